@@ -1,0 +1,50 @@
+//! The configuration: a document in, typed settings out, or every fault at once.
+
+use std::time::Duration;
+
+use crate::{http::Origin, oidc::Provider, rules::Rules, session::seal::Sealer, time::Leeway};
+
+/// Everything the operator decided, in types that cannot be wrong.
+#[derive(Clone)]
+pub struct Config {
+    /// Our own origin.
+    pub origin: Origin,
+    /// The prefix of the reserved paths: `/oauth2`.
+    pub prefix: String,
+    /// The providers; never empty.
+    pub providers: Vec<Provider>,
+    /// Session settings.
+    pub session: SessionSettings,
+    /// Who gets what.
+    pub rules: Rules,
+    /// Which claim goes into which header, in the document's order.
+    pub identity_headers: Vec<IdentityHeader>,
+    /// How far clocks may disagree.
+    pub leeway: Leeway,
+    /// What the operator should be told at start: each use of `danger`.
+    pub warnings: Vec<String>,
+    /// Names what this configuration shares between workers: other settings, other name.
+    pub fingerprint: String,
+}
+
+/// How sessions and pending sign-ins are kept.
+#[derive(Clone)]
+pub struct SessionSettings {
+    /// Seals and opens.
+    pub sealer: Sealer,
+    /// How long a session lasts at most.
+    pub lifetime: Duration,
+    /// How long a sign-in may take.
+    pub sign_in_timeout: Duration,
+    /// What our cookies' names begin with, after `__Host-`.
+    pub cookie_name: String,
+}
+
+/// A header that tells the app who is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityHeader {
+    /// The header's name, in lower case.
+    pub name: String,
+    /// The claim it carries.
+    pub claim: String,
+}

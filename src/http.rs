@@ -1,0 +1,165 @@
+//! HTTP as values: the request we were asked about, what to change in it, what to answer instead, and the calls we
+//! make ourselves. Header values are bytes throughout, because Envoy lets any byte from 0x80 up pass.
+
+use std::time::Duration;
+
+/// A request's headers as Envoy handed them over: names in lower case, pseudo-headers among them, every line kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Request {
+    /// The request with these headers.
+    pub const fn new(headers: Vec<(String, Vec<u8>)>) -> Self {
+        Self { headers }
+    }
+
+    /// Every header line in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// Every line of one header, in order.
+    pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers().filter_map(move |(found, value)| (found == name).then_some(value))
+    }
+
+    /// The value of a header that stands there exactly once. Twice is as good as never: two parsers would read two
+    /// different ones.
+    pub fn single(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.headers().filter_map(|(found, value)| (found == name).then_some(value));
+        let first = lines.next();
+        if lines.next().is_some() { None } else { first }
+    }
+
+    /// Like [`Self::single`], and readable as text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.single(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Whether the header is there at all, readable or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.headers().any(|(found, _)| found == name)
+    }
+
+    /// The method, or nothing where it is missing or not text.
+    pub fn method(&self) -> &str {
+        self.text(":method").unwrap_or_default()
+    }
+
+    /// The request target: path and query as Envoy routes on it. Empty for CONNECT.
+    pub fn target(&self) -> &[u8] {
+        self.single(":path").unwrap_or_default()
+    }
+
+    /// The host (and port) the request names.
+    pub fn authority(&self) -> &str {
+        self.text(":authority").unwrap_or_default()
+    }
+}
+
+/// One change to a request's headers before it goes upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Add a line beside those that are there.
+    Add(String, Vec<u8>),
+    /// Remove every line of this name.
+    Remove(String),
+    /// Remove every line of this name, then set this one.
+    Set(String, Vec<u8>),
+}
+
+/// An answer of our own; nothing goes upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalReply {
+    /// The status code.
+    pub status: u16,
+    /// The stable code: response-code details, and a header on the reply.
+    pub code: &'static str,
+    /// Headers, several of one name allowed (Set-Cookie).
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Our own origin as browsers see it: scheme, host and port of the configured `external_url`, never of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// The origin of this URL, or `None` where it has none or carries more than an origin (path, query, user ...).
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = url::Url::parse(text).ok()?;
+        let origin = url.origin().ascii_serialization();
+        let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
+        bare.then_some(Self(origin))
+    }
+
+    /// `https://app.example.com`, without a slash at the end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The Envoy cluster that reaches a host. It decides where we connect, and with which TLS; a URL never does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster(String);
+
+impl Cluster {
+    /// A cluster of this name, or `None` when the name is empty.
+    pub fn new(name: impl Into<String>) -> Option<Self> {
+        let name = name.into();
+        (!name.is_empty()).then_some(Self(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A call to the provider, made through Envoy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalloutRequest {
+    /// Where Envoy sends it.
+    pub cluster: Cluster,
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The `:authority`, from the provider's own URL and never from a client.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; it may hold secrets, so it is never logged.
+    pub body: Vec<u8>,
+    /// When to give up.
+    pub timeout: Duration,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalloutResponse {
+    /// The status code. Envoy itself answers 503 when it cannot connect and 504 when the time is over.
+    pub status: u16,
+    /// The body, whole and within the size cap.
+    pub body: Vec<u8>,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CalloutError {
+    /// The host did not take the call: the cluster is unknown, has no endpoint, or is full.
+    #[error("Envoy did not take the call: is the cluster there, and does its host resolve?")]
+    Dispatch,
+    /// The stream broke before the response was whole.
+    #[error("the response broke off")]
+    NoResponse,
+    /// The body is larger than we are ready to read.
+    #[error("the response is larger than {} bytes", MAX_CALLOUT_BODY)]
+    TooLarge,
+}
+
+/// The largest body of a provider's response that is read: 256 KiB.
+pub const MAX_CALLOUT_BODY: usize = 256 * 1024;

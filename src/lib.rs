@@ -1,0 +1,11 @@
+//! Vestibule: sign-in for any app behind Envoy or Istio, as one WebAssembly filter.
+
+pub mod config;
+pub mod http;
+pub mod jose;
+pub mod oidc;
+pub mod platform;
+pub mod rules;
+pub mod secret;
+pub mod session;
+pub mod time;

@@ -1,0 +1,223 @@
+//! OpenID Connect as its endpoints: each file builds one request and reads its response.
+//!
+//! Specifications: RFC 6749 (OAuth 2.0), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core 1.0 and Discovery 1.0.
+
+use std::{fmt, time::Duration};
+
+use url::{Host, Url};
+
+use crate::{http::Cluster, jose::Algorithm, secret::ClientSecret};
+
+/// One of the configured providers. Only the configuration makes one, so it always points at something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderId(u8);
+
+impl ProviderId {
+    /// The provider at this place of the configured list.
+    pub const fn new(index: u8) -> Self {
+        Self(index)
+    }
+
+    /// Its place in the list.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A URL of a provider that we would send secrets to, or a browser: absolute, `https`, without user information or
+/// fragment. Plain `http` only to this machine, or where the operator allows it under `danger`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+}
+
+/// Whether `http` URLs are taken beyond this machine's own names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Anywhere: the operator said so under `danger`.
+    Allowed,
+    /// Only to `localhost`, `*.localhost` and loopback addresses.
+    LoopbackOnly,
+}
+
+/// Why a URL cannot be an [`Endpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// A fragment.
+    #[error("a URL without a fragment")]
+    Fragment,
+    /// Not an absolute URL with a host.
+    #[error("an absolute URL, such as https://idp.example.com/path")]
+    NotAbsolute,
+    /// Not `https`.
+    #[error("an https URL (http only for localhost and loopback addresses)")]
+    NotHttps,
+    /// User name or password in the URL.
+    #[error("a URL without user name and password")]
+    UserInfo,
+}
+
+impl Endpoint {
+    /// Reads a provider's URL.
+    ///
+    /// # Errors
+    /// [`EndpointError`] says what was expected instead.
+    pub fn parse(text: &str, plain_http: PlainHttp) -> Result<Self, EndpointError> {
+        let url = Url::parse(text).map_err(|_| EndpointError::NotAbsolute)?;
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(EndpointError::NotAbsolute);
+        }
+        if !(url.scheme() == "https"
+            || url.scheme() == "http" && (plain_http == PlainHttp::Allowed || is_loopback(&url)))
+        {
+            return Err(EndpointError::NotHttps);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointError::UserInfo);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointError::Fragment);
+        }
+        Ok(Self { url })
+    }
+
+    /// The URL.
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Host, and port where it is not the scheme's own: what goes into `:authority`.
+    pub fn authority(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Path and query: what goes into `:path`.
+    pub fn path_and_query(&self) -> String {
+        self.url.query().map_or_else(|| self.url.path().to_owned(), |query| format!("{}?{query}", self.url.path()))
+    }
+}
+
+/// Whether the URL's host is this machine by name or address.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// An issuer identifier. Issuers are compared byte by byte (OIDC Core 3.1.3.7 (2)), so the text is kept as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    text: String,
+    discovery: Endpoint,
+}
+
+impl Issuer {
+    /// Reads an issuer: a URL as [`Endpoint`] wants it, and without a query (Discovery 2).
+    ///
+    /// # Errors
+    /// [`EndpointError`] says what was expected instead.
+    pub fn parse(text: &str, plain_http: PlainHttp) -> Result<Self, EndpointError> {
+        if text.contains('?') {
+            return Err(EndpointError::NotAbsolute);
+        }
+        Endpoint::parse(text, plain_http)?;
+        // Discovery 4.1: any terminating slash goes before the well-known suffix is added.
+        let base = text.strip_suffix('/').unwrap_or(text);
+        let discovery = Endpoint::parse(&format!("{base}/.well-known/openid-configuration"), plain_http)?;
+        Ok(Self { text: text.to_owned(), discovery })
+    }
+
+    /// The identifier as configured.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Where its metadata is (Discovery 4).
+    pub const fn discovery(&self) -> &Endpoint {
+        &self.discovery
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// How we prove at the token endpoint who we are. Method and secret cannot disagree.
+#[derive(Debug, Clone)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic` (RFC 6749, 2.3.1).
+    Basic(ClientSecret),
+    /// No secret: a public client, held by PKCE alone.
+    None,
+    /// `client_secret_post`.
+    Post(ClientSecret),
+    /// A secret, and no word on how: `client_secret_basic`, unless the metadata only offers `client_secret_post`.
+    Unspecified(ClientSecret),
+}
+
+/// Which Envoy cluster reaches which host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clusters {
+    default: Cluster,
+    by_authority: Vec<(String, Cluster)>,
+}
+
+impl Clusters {
+    /// `default` for every host (and port) that `by_authority` does not name.
+    pub const fn new(default: Cluster, by_authority: Vec<(String, Cluster)>) -> Self {
+        Self { default, by_authority }
+    }
+
+    /// The cluster that reaches this endpoint.
+    pub fn reaching(&self, endpoint: &Endpoint) -> &Cluster {
+        let authority = endpoint.authority();
+        self.by_authority
+            .iter()
+            .find_map(|(known, cluster)| (*known == authority).then_some(cluster))
+            .unwrap_or(&self.default)
+    }
+}
+
+/// Endpoints that the configuration names itself; they win over discovered ones.
+#[derive(Debug, Clone, Default)]
+pub struct ConfiguredEndpoints {
+    /// `authorization_endpoint`
+    pub authorization: Option<Endpoint>,
+    /// `token_endpoint`
+    pub token: Option<Endpoint>,
+    /// `jwks_uri`
+    pub jwks: Option<Endpoint>,
+}
+
+/// A provider as configured: who it is, who we are there, and what to ask for.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its issuer identifier.
+    pub issuer: Issuer,
+    /// Our `client_id` there.
+    pub client_id: String,
+    /// How we authenticate.
+    pub authentication: ClientAuthentication,
+    /// What we ask for; `openid` is always among them.
+    pub scopes: Vec<String>,
+    /// Further parameters of the authorization request; none of ours.
+    pub authorization_params: Vec<(String, String)>,
+    /// Endpoints that win over discovery.
+    pub endpoints: ConfiguredEndpoints,
+    /// The signature algorithms an ID token may use.
+    pub algorithms: Vec<Algorithm>,
+    /// Audiences that an ID token may name beside us.
+    pub trusted_audiences: Vec<String>,
+    /// How its hosts are reached.
+    pub clusters: Clusters,
+    /// How long a call to it may take.
+    pub timeout: Duration,
+    /// Whether its endpoints may be plain `http` off this machine.
+    pub plain_http: PlainHttp,
+}

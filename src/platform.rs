@@ -1,0 +1,54 @@
+//! What the core borrows from the machine it runs on, in one trait: randomness, Envoy's signature check, and the
+//! small store that all workers of one process share. The filter implements it with host calls, the tests in memory.
+
+/// The machine has no randomness to give. Nothing may be sealed or started without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no randomness")]
+pub struct NoRandomness;
+
+/// Somebody else wrote first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the shared value has changed")]
+pub struct Conflict;
+
+/// A value of the shared store, with the mark that a compare-and-swap wants back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedValue {
+    /// The bytes; empty when the key was never written.
+    pub bytes: Vec<u8>,
+    /// The mark of this version; `None` when the key was never written.
+    pub version: Option<u32>,
+}
+
+/// A hash function by the name that the host's signature check takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashFunction {
+    /// SHA-256
+    Sha256,
+    /// SHA-384
+    Sha384,
+    /// SHA-512
+    Sha512,
+}
+
+/// The machine, as far as the core needs it.
+pub trait Platform {
+    /// Fills `bytes` from a cryptographically secure source.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when there is none; the caller must then refuse.
+    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness>;
+
+    /// The host's own check of an RSA PKCS#1 v1.5 or ECDSA signature: key as DER SubjectPublicKeyInfo, an ECDSA
+    /// signature as a DER sequence. `None` where the host offers no such call.
+    fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool>;
+
+    /// Reads a value that all workers of this process share.
+    fn shared_get(&self, key: &str) -> SharedValue;
+
+    /// Writes such a value, provided that it is still at `version` (`None`: whatever it is).
+    ///
+    /// # Errors
+    /// [`Conflict`] when somebody else wrote meanwhile.
+    fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict>;
+}

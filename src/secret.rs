@@ -1,0 +1,81 @@
+//! Values that must not be seen: they print as `[redacted]`, cannot be compared by accident, and are wiped when
+//! dropped. [`expose`](AccessToken::expose) is the one way out, so its callers are the list to review.
+//!
+//! Wiping has limits: what passed through the host's buffers, or was copied when a vector grew, is out of reach.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+macro_rules! secret {
+    ($($(#[$doc:meta])* $name:ident)*) => { $(
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            /// Takes the secret in.
+            pub fn new(value: impl Into<String>) -> Self {
+                Self(Zeroizing::new(value.into()))
+            }
+
+            /// The secret itself, for the one place that must send, seal or hash it.
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+
+            /// Whether this is `other`, in a time that does not tell where they differ.
+            pub fn matches(&self, other: &str) -> bool {
+                self.0.as_bytes().ct_eq(other.as_bytes()).into()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    )* };
+}
+
+secret! {
+    /// The access token of a token response.
+    AccessToken
+    /// The `code` of an authorization response (RFC 6749, 4.1.2).
+    AuthorizationCode
+    /// The client's password at the token endpoint (RFC 6749, 2.3.1).
+    ClientSecret
+    /// The `nonce` that binds an ID token to one authorization request (OIDC Core 3.1.2.1).
+    Nonce
+    /// The `code_verifier` of PKCE (RFC 7636, 4.1).
+    PkceVerifier
+    /// An ID token as it came, not verified.
+    RawIdToken
+    /// The refresh token of a token response.
+    RefreshToken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = ClientSecret::new("hunter2");
+        assert_eq!(
+            format!("{secret:?} {:#?}", Some(&secret)),
+            "ClientSecret([redacted]) Some(\n    ClientSecret([redacted]),\n)"
+        );
+        assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn a_secret_matches_itself_only() {
+        let nonce = Nonce::new("abc");
+        assert!(nonce.matches("abc"));
+        for other in ["abd", "ab", "abcd", ""] {
+            assert!(!nonce.matches(other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the browser carries: sealed cookies, and nothing it could read or change.
+
+pub mod seal;

@@ -1,0 +1,61 @@
+//! Time as the core knows it: whole seconds since the Unix epoch, handed in, never read.
+
+use std::time::Duration;
+
+/// Seconds since 1970-01-01T00:00:00Z. Arithmetic saturates: no clock and no claim can make it wrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixTime(u64);
+
+impl UnixTime {
+    /// The moment `seconds` after the epoch.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Whole seconds since the epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// The later moment `by` from here (whole seconds).
+    #[must_use]
+    pub const fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by.as_secs()))
+    }
+
+    /// The earlier moment `by` before this one (whole seconds).
+    #[must_use]
+    pub const fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(by.as_secs()))
+    }
+
+    /// How long after `earlier` this is; zero when it is not.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// How far two clocks may disagree: 0 to 300 seconds, 60 by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leeway(Duration);
+
+impl Leeway {
+    /// The most that can be configured.
+    pub const MAX_SECS: u64 = 300;
+
+    /// A leeway of so many seconds, or `None` above [`Self::MAX_SECS`].
+    pub const fn from_secs(seconds: u64) -> Option<Self> {
+        if seconds <= Self::MAX_SECS { Some(Self(Duration::from_secs(seconds))) } else { None }
+    }
+
+    /// The leeway as a span of time.
+    pub const fn span(self) -> Duration {
+        self.0
+    }
+}
+
+impl Default for Leeway {
+    fn default() -> Self {
+        Self(Duration::from_secs(60))
+    }
+}

@@ -1,0 +1,1 @@
+//! The harness of the tests in the real Envoy.

@@ -2,6 +2,13 @@
 //!
 //! Specifications: RFC 6749 (OAuth 2.0), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core 1.0 and Discovery 1.0.
 
+pub mod authorization;
+pub mod discovery;
+pub mod error;
+pub mod id_token;
+pub mod pkce;
+pub mod token;
+
 use std::{fmt, time::Duration};
 
 use url::{Host, Url};

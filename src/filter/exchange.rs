@@ -1,0 +1,59 @@
+//! One request's callbacks. Until the request is permitted, no part of it moves.
+
+use std::rc::Rc;
+
+use proxy_wasm::{
+    traits::{Context, HttpContext},
+    types::Action,
+};
+
+use super::worker::{Exchange, Phase, Worker};
+
+/// One request.
+pub(super) struct Stream {
+    exchange: Rc<Exchange>,
+    worker: Option<Rc<Worker>>,
+}
+
+impl Stream {
+    pub(super) fn new(context_id: u32, worker: Option<Rc<Worker>>) -> Self {
+        Self { exchange: Rc::new(Exchange::new(context_id)), worker }
+    }
+
+    /// Where an operator allows bodies to be seen while the headers are held, Continue from a body callback would
+    /// release the whole request.
+    fn pass_if_permitted(&self) -> Action {
+        if self.exchange.phase() == Phase::Forwarded { Action::Continue } else { Action::Pause }
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(&mut self, call_id: u32, num_headers: usize, body_size: usize, _num_trailers: usize) {
+        if let Some(worker) = &self.worker {
+            worker.answered(call_id, num_headers, body_size);
+        }
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+        // Without a configuration there is no worker, and the request stays where it is.
+        self.worker.as_ref().map_or(Action::Pause, |worker| worker.start(&self.exchange))
+    }
+
+    fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
+        self.pass_if_permitted()
+    }
+
+    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        self.pass_if_permitted()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(worker) = &self.worker {
+            worker.forget(&self.exchange);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The only file that calls the host. The SDK's text getters die on a byte that is not UTF-8, and most of its
+//! convenience methods on a status they did not expect: only byte getters are used, each map only in its own phase.
+
+use std::time::{Duration, SystemTime};
+
+use prost::Message;
+use proxy_wasm::{
+    hostcalls,
+    types::{BufferType, LogLevel, MapType, MetricType, Status},
+};
+
+use crate::{
+    http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request},
+    platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
+    time::UnixTime,
+};
+
+/// The host as the core's platform.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Host;
+
+/// `VerifySignatureArguments` of Envoy's foreign function of that name.
+#[derive(Clone, PartialEq, Message)]
+struct VerifySignatureArguments {
+    #[prost(string, tag = "1")]
+    hash_function: String,
+    #[prost(bytes = "vec", tag = "2")]
+    public_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    signature: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    text: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct VerifySignatureResult {
+    #[prost(bool, tag = "1")]
+    result: bool,
+}
+
+impl Platform for Host {
+    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        getrandom::fill(bytes).map_err(|_| NoRandomness)
+    }
+
+    fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
+        let arguments = VerifySignatureArguments {
+            hash_function: match hash {
+                HashFunction::Sha256 => "sha256",
+                HashFunction::Sha384 => "sha384",
+                HashFunction::Sha512 => "sha512",
+            }
+            .to_owned(),
+            public_key: spki.to_vec(),
+            signature: signature.to_vec(),
+            text: text.to_vec(),
+        };
+        match hostcalls::call_foreign_function("verify_signature", Some(&arguments.encode_to_vec())) {
+            Ok(answer) => {
+                let answer = VerifySignatureResult::decode(answer.unwrap_or_default().as_slice());
+                Some(answer.is_ok_and(|answer| answer.result))
+            }
+            Err(Status::NotFound) => None,
+            Err(_) => Some(false),
+        }
+    }
+
+    fn shared_get(&self, key: &str) -> SharedValue {
+        match hostcalls::get_shared_data(key) {
+            Ok((bytes, version)) => SharedValue { bytes: bytes.unwrap_or_default(), version },
+            Err(_) => SharedValue { bytes: Vec::new(), version: None },
+        }
+    }
+
+    fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {
+        hostcalls::set_shared_data(key, Some(bytes), version).map_err(|_| Conflict)
+    }
+}
+
+/// The host's clock.
+fn since_epoch() -> Duration {
+    let now = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+pub(super) fn now() -> UnixTime {
+    UnixTime::from_secs(since_epoch().as_secs())
+}
+
+pub(super) fn now_millis() -> u64 {
+    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn configuration(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// The request's headers, whole: one call costs less than three single ones, and none dies on odd bytes.
+pub(super) fn request() -> Request {
+    Request::new(hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default())
+}
+
+/// Changes the headers of the request; possible only until it is resumed. `false` when the host refused one, and the
+/// request must then not pass.
+#[must_use]
+pub(super) fn edit_request(edits: &[HeaderEdit]) -> bool {
+    let map = MapType::HttpRequestHeaders;
+    edits.iter().all(|edit| {
+        match edit {
+            HeaderEdit::Add(name, value) => hostcalls::add_map_value_bytes(map, name, value),
+            HeaderEdit::Remove(name) => hostcalls::set_map_value_bytes(map, name, None),
+            HeaderEdit::Set(name, value) => hostcalls::set_map_value_bytes(map, name, Some(value)),
+        }
+        .is_ok()
+    })
+}
+
+pub(super) fn resume() {
+    // Envoy knows no failure here; and a request that stays paused has not passed.
+    let _ = hostcalls::resume_http_request();
+}
+
+pub(super) fn reply(reply: &LocalReply) {
+    let headers: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    if vestibule_abi::send_local_response(reply.status, reply.code, &headers, &reply.body).is_err() {
+        log(LogLevel::Error, "the host did not take a reply; the request stays where it is");
+    }
+}
+
+pub(super) fn dispatch(request: &CalloutRequest) -> Result<u32, CalloutError> {
+    let mut headers =
+        vec![(":method", request.method), (":path", request.path.as_str()), (":authority", request.authority.as_str())];
+    headers.extend(request.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let body = (!request.body.is_empty()).then_some(request.body.as_slice());
+    hostcalls::dispatch_http_call(request.cluster.as_str(), headers, body, Vec::new(), request.timeout)
+        .map_err(|_| CalloutError::Dispatch)
+}
+
+/// What a call brought. No headers means no response: asking for them would end the VM.
+pub(super) fn response(num_headers: usize, body_size: usize) -> Result<CalloutResponse, CalloutError> {
+    if num_headers == 0 {
+        return Err(CalloutError::NoResponse);
+    }
+    if body_size > MAX_CALLOUT_BODY {
+        return Err(CalloutError::TooLarge);
+    }
+    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten();
+    let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size).ok().flatten();
+    status.map(|status| CalloutResponse { status, body: body.unwrap_or_default() }).ok_or(CalloutError::NoResponse)
+}
+
+/// Acts for this context from here on; `false` when it is gone.
+#[must_use]
+pub(super) fn act_for(context_id: u32) -> bool {
+    hostcalls::set_effective_context(context_id).is_ok()
+}
+
+pub(super) fn tick_every(period: Duration) {
+    let _ = hostcalls::set_tick_period(period);
+}
+
+/// Tells access logs who it is: `%FILTER_STATE(wasm.vestibule_user:PLAIN)%`.
+pub(super) fn name_user(subject: &str) {
+    let _ = hostcalls::set_property(vec!["vestibule_user"], Some(subject.as_bytes()));
+}
+
+pub(super) fn log(level: LogLevel, line: &str) {
+    let _ = hostcalls::log(level, line);
+}
+
+pub(super) fn define(kind: MetricType, name: &str) -> Option<u32> {
+    hostcalls::define_metric(kind, name).ok()
+}
+
+pub(super) fn count(metric: u32) {
+    let _ = hostcalls::increment_metric(metric, 1);
+}
+
+pub(super) fn record(metric: u32, value: u64) {
+    let _ = hostcalls::record_metric(metric, value);
+}

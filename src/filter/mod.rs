@@ -1,0 +1,12 @@
+//! The glue between Envoy and the core: it hands requests in, performs the one step that comes out, and decides
+//! nothing itself.
+
+mod exchange;
+mod host;
+mod report;
+mod root;
+mod worker;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|context_id| Box::new(root::Root::new(context_id)));
+}}

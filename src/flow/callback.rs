@@ -1,0 +1,211 @@
+//! The browser is back from the provider: state, issuer and browser are checked before the code is used, the ID token
+//! before there is a session.
+
+use crate::{
+    http::Request,
+    jose::{
+        jws::UnverifiedJws,
+        verify::{VerifyError, verify},
+    },
+    oidc::{
+        authorization::{AuthorizationError, AuthorizationResponse},
+        id_token::{self, VerifiedIdToken},
+        token::{self, TokenResponse},
+    },
+    platform::NoRandomness,
+    session::{
+        Session,
+        cookie::{self, Found, MAX_COOKIE, delete_cookie, set_cookie, size},
+        cookie_name, fresh,
+        pending::{PendingSignIn, State},
+    },
+};
+
+use super::{
+    CalloutResult, Env, Step,
+    caller::Caller,
+    event::Event,
+    failure::Failure,
+    identity,
+    reply::{self, Offer, Redirect},
+    request::Waiter,
+    sign_in, single_use,
+};
+
+/// An authorization response arrives.
+pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
+    let caller = Caller::of(&request);
+    let home = env.config.origin.as_str().to_owned() + "/";
+    if request.method() != "GET" {
+        return reply::refuse(Failure::CallbackMethod, &caller, Offer::again(home, Vec::new()), env);
+    }
+    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
+    let response = match AuthorizationResponse::parse(query) {
+        Ok(response) => response,
+        Err(error) => return reply::refuse(error.into(), &caller, Offer::again(home, Vec::new()), env),
+    };
+    let settings = &env.config.session;
+    let Some(state) = State::open(response.state(), &settings.sealer, &env.config.prefix) else {
+        return reply::refuse(Failure::CallbackState, &caller, Offer::again(home, Vec::new()), env);
+    };
+    let Some(pending) = pending(&request, &state, env) else { return not_pending(request, state, env) };
+    if env.providers.ready(state.provider, env.now).is_none() {
+        return Waiter::for_provider(state.provider, request, env);
+    }
+    redeem(request, &caller, response, &state, pending, env)
+}
+
+/// The sign-in of this `state`, if this very browser began it and it has not taken too long.
+fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSignIn> {
+    let settings = &env.config.session;
+    let name = PendingSignIn::cookie_name(&state.id, &settings.cookie_name);
+    let Found::One(value) = cookie::find(request.lines("cookie"), &name) else { return None };
+    PendingSignIn::open(&name, value, &settings.sealer, &env.config.prefix)
+        .filter(|pending| !pending.state.is_expired(env.now, settings.sign_in_timeout))
+}
+
+/// The `state` is ours, but this browser has no such sign-in (any more): the back button, a second tab whose cookie had
+/// to go, a bookmark, another browser. The code is not used. Whoever is signed in goes on, others sign in again.
+fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
+    let settings = &env.config.session;
+    if fresh(&request, &cookie_name(&settings.cookie_name), &settings.sealer, env.now).is_some() {
+        let location = state.return_to.location(&env.config.origin);
+        return Step::Reply(reply::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()));
+    }
+    // A `state` of long ago says nothing about a loop.
+    let attempt = if state.is_expired(env.now, settings.sign_in_timeout) { 0 } else { state.attempt };
+    env.events.push(Event::SignInRestarted);
+    sign_in::begin(request, state.return_to, attempt.saturating_add(1), env)
+}
+
+fn redeem(
+    request: Request,
+    caller: &Caller,
+    response: AuthorizationResponse,
+    state: &State,
+    pending: PendingSignIn,
+    env: &mut Env<'_>,
+) -> Step {
+    let offer = |env: &Env<'_>| offer(&pending, env);
+    let (Some(known), Some(matched)) = (env.providers.ready(state.provider, env.now), pending.matches(state)) else {
+        let offer = offer(env);
+        return reply::refuse(Failure::CallbackState, caller, offer, env);
+    };
+    let code = match response.accept(&matched, known.provider, known.metadata) {
+        Ok(Ok(code)) => code,
+        Ok(Err(refused)) => {
+            let offer = offer(env);
+            return reply::refuse(Failure::Provider(refused), caller, offer, env);
+        }
+        Err(error @ (AuthorizationError::Malformed | AuthorizationError::WrongIssuer)) => {
+            let offer = offer(env);
+            return reply::refuse(error.into(), caller, offer, env);
+        }
+    };
+    if !single_use::claim(&pending.state, env) {
+        return not_pending(request, pending.state, env);
+    }
+    let redirect_uri = env.config.redirect_uri();
+    let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
+    Step::Call { request, expect: ExpectTokens { pending, caller: caller.clone() } }
+}
+
+/// A way to start again, and the cookie of this sign-in gone.
+fn offer(pending: &PendingSignIn, env: &Env<'_>) -> Offer {
+    let name = PendingSignIn::cookie_name(&pending.state.id, &env.config.session.cookie_name);
+    Offer::again(pending.state.return_to.location(&env.config.origin), vec![delete_cookie(&name)])
+}
+
+/// The code is being redeemed.
+#[derive(Debug)]
+pub struct ExpectTokens {
+    pending: PendingSignIn,
+    caller: Caller,
+}
+
+impl ExpectTokens {
+    /// The token endpoint has answered.
+    pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        let Self { pending, caller } = self;
+        match TokenResponse::read(result) {
+            Ok(tokens) => Box::new(TokensInHand { pending, caller, tokens }).verify(env),
+            Err(error) => {
+                let offer = offer(&pending, env);
+                reply::refuse(error.into(), &caller, offer, env)
+            }
+        }
+    }
+}
+
+/// Tokens that came, and are still to be verified.
+#[derive(Debug)]
+pub(super) struct TokensInHand {
+    pending: PendingSignIn,
+    caller: Caller,
+    tokens: TokenResponse,
+}
+
+impl TokensInHand {
+    /// Verifies them; a key nobody has seen yet is waited for once.
+    fn verify(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        let provider = self.pending.state.provider;
+        let version = env.providers.keys_version(provider);
+        match self.id_token(env) {
+            Err(Failure::Signature(VerifyError::UnknownKey)) if env.providers.ask_for_keys(provider, env.platform, env.now, env.events) => {
+                Waiter::for_keys(provider, self, version, env)
+            }
+            outcome => self.finish(outcome, env),
+        }
+    }
+
+    /// Verifies them with the keys there are now.
+    pub(super) fn verify_at_last(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        let outcome = self.id_token(env);
+        self.finish(outcome, env)
+    }
+
+    fn id_token(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {
+        let known = env.providers.ready(self.pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let unverified = UnverifiedJws::parse(self.tokens.id_token.expose())?;
+        let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
+        let expected = id_token::Expected {
+            provider: known.provider,
+            nonce: &self.pending.nonce,
+            access_token: &self.tokens.access_token,
+            now: env.now,
+            leeway: env.config.leeway,
+        };
+        Ok(id_token::check(token, &expected)?)
+    }
+
+    fn finish(&self, outcome: Result<VerifiedIdToken, Failure>, env: &mut Env<'_>) -> Step {
+        let signed_in = outcome.and_then(|id_token| self.session(&id_token, env).map(|cookie| (id_token, cookie)));
+        match signed_in {
+            Ok((id_token, cookie)) => {
+                env.events.push(Event::SignedIn(id_token.subject().to_owned()));
+                let location = self.pending.state.return_to.location(&env.config.origin);
+                let mut cookies = offer(&self.pending, env).cookies;
+                cookies.push(cookie);
+                Step::Reply(reply::redirect(Redirect::SeeOther, "signed_in", location, cookies))
+            }
+            Err(failure) => {
+                let offer = offer(&self.pending, env);
+                reply::refuse(failure, &self.caller, offer, env)
+            }
+        }
+    }
+
+    /// The session cookie. One that the browser would drop is never sent: that would be a loop.
+    fn session(&self, id_token: &VerifiedIdToken, env: &Env<'_>) -> Result<String, Failure> {
+        let settings = &env.config.session;
+        let name = cookie_name(&settings.cookie_name);
+        let kept = identity::claims_kept(&env.config.identity_headers);
+        let expires = env.now.plus(settings.lifetime);
+        let sealed = Session::begin(self.pending.state.provider, id_token, kept, expires, env.platform)
+            .and_then(|session| session.seal(&name, &settings.sealer, env.platform))
+            .map_err(|NoRandomness| Failure::NoRandomness)?;
+        let cookie = set_cookie(&name, &sealed, settings.lifetime);
+        let size = size(&cookie);
+        if size > MAX_COOKIE { Err(Failure::SessionTooLarge { size, budget: MAX_COOKIE }) } else { Ok(cookie) }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is worth telling an operator, as values: the glue turns each into a log line and a counter. No event carries a
+//! secret; what comes from outside is shown escaped.
+
+use std::fmt;
+
+use crate::oidc::discovery::DiscoveryError;
+
+use super::{failure::Failure, permit::Reason, provider::DocumentKind};
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A document of a provider was read.
+    Fetched(DocumentKind, String),
+    /// A document of a provider could not be read; the last good one stays in use.
+    NotFetched(DocumentKind, String, DiscoveryError),
+    /// A request may pass.
+    Permitted(Reason),
+    /// A request was answered with a failure.
+    Refused(Failure),
+    /// A sign-in was begun again, because this browser no longer had it.
+    SignInRestarted,
+    /// A browser was sent to the provider.
+    SignInStarted,
+    /// Somebody signed in: the subject.
+    SignedIn(String),
+    /// A browser was signed out.
+    SignedOut,
+    /// A key that no document has is asked for too often.
+    UnknownKeyThrottled,
+}
+
+/// How loud an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Counted, not logged.
+    Count,
+    /// As expected.
+    Info,
+    /// Somebody should look.
+    Warn,
+    /// Ours to mend.
+    Error,
+}
+
+impl Event {
+    /// How loud it is.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Permitted(_) | Self::SignInStarted => Level::Count,
+            Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(_) | Self::SignedOut => Level::Info,
+            Self::NotFetched(..) | Self::UnknownKeyThrottled => Level::Warn,
+            Self::Refused(failure) => failure.level(),
+        }
+    }
+
+    /// Its counter.
+    pub const fn counter(&self) -> &'static str {
+        match self {
+            Self::Fetched(DocumentKind::Metadata, _) => "vestibule_metadata_fetched",
+            Self::Fetched(DocumentKind::Keys, _) => "vestibule_keys_fetched",
+            Self::NotFetched(DocumentKind::Metadata, ..) => "vestibule_metadata_failed",
+            Self::NotFetched(DocumentKind::Keys, ..) => "vestibule_keys_failed",
+            Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
+            Self::Permitted(Reason::Public) => "vestibule_permitted_public",
+            Self::Permitted(Reason::Session) => "vestibule_permitted_session",
+            Self::Refused(failure) => failure.counter(),
+            Self::SignInRestarted => "vestibule_sign_in_restarted",
+            Self::SignInStarted => "vestibule_sign_in_started",
+            Self::SignedIn(_) => "vestibule_signed_in",
+            Self::SignedOut => "vestibule_signed_out",
+            Self::UnknownKeyThrottled => "vestibule_unknown_key_throttled",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetched(kind, issuer) => write!(f, "read the {kind} of {issuer}"),
+            Self::NotFetched(kind, issuer, error) => {
+                write!(f, "cannot use the {kind} of {issuer}: {error}; what was last good stays in use")
+            }
+            Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
+            Self::Refused(failure) => write!(f, "refused a request ({}): {failure}", failure.code()),
+            Self::SignInRestarted => f.write_str("began a sign-in again: its cookie was gone, expired or used"),
+            Self::SignInStarted => f.write_str("sent a browser to sign in"),
+            Self::SignedIn(subject) => write!(f, "{subject:?} signed in"),
+            Self::SignedOut => f.write_str("signed a browser out"),
+            Self::UnknownKeyThrottled => f.write_str("did not fetch the keys again: tokens with unknown keys come too often"),
+        }
+    }
+}

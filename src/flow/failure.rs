@@ -1,0 +1,180 @@
+//! Every way to say no, in one table: what the caller gets, what the log says, which counter moves. A new failure does
+//! not compile until all of it is decided.
+
+use crate::{
+    oidc::{authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, token::TokenEndpointError},
+    jose::{jws::JwsError, verify::VerifyError},
+};
+
+use super::event::Level;
+
+/// Why a request was answered with something else than what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A bearer token where none is taken.
+    #[error("it carries a bearer token, and none is accepted here")]
+    Bearer,
+    /// An authorization response that is malformed or comes from another issuer.
+    #[error("{0}")]
+    Callback(#[from] AuthorizationError),
+    /// A callback with another method than GET.
+    #[error("the callback takes GET only")]
+    CallbackMethod,
+    /// A `state` that we did not seal.
+    #[error("its state is not one of ours")]
+    CallbackState,
+    /// The ID token is not for us or not for this sign-in.
+    #[error("the ID token is refused: {0}")]
+    IdToken(#[from] IdTokenError),
+    /// The ID token is no signed token.
+    #[error("the ID token is refused: {0}")]
+    Jws(#[from] JwsError),
+    /// No randomness.
+    #[error("the platform gives no randomness")]
+    NoRandomness,
+    /// The provider's metadata or keys are not known (yet).
+    #[error("the provider's metadata or keys are not known yet")]
+    ProviderNotReady,
+    /// The provider said no at the authorization endpoint.
+    #[error("the provider answered {}", .0.as_str())]
+    Provider(OAuthError),
+    /// A path under our prefix that means nothing.
+    #[error("nothing is at this reserved path")]
+    ReservedPath,
+    /// The session does not fit into a cookie.
+    #[error("the session takes {size} bytes, and a cookie holds {budget}")]
+    SessionTooLarge {
+        /// What it takes.
+        size: usize,
+        /// What there is.
+        budget: usize,
+    },
+    /// The ID token's signature is not good.
+    #[error("the ID token is refused: {0}")]
+    Signature(#[from] VerifyError),
+    /// A sign-in was begun again too often.
+    #[error("the sign-in was begun {0} times in a row, and its cookie never came back")]
+    SignInLoop(u8),
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    SignInRequired,
+    /// Sign-out with a method that is neither GET nor POST, or posted from another site.
+    #[error("sign-out was asked for in a way that is not taken")]
+    SignOutMethod,
+    /// The token endpoint gave no usable answer.
+    #[error("{0}")]
+    TokenEndpoint(#[from] TokenEndpointError),
+}
+
+/// What people read.
+pub(super) struct Words {
+    pub(super) title: &'static str,
+    pub(super) text: &'static str,
+}
+
+/// One row of the table.
+struct Row {
+    status: u16,
+    code: &'static str,
+    counter: &'static str,
+    level: Level,
+    words: Words,
+}
+
+macro_rules! row {
+    ($status:literal, $code:literal, $level:ident, $title:literal, $text:literal) => {
+        Row {
+            status: $status,
+            code: $code,
+            counter: concat!("vestibule_refused_", $code),
+            level: Level::$level,
+            words: Words { title: $title, text: $text },
+        }
+    };
+}
+
+
+impl Failure {
+    #[rustfmt::skip]
+    const fn row(&self) -> Row {
+        match self {
+            Self::Bearer => row!(401, "bearer_not_accepted", Info, "This address takes no token",
+                "Sign in with a browser instead."),
+            Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, "The sign-in did not work",
+                "The answer of the sign-in service was incomplete. Please try again."),
+            Self::Callback(AuthorizationError::WrongIssuer) => row!(400, "callback_wrong_issuer", Warn, "The sign-in did not work",
+                "The answer came from another sign-in service than the one you were sent to. Please try again."),
+            Self::CallbackMethod => row!(405, "callback_method", Info, "The sign-in did not work",
+                "The answer of the sign-in service came in a way that is not taken here. Please try again."),
+            Self::CallbackState => row!(400, "callback_state", Info, "The sign-in did not work",
+                "This address belongs to a sign-in that is over or was not begun here. Please start again."),
+            Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
+                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+            Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
+                "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            Self::NoRandomness => row!(500, "no_randomness", Error, "Something is wrong here",
+                "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
+            Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
+                "Nobody can sign in at the moment. Please try again in a few seconds."),
+            Self::Provider(OAuthError::AccessDenied) => row!(403, "access_denied", Info, "The sign-in was declined",
+                "The sign-in service says that you or it declined. You can try again, perhaps with another account."),
+            Self::Provider(OAuthError::ServerError | OAuthError::TemporarilyUnavailable) => row!(503, "provider_unavailable", Warn,
+                "The sign-in service has a problem", "It could not sign you in just now. Please try again in a few seconds."),
+            Self::Provider(_) => row!(400, "provider_refused", Warn, "The sign-in did not work",
+                "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
+            Self::ReservedPath => row!(404, "reserved_path", Info, "There is nothing here",
+                "This address is reserved for signing in and out, but nothing is at it."),
+            Self::SessionTooLarge { .. } => row!(500, "session_too_large", Error, "The session is too large",
+                "What is known of you does not fit into a cookie. Please tell the operator of this site the code below."),
+            Self::Signature(VerifyError::UnknownKey) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
+                "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
+            Self::Signature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
+                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+            Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, "Your browser does not keep the sign-in",
+                "You were sent to sign in several times, and each time this site's cookie did not come back. Allow cookies for this site, open it by its usual https address, and try again."),
+            Self::SignInRequired => row!(401, "sign_in_required", Count, "Please sign in",
+                "You are not signed in, or your session is over. What you sent was not delivered."),
+            Self::SignOutMethod => row!(405, "sign_out_method", Info, "You are still signed in",
+                "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
+            Self::TokenEndpoint(error) => match error {
+                TokenEndpointError::Callout(_) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
+                    "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
+                TokenEndpointError::Refused(OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
+                    "The sign-in took too long or was used before. Please try again."),
+                TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
+                    "The sign-in service does not accept this site. Please tell its operator the code below."),
+                TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
+                    "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            },
+        }
+    }
+
+    /// The status code.
+    pub const fn status(&self) -> u16 {
+        self.row().status
+    }
+
+    /// The stable code: response header, response-code details, page and log.
+    pub const fn code(&self) -> &'static str {
+        self.row().code
+    }
+
+    /// The counter.
+    pub const fn counter(&self) -> &'static str {
+        self.row().counter
+    }
+
+    /// How loud it is.
+    pub const fn level(&self) -> Level {
+        self.row().level
+    }
+
+    pub(super) const fn words(&self) -> Words {
+        self.row().words
+    }
+
+    /// Whether the same request may well succeed in a few seconds.
+    pub const fn is_passing(&self) -> bool {
+        self.status() == 503
+    }
+}

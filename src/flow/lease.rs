@@ -1,0 +1,136 @@
+//! Who fetches: one worker of the process at a time takes a lease in the shared store, by compare-and-swap. The lease
+//! also remembers failures, so that a provider in trouble is asked less and less often, and how often keys were asked
+//! for because of a token nobody could check, so that an attacker's tokens do not become a flood at the provider.
+
+use std::time::Duration;
+
+use crate::{platform::Platform, time::UnixTime};
+
+/// How many wishes are granted at once; a rotation just before signing needs one at any time.
+const BURST: u32 = 2;
+/// How long it takes until one more is granted.
+const REFILL: Duration = Duration::from_secs(30);
+/// The longest pause after failures.
+const MAX_PAUSE: Duration = Duration::from_secs(15);
+/// How often a write is tried again when another worker was faster.
+const TRIES: usize = 4;
+
+/// Why somebody wants the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// The document is missing or due.
+    Due,
+    /// A token names a key that the document does not have.
+    Wish,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lease {
+    until: UnixTime,
+    failures: u32,
+    wishes: u32,
+    refilled: UnixTime,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { until: UnixTime::default(), failures: 0, wishes: BURST, refilled: UnixTime::default() }
+    }
+}
+
+impl Lease {
+    const SIZE: usize = 24;
+
+    fn read(bytes: &[u8]) -> Self {
+        let long = |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
+        let short = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
+        match (long(0), short(8), short(12), long(16)) {
+            (Some(until), Some(failures), Some(wishes), Some(refilled)) if bytes.len() == Self::SIZE => Self {
+                until: UnixTime::from_secs(until),
+                failures,
+                wishes,
+                refilled: UnixTime::from_secs(refilled),
+            },
+            _ => Self::default(),
+        }
+    }
+
+    fn write(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Self::SIZE);
+        bytes.extend_from_slice(&self.until.as_secs().to_le_bytes());
+        bytes.extend_from_slice(&self.failures.to_le_bytes());
+        bytes.extend_from_slice(&self.wishes.to_le_bytes());
+        bytes.extend_from_slice(&self.refilled.as_secs().to_le_bytes());
+        bytes
+    }
+
+    /// The wishes that time has given back. A clock that was set back gives all of them back.
+    fn refill(mut self, now: UnixTime) -> Self {
+        let back = now.since(self.refilled).as_secs() / REFILL.as_secs();
+        if back > 0 || self.refilled > now {
+            self.wishes = self.wishes.saturating_add(u32::try_from(back).unwrap_or(BURST)).min(BURST);
+            self.refilled = now;
+        }
+        self
+    }
+
+    /// Whether somebody holds it, or a failure asks for a pause. An end far ahead was written by a clock that has been
+    /// set back since.
+    fn is_held(self, now: UnixTime) -> bool {
+        now < self.until && self.until < now.plus(Duration::from_secs(120))
+    }
+}
+
+fn lease_key(document: &str) -> String {
+    format!("{document}.lease")
+}
+
+/// Makes sure that the lease exists: a compare-and-swap on a key that was never written always succeeds, for everybody.
+pub(super) fn create(document: &str, platform: &dyn Platform) {
+    let key = lease_key(document);
+    if platform.shared_get(&key).version.is_none() {
+        let _ = platform.shared_set(&key, &Lease::default().write(), None);
+    }
+}
+
+/// Whether one more fetch for an unknown key would be granted now. Taking the lease is what uses it up.
+pub(super) fn grants_wish(document: &str, now: UnixTime, platform: &dyn Platform) -> bool {
+    Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now).wishes > 0
+}
+
+/// Takes the lease, for one call that takes at most `hold`. `false` when somebody else has it or is to pause.
+pub(super) fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime, platform: &dyn Platform) -> bool {
+    let key = lease_key(document);
+    let shared = platform.shared_get(&key);
+    let mut lease = Lease::read(&shared.bytes).refill(now);
+    if lease.is_held(now) {
+        return false;
+    }
+    if demand == Demand::Wish {
+        let Some(left) = lease.wishes.checked_sub(1) else { return false };
+        lease.wishes = left;
+    }
+    // One second more than the call may take, and one for the rounding of the clock.
+    lease.until = now.plus(hold).plus(Duration::from_secs(2));
+    platform.shared_set(&key, &lease.write(), shared.version).is_ok()
+}
+
+/// Gives the lease back; after a failure nobody may take it for a while.
+pub(super) fn release(document: &str, succeeded: bool, now: UnixTime, platform: &dyn Platform) {
+    let key = lease_key(document);
+    for _ in 0..TRIES {
+        let shared = platform.shared_get(&key);
+        let mut lease = Lease::read(&shared.bytes);
+        if succeeded {
+            lease.failures = 0;
+            lease.until = now;
+        } else {
+            let pause = Duration::from_secs(1 << lease.failures.min(4)).min(MAX_PAUSE);
+            lease.failures = lease.failures.saturating_add(1);
+            lease.until = now.plus(pause);
+        }
+        if platform.shared_set(&key, &lease.write(), shared.version).is_ok() {
+            return;
+        }
+    }
+}

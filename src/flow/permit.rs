@@ -1,0 +1,66 @@
+//! The right to go upstream. Nothing reaches the app without a [`Permit`], and each is made from a proof that
+//! another room alone can give: searching for `Permit::` is the security review.
+
+use crate::{
+    http::Request,
+    rules::PublicRoute,
+    session::{FreshSession, Session},
+};
+
+use super::caller;
+
+/// The right to go upstream.
+#[derive(Debug)]
+pub struct Permit(Grounds);
+
+#[derive(Debug)]
+enum Grounds {
+    Preflight,
+    Public,
+    Session(FreshSession),
+}
+
+/// Why a request may pass, for logs and counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A CORS preflight.
+    Preflight,
+    /// A public rule.
+    Public,
+    /// A session.
+    Session,
+}
+
+impl Permit {
+    /// A public rule matched.
+    pub const fn public(_proof: &PublicRoute) -> Self {
+        Self(Grounds::Public)
+    }
+
+    /// The request brought a good session.
+    pub const fn session(proof: FreshSession) -> Self {
+        Self(Grounds::Session(proof))
+    }
+
+    /// The request is a CORS preflight.
+    pub fn preflight(request: &Request) -> Option<Self> {
+        caller::is_preflight(request).then_some(Self(Grounds::Preflight))
+    }
+
+    /// Why.
+    pub const fn reason(&self) -> Reason {
+        match self.0 {
+            Grounds::Preflight => Reason::Preflight,
+            Grounds::Public => Reason::Public,
+            Grounds::Session(_) => Reason::Session,
+        }
+    }
+
+    /// Who, where somebody is signed in.
+    pub const fn identity(&self) -> Option<&Session> {
+        match &self.0 {
+            Grounds::Session(fresh) => Some(fresh.session()),
+            Grounds::Preflight | Grounds::Public => None,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, framed, or leak where it
+//! came from.
+
+use serde_json::json;
+
+use crate::{
+    http::LocalReply,
+    page::{self, Action, Page},
+};
+
+use super::{
+    Env, Step,
+    caller::{Caller, Kind},
+    event::Event,
+    failure::Failure,
+};
+
+/// How long a caller should wait before it tries again, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// The headers of every answer.
+fn common(code: &'static str) -> Vec<(&'static str, String)> {
+    vec![
+        ("cache-control", "no-store".to_owned()),
+        // RFC 9700, 4.2: a callback's URL holds a code.
+        ("referrer-policy", "no-referrer".to_owned()),
+        ("vestibule-code", code.to_owned()),
+    ]
+}
+
+/// A redirect that turns every method into GET. 307 and 308 are never used: they would send a form's body to the
+/// provider (RFC 9700, 4.12).
+pub(super) fn redirect(status: Redirect, code: &'static str, location: String, cookies: Vec<String>) -> LocalReply {
+    let mut headers = common(code);
+    headers.push(("location", location));
+    headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
+    LocalReply { status: status as u16, code, headers, body: Vec::new() }
+}
+
+/// The redirects we send.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Redirect {
+    /// To the provider.
+    Found = 302,
+    /// Back to the app.
+    SeeOther = 303,
+}
+
+/// A page for a person.
+pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Vec<String>) -> LocalReply {
+    let mut headers = common(code);
+    headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
+    headers.push(("content-security-policy", page::content_security_policy()));
+    headers.push(("x-content-type-options", "nosniff".to_owned()));
+    headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
+    LocalReply { status, code, headers, body: page.html().into_bytes() }
+}
+
+/// A JSON document for a program.
+pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
+    let mut headers = common(code);
+    headers.push(("content-type", "application/json".to_owned()));
+    LocalReply { status, code, headers, body: body.to_string().into_bytes() }
+}
+
+/// What a refusal offers beside its reason.
+#[derive(Debug, Default)]
+pub(super) struct Offer {
+    /// What a person can do next.
+    pub(super) action: Option<Action>,
+    /// Cookies to set or delete; a program gets none.
+    pub(super) cookies: Vec<String>,
+}
+
+impl Offer {
+    /// A link that starts again at `href`.
+    pub(super) fn again(href: String, cookies: Vec<String>) -> Self {
+        Self { action: Some(Action::Link { label: "Try again", href }), cookies }
+    }
+}
+
+/// Refuses: counted, logged, and answered as the caller can read it.
+pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> Step {
+    let reply = match caller.kind {
+        Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
+        Kind::Program => for_program(&failure, caller, env.config.origin.as_str()),
+    };
+    env.events.push(Event::Refused(failure));
+    Step::Reply(reply)
+}
+
+fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
+    let words = failure.words();
+    let mut content = Page::new(words.title, words.text, failure.code());
+    content.action = offer.action;
+    content.request_id = caller.request_id.as_deref();
+    let sizes;
+    if let Failure::SessionTooLarge { .. } = failure {
+        sizes = format!("{} ({failure}.)", words.text);
+        content.text = &sizes;
+    }
+    finish(failure, page(failure.status(), failure.code(), &content, offer.cookies))
+}
+
+fn for_program(failure: &Failure, caller: &Caller, origin: &str) -> LocalReply {
+    let words = failure.words();
+    let mut body = json!({ "error": words.title, "code": failure.code() });
+    if let (Some(id), Some(body)) = (&caller.request_id, body.as_object_mut()) {
+        body.insert("request_id".to_owned(), json!(id));
+    }
+    let mut reply = json(failure.status(), failure.code(), &body);
+    if failure.status() == 401 {
+        // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin.
+        reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"")));
+    }
+    finish(failure, reply)
+}
+
+fn finish(failure: &Failure, mut reply: LocalReply) -> LocalReply {
+    if failure.is_passing() {
+        reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
+    }
+    match failure {
+        Failure::CallbackMethod => reply.headers.push(("allow", "GET".to_owned())),
+        Failure::SignOutMethod => reply.headers.push(("allow", "GET, POST".to_owned())),
+        _ => {}
+    }
+    reply
+}

@@ -1,0 +1,152 @@
+//! A request's way through the gates, in order, on one screen.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    http::Request,
+    oidc::ProviderId,
+    rules::Decision,
+    session::{self, cookie_name, return_to::ReturnTo},
+    time::UnixTime,
+};
+
+use super::{
+    Env, Step,
+    callback::{self, TokensInHand},
+    caller::Caller,
+    event::Event,
+    failure::Failure,
+    identity,
+    permit::Permit,
+    reply::{self, Offer},
+    sign_in::{self, FIRST_ATTEMPT},
+    sign_out,
+};
+
+/// How long a request is held at most.
+pub const MAX_HOLD: Duration = Duration::from_secs(5);
+
+/// How many requests one worker holds at most; the next is answered at once.
+pub const MAX_HELD: usize = 256;
+
+/// Decides a request.
+pub fn start(request: Request, env: &mut Env<'_>) -> Step {
+    // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
+    if let Some(reserved) = Reserved::of(request.target(), &env.config.prefix) {
+        return match reserved {
+            Reserved::Callback => callback::arrive(request, env),
+            Reserved::Health => health(env),
+            Reserved::SignOut => sign_out::arrive(&request, env),
+            Reserved::Unknown => reply::refuse(Failure::ReservedPath, &Caller::of(&request), Offer::default(), env),
+        };
+    }
+    if let Decision::Public(proof) = env.config.rules.decide(&request) {
+        return forward(&request, Permit::public(&proof), env);
+    }
+    if let Some(permit) = Permit::preflight(&request) {
+        return forward(&request, permit, env);
+    }
+    // A token that we cannot check is not a session, whatever cookie stands beside it (RFC 6750, 3.1).
+    if bears_token(&request) {
+        return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
+    }
+    let settings = &env.config.session;
+    if let Some(fresh) = session::fresh(&request, &cookie_name(&settings.cookie_name), &settings.sealer, env.now) {
+        return forward(&request, Permit::session(fresh), env);
+    }
+    let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
+    sign_in::begin(request, return_to, FIRST_ATTEMPT, env)
+}
+
+fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
+    env.events.push(Event::Permitted(permit.reason()));
+    let edits = identity::edits(request, &permit, env.config);
+    Step::Forward { permit, edits }
+}
+
+fn bears_token(request: &Request) -> bool {
+    request.lines("authorization").any(|line| line.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer ")))
+}
+
+fn health(env: &Env<'_>) -> Step {
+    // 200 as long as the filter lives: an unreachable provider must not take the app out of its load balancer.
+    let ready = env.providers.ids().all(|id| env.providers.ready(id, env.now).is_some());
+    let provider = if ready { "ready" } else { "waiting" };
+    Step::Reply(reply::json(200, "health", &json!({ "status": "ok", "provider": provider })))
+}
+
+/// The paths under our prefix. They are compared byte by byte; any other spelling is a path like every other.
+enum Reserved {
+    Callback,
+    Health,
+    SignOut,
+    Unknown,
+}
+
+impl Reserved {
+    fn of(target: &[u8], prefix: &str) -> Option<Self> {
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        match path.strip_prefix(prefix.as_bytes())? {
+            b"/callback" => Some(Self::Callback),
+            b"/health" => Some(Self::Health),
+            b"/sign_out" => Some(Self::SignOut),
+            [] | [b'/', ..] => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+
+/// A request that is held until its provider is known, or known better.
+#[derive(Debug)]
+pub struct Waiter {
+    provider: ProviderId,
+    until: UnixTime,
+    then: Then,
+}
+
+#[derive(Debug)]
+enum Then {
+    /// Walk through the gates from the start.
+    Start(Request),
+    /// Check the ID token again, with newer keys than those of this version.
+    Verify(Box<TokensInHand>, u64),
+}
+
+impl Waiter {
+    /// Holds a request until anything is known of its provider, or refuses it when too many are held.
+    pub(super) fn for_provider(provider: ProviderId, request: Request, env: &mut Env<'_>) -> Step {
+        if env.held >= MAX_HELD {
+            return reply::refuse(Failure::ProviderNotReady, &Caller::of(&request), Offer::default(), env);
+        }
+        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
+    }
+
+    /// Holds tokens in hand until the provider's keys are newer than `version`.
+    pub(super) fn for_keys(provider: ProviderId, tokens: Box<TokensInHand>, version: u64, env: &Env<'_>) -> Step {
+        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Verify(tokens, version) })
+    }
+
+    /// Whether there is something to decide by now.
+    pub fn is_due(&self, env: &Env<'_>) -> bool {
+        self.until <= env.now
+            || match &self.then {
+                Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
+                Then::Verify(_, version) => {
+                    env.providers.keys_version(self.provider) != *version || !env.providers.wants_keys(self.provider)
+                }
+            }
+    }
+
+    /// Decides it.
+    pub fn resume(self, env: &mut Env<'_>) -> Step {
+        match self.then {
+            Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
+            Then::Start(request) => {
+                reply::refuse(Failure::ProviderNotReady, &Caller::of(&request), Offer::default(), env)
+            }
+            Then::Verify(tokens, _) => tokens.verify_at_last(env),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Sends a browser to the provider, with a sealed cookie that remembers why. A sign-in starts only for a request that
+//! can finish one; everything else is told that it needs a session.
+
+use crate::{
+    http::Request,
+    oidc::{ProviderId, authorization::AuthorizationRequest},
+    page::Action,
+    platform::NoRandomness,
+    session::{
+        cookie::{delete_cookie, set_cookie, with_prefix},
+        pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn, cookie_prefix},
+        return_to::ReturnTo,
+    },
+};
+
+use super::{
+    Env, Step,
+    caller::{Caller, Kind},
+    event::Event,
+    failure::Failure,
+    reply::{self, Offer, Redirect},
+    request::Waiter,
+};
+
+/// A sign-in that nothing went before.
+pub(super) const FIRST_ATTEMPT: u8 = 1;
+
+/// Begins a sign-in for this request, or says that one is needed.
+pub(super) fn begin(request: Request, return_to: ReturnTo, attempt: u8, env: &mut Env<'_>) -> Step {
+    let caller = Caller::of(&request);
+    match caller.kind {
+        Kind::Navigation => {}
+        Kind::Page => {
+            let action = Some(Action::Link { label: "Sign in", href: "/".to_owned() });
+            return reply::refuse(Failure::SignInRequired, &caller, Offer { action, cookies: Vec::new() }, env);
+        }
+        Kind::Program => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
+    }
+    if attempt > MAX_ATTEMPTS {
+        let offer = Offer::again(return_to.location(&env.config.origin), Vec::new());
+        return reply::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env);
+    }
+    let Some(provider) = env.providers.ids().next() else {
+        return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
+    };
+    if env.providers.ready(provider, env.now).is_none() {
+        return Waiter::for_provider(provider, request, env);
+    }
+    match redirect(&request, provider, return_to, attempt, env) {
+        Ok(step) => step,
+        Err(NoRandomness) => reply::refuse(Failure::NoRandomness, &caller, Offer::default(), env),
+    }
+}
+
+fn redirect(
+    request: &Request,
+    id: ProviderId,
+    return_to: ReturnTo,
+    attempt: u8,
+    env: &mut Env<'_>,
+) -> Result<Step, NoRandomness> {
+    let settings = &env.config.session;
+    let Some(known) = env.providers.ready(id, env.now) else {
+        return Ok(reply::refuse(Failure::ProviderNotReady, &Caller::of(request), Offer::default(), env));
+    };
+    let pending = PendingSignIn::begin(id, return_to, attempt, env.now, env.platform)?;
+    let name = PendingSignIn::cookie_name(&pending.state.id, &settings.cookie_name);
+    let url = AuthorizationRequest {
+        provider: known.provider,
+        metadata: known.metadata,
+        redirect_uri: &env.config.redirect_uri(),
+        state: &pending.state_parameter(&settings.sealer, env.platform)?,
+        nonce: &pending.nonce,
+        verifier: &pending.verifier,
+    }
+    .url();
+    let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
+    let mut cookies = surplus(request, env);
+    cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
+    env.events.push(Event::SignInStarted);
+    Ok(Step::Reply(reply::redirect(Redirect::Found, "sign_in_started", url, cookies)))
+}
+
+/// Deletes what must go so that one more pending sign-in makes [`MAX_PENDING`]: the unreadable and expired first, then
+/// the oldest.
+fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
+    let settings = &env.config.session;
+    let prefix = cookie_prefix(&settings.cookie_name);
+    let mut found: Vec<_> = with_prefix(request.lines("cookie"), &prefix)
+        .filter_map(|(name, value)| {
+            let name = std::str::from_utf8(name).ok()?;
+            let pending = PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix)
+                .filter(|pending| !pending.state.is_expired(env.now, settings.sign_in_timeout));
+            Some((pending.map(|pending| pending.state.started), name))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup_by(|a, b| a.1 == b.1);
+    let keep = MAX_PENDING.saturating_sub(1);
+    let gone = found.len().saturating_sub(keep).max(found.iter().filter(|(started, _)| started.is_none()).count());
+    found.iter().take(gone).map(|(_, name)| delete_cookie(name)).collect()
+}

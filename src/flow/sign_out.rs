@@ -1,0 +1,75 @@
+//! Ends the session of this browser: every cookie of ours goes.
+
+use crate::{
+    http::Request,
+    page::{Action, Page},
+    session::{
+        cookie::{delete_cookie, with_prefix},
+        cookie_name,
+        pending::cookie_prefix,
+    },
+};
+
+use super::{
+    Env, Step,
+    caller::{Caller, is_prefetch},
+    event::Event,
+    failure::Failure,
+    reply::{self, Offer},
+};
+
+/// A request for the sign-out path.
+pub(super) fn arrive(request: &Request, env: &mut Env<'_>) -> Step {
+    let caller = Caller::of(request);
+    let asks = match request.method() {
+        // A picture, a prefetch or a link on another site must not sign anybody out behind their back.
+        "GET" if is_prefetch(request) || comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::Confirmation,
+        "GET" => Asks::SignOut,
+        "POST" if !comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::SignOut,
+        _ => return reply::refuse(Failure::SignOutMethod, &caller, Offer::default(), env),
+    };
+    match asks {
+        Asks::Confirmation => confirm(&caller, env),
+        Asks::SignOut => sign_out(request, &caller, env),
+    }
+}
+
+enum Asks {
+    Confirmation,
+    SignOut,
+}
+
+// Sec-Fetch-Site is the browser's own word; where it is missing, Origin is, on everything but plain links.
+fn comes_from_elsewhere(request: &Request, origin: &str) -> bool {
+    if request.has("sec-fetch-site") {
+        return !matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"));
+    }
+    request.has("origin") && request.single("origin") != Some(origin.as_bytes())
+}
+
+fn confirm(caller: &Caller, env: &Env<'_>) -> Step {
+    let mut page = Page::new("Sign out?", "You will have to sign in again to use this site.", "sign_out_confirm");
+    page.action = Some(Action::Post { label: "Sign out", href: format!("{}/sign_out", env.config.prefix) });
+    page.request_id = caller.request_id.as_deref();
+    Step::Reply(reply::page(200, "sign_out_confirm", &page, Vec::new()))
+}
+
+fn sign_out(request: &Request, caller: &Caller, env: &mut Env<'_>) -> Step {
+    let base = &env.config.session.cookie_name;
+    let prefix = cookie_prefix(base);
+    let mut cookies = vec![delete_cookie(&cookie_name(base))];
+    cookies.extend(
+        with_prefix(request.lines("cookie"), &prefix)
+            .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+            .map(delete_cookie),
+    );
+    env.events.push(Event::SignedOut);
+    let mut page = Page::new(
+        "You are signed out",
+        "Your session on this site is over. The sign-in service may still know you.",
+        "signed_out",
+    );
+    page.action = Some(Action::Link { label: "Sign in again", href: "/".to_owned() });
+    page.request_id = caller.request_id.as_deref();
+    Step::Reply(reply::page(200, "signed_out", &page, cookies))
+}

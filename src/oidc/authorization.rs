@@ -1,0 +1,155 @@
+//! The authorization endpoint: the URL a browser is sent to, and what it brings back
+//! (OIDC Core 3.1.2; RFC 6749, 4.1; RFC 9207).
+
+use subtle::ConstantTimeEq;
+
+use super::{Provider, discovery::ProviderMetadata, error::OAuthError};
+use crate::secret::{AuthorizationCode, Nonce, PkceVerifier};
+
+/// The parameters that are ours alone: neither the configuration nor an endpoint's own query may set one.
+pub const OWN_PARAMETERS: [&str; 11] = [
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+
+/// The longest query of a callback that is looked at.
+pub const MAX_QUERY: usize = 16 * 1024;
+
+/// An authorization request with PKCE, `state` and `nonce`, which are never left out.
+#[derive(Debug)]
+pub struct AuthorizationRequest<'a> {
+    /// Whom we ask.
+    pub provider: &'a Provider,
+    /// Its endpoints.
+    pub metadata: &'a ProviderMetadata,
+    /// Our callback.
+    pub redirect_uri: &'a str,
+    /// The `state`.
+    pub state: &'a str,
+    /// The `nonce`.
+    pub nonce: &'a Nonce,
+    /// The verifier whose challenge is sent.
+    pub verifier: &'a PkceVerifier,
+}
+
+impl AuthorizationRequest<'_> {
+    /// The URL to send the browser to.
+    pub fn url(&self) -> String {
+        let endpoint = self.metadata.authorization_endpoint.url();
+        let mut url = endpoint.clone();
+        url.set_query(None);
+        let mut query = url.query_pairs_mut();
+        // RFC 6749, 3.1: a query of the endpoint's own is kept, but may not say twice what we say.
+        query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !OWN_PARAMETERS.contains(&name.as_ref())));
+        query.extend_pairs([
+            ("response_type", "code"),
+            ("client_id", self.provider.client_id.as_str()),
+            ("redirect_uri", self.redirect_uri),
+            ("scope", self.provider.scopes.join(" ").as_str()),
+            ("state", self.state),
+            ("nonce", self.nonce.expose()),
+            ("code_challenge", self.verifier.challenge().as_str()),
+            ("code_challenge_method", "S256"),
+        ]);
+        query.extend_pairs(&self.provider.authorization_params);
+        query.finish();
+        drop(query);
+        url.into()
+    }
+}
+
+/// Why an authorization response is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorizationError {
+    /// Not exactly one `state`, and one of `code` and `error`.
+    #[error("the authorization response is malformed")]
+    Malformed,
+    /// `iss` is missing where the provider always sends it, or names another issuer (RFC 9207, 2.4).
+    #[error("the authorization response comes from another issuer")]
+    WrongIssuer,
+}
+
+/// Proof that a response's `state` is the one of a sign-in that this browser began.
+#[derive(Debug)]
+pub struct StateMatched(());
+
+impl StateMatched {
+    /// Compares what the `state` and what the browser's cookie say, in constant time.
+    pub fn check(of_state: &[u8], of_browser: &[u8]) -> Option<Self> {
+        bool::from(of_state.ct_eq(of_browser)).then_some(Self(()))
+    }
+}
+
+/// An authorization response as it came: nothing of it is believed yet.
+#[derive(Debug)]
+pub struct AuthorizationResponse {
+    state: String,
+    iss: Option<String>,
+    outcome: Result<AuthorizationCode, OAuthError>,
+}
+
+impl AuthorizationResponse {
+    /// Reads the query of a callback. Tokens in it are ignored; a parameter that stands there twice is refused,
+    /// because the provider and we could mean different ones.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::Malformed`]
+    pub fn parse(query: &[u8]) -> Result<Self, AuthorizationError> {
+        if query.len() > MAX_QUERY {
+            return Err(AuthorizationError::Malformed);
+        }
+        let (mut state, mut iss, mut code, mut error) = (None, None, None, None);
+        for (name, value) in form_urlencoded::parse(query) {
+            let slot = match name.as_ref() {
+                "state" => &mut state,
+                "iss" => &mut iss,
+                "code" => &mut code,
+                "error" => &mut error,
+                _ => continue,
+            };
+            // U+FFFD stands for bytes that were not UTF-8; no provider sends those or controls.
+            if value.is_empty() || value.contains(|c: char| c.is_control() || c == '\u{FFFD}') {
+                return Err(AuthorizationError::Malformed);
+            }
+            if slot.replace(value.into_owned()).is_some() {
+                return Err(AuthorizationError::Malformed);
+            }
+        }
+        let outcome = match (code, error) {
+            (Some(code), None) => Ok(AuthorizationCode::new(code)),
+            (None, Some(error)) => Err(OAuthError::from_code(&error)),
+            (Some(_), Some(_)) | (None, None) => return Err(AuthorizationError::Malformed),
+        };
+        let state = state.ok_or(AuthorizationError::Malformed)?;
+        Ok(Self { state, iss, outcome })
+    }
+
+    /// The `state`, to find out whose response this is.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// What the provider said, once its `state` belongs to this browser and its `iss` is the provider's.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::WrongIssuer`]
+    pub fn accept(
+        self,
+        _state: &StateMatched,
+        provider: &Provider,
+        metadata: &ProviderMetadata,
+    ) -> Result<Result<AuthorizationCode, OAuthError>, AuthorizationError> {
+        // RFC 9207, 2.4: simple string comparison, on error responses too.
+        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == provider.issuer.as_str());
+        if right { Ok(self.outcome) } else { Err(AuthorizationError::WrongIssuer) }
+    }
+}

@@ -1,0 +1,126 @@
+//! Provider metadata (OpenID Connect Discovery 1.0, section 4).
+
+use serde_json::{Map, Value};
+
+use super::{ClientAuthentication, Endpoint, EndpointError, Provider};
+use crate::{
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
+    jose::json::{self, JsonError},
+};
+
+/// What we use of a provider's metadata, with the configured endpoints put over the discovered ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderMetadata {
+    /// Where the browser is sent.
+    pub authorization_endpoint: Endpoint,
+    /// Where the code is redeemed.
+    pub token_endpoint: Endpoint,
+    /// Where the keys are.
+    pub jwks_uri: Endpoint,
+    /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
+    pub iss_parameter: bool,
+    /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
+    pub post_only: bool,
+}
+
+/// Why a metadata document cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// An endpoint that we would have to use is not a URL we may use.
+    #[error("its {0} is not {1}")]
+    BadEndpoint(&'static str, EndpointError),
+    /// No response.
+    #[error("{0}")]
+    Callout(#[from] CalloutError),
+    /// Another issuer's document (Discovery 4.3): the keys in it could be anybody's.
+    #[error("its issuer is not the configured one")]
+    IssuerMismatch,
+    /// Not a JSON object as it must be.
+    #[error("it is not usable JSON: {0}")]
+    Malformed(#[from] JsonError),
+    /// A member is missing.
+    #[error("it has no {0}")]
+    Missing(&'static str),
+    /// Not 200.
+    #[error("the provider answered {0}")]
+    Status(u16),
+}
+
+/// Asks for the metadata.
+pub fn request(provider: &Provider) -> CalloutRequest {
+    get(provider, provider.issuer.discovery())
+}
+
+/// A plain GET of one of the provider's JSON documents.
+pub fn get(provider: &Provider, endpoint: &Endpoint) -> CalloutRequest {
+    CalloutRequest {
+        cluster: provider.clusters.reaching(endpoint).clone(),
+        method: "GET",
+        authority: endpoint.authority(),
+        path: endpoint.path_and_query(),
+        headers: vec![("accept", "application/json".to_owned())],
+        body: Vec::new(),
+        timeout: provider.timeout,
+    }
+}
+
+/// The body of a response that must be 200.
+///
+/// # Errors
+/// [`DiscoveryError::Callout`] or [`DiscoveryError::Status`].
+pub fn body(response: Result<CalloutResponse, CalloutError>) -> Result<Vec<u8>, DiscoveryError> {
+    let response = response?;
+    if response.status == 200 { Ok(response.body) } else { Err(DiscoveryError::Status(response.status)) }
+}
+
+impl ProviderMetadata {
+    /// Reads a metadata document of this provider.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`] says what is wrong with it.
+    pub fn parse(provider: &Provider, document: &[u8]) -> Result<Self, DiscoveryError> {
+        let document = json::parse_object(document, MAX_CALLOUT_BODY)?;
+        // Discovery 4.3: the issuer must be exactly the one whose document was asked for.
+        if text(&document, "issuer")? != provider.issuer.as_str() {
+            return Err(DiscoveryError::IssuerMismatch);
+        }
+        let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
+            configured.clone().map_or_else(|| discovered(provider, &document, name), Ok)
+        };
+        Ok(Self {
+            authorization_endpoint: endpoint("authorization_endpoint", &provider.endpoints.authorization)?,
+            token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
+            jwks_uri: endpoint("jwks_uri", &provider.endpoints.jwks)?,
+            iss_parameter: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+            post_only: post_only(&document),
+        })
+    }
+
+    /// How the provider wants us to authenticate: as configured, or what it offers.
+    pub fn authentication(&self, provider: &Provider) -> ClientAuthentication {
+        match &provider.authentication {
+            ClientAuthentication::Unspecified(secret) if self.post_only => ClientAuthentication::Post(secret.clone()),
+            ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret.clone()),
+            said => said.clone(),
+        }
+    }
+}
+
+fn text<'a>(document: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, DiscoveryError> {
+    document.get(name).and_then(Value::as_str).ok_or(DiscoveryError::Missing(name))
+}
+
+fn discovered(
+    provider: &Provider,
+    document: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Endpoint, DiscoveryError> {
+    Endpoint::parse(text(document, name)?, provider.plain_http).map_err(|error| DiscoveryError::BadEndpoint(name, error))
+}
+
+// Discovery 3: without the member, client_secret_basic is what the provider takes.
+fn post_only(document: &Map<String, Value>) -> bool {
+    let Some(Value::Array(methods)) = document.get("token_endpoint_auth_methods_supported") else { return false };
+    let offers = |name: &str| methods.iter().any(|method| method.as_str() == Some(name));
+    offers("client_secret_post") && !offers("client_secret_basic")
+}

@@ -1,0 +1,132 @@
+//! What makes verified claims an ID token for this client and this sign-in (OIDC Core 2 and 3.1.3.7).
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    jose::{
+        Algorithm,
+        claims::{self, ClaimError, VerifiedClaims},
+        verify::VerifiedJws,
+    },
+    secret::{AccessToken, Nonce},
+    time::{Leeway, UnixTime},
+};
+
+use super::Provider;
+
+/// The longest subject (OIDC Core 2: 255 ASCII characters).
+pub const MAX_SUBJECT: usize = 255;
+
+/// An ID token that passed every check; only [`check`] makes one.
+#[derive(Debug)]
+pub struct VerifiedIdToken {
+    claims: VerifiedClaims,
+}
+
+impl VerifiedIdToken {
+    /// Who signed in, as the provider numbers them.
+    pub fn subject(&self) -> &str {
+        self.claims.text("sub").unwrap_or_default()
+    }
+
+    /// Its claims.
+    pub const fn claims(&self) -> &VerifiedClaims {
+        &self.claims
+    }
+}
+
+/// Why a signed token is no ID token for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    /// `at_hash` is not the hash of the access token beside it.
+    #[error("its at_hash does not fit the access token")]
+    AccessTokenHash,
+    /// `azp` is missing beside several audiences, or names somebody else.
+    #[error("its azp is not us")]
+    AuthorizedParty,
+    /// A claim every signed token must get right.
+    #[error("{0}")]
+    Claim(#[from] ClaimError),
+    /// The nonce of another authorization request, or none.
+    #[error("its nonce is not the one of this sign-in")]
+    Nonce,
+    /// No usable subject.
+    #[error("its sub is missing or unusable")]
+    Subject,
+    /// A token of another kind, by its `typ` (RFC 8725, 3.11).
+    #[error("its typ says that it is something else")]
+    Type,
+}
+
+/// What the token must fit.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    /// The provider and client.
+    pub provider: &'a Provider,
+    /// The nonce we sent.
+    pub nonce: &'a Nonce,
+    /// The access token that came with it.
+    pub access_token: &'a AccessToken,
+    /// Now.
+    pub now: UnixTime,
+    /// How far clocks may disagree.
+    pub leeway: Leeway,
+}
+
+/// Checks a token whose signature is good.
+///
+/// # Errors
+/// [`IdTokenError`] names the first check that failed.
+pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdToken, IdTokenError> {
+    // RFC 8725, 3.11: an access token (at+jwt) or a logout token (logout+jwt) is not an ID token.
+    if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        return Err(IdTokenError::Type);
+    }
+    let algorithm = token.algorithm();
+    let client_id = expected.provider.client_id.as_str();
+    // 3.1.3.7 (2), (3), (9), (10): iss, aud, exp, iat
+    let claims = claims::check(
+        token,
+        &claims::Expected {
+            issuer: expected.provider.issuer.as_str(),
+            audience: client_id,
+            trusted_audiences: &expected.provider.trusted_audiences,
+            now: expected.now,
+            leeway: expected.leeway,
+        },
+    )?;
+    // 3.1.3.7 (4), (5)
+    match claims.get("azp") {
+        Some(azp) if azp.as_str() != Some(client_id) => return Err(IdTokenError::AuthorizedParty),
+        None if claims.audiences().len() > 1 => return Err(IdTokenError::AuthorizedParty),
+        Some(_) | None => {}
+    }
+    // 3.1.3.7 (11)
+    if !claims.text("nonce").is_some_and(|nonce| expected.nonce.matches(nonce)) {
+        return Err(IdTokenError::Nonce);
+    }
+    // 3.1.3.8
+    if claims.get("at_hash").is_some_and(|hash| !hash.as_str().is_some_and(|hash| hash_fits(hash, algorithm, expected.access_token))) {
+        return Err(IdTokenError::AccessTokenHash);
+    }
+    // A subject with control characters would end up in a header and in logs.
+    let usable = |sub: &str| !sub.is_empty() && sub.len() <= MAX_SUBJECT && !sub.contains(char::is_control);
+    if !claims.text("sub").is_some_and(usable) {
+        return Err(IdTokenError::Subject);
+    }
+    Ok(VerifiedIdToken { claims })
+}
+
+// 3.1.3.6: the left half of the hash that the token's own algorithm uses; SHA-512 for EdDSA with Ed25519.
+fn hash_fits(at_hash: &str, algorithm: Algorithm, access_token: &AccessToken) -> bool {
+    let token = access_token.expose().as_bytes();
+    let digest = match algorithm {
+        Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256 => Sha256::digest(token).to_vec(),
+        Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384 => Sha384::digest(token).to_vec(),
+        Algorithm::Rs512 | Algorithm::Ps512 | Algorithm::Es512 | Algorithm::EdDsa => Sha512::digest(token).to_vec(),
+    };
+    let half = digest.get(..digest.len() / 2).unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(half).as_bytes().ct_eq(at_hash.as_bytes()).into()
+}

@@ -9,6 +9,7 @@
 use crate::platform::HashFunction;
 
 pub mod json;
+pub mod jwk;
 pub mod jws;
 
 /// A signature algorithm of JWS (RFC 7518, 3.1; RFC 8037). What is not here does not exist: neither `none`, nor the

@@ -11,6 +11,7 @@ use crate::platform::HashFunction;
 pub mod json;
 pub mod jwk;
 pub mod jws;
+pub mod verify;
 
 /// A signature algorithm of JWS (RFC 7518, 3.1; RFC 8037). What is not here does not exist: neither `none`, nor the
 /// HMACs, which would take a public key for a shared secret (RFC 8725, 2.1).

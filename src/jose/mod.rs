@@ -8,6 +8,7 @@
 
 use crate::platform::HashFunction;
 
+pub mod claims;
 pub mod json;
 pub mod jwk;
 pub mod jws;

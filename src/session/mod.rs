@@ -1,3 +1,4 @@
 //! What the browser carries: sealed cookies, and nothing it could read or change.
 
+pub mod cookie;
 pub mod seal;

@@ -1,6 +1,34 @@
-//! Sealing.
+//! Sealing: XChaCha20-Poly1305 under keys that HKDF-SHA256 (RFC 5869) derives from the configured ring, one for each
+//! purpose. What is sealed is bound to its purpose, its label (a cookie's name) and the deployment's context, so that
+//! none can stand in for another. What does not open is simply not there: nobody learns why.
+//!
+//! Layout: version (1 byte), key id (4), `aead_nonce` (24), ciphertext with its tag; in text as base64url without
+//! padding.
 
+use std::{fmt, sync::Arc};
+
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
+};
+use chacha20poly1305::{AeadInPlace, Key, KeyInit, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::platform::{NoRandomness, Platform};
+
+/// The longest sealed text that is looked at: 16 KiB, more than all chunks of a session together.
+pub const MAX_SEALED_TEXT: usize = 16 * 1024;
+
+/// The largest sealed document that is looked at: 1 MiB.
+pub const MAX_SEALED_BYTES: usize = 1024 * 1024;
+
+const VERSION: u8 = 1;
+const KEY_ID_LEN: usize = 4;
+const NONCE_LEN: usize = 24;
+const TAG_LEN: usize = 16;
+const HEADER_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
 
 /// A key of the ring: 32 bytes.
 #[derive(Clone)]
@@ -12,24 +40,230 @@ pub struct SessionKey(Zeroizing<[u8; 32]>);
 pub struct SessionKeyError;
 
 impl SessionKey {
-    /// Reads a key.
+    /// Reads a key: base64 or base64url, padded or not, or 64 hex digits. White space around it is a file's, not the
+    /// key's.
     ///
     /// # Errors
-    /// [`SessionKeyError`] says what was expected.
-    pub fn parse(_text: &str) -> Result<Self, SessionKeyError> {
-        Ok(Self(Zeroizing::new([0; 32])))
+    /// [`SessionKeyError`] says what was expected; a key whose bytes are all the same is no key either.
+    pub fn parse(text: &str) -> Result<Self, SessionKeyError> {
+        let text = text.trim_ascii();
+        let bytes = match text.len() {
+            64 => from_hex(text),
+            43 => from_base64(text, &BASE64_STANDARD_NO_PAD).or_else(|| from_base64(text, &BASE64_URL_SAFE_NO_PAD)),
+            44 => from_base64(text, &BASE64_STANDARD).or_else(|| from_base64(text, &BASE64_URL_SAFE)),
+            _ => None,
+        };
+        let bytes = bytes.ok_or(SessionKeyError)?;
+        let mut key = Self(Zeroizing::new([0; 32]));
+        if bytes.len() != key.0.len() || bytes.iter().all(|byte| Some(byte) == bytes.first()) {
+            return Err(SessionKeyError);
+        }
+        key.0.copy_from_slice(&bytes);
+        Ok(key)
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey([redacted])")
+    }
+}
+
+/// What is sealed; each purpose has its own key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A sign-in that has begun: the cookie that binds it to its browser.
+    PendingSignIn,
+    /// Who has signed in.
+    Session,
+    /// A document that the workers of one process share.
+    SharedDocument,
+    /// The `state` parameter of an authorization request.
+    State,
+}
+
+impl Purpose {
+    const ALL: [Self; 4] = [Self::PendingSignIn, Self::Session, Self::SharedDocument, Self::State];
+
+    /// What the key derivation knows it by; a change makes everything sealed before unreadable.
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::PendingSignIn => b"pending sign-in",
+            Self::Session => b"session",
+            Self::SharedDocument => b"shared document",
+            Self::State => b"state",
+        }
     }
 }
 
 /// Seals and opens with a ring of keys: the first seals, all open.
 #[derive(Clone)]
 pub struct Sealer {
-    ring: Vec<SessionKey>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sealing: DerivedKeys,
+    retired: Vec<DerivedKeys>,
+    context: String,
+}
+
+/// All that follows from one key of the ring.
+struct DerivedKeys {
+    id: [u8; KEY_ID_LEN],
+    ciphers: [XChaCha20Poly1305; Purpose::ALL.len()],
 }
 
 impl Sealer {
-    /// A sealer, or `None` for an empty ring. `context` (issuer and client) is bound into everything sealed.
-    pub fn new(ring: Vec<SessionKey>, _context: &str) -> Option<Self> {
-        (!ring.is_empty()).then_some(Self { ring })
+    /// A sealer, or `None` for an empty ring. `context` (issuer and client) is bound into everything sealed; where it
+    /// has parts, [`context_of`] joins them.
+    pub fn new(ring: Vec<SessionKey>, context: &str) -> Option<Self> {
+        let mut keys = ring.iter().filter_map(DerivedKeys::derive);
+        let sealing = keys.next()?;
+        let retired: Vec<_> = keys.collect();
+        // A key that could not be derived must not go missing in silence.
+        (retired.len() + 1 == ring.len())
+            .then(|| Self { inner: Arc::new(Inner { sealing, retired, context: context.to_owned() }) })
+    }
+
+    /// Seals into text that fits a cookie or a URL as it is.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when there is none for the `aead_nonce`.
+    pub fn seal(
+        &self,
+        purpose: Purpose,
+        label: &str,
+        plaintext: &[u8],
+        platform: &dyn Platform,
+    ) -> Result<String, NoRandomness> {
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, label, plaintext, platform)?))
+    }
+
+    /// Opens what [`Self::seal`] made for this purpose and label.
+    pub fn open(&self, purpose: Purpose, label: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        if sealed.len() > MAX_SEALED_TEXT {
+            return None;
+        }
+        self.open_bytes(purpose, label, &BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?)
+    }
+
+    /// Seals into bytes.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when there is none for the `aead_nonce`.
+    pub fn seal_bytes(
+        &self,
+        purpose: Purpose,
+        label: &str,
+        plaintext: &[u8],
+        platform: &dyn Platform,
+    ) -> Result<Vec<u8>, NoRandomness> {
+        let keys = &self.inner.sealing;
+        let mut aead_nonce = [0; NONCE_LEN];
+        platform.random(&mut aead_nonce)?;
+
+        // Room for the tag as well: a vector that grew would leave a copy of the plaintext behind.
+        let mut text = Vec::with_capacity(plaintext.len() + TAG_LEN);
+        text.extend_from_slice(plaintext);
+        // Fails on 256 GiB and more only, which no memory of ours holds.
+        keys.cipher(purpose)
+            .encrypt_in_place(XNonce::from_slice(&aead_nonce), &self.associated_data(purpose, label), &mut text)
+            .map_err(|_| NoRandomness)?;
+
+        let mut sealed = Vec::with_capacity(HEADER_LEN + text.len());
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&keys.id);
+        sealed.extend_from_slice(&aead_nonce);
+        sealed.extend_from_slice(&text);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Self::seal_bytes`] made for this purpose and label.
+    pub fn open_bytes(&self, purpose: Purpose, label: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        if sealed.len() > MAX_SEALED_BYTES {
+            return None;
+        }
+        let (&[VERSION], rest) = sealed.split_first_chunk::<1>()? else { return None };
+        let (id, rest) = rest.split_first_chunk::<KEY_ID_LEN>()?;
+        let (aead_nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>()?;
+
+        let associated_data = self.associated_data(purpose, label);
+        self.keys().filter(|keys| keys.id == *id).find_map(|keys| {
+            let mut text = Zeroizing::new(ciphertext.to_vec());
+            keys.cipher(purpose)
+                .decrypt_in_place(XNonce::from_slice(aead_nonce), &associated_data, &mut *text)
+                .is_ok()
+                .then_some(text)
+        })
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &DerivedKeys> {
+        std::iter::once(&self.inner.sealing).chain(&self.inner.retired)
+    }
+
+    /// Every part with its length in front: no byte can move from one part to its neighbour (CVE-2023-35941).
+    fn associated_data(&self, purpose: Purpose, label: &str) -> Vec<u8> {
+        let parts = [purpose.name(), label.as_bytes(), self.inner.context.as_bytes()];
+        let mut data = vec![VERSION];
+        for part in parts {
+            data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            data.extend_from_slice(part);
+        }
+        data
     }
 }
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer([redacted])")
+    }
+}
+
+impl DerivedKeys {
+    /// `None` never happens: HKDF only refuses lengths far above these.
+    fn derive(key: &SessionKey) -> Option<Self> {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"vestibule session key"), key.0.as_slice());
+        let mut id = [0; KEY_ID_LEN];
+        hkdf.expand(b"key id", &mut id).ok()?;
+        let cipher = |purpose: Purpose| {
+            let mut derived = Zeroizing::new([0; 32]);
+            hkdf.expand_multi_info(&[b"seal ", purpose.name()], derived.as_mut_slice()).ok()?;
+            Some(XChaCha20Poly1305::new(Key::from_slice(derived.as_slice())))
+        };
+        let [pending, session, document, state] = Purpose::ALL.map(cipher);
+        Some(Self { id, ciphers: [pending?, session?, document?, state?] })
+    }
+
+    const fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
+        let [pending, session, document, state] = &self.ciphers;
+        match purpose {
+            Purpose::PendingSignIn => pending,
+            Purpose::Session => session,
+            Purpose::SharedDocument => document,
+            Purpose::State => state,
+        }
+    }
+}
+
+/// Joins the parts of a context (issuer, client id) so that no other parts give the same text.
+pub fn context_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    parts.into_iter().map(|part| format!("{}:{part},", part.len())).collect()
+}
+
+fn from_base64(text: &str, engine: &impl Engine) -> Option<Zeroizing<Vec<u8>>> {
+    engine.decode(text).ok().map(Zeroizing::new)
+}
+
+fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 2));
+    for pair in text.as_bytes().chunks(2) {
+        let &[high, low] = pair else { return None };
+        let value = char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?;
+        bytes.push(u8::try_from(value).ok()?);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -48,3 +48,9 @@ pub struct IdentityHeader {
     /// The claim it carries.
     pub claim: String,
 }
+impl Config {
+    /// Our callback.
+    pub fn redirect_uri(&self) -> String {
+        format!("{}{}/callback", self.origin.as_str(), self.prefix)
+    }
+}

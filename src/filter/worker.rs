@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Config,
     flow::{
-        CalloutResult, Env, ExpectTokens, Step, Waiter,
+        self, CalloutResult, Env, ExpectTokens, Step, Waiter,
         provider::{ExpectDocument, Providers},
     },
 };
@@ -121,7 +121,7 @@ impl Worker {
     /// A request arrives.
     pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
         let request = host::request();
-        let step = self.decide(|env| crate::flow::start(request, env));
+        let step = self.decide(|env| flow::start(request, env));
         self.perform(exchange, step, Moment::InHeaders)
     }
 
@@ -131,7 +131,8 @@ impl Worker {
             match step {
                 Step::Forward { permit, edits } => {
                     if !host::edit_request(&edits) {
-                        return Action::Pause;
+                        step = self.decide(flow::headers_refused);
+                        continue;
                     }
                     if let Some(session) = permit.identity() {
                         host::name_user(session.subject());

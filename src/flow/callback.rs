@@ -15,7 +15,7 @@ use crate::{
     platform::NoRandomness,
     session::{
         Session,
-        cookie::{self, Found, MAX_COOKIE, delete_cookie, set_cookie, size},
+        cookie::{self, Found, MAX_COOKIE, delete_cookie, set_cookie},
         cookie_name, fresh,
         pending::{PendingSignIn, State},
     },
@@ -151,7 +151,9 @@ impl TokensInHand {
         let provider = self.pending.state.provider;
         let version = env.providers.keys_version(provider);
         match self.id_token(env) {
-            Err(Failure::Signature(VerifyError::UnknownKey)) if env.providers.ask_for_keys(provider, env.platform, env.now, env.events) => {
+            Err(Failure::Signature(VerifyError::UnknownKey))
+                if env.providers.ask_for_keys(provider, env.platform, env.now, env.events) =>
+            {
                 Waiter::for_keys(provider, self, version, env)
             }
             outcome => self.finish(outcome, env),
@@ -205,7 +207,7 @@ impl TokensInHand {
             .and_then(|session| session.seal(&name, &settings.sealer, env.platform))
             .map_err(|NoRandomness| Failure::NoRandomness)?;
         let cookie = set_cookie(&name, &sealed, settings.lifetime);
-        let size = size(&cookie);
+        let size = cookie.len();
         if size > MAX_COOKIE { Err(Failure::SessionTooLarge { size, budget: MAX_COOKIE }) } else { Ok(cookie) }
     }
 }

@@ -55,7 +55,11 @@ fn is_program(request: &Request) -> bool {
 
 /// Whether a browser fetches this before anybody asked for it: nothing may be begun or ended then.
 pub fn is_prefetch(request: &Request) -> bool {
-    let says = |name: &str| request.lines(name).any(|line| line.to_ascii_lowercase().windows(5).any(|part| part == b"fetch" || part == b"rende"));
+    let says = |name: &str| {
+        request
+            .lines(name)
+            .any(|line| line.to_ascii_lowercase().windows(5).any(|part| part == b"fetch" || part == b"rende"))
+    };
     says("sec-purpose") || says("purpose") || says("x-moz")
 }
 

@@ -87,7 +87,9 @@ impl fmt::Display for Event {
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
             Self::SignedIn(subject) => write!(f, "{subject:?} signed in"),
             Self::SignedOut => f.write_str("signed a browser out"),
-            Self::UnknownKeyThrottled => f.write_str("did not fetch the keys again: tokens with unknown keys come too often"),
+            Self::UnknownKeyThrottled => {
+                f.write_str("did not fetch the keys again: tokens with unknown keys come too often")
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 //! not compile until all of it is decided.
 
 use crate::{
-    oidc::{authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, token::TokenEndpointError},
     jose::{jws::JwsError, verify::VerifyError},
+    oidc::{authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, token::TokenEndpointError},
 };
 
 use super::event::Level;
@@ -23,6 +23,9 @@ pub enum Failure {
     /// A `state` that we did not seal.
     #[error("its state is not one of ours")]
     CallbackState,
+    /// The host did not take the changes to the request.
+    #[error("the host did not take the changed request headers")]
+    HeadersRefused,
     /// The ID token is not for us or not for this sign-in.
     #[error("the ID token is refused: {0}")]
     IdToken(#[from] IdTokenError),
@@ -93,7 +96,6 @@ macro_rules! row {
     };
 }
 
-
 impl Failure {
     #[rustfmt::skip]
     const fn row(&self) -> Row {
@@ -108,6 +110,8 @@ impl Failure {
                 "The answer of the sign-in service came in a way that is not taken here. Please try again."),
             Self::CallbackState => row!(400, "callback_state", Info, "The sign-in did not work",
                 "This address belongs to a sign-in that is over or was not begun here. Please start again."),
+            Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
+                "Your request could not be passed on. Please tell the operator of this site the code below."),
             Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",

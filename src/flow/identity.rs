@@ -20,7 +20,7 @@ use super::permit::Permit;
 const MAX_HEADER: usize = 7 * 1024;
 
 /// The changes that turn this request into one the app may see.
-pub fn edits(request: &Request, permit: &Permit, config: &Config) -> Vec<HeaderEdit> {
+pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     strip_identity(request, &config.identity_headers, &mut edits);
     strip_cookies(request, &config.session.cookie_name, &mut edits);
@@ -75,12 +75,9 @@ fn value(session: &Session, claim: &str) -> Option<String> {
     }
     let text = match session.claim(claim)? {
         Claim::Text(text) => scalar_text(text)?,
-        Claim::Json(Value::Array(items)) => items
-            .iter()
-            .filter_map(scalar)
-            .filter(|item| !item.contains(','))
-            .collect::<Vec<_>>()
-            .join(","),
+        Claim::Json(Value::Array(items)) => {
+            items.iter().filter_map(scalar).filter(|item| !item.contains(',')).collect::<Vec<_>>().join(",")
+        }
         Claim::Json(value) => scalar(value)?,
     };
     (!text.is_empty() && text.len() <= MAX_HEADER).then_some(text)
@@ -99,6 +96,6 @@ fn scalar_text(text: &str) -> Option<String> {
 }
 
 /// The claims that a session must carry for these headers.
-pub fn claims_kept(headers: &[IdentityHeader]) -> impl Iterator<Item = &str> {
+pub(super) fn claims_kept(headers: &[IdentityHeader]) -> impl Iterator<Item = &str> {
     headers.iter().map(|header| header.claim.as_str()).chain(["email_verified"])
 }

@@ -45,12 +45,9 @@ impl Lease {
         let long = |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
         let short = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
         match (long(0), short(8), short(12), long(16)) {
-            (Some(until), Some(failures), Some(wishes), Some(refilled)) if bytes.len() == Self::SIZE => Self {
-                until: UnixTime::from_secs(until),
-                failures,
-                wishes,
-                refilled: UnixTime::from_secs(refilled),
-            },
+            (Some(until), Some(failures), Some(wishes), Some(refilled)) if bytes.len() == Self::SIZE => {
+                Self { until: UnixTime::from_secs(until), failures, wishes, refilled: UnixTime::from_secs(refilled) }
+            }
             _ => Self::default(),
         }
     }

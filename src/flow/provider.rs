@@ -220,11 +220,19 @@ impl Providers {
 
     /// Whether newer keys are wished for.
     pub fn wants_keys(&self, id: ProviderId) -> bool {
-        self.known.get(id.index()).is_some_and(|known| known.keys.in_flight || known.keys.wished_until > UnixTime::default())
+        self.known
+            .get(id.index())
+            .is_some_and(|known| known.keys.in_flight || known.keys.wished_until > UnixTime::default())
     }
 
     /// Asks for newer keys, because a token names one we do not have. `false` when that was asked too often.
-    pub fn ask_for_keys(&mut self, id: ProviderId, platform: &dyn Platform, now: UnixTime, events: &mut Vec<Event>) -> bool {
+    pub fn ask_for_keys(
+        &mut self,
+        id: ProviderId,
+        platform: &dyn Platform,
+        now: UnixTime,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let Some(known) = self.known.get_mut(id.index()) else { return false };
         if !known.keys.is_wished(now) {
             if !lease::grants_wish(&known.keys.key, now, platform) {
@@ -248,10 +256,18 @@ impl Providers {
     }
 
     /// A document came, or did not.
-    pub fn fetched(&mut self, expect: ExpectDocument, result: CalloutResult, platform: &dyn Platform, now: UnixTime, events: &mut Vec<Event>) {
+    pub fn fetched(
+        &mut self,
+        expect: ExpectDocument,
+        result: CalloutResult,
+        platform: &dyn Platform,
+        now: UnixTime,
+        events: &mut Vec<Event>,
+    ) {
         let Some(known) = self.known.get_mut(expect.provider.index()) else { return };
         let issuer = known.provider.issuer.to_string();
-        let outcome = discovery::body(result).and_then(|body| known.receive(expect.kind, &body, &self.sealer, platform, now));
+        let outcome =
+            discovery::body(result).and_then(|body| known.receive(expect.kind, &body, &self.sealer, platform, now));
         let key = match expect.kind {
             DocumentKind::Keys => known.keys.settle(),
             DocumentKind::Metadata => known.metadata.settle(),
@@ -316,7 +332,14 @@ impl Known {
         fetches
     }
 
-    fn receive(&mut self, kind: DocumentKind, body: &[u8], sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> Result<(), DiscoveryError> {
+    fn receive(
+        &mut self,
+        kind: DocumentKind,
+        body: &[u8],
+        sealer: &Sealer,
+        platform: &dyn Platform,
+        now: UnixTime,
+    ) -> Result<(), DiscoveryError> {
         let due = due(kind, now, platform);
         match kind {
             DocumentKind::Metadata => {

@@ -127,3 +127,9 @@ fn finish(failure: &Failure, mut reply: LocalReply) -> LocalReply {
     }
     reply
 }
+
+/// The answer to a permitted request whose headers the host would not let us change: it must not pass as it is.
+pub fn headers_refused(env: &mut Env<'_>) -> Step {
+    let caller = Caller { kind: Kind::Program, request_id: None };
+    refuse(Failure::HeadersRefused, &caller, Offer::default(), env)
+}

@@ -26,10 +26,10 @@ use super::{
 };
 
 /// How long a request is held at most.
-pub const MAX_HOLD: Duration = Duration::from_secs(5);
+pub(super) const MAX_HOLD: Duration = Duration::from_secs(5);
 
 /// How many requests one worker holds at most; the next is answered at once.
-pub const MAX_HELD: usize = 256;
+pub(super) const MAX_HELD: usize = 256;
 
 /// Decides a request.
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
@@ -67,7 +67,9 @@ fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
 }
 
 fn bears_token(request: &Request) -> bool {
-    request.lines("authorization").any(|line| line.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer ")))
+    request
+        .lines("authorization")
+        .any(|line| line.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer ")))
 }
 
 fn health(env: &Env<'_>) -> Step {

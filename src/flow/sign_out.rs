@@ -23,7 +23,9 @@ pub(super) fn arrive(request: &Request, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(request);
     let asks = match request.method() {
         // A picture, a prefetch or a link on another site must not sign anybody out behind their back.
-        "GET" if is_prefetch(request) || comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::Confirmation,
+        "GET" if is_prefetch(request) || comes_from_elsewhere(request, env.config.origin.as_str()) => {
+            Asks::Confirmation
+        }
         "GET" => Asks::SignOut,
         "POST" if !comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::SignOut,
         _ => return reply::refuse(Failure::SignOutMethod, &caller, Offer::default(), env),

@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use super::{ClientAuthentication, Endpoint, EndpointError, Provider};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
-    jose::json::{self, JsonError},
+    jose::{
+        json::{self, JsonError},
+        jwk::JwksError,
+    },
 };
 
 /// What we use of a provider's metadata, with the configured endpoints put over the discovered ones.
@@ -35,8 +38,11 @@ pub enum DiscoveryError {
     /// Another issuer's document (Discovery 4.3): the keys in it could be anybody's.
     #[error("its issuer is not the configured one")]
     IssuerMismatch,
+    /// No usable key set.
+    #[error("{0}")]
+    Keys(#[from] JwksError),
     /// Not a JSON object as it must be.
-    #[error("it is not usable JSON: {0}")]
+    #[error("it is {0}")]
     Malformed(#[from] JsonError),
     /// A member is missing.
     #[error("it has no {0}")]
@@ -115,7 +121,8 @@ fn discovered(
     document: &Map<String, Value>,
     name: &'static str,
 ) -> Result<Endpoint, DiscoveryError> {
-    Endpoint::parse(text(document, name)?, provider.plain_http).map_err(|error| DiscoveryError::BadEndpoint(name, error))
+    Endpoint::parse(text(document, name)?, provider.plain_http)
+        .map_err(|error| DiscoveryError::BadEndpoint(name, error))
 }
 
 // Discovery 3: without the member, client_secret_basic is what the provider takes.

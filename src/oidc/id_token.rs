@@ -108,7 +108,10 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
         return Err(IdTokenError::Nonce);
     }
     // 3.1.3.8
-    if claims.get("at_hash").is_some_and(|hash| !hash.as_str().is_some_and(|hash| hash_fits(hash, algorithm, expected.access_token))) {
+    if claims
+        .get("at_hash")
+        .is_some_and(|hash| !hash.as_str().is_some_and(|hash| hash_fits(hash, algorithm, expected.access_token)))
+    {
         return Err(IdTokenError::AccessTokenHash);
     }
     // A subject with control characters would end up in a header and in logs.

@@ -30,7 +30,7 @@ pub enum TokenEndpointError {
     #[error("the token response has no usable {0}")]
     Malformed(&'static str),
     /// Not a JSON object as it must be.
-    #[error("the token response is not usable JSON: {0}")]
+    #[error("the token response is {0}")]
     NotJson(#[from] JsonError),
     /// The provider refused, and said why in OAuth's words.
     #[error("the provider refused: {}", .0.as_str())]
@@ -112,10 +112,7 @@ impl TokenResponse {
 }
 
 fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, TokenEndpointError> {
-    body.get(name)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-        .ok_or(TokenEndpointError::Malformed(name))
+    body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(TokenEndpointError::Malformed(name))
 }
 
 // RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is the provider's trouble, whatever it says.
@@ -125,5 +122,7 @@ fn refusal(response: &CalloutResponse) -> TokenEndpointError {
         return status;
     }
     let Ok(body) = json::parse_object(&response.body, MAX_CALLOUT_BODY) else { return status };
-    body.get("error").and_then(Value::as_str).map_or(status, |code| TokenEndpointError::Refused(OAuthError::from_code(code)))
+    body.get("error")
+        .and_then(Value::as_str)
+        .map_or(status, |code| TokenEndpointError::Refused(OAuthError::from_code(code)))
 }

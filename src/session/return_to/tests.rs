@@ -1,0 +1,211 @@
+use proptest::prelude::*;
+use url::Url;
+
+use super::*;
+
+const CORPUS: &[u8] = include_bytes!("../testdata/open_redirects.txt");
+
+fn origin() -> Origin {
+    Origin::parse("https://app.example.com").unwrap()
+}
+
+fn kept(target: &str) -> String {
+    ReturnTo::parse(target.as_bytes(), "/oauth2").as_str().to_owned()
+}
+
+/// What every target must give: a URL of ours, without anything that could end a header line.
+fn stays(target: &[u8]) -> Result<(), String> {
+    let return_to = ReturnTo::parse(target, "/oauth2");
+    let location = return_to.location(&origin());
+    let url = Url::parse(&location).map_err(|error| format!("{location:?}: {error}"))?;
+    let ours = url.origin() == Url::parse(origin().as_str()).unwrap().origin()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none()
+        && location.bytes().all(|byte| byte.is_ascii_graphic());
+    let again = ReturnTo::parse(return_to.as_str().as_bytes(), "/oauth2") == return_to;
+    (ours && again).then_some(()).ok_or_else(|| format!("{} gives {location:?}", target.escape_ascii()))
+}
+
+#[test]
+fn path_and_query_are_kept_byte_for_byte() {
+    let longest = format!("/{}", "a".repeat(MAX_RETURN_TO - 1));
+    let targets = [
+        "/",
+        "/a/b/",
+        "/a?b=c&d=e&&f",
+        "/a%2Fb%20c?d=%26%3d+%zz",
+        "/a?rd=https://evil.example//x",
+        "/a?next=/oauth2/callback",
+        "/a/oauth2/callback",
+        "/oauth2x",
+        "/oauth",
+        "/OAUTH2/callback",
+        "/a//b/./c",
+        "//evil.example/x",
+        "/\\evil.example",
+        "/~a!$&'()*+,;=:@|^`{}[]\"<>",
+        &longest,
+    ];
+    for target in targets {
+        assert_eq!(kept(target), target);
+    }
+}
+
+#[test]
+fn what_cannot_be_returned_to_becomes_the_root() {
+    let too_long = format!("/{}", "a".repeat(MAX_RETURN_TO));
+    let targets = [
+        "",
+        "*",
+        "a",
+        "?a=b",
+        "https://app.example.com/a",
+        "/a#b",
+        "/a?b#c",
+        "/a b",
+        "/a\tb",
+        "/a\r\nSet-Cookie: b=c",
+        "/a\0",
+        "/a\x7f",
+        "/é",
+        " /a",
+        &too_long,
+    ];
+    for target in targets {
+        assert_eq!(kept(target), "/", "{target:?}");
+    }
+    assert_eq!(ReturnTo::parse(b"/\xff", "/oauth2").as_str(), "/");
+}
+
+#[test]
+fn no_spelling_of_a_reserved_path_is_returned_to() {
+    let targets = [
+        "/oauth2",
+        "/oauth2?rd=/a",
+        "/oauth2/",
+        "/oauth2/callback?code=a&state=b",
+        "/oauth2/sign_out",
+        "//oauth2/sign_out",
+        "/./oauth2/sign_out",
+        "/a/../oauth2/sign_out",
+        "/a/..//oauth2/sign_out",
+        "/a/%2e%2e/oauth2/sign_out",
+        "/a/.%2E/oauth2/sign_out",
+        "/a\\..\\oauth2\\sign_out",
+        "/\\oauth2/sign_out",
+        "/oauth2\\sign_out",
+        "/oauth2%2fsign_out",
+        "/oauth2%5Csign_out",
+        "/oauth2%3Frd",
+        "/oauth2%23a",
+        "/%6fauth2/sign_out",
+        "/%6F%61%75%74%68%32/sign_out",
+        "/%256fauth2/sign_out",
+        "/%25256fauth2/sign_out",
+        "/%2525252525252525256fauth2/sign_out",
+        "/oauth2;a=b/sign_out",
+        "/;a/oauth2/sign_out",
+        "/a/..;/oauth2/sign_out",
+        "/oauth2/sign_out/x/../..",
+        "/%2foauth2/sign_out",
+    ];
+    for target in targets {
+        assert_eq!(kept(target), "/", "{target}");
+    }
+}
+
+#[test]
+fn a_prefix_of_several_segments_is_reserved_as_a_whole() {
+    for (target, reserved) in [
+        ("/auth/oauth2", true),
+        ("/auth/oauth2/callback", true),
+        ("/auth/%6fauth2", true),
+        ("/x/../auth/oauth2", true),
+        ("/auth", false),
+        ("/auth/other", false),
+        ("/oauth2/auth", false),
+    ] {
+        let return_to = ReturnTo::parse(target.as_bytes(), "/auth/oauth2");
+        assert_eq!(return_to.as_str() == "/", reserved, "{target}");
+    }
+}
+
+#[test]
+fn a_prefix_without_segments_reserves_everything() {
+    assert_eq!(ReturnTo::parse(b"/a", "/").as_str(), "/");
+}
+
+#[test]
+fn no_known_open_redirect_leaves_our_origin() {
+    let mut lines = 0;
+    let mut escaped = Vec::new();
+    for line in CORPUS.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"# ")) {
+        lines += 1;
+        let decoded: Vec<u8> = percent_decode(line).collect();
+        let twice: Vec<u8> = percent_decode(&decoded).collect();
+        for attack in [line, &decoded, &twice] {
+            let dressings: [(&[u8], &[u8]); 5] =
+                [(b"", b""), (b"/", b""), (b"/a/..", b""), (b"/a?rd=", b""), (b"", b"/..")];
+            for (before, after) in dressings {
+                escaped.extend(stays(&[before, attack, after].concat()).err());
+            }
+        }
+    }
+    assert!(escaped.is_empty(), "{escaped:#?}");
+    assert!(lines >= 150, "the corpus has {lines} lines");
+}
+
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "/",
+            "//",
+            "\\",
+            "..",
+            ".",
+            "@",
+            ":",
+            "%2f",
+            "%5c",
+            "%2e",
+            "%09",
+            "%0d%0a",
+            "?",
+            "#",
+            ";",
+            "\t",
+            "\r\n",
+            "https:",
+            "evil.example",
+            "app.example.com",
+            "oauth2",
+            "javascript:",
+            "[::1]",
+            "\u{2215}",
+            "\u{ff0f}",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..4),
+    ];
+    proptest::collection::vec(piece, 0..10).prop_map(|pieces| [b"/".to_vec(), pieces.concat()].concat())
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_stay_on_our_origin(target in proptest::collection::vec(any::<u8>(), 0..60)) {
+        prop_assert_eq!(stays(&target), Ok(()));
+    }
+
+    #[test]
+    fn hostile_targets_stay_on_our_origin(target in hostile()) {
+        prop_assert_eq!(stays(&target), Ok(()));
+    }
+
+    #[test]
+    fn no_browser_arrives_at_a_reserved_path(target in hostile()) {
+        let location = ReturnTo::parse(&target, "/oauth2").location(&origin());
+        let path = Url::parse(&location).unwrap().path().to_owned();
+        prop_assert!(path != "/oauth2" && !path.starts_with("/oauth2/"), "{}", location);
+    }
+}

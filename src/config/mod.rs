@@ -1,6 +1,21 @@
 //! The configuration: a document in, typed settings out, or every fault at once.
+//!
+//! [`document`] turns bytes into a tree, [`shape`] lays the tree over the structs of [`raw`], and [`resolve`] makes the
+//! types of the rooms from them. Each step reports its faults and goes on, so that one run shows them all.
+
+mod document;
+mod fault;
+mod raw;
+mod resolve;
+#[cfg(test)]
+mod schema;
+mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
+
+pub use fault::{ConfigErrors, Fault, Path, Problem};
 
 use crate::{http::Origin, oidc::Provider, rules::Rules, session::seal::Sealer, time::Leeway};
 
@@ -27,6 +42,27 @@ pub struct Config {
     pub fingerprint: String,
 }
 
+impl Config {
+    /// Reads the configuration: JSON text, or a serialized `google.protobuf.Struct`. `env` is asked for the variables
+    /// that secrets name.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with every fault found.
+    pub fn parse(bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut faults = fault::Faults::default();
+        let config = document::read(bytes, &mut faults).and_then(|root| {
+            let document = shape::read(&root, &mut faults);
+            resolve::config(document, env, &mut faults)
+        });
+        faults.unless_any(config)
+    }
+
+    /// Our callback: the one `redirect_uri` that is ever sent.
+    pub fn redirect_uri(&self) -> String {
+        format!("{}{}/callback", self.origin.as_str(), self.prefix)
+    }
+}
+
 /// How sessions and pending sign-ins are kept.
 #[derive(Clone)]
 pub struct SessionSettings {
@@ -47,10 +83,4 @@ pub struct IdentityHeader {
     pub name: String,
     /// The claim it carries.
     pub claim: String,
-}
-impl Config {
-    /// Our callback.
-    pub fn redirect_uri(&self) -> String {
-        format!("{}{}/callback", self.origin.as_str(), self.prefix)
-    }
 }

@@ -161,7 +161,7 @@ impl TokensInHand {
     }
 
     /// Verifies them with the keys there are now.
-    pub(super) fn verify_at_last(self: Box<Self>, env: &mut Env<'_>) -> Step {
+    pub(super) fn verify_at_last(&self, env: &mut Env<'_>) -> Step {
         let outcome = self.id_token(env);
         self.finish(outcome, env)
     }

@@ -1,0 +1,236 @@
+//! Faults: where in the document, and what was expected there. Values are quoted only where they cannot be secret;
+//! everywhere else a fault knows no more of a value than its JSON type.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
+
+/// The most faults that one run reports; beyond them only their number.
+const MAX_FAULTS: usize = 200;
+/// How much of a key or value is quoted.
+const MAX_QUOTED_CHARS: usize = 80;
+
+/// A place in the document, such as `providers[0].issuer`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path(Vec<Segment>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Index(usize),
+    Key(String),
+}
+
+impl Path {
+    /// The document itself.
+    pub(super) const fn root() -> Self {
+        Self(Vec::new())
+    }
+
+    /// A member of the object at this place.
+    pub(super) fn key(&self, key: &str) -> Self {
+        self.with(Segment::Key(key.to_owned()))
+    }
+
+    /// An element of the list at this place.
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.with(Segment::Index(index))
+    }
+
+    fn with(&self, segment: Segment) -> Self {
+        Self(self.0.iter().cloned().chain([segment]).collect())
+    }
+
+    /// The document, and each place on the way here, and this place.
+    fn trail(&self) -> impl Iterator<Item = Self> {
+        (0..=self.0.len()).map(|length| Self(self.0.iter().take(length).cloned().collect()))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("configuration");
+        }
+        for (place, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Index(index) => write!(f, "[{index}]")?,
+                Segment::Key(key) if is_plain(key) => {
+                    f.write_str(if place == 0 { "" } else { "." })?;
+                    f.write_str(key)?;
+                }
+                Segment::Key(key) => write!(f, "[{}]", quoted(key))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_plain(key: &str) -> bool {
+    (1..=MAX_QUOTED_CHARS).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A required field is not there.
+    #[error("missing; expected {expected}")]
+    Missing {
+        /// What belongs there.
+        expected: Cow<'static, str>,
+    },
+    /// An object names a member twice.
+    #[error("is there twice; expected one")]
+    Twice,
+    /// A value of another JSON type.
+    #[error("expected {expected}, got {got}")]
+    Type {
+        /// What belongs there.
+        expected: Cow<'static, str>,
+        /// The type of what is there.
+        got: &'static str,
+    },
+    /// A field that does not exist.
+    #[error("unknown field; {hint}")]
+    UnknownField {
+        /// The field that was probably meant, or all that exist.
+        hint: String,
+    },
+    /// The document is neither JSON nor a `Struct`.
+    #[error("expected a JSON object or a google.protobuf.Struct; as JSON: {reason}")]
+    Unreadable {
+        /// What the JSON reader says, with line and column.
+        reason: String,
+    },
+    /// A value of the right type that does not do.
+    #[error("expected {expected}{}", .got.as_ref().map(|got| format!(", got {got}")).unwrap_or_default())]
+    Value {
+        /// What belongs there.
+        expected: Cow<'static, str>,
+        /// The value, quoted and cut, where it cannot be secret.
+        got: Option<String>,
+    },
+    /// An environment variable that a secret names is not there, or empty.
+    #[error(
+        "the environment variable {name} is {state}; Envoy passes on only those under vm_config.environment_variables"
+    )]
+    Variable {
+        /// The variable.
+        name: String,
+        /// `not set` or `empty`.
+        state: &'static str,
+    },
+}
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct Fault {
+    /// Where.
+    pub path: Path,
+    /// What.
+    pub problem: Problem,
+}
+
+/// Every fault of a configuration, in the order of their paths. Prints one line for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    faults: Vec<Fault>,
+    unlisted: usize,
+}
+
+impl ConfigErrors {
+    /// The faults; never empty.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, fault) in self.faults.iter().enumerate() {
+            if place > 0 {
+                f.write_char('\n')?;
+            }
+            write!(f, "{fault}")?;
+        }
+        if self.unlisted > 0 {
+            write!(f, "\nand {} more", self.unlisted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Proof that a fault was reported. Only [`Faults`] hands it out, so an `Err` of it is never silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Faulty(());
+
+/// Collects faults, one for each place.
+#[derive(Default)]
+pub(super) struct Faults {
+    found: BTreeMap<Path, Problem>,
+    unlisted: usize,
+}
+
+impl Faults {
+    /// Reports a problem. What follows from one reported at this place, or around it, is not reported again.
+    pub(super) fn add(&mut self, at: &Path, problem: Problem) -> Faulty {
+        if at.trail().any(|place| self.found.contains_key(&place)) {
+            return Faulty(());
+        }
+        if self.found.len() < MAX_FAULTS {
+            self.found.insert(at.clone(), problem);
+        } else {
+            self.unlisted = self.unlisted.saturating_add(1);
+        }
+        Faulty(())
+    }
+
+    /// Reports a value that does not do, without showing it.
+    pub(super) fn wrong(&mut self, at: &Path, expected: impl Into<Cow<'static, str>>) -> Faulty {
+        self.add(at, Problem::Value { expected: expected.into(), got: None })
+    }
+
+    /// Reports a value that does not do, and shows it: only for what cannot be a secret.
+    pub(super) fn wrong_value(&mut self, at: &Path, expected: impl Into<Cow<'static, str>>, got: &str) -> Faulty {
+        self.add(at, Problem::Value { expected: expected.into(), got: Some(quoted(got)) })
+    }
+
+    /// The value, or a fault that says what is missing.
+    pub(super) fn required<T>(
+        &mut self,
+        at: &Path,
+        value: Option<T>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Result<T, Faulty> {
+        value.ok_or_else(|| self.add(at, Problem::Missing { expected: expected.into() }))
+    }
+
+    /// Whether something is reported at or below this place.
+    pub(super) fn any_within(&self, place: &Path) -> bool {
+        self.found.range(place..).next().is_some_and(|(found, _)| found.0.starts_with(&place.0))
+    }
+
+    /// What was built, unless there are faults.
+    pub(super) fn unless_any<T>(self, built: Result<T, Faulty>) -> Result<T, ConfigErrors> {
+        match built {
+            Ok(built) if self.found.is_empty() => Ok(built),
+            _ => Err(ConfigErrors {
+                faults: self.found.into_iter().map(|(path, problem)| Fault { path, problem }).collect(),
+                unlisted: self.unlisted,
+            }),
+        }
+    }
+}
+
+/// A text in quotes, cut, with everything escaped that could end the line or hide in it.
+pub(super) fn quoted(text: &str) -> String {
+    let mut rest = text.chars();
+    let start: String = rest.by_ref().take(MAX_QUOTED_CHARS).collect();
+    let ellipsis = if rest.next().is_some() { "..." } else { "" };
+    format!("{start:?}{ellipsis}")
+}

@@ -1,0 +1,255 @@
+//! The document as it is written: names and JSON types. The text on each field is the reference that the JSON Schema
+//! (`envoy/config.schema.json`) shows to users. What the values mean is decided in [`resolve`](super::resolve).
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use zeroize::Zeroizing;
+
+#[cfg(test)]
+use super::resolve::limits;
+
+/// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document {
+    /// The origin under which browsers reach the app, such as `https://app.example.com`: scheme, host, and port if it
+    /// is not the scheme's own. `http` only for `localhost`, `*.localhost` and loopback addresses.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) external_url: Option<String>,
+    /// The Envoy cluster that reaches the provider. One dynamic forward proxy cluster reaches them all.
+    #[cfg_attr(test, schemars(required, length(min = 1)))]
+    pub(super) cluster: Option<String>,
+    /// Hosts of providers that another cluster reaches: `host`, or `host:port` where the port is not the scheme's own,
+    /// to the name of the cluster.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub(super) clusters: Option<Entries>,
+    /// The OpenID provider that people sign in at. One is supported.
+    #[cfg_attr(test, schemars(required, length(min = 1, max = 1)))]
+    pub(super) providers: Option<Vec<Provider>>,
+    /// How sessions are kept.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) session: Option<Session>,
+    /// Who gets what: the first rule that matches a request decides. What no rule matches needs a session.
+    pub(super) rules: Option<Vec<Rule>>,
+    /// Which claim the app gets in which header. What clients send under these names is removed. What is given here
+    /// replaces the default.
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("default" = limits::object(&limits::IDENTITY_HEADERS))
+    ))]
+    pub(super) identity_headers: Option<Entries>,
+    /// What the paths of our own begin with: callback, sign-out and the others.
+    #[cfg_attr(test, schemars(extend("default" = limits::PREFIX)))]
+    pub(super) prefix: Option<String>,
+    /// How many seconds the clocks of the provider and of this machine may disagree.
+    #[cfg_attr(test, schemars(transform = limits::CLOCK_LEEWAY_SECONDS.shown()))]
+    pub(super) clock_leeway_seconds: Option<u64>,
+    /// What makes the sign-in weaker. Each use is logged at start.
+    pub(super) danger: Option<Danger>,
+}
+
+/// An OpenID provider, and who we are there. What is not given here is discovered.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Provider {
+    /// The issuer identifier, exactly as the provider's metadata has it. An `https` URL; `http` only for `localhost`,
+    /// `*.localhost` and loopback addresses.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) issuer: Option<String>,
+    /// The client ID that the provider gave us: printable ASCII.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) client_id: Option<String>,
+    /// The client secret that the provider gave us; none for a public client.
+    pub(super) client_secret: Option<Secret>,
+    /// How the client secret is sent. By default `none` without a secret; with one, `client_secret_basic`, unless the
+    /// provider only offers `client_secret_post`.
+    pub(super) token_endpoint_auth_method: Option<AuthMethod>,
+    /// The scopes to ask for; `openid` is always added.
+    #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
+    pub(super) scopes: Option<Vec<String>>,
+    /// Further parameters of the authorization request, such as `prompt` or `hd`.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub(super) authorization_params: Option<Entries>,
+    /// The URL of the authorization endpoint, instead of the discovered one.
+    pub(super) authorization_endpoint: Option<String>,
+    /// The URL of the token endpoint, instead of the discovered one.
+    pub(super) token_endpoint: Option<String>,
+    /// The URL of the provider's keys, instead of the discovered one.
+    pub(super) jwks_uri: Option<String>,
+    /// The signature algorithms that an ID token may use. By default every asymmetric one that is known.
+    #[cfg_attr(test, schemars(
+        length(min = 1),
+        extend("items" = limits::one_of(&limits::algorithm_names())),
+        extend("default" = limits::algorithm_names())
+    ))]
+    pub(super) id_token_signing_algs: Option<Vec<String>>,
+    /// Audiences that an ID token may name beside our client ID. By default none.
+    pub(super) trusted_audiences: Option<Vec<String>>,
+    /// How many milliseconds a call to the provider may take.
+    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
+    pub(super) timeout_ms: Option<u64>,
+}
+
+/// How we authenticate at the token endpoint.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) enum AuthMethod {
+    /// In the `Authorization` header.
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+    /// Not at all: a public client.
+    None,
+}
+
+/// How sessions and pending sign-ins are kept.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Session {
+    /// The keys that seal the cookies, 32 random bytes each as base64, base64url or hex (`openssl rand -base64 32`).
+    /// The first seals, all open: to change the key, put a new one first and keep the old one for one lifetime.
+    #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_KEYS)))]
+    pub(super) keys: Option<Vec<Secret>>,
+    /// How many seconds a session lasts at most.
+    #[cfg_attr(test, schemars(transform = limits::LIFETIME_SECONDS.shown()))]
+    pub(super) lifetime_seconds: Option<u64>,
+    /// How many seconds a sign-in may take, from the first page to the way back.
+    #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown()))]
+    pub(super) sign_in_timeout_seconds: Option<u64>,
+    /// What the names of our cookies begin with, after `__Host-`.
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_COOKIE_NAME),
+        extend("default" = limits::COOKIE_NAME)
+    ))]
+    pub(super) cookie_name: Option<String>,
+}
+
+/// One rule. It matches a request that fits all the conditions it has.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Rule {
+    /// A name for people.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
+    pub(super) name: Option<String>,
+    /// One path, or many by wildcards: `*` within a segment, `**` across segments. At most one of `path`, `prefix` and
+    /// `regex`.
+    pub(super) path: Option<String>,
+    /// A path and everything below it, by whole segments: `/api` is not the prefix of `/apis`.
+    pub(super) prefix: Option<String>,
+    /// A regular expression for the whole path.
+    pub(super) regex: Option<String>,
+    /// HTTP methods, in capitals. By default every method.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) methods: Option<Vec<String>>,
+    /// Host names, or `*.` and a domain. By default every host.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) hosts: Option<Vec<String>>,
+    /// Who may pass.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) access: Option<Access>,
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) enum Access {
+    /// Anybody, without a session.
+    Public,
+    /// Whoever has signed in.
+    Required,
+}
+
+/// What makes the sign-in weaker.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Danger {
+    /// Take plain `http` URLs of providers on any host: whoever is on the way can then read secrets and sign in as
+    /// anybody.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) plain_http_providers: Option<bool>,
+}
+
+/// A secret: the text itself, or the environment variable that holds it. Envoy passes on only the variables that are
+/// listed under `vm_config.environment_variables`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged, deny_unknown_fields))]
+pub(super) enum Secret {
+    /// The environment variable that holds it.
+    Environment {
+        /// The variable's name.
+        env: String,
+    },
+    /// The secret itself. Whoever sees the configuration sees it.
+    Inline(#[cfg_attr(test, schemars(with = "String"))] Zeroizing<String>),
+}
+
+impl Secret {
+    /// By this name the reader of the document knows that a string does in place of the object.
+    pub(super) const NAME: &'static str = "Secret";
+    /// Both forms, for people.
+    pub(super) const EXPECTED: &'static str = "a string or {env: NAME}";
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct(Self::NAME, &["env"], SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Secret::EXPECTED)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret::Inline(Zeroizing::new(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Secret, A::Error> {
+        let member: Option<(String, String)> = object.next_entry()?;
+        let (_, env) = member.ok_or_else(|| A::Error::missing_field("env"))?;
+        Ok(Secret::Environment { env })
+    }
+}
+
+/// The members of an object whose keys are the user's own, in the order of the document.
+#[derive(Default)]
+pub(super) struct Entries(pub(super) Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Entries, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = object.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Entries(entries))
+    }
+}

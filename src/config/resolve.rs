@@ -1,0 +1,182 @@
+//! From names and JSON types to settings: every field becomes the type that its room defines, or a fault.
+
+mod headers;
+pub(super) mod limits;
+mod provider;
+mod rules;
+mod session;
+mod text;
+
+use url::{Host, Url};
+
+use super::{
+    Config,
+    fault::{Faults, Faulty, Path},
+    raw,
+};
+use crate::{
+    http::{Cluster, Origin},
+    oidc::{Clusters, PlainHttp, Provider, is_loopback},
+    time::Leeway,
+};
+use limits::Bounds;
+
+/// Looks up an environment variable.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The settings of this document. Every field is looked at before the first fault counts.
+pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut Faults) -> Result<Config, Faulty> {
+    let root = Path::root();
+    let origin = origin(document.external_url, &root.key("external_url"), faults);
+    let clusters = clusters(document.cluster, document.clusters, faults);
+    let mut warnings = Vec::new();
+    let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
+    let provider = sole_provider(document.providers, clusters, plain_http, env, faults);
+    let session = faults
+        .required(&root.key("session"), document.session, "an object with keys")
+        .and_then(|session| session::Session::resolve(session, &root.key("session"), env, faults));
+    let rules = rules::rules(document.rules.unwrap_or_default(), &root.key("rules"), faults);
+    let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let prefix = prefix(document.prefix, &root.key("prefix"), faults);
+    let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
+
+    let provider = provider?;
+    Ok(Config {
+        origin: origin?,
+        prefix: prefix?,
+        session: session?.sealing_for(&provider, faults)?,
+        rules: rules?,
+        identity_headers: identity_headers?,
+        leeway: leeway?,
+        warnings,
+        fingerprint: provider::fingerprint(&provider),
+        providers: vec![provider],
+    })
+}
+
+/// Our own origin. A path would be a promise that we cannot keep: cookies and return URLs are those of the origin.
+fn origin(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Origin, Faulty> {
+    const EXPECTED: &str = "an https origin, such as https://app.example.com";
+    let value = faults.required(at, value, EXPECTED)?;
+    let url = text::url_text(&value, at, faults)
+        .and_then(|()| Url::parse(&value).map_err(|_| text::wrong_url(&value, EXPECTED, at, faults)))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(text::wrong_url(&value, EXPECTED, at, faults));
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        let expected = "an https origin (http only for localhost, *.localhost and loopback addresses)";
+        return Err(text::wrong_url(&value, expected, at, faults));
+    }
+    if url.path() != "/" {
+        let expected = format!("an origin without a path: {}", url.origin().ascii_serialization());
+        return Err(text::wrong_url(&value, expected, at, faults));
+    }
+    Origin::parse(&value).ok_or_else(|| {
+        let expected = "an origin only: scheme, host and port, no user name, query or fragment";
+        text::wrong_url(&value, expected, at, faults)
+    })
+}
+
+fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut Faults) -> Result<Clusters, Faulty> {
+    let at = Path::root().key("cluster");
+    let default = faults
+        .required(&at, default, "the name of the Envoy cluster that reaches the provider")
+        .and_then(|name| cluster(name, &at, faults));
+    let at = Path::root().key("clusters");
+    let mut by_authority: Vec<(String, Cluster)> = Vec::new();
+    for (host, name) in by_host.unwrap_or_default().0 {
+        let at = at.key(&host);
+        let authority = authority(&host, &at, faults);
+        let cluster = cluster(name, &at, faults);
+        let (Ok(authority), Ok(cluster)) = (authority, cluster) else { continue };
+        if by_authority.iter().any(|(known, _)| *known == authority) {
+            faults.wrong(&at, "each host once, whatever its spelling");
+        }
+        by_authority.push((authority, cluster));
+    }
+    Ok(Clusters::new(default?, by_authority))
+}
+
+fn cluster(name: String, at: &Path, faults: &mut Faults) -> Result<Cluster, Faulty> {
+    const EXPECTED: &str = "the name of an Envoy cluster";
+    let clean = name.len() <= limits::MAX_TEXT && !name.chars().any(|char| char.is_control() || char.is_whitespace());
+    let cluster = if clean { Cluster::new(name.as_str()) } else { None };
+    cluster.ok_or_else(|| faults.wrong_value(at, EXPECTED, &name))
+}
+
+/// A host as [`crate::oidc::Endpoint::authority`] spells it.
+fn authority(host: &str, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let url = Url::parse(&format!("https://{host}")).ok().filter(|url| {
+        let bare = format!("https://{}/", url_authority(url));
+        text::is_clean_url(host) && url.as_str() == bare && !host.ends_with('/')
+    });
+    url.map(|url| url_authority(&url))
+        .ok_or_else(|| faults.wrong(at, "a host, or host:port, as the name of this field"))
+}
+
+fn url_authority(url: &Url) -> String {
+    let host = url.host().as_ref().map(Host::to_string).unwrap_or_default();
+    url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+}
+
+fn plain_http(danger: raw::Danger, warnings: &mut Vec<String>) -> PlainHttp {
+    if danger.plain_http_providers != Some(true) {
+        return PlainHttp::LoopbackOnly;
+    }
+    warnings.push(
+        "danger.plain_http_providers: whoever is between Envoy and the provider can read secrets and sign in as anybody"
+            .to_owned(),
+    );
+    PlainHttp::Allowed
+}
+
+fn sole_provider(
+    providers: Option<Vec<raw::Provider>>,
+    clusters: Result<Clusters, Faulty>,
+    plain_http: PlainHttp,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<Provider, Faulty> {
+    let at = Path::root().key("providers");
+    let mut providers = faults.required(&at, providers, "a list with one provider")?.into_iter();
+    let first = providers.next().ok_or_else(|| faults.wrong(&at, "one provider, got none"))?;
+    let surplus = providers.enumerate().map(|(place, _)| {
+        faults.wrong(&at.index(place.saturating_add(1)), "no second provider: one is supported so far")
+    });
+    let surplus = surplus.last();
+    let provider = provider::provider(first, &at.index(0), clusters, plain_http, env, faults)?;
+    surplus.map_or(Ok(provider), Err)
+}
+
+/// What the reserved paths begin with. Only unreserved characters: these spell themselves the same way in every
+/// normalisation, so that nothing but the reserved paths can come out as one.
+fn prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let value = value.unwrap_or_else(|| limits::PREFIX.to_owned());
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(unreserved);
+    let clean = value.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
+    if clean && value.len() <= limits::MAX_PREFIX {
+        return Ok(value);
+    }
+    let expected = format!(
+        "a path of at most {} characters, such as {}: letters, digits, `-`, `.`, `_` and `~` between slashes, no slash \
+         at the end",
+        limits::MAX_PREFIX,
+        limits::PREFIX
+    );
+    Err(faults.wrong_value(at, expected, &value))
+}
+
+fn leeway(value: Option<u64>, at: &Path, faults: &mut Faults) -> Result<Leeway, Faulty> {
+    let seconds = bounded(value, limits::CLOCK_LEEWAY_SECONDS, "seconds", at, faults)?;
+    Leeway::from_secs(seconds).ok_or_else(|| faults.wrong(at, "fewer seconds"))
+}
+
+/// A number within its bounds.
+fn bounded(value: Option<u64>, bounds: Bounds, unit: &str, at: &Path, faults: &mut Faults) -> Result<u64, Faulty> {
+    let value = value.unwrap_or(bounds.default);
+    if (bounds.min..=bounds.max).contains(&value) {
+        return Ok(value);
+    }
+    Err(faults.wrong(at, format!("{} to {} {unit}, got {value}", bounds.min, bounds.max)))
+}

@@ -1,0 +1,92 @@
+//! Identity headers.
+
+use super::{
+    super::{
+        IdentityHeader,
+        fault::{Faults, Faulty, Path},
+        raw,
+    },
+    limits, text,
+};
+
+/// Headers that carry the message, other people's secrets, or what Envoy decides by. Removing and setting them, which
+/// is what an identity header means, would break or open something.
+const TAKEN: [&str; 24] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+/// And all that begin so.
+const TAKEN_PREFIXES: [&str; 4] = ["content-", "sec-", "x-envoy-", "x-forwarded-client-cert"];
+
+/// Which claim goes into which header.
+pub(super) fn identity_headers(
+    entries: Option<raw::Entries>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Vec<IdentityHeader>, Faulty> {
+    let entries = entries.map_or_else(defaults, |entries| entries.0);
+    let mut found: Vec<IdentityHeader> = Vec::new();
+    let mut fault = None;
+    for (name, claim) in entries {
+        let at = at.key(&name);
+        match identity_header(&name, claim, &found, &at, faults) {
+            Ok(header) => found.push(header),
+            Err(faulty) => fault = Some(faulty),
+        }
+    }
+    fault.map_or(Ok(found), Err)
+}
+
+fn defaults() -> Vec<(String, String)> {
+    limits::IDENTITY_HEADERS.iter().map(|(name, claim)| ((*name).to_owned(), (*claim).to_owned())).collect()
+}
+
+fn identity_header(
+    name: &str,
+    claim: String,
+    known: &[IdentityHeader],
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<IdentityHeader, Faulty> {
+    if !text::is_token(name) || name.len() > limits::MAX_TEXT {
+        return Err(faults.wrong(at, "the name of a header as the name of this field"));
+    }
+    let folded = folded(name);
+    if TAKEN.contains(&folded.as_str()) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
+        return Err(faults.wrong(at, "a header that has no other use"));
+    }
+    if known.iter().any(|other| self::folded(&other.name) == folded) {
+        return Err(faults.wrong(at, "each header once; apps do not tell capitals, or `_` from `-`"));
+    }
+    if !(1..=limits::MAX_TEXT).contains(&claim.len()) {
+        return Err(faults.wrong(at, "the name of a claim"));
+    }
+    Ok(IdentityHeader { name: name.to_ascii_lowercase(), claim })
+}
+
+/// The name as CGI-like servers see it, where `X_User` and `X-User` are one header.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}

@@ -1,0 +1,78 @@
+//! Limits and defaults, once: the resolver enforces them, and the JSON Schema shows them.
+
+/// The smallest and largest value of a number, and the one it has unless given.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct Bounds {
+    pub(in crate::config) min: u64,
+    pub(in crate::config) max: u64,
+    pub(in crate::config) default: u64,
+}
+
+/// `clock_leeway_seconds`
+pub(in crate::config) const CLOCK_LEEWAY_SECONDS: Bounds =
+    Bounds { min: 0, max: crate::time::Leeway::MAX_SECS, default: 60 };
+/// `session.lifetime_seconds`: up to 400 days, the longest that browsers keep a cookie.
+pub(in crate::config) const LIFETIME_SECONDS: Bounds = Bounds { min: 60, max: 400 * 24 * 3600, default: 8 * 3600 };
+/// `session.sign_in_timeout_seconds`
+pub(in crate::config) const SIGN_IN_TIMEOUT_SECONDS: Bounds = Bounds { min: 60, max: 24 * 3600, default: 1800 };
+/// `providers[].timeout_ms`
+pub(in crate::config) const TIMEOUT_MS: Bounds = Bounds { min: 100, max: 30_000, default: 5000 };
+
+/// `prefix`
+pub(in crate::config) const PREFIX: &str = "/oauth2";
+/// `session.cookie_name`
+pub(in crate::config) const COOKIE_NAME: &str = "vestibule";
+/// `providers[].scopes`
+pub(in crate::config) const SCOPES: [&str; 3] = ["openid", "email", "profile"];
+/// `identity_headers`
+pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
+    ("X-Forwarded-User", "sub"),
+    ("X-Forwarded-Email", "email"),
+    ("X-Forwarded-Preferred-Username", "preferred_username"),
+    ("X-Forwarded-Groups", "groups"),
+];
+
+/// The most keys in `session.keys`: each is tried on a cookie that none of them sealed.
+pub(in crate::config) const MAX_KEYS: usize = 8;
+/// The longest `session.cookie_name`.
+pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
+/// The longest `rules[].name`.
+pub(in crate::config) const MAX_RULE_NAME: usize = 100;
+/// The longest `prefix`.
+pub(in crate::config) const MAX_PREFIX: usize = 100;
+/// The longest of every other text: names, URLs, patterns, secrets.
+pub(in crate::config) const MAX_TEXT: usize = 4096;
+
+#[cfg(test)]
+pub(in crate::config) use in_schema::{algorithm_names, object, one_of};
+
+#[cfg(test)]
+mod in_schema {
+    use schemars::Schema;
+    use serde_json::{Map, Value, json};
+
+    use super::{super::provider::ALGORITHMS, Bounds};
+
+    impl Bounds {
+        /// Writes the bounds into the schema of their field.
+        pub(in crate::config) fn shown(self) -> impl FnMut(&mut Schema) {
+            move |schema| {
+                schema.insert("minimum".into(), self.min.into());
+                schema.insert("maximum".into(), self.max.into());
+                schema.insert("default".into(), self.default.into());
+            }
+        }
+    }
+
+    pub(in crate::config) fn object(entries: &[(&str, &str)]) -> Map<String, Value> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
+    }
+
+    pub(in crate::config) fn one_of(names: &[&str]) -> Value {
+        json!({ "type": "string", "enum": names })
+    }
+
+    pub(in crate::config) fn algorithm_names() -> Vec<&'static str> {
+        ALGORITHMS.iter().map(|(name, _)| *name).collect()
+    }
+}

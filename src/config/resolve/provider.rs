@@ -1,0 +1,231 @@
+//! The provider, and who we are there.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path, Problem},
+        raw::{self, AuthMethod},
+        shape::one_of,
+    },
+    Environment, bounded, limits, text,
+};
+use crate::{
+    jose::Algorithm,
+    oidc::{ClientAuthentication, Clusters, ConfiguredEndpoints, Endpoint, Issuer, PlainHttp, Provider},
+    secret::ClientSecret,
+};
+
+/// Parameters of the authorization request that are ours to set (RFC 6749 4.1.1, RFC 7636 4.3, RFC 9101 5, OIDC Core
+/// 3.1.2.1), and one that would show the client secret to browsers.
+const OWN_PARAMS: [&str; 12] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+
+/// The algorithms of an ID token by name. Neither `none` nor an HMAC is among them: with these the public key, or
+/// nothing at all, would sign.
+pub(super) const ALGORITHMS: [(&str, Algorithm); 10] = [
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("PS256", Algorithm::Ps256),
+    ("PS384", Algorithm::Ps384),
+    ("PS512", Algorithm::Ps512),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+    ("ES512", Algorithm::Es512),
+    ("EdDSA", Algorithm::EdDsa),
+];
+
+/// The provider at this place of the document.
+pub(super) fn provider(
+    raw: raw::Provider,
+    at: &Path,
+    clusters: Result<Clusters, Faulty>,
+    plain_http: PlainHttp,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<Provider, Faulty> {
+    let issuer = issuer(raw.issuer, &at.key("issuer"), plain_http, faults);
+    let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
+    let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
+    let scopes = scopes(raw.scopes, &at.key("scopes"), faults);
+    let authorization_params =
+        authorization_params(raw.authorization_params.unwrap_or_default(), &at.key("authorization_params"), faults);
+    let mut endpoint = |url, field| endpoint(url, &at.key(field), plain_http, faults);
+    let authorization = endpoint(raw.authorization_endpoint, "authorization_endpoint");
+    let token = endpoint(raw.token_endpoint, "token_endpoint");
+    let jwks = endpoint(raw.jwks_uri, "jwks_uri");
+    let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
+    let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
+    let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
+    Ok(Provider {
+        issuer: issuer?,
+        client_id: client_id?,
+        authentication: authentication?,
+        scopes: scopes?,
+        authorization_params: authorization_params?,
+        endpoints: ConfiguredEndpoints { authorization: authorization?, token: token?, jwks: jwks? },
+        algorithms: algorithms?,
+        trusted_audiences: trusted_audiences?,
+        clusters: clusters?,
+        timeout: Duration::from_millis(timeout?),
+        plain_http,
+    })
+}
+
+/// Names what workers may share about this provider: other issuer, client or endpoints, other name.
+pub(super) fn fingerprint(provider: &Provider) -> String {
+    let endpoints = [&provider.endpoints.authorization, &provider.endpoints.token, &provider.endpoints.jwks];
+    let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
+    let mut hash = Sha256::new();
+    for part in [provider.issuer.as_str(), &provider.client_id].into_iter().chain(endpoints) {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn issuer(value: Option<String>, at: &Path, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {
+    let value = faults.required(at, value, "the issuer's URL, such as https://accounts.google.com")?;
+    text::url_text(&value, at, faults)?;
+    if value.contains('?') {
+        return Err(faults.wrong(at, "a URL without a query"));
+    }
+    Issuer::parse(&value, plain_http).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
+}
+
+fn endpoint(
+    value: Option<String>,
+    at: &Path,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Option<Endpoint>, Faulty> {
+    let Some(value) = value else { return Ok(None) };
+    text::url_text(&value, at, faults)?;
+    let endpoint = Endpoint::parse(&value, plain_http);
+    endpoint.map(Some).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
+}
+
+fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let value = faults.required(at, value, "the client ID that the provider gave you")?;
+    if text::is_vschar(&value) && (1..=limits::MAX_TEXT).contains(&value.len()) {
+        return Ok(value);
+    }
+    // Not shown: it may be the secret, put into the wrong field.
+    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII", limits::MAX_TEXT)))
+}
+
+/// Method and secret together: a method that needs a secret has one, and a secret is never left unused.
+fn authentication(
+    method: Option<AuthMethod>,
+    secret: Option<raw::Secret>,
+    at: &Path,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<ClientAuthentication, Faulty> {
+    let at_secret = at.key("client_secret");
+    let secret = secret.map(|secret| client_secret(secret, &at_secret, env, faults)).transpose();
+    match (method, secret) {
+        (_, Err(faulty)) => Err(faulty),
+        (Some(AuthMethod::ClientSecretBasic), Ok(Some(secret))) => Ok(ClientAuthentication::Basic(secret)),
+        (Some(AuthMethod::ClientSecretPost), Ok(Some(secret))) => Ok(ClientAuthentication::Post(secret)),
+        (None, Ok(Some(secret))) => Ok(ClientAuthentication::Unspecified(secret)),
+        (None | Some(AuthMethod::None), Ok(None)) => Ok(ClientAuthentication::None),
+        (Some(AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost), Ok(None)) => {
+            let expected = "a secret, because token_endpoint_auth_method sends one";
+            Err(faults.add(&at_secret, Problem::Missing { expected: expected.into() }))
+        }
+        (Some(AuthMethod::None), Ok(Some(_))) => {
+            Err(faults.wrong(&at_secret, "no secret, because token_endpoint_auth_method is none"))
+        }
+    }
+}
+
+fn client_secret(
+    secret: raw::Secret,
+    at: &Path,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<ClientSecret, Faulty> {
+    let text = text::secret(secret, at, env, faults)?;
+    if !text::is_vschar(&text) {
+        // RFC 6749, Appendix A.2. A line break at the end comes from a file or `echo`, and no provider would take it.
+        return Err(faults.wrong(at, "printable ASCII, and no line break at the end"));
+    }
+    Ok(ClientSecret::new(text.as_str()))
+}
+
+fn scopes(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    let given = value.unwrap_or_else(|| limits::SCOPES.iter().map(|scope| (*scope).to_owned()).collect());
+    let mut scopes = vec!["openid".to_owned()];
+    let mut fault = None;
+    for (place, scope) in given.into_iter().enumerate() {
+        if scope.is_empty() || scope.len() > limits::MAX_TEXT || !text::is_nqchar(&scope) {
+            fault =
+                Some(faults.wrong_value(&at.index(place), "one scope, without spaces, quotes or backslashes", &scope));
+        } else if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    fault.map_or(Ok(scopes), Err)
+}
+
+fn authorization_params(
+    entries: raw::Entries,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Vec<(String, String)>, Faulty> {
+    let mut fault = None;
+    for (name, value) in &entries.0 {
+        let at = at.key(name);
+        if OWN_PARAMS.contains(&name.as_str()) {
+            fault = Some(faults.wrong(&at, "another parameter: this one is not yours to set"));
+        } else if name.is_empty() || name.len() > limits::MAX_TEXT || !text::is_vschar(name) {
+            fault = Some(faults.wrong(&at, "the name of a parameter, printable ASCII, as the name of this field"));
+        } else if value.len() > limits::MAX_TEXT {
+            fault = Some(faults.wrong(&at, format!("at most {} bytes", limits::MAX_TEXT)));
+        }
+    }
+    fault.map_or(Ok(entries.0), Err)
+}
+
+fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<Algorithm>, Faulty> {
+    let Some(names) = value else { return Ok(ALGORITHMS.iter().map(|(_, algorithm)| *algorithm).collect()) };
+    if names.is_empty() {
+        return Err(faults.wrong(at, "at least one algorithm; without this field every asymmetric one is taken"));
+    }
+    let algorithms: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(place, name)| {
+            let known = ALGORITHMS.iter().find_map(|(known, algorithm)| (known == name).then_some(*algorithm));
+            known.ok_or_else(|| faults.wrong_value(&at.index(place), one_of(&ALGORITHMS.map(|(known, _)| known)), name))
+        })
+        .collect();
+    algorithms.into_iter().collect()
+}
+
+fn audiences(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    let audiences = value.unwrap_or_default();
+    let mut fault = None;
+    for (place, audience) in audiences.iter().enumerate() {
+        if !(1..=limits::MAX_TEXT).contains(&audience.len()) {
+            fault = Some(faults.wrong(&at.index(place), format!("1 to {} bytes", limits::MAX_TEXT)));
+        }
+    }
+    fault.map_or(Ok(audiences), Err)
+}

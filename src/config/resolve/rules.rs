@@ -1,0 +1,128 @@
+//! Rules.
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path},
+        raw,
+        shape::one_of,
+    },
+    limits,
+};
+use crate::rules::{Access, HostPattern, PathPattern, PatternError, Rule, Rules};
+
+/// The methods of RFC 9110 and RFC 5789, WebDAV's, and `QUERY`. A closed list, because a misspelt method is a rule that
+/// never matches.
+const METHODS: [&str; 18] = [
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LOCK",
+    "MKCOL",
+    "MOVE",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REPORT",
+    "TRACE",
+    "UNLOCK",
+];
+
+/// The rules in their order.
+pub(super) fn rules(rules: Vec<raw::Rule>, at: &Path, faults: &mut Faults) -> Result<Rules, Faulty> {
+    let rules: Vec<_> = rules.into_iter().enumerate().map(|(place, raw)| rule(raw, &at.index(place), faults)).collect();
+    rules.into_iter().collect::<Result<_, _>>().map(Rules::new)
+}
+
+fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
+    let unconditional = raw.path.is_none()
+        && raw.prefix.is_none()
+        && raw.regex.is_none()
+        && raw.methods.is_none()
+        && raw.hosts.is_none();
+    let name = name(raw.name.as_deref(), &at.key("name"), faults);
+    let path = path(raw.path, raw.prefix, raw.regex, at, faults);
+    let methods = listed(raw.methods, &at.key("methods"), "method", faults, method);
+    let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
+    let access = faults.required(&at.key("access"), raw.access, "public or required").map(access);
+    // A rule whose condition is misspelt is reported there.
+    if unconditional && matches!(access, Ok(Access::Public)) && !faults.any_within(at) {
+        return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
+    }
+    name?;
+    Ok(Rule { path: path?, methods: methods?, hosts: hosts?, access: access? })
+}
+
+const fn access(raw: raw::Access) -> Access {
+    match raw {
+        raw::Access::Public => Access::Public,
+        raw::Access::Required => Access::Required,
+    }
+}
+
+fn name(value: Option<&str>, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
+    match value {
+        Some(name) if !(1..=limits::MAX_RULE_NAME).contains(&name.len()) || name.chars().any(char::is_control) => {
+            Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), name))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn path(
+    path: Option<String>,
+    prefix: Option<String>,
+    regex: Option<String>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Option<PathPattern>, Faulty> {
+    type Compile = fn(&str) -> Result<PathPattern, PatternError>;
+    let given = [
+        ("path", path, PathPattern::glob as Compile),
+        ("prefix", prefix, PathPattern::prefix),
+        ("regex", regex, PathPattern::regex),
+    ];
+    let mut compiled = Ok(None);
+    for (field, text, compile) in given {
+        let Some(text) = text else { continue };
+        let at = at.key(field);
+        let pattern = match compiled {
+            Ok(Some(_)) | Err(_) => Err(faults.wrong(&at, "at most one of path, prefix and regex")),
+            Ok(None) => compile(&text).map_err(|error| faults.wrong_value(&at, error.to_string(), &text)),
+        };
+        compiled = pattern.map(Some);
+    }
+    compiled
+}
+
+/// Every element of a list of conditions. An empty list reads like "none", and would mean "all": it is refused.
+fn listed<T>(
+    list: Option<Vec<String>>,
+    at: &Path,
+    noun: &str,
+    faults: &mut Faults,
+    read: fn(String, &Path, &mut Faults) -> Result<T, Faulty>,
+) -> Result<Vec<T>, Faulty> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    if list.is_empty() {
+        return Err(faults.wrong(at, format!("at least one {noun}; without this field the rule is for every {noun}")));
+    }
+    let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();
+    read.into_iter().collect()
+}
+
+fn method(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    if METHODS.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    Err(faults.wrong_value(at, one_of(&METHODS), &text))
+}
+
+fn host(text: String, at: &Path, faults: &mut Faults) -> Result<HostPattern, Faulty> {
+    HostPattern::parse(&text).map_err(|error| faults.wrong_value(at, error.to_string(), &text))
+}

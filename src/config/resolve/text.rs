@@ -1,0 +1,85 @@
+//! Texts: secrets, URLs, and the character classes of the specifications.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path, Problem},
+        raw,
+    },
+    Environment,
+    limits::MAX_TEXT,
+};
+
+/// The longest name of an environment variable.
+const MAX_VARIABLE: usize = 128;
+
+/// The text of a secret.
+pub(super) fn secret(
+    value: raw::Secret,
+    at: &Path,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<Zeroizing<String>, Faulty> {
+    let text = match value {
+        raw::Secret::Environment { env: name } => variable(&name, &at.key("env"), env, faults)?,
+        raw::Secret::Inline(text) => text,
+    };
+    if (1..=MAX_TEXT).contains(&text.len()) {
+        return Ok(text);
+    }
+    Err(faults.wrong(at, format!("1 to {MAX_TEXT} characters")))
+}
+
+fn variable(name: &str, at: &Path, env: Environment<'_>, faults: &mut Faults) -> Result<Zeroizing<String>, Faulty> {
+    // What is no variable's name may be the secret, put in the wrong place: it is not shown.
+    let well_formed = name.len() <= MAX_VARIABLE
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !well_formed {
+        return Err(faults.wrong(at, "the name of an environment variable: letters, digits and `_`"));
+    }
+    let value = env(name).map(Zeroizing::new);
+    let state = if value.is_some() { "empty" } else { "not set" };
+    value
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| faults.add(at, Problem::Variable { name: name.to_owned(), state }))
+}
+
+/// VSCHAR of RFC 6749, Appendix A.
+pub(super) fn is_vschar(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
+}
+
+/// NQCHAR of RFC 6749, Appendix A: what a scope token is made of (3.3).
+pub(super) fn is_nqchar(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// `token` of RFC 9110, 5.6.2: names of headers, cookies and methods.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// URL parsers drop tabs and line breaks, trim spaces, and turn `\` into `/`. What they silently change is refused,
+/// because issuers are compared as written.
+pub(super) fn is_clean_url(text: &str) -> bool {
+    text.len() <= MAX_TEXT && !text.chars().any(|char| char.is_whitespace() || char.is_control() || char == '\\')
+}
+
+/// Refuses the text of a URL that parsers would silently change.
+pub(super) fn url_text(text: &str, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
+    if is_clean_url(text) {
+        return Ok(());
+    }
+    let expected = format!("a URL of at most {MAX_TEXT} bytes, without spaces, control characters and backslashes");
+    Err(faults.wrong(at, expected))
+}
+
+/// Reports a URL, and shows it unless it may hold a password or a key.
+pub(super) fn wrong_url(text: &str, expected: impl Into<Cow<'static, str>>, at: &Path, faults: &mut Faults) -> Faulty {
+    if text.contains(['@', '?', '#']) { faults.wrong(at, expected) } else { faults.wrong_value(at, expected, text) }
+}

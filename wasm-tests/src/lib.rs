@@ -3,4 +3,5 @@
 pub mod envoy;
 pub mod ports;
 pub mod process;
+pub mod provider;
 pub mod tools;

@@ -10,6 +10,7 @@ export function signInPage(response, { status, name = '' }) {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Sign in</title>
+<link rel="icon" href="data:,">
 <style>
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
 body { max-width: 20rem; margin: 15vh auto 0; padding: 0 1rem }

@@ -1,5 +1,6 @@
 //! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them.
 
+pub mod chromium;
 pub mod envoy;
 pub mod ports;
 pub mod process;

@@ -5,8 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use serde_json::{Value, json};
+use wasm_tests::chromium::screenshots;
 use wasm_tests::envoy::{Envoy, Setup};
-use wasm_tests::process::until;
+use wasm_tests::process::{Scratch, until};
 use wasm_tests::provider::{Provider, client};
 
 /// An app that answers every request with one word.
@@ -78,4 +79,23 @@ fn the_provider_serves_its_metadata_and_rotates_its_keys() {
     assert!(first.iter().all(|kid| !second.contains(kid)));
     provider.rotate_keys();
     assert!(second.iter().all(|kid| !kids().contains(kid)));
+}
+
+#[test]
+fn the_browser_sees_the_providers_form_on_every_screen() {
+    let provider = Provider::start(&[client("app", "secret", "http://app.localhost:1")]);
+    let url = format!(
+        "{}/auth?client_id=app&response_type=code&scope=openid&redirect_uri=http%3A%2F%2Fapp.localhost%3A1%2Foauth2%2Fcallback\
+         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
+        provider.issuer()
+    );
+    let pictures = Scratch::new("pictures");
+    let seen = screenshots(&url, None, &pictures.file("form"));
+    for look in ["light", "dark", "phone"] {
+        assert_eq!(seen[look]["title"], "Sign in", "{seen}");
+        assert_eq!(seen[look]["scrolls_sideways"], false, "{seen}");
+        assert_eq!(seen[look]["complaints"], json!([]), "{seen}");
+        assert!(pictures.file("form").join(format!("{look}.png")).is_file());
+    }
+    assert_ne!(seen["light"]["color"], seen["dark"]["color"]);
 }

@@ -1,0 +1,146 @@
+//! Paths as rules see them. A proxy, a framework and a file system each have their own idea of `//`, `..`, `;` or
+//! `%2f`. A path that two of them could read differently is *ambiguous*, and no rule can make it public.
+
+use super::PatternError;
+
+/// The longest path that a rule may make public.
+pub const MAX_PATH: usize = 8192;
+
+/// A path that every reader splits into the same segments.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Path<'a> {
+    text: &'a str,
+    escaped: Option<Escaped>,
+}
+
+/// What else a path with escapes may be taken for.
+#[derive(Debug, PartialEq, Eq)]
+struct Escaped {
+    /// With its escapes in upper case (RFC 3986, 6.2.2.1).
+    normalised: String,
+    /// Without escapes.
+    decoded: String,
+}
+
+impl<'a> Path<'a> {
+    /// The path of a request target; its query has no say.
+    ///
+    /// # Errors
+    /// [`PatternError`] where the path is ambiguous.
+    pub fn of_target(target: &'a [u8]) -> Result<Self, PatternError> {
+        Self::read(target.split(|byte| *byte == b'?').next().unwrap_or_default())
+    }
+
+    /// A path.
+    ///
+    /// # Errors
+    /// [`PatternError`] where it is ambiguous: what was expected of it.
+    pub fn read(path: &'a [u8]) -> Result<Self, PatternError> {
+        if path.len() > MAX_PATH {
+            return Err(PatternError("a path of at most 8192 bytes"));
+        }
+        if path.first() != Some(&b'/') {
+            return Err(PatternError("a path that begins with a slash"));
+        }
+        if !path.iter().copied().all(may_stand) {
+            return Err(PatternError("a path of ASCII letters, digits and -._~!$&'()*+,=:@%/ only; the rest as %XX"));
+        }
+        if path.windows(2).any(|pair| pair == b"//") {
+            return Err(PatternError("a path without empty segments (`//`)"));
+        }
+        if path.split(|byte| *byte == b'/').any(|name| !name.is_empty() && name.iter().all(|byte| *byte == b'.')) {
+            return Err(PatternError("a path without dot segments (`.`, `..`)"));
+        }
+        let escaped = if path.contains(&b'%') { Some(Escaped::read(path)?) } else { None };
+        let text = std::str::from_utf8(path).map_err(|_| PatternError("a path in ASCII"))?;
+        Ok(Self { text, escaped })
+    }
+
+    /// Everything that a reader may take the path for; rules must agree on all of them.
+    pub fn readings(&self) -> impl Iterator<Item = &str> {
+        let others = self.escaped.iter().flat_map(|escaped| [escaped.normalised.as_str(), escaped.decoded.as_str()]);
+        std::iter::once(self.text).chain(others)
+    }
+
+    /// The path with its escapes in upper case.
+    pub(super) fn normalised(&self) -> &str {
+        self.escaped.as_ref().map_or(self.text, |escaped| &escaped.normalised)
+    }
+
+    /// The path without escapes.
+    pub(super) fn decoded(&self) -> &str {
+        self.escaped.as_ref().map_or(self.text, |escaped| &escaped.decoded)
+    }
+}
+
+impl Escaped {
+    fn read(path: &[u8]) -> Result<Self, PatternError> {
+        let mut decoded = Vec::with_capacity(path.len());
+        let mut normalised = String::with_capacity(path.len());
+        let mut rest = path.iter().copied();
+        while let Some(byte) = rest.next() {
+            normalised.push(char::from(byte));
+            if byte != b'%' {
+                decoded.push(byte);
+                continue;
+            }
+            let (Some(high), Some(low)) = (hex(rest.next()), hex(rest.next())) else {
+                return Err(PatternError("a path in which % is followed by two hex digits"));
+            };
+            let value = high << 4 | low;
+            if !may_be_escaped(value) {
+                return Err(PatternError("a path without %XX for what is plain (%61) or parts a path (%2F, %2E, %3F)"));
+            }
+            decoded.push(value);
+            normalised.extend([high, low].map(hex_digit));
+        }
+        let decoded = String::from_utf8(decoded).map_err(|_| PatternError("a path whose %XX are UTF-8"))?;
+        if decoded.chars().any(reads_as_syntax) {
+            return Err(PatternError("a path without letters that stand for `/`, `.` or the like, or for nothing"));
+        }
+        Ok(Self { normalised, decoded })
+    }
+}
+
+/// RFC 3986, 3.3, less `;`: some cut parameters off (`/public/..;/admin`), others do not.
+const fn may_stand(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'/' | b'%' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'='
+        )
+}
+
+/// What stays what it is, spelled or escaped, whoever reads it. Unreserved characters are the same either way (RFC
+/// 3986, 2.3), so an escaped one is there to deceive; the others would part the path differently once decoded, or
+/// decode twice.
+const fn may_be_escaped(byte: u8) -> bool {
+    !(is_unreserved(byte) || byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'%' | b';' | b'?' | b'#'))
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Letters that a reader may drop, or turn into `/ \ . ; ? # %`: by compatibility normalisation (NFKC) or by mapping
+/// to an older character set (best fit).
+fn reads_as_syntax(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{a5}' | '\u{ad}' | '\u{37e}' | '\u{200b}'..='\u{200f}' | '\u{2024}'..='\u{202e}' | '\u{2044}'
+            | '\u{2047}'..='\u{2049}' | '\u{2060}'..='\u{206f}' | '\u{20a9}' | '\u{2100}'..='\u{2106}'
+            | '\u{2215}' | '\u{2216}' | '\u{2488}'..='\u{249b}' | '\u{29f5}'..='\u{29f9}' | '\u{33c2}'
+            | '\u{33c7}' | '\u{33d8}' | '\u{fe10}'..='\u{fe19}' | '\u{fe30}' | '\u{fe50}'..='\u{fe6f}'
+            | '\u{feff}'..='\u{ffef}' | '\u{fff9}'..='\u{fffd}' | '\u{1f100}'..='\u{1f10a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn hex(digit: Option<u8>) -> Option<u8> {
+    char::from(digit?).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or_default().to_ascii_uppercase()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -25,6 +25,9 @@ use super::{
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
 
+/// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
+const MAX_LOOKED_AT: usize = 32;
+
 /// Begins a sign-in for this request, or says that one is needed.
 pub(super) fn begin(request: Request, return_to: ReturnTo, attempt: u8, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
@@ -87,6 +90,7 @@ fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
     let settings = &env.config.session;
     let prefix = cookie_prefix(&settings.cookie_name);
     let mut found: Vec<_> = with_prefix(request.lines("cookie"), &prefix)
+        .take(MAX_LOOKED_AT)
         .filter_map(|(name, value)| {
             let name = std::str::from_utf8(name).ok()?;
             let pending = PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix)
@@ -94,8 +98,8 @@ fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
             Some((pending.map(|pending| pending.state.started), name))
         })
         .collect();
-    found.sort_unstable();
-    found.dedup_by(|a, b| a.1 == b.1);
+    // Browsers send older cookies first (RFC 6265bis, 5.8.3), so within one second their order is kept.
+    found.sort_by_key(|(started, _)| *started);
     let keep = MAX_PENDING.saturating_sub(1);
     let gone = found.len().saturating_sub(keep).max(found.iter().filter(|(started, _)| started.is_none()).count());
     found.iter().take(gone).map(|(_, name)| delete_cookie(name)).collect()

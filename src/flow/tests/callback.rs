@@ -1,0 +1,202 @@
+//! What a callback may and may not do. The numbers of the rows are those of the conformance and attack lists.
+
+use super::world::{APP, World, header, location};
+use crate::http::{CalloutError, CalloutResponse};
+
+/// Begins a sign-in, changes its callback, and visits it.
+fn tampered(change: impl Fn(&str) -> String) -> (World, (u16, &'static str)) {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = change(&world.signs_in(&reply));
+    let code = world.visit(&callback).code();
+    (world, code)
+}
+
+#[test]
+fn a_malformed_or_foreign_callback_is_a_page_and_no_token_call() {
+    type Change = fn(&str) -> String;
+    let cases: [(&str, Change, (u16, &str)); 16] = [
+        ("C-01 no query", |_| "/oauth2/callback".to_owned(), (400, "callback_malformed")),
+        ("C-02 no state", |_| "/oauth2/callback?code=x".to_owned(), (400, "callback_malformed")),
+        ("C-03 empty state", |_| "/oauth2/callback?code=x&state=".to_owned(), (400, "callback_malformed")),
+        ("C-03 state of percent signs", |_| "/oauth2/callback?code=x&state=%zz".to_owned(), (400, "callback_state")),
+        ("C-03 state with NUL", |_| "/oauth2/callback?code=x&state=%00".to_owned(), (400, "callback_malformed")),
+        ("C-04 state cut", |c| c.replace("&iss", "").replace("=code&state=", "=code&state=A"), (400, "callback_state")),
+        ("C-06 two states", |c| format!("{c}&state=b"), (400, "callback_malformed")),
+        ("C-06 two codes", |c| format!("{c}&code=b"), (400, "callback_malformed")),
+        ("C-06 two issuers", |c| format!("{c}&iss=b"), (400, "callback_malformed")),
+        ("C-15 another issuer", |c| c.replace("idp.example.com", "evil.example"), (400, "callback_wrong_issuer")),
+        ("C-15 a slash more", |c| format!("{c}%2F"), (400, "callback_wrong_issuer")),
+        (
+            "C-15 no issuer though promised",
+            |c| c.split("&iss").next().unwrap().to_owned(),
+            (400, "callback_wrong_issuer"),
+        ),
+        ("C-17 declined", |c| c.replace("code=code", "error=access_denied"), (403, "access_denied")),
+        ("C-18 trouble", |c| c.replace("code=code", "error=temporarily_unavailable"), (503, "provider_unavailable")),
+        ("C-18 refusal", |c| c.replace("code=code", "error=invalid_scope"), (400, "provider_refused")),
+        ("C-19 both", |c| format!("{c}&error=x"), (400, "callback_malformed")),
+    ];
+    for (name, change, expected) in cases {
+        let (mut world, code) = tampered(change);
+        assert_eq!(code, expected, "{name}");
+        assert_eq!(world.provider.asked.get("/token"), None, "{name}");
+        assert!(!world.has_session(), "{name}");
+        assert_eq!(world.visit("/next").code(), (302, "sign_in_started"), "{name}");
+    }
+}
+
+#[test]
+fn a_refusal_ends_its_sign_in_only() {
+    let mut world = World::ready();
+    let declined = world.visit("/declined").reply();
+    let other = world.visit("/other").reply();
+    let callback = world.signs_in(&declined).replace("code=code", "error=access_denied");
+    let page = world.visit(&callback).reply();
+    assert!(String::from_utf8(page.body).unwrap().contains("href=\"https://app.example.com/declined\""));
+    assert_eq!(world.pending(), 1);
+    let callback = world.signs_in(&other);
+    assert_eq!(location(&world.visit(&callback).reply()), format!("{APP}/other"));
+}
+
+#[test]
+fn an_error_description_is_never_shown() {
+    let (_, code) = tampered(|c| format!("{}&error_description=%3Cscript%3E", c.replace("code=code", "error=%3Cb%3E")));
+    assert_eq!(code, (400, "provider_refused"));
+}
+
+#[test]
+fn c_05_the_state_of_somebody_else_signs_nobody_in() {
+    let mut victim = World::ready();
+    victim.visit("/victim").reply();
+    let kept = victim.jar.clone();
+    // The attacker's own sign-in, at the same app with the same keys, brought to the victim's browser.
+    let jar = std::mem::take(&mut victim.jar);
+    let reply = victim.visit("/attacker").reply();
+    let callback = victim.signs_in(&reply);
+    victim.jar = jar;
+    let reply = victim.visit(&callback).reply();
+    assert_eq!(reply.code, "sign_in_started");
+    assert_eq!(victim.provider.asked.get("/token"), None);
+    assert!(kept.iter().all(|(name, value)| victim.jar.get(name) == Some(value)) && !victim.has_session());
+}
+
+#[test]
+fn c_11_a_callback_sent_again_leads_to_the_page_without_a_token_call() {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    world.visit(&callback).reply();
+    let again = world.visit(&callback).reply();
+    assert_eq!((again.status, location(&again)), (303, "https://app.example.com/page"));
+    assert_eq!(world.provider.asked["/token"], 1);
+}
+
+#[test]
+fn c_12_a_callback_sent_twice_at_once_is_redeemed_once_on_any_worker() {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let jar = world.jar.clone();
+    world.visit(&callback).reply();
+    // The second one left the browser before the first was answered, and reaches another worker.
+    world.jar = jar;
+    world.worker = 1;
+    assert_eq!(world.visit(&callback).code(), (302, "sign_in_started"));
+    assert_eq!(world.provider.asked["/token"], 1);
+}
+
+#[test]
+fn c_28_c_29_a_cookie_is_good_for_its_own_purpose_and_name_only() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let session = world.jar["__Host-vestibule"].clone();
+    world.jar.clear();
+    let reply = world.visit("/page").reply();
+    let (name, pending) = world.jar.iter().next().map(|(name, value)| (name.clone(), value.clone())).unwrap();
+    let callback = world.signs_in(&reply);
+    world.jar.insert(name, session);
+    assert_eq!(world.visit(&callback).code(), (302, "sign_in_started"));
+    world.jar.clear();
+    world.jar.insert("__Host-vestibule".to_owned(), pending);
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    assert_eq!(world.provider.asked["/token"], 1);
+}
+
+#[test]
+fn c_24_only_the_exact_path_is_the_callback() {
+    let mut world = World::ready();
+    for (path, expected) in [
+        ("/oauth2/callback/?code=a&state=b", (404, "reserved_path")),
+        ("/oauth2/callbackx?code=a&state=b", (404, "reserved_path")),
+        ("/oauth2/", (404, "reserved_path")),
+        ("/oauth2", (404, "reserved_path")),
+        ("/oauth2/callback%2f?code=a&state=b", (404, "reserved_path")),
+        ("//oauth2/callback?code=a&state=b", (302, "sign_in_started")),
+        ("/OAUTH2/callback?code=a&state=b", (302, "sign_in_started")),
+        ("/x/../oauth2/callback?code=a&state=b", (302, "sign_in_started")),
+        ("/oauth2x", (302, "sign_in_started")),
+    ] {
+        assert_eq!(world.visit(path).code(), expected, "{path}");
+    }
+}
+
+#[test]
+fn c_25_the_callback_takes_get_only() {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let reply = world.send(&[(":method", "POST"), (":path", &callback), ("accept", "text/html")]).reply();
+    assert_eq!((reply.status, header(&reply, "allow")), (405, Some("GET")));
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+}
+
+#[test]
+fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
+    type Answer = fn() -> Result<CalloutResponse, CalloutError>;
+    let cases: [(&str, Answer, (u16, &str)); 14] = [
+        ("F-01 not dispatched", || Err(CalloutError::Dispatch), (503, "token_endpoint_unavailable")),
+        ("F-04 broke off", || Err(CalloutError::NoResponse), (503, "token_endpoint_unavailable")),
+        ("F-09 too large", || Err(CalloutError::TooLarge), (503, "token_endpoint_unavailable")),
+        ("F-02 timeout", || status(504, "upstream request timeout"), (503, "token_endpoint_unavailable")),
+        ("F-05 code used", || status(400, r#"{"error":"invalid_grant"}"#), (400, "token_endpoint_invalid_grant")),
+        ("F-05 wrong secret", || status(401, r#"{"error":"invalid_client"}"#), (502, "token_endpoint_refused")),
+        ("F-05 new error", || status(400, r#"{"error":"<b>"}"#), (502, "token_endpoint_refused")),
+        ("F-06 redirect", || status(302, ""), (502, "token_endpoint_malformed")),
+        ("F-06 too many", || status(429, ""), (503, "token_endpoint_unavailable")),
+        ("F-07 HTML", || status(200, "<html>"), (502, "token_endpoint_malformed")),
+        ("F-07 null", || status(200, "null"), (502, "token_endpoint_malformed")),
+        (
+            "F-11 no ID token",
+            || status(200, r#"{"access_token":"a","token_type":"Bearer"}"#),
+            (502, "token_endpoint_malformed"),
+        ),
+        (
+            "F-11 mac",
+            || status(200, r#"{"access_token":"a","token_type":"mac","id_token":"a.b.c"}"#),
+            (502, "token_endpoint_malformed"),
+        ),
+        (
+            "F-13 members twice",
+            || status(200, r#"{"access_token":"a","access_token":"b","token_type":"Bearer","id_token":"a.b.c"}"#),
+            (502, "token_endpoint_malformed"),
+        ),
+    ];
+    for (name, answer, expected) in cases {
+        let mut world = World::ready();
+        world.provider.token_response = Box::new(move |_| answer());
+        let reply = world.visit("/page").reply();
+        let callback = world.signs_in(&reply);
+        let reply = world.visit(&callback).reply();
+        assert_eq!((reply.status, reply.code), expected, "{name}");
+        assert_eq!(header(&reply, "retry-after").is_some(), expected.0 == 503, "{name}");
+        assert!(!world.has_session() && world.pending() == 0, "{name}");
+        // The person can try again at once.
+        world.provider.token_response = Box::new(|body| super::world::ok(&body));
+        world.sign_in("/page");
+    }
+}
+
+fn status(status: u16, body: &str) -> Result<CalloutResponse, CalloutError> {
+    Ok(CalloutResponse { status, body: body.as_bytes().to_vec() })
+}

@@ -1,0 +1,165 @@
+//! What workers know of a provider: one of them asks, all of them know; nobody forgets what was good.
+
+use super::{
+    super::event::Event,
+    world::{Outcome, World, header},
+};
+
+fn asked(world: &World, path: &str) -> usize {
+    world.provider.asked.get(path).copied().unwrap_or_default()
+}
+
+const METADATA: &str = "/.well-known/openid-configuration";
+
+#[test]
+fn one_worker_asks_for_all() {
+    let mut world = World::ready();
+    assert_eq!((asked(&world, METADATA), asked(&world, "/jwks")), (1, 1));
+    for worker in 0..2 {
+        world.worker = worker;
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    }
+}
+
+#[test]
+fn a_request_that_comes_too_early_is_held_and_then_decided() {
+    let mut world = World::new();
+    let Outcome::Held(waiter) = world.visit("/page") else { panic!("nothing is known yet") };
+    assert!(!world.env(|env| waiter.is_due(env)));
+    world.settle();
+    assert!(world.env(|env| waiter.is_due(env)));
+    assert_eq!(world.resume(waiter).code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_held_request_is_answered_when_its_time_is_over() {
+    let mut world = World::new();
+    world.provider.up = false;
+    let Outcome::Held(waiter) = world.visit("/page") else { panic!("nothing is known yet") };
+    world.settle();
+    world.advance(5);
+    assert!(world.env(|env| waiter.is_due(env)));
+    let reply = world.resume(waiter).reply();
+    assert_eq!((reply.status, reply.code, header(&reply, "retry-after")), (503, "provider_not_ready", Some("5")));
+}
+
+#[test]
+fn not_more_requests_are_held_than_there_is_room_for() {
+    let mut world = World::new();
+    world.held = 256;
+    assert_eq!(world.visit("/page").code(), (503, "provider_not_ready"));
+}
+
+#[test]
+fn what_needs_no_provider_is_not_held() {
+    let mut world = World::new();
+    assert!(matches!(world.visit("/public/x"), Outcome::Forwarded { .. }));
+    let program = world.send(&[(":method", "GET"), (":path", "/x"), ("accept", "*/*")]);
+    assert_eq!(program.code(), (401, "sign_in_required"));
+    assert_eq!(world.visit("/oauth2/health").code(), (200, "health"));
+}
+
+#[test]
+fn a_provider_in_trouble_is_asked_less_and_less_often_and_found_again() {
+    let mut world = World::new();
+    world.provider.up = false;
+    for _ in 0..60 {
+        world.settle();
+        world.advance(1);
+    }
+    let tries = asked(&world, METADATA);
+    assert!((4..=9).contains(&tries), "{tries} tries in a minute");
+    world.provider.up = true;
+    for _ in 0..16 {
+        world.settle();
+        world.advance(1);
+    }
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn what_was_good_stays_while_the_provider_is_down() {
+    let mut world = World::ready();
+    world.provider.up = false;
+    for _ in 0..20 {
+        world.advance(3600);
+        world.settle();
+    }
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    assert!(world.events.iter().any(|event| matches!(event, Event::NotFetched(..))));
+    // But not for ever: a key that the provider took back must not be trusted after a day.
+    world.advance(5 * 3600);
+    world.settle();
+    assert!(matches!(world.visit("/"), Outcome::Held(_)));
+}
+
+#[test]
+fn documents_are_refreshed_in_the_background() {
+    let mut world = World::ready();
+    world.advance(11 * 60 + 1);
+    world.settle();
+    assert_eq!((asked(&world, METADATA), asked(&world, "/jwks")), (1, 2));
+    world.advance(66 * 60);
+    world.settle();
+    assert_eq!((asked(&world, METADATA), asked(&world, "/jwks")), (2, 3));
+}
+
+#[test]
+fn signing_key_rotation_just_before_signing_is_followed() {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    world.provider.rotate();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
+    assert!(!world.env(|env| waiter.is_due(env)));
+    world.settle();
+    assert!(world.env(|env| waiter.is_due(env)));
+    assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
+    assert_eq!((asked(&world, "/jwks"), asked(&world, "/token")), (2, 1));
+}
+
+#[test]
+fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_flood() {
+    let mut world = World::ready();
+    world.provider.kid = "published".to_owned();
+    world.provider.token_response = Box::new(|mut body| {
+        // {"alg":"ES256","kid":"unknown"}
+        body["id_token"] =
+            serde_json::json!("eyJhbGciOiJFUzI1NiIsImtpZCI6InVua25vd24ifQ.e30.".to_owned() + &"A".repeat(86));
+        super::world::ok(&body)
+    });
+    for _ in 0..20 {
+        let reply = world.visit("/page").reply();
+        let callback = world.signs_in(&reply);
+        match world.visit(&callback) {
+            Outcome::Held(waiter) => {
+                world.settle();
+                assert!(world.env(|env| waiter.is_due(env)));
+                assert_eq!(world.resume(waiter).code(), (502, "id_token_unknown_key"));
+            }
+            decided => assert_eq!(decided.code(), (502, "id_token_unknown_key")),
+        }
+    }
+    assert_eq!(asked(&world, "/jwks"), 3, "the first, and two more");
+    assert!(world.events.contains(&Event::UnknownKeyThrottled));
+    world.advance(31);
+    world.settle();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    assert!(matches!(world.visit(&callback), Outcome::Held(_)), "time gives a wish back");
+}
+
+#[test]
+fn a_tampered_share_is_as_if_it_were_not_there() {
+    use crate::platform::Platform;
+    let mut world = World::new();
+    let fingerprint = world.config.fingerprint.clone();
+    for kind in ["metadata", "keys"] {
+        let key = format!("vestibule.{fingerprint}.0.{kind}");
+        world.platform.shared_set(&key, b"forged by another filter of the same VM id", None).unwrap();
+        world.platform.shared_set(&format!("{key}.lease"), b"nonsense", None).unwrap();
+    }
+    world.settle();
+    assert_eq!((asked(&world, METADATA), asked(&world, "/jwks")), (1, 1));
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}

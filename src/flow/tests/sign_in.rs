@@ -1,0 +1,176 @@
+//! From nothing to signed in, in one tab and in many.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::permit::Reason,
+    world::{APP, Outcome, World, header, location, query_of},
+};
+
+#[test]
+fn a_person_signs_in_and_arrives_where_they_wanted_to_go() {
+    let mut world = World::ready();
+    let reply = world.visit("/deep/link?a=1&b=%20x&next=//evil.example").reply();
+    assert_eq!((reply.status, reply.code), (302, "sign_in_started"));
+    assert_eq!(header(&reply, "cache-control"), Some("no-store"));
+    let query = query_of(location(&reply));
+    assert!(location(&reply).starts_with("https://idp.example.com/authorize?tenant=t&"), "{}", location(&reply));
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", "client"),
+        ("redirect_uri", "https://app.example.com/oauth2/callback"),
+        ("scope", "openid email profile"),
+        ("code_challenge_method", "S256"),
+    ] {
+        assert_eq!(query[name], value);
+    }
+    assert!(query["nonce"].len() >= 43 && query["code_challenge"].len() == 43);
+    assert_eq!(world.pending(), 1);
+
+    let callback = world.signs_in(&reply);
+    let reply = world.visit(&callback).reply();
+    assert_eq!((reply.status, reply.code), (303, "signed_in"));
+    assert_eq!(location(&reply), format!("{APP}/deep/link?a=1&b=%20x&next=//evil.example"));
+    assert_eq!(world.pending(), 0);
+
+    let Outcome::Forwarded { reason: Reason::Session, headers } = world.visit("/deep/link") else {
+        panic!("a session lets the request pass")
+    };
+    assert!(headers.contains(&("x-forwarded-user".to_owned(), "alice".to_owned())), "{headers:?}");
+}
+
+#[test]
+fn the_verifier_sent_to_the_token_endpoint_is_the_one_of_the_challenge() {
+    let mut world = World::ready();
+    let reply = world.visit("/").reply();
+    let challenge = query_of(location(&reply))["code_challenge"].clone();
+    world.provider.token_response = Box::new(|_| panic!("the request is looked at instead"));
+    let callback = world.signs_in(&reply);
+    let jar = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+    let request = crate::http::Request::new(vec![
+        (":method".to_owned(), b"GET".to_vec()),
+        (":path".to_owned(), callback.into_bytes()),
+        ("cookie".to_owned(), jar.into_bytes()),
+        ("accept".to_owned(), b"text/html".to_vec()),
+        ("authorization".to_owned(), b"Bearer of-the-client".to_vec()),
+    ]);
+    let crate::flow::Step::Call { request, .. } = world.env(|env| crate::flow::start(request, env)) else {
+        panic!("the code is redeemed")
+    };
+    let form: std::collections::BTreeMap<_, _> = form_urlencoded::parse(&request.body).into_owned().collect();
+    assert_eq!(URL_SAFE_NO_PAD.encode(Sha256::digest(&form["code_verifier"])), challenge);
+    assert_eq!(form["redirect_uri"], "https://app.example.com/oauth2/callback");
+    assert_eq!(form["code"], "code");
+    let authorization: Vec<_> = request.headers.iter().filter(|(name, _)| *name == "authorization").collect();
+    assert_eq!(authorization, [&("authorization", "Basic Y2xpZW50OnNlY3JldA==".to_owned())]);
+}
+
+#[test]
+fn ten_tabs_opened_at_once_all_arrive_at_their_own_page() {
+    let mut world = World::ready();
+    let replies: Vec<_> = (0..10).map(|tab| world.visit(&format!("/tab/{tab}")).reply()).collect();
+    assert_eq!(world.pending(), 5);
+    // The newest comes back first, the oldest, whose cookies had to go, last.
+    for (tab, reply) in replies.iter().enumerate().rev() {
+        let callback = world.signs_in(reply);
+        let arrived = world.visit(&callback).reply();
+        assert_eq!(location(&arrived), format!("{APP}/tab/{tab}"));
+    }
+    assert!(world.has_session());
+}
+
+#[test]
+fn a_tab_whose_cookie_had_to_go_signs_in_again_and_arrives() {
+    let mut world = World::ready();
+    let first = world.visit("/first").reply();
+    world.advance(1);
+    for tab in 0..5 {
+        world.visit(&format!("/tab/{tab}")).reply();
+    }
+    let callback = world.signs_in(&first);
+    let again = world.visit(&callback).reply();
+    assert_eq!((again.status, again.code), (302, "sign_in_started"));
+    assert_eq!(world.provider.asked.get("/token"), None, "the code is not used");
+    let callback = world.signs_in(&again);
+    assert_eq!(location(&world.visit(&callback).reply()), format!("{APP}/first"));
+}
+
+#[test]
+fn a_browser_that_keeps_no_cookies_is_told_so_after_three_rounds() {
+    let mut world = World::ready();
+    let mut reply = world.visit("/page").reply();
+    for _ in 0..2 {
+        world.jar.clear();
+        let callback = world.signs_in(&reply);
+        reply = world.visit(&callback).reply();
+        assert_eq!(reply.code, "sign_in_started");
+    }
+    world.jar.clear();
+    let callback = world.signs_in(&reply);
+    let reply = world.visit(&callback).reply();
+    assert_eq!((reply.status, reply.code), (400, "sign_in_loop"));
+    assert_eq!(header(&reply, "location"), None);
+}
+
+#[test]
+fn an_expired_sign_in_is_begun_again() {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    world.advance(1801);
+    world.settle();
+    assert_eq!(world.visit(&callback).code(), (302, "sign_in_started"));
+    assert_eq!(world.provider.asked.get("/token"), None);
+}
+
+#[test]
+fn a_session_ends_with_its_lifetime() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    world.advance(28_799);
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+    world.advance(1);
+    world.settle();
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn signing_out_deletes_every_cookie_of_ours() {
+    let mut world = World::ready();
+    world.visit("/one").reply();
+    world.sign_in("/");
+    assert!(world.has_session() && world.pending() == 1);
+    assert_eq!(world.visit("/oauth2/sign_out").code(), (200, "signed_out"));
+    assert!(world.jar.is_empty(), "{:?}", world.jar.keys());
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn another_site_cannot_sign_anybody_out() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let mut from = |method, header: (&'static str, &'static str)| {
+        world.send(&[(":method", method), (":path", "/oauth2/sign_out"), ("accept", "text/html"), header]).code()
+    };
+    assert_eq!(from("GET", ("sec-fetch-site", "cross-site")), (200, "sign_out_confirm"));
+    assert_eq!(from("GET", ("sec-purpose", "prefetch")), (200, "sign_out_confirm"));
+    assert_eq!(from("POST", ("sec-fetch-site", "cross-site")), (405, "sign_out_method"));
+    assert_eq!(from("POST", ("origin", "https://evil.example")), (405, "sign_out_method"));
+    assert!(world.has_session());
+    assert_eq!(
+        world.send(&[(":method", "POST"), (":path", "/oauth2/sign_out"), ("sec-fetch-site", "same-origin")]).code(),
+        (200, "signed_out")
+    );
+    assert!(!world.has_session());
+}
+
+#[test]
+fn without_randomness_nothing_is_begun() {
+    let mut world = World::ready();
+    world.platform.without_randomness.set(true);
+    assert_eq!(world.visit("/").code(), (500, "no_randomness"));
+    assert!(world.jar.is_empty());
+    world.platform.without_randomness.set(false);
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}

@@ -1,0 +1,377 @@
+//! A browser, a provider and two workers, in memory: virtual clock, seeded randomness, a cookie jar with a browser's
+//! rules. Tests read as a dialogue.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use p256::ecdsa::{Signature, SigningKey, signature::Signer};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::super::*;
+use crate::{
+    http::Request,
+    platform::{Conflict, HashFunction, NoRandomness, SharedValue},
+};
+
+pub(super) const APP: &str = "https://app.example.com";
+pub(super) const ISSUER: &str = "https://idp.example.com";
+pub(super) const START: u64 = 1_800_000_000;
+
+type Versioned = (Vec<u8>, u32);
+type Change = dyn Fn(&mut Map<String, Value>);
+
+/// A platform in memory. Clones share the store, as the workers of one process do.
+#[derive(Clone, Default)]
+pub(super) struct TestPlatform {
+    counter: Rc<Cell<u64>>,
+    shared: Rc<RefCell<BTreeMap<String, Versioned>>>,
+    versions: Rc<Cell<u32>>,
+    pub(super) without_randomness: Rc<Cell<bool>>,
+}
+
+impl Platform for TestPlatform {
+    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        if self.without_randomness.get() {
+            return Err(NoRandomness);
+        }
+        for chunk in bytes.chunks_mut(32) {
+            self.counter.set(self.counter.get() + 1);
+            let block = Sha256::digest(self.counter.get().to_le_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+        Ok(())
+    }
+
+    fn verify_signature(&self, _: HashFunction, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
+        None
+    }
+
+    fn shared_get(&self, key: &str) -> SharedValue {
+        self.shared.borrow().get(key).map_or(SharedValue { bytes: Vec::new(), version: None }, |(bytes, version)| {
+            SharedValue { bytes: bytes.clone(), version: Some(*version) }
+        })
+    }
+
+    fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {
+        let mut shared = self.shared.borrow_mut();
+        if let (Some(expected), Some((_, current))) = (version, shared.get(key))
+            && expected != *current
+        {
+            return Err(Conflict);
+        }
+        self.versions.set(self.versions.get() + 1);
+        shared.insert(key.to_owned(), (bytes.to_vec(), self.versions.get()));
+        Ok(())
+    }
+}
+
+/// What came of a request in the end.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Forwarded {
+        reason: permit::Reason,
+        headers: Vec<(String, String)>,
+    },
+    Replied(LocalReply),
+    /// It waits for the provider to be known, or known better.
+    Held(Waiter),
+}
+
+impl Outcome {
+    pub(super) fn reply(self) -> LocalReply {
+        match self {
+            Self::Replied(reply) => reply,
+            other => panic!("expected a reply, got {other:?}"),
+        }
+    }
+
+    pub(super) fn code(self) -> (u16, &'static str) {
+        let reply = self.reply();
+        (reply.status, reply.code)
+    }
+}
+
+/// A provider that signs with a key of its own and can be told to misbehave.
+pub(super) struct TestProvider {
+    key: SigningKey,
+    pub(super) kid: String,
+    pub(super) up: bool,
+    pub(super) claims: Box<Change>,
+    pub(super) token_response: Box<dyn Fn(Value) -> CalloutResult>,
+    /// How often each path was asked for.
+    pub(super) asked: BTreeMap<String, usize>,
+    nonce: String,
+    pub(super) challenge: String,
+}
+
+pub(super) fn ok(body: &Value) -> CalloutResult {
+    Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+}
+
+impl TestProvider {
+    fn new() -> Self {
+        Self {
+            key: SigningKey::from_slice(&[7; 32]).unwrap(),
+            kid: "one".to_owned(),
+            up: true,
+            claims: Box::new(|_| ()),
+            token_response: Box::new(|body| ok(&body)),
+            asked: BTreeMap::new(),
+            nonce: String::new(),
+            challenge: String::new(),
+        }
+    }
+
+    pub(super) fn rotate(&mut self) {
+        self.key = SigningKey::from_slice(&[9; 32]).unwrap();
+        self.kid = "two".to_owned();
+    }
+
+    fn answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
+        *self.asked.entry(request.path.clone()).or_default() += 1;
+        if !self.up {
+            return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
+        }
+        assert_eq!(request.authority, "idp.example.com");
+        match request.path.as_str() {
+            "/.well-known/openid-configuration" => ok(&json!({
+                "issuer": ISSUER,
+                "authorization_endpoint": format!("{ISSUER}/authorize?tenant=t"),
+                "token_endpoint": format!("{ISSUER}/token"),
+                "jwks_uri": format!("{ISSUER}/jwks"),
+                "authorization_response_iss_parameter_supported": true,
+            })),
+            "/jwks" => {
+                let point = self.key.verifying_key().to_encoded_point(false);
+                ok(&json!({ "keys": [{
+                    "kty": "EC", "crv": "P-256", "kid": self.kid, "use": "sig",
+                    "x": BASE64.encode(point.x().unwrap()), "y": BASE64.encode(point.y().unwrap()),
+                }] }))
+            }
+            "/token" => {
+                let body = json!({ "access_token": "at", "token_type": "bEaReR", "id_token": self.id_token(now) });
+                (self.token_response)(body)
+            }
+            path => panic!("nobody asked for {path}"),
+        }
+    }
+
+    fn id_token(&self, now: UnixTime) -> String {
+        let mut claims = json!({
+            "iss": ISSUER, "aud": "client", "sub": "alice", "nonce": self.nonce,
+            "iat": now.as_secs(), "exp": now.as_secs() + 300,
+            "email": "alice@example.com", "email_verified": true, "groups": ["staff", "admins"],
+        });
+        (self.claims)(claims.as_object_mut().unwrap());
+        let part = |value: &Value| BASE64.encode(value.to_string());
+        let text = format!("{}.{}", part(&json!({ "alg": "ES256", "kid": self.kid })), part(&claims));
+        let signature: Signature = self.key.sign(text.as_bytes());
+        format!("{text}.{}", BASE64.encode(signature.to_bytes()))
+    }
+}
+
+/// Everything together.
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) platform: TestPlatform,
+    pub(super) workers: Vec<Providers>,
+    pub(super) provider: TestProvider,
+    pub(super) now: UnixTime,
+    pub(super) jar: BTreeMap<String, String>,
+    pub(super) events: Vec<Event>,
+    pub(super) held: usize,
+    /// Which worker the next request reaches.
+    pub(super) worker: usize,
+}
+
+pub(super) fn document() -> Value {
+    json!({
+        "external_url": APP,
+        "cluster": "idp",
+        "providers": [{ "issuer": ISSUER, "client_id": "client", "client_secret": "secret" }],
+        "session": { "keys": [BASE64.encode(Sha256::digest(b"key"))] },
+        "rules": [{ "path": "/public/*", "access": "public" }],
+    })
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(&document())
+    }
+
+    pub(super) fn with(document: &Value) -> Self {
+        let config = Config::parse(document.to_string().as_bytes(), &|_| None).unwrap();
+        let platform = TestPlatform::default();
+        let workers = (0..2).map(|_| Providers::new(&config, &platform)).collect();
+        let now = UnixTime::from_secs(START);
+        Self {
+            config,
+            platform,
+            workers,
+            provider: TestProvider::new(),
+            now,
+            jar: BTreeMap::new(),
+            events: Vec::new(),
+            held: 0,
+            worker: 0,
+        }
+    }
+
+    /// A world whose workers know their provider.
+    pub(super) fn ready() -> Self {
+        let mut world = Self::new();
+        world.settle();
+        world
+    }
+
+    pub(super) fn advance(&mut self, seconds: u64) {
+        self.now = self.now.plus(Duration::from_secs(seconds));
+    }
+
+    pub(super) fn env<R>(&mut self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
+        decision(&mut Env {
+            config: &self.config,
+            providers: &mut self.workers[self.worker],
+            platform: &self.platform,
+            now: self.now,
+            held: self.held,
+            events: &mut self.events,
+        })
+    }
+
+    /// Lets every worker look around, and answers what they ask, until nobody asks any more.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..8 {
+            for worker in 0..self.workers.len() {
+                self.worker = worker;
+                for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
+                    let result = self.provider.answer(&fetch.request, self.now);
+                    self.env(|env| env.providers.fetched(fetch.expect, result, env.platform, env.now, env.events));
+                }
+            }
+        }
+        self.worker = 0;
+    }
+
+    /// A page is opened, by a browser with our cookies.
+    pub(super) fn visit(&mut self, target: &str) -> Outcome {
+        self.send(&[(":method", "GET"), (":path", target), ("sec-fetch-mode", "navigate"), ("accept", "text/html")])
+    }
+
+    /// A request with these headers, and the jar's cookies.
+    pub(super) fn send(&mut self, headers: &[(&str, &str)]) -> Outcome {
+        let mut all: Vec<_> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        all.push((":authority".to_owned(), b"app.example.com".to_vec()));
+        if !self.jar.is_empty() {
+            let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            all.push(("cookie".to_owned(), pairs.join("; ").into_bytes()));
+        }
+        let request = Request::new(all);
+        let step = self.env(|env| start(request.clone(), env));
+        self.perform(step, &request)
+    }
+
+    /// Performs a step as the glue would.
+    pub(super) fn perform(&mut self, mut step: Step, request: &Request) -> Outcome {
+        loop {
+            match step {
+                Step::Call { request, expect } => {
+                    let result = self.provider.answer(&request, self.now);
+                    step = self.env(|env| expect.resume(result, env));
+                }
+                Step::Forward { permit, edits } => {
+                    return Outcome::Forwarded { reason: permit.reason(), headers: edited(request, &edits) };
+                }
+                Step::Reply(reply) => {
+                    self.keep_cookies(&reply);
+                    return Outcome::Replied(reply);
+                }
+                Step::Wait(waiter) => return Outcome::Held(waiter),
+            }
+        }
+    }
+
+    pub(super) fn resume(&mut self, waiter: Waiter) -> Outcome {
+        let step = self.env(|env| waiter.resume(env));
+        self.perform(step, &Request::default())
+    }
+
+    // What RFC 6265bis wants of a `__Host-` cookie, and what browsers take at most.
+    fn keep_cookies(&mut self, reply: &LocalReply) {
+        for (_, line) in reply.headers.iter().filter(|(name, _)| *name == "set-cookie") {
+            assert!(line.len() <= 4096, "a browser drops a cookie of {} bytes", line.len());
+            let (pair, attributes) = line.split_once("; ").unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            assert!(name.starts_with("__Host-"), "{line}");
+            for wanted in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
+                assert!(attributes.split("; ").any(|attribute| attribute == wanted), "{line}");
+            }
+            assert!(!attributes.contains("Domain"), "{line}");
+            if attributes.contains("Max-Age=0") {
+                self.jar.remove(name);
+            } else {
+                self.jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// The provider signs the person in, and sends the browser back: the callback's path and query.
+    pub(super) fn signs_in(&mut self, reply: &LocalReply) -> String {
+        let query = query_of(location(reply));
+        self.provider.nonce = query["nonce"].clone();
+        self.provider.challenge = query["code_challenge"].clone();
+        let (state, iss) = (&query["state"], "https%3A%2F%2Fidp.example.com");
+        format!("/oauth2/callback?code=code&state={state}&iss={iss}")
+    }
+
+    /// From nothing to a session, by way of `target`.
+    pub(super) fn sign_in(&mut self, target: &str) {
+        let reply = self.visit(target).reply();
+        let callback = self.signs_in(&reply);
+        assert_eq!(self.visit(&callback).code(), (303, "signed_in"));
+    }
+
+    pub(super) fn has_session(&self) -> bool {
+        self.jar.contains_key("__Host-vestibule")
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.jar.keys().filter(|name| name.starts_with("__Host-vestibule-p-")).count()
+    }
+}
+
+pub(super) fn header<'a>(reply: &'a LocalReply, name: &str) -> Option<&'a str> {
+    reply.headers.iter().find_map(|(found, value)| (*found == name).then_some(value.as_str()))
+}
+
+pub(super) fn location(reply: &LocalReply) -> &str {
+    header(reply, "location").unwrap_or_else(|| panic!("{} {} is no redirect", reply.status, reply.code))
+}
+
+pub(super) fn query_of(url: &str) -> BTreeMap<String, String> {
+    Url::parse(url).unwrap().query_pairs().into_owned().collect()
+}
+
+fn edited(request: &Request, edits: &[HeaderEdit]) -> Vec<(String, String)> {
+    let mut headers: Vec<_> =
+        request.headers().map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect();
+    for edit in edits {
+        match edit {
+            HeaderEdit::Add(name, value) => headers.push((name.clone(), String::from_utf8(value.clone()).unwrap())),
+            HeaderEdit::Remove(name) => headers.retain(|(found, _)| found != name),
+            HeaderEdit::Set(name, value) => {
+                headers.retain(|(found, _)| found != name);
+                headers.push((name.clone(), String::from_utf8(value.clone()).unwrap()));
+            }
+        }
+    }
+    headers
+}

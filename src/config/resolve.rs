@@ -141,7 +141,7 @@ fn sole_provider(
     let mut providers = faults.required(&at, providers, "a list with one provider")?.into_iter();
     let first = providers.next().ok_or_else(|| faults.wrong(&at, "one provider, got none"))?;
     let surplus = providers.enumerate().map(|(place, _)| {
-        faults.wrong(&at.index(place.saturating_add(1)), "no second provider: one is supported so far")
+        faults.wrong(&at.index(place.saturating_add(1)), "one provider; a second is not supported yet")
     });
     let surplus = surplus.last();
     let provider = provider::provider(first, &at.index(0), clusters, plain_http, env, faults)?;

@@ -51,7 +51,8 @@ mod in_schema {
     use schemars::Schema;
     use serde_json::{Map, Value, json};
 
-    use super::{super::provider::ALGORITHMS, Bounds};
+    use super::Bounds;
+    use crate::jose::Algorithm;
 
     impl Bounds {
         /// Writes the bounds into the schema of their field.
@@ -73,6 +74,6 @@ mod in_schema {
     }
 
     pub(in crate::config) fn algorithm_names() -> Vec<&'static str> {
-        ALGORITHMS.iter().map(|(name, _)| *name).collect()
+        Algorithm::ALL.map(Algorithm::name).to_vec()
     }
 }

@@ -35,21 +35,6 @@ const OWN_PARAMS: [&str; 12] = [
     "state",
 ];
 
-/// The algorithms of an ID token by name. Neither `none` nor an HMAC is among them: with these the public key, or
-/// nothing at all, would sign.
-pub(super) const ALGORITHMS: [(&str, Algorithm); 10] = [
-    ("RS256", Algorithm::Rs256),
-    ("RS384", Algorithm::Rs384),
-    ("RS512", Algorithm::Rs512),
-    ("PS256", Algorithm::Ps256),
-    ("PS384", Algorithm::Ps384),
-    ("PS512", Algorithm::Ps512),
-    ("ES256", Algorithm::Es256),
-    ("ES384", Algorithm::Es384),
-    ("ES512", Algorithm::Es512),
-    ("EdDSA", Algorithm::EdDsa),
-];
-
 /// The provider at this place of the document.
 pub(super) fn provider(
     raw: raw::Provider,
@@ -204,18 +189,15 @@ fn authorization_params(
 }
 
 fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<Algorithm>, Faulty> {
-    let Some(names) = value else { return Ok(ALGORITHMS.iter().map(|(_, algorithm)| *algorithm).collect()) };
+    let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
     if names.is_empty() {
         return Err(faults.wrong(at, "at least one algorithm; without this field every asymmetric one is taken"));
     }
-    let algorithms: Vec<_> = names
-        .iter()
-        .enumerate()
-        .map(|(place, name)| {
-            let known = ALGORITHMS.iter().find_map(|(known, algorithm)| (known == name).then_some(*algorithm));
-            known.ok_or_else(|| faults.wrong_value(&at.index(place), one_of(&ALGORITHMS.map(|(known, _)| known)), name))
-        })
-        .collect();
+    let algorithm = |(place, name): (usize, &String)| {
+        Algorithm::from_name(name)
+            .ok_or_else(|| faults.wrong_value(&at.index(place), one_of(&Algorithm::ALL.map(Algorithm::name)), name))
+    };
+    let algorithms: Vec<_> = names.iter().enumerate().map(algorithm).collect();
     algorithms.into_iter().collect()
 }
 

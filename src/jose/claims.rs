@@ -1,0 +1,197 @@
+//! The claims every signed token must have to mean anything to us (RFC 7519, 4.1; OIDC Core 3.1.3.7): from whom, for
+//! whom, from when and until when. What else a kind of token needs, `sub` and `azp` included, its reader checks.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{Algorithm, verify::VerifiedJws};
+use crate::time::{Leeway, UnixTime};
+
+/// What a token must say.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// `iss`, byte by byte.
+    pub issuer: &'a str,
+    /// Who must be in `aud`.
+    pub audience: &'a str,
+    /// Who else may be in `aud`.
+    pub trusted_audiences: &'a [String],
+    /// The time.
+    pub now: UnixTime,
+    /// How far the issuer's clock may be from ours.
+    pub leeway: Leeway,
+}
+
+/// What is wrong with the claims. Of several faults the first in this order of reading: issuer, audience, times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// `iss` is missing or not a string.
+    #[error("no iss")]
+    IssuerMissing,
+    /// `iss` is another issuer.
+    #[error("iss is another issuer")]
+    IssuerMismatch,
+    /// `aud` is missing.
+    #[error("no aud")]
+    AudienceMissing,
+    /// `aud` is neither a string nor an array of strings.
+    #[error("aud is neither a string nor an array of strings")]
+    AudienceMalformed,
+    /// `aud` does not name us.
+    #[error("aud is for somebody else")]
+    AudienceMismatch,
+    /// `aud` names us, and somebody we have no reason to trust.
+    #[error("aud names an audience that is not trusted")]
+    AudienceUntrusted,
+    /// `exp` is missing.
+    #[error("no exp")]
+    ExpiryMissing,
+    /// `exp` is not a number of seconds.
+    #[error("exp is not a number of seconds")]
+    ExpiryMalformed,
+    /// `exp` is over.
+    #[error("expired")]
+    Expired,
+    /// `iat` is missing.
+    #[error("no iat")]
+    IssuedAtMissing,
+    /// `iat` is not a number of seconds.
+    #[error("iat is not a number of seconds")]
+    IssuedAtMalformed,
+    /// `iat` is yet to come.
+    #[error("issued in the future")]
+    IssuedInFuture,
+    /// `nbf` is there and not a number of seconds.
+    #[error("nbf is not a number of seconds")]
+    NotBeforeMalformed,
+    /// `nbf` is yet to come.
+    #[error("not valid yet")]
+    NotYetValid,
+}
+
+/// The claims of a token that its issuer signed, for us, and that is valid now. Only [`check`] makes them.
+pub struct VerifiedClaims {
+    algorithm: Algorithm,
+    audiences: Vec<String>,
+    claims: Map<String, Value>,
+    expires_at: UnixTime,
+    issued_at: UnixTime,
+    typ: Option<String>,
+}
+
+impl VerifiedClaims {
+    /// One claim.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name)
+    }
+
+    /// One claim that is a string.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// What the token was signed with.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// `aud`: never empty, and we are in it.
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// `exp`
+    pub const fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+
+    /// `iat`
+    pub const fn issued_at(&self) -> UnixTime {
+        self.issued_at
+    }
+
+    /// `typ` of the header.
+    pub fn typ(&self) -> Option<&str> {
+        self.typ.as_deref()
+    }
+}
+
+/// Shows no claim: they are about a person.
+impl fmt::Debug for VerifiedClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedClaims").finish_non_exhaustive()
+    }
+}
+
+/// Checks whether a token is from the expected issuer, for us, and valid now.
+///
+/// # Errors
+/// [`ClaimError`]
+pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims, ClaimError> {
+    let claims = jws.payload();
+    check_issuer(claims, expected)?;
+    let audiences = check_audience(claims, expected)?;
+    let expires_at = check_expiry(claims, expected)?;
+    let issued_at = check_issued_at(claims, expected)?;
+    check_not_before(claims, expected)?;
+    let (algorithm, claims, typ) = jws.into_parts();
+    Ok(VerifiedClaims { algorithm, audiences, claims, expires_at, issued_at, typ })
+}
+
+fn check_issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), ClaimError> {
+    // OIDC Core 3.1.3.7 (2)
+    let issuer = claims.get("iss").and_then(Value::as_str).ok_or(ClaimError::IssuerMissing)?;
+    if issuer == expected.issuer { Ok(()) } else { Err(ClaimError::IssuerMismatch) }
+}
+
+fn check_audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Vec<String>, ClaimError> {
+    let audiences = match claims.get("aud") {
+        None => return Err(ClaimError::AudienceMissing),
+        Some(Value::String(audience)) => vec![audience.clone()],
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<Vec<_>>>()
+            .ok_or(ClaimError::AudienceMalformed)?,
+        Some(_) => return Err(ClaimError::AudienceMalformed),
+    };
+    // OIDC Core 3.1.3.7 (3): we are in it, and nobody else that is not trusted.
+    if !audiences.iter().any(|audience| audience == expected.audience) {
+        return Err(ClaimError::AudienceMismatch);
+    }
+    let trusted = |audience: &String| audience == expected.audience || expected.trusted_audiences.contains(audience);
+    if audiences.iter().all(trusted) { Ok(audiences) } else { Err(ClaimError::AudienceUntrusted) }
+}
+
+fn check_expiry(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<UnixTime, ClaimError> {
+    // OIDC Core 3.1.3.7 (9)
+    let expiry = claims.get("exp").ok_or(ClaimError::ExpiryMissing)?;
+    let expiry = numeric_date(expiry).ok_or(ClaimError::ExpiryMalformed)?;
+    if expected.now < expiry.plus(expected.leeway.span()) { Ok(expiry) } else { Err(ClaimError::Expired) }
+}
+
+fn check_issued_at(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<UnixTime, ClaimError> {
+    // OIDC Core 3.1.3.7 (10). A clock that stands at zero ends here too.
+    let issued_at = claims.get("iat").ok_or(ClaimError::IssuedAtMissing)?;
+    let issued_at = numeric_date(issued_at).ok_or(ClaimError::IssuedAtMalformed)?;
+    if issued_at <= expected.now.plus(expected.leeway.span()) { Ok(issued_at) } else { Err(ClaimError::IssuedInFuture) }
+}
+
+fn check_not_before(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), ClaimError> {
+    let Some(not_before) = claims.get("nbf") else { return Ok(()) };
+    let not_before = numeric_date(not_before).ok_or(ClaimError::NotBeforeMalformed)?;
+    if not_before <= expected.now.plus(expected.leeway.span()) { Ok(()) } else { Err(ClaimError::NotYetValid) }
+}
+
+/// A NumericDate (RFC 7519, 2): a number, and nothing that only looks like one. A fraction is rounded up, which decides
+/// every comparison with our whole seconds exactly; what is too large saturates.
+fn numeric_date(value: &Value) -> Option<UnixTime> {
+    let Value::Number(number) = value else { return None };
+    if let Some(seconds) = number.as_u64() {
+        return Some(UnixTime::from_secs(seconds));
+    }
+    let seconds = number.as_f64().filter(|seconds| *seconds >= 0.0)?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; the cast saturates")]
+    Some(UnixTime::from_secs(seconds.ceil() as u64))
+}

@@ -1,0 +1,210 @@
+//! Key sets (RFC 7517). What cannot be used is skipped and the rest works: providers publish encryption keys and
+//! curves nobody knows beside the key that signs.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rsa::{BigUint, RsaPublicKey, pkcs8::EncodePublicKey};
+use serde_json::{Map, Value};
+
+use super::{
+    Algorithm,
+    json::{self, JsonError},
+    jws::MAX_KID,
+};
+
+/// The largest key set that is read.
+pub const MAX_JWKS: usize = 256 * 1024;
+/// How many usable keys of a set are kept.
+const MAX_KEYS: usize = 100;
+/// How many keys are tried on one token: each may cost milliseconds.
+const MAX_TRIED: usize = 4;
+/// The sizes an RSA modulus may have, in bits. RFC 7518, 3.3 wants 2048 at least.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// Members that only a private or symmetric key has (RFC 7518, 6). Who publishes them has no secret left.
+const PRIVATE: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
+
+/// Why a document is no key set to verify with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwksError {
+    /// Not a JSON object, or too large a one.
+    #[error("the key set is {0}")]
+    Json(#[from] JsonError),
+    /// No array `keys`.
+    #[error("the key set has no array \"keys\"")]
+    NoKeys,
+    /// `keys` holds nothing that could verify a token.
+    #[error("the key set has no usable key")]
+    NoUsableKey,
+}
+
+/// The usable keys of one issuer.
+#[derive(Debug, Clone)]
+pub struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Debug, Clone)]
+struct Jwk {
+    algorithm: Option<Algorithm>,
+    key: PublicKey,
+    kid: Option<String>,
+}
+
+/// A key, and for the host also as DER SubjectPublicKeyInfo, built once.
+#[derive(Debug, Clone)]
+pub(super) enum PublicKey {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    P256 { key: p256::PublicKey, spki: Vec<u8> },
+    P384 { key: p384::PublicKey, spki: Vec<u8> },
+    P521 { key: p521::PublicKey, spki: Vec<u8> },
+    Rsa { key: RsaPublicKey, spki: Vec<u8> },
+}
+
+impl Jwks {
+    /// Reads a key set.
+    ///
+    /// # Errors
+    /// [`JwksError`]
+    pub fn parse(bytes: &[u8]) -> Result<Self, JwksError> {
+        let document = json::parse_object(bytes, MAX_JWKS)?;
+        let Some(Value::Array(keys)) = document.get("keys") else {
+            return Err(JwksError::NoKeys);
+        };
+        let keys: Vec<Jwk> = keys.iter().filter_map(|key| Jwk::read(key.as_object()?)).take(MAX_KEYS).collect();
+        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self { keys }) }
+    }
+
+    /// Whether a usable key has this id.
+    pub fn knows(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// The keys to try on a token. Several may share a `kid`, or the token may name none (OIDC Core 10.1).
+    pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicKey> {
+        self.keys
+            .iter()
+            .filter(move |key| (kid.is_none() || key.kid.as_deref() == kid) && key.fits(algorithm))
+            .map(|key| &key.key)
+            .take(MAX_TRIED)
+    }
+}
+
+impl Jwk {
+    /// The key, or nothing where it is not one that verifies.
+    fn read(members: &Map<String, Value>) -> Option<Self> {
+        let members = Members(members);
+        if PRIVATE.iter().any(|name| members.get(name).is_some()) || !members.may_verify() {
+            return None;
+        }
+        let kid = members.optional_text("kid")?;
+        if kid.is_some_and(|kid| kid.len() > MAX_KID) {
+            return None;
+        }
+        let algorithm = match members.optional_text("alg")? {
+            Some(name) => Some(Algorithm::from_name(name)?),
+            None => None,
+        };
+        let key = PublicKey::read(members)?;
+        if algorithm.is_some_and(|algorithm| !key.fits(algorithm)) {
+            return None;
+        }
+        Some(Self { algorithm, key, kid: kid.map(str::to_owned) })
+    }
+
+    /// RFC 8725, 3.1: a key is used with its own algorithm, and never with another kind.
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.is_none_or(|own| own == algorithm) && self.key.fits(algorithm)
+    }
+}
+
+impl PublicKey {
+    fn read(members: Members<'_>) -> Option<Self> {
+        match (members.text("kty")?, members.text("crv")) {
+            ("RSA", _) => Self::rsa(&members.bytes("n")?, &members.bytes("e")?),
+            ("EC", Some("P-256")) => {
+                let key = p256::PublicKey::from_sec1_bytes(&members.point(32)?).ok()?;
+                Some(Self::P256 { spki: spki(&key)?, key })
+            }
+            ("EC", Some("P-384")) => {
+                let key = p384::PublicKey::from_sec1_bytes(&members.point(48)?).ok()?;
+                Some(Self::P384 { spki: spki(&key)?, key })
+            }
+            ("EC", Some("P-521")) => {
+                let key = p521::PublicKey::from_sec1_bytes(&members.point(66)?).ok()?;
+                Some(Self::P521 { spki: spki(&key)?, key })
+            }
+            ("OKP", Some("Ed25519")) => {
+                let key = ed25519_dalek::VerifyingKey::try_from(members.bytes("x")?.as_slice()).ok()?;
+                // A point of small order verifies signatures that nobody made.
+                (!key.is_weak()).then_some(Self::Ed25519(key))
+            }
+            _ => None,
+        }
+    }
+
+    fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+        // The crate refuses an even modulus, and an exponent that is even, 1, or beyond 33 bits. Its own limit on the
+        // size (4096) is for what is to be served in bulk.
+        let (n, e) = (BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent));
+        if !RSA_BITS.contains(&n.bits()) {
+            return None;
+        }
+        let key = RsaPublicKey::new_with_max_size(n, e, *RSA_BITS.end()).ok()?;
+        Some(Self::Rsa { spki: spki(&key)?, key })
+    }
+
+    const fn fits(&self, algorithm: Algorithm) -> bool {
+        use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        match self {
+            Self::Ed25519(_) => matches!(algorithm, EdDsa),
+            Self::P256 { .. } => matches!(algorithm, Es256),
+            Self::P384 { .. } => matches!(algorithm, Es384),
+            Self::P521 { .. } => matches!(algorithm, Es512),
+            Self::Rsa { .. } => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
+        }
+    }
+}
+
+fn spki(key: &impl EncodePublicKey) -> Option<Vec<u8>> {
+    Some(key.to_public_key_der().ok()?.into_vec())
+}
+
+/// A key's members. `null` is as good as absent: some providers write out every member they know.
+#[derive(Clone, Copy)]
+struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    fn get(self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn text(self, name: &str) -> Option<&'a str> {
+        self.get(name)?.as_str()
+    }
+
+    /// `None` where the member is there, and is not text.
+    #[allow(clippy::option_option, reason = "absent is fine, of another type is not")]
+    fn optional_text(self, name: &str) -> Option<Option<&'a str>> {
+        self.get(name).map_or(Some(None), |value| value.as_str().map(Some))
+    }
+
+    /// RFC 7517, 4.2 and 4.3: what is for encryption or for signing does not verify.
+    fn may_verify(self) -> bool {
+        let use_fits = self.get("use").is_none_or(|value| value == "sig");
+        let operations_fit = self.get("key_ops").is_none_or(|value| {
+            value.as_array().is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
+        });
+        use_fits && operations_fit
+    }
+
+    fn bytes(self, name: &str) -> Option<Vec<u8>> {
+        URL_SAFE_NO_PAD.decode(self.text(name)?).ok()
+    }
+
+    /// `x` and `y` as an uncompressed point (SEC 1, 2.3.3). Whether it lies on the curve is for the curve to say.
+    fn point(self, length: usize) -> Option<Vec<u8>> {
+        let (x, y) = (self.bytes("x")?, self.bytes("y")?);
+        // RFC 7518, 6.2.1.2: always the full length.
+        (x.len() == length && y.len() == length).then(|| [&[4], x.as_slice(), y.as_slice()].concat())
+    }
+}

@@ -40,6 +40,8 @@ pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
 /// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;
+/// The most entries of a list or map, but for the rules.
+pub(in crate::config) const MAX_ENTRIES: usize = 100;
 /// The longest of every other text: names, URLs, patterns, secrets.
 pub(in crate::config) const MAX_TEXT: usize = 4096;
 

@@ -159,6 +159,25 @@ fn the_errors_are_there_one_by_one() {
 }
 
 #[test]
+fn lists_that_are_searched_are_short() {
+    let texts: Vec<_> = (0..101).map(|number| format!("a{number}")).collect();
+    let map: Value = texts.iter().map(|text| (text.clone(), json!(text))).collect::<serde_json::Map<_, _>>().into();
+    for (pointer, path, value) in [
+        ("/clusters", "clusters", map.clone()),
+        ("/identity_headers", "identity_headers", map.clone()),
+        ("/providers/0/authorization_params", "providers[0].authorization_params", map),
+        ("/providers/0/id_token_signing_algs", "providers[0].id_token_signing_algs", json!(texts)),
+        ("/providers/0/scopes", "providers[0].scopes", json!(texts)),
+        ("/providers/0/trusted_audiences", "providers[0].trusted_audiences", json!(texts)),
+        ("/rules/0/hosts", "rules[0].hosts", json!(texts)),
+        ("/rules/0/methods", "rules[0].methods", json!(texts)),
+    ] {
+        let expected = format!("{path}: expected at most 100 entries, got 101");
+        assert_eq!(faults(&example_with(pointer, Some(value))), expected);
+    }
+}
+
+#[test]
 fn a_flood_of_faults_is_counted_not_listed() {
     let document = example_with("/rules", Some(json!(vec![0; 1000])));
     let said = faults(&document);

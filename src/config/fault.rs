@@ -7,7 +7,7 @@ use std::{
     fmt::{self, Write},
 };
 
-/// The most faults that one run reports; beyond them only their number.
+/// The most faults that one run reports; beyond them only that there are more.
 const MAX_FAULTS: usize = 200;
 /// How much of a key or value is quoted.
 const MAX_QUOTED_CHARS: usize = 80;
@@ -138,7 +138,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     faults: Vec<Fault>,
-    unlisted: usize,
+    more: bool,
 }
 
 impl ConfigErrors {
@@ -156,8 +156,8 @@ impl fmt::Display for ConfigErrors {
             }
             write!(f, "{fault}")?;
         }
-        if self.unlisted > 0 {
-            write!(f, "\nand {} more", self.unlisted)?;
+        if self.more {
+            f.write_str("\nand more")?;
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ pub(super) struct Faulty(());
 #[derive(Default)]
 pub(super) struct Faults {
     found: BTreeMap<Path, Problem>,
-    unlisted: usize,
+    more: bool,
 }
 
 impl Faults {
@@ -185,7 +185,7 @@ impl Faults {
         if self.found.len() < MAX_FAULTS {
             self.found.insert(at.clone(), problem);
         } else {
-            self.unlisted = self.unlisted.saturating_add(1);
+            self.more = true;
         }
         Faulty(())
     }
@@ -221,7 +221,7 @@ impl Faults {
             Ok(built) if self.found.is_empty() => Ok(built),
             _ => Err(ConfigErrors {
                 faults: self.found.into_iter().map(|(path, problem)| Fault { path, problem }).collect(),
-                unlisted: self.unlisted,
+                more: self.more,
             }),
         }
     }

@@ -1,7 +1,8 @@
 //! The configuration: a document in, typed settings out, or every fault at once.
 //!
-//! [`document`] turns bytes into a tree, [`shape`] lays the tree over the structs of [`raw`], and [`resolve`] makes the
-//! types of the rooms from them. Each step reports its faults and goes on, so that one run shows them all.
+//! `document` turns bytes into a tree, `shape` lays the tree over the structs of `raw`, and `resolve` makes the types of
+//! the rooms from them. Each step reports its faults and goes on, so that one run shows them all. May import every room
+//! but the flow and the filter; no room imports it.
 
 mod document;
 mod fault;

@@ -140,8 +140,8 @@ pub(super) struct Rule {
     /// A name for people.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
     pub(super) name: Option<String>,
-    /// One path, or many by wildcards: `*` within a segment, `**` across segments. At most one of `path`, `prefix` and
-    /// `regex`.
+    /// One path, or many by wildcards: `*` within a segment, `**` across segments; at the end both stand for everything
+    /// below. At most one of `path`, `prefix` and `regex`.
     pub(super) path: Option<String>,
     /// A path and everything below it, by whole segments: `/api` is not the prefix of `/apis`.
     pub(super) prefix: Option<String>,

@@ -84,7 +84,7 @@ fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut
         .and_then(|name| cluster(name, &at, faults));
     let at = Path::root().key("clusters");
     let mut by_authority: Vec<(String, Cluster)> = Vec::new();
-    for (host, name) in by_host.unwrap_or_default().0 {
+    for (host, name) in few(by_host.unwrap_or_default().0, &at, faults)? {
         let at = at.key(&host);
         let authority = authority(&host, &at, faults);
         let cluster = cluster(name, &at, faults);
@@ -141,7 +141,7 @@ fn sole_provider(
     let mut providers = faults.required(&at, providers, "a list with one provider")?.into_iter();
     let first = providers.next().ok_or_else(|| faults.wrong(&at, "one provider, got none"))?;
     let surplus = providers.enumerate().map(|(place, _)| {
-        faults.wrong(&at.index(place.saturating_add(1)), "no second provider: one is supported so far")
+        faults.wrong(&at.index(place.saturating_add(1)), "one provider; a second is not supported yet")
     });
     let surplus = surplus.last();
     let provider = provider::provider(first, &at.index(0), clusters, plain_http, env, faults)?;
@@ -170,6 +170,14 @@ fn prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Strin
 fn leeway(value: Option<u64>, at: &Path, faults: &mut Faults) -> Result<Leeway, Faulty> {
     let seconds = bounded(value, limits::CLOCK_LEEWAY_SECONDS, "seconds", at, faults)?;
     Leeway::from_secs(seconds).ok_or_else(|| faults.wrong(at, "fewer seconds"))
+}
+
+/// The entries of a list or map that is short enough to be searched from its start.
+fn few<T>(entries: Vec<T>, at: &Path, faults: &mut Faults) -> Result<Vec<T>, Faulty> {
+    if entries.len() <= limits::MAX_ENTRIES {
+        return Ok(entries);
+    }
+    Err(faults.wrong(at, format!("at most {} entries, got {}", limits::MAX_ENTRIES, entries.len())))
 }
 
 /// A number within its bounds.

@@ -6,7 +6,7 @@ use super::{
         fault::{Faults, Faulty, Path},
         raw,
     },
-    limits, text,
+    few, limits, text,
 };
 
 /// Headers that carry the message, other people's secrets, or what Envoy decides by. Removing and setting them, which
@@ -49,7 +49,7 @@ pub(super) fn identity_headers(
     let entries = entries.map_or_else(defaults, |entries| entries.0);
     let mut found: Vec<IdentityHeader> = Vec::new();
     let mut fault = None;
-    for (name, claim) in entries {
+    for (name, claim) in few(entries, at, faults)? {
         let at = at.key(&name);
         match identity_header(&name, claim, &found, &at, faults) {
             Ok(header) => found.push(header),

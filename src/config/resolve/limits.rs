@@ -40,6 +40,8 @@ pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
 /// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;
+/// The most entries of a list or map, but for the rules.
+pub(in crate::config) const MAX_ENTRIES: usize = 100;
 /// The longest of every other text: names, URLs, patterns, secrets.
 pub(in crate::config) const MAX_TEXT: usize = 4096;
 
@@ -51,7 +53,8 @@ mod in_schema {
     use schemars::Schema;
     use serde_json::{Map, Value, json};
 
-    use super::{super::provider::ALGORITHMS, Bounds};
+    use super::Bounds;
+    use crate::jose::Algorithm;
 
     impl Bounds {
         /// Writes the bounds into the schema of their field.
@@ -73,6 +76,6 @@ mod in_schema {
     }
 
     pub(in crate::config) fn algorithm_names() -> Vec<&'static str> {
-        ALGORITHMS.iter().map(|(name, _)| *name).collect()
+        Algorithm::ALL.map(Algorithm::name).to_vec()
     }
 }

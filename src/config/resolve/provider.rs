@@ -10,7 +10,7 @@ use super::{
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, bounded, limits, text,
+    Environment, bounded, few, limits, text,
 };
 use crate::{
     jose::Algorithm,
@@ -33,21 +33,6 @@ const OWN_PARAMS: [&str; 12] = [
     "response_type",
     "scope",
     "state",
-];
-
-/// The algorithms of an ID token by name. Neither `none` nor an HMAC is among them: with these the public key, or
-/// nothing at all, would sign.
-pub(super) const ALGORITHMS: [(&str, Algorithm); 10] = [
-    ("RS256", Algorithm::Rs256),
-    ("RS384", Algorithm::Rs384),
-    ("RS512", Algorithm::Rs512),
-    ("PS256", Algorithm::Ps256),
-    ("PS384", Algorithm::Ps384),
-    ("PS512", Algorithm::Ps512),
-    ("ES256", Algorithm::Es256),
-    ("ES384", Algorithm::Es384),
-    ("ES512", Algorithm::Es512),
-    ("EdDSA", Algorithm::EdDsa),
 ];
 
 /// The provider at this place of the document.
@@ -173,7 +158,7 @@ fn scopes(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<
     let given = value.unwrap_or_else(|| limits::SCOPES.iter().map(|scope| (*scope).to_owned()).collect());
     let mut scopes = vec!["openid".to_owned()];
     let mut fault = None;
-    for (place, scope) in given.into_iter().enumerate() {
+    for (place, scope) in few(given, at, faults)?.into_iter().enumerate() {
         if scope.is_empty() || scope.len() > limits::MAX_TEXT || !text::is_nqchar(&scope) {
             fault =
                 Some(faults.wrong_value(&at.index(place), "one scope, without spaces, quotes or backslashes", &scope));
@@ -189,8 +174,9 @@ fn authorization_params(
     at: &Path,
     faults: &mut Faults,
 ) -> Result<Vec<(String, String)>, Faulty> {
+    let entries = few(entries.0, at, faults)?;
     let mut fault = None;
-    for (name, value) in &entries.0 {
+    for (name, value) in &entries {
         let at = at.key(name);
         if OWN_PARAMS.contains(&name.as_str()) {
             fault = Some(faults.wrong(&at, "another parameter: this one is not yours to set"));
@@ -200,27 +186,25 @@ fn authorization_params(
             fault = Some(faults.wrong(&at, format!("at most {} bytes", limits::MAX_TEXT)));
         }
     }
-    fault.map_or(Ok(entries.0), Err)
+    fault.map_or(Ok(entries), Err)
 }
 
 fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<Algorithm>, Faulty> {
-    let Some(names) = value else { return Ok(ALGORITHMS.iter().map(|(_, algorithm)| *algorithm).collect()) };
+    let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
+    let names = few(names, at, faults)?;
     if names.is_empty() {
         return Err(faults.wrong(at, "at least one algorithm; without this field every asymmetric one is taken"));
     }
-    let algorithms: Vec<_> = names
-        .iter()
-        .enumerate()
-        .map(|(place, name)| {
-            let known = ALGORITHMS.iter().find_map(|(known, algorithm)| (known == name).then_some(*algorithm));
-            known.ok_or_else(|| faults.wrong_value(&at.index(place), one_of(&ALGORITHMS.map(|(known, _)| known)), name))
-        })
-        .collect();
+    let algorithm = |(place, name): (usize, &String)| {
+        Algorithm::from_name(name)
+            .ok_or_else(|| faults.wrong_value(&at.index(place), one_of(&Algorithm::ALL.map(Algorithm::name)), name))
+    };
+    let algorithms: Vec<_> = names.iter().enumerate().map(algorithm).collect();
     algorithms.into_iter().collect()
 }
 
 fn audiences(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
-    let audiences = value.unwrap_or_default();
+    let audiences = few(value.unwrap_or_default(), at, faults)?;
     let mut fault = None;
     for (place, audience) in audiences.iter().enumerate() {
         if !(1..=limits::MAX_TEXT).contains(&audience.len()) {

@@ -6,7 +6,7 @@ use super::{
         raw,
         shape::one_of,
     },
-    limits,
+    few, limits,
 };
 use crate::rules::{Access, HostPattern, PathPattern, PatternError, Rule, Rules};
 
@@ -112,6 +112,7 @@ fn listed<T>(
     if list.is_empty() {
         return Err(faults.wrong(at, format!("at least one {noun}; without this field the rule is for every {noun}")));
     }
+    let list = few(list, at, faults)?;
     let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();
     read.into_iter().collect()
 }

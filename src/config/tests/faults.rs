@@ -1,0 +1,186 @@
+use serde_json::{Value, json};
+
+use super::{env, example, example_with, faults, parse_bytes};
+use crate::config::Config;
+
+/// Every case of `faults.txt`: pointer, value, report.
+fn cases() -> Vec<(&'static str, Option<Value>, String)> {
+    let text = include_str!("faults.txt");
+    let blocks = text.split("\n\n").map(str::trim).filter(|block| block.starts_with('/'));
+    blocks
+        .map(|block| {
+            let (mistake, report) = block.split_once('\n').unwrap();
+            let report: Vec<_> = report.lines().map(str::trim).collect();
+            match mistake.split_once(" = ") {
+                Some((pointer, value)) => (pointer, Some(serde_json::from_str(value).unwrap()), report.join("\n")),
+                None => (mistake, None, report.join("\n")),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn says_of_every_mistake_where_it_is_and_what_was_expected() {
+    let cases = cases();
+    assert!(cases.len() > 100, "{} cases", cases.len());
+    let wrong: Vec<_> = cases
+        .into_iter()
+        .map(|(pointer, value, expected)| (pointer, faults(&example_with(pointer, value)), expected))
+        .filter(|(_, said, expected)| said != expected)
+        .map(|(pointer, said, expected)| format!("{pointer}\n  says {said}\n  not  {expected}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_method_that_sends_a_secret_needs_one() {
+    let mut document = example_with("/providers/0/client_secret", None);
+    document["providers"][0]["token_endpoint_auth_method"] = json!("client_secret_post");
+    assert_eq!(
+        faults(&document),
+        "providers[0].client_secret: missing; expected a secret, because token_endpoint_auth_method sends one"
+    );
+}
+
+#[test]
+fn identity_headers_have_no_other_use() {
+    const TAKEN: &str = "expected a header that has no other use";
+    for name in [
+        "Authorization",
+        "Content-Type",
+        "Cookie",
+        "Host",
+        "Set_Cookie",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+        "X-Envoy-Original-Path",
+        "X-Forwarded-For",
+        "X-Request-Id",
+        "x_request_id",
+    ] {
+        let document = example_with("/identity_headers", Some(json!({ name: "sub" })));
+        assert_eq!(faults(&document), format!("identity_headers.{name}: {TAKEN}"));
+    }
+}
+
+#[test]
+fn says_what_the_prefix_must_be() {
+    for prefix in ["", "/", "oauth2", "/oauth2/", "/a//b", "/a/../b", "/.", "/a%62", "/a;b", "/ä", "/a?b"] {
+        assert_eq!(
+            faults(&example_with("/prefix", Some(json!(prefix)))),
+            format!(
+                "prefix: expected a path of at most 100 characters, such as /oauth2: letters, digits, `-`, `.`, `_` \
+                 and `~` between slashes, no slash at the end, got {prefix:?}"
+            )
+        );
+    }
+}
+
+#[test]
+fn says_where_the_text_is_no_json() {
+    const NEITHER: &str = "configuration: expected a JSON object or a google.protobuf.Struct; as JSON: ";
+    let cases = [
+        ("", "configuration: missing; expected an object; nothing was configured".to_owned()),
+        (" \n", "configuration: missing; expected an object; nothing was configured".to_owned()),
+        ("[]", "configuration: expected an object, got a list".to_owned()),
+        ("null", "configuration: expected an object, got null".to_owned()),
+        ("cluster: idp", format!("{NEITHER}expected value at line 1 column 1")),
+        ("{\n  \"cluster\": \"idp\",\n}", format!("{NEITHER}trailing comma at line 3 column 1")),
+        ("{\n", format!("{NEITHER}EOF while parsing an object at line 2 column 0")),
+        ("{} {}", format!("{NEITHER}trailing characters at line 1 column 4")),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parse_bytes(text.as_bytes()).err(), Some(expected), "{text:?}");
+    }
+    assert_eq!(
+        parse_bytes(&vec![b'['; 1024 * 1024 + 1]).err().unwrap(),
+        "configuration: expected at most 1048576 bytes"
+    );
+    assert_eq!(
+        parse_bytes(&vec![b'['; 1024 * 1024]).err().unwrap(),
+        format!("{NEITHER}recursion limit exceeded at line 1 column 128")
+    );
+}
+
+#[test]
+fn refuses_what_two_readers_would_read_differently() {
+    let text = example().to_string();
+    let twice = [
+        (text.replacen('{', r#"{"cluster":"other","#, 1), "cluster: is there twice; expected one"),
+        (
+            text.replace(r#""access""#, r#""access":"required","access""#),
+            "rules[0].access: is there twice; expected one",
+        ),
+        (
+            text.replacen('{', r#"{"identity_headers":{"X-A":"sub","X-A":"email"},"#, 1),
+            "identity_headers.X-A: is there twice; expected one",
+        ),
+    ];
+    for (text, expected) in twice {
+        assert_eq!(parse_bytes(text.as_bytes()).err().unwrap(), expected);
+    }
+}
+
+#[test]
+fn reports_ten_faults_at_once_in_the_order_of_their_paths() {
+    let document = json!({
+        "external_url": "https://app.example.com/shop",
+        "providers": [{
+            "issuer": 5,
+            "client_id": "my-client",
+            "client_secret": {"env": "NOT_SET"},
+            "scopes": ["openid", "e mail"],
+            "timeout_ms": 1,
+        }],
+        "session": {"keys": [{"env": "VESTIBULE_KEY"}], "lifetime": 5},
+        "rules": [{"path": "/a", "access": "public"}, {"access": "public"}, {"path": "/b", "access": "open"}],
+        "prefix": "oauth2",
+    });
+    insta::assert_snapshot!(faults(&document), @r#"
+    cluster: missing; expected the name of the Envoy cluster that reaches the provider
+    external_url: expected an origin without a path: https://app.example.com, got "https://app.example.com/shop"
+    prefix: expected a path of at most 100 characters, such as /oauth2: letters, digits, `-`, `.`, `_` and `~` between slashes, no slash at the end, got "oauth2"
+    providers[0].client_secret.env: the environment variable NOT_SET is not set; Envoy passes on only those under vm_config.environment_variables
+    providers[0].issuer: expected a string, got a number
+    providers[0].scopes[1]: expected one scope, without spaces, quotes or backslashes, got "e mail"
+    providers[0].timeout_ms: expected 100 to 30000 milliseconds, got 1
+    rules[1]: expected a condition: this would make everything public; write path: /** if you mean it
+    rules[2].access: expected one of public, required, got "open"
+    session.lifetime: unknown field; expected one of keys, lifetime_seconds, sign_in_timeout_seconds, cookie_name
+    "#);
+}
+
+#[test]
+fn the_errors_are_there_one_by_one() {
+    let errors = Config::parse(b"{}", &env).err().unwrap();
+    let paths: Vec<_> = errors.faults().iter().map(|fault| fault.path.to_string()).collect();
+    assert_eq!(paths, ["cluster", "external_url", "providers", "session"]);
+}
+
+#[test]
+fn lists_that_are_searched_are_short() {
+    let texts: Vec<_> = (0..101).map(|number| format!("a{number}")).collect();
+    let map: Value = texts.iter().map(|text| (text.clone(), json!(text))).collect::<serde_json::Map<_, _>>().into();
+    for (pointer, path, value) in [
+        ("/clusters", "clusters", map.clone()),
+        ("/identity_headers", "identity_headers", map.clone()),
+        ("/providers/0/authorization_params", "providers[0].authorization_params", map),
+        ("/providers/0/id_token_signing_algs", "providers[0].id_token_signing_algs", json!(texts)),
+        ("/providers/0/scopes", "providers[0].scopes", json!(texts)),
+        ("/providers/0/trusted_audiences", "providers[0].trusted_audiences", json!(texts)),
+        ("/rules/0/hosts", "rules[0].hosts", json!(texts)),
+        ("/rules/0/methods", "rules[0].methods", json!(texts)),
+    ] {
+        let expected = format!("{path}: expected at most 100 entries, got 101");
+        assert_eq!(faults(&example_with(pointer, Some(value))), expected);
+    }
+}
+
+#[test]
+fn a_flood_of_faults_is_counted_not_listed() {
+    let document = example_with("/rules", Some(json!(vec![0; 1000])));
+    let said = faults(&document);
+    assert_eq!(said.lines().count(), 201);
+    assert!(said.ends_with("\nand more"), "{said}");
+}

@@ -1,0 +1,214 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{KEY, as_struct, example, example_with, parse_bytes, settings};
+use crate::{
+    config::Config,
+    jose::Algorithm,
+    oidc::{ClientAuthentication, Endpoint, PlainHttp},
+};
+
+/// Everything of a configuration that prints.
+fn printed(config: &Config) -> String {
+    let session = &config.session;
+    format!(
+        "{:#?}",
+        (
+            (&config.origin, &config.prefix, &config.providers, &config.rules, &config.identity_headers),
+            (config.leeway, &config.warnings, &config.fingerprint),
+            (session.lifetime, session.sign_in_timeout, &session.cookie_name),
+        )
+    )
+}
+
+#[test]
+fn ten_lines_are_enough() {
+    let config = settings(&example());
+    let [provider] = config.providers.as_slice() else { panic!("one provider") };
+    assert_eq!(config.origin.as_str(), "https://app.example.com");
+    assert_eq!(config.prefix, "/oauth2");
+    assert_eq!(provider.issuer.as_str(), "https://accounts.google.com");
+    assert_eq!(provider.client_id, "my-client");
+    let ClientAuthentication::Unspecified(secret) = &provider.authentication else {
+        panic!("{:?}", provider.authentication)
+    };
+    assert_eq!(secret.expose(), "client-secret");
+    assert_eq!(provider.scopes, ["openid", "email", "profile"]);
+    assert_eq!(provider.authorization_params, []);
+    assert_eq!(provider.algorithms.len(), 10);
+    assert_eq!(provider.trusted_audiences, [""; 0]);
+    assert_eq!(provider.timeout, Duration::from_secs(5));
+    assert_eq!(provider.plain_http, PlainHttp::LoopbackOnly);
+    assert_eq!(provider.clusters.reaching(provider.issuer.discovery()).as_str(), "idp");
+    assert_eq!(config.session.lifetime, Duration::from_secs(28_800));
+    assert_eq!(config.session.sign_in_timeout, Duration::from_secs(1800));
+    assert_eq!(config.session.cookie_name, "vestibule");
+    assert_eq!(config.leeway.span(), Duration::from_secs(60));
+    assert_eq!(config.warnings, [""; 0]);
+    let headers: Vec<_> =
+        config.identity_headers.iter().map(|header| (header.name.as_str(), header.claim.as_str())).collect();
+    assert_eq!(
+        headers,
+        [
+            ("x-forwarded-user", "sub"),
+            ("x-forwarded-email", "email"),
+            ("x-forwarded-preferred-username", "preferred_username"),
+            ("x-forwarded-groups", "groups"),
+        ]
+    );
+}
+
+/// A document that uses every field.
+fn full() -> Value {
+    json!({
+        "external_url": "http://app.localhost:10000/",
+        "cluster": "idp",
+        "clusters": {"Keys.example.com:443": "keys", "idp.example.com:8443": "outbound|8443||idp.example.com"},
+        "providers": [{
+            "issuer": "http://idp.example.com/realm/",
+            "client_id": "my client",
+            "client_secret": "inline secret",
+            "token_endpoint_auth_method": "client_secret_post",
+            "scopes": ["email", "openid", "email", "api://x/.default"],
+            "authorization_params": {"hd": "example.com", "prompt": "login"},
+            "authorization_endpoint": "https://idp.example.com:8443/authorize?tenant=a",
+            "token_endpoint": "https://idp.example.com/token",
+            "jwks_uri": "https://keys.example.com/jwks",
+            "id_token_signing_algs": ["ES256", "EdDSA"],
+            "trusted_audiences": ["other"],
+            "timeout_ms": 30_000,
+        }],
+        "session": {
+            "keys": [KEY, {"env": "VESTIBULE_KEY"}],
+            "lifetime_seconds": 60,
+            "sign_in_timeout_seconds": 86_400,
+            "cookie_name": "shop",
+        },
+        "rules": [
+            {"name": "api", "prefix": "/api", "methods": ["GET", "HEAD"], "hosts": ["api.example.com"], "access": "public"},
+            {"regex": "/v[0-9]+", "access": "public"},
+            {"access": "required"},
+        ],
+        "identity_headers": {"X-Email": "email", "X-User": "sub"},
+        "prefix": "/-/sign.in",
+        "clock_leeway_seconds": 0,
+        "danger": {"plain_http_providers": true},
+    })
+}
+
+#[test]
+fn every_field_arrives() {
+    let config = settings(&full());
+    let [provider] = config.providers.as_slice() else { panic!("one provider") };
+    let reached = |url| provider.clusters.reaching(&Endpoint::parse(url, PlainHttp::LoopbackOnly).unwrap()).as_str();
+    assert_eq!(config.origin.as_str(), "http://app.localhost:10000");
+    assert_eq!(config.prefix, "/-/sign.in");
+    assert_eq!(reached("https://keys.example.com/jwks"), "keys");
+    assert_eq!(reached("https://idp.example.com:8443/"), "outbound|8443||idp.example.com");
+    assert_eq!(reached("https://idp.example.com/"), "idp");
+    assert_eq!(provider.issuer.as_str(), "http://idp.example.com/realm/");
+    assert!(
+        matches!(&provider.authentication, ClientAuthentication::Post(secret) if secret.expose() == "inline secret")
+    );
+    assert_eq!(provider.scopes, ["openid", "email", "api://x/.default"]);
+    assert_eq!(
+        provider.authorization_params,
+        [("hd".to_owned(), "example.com".to_owned()), ("prompt".to_owned(), "login".to_owned())]
+    );
+    let authorization = provider.endpoints.authorization.as_ref().unwrap();
+    assert_eq!(authorization.url().as_str(), "https://idp.example.com:8443/authorize?tenant=a");
+    assert_eq!(provider.endpoints.token.as_ref().unwrap().url().as_str(), "https://idp.example.com/token");
+    assert_eq!(provider.endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
+    assert_eq!(provider.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
+    assert_eq!(provider.trusted_audiences, ["other"]);
+    assert_eq!(provider.timeout, Duration::from_secs(30));
+    assert_eq!(provider.plain_http, PlainHttp::Allowed);
+    assert_eq!(config.session.lifetime, Duration::from_secs(60));
+    assert_eq!(config.session.sign_in_timeout, Duration::from_secs(86_400));
+    assert_eq!(config.session.cookie_name, "shop");
+    assert_eq!(config.leeway.span(), Duration::ZERO);
+    assert_eq!(
+        config.identity_headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),
+        ["x-email", "x-user"]
+    );
+    assert_eq!(
+        config.warnings,
+        [
+            "danger.plain_http_providers: whoever is between Envoy and the provider can read secrets and sign in as anybody"
+        ]
+    );
+}
+
+#[test]
+fn a_struct_means_what_the_json_text_means() {
+    for document in [example(), full()] {
+        let from_struct = parse_bytes(&as_struct(&document)).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(printed(&from_struct), printed(&settings(&document)));
+    }
+}
+
+#[test]
+fn a_struct_has_the_faults_that_the_json_text_has() {
+    let mut document = full();
+    document["providers"][0]["timeout_ms"] = json!(1.5);
+    document["session"]["lifetime_seconds"] = json!(null);
+    document["rules"][0]["access"] = json!("nobody");
+    assert_eq!(parse_bytes(&as_struct(&document)).err().unwrap(), super::faults(&document));
+}
+
+#[test]
+fn the_client_authenticates_as_method_and_secret_say() {
+    let provider = |method: Option<&str>, secret: bool| {
+        let mut document = example();
+        if let Some(method) = method {
+            document["providers"][0]["token_endpoint_auth_method"] = json!(method);
+        }
+        if !secret {
+            document["providers"][0].as_object_mut().unwrap().remove("client_secret");
+        }
+        settings(&document).providers.remove(0).authentication
+    };
+    assert!(matches!(provider(None, true), ClientAuthentication::Unspecified(_)));
+    assert!(matches!(provider(None, false), ClientAuthentication::None));
+    assert!(matches!(provider(Some("none"), false), ClientAuthentication::None));
+    assert!(matches!(provider(Some("client_secret_basic"), true), ClientAuthentication::Basic(_)));
+    assert!(matches!(provider(Some("client_secret_post"), true), ClientAuthentication::Post(_)));
+}
+
+#[test]
+fn everything_may_be_public_when_it_is_said() {
+    for rule in [
+        json!({"path": "/**", "access": "public"}),
+        json!({"methods": ["GET"], "access": "public"}),
+        json!({"hosts": ["www.example.com"], "access": "public"}),
+    ] {
+        settings(&example_with("/rules/0", Some(rule)));
+    }
+}
+
+#[test]
+fn the_app_may_be_told_nothing() {
+    assert_eq!(settings(&example_with("/identity_headers", Some(json!({})))).identity_headers, []);
+}
+
+#[test]
+fn the_fingerprint_names_issuer_client_and_endpoints() {
+    let fingerprint = |pointer: &str, value: Value| settings(&example_with(pointer, Some(value))).fingerprint;
+    let base = settings(&example()).fingerprint;
+    assert!(base.len() == 16 && base.bytes().all(|byte| byte.is_ascii_hexdigit()), "{base}");
+    assert_eq!(fingerprint("/prefix", json!("/other")), base);
+    assert_eq!(fingerprint("/providers/0/client_secret", json!("other")), base);
+    let url = "https://idp.example.com/x";
+    let mut others = vec![
+        base,
+        fingerprint("/providers/0/issuer", json!("https://accounts.google.com/")),
+        fingerprint("/providers/0/client_id", json!("my-client2")),
+        fingerprint("/providers/0/authorization_endpoint", json!(url)),
+        fingerprint("/providers/0/token_endpoint", json!(url)),
+        fingerprint("/providers/0/jwks_uri", json!(url)),
+    ];
+    others.sort();
+    others.dedup();
+    assert_eq!(others.len(), 6);
+}

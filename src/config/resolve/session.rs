@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     oidc::Provider,
-    session::seal::{Sealer, SessionKey},
+    session::seal::{Sealer, SessionKey, context_of},
 };
 
 /// All but the sealer, which also takes the provider.
@@ -50,9 +50,7 @@ impl Session {
 
     /// With a sealer for this provider and client: what was sealed for others does not open.
     pub(super) fn sealing_for(self, provider: &Provider, faults: &mut Faults) -> Result<SessionSettings, Faulty> {
-        // The length keeps issuer and client apart, whatever characters they have.
-        let issuer = provider.issuer.as_str();
-        let context = format!("{}:{issuer}{}", issuer.len(), provider.client_id);
+        let context = context_of([provider.issuer.as_str(), &provider.client_id]);
         let sealer = Sealer::new(self.ring, &context);
         Ok(SessionSettings {
             sealer: sealer.ok_or_else(|| faults.wrong(&self.at.key("keys"), "at least one key"))?,

@@ -1,4 +1,22 @@
 //! Vestibule: sign-in for any app behind Envoy or Istio, as one WebAssembly filter.
+//!
+//! A pure core turns a request, or the answer to a call, into exactly one step; [`filter`](self) performs it in Envoy.
+//! The core has no clock, no log and no host: time comes in as a value, what is worth telling goes out as one.
+//!
+//! | room | what it is for | may import |
+//! | --- | --- | --- |
+//! | [`time`] | seconds since the epoch | |
+//! | [`secret`] | values that do not print | |
+//! | [`platform`] | what the machine lends: randomness, signature checks, a shared store | |
+//! | [`http`] | requests, answers and calls as values | |
+//! | [`page`] | the one page people see | |
+//! | [`jose`] | signed tokens and their keys | time, platform |
+//! | [`oidc`] | the provider's endpoints: one request and its response each | jose, time, secret, platform, http |
+//! | [`session`] | what the browser carries, sealed | oidc, time, secret, platform, http |
+//! | [`rules`] | who gets what, by path | http |
+//! | [`config`] | a document in, typed settings out | all of the above |
+//! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
+//! | `filter` | performs steps in Envoy; decides nothing | all of the above |
 
 pub mod config;
 pub mod flow;
@@ -14,3 +32,5 @@ pub mod time;
 
 #[cfg(target_family = "wasm")]
 mod filter;
+#[cfg(test)]
+mod rooms;

@@ -151,12 +151,24 @@ impl TokensInHand {
         let provider = self.pending.state.provider;
         let version = env.providers.keys_version(provider);
         match self.id_token(env) {
-            Err(Failure::Signature(VerifyError::UnknownKey))
-                if env.providers.ask_for_keys(provider, env.platform, env.now, env.events) =>
+            Err(failure)
+                if self.may_be_signed_with_a_newer_key(&failure)
+                    && env.providers.ask_for_keys(provider, env.platform, env.now, env.events) =>
             {
                 Waiter::for_keys(provider, self, version, env)
             }
             outcome => self.finish(outcome, env),
+        }
+    }
+
+    /// Whether newer keys could help: the token names a key that is not there, or names none and fits none.
+    fn may_be_signed_with_a_newer_key(&self, failure: &Failure) -> bool {
+        match failure {
+            Failure::Signature(VerifyError::UnknownKey) => true,
+            Failure::Signature(VerifyError::BadSignature) => {
+                UnverifiedJws::parse(self.tokens.id_token.expose()).is_ok_and(|token| token.kid().is_none())
+            }
+            _ => false,
         }
     }
 

@@ -27,7 +27,7 @@ const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long somebody may wait for newer keys before the wish is forgotten.
 const WISH: Duration = Duration::from_secs(10);
 /// How often the shared store is looked at while something is missing.
-const HURRY: Duration = Duration::from_millis(25);
+const HURRY: Duration = Duration::from_millis(100);
 /// How often otherwise.
 const CALM: Duration = Duration::from_secs(1);
 

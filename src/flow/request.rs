@@ -120,7 +120,7 @@ impl Waiter {
     /// Holds a request until anything is known of its provider, or refuses it when too many are held.
     pub(super) fn for_provider(provider: ProviderId, request: Request, env: &mut Env<'_>) -> Step {
         if env.held >= MAX_HELD {
-            return reply::refuse(Failure::ProviderNotReady, &Caller::of(&request), Offer::default(), env);
+            return not_ready(&request, env);
         }
         Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
     }
@@ -145,10 +145,14 @@ impl Waiter {
     pub fn resume(self, env: &mut Env<'_>) -> Step {
         match self.then {
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
-            Then::Start(request) => {
-                reply::refuse(Failure::ProviderNotReady, &Caller::of(&request), Offer::default(), env)
-            }
+            Then::Start(request) => not_ready(&request, env),
             Then::Verify(tokens, _) => tokens.verify_at_last(env),
         }
     }
+}
+
+fn not_ready(request: &Request, env: &mut Env<'_>) -> Step {
+    let target = ReturnTo::parse(request.target(), &env.config.prefix);
+    let offer = Offer::again(target.location(&env.config.origin), Vec::new());
+    reply::refuse(Failure::ProviderNotReady, &Caller::of(request), offer, env)
 }

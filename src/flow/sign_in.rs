@@ -78,8 +78,12 @@ fn redirect(
     }
     .url();
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
-    let mut cookies = surplus(request, env);
-    cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
+    let mut cookies = Vec::new();
+    // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
+    if request.method() == "GET" || request.has("sec-fetch-mode") {
+        cookies = surplus(request, env);
+        cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
+    }
     env.events.push(Event::SignInStarted);
     Ok(Step::Reply(reply::redirect(Redirect::Found, "sign_in_started", url, cookies)))
 }

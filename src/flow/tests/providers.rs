@@ -119,9 +119,22 @@ fn signing_key_rotation_just_before_signing_is_followed() {
 }
 
 #[test]
+fn a_rotation_is_followed_where_keys_have_no_names() {
+    let mut world = World::new();
+    world.provider.kid = None;
+    world.settle();
+    let reply = world.visit("/page").reply();
+    world.provider.rotate();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("no key fits yet") };
+    world.settle();
+    assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
+}
+
+#[test]
 fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_flood() {
     let mut world = World::ready();
-    world.provider.kid = "published".to_owned();
+    world.provider.kid = Some("published".to_owned());
     world.provider.token_response = Box::new(|mut body| {
         // {"alg":"ES256","kid":"unknown"}
         body["id_token"] =

@@ -101,7 +101,8 @@ impl Outcome {
 /// A provider that signs with a key of its own and can be told to misbehave.
 pub(super) struct TestProvider {
     key: SigningKey,
-    pub(super) kid: String,
+    /// What tokens name as `kid`, and the key set too.
+    pub(super) kid: Option<String>,
     pub(super) up: bool,
     pub(super) claims: Box<Change>,
     pub(super) token_response: Box<dyn Fn(Value) -> CalloutResult>,
@@ -119,7 +120,7 @@ impl TestProvider {
     fn new() -> Self {
         Self {
             key: SigningKey::from_slice(&[7; 32]).unwrap(),
-            kid: "one".to_owned(),
+            kid: Some("one".to_owned()),
             up: true,
             claims: Box::new(|_| ()),
             token_response: Box::new(|body| ok(&body)),
@@ -131,7 +132,7 @@ impl TestProvider {
 
     pub(super) fn rotate(&mut self) {
         self.key = SigningKey::from_slice(&[9; 32]).unwrap();
-        self.kid = "two".to_owned();
+        self.kid = self.kid.is_some().then(|| "two".to_owned());
     }
 
     fn answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {

@@ -1,5 +1,10 @@
-//! The harness of the tests in the real Envoy.
+//! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them; and the
+//! three parties around the filter, each of which can be told to misbehave.
 
+pub mod envoy;
 pub mod http1;
 pub mod issuer;
 pub mod keys;
+pub mod ports;
+pub mod process;
+pub mod tools;

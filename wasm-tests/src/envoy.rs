@@ -1,0 +1,143 @@
+//! The real Envoy with the built filter: its configuration, its life, and what its admin port knows.
+
+mod bootstrap;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+pub use bootstrap::{ConfigurationAs, Setup};
+
+use crate::process::{self, Running, Scratch};
+use crate::tools;
+
+/// A running Envoy. Dropping it ends it.
+#[derive(Debug)]
+pub struct Envoy {
+    running: Running,
+    scratch: Scratch,
+    port: u16,
+    admin_port: u16,
+}
+
+impl Envoy {
+    /// Starts Envoy and returns once its listener serves.
+    ///
+    /// # Panics
+    /// If it does not come up, with the end of its log.
+    #[must_use]
+    pub fn start(setup: Setup) -> Self {
+        Self::try_start(setup).unwrap_or_else(|reason| panic!("Envoy {reason}"))
+    }
+
+    /// Like [`Self::start`], for a configuration that may be refused.
+    ///
+    /// # Errors
+    /// Why it did not come up, with the end of its log.
+    pub fn try_start(setup: Setup) -> Result<Self, String> {
+        let scratch = Scratch::new("envoy");
+        let admin_address = scratch.file("admin");
+        let mut command = command(&setup, &scratch);
+        command.arg("--admin-address-path").arg(&admin_address);
+        let mut running = Running::start(&command, &scratch.file("log"));
+        let admin_port = running.until("admin port", || {
+            let address = process::read_text(&admin_address);
+            address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+        })?;
+        running.until("ready Envoy", || (get(admin_port, "/ready")?.0 == 200).then_some(()))?;
+        let bound = format!("127.0.0.1:{}", setup.port);
+        running.until("listener", || get(admin_port, "/listeners")?.1.contains(&bound).then_some(()))?;
+        Ok(Self { running, scratch, port: setup.port, admin_port })
+    }
+
+    /// Whether `envoy --mode validate` accepts this, and everything it said.
+    ///
+    /// # Panics
+    /// If Envoy cannot be run at all.
+    #[must_use]
+    pub fn validate(setup: &Setup) -> (bool, String) {
+        let scratch = Scratch::new("validate");
+        let output = command(setup, &scratch).args(["--mode", "validate"]).output().expect("Envoy runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// The port on 127.0.0.1 where the filter stands before the app.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The port on 127.0.0.1 of Envoy's admin interface.
+    #[must_use]
+    pub const fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    /// Everything Envoy has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.running.log()
+    }
+
+    /// Everything in the access log so far: method, path, code, code details and user, one request a line. Envoy
+    /// writes it out some 50 ms late: poll.
+    #[must_use]
+    pub fn access_log(&self) -> String {
+        process::read_text(&self.access_log_file())
+    }
+
+    /// The value of a counter or gauge, 0 if there is none of this name.
+    #[must_use]
+    pub fn stats(&self, name: &str) -> u64 {
+        let lines = self.admin("/stats");
+        let value = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// What the admin interface answers on `path`.
+    ///
+    /// # Panics
+    /// If it does not answer, which means that Envoy has crashed.
+    #[must_use]
+    pub fn admin(&self, path: &str) -> String {
+        match get(self.admin_port, path) {
+            Some((_, body)) => body,
+            None => panic!("Envoy's admin port is gone:\n{}", self.log()),
+        }
+    }
+
+    /// Whether Envoy still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.running.exited().is_none()
+    }
+
+    /// Ends Envoy, as dropping it does.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn access_log_file(&self) -> PathBuf {
+        self.scratch.file("access.log")
+    }
+}
+
+/// Envoy's command line for this setup, whose files go to `scratch`.
+fn command(setup: &Setup, scratch: &Scratch) -> Command {
+    let bootstrap: Value = setup.bootstrap(&scratch.file("access.log"));
+    let file = scratch.file("envoy.json");
+    fs::write(&file, bootstrap.to_string()).expect("the target folder can be written");
+    let mut command = Command::new(tools::envoy());
+    command.arg("-c").arg(file).arg("--use-dynamic-base-id");
+    command.args(["--concurrency", &setup.workers.to_string(), "--file-flush-interval-msec", "50"]);
+    command.args(["--log-level", "info", "--component-log-level", "wasm:debug", "--drain-time-s", "1"]);
+    command
+}
+
+/// A GET on a loopback port: status and body, if somebody answers.
+fn get(port: u16, path: &str) -> Option<(i32, String)> {
+    let response = minreq::get(format!("http://127.0.0.1:{port}{path}")).with_timeout(10).send().ok()?;
+    Some((response.status_code, String::from_utf8_lossy(response.as_bytes()).into_owned()))
+}

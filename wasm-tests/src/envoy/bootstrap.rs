@@ -1,0 +1,229 @@
+//! Envoy's bootstrap for a test: one listener with the filter, the app behind it, the way to the providers.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::{ports, tools};
+
+/// In which of its two forms the filter's configuration is handed to Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigurationAs {
+    /// JSON in a `StringValue`, as Istio and Envoy Gateway do.
+    Json,
+    /// A `Struct`, as plain YAML in an Envoy file becomes.
+    Struct,
+}
+
+/// What to start Envoy with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The listener's port.
+    pub port: u16,
+    /// The app's port on 127.0.0.1.
+    pub app: u16,
+    /// The filter's configuration document; null means no filter at all.
+    pub configuration: Value,
+    /// The form in which it is handed over.
+    pub configuration_as: ConfigurationAs,
+    /// The module; the built filter unless a test brings its own.
+    pub module: Option<PathBuf>,
+    /// Environment variables of the filter's VM.
+    pub variables: Vec<(String, String)>,
+    /// Further clusters: name and port on 127.0.0.1.
+    pub clusters: Vec<(String, u16)>,
+    /// Fields of the HTTP connection manager, added to or put in place of ours.
+    pub connection_manager: Map<String, Value>,
+    /// The number of worker threads.
+    pub workers: u32,
+}
+
+impl Setup {
+    /// Before the app on this port: the filter's listener on a free one, no configuration yet, two workers.
+    #[must_use]
+    pub fn new(app: u16) -> Self {
+        Self {
+            port: ports::free(),
+            app,
+            configuration: Value::Null,
+            configuration_as: ConfigurationAs::Json,
+            module: None,
+            variables: Vec::new(),
+            clusters: Vec::new(),
+            connection_manager: Map::new(),
+            workers: 2,
+        }
+    }
+
+    /// The origin under which a browser reaches the listener. Every browser resolves it to this machine, and treats it
+    /// as another site than 127.0.0.1.
+    #[must_use]
+    pub fn external_url(&self) -> String {
+        format!("http://app.localhost:{}", self.port)
+    }
+
+    /// With this configuration document for the filter.
+    #[must_use]
+    pub fn configuration(self, configuration: Value) -> Self {
+        Self { configuration, ..self }
+    }
+
+    /// With the configuration handed over in this form.
+    #[must_use]
+    pub fn configuration_as(self, configuration_as: ConfigurationAs) -> Self {
+        Self { configuration_as, ..self }
+    }
+
+    /// With an environment variable in the filter's VM.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With one more cluster, which reaches a port on 127.0.0.1.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, port: u16) -> Self {
+        self.clusters.push((name.to_owned(), port));
+        self
+    }
+
+    /// With a field of the HTTP connection manager, such as `path_with_escaped_slashes_action`.
+    #[must_use]
+    pub fn connection_manager(mut self, field: &str, value: Value) -> Self {
+        self.connection_manager.insert(field.to_owned(), value);
+        self
+    }
+
+    /// With this number of worker threads.
+    #[must_use]
+    pub fn workers(self, workers: u32) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// The whole bootstrap.
+    pub(super) fn bootstrap(&self, access_log: &Path) -> Value {
+        let mut clusters = vec![static_cluster("app", self.app), provider_cluster()];
+        clusters.extend(self.clusters.iter().map(|(name, port)| static_cluster(name, *port)));
+        json!({
+            "admin": {"address": address(0)},
+            "static_resources": {
+                "listeners": [{
+                    "name": "front",
+                    "address": address(self.port),
+                    "filter_chains": [{"filters": [self.http_connection_manager(access_log)]}],
+                }],
+                "clusters": clusters,
+            },
+        })
+    }
+
+    fn http_connection_manager(&self, access_log: &Path) -> Value {
+        let mut filters = vec![];
+        if !self.configuration.is_null() {
+            filters.push(self.filter());
+        }
+        filters.push(json!({
+            "name": "envoy.filters.http.router",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        }));
+        let mut manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "front",
+            "normalize_path": true,
+            "merge_slashes": true,
+            "path_with_escaped_slashes_action": "REJECT_REQUEST",
+            "use_remote_address": true,
+            "stream_idle_timeout": "300s",
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "access_log": [access_log_to(access_log)],
+            "http_filters": filters,
+            "route_config": {"virtual_hosts": [
+                {"name": "app", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]},
+            ]},
+        });
+        for (field, value) in &self.connection_manager {
+            manager[field] = value.clone();
+        }
+        json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager})
+    }
+
+    fn filter(&self) -> Value {
+        let module = self.module.clone().unwrap_or_else(tools::module);
+        let variables: Map<String, Value> =
+            self.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let configuration = match self.configuration_as {
+            ConfigurationAs::Json => json!({
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": self.configuration.to_string(),
+            }),
+            ConfigurationAs::Struct => json!({
+                "@type": "type.googleapis.com/google.protobuf.Struct",
+                "value": self.configuration,
+            }),
+        };
+        json!({
+            "name": "vestibule",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": {
+                    "name": "vestibule",
+                    "root_id": "vestibule",
+                    "failure_policy": "FAIL_RELOAD",
+                    "reload_config": {"backoff": {"base_interval": "0.05s", "max_interval": "1s"}},
+                    "configuration": configuration,
+                    "vm_config": {
+                        "vm_id": "vestibule",
+                        "runtime": "envoy.wasm.runtime.v8",
+                        "code": {"local": {"filename": module}},
+                        "environment_variables": {"key_values": variables},
+                    },
+                },
+            },
+        })
+    }
+}
+
+fn access_log_to(file: &Path) -> Value {
+    let line = "%REQUEST_HEADER(:method)% %REQUEST_HEADER(:path)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% \
+                %FILTER_STATE(wasm.vestibule_user:PLAIN)%\n";
+    json!({
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": file,
+            "log_format": {"text_format_source": {"inline_string": line}},
+        },
+    })
+}
+
+fn address(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn static_cluster(name: &str, port: u16) -> Value {
+    json!({
+        "name": name,
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}],
+        },
+    })
+}
+
+/// One cluster for every provider: it resolves the host that the request names.
+fn provider_cluster() -> Value {
+    json!({
+        "name": "idp",
+        "connect_timeout": "2s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {
+            "name": "envoy.clusters.dynamic_forward_proxy",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+                "dns_cache_config": {"name": "idp", "dns_lookup_family": "V4_PREFERRED"},
+            },
+        },
+    })
+}

@@ -1,0 +1,151 @@
+//! Child processes that never outlive us, and waiting for them without sleeping longer than needed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything we start may take to become ready. Generous: two busy cores compile the filter on the way.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs its arguments and kills them as soon as its standard input closes, which happens when we drop the child and
+/// also when we are killed ourselves.
+const LEASH: &str = r#"exec 3<&0
+"$@" 3<&- </dev/null & child=$!
+{ cat <&3 >/dev/null; kill -9 $child; } 2>/dev/null & leash=$!
+wait $child; status=$?
+kill $leash 2>/dev/null
+exit $status"#;
+
+/// A running program whose output goes to a file. Dropping it ends the program.
+#[derive(Debug)]
+pub struct Running {
+    leash: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts `program`, with standard output and error going to the file `log`.
+    ///
+    /// # Panics
+    /// If the program cannot be started at all.
+    #[must_use]
+    pub fn start(program: &Command, log: &Path) -> Self {
+        let file = File::create(log).expect("the log file can be written");
+        let mut leash = Command::new("/bin/sh");
+        leash.args(["-c", LEASH, "leash"]).arg(program.get_program()).args(program.get_args());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => leash.env(name, value),
+                None => leash.env_remove(name),
+            };
+        }
+        if let Some(folder) = program.get_current_dir() {
+            leash.current_dir(folder);
+        }
+        let errors = file.try_clone().expect("a file handle can be cloned");
+        leash.stdin(Stdio::piped()).stdout(file).stderr(errors);
+        let leash = leash.spawn().unwrap_or_else(|error| panic!("cannot start {program:?}: {error}"));
+        Self { leash, log: log.to_owned() }
+    }
+
+    /// Everything the program has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        read_text(&self.log)
+    }
+
+    /// The exit code, once the program has ended by itself.
+    pub fn exited(&mut self) -> Option<i32> {
+        self.leash.try_wait().ok().flatten().map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Polls `ready` until it has a value; fails as soon as the program has ended.
+    ///
+    /// # Errors
+    /// What was waited for and the program's log, if it ended or [`PATIENCE`] did.
+    pub fn until<T>(&mut self, what: &str, mut ready: impl FnMut() -> Option<T>) -> Result<T, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
+            if let Some(code) = self.exited() {
+                return Err(format!("ended with code {code} while waiting for {what}:\n{}", tail(&self.log())));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("no {what} within {PATIENCE:?}:\n{}", tail(&self.log())));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.leash.stdin.take());
+        let _ = self.leash.wait();
+    }
+}
+
+/// Polls `ready` until it has a value.
+///
+/// # Panics
+/// If there is none within [`PATIENCE`].
+pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "no {what} within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A folder for one run's files. It is removed on drop, unless the test failed and somebody will want to look.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A new empty folder whose name starts with `name`.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = crate::tools::target().join("harness").join(format!("{name}-{}-{count}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the target folder can be written");
+        Self(folder)
+    }
+
+    /// A file in the folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A file's text, whatever bytes are in it; empty if there is no file yet.
+#[must_use]
+pub fn read_text(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// The last lines of a log, which is where the reason stands.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}

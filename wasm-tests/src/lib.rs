@@ -8,3 +8,6 @@ pub mod keys;
 pub mod ports;
 pub mod process;
 pub mod tools;
+pub mod upstream;
+pub mod user_agent;
+pub mod world;

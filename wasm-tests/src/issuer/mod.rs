@@ -54,13 +54,16 @@ impl Endpoint {
     }
 }
 
+/// Changes an ID token on its way out.
+pub type Spoil = fn(&mut IdToken);
+
 /// What the issuer does wrong, until [`Issuer::behave`].
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// An endpoint answers something else.
     Answer(Endpoint, Answer),
     /// The ID token is changed before, or in place of, its signing.
-    IdToken(fn(&mut IdToken)),
+    IdToken(Spoil),
     /// The parameters of the authorization response are changed.
     Response(fn(&mut Vec<(String, String)>)),
 }

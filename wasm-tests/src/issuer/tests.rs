@@ -116,7 +116,7 @@ fn refuses_a_code_that_does_not_belong() {
 #[test]
 fn spoils_id_tokens_on_request() {
     let issuer = Issuer::start();
-    let faults: [(fn(&mut IdToken), bool); 6] = [
+    let faults: [(Spoil, bool); 6] = [
         (|token| token.signing = Signing::Unpublished, false),
         (|token| token.signing = Signing::None, false),
         (|token| token.signing = Signing::Hmac(token.public.pem.clone().into_bytes()), false),

@@ -27,6 +27,8 @@ pub enum Answer {
     Edited(fn(&mut Value)),
     /// Nothing at all.
     Hang,
+    /// The proper response with these lines among its headers.
+    Headers(Vec<u8>),
     /// These bytes as they are, then the connection is closed.
     Raw(Vec<u8>),
     /// A redirect to this place.
@@ -83,6 +85,11 @@ impl Answer {
             Self::Hang => {
                 connection.wait_for_close(FOREVER);
                 return Outcome::Close;
+            }
+            Self::Headers(lines) => {
+                let proper = proper();
+                let at = proper.windows(2).position(|window| window == b"\r\n").expect("a status line") + 2;
+                connection.send(&[&proper[..at], &lines, &proper[at..]].concat())
             }
             Self::Raw(bytes) => {
                 let _ = connection.send(&bytes);

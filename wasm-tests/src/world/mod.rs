@@ -41,6 +41,7 @@ pub struct World {
     pub issuer: Issuer,
     /// The app.
     pub upstream: Upstream,
+    setup: Setup,
     transcript: Transcript,
     browsers: Mutex<Vec<UserAgent>>,
 }
@@ -62,8 +63,16 @@ impl World {
         let mut setup = Setup::new(upstream.port());
         setup.configuration = document(setup.port, &issuer.url());
         change(&mut setup);
-        let envoy = Envoy::start(setup);
-        Self { envoy, issuer, upstream, transcript: Transcript::default(), browsers: Mutex::default() }
+        let envoy = Envoy::start(setup.clone());
+        Self { envoy, issuer, upstream, setup, transcript: Transcript::default(), browsers: Mutex::default() }
+    }
+
+    /// Ends Envoy and starts another on the same port, with a changed configuration.
+    pub fn restart(&mut self, change: impl FnOnce(&mut Value)) {
+        self.check();
+        change(&mut self.setup.configuration);
+        // Envoy shares its port on purpose: the new one is there before the old one goes.
+        self.envoy = Envoy::start(self.setup.clone());
     }
 
     /// The external URL, with this path and query.

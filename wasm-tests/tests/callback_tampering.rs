@@ -11,6 +11,7 @@ use wasm_tests::{
     },
 };
 
+type Forge = fn(&str) -> String;
 type Change = fn(&mut Vec<(String, String)>);
 
 /// A sign-in whose callback parameters are changed on the way.
@@ -28,6 +29,12 @@ fn set(parameters: &mut [(String, String)], name: &str, value: impl Into<String>
 
 fn add(parameters: &mut Vec<(String, String)>, name: &str, value: impl Into<String>) {
     parameters.push((name.to_owned(), value.into()));
+}
+
+fn flip(state: &str, at: usize) -> String {
+    let mut bytes = state.as_bytes().to_vec();
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    String::from_utf8(bytes).expect("ASCII")
 }
 
 fn tokens(world: &World) -> usize {
@@ -94,21 +101,16 @@ fn a_callback_that_is_malformed_ends_in_a_page_and_redeems_nothing() {
 #[test]
 fn a_state_that_is_not_ours_is_refused() {
     let world = World::start();
-    let flip = |state: &str, at: usize| {
-        let mut bytes = state.as_bytes().to_vec();
-        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-        String::from_utf8(bytes).expect("ASCII")
-    };
-    let changes: [(&str, &dyn Fn(&str) -> String); 9] = [
-        ("first character", &|state| flip(state, 0)),
-        ("a character in the middle", &|state| flip(state, state.len() / 2)),
-        ("last but one character", &|state| flip(state, state.len() - 2)),
-        ("cut", &|state| state[..state.len() - 1].to_owned()),
-        ("half", &|state| state[..state.len() / 2].to_owned()),
-        ("longer", &|state| format!("{state}A")),
-        ("padded", &|state| format!("{state}=")),
-        ("another alphabet", &|state| format!("+/{state}")),
-        ("8 KiB", &|_| "A".repeat(8 * 1024)),
+    let changes: [(&str, Forge); 9] = [
+        ("first character", |state| flip(state, 0)),
+        ("a character in the middle", |state| flip(state, state.len() / 2)),
+        ("last but one character", |state| flip(state, state.len() - 2)),
+        ("cut", |state| state[..state.len() - 1].to_owned()),
+        ("half", |state| state[..state.len() / 2].to_owned()),
+        ("longer", |state| format!("{state}A")),
+        ("padded", |state| format!("{state}=")),
+        ("another alphabet", |state| format!("+/{state}")),
+        ("8 KiB", |_| "A".repeat(8 * 1024)),
     ];
     for (what, change) in changes {
         let (_, response) = arrive(&world, |all| {

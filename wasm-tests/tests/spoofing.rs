@@ -16,7 +16,9 @@ fn read_as<'a>(request: &'a Request, name: &str) -> Vec<&'a [u8]> {
     request.headers.0.iter().filter(|(found, _)| fold(found) == name).map(|(_, value)| value.as_slice()).collect()
 }
 
-fn spoofs() -> Vec<(&'static str, Vec<(String, Vec<u8>)>)> {
+type Lines = Vec<(String, Vec<u8>)>;
+
+fn spoofs() -> Vec<(&'static str, Lines)> {
     let one = |name: &str, value: &[u8]| vec![(name.to_owned(), value.to_vec())];
     vec![
         ("as it is", one("x-forwarded-user", b"mallory")),

@@ -44,6 +44,11 @@ impl Upstream {
         lock(&self.seen).len()
     }
 
+    /// Forgets what it saw.
+    pub fn forget(&self) {
+        lock(&self.seen).clear();
+    }
+
     /// The request it saw last.
     ///
     /// # Panics

@@ -130,14 +130,15 @@ fn command(setup: &Setup, scratch: &Scratch) -> Command {
     let file = scratch.file("envoy.json");
     fs::write(&file, bootstrap.to_string()).expect("the target folder can be written");
     let mut command = Command::new(tools::envoy());
-    command.arg("-c").arg(file).arg("--use-dynamic-base-id");
+    command.arg("-c").arg(file).arg("--disable-hot-restart");
     command.args(["--concurrency", &setup.workers.to_string(), "--file-flush-interval-msec", "50"]);
     command.args(["--log-level", "info", "--component-log-level", "wasm:debug", "--drain-time-s", "1"]);
     command
 }
 
 /// A GET on a loopback port: status and body, if somebody answers.
-fn get(port: u16, path: &str) -> Option<(i32, String)> {
+#[must_use]
+pub fn get(port: u16, path: &str) -> Option<(i32, String)> {
     let response = minreq::get(format!("http://127.0.0.1:{port}{path}")).with_timeout(10).send().ok()?;
     Some((response.status_code, String::from_utf8_lossy(response.as_bytes()).into_owned()))
 }

@@ -3,7 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::Mutex;
 
 use crate::tools;
@@ -36,8 +37,10 @@ pub fn free() -> u16 {
     panic!("no free port in {RANGE:?}");
 }
 
-/// Whether somebody could listen on this loopback port now.
+/// Whether nobody listens on this loopback port now. `localhost` is both addresses, and browsers try the second first.
 #[must_use]
 pub fn is_free(port: u16) -> bool {
+    let six = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        && !six.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }

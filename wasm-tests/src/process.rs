@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs its arguments and kills them as soon as its standard input closes, which happens when we drop the child and
-/// also when we are killed ourselves.
+/// also when we are killed ourselves, by whatever signal.
 const LEASH: &str = r#"exec 3<&0
 "$@" 3<&- </dev/null & child=$!
-{ cat <&3 >/dev/null; kill -9 $child; } 2>/dev/null & leash=$!
+{ trap '' HUP INT TERM; cat <&3 >/dev/null; kill -9 $child; } 2>/dev/null & leash=$!
 wait $child; status=$?
-kill $leash 2>/dev/null
+kill -9 $leash 2>/dev/null
 exit $status"#;
 
 /// A running program whose output goes to a file. Dropping it ends the program.

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -139,9 +140,9 @@ pub fn module() -> PathBuf {
         .clone()
 }
 
-/// One line that says what takes the time.
+/// One line that says what takes the time. Written past the test runner, which would keep it until the test is over.
 pub fn progress(what: &str) {
-    eprintln!("==> {what}");
+    let _ = writeln!(io::stderr(), "==> {what}");
 }
 
 /// Installs once per content of `pins`, in one process at a time.

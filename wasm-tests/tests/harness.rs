@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use wasm_tests::chromium::screenshots;
 use wasm_tests::envoy::{Envoy, Setup};
-use wasm_tests::process::until;
+use wasm_tests::process::{Scratch, until};
+use wasm_tests::provider::{Provider, client};
 
 /// An app that answers every request with one word.
 fn app() -> u16 {
@@ -47,4 +49,53 @@ fn envoy_validates_a_setup_without_starting_it() {
     let refused = Setup::new(1).connection_manager("no_such_field", json!(true));
     let (accepted, said) = Envoy::validate(&refused);
     assert!(!accepted && said.contains("no_such_field"), "{said}");
+}
+
+#[test]
+fn the_provider_serves_its_metadata_and_rotates_its_keys() {
+    let provider = Provider::start(&[client("app", "secret", "http://app.localhost:1")]);
+    let fetch = |url: &str| -> Value {
+        let answer = minreq::get(url).send().expect("an answer");
+        serde_json::from_slice(answer.as_bytes()).expect("JSON")
+    };
+    let metadata = fetch(&format!("{}/.well-known/openid-configuration", provider.issuer()));
+    assert_eq!(metadata["issuer"], provider.issuer());
+    assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
+    assert_eq!(provider.seen("/.well-known/openid-configuration"), 1);
+
+    let jwks_uri = metadata["jwks_uri"].as_str().expect("a URL");
+    let kids = || -> Vec<String> {
+        let keys = fetch(jwks_uri)["keys"].as_array().expect("keys").clone();
+        keys.iter().filter_map(|key| key["kid"].as_str().map(str::to_owned)).collect()
+    };
+    let first = kids();
+    assert_eq!(first.len(), 5);
+    provider.add_keys();
+    assert_eq!(kids().len(), 10);
+    assert!(kids().ends_with(&first));
+    provider.retire_keys();
+    assert_eq!(kids().len(), 5);
+    let second = kids();
+    assert!(first.iter().all(|kid| !second.contains(kid)));
+    provider.rotate_keys();
+    assert!(second.iter().all(|kid| !kids().contains(kid)));
+}
+
+#[test]
+fn the_browser_sees_the_providers_form_on_every_screen() {
+    let provider = Provider::start(&[client("app", "secret", "http://app.localhost:1")]);
+    let url = format!(
+        "{}/auth?client_id=app&response_type=code&scope=openid&redirect_uri=http%3A%2F%2Fapp.localhost%3A1%2Foauth2%2Fcallback\
+         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
+        provider.issuer()
+    );
+    let pictures = Scratch::new("pictures");
+    let seen = screenshots(&url, None, &pictures.file("form"));
+    for look in ["light", "dark", "phone"] {
+        assert_eq!(seen[look]["title"], "Sign in", "{seen}");
+        assert_eq!(seen[look]["scrolls_sideways"], false, "{seen}");
+        assert_eq!(seen[look]["complaints"], json!([]), "{seen}");
+        assert!(pictures.file("form").join(format!("{look}.png")).is_file());
+    }
+    assert_ne!(seen["light"]["color"], seen["dark"]["color"]);
 }

@@ -1,0 +1,35 @@
+TARGET := wasm32-wasip1
+MODULE := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/vestibule.wasm
+
+.PHONY: help build test unit e2e lint check demo size toolchain
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: toolchain ## the filter: target/wasm32-wasip1/release/vestibule.wasm
+	cargo build --release --target $(TARGET) -p vestibule
+
+test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
+	cargo test --workspace
+
+unit: ## the core alone, natively, in seconds
+	cargo test -p vestibule
+
+e2e: build ## the filter in the real Envoy
+	cargo test -p wasm-tests
+
+lint: toolchain ## formatting and clippy, natively and for wasm
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --target $(TARGET) -p vestibule -- -D warnings
+
+check: lint test size ## what has to pass before a change goes in
+
+demo: toolchain ## a real app behind the filter, to sign in with a browser
+	@cargo run --quiet -p wasm-tests --bin demo
+
+size: build ## fails if the module is larger than 700 KB
+	test $$(wc -c < $(MODULE)) -le 700000
+
+toolchain:
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)

@@ -1,0 +1,38 @@
+// A headless Chromium for one script: node SCRIPT.mjs ARGUMENTS.json, where ARGUMENTS holds the binary as "chromium".
+// What a script returns is printed as one line of JSON.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const { chromium } = createRequire(new URL('../provider/', import.meta.url))('playwright-core');
+
+const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+
+export async function observe(script) {
+  const { chromium: executablePath, ...given } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+  const browser = await chromium.launch({ executablePath, args: ARGS });
+  try {
+    console.log(JSON.stringify(await script(browser, given)));
+  } finally {
+    await browser.close();
+  }
+}
+
+// Fills the provider's form. The caller waits for what comes then.
+export async function fillIn(page, { user, password }) {
+  await page.fill('input[name=login]', user);
+  await page.fill('input[name=password]', password);
+  await page.click('button[type=submit]');
+}
+
+// What a person sees, and where.
+export async function seen(page) {
+  const { pathname, search, hash, origin } = new URL(page.url());
+  return { origin, target: pathname + search + hash, title: await page.title(), text: await page.innerText('body') };
+}
+
+// Our cookies' names and attributes, never their values.
+export async function cookies(context, url) {
+  return (await context.cookies(url)).map(({ name, value, secure, httpOnly, sameSite, path, domain }) =>
+    ({ name, length: value.length, secure, httpOnly, sameSite, path, domain }));
+}

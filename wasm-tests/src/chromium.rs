@@ -1,0 +1,95 @@
+//! Headless Chromium, driven by the scripts in `browser`, whose observations come back as JSON.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::process::{self, Running, Scratch};
+use crate::tools;
+
+/// One person with one browser: what to open, and who signs in.
+#[derive(Debug, Clone, Default)]
+pub struct Visit<'a> {
+    /// The page asked for first, without a session.
+    pub url: &'a str,
+    /// The user name and password for the provider's form.
+    pub user: (&'a str, &'a str),
+    /// A page for a second tab afterwards.
+    pub second: Option<&'a str>,
+    /// Pages for tabs opened all at once afterwards.
+    pub tabs: &'a [String],
+    /// Where to sign out at the end; then `url` is asked for again.
+    pub sign_out: Option<&'a str>,
+}
+
+impl Visit<'_> {
+    /// Runs the visit: `{asked_at, first, cookies, navigations, second?, tabs?, signed_out?, after?}`, where every page is
+    /// `{origin, target, title, text}`.
+    ///
+    /// # Panics
+    /// If a page does not come, with what the browser said.
+    #[must_use]
+    pub fn run(&self) -> Value {
+        let (user, password) = self.user;
+        let mut arguments = json!({"url": self.url, "user": user, "password": password});
+        if let Some(second) = self.second {
+            arguments["second"] = json!(second);
+        }
+        if !self.tabs.is_empty() {
+            arguments["tabs"] = json!(self.tabs);
+        }
+        if let Some(sign_out) = self.sign_out {
+            arguments["sign_out"] = json!(sign_out);
+        }
+        observe("visit.mjs", arguments)
+    }
+}
+
+/// Opens all pages at once before anybody has signed in, then signs in in each tab:
+/// `{pending: [cookie], asked_at: [url], arrived: [page], cookies: [cookie]}`.
+///
+/// # Panics
+/// If a page does not come, with what the browser said.
+#[must_use]
+pub fn tabs_at_once(tabs: &[String], user: (&str, &str)) -> Value {
+    observe("tabs.mjs", json!({"tabs": tabs, "user": user.0, "password": user.1}))
+}
+
+/// Takes `light.png`, `dark.png` and `phone.png` of a page into `folder`, signed in if there is a user:
+/// `{light|dark|phone: {file, origin, target, title, text, scrolls_sideways, background, color, complaints}}`.
+///
+/// # Panics
+/// If the page does not come, with what the browser said.
+#[must_use]
+pub fn screenshots(url: &str, user: Option<(&str, &str)>, folder: &Path) -> Value {
+    fs::create_dir_all(folder).expect("the folder for pictures can be made");
+    let mut arguments = json!({"url": url, "folder": folder});
+    if let Some((user, password)) = user {
+        arguments["user"] = json!(user);
+        arguments["password"] = json!(password);
+    }
+    observe("screenshot.mjs", arguments)
+}
+
+/// Runs one script of `browser` and reads its observations.
+///
+/// # Panics
+/// If the script fails, with what it said.
+#[must_use]
+pub fn observe(script: &str, mut arguments: Value) -> Value {
+    let chromium = tools::chromium();
+    let _driver = tools::provider();
+    arguments["chromium"] = json!(chromium);
+    let scratch = Scratch::new("chromium");
+    let (file, log) = (scratch.file("arguments.json"), scratch.file("log"));
+    fs::write(&file, arguments.to_string()).expect("the target folder can be written");
+    let mut command = Command::new("node");
+    command.arg(tools::root().join("wasm-tests/browser").join(script)).arg(file);
+    let mut running = Running::start(&command, &log);
+    let code = process::until("end of the browser script", || running.exited());
+    let said = running.log();
+    assert_eq!(code, 0, "{script}: {said}");
+    said.lines().find_map(|line| serde_json::from_str(line).ok()).expect("one line of JSON")
+}

@@ -234,7 +234,7 @@ fn texts_that_are_no_token_are_refused() {
             let deep = format!("\"x\":{}{}", "[".repeat(50_000), "]".repeat(50_000));
             token.raw_claims = Some(token.with_members(&deep));
         }),
-        ("claims: 1 MiB", |token| token.set("junk", "x".repeat(1 << 20))),
+        ("claims: 100 KiB", |token| token.set("junk", "x".repeat(100 * 1024))),
         ("claims: two subjects", |token| token.raw_claims = Some(token.with_members(r#""sub":"mallory""#))),
         ("claims: two audiences", |token| token.raw_claims = Some(token.with_members(r#""aud":"other""#))),
         ("claims: two nonces", |token| token.raw_claims = Some(token.with_members(r#""nonce":"x""#))),
@@ -285,7 +285,7 @@ fn sound_tokens_of_every_kind_are_accepted() {
     ];
     for (what, spoil) in cases {
         let response = sign_in(&world, spoil);
-        assert_eq!(response.status, 303, "{what}: {response:?}\n{}", world.envoy.log());
+        assert_eq!(response.status, 303, "{what}: {response:?}\n{}", world.log());
         assert_signed_in(&response, &world.url("/page"));
     }
     assert!(world.issuer.all_requests().iter().all(|request| request.path() != "/evil"));

@@ -87,20 +87,20 @@ fn what_is_worth_a_line_is_logged_once_and_escaped() {
     let browser = world.browser();
     browser.get(&world.callback_url(&browser, "/page"));
     let signed_in =
-        until("log line", || world.envoy.log().lines().find(|line| line.contains("signed in")).map(str::to_owned));
+        until("log line", || world.log().lines().find(|line| line.contains("signed in")).map(str::to_owned));
     assert!(signed_in.contains("vestibule"), "{signed_in}");
 
     world.issuer.misbehave(Fault::IdToken(|token| token.signing = Signing::Unpublished));
     let other = world.browser();
     let response = other.get(&world.callback_url(&other, "/page"));
     let code = response.code().expect("a code");
-    until("log line", || world.envoy.log().lines().any(|line| line.contains(&code)).then_some(()));
+    until("log line", || world.log().lines().any(|line| line.contains(&code)).then_some(()));
     assert_eq!(world.issuer.requests(Endpoint::Token).len(), 2);
     // A visit that only needs to sign in is no line each.
-    let before = world.envoy.log().lines().count();
+    let before = world.log().lines().count();
     for _ in 0..20 {
         world.begin(&world.browser(), "/page");
     }
-    let lines = world.envoy.log().lines().count() - before;
-    assert!(lines < 20, "{lines} lines for 20 visits:\n{}", world.envoy.log());
+    let lines = world.log().lines().count() - before;
+    assert!(lines < 20, "{lines} lines for 20 visits:\n{}", world.log());
 }

@@ -91,7 +91,7 @@ fn refusals_and_nonsense_end_in_a_page() {
         let response = sign_in(&world, answer);
         assert_page(&response, statuses, what);
         assert!(!response.text().contains("canary-description"), "{what}");
-        assert!(!world.envoy.log().contains("canary-description"), "{what}");
+        assert!(!world.log().contains("canary-description"), "{what}");
     }
     world.upstream.assert_saw_nothing();
     assert!(world.issuer.all_requests().iter().all(|request| request.path() != "/elsewhere"));

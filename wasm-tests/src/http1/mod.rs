@@ -4,6 +4,7 @@
 mod server;
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
@@ -18,8 +19,21 @@ const MAX_HEAD: usize = 2 * 1024 * 1024;
 const MAX_LINES: usize = 2048;
 
 /// Header lines in the order of the wire; names in lower case, values as bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, Vec<u8>)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, value)| format!("{name}: {}", readable(value)))).finish()
+    }
+}
+
+/// Bytes for a failure's text: cut, and readable where they are.
+fn readable(bytes: &[u8]) -> String {
+    const SHOWN: usize = 600;
+    let ellipsis = if bytes.len() > SHOWN { "..." } else { "" };
+    format!("{}{ellipsis}", bytes[..bytes.len().min(SHOWN)].escape_ascii())
+}
 
 impl Headers {
     /// The values of every line of this name.
@@ -39,7 +53,7 @@ impl Headers {
 }
 
 /// A request as it stood on the wire.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: String,
@@ -49,6 +63,13 @@ pub struct Request {
     pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = format!("{} {}", self.method, readable(self.target.as_bytes()));
+        f.debug_tuple("Request").field(&line).field(&self.headers).field(&readable(&self.body)).finish()
+    }
 }
 
 impl Request {
@@ -83,7 +104,7 @@ pub fn single<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a 
 }
 
 /// A response as it stood on the wire.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
@@ -91,6 +112,12 @@ pub struct Response {
     pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Response").field(&self.status).field(&self.headers).field(&readable(&self.body)).finish()
+    }
 }
 
 impl Response {

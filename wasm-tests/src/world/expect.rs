@@ -46,7 +46,7 @@ fn names(response: &Response, deleted: bool) -> Vec<String> {
 /// Checks that a response sends the browser to the provider, as it should and no other way.
 #[track_caller]
 pub fn assert_sign_in(response: &Response, world: &World) -> SignIn {
-    assert_eq!(response.status, 302, "{response:?}\n{}", world.envoy.log());
+    assert_eq!(response.status, 302, "{response:?}\n{}", world.log());
     assert!(response.body.is_empty(), "{response:?}");
     let location = response.location().expect("a Location");
     let url = Url::parse(&location).expect("a Location that is a URL");

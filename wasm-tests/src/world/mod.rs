@@ -117,6 +117,13 @@ impl World {
         location.unwrap_or_else(|| panic!("the issuer does not take {}: {}", sign_in.url, response.text()))
     }
 
+    /// What Envoy has logged since it serves.
+    pub fn log(&self) -> String {
+        let log = self.envoy.log();
+        let start = log.find("starting main dispatch loop").unwrap_or(0);
+        log[start..].to_owned()
+    }
+
     /// A metric of ours.
     pub fn metric(&self, name: &str) -> u64 {
         self.envoy.stats(&format!("wasmcustom.vestibule_{name}"))
@@ -128,12 +135,7 @@ impl World {
         let visitor = UserAgent::new(&self.transcript);
         for _ in 0..EVERY_WORKER {
             let response = visitor.get(&self.url(PUBLIC));
-            assert_eq!(
-                (response.status, response.headers.has(MARK)),
-                (200, true),
-                "{response:?}\n{}",
-                self.envoy.log()
-            );
+            assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", self.log());
         }
     }
 
@@ -149,7 +151,7 @@ impl World {
     /// With the first thing that does not.
     pub fn check(&self) {
         self.assert_serves();
-        let log = self.envoy.log();
+        let log = self.log();
         for word in ["panicked", " failed: ", "Function: proxy_on", "Uncaught", "critical"] {
             assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
         }

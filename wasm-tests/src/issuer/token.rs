@@ -65,7 +65,10 @@ impl IdToken {
 
     /// The claims as JSON text, with further members at the end.
     pub fn with_members(&self, members: &str) -> String {
-        let text = Value::Object(self.claims.clone()).to_string();
+        let mut claims = self.claims.clone();
+        // What is still to be filled in would stand there as null.
+        claims.retain(|_, value| !value.is_null());
+        let text = Value::Object(claims).to_string();
         format!("{},{members}}}", text.trim_end_matches('}'))
     }
 }

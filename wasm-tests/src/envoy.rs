@@ -82,8 +82,8 @@ impl Envoy {
         self.running.log()
     }
 
-    /// Everything in the access log so far: method, path, code, code details and user, one request a line. Envoy
-    /// writes it out some 50 ms late: poll.
+    /// Everything in the access log so far: method, path without its query (a callback's has the code), status, details
+    /// and user, one request a line. Envoy writes it out some 50 ms late: poll.
     #[must_use]
     pub fn access_log(&self) -> String {
         process::read_text(&self.access_log_file())

@@ -33,7 +33,7 @@ fn envoy_starts_serves_counts_logs_and_stops() {
     assert_eq!(envoy.stats("http.front.downstream_rq_completed"), 1);
     assert_eq!(envoy.stats("no.such.counter"), 0);
     let line = until("access log", || envoy.access_log().lines().next().map(str::to_owned));
-    assert_eq!(line, "GET /page?q 200 via_upstream -");
+    assert_eq!(line, "GET /page 200 via_upstream -");
     assert!(envoy.log().contains("starting main dispatch loop"), "{}", envoy.log());
 
     let port = envoy.port();

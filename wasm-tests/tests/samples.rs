@@ -16,7 +16,7 @@ fn validate(file: &str, module_in_file: &str) -> (bool, String) {
     fs::write(scratch.file(file), here).expect("the target folder can be written");
     let mut envoy = Command::new(tools::envoy());
     envoy.args(["--mode", "validate", "-c"]).arg(scratch.file(file));
-    envoy.env("OIDC_CLIENT_SECRET", "secret").env("VESTIBULE_KEY", "a".repeat(64));
+    envoy.env("OIDC_CLIENT_SECRET", "secret").env("VESTIBULE_KEY", "0123456789abcdef".repeat(4));
     let output = envoy.output().expect("Envoy runs");
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }

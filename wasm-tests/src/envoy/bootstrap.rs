@@ -185,7 +185,7 @@ impl Setup {
 }
 
 fn access_log_to(file: &Path) -> Value {
-    let line = "%REQUEST_HEADER(:method)% %REQUEST_HEADER(:path)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% \
+    let line = "%REQUEST_HEADER(:method)% %PATH(NQ)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% \
                 %FILTER_STATE(wasm.vestibule_user:PLAIN)%\n";
     json!({
         "name": "envoy.access_loggers.file",

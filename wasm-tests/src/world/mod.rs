@@ -155,11 +155,14 @@ impl World {
         for word in ["panicked", " failed: ", "Function: proxy_on", "Uncaught", "critical"] {
             assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
         }
+        let access_log = self.envoy.access_log();
         let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let secrets = self.secrets();
         let cookies = self.cookie_values();
         for secret in secrets.iter().chain(&cookies) {
-            assert!(!log.contains(secret.as_str()), "{secret} stands in Envoy's log:\n{log}");
+            for text in [&log, &access_log] {
+                assert!(!text.contains(secret.as_str()), "{secret} stands in Envoy's log:\n{text}");
+            }
         }
         let mut from_app = 0;
         for exchange in transcript.iter().filter(|exchange| exchange.port == self.envoy.port()) {

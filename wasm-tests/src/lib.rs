@@ -1,8 +1,15 @@
-//! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them.
+//! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them; and the
+//! three parties around the filter, each of which can be told to misbehave.
 
 pub mod chromium;
 pub mod envoy;
+pub mod http1;
+pub mod issuer;
+pub mod keys;
 pub mod ports;
 pub mod process;
 pub mod provider;
 pub mod tools;
+pub mod upstream;
+pub mod user_agent;
+pub mod world;

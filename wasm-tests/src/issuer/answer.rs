@@ -1,0 +1,138 @@
+//! Answers that no provider should give.
+
+use std::{thread::sleep, time::Duration};
+
+use serde_json::Value;
+
+use crate::http1::{Connection, Outcome, response};
+
+/// Longer than any timeout of the tests; a hanging thread dies with its connection or after this.
+const FOREVER: Duration = Duration::from_secs(60);
+
+/// What an endpoint answers in place of, or on top of, the proper response.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// This status and body.
+    Body {
+        /// The status code.
+        status: u16,
+        /// `Content-Type`
+        content_type: &'static str,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// Chunk after chunk, without an end.
+    ChunkedForever,
+    /// The proper JSON, changed.
+    Edited(fn(&mut Value)),
+    /// Nothing at all.
+    Hang,
+    /// The proper response with these lines among its headers.
+    Headers(Vec<u8>),
+    /// These bytes as they are, then the connection is closed.
+    Raw(Vec<u8>),
+    /// A redirect to this place.
+    Redirect(String),
+    /// A reset before any byte.
+    ResetBeforeHeaders,
+    /// A reset in the middle of the body.
+    ResetMidBody,
+    /// The proper response, a byte every 100 ms.
+    Slow,
+    /// The head, then nothing.
+    StallAfterHeaders,
+    /// The proper response, after this time.
+    Late(Duration),
+}
+
+impl Answer {
+    /// This status, with a short page.
+    pub fn status(status: u16) -> Self {
+        Self::Body { status, content_type: "text/html", body: b"<h1>Sorry</h1>".to_vec() }
+    }
+
+    /// This JSON text.
+    pub fn json(status: u16, text: impl Into<Vec<u8>>) -> Self {
+        Self::Body { status, content_type: "application/json", body: text.into() }
+    }
+
+    /// A JSON string of this many bytes.
+    pub fn huge(length: usize) -> Self {
+        Self::json(200, format!("{{\"padding\":\"{}\"}}", "x".repeat(length)))
+    }
+
+    /// Arrays within arrays.
+    pub fn nested(depth: usize) -> Self {
+        Self::json(200, "[".repeat(depth) + &"]".repeat(depth))
+    }
+
+    pub(super) fn give(self, proper: impl FnOnce() -> Vec<u8>, connection: &mut Connection) -> Outcome {
+        let sent = match self {
+            Self::Body { status, content_type, body } => {
+                connection.send(&response(status, &[("content-type", content_type)], &body))
+            }
+            Self::ChunkedForever => {
+                let mut sent = connection
+                    .send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+                let chunk = [&b"1000\r\n"[..], &[b' '; 0x1000], b"\r\n"].concat();
+                while sent.is_ok() {
+                    sleep(Duration::from_millis(1));
+                    sent = connection.send(&chunk);
+                }
+                sent
+            }
+            Self::Edited(edit) => connection.send(&edited(&proper(), edit)),
+            Self::Hang => {
+                connection.wait_for_close(FOREVER);
+                return Outcome::Close;
+            }
+            Self::Headers(lines) => {
+                let proper = proper();
+                let at = proper.windows(2).position(|window| window == b"\r\n").expect("a status line") + 2;
+                connection.send(&[&proper[..at], &lines, &proper[at..]].concat())
+            }
+            Self::Raw(bytes) => {
+                let _ = connection.send(&bytes);
+                return Outcome::Close;
+            }
+            Self::Redirect(target) => connection.send(&response(302, &[("location", &target)], b"")),
+            Self::ResetBeforeHeaders => return Outcome::Reset,
+            Self::ResetMidBody => {
+                let proper = proper();
+                let _ = connection.send(&proper[..proper.len() - 10]);
+                // Long enough for the head to be read before the reset throws away what is not.
+                sleep(Duration::from_millis(50));
+                return Outcome::Reset;
+            }
+            Self::Slow => {
+                let mut sent = Ok(());
+                for byte in proper() {
+                    sent = sent.and_then(|()| connection.send(&[byte]));
+                    if sent.is_err() {
+                        break;
+                    }
+                    sleep(Duration::from_millis(100));
+                }
+                sent
+            }
+            Self::StallAfterHeaders => {
+                let _ = connection
+                    .send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n");
+                connection.wait_for_close(FOREVER);
+                return Outcome::Close;
+            }
+            Self::Late(delay) => {
+                sleep(delay);
+                connection.send(&proper())
+            }
+        };
+        super::finish(sent)
+    }
+}
+
+fn edited(proper: &[u8], edit: fn(&mut Value)) -> Vec<u8> {
+    let start = proper.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole response") + 4;
+    let mut body = serde_json::from_slice(&proper[start..]).expect("a response in JSON");
+    edit(&mut body);
+    super::json_response(200, &body)
+}

@@ -1,0 +1,155 @@
+//! ID tokens, sound ones and others.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ring::digest;
+use serde_json::{Map, Value, json};
+
+use super::{CLIENT_ID, Fault, State};
+use crate::keys::{Algorithm, PublicForms, Rsa, SigningKey, base64url, hmac_sha256};
+
+/// How an ID token is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signing {
+    /// HMAC with this secret; `alg` is HS256.
+    Hmac(Vec<u8>),
+    /// Not at all: the third part is empty and `alg` is none.
+    None,
+    /// With the published key for this algorithm.
+    Published(Algorithm),
+    /// With an RSA key that is not in the set, under the `kid` of the one that is.
+    Unpublished,
+}
+
+/// An ID token on its way out.
+#[derive(Debug, Clone)]
+pub struct IdToken {
+    /// The members of the header. `alg` and `kid` are those of the key unless they stand here.
+    pub header: Map<String, Value>,
+    /// The claims.
+    pub claims: Map<String, Value>,
+    /// Puts this text in place of the claims: for what no JSON writer writes.
+    pub raw_claims: Option<String>,
+    /// Puts this text in place of the header.
+    pub raw_header: Option<String>,
+    /// Whether `kid` is left out.
+    pub without_kid: bool,
+    /// How it is signed.
+    pub signing: Signing,
+    /// Changes the compact form at the end.
+    pub finish: fn(String) -> String,
+    /// The issuer's public RSA key, as everybody knows it.
+    pub public: PublicForms,
+}
+
+impl IdToken {
+    /// Sets a claim.
+    pub fn set(&mut self, claim: &str, value: impl Into<Value>) {
+        self.claims.insert(claim.to_owned(), value.into());
+    }
+
+    /// Leaves a claim out.
+    pub fn remove(&mut self, claim: &str) {
+        self.claims.shift_remove(claim);
+    }
+
+    /// The claim as text.
+    pub fn text(&self, claim: &str) -> String {
+        self.claims[claim].as_str().expect("a claim that is text").to_owned()
+    }
+
+    /// The time it was issued at.
+    pub fn issued_at(&self) -> i64 {
+        self.claims["iat"].as_i64().expect("a number")
+    }
+
+    /// The claims as JSON text, with further members at the end.
+    pub fn with_members(&self, members: &str) -> String {
+        let mut claims = self.claims.clone();
+        // What is still to be filled in would stand there as null.
+        claims.retain(|_, value| !value.is_null());
+        let text = Value::Object(claims).to_string();
+        format!("{},{members}}}", text.trim_end_matches('}'))
+    }
+}
+
+/// Makes the ID token for this nonce, with every fault that is asked for.
+pub(super) fn issue(state: &State, nonce: Option<&str>, access_token: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
+    let mut claims = state.user.clone();
+    for (name, value) in [
+        ("iss", json!(state.url)),
+        ("aud", json!(CLIENT_ID)),
+        ("iat", json!(now)),
+        ("exp", json!(now + 3600)),
+        // Filled in below for the algorithm that signs in the end, unless a fault removes or replaces it.
+        ("at_hash", Value::Null),
+    ] {
+        claims.insert(name.to_owned(), value);
+    }
+    if let Some(nonce) = nonce {
+        claims.insert("nonce".to_owned(), json!(nonce));
+    }
+    let mut token = IdToken {
+        header: Map::new(),
+        claims,
+        raw_claims: None,
+        raw_header: None,
+        without_kid: false,
+        signing: Signing::Published(Algorithm::Rs256),
+        finish: |compact| compact,
+        public: state.key_for(Algorithm::Rs256).key.public_forms(),
+    };
+    for fault in &state.faults {
+        if let Fault::IdToken(change) = fault {
+            change(&mut token);
+        }
+    }
+    if token.claims.get("at_hash") == Some(&Value::Null) {
+        token.set("at_hash", at_hash(&token.signing, access_token));
+    }
+    let compact = compact(state, &token);
+    (token.finish)(compact)
+}
+
+/// OIDC Core 3.1.3.6: the left half of the hash that the signature algorithm uses; SHA-512 for Ed25519.
+fn at_hash(signing: &Signing, access_token: &str) -> String {
+    let hash = match signing {
+        Signing::Published(Algorithm::Es384) => &digest::SHA384,
+        Signing::Published(Algorithm::Es512 | Algorithm::EdDsa | Algorithm::Rs512) => &digest::SHA512,
+        _ => &digest::SHA256,
+    };
+    let hash = digest::digest(hash, access_token.as_bytes());
+    base64url(&hash.as_ref()[..hash.as_ref().len() / 2])
+}
+
+fn compact(state: &State, token: &IdToken) -> String {
+    let (algorithm, kid) = match &token.signing {
+        Signing::Hmac(_) => ("HS256", state.key_for(Algorithm::Rs256).kid),
+        Signing::None => ("none", state.key_for(Algorithm::Rs256).kid),
+        Signing::Published(algorithm) => (algorithm.name(), state.key_for(*algorithm).kid),
+        Signing::Unpublished => ("RS256", state.key_for(Algorithm::Rs256).kid),
+    };
+    let mut header = Map::new();
+    header.insert("alg".to_owned(), json!(algorithm));
+    header.insert("typ".to_owned(), json!("JWT"));
+    if !token.without_kid {
+        header.insert("kid".to_owned(), json!(kid));
+    }
+    header.extend(token.header.clone());
+
+    let header = token.raw_header.clone().unwrap_or_else(|| Value::Object(header).to_string());
+    let claims = token.raw_claims.clone().unwrap_or_else(|| Value::Object(token.claims.clone()).to_string());
+    let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
+    let signature = match &token.signing {
+        Signing::Hmac(secret) => hmac_sha256(secret, signed.as_bytes()),
+        Signing::None => Vec::new(),
+        Signing::Published(algorithm) => state.key_for(*algorithm).key.sign(*algorithm, signed.as_bytes()),
+        Signing::Unpublished => {
+            // Whichever of the two is not in the set now.
+            let first = state.rotations % 2 == 1;
+            SigningKey::rsa(if first { Rsa::First } else { Rsa::Second }).sign(Algorithm::Rs256, signed.as_bytes())
+        }
+    };
+    format!("{signed}.{}", base64url(&signature))
+}

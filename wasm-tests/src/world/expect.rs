@@ -1,0 +1,145 @@
+//! What the filter's own answers look like, whatever the scenario.
+
+use url::Url;
+
+use super::{PENDING_COOKIE, SESSION_COOKIE, World, parameter};
+use crate::{
+    http1::Response,
+    issuer::{CLIENT_ID, Endpoint},
+    keys::from_base64url,
+    user_agent::Exchange,
+};
+
+/// A sign-in that was begun.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// The authorization request.
+    pub url: String,
+    /// Its `state`.
+    pub state: String,
+    /// Its `nonce`.
+    pub nonce: String,
+    /// The name of its cookie.
+    pub cookie: String,
+}
+
+/// The cookies that a response sets, by name; deletions left out.
+pub fn kept_cookies(response: &Response) -> Vec<String> {
+    names(response, false)
+}
+
+/// The cookies that a response deletes, by name.
+pub fn deleted_cookies(response: &Response) -> Vec<String> {
+    names(response, true)
+}
+
+fn names(response: &Response, deleted: bool) -> Vec<String> {
+    let deletes = |line: &String| line.to_ascii_lowercase().contains("max-age=0");
+    response
+        .set_cookies()
+        .iter()
+        .filter(|line| deletes(line) == deleted)
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name.to_owned()))
+        .collect()
+}
+
+/// Checks that a response sends the browser to the provider, as it should and no other way.
+#[track_caller]
+pub fn assert_sign_in(response: &Response, world: &World) -> SignIn {
+    assert_eq!(response.status, 302, "{response:?}\n{}", world.log());
+    assert!(response.body.is_empty(), "{response:?}");
+    let location = response.location().expect("a Location");
+    let url = Url::parse(&location).expect("a Location that is a URL");
+    assert_eq!(
+        format!("{}{}", url.origin().ascii_serialization(), url.path()),
+        format!("{}{}", world.issuer.url(), Endpoint::Authorization.path())
+    );
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", CLIENT_ID),
+        ("redirect_uri", &world.url("/oauth2/callback")),
+        ("code_challenge_method", "S256"),
+    ] {
+        assert_eq!(parameter(&location, name), value, "{name}");
+    }
+    assert!(parameter(&location, "scope").split(' ').any(|scope| scope == "openid"), "{location}");
+    assert_eq!(from_base64url(&parameter(&location, "code_challenge")).len(), 32, "{location}");
+    let (state, nonce) = (parameter(&location, "state"), parameter(&location, "nonce"));
+    // 128 bits or more, and nothing that a provider could misread.
+    for value in [&state, &nonce] {
+        assert!(value.len() >= 22, "{location}");
+        assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)), "{location}");
+    }
+    let [cookie] = &kept_cookies(response)[..] else { panic!("not one cookie: {response:?}") };
+    assert!(cookie.starts_with(PENDING_COOKIE), "{cookie}");
+    assert_eq!(response.headers.text("cache-control").as_deref(), Some("no-store"));
+    SignIn { url: location.clone(), state, nonce, cookie: cookie.clone() }
+}
+
+/// Checks that a callback ended in a session and a redirect to this URL.
+#[track_caller]
+pub fn assert_signed_in(response: &Response, url: &str) {
+    assert_eq!(response.status, 303, "{} {response:?}", response.text());
+    assert_eq!(response.location().as_deref(), Some(url));
+    assert_eq!(kept_cookies(response), [SESSION_COOKIE]);
+    assert!(deleted_cookies(response).iter().all(|name| name.starts_with(PENDING_COOKIE)), "{response:?}");
+    assert_eq!(deleted_cookies(response).len(), 1, "{response:?}");
+}
+
+/// Checks that a response is a page of ours with this status, and neither redirects nor signs anybody in.
+#[track_caller]
+pub fn assert_page(response: &Response, statuses: &[u16], what: &str) {
+    assert!(statuses.contains(&response.status), "{what}: {response:?}");
+    assert!(response.code().is_some(), "{what}: not our answer: {response:?}");
+    assert_eq!(response.location(), None, "{what}");
+    let html = response.headers.text("content-type").is_some_and(|value| value.starts_with("text/html"));
+    assert!(html, "{what}: {response:?}");
+    assert_eq!(kept_cookies(response), [""; 0], "{what}");
+    if response.status == 503 {
+        assert!(response.headers.has("retry-after"), "{what}: {response:?}");
+    }
+}
+
+/// Checks that a response tells a program that it needs a session, and leaves the browser alone.
+#[track_caller]
+pub fn assert_program_refused(response: &Response, what: &str) {
+    assert_eq!(response.status, 401, "{what}: {response:?}");
+    assert!(response.headers.has("www-authenticate"), "{what}: {response:?}");
+    assert_eq!(response.set_cookies(), [""; 0], "{what}");
+    assert_eq!(response.location(), None, "{what}");
+}
+
+/// Checks what every answer of ours carries.
+pub(super) fn assert_our_reply(exchange: &Exchange) {
+    let Some(response) = &exchange.response else { return };
+    let header = |name| response.headers.text(name).unwrap_or_default();
+    assert_eq!(header("cache-control"), "no-store", "{exchange:?}");
+    assert!(!matches!(response.status, 307 | 308), "{exchange:?}");
+    if header("content-type").starts_with("text/html") {
+        let policy = header("content-security-policy");
+        for part in ["default-src 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{part} is missing: {exchange:?}");
+        }
+        assert!(!policy.contains("unsafe"), "{exchange:?}");
+    }
+    for line in response.set_cookies() {
+        let lower = line.to_ascii_lowercase();
+        assert!(line.starts_with(SESSION_COOKIE), "a cookie that is not ours: {exchange:?}");
+        for attribute in ["; secure", "; httponly", "; samesite=lax", "; path=/"] {
+            assert!(lower.contains(attribute), "{attribute} is missing: {line}");
+        }
+        assert!(!lower.contains("domain="), "{line}");
+    }
+}
+
+/// Checks that nobody outside learns what only we and the issuer may know.
+pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String]) {
+    let Some(response) = &exchange.response else { return };
+    let mut text = response.text();
+    for (name, value) in &response.headers.0 {
+        text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value)));
+    }
+    for secret in secrets {
+        assert!(!text.contains(secret.as_str()), "{secret} stands in {exchange:?}");
+    }
+}

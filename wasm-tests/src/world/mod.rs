@@ -1,0 +1,249 @@
+//! Everything a scenario needs, started by one call: the issuer, the app, Envoy with the filter between them. Whatever
+//! a scenario did, what must hold after it is checked when its world ends.
+
+mod expect;
+
+use std::{
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    envoy::{Envoy, Setup},
+    http1::{Response, single},
+    issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    upstream::{MARK, Upstream},
+    user_agent::{Outgoing, Transcript, UserAgent},
+};
+pub use expect::{
+    SignIn, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, deleted_cookies, kept_cookies,
+};
+
+/// The key that seals; no log and no reply may hold it.
+pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
+/// The session cookie.
+pub const SESSION_COOKIE: &str = "__Host-vestibule";
+/// What the names of pending sign-ins' cookies begin with.
+pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
+/// A path that needs no sign-in.
+pub const PUBLIC: &str = "/public/page";
+/// Connections enough that one of two workers is missed once in a thousand times.
+const EVERY_WORKER: usize = 10;
+
+/// The issuer, the app and Envoy between them.
+pub struct World {
+    /// Envoy with the filter.
+    pub envoy: Envoy,
+    /// The provider.
+    pub issuer: Issuer,
+    /// The app.
+    pub upstream: Upstream,
+    setup: Setup,
+    transcript: Transcript,
+    browsers: Mutex<Vec<UserAgent>>,
+}
+
+impl World {
+    /// The usual configuration: everything under `/public` is public, all else wants a session.
+    pub fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The usual configuration with some changes.
+    pub fn with(change: impl FnOnce(&mut Value)) -> Self {
+        Self::around(Issuer::start(), |setup| change(&mut setup.configuration))
+    }
+
+    /// With this issuer, and changes to all of Envoy's set-up.
+    pub fn around(issuer: Issuer, change: impl FnOnce(&mut Setup)) -> Self {
+        let upstream = Upstream::start();
+        let mut setup = Setup::new(upstream.port());
+        setup.configuration = document(setup.port, &issuer.url());
+        change(&mut setup);
+        let envoy = Envoy::start(setup.clone());
+        Self { envoy, issuer, upstream, setup, transcript: Transcript::default(), browsers: Mutex::default() }
+    }
+
+    /// Ends Envoy and starts another on the same port, with a changed configuration.
+    pub fn restart(&mut self, change: impl FnOnce(&mut Value)) {
+        self.check();
+        change(&mut self.setup.configuration);
+        // Envoy shares its port on purpose: the new one is there before the old one goes.
+        self.envoy = Envoy::start(self.setup.clone());
+    }
+
+    /// The external URL, with this path and query.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.envoy.port())
+    }
+
+    /// A new browser.
+    pub fn browser(&self) -> UserAgent {
+        let browser = UserAgent::new(&self.transcript);
+        self.browsers.lock().unwrap_or_else(PoisonError::into_inner).push(browser.clone());
+        browser
+    }
+
+    /// A new browser that has signed in, with its session cookie.
+    pub fn signed_in(&self) -> (UserAgent, String) {
+        let browser = self.browser();
+        let callback = self.callback_url(&browser, "/");
+        assert_signed_in(&browser.get(&callback), &self.url("/"));
+        let session = browser.jar().find("127.0.0.1", SESSION_COOKIE).expect("a session cookie").value.clone();
+        (browser, String::from_utf8(session).expect("a cookie of ASCII"))
+    }
+
+    /// Asks for a path without a session, and checks that it begins a sign-in.
+    #[track_caller]
+    pub fn begin(&self, browser: &UserAgent, path: &str) -> SignIn {
+        assert_sign_in(&browser.get(&self.url(path)), self)
+    }
+
+    /// Asks for a path, signs in at the provider, and returns the callback URL that the browser is sent to.
+    #[track_caller]
+    pub fn callback_url(&self, browser: &UserAgent, path: &str) -> String {
+        let sign_in = self.begin(browser, path);
+        self.answer(browser, &sign_in)
+    }
+
+    /// Signs in at the provider, and returns the callback URL that the browser is sent to.
+    #[track_caller]
+    pub fn answer(&self, browser: &UserAgent, sign_in: &SignIn) -> String {
+        let response = browser.get(&sign_in.url);
+        let location = response.location();
+        location.unwrap_or_else(|| panic!("the issuer does not take {}: {}", sign_in.url, response.text()))
+    }
+
+    /// What Envoy has logged since it serves.
+    pub fn log(&self) -> String {
+        let log = self.envoy.log();
+        let start = log.find("starting main dispatch loop").unwrap_or(0);
+        log[start..].to_owned()
+    }
+
+    /// A metric of ours.
+    pub fn metric(&self, name: &str) -> u64 {
+        self.envoy.stats(&format!("wasmcustom.vestibule_{name}"))
+    }
+
+    /// Checks that every worker still lets a public request pass and begins a sign-in.
+    #[track_caller]
+    pub fn assert_serves(&self) {
+        let visitor = UserAgent::new(&self.transcript);
+        for _ in 0..EVERY_WORKER {
+            let response = visitor.get(&self.url(PUBLIC));
+            assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", self.log());
+        }
+    }
+
+    /// Sends bytes that may or may not deserve an answer; the app must not see them, and every worker must live.
+    #[track_caller]
+    pub fn send(&self, send: &Outgoing) -> Option<Response> {
+        UserAgent::new(&self.transcript).send(&self.url("/"), send).ok()
+    }
+
+    /// What must hold after every scenario.
+    ///
+    /// # Panics
+    /// With the first thing that does not.
+    pub fn check(&self) {
+        self.assert_serves();
+        let log = self.log();
+        for word in ["panicked", " failed: ", "Function: proxy_on", "Uncaught", "critical"] {
+            assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
+        }
+        let access_log = self.envoy.access_log();
+        let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let secrets = self.secrets();
+        let cookies = self.cookie_values();
+        for secret in secrets.iter().chain(&cookies) {
+            for text in [&log, &access_log] {
+                assert!(!text.contains(secret.as_str()), "{secret} stands in Envoy's log:\n{text}");
+            }
+        }
+        let mut from_app = 0;
+        for exchange in transcript.iter().filter(|exchange| exchange.port == self.envoy.port()) {
+            let Some(response) = &exchange.response else { continue };
+            if response.headers.has(MARK) {
+                from_app += 1;
+                continue;
+            }
+            if response.code().is_some() {
+                expect::assert_our_reply(exchange);
+            }
+            expect::assert_holds_no_secret(exchange, &secrets);
+        }
+        assert_eq!(self.upstream.count(), from_app, "the app saw more than it answered:\n{:#?}", self.upstream.seen());
+        for browser in self.browsers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            assert_eq!(browser.jar().refused(), [], "a browser does not keep these");
+        }
+    }
+
+    /// What only the filter and the issuer may know.
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.issuer.secrets();
+        secrets.push(SESSION_KEY.to_owned());
+        secrets.push("canary-client-secret".to_owned());
+        secrets.retain(|secret| !secret.is_empty());
+        secrets
+    }
+
+    /// The values of every cookie of ours that went out.
+    fn cookie_values(&self) -> Vec<String> {
+        let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = |line: String| {
+            let (name, rest) = line.split_once('=')?;
+            let value = rest.split(';').next().unwrap_or_default();
+            (name.starts_with(SESSION_COOKIE) && !value.is_empty()).then(|| value.to_owned())
+        };
+        transcript
+            .iter()
+            .filter_map(|exchange| exchange.response.as_ref())
+            .flat_map(Response::set_cookies)
+            .filter_map(ours)
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.check();
+        }
+    }
+}
+
+/// The usual configuration document.
+pub fn document(port: u16, issuer: &str) -> Value {
+    json!({
+        "external_url": format!("http://127.0.0.1:{port}"),
+        "cluster": "idp",
+        "providers": [{
+            "issuer": issuer,
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "timeout_ms": 1500,
+        }],
+        "session": {"keys": [SESSION_KEY]},
+        "rules": [{"prefix": "/public", "access": "public"}],
+    })
+}
+
+/// The callback URL with its parameters changed.
+pub fn changed(callback: &str, change: impl FnOnce(&mut Vec<(String, String)>)) -> String {
+    let mut url = Url::parse(callback).expect("a callback URL");
+    let mut parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    change(&mut parameters);
+    url.query_pairs_mut().clear().extend_pairs(parameters);
+    url.into()
+}
+
+/// A parameter of the URL's query, which must be there once.
+pub fn parameter(url: &str, name: &str) -> String {
+    let url = Url::parse(url).expect("a URL");
+    let parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    single(&parameters, name).unwrap_or_else(|| panic!("{name} is missing in {url}")).to_owned()
+}

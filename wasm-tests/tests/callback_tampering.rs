@@ -1,0 +1,374 @@
+//! Callbacks that were tampered with, forged, repeated or meant for somebody else.
+
+use serde_json::json;
+use wasm_tests::{
+    http1::{Response, single},
+    issuer::{Answer, Endpoint, Fault, Issuer},
+    user_agent::{Outgoing, UserAgent},
+    world::{
+        SESSION_COOKIE, World, assert_page, assert_sign_in, assert_signed_in, changed, deleted_cookies, kept_cookies,
+        parameter,
+    },
+};
+
+type Forge = fn(&str) -> String;
+type Change = fn(&mut Vec<(String, String)>);
+
+/// A sign-in whose callback parameters are changed on the way.
+fn arrive(world: &World, change: impl FnOnce(&mut Vec<(String, String)>)) -> (UserAgent, Response) {
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    let response = browser.get(&changed(&callback, change));
+    (browser, response)
+}
+
+fn set(parameters: &mut [(String, String)], name: &str, value: impl Into<String>) {
+    let found = parameters.iter_mut().find(|(found, _)| found == name).expect("the parameter is there");
+    found.1 = value.into();
+}
+
+fn add(parameters: &mut Vec<(String, String)>, name: &str, value: impl Into<String>) {
+    parameters.push((name.to_owned(), value.into()));
+}
+
+fn flip(state: &str, at: usize) -> String {
+    let mut bytes = state.as_bytes().to_vec();
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    String::from_utf8(bytes).expect("ASCII")
+}
+
+fn tokens(world: &World) -> usize {
+    world.issuer.requests(Endpoint::Token).len()
+}
+
+#[test]
+fn a_callback_that_is_malformed_ends_in_a_page_and_redeems_nothing() {
+    let world = World::start();
+    let browser = world.browser();
+    world.callback_url(&browser, "/page");
+    for query in [
+        "",
+        "?",
+        "?code=x",
+        "?state=",
+        "?state",
+        "?&",
+        "?=",
+        "?code&state",
+        "?%",
+        "?code=x&state=%zz",
+        "?code=x&state=%00",
+        "?code=x&state=%ff%fe",
+        "?code=&state=",
+        "?error=",
+        "?error=access_denied",
+        "?code=x&state=a%20b",
+    ] {
+        let url = world.url(&format!("/oauth2/callback{query}"));
+        let response = browser.visit(&url, Outgoing::navigation(format!("/oauth2/callback{query}")));
+        assert_page(&response, &[400], query);
+    }
+    let changes: [(&str, Change); 9] = [
+        ("no code", |all| all.retain(|(name, _)| name != "code")),
+        ("no state", |all| all.retain(|(name, _)| name != "state")),
+        ("two states", |all| {
+            let state = all[1].1.clone();
+            add(all, "state", state)
+        }),
+        ("another state first", |all| all.insert(0, ("state".into(), "x".into()))),
+        ("another state last", |all| add(all, "state", "x")),
+        ("two codes", |all| add(all, "code", "x")),
+        ("two issuers", |all| {
+            let iss = all[2].1.clone();
+            add(all, "iss", iss)
+        }),
+        ("code and error", |all| add(all, "error", "access_denied")),
+        ("two errors", |all| {
+            all.retain(|(name, _)| name != "code");
+            add(all, "error", "a");
+            add(all, "error", "b")
+        }),
+    ];
+    for (what, change) in changes {
+        let (browser, response) = arrive(&world, change);
+        assert_page(&response, &[400], what);
+        assert!(!browser.cookie_names(&world.url("/")).contains(&SESSION_COOKIE.to_owned()), "{what}");
+    }
+    assert_eq!(tokens(&world), 0);
+    world.upstream.assert_saw_nothing();
+}
+
+#[test]
+fn a_state_that_is_not_ours_is_refused() {
+    let world = World::start();
+    let changes: [(&str, Forge); 9] = [
+        ("first character", |state| flip(state, 0)),
+        ("a character in the middle", |state| flip(state, state.len() / 2)),
+        ("last but one character", |state| flip(state, state.len() - 2)),
+        ("cut", |state| state[..state.len() - 1].to_owned()),
+        ("half", |state| state[..state.len() / 2].to_owned()),
+        ("longer", |state| format!("{state}A")),
+        ("padded", |state| format!("{state}=")),
+        ("another alphabet", |state| format!("+/{state}")),
+        ("8 KiB", |_| "A".repeat(8 * 1024)),
+    ];
+    for (what, change) in changes {
+        let (_, response) = arrive(&world, |all| {
+            let state = single(all, "state").expect("a state").to_owned();
+            set(all, "state", change(&state));
+        });
+        assert_page(&response, &[400], what);
+    }
+    // Too long for Envoy, which answers itself.
+    let (browser, _) = arrive(&world, |_| {});
+    let huge = format!("/oauth2/callback?code=x&state={}", "A".repeat(64 * 1024));
+    let answer = world.send(&Outgoing::navigation(huge));
+    assert!(answer.is_none_or(|response| matches!(response.status, 400 | 414 | 431)));
+    assert_eq!((tokens(&world), browser.get(&world.url("/page")).status), (1, 200));
+}
+
+#[test]
+fn a_sign_in_of_another_browser_is_never_taken_over() {
+    let world = World::start();
+    let attacker = world.browser();
+    let trap = world.callback_url(&attacker, "/trap");
+
+    // A victim with a sign-in of her own under way: she signs in herself, at most.
+    let victim = world.browser();
+    let own = world.callback_url(&victim, "/own");
+    let response = victim.get(&trap);
+    assert_sign_in(&response, &world);
+    assert_eq!(tokens(&world), 0);
+    assert_signed_in(&victim.get(&own), &world.url("/own"));
+
+    // A victim who is signed in: her session stays as it is.
+    let session = victim.jar().find("127.0.0.1", SESSION_COOKIE).cloned();
+    let response = victim.get(&trap);
+    assert_eq!((response.status, response.location()), (303, Some(world.url("/trap"))), "{response:?}");
+    assert_eq!(kept_cookies(&response), [""; 0]);
+    assert_eq!(victim.jar().find("127.0.0.1", SESSION_COOKIE).cloned(), session);
+    assert_eq!(tokens(&world), 1);
+
+    // The attacker's code under the victim's own state is a code like any other; PKCE makes the issuer refuse it.
+    let code = parameter(&world.callback_url(&attacker, "/"), "code");
+    let (_, response) = arrive(&world, |all| set(all, "code", code));
+    assert_page(&response, &[400], "a code that was injected");
+    world.upstream.assert_saw_nothing();
+}
+
+#[test]
+fn a_callback_without_its_cookie_starts_again_a_few_times_and_never_loops() {
+    let world = World::start();
+    let browser = world.browser();
+    let mut callback = world.callback_url(&browser, "/deep?x=1");
+    let mut restarts = 0;
+    let page = loop {
+        browser.jar().clear();
+        let response = browser.get(&callback);
+        if response.status != 302 {
+            break response;
+        }
+        restarts += 1;
+        assert!(restarts <= 3, "it goes on for ever");
+        callback = world.answer(&browser, &assert_sign_in(&response, &world));
+    };
+    assert_page(&page, &[400], "too many restarts");
+    assert!(restarts >= 1);
+    assert_eq!(tokens(&world), 0);
+
+    // One restart that works ends at the page that was asked for first.
+    let callback = world.callback_url(&browser, "/deep?x=1");
+    browser.jar().clear();
+    let steps = browser.follow(&callback);
+    let (url, response) = steps.last().expect("a last step");
+    assert_eq!((url.as_str(), response.status), (world.url("/deep?x=1").as_str(), 200), "{steps:#?}");
+
+    // With a session there is nothing to start again.
+    let late = world.browser();
+    let callback = world.callback_url(&late, "/late");
+    let session = browser.jar().find("127.0.0.1", SESSION_COOKIE).cloned().expect("a session");
+    late.jar().clear();
+    late.jar().put(session);
+    let response = late.get(&callback);
+    assert_eq!((response.status, response.location()), (303, Some(world.url("/late"))));
+}
+
+#[test]
+fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
+    let world = World::start();
+    let changes: [(&str, Change); 5] = [
+        ("another", |all| set(all, "iss", "http://other.example")),
+        ("a slash at the end", |all| {
+            let iss = format!("{}/", all[2].1);
+            set(all, "iss", iss)
+        }),
+        ("upper case", |all| {
+            let iss = all[2].1.to_uppercase();
+            set(all, "iss", iss)
+        }),
+        ("empty", |all| set(all, "iss", "")),
+        ("missing, though the metadata promises it", |all| all.retain(|(name, _)| name != "iss")),
+    ];
+    for (what, change) in changes {
+        assert_page(&arrive(&world, change).1, &[400], what);
+    }
+    assert_eq!(tokens(&world), 0);
+
+    let issuer = Issuer::start();
+    issuer.misbehave(Fault::Answer(
+        Endpoint::Discovery,
+        Answer::Edited(|metadata| {
+            metadata.as_object_mut().expect("an object").remove("authorization_response_iss_parameter_supported");
+        }),
+    ));
+    let world = World::around(issuer, |_| {});
+    assert_signed_in(&arrive(&world, |_| {}).1, &world.url("/page"));
+    assert_signed_in(&arrive(&world, |all| all.retain(|(name, _)| name != "iss")).1, &world.url("/page"));
+    assert_page(&arrive(&world, |all| set(all, "iss", "http://other.example")).1, &[400], "another, unpromised");
+}
+
+#[test]
+fn errors_of_the_provider_end_in_a_page_that_helps() {
+    let world = World::start();
+    let error = |error: &'static str| {
+        move |all: &mut Vec<(String, String)>| {
+            all.retain(|(name, _)| name != "code");
+            add(all, "error", error);
+        }
+    };
+    for (name, status) in [
+        ("access_denied", 403),
+        ("server_error", 503),
+        ("temporarily_unavailable", 503),
+        ("login_required", 400),
+        ("interaction_required", 400),
+        ("invalid_scope", 400),
+        ("<script>alert(1)</script>", 400),
+        ("", 400),
+    ] {
+        let (browser, response) = arrive(&world, error(name));
+        assert_page(&response, &[status], name);
+        // The sign-in is over: its cookie goes, and a new one can be started at once.
+        if !name.is_empty() {
+            assert_eq!(deleted_cookies(&response).len(), 1, "{name}: {response:?}");
+        }
+        world.begin(&browser, "/page");
+    }
+    let (_, without_iss) = arrive(&world, |all| {
+        error("access_denied")(all);
+        all.retain(|(name, _)| name != "iss")
+    });
+    assert_page(&without_iss, &[400, 403], "an error without its issuer");
+
+    for text in [
+        "<script>alert(1)</script>",
+        "\"onmouseover=alert(1) x=\"",
+        "</title><script>alert(1)</script>",
+        "\r\nset-cookie: evil=1\r\n",
+        "\u{202e}txt.exe",
+        "{{7*7}}",
+    ] {
+        let (_, response) = arrive(&world, |all| {
+            error("access_denied")(all);
+            add(all, "error_description", text);
+            add(all, "error_uri", "javascript:alert(1)");
+        });
+        assert_page(&response, &[403], text);
+        let html = response.text();
+        for evil in ["<script", "alert(1)\"", "javascript:", "\u{202e}", "\"onmouseover"] {
+            assert!(!html.contains(evil), "{evil} stands in {html}");
+        }
+        assert!(!response.headers.text("set-cookie").unwrap_or_default().contains("evil"));
+    }
+    assert_eq!(tokens(&world), 0);
+}
+
+#[test]
+fn further_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
+    let world = World::start();
+    let (browser, response) = arrive(&world, |all| {
+        for (name, value) in [
+            ("access_token", "x"),
+            ("id_token", "x"),
+            ("redirect_uri", "http://evil.example/"),
+            ("scope", "all"),
+            ("client_id", "evil"),
+            ("session_state", "s.t"),
+            ("rd", "http://evil.example/"),
+            ("", ""),
+        ] {
+            add(all, name, value);
+        }
+    });
+    assert_signed_in(&response, &world.url("/page"));
+    assert_eq!(browser.get(&world.url("/page")).status, 200);
+
+    for code in ["a b+c", "a&b=c", "%2B%26%", "\u{fc}\u{1f600}", "code&code=x", "<>\"'", &"x".repeat(4000)] {
+        let before = tokens(&world);
+        let (_, response) = arrive(&world, |all| set(all, "code", code));
+        assert_page(&response, &[400], code);
+        // A code of odd bytes may be refused here already; if it is passed on, then whole and once.
+        if let Some(request) = world.issuer.requests(Endpoint::Token).get(before) {
+            assert_eq!(single(&request.form(), "code"), Some(code));
+            assert_eq!(single(&request.form(), "grant_type"), Some("authorization_code"));
+        }
+    }
+}
+
+#[test]
+fn only_the_exact_path_and_method_is_the_callback() {
+    let world = World::start();
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    let query = callback.split_once('?').expect("a query").1.to_owned();
+    for path in [
+        "/oauth2/callback/",
+        "/oauth2/callback/evil",
+        "/oauth2/callbackx",
+        "/oauth2/Callback",
+        "/OAUTH2/callback",
+        "/oauth2/callback;x=1",
+        "/oauth2/callback%00",
+        "/oauth2//callback/x",
+        "/x/oauth2/callback",
+        "/oauth2callback",
+    ] {
+        let target = format!("{path}?{query}");
+        let response = browser.visit(&world.url("/"), Outgoing::navigation(&target));
+        assert!(matches!(response.status, 302 | 400 | 404), "{path}: {response:?}");
+        assert!(!kept_cookies(&response).contains(&SESSION_COOKIE.to_owned()), "{path}");
+    }
+    let target = format!("/oauth2/callback?{query}");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "HEAD"] {
+        let response = browser.visit(&world.url("/"), Outgoing::navigation(&target).method(method).body(""));
+        assert!(matches!(response.status, 400 | 401 | 405), "{method}: {response:?}");
+    }
+    assert_eq!(tokens(&world), 0);
+    world.upstream.assert_saw_nothing();
+    // None of it used the sign-in up.
+    let restarted = browser.get(&callback);
+    assert!(matches!(restarted.status, 302 | 303), "{restarted:?}");
+}
+
+#[test]
+fn a_sign_in_for_another_client_with_the_same_key_is_not_ours() {
+    let world = World::start();
+    let other = World::with(|document| document["providers"][0]["client_id"] = json!("another-client"));
+    // Cookies ignore ports: the browser takes those of the one to the other.
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    let there = callback.replacen(&world.url(""), &other.url(""), 1);
+    let response = other.send(
+        &Outgoing::navigation(there.strip_prefix(&other.url("")).expect("a path"))
+            .header("cookie", browser.jar().header("127.0.0.1", "/").expect("cookies")),
+    );
+    let response = response.expect("an answer");
+    assert!(matches!(response.status, 302 | 400), "{response:?}");
+    assert!(!kept_cookies(&response).contains(&SESSION_COOKIE.to_owned()));
+    assert_eq!(tokens(&other), 0);
+
+    let (_, session) = world.signed_in();
+    let request = Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}"));
+    assert_eq!(other.send(&request).expect("an answer").status, 401);
+    other.upstream.assert_saw_nothing();
+}

@@ -1,0 +1,264 @@
+//! What is known of the provider: fetched once per process, kept when the provider fails, renewed when it changes its
+//! keys; and nobody gets past us while nothing is known.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use wasm_tests::{
+    http1::Response,
+    issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Spoil},
+    process::until,
+    upstream::MARK,
+    user_agent::Outgoing,
+    world::{PUBLIC, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in},
+};
+
+/// How long a request is held at most, with what two busy cores may add.
+const HOLD: Duration = Duration::from_secs(9);
+
+fn sign_in(world: &World) -> Response {
+    let browser = world.browser();
+    browser.get(&world.callback_url(&browser, "/page"))
+}
+
+fn unknown_kid(token: &mut IdToken) {
+    token.header.insert("kid".into(), json!("nobody-has-this"));
+}
+
+/// Waits until sign-ins begin again.
+fn until_ready(world: &World) {
+    until("sign-in that begins", || (world.browser().get(&world.url("/page")).status == 302).then_some(()));
+}
+
+#[test]
+fn while_the_provider_is_down_nobody_passes_and_all_are_answered_and_then_it_recovers() {
+    let mut issuer = Issuer::start();
+    issuer.down();
+    let mut world = World::around(issuer, |_| {});
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            let world = &world;
+            scope.spawn(move || assert_page(&world.browser().get(&world.url("/page")), &[503], "a visit"));
+        }
+        // Nothing of this waits for the provider.
+        let browser = world.browser();
+        assert_eq!(browser.get(&world.url(PUBLIC)).status, 200);
+        assert_program_refused(&browser.fetch(&world.url("/page")), "a script");
+        let form = Outgoing::navigation("/page").method("POST").body("a=1");
+        assert_page(&browser.visit(&world.url("/page"), form), &[401], "a form");
+        assert_eq!(browser.get(&world.url("/oauth2/health")).status, 200);
+        assert!(start.elapsed() < HOLD / 2, "{:?}", start.elapsed());
+
+        // Somebody who does not wait for the answer.
+        let request = Outgoing::navigation("/page").bytes("127.0.0.1");
+        let url = url::Url::parse(&world.url("/")).expect("a URL");
+        wasm_tests::user_agent::connect(&url).expect("a connection").send(&request).expect("a connection");
+    });
+    assert!(start.elapsed() < HOLD, "{:?}", start.elapsed());
+    assert!(world.upstream.seen().iter().all(|request| request.path() == PUBLIC), "{:?}", world.upstream.seen());
+
+    world.issuer.up();
+    until_ready(&world);
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+}
+
+#[test]
+fn a_request_that_comes_first_is_held_and_then_sent_to_sign_in() {
+    let issuer = Issuer::start();
+    for endpoint in [Endpoint::Discovery, Endpoint::Jwks] {
+        issuer.misbehave(Fault::Answer(endpoint, Answer::Late(Duration::from_millis(600))));
+    }
+    let world = World::around(issuer, |_| {});
+    let browsers: Vec<_> = (0..12).map(|_| world.browser()).collect();
+    thread::scope(|scope| {
+        for browser in &browsers {
+            let world = &world;
+            scope.spawn(move || assert_sign_in(&browser.get(&world.url("/page")), world));
+        }
+    });
+    world.upstream.assert_saw_nothing();
+    // Two workers and the main thread, and yet each document was fetched once.
+    world.assert_serves();
+    for _ in 0..10 {
+        world.begin(&world.browser(), "/page");
+    }
+    assert_eq!(world.issuer.requests(Endpoint::Discovery).len(), 1);
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 1);
+    for request in world.issuer.all_requests() {
+        assert!(!request.headers.has("cookie") && !request.headers.has("authorization"), "{request:?}");
+        assert_eq!(request.headers.text("host"), Some(world.issuer.url().replace("http://", "")));
+    }
+}
+
+#[test]
+fn metadata_and_keys_that_cannot_be_used_start_no_sign_in() {
+    let faults: [(&str, Endpoint, Answer); 14] = [
+        ("another issuer", Endpoint::Discovery, Answer::Edited(|body| body["issuer"] = json!("http://127.0.0.1:1"))),
+        (
+            "a slash at the end",
+            Endpoint::Discovery,
+            Answer::Edited(|body| {
+                body["issuer"] = json!(format!("{}/", body["issuer"].as_str().unwrap_or_default()));
+            }),
+        ),
+        (
+            "no jwks_uri",
+            Endpoint::Discovery,
+            Answer::Edited(|body| {
+                body.as_object_mut().expect("an object").remove("jwks_uri");
+            }),
+        ),
+        (
+            "a token endpoint without TLS",
+            Endpoint::Discovery,
+            Answer::Edited(|body| {
+                body["token_endpoint"] = json!("http://idp.example/token");
+            }),
+        ),
+        (
+            "an authorization endpoint that is a script",
+            Endpoint::Discovery,
+            Answer::Edited(|body| {
+                body["authorization_endpoint"] = json!("javascript:alert(1)");
+            }),
+        ),
+        ("keys in a file", Endpoint::Discovery, Answer::Edited(|body| body["jwks_uri"] = json!("file:///etc/passwd"))),
+        ("a page", Endpoint::Discovery, Answer::status(200)),
+        ("500", Endpoint::Discovery, Answer::status(500)),
+        ("an array", Endpoint::Discovery, Answer::json(200, "[]")),
+        ("300 KiB", Endpoint::Discovery, Answer::huge(300 * 1024)),
+        ("40 MiB", Endpoint::Discovery, Answer::huge(40 << 20)),
+        ("nested", Endpoint::Jwks, Answer::nested(100_000)),
+        ("no keys", Endpoint::Jwks, Answer::json(200, r#"{"error":"server_error"}"#)),
+        ("a reset", Endpoint::Jwks, Answer::ResetMidBody),
+    ];
+    // A sign-in is held for its full time in each of these worlds, so they wait side by side.
+    for some in faults.chunks(7) {
+        thread::scope(|scope| {
+            for (what, endpoint, answer) in some {
+                scope.spawn(move || {
+                    let issuer = Issuer::start();
+                    issuer.misbehave(Fault::Answer(*endpoint, answer.clone()));
+                    let world = World::around(issuer, |_| {});
+                    assert_page(&world.browser().get(&world.url("/page")), &[503], what);
+                    world.upstream.assert_saw_nothing();
+                    assert!(world.issuer.requests(Endpoint::Authorization).is_empty(), "{what}");
+                    world.issuer.behave();
+                    until_ready(&world);
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn keys_that_nobody_knows_or_that_are_broken_are_skipped() {
+    let issuer = Issuer::start();
+    issuer.misbehave(Fault::Answer(
+        Endpoint::Jwks,
+        Answer::Edited(|body| {
+            let keys = body["keys"].as_array_mut().expect("an array");
+            for key in keys.iter_mut() {
+                let key = key.as_object_mut().expect("an object");
+                key.remove("kid");
+                key.remove("alg");
+            }
+            let mut odd = vec![
+                json!(null),
+                json!(1),
+                json!([]),
+                json!({}),
+                json!({"kty": 1}),
+                json!({"kty": "XYZ", "kid": "rsa-first"}),
+                json!({"kty": "oct", "k": "AAAA", "kid": "rsa-first"}),
+                json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "rsa-first"}),
+                json!({"kty": "RSA", "n": "!", "e": "AQAB"}),
+                json!({"kty": "RSA", "e": "AQAB"}),
+                json!({"kty": "EC", "crv": "secp256k1", "x": "AAAA", "y": "AAAA"}),
+                json!({"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "p256"}),
+                json!({"kty": "OKP", "crv": "X448", "x": "AAAA"}),
+                json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}),
+            ];
+            odd.append(keys);
+            *keys = odd;
+        }),
+    ));
+    let world = World::around(issuer, |_| {});
+    let without_kid: Spoil = |token| token.without_kid = true;
+    world.issuer.misbehave(Fault::IdToken(without_kid));
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+}
+
+#[test]
+fn keys_that_change_just_before_signing_are_fetched_and_the_sign_in_goes_on() {
+    let world = World::start();
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 1);
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    world.issuer.rotate();
+    assert_signed_in(&browser.get(&callback), &world.url("/page"));
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 2);
+    // Both workers have the new keys now, without another fetch.
+    for _ in 0..10 {
+        assert_signed_in(&sign_in(&world), &world.url("/page"));
+    }
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 2);
+}
+
+#[test]
+fn sign_ins_that_wait_for_keys_are_all_decided_by_one_fetch() {
+    let world = World::start();
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let browser = world.browser();
+            let callback = world.callback_url(&browser, "/page");
+            (browser, callback)
+        })
+        .collect();
+    world.issuer.rotate();
+    world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, Answer::Late(Duration::from_millis(300))));
+    thread::scope(|scope| {
+        for (browser, callback) in &waiting {
+            let world = &world;
+            scope.spawn(move || assert_signed_in(&browser.get(callback), &world.url("/page")));
+        }
+    });
+    let fetches = world.issuer.requests(Endpoint::Jwks).len();
+    assert!(fetches <= 3, "{fetches} fetches");
+}
+
+#[test]
+fn a_flood_of_unknown_keys_does_not_reach_the_provider_and_known_ones_work_on() {
+    let world = World::start();
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+    let before = world.issuer.requests(Endpoint::Jwks).len();
+    for _ in 0..25 {
+        world.issuer.misbehave(Fault::IdToken(unknown_kid));
+        assert_page(&sign_in(&world), &[400, 502, 503], "an unknown key");
+        world.issuer.behave();
+    }
+    let fetches = world.issuer.requests(Endpoint::Jwks).len() - before;
+    assert!((1..=5).contains(&fetches), "{fetches} fetches");
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+}
+
+#[test]
+fn keys_that_cannot_be_fetched_again_leave_the_last_good_ones() {
+    let world = World::start();
+    let (browser, _) = world.signed_in();
+    for answer in [Answer::status(500), Answer::json(200, r#"{"keys":[]}"#), Answer::ResetBeforeHeaders] {
+        world.issuer.misbehave(Fault::IdToken(unknown_kid));
+        world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, answer.clone()));
+        assert_page(&sign_in(&world), &[400, 502, 503], "an unknown key");
+        world.issuer.behave();
+        world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, answer));
+        assert_signed_in(&sign_in(&world), &world.url("/page"));
+        assert!(browser.get(&world.url("/page")).headers.has(MARK));
+        world.issuer.behave();
+    }
+}

@@ -1,0 +1,191 @@
+//! Identity headers come from us or from nobody: whatever a client or a claim tries, the app cannot be told lies.
+
+use serde_json::json;
+use wasm_tests::{
+    http1::Request,
+    user_agent::Outgoing,
+    world::{PUBLIC, SESSION_COOKIE, World},
+};
+
+const NAMES: [&str; 4] =
+    ["x-forwarded-user", "x-forwarded-email", "x-forwarded-preferred-username", "x-forwarded-groups"];
+
+/// The lines that any app could read as this header: CGI, WSGI and PHP fold `_` and `-`, some servers `.` too.
+fn read_as<'a>(request: &'a Request, name: &str) -> Vec<&'a [u8]> {
+    let fold = |name: &str| name.to_ascii_lowercase().replace(['_', '.', ' '], "-");
+    request.headers.0.iter().filter(|(found, _)| fold(found) == name).map(|(_, value)| value.as_slice()).collect()
+}
+
+type Lines = Vec<(String, Vec<u8>)>;
+
+fn spoofs() -> Vec<(&'static str, Lines)> {
+    let one = |name: &str, value: &[u8]| vec![(name.to_owned(), value.to_vec())];
+    vec![
+        ("as it is", one("x-forwarded-user", b"mallory")),
+        ("upper case", one("X-FORWARDED-USER", b"mallory")),
+        ("odd case", one("x-Forwarded-uSeR", b"mallory")),
+        ("underscores", one("X_Forwarded_User", b"mallory")),
+        ("one underscore", one("x-forwarded_user", b"mallory")),
+        ("dots", one("X.Forwarded.User", b"mallory")),
+        ("a list", one("x-forwarded-groups", b"admins, root")),
+        ("empty", one("x-forwarded-email", b"")),
+        ("no text", one("x-forwarded-email", b"\xff\xfe")),
+        ("long", one("x-forwarded-user", &[b'a'; 30_000])),
+        ("fifty times", (0..50).map(|_| ("x-forwarded-user".to_owned(), b"mallory".to_vec())).collect()),
+        (
+            "every name in every form",
+            NAMES
+                .iter()
+                .flat_map(|name| [(*name).to_owned(), name.replace('-', "_")])
+                .map(|name| (name, b"x".to_vec()))
+                .collect(),
+        ),
+        (
+            "hop by hop",
+            vec![
+                ("connection".to_owned(), b"close, x-forwarded-user".to_vec()),
+                ("x-forwarded-user".to_owned(), b"mallory".to_vec()),
+            ],
+        ),
+    ]
+}
+
+fn with(request: Outgoing, lines: &[(String, Vec<u8>)]) -> Outgoing {
+    lines.iter().fold(request, |request, (name, value)| request.header(name, value))
+}
+
+#[test]
+fn what_a_client_sends_as_identity_reaches_no_app_on_any_path() {
+    let world = World::start();
+    let (_, session) = world.signed_in();
+    let cookie = format!("{SESSION_COOKIE}={session}");
+    for (what, lines) in spoofs() {
+        let preflight = Outgoing::new("OPTIONS", "/page")
+            .header("origin", "http://evil.example")
+            .header("access-control-request-method", "POST");
+        for (path, request, signed_in) in [
+            ("public", Outgoing::navigation(PUBLIC), false),
+            // Public paths do not look at the session: whoever is signed in is a stranger there.
+            ("public with a session", Outgoing::navigation(PUBLIC).header("cookie", &cookie), false),
+            ("preflight", preflight, false),
+            ("signed in", Outgoing::navigation("/page").header("cookie", &cookie), true),
+            ("signed in, fetch", Outgoing::fetch("/page").header("cookie", &cookie), true),
+        ] {
+            let before = world.upstream.count();
+            let response = world.send(&with(request, &lines)).unwrap_or_else(|| panic!("{path}, {what}: no answer"));
+            assert_eq!((response.status, world.upstream.count()), (200, before + 1), "{path}, {what}: {response:?}");
+            let seen = world.upstream.last();
+            for name in NAMES {
+                let expected: Vec<&[u8]> = match name {
+                    _ if !signed_in => vec![],
+                    "x-forwarded-user" => vec![b"alice"],
+                    "x-forwarded-email" => vec![b"alice@example.com"],
+                    "x-forwarded-preferred-username" => vec![b"alice.example"],
+                    _ => vec![b"staff,admins"],
+                };
+                assert_eq!(read_as(&seen, name), expected, "{path}, {what}: {seen:?}");
+            }
+        }
+        let before = world.upstream.count();
+        let refused = world.send(&with(Outgoing::fetch("/page"), &lines)).expect("an answer");
+        assert_eq!(refused.status, 401, "{what}");
+        world.upstream.assert_saw_nothing_since(before, what);
+    }
+}
+
+#[test]
+fn configured_headers_are_stripped_and_set_like_the_usual_ones() {
+    let world = World::with(|document| {
+        document["identity_headers"] = json!({"X-Auth-Subject": "sub", "x-auth-verified": "email_verified"});
+    });
+    let (_, session) = world.signed_in();
+    let request = Outgoing::navigation("/page")
+        .header("cookie", format!("{SESSION_COOKIE}={session}"))
+        .header("X_Auth_Subject", "mallory")
+        .header("x-auth-subject", "mallory")
+        .header("x-forwarded-user", "not ours any more");
+    world.send(&request).expect("an answer");
+    let seen = world.upstream.last();
+    assert_eq!(read_as(&seen, "x-auth-subject"), [b"alice"]);
+    assert_eq!(read_as(&seen, "x-auth-verified"), [b"true"]);
+    assert_eq!(read_as(&seen, "x-forwarded-user"), [b"not ours any more"]);
+}
+
+#[test]
+fn claims_cannot_split_headers_or_pass_for_other_values() {
+    let world = World::start();
+    let odd = [
+        json!("a@b.example\r\nx-evil: 1"),
+        json!("a@b.example\nx-evil: 1"),
+        json!("a@b.example\u{0}"),
+        json!("\u{1b}[31m"),
+        json!(""),
+        json!(null),
+        json!({"a": 1}),
+        json!(["x", "y\r\nx-evil: 1", "a,b", 7, null]),
+        json!("x".repeat(20_000)),
+        json!(17),
+        json!("Zoë, Zürich"),
+    ];
+    for claim in odd {
+        world.issuer.sign_in_as(json!({
+            "sub": "carol",
+            "email": claim,
+            "preferred_username": claim,
+            "groups": claim,
+        }));
+        let browser = world.browser();
+        let callback = world.callback_url(&browser, "/page");
+        let arrived = browser.get(&callback);
+        // A claim may be too large for a cookie; then there is a page, and no session.
+        if arrived.status != 303 {
+            assert!(arrived.code().is_some() && arrived.status >= 400, "{claim}: {arrived:?}");
+            continue;
+        }
+        let request = Outgoing::navigation("/page").header("x-forwarded-email", "mallory@example.com");
+        assert_eq!(browser.visit(&world.url("/page"), request).status, 200, "{claim}");
+        let seen = world.upstream.last();
+        assert!(!seen.headers.has("x-evil"), "{claim}: {seen:?}");
+        assert_eq!(read_as(&seen, "x-forwarded-user"), [b"carol"], "{claim}");
+        for name in NAMES {
+            let lines = read_as(&seen, name);
+            assert!(lines.len() <= 1, "{claim}: {seen:?}");
+            for line in lines {
+                assert!(line.iter().all(|byte| *byte >= 0x20 && *byte != 0x7f), "{claim}: {seen:?}");
+                assert!(!line.windows(7).any(|part| part == b"mallory"), "{claim}: {seen:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_client_says_about_the_connection_changes_nothing() {
+    let world = World::start();
+    for (name, value) in [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-port", "444"),
+        ("x-forwarded-prefix", "/evil"),
+        ("forwarded", "host=evil.example;proto=https"),
+        ("x-envoy-internal", "true"),
+        ("x-forwarded-client-cert", "By=spiffe://x"),
+        ("host", "evil.example"),
+        ("referer", "http://evil.example/\",\"x\":\""),
+    ] {
+        let request = Outgoing::navigation("/page").header(name, value);
+        // The authorization request and its redirect_uri are the configured ones, whatever is said here.
+        wasm_tests::world::assert_sign_in(&world.send(&request).expect("an answer"), &world);
+    }
+    world.upstream.assert_saw_nothing();
+}
+
+#[test]
+fn what_the_app_answers_is_not_taken_for_ours() {
+    let world = World::start();
+    let (browser, _) = world.signed_in();
+    let response = browser
+        .get(&world.url("/page?header=vestibule-code:signed_in&header=x-forwarded-user:mallory&set-cookie=a%3D1"));
+    assert_eq!((response.status, response.set_cookies()), (200, vec!["a=1".to_owned()]));
+    browser.get(&world.url("/page"));
+    assert_eq!(read_as(&world.upstream.last(), "x-forwarded-user"), [b"alice"]);
+}

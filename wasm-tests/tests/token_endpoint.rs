@@ -1,0 +1,212 @@
+//! A token endpoint that refuses, lies, stalls or breaks off: one answer for the browser, nothing for the app, and the
+//! next sign-in works.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use wasm_tests::{
+    http1::Response,
+    issuer::{Answer, Endpoint, Fault},
+    user_agent::{Outgoing, connect},
+    world::{World, assert_page, assert_signed_in},
+};
+
+/// The filter's timeout here.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// What two busy cores may add.
+const SLACK: Duration = Duration::from_secs(4);
+
+fn world() -> World {
+    World::with(|document| document["providers"][0]["timeout_ms"] = json!(TIMEOUT.as_millis() as u64))
+}
+
+/// A sign-in during which the token endpoint answers this.
+fn sign_in(world: &World, answer: Answer) -> Response {
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    world.issuer.misbehave(Fault::Answer(Endpoint::Token, answer));
+    let before = world.issuer.requests(Endpoint::Token).len();
+    let response = browser.get(&callback);
+    world.issuer.behave();
+    // A code is never sent twice: the second time looks like an attack to the provider.
+    assert_eq!(world.issuer.requests(Endpoint::Token).len(), before + 1);
+    response
+}
+
+#[test]
+fn refusals_and_nonsense_end_in_a_page() {
+    let world = world();
+    let error = |status, name| {
+        Answer::json(status, json!({"error": name, "error_description": "canary-description"}).to_string())
+    };
+    let refused: &[u16] = &[400, 502];
+    let any: &[u16] = &[400, 502, 503];
+    let elsewhere = Answer::Redirect(format!("{}/elsewhere", world.issuer.url()));
+    for (what, answer, statuses) in [
+        ("invalid_grant", error(400, "invalid_grant"), &[400][..]),
+        ("invalid_client", error(401, "invalid_client"), refused),
+        ("invalid_request", error(400, "invalid_request"), refused),
+        ("an error nobody knows", error(400, "<script>"), refused),
+        ("an error in a page", Answer::status(400), refused),
+        ("401", Answer::status(401), refused),
+        ("403", Answer::status(403), refused),
+        ("404", Answer::status(404), refused),
+        ("405", Answer::status(405), refused),
+        ("429", Answer::status(429), any),
+        ("500", Answer::status(500), any),
+        ("502", Answer::status(502), any),
+        ("503", Answer::status(503), any),
+        ("a redirect", elsewhere, refused),
+        ("204", Answer::Body { status: 204, content_type: "text/plain", body: Vec::new() }, refused),
+        ("a page", Answer::status(200), refused),
+        ("nothing", Answer::json(200, ""), refused),
+        ("null", Answer::json(200, "null"), refused),
+        ("an array", Answer::json(200, "[]"), refused),
+        ("text", Answer::json(200, "\"x\""), refused),
+        ("a number", Answer::json(200, "1"), refused),
+        ("an empty object", Answer::json(200, "{}"), refused),
+        ("an error with status 200", error(200, "invalid_grant"), refused),
+        ("bytes", Answer::json(200, vec![0xff, 0xfe, 0x00]), refused),
+        ("nested", Answer::nested(100_000), refused),
+        ("300 KiB", Answer::huge(300 * 1024), any),
+        ("40 MiB", Answer::huge(40 << 20), any),
+        ("something after", Answer::Edited(|body| *body = json!([body.clone(), 1])), refused),
+        (
+            "no ID token",
+            Answer::Edited(|body| {
+                body.as_object_mut().expect("an object").remove("id_token");
+            }),
+            refused,
+        ),
+        ("ID token: a number", Answer::Edited(|body| body["id_token"] = json!(1)), refused),
+        ("ID token: null", Answer::Edited(|body| body["id_token"] = json!(null)), refused),
+        ("ID token: another text", Answer::Edited(|body| body["id_token"] = json!("x")), refused),
+        ("token type: mac", Answer::Edited(|body| body["token_type"] = json!("mac")), refused),
+        ("token type: a number", Answer::Edited(|body| body["token_type"] = json!(1)), refused),
+        ("access token: a number", Answer::Edited(|body| body["access_token"] = json!(1)), refused),
+    ] {
+        let response = sign_in(&world, answer);
+        assert_page(&response, statuses, what);
+        assert!(!response.text().contains("canary-description"), "{what}");
+        assert!(!world.log().contains("canary-description"), "{what}");
+    }
+    world.upstream.assert_saw_nothing();
+    assert!(world.issuer.all_requests().iter().all(|request| request.path() != "/elsewhere"));
+    world.signed_in();
+}
+
+#[test]
+fn what_a_sloppy_provider_sends_still_signs_in() {
+    let world = world();
+    for (what, answer) in [
+        ("token type in odd case", Answer::Edited(|body| body["token_type"] = json!("bEaReR"))),
+        (
+            "no expires_in",
+            Answer::Edited(|body| {
+                body.as_object_mut().expect("an object").remove("expires_in");
+            }),
+        ),
+        ("further members", Answer::Edited(|body| body["x"] = json!({"y": [1, null]}))),
+        ("slowly, but in time", Answer::Late(Duration::from_millis(200))),
+        (
+            "two hundred headers",
+            Answer::Headers((0..80).flat_map(|at| format!("x-{at}: {at}\r\n").into_bytes()).collect()),
+        ),
+        (
+            "headers that are not for the browser",
+            Answer::Headers(b"set-cookie: evil=1\r\nlocation: http://evil.example/\r\nx-odd: \xff\xfe\r\n".to_vec()),
+        ),
+    ] {
+        let response = sign_in(&world, answer);
+        assert_eq!(response.status, 303, "{what}: {response:?}");
+        assert_signed_in(&response, &world.url("/page"));
+        assert!(!response.headers.has("x-odd"), "{what}");
+    }
+}
+
+#[test]
+fn silence_and_resets_end_in_503_within_the_timeout() {
+    let world = world();
+    for (what, answer) in [
+        ("silence", Answer::Hang),
+        ("silence after the head", Answer::StallAfterHeaders),
+        ("a byte every 100 ms", Answer::Slow),
+        ("no end", Answer::ChunkedForever),
+        ("a reset", Answer::ResetBeforeHeaders),
+        ("a reset in the body", Answer::ResetMidBody),
+        ("closed without a word", Answer::Raw(Vec::new())),
+        ("not HTTP", Answer::Raw(b"SSH-2.0-OpenSSH\r\n".to_vec())),
+        ("half a head", Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec())),
+    ] {
+        let start = Instant::now();
+        let response = sign_in(&world, answer);
+        let took = start.elapsed();
+        assert_page(&response, &[503], what);
+        assert!(took < TIMEOUT + SLACK, "{what}: {took:?}");
+        world.assert_serves();
+    }
+    world.signed_in();
+}
+
+#[test]
+fn a_provider_that_is_gone_costs_new_sign_ins_only() {
+    let mut world = world();
+    let (browser, _) = world.signed_in();
+    let late = world.browser();
+    let callback = world.callback_url(&late, "/page");
+    world.issuer.down();
+    assert_page(&late.get(&callback), &[503], "connection refused");
+    for _ in 0..10 {
+        assert_eq!(browser.get(&world.url("/page")).status, 200);
+    }
+    world.issuer.up();
+    let steps = late.follow(&world.url("/page"));
+    assert_eq!(steps.last().expect("a page").1.status, 200, "{steps:#?}");
+}
+
+#[test]
+fn a_browser_that_leaves_during_the_call_leaves_nothing_behind() {
+    let world = world();
+    for _ in 0..8 {
+        let browser = world.browser();
+        let callback = world.callback_url(&browser, "/page");
+        world.issuer.misbehave(Fault::Answer(Endpoint::Token, Answer::Late(Duration::from_millis(150))));
+        let before = world.issuer.requests(Endpoint::Token).len();
+        let url = url::Url::parse(&callback).expect("a URL");
+        let mut connection = connect(&url).expect("a connection");
+        let target = callback.strip_prefix(&world.url("")).expect("our own callback");
+        let request =
+            Outgoing::navigation(target).header("cookie", browser.jar().header("127.0.0.1", "/").expect("cookies"));
+        connection.send(&request.bytes("127.0.0.1")).expect("a connection");
+        wasm_tests::process::until("token request", || {
+            (world.issuer.requests(Endpoint::Token).len() > before).then_some(())
+        });
+        drop(connection);
+        world.issuer.behave();
+    }
+    world.upstream.assert_saw_nothing();
+    world.assert_serves();
+    world.signed_in();
+}
+
+#[test]
+fn many_sign_ins_at_once_get_each_their_own() {
+    let world = world();
+    world.issuer.misbehave(Fault::Answer(Endpoint::Token, Answer::Late(Duration::from_millis(100))));
+    thread::scope(|scope| {
+        for at in 0..20 {
+            let world = &world;
+            scope.spawn(move || {
+                let browser = world.browser();
+                let url = world.url(&format!("/page/{at}"));
+                let steps = browser.follow(&url);
+                let (end, response) = steps.last().expect("a page");
+                assert_eq!((end, response.status), (&url, 200), "{steps:#?}");
+            });
+        }
+    });
+    assert_eq!(world.upstream.count(), 20);
+}

@@ -2,6 +2,7 @@
 //! not compile until all of it is decided.
 
 use crate::{
+    http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, token::TokenEndpointError},
 };
@@ -141,13 +142,13 @@ impl Failure {
             Self::SignOutMethod => row!(405, "sign_out_method", Info, "You are still signed in",
                 "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
             Self::TokenEndpoint(error) => match error {
-                TokenEndpointError::Callout(_) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 TokenEndpointError::Refused(OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
                     "The sign-in took too long or was used before. Please try again."),
                 TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
                     "The sign-in service does not accept this site. Please tell its operator the code below."),
-                TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
+                TokenEndpointError::Callout(CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
                     "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             },
         }

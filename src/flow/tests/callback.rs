@@ -157,7 +157,7 @@ fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
     let cases: [(&str, Answer, (u16, &str)); 14] = [
         ("F-01 not dispatched", || Err(CalloutError::Dispatch), (503, "token_endpoint_unavailable")),
         ("F-04 broke off", || Err(CalloutError::NoResponse), (503, "token_endpoint_unavailable")),
-        ("F-09 too large", || Err(CalloutError::TooLarge), (503, "token_endpoint_unavailable")),
+        ("F-09 too large", || Err(CalloutError::TooLarge), (502, "token_endpoint_malformed")),
         ("F-02 timeout", || status(504, "upstream request timeout"), (503, "token_endpoint_unavailable")),
         ("F-05 code used", || status(400, r#"{"error":"invalid_grant"}"#), (400, "token_endpoint_invalid_grant")),
         ("F-05 wrong secret", || status(401, r#"{"error":"invalid_client"}"#), (502, "token_endpoint_refused")),

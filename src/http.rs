@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 /// A request's headers as Envoy handed them over: names in lower case, pseudo-headers among them, every line kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -90,7 +92,7 @@ pub struct Origin(String);
 impl Origin {
     /// The origin of this URL, or `None` where it has none or carries more than an origin (path, query, user ...).
     pub fn parse(text: &str) -> Option<Self> {
-        let url = url::Url::parse(text).ok()?;
+        let url = parse_url(text)?;
         let origin = url.origin().ascii_serialization();
         let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
         bare.then_some(Self(origin))
@@ -100,6 +102,13 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Reads an absolute URL whose host is plain ASCII: international names are written in punycode, so that nobody has to
+/// guess what they look like, and no Unicode tables have to be loaded.
+pub fn parse_url(text: &str) -> Option<Url> {
+    let authority = text.split_once("://")?.1.split(['/', '?', '#', '\\']).next()?;
+    (text.is_ascii() && !authority.contains('%')).then(|| Url::parse(text).ok()).flatten()
 }
 
 /// The Envoy cluster that reaches a host. It decides where we connect, and with which TLS; a URL never does.

@@ -15,7 +15,7 @@ use super::{
     raw,
 };
 use crate::{
-    http::{Cluster, Origin},
+    http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, Provider, is_loopback},
     time::Leeway,
 };
@@ -59,7 +59,7 @@ fn origin(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Origi
     const EXPECTED: &str = "an https origin, such as https://app.example.com";
     let value = faults.required(at, value, EXPECTED)?;
     let url = text::url_text(&value, at, faults)
-        .and_then(|()| Url::parse(&value).map_err(|_| text::wrong_url(&value, EXPECTED, at, faults)))?;
+        .and_then(|()| parse_url(&value).ok_or_else(|| text::wrong_url(&value, EXPECTED, at, faults)))?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(text::wrong_url(&value, EXPECTED, at, faults));
     }
@@ -106,7 +106,7 @@ fn cluster(name: String, at: &Path, faults: &mut Faults) -> Result<Cluster, Faul
 
 /// A host as [`crate::oidc::Endpoint::authority`] spells it.
 fn authority(host: &str, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
-    let url = Url::parse(&format!("https://{host}")).ok().filter(|url| {
+    let url = parse_url(&format!("https://{host}")).filter(|url| {
         let bare = format!("https://{}/", url_authority(url));
         text::is_clean_url(host) && url.as_str() == bare && !host.ends_with('/')
     });

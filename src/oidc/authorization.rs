@@ -153,3 +153,48 @@ impl AuthorizationResponse {
         if right { Ok(self.outcome) } else { Err(AuthorizationError::WrongIssuer) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::oidc::{
+        Endpoint, PlainHttp,
+        testing::{metadata, provider},
+    };
+
+    fn url(endpoint: &str, params: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut provider = provider();
+        provider.authorization_params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut metadata = metadata();
+        metadata.authorization_endpoint = Endpoint::parse(endpoint, PlainHttp::LoopbackOnly).unwrap();
+        let request = AuthorizationRequest {
+            provider: &provider,
+            metadata: &metadata,
+            redirect_uri: "https://app.example.com/oauth2/callback",
+            state: "the state",
+            nonce: &Nonce::new("the nonce"),
+            verifier: &PkceVerifier::new("v"),
+        };
+        Url::parse(&request.url()).unwrap().query_pairs().into_owned().collect()
+    }
+
+    #[test]
+    fn nobody_can_say_twice_what_we_say() {
+        let own = "redirect_uri=https%3A%2F%2Fevil.example&state=x&nonce=y&client_id=z&code_challenge_method=plain";
+        let pairs = url(&format!("https://idp.example.com/authorize?tenant=t&{own}"), &[("prompt", "login")]);
+        for name in OWN_PARAMETERS.iter().filter(|name| !name.starts_with("request") && **name != "response_mode") {
+            assert_eq!(pairs.iter().filter(|(found, _)| found == name).count(), 1, "{name}");
+        }
+        assert!(pairs.contains(&("tenant".to_owned(), "t".to_owned())));
+        assert!(pairs.contains(&("prompt".to_owned(), "login".to_owned())));
+        assert!(pairs.contains(&("redirect_uri".to_owned(), "https://app.example.com/oauth2/callback".to_owned())));
+    }
+
+    #[test]
+    fn what_is_special_in_a_url_arrives_as_it_was() {
+        let pairs = url("https://idp.example.com/authorize", &[("claims", "{\"a\": \"b&c=d#e\"}")]);
+        assert!(pairs.contains(&("claims".to_owned(), "{\"a\": \"b&c=d#e\"}".to_owned())));
+    }
+}

@@ -131,3 +131,123 @@ fn post_only(document: &Map<String, Value>) -> bool {
     let offers = |name: &str| methods.iter().any(|method| method.as_str() == Some(name));
     offers("client_secret_post") && !offers("client_secret_basic")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::oidc::testing::{ISSUER, provider};
+
+    fn document() -> Value {
+        json!({
+            "issuer": ISSUER,
+            "authorization_endpoint": "https://login.example.com/authorize",
+            "token_endpoint": "https://login.example.com/token",
+            "jwks_uri": "https://keys.example.com/jwks?v=1",
+            "unknown": { "members": ["are", "ignored"] },
+        })
+    }
+
+    fn parse(document: &Value) -> Result<ProviderMetadata, DiscoveryError> {
+        ProviderMetadata::parse(&provider(), document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_metadata_is_asked_for_where_discovery_says() {
+        for (issuer, path) in [
+            ("https://a.example", "/.well-known/openid-configuration"),
+            ("https://a.example/", "/.well-known/openid-configuration"),
+            ("https://a.example/tenant/x", "/tenant/x/.well-known/openid-configuration"),
+        ] {
+            let mut provider = provider();
+            provider.issuer = crate::oidc::Issuer::parse(issuer, provider.plain_http).unwrap();
+            let request = request(&provider);
+            assert_eq!((request.authority.as_str(), request.path.as_str()), ("a.example", path));
+        }
+    }
+
+    #[test]
+    fn endpoints_may_be_on_other_hosts() {
+        let metadata = parse(&document()).unwrap();
+        assert_eq!(metadata.jwks_uri.authority(), "keys.example.com");
+        assert_eq!(metadata.jwks_uri.path_and_query(), "/jwks?v=1");
+        assert!(!metadata.iss_parameter && !metadata.post_only);
+    }
+
+    #[test]
+    fn a_document_that_could_be_anybodys_or_lead_anywhere_is_refused() {
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change, DiscoveryError); 10] = [
+            (
+                "discovery-issuer-mismatch",
+                |d| d["issuer"] = json!("https://evil.example"),
+                DiscoveryError::IssuerMismatch,
+            ),
+            ("a slash more", |d| d["issuer"] = json!(format!("{ISSUER}/")), DiscoveryError::IssuerMismatch),
+            ("issuer is a list", |d| d["issuer"] = json!([ISSUER]), DiscoveryError::Missing("issuer")),
+            ("no keys", |d| d["jwks_uri"] = Value::Null, DiscoveryError::Missing("jwks_uri")),
+            (
+                "J-17 plain http",
+                |d| d["jwks_uri"] = json!("http://169.254.169.254/"),
+                DiscoveryError::BadEndpoint("jwks_uri", EndpointError::NotHttps),
+            ),
+            (
+                "J-17 a file",
+                |d| d["jwks_uri"] = json!("file:///etc/passwd"),
+                DiscoveryError::BadEndpoint("jwks_uri", EndpointError::NotAbsolute),
+            ),
+            (
+                "another scheme",
+                |d| d["token_endpoint"] = json!("gopher://login.example.com/"),
+                DiscoveryError::BadEndpoint("token_endpoint", EndpointError::NotHttps),
+            ),
+            (
+                "J-17 user information",
+                |d| d["token_endpoint"] = json!("https://a:b@login.example.com/"),
+                DiscoveryError::BadEndpoint("token_endpoint", EndpointError::UserInfo),
+            ),
+            (
+                "javascript",
+                |d| d["authorization_endpoint"] = json!("javascript:alert(1)"),
+                DiscoveryError::BadEndpoint("authorization_endpoint", EndpointError::NotAbsolute),
+            ),
+            (
+                "fragment",
+                |d| d["authorization_endpoint"] = json!("https://login.example.com/#a"),
+                DiscoveryError::BadEndpoint("authorization_endpoint", EndpointError::Fragment),
+            ),
+        ];
+        for (name, change, expected) in cases {
+            let mut document = document();
+            change(&mut document);
+            assert_eq!(parse(&document), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn configured_endpoints_win_and_need_not_be_discovered() {
+        let mut provider = provider();
+        provider.endpoints.jwks = Endpoint::parse("https://other.example/keys", provider.plain_http).ok();
+        let mut document = document();
+        document["jwks_uri"] = json!("http://169.254.169.254/");
+        let metadata = ProviderMetadata::parse(&provider, document.to_string().as_bytes()).unwrap();
+        assert_eq!(metadata.jwks_uri.authority(), "other.example");
+    }
+
+    #[test]
+    fn client_secret_post_is_used_where_basic_is_not_offered() {
+        for (offered, post) in [
+            (json!(["client_secret_post"]), true),
+            (json!(["client_secret_post", "client_secret_basic"]), false),
+            (json!(["private_key_jwt"]), false),
+            (json!("client_secret_post"), false),
+            (Value::Null, false),
+        ] {
+            let mut document = document();
+            document["token_endpoint_auth_methods_supported"] = offered.clone();
+            let authentication = parse(&document).unwrap().authentication(&provider());
+            assert_eq!(matches!(authentication, ClientAuthentication::Post(_)), post, "{offered}");
+        }
+    }
+}

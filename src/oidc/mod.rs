@@ -9,11 +9,18 @@ pub mod id_token;
 pub mod pkce;
 pub mod token;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::{fmt, time::Duration};
 
 use url::{Host, Url};
 
-use crate::{http::Cluster, jose::Algorithm, secret::ClientSecret};
+use crate::{
+    http::{Cluster, parse_url},
+    jose::Algorithm,
+    secret::ClientSecret,
+};
 
 /// One of the configured providers. Only the configuration makes one, so it always points at something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +77,7 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`] says what was expected instead.
     pub fn parse(text: &str, plain_http: PlainHttp) -> Result<Self, EndpointError> {
-        let url = Url::parse(text).map_err(|_| EndpointError::NotAbsolute)?;
+        let url = parse_url(text).ok_or(EndpointError::NotAbsolute)?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err(EndpointError::NotAbsolute);
         }

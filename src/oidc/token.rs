@@ -126,3 +126,59 @@ fn refusal(response: &CalloutResponse) -> TokenEndpointError {
         .and_then(Value::as_str)
         .map_or(status, |code| TokenEndpointError::Refused(OAuthError::from_code(code)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oidc::testing::{metadata, provider};
+
+    fn grant(authentication: ClientAuthentication) -> CalloutRequest {
+        let mut provider = provider();
+        provider.client_id = "odd:id/%+".to_owned();
+        provider.authentication = authentication;
+        let (code, verifier) = (AuthorizationCode::new("c+d&e=f"), PkceVerifier::new("v"));
+        code_grant(&provider, &metadata(), &code, &verifier, "https://app.example.com/oauth2/callback")
+    }
+
+    fn pairs(request: &CalloutRequest) -> Vec<(String, String)> {
+        form_urlencoded::parse(&request.body).into_owned().collect()
+    }
+
+    fn has(request: &CalloutRequest, name: &str) -> bool {
+        pairs(request).iter().any(|(found, _)| found == name)
+    }
+
+    #[test]
+    fn basic_credentials_are_form_urlencoded_before_they_are_joined() {
+        let request = grant(ClientAuthentication::Basic(ClientSecret::new("s p+a%c&e:~")));
+        let authorization = request.headers.iter().find(|(name, _)| *name == "authorization").unwrap();
+        let decoded = STANDARD.decode(authorization.1.strip_prefix("Basic ").unwrap()).unwrap();
+        assert_eq!(String::from_utf8(decoded).unwrap(), "odd%3Aid%2F%25%2B:s+p%2Ba%25c%26e%3A%7E");
+        assert!(!has(&request, "client_secret") && !has(&request, "client_id"));
+        assert!(pairs(&request).contains(&("code".to_owned(), "c+d&e=f".to_owned())));
+    }
+
+    #[test]
+    fn posted_credentials_are_in_the_body_alone() {
+        let request = grant(ClientAuthentication::Post(ClientSecret::new("s&c")));
+        assert!(pairs(&request).contains(&("client_secret".to_owned(), "s&c".to_owned())));
+        assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
+    }
+
+    #[test]
+    fn a_public_client_names_itself_and_sends_no_secret() {
+        let request = grant(ClientAuthentication::None);
+        assert!(has(&request, "client_id") && has(&request, "code_verifier") && !has(&request, "client_secret"));
+        assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
+    }
+
+    #[test]
+    fn only_codes_of_the_specifications_are_repeated() {
+        let read = |body: &str| {
+            TokenResponse::read(Ok(CalloutResponse { status: 400, body: body.as_bytes().to_vec() })).unwrap_err()
+        };
+        assert_eq!(read(r#"{"error":"invalid_client"}"#), TokenEndpointError::Refused(OAuthError::InvalidClient));
+        let unknown = read(r#"{"error":"<script>","error_description":"the-secret"}"#);
+        assert_eq!(unknown.to_string(), "the provider refused: unknown_error");
+    }
+}

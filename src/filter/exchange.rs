@@ -46,7 +46,10 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
-        self.pass_if_permitted()
+        match (self.pass_if_permitted(), &self.worker) {
+            (Action::Continue, Some(worker)) if worker.trailers() => Action::Continue,
+            _ => Action::Pause,
+        }
     }
 }
 

@@ -95,16 +95,32 @@ pub(super) fn configuration(size: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default()
 }
 
-/// The request's headers, whole: one call costs less than three single ones, and none dies on odd bytes.
-pub(super) fn request() -> Request {
-    Request::new(hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default())
+/// The headers, or the trailers, of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
+    Headers,
+    Trailers,
 }
 
-/// Changes the headers of the request; possible only until it is resumed. `false` when the host refused one, and the
+impl Part {
+    const fn map(self) -> MapType {
+        match self {
+            Self::Headers => MapType::HttpRequestHeaders,
+            Self::Trailers => MapType::HttpRequestTrailers,
+        }
+    }
+}
+
+/// The part, whole: one call costs less than three single ones, and none dies on odd bytes.
+pub(super) fn request(part: Part) -> Request {
+    Request::new(hostcalls::get_map_bytes(part.map()).unwrap_or_default())
+}
+
+/// Changes this part of the request; possible only until it is resumed. `false` when the host refused one, and the
 /// request must then not pass.
 #[must_use]
-pub(super) fn edit_request(edits: &[HeaderEdit]) -> bool {
-    let map = MapType::HttpRequestHeaders;
+pub(super) fn edit_request(part: Part, edits: &[HeaderEdit]) -> bool {
+    let map = part.map();
     edits.iter().all(|edit| {
         match edit {
             HeaderEdit::Add(name, value) => hostcalls::add_map_value_bytes(map, name, value),

@@ -10,7 +10,7 @@ use std::{
 use proxy_wasm::types::Action;
 
 use super::{
-    host::{self, Host},
+    host::{self, Host, Part},
     report::Report,
 };
 use crate::{
@@ -120,9 +120,15 @@ impl Worker {
 
     /// A request arrives.
     pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
-        let request = host::request();
+        let request = host::request(Part::Headers);
         let step = self.decide(|env| flow::start(request, env));
         self.perform(exchange, step, Moment::InHeaders)
+    }
+
+    /// The trailers of a permitted request arrive; `false` when they must not pass.
+    pub(super) fn trailers(&self) -> bool {
+        let trailers = host::request(Part::Trailers);
+        host::edit_request(Part::Trailers, &flow::trailer_edits(&trailers, &self.config))
     }
 
     /// Performs a step. Every request leaves through here: upstream with a permit, or answered, never both.
@@ -130,7 +136,7 @@ impl Worker {
         loop {
             match step {
                 Step::Forward { permit, edits } => {
-                    if !host::edit_request(&edits) {
+                    if !host::edit_request(Part::Headers, &edits) {
                         step = self.decide(flow::headers_refused);
                         continue;
                     }

@@ -32,6 +32,13 @@ pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> Vec<
     edits
 }
 
+/// The changes to a permitted request's trailers: some apps read them like headers.
+pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
+    let mut edits = Vec::new();
+    strip_identity(trailers, &config.identity_headers, &mut edits);
+    edits
+}
+
 // CGI, WSGI and PHP fold `_` and `-` together, and some servers dots and spaces too: whatever an app could read as
 // one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[IdentityHeader], edits: &mut Vec<HeaderEdit>) {

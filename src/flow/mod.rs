@@ -22,6 +22,7 @@ mod single_use;
 mod tests;
 
 pub use callback::ExpectTokens;
+pub use identity::trailer_edits;
 pub use reply::headers_refused;
 pub use request::{Waiter, start};
 

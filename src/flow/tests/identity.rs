@@ -43,6 +43,17 @@ fn h_01_to_h_05_what_a_client_says_of_itself_is_removed_everywhere() {
 }
 
 #[test]
+fn h_17_trailers_say_nothing_of_who_is_there() {
+    use crate::http::{HeaderEdit, Request};
+    let world = World::ready();
+    let trailers = [("x_forwarded_user", "mallory"), ("grpc-status", "0"), ("x-forwarded-groups", "root")];
+    let trailers = trailers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+    let edits = super::super::trailer_edits(&Request::new(trailers.into()), &world.config);
+    let removed = |name: &str| HeaderEdit::Remove(name.to_owned());
+    assert_eq!(edits, [removed("x_forwarded_user"), removed("x-forwarded-groups")]);
+}
+
+#[test]
 fn k_27_our_cookies_stay_here_and_others_pass_as_they_are() {
     let mut world = World::ready();
     world.sign_in("/");

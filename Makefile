@@ -1,7 +1,7 @@
 TARGET := wasm32-wasip1
 MODULE := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/vestibule.wasm
 
-.PHONY: help build test unit e2e lint check demo size toolchain
+.PHONY: help build test unit e2e lint check demo size bench toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,9 @@ demo: toolchain ## a real app behind the filter, to sign in with a browser
 
 size: build ## fails if the module is larger than 700 KB
 	test $$(wc -c < $(MODULE)) -le 700000
+
+bench: build ## what the filter costs: CPU per request beside Envoy alone and Envoy's own oauth2 filter
+	cargo run --release --quiet -p wasm-tests --bin bench
 
 toolchain:
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)

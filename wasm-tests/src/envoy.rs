@@ -119,6 +119,12 @@ impl Envoy {
         drop(self);
     }
 
+    /// The bootstrap it was started with.
+    #[must_use]
+    pub fn configuration_file(&self) -> PathBuf {
+        self.scratch.file("envoy.json")
+    }
+
     fn access_log_file(&self) -> PathBuf {
         self.scratch.file("access.log")
     }

@@ -107,6 +107,7 @@ impl Setup {
         clusters.extend(self.clusters.iter().map(|(name, port)| static_cluster(name, *port)));
         json!({
             "admin": {"address": address(0)},
+            "node": {"id": "test", "cluster": "tests"},
             "static_resources": {
                 "listeners": [{
                     "name": "front",

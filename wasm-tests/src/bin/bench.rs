@@ -1,0 +1,226 @@
+//! What the filter costs: CPU time of the whole Envoy per request, side by side in one run. Envoys with and without the
+//! filter, and with Envoy's own oauth2 filter, serve the same direct response; they take turns in many short rounds,
+//! because machines are noisy. The difference of the minima is what a filter adds.
+//!
+//! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use wasm_tests::{
+    envoy::{Envoy, Setup},
+    issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    process::Scratch,
+    tools::progress,
+    user_agent::{Transcript, UserAgent},
+};
+
+/// Requests of one round, unless said otherwise.
+const REQUESTS: u32 = 5_000;
+const ROUNDS: usize = 20;
+
+/// One of the Envoys, and the request it is sent.
+struct Target {
+    name: &'static str,
+    envoy: Envoy,
+    pid: u32,
+    request: Vec<u8>,
+    microseconds: Vec<f64>,
+}
+
+fn main() {
+    let mut numbers = env::args().skip(1).map(|text| text.parse().expect("ROUNDS and REQUESTS are numbers"));
+    let rounds = numbers.next().unwrap_or(ROUNDS);
+    let requests = numbers.next().and_then(|number| u32::try_from(number).ok()).unwrap_or(REQUESTS);
+    progress("starting four Envoys");
+    let issuer = Issuer::start();
+    let mut targets = targets(&issuer);
+    for round in 0..=rounds {
+        eprint!("\rround {round} of {rounds}");
+        for target in &mut targets {
+            let spent = target.round(requests);
+            // The first round warms up.
+            if round > 0 {
+                target.microseconds.push(spent);
+            }
+        }
+    }
+    eprintln!();
+    report(&targets, requests);
+}
+
+fn report(targets: &[Target], requests: u32) {
+    let minimum = |target: &Target| target.microseconds.iter().copied().fold(f64::INFINITY, f64::min);
+    let median = |target: &Target| {
+        let mut sorted = target.microseconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    let (alone, alone_median) = (minimum(&targets[0]), median(&targets[0]));
+    println!("CPU microseconds of Envoy per request, {requests} requests a round:");
+    println!("{:40} {:>8} {:>8} {:>10} {:>10}", "", "min", "median", "added min", "added med");
+    for target in targets {
+        let (least, middle) = (minimum(target), median(target));
+        let (name, added) = (target.name, middle - alone_median);
+        println!("{name:40} {least:8.1} {middle:8.1} {:10.1} {added:10.1}", least - alone);
+    }
+}
+
+fn targets(issuer: &Issuer) -> Vec<Target> {
+    let page = |setup: Setup| {
+        setup.workers(1).connection_manager("access_log", json!([])).connection_manager(
+            "route_config",
+            json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "hello\n"}}},
+            ]}]}),
+        )
+    };
+    let vestibule = |setup: Setup| {
+        let document = json!({
+            "external_url": format!("http://127.0.0.1:{}", setup.port),
+            "cluster": "idp",
+            "providers": [{"issuer": issuer.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}],
+            "session": {"keys": [STANDARD.encode(b"a key to measure with, 32 bytes.")]},
+            "rules": [{"path": "/public/*", "access": "public"}],
+        });
+        setup.configuration(document)
+    };
+    let own = |setup: Setup| {
+        let filters = json!([oauth2(issuer, setup.port), router()]);
+        setup.connection_manager("http_filters", filters).cluster("issuer", issuer.port())
+    };
+    let start = |setup| Envoy::start(page(setup));
+    vec![
+        Target::new("Envoy alone", start(Setup::new(1)), "/page", false),
+        Target::new("Vestibule, public path", start(vestibule(Setup::new(1))), "/public/page", false),
+        Target::new("Vestibule, session", start(vestibule(Setup::new(1))), "/page", true),
+        Target::new("Envoy's oauth2 filter, session", start(own(Setup::new(1))), "/page", true),
+    ]
+}
+
+fn router() -> Value {
+    json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    })
+}
+
+/// Envoy's own filter, with its secrets in files that it reads at start.
+fn oauth2(issuer: &Issuer, port: u16) -> Value {
+    let folder = Box::leak(Box::new(Scratch::new("oauth2")));
+    let secret = |name: &str, value: &str| {
+        let file = folder.file(name);
+        let text = json!({"resources": [{
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+            "name": name,
+            "generic_secret": {"secret": {"inline_string": value}},
+        }]});
+        fs::write(&file, text.to_string()).expect("the target folder can be written");
+        json!({"name": name, "sds_config": {"path_config_source": {"path": file}, "resource_api_version": "V3"}})
+    };
+    // It encodes neither of them by itself.
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    json!({
+        "name": "envoy.filters.http.oauth2",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2",
+            "config": {
+                "token_endpoint": {"cluster": "issuer", "uri": format!("{}/token", issuer.url()), "timeout": "3s"},
+                "authorization_endpoint": format!("{}/authorize", issuer.url()),
+                "redirect_uri": format!("http://127.0.0.1:{port}/oauth2/callback"),
+                "redirect_path_matcher": {"path": {"exact": "/oauth2/callback"}},
+                "signout_path": {"path": {"exact": "/oauth2/sign_out"}},
+                "auth_scopes": ["openid", "email", "profile"],
+                "credentials": {
+                    "client_id": encoded(CLIENT_ID),
+                    "token_secret": secret("token", &encoded(CLIENT_SECRET)),
+                    "hmac_secret": secret("hmac", "0123456789abcdef0123456789abcdef"),
+                },
+                "auth_type": "BASIC_AUTH",
+            },
+        },
+    })
+}
+
+impl Target {
+    /// An Envoy that is asked for `path`, by a browser that has signed in first where `signs_in`.
+    fn new(name: &'static str, envoy: Envoy, path: &str, signs_in: bool) -> Self {
+        let origin = format!("http://127.0.0.1:{}", envoy.port());
+        let browser = UserAgent::new(&Transcript::default());
+        let pages = if signs_in { browser.follow(&format!("{origin}{path}")) } else { Vec::new() };
+        let arrived = pages.last().map(|(_, response)| response.status);
+        assert!(arrived.is_none_or(|status| status == 200), "{name}: the sign-in ended at {:?}", pages.last());
+        let cookies = browser.jar().header("127.0.0.1", path).unwrap_or_default();
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64) bench\r\n\
+             accept: text/html,application/xhtml+xml\r\naccept-encoding: gzip, br\r\naccept-language: en\r\n\
+             sec-fetch-mode: navigate\r\nsec-fetch-site: none\r\n",
+            envoy.port()
+        )
+        .into_bytes();
+        if !cookies.is_empty() {
+            request.extend_from_slice(&[b"cookie: ", cookies.as_slice(), b"\r\n"].concat());
+        }
+        request.extend_from_slice(b"\r\n");
+        let pid = pid_of(&envoy);
+        Self { name, envoy, pid, request, microseconds: Vec::new() }
+    }
+
+    /// Sends the requests one after the other, and tells how many microseconds of CPU each took Envoy.
+    fn round(&self, requests: u32) -> f64 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.envoy.port())).expect("Envoy listens");
+        stream.set_nodelay(true).expect("a socket option");
+        let length = self.first(&mut stream);
+        let mut response = vec![0; length];
+        let before = self.spent();
+        for _ in 0..requests {
+            stream.write_all(&self.request).expect("Envoy reads");
+            stream.read_exact(&mut response).expect("Envoy answers");
+        }
+        assert!(response.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&response));
+        (self.spent() - before) / f64::from(requests)
+    }
+
+    /// The length of the response: all of a target's are equally long.
+    fn first(&self, stream: &mut TcpStream) -> usize {
+        stream.write_all(&self.request).expect("Envoy reads");
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\nhello\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&response)));
+            response.extend_from_slice(&byte);
+        }
+        response.len()
+    }
+
+    /// The CPU time of all its threads so far, in microseconds.
+    fn spent(&self) -> f64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).expect("Envoy runs").flatten();
+        let nanoseconds = threads.filter_map(|thread| {
+            let line = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            line.split(' ').next()?.parse::<f64>().ok()
+        });
+        nanoseconds.sum::<f64>() / 1e3
+    }
+}
+
+/// Envoy runs below a leash: the process is the one that listens with this configuration.
+fn pid_of(envoy: &Envoy) -> u32 {
+    let configuration = envoy.configuration_file().display().to_string();
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = command.split(|byte| *byte == 0);
+        words.next().is_some_and(|program| program.ends_with(b"envoy"))
+            && words.any(|word| word == configuration.as_bytes())
+    })
+    .expect("Envoy runs")
+}

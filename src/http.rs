@@ -1,48 +1,83 @@
 //! HTTP as values: the request we were asked about, what to change in it, what to answer instead, and the calls we
 //! make ourselves. Header values are bytes throughout, because Envoy lets any byte from 0x80 up pass.
 
-use std::time::Duration;
+use std::{ops::Range, rc::Rc, time::Duration};
 
 use url::Url;
 
 /// A request's headers as Envoy handed them over: names in lower case, pseudo-headers among them, every line kept.
+///
+/// They lie in one buffer: a request has some twenty, and two allocations for each would cost more than what is done
+/// with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    headers: Vec<(String, Vec<u8>)>,
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where a line's name and value lie in the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 impl Request {
-    /// The request with these headers.
-    pub const fn new(headers: Vec<(String, Vec<u8>)>) -> Self {
-        Self { headers }
+    /// The request with these header lines.
+    pub fn new<'a>(lines: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut request = Self::default();
+        for (name, value) in lines {
+            let (start, middle) = (request.bytes.len(), request.bytes.len().saturating_add(name.len()));
+            request.bytes.extend_from_slice(name.as_bytes());
+            request.bytes.extend_from_slice(value);
+            request.lines.push(Line { name: start..middle, value: middle..request.bytes.len() });
+        }
+        request
+    }
+
+    /// The request whose header lines lie in `bytes` at these places, name and value each. `None` where a place is
+    /// outside, or a name is not text.
+    pub fn within(bytes: Vec<u8>, places: impl Iterator<Item = (Range<usize>, Range<usize>)>) -> Option<Self> {
+        let mut lines = Vec::with_capacity(places.size_hint().0);
+        for (name, value) in places {
+            std::str::from_utf8(bytes.get(name.clone())?).ok()?;
+            bytes.get(value.clone())?;
+            lines.push(Line { name, value });
+        }
+        Some(Self { bytes, lines })
     }
 
     /// Every header line in order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        self.pairs().map(|(name, value)| (std::str::from_utf8(name).unwrap_or_default(), value))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let part = |place: &Range<usize>| self.bytes.get(place.clone()).unwrap_or_default();
+        self.lines.iter().map(move |line| (part(&line.name), part(&line.value)))
     }
 
     /// Every line of one header, in order.
     pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers().filter_map(move |(found, value)| (found == name).then_some(value))
+        self.pairs().filter_map(move |(found, value)| (found == name.as_bytes()).then_some(value))
     }
 
     /// The value of a header that stands there exactly once. Twice is as good as never: two parsers would read two
     /// different ones.
-    pub fn single(&self, name: &str) -> Option<&[u8]> {
-        let mut lines = self.headers().filter_map(|(found, value)| (found == name).then_some(value));
+    pub fn single<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        let mut lines = self.lines(name);
         let first = lines.next();
         if lines.next().is_some() { None } else { first }
     }
 
     /// Like [`Self::single`], and readable as text.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.single(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// Whether the header is there at all, readable or not.
     pub fn has(&self, name: &str) -> bool {
-        self.headers().any(|(found, _)| found == name)
+        self.lines(name).next().is_some()
     }
 
     /// The method, or nothing where it is missing or not text.
@@ -70,6 +105,22 @@ pub enum HeaderEdit {
     Remove(String),
     /// Remove every line of this name, then set this one.
     Set(String, Vec<u8>),
+}
+
+/// Every change to a permitted request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// First, what must go.
+    pub strip: Vec<HeaderEdit>,
+    /// Then, who is there: the same for every request of a session.
+    pub identity: Option<Rc<[HeaderEdit]>>,
+}
+
+impl HeaderEdits {
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &HeaderEdit> {
+        self.strip.iter().chain(self.identity.iter().flat_map(|edits| edits.iter()))
+    }
 }
 
 /// An answer of our own; nothing goes upstream.

@@ -73,8 +73,10 @@ pub struct SessionSettings {
     pub lifetime: Duration,
     /// How long a sign-in may take.
     pub sign_in_timeout: Duration,
-    /// What our cookies' names begin with, after `__Host-`.
-    pub cookie_name: String,
+    /// The name of the session cookie.
+    pub session_cookie: String,
+    /// What the names of the cookies of pending sign-ins begin with.
+    pub pending_prefix: String,
 }
 
 /// A header that tells the app who is there.

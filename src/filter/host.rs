@@ -1,13 +1,17 @@
 //! The only file that calls the host. The SDK's text getters die on a byte that is not UTF-8, and most of its
 //! convenience methods on a status they did not expect: only byte getters are used, each map only in its own phase.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime},
+};
 
 use prost::Message;
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType, MetricType, Status},
 };
+use vestibule_abi::HeaderMap;
 
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request},
@@ -111,17 +115,38 @@ impl Part {
     }
 }
 
-/// The part, whole: one call costs less than three single ones, and none dies on odd bytes.
+/// The part, whole: one call costs less than three single ones, and none dies on odd bytes. What cannot be read is
+/// empty, and an empty request is refused.
 pub(super) fn request(part: Part) -> Request {
-    Request::new(hostcalls::get_map_bytes(part.map()).unwrap_or_default())
+    let pairs = vestibule_abi::header_pairs(match part {
+        Part::Headers => HeaderMap::Request,
+        Part::Trailers => HeaderMap::RequestTrailers,
+    });
+    places(&pairs).and_then(|places| Request::within(pairs, places.into_iter())).unwrap_or_default()
+}
+
+/// Where the names and values lie in the ABI's form of a header map.
+fn places(pairs: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
+    let (count, rest) = pairs.split_first_chunk::<4>()?;
+    let lengths = rest.as_chunks::<4>().0;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    let lengths = lengths.get(..count.checked_mul(2)?)?;
+    let mut at = count.checked_mul(8)?.checked_add(4)?;
+    let mut next = |length: &[u8; 4]| {
+        let end = at.checked_add(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let place = at..end;
+        at = end.checked_add(1)?;
+        Some(place)
+    };
+    lengths.as_chunks::<2>().0.iter().map(|[name, value]| Some((next(name)?, next(value)?))).collect()
 }
 
 /// Changes this part of the request; possible only until it is resumed. `false` when the host refused one, and the
 /// request must then not pass.
 #[must_use]
-pub(super) fn edit_request(part: Part, edits: &[HeaderEdit]) -> bool {
+pub(super) fn edit_request<'a>(part: Part, mut edits: impl Iterator<Item = &'a HeaderEdit>) -> bool {
     let map = part.map();
-    edits.iter().all(|edit| {
+    edits.all(|edit| {
         match edit {
             HeaderEdit::Add(name, value) => hostcalls::add_map_value_bytes(map, name, value),
             HeaderEdit::Remove(name) => hostcalls::set_map_value_bytes(map, name, None),

@@ -17,8 +17,10 @@ use crate::{
     config::Config,
     flow::{
         self, CalloutResult, Env, ExpectTokens, Step, Waiter,
+        event::Event,
         provider::{ExpectDocument, Providers},
     },
+    session::open::OpenSessions,
 };
 
 /// How often held requests are looked at.
@@ -29,6 +31,9 @@ pub(super) struct Worker {
     root_id: u32,
     config: Config,
     providers: RefCell<Providers>,
+    sessions: RefCell<OpenSessions>,
+    /// Empty between decisions; kept so that a request need not allocate it.
+    events: RefCell<Vec<Event>>,
     held: RefCell<Vec<Held>>,
     calls: RefCell<HashMap<u32, Call>>,
     report: Report,
@@ -91,6 +96,8 @@ impl Worker {
         let providers = RefCell::new(Providers::new(&config, &Host));
         let worker = Self {
             root_id,
+            sessions: RefCell::new(OpenSessions::new(config.session.session_cookie.clone())),
+            events: RefCell::default(),
             config,
             providers,
             held: RefCell::default(),
@@ -104,17 +111,20 @@ impl Worker {
 
     /// Decides, then tells what is worth telling.
     fn decide<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
-        let mut events = Vec::new();
+        let mut events = self.events.take();
         let held = self.held.borrow().len();
         let outcome = decision(&mut Env {
             config: &self.config,
             providers: &mut self.providers.borrow_mut(),
+            sessions: &mut self.sessions.borrow_mut(),
             platform: &Host,
             now: host::now(),
             held,
             events: &mut events,
         });
         self.report.tell(&events);
+        events.clear();
+        self.events.replace(events);
         outcome
     }
 
@@ -128,7 +138,7 @@ impl Worker {
     /// The trailers of a permitted request arrive; `false` when they must not pass.
     pub(super) fn trailers(&self) -> bool {
         let trailers = host::request(Part::Trailers);
-        host::edit_request(Part::Trailers, &flow::trailer_edits(&trailers, &self.config))
+        host::edit_request(Part::Trailers, flow::trailer_edits(&trailers, &self.config).iter())
     }
 
     /// Performs a step. Every request leaves through here: upstream with a permit, or answered, never both.
@@ -136,7 +146,7 @@ impl Worker {
         loop {
             match step {
                 Step::Forward { permit, edits } => {
-                    if !host::edit_request(Part::Headers, &edits) {
+                    if !host::edit_request(Part::Headers, edits.iter()) {
                         step = self.decide(flow::headers_refused);
                         continue;
                     }
@@ -161,7 +171,7 @@ impl Worker {
                 }
                 Step::Call { request, expect } => match host::dispatch(&request) {
                     Ok(call_id) => {
-                        let expect = Expect::Tokens(Rc::clone(exchange), Box::new(expect));
+                        let expect = Expect::Tokens(Rc::clone(exchange), expect);
                         self.calls.borrow_mut().insert(call_id, Call { started: host::now_millis(), expect });
                         return Action::Pause;
                     }

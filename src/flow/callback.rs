@@ -16,7 +16,6 @@ use crate::{
     session::{
         Session,
         cookie::{self, Found, MAX_COOKIE, delete_cookie, set_cookie},
-        cookie_name, fresh,
         pending::{PendingSignIn, State},
     },
 };
@@ -58,7 +57,7 @@ pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
 /// The sign-in of this `state`, if this very browser began it and it has not taken too long.
 fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSignIn> {
     let settings = &env.config.session;
-    let name = PendingSignIn::cookie_name(&state.id, &settings.cookie_name);
+    let name = PendingSignIn::cookie_name(&state.id, &settings.pending_prefix);
     let Found::One(value) = cookie::find(request.lines("cookie"), &name) else { return None };
     PendingSignIn::open(&name, value, &settings.sealer, &env.config.prefix)
         .filter(|pending| !pending.state.is_expired(env.now, settings.sign_in_timeout))
@@ -68,7 +67,7 @@ fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSig
 /// to go, a bookmark, another browser. The code is not used. Whoever is signed in goes on, others sign in again.
 fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
     let settings = &env.config.session;
-    if fresh(&request, &cookie_name(&settings.cookie_name), &settings.sealer, env.now).is_some() {
+    if env.sessions.fresh(&request, &settings.sealer, env.now).is_some() {
         let location = state.return_to.location(&env.config.origin);
         return Step::Reply(reply::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()));
     }
@@ -107,12 +106,12 @@ fn redeem(
     }
     let redirect_uri = env.config.redirect_uri();
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
-    Step::Call { request, expect: ExpectTokens { pending, caller: caller.clone() } }
+    Step::Call { request, expect: Box::new(ExpectTokens { pending, caller: caller.clone() }) }
 }
 
 /// A way to start again, and the cookie of this sign-in gone.
 fn offer(pending: &PendingSignIn, env: &Env<'_>) -> Offer {
-    let name = PendingSignIn::cookie_name(&pending.state.id, &env.config.session.cookie_name);
+    let name = PendingSignIn::cookie_name(&pending.state.id, &env.config.session.pending_prefix);
     Offer::again(pending.state.return_to.location(&env.config.origin), vec![delete_cookie(&name)])
 }
 
@@ -212,13 +211,13 @@ impl TokensInHand {
     /// The session cookie. One that the browser would drop is never sent: that would be a loop.
     fn session(&self, id_token: &VerifiedIdToken, env: &Env<'_>) -> Result<String, Failure> {
         let settings = &env.config.session;
-        let name = cookie_name(&settings.cookie_name);
+        let name = &settings.session_cookie;
         let kept = identity::claims_kept(&env.config.identity_headers);
         let expires = env.now.plus(settings.lifetime);
         let sealed = Session::begin(self.pending.state.provider, id_token, kept, expires, env.platform)
-            .and_then(|session| session.seal(&name, &settings.sealer, env.platform))
+            .and_then(|session| session.seal(name, &settings.sealer, env.platform))
             .map_err(|NoRandomness| Failure::NoRandomness)?;
-        let cookie = set_cookie(&name, &sealed, settings.lifetime);
+        let cookie = set_cookie(name, &sealed, settings.lifetime);
         let size = cookie.len();
         if size > MAX_COOKIE { Err(Failure::SessionTooLarge { size, budget: MAX_COOKIE }) } else { Ok(cookie) }
     }

@@ -4,13 +4,11 @@
 use serde_json::Value;
 
 use crate::{
-    config::{Config, IdentityHeader},
-    http::{HeaderEdit, Request},
+    config::{Config, IdentityHeader, SessionSettings},
+    http::{HeaderEdit, HeaderEdits, Request},
     session::{
         Claim, Session,
         cookie::{self, Stripped},
-        cookie_name,
-        pending::cookie_prefix,
     },
 };
 
@@ -20,16 +18,21 @@ use super::permit::Permit;
 const MAX_HEADER: usize = 7 * 1024;
 
 /// The changes that turn this request into one the app may see.
-pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> Vec<HeaderEdit> {
-    let mut edits = Vec::new();
-    strip_identity(request, &config.identity_headers, &mut edits);
-    strip_cookies(request, &config.session.cookie_name, &mut edits);
-    if let Some(session) = permit.identity() {
-        edits.extend(config.identity_headers.iter().filter_map(|header| {
-            Some(HeaderEdit::Set(header.name.clone(), value(session, &header.claim)?.into_bytes()))
-        }));
-    }
-    edits
+pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> HeaderEdits {
+    let mut strip = Vec::new();
+    strip_identity(request, &config.identity_headers, &mut strip);
+    strip_cookies(request, &config.session, &mut strip);
+    let identity = permit
+        .session_brought()
+        .map(|fresh| fresh.identity(|session| identity_edits(session, &config.identity_headers)));
+    HeaderEdits { strip, identity }
+}
+
+fn identity_edits(session: &Session, headers: &[IdentityHeader]) -> Vec<HeaderEdit> {
+    let edit = |header: &IdentityHeader| {
+        Some(HeaderEdit::Set(header.name.clone(), value(session, &header.claim)?.into_bytes()))
+    };
+    headers.iter().filter_map(edit).collect()
 }
 
 /// The changes to a permitted request's trailers: some apps read them like headers.
@@ -54,10 +57,11 @@ fn strip_identity(request: &Request, ours: &[IdentityHeader], edits: &mut Vec<He
     }
 }
 
-fn strip_cookies(request: &Request, base: &str, edits: &mut Vec<HeaderEdit>) {
-    let (session, pending) = (cookie_name(base), cookie_prefix(base));
-    let is_ours = |name: &[u8]| name == session.as_bytes() || name.starts_with(pending.as_bytes());
-    let lines: Vec<_> = request.lines("cookie").map(|line| (line, cookie::strip(line, is_ours))).collect();
+fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {
+    let (session, pending) = (settings.session_cookie.as_bytes(), settings.pending_prefix.as_bytes());
+    let is_ours = |name: &[u8]| name == session || name.starts_with(pending);
+    let mut lines = Vec::new();
+    lines.extend(request.lines("cookie").map(|line| (line, cookie::strip(line, is_ours))));
     if lines.iter().all(|(_, stripped)| *stripped == Stripped::Unchanged) {
         return;
     }

@@ -28,8 +28,9 @@ pub use request::{Waiter, start};
 
 use crate::{
     config::Config,
-    http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply},
+    http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdits, LocalReply},
     platform::Platform,
+    session::open::OpenSessions,
     time::UnixTime,
 };
 use event::Event;
@@ -45,14 +46,14 @@ pub enum Step {
         /// The call.
         request: CalloutRequest,
         /// The one that takes the result.
-        expect: ExpectTokens,
+        expect: Box<ExpectTokens>,
     },
     /// Let the request go upstream. Only a [`Permit`] opens this door.
     Forward {
         /// The right to pass.
         permit: Permit,
         /// What to change first.
-        edits: Vec<HeaderEdit>,
+        edits: HeaderEdits,
     },
     /// Answer here; nothing goes upstream.
     Reply(LocalReply),
@@ -69,6 +70,8 @@ pub struct Env<'a> {
     pub config: &'a Config,
     /// What is known of the providers.
     pub providers: &'a mut Providers,
+    /// The sessions opened lately.
+    pub sessions: &'a mut OpenSessions,
     /// Randomness, the host's signature check, the store that workers share.
     pub platform: &'a dyn Platform,
     /// Now.

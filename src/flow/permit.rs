@@ -4,7 +4,7 @@
 use crate::{
     http::Request,
     rules::PublicRoute,
-    session::{FreshSession, Session},
+    session::{Session, open::FreshSession},
 };
 
 use super::caller;
@@ -57,9 +57,13 @@ impl Permit {
     }
 
     /// Who, where somebody is signed in.
-    pub const fn identity(&self) -> Option<&Session> {
+    pub fn identity(&self) -> Option<&Session> {
+        self.session_brought().map(FreshSession::session)
+    }
+
+    pub(super) const fn session_brought(&self) -> Option<&FreshSession> {
         match &self.0 {
-            Grounds::Session(fresh) => Some(fresh.session()),
+            Grounds::Session(fresh) => Some(fresh),
             Grounds::Preflight | Grounds::Public => None,
         }
     }

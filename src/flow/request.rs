@@ -4,13 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::{
-    http::Request,
-    oidc::ProviderId,
-    rules::Decision,
-    session::{self, cookie_name, return_to::ReturnTo},
-    time::UnixTime,
-};
+use crate::{http::Request, oidc::ProviderId, rules::Decision, session::return_to::ReturnTo, time::UnixTime};
 
 use super::{
     Env, Step,
@@ -52,8 +46,7 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if bears_token(&request) {
         return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
     }
-    let settings = &env.config.session;
-    if let Some(fresh) = session::fresh(&request, &cookie_name(&settings.cookie_name), &settings.sealer, env.now) {
+    if let Some(fresh) = env.sessions.fresh(&request, &env.config.session.sealer, env.now) {
         return forward(&request, Permit::session(fresh), env);
     }
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);

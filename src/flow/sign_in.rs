@@ -8,7 +8,7 @@ use crate::{
     platform::NoRandomness,
     session::{
         cookie::{delete_cookie, set_cookie, with_prefix},
-        pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn, cookie_prefix},
+        pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
         return_to::ReturnTo,
     },
 };
@@ -67,7 +67,7 @@ fn redirect(
         return Ok(reply::refuse(Failure::ProviderNotReady, &Caller::of(request), Offer::default(), env));
     };
     let pending = PendingSignIn::begin(id, return_to, attempt, env.now, env.platform)?;
-    let name = PendingSignIn::cookie_name(&pending.state.id, &settings.cookie_name);
+    let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let url = AuthorizationRequest {
         provider: known.provider,
         metadata: known.metadata,
@@ -92,8 +92,7 @@ fn redirect(
 /// the oldest.
 fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
     let settings = &env.config.session;
-    let prefix = cookie_prefix(&settings.cookie_name);
-    let mut found: Vec<_> = with_prefix(request.lines("cookie"), &prefix)
+    let mut found: Vec<_> = with_prefix(request.lines("cookie"), &settings.pending_prefix)
         .take(MAX_LOOKED_AT)
         .filter_map(|(name, value)| {
             let name = std::str::from_utf8(name).ok()?;

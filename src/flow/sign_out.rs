@@ -3,11 +3,7 @@
 use crate::{
     http::Request,
     page::{Action, Page},
-    session::{
-        cookie::{delete_cookie, with_prefix},
-        cookie_name,
-        pending::cookie_prefix,
-    },
+    session::cookie::{delete_cookie, with_prefix},
 };
 
 use super::{
@@ -57,11 +53,10 @@ fn confirm(caller: &Caller, env: &Env<'_>) -> Step {
 }
 
 fn sign_out(request: &Request, caller: &Caller, env: &mut Env<'_>) -> Step {
-    let base = &env.config.session.cookie_name;
-    let prefix = cookie_prefix(base);
-    let mut cookies = vec![delete_cookie(&cookie_name(base))];
+    let settings = &env.config.session;
+    let mut cookies = vec![delete_cookie(&settings.session_cookie)];
     cookies.extend(
-        with_prefix(request.lines("cookie"), &prefix)
+        with_prefix(request.lines("cookie"), &settings.pending_prefix)
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
             .map(delete_cookie),
     );

@@ -6,15 +6,11 @@ use super::*;
 const PUBLIC: Decision = Decision::Public(PublicRoute(()));
 
 fn request(headers: &[(&str, &str)]) -> Request {
-    Request::new(headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect())
+    Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())))
 }
 
 fn get(target: &[u8]) -> Request {
-    Request::new(vec![
-        (":method".to_owned(), b"GET".to_vec()),
-        (":authority".to_owned(), b"app.example.com".to_vec()),
-        (":path".to_owned(), target.to_vec()),
-    ])
+    Request::new([(":method", b"GET".as_slice()), (":authority", b"app.example.com"), (":path", target)])
 }
 
 fn rule(path: PathPattern, access: Access) -> Rule {

@@ -1,6 +1,7 @@
 //! What the browser carries: sealed cookies, and nothing it could read or change.
 
 pub mod cookie;
+pub mod open;
 pub mod pending;
 pub mod return_to;
 pub mod seal;
@@ -11,12 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    http::Request,
     oidc::{ProviderId, id_token::VerifiedIdToken},
     platform::{NoRandomness, Platform},
     time::UnixTime,
 };
-use cookie::Found;
 use seal::{Purpose, Sealer};
 
 /// Who is signed in, and until when. It is made from a verified ID token and lives in a sealed cookie.
@@ -106,25 +105,6 @@ pub enum Claim<'a> {
     Text(&'a str),
     /// As the ID token had it.
     Json(&'a Value),
-}
-
-/// A session that the browser brought, that we sealed, and whose time is not over. Only [`fresh`] makes one.
-#[derive(Debug)]
-pub struct FreshSession(Session);
-
-impl FreshSession {
-    /// The session.
-    pub const fn session(&self) -> &Session {
-        &self.0
-    }
-}
-
-/// The session of this request, if it brought a good one. A cookie that is expired, foreign, altered or there twice
-/// is no session, and nobody is told which.
-pub fn fresh(request: &Request, name: &str, sealer: &Sealer, now: UnixTime) -> Option<FreshSession> {
-    let Found::One(value) = cookie::find(request.lines("cookie"), name) else { return None };
-    let session = Session::open(name, value, sealer)?;
-    (now < session.expires).then_some(FreshSession(session))
 }
 
 /// The name of the session cookie.

@@ -148,9 +148,9 @@ impl PendingSignIn {
         sealer.seal(Purpose::State, STATE_LABEL, &encode(&shape), platform)
     }
 
-    /// The name of its cookie.
-    pub fn cookie_name(id: &SignInId, cookie_name: &str) -> String {
-        format!("{}{}", cookie_prefix(cookie_name), URL_SAFE_NO_PAD.encode(id.as_bytes()))
+    /// The name of its cookie, which begins with `prefix`.
+    pub fn cookie_name(id: &SignInId, prefix: &str) -> String {
+        format!("{prefix}{}", URL_SAFE_NO_PAD.encode(id.as_bytes()))
     }
 
     /// The value of its cookie.
@@ -179,7 +179,7 @@ impl PendingSignIn {
     }
 }
 
-/// What the names of all pending sign-ins begin with.
+/// What the names of all pending sign-ins begin with, under this configured name.
 pub fn cookie_prefix(cookie_name: &str) -> String {
     format!("__Host-{cookie_name}-p-")
 }

@@ -1,4 +1,6 @@
-//! `proxy_send_local_response` with response-code details, which proxy-wasm 0.2.5 always leaves empty.
+//! Two calls of the proxy-wasm ABI that the SDK (proxy-wasm 0.2.5) offers in a form that does not serve:
+//! `proxy_send_local_response`, whose response-code details it always leaves empty, and `proxy_get_header_map_pairs`, of
+//! which it makes two allocations for each header.
 //!
 //! It is a crate of its own so that the filter itself can forbid `unsafe`: this file is all there is to review.
 #![cfg(target_family = "wasm")]
@@ -17,6 +19,31 @@ unsafe extern "C" {
         headers_len: usize,
         grpc_status: c_int,
     ) -> u32;
+
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+}
+
+/// Which headers: the numbers are the ABI's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderMap {
+    /// Those of the request.
+    Request = 0,
+    /// Its trailers.
+    RequestTrailers = 1,
+}
+
+/// All pairs of a header map, as the host lays them out: their number, the lengths of name and value of each, then
+/// each name and value with a NUL behind. Empty where there is no such map.
+pub fn header_pairs(map: HeaderMap) -> Vec<u8> {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: both pointers are to live variables that the host writes once, before it returns.
+    let outcome = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
+    if outcome != 0 || data.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: on success the host hands over `size` bytes that it has filled, in memory that it took from this module's
+    // own `proxy_on_memory_allocate`, which makes a `Vec<u8>` of exactly that capacity and forgets it.
+    unsafe { Vec::from_raw_parts(data, size, size) }
 }
 
 /// The host refused the reply; the number is the ABI's status.

@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     oidc::Provider,
-    session::seal::{Sealer, SessionKey, context_of},
+    session::{
+        self,
+        pending::cookie_prefix,
+        seal::{Sealer, SessionKey, context_of},
+    },
 };
 
 /// All but the sealer, which also takes the provider.
@@ -56,7 +60,8 @@ impl Session {
             sealer: sealer.ok_or_else(|| faults.wrong(&self.at.key("keys"), "at least one key"))?,
             lifetime: self.lifetime,
             sign_in_timeout: self.sign_in_timeout,
-            cookie_name: self.cookie_name,
+            session_cookie: session::cookie_name(&self.cookie_name),
+            pending_prefix: cookie_prefix(&self.cookie_name),
         })
     }
 }

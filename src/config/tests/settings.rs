@@ -17,7 +17,7 @@ fn printed(config: &Config) -> String {
         (
             (&config.origin, &config.prefix, &config.providers, &config.rules, &config.identity_headers),
             (config.leeway, &config.warnings, &config.fingerprint),
-            (session.lifetime, session.sign_in_timeout, &session.cookie_name),
+            (session.lifetime, session.sign_in_timeout, &session.session_cookie),
         )
     )
 }
@@ -43,7 +43,8 @@ fn ten_lines_are_enough() {
     assert_eq!(provider.clusters.reaching(provider.issuer.discovery()).as_str(), "idp");
     assert_eq!(config.session.lifetime, Duration::from_secs(28_800));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(1800));
-    assert_eq!(config.session.cookie_name, "vestibule");
+    assert_eq!(config.session.session_cookie, "__Host-vestibule");
+    assert_eq!(config.session.pending_prefix, "__Host-vestibule-p-");
     assert_eq!(config.leeway.span(), Duration::from_secs(60));
     assert_eq!(config.warnings, [""; 0]);
     let headers: Vec<_> =
@@ -126,7 +127,7 @@ fn every_field_arrives() {
     assert_eq!(provider.plain_http, PlainHttp::Allowed);
     assert_eq!(config.session.lifetime, Duration::from_secs(60));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(86_400));
-    assert_eq!(config.session.cookie_name, "shop");
+    assert_eq!(config.session.session_cookie, "__Host-shop");
     assert_eq!(config.leeway.span(), Duration::ZERO);
     assert_eq!(
         config.identity_headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),

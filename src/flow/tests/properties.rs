@@ -69,7 +69,7 @@ proptest! {
                     None => continue,
                 },
                 Input::Garbage(headers) => {
-                    let request = Request::new(headers);
+                    let request = Request::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
                     let step = world.env(|env| super::super::start(request.clone(), env));
                     world.perform(step, &request)
                 }

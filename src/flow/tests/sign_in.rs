@@ -48,12 +48,12 @@ fn the_verifier_sent_to_the_token_endpoint_is_the_one_of_the_challenge() {
     world.provider.token_response = Box::new(|_| panic!("the request is looked at instead"));
     let callback = world.signs_in(&reply);
     let jar = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
-    let request = crate::http::Request::new(vec![
-        (":method".to_owned(), b"GET".to_vec()),
-        (":path".to_owned(), callback.into_bytes()),
-        ("cookie".to_owned(), jar.into_bytes()),
-        ("accept".to_owned(), b"text/html".to_vec()),
-        ("authorization".to_owned(), b"Bearer of-the-client".to_vec()),
+    let request = crate::http::Request::new([
+        (":method", b"GET".as_slice()),
+        (":path", callback.as_bytes()),
+        ("cookie", jar.as_bytes()),
+        ("accept", b"text/html"),
+        ("authorization", b"Bearer of-the-client"),
     ]);
     let crate::flow::Step::Call { request, .. } = world.env(|env| crate::flow::start(request, env)) else {
         panic!("the code is redeemed")

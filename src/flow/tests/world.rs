@@ -16,7 +16,7 @@ use url::Url;
 
 use super::super::*;
 use crate::{
-    http::Request,
+    http::{HeaderEdit, Request},
     platform::{Conflict, HashFunction, NoRandomness, SharedValue},
 };
 
@@ -183,6 +183,7 @@ pub(super) struct World {
     pub(super) config: Config,
     pub(super) platform: TestPlatform,
     pub(super) workers: Vec<Providers>,
+    pub(super) sessions: OpenSessions,
     pub(super) provider: TestProvider,
     pub(super) now: UnixTime,
     pub(super) jar: BTreeMap<String, String>,
@@ -212,10 +213,12 @@ impl World {
         let platform = TestPlatform::default();
         let workers = (0..2).map(|_| Providers::new(&config, &platform)).collect();
         let now = UnixTime::from_secs(START);
+        let sessions = OpenSessions::new(config.session.session_cookie.clone());
         Self {
             config,
             platform,
             workers,
+            sessions,
             provider: TestProvider::new(),
             now,
             jar: BTreeMap::new(),
@@ -240,6 +243,7 @@ impl World {
         decision(&mut Env {
             config: &self.config,
             providers: &mut self.workers[self.worker],
+            sessions: &mut self.sessions,
             platform: &self.platform,
             now: self.now,
             held: self.held,
@@ -268,14 +272,12 @@ impl World {
 
     /// A request with these headers, and the jar's cookies.
     pub(super) fn send(&mut self, headers: &[(&str, &str)]) -> Outcome {
-        let mut all: Vec<_> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-        all.push((":authority".to_owned(), b"app.example.com".to_vec()));
-        if !self.jar.is_empty() {
-            let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            all.push(("cookie".to_owned(), pairs.join("; ").into_bytes()));
-        }
-        let request = Request::new(all);
+        let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = pairs.join("; ");
+        let mut all = headers.to_vec();
+        all.push((":authority", "app.example.com"));
+        all.extend((!cookies.is_empty()).then_some(("cookie", cookies.as_str())));
+        let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes())));
         let step = self.env(|env| start(request.clone(), env));
         self.perform(step, &request)
     }
@@ -361,10 +363,10 @@ pub(super) fn query_of(url: &str) -> BTreeMap<String, String> {
     Url::parse(url).unwrap().query_pairs().into_owned().collect()
 }
 
-fn edited(request: &Request, edits: &[HeaderEdit]) -> Vec<(String, String)> {
+fn edited(request: &Request, edits: &HeaderEdits) -> Vec<(String, String)> {
     let mut headers: Vec<_> =
         request.headers().map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect();
-    for edit in edits {
+    for edit in edits.iter() {
         match edit {
             HeaderEdit::Add(name, value) => headers.push((name.clone(), String::from_utf8(value.clone()).unwrap())),
             HeaderEdit::Remove(name) => headers.retain(|(found, _)| found != name),

@@ -56,7 +56,7 @@ pub enum Stripped {
 /// cookie as a part of another one (cookie sandwich).
 pub fn strip(line: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Stripped {
     let is_foreign = |piece: &&[u8]| !pair(piece).is_some_and(|(name, _)| is_ours(name));
-    let pieces = || line.split(|byte| *byte == b';');
+    let pieces = || pieces(line);
     if pieces().all(|piece| is_foreign(&piece)) {
         return Stripped::Unchanged;
     }
@@ -94,7 +94,14 @@ pub fn room(name: &str, max_age: Duration) -> usize {
 }
 
 fn pairs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-    lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(pair)
+    lines.flat_map(pieces).filter_map(pair)
+}
+
+/// What stands between the semicolons.
+fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b';', line).chain(std::iter::once(line.len()));
+    ends.filter_map(move |end| line.get(std::mem::replace(&mut start, end.saturating_add(1))..end))
 }
 
 /// Name and value; a piece without `=` is no cookie of ours. White space before the name belongs to the separator, but

@@ -71,8 +71,7 @@ impl OpenSessions {
 
     fn open(&mut self, value: &[u8], sealer: &Sealer) -> Option<Rc<Opened>> {
         let slot = self.slots.get_mut(place(value))?;
-        // In constant time: how far a forged cookie is right must not show.
-        if let Some(slot) = slot.as_ref().filter(|slot| bool::from(slot.value.ct_eq(value))) {
+        if let Some(slot) = slot.as_ref().filter(|slot| is_same(&slot.value, value)) {
             return Some(Rc::clone(&slot.opened));
         }
         let session = Session::open(&self.name, value, sealer)?;
@@ -84,8 +83,39 @@ impl OpenSessions {
     }
 }
 
+/// Compares in a time that does not tell how far a forged cookie is right. Eight bytes at a time: `subtle` alone takes
+/// each byte by itself, which costs as much as the rest of the request.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let difference = a_words
+        .iter()
+        .zip(b_words)
+        .fold(0, |sum, (a, b)| sum | (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)));
+    let rest = a_rest.iter().zip(b_rest).fold(0, |sum, (a, b)| sum | (a ^ b));
+    a.len() == b.len() && bool::from((difference | u64::from(rest)).ct_eq(&0))
+}
+
 /// The end of a sealed value is its authentication tag, as good as random; only what we sealed is ever stored.
 fn place(value: &[u8]) -> usize {
     let tail = value.iter().rev().take(8);
     tail.fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn only_the_very_same_bytes_are_the_same() {
+        let value: Vec<u8> = (0..21).collect();
+        assert!(is_same(&value, &value) && is_same(b"", b""));
+        for place in 0..value.len() {
+            let mut other = value.clone();
+            other[place] ^= 0x80;
+            assert!(!is_same(&value, &other), "{place}");
+        }
+        for length in 0..value.len() {
+            assert!(!is_same(&value, &value[..length]) && !is_same(&value[..length], &value), "{length}");
+        }
+    }
 }

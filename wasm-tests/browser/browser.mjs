@@ -1,16 +1,32 @@
 // A headless Chromium for one script: node SCRIPT.mjs ARGUMENTS.json, where ARGUMENTS holds the binary as "chromium".
 // What a script returns is printed as one line of JSON.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 
 const { chromium } = createRequire(new URL('../provider/', import.meta.url))('playwright-core');
 
 const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 
+// Where `given` names a host as `blocked`, the browser takes no cookie from it, as its settings can say for one site.
+async function launch(executablePath, { blocked }) {
+  if (!blocked) return chromium.launch({ executablePath, args: ARGS });
+  const profile = mkdtempSync(`${tmpdir()}/profile-`);
+  const settings = { profile: { content_settings: { exceptions: { cookies: { [`${blocked},*`]: { setting: 2 } } } } } };
+  mkdirSync(`${profile}/Default`);
+  writeFileSync(`${profile}/Default/Preferences`, JSON.stringify(settings));
+  const context = await chromium.launchPersistentContext(profile, { executablePath, args: ARGS });
+  const close = async () => {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true });
+  };
+  return { newContext: async () => context, close };
+}
+
 export async function observe(script) {
   const { chromium: executablePath, ...given } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-  const browser = await chromium.launch({ executablePath, args: ARGS });
+  const browser = await launch(executablePath, given);
   try {
     console.log(JSON.stringify(await script(browser, given)));
   } finally {

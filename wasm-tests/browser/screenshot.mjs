@@ -1,6 +1,8 @@
-// Pictures of a page: {url, folder, user?, password?}, signed in first if there is a user.
-// Writes light.png, dark.png and phone.png, and reports what the page says, whether a phone has to scroll sideways, and
-// every complaint of the browser's console, a blocked style among them.
+// Pictures of a page: {url, folder, user?, password?}, signed in first if there is a user. With {link} in place of a user,
+// `url` is the page behind the first link of that one.
+// Writes light.png, dark.png and phone.png, and reports what the page says, whether a phone has to scroll sideways, how well
+// its texts stand out (WCAG 2.2, 1.4.3: the contrast of each), what the Tab key reaches, and every complaint of the
+// browser's console, a blocked style among them.
 import { fillIn, observe, seen } from './browser.mjs';
 
 const LOOKS = {
@@ -9,6 +11,42 @@ const LOOKS = {
   phone: { viewport: { width: 390, height: 844 }, colorScheme: 'light', isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
 };
 
+// The contrast of every text in the page with what is behind it: [{text, contrast}].
+function contrasts() {
+  const channels = (color) => {
+    const [r, g, b, a = 1] = color.match(/[\d.]+/g).map(Number);
+    return { rgb: [r, g, b], a };
+  };
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((value) => value / 255).map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const { rgb, a } = channels(getComputedStyle(at).backgroundColor);
+      if (a === 1) return rgb;
+    }
+    return [255, 255, 255];
+  };
+  const hasText = (element) => [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  return [...document.body.querySelectorAll('*')].filter(hasText).map((element) => {
+    const [dark, light] = [channels(getComputedStyle(element).color).rgb, behind(element)].map(luminance).sort((a, b) => a - b);
+    return { text: element.innerText, contrast: (light + 0.05) / (dark + 0.05) };
+  });
+}
+
+// What the Tab key reaches first, and whether one can see that: {tag, text, outline}.
+async function focus(page) {
+  await page.keyboard.press('Tab');
+  return page.evaluate(() => {
+    const { tagName, innerText } = document.activeElement;
+    return { tag: tagName, text: innerText, outline: getComputedStyle(document.activeElement).outlineStyle };
+  });
+}
+
+// The browser says in its console that the page itself has an error status; a page that must have one is no fault.
+const ownStatus = (message, page) => message.location().url === page.url() && message.text().startsWith('Failed to load resource');
+
 await observe(async (browser, given) => {
   const report = {};
   for (const [name, look] of Object.entries(LOOKS)) {
@@ -16,9 +54,11 @@ await observe(async (browser, given) => {
     const page = await context.newPage();
     const complaints = [];
     page.on('console', (message) => {
-      if (message.type() === 'error' && !message.location().url.endsWith('/favicon.ico')) complaints.push(message.text());
+      if (message.type() !== 'error' || message.location().url.endsWith('/favicon.ico') || ownStatus(message, page)) return;
+      complaints.push(message.text());
     });
-    await page.goto(given.url);
+    await page.goto(given.link ?? given.url);
+    if (given.link) await Promise.all([page.waitForNavigation(), page.click('a')]);
     if (given.user) {
       await fillIn(page, given);
       await page.waitForURL((url) => url.origin === new URL(given.url).origin);
@@ -30,7 +70,8 @@ await observe(async (browser, given) => {
       background: getComputedStyle(document.body).backgroundColor,
       color: getComputedStyle(document.body).color,
     }));
-    report[name] = { file, ...await seen(page), ...rendering, complaints };
+    const texts = await page.evaluate(contrasts);
+    report[name] = { file, ...await seen(page), ...rendering, texts, focus: await focus(page), complaints };
     await context.close();
   }
   return report;

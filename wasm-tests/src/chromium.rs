@@ -57,8 +57,33 @@ pub fn tabs_at_once(tabs: &[String], user: (&str, &str)) -> Value {
     observe("tabs.mjs", json!({"tabs": tabs, "user": user.0, "password": user.1}))
 }
 
+/// One person's way from page to page, one report for each step: `{step, origin, target, title, text, navigations:
+/// [{method, status, url}], complaints, cookies}`. The verbs stand in `browser/walk.mjs`; the cookies are those of `home`.
+///
+/// # Panics
+/// If a page does not come, with what the browser said.
+#[must_use]
+pub fn walk<const N: usize>(home: &str, steps: [Value; N]) -> [Value; N] {
+    reports(observe("walk.mjs", json!({"home": home, "steps": steps.to_vec()})))
+}
+
+/// Like [`walk`], in a browser that takes no cookie from the host `blocked`.
+///
+/// # Panics
+/// If a page does not come, with what the browser said.
+#[must_use]
+pub fn walk_without_cookies<const N: usize>(home: &str, blocked: &str, steps: [Value; N]) -> [Value; N] {
+    reports(observe("walk.mjs", json!({"home": home, "steps": steps.to_vec(), "blocked": blocked})))
+}
+
+fn reports<const N: usize>(observed: Value) -> [Value; N] {
+    let steps: Vec<Value> = observed["steps"].as_array().cloned().unwrap_or_default();
+    steps.try_into().expect("one report for each step")
+}
+
 /// Takes `light.png`, `dark.png` and `phone.png` of a page into `folder`, signed in if there is a user:
-/// `{light|dark|phone: {file, origin, target, title, text, scrolls_sideways, background, color, complaints}}`.
+/// `{light|dark|phone: {file, origin, target, title, text, scrolls_sideways, background, color, texts: [{text, contrast}],
+/// focus: {tag, text, outline}, complaints}}`.
 ///
 /// # Panics
 /// If the page does not come, with what the browser said.
@@ -71,6 +96,16 @@ pub fn screenshots(url: &str, user: Option<(&str, &str)>, folder: &Path) -> Valu
         arguments["password"] = json!(password);
     }
     observe("screenshot.mjs", arguments)
+}
+
+/// Like [`screenshots`], of the page behind the first link on the page `link`.
+///
+/// # Panics
+/// If the page does not come, with what the browser said.
+#[must_use]
+pub fn screenshots_behind(link: &str, folder: &Path) -> Value {
+    fs::create_dir_all(folder).expect("the folder for pictures can be made");
+    observe("screenshot.mjs", json!({"link": link, "folder": folder}))
 }
 
 /// Runs one script of `browser` and reads its observations.

@@ -4,11 +4,13 @@
 pub mod chromium;
 pub mod envoy;
 pub mod http1;
+pub mod http2;
 pub mod issuer;
 pub mod keys;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod site;
 pub mod tools;
 pub mod upstream;
 pub mod user_agent;

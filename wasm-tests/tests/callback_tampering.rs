@@ -1,5 +1,7 @@
 //! Callbacks that were tampered with, forged, repeated or meant for somebody else.
 
+use std::thread;
+
 use serde_json::json;
 use wasm_tests::{
     http1::{Response, single},
@@ -371,4 +373,36 @@ fn a_sign_in_for_another_client_with_the_same_key_is_not_ours() {
     let request = Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}"));
     assert_eq!(other.send(&request).expect("an answer").status, 401);
     other.upstream.assert_saw_nothing();
+}
+
+#[test]
+fn one_sign_in_and_fifty_codes_cause_one_token_call() {
+    let world = World::start();
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    let cookies = browser.jar().header("127.0.0.1", "/").expect("the cookie of the sign-in");
+    let responses: Vec<Response> = thread::scope(|scope| {
+        let attempts: Vec<_> = (0..50)
+            .map(|attempt| {
+                let url = changed(&callback, |all| set(all, "code", format!("guess-{attempt}")));
+                let target = url.strip_prefix(&world.url("")).expect("our own callback").to_owned();
+                let request = Outgoing::navigation(target).header("cookie", &cookies);
+                let world = &world;
+                scope.spawn(move || world.send(&request).expect("an answer"))
+            })
+            .collect();
+        attempts.into_iter().map(|attempt| attempt.join().expect("an answer")).collect()
+    });
+    assert_eq!(tokens(&world), 1);
+    // The provider refuses the one; for the others the sign-in was begun before and begins again.
+    assert_eq!(responses.iter().filter(|response| response.status == 400).count(), 1, "{responses:#?}");
+    for response in responses.iter().filter(|response| response.status != 400) {
+        assert_sign_in(response, &world);
+    }
+    // Nor does the right code help any more, whoever has it.
+    let target = callback.strip_prefix(&world.url("")).expect("our own callback");
+    let late = world.send(&Outgoing::navigation(target).header("cookie", &cookies)).expect("an answer");
+    assert_sign_in(&late, &world);
+    assert_eq!(tokens(&world), 1);
+    world.upstream.assert_saw_nothing();
 }

@@ -247,6 +247,41 @@ fn a_flood_of_unknown_keys_does_not_reach_the_provider_and_known_ones_work_on() 
     assert_signed_in(&sign_in(&world), &world.url("/page"));
 }
 
+/// Changes the keys while twelve sign-ins are under way, of which both workers get some; all must end well, sooner than
+/// a worker looks by itself at what the other one has.
+fn rotate_under(world: &World) {
+    let waiting: Vec<_> = (0..12)
+        .map(|_| {
+            let browser = world.browser();
+            let callback = world.callback_url(&browser, "/page");
+            (browser, callback)
+        })
+        .collect();
+    world.issuer.rotate();
+    for (browser, callback) in &waiting {
+        assert_signed_in(&browser.get(callback), &world.url("/page"));
+    }
+}
+
+#[test]
+fn keys_that_one_worker_has_fetched_serve_the_other_though_no_more_may_be_fetched() {
+    let world = World::start();
+    // The second time uses up what may be fetched for unknown keys.
+    for _ in 0..2 {
+        rotate_under(&world);
+    }
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 3);
+}
+
+#[test]
+fn keys_that_one_worker_fetched_before_the_change_do_not_end_the_wait_of_the_other() {
+    let world = World::start();
+    world.issuer.misbehave(Fault::IdToken(unknown_kid));
+    assert_page(&sign_in(&world), &[400, 502, 503], "an unknown key");
+    world.issuer.behave();
+    rotate_under(&world);
+}
+
 #[test]
 fn keys_that_cannot_be_fetched_again_leave_the_last_good_ones() {
     let world = World::start();

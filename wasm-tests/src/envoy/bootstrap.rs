@@ -36,6 +36,8 @@ pub struct Setup {
     pub connection_manager: Map<String, Value>,
     /// The number of worker threads.
     pub workers: u32,
+    /// Whether Envoy hands over a request's body while its headers are held (`allow_on_headers_stop_iteration`).
+    pub bodies_while_headers_are_held: bool,
 }
 
 impl Setup {
@@ -52,6 +54,7 @@ impl Setup {
             clusters: Vec::new(),
             connection_manager: Map::new(),
             workers: 2,
+            bodies_while_headers_are_held: false,
         }
     }
 
@@ -172,6 +175,7 @@ impl Setup {
                     "root_id": "vestibule",
                     "failure_policy": "FAIL_RELOAD",
                     "reload_config": {"backoff": {"base_interval": "0.05s", "max_interval": "1s"}},
+                    "allow_on_headers_stop_iteration": self.bodies_while_headers_are_held,
                     "configuration": configuration,
                     "vm_config": {
                         "vm_id": "vestibule",

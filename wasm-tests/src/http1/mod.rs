@@ -197,8 +197,11 @@ impl Connection {
 
     /// Whether the other side has sent more than was asked for, or sends it within this time.
     pub fn has_more(&mut self, within: Duration) -> bool {
+        let usual = self.stream.read_timeout().ok().flatten();
         let _ = self.stream.set_read_timeout(Some(within));
-        !self.ahead.is_empty() || matches!(self.fill(), Ok(length) if length > 0)
+        let more = !self.ahead.is_empty() || matches!(self.fill(), Ok(length) if length > 0);
+        let _ = self.stream.set_read_timeout(usual);
+        more
     }
 
     /// Reads the next request; nothing when the other side has closed.

@@ -12,7 +12,10 @@ use std::{
 
 use url::Url;
 
-use crate::http1::{Answering, Connection, Response};
+use crate::{
+    http1::{Answering, Connection, Response},
+    http2,
+};
 pub use jar::{Cookie, Jar, Refused};
 
 /// Longer than anything the filter may hold a request for.
@@ -126,12 +129,19 @@ pub type Transcript = Arc<Mutex<Vec<Exchange>>>;
 pub struct UserAgent {
     jar: Arc<Mutex<Jar>>,
     transcript: Transcript,
+    http2_port: Option<u16>,
 }
 
 impl UserAgent {
     /// A browser without cookies that writes into this transcript.
     pub fn new(transcript: &Transcript) -> Self {
-        Self { jar: Arc::default(), transcript: Arc::clone(transcript) }
+        Self { jar: Arc::default(), transcript: Arc::clone(transcript), http2_port: None }
+    }
+
+    /// The same browser, which speaks HTTP/2 with whoever listens on this port.
+    #[must_use]
+    pub fn over_http2(&self, port: u16) -> Self {
+        Self { http2_port: Some(port), ..self.clone() }
     }
 
     /// The cookies.
@@ -204,25 +214,32 @@ impl UserAgent {
     }
 
     fn exchange(&self, url: &Url, send: &Outgoing) -> io::Result<Response> {
-        let answering = if send.method == "HEAD" { Answering::Head } else { Answering::Other };
-        let result = connect(url).and_then(|mut connection| {
-            // Whoever refuses a request early may close before it has read the rest; its answer counts all the same.
-            let sent = connection.send(&send.bytes(&authority(url)));
-            let response = connection.read_response(answering);
-            if let Ok(response) = &response
-                && response.status != 101
-            {
-                let more = connection.has_more(Duration::from_millis(2));
-                assert!(!more, "more than one response to {} {url}: {response:?}", send.method);
-            }
-            sent.and(response)
-        });
-        let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
         let port = url.port_or_known_default().expect("a URL with a port");
+        let result = if self.http2_port == Some(port) {
+            address(url).and_then(|address| http2::exchange(address, &authority(url), send, PATIENCE))
+        } else {
+            http1_exchange(url, send)
+        };
+        let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
         let exchange = Exchange { port, request, response: result.as_ref().ok().cloned() };
         self.transcript.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(exchange);
         result
     }
+}
+
+fn http1_exchange(url: &Url, send: &Outgoing) -> io::Result<Response> {
+    let answering = if send.method == "HEAD" { Answering::Head } else { Answering::Other };
+    let mut connection = connect(url)?;
+    // Whoever refuses a request early may close before it has read the rest; its answer counts all the same.
+    let sent = connection.send(&send.bytes(&authority(url)));
+    let response = connection.read_response(answering);
+    if let Ok(response) = &response
+        && response.status != 101
+    {
+        let more = connection.has_more(Duration::from_millis(2));
+        assert!(!more, "more than one response to {} {url}: {response:?}", send.method);
+    }
+    sent.and(response)
 }
 
 /// Opens a connection to where the URL points.

@@ -1,0 +1,274 @@
+//! A person with a real browser, at the real provider.
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    chromium::{Visit, tabs_at_once, walk, walk_without_cookies},
+    http1::{Outcome, Server, response},
+    site::{ALICE, Site},
+    user_agent::UserAgent,
+    world::{PENDING_COOKIE, SESSION_COOKIE, deleted_cookies},
+};
+
+const DEEP_LINK: &str = "/deep/link?a=1&b=%2F%20x&empty=&c=%C3%BC";
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value:#}"))
+}
+
+fn names(cookies: &Value) -> Vec<&str> {
+    cookies.as_array().expect("cookies").iter().filter_map(|cookie| cookie["name"].as_str()).collect()
+}
+
+/// The statuses of the pages and redirects that led to this one.
+fn statuses(seen: &Value) -> Vec<u64> {
+    let navigations = seen["navigations"].as_array().expect("navigations");
+    navigations.iter().filter_map(|navigation| navigation["status"].as_u64()).collect()
+}
+
+#[track_caller]
+fn assert_at(seen: &Value, site: &Site, target: &str) {
+    let place = format!("{}{}", text(seen, "origin"), text(seen, "target"));
+    assert_eq!(place, site.url(target), "{seen:#}\n{}", site.envoy.log());
+    assert_eq!(text(seen, "text"), "hello from the app", "{seen:#}");
+}
+
+/// Whether the browser was at the provider on its way.
+fn went_to_provider(seen: &Value, site: &Site) -> bool {
+    let navigations = seen["navigations"].as_array().expect("navigations");
+    navigations.iter().any(|navigation| text(navigation, "url").starts_with(site.provider.issuer()))
+}
+
+/// A page on another site that holds this HTML.
+fn other_site(html: String) -> (Server, String) {
+    let server = Server::start(0, move |_, connection| {
+        let page = format!("<!doctype html><title>Elsewhere</title>{html}");
+        match connection.send(&response(200, &[("content-type", "text/html")], page.as_bytes())) {
+            Ok(()) => Outcome::KeepAlive,
+            Err(_) => Outcome::Close,
+        }
+    });
+    let url = format!("http://other.localhost:{}/", server.address().port());
+    (server, url)
+}
+
+#[test]
+fn a_person_signs_in_opens_tabs_and_signs_out() {
+    let site = Site::start();
+    let tabs: Vec<String> = (0..10).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
+    let seen = Visit {
+        url: &site.url(DEEP_LINK),
+        user: ALICE,
+        second: Some(&site.url("/second?tab=1")),
+        tabs: &tabs,
+        sign_out: Some(&site.url("/oauth2/sign_out")),
+    }
+    .run();
+    assert_eq!(text(&seen["asked_at"], "origin"), site.provider.issuer());
+    assert_at(&seen["first"], &site, DEEP_LINK);
+    assert_eq!(names(&seen["cookies"]), [SESSION_COOKIE], "{seen:#}");
+    let cookie = &seen["cookies"][0];
+    assert_eq!(
+        (&cookie["secure"], &cookie["httpOnly"], text(cookie, "sameSite"), text(cookie, "path")),
+        (&json!(true), &json!(true), "Lax", "/"),
+        "{cookie}"
+    );
+
+    let asked = site.app.seen().into_iter().find(|request| request.target == DEEP_LINK).expect("the deep link");
+    for (name, value) in [
+        ("x-forwarded-user", "alice"),
+        ("x-forwarded-email", "alice@example.com"),
+        ("x-forwarded-preferred-username", "alice"),
+        ("x-forwarded-groups", "admins,staff"),
+    ] {
+        assert_eq!(asked.headers.all(name), [value.as_bytes()], "{name}");
+    }
+    assert!(site.app.seen().iter().all(|request| !request.headers.has("cookie")), "{:#?}", site.app.seen());
+
+    assert_at(&seen["second"], &site, "/second?tab=1");
+    assert_eq!(statuses(&seen["second"]), [200], "{seen:#}");
+    for (tab, seen) in seen["tabs"].as_array().expect("tabs").iter().enumerate() {
+        assert_at(seen, &site, &format!("/tab/{tab}?q={tab}"));
+    }
+    assert_eq!(text(&seen["signed_out"], "title"), "You are signed out");
+    assert_eq!(names(&seen["signed_out"]["cookies"]), [""; 0], "{seen:#}");
+}
+
+#[test]
+fn ten_tabs_opened_before_the_sign_in_all_arrive_at_their_own_pages() {
+    let site = Site::start();
+    let tabs: Vec<String> = (0..10).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
+    let seen = tabs_at_once(&tabs, ALICE);
+    for (tab, seen) in seen["arrived"].as_array().expect("tabs").iter().enumerate() {
+        assert_at(seen, &site, &format!("/tab/{tab}?q={tab}"));
+    }
+    assert!(names(&seen["cookies"]).contains(&SESSION_COOKIE), "{seen:#}");
+    let pending = names(&seen["cookies"]).into_iter().filter(|name| name.starts_with(PENDING_COOKIE)).count();
+    assert!(pending <= 5, "{seen:#}");
+}
+
+#[test]
+fn after_a_sign_out_a_page_asks_to_sign_in_again() {
+    let site = Site::start();
+    let (user, password) = ALICE;
+    let [_, first, left_over, out, again, _, asked, back_in] = walk(
+        &site.url("/"),
+        [
+            json!(["open", site.url(DEEP_LINK)]),
+            json!(["sign_in", user, password]),
+            json!(["reload"]),
+            json!(["open", site.url("/oauth2/sign_out")]),
+            json!(["open", site.url(DEEP_LINK)]),
+            // The provider still knew who it was.
+            json!(["forget", "127.0.0.1"]),
+            json!(["open", site.url("/oauth2/sign_out")]),
+            json!(["click", "a"]),
+        ],
+    );
+    assert_at(&first, &site, DEEP_LINK);
+    assert_eq!(statuses(&left_over), [200], "{left_over:#}");
+    assert_eq!((text(&out, "title"), names(&out["cookies"])), ("You are signed out", vec![]), "{out:#}");
+    assert_at(&again, &site, DEEP_LINK);
+    assert!(went_to_provider(&again, &site), "{again:#}");
+    assert_eq!(text(&asked, "title"), "You are signed out");
+    // "Sign in again" leads to the provider, which asks.
+    assert_eq!((text(&back_in, "origin"), text(&back_in, "title")), (site.provider.issuer(), "Sign in"), "{back_in:#}");
+}
+
+#[test]
+fn the_back_button_after_a_sign_in_shows_a_page() {
+    let site = Site::start();
+    let (user, password) = ALICE;
+    let [_, _, arrived, form, forward, _, public, forward_to_form, app] = walk(
+        &site.url("/"),
+        [
+            json!(["open", site.url("/public/start")]),
+            json!(["open", site.url(DEEP_LINK)]),
+            json!(["sign_in", user, password]),
+            json!(["back"]),
+            json!(["forward"]),
+            json!(["back"]),
+            json!(["back"]),
+            json!(["forward"]),
+            json!(["forward"]),
+        ],
+    );
+    assert_at(&arrived, &site, DEEP_LINK);
+    // Neither our redirect nor the callback is a stop on the way back: only the provider's form is.
+    for seen in [&form, &forward_to_form] {
+        assert_eq!(text(seen, "origin"), site.provider.issuer(), "{seen:#}");
+        assert!(statuses(seen).len() <= 1, "{seen:#}");
+    }
+    assert_at(&public, &site, "/public/start");
+    for seen in [&forward, &app] {
+        assert_at(seen, &site, DEEP_LINK);
+        assert!(!went_to_provider(seen, &site), "{seen:#}");
+    }
+
+    // Whoever opens the callback again from the history comes to the page, too.
+    let callback = arrived["navigations"].as_array().expect("navigations").iter();
+    let callback =
+        callback.map(|at| text(at, "url")).find(|url| url.contains("/oauth2/callback?")).expect("a callback");
+    let [_, _, with_session, _, without] = walk(
+        &site.url("/"),
+        [
+            json!(["open", site.url("/page")]),
+            json!(["sign_in", user, password]),
+            json!(["open", callback]),
+            json!(["forget", "app.localhost"]),
+            json!(["open", callback]),
+        ],
+    );
+    assert_at(&with_session, &site, DEEP_LINK);
+    assert!(!went_to_provider(&with_session, &site), "{with_session:#}");
+    assert_at(&without, &site, DEEP_LINK);
+}
+
+#[test]
+fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
+    let site = Site::start();
+    let (user, password) = ALICE;
+    let out = site.url("/oauth2/sign_out");
+    let (_server, elsewhere) = other_site(format!(
+        "<img src='{out}'><iframe src='{out}'></iframe><a href='{out}'>link</a>\
+         <form method='post' action='{out}'><button>form</button></form>"
+    ));
+    let [_, _, pictures, posted, still, _, asked, done, after] = walk(
+        &site.url("/"),
+        [
+            json!(["open", site.url("/page")]),
+            json!(["sign_in", user, password]),
+            json!(["open", elsewhere]),
+            json!(["click", "button"]),
+            json!(["open", site.url("/page")]),
+            json!(["open", elsewhere]),
+            json!(["click", "a"]),
+            json!(["click", "button"]),
+            json!(["open", site.url("/page")]),
+        ],
+    );
+    for seen in [&pictures, &posted, &still, &asked] {
+        assert_eq!(names(&seen["cookies"]), [SESSION_COOKIE], "{seen:#}");
+    }
+    assert_eq!(text(&posted, "title"), "You are still signed in", "{posted:#}");
+    assert_at(&still, &site, "/page");
+    assert_eq!(statuses(&still), [200], "{still:#}");
+    assert_eq!(text(&asked, "title"), "Sign out?", "{asked:#}");
+    assert_eq!(text(&done, "title"), "You are signed out", "{done:#}");
+    assert_eq!(names(&done["cookies"]), [""; 0], "{done:#}");
+    assert_eq!([&asked["complaints"], &done["complaints"]], [&json!([]); 2]);
+    assert!(went_to_provider(&after, &site), "{after:#}");
+}
+
+#[test]
+fn a_browser_without_cookies_ends_on_a_page_that_says_so() {
+    let site = Site::start();
+    let (user, password) = ALICE;
+    let [_, ended, reload] = walk_without_cookies(
+        &site.url("/"),
+        "app.localhost",
+        [json!(["open", site.url(DEEP_LINK)]), json!(["sign_in", user, password]), json!(["reload"])],
+    );
+    for seen in [&ended, &reload] {
+        assert_eq!(text(seen, "title"), "Your browser does not keep the sign-in", "{seen:#}");
+        assert!(text(seen, "text").contains("sign_in_loop"), "{seen:#}");
+        assert_eq!(names(&seen["cookies"]), [""; 0], "{seen:#}");
+        assert!(statuses(seen).len() <= 15, "{seen:#}");
+    }
+    assert_eq!(site.provider.seen("/token"), 0);
+    site.app.assert_saw_nothing();
+}
+
+#[test]
+fn keys_that_the_provider_changes_between_two_sign_ins_are_followed() {
+    type Change = fn(&Site);
+    let rotate: Change = |site| site.provider.rotate_keys();
+    let add: Change = |site| site.provider.add_keys();
+    let retire: Change = |site| site.provider.retire_keys();
+    for (what, changes) in [("all new", vec![rotate]), ("new ones first, then the old ones gone", vec![add, retire])] {
+        let site = Site::start();
+        let sign_in = || {
+            let (url, page) = site.sign_in(&UserAgent::default(), DEEP_LINK);
+            assert_eq!((url, page.status), (site.url(DEEP_LINK), 200), "{what}: {page:?}\n{}", site.envoy.log());
+        };
+        sign_in();
+        for change in changes {
+            change(&site);
+            sign_in();
+        }
+        // The first keys, and the new ones once for both workers.
+        assert_eq!(site.provider.seen("/jwks"), 2, "{what}");
+    }
+}
+
+#[test]
+fn every_algorithm_that_the_provider_signs_with_is_verified() {
+    for algorithm in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] {
+        let site = Site::with_client(|client| client["id_token_signed_response_alg"] = json!(algorithm));
+        let browser = UserAgent::default();
+        let (url, page) = site.sign_in(&browser, DEEP_LINK);
+        assert_eq!((url, page.status), (site.url(DEEP_LINK), 200), "{algorithm}: {page:?}\n{}", site.envoy.log());
+        assert_eq!(site.app.last().headers.all("x-forwarded-user"), [b"alice"], "{algorithm}");
+        let out = browser.get(&site.url("/oauth2/sign_out"));
+        assert_eq!(deleted_cookies(&out), [SESSION_COOKIE], "{algorithm}");
+    }
+}

@@ -18,6 +18,7 @@ use crate::{
         cookie::{self, Found, MAX_COOKIE, delete_cookie, set_cookie},
         pending::{PendingSignIn, State},
     },
+    time::UnixTime,
 };
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
     failure::Failure,
     identity,
     reply::{self, Offer, Redirect},
-    request::Waiter,
+    request::{MAX_HOLD, Waiter},
     sign_in, single_use,
 };
 
@@ -145,36 +146,47 @@ pub(super) struct TokensInHand {
 }
 
 impl TokensInHand {
-    /// Verifies them; a key nobody has seen yet is waited for once.
+    /// Verifies them; a key nobody here has seen yet is asked for once.
     fn verify(self: Box<Self>, env: &mut Env<'_>) -> Step {
         let provider = self.pending.state.provider;
-        let version = env.providers.keys_version(provider);
-        match self.id_token(env) {
-            Err(failure)
-                if self.may_be_signed_with_a_newer_key(&failure)
-                    && env.providers.ask_for_keys(provider, env.platform, env.now, env.events) =>
-            {
-                Waiter::for_keys(provider, self, version, env)
-            }
-            outcome => self.finish(outcome, env),
+        let mut outcome = self.id_token(env);
+        // Another worker may have met the new key before.
+        if self.may_be_signed_with_a_newer_key(&outcome) && env.providers.look(provider, env.platform) {
+            outcome = self.id_token(env);
         }
+        if self.may_be_signed_with_a_newer_key(&outcome)
+            && env.providers.ask_for_keys(provider, env.platform, env.now, env.events)
+        {
+            return Waiter::for_keys(provider, self, env.now.plus(MAX_HOLD), env);
+        }
+        self.finish(outcome, env)
+    }
+
+    /// Verifies them with the keys there are now, and waits on while there is something to wait for.
+    pub(super) fn verify_again(self: Box<Self>, until: UnixTime, env: &mut Env<'_>) -> Step {
+        let provider = self.pending.state.provider;
+        let outcome = self.id_token(env);
+        if self.may_be_signed_with_a_newer_key(&outcome)
+            && env.now < until
+            && env.providers.wants_keys(provider, env.now)
+        {
+            return Waiter::for_keys(provider, self, until, env);
+        }
+        if outcome.is_ok() {
+            env.providers.wish_came_true(provider);
+        }
+        self.finish(outcome, env)
     }
 
     /// Whether newer keys could help: the token names a key that is not there, or names none and fits none.
-    fn may_be_signed_with_a_newer_key(&self, failure: &Failure) -> bool {
-        match failure {
-            Failure::Signature(VerifyError::UnknownKey) => true,
-            Failure::Signature(VerifyError::BadSignature) => {
+    fn may_be_signed_with_a_newer_key(&self, outcome: &Result<VerifiedIdToken, Failure>) -> bool {
+        match outcome {
+            Err(Failure::Signature(VerifyError::UnknownKey)) => true,
+            Err(Failure::Signature(VerifyError::BadSignature)) => {
                 UnverifiedJws::parse(self.tokens.id_token.expose()).is_ok_and(|token| token.kid().is_none())
             }
             _ => false,
         }
-    }
-
-    /// Verifies them with the keys there are now.
-    pub(super) fn verify_at_last(&self, env: &mut Env<'_>) -> Step {
-        let outcome = self.id_token(env);
-        self.finish(outcome, env)
     }
 
     fn id_token(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {

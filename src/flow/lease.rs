@@ -90,9 +90,10 @@ pub(super) fn create(document: &str, platform: &dyn Platform) {
     }
 }
 
-/// Whether one more fetch for an unknown key would be granted now. Taking the lease is what uses it up.
+/// Whether a fetch for an unknown key is under way, or would be granted now. Taking the lease is what uses one up.
 pub(super) fn grants_wish(document: &str, now: UnixTime, platform: &dyn Platform) -> bool {
-    Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now).wishes > 0
+    let lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now);
+    lease.wishes > 0 || lease.is_held(now)
 }
 
 /// Takes the lease, for one call that takes at most `hold`. `false` when somebody else has it or is to pause.

@@ -114,7 +114,8 @@ struct Document<T> {
     due: UnixTime,
     seen: Option<u32>,
     in_flight: bool,
-    wished_until: UnixTime,
+    /// Since when a newer one is wished for.
+    wished: Option<UnixTime>,
 }
 
 impl<T> Document<T> {
@@ -127,7 +128,7 @@ impl<T> Document<T> {
             due: UnixTime::default(),
             seen: None,
             in_flight: false,
-            wished_until: UnixTime::default(),
+            wished: None,
         }
     }
 
@@ -140,11 +141,10 @@ impl<T> Document<T> {
         self.version = self.version.wrapping_add(1);
         self.fetched = fetched;
         self.due = due;
-        self.wished_until = UnixTime::default();
     }
 
     fn is_wished(&self, now: UnixTime) -> bool {
-        now < self.wished_until
+        self.wished.is_some_and(|since| now < since.plus(WISH))
     }
 
     /// What another worker has shared since this one last looked: when it was fetched, and the document.
@@ -218,14 +218,17 @@ impl Providers {
         self.known.get(id.index()).map_or(0, |known| known.keys.version)
     }
 
-    /// Whether newer keys are wished for.
-    pub fn wants_keys(&self, id: ProviderId) -> bool {
-        self.known
-            .get(id.index())
-            .is_some_and(|known| known.keys.in_flight || known.keys.wished_until > UnixTime::default())
+    /// Whether newer keys are on their way, or wished for.
+    pub fn wants_keys(&self, id: ProviderId, now: UnixTime) -> bool {
+        self.known.get(id.index()).is_some_and(|known| known.keys.in_flight || known.keys.is_wished(now))
     }
 
-    /// Asks for newer keys, because a token names one we do not have. `false` when that was asked too often.
+    /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
+    pub fn look(&mut self, id: ProviderId, platform: &dyn Platform) -> bool {
+        self.known.get_mut(id.index()).is_some_and(|known| known.take_news(&self.sealer, platform))
+    }
+
+    /// Asks for newer keys, because a token names one that nobody here has. `false` when that was asked too often.
     pub fn ask_for_keys(
         &mut self,
         id: ProviderId,
@@ -239,16 +242,27 @@ impl Providers {
                 events.push(Event::UnknownKeyThrottled);
                 return false;
             }
-            known.keys.wished_until = now.plus(WISH);
+            known.keys.wished = Some(now);
         }
         true
+    }
+
+    /// A token that waited for newer keys was signed by one of them.
+    pub fn wish_came_true(&mut self, id: ProviderId) {
+        if let Some(known) = self.known.get_mut(id.index()) {
+            known.keys.wished = None;
+        }
     }
 
     /// Looks at what other workers have shared, and says what this one must fetch.
     pub fn poll(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
         let mut fetches = Vec::new();
         for (index, known) in self.known.iter_mut().enumerate() {
-            known.take_news(&self.sealer, platform);
+            // News may be what was wished for: whoever waits looks at them first.
+            let has_other_keys = known.take_news(&self.sealer, platform);
+            if has_other_keys && known.keys.is_wished(now) {
+                continue;
+            }
             let provider = ProviderId::new(u8::try_from(index).unwrap_or(u8::MAX));
             fetches.extend(known.fetches(provider, platform, now));
         }
@@ -292,13 +306,14 @@ impl<T> Document<T> {
     /// The fetch is over, and with it every wish for it.
     fn settle(&mut self) -> &str {
         self.in_flight = false;
-        self.wished_until = UnixTime::default();
+        self.wished = None;
         &self.key
     }
 }
 
 impl Known {
-    fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform) {
+    /// Takes over what other workers have shared. Whether there are other keys now.
+    fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform) -> bool {
         if let Some((fetched, document)) = self.metadata.news(sealer, platform)
             && let Ok(value) = ProviderMetadata::parse(&self.provider, &document)
         {
@@ -308,7 +323,11 @@ impl Known {
             && let Ok(value) = Jwks::parse(&document)
         {
             self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));
+            // Keys of the same second may still be those from before a rotation.
+            self.keys.wished = self.keys.wished.filter(|since| fetched <= *since);
+            return true;
         }
+        false
     }
 
     fn fetches(&mut self, id: ProviderId, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {

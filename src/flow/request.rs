@@ -118,9 +118,9 @@ impl Waiter {
         Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
     }
 
-    /// Holds tokens in hand until the provider's keys are newer than `version`.
-    pub(super) fn for_keys(provider: ProviderId, tokens: Box<TokensInHand>, version: u64, env: &Env<'_>) -> Step {
-        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Verify(tokens, version) })
+    /// Holds tokens in hand until there are other keys, or `until`.
+    pub(super) fn for_keys(provider: ProviderId, tokens: Box<TokensInHand>, until: UnixTime, env: &Env<'_>) -> Step {
+        Step::Wait(Self { provider, until, then: Then::Verify(tokens, env.providers.keys_version(provider)) })
     }
 
     /// Whether there is something to decide by now.
@@ -129,7 +129,8 @@ impl Waiter {
             || match &self.then {
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
                 Then::Verify(_, version) => {
-                    env.providers.keys_version(self.provider) != *version || !env.providers.wants_keys(self.provider)
+                    env.providers.keys_version(self.provider) != *version
+                        || !env.providers.wants_keys(self.provider, env.now)
                 }
             }
     }
@@ -139,7 +140,7 @@ impl Waiter {
         match self.then {
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
-            Then::Verify(tokens, _) => tokens.verify_at_last(env),
+            Then::Verify(tokens, _) => tokens.verify_again(self.until, env),
         }
     }
 }

@@ -87,10 +87,8 @@ impl OpenSessions {
 /// each byte by itself, which costs as much as the rest of the request.
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let difference = a_words
-        .iter()
-        .zip(b_words)
-        .fold(0, |sum, (a, b)| sum | (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)));
+    let difference =
+        a_words.iter().zip(b_words).fold(0, |sum, (a, b)| sum | (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)));
     let rest = a_rest.iter().zip(b_rest).fold(0, |sum, (a, b)| sum | (a ^ b));
     a.len() == b.len() && bool::from((difference | u64::from(rest)).ct_eq(&0))
 }

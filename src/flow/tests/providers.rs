@@ -119,6 +119,56 @@ fn signing_key_rotation_just_before_signing_is_followed() {
 }
 
 #[test]
+fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
+    let mut world = World::ready();
+    world.provider.rotate();
+    // The wishes of the process are used up by the first worker, on the new key and on one that nobody publishes.
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
+    let fetch = world.env(|env| env.providers.poll(env.platform, env.now)).remove(0);
+    world.answer(fetch);
+    assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
+    world.use_up_wishes();
+    // The other worker has not looked since.
+    world.jar.clear();
+    world.worker = 1;
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    assert_eq!(asked(&world, "/jwks"), 2);
+}
+
+#[test]
+fn older_news_do_not_end_the_wait_for_newer_keys() {
+    use super::super::provider::Providers;
+    let mut world = World::ready();
+    world.workers[1] = Providers::new(&world.config, &world.platform);
+    // The second worker knows the metadata and the keys of the first, and nothing of what comes now.
+    world.worker = 1;
+    assert!(world.env(|env| env.providers.poll(env.platform, env.now)).is_empty());
+    world.advance(1);
+    // The first worker refreshes its keys just before the rotation; nobody has told the second.
+    world.refresh_keys_of_worker(0);
+    world.provider.rotate();
+    world.worker = 1;
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let mut outcome = world.visit(&callback);
+    for _ in 0..4 {
+        let Outcome::Held(waiter) = outcome else { break };
+        for fetch in world.env(|env| env.providers.poll(env.platform, env.now)) {
+            world.answer(fetch);
+        }
+        outcome = match world.env(|env| waiter.is_due(env)) {
+            true => world.resume(waiter),
+            false => Outcome::Held(waiter),
+        };
+    }
+    assert_eq!(outcome.code(), (303, "signed_in"));
+}
+
+#[test]
 fn a_rotation_is_followed_where_keys_have_no_names() {
     let mut world = World::new();
     world.provider.kid = None;

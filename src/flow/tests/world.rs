@@ -265,6 +265,35 @@ impl World {
         self.worker = 0;
     }
 
+    /// The provider answers what the present worker asked.
+    pub(super) fn answer(&mut self, fetch: provider::Fetch) {
+        let result = self.provider.answer(&fetch.request, self.now);
+        self.env(|env| env.providers.fetched(fetch.expect, result, env.platform, env.now, env.events));
+    }
+
+    /// No fetch for an unknown key will be granted for a while.
+    pub(super) fn use_up_wishes(&mut self) {
+        for _ in 0..3 {
+            let id = crate::oidc::ProviderId::new(0);
+            self.env(|env| env.providers.ask_for_keys(id, env.platform, env.now, env.events));
+            for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
+                let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
+                self.env(|env| env.providers.fetched(fetch.expect, down, env.platform, env.now, env.events));
+            }
+            self.advance(5);
+        }
+    }
+
+    /// This worker fetches the keys although they are good.
+    pub(super) fn refresh_keys_of_worker(&mut self, worker: usize) {
+        self.worker = worker;
+        let id = crate::oidc::ProviderId::new(0);
+        assert!(self.env(|env| env.providers.ask_for_keys(id, env.platform, env.now, env.events)));
+        for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
+            self.answer(fetch);
+        }
+    }
+
     /// A page is opened, by a browser with our cookies.
     pub(super) fn visit(&mut self, target: &str) -> Outcome {
         self.send(&[(":method", "GET"), (":path", target), ("sec-fetch-mode", "navigate"), ("accept", "text/html")])

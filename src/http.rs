@@ -13,6 +13,7 @@ use url::Url;
 pub struct Request {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    more_follows: bool,
 }
 
 /// Where a line's name and value lie in the buffer.
@@ -44,7 +45,18 @@ impl Request {
             bytes.get(value.clone())?;
             lines.push(Line { name, value });
         }
-        Some(Self { bytes, lines })
+        Some(Self { bytes, lines, more_follows: false })
+    }
+
+    /// The request, of which a body or trailers still follow, or nothing does.
+    #[must_use]
+    pub fn followed_by_more(self, more_follows: bool) -> Self {
+        Self { more_follows, ..self }
+    }
+
+    /// Whether these headers are the whole request.
+    pub const fn is_whole(&self) -> bool {
+        !self.more_follows
     }
 
     /// Every header line in order.
@@ -147,6 +159,11 @@ impl Origin {
         let origin = url.origin().ascii_serialization();
         let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
         bare.then_some(Self(origin))
+    }
+
+    /// Its port, where it is not the scheme's own.
+    pub fn port(&self) -> Option<u16> {
+        Url::parse(&self.0).ok()?.port()
     }
 
     /// `https://app.example.com`, without a slash at the end.

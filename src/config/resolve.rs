@@ -40,12 +40,12 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
-    let provider = provider?;
+    let (provider, origin) = (provider?, origin?);
     Ok(Config {
-        origin: origin?,
+        rules: rules?.at_port(origin.port()),
+        origin,
         prefix: prefix?,
         session: session?.sealing_for(&provider, faults)?,
-        rules: rules?,
         identity_headers: identity_headers?,
         leeway: leeway?,
         warnings,

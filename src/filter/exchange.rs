@@ -36,9 +36,9 @@ impl Context for Stream {
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
         // Without a configuration there is no worker, and the request stays where it is.
-        self.worker.as_ref().map_or(Action::Pause, |worker| worker.start(&self.exchange))
+        self.worker.as_ref().map_or(Action::Pause, |worker| worker.start(&self.exchange, end_of_stream))
     }
 
     fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {

@@ -115,14 +115,14 @@ impl Part {
     }
 }
 
-/// The part, whole: one call costs less than three single ones, and none dies on odd bytes. What cannot be read is
-/// empty, and an empty request is refused.
-pub(super) fn request(part: Part) -> Request {
+/// The part, whole: one call costs less than three single ones, and none dies on odd bytes. `None` where it cannot be
+/// read.
+pub(super) fn request(part: Part) -> Option<Request> {
     let pairs = vestibule_abi::header_pairs(match part {
         Part::Headers => HeaderMap::Request,
         Part::Trailers => HeaderMap::RequestTrailers,
     });
-    places(&pairs).and_then(|places| Request::within(pairs, places.into_iter())).unwrap_or_default()
+    places(&pairs).and_then(|places| Request::within(pairs, places.into_iter()))
 }
 
 /// Where the names and values lie in the ABI's form of a header map.

@@ -112,7 +112,7 @@ impl Worker {
     /// Decides, then tells what is worth telling.
     fn decide<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
         let mut events = self.events.take();
-        let held = self.held.borrow().len();
+        let (held, calls) = (self.held.borrow().len(), self.calls.borrow().len());
         let outcome = decision(&mut Env {
             config: &self.config,
             providers: &mut self.providers.borrow_mut(),
@@ -120,6 +120,7 @@ impl Worker {
             platform: &Host,
             now: host::now(),
             held,
+            calls,
             events: &mut events,
         });
         self.report.tell(&events);
@@ -129,16 +130,18 @@ impl Worker {
     }
 
     /// A request arrives.
-    pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
-        let request = host::request(Part::Headers);
+    pub(super) fn start(&self, exchange: &Rc<Exchange>, is_whole: bool) -> Action {
+        // Headers that cannot be read are none, which is refused.
+        let request = host::request(Part::Headers).unwrap_or_default().followed_by_more(!is_whole);
         let step = self.decide(|env| flow::start(request, env));
         self.perform(exchange, step, Moment::InHeaders)
     }
 
     /// The trailers of a permitted request arrive; `false` when they must not pass.
     pub(super) fn trailers(&self) -> bool {
-        let trailers = host::request(Part::Trailers);
-        host::edit_request(Part::Trailers, flow::trailer_edits(&trailers, &self.config).iter())
+        host::request(Part::Trailers).is_some_and(|trailers| {
+            host::edit_request(Part::Trailers, flow::trailer_edits(&trailers, &self.config).iter())
+        })
     }
 
     /// Performs a step. Every request leaves through here: upstream with a permit, or answered, never both.

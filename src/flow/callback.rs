@@ -28,9 +28,12 @@ use super::{
     failure::Failure,
     identity,
     reply::{self, Offer, Redirect},
-    request::{MAX_HOLD, Waiter},
+    request::{MAX_HELD, MAX_HOLD, Waiter},
     sign_in, single_use,
 };
+
+/// How many codes one worker redeems at once.
+const MAX_CALLS: usize = 64;
 
 /// An authorization response arrives.
 pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
@@ -102,6 +105,11 @@ fn redeem(
             return reply::refuse(error.into(), caller, offer, env);
         }
     };
+    // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
+    if env.calls >= MAX_CALLS || env.held >= MAX_HELD {
+        let again = Offer::again(pending.state.return_to.location(&env.config.origin), Vec::new());
+        return reply::refuse(Failure::Busy, caller, again, env);
+    }
     if !single_use::claim(&pending.state, env) {
         return not_pending(request, pending.state, env);
     }
@@ -151,7 +159,7 @@ impl TokensInHand {
         let provider = self.pending.state.provider;
         let mut outcome = self.id_token(env);
         // Another worker may have met the new key before.
-        if self.may_be_signed_with_a_newer_key(&outcome) && env.providers.look(provider, env.platform) {
+        if self.may_be_signed_with_a_newer_key(&outcome) && env.providers.look(provider, env.platform, env.now) {
             outcome = self.id_token(env);
         }
         if self.may_be_signed_with_a_newer_key(&outcome)
@@ -163,11 +171,11 @@ impl TokensInHand {
     }
 
     /// Verifies them with the keys there are now, and waits on while there is something to wait for.
-    pub(super) fn verify_again(self: Box<Self>, until: UnixTime, env: &mut Env<'_>) -> Step {
+    pub(super) fn verify_again(self: Box<Self>, until: Option<UnixTime>, env: &mut Env<'_>) -> Step {
         let provider = self.pending.state.provider;
         let outcome = self.id_token(env);
-        if self.may_be_signed_with_a_newer_key(&outcome)
-            && env.now < until
+        if let Some(until) = until
+            && self.may_be_signed_with_a_newer_key(&outcome)
             && env.providers.wants_keys(provider, env.now)
         {
             return Waiter::for_keys(provider, self, until, env);
@@ -225,10 +233,10 @@ impl TokensInHand {
         let settings = &env.config.session;
         let name = &settings.session_cookie;
         let kept = identity::claims_kept(&env.config.identity_headers);
-        let expires = env.now.plus(settings.lifetime);
-        let sealed = Session::begin(self.pending.state.provider, id_token, kept, expires, env.platform)
-            .and_then(|session| session.seal(name, &settings.sealer, env.platform))
-            .map_err(|NoRandomness| Failure::NoRandomness)?;
+        let sealed =
+            Session::begin(self.pending.state.provider, id_token, kept, (env.now, settings.lifetime), env.platform)
+                .and_then(|session| session.seal(name, &settings.sealer, env.platform))
+                .map_err(|NoRandomness| Failure::NoRandomness)?;
         let cookie = set_cookie(name, &sealed, settings.lifetime);
         let size = cookie.len();
         if size > MAX_COOKIE { Err(Failure::SessionTooLarge { size, budget: MAX_COOKIE }) } else { Ok(cookie) }

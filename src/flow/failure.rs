@@ -15,6 +15,9 @@ pub enum Failure {
     /// A bearer token where none is taken.
     #[error("it carries a bearer token, and none is accepted here")]
     Bearer,
+    /// As many sign-ins are being finished as one worker takes at once.
+    #[error("too many sign-ins are being finished at once")]
+    Busy,
     /// An authorization response that is malformed or comes from another issuer.
     #[error("{0}")]
     Callback(#[from] AuthorizationError),
@@ -103,6 +106,8 @@ impl Failure {
         match self {
             Self::Bearer => row!(401, "bearer_not_accepted", Info, "This address takes no token",
                 "Sign in with a browser instead."),
+            Self::Busy => row!(503, "busy", Warn, "Too many people are signing in",
+                "Please try again in a few seconds."),
             Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, "The sign-in did not work",
                 "The answer of the sign-in service was incomplete. Please try again."),
             Self::Callback(AuthorizationError::WrongIssuer) => row!(400, "callback_wrong_issuer", Warn, "The sign-in did not work",

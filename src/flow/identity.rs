@@ -42,13 +42,10 @@ pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     edits
 }
 
-// CGI, WSGI and PHP fold `_` and `-` together, and some servers dots and spaces too: whatever an app could read as
-// one of our headers goes, under the name it came with.
+// CGI, WSGI and PHP fold `_` and `-` together, and some servers all that is no letter or digit: whatever an app could
+// read as one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[IdentityHeader], edits: &mut Vec<HeaderEdit>) {
-    let fold = |byte: u8| match byte {
-        b'_' | b'.' | b' ' => b'-',
-        _ => byte.to_ascii_lowercase(),
-    };
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     let same = |a: &str, b: &str| a.len() == b.len() && a.bytes().map(fold).eq(b.bytes().map(fold));
     for (name, _) in request.headers() {
         if ours.iter().any(|header| same(&header.name, name)) {
@@ -78,10 +75,10 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
 
 /// What a header says of a claim; `None` leaves the header out. Text as it is, lists joined by commas, numbers and
 /// truth values as JSON writes them. What could be read as something else is left out rather than changed: a text
-/// with control characters, and a list's item with a comma in it, which would pass for two.
+/// with control characters or with spaces at an end, and a list's item with a comma in it, which would pass for two.
 fn value(session: &Session, claim: &str) -> Option<String> {
     // An address that the provider itself does not vouch for identifies nobody.
-    if claim == "email" && matches!(session.claim("email_verified"), Some(Claim::Json(Value::Bool(false)))) {
+    if claim == "email" && session.claim("email_verified").is_some_and(|said| !is_true(said)) {
         return None;
     }
     let text = match session.claim(claim)? {
@@ -102,8 +99,14 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+// Spaces at an end would be cut off on the way, and one person could pass for another.
 fn scalar_text(text: &str) -> Option<String> {
-    (!text.contains(char::is_control)).then(|| text.trim().to_owned())
+    (!text.contains(char::is_control) && text.trim() == text).then(|| text.to_owned())
+}
+
+/// Some providers write truth values as text.
+fn is_true(claim: Claim<'_>) -> bool {
+    matches!(claim, Claim::Json(value) if *value == Value::Bool(true) || *value == "true")
 }
 
 /// The claims that a session must carry for these headers.

@@ -78,6 +78,8 @@ pub struct Env<'a> {
     pub now: UnixTime,
     /// How many requests are being held.
     pub held: usize,
+    /// How many calls are under way for requests.
+    pub calls: usize,
     /// What is worth telling, in order.
     pub events: &'a mut Vec<Event>,
 }

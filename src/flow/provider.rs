@@ -148,7 +148,7 @@ impl<T> Document<T> {
     }
 
     /// What another worker has shared since this one last looked: when it was fetched, and the document.
-    fn news(&mut self, sealer: &Sealer, platform: &dyn Platform) -> Option<(UnixTime, Vec<u8>)> {
+    fn news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> Option<(UnixTime, Vec<u8>)> {
         let shared = platform.shared_get(&self.key);
         if shared.version == self.seen {
             return None;
@@ -157,7 +157,11 @@ impl<T> Document<T> {
         // Whatever cannot be opened was written by somebody without our key: as if it were not there.
         let opened = sealer.open_bytes(Purpose::SharedDocument, &self.key, &shared.bytes)?;
         let (fetched, document) = opened.split_first_chunk::<8>()?;
-        Some((UnixTime::from_secs(u64::from_le_bytes(*fetched)), document.to_vec()))
+        let fetched = UnixTime::from_secs(u64::from_le_bytes(*fetched));
+        // Older than what is here: an old document put back, perhaps with a key that was withdrawn since. Where our own
+        // is from the future, the clock was set back.
+        let is_older = fetched < self.fetched && self.fetched <= now;
+        (!is_older).then(|| (fetched, document.to_vec()))
     }
 
     fn share(&self, document: &[u8], now: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
@@ -224,8 +228,8 @@ impl Providers {
     }
 
     /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
-    pub fn look(&mut self, id: ProviderId, platform: &dyn Platform) -> bool {
-        self.known.get_mut(id.index()).is_some_and(|known| known.take_news(&self.sealer, platform))
+    pub fn look(&mut self, id: ProviderId, platform: &dyn Platform, now: UnixTime) -> bool {
+        self.known.get_mut(id.index()).is_some_and(|known| known.take_news(&self.sealer, platform, now))
     }
 
     /// Asks for newer keys, because a token names one that nobody here has. `false` when that was asked too often.
@@ -259,7 +263,7 @@ impl Providers {
         let mut fetches = Vec::new();
         for (index, known) in self.known.iter_mut().enumerate() {
             // News may be what was wished for: whoever waits looks at them first.
-            let has_other_keys = known.take_news(&self.sealer, platform);
+            let has_other_keys = known.take_news(&self.sealer, platform, now);
             if has_other_keys && known.keys.is_wished(now) {
                 continue;
             }
@@ -313,13 +317,13 @@ impl<T> Document<T> {
 
 impl Known {
     /// Takes over what other workers have shared. Whether there are other keys now.
-    fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform) -> bool {
-        if let Some((fetched, document)) = self.metadata.news(sealer, platform)
+    fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> bool {
+        if let Some((fetched, document)) = self.metadata.news(sealer, platform, now)
             && let Ok(value) = ProviderMetadata::parse(&self.provider, &document)
         {
             self.metadata.install(value, fetched, due(DocumentKind::Metadata, fetched, platform));
         }
-        if let Some((fetched, document)) = self.keys.news(sealer, platform)
+        if let Some((fetched, document)) = self.keys.news(sealer, platform, now)
             && let Ok(value) = Jwks::parse(&document)
         {
             self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));

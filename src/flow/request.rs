@@ -123,9 +123,14 @@ impl Waiter {
         Step::Wait(Self { provider, until, then: Then::Verify(tokens, env.providers.keys_version(provider)) })
     }
 
+    /// Whether the time is over; also where the clock was set back, and the end is farther than it ever was.
+    fn is_over(&self, now: UnixTime) -> bool {
+        self.until <= now || now.plus(MAX_HOLD) < self.until
+    }
+
     /// Whether there is something to decide by now.
     pub fn is_due(&self, env: &Env<'_>) -> bool {
-        self.until <= env.now
+        self.is_over(env.now)
             || match &self.then {
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
                 Then::Verify(_, version) => {
@@ -137,10 +142,11 @@ impl Waiter {
 
     /// Decides it.
     pub fn resume(self, env: &mut Env<'_>) -> Step {
+        let until = (!self.is_over(env.now)).then_some(self.until);
         match self.then {
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
-            Then::Verify(tokens, _) => tokens.verify_again(self.until, env),
+            Then::Verify(tokens, _) => tokens.verify_again(until, env),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ClientAuthentication, Endpoint, EndpointError, Provider};
+use super::{ClientAuthentication, Endpoint, EndpointError, PlainHttp, Provider};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{
@@ -121,8 +121,12 @@ fn discovered(
     document: &Map<String, Value>,
     name: &'static str,
 ) -> Result<Endpoint, DiscoveryError> {
-    Endpoint::parse(text(document, name)?, provider.plain_http)
-        .map_err(|error| DiscoveryError::BadEndpoint(name, error))
+    // Metadata that came by TLS may not lead us, and our secret, to something in plain text on this very machine.
+    let plain_http = match provider.plain_http {
+        PlainHttp::LoopbackOnly if provider.issuer.discovery().url().scheme() == "https" => PlainHttp::Never,
+        configured => configured,
+    };
+    Endpoint::parse(text(document, name)?, plain_http).map_err(|error| DiscoveryError::BadEndpoint(name, error))
 }
 
 // Discovery 3: without the member, client_secret_basic is what the provider takes.
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn a_document_that_could_be_anybodys_or_lead_anywhere_is_refused() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change, DiscoveryError); 10] = [
+        let cases: [(&str, Change, DiscoveryError); 11] = [
             (
                 "discovery-issuer-mismatch",
                 |d| d["issuer"] = json!("https://evil.example"),
@@ -191,6 +195,11 @@ mod tests {
                 "J-17 plain http",
                 |d| d["jwks_uri"] = json!("http://169.254.169.254/"),
                 DiscoveryError::BadEndpoint("jwks_uri", EndpointError::NotHttps),
+            ),
+            (
+                "J-17 plain http on this machine",
+                |d| d["token_endpoint"] = json!("http://127.0.0.1:9901/quitquitquit"),
+                DiscoveryError::BadEndpoint("token_endpoint", EndpointError::NotHttps),
             ),
             (
                 "J-17 a file",

@@ -114,8 +114,9 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
     {
         return Err(IdTokenError::AccessTokenHash);
     }
-    // A subject with control characters would end up in a header and in logs.
-    let usable = |sub: &str| !sub.is_empty() && sub.len() <= MAX_SUBJECT && !sub.contains(char::is_control);
+    // A subject ends up in a header and in logs: control characters would split it, spaces at an end be cut off.
+    let usable =
+        |sub: &str| !sub.is_empty() && sub.len() <= MAX_SUBJECT && !sub.contains(char::is_control) && sub.trim() == sub;
     if !claims.text("sub").is_some_and(usable) {
         return Err(IdTokenError::Subject);
     }

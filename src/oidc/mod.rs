@@ -52,6 +52,8 @@ pub enum PlainHttp {
     Allowed,
     /// Only to `localhost`, `*.localhost` and loopback addresses.
     LoopbackOnly,
+    /// Nowhere.
+    Never,
 }
 
 /// Why a URL cannot be an [`Endpoint`].
@@ -81,9 +83,12 @@ impl Endpoint {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(EndpointError::NotAbsolute);
         }
-        if !(url.scheme() == "https"
-            || url.scheme() == "http" && (plain_http == PlainHttp::Allowed || is_loopback(&url)))
-        {
+        let plain_is_fine = match plain_http {
+            PlainHttp::Allowed => true,
+            PlainHttp::LoopbackOnly => is_loopback(&url),
+            PlainHttp::Never => false,
+        };
+        if !(url.scheme() == "https" || url.scheme() == "http" && plain_is_fine) {
             return Err(EndpointError::NotHttps);
         }
         if !url.username().is_empty() || url.password().is_some() {

@@ -7,7 +7,11 @@ const MAX_HOST: usize = 253;
 
 /// The host of an `:authority`, without port and trailing dot; in the case it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Host<'a>(&'a str);
+pub struct Host<'a> {
+    name: &'a str,
+    port: Option<u16>,
+    has_dot: bool,
+}
 
 impl<'a> Host<'a> {
     /// The host, or `None` where two readers could find different ones (user information, odd characters).
@@ -17,11 +21,25 @@ impl<'a> Host<'a> {
             Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
             _ => (text, None),
         };
-        if port.is_some_and(|port| !is_port(port)) {
-            return None;
-        }
+        let port = match port {
+            Some(port) if is_port(port) => Some(port.parse().ok()?),
+            Some(_) => return None,
+            None => None,
+        };
         let bare = name.strip_suffix('.').unwrap_or(name);
-        if is_name(bare) { Some(Self(bare)) } else { is_address(name).then_some(Self(name)) }
+        let has_dot = bare.len() < name.len();
+        (is_name(bare) || !has_dot && is_address(name)).then_some(Self { name: bare, port, has_dot })
+    }
+
+    /// Whether Envoy, which compares port and trailing dot too, finds the same virtual host for it as for the bare name:
+    /// no dot, and no port but our own.
+    pub const fn is_plain(self, own_port: Option<u16>) -> bool {
+        !self.has_dot
+            && match (self.port, own_port) {
+                (None, _) => true,
+                (Some(port), Some(own)) => port == own,
+                (Some(_), None) => false,
+            }
     }
 }
 
@@ -54,7 +72,7 @@ impl HostPattern {
 
     /// Whether this host is one of them.
     pub fn matches(&self, host: Host<'_>) -> bool {
-        let Host(name) = host;
+        let Host { name, .. } = host;
         match &self.0 {
             Kind::Below(domain) => name
                 .len()

@@ -59,12 +59,19 @@ pub enum Decision {
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
+    own_port: Option<u16>,
 }
 
 impl Rules {
     /// The rules in the order given; the first that matches decides.
     pub const fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self { rules, own_port: None }
+    }
+
+    /// The same rules for an app that is reached at this port, where it is not the scheme's own.
+    #[must_use]
+    pub fn at_port(self, own_port: Option<u16>) -> Self {
+        Self { own_port, ..self }
     }
 
     /// What they say of this request.
@@ -76,7 +83,7 @@ impl Rules {
         if self.rules.iter().all(|rule| rule.access == Access::Required) {
             return None;
         }
-        let facts = Facts::read(request)?;
+        let facts = Facts::read(request, self.own_port)?;
         let path = Path::of_target(request.single(":path")?).ok()?;
         path.readings().all(|reading| self.access(&facts, reading) == Access::Public).then_some(PublicRoute(()))
     }
@@ -91,21 +98,25 @@ struct Facts<'a> {
     method: &'a str,
     /// `None` where it is missing, doubled, or readable in more than one way.
     host: Option<Host<'a>>,
+    /// Whether Envoy finds the virtual host of just this name for it.
+    is_plain_host: bool,
 }
 
 impl<'a> Facts<'a> {
     /// `None` where no rule may make the request public.
-    fn read(request: &'a Request) -> Option<Self> {
+    fn read(request: &'a Request, own_port: Option<u16>) -> Option<Self> {
         let method = std::str::from_utf8(request.single(":method")?).ok().filter(|text| is_method(text))?;
         // TRACE gives back what it was sent, cookies included; no browser sends it.
-        (method != "TRACE").then(|| Self { method, host: request.single(":authority").and_then(Host::read) })
+        let host = request.single(":authority").and_then(Host::read);
+        let is_plain_host = host.is_some_and(|host| host.is_plain(own_port));
+        (method != "TRACE").then_some(Self { method, host, is_plain_host })
     }
 }
 
 impl Rule {
     fn matches(&self, facts: &Facts<'_>, path: &str) -> bool {
         self.covers_method(facts.method)
-            && self.covers_host(facts.host)
+            && self.covers_host(facts)
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
@@ -115,10 +126,12 @@ impl Rule {
         self.methods.is_empty() || lists(method) || method == "HEAD" && lists("GET")
     }
 
-    /// Where the host is in doubt, no rule for a host makes public, and every rule for a host that protects does.
-    fn covers_host(&self, host: Option<Host<'_>>) -> bool {
-        match host {
+    /// Where the host is in doubt, no rule for a host makes public, and every rule for a host that protects does. A port
+    /// or a trailing dot is a doubt too: `public.example.com:1` may well be routed to another app.
+    fn covers_host(&self, facts: &Facts<'_>) -> bool {
+        match facts.host {
             _ if self.hosts.is_empty() => true,
+            Some(_) if self.access == Access::Public && !facts.is_plain_host => false,
             Some(host) => self.hosts.iter().any(|pattern| pattern.matches(host)),
             None => self.access == Access::Required,
         }

@@ -53,7 +53,13 @@ impl<'a> Path<'a> {
         }
         let escaped = if path.contains(&b'%') { Some(Escaped::read(path)?) } else { None };
         let text = std::str::from_utf8(path).map_err(|_| PatternError("a path in ASCII"))?;
-        Ok(Self { text, escaped })
+        let path = Self { text, escaped };
+        // Windows, and what was written for it, cuts dots and spaces off the ends of names.
+        if path.decoded().split('/').any(|name| name.ends_with(|letter: char| letter == '.' || letter.is_whitespace()))
+        {
+            return Err(PatternError("a path whose segments do not end in a dot or a space"));
+        }
+        Ok(path)
     }
 
     /// Everything that a reader may take the path for; rules must agree on all of them.

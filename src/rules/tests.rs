@@ -177,11 +177,15 @@ fn a_request_without_exactly_one_method_and_path_is_protected() {
 
 #[test]
 fn a_host_in_doubt_never_makes_public() {
-    let public = Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]);
+    let public = Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]).at_port(Some(8443));
     let protecting = Rules::new(vec![hosts(&["admin.example.com"], Access::Required), everything(Access::Public)]);
-    let cases: [(&[&str], _, _); 10] = [
+    let cases: [(&[&str], _, _); 14] = [
         (&["app.example.com"], PUBLIC, PUBLIC),
-        (&["APP.example.com.:8443"], PUBLIC, PUBLIC),
+        (&["APP.example.com"], PUBLIC, PUBLIC),
+        (&["app.example.com:8443"], PUBLIC, PUBLIC),
+        (&["app.example.com:443"], Decision::Required, PUBLIC),
+        (&["app.example.com."], Decision::Required, PUBLIC),
+        (&["app.example.com.:8443"], Decision::Required, PUBLIC),
         (&["a.open.example"], PUBLIC, PUBLIC),
         (&["open.example"], Decision::Required, PUBLIC),
         (&["admin.example.com"], Decision::Required, Decision::Required),

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::{
     oidc::{ProviderId, id_token::VerifiedIdToken},
     platform::{NoRandomness, Platform},
-    time::UnixTime,
+    time::{Leeway, UnixTime},
 };
 use seal::{Purpose, Sealer};
 
@@ -26,6 +26,7 @@ pub struct Session {
     provider: ProviderId,
     subject: String,
     claims: Map<String, Value>,
+    begun: UnixTime,
     expires: UnixTime,
 }
 
@@ -35,6 +36,7 @@ struct Sealed {
     p: u8,
     s: String,
     c: Map<String, Value>,
+    b: u64,
     e: u64,
 }
 
@@ -47,7 +49,7 @@ impl Session {
         provider: ProviderId,
         id_token: &VerifiedIdToken,
         kept: impl Iterator<Item = &'a str>,
-        expires: UnixTime,
+        lifetime: (UnixTime, Duration),
         platform: &dyn Platform,
     ) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
@@ -56,7 +58,8 @@ impl Session {
             .filter(|name| *name != "sub")
             .filter_map(|name| id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())))
             .collect();
-        Ok(Self { id, provider, subject: id_token.subject().to_owned(), claims, expires })
+        let (begun, span) = lifetime;
+        Ok(Self { id, provider, subject: id_token.subject().to_owned(), claims, begun, expires: begun.plus(span) })
     }
 
     /// Who it is, as the provider numbers them.
@@ -79,10 +82,17 @@ impl Session {
             p: u8::try_from(self.provider.index()).unwrap_or(u8::MAX),
             s: self.subject.clone(),
             c: self.claims.clone(),
+            b: self.begun.as_secs(),
             e: self.expires.as_secs(),
         };
         let bytes = zeroize::Zeroizing::new(serde_json::to_vec(&sealed).unwrap_or_default());
         sealer.seal(Purpose::Session, name, &bytes, platform)
+    }
+
+    /// Whether its time has begun and is not over. A clock that was set back must not bring ended sessions to life, so
+    /// one from farther ahead than clocks may differ does not count.
+    fn is_fresh(&self, now: UnixTime) -> bool {
+        self.begun <= now.plus(Duration::from_secs(Leeway::MAX_SECS)) && now < self.expires
     }
 
     fn open(name: &str, value: &[u8], sealer: &Sealer) -> Option<Self> {
@@ -93,6 +103,7 @@ impl Session {
             provider: ProviderId::new(sealed.p),
             subject: sealed.s,
             claims: sealed.c,
+            begun: UnixTime::from_secs(sealed.b),
             expires: UnixTime::from_secs(sealed.e),
         })
     }

@@ -66,7 +66,7 @@ impl OpenSessions {
     pub fn fresh(&mut self, request: &Request, sealer: &Sealer, now: UnixTime) -> Option<FreshSession> {
         let Found::One(value) = cookie::find(request.lines("cookie"), &self.name) else { return None };
         let opened = self.open(value, sealer)?;
-        (now < opened.session.expires).then_some(FreshSession(opened))
+        opened.session.is_fresh(now).then_some(FreshSession(opened))
     }
 
     fn open(&mut self, value: &[u8], sealer: &Sealer) -> Option<Rc<Opened>> {

@@ -86,7 +86,7 @@ fn identity_header(
     Ok(IdentityHeader { name: name.to_ascii_lowercase(), claim })
 }
 
-/// The name as CGI-like servers see it, where `X_User` and `X-User` are one header.
+/// The name as CGI-like servers see it, where `X_User`, `X.User` and `X-User` are one header.
 fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+    name.to_ascii_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }

@@ -107,6 +107,19 @@ fn c_12_a_callback_sent_twice_at_once_is_redeemed_once_on_any_worker() {
 }
 
 #[test]
+fn too_many_codes_at_once_are_not_redeemed_and_not_used_up() {
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    world.calls = 64;
+    let busy = world.visit(&callback).reply();
+    assert_eq!((busy.status, busy.code, header(&busy, "retry-after")), (503, "busy", Some("5")));
+    assert_eq!(world.provider.asked.get("/token"), None);
+    world.calls = 63;
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+}
+
+#[test]
 fn c_28_c_29_a_cookie_is_good_for_its_own_purpose_and_name_only() {
     let mut world = World::ready();
     world.sign_in("/");

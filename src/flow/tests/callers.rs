@@ -4,6 +4,7 @@ use super::{
     super::permit::Reason,
     world::{Outcome, World, header},
 };
+use crate::http::Request;
 
 #[test]
 fn only_a_navigation_is_sent_to_sign_in() {
@@ -84,6 +85,33 @@ fn m_13_a_preflight_passes_without_identity_or_cookies() {
     let Outcome::Forwarded { reason: Reason::Preflight, headers } = outcome else { panic!("{outcome:?}") };
     assert!(headers.iter().all(|(name, _)| name != "x-forwarded-user" && name != "cookie"), "{headers:?}");
     assert!(headers.iter().any(|(name, _)| name == "origin"));
+}
+
+#[test]
+fn what_only_dresses_as_a_preflight_does_not_pass() {
+    let mut world = World::ready();
+    for extra in [
+        ("upgrade", "websocket"),
+        ("authorization", "Basic YTpi"),
+        ("content-type", "application/json"),
+        ("transfer-encoding", "chunked"),
+        ("origin", "https://b.example"),
+    ] {
+        let preflight = [
+            (":method", "OPTIONS"),
+            (":path", "/api"),
+            ("origin", "https://a.example"),
+            ("access-control-request-method", "PUT"),
+            extra,
+        ];
+        assert_eq!(world.send(&preflight).code(), (401, "sign_in_required"), "{extra:?}");
+    }
+    let preflight =
+        [(":method", "OPTIONS"), (":path", "/api"), ("origin", "a"), ("access-control-request-method", "PUT")];
+    let request = Request::new(preflight.iter().map(|(name, value)| (*name, value.as_bytes())));
+    let with_body = request.followed_by_more(true);
+    let step = world.env(|env| super::super::start(with_body.clone(), env));
+    assert_eq!(world.perform(step, &with_body).code(), (401, "sign_in_required"));
 }
 
 #[test]

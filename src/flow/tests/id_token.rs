@@ -23,13 +23,14 @@ fn set(claims: &mut Map<String, Value>, name: &str, value: Value) {
 
 #[test]
 fn a_wrong_claim_signs_nobody_in() {
-    let cases: [(&str, Change); 27] = [
+    let cases: [(&str, Change); 28] = [
         ("invalid-iss", |c| set(c, "iss", json!("https://idp.example.com/"))),
         ("missing-iss", |c| drop(c.remove("iss"))),
         ("missing-sub", |c| drop(c.remove("sub"))),
         ("empty sub", |c| set(c, "sub", json!(""))),
         ("sub is a number", |c| set(c, "sub", json!(7))),
         ("long sub", |c| set(c, "sub", json!("x".repeat(256)))),
+        ("sub with a space at its end", |c| set(c, "sub", json!("alice\u{a0}"))),
         ("sub with control characters", |c| set(c, "sub", json!("alice\r\nx-admin: 1"))),
         ("invalid-aud", |c| set(c, "aud", json!("client1"))),
         ("missing-aud", |c| drop(c.remove("aud"))),

@@ -15,7 +15,7 @@ fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
     headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str()).collect()
 }
 
-const FORGED: [(&str, &str); 9] = [
+const FORGED: [(&str, &str); 11] = [
     ("x-forwarded-user", "mallory"),
     ("x-forwarded-user", "mallory2"),
     ("x_forwarded_user", "mallory"),
@@ -25,6 +25,8 @@ const FORGED: [(&str, &str); 9] = [
     ("x-forwarded-groups", "admins, root"),
     ("x_forwarded_preferred_username", "mallory"),
     ("X-Forwarded-User", "mallory"),
+    ("x.forwarded+user", "mallory"),
+    ("x~forwarded!user", "mallory"),
 ];
 
 #[test]
@@ -79,7 +81,7 @@ fn k_27_our_cookies_stay_here_and_others_pass_as_they_are() {
 #[test]
 fn h_11_h_12_a_claim_becomes_a_header_or_none_but_never_two() {
     type Change = fn(&mut Map<String, Value>);
-    let cases: [(&str, Change, &str, &[&str]); 9] = [
+    let cases: [(&str, Change, &str, &[&str]); 13] = [
         ("list", |_| (), "x-forwarded-groups", &["staff,admins"]),
         ("item with a comma", |c| drop(c.insert("groups".into(), json!(["a,b", "c"]))), "x-forwarded-groups", &["c"]),
         ("item that splits", |c| drop(c.insert("groups".into(), json!(["a\r\nx: y"]))), "x-forwarded-groups", &[]),
@@ -91,6 +93,25 @@ fn h_11_h_12_a_claim_becomes_a_header_or_none_but_never_two() {
             |c| drop(c.insert("preferred_username".into(), json!("Bjørn"))),
             "x-forwarded-preferred-username",
             &["Bjørn"],
+        ),
+        (
+            "spaces at an end",
+            |c| drop(c.insert("groups".into(), json!([" admins", "admins\u{3000}", "staff"]))),
+            "x-forwarded-groups",
+            &["staff"],
+        ),
+        (
+            "not verified, as text",
+            |c| drop(c.insert("email_verified".into(), json!("false"))),
+            "x-forwarded-email",
+            &[],
+        ),
+        ("not verified, as null", |c| drop(c.insert("email_verified".into(), json!(null))), "x-forwarded-email", &[]),
+        (
+            "verified, as text",
+            |c| drop(c.insert("email_verified".into(), json!("true"))),
+            "x-forwarded-email",
+            &["alice@example.com"],
         ),
         ("not verified", |c| drop(c.insert("email_verified".into(), json!(false))), "x-forwarded-email", &[]),
         ("nothing said of it", |c| drop(c.remove("email_verified")), "x-forwarded-email", &["alice@example.com"]),

@@ -141,7 +141,7 @@ fn signing_out_deletes_every_cookie_of_ours() {
     world.visit("/one").reply();
     world.sign_in("/");
     assert!(world.has_session() && world.pending() == 1);
-    assert_eq!(world.visit("/oauth2/sign_out").code(), (200, "signed_out"));
+    assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (200, "signed_out"));
     assert!(world.jar.is_empty(), "{:?}", world.jar.keys());
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
 }
@@ -154,6 +154,8 @@ fn another_site_cannot_sign_anybody_out() {
         world.send(&[(":method", method), (":path", "/oauth2/sign_out"), ("accept", "text/html"), header]).code()
     };
     assert_eq!(from("GET", ("sec-fetch-site", "cross-site")), (200, "sign_out_confirm"));
+    assert_eq!(from("GET", ("sec-fetch-dest", "image")), (200, "sign_out_confirm"));
+    assert_eq!(from("GET", ("x-says", "nothing")), (200, "sign_out_confirm"));
     assert_eq!(from("GET", ("sec-purpose", "prefetch")), (200, "sign_out_confirm"));
     assert_eq!(from("POST", ("sec-fetch-site", "cross-site")), (405, "sign_out_method"));
     assert_eq!(from("POST", ("origin", "https://evil.example")), (405, "sign_out_method"));

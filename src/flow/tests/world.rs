@@ -189,6 +189,7 @@ pub(super) struct World {
     pub(super) jar: BTreeMap<String, String>,
     pub(super) events: Vec<Event>,
     pub(super) held: usize,
+    pub(super) calls: usize,
     /// Which worker the next request reaches.
     pub(super) worker: usize,
 }
@@ -224,6 +225,7 @@ impl World {
             jar: BTreeMap::new(),
             events: Vec::new(),
             held: 0,
+            calls: 0,
             worker: 0,
         }
     }
@@ -247,6 +249,7 @@ impl World {
             platform: &self.platform,
             now: self.now,
             held: self.held,
+            calls: self.calls,
             events: &mut self.events,
         })
     }
@@ -297,6 +300,14 @@ impl World {
     /// A page is opened, by a browser with our cookies.
     pub(super) fn visit(&mut self, target: &str) -> Outcome {
         self.send(&[(":method", "GET"), (":path", target), ("sec-fetch-mode", "navigate"), ("accept", "text/html")])
+    }
+
+    /// A page is opened by a person, from this site by `Sec-Fetch-Site`.
+    pub(super) fn opens(&mut self, target: &str, site: &str) -> Outcome {
+        let fetch = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", site)];
+        let mut headers = vec![(":method", "GET"), (":path", target), ("accept", "text/html")];
+        headers.extend(fetch);
+        self.send(&headers)
     }
 
     /// A request with these headers, and the jar's cookies.

@@ -94,7 +94,8 @@ fn value(session: &Session, claim: &str) -> Option<String> {
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => scalar_text(text),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) => Some(number.to_string()),
         Value::Array(_) | Value::Null | Value::Object(_) => None,
     }
 }

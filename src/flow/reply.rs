@@ -60,7 +60,7 @@ pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Ve
 pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
     let mut headers = common(code);
     headers.push(("content-type", "application/json".to_owned()));
-    LocalReply { status, code, headers, body: body.to_string().into_bytes() }
+    LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
 }
 
 /// What a refusal offers beside its reason.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Algorithm,
+    ecdsa::{Curve, EcKey},
     json::{self, JsonError},
     jws::MAX_KID,
 };
@@ -53,10 +54,8 @@ struct Jwk {
 /// A key, and for the host also as DER SubjectPublicKeyInfo, built once.
 #[derive(Debug, Clone)]
 pub(super) enum PublicKey {
+    Ec(EcKey),
     Ed25519(ed25519_dalek::VerifyingKey),
-    P256 { key: p256::PublicKey, spki: Vec<u8> },
-    P384 { key: p384::PublicKey, spki: Vec<u8> },
-    P521 { key: p521::PublicKey, spki: Vec<u8> },
     Rsa { key: RsaPublicKey, spki: Vec<u8> },
 }
 
@@ -121,17 +120,8 @@ impl PublicKey {
     fn read(members: Members<'_>) -> Option<Self> {
         match (members.text("kty")?, members.text("crv")) {
             ("RSA", _) => Self::rsa(&members.bytes("n")?, &members.bytes("e")?),
-            ("EC", Some("P-256")) => {
-                let key = p256::PublicKey::from_sec1_bytes(&members.point(32)?).ok()?;
-                Some(Self::P256 { spki: spki(&key)?, key })
-            }
-            ("EC", Some("P-384")) => {
-                let key = p384::PublicKey::from_sec1_bytes(&members.point(48)?).ok()?;
-                Some(Self::P384 { spki: spki(&key)?, key })
-            }
-            ("EC", Some("P-521")) => {
-                let key = p521::PublicKey::from_sec1_bytes(&members.point(66)?).ok()?;
-                Some(Self::P521 { spki: spki(&key)?, key })
+            ("EC", Some(curve)) => {
+                EcKey::new(Curve::from_name(curve)?, &members.bytes("x")?, &members.bytes("y")?).map(Self::Ec)
             }
             ("OKP", Some("Ed25519")) => {
                 let key = ed25519_dalek::VerifyingKey::try_from(members.bytes("x")?.as_slice()).ok()?;
@@ -150,23 +140,17 @@ impl PublicKey {
             return None;
         }
         let key = RsaPublicKey::new_with_max_size(n, e, *RSA_BITS.end()).ok()?;
-        Some(Self::Rsa { spki: spki(&key)?, key })
+        Some(Self::Rsa { spki: key.to_public_key_der().ok()?.into_vec(), key })
     }
 
-    const fn fits(&self, algorithm: Algorithm) -> bool {
-        use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        use Algorithm::{EdDsa, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         match self {
+            Self::Ec(key) => algorithm == key.curve().algorithm(),
             Self::Ed25519(_) => matches!(algorithm, EdDsa),
-            Self::P256 { .. } => matches!(algorithm, Es256),
-            Self::P384 { .. } => matches!(algorithm, Es384),
-            Self::P521 { .. } => matches!(algorithm, Es512),
             Self::Rsa { .. } => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
         }
     }
-}
-
-fn spki(key: &impl EncodePublicKey) -> Option<Vec<u8>> {
-    Some(key.to_public_key_der().ok()?.into_vec())
 }
 
 /// A key's members. `null` is as good as absent: some providers write out every member they know.
@@ -199,12 +183,5 @@ impl<'a> Members<'a> {
 
     fn bytes(self, name: &str) -> Option<Vec<u8>> {
         URL_SAFE_NO_PAD.decode(self.text(name)?).ok()
-    }
-
-    /// `x` and `y` as an uncompressed point (SEC 1, 2.3.3). Whether it lies on the curve is for the curve to say.
-    fn point(self, length: usize) -> Option<Vec<u8>> {
-        let (x, y) = (self.bytes("x")?, self.bytes("y")?);
-        // RFC 7518, 6.2.1.2: always the full length.
-        (x.len() == length && y.len() == length).then(|| [&[4], x.as_slice(), y.as_slice()].concat())
     }
 }

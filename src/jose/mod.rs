@@ -9,6 +9,7 @@
 use crate::platform::HashFunction;
 
 pub mod claims;
+mod ecdsa;
 pub mod json;
 pub mod jwk;
 pub mod jws;

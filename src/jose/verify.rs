@@ -13,7 +13,7 @@ use super::{
     jwk::{Jwks, PublicKey},
     jws::UnverifiedJws,
 };
-use crate::platform::{HashFunction, Platform};
+use crate::platform::Platform;
 
 /// Why a token's signature does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,32 +99,11 @@ pub fn verify(
     Ok(VerifiedJws { algorithm, payload, typ: token.typ().map(str::to_owned) })
 }
 
-/// ECDSA signatures come as r and s at full length (RFC 7518, 3.4). Reading one refuses every other length, zero, and
-/// what is not below the order: a check with r = s = 0 once said yes to everything (CVE-2022-21449).
-macro_rules! ecdsa {
-    ($curve:ident, $hash:ident, $key:expr, $spki:expr, $signature:expr, $text:expr, $platform:expr) => {{
-        use $curve::ecdsa::{Signature, VerifyingKey, signature::Verifier};
-        Signature::from_slice($signature).is_ok_and(|signature| {
-            $platform.verify_signature(HashFunction::$hash, $spki, signature.to_der().as_bytes(), $text).unwrap_or_else(
-                || VerifyingKey::from_affine(*$key.as_affine()).is_ok_and(|key| key.verify($text, &signature).is_ok()),
-            )
-        })
-    }};
-}
-
 fn is_right(algorithm: Algorithm, key: &PublicKey, signature: &[u8], text: &[u8], platform: &dyn Platform) -> bool {
     match (algorithm, key) {
         (Algorithm::EdDsa, PublicKey::Ed25519(key)) => ed25519_dalek::Signature::from_slice(signature)
             .is_ok_and(|signature| key.verify_strict(text, &signature).is_ok()),
-        (Algorithm::Es256, PublicKey::P256 { key, spki }) => {
-            ecdsa!(p256, Sha256, key, spki, signature, text, platform)
-        }
-        (Algorithm::Es384, PublicKey::P384 { key, spki }) => {
-            ecdsa!(p384, Sha384, key, spki, signature, text, platform)
-        }
-        (Algorithm::Es512, PublicKey::P521 { key, spki }) => {
-            ecdsa!(p521, Sha512, key, spki, signature, text, platform)
-        }
+        (_, PublicKey::Ec(key)) => key.has_signed(text, signature, platform),
         (_, PublicKey::Rsa { key, spki }) => {
             // RFC 8017, 8.1.2 and 8.2.2: exactly as long as the modulus. Not every host insists.
             signature.len() == key.size() && is_right_rsa(algorithm, key, spki, signature, text, platform)

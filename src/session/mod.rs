@@ -54,10 +54,10 @@ impl Session {
     ) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;
-        let claims = kept
-            .filter(|name| *name != "sub")
-            .filter_map(|name| id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())))
-            .collect();
+        let mut claims = Map::new();
+        for name in kept.filter(|name| *name != "sub") {
+            claims.extend(id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())));
+        }
         let (begun, span) = lifetime;
         Ok(Self { id, provider, subject: id_token.subject().to_owned(), claims, begun, expires: begun.plus(span) })
     }

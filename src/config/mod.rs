@@ -35,6 +35,9 @@ pub struct Config {
     pub rules: Rules,
     /// Which claim goes into which header, in the document's order.
     pub identity_headers: Vec<IdentityHeader>,
+    /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for
+    /// whether or not anybody configured them.
+    pub stripped_headers: Vec<String>,
     /// How far clocks may disagree.
     pub leeway: Leeway,
     /// What the operator should be told at start: each use of `danger`.

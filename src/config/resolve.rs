@@ -40,13 +40,14 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
-    let (provider, origin) = (provider?, origin?);
+    let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
     Ok(Config {
         rules: rules?.at_port(origin.port()),
         origin,
         prefix: prefix?,
         session: session?.sealing_for(&provider, faults)?,
-        identity_headers: identity_headers?,
+        stripped_headers: headers::stripped(&identity_headers),
+        identity_headers,
         leeway: leeway?,
         warnings,
         fingerprint: provider::fingerprint(&provider),

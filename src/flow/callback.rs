@@ -1,8 +1,10 @@
 //! The browser is back from the provider: state, issuer and browser are checked before the code is used, the ID token
 //! before there is a session.
 
+use std::time::Duration;
+
 use crate::{
-    http::Request,
+    http::{CalloutError, CalloutRequest, Request},
     jose::{
         jws::UnverifiedJws,
         verify::{VerifyError, verify},
@@ -34,6 +36,9 @@ use super::{
 
 /// How many codes one worker redeems at once.
 const MAX_CALLS: usize = 64;
+
+/// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
+const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An authorization response arrives.
 pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
@@ -115,7 +120,8 @@ fn redeem(
     }
     let redirect_uri = env.config.redirect_uri();
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
-    Step::Call { request, expect: Box::new(ExpectTokens { pending, caller: caller.clone() }) }
+    let until = env.now.plus(known.provider.timeout.max(MIN_PATIENCE));
+    Box::new(ExpectTokens { pending, caller: caller.clone(), request, until }).call()
 }
 
 /// A way to start again, and the cookie of this sign-in gone.
@@ -129,12 +135,24 @@ fn offer(pending: &PendingSignIn, env: &Env<'_>) -> Offer {
 pub struct ExpectTokens {
     pending: PendingSignIn,
     caller: Caller,
+    request: CalloutRequest,
+    until: UnixTime,
 }
 
 impl ExpectTokens {
+    /// Asks the token endpoint.
+    pub(super) fn call(self: Box<Self>) -> Step {
+        Step::Call { request: self.request.clone(), expect: self }
+    }
+
     /// The token endpoint has answered.
-    pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
-        let Self { pending, caller } = self;
+    pub fn resume(self: Box<Self>, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        // Envoy takes no request with a body for a host that it has yet to resolve. Nothing has left, so the code is as
+        // good as before, and the name is being resolved by now.
+        if matches!(result, Err(CalloutError::Dispatch)) && env.now < self.until {
+            return Waiter::to_call_again(self.pending.state.provider, self.until, self);
+        }
+        let Self { pending, caller, .. } = *self;
         match TokenResponse::read(result) {
             Ok(tokens) => Box::new(TokensInHand { pending, caller, tokens }).verify(env),
             Err(error) => {

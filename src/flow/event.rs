@@ -12,12 +12,23 @@ use super::{failure::Failure, permit::Reason, provider::DocumentKind};
 pub enum Event {
     /// A document of a provider was read.
     Fetched(DocumentKind, String),
-    /// A document of a provider could not be read; the last good one stays in use.
-    NotFetched(DocumentKind, String, DiscoveryError),
+    /// A document of a provider could not be read; the last good one, if any, stays in use.
+    NotFetched {
+        /// Which.
+        kind: DocumentKind,
+        /// Whose.
+        issuer: String,
+        /// The cluster that was to reach it.
+        cluster: String,
+        /// Why not.
+        error: DiscoveryError,
+        /// Whether there is a good one.
+        has_good: bool,
+    },
     /// A request may pass.
     Permitted(Reason),
-    /// A request was answered with a failure.
-    Refused(Failure),
+    /// A request was answered with a failure: which, and the request's id.
+    Refused(Failure, Option<String>),
     /// A sign-in was begun again, because this browser no longer had it.
     SignInRestarted,
     /// A browser was sent to the provider.
@@ -49,8 +60,8 @@ impl Event {
         match self {
             Self::Permitted(_) | Self::SignInStarted => Level::Count,
             Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(_) | Self::SignedOut => Level::Info,
-            Self::NotFetched(..) | Self::UnknownKeyThrottled => Level::Warn,
-            Self::Refused(failure) => failure.level(),
+            Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
+            Self::Refused(failure, _) => failure.level(),
         }
     }
 
@@ -59,12 +70,12 @@ impl Event {
         match self {
             Self::Fetched(DocumentKind::Metadata, _) => "vestibule_metadata_fetched",
             Self::Fetched(DocumentKind::Keys, _) => "vestibule_keys_fetched",
-            Self::NotFetched(DocumentKind::Metadata, ..) => "vestibule_metadata_failed",
-            Self::NotFetched(DocumentKind::Keys, ..) => "vestibule_keys_failed",
+            Self::NotFetched { kind: DocumentKind::Metadata, .. } => "vestibule_metadata_failed",
+            Self::NotFetched { kind: DocumentKind::Keys, .. } => "vestibule_keys_failed",
             Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
             Self::Permitted(Reason::Public) => "vestibule_permitted_public",
             Self::Permitted(Reason::Session) => "vestibule_permitted_session",
-            Self::Refused(failure) => failure.counter(),
+            Self::Refused(failure, _) => failure.counter(),
             Self::SignInRestarted => "vestibule_sign_in_restarted",
             Self::SignInStarted => "vestibule_sign_in_started",
             Self::SignedIn(_) => "vestibule_signed_in",
@@ -78,11 +89,16 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fetched(kind, issuer) => write!(f, "read the {kind} of {issuer}"),
-            Self::NotFetched(kind, issuer, error) => {
-                write!(f, "cannot use the {kind} of {issuer}: {error}; what was last good stays in use")
+            Self::NotFetched { kind, issuer, cluster, error, has_good } => {
+                let then =
+                    if *has_good { "what was last good stays in use" } else { "nobody can sign in until it is there" };
+                write!(f, "cannot use the {kind} of {issuer} (cluster {cluster:?}): {error}; {then}")
             }
             Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
-            Self::Refused(failure) => write!(f, "refused a request ({}): {failure}", failure.code()),
+            Self::Refused(failure, id) => {
+                let id = id.as_deref().unwrap_or("-");
+                write!(f, "refused a request ({}): {failure}; request {id}", failure.code())
+            }
             Self::SignInRestarted => f.write_str("began a sign-in again: its cookie was gone, expired or used"),
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
             Self::SignedIn(subject) => write!(f, "{subject:?} signed in"),

@@ -20,7 +20,7 @@ const MAX_HEADER: usize = 7 * 1024;
 /// The changes that turn this request into one the app may see.
 pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> HeaderEdits {
     let mut strip = Vec::new();
-    strip_identity(request, &config.identity_headers, &mut strip);
+    strip_identity(request, &config.stripped_headers, &mut strip);
     strip_cookies(request, &config.session, &mut strip);
     let identity = permit
         .session_brought()
@@ -38,17 +38,17 @@ fn identity_edits(session: &Session, headers: &[IdentityHeader]) -> Vec<HeaderEd
 /// The changes to a permitted request's trailers: some apps read them like headers.
 pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
-    strip_identity(trailers, &config.identity_headers, &mut edits);
+    strip_identity(trailers, &config.stripped_headers, &mut edits);
     edits
 }
 
 // CGI, WSGI and PHP fold `_` and `-` together, and some servers all that is no letter or digit: whatever an app could
 // read as one of our headers goes, under the name it came with.
-fn strip_identity(request: &Request, ours: &[IdentityHeader], edits: &mut Vec<HeaderEdit>) {
+fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     let same = |a: &str, b: &str| a.len() == b.len() && a.bytes().map(fold).eq(b.bytes().map(fold));
     for (name, _) in request.headers() {
-        if ours.iter().any(|header| same(&header.name, name)) {
+        if ours.iter().any(|header| same(header, name)) {
             edits.push(HeaderEdit::Remove(name.to_owned()));
         }
     }

@@ -286,6 +286,11 @@ impl Providers {
         let issuer = known.provider.issuer.to_string();
         let outcome =
             discovery::body(result).and_then(|body| known.receive(expect.kind, &body, &self.sealer, platform, now));
+        let cluster = known.cluster_of(expect.kind).to_owned();
+        let has_good = match expect.kind {
+            DocumentKind::Keys => known.keys.usable(now).is_some(),
+            DocumentKind::Metadata => known.metadata.usable(now).is_some(),
+        };
         let key = match expect.kind {
             DocumentKind::Keys => known.keys.settle(),
             DocumentKind::Metadata => known.metadata.settle(),
@@ -293,7 +298,7 @@ impl Providers {
         lease::release(key, outcome.is_ok(), now, platform);
         events.push(match outcome {
             Ok(()) => Event::Fetched(expect.kind, issuer),
-            Err(error) => Event::NotFetched(expect.kind, issuer, error),
+            Err(error) => Event::NotFetched { kind: expect.kind, issuer, cluster, error, has_good },
         });
     }
 
@@ -316,6 +321,15 @@ impl<T> Document<T> {
 }
 
 impl Known {
+    fn cluster_of(&self, kind: DocumentKind) -> &str {
+        let Self { provider, metadata, .. } = self;
+        let endpoint = match (kind, &metadata.value) {
+            (DocumentKind::Keys, Some(metadata)) => &metadata.jwks_uri,
+            _ => provider.issuer.discovery(),
+        };
+        provider.clusters.reaching(endpoint).as_str()
+    }
+
     /// Takes over what other workers have shared. Whether there are other keys now.
     fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> bool {
         if let Some((fetched, document)) = self.metadata.news(sealer, platform, now)

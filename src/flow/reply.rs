@@ -83,9 +83,10 @@ impl Offer {
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> Step {
     let reply = match caller.kind {
         Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
-        Kind::Program => for_program(&failure, caller, env.config.origin.as_str()),
+        Kind::Program => for_program(&failure, caller),
     };
-    env.events.push(Event::Refused(failure));
+    let reply = finish(&failure, reply, env.config.origin.as_str());
+    env.events.push(Event::Refused(failure, caller.request_id.clone()));
     Step::Reply(reply)
 }
 
@@ -99,24 +100,23 @@ fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
         sizes = format!("{} ({failure}.)", words.text);
         content.text = &sizes;
     }
-    finish(failure, page(failure.status(), failure.code(), &content, offer.cookies))
+    page(failure.status(), failure.code(), &content, offer.cookies)
 }
 
-fn for_program(failure: &Failure, caller: &Caller, origin: &str) -> LocalReply {
+fn for_program(failure: &Failure, caller: &Caller) -> LocalReply {
     let words = failure.words();
     let mut body = json!({ "error": words.title, "code": failure.code() });
     if let (Some(id), Some(body)) = (&caller.request_id, body.as_object_mut()) {
         body.insert("request_id".to_owned(), json!(id));
     }
-    let mut reply = json(failure.status(), failure.code(), &body);
+    json(failure.status(), failure.code(), &body)
+}
+
+fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
     if failure.status() == 401 {
         // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin.
         reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"")));
     }
-    finish(failure, reply)
-}
-
-fn finish(failure: &Failure, mut reply: LocalReply) -> LocalReply {
     if failure.is_passing() {
         reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
     }

@@ -8,7 +8,7 @@ use crate::{http::Request, oidc::ProviderId, rules::Decision, session::return_to
 
 use super::{
     Env, Step,
-    callback::{self, TokensInHand},
+    callback::{self, ExpectTokens, TokensInHand},
     caller::Caller,
     event::Event,
     failure::Failure,
@@ -103,6 +103,8 @@ pub struct Waiter {
 
 #[derive(Debug)]
 enum Then {
+    /// Make a call that Envoy did not take.
+    Call(Box<ExpectTokens>),
     /// Walk through the gates from the start.
     Start(Request),
     /// Check the ID token again, with newer keys than those of this version.
@@ -123,6 +125,11 @@ impl Waiter {
         Step::Wait(Self { provider, until, then: Then::Verify(tokens, env.providers.keys_version(provider)) })
     }
 
+    /// Holds a request until the next moment, when its call is tried again.
+    pub(super) fn to_call_again(provider: ProviderId, until: UnixTime, expect: Box<ExpectTokens>) -> Step {
+        Step::Wait(Self { provider, until, then: Then::Call(expect) })
+    }
+
     /// Whether the time is over; also where the clock was set back, and the end is farther than it ever was.
     fn is_over(&self, now: UnixTime) -> bool {
         self.until <= now || now.plus(MAX_HOLD) < self.until
@@ -132,6 +139,7 @@ impl Waiter {
     pub fn is_due(&self, env: &Env<'_>) -> bool {
         self.is_over(env.now)
             || match &self.then {
+                Then::Call(_) => true,
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
                 Then::Verify(_, version) => {
                     env.providers.keys_version(self.provider) != *version
@@ -144,6 +152,7 @@ impl Waiter {
     pub fn resume(self, env: &mut Env<'_>) -> Step {
         let until = (!self.is_over(env.now)).then_some(self.until);
         match self.then {
+            Then::Call(expect) => expect.call(),
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
             Then::Verify(tokens, _) => tokens.verify_again(until, env),

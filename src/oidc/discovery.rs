@@ -27,7 +27,7 @@ pub struct ProviderMetadata {
 }
 
 /// Why a metadata document cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
     /// An endpoint that we would have to use is not a URL we may use.
     #[error("its {0} is not {1}")]
@@ -36,8 +36,8 @@ pub enum DiscoveryError {
     #[error("{0}")]
     Callout(#[from] CalloutError),
     /// Another issuer's document (Discovery 4.3): the keys in it could be anybody's.
-    #[error("its issuer is not the configured one")]
-    IssuerMismatch,
+    #[error("the provider calls itself {0:?}; write exactly that as issuer, if it is the one you mean")]
+    IssuerMismatch(String),
     /// No usable key set.
     #[error("{0}")]
     Keys(#[from] JwksError),
@@ -48,8 +48,20 @@ pub enum DiscoveryError {
     #[error("it has no {0}")]
     Missing(&'static str),
     /// Not 200.
-    #[error("the provider answered {0}")]
+    #[error("{}", status(*.0))]
     Status(u16),
+}
+
+/// How much of a provider's own name for itself is repeated in the log.
+const MAX_QUOTED: usize = 200;
+
+// Envoy answers 503 and 504 itself where it cannot connect or waits in vain.
+fn status(status: u16) -> String {
+    match status {
+        503 => "Envoy could not reach the provider, or it answered 503; check the cluster's address and TLS".to_owned(),
+        504 => "the provider did not answer in time".to_owned(),
+        other => format!("the provider answered {other}"),
+    }
 }
 
 /// Asks for the metadata.
@@ -87,8 +99,9 @@ impl ProviderMetadata {
     pub fn parse(provider: &Provider, document: &[u8]) -> Result<Self, DiscoveryError> {
         let document = json::parse_object(document, MAX_CALLOUT_BODY)?;
         // Discovery 4.3: the issuer must be exactly the one whose document was asked for.
-        if text(&document, "issuer")? != provider.issuer.as_str() {
-            return Err(DiscoveryError::IssuerMismatch);
+        let said = text(&document, "issuer")?;
+        if said != provider.issuer.as_str() {
+            return Err(DiscoveryError::IssuerMismatch(said.chars().take(MAX_QUOTED).collect()));
         }
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
             configured.clone().map_or_else(|| discovered(provider, &document, name), Ok)
@@ -186,9 +199,13 @@ mod tests {
             (
                 "discovery-issuer-mismatch",
                 |d| d["issuer"] = json!("https://evil.example"),
-                DiscoveryError::IssuerMismatch,
+                DiscoveryError::IssuerMismatch("https://evil.example".to_owned()),
             ),
-            ("a slash more", |d| d["issuer"] = json!(format!("{ISSUER}/")), DiscoveryError::IssuerMismatch),
+            (
+                "a slash more",
+                |d| d["issuer"] = json!(format!("{ISSUER}/")),
+                DiscoveryError::IssuerMismatch(format!("{ISSUER}/")),
+            ),
             ("issuer is a list", |d| d["issuer"] = json!([ISSUER]), DiscoveryError::Missing("issuer")),
             ("no keys", |d| d["jwks_uri"] = Value::Null, DiscoveryError::Missing("jwks_uri")),
             (

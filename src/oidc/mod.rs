@@ -59,6 +59,9 @@ pub enum PlainHttp {
 /// Why a URL cannot be an [`Endpoint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
+    /// The address of the metadata instead of the issuer.
+    #[error("the issuer itself, without /.well-known/openid-configuration")]
+    Document,
     /// A fragment.
     #[error("a URL without a fragment")]
     Fragment,
@@ -134,6 +137,9 @@ pub struct Issuer {
     discovery: Endpoint,
 }
 
+/// Where the metadata is, below the issuer (Discovery 4).
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
 impl Issuer {
     /// Reads an issuer: a URL as [`Endpoint`] wants it, and without a query (Discovery 2).
     ///
@@ -143,10 +149,13 @@ impl Issuer {
         if text.contains('?') {
             return Err(EndpointError::NotAbsolute);
         }
+        if text.ends_with(WELL_KNOWN) {
+            return Err(EndpointError::Document);
+        }
         Endpoint::parse(text, plain_http)?;
         // Discovery 4.1: any terminating slash goes before the well-known suffix is added.
         let base = text.strip_suffix('/').unwrap_or(text);
-        let discovery = Endpoint::parse(&format!("{base}/.well-known/openid-configuration"), plain_http)?;
+        let discovery = Endpoint::parse(&format!("{base}{WELL_KNOWN}"), plain_http)?;
         Ok(Self { text: text.to_owned(), discovery })
     }
 

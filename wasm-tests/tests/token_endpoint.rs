@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use wasm_tests::{
     http1::Response,
-    issuer::{Answer, Endpoint, Fault},
+    issuer::{Answer, Endpoint, Fault, Issuer},
     user_agent::{Outgoing, connect},
     world::{World, assert_page, assert_signed_in},
 };
@@ -209,4 +209,16 @@ fn many_sign_ins_at_once_get_each_their_own() {
         }
     });
     assert_eq!(world.upstream.count(), 20);
+}
+
+#[test]
+fn a_token_endpoint_on_a_host_of_its_own_is_found_at_the_first_sign_in() {
+    let issuer = Issuer::start();
+    // Envoy has resolved 127.0.0.1 for the metadata, and meets localhost with the first code.
+    let endpoint = format!("http://localhost:{}{}", issuer.port(), Endpoint::Token.path());
+    let world = World::around(issuer, |setup| setup.configuration["providers"][0]["token_endpoint"] = json!(endpoint));
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page?a=1");
+    assert_signed_in(&browser.get(&callback), &world.url("/page?a=1"));
+    assert_eq!(world.issuer.requests(Endpoint::Token).len(), 1);
 }

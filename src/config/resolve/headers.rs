@@ -63,6 +63,16 @@ fn defaults() -> Vec<(String, String)> {
     limits::IDENTITY_HEADERS.iter().map(|(name, claim)| ((*name).to_owned(), (*claim).to_owned())).collect()
 }
 
+/// What no client may send: these headers and the default ones.
+pub(super) fn stripped(headers: &[IdentityHeader]) -> Vec<String> {
+    let ours = headers.iter().map(|header| header.name.clone());
+    let mut names: Vec<_> = limits::IDENTITY_HEADERS.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    names.extend(
+        ours.filter(|name| !limits::IDENTITY_HEADERS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))),
+    );
+    names
+}
+
 fn identity_header(
     name: &str,
     claim: String,

@@ -1,6 +1,6 @@
 //! What a callback may and may not do. The numbers of the rows are those of the conformance and attack lists.
 
-use super::world::{APP, World, header, location};
+use super::world::{APP, Outcome, World, header, location};
 use crate::http::{CalloutError, CalloutResponse};
 
 /// Begins a sign-in, changes its callback, and visits it.
@@ -107,6 +107,29 @@ fn c_12_a_callback_sent_twice_at_once_is_redeemed_once_on_any_worker() {
 }
 
 #[test]
+fn a_call_that_envoy_does_not_take_is_tried_again_for_a_while() {
+    let refuses = |world: &mut World| world.provider.token_response = Box::new(|_| Err(CalloutError::Dispatch));
+    // Its host is resolved in the meantime.
+    let mut world = World::ready();
+    refuses(&mut world);
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the call is tried again") };
+    assert!(world.env(|env| waiter.is_due(env)));
+    world.provider.token_response = Box::new(|body| super::world::ok(&body));
+    assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
+    // It never is.
+    world.jar.clear();
+    refuses(&mut world);
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the call is tried again") };
+    world.advance(5);
+    assert_eq!(world.resume(waiter).code(), (503, "token_endpoint_unavailable"));
+    assert!(!world.has_session());
+}
+
+#[test]
 fn too_many_codes_at_once_are_not_redeemed_and_not_used_up() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
@@ -167,8 +190,7 @@ fn c_25_the_callback_takes_get_only() {
 #[test]
 fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
     type Answer = fn() -> Result<CalloutResponse, CalloutError>;
-    let cases: [(&str, Answer, (u16, &str)); 14] = [
-        ("F-01 not dispatched", || Err(CalloutError::Dispatch), (503, "token_endpoint_unavailable")),
+    let cases: [(&str, Answer, (u16, &str)); 13] = [
         ("F-04 broke off", || Err(CalloutError::NoResponse), (503, "token_endpoint_unavailable")),
         ("F-09 too large", || Err(CalloutError::TooLarge), (502, "token_endpoint_malformed")),
         ("F-02 timeout", || status(504, "upstream request timeout"), (503, "token_endpoint_unavailable")),

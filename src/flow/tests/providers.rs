@@ -86,7 +86,7 @@ fn what_was_good_stays_while_the_provider_is_down() {
         world.settle();
     }
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
-    assert!(world.events.iter().any(|event| matches!(event, Event::NotFetched(..))));
+    assert!(world.events.iter().any(|event| matches!(event, Event::NotFetched { has_good: true, .. })));
     // But not for ever: a key that the provider took back must not be trusted after a day.
     world.advance(5 * 3600);
     world.settle();

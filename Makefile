@@ -18,7 +18,7 @@ build: toolchain ## the filter: target/wasm32-wasip1/release/vestibule.wasm
 
 # Beside cargo's own output, not over it: cargo would take that for the compiler's.
 $(SMALLER): $(RELEASE)/deps/vestibule.wasm $(WASM_OPT)
-	node $(WASM_OPT) -Oz $(FEATURES:%=--enable-%) $< -o $@
+	node $(WASM_OPT) -Os $(FEATURES:%=--enable-%) $< -o $@
 
 $(WASM_OPT): .wasm-opt/package-lock.json
 	@command -v npm >/dev/null || { echo "make build needs node with npm, for wasm-opt (cargo alone builds a module a fifth larger)" >&2; exit 1; }

@@ -92,18 +92,21 @@ fn redirect(
 /// the oldest.
 fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
     let settings = &env.config.session;
-    let mut found: Vec<_> = with_prefix(request.lines("cookie"), &settings.pending_prefix)
-        .take(MAX_LOOKED_AT)
-        .filter_map(|(name, value)| {
-            let name = std::str::from_utf8(name).ok()?;
-            let pending = PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix)
-                .filter(|pending| !pending.state.is_expired(env.now, settings.sign_in_timeout));
-            Some((pending.map(|pending| pending.state.started), name))
-        })
-        .collect();
-    // Browsers send older cookies first (RFC 6265bis, 5.8.3), so within one second their order is kept.
-    found.sort_by_key(|(started, _)| *started);
-    let keep = MAX_PENDING.saturating_sub(1);
-    let gone = found.len().saturating_sub(keep).max(found.iter().filter(|(started, _)| started.is_none()).count());
-    found.iter().take(gone).map(|(_, name)| delete_cookie(name)).collect()
+    let mut gone = Vec::new();
+    let mut kept = Vec::new();
+    for (name, value) in with_prefix(request.lines("cookie"), &settings.pending_prefix).take(MAX_LOOKED_AT) {
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        match PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix) {
+            Some(pending) if !pending.state.is_expired(env.now, settings.sign_in_timeout) => {
+                kept.push((pending.state.started, name));
+            }
+            Some(_) | None => gone.push(name),
+        }
+    }
+    while kept.len() >= MAX_PENDING {
+        // Browsers send older cookies first (RFC 6265bis, 5.8.3), so the first of a second is its oldest.
+        let oldest = kept.iter().enumerate().min_by_key(|(_, (started, _))| *started).map_or(0, |(place, _)| place);
+        gone.push(kept.remove(oldest).1);
+    }
+    gone.into_iter().map(delete_cookie).collect()
 }

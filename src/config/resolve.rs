@@ -68,6 +68,9 @@ fn origin(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Origi
         let expected = "an https origin (http only for localhost, *.localhost and loopback addresses)";
         return Err(text::wrong_url(&value, expected, at, faults));
     }
+    if url.host_str().is_some_and(|host| host.contains('*')) {
+        return Err(text::wrong_url(&value, "an origin with one host, no wildcard", at, faults));
+    }
     if url.path() != "/" {
         let expected = format!("an origin without a path: {}", url.origin().ascii_serialization());
         return Err(text::wrong_url(&value, expected, at, faults));

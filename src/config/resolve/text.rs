@@ -25,6 +25,10 @@ pub(super) fn secret(
 ) -> Result<Zeroizing<String>, Faulty> {
     let text = match value {
         raw::Secret::Environment { env: name } => variable(&name, &at.key("env"), env, faults)?,
+        // Neither Envoy nor this filter fills it in, and as a secret it would be a public one.
+        raw::Secret::Inline(text) if text.starts_with("${") => {
+            return Err(faults.wrong(at, "{env: NAME} for an environment variable; `${NAME}` is not filled in"));
+        }
         raw::Secret::Inline(text) => text,
     };
     if (1..=MAX_TEXT).contains(&text.len()) {

@@ -143,7 +143,8 @@ Vestibule stands before Datasette, an app without any sign-in of its own.
   Users  alice with alice-password
          bob with bob-password
 
-Datasette greets you by name in the corner. A deep link comes back to its page after the sign-in:
+Datasette greets you by name in the corner (not on its public pages, where the filter tells it nothing). The provider
+remembers who you are, so try bob in a private window. A deep link comes back to its page after the sign-in:
          http://localhost:{front}/team/on_call?name=Alice+Example
 
 Its public API needs no sign-in, and a program without a session gets 401:

@@ -11,6 +11,7 @@ pub mod permit;
 pub mod provider;
 
 mod callback;
+mod document;
 mod identity;
 mod lease;
 mod reply;

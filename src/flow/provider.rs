@@ -1,66 +1,33 @@
 //! What is known of the providers: metadata and keys. Each document is fetched by one worker for all workers of the
 //! process, shared sealed, parsed once per worker, refreshed in the background, and kept when a refresh fails.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use crate::{
     config::Config,
-    http::{CalloutRequest, MAX_CALLOUT_BODY},
+    http::CalloutRequest,
     jose::jwk::Jwks,
     oidc::{
         Provider, ProviderId,
         discovery::{self, DiscoveryError, ProviderMetadata},
     },
     platform::Platform,
-    session::seal::{Purpose, Sealer},
+    session::seal::Sealer,
     time::UnixTime,
 };
 
+pub use super::document::DocumentKind;
 use super::{
     CalloutResult,
+    document::{Document, due},
     event::Event,
-    lease::{self, Demand},
+    lease,
 };
 
-/// How long a document is trusted while its provider cannot be reached.
-const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long somebody may wait for newer keys before the wish is forgotten.
-const WISH: Duration = Duration::from_secs(10);
 /// How often the shared store is looked at while something is missing.
 const HURRY: Duration = Duration::from_millis(100);
 /// How often otherwise.
 const CALM: Duration = Duration::from_secs(1);
-
-/// A document of a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DocumentKind {
-    /// Its JWK Set.
-    Keys,
-    /// Its metadata.
-    Metadata,
-}
-
-impl DocumentKind {
-    const fn refresh_after(self) -> Duration {
-        match self {
-            Self::Keys => Duration::from_secs(10 * 60),
-            Self::Metadata => Duration::from_secs(60 * 60),
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Keys => "keys",
-            Self::Metadata => "metadata",
-        }
-    }
-}
-
-impl fmt::Display for DocumentKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A call that must be made, and what its result is for.
 #[derive(Debug)]
@@ -101,89 +68,6 @@ struct Known {
     provider: Provider,
     metadata: Document<ProviderMetadata>,
     keys: Document<Jwks>,
-}
-
-/// A document as this worker has it.
-#[derive(Debug)]
-struct Document<T> {
-    key: String,
-    value: Option<T>,
-    /// Counts what was installed, so that a waiter can tell newer from older.
-    version: u64,
-    fetched: UnixTime,
-    due: UnixTime,
-    seen: Option<u32>,
-    in_flight: bool,
-    /// Since when a newer one is wished for.
-    wished: Option<UnixTime>,
-}
-
-impl<T> Document<T> {
-    fn new(fingerprint: &str, index: usize, kind: DocumentKind) -> Self {
-        Self {
-            key: format!("vestibule.{fingerprint}.{index}.{}", kind.name()),
-            value: None,
-            version: 0,
-            fetched: UnixTime::default(),
-            due: UnixTime::default(),
-            seen: None,
-            in_flight: false,
-            wished: None,
-        }
-    }
-
-    fn usable(&self, now: UnixTime) -> Option<&T> {
-        self.value.as_ref().filter(|_| now < self.fetched.plus(USABLE))
-    }
-
-    fn install(&mut self, value: T, fetched: UnixTime, due: UnixTime) {
-        self.value = Some(value);
-        self.version = self.version.wrapping_add(1);
-        self.fetched = fetched;
-        self.due = due;
-    }
-
-    fn is_wished(&self, now: UnixTime) -> bool {
-        self.wished.is_some_and(|since| now < since.plus(WISH))
-    }
-
-    /// What another worker has shared since this one last looked: when it was fetched, and the document.
-    fn news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> Option<(UnixTime, Vec<u8>)> {
-        let shared = platform.shared_get(&self.key);
-        if shared.version == self.seen {
-            return None;
-        }
-        self.seen = shared.version;
-        // Whatever cannot be opened was written by somebody without our key: as if it were not there.
-        let opened = sealer.open_bytes(Purpose::SharedDocument, &self.key, &shared.bytes)?;
-        let (fetched, document) = opened.split_first_chunk::<8>()?;
-        let fetched = UnixTime::from_secs(u64::from_le_bytes(*fetched));
-        // Older than what is here: an old document put back, perhaps with a key that was withdrawn since. Where our own
-        // is from the future, the clock was set back.
-        let is_older = fetched < self.fetched && self.fetched <= now;
-        (!is_older).then(|| (fetched, document.to_vec()))
-    }
-
-    fn share(&self, document: &[u8], now: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
-        let stamped = [&now.as_secs().to_le_bytes(), document].concat();
-        if let Ok(sealed) = sealer.seal_bytes(Purpose::SharedDocument, &self.key, &stamped, platform) {
-            // Without a version the write always succeeds; the newest document wins.
-            let _ = platform.shared_set(&self.key, &sealed, None);
-        }
-    }
-
-    /// Why it should be fetched now, if it should.
-    fn demand(&self, now: UnixTime) -> Option<Demand> {
-        if self.in_flight {
-            None
-        } else if self.is_wished(now) {
-            Some(Demand::Wish)
-        } else if self.value.is_none() || self.due <= now {
-            Some(Demand::Due)
-        } else {
-            None
-        }
-    }
 }
 
 impl Providers {
@@ -311,15 +195,6 @@ impl Providers {
     }
 }
 
-impl<T> Document<T> {
-    /// The fetch is over, and with it every wish for it.
-    fn settle(&mut self) -> &str {
-        self.in_flight = false;
-        self.wished = None;
-        &self.key
-    }
-}
-
 impl Known {
     fn cluster_of(&self, kind: DocumentKind) -> &str {
         let Self { provider, metadata, .. } = self;
@@ -391,14 +266,3 @@ impl Known {
         Ok(())
     }
 }
-
-/// When a document is refreshed: up to a tenth later than it must be, so that a fleet does not ask all at once.
-fn due(kind: DocumentKind, fetched: UnixTime, platform: &dyn Platform) -> UnixTime {
-    let mut byte = [0; 1];
-    // Without randomness there is no jitter, and no harm.
-    let _ = platform.random(&mut byte);
-    let after = kind.refresh_after();
-    fetched.plus(after).plus(after.mul_f64(f64::from(byte[0]) / 2560.0))
-}
-
-const _: () = assert!(MAX_CALLOUT_BODY <= 1 << 20, "a shared document must fit into a seal");

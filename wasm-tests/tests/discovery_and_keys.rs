@@ -297,3 +297,17 @@ fn keys_that_cannot_be_fetched_again_leave_the_last_good_ones() {
         world.issuer.behave();
     }
 }
+
+#[test]
+fn a_host_is_reached_through_the_cluster_that_is_named_for_it() {
+    let issuer = Issuer::start();
+    let port = issuer.port();
+    let world = World::around(issuer, |setup| {
+        setup.clusters.push(("named".to_owned(), port));
+        setup.configuration["cluster"] = json!("there-is-no-such-cluster");
+        setup.configuration["clusters"] = json!({ format!("127.0.0.1:{port}"): "named" });
+    });
+    let browser = world.browser();
+    let callback = world.callback_url(&browser, "/page");
+    assert_signed_in(&browser.get(&callback), &world.url("/page"));
+}

@@ -167,3 +167,27 @@ fn methods_and_hosts_narrow_a_rule_and_the_first_match_wins() {
     assert_protected(&world, &two_hosts, "two hosts");
     assert_program_refused(&world.browser().fetch(&world.url("/open/x")), "another host");
 }
+
+#[test]
+fn a_host_that_envoy_may_route_elsewhere_is_not_public() {
+    let world = World::with(|document| {
+        document["rules"] = json!([
+            {"prefix": "/public", "access": "public"},
+            {"hosts": ["public.example.com"], "prefix": "/", "access": "public"},
+        ]);
+    });
+    let at = |host: &str| Outgoing::navigation("/secret").header("host", host);
+    let port = world.envoy.port();
+    for host in ["public.example.com", "PUBLIC.example.com", &format!("public.example.com:{port}")] {
+        assert_public(&world, &at(host), host);
+    }
+    for host in [
+        "public.example.com:1",
+        "public.example.com:443",
+        "public.example.com.",
+        "public.example.com.:1",
+        "evil.example",
+    ] {
+        assert_protected(&world, &at(host), host);
+    }
+}

@@ -14,26 +14,12 @@ use super::{
 };
 use crate::{
     jose::Algorithm,
-    oidc::{ClientAuthentication, Clusters, ConfiguredEndpoints, Endpoint, Issuer, PlainHttp, Provider},
+    oidc::{
+        ClientAuthentication, Clusters, ConfiguredEndpoints, Endpoint, Issuer, PlainHttp, Provider,
+        authorization::OWN_PARAMETERS,
+    },
     secret::ClientSecret,
 };
-
-/// Parameters of the authorization request that are ours to set (RFC 6749 4.1.1, RFC 7636 4.3, RFC 9101 5, OIDC Core
-/// 3.1.2.1), and one that would show the client secret to browsers.
-const OWN_PARAMS: [&str; 12] = [
-    "client_id",
-    "client_secret",
-    "code_challenge",
-    "code_challenge_method",
-    "nonce",
-    "redirect_uri",
-    "request",
-    "request_uri",
-    "response_mode",
-    "response_type",
-    "scope",
-    "state",
-];
 
 /// The provider at this place of the document.
 pub(super) fn provider(
@@ -178,7 +164,8 @@ fn authorization_params(
     let mut fault = None;
     for (name, value) in &entries {
         let at = at.key(name);
-        if OWN_PARAMS.contains(&name.as_str()) {
+        // Ours to set; and the client secret, which every browser would see.
+        if OWN_PARAMETERS.contains(&name.as_str()) || name == "client_secret" {
             fault = Some(faults.wrong(&at, "another parameter: this one is not yours to set"));
         } else if name.is_empty() || name.len() > limits::MAX_TEXT || !text::is_vschar(name) {
             fault = Some(faults.wrong(&at, "the name of a parameter, printable ASCII, as the name of this field"));

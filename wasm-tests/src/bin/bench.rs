@@ -1,6 +1,7 @@
 //! What the filter costs: CPU time of the whole Envoy per request, side by side in one run. Envoys with and without the
 //! filter, and with Envoy's own oauth2 filter, serve the same direct response; they take turns in many short rounds,
-//! because machines are noisy. The difference of the minima is what a filter adds.
+//! because machines are noisy. What a filter adds is the difference to Envoy alone with the very same request, cookies
+//! included.
 //!
 //! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`
 
@@ -8,6 +9,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::TcpStream,
+    rc::Rc,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -26,29 +28,31 @@ use wasm_tests::{
 const REQUESTS: u32 = 5_000;
 const ROUNDS: usize = 20;
 
-/// One of the Envoys, and the request it is sent.
+/// A request, sent in turn to an Envoy with a filter and to one without.
 struct Target {
     name: &'static str,
-    envoy: Envoy,
-    pid: u32,
-    request: Vec<u8>,
-    microseconds: Vec<f64>,
+    path: &'static str,
+    cookies: Vec<u8>,
+    with: Rc<Envoy>,
+    without: Rc<Envoy>,
+    /// Microseconds of CPU for each request, one pair a round.
+    spent: Vec<(f64, f64)>,
 }
 
 fn main() {
     let mut numbers = env::args().skip(1).map(|text| text.parse().expect("ROUNDS and REQUESTS are numbers"));
     let rounds = numbers.next().unwrap_or(ROUNDS);
     let requests = numbers.next().and_then(|number| u32::try_from(number).ok()).unwrap_or(REQUESTS);
-    progress("starting four Envoys");
+    progress("starting three Envoys");
     let issuer = Issuer::start();
     let mut targets = targets(&issuer);
     for round in 0..=rounds {
         eprint!("\rround {round} of {rounds}");
         for target in &mut targets {
-            let spent = target.round(requests);
+            let pair = (target.round(&target.with, requests), target.round(&target.without, requests));
             // The first round warms up.
             if round > 0 {
-                target.microseconds.push(spent);
+                target.spent.push(pair);
             }
         }
     }
@@ -57,19 +61,16 @@ fn main() {
 }
 
 fn report(targets: &[Target], requests: u32) {
-    let minimum = |target: &Target| target.microseconds.iter().copied().fold(f64::INFINITY, f64::min);
-    let median = |target: &Target| {
-        let mut sorted = target.microseconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
     };
-    let (alone, alone_median) = (minimum(&targets[0]), median(&targets[0]));
-    println!("CPU microseconds of Envoy per request, {requests} requests a round:");
-    println!("{:40} {:>8} {:>8} {:>10} {:>10}", "", "min", "median", "added min", "added med");
+    println!("CPU microseconds of Envoy per request, {requests} requests a round, medians:");
+    println!("{:40} {:>8} {:>8} {:>8}", "", "without", "with", "added");
     for target in targets {
-        let (least, middle) = (minimum(target), median(target));
-        let (name, added) = (target.name, middle - alone_median);
-        println!("{name:40} {least:8.1} {middle:8.1} {:10.1} {added:10.1}", least - alone);
+        let of = |pick: fn(&(f64, f64)) -> f64| median(target.spent.iter().map(pick).collect());
+        let (without, with, added) = (of(|pair| pair.1), of(|pair| pair.0), of(|pair| pair.0 - pair.1));
+        println!("{:40} {without:8.1} {with:8.1} {added:8.1}", target.name);
     }
 }
 
@@ -96,12 +97,12 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         let filters = json!([oauth2(issuer, setup.port), router()]);
         setup.connection_manager("http_filters", filters).cluster("issuer", issuer.port())
     };
-    let start = |setup| Envoy::start(page(setup));
+    let start = |setup| Rc::new(Envoy::start(page(setup)));
+    let (alone, filtered, own) = (start(Setup::new(1)), start(vestibule(Setup::new(1))), start(own(Setup::new(1))));
     vec![
-        Target::new("Envoy alone", start(Setup::new(1)), "/page", false),
-        Target::new("Vestibule, public path", start(vestibule(Setup::new(1))), "/public/page", false),
-        Target::new("Vestibule, session", start(vestibule(Setup::new(1))), "/page", true),
-        Target::new("Envoy's oauth2 filter, session", start(own(Setup::new(1))), "/page", true),
+        Target::new("Vestibule, public path", &filtered, &alone, "/public/page", false),
+        Target::new("Vestibule, session", &filtered, &alone, "/page", true),
+        Target::new("Envoy's oauth2 filter, session", &own, &alone, "/page", true),
     ]
 }
 
@@ -150,65 +151,69 @@ fn oauth2(issuer: &Issuer, port: u16) -> Value {
 }
 
 impl Target {
-    /// An Envoy that is asked for `path`, by a browser that has signed in first where `signs_in`.
-    fn new(name: &'static str, envoy: Envoy, path: &str, signs_in: bool) -> Self {
-        let origin = format!("http://127.0.0.1:{}", envoy.port());
+    /// A request for `path`, by a browser that has signed in at the filter first where `signs_in`.
+    fn new(name: &'static str, with: &Rc<Envoy>, without: &Rc<Envoy>, path: &'static str, signs_in: bool) -> Self {
         let browser = UserAgent::new(&Transcript::default());
-        let pages = if signs_in { browser.follow(&format!("{origin}{path}")) } else { Vec::new() };
-        let arrived = pages.last().map(|(_, response)| response.status);
-        assert!(arrived.is_none_or(|status| status == 200), "{name}: the sign-in ended at {:?}", pages.last());
-        let cookies = browser.jar().header("127.0.0.1", path).unwrap_or_default();
-        let mut request = format!(
-            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64) bench\r\n\
-             accept: text/html,application/xhtml+xml\r\naccept-encoding: gzip, br\r\naccept-language: en\r\n\
-             sec-fetch-mode: navigate\r\nsec-fetch-site: none\r\n",
-            envoy.port()
-        )
-        .into_bytes();
-        if !cookies.is_empty() {
-            request.extend_from_slice(&[b"cookie: ", cookies.as_slice(), b"\r\n"].concat());
+        if signs_in {
+            let pages = browser.follow(&format!("http://127.0.0.1:{}{path}", with.port()));
+            let arrived = pages.last().is_some_and(|(_, response)| response.status == 200);
+            assert!(arrived, "{name}: the sign-in ended at {:?}", pages.last());
         }
-        request.extend_from_slice(b"\r\n");
-        let pid = pid_of(&envoy);
-        Self { name, envoy, pid, request, microseconds: Vec::new() }
+        let cookies = browser.jar().header("127.0.0.1", path).unwrap_or_default();
+        Self { name, path, cookies, with: Rc::clone(with), without: Rc::clone(without), spent: Vec::new() }
     }
 
-    /// Sends the requests one after the other, and tells how many microseconds of CPU each took Envoy.
-    fn round(&self, requests: u32) -> f64 {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.envoy.port())).expect("Envoy listens");
+    fn request(&self, port: u16) -> Vec<u8> {
+        let mut request = format!(
+            "GET {} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64) bench\r\n\
+             accept: text/html,application/xhtml+xml\r\naccept-encoding: gzip, br\r\naccept-language: en\r\n\
+             sec-fetch-mode: navigate\r\nsec-fetch-site: none\r\n",
+            self.path
+        )
+        .into_bytes();
+        if !self.cookies.is_empty() {
+            request.extend_from_slice(&[b"cookie: ", self.cookies.as_slice(), b"\r\n"].concat());
+        }
+        request.extend_from_slice(b"\r\n");
+        request
+    }
+
+    /// Sends the requests one after the other, and tells how many microseconds of CPU each took this Envoy.
+    fn round(&self, envoy: &Envoy, requests: u32) -> f64 {
+        let (request, pid) = (self.request(envoy.port()), pid_of(envoy));
+        let mut stream = TcpStream::connect(("127.0.0.1", envoy.port())).expect("Envoy listens");
         stream.set_nodelay(true).expect("a socket option");
-        let length = self.first(&mut stream);
-        let mut response = vec![0; length];
-        let before = self.spent();
+        let mut response = vec![0; length(&mut stream, &request)];
+        let before = spent(pid);
         for _ in 0..requests {
-            stream.write_all(&self.request).expect("Envoy reads");
+            stream.write_all(&request).expect("Envoy reads");
             stream.read_exact(&mut response).expect("Envoy answers");
         }
         assert!(response.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&response));
-        (self.spent() - before) / f64::from(requests)
+        (spent(pid) - before) / f64::from(requests)
     }
+}
 
-    /// The length of the response: all of a target's are equally long.
-    fn first(&self, stream: &mut TcpStream) -> usize {
-        stream.write_all(&self.request).expect("Envoy reads");
-        let mut response = Vec::new();
-        while !response.ends_with(b"\r\n\r\nhello\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&response)));
-            response.extend_from_slice(&byte);
-        }
-        response.len()
+/// The length of the response: all to the same request are equally long.
+fn length(stream: &mut TcpStream, request: &[u8]) -> usize {
+    stream.write_all(request).expect("Envoy reads");
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\nhello\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&response)));
+        response.extend_from_slice(&byte);
     }
+    response.len()
+}
 
-    /// The CPU time of all its threads so far, in microseconds.
-    fn spent(&self) -> f64 {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).expect("Envoy runs").flatten();
-        let nanoseconds = threads.filter_map(|thread| {
-            let line = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            line.split(' ').next()?.parse::<f64>().ok()
-        });
-        nanoseconds.sum::<f64>() / 1e3
-    }
+/// The CPU time of all threads of a process so far, in microseconds.
+fn spent(pid: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("Envoy runs").flatten();
+    let nanoseconds = threads.filter_map(|thread| {
+        let line = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        line.split(' ').next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e3
 }
 
 /// Envoy runs below a leash: the process is the one that listens with this configuration.

@@ -44,7 +44,8 @@ check: lint test size ## what has to pass before a change goes in
 
 demo: toolchain ## a real app behind the filter, to sign in with a browser
 	@echo '==> preparing the demo (about five minutes the first time, seconds afterwards)'
-	@cargo run --quiet -p wasm-tests --bin demo
+	@$(MAKE) --no-print-directory build
+	@VESTIBULE_WASM=$(abspath $(MODULE)) cargo run --quiet -p wasm-tests --bin demo
 
 size: build ## fails if the module is larger than 700 KB
 	test $$(wc -c < $(MODULE)) -le 700000

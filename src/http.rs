@@ -1,7 +1,7 @@
 //! HTTP as values: the request we were asked about, what to change in it, what to answer instead, and the calls we
 //! make ourselves. Header values are bytes throughout, because Envoy lets any byte from 0x80 up pass.
 
-use std::{ops::Range, rc::Rc, time::Duration};
+use std::{fmt, ops::Range, rc::Rc, time::Duration};
 
 use url::Url;
 
@@ -196,8 +196,8 @@ impl Cluster {
     }
 }
 
-/// A call to the provider, made through Envoy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A call to the provider, made through Envoy. It prints without headers and body, which hold secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CalloutRequest {
     /// Where Envoy sends it.
     pub cluster: Cluster,
@@ -213,6 +213,13 @@ pub struct CalloutRequest {
     pub body: Vec<u8>,
     /// When to give up.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for CalloutRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, method, authority, path, .. } = self;
+        write!(f, "CalloutRequest({method} {authority}{path} by {})", cluster.as_str())
+    }
 }
 
 /// What came back.

@@ -45,8 +45,10 @@ impl HttpContext for Stream {
         self.pass_if_permitted()
     }
 
-    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+    fn on_http_request_trailers(&mut self, num_trailers: usize) -> Action {
         match (self.pass_if_permitted(), &self.worker) {
+            // The host gives nothing for none, as it does for what it cannot give.
+            (Action::Continue, _) if num_trailers == 0 => Action::Continue,
             (Action::Continue, Some(worker)) if worker.trailers() => Action::Continue,
             _ => Action::Pause,
         }

@@ -120,8 +120,9 @@ fn redeem(
     }
     let redirect_uri = env.config.redirect_uri();
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
-    let until = env.now.plus(known.provider.timeout.max(MIN_PATIENCE));
-    Box::new(ExpectTokens { pending, caller: caller.clone(), request, until }).call()
+    let patience = known.provider.timeout.max(MIN_PATIENCE);
+    let until = env.now.plus(patience);
+    Box::new(ExpectTokens { pending, caller: caller.clone(), request, until, patience }).call()
 }
 
 /// A way to start again, and the cookie of this sign-in gone.
@@ -137,6 +138,7 @@ pub struct ExpectTokens {
     caller: Caller,
     request: CalloutRequest,
     until: UnixTime,
+    patience: Duration,
 }
 
 impl ExpectTokens {
@@ -145,11 +147,21 @@ impl ExpectTokens {
         Step::Call { request: self.request.clone(), expect: self }
     }
 
+    /// Asks it again, unless as many codes are being redeemed as may be.
+    pub(super) fn call_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        if env.calls >= MAX_CALLS { self.resume(Err(CalloutError::Dispatch), env) } else { self.call() }
+    }
+
+    // Where the clock was set back, the end is farther than it ever was, and no end at all.
+    fn is_patient(&self, now: UnixTime) -> bool {
+        now < self.until && self.until <= now.plus(self.patience)
+    }
+
     /// The token endpoint has answered.
     pub fn resume(self: Box<Self>, result: CalloutResult, env: &mut Env<'_>) -> Step {
         // Envoy takes no request with a body for a host that it has yet to resolve. Nothing has left, so the code is as
         // good as before, and the name is being resolved by now.
-        if matches!(result, Err(CalloutError::Dispatch)) && env.now < self.until {
+        if matches!(result, Err(CalloutError::Dispatch)) && self.is_patient(env.now) {
             return Waiter::to_call_again(self.pending.state.provider, self.until, self);
         }
         let Self { pending, caller, .. } = *self;

@@ -63,12 +63,23 @@ pub fn is_prefetch(request: &Request) -> bool {
     says("sec-purpose") || says("purpose") || says("x-moz")
 }
 
-/// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without credentials,
-/// without a body and never as an upgrade. Whatever brings one of those is something else in a preflight's clothes.
+/// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without a body,
+/// without headers of the page's own, and never as an upgrade. Whatever brings one of those is something else in a
+/// preflight's clothes, and an app could act on it.
 pub fn is_preflight(request: &Request) -> bool {
     request.method() == "OPTIONS"
         && request.single("origin").is_some()
         && request.single("access-control-request-method").is_some()
         && request.is_whole()
-        && !["authorization", "content-type", "transfer-encoding", "upgrade"].iter().any(|name| request.has(name))
+        && !NOT_IN_A_PREFLIGHT.iter().any(|name| request.has(name))
 }
+
+const NOT_IN_A_PREFLIGHT: [&str; 7] = [
+    "authorization",
+    "content-type",
+    "transfer-encoding",
+    "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];

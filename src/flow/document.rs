@@ -113,8 +113,8 @@ impl<T> Document<T> {
         (!is_older).then(|| (fetched, document.to_vec()))
     }
 
-    pub(super) fn share(&self, document: &[u8], now: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
-        let stamped = [&now.as_secs().to_le_bytes(), document].concat();
+    pub(super) fn share(&self, document: &[u8], fetched: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
+        let stamped = [&fetched.as_secs().to_le_bytes(), document].concat();
         if let Ok(sealed) = sealer.seal_bytes(Purpose::SharedDocument, &self.key, &stamped, platform) {
             // Without a version the write always succeeds; the newest document wins.
             let _ = platform.shared_set(&self.key, &sealed, None);
@@ -134,10 +134,11 @@ impl<T> Document<T> {
         }
     }
 
-    /// The fetch is over, and with it every wish for it.
-    pub(super) fn settle(&mut self) -> &str {
+    /// The fetch is over, and with it the wish it was made for. One that was made while another fetch was under way
+    /// stays: the answer may be from before what it wishes for.
+    pub(super) fn settle(&mut self, demand: Demand, started: UnixTime, succeeded: bool) -> &str {
         self.in_flight = false;
-        self.wished = None;
+        self.wished = self.wished.filter(|since| succeeded && demand == Demand::Due && started <= *since);
         &self.key
     }
 }

@@ -21,7 +21,7 @@ use super::{
     CalloutResult,
     document::{Document, due},
     event::Event,
-    lease,
+    lease::{self, Demand},
 };
 
 /// How often the shared store is looked at while something is missing.
@@ -43,6 +43,10 @@ pub struct Fetch {
 pub struct ExpectDocument {
     provider: ProviderId,
     kind: DocumentKind,
+    /// Why.
+    demand: Demand,
+    /// When it was asked for: what comes is at least as old, whenever it comes.
+    started: UnixTime,
 }
 
 /// A provider that sign-ins can use.
@@ -168,16 +172,15 @@ impl Providers {
     ) {
         let Some(known) = self.known.get_mut(expect.provider.index()) else { return };
         let issuer = known.provider.issuer.to_string();
-        let outcome =
-            discovery::body(result).and_then(|body| known.receive(expect.kind, &body, &self.sealer, platform, now));
+        let outcome = discovery::body(result).and_then(|body| known.receive(expect, &body, &self.sealer, platform));
         let cluster = known.cluster_of(expect.kind).to_owned();
         let has_good = match expect.kind {
             DocumentKind::Keys => known.keys.usable(now).is_some(),
             DocumentKind::Metadata => known.metadata.usable(now).is_some(),
         };
         let key = match expect.kind {
-            DocumentKind::Keys => known.keys.settle(),
-            DocumentKind::Metadata => known.metadata.settle(),
+            DocumentKind::Keys => known.keys.settle(expect.demand, expect.started, outcome.is_ok()),
+            DocumentKind::Metadata => known.metadata.settle(expect.demand, expect.started, outcome.is_ok()),
         };
         lease::release(key, outcome.is_ok(), now, platform);
         events.push(match outcome {
@@ -230,7 +233,7 @@ impl Known {
             && lease::take(&self.metadata.key, demand, hold, now, platform)
         {
             self.metadata.in_flight = true;
-            let expect = ExpectDocument { provider: id, kind: DocumentKind::Metadata };
+            let expect = ExpectDocument { provider: id, kind: DocumentKind::Metadata, demand, started: now };
             fetches.push(Fetch { expect, request: discovery::request(&self.provider) });
         }
         if let Some(demand) = self.keys.demand(now)
@@ -238,7 +241,7 @@ impl Known {
             && lease::take(&self.keys.key, demand, hold, now, platform)
         {
             self.keys.in_flight = true;
-            let expect = ExpectDocument { provider: id, kind: DocumentKind::Keys };
+            let expect = ExpectDocument { provider: id, kind: DocumentKind::Keys, demand, started: now };
             fetches.push(Fetch { expect, request: discovery::get(&self.provider, &metadata.jwks_uri) });
         }
         fetches
@@ -246,21 +249,21 @@ impl Known {
 
     fn receive(
         &mut self,
-        kind: DocumentKind,
+        expect: ExpectDocument,
         body: &[u8],
         sealer: &Sealer,
         platform: &dyn Platform,
-        now: UnixTime,
     ) -> Result<(), DiscoveryError> {
-        let due = due(kind, now, platform);
+        let ExpectDocument { kind, started, .. } = expect;
+        let due = due(kind, started, platform);
         match kind {
             DocumentKind::Metadata => {
-                self.metadata.install(ProviderMetadata::parse(&self.provider, body)?, now, due);
-                self.metadata.share(body, now, sealer, platform);
+                self.metadata.install(ProviderMetadata::parse(&self.provider, body)?, started, due);
+                self.metadata.share(body, started, sealer, platform);
             }
             DocumentKind::Keys => {
-                self.keys.install(Jwks::parse(body)?, now, due);
-                self.keys.share(body, now, sealer, platform);
+                self.keys.install(Jwks::parse(body)?, started, due);
+                self.keys.share(body, started, sealer, platform);
             }
         }
         Ok(())

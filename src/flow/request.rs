@@ -152,7 +152,7 @@ impl Waiter {
     pub fn resume(self, env: &mut Env<'_>) -> Step {
         let until = (!self.is_over(env.now)).then_some(self.until);
         match self.then {
-            Then::Call(expect) => expect.call(),
+            Then::Call(expect) => expect.call_again(env),
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
             Then::Verify(tokens, _) => tokens.verify_again(until, env),

@@ -86,7 +86,8 @@ impl HostPattern {
 }
 
 fn is_port(text: &str) -> bool {
-    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    // Envoy compares ports as text: `08443` is not `8443` there.
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')
 }
 
 fn is_name(text: &str) -> bool {
@@ -153,6 +154,7 @@ mod tests {
             "app.example.com:",
             "app.example.com:x",
             "app.example.com:+80",
+            "app.example.com:080",
             "app.example.com:123456",
             "a/b",
             "a\\b",

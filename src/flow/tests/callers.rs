@@ -95,6 +95,7 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
         ("authorization", "Basic YTpi"),
         ("content-type", "application/json"),
         ("transfer-encoding", "chunked"),
+        ("x-http-method-override", "GET"),
         ("origin", "https://b.example"),
     ] {
         let preflight = [

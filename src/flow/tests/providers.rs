@@ -140,6 +140,24 @@ fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
 }
 
 #[test]
+fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
+    let mut world = World::ready();
+    world.advance(12 * 60);
+    // A refresh is under way, and its answer made, when the provider changes its key.
+    let refresh = world.env(|env| env.providers.poll(env.platform, env.now)).remove(0);
+    let old = world.provider.answer(&refresh.request, world.now);
+    world.provider.rotate();
+    world.advance(1);
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
+    world.env(|env| env.providers.fetched(refresh.expect, old, env.platform, env.now, env.events));
+    let Outcome::Held(waiter) = world.resume(waiter) else { panic!("the old keys are no answer") };
+    world.settle();
+    assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
+}
+
+#[test]
 fn older_news_do_not_end_the_wait_for_newer_keys() {
     use super::super::provider::Providers;
     let mut world = World::ready();

@@ -135,7 +135,7 @@ impl TestProvider {
         self.kid = self.kid.is_some().then(|| "two".to_owned());
     }
 
-    fn answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
+    pub(super) fn answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
         *self.asked.entry(request.path.clone()).or_default() += 1;
         if !self.up {
             return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });

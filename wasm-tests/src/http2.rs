@@ -14,6 +14,9 @@ use crate::{
 /// The header line of an [`Outgoing`] that makes its CONNECT an extended one (RFC 8441).
 pub const PROTOCOL: &str = ":protocol";
 
+/// The header line of an [`Outgoing`] that makes it end in a trailers frame without any trailer.
+pub const EMPTY_TRAILERS: &str = ":empty-trailers";
+
 /// Sends a request and reads its response. Every cookie goes out as a crumb of its own (RFC 9113, 8.2.3), as browsers
 /// send them. What follows a successful CONNECT is not read.
 ///
@@ -22,11 +25,13 @@ pub const PROTOCOL: &str = ":protocol";
 pub fn exchange(address: SocketAddr, authority: &str, send: &Outgoing, timeout: Duration) -> io::Result<Response> {
     let request = request(authority, send)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { time::timeout(timeout, run(address, request, send.body.clone())).await });
+    let answer = runtime.block_on(async { time::timeout(timeout, run(address, request, send)).await });
     answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-async fn run(address: SocketAddr, request: Request<()>, body: Vec<u8>) -> io::Result<Response> {
+async fn run(address: SocketAddr, request: Request<()>, send: &Outgoing) -> io::Result<Response> {
+    let body = send.body.clone();
+    let trailers = send.headers.iter().any(|(name, _)| name == EMPTY_TRAILERS.as_bytes());
     let stream = TcpStream::connect(address).await?;
     let (client, connection) =
         client::Builder::new().handshake::<_, Cursor<Vec<u8>>>(stream).await.map_err(io::Error::other)?;
@@ -39,11 +44,14 @@ async fn run(address: SocketAddr, request: Request<()>, body: Vec<u8>) -> io::Re
             time::sleep(Duration::from_millis(1)).await;
         }
     }
-    let ends = body.is_empty() && !connects;
+    let ends = body.is_empty() && !connects && !trailers;
     let (response, mut sender) = client.send_request(request, ends).map_err(io::Error::other)?;
     if !body.is_empty() {
         // Whoever refuses a request early need not take the rest; its answer counts all the same.
-        let _ = sender.send_data(Cursor::new(body), true);
+        let _ = sender.send_data(Cursor::new(body), !trailers);
+    }
+    if trailers {
+        let _ = sender.send_trailers(http::HeaderMap::new());
     }
     let (head, stream) = response.await.map_err(io::Error::other)?.into_parts();
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use wasm_tests::{
-    http2::PROTOCOL,
+    http2::{EMPTY_TRAILERS, PROTOCOL},
     issuer::Issuer,
     user_agent::{Outgoing, UserAgent},
     world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_program_refused, assert_signed_in},
@@ -158,4 +158,18 @@ fn literal(name: u8, value: &[u8]) -> Vec<u8> {
     // RFC 7541, 6.2.2: without indexing the name's entry has four bits, then more in a byte of its own.
     let name = if name < 15 { vec![name] } else { vec![15, name - 15] };
     [&name[..], &[length], value].concat()
+}
+
+#[test]
+fn a_permitted_request_that_ends_in_empty_trailers_arrives() {
+    let (world, browser) = world();
+    let send = |path: &str| {
+        let post = Outgoing::fetch(path).method("POST").body("a body").header(EMPTY_TRAILERS, "");
+        browser.visit(&world.url(path), post)
+    };
+    let response = send("/public/page");
+    assert_eq!((response.status, world.upstream.last().body.as_slice()), (200, b"a body".as_slice()), "{response:?}");
+    let before = world.upstream.count();
+    assert_eq!(send("/page").status, 401);
+    world.upstream.assert_saw_nothing_since(before, "no session");
 }

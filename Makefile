@@ -9,6 +9,8 @@ BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
+# Panic messages name the file they come from: the same one wherever the module is built.
+build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=
 build: toolchain ## the filter: target/wasm32-wasip1/release/vestibule.wasm
 	cargo build --release --target $(TARGET) -p vestibule
 	@$(MAKE) --no-print-directory $(SMALLER)

@@ -128,13 +128,7 @@ pub fn module() -> PathBuf {
             if let Some(named) = env::var_os("VESTIBULE_WASM") {
                 return PathBuf::from(named);
             }
-            let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            run(
-                Command::new(cargo)
-                    .args(["build", "--quiet", "--release", "--target", "wasm32-wasip1", "-p", "vestibule"])
-                    .current_dir(root()),
-                "a tree that builds, and the target: rustup target add wasm32-wasip1",
-            );
+            run(Command::new("make").args(["--silent", "build"]).current_dir(root()), "a tree that builds, and make");
             target().join("wasm32-wasip1/release/vestibule.wasm")
         })
         .clone()

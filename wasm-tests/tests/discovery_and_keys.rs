@@ -12,12 +12,22 @@ use wasm_tests::{
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Spoil},
     process::until,
     upstream::MARK,
-    user_agent::Outgoing,
+    user_agent::{Outgoing, UserAgent},
     world::{PUBLIC, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in},
 };
 
 /// How long a request is held at most, with what two busy cores may add.
 const HOLD: Duration = Duration::from_secs(9);
+
+/// Browsers whose sign-in is done at the provider, each with the callback it has yet to open.
+fn at_the_provider(world: &World, browsers: usize) -> Vec<(UserAgent, String)> {
+    let sign_in = |_| {
+        let browser = world.browser();
+        let callback = world.callback_url(&browser, "/page");
+        (browser, callback)
+    };
+    (0..browsers).map(sign_in).collect()
+}
 
 fn sign_in(world: &World) -> Response {
     let browser = world.browser();
@@ -213,13 +223,7 @@ fn keys_that_change_just_before_signing_are_fetched_and_the_sign_in_goes_on() {
 #[test]
 fn sign_ins_that_wait_for_keys_are_all_decided_by_one_fetch() {
     let world = World::start();
-    let waiting: Vec<_> = (0..10)
-        .map(|_| {
-            let browser = world.browser();
-            let callback = world.callback_url(&browser, "/page");
-            (browser, callback)
-        })
-        .collect();
+    let waiting = at_the_provider(&world, 10);
     world.issuer.rotate();
     world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, Answer::Late(Duration::from_millis(300))));
     thread::scope(|scope| {
@@ -250,13 +254,7 @@ fn a_flood_of_unknown_keys_does_not_reach_the_provider_and_known_ones_work_on() 
 /// Changes the keys while twelve sign-ins are under way, of which both workers get some; all must end well, sooner than
 /// a worker looks by itself at what the other one has.
 fn rotate_under(world: &World) {
-    let waiting: Vec<_> = (0..12)
-        .map(|_| {
-            let browser = world.browser();
-            let callback = world.callback_url(&browser, "/page");
-            (browser, callback)
-        })
-        .collect();
+    let waiting = at_the_provider(world, 12);
     world.issuer.rotate();
     for (browser, callback) in &waiting {
         assert_signed_in(&browser.get(callback), &world.url("/page"));

@@ -251,7 +251,10 @@ impl Worker {
 
     /// The client is gone: nothing waits for its answers any more.
     pub(super) fn forget(&self, exchange: &Rc<Exchange>) {
-        exchange.phase.set(Phase::Gone);
+        // Only what is undecided waits for a call or is held: most requests have nothing to look for.
+        if exchange.phase.replace(Phase::Gone) != Phase::Undecided {
+            return;
+        }
         let is_its = |call: &Call| matches!(&call.expect, Expect::Tokens(owner, _) if Rc::ptr_eq(owner, exchange));
         self.calls.borrow_mut().retain(|_, call| !is_its(call));
         self.held.borrow_mut().retain(|held| !Rc::ptr_eq(&held.exchange, exchange));

@@ -122,6 +122,3 @@ pub enum Claim<'a> {
 pub fn cookie_name(base: &str) -> String {
     format!("__Host-{base}")
 }
-
-/// The span for which browsers keep a cookie at most (RFC 6265bis): 400 days.
-pub const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);

@@ -50,8 +50,10 @@ secret! {
     Nonce
     /// The `code_verifier` of PKCE (RFC 7636, 4.1).
     PkceVerifier
-    /// An ID token as it came, not verified.
+    /// An ID token as it came.
     RawIdToken
+    /// A logout token as it came, not verified.
+    RawLogoutToken
     /// The refresh token of a token response.
     RefreshToken
 }

@@ -18,7 +18,13 @@ use std::time::Duration;
 
 pub use fault::{ConfigErrors, Fault, Path, Problem};
 
-use crate::{http::Origin, oidc::Provider, rules::Rules, session::seal::Sealer, time::Leeway};
+use crate::{
+    http::Origin,
+    oidc::Provider,
+    rules::Rules,
+    session::{Lifetimes, chunks::SessionCookies, seal::Sealer},
+    time::Leeway,
+};
 
 /// Everything the operator decided, in types that cannot be wrong.
 #[derive(Clone)]
@@ -38,6 +44,14 @@ pub struct Config {
     /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for
     /// whether or not anybody configured them.
     pub stripped_headers: Vec<String>,
+    /// The claims that a session carries: those of the headers and of the userinfo endpoint.
+    pub kept_claims: Vec<String>,
+    /// The claims that the userinfo endpoint shows.
+    pub userinfo_claims: Vec<String>,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
+    /// How they sign out.
+    pub sign_out: SignOutSettings,
     /// How far clocks may disagree.
     pub leeway: Leeway,
     /// What the operator should be told at start: each use of `danger`.
@@ -61,6 +75,16 @@ impl Config {
         faults.unless_any(config)
     }
 
+    /// Where the provider sends people once they are signed out there.
+    pub fn signed_out_uri(&self) -> String {
+        format!("{}{}/signed_out", self.origin.as_str(), self.prefix)
+    }
+
+    /// Where a sign-in starts, for scripts that were told they need one.
+    pub fn start_uri(&self) -> String {
+        format!("{}{}/start", self.origin.as_str(), self.prefix)
+    }
+
     /// Our callback: the one `redirect_uri` that is ever sent.
     pub fn redirect_uri(&self) -> String {
         format!("{}{}/callback", self.origin.as_str(), self.prefix)
@@ -72,14 +96,42 @@ impl Config {
 pub struct SessionSettings {
     /// Seals and opens.
     pub sealer: Sealer,
-    /// How long a session lasts at most.
-    pub lifetime: Duration,
+    /// How long sessions last.
+    pub lifetimes: Lifetimes,
     /// How long a sign-in may take.
     pub sign_in_timeout: Duration,
-    /// The name of the session cookie.
-    pub session_cookie: String,
+    /// The session's cookies.
+    pub cookies: SessionCookies,
     /// What the names of the cookies of pending sign-ins begin with.
     pub pending_prefix: String,
+    /// The name of the cookie that counts sign-ins in a row.
+    pub trail_cookie: String,
+}
+
+/// How people sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignInSettings {
+    /// Whether the fragment of a URL survives.
+    pub keep_fragment: bool,
+    /// Whether a form survives.
+    pub keep_forms: bool,
+}
+
+/// How they sign out, and who else may end sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignOutSettings {
+    /// Whether they are signed out at the provider too.
+    pub at_provider: bool,
+    /// Where they may be sent afterwards beside our own origin: URLs, or beginnings that end in a slash.
+    pub return_to: Vec<String>,
+    /// Whether the refresh token is revoked.
+    pub revoke: bool,
+    /// Whether back-channel logout is there.
+    pub back_channel: bool,
+    /// Whether front-channel logout is there.
+    pub front_channel: bool,
+    /// Whether either is: sessions may then end from outside at any time.
+    pub by_provider: bool,
 }
 
 /// A header that tells the app who is there.

@@ -49,6 +49,17 @@ pub(super) struct Document {
     /// How many seconds the clocks of the provider and of this machine may disagree.
     #[cfg_attr(test, schemars(transform = limits::CLOCK_LEEWAY_SECONDS.shown()))]
     pub(super) clock_leeway_seconds: Option<u64>,
+    /// Options of the sign-in.
+    pub(super) sign_in: Option<SignIn>,
+    /// What signing out does, and who else may end sessions.
+    pub(super) sign_out: Option<SignOut>,
+    /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in; `sub` is always among
+    /// them. By default those of `identity_headers`.
+    pub(super) userinfo_claims: Option<Vec<String>>,
+    /// Says that the field of this name is `true` in Envoy's own configuration of this filter, beside `failure_policy`:
+    /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) allow_on_headers_stop_iteration: Option<bool>,
     /// What makes the sign-in weaker. Each use is logged at start.
     pub(super) danger: Option<Danger>,
 }
@@ -82,7 +93,11 @@ pub(super) struct Provider {
     pub(super) token_endpoint: Option<String>,
     /// The URL of the provider's keys, instead of the discovered one.
     pub(super) jwks_uri: Option<String>,
-    /// The signature algorithms that an ID token may use. By default every asymmetric one that is known.
+    /// The URL of the provider's sign-out, instead of the discovered one.
+    pub(super) end_session_endpoint: Option<String>,
+    /// The URL where refresh tokens are revoked, instead of the discovered one.
+    pub(super) revocation_endpoint: Option<String>,
+    /// The signature algorithms that an ID token, or a logout token, may use. By default every asymmetric one that is known.
     #[cfg_attr(test, schemars(
         length(min = 1),
         extend("items" = limits::one_of(&limits::algorithm_names())),
@@ -121,6 +136,15 @@ pub(super) struct Session {
     /// How many seconds a session lasts at most.
     #[cfg_attr(test, schemars(transform = limits::LIFETIME_SECONDS.shown()))]
     pub(super) lifetime_seconds: Option<u64>,
+    /// How many seconds a session lasts from one request to the next, so that nobody stays signed in who has left. By
+    /// default only `lifetime_seconds` counts. Its end moves in steps of a tenth.
+    #[cfg_attr(test, schemars(range(min = limits::IDLE_TIMEOUT_SECONDS.min, max = limits::IDLE_TIMEOUT_SECONDS.max)))]
+    pub(super) idle_timeout_seconds: Option<u64>,
+    /// Whether a session is renewed with the refresh token, if the provider gives one, when its access token is over:
+    /// the provider can then change what is known of somebody, or end the session. Most providers give one for the
+    /// scope `offline_access`.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(super) refresh: Option<bool>,
     /// How many seconds a sign-in may take, from the first page to the way back.
     #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown()))]
     pub(super) sign_in_timeout_seconds: Option<u64>,
@@ -130,6 +154,45 @@ pub(super) struct Session {
         extend("default" = limits::COOKIE_NAME)
     ))]
     pub(super) cookie_name: Option<String>,
+}
+
+/// Options of the sign-in.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct SignIn {
+    /// Whether the part of a URL behind `#`, which browsers do not send, survives the sign-in: a page with a script of a
+    /// few lines takes the place of the redirect.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) keep_fragment: Option<bool>,
+    /// Whether a form that somebody posts on this site without a session is kept by their browser over the sign-in,
+    /// and sent again once they confirm. Needs `allow_on_headers_stop_iteration`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) keep_forms: Option<bool>,
+}
+
+/// What signing out does, and who else may end sessions.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct SignOut {
+    /// Whether signing out here also signs out at the provider, where it has an `end_session_endpoint`. Register
+    /// `/oauth2/signed_out` below the external URL as post-logout redirect URI.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(super) at_provider: Option<bool>,
+    /// Where `/oauth2/sign_out?rd=` may lead beside this site: whole URLs, or beginnings of URLs that end in `/`.
+    pub(super) return_to: Option<Vec<String>>,
+    /// Whether the refresh token is revoked (RFC 7009), where the provider has a `revocation_endpoint`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) revoke: Option<bool>,
+    /// Whether the provider may end sessions by posting a logout token to `/oauth2/backchannel_logout` (OpenID Connect
+    /// Back-Channel Logout). Needs `allow_on_headers_stop_iteration`. It counts in the Envoy that got the token.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) back_channel: Option<bool>,
+    /// Whether the provider may end sessions by loading `/oauth2/frontchannel_logout` with `iss` and `sid` in a frame
+    /// (OpenID Connect Front-Channel Logout). It counts in the Envoy that got the request.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) front_channel: Option<bool>,
 }
 
 /// One rule. It matches a request that fits all the conditions it has.

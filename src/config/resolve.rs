@@ -2,6 +2,7 @@
 
 mod headers;
 pub(super) mod limits;
+mod people;
 mod provider;
 mod rules;
 mod session;
@@ -37,17 +38,27 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, faults));
     let rules = rules::rules(document.rules.unwrap_or_default(), &root.key("rules"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let userinfo_claims =
+        people::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
+    let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
+    let sign_in = people::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
+    let sign_out = people::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
     let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
+    let userinfo_claims = userinfo_claims?;
     Ok(Config {
         rules: rules?.at_port(origin.port()),
         origin,
         prefix: prefix?,
         session: session?.sealing_for(&provider, faults)?,
         stripped_headers: headers::stripped(&identity_headers),
+        kept_claims: people::kept_claims(&identity_headers, &userinfo_claims),
+        userinfo_claims,
         identity_headers,
+        sign_in: sign_in?,
+        sign_out: sign_out?,
         leeway: leeway?,
         warnings,
         fingerprint: provider::fingerprint(&provider),

@@ -41,8 +41,20 @@ impl HttpContext for Stream {
         self.worker.as_ref().map_or(Action::Pause, |worker| worker.start(&self.exchange, end_of_stream))
     }
 
-    fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        if let Some(worker) = self.worker.as_ref().filter(|_| self.exchange.phase() == Phase::Undecided) {
+            worker.body(&self.exchange, body_size, end_of_stream);
+            // Whatever came of it, the request is answered or waits: it was never permitted with a body that was read.
+            return Action::Pause;
+        }
         self.pass_if_permitted()
+    }
+
+    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+        if let Some(worker) = &self.worker {
+            worker.response(&self.exchange);
+        }
+        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, num_trailers: usize) -> Action {

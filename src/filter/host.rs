@@ -161,6 +161,27 @@ pub(super) fn resume() {
     let _ = hostcalls::resume_http_request();
 }
 
+/// The body of the request, as much as there is of it by now.
+pub(super) fn request_body(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// What lets a cache keep a response, beside `cache-control`, and be asked for by no name of ours.
+const CACHED_BY: [&str; 3] = ["cdn-cache-control", "expires", "surrogate-control"];
+
+/// Sets cookies with the app's answer, beside its own. No cache may keep it, for it would give them to others.
+pub(super) fn add_cookies(cookies: &[String]) {
+    let map = MapType::HttpResponseHeaders;
+    // The host refuses nothing here; were a cookie lost, the next answer brings it.
+    for cookie in cookies {
+        let _ = hostcalls::add_map_value_bytes(map, "set-cookie", cookie.as_bytes());
+    }
+    for name in CACHED_BY {
+        let _ = hostcalls::set_map_value_bytes(map, name, None);
+    }
+    let _ = hostcalls::set_map_value_bytes(map, "cache-control", Some(b"private, no-store"));
+}
+
 pub(super) fn reply(reply: &LocalReply) {
     let headers: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     if vestibule_abi::send_local_response(reply.status, reply.code, &headers, &reply.body).is_err() {

@@ -16,9 +16,12 @@ use super::{
 use crate::{
     config::Config,
     flow::{
-        self, CalloutResult, Env, ExpectTokens, Step, Waiter,
+        self, BodyError, CalloutResult, Env, Expect, ExpectBody, Step, Waiter,
+        background::{self, ExpectBackground},
         event::Event,
-        provider::{ExpectDocument, Providers},
+        provider::Providers,
+        renewal::Renewals,
+        revocation::Revocations,
     },
     session::open::OpenSessions,
 };
@@ -32,9 +35,12 @@ pub(super) struct Worker {
     config: Config,
     providers: RefCell<Providers>,
     sessions: RefCell<OpenSessions>,
+    renewals: RefCell<Renewals>,
+    revocations: RefCell<Revocations>,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
     held: RefCell<Vec<Held>>,
+    reading: RefCell<Vec<Reading>>,
     calls: RefCell<HashMap<u32, Call>>,
     report: Report,
     tick: Cell<Duration>,
@@ -45,21 +51,31 @@ struct Held {
     waiter: Waiter,
 }
 
+/// A request whose body is coming.
+struct Reading {
+    exchange: Rc<Exchange>,
+    expect: Box<ExpectBody>,
+}
+
 /// A call under way, since when, and who takes its result.
 struct Call {
     started: u64,
-    expect: Expect,
+    whose: Whose,
 }
 
-enum Expect {
-    Document(ExpectDocument),
-    Tokens(Rc<Exchange>, Box<ExpectTokens>),
+enum Whose {
+    /// A request's, which takes it along when it leaves.
+    Request(Rc<Exchange>, Expect),
+    /// The worker's own.
+    Worker(ExpectBackground),
 }
 
 /// One request, as far as the host is concerned.
 pub(super) struct Exchange {
     context_id: u32,
     phase: Cell<Phase>,
+    /// Cookies to set with the app's answer.
+    cookies: RefCell<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +92,7 @@ pub(super) enum Phase {
 
 impl Exchange {
     pub(super) const fn new(context_id: u32) -> Self {
-        Self { context_id, phase: Cell::new(Phase::Undecided) }
+        Self { context_id, phase: Cell::new(Phase::Undecided), cookies: RefCell::new(Vec::new()) }
     }
 
     pub(super) const fn phase(&self) -> Phase {
@@ -96,11 +112,14 @@ impl Worker {
         let providers = RefCell::new(Providers::new(&config, &Host));
         let worker = Self {
             root_id,
-            sessions: RefCell::new(OpenSessions::new(config.session.session_cookie.clone())),
+            sessions: RefCell::new(OpenSessions::new(config.session.cookies.clone())),
+            renewals: RefCell::new(Renewals::new(&config, &Host)),
+            revocations: RefCell::new(Revocations::new(&config, &Host)),
             events: RefCell::default(),
             config,
             providers,
             held: RefCell::default(),
+            reading: RefCell::default(),
             calls: RefCell::default(),
             report: Report::new(),
             tick: Cell::default(),
@@ -112,11 +131,14 @@ impl Worker {
     /// Decides, then tells what is worth telling.
     fn decide<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
         let mut events = self.events.take();
-        let (held, calls) = (self.held.borrow().len(), self.calls.borrow().len());
+        let held = self.held.borrow().len().saturating_add(self.reading.borrow().len());
+        let calls = self.calls.borrow().len();
         let outcome = decision(&mut Env {
             config: &self.config,
             providers: &mut self.providers.borrow_mut(),
             sessions: &mut self.sessions.borrow_mut(),
+            renewals: &mut self.renewals.borrow_mut(),
+            revocations: &mut self.revocations.borrow_mut(),
             platform: &Host,
             now: host::now(),
             held,
@@ -148,7 +170,7 @@ impl Worker {
     fn perform(&self, exchange: &Rc<Exchange>, mut step: Step, moment: Moment) -> Action {
         loop {
             match step {
-                Step::Forward { permit, edits } => {
+                Step::Forward { permit, edits, cookies } => {
                     if !host::edit_request(Part::Headers, edits.iter()) {
                         step = self.decide(flow::headers_refused);
                         continue;
@@ -156,6 +178,7 @@ impl Worker {
                     if let Some(session) = permit.identity() {
                         host::name_user(session.subject());
                     }
+                    exchange.cookies.replace(cookies);
                     exchange.phase.set(Phase::Forwarded);
                     if moment == Moment::Later {
                         host::resume();
@@ -169,13 +192,17 @@ impl Worker {
                 }
                 Step::Wait(waiter) => {
                     self.held.borrow_mut().push(Held { exchange: Rc::clone(exchange), waiter });
+                    self.tick_every(self.pause());
+                    return Action::Pause;
+                }
+                Step::ReadBody(expect) => {
+                    self.reading.borrow_mut().push(Reading { exchange: Rc::clone(exchange), expect });
                     self.tick_every(HOLDING);
                     return Action::Pause;
                 }
                 Step::Call { request, expect } => match host::dispatch(&request) {
                     Ok(call_id) => {
-                        let expect = Expect::Tokens(Rc::clone(exchange), expect);
-                        self.calls.borrow_mut().insert(call_id, Call { started: host::now_millis(), expect });
+                        self.call(call_id, Whose::Request(Rc::clone(exchange), expect));
                         return Action::Pause;
                     }
                     Err(error) => step = self.decide(|env| expect.resume(Err(error), env)),
@@ -184,17 +211,41 @@ impl Worker {
         }
     }
 
+    fn call(&self, call_id: u32, whose: Whose) {
+        self.calls.borrow_mut().insert(call_id, Call { started: host::now_millis(), whose });
+    }
+
+    /// More of a body that is being read has come; once it is whole, or too long, its request is decided.
+    pub(super) fn body(&self, exchange: &Rc<Exchange>, size: usize, is_whole: bool) {
+        if size <= flow::MAX_BODY && !is_whole {
+            return;
+        }
+        let place = self.reading.borrow().iter().position(|reading| Rc::ptr_eq(&reading.exchange, exchange));
+        let Some(place) = place else { return };
+        let Reading { exchange, expect } = self.reading.borrow_mut().swap_remove(place);
+        let body = if size > flow::MAX_BODY { Err(BodyError::TooLong) } else { Ok(host::request_body(size)) };
+        self.resume(&exchange, |env| expect.resume(body, env));
+    }
+
+    /// The app has answered a permitted request: the browser gets its cookies with that, once.
+    pub(super) fn response(&self, exchange: &Exchange) {
+        let cookies = exchange.cookies.take();
+        if !cookies.is_empty() && exchange.phase() == Phase::Forwarded {
+            host::add_cookies(&cookies);
+        }
+    }
+
     /// A call is answered. A call that nobody waits for any more is over; nothing happens.
     pub(super) fn answered(&self, call_id: u32, num_headers: usize, body_size: usize) {
         let Some(call) = self.calls.borrow_mut().remove(&call_id) else { return };
         let result = host::response(num_headers, body_size);
         self.report.callout_took(host::now_millis().saturating_sub(call.started));
-        match call.expect {
-            Expect::Document(expect) => {
-                self.document(expect, result);
+        match call.whose {
+            Whose::Worker(expect) => {
+                self.background(expect, result);
                 self.drive();
             }
-            Expect::Tokens(exchange, expect) => {
+            Whose::Request(exchange, expect) => {
                 self.resume(&exchange, |env| expect.resume(result, env));
             }
         }
@@ -208,43 +259,54 @@ impl Worker {
         }
     }
 
-    fn document(&self, expect: ExpectDocument, result: CalloutResult) {
-        self.decide(|env| env.providers.fetched(expect, result, env.platform, env.now, env.events));
+    fn background(&self, expect: ExpectBackground, result: CalloutResult) {
+        self.decide(|env| background::answered(expect, result, env));
     }
 
-    /// Moves what is not a request's own: documents that must be fetched, and held requests whose time has come. It
-    /// runs for the root, so that no client that leaves takes a fetch along.
+    /// Moves what is not a request's own: calls of the worker's, and held requests whose time has come. It runs for the
+    /// root, so that no client that leaves takes a result along.
     pub(super) fn drive(&self) {
-        for fetch in self.decide(|env| env.providers.poll(env.platform, env.now)) {
+        for fetch in self.decide(background::poll) {
             match host::dispatch(&fetch.request) {
-                Ok(call_id) => {
-                    let expect = Expect::Document(fetch.expect);
-                    self.calls.borrow_mut().insert(call_id, Call { started: host::now_millis(), expect });
-                }
-                Err(error) => self.document(fetch.expect, Err(error)),
+                Ok(call_id) => self.call(call_id, Whose::Worker(fetch.expect)),
+                Err(error) => self.background(fetch.expect, Err(error)),
             }
         }
         self.wake();
-        let pause = self.decide(|env| env.providers.next_poll(env.now));
-        self.tick_every(if self.held.borrow().is_empty() { pause } else { HOLDING });
+        self.tick_every(self.pause());
+    }
+
+    /// How long until there is something to do.
+    fn pause(&self) -> Duration {
+        let pause = self.decide(|env| background::next_poll(env));
+        let holds = !self.held.borrow().is_empty() || !self.reading.borrow().is_empty();
+        if holds { pause.min(HOLDING) } else { pause }
     }
 
     fn wake(&self) {
-        let held = self.held.take();
-        if held.is_empty() {
+        let (held, reading) = (self.held.take(), self.reading.take());
+        if held.is_empty() && reading.is_empty() {
             return;
         }
+        let is_undecided = |exchange: &Rc<Exchange>| exchange.phase() == Phase::Undecided;
         let (due, rest): (Vec<_>, Vec<_>) = self.decide(|env| {
-            held.into_iter()
-                .filter(|held| held.exchange.phase() == Phase::Undecided)
-                .partition(|held| held.waiter.is_due(env))
+            held.into_iter().filter(|held| is_undecided(&held.exchange)).partition(|held| held.waiter.is_due(env))
         });
         self.held.replace(rest);
-        if due.is_empty() {
+        let now = host::now();
+        let (late, rest): (Vec<_>, Vec<_>) = reading
+            .into_iter()
+            .filter(|reading| is_undecided(&reading.exchange))
+            .partition(|reading| reading.expect.is_over(now));
+        self.reading.replace(rest);
+        if due.is_empty() && late.is_empty() {
             return;
         }
         for Held { exchange, waiter } in due {
             self.resume(&exchange, |env| waiter.resume(env));
+        }
+        for Reading { exchange, expect } in late {
+            self.resume(&exchange, |env| expect.resume(Err(BodyError::Missing), env));
         }
         let _ = host::act_for(self.root_id);
     }
@@ -255,9 +317,10 @@ impl Worker {
         if exchange.phase.replace(Phase::Gone) != Phase::Undecided {
             return;
         }
-        let is_its = |call: &Call| matches!(&call.expect, Expect::Tokens(owner, _) if Rc::ptr_eq(owner, exchange));
+        let is_its = |call: &Call| matches!(&call.whose, Whose::Request(owner, _) if Rc::ptr_eq(owner, exchange));
         self.calls.borrow_mut().retain(|_, call| !is_its(call));
         self.held.borrow_mut().retain(|held| !Rc::ptr_eq(&held.exchange, exchange));
+        self.reading.borrow_mut().retain(|reading| !Rc::ptr_eq(&reading.exchange, exchange));
     }
 
     fn tick_every(&self, period: Duration) {

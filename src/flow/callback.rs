@@ -11,27 +11,29 @@ use crate::{
     },
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
-        id_token::{self, VerifiedIdToken},
+        id_token::{self, Occasion, VerifiedIdToken},
         token::{self, TokenResponse},
     },
     platform::NoRandomness,
+    secret::RawIdToken,
     session::{
-        Session,
-        cookie::{self, Found, MAX_COOKIE, delete_cookie, set_cookie},
+        Beginning, Grant, Session,
+        chunks::Present,
+        cookie::{self, Found, delete_cookie},
         pending::{PendingSignIn, State},
+        trail::Trail,
     },
     time::UnixTime,
 };
 
 use super::{
-    CalloutResult, Env, Step,
+    CalloutResult, Env, Expect, Step,
     caller::Caller,
     event::Event,
     failure::Failure,
-    identity,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Waiter},
-    sign_in, single_use,
+    sign_in, signed_in, single_use,
 };
 
 /// How many codes one worker redeems at once.
@@ -75,13 +77,12 @@ fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSig
 /// The `state` is ours, but this browser has no such sign-in (any more): the back button, a second tab whose cookie had
 /// to go, a bookmark, another browser. The code is not used. Whoever is signed in goes on, others sign in again.
 fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
-    let settings = &env.config.session;
-    if env.sessions.fresh(&request, &settings.sealer, env.now).is_some() {
+    if signed_in::session(&request, env).is_some() {
         let location = state.return_to.location(&env.config.origin);
         return Step::Reply(reply::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()));
     }
     // A `state` of long ago says nothing about a loop.
-    let attempt = if state.is_expired(env.now, settings.sign_in_timeout) { 0 } else { state.attempt };
+    let attempt = if state.is_expired(env.now, env.config.session.sign_in_timeout) { 0 } else { state.attempt };
     env.events.push(Event::SignInRestarted);
     sign_in::begin(request, state.return_to, attempt.saturating_add(1), env)
 }
@@ -118,11 +119,17 @@ fn redeem(
     if !single_use::claim(&pending.state, env) {
         return not_pending(request, pending.state, env);
     }
+    let settings = &env.config.session;
+    let brought = Brought {
+        session: settings.cookies.present(&request),
+        trail: Trail::read(&request, &settings.trail_cookie, &settings.sealer, env.now),
+    };
     let redirect_uri = env.config.redirect_uri();
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
     let patience = known.provider.timeout.max(MIN_PATIENCE);
     let until = env.now.plus(patience);
-    Box::new(ExpectTokens { pending, caller: caller.clone(), request, until, patience }).call()
+    let sign_in = SignIn { pending, caller: caller.clone(), brought };
+    Box::new(ExpectTokens { sign_in, request, until, patience }).call()
 }
 
 /// A way to start again, and the cookie of this sign-in gone.
@@ -131,11 +138,25 @@ fn offer(pending: &PendingSignIn, env: &Env<'_>) -> Offer {
     Offer::again(pending.state.return_to.location(&env.config.origin), vec![delete_cookie(&name)])
 }
 
+/// A sign-in whose browser is back.
+#[derive(Debug)]
+struct SignIn {
+    pending: PendingSignIn,
+    caller: Caller,
+    brought: Brought,
+}
+
+/// What of our cookies the browser brought along.
+#[derive(Debug, Clone, Copy)]
+struct Brought {
+    session: Present,
+    trail: Option<Trail>,
+}
+
 /// The code is being redeemed.
 #[derive(Debug)]
 pub struct ExpectTokens {
-    pending: PendingSignIn,
-    caller: Caller,
+    sign_in: SignIn,
     request: CalloutRequest,
     until: UnixTime,
     patience: Duration,
@@ -144,7 +165,7 @@ pub struct ExpectTokens {
 impl ExpectTokens {
     /// Asks the token endpoint.
     pub(super) fn call(self: Box<Self>) -> Step {
-        Step::Call { request: self.request.clone(), expect: self }
+        Step::Call { request: self.request.clone(), expect: Expect::Tokens(self) }
     }
 
     /// Asks it again, unless as many codes are being redeemed as may be.
@@ -162,14 +183,14 @@ impl ExpectTokens {
         // Envoy takes no request with a body for a host that it has yet to resolve. Nothing has left, so the code is as
         // good as before, and the name is being resolved by now.
         if matches!(result, Err(CalloutError::Dispatch)) && self.is_patient(env.now) {
-            return Waiter::to_call_again(self.pending.state.provider, self.until, self);
+            return Waiter::to_call_again(self.sign_in.pending.state.provider, self.until, self);
         }
-        let Self { pending, caller, .. } = *self;
-        match TokenResponse::read(result) {
-            Ok(tokens) => Box::new(TokensInHand { pending, caller, tokens }).verify(env),
+        let sign_in = self.sign_in;
+        match TokenResponse::read_for_code(result) {
+            Ok((tokens, id_token)) => Box::new(TokensInHand { sign_in, tokens, id_token }).verify(env),
             Err(error) => {
-                let offer = offer(&pending, env);
-                reply::refuse(error.into(), &caller, offer, env)
+                let offer = offer(&sign_in.pending, env);
+                reply::refuse(error.into(), &sign_in.caller, offer, env)
             }
         }
     }
@@ -178,19 +199,19 @@ impl ExpectTokens {
 /// Tokens that came, and are still to be verified.
 #[derive(Debug)]
 pub(super) struct TokensInHand {
-    pending: PendingSignIn,
-    caller: Caller,
+    sign_in: SignIn,
     tokens: TokenResponse,
+    id_token: RawIdToken,
 }
 
 impl TokensInHand {
     /// Verifies them; a key nobody here has seen yet is asked for once.
     fn verify(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        let provider = self.pending.state.provider;
-        let mut outcome = self.id_token(env);
+        let provider = self.sign_in.pending.state.provider;
+        let mut outcome = self.verified(env);
         // Another worker may have met the new key before.
         if self.may_be_signed_with_a_newer_key(&outcome) && env.providers.look(provider, env.platform, env.now) {
-            outcome = self.id_token(env);
+            outcome = self.verified(env);
         }
         if self.may_be_signed_with_a_newer_key(&outcome)
             && env.providers.ask_for_keys(provider, env.platform, env.now, env.events)
@@ -202,8 +223,8 @@ impl TokensInHand {
 
     /// Verifies them with the keys there are now, and waits on while there is something to wait for.
     pub(super) fn verify_again(self: Box<Self>, until: Option<UnixTime>, env: &mut Env<'_>) -> Step {
-        let provider = self.pending.state.provider;
-        let outcome = self.id_token(env);
+        let provider = self.sign_in.pending.state.provider;
+        let outcome = self.verified(env);
         if let Some(until) = until
             && self.may_be_signed_with_a_newer_key(&outcome)
             && env.providers.wants_keys(provider, env.now)
@@ -221,19 +242,20 @@ impl TokensInHand {
         match outcome {
             Err(Failure::Signature(VerifyError::UnknownKey)) => true,
             Err(Failure::Signature(VerifyError::BadSignature)) => {
-                UnverifiedJws::parse(self.tokens.id_token.expose()).is_ok_and(|token| token.kid().is_none())
+                UnverifiedJws::parse(self.id_token.expose()).is_ok_and(|token| token.kid().is_none())
             }
             _ => false,
         }
     }
 
-    fn id_token(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {
-        let known = env.providers.ready(self.pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
-        let unverified = UnverifiedJws::parse(self.tokens.id_token.expose())?;
+    fn verified(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {
+        let known =
+            env.providers.ready(self.sign_in.pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let unverified = UnverifiedJws::parse(self.id_token.expose())?;
         let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
         let expected = id_token::Expected {
             provider: known.provider,
-            nonce: &self.pending.nonce,
+            occasion: Occasion::SignIn(&self.sign_in.pending.nonce),
             access_token: &self.tokens.access_token,
             now: env.now,
             leeway: env.config.leeway,
@@ -242,33 +264,45 @@ impl TokensInHand {
     }
 
     fn finish(&self, outcome: Result<VerifiedIdToken, Failure>, env: &mut Env<'_>) -> Step {
-        let signed_in = outcome.and_then(|id_token| self.session(&id_token, env).map(|cookie| (id_token, cookie)));
+        let signed_in = outcome.and_then(|id_token| self.session(&id_token, env).map(|cookies| (id_token, cookies)));
+        let SignIn { pending, caller, .. } = &self.sign_in;
         match signed_in {
-            Ok((id_token, cookie)) => {
+            Ok((id_token, session)) => {
                 env.events.push(Event::SignedIn(id_token.subject().to_owned()));
-                let location = self.pending.state.return_to.location(&env.config.origin);
-                let mut cookies = offer(&self.pending, env).cookies;
-                cookies.push(cookie);
+                let location = pending.state.return_to.location(&env.config.origin);
+                let mut cookies = offer(pending, env).cookies;
+                cookies.extend(session);
                 Step::Reply(reply::redirect(Redirect::SeeOther, "signed_in", location, cookies))
             }
             Err(failure) => {
-                let offer = offer(&self.pending, env);
-                reply::refuse(failure, &self.caller, offer, env)
+                let offer = offer(pending, env);
+                reply::refuse(failure, caller, offer, env)
             }
         }
     }
 
-    /// The session cookie. One that the browser would drop is never sent: that would be a loop.
-    fn session(&self, id_token: &VerifiedIdToken, env: &Env<'_>) -> Result<String, Failure> {
+    /// The cookies of the new session, and the one that counts sign-ins.
+    fn session(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Vec<String>, Failure> {
+        let SignIn { pending, brought, .. } = &self.sign_in;
         let settings = &env.config.session;
-        let name = &settings.session_cookie;
-        let kept = identity::claims_kept(&env.config.identity_headers);
-        let sealed =
-            Session::begin(self.pending.state.provider, id_token, kept, (env.now, settings.lifetime), env.platform)
-                .and_then(|session| session.seal(name, &settings.sealer, env.platform))
-                .map_err(|NoRandomness| Failure::NoRandomness)?;
-        let cookie = set_cookie(name, &sealed, settings.lifetime);
-        let size = cookie.len();
-        if size > MAX_COOKIE { Err(Failure::SessionTooLarge { size, budget: MAX_COOKIE }) } else { Ok(cookie) }
+        let known = env.providers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let life = self.tokens.expires_in.unwrap_or_else(|| id_token.claims().expires_at().since(env.now));
+        let refresh_token = self.tokens.refresh_token.clone().filter(|_| settings.lifetimes.refresh);
+        let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
+        let with = Beginning {
+            provider: pending.state.provider,
+            kept: &mut env.config.kept_claims.iter().map(String::as_str),
+            now: env.now,
+            lifetime: settings.lifetimes.absolute,
+            grant: refresh_token.map(|token| Grant::new(token, Some(life), env.now)),
+            id_token: wants_hint.then(|| self.id_token.clone()),
+        };
+        let session = Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
+        let trail = Trail::and_one(brought.trail, env.now)
+            .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
+            .map_err(|NoRandomness| Failure::NoRandomness)?;
+        let mut cookies = signed_in::write(&session, brought.session, env)?;
+        cookies.push(trail);
+        Ok(cookies)
     }
 }

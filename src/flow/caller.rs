@@ -63,6 +63,15 @@ pub fn is_prefetch(request: &Request) -> bool {
     says("sec-purpose") || says("purpose") || says("x-moz")
 }
 
+/// Whether a page of another site sends this. Sec-Fetch-Site is the browser's own word; where it is missing, Origin is,
+/// on everything but plain links.
+pub fn comes_from_elsewhere(request: &Request, origin: &str) -> bool {
+    if request.has("sec-fetch-site") {
+        return !matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"));
+    }
+    request.has("origin") && request.single("origin") != Some(origin.as_bytes())
+}
+
 /// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without a body,
 /// without headers of the page's own, and never as an upgrade. Whatever brings one of those is something else in a
 /// preflight's clothes, and an app could act on it.

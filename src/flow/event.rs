@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::oidc::discovery::DiscoveryError;
+use crate::{
+    oidc::{discovery::DiscoveryError, error::OAuthError, token::TokenEndpointError},
+    session::{Optional, SealError},
+};
 
 use super::{failure::Failure, permit::Reason, provider::DocumentKind};
 
@@ -25,10 +28,24 @@ pub enum Event {
         /// Whether there is a good one.
         has_good: bool,
     },
+    /// A session was left without something, so that it fits into its cookies.
+    LeftOut(Optional),
+    /// The provider ended sessions of somebody: the token's own name, or nothing where it came through a browser.
+    LoggedOut(Option<String>),
+    /// A session was not renewed, and why.
+    NotRenewed(Failure),
+    /// A session could not be written into its cookies; the request passed all the same.
+    NotWritten(SealError),
     /// A request may pass.
     Permitted(Reason),
     /// A request was answered with a failure: which, and the request's id.
     Refused(Failure, Option<String>),
+    /// A session was renewed.
+    Renewed,
+    /// A refresh token could not be revoked: the status, where there was an answer.
+    NotRevoked(Option<u16>),
+    /// A session ended because the provider would not renew it: the subject.
+    SessionRefused(String),
     /// A sign-in was begun again, because this browser no longer had it.
     SignInRestarted,
     /// A browser was sent to the provider.
@@ -58,7 +75,15 @@ impl Event {
     /// How loud it is.
     pub const fn level(&self) -> Level {
         match self {
-            Self::Permitted(_) | Self::SignInStarted => Level::Count,
+            Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
+            Self::NotRenewed(failure) => match failure {
+                // What they mean is told when the session ends.
+                Failure::TokenEndpoint(TokenEndpointError::Refused(OAuthError::InvalidGrant)) => Level::Info,
+                _ => Level::Warn,
+            },
+            Self::NotWritten(_) => Level::Error,
+            Self::LeftOut(_) | Self::NotRevoked(_) => Level::Warn,
+            Self::LoggedOut(_) | Self::SessionRefused(_) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(_) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
             Self::Refused(failure, _) => failure.level(),
@@ -72,6 +97,13 @@ impl Event {
             Self::Fetched(DocumentKind::Keys, _) => "vestibule_keys_fetched",
             Self::NotFetched { kind: DocumentKind::Metadata, .. } => "vestibule_metadata_failed",
             Self::NotFetched { kind: DocumentKind::Keys, .. } => "vestibule_keys_failed",
+            Self::LeftOut(_) => "vestibule_session_cut",
+            Self::LoggedOut(_) => "vestibule_logged_out",
+            Self::NotRenewed(_) => "vestibule_renewal_failed",
+            Self::NotRevoked(_) => "vestibule_revocation_failed",
+            Self::NotWritten(_) => "vestibule_session_not_written",
+            Self::Renewed => "vestibule_renewed",
+            Self::SessionRefused(_) => "vestibule_session_refused",
             Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
             Self::Permitted(Reason::Public) => "vestibule_permitted_public",
             Self::Permitted(Reason::Session) => "vestibule_permitted_session",
@@ -93,6 +125,25 @@ impl fmt::Display for Event {
                 let then =
                     if *has_good { "what was last good stays in use" } else { "nobody can sign in until it is there" };
                 write!(f, "cannot use the {kind} of {issuer} (cluster {cluster:?}): {error}; {then}")
+            }
+            Self::LeftOut(what) => {
+                let what = match what {
+                    Optional::IdToken => "ID token: the provider's sign-out may ask the person",
+                    Optional::RefreshToken => "refresh token: it is not renewed",
+                };
+                write!(f, "left a session that is too large for its cookies without its {what}")
+            }
+            Self::LoggedOut(Some(id)) => write!(f, "the provider ended sessions by its logout token {id:?}"),
+            Self::LoggedOut(None) => f.write_str("the provider ended a session through a browser"),
+            Self::NotRenewed(failure) => write!(f, "did not renew a session: {failure}"),
+            Self::NotRevoked(Some(status)) => {
+                write!(f, "could not revoke a refresh token: the provider answered {status}")
+            }
+            Self::NotRevoked(None) => f.write_str("could not revoke a refresh token: the provider did not answer"),
+            Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
+            Self::Renewed => f.write_str("renewed a session"),
+            Self::SessionRefused(subject) => {
+                write!(f, "ended the session of {subject:?}: the provider does not renew it")
             }
             Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
             Self::Refused(failure, id) => {

@@ -4,7 +4,11 @@
 use crate::{
     http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
-    oidc::{authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, token::TokenEndpointError},
+    oidc::{
+        authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, logout_token::LogoutTokenError,
+        token::TokenEndpointError,
+    },
+    session::SealError,
 };
 
 use super::event::Level;
@@ -15,6 +19,12 @@ pub enum Failure {
     /// A bearer token where none is taken.
     #[error("it carries a bearer token, and none is accepted here")]
     Bearer,
+    /// Envoy did not hand over the body.
+    #[error("Envoy does not hand over the body; is allow_on_headers_stop_iteration set beside failure_policy?")]
+    BodyMissing,
+    /// The body is longer than it may be.
+    #[error("the body is too long")]
+    BodyTooLong,
     /// As many sign-ins are being finished as one worker takes at once.
     #[error("too many sign-ins are being finished at once")]
     Busy,
@@ -36,9 +46,24 @@ pub enum Failure {
     /// The ID token is no signed token.
     #[error("the ID token is refused: {0}")]
     Jws(#[from] JwsError),
+    /// A logout by the provider without what it must name.
+    #[error("the logout request is malformed")]
+    LogoutMalformed,
+    /// A logout by the provider with another method.
+    #[error("a logout by the provider takes another method")]
+    LogoutMethod,
+    /// The logout token is not one for us.
+    #[error("the logout token is refused: {0}")]
+    LogoutToken(LogoutTokenError),
+    /// The logout token is not signed as it must be.
+    #[error("the logout token is refused: {0}")]
+    LogoutTokenSignature(VerifyError),
     /// No randomness.
     #[error("the platform gives no randomness")]
     NoRandomness,
+    /// The session cannot be written into cookies.
+    #[error("{0}")]
+    NotWritten(#[from] SealError),
     /// The provider's metadata or keys are not known (yet).
     #[error("the provider's metadata or keys are not known yet")]
     ProviderNotReady,
@@ -48,19 +73,11 @@ pub enum Failure {
     /// A path under our prefix that means nothing.
     #[error("nothing is at this reserved path")]
     ReservedPath,
-    /// The session does not fit into a cookie.
-    #[error("the session takes {size} bytes, and a cookie holds {budget}")]
-    SessionTooLarge {
-        /// What it takes.
-        size: usize,
-        /// What there is.
-        budget: usize,
-    },
     /// The ID token's signature is not good.
     #[error("the ID token is refused: {0}")]
     Signature(#[from] VerifyError),
     /// A sign-in was begun again too often.
-    #[error("the sign-in was begun {0} times in a row, and its cookie never came back")]
+    #[error("there were {0} sign-ins in a row, and their cookies never came back")]
     SignInLoop(u8),
     /// Nobody is signed in.
     #[error("nobody is signed in")]
@@ -71,6 +88,9 @@ pub enum Failure {
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
     TokenEndpoint(#[from] TokenEndpointError),
+    /// Userinfo with another method than GET.
+    #[error("userinfo takes GET only")]
+    UserinfoMethod,
 }
 
 /// What people read.
@@ -106,6 +126,10 @@ impl Failure {
         match self {
             Self::Bearer => row!(401, "bearer_not_accepted", Info, "This address takes no token",
                 "Sign in with a browser instead."),
+            Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
+                "This site cannot read what was sent. Please tell its operator the code below."),
+            Self::BodyTooLong => row!(413, "body_too_long", Info, "This is too much",
+                "What was sent is longer than is taken here."),
             Self::Busy => row!(503, "busy", Warn, "Too many people are signing in",
                 "Please try again in a few seconds."),
             Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, "The sign-in did not work",
@@ -122,8 +146,14 @@ impl Failure {
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
                 "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
-            Self::NoRandomness => row!(500, "no_randomness", Error, "Something is wrong here",
+            Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
+                "The request to end a session is not one that can be trusted."),
+            Self::LogoutMethod => row!(405, "logout_method", Info, "Nobody was signed out",
+                "The request to end a session came in a way that is not taken here."),
+            Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
                 "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
+            Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
+                "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
             Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
                 "Nobody can sign in at the moment. Please try again in a few seconds."),
             Self::Provider(OAuthError::AccessDenied) => row!(403, "access_denied", Info, "The sign-in was declined",
@@ -134,8 +164,6 @@ impl Failure {
                 "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
             Self::ReservedPath => row!(404, "reserved_path", Info, "There is nothing here",
                 "This address is reserved for signing in and out, but nothing is at it."),
-            Self::SessionTooLarge { .. } => row!(500, "session_too_large", Error, "The session is too large",
-                "What is known of you does not fit into a cookie. Please tell the operator of this site the code below."),
             Self::Signature(VerifyError::UnknownKey) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
                 "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
             Self::Signature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
@@ -146,6 +174,8 @@ impl Failure {
                 "You are not signed in, or your session is over. What you sent was not delivered."),
             Self::SignOutMethod => row!(405, "sign_out_method", Info, "You are still signed in",
                 "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
+            Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
+                "This address only tells who is signed in."),
             Self::TokenEndpoint(error) => match error {
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),

@@ -55,8 +55,8 @@ fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {
-    let (session, pending) = (settings.session_cookie.as_bytes(), settings.pending_prefix.as_bytes());
-    let is_ours = |name: &[u8]| name == session || name.starts_with(pending);
+    let (pending, trail) = (settings.pending_prefix.as_bytes(), settings.trail_cookie.as_bytes());
+    let is_ours = |name: &[u8]| settings.cookies.has(name) || name.starts_with(pending) || name == trail;
     let mut lines = Vec::new();
     lines.extend(request.lines("cookie").map(|line| (line, cookie::strip(line, is_ours))));
     if lines.iter().all(|(_, stripped)| *stripped == Stripped::Unchanged) {
@@ -108,9 +108,4 @@ fn scalar_text(text: &str) -> Option<String> {
 /// Some providers write truth values as text.
 fn is_true(claim: Claim<'_>) -> bool {
     matches!(claim, Claim::Json(value) if *value == Value::Bool(true) || *value == "true")
-}
-
-/// The claims that a session must carry for these headers.
-pub(super) fn claims_kept(headers: &[IdentityHeader]) -> impl Iterator<Item = &str> {
-    headers.iter().map(|header| header.claim.as_str()).chain(["email_verified"])
 }

@@ -4,28 +4,39 @@
 //! of the provider, waits as a value that takes the answer and is used up by it; nothing is ever resumed without
 //! being decided.
 
+pub mod background;
 pub mod caller;
 pub mod event;
 pub mod failure;
 pub mod permit;
 pub mod provider;
+pub mod renewal;
+pub mod revocation;
 
+mod body;
 mod callback;
 mod document;
+mod form;
 mod identity;
 mod lease;
+mod logout;
 mod reply;
 mod request;
+mod ring;
 mod sign_in;
 mod sign_out;
+mod signed_in;
 mod single_use;
 #[cfg(test)]
 mod tests;
+mod userinfo;
 
+pub use body::{BodyError, ExpectBody, MAX_BODY};
 pub use callback::ExpectTokens;
 pub use identity::trailer_edits;
 pub use reply::headers_refused;
 pub use request::{Waiter, start};
+pub use sign_out::ExpectRevocation;
 
 use crate::{
     config::Config,
@@ -37,6 +48,8 @@ use crate::{
 use event::Event;
 use permit::Permit;
 use provider::Providers;
+use renewal::Renewals;
+use revocation::Revocations;
 
 /// What to do with a request next: exactly one step for each input.
 #[must_use]
@@ -47,7 +60,7 @@ pub enum Step {
         /// The call.
         request: CalloutRequest,
         /// The one that takes the result.
-        expect: Box<ExpectTokens>,
+        expect: Expect,
     },
     /// Let the request go upstream. Only a [`Permit`] opens this door.
     Forward {
@@ -55,11 +68,34 @@ pub enum Step {
         permit: Permit,
         /// What to change first.
         edits: HeaderEdits,
+        /// Cookies to set with the app's answer, beside its own; the answer must then not be stored.
+        cookies: Vec<String>,
     },
+    /// Read the request's body, which must not move, and hand it to `expect`.
+    ReadBody(Box<ExpectBody>),
     /// Answer here; nothing goes upstream.
     Reply(LocalReply),
     /// Hold the request until the waiter is due.
     Wait(Waiter),
+}
+
+/// A call of a request under way: the one thing that can take its result.
+#[derive(Debug)]
+pub enum Expect {
+    /// A refresh token is being revoked.
+    Revocation(Box<ExpectRevocation>),
+    /// A code is being redeemed.
+    Tokens(Box<ExpectTokens>),
+}
+
+impl Expect {
+    /// Decides the request with what came of its call.
+    pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        match self {
+            Self::Revocation(expect) => expect.resume(result, env),
+            Self::Tokens(expect) => expect.resume(result, env),
+        }
+    }
 }
 
 /// What came of a call.
@@ -73,6 +109,10 @@ pub struct Env<'a> {
     pub providers: &'a mut Providers,
     /// The sessions opened lately.
     pub sessions: &'a mut OpenSessions,
+    /// The sessions being renewed.
+    pub renewals: &'a mut Renewals,
+    /// The sessions that were ended from outside.
+    pub revocations: &'a mut Revocations,
     /// Randomness, the host's signature check, the store that workers share.
     pub platform: &'a dyn Platform,
     /// Now.

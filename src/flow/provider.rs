@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::{
     config::Config,
-    http::CalloutRequest,
     jose::jwk::Jwks,
     oidc::{
         Provider, ProviderId,
@@ -19,6 +18,7 @@ use crate::{
 pub use super::document::DocumentKind;
 use super::{
     CalloutResult,
+    background::{ExpectBackground, Fetch},
     document::{Document, due},
     event::Event,
     lease::{self, Demand},
@@ -28,15 +28,6 @@ use super::{
 const HURRY: Duration = Duration::from_millis(100);
 /// How often otherwise.
 const CALM: Duration = Duration::from_secs(1);
-
-/// A call that must be made, and what its result is for.
-#[derive(Debug)]
-pub struct Fetch {
-    /// Hand the result back with this.
-    pub expect: ExpectDocument,
-    /// The call.
-    pub request: CalloutRequest,
-}
 
 /// A document is being fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,7 +225,10 @@ impl Known {
         {
             self.metadata.in_flight = true;
             let expect = ExpectDocument { provider: id, kind: DocumentKind::Metadata, demand, started: now };
-            fetches.push(Fetch { expect, request: discovery::request(&self.provider) });
+            fetches.push(Fetch {
+                expect: ExpectBackground::Document(expect),
+                request: discovery::request(&self.provider),
+            });
         }
         if let Some(demand) = self.keys.demand(now)
             && let Some(metadata) = self.metadata.usable(now)
@@ -242,7 +236,10 @@ impl Known {
         {
             self.keys.in_flight = true;
             let expect = ExpectDocument { provider: id, kind: DocumentKind::Keys, demand, started: now };
-            fetches.push(Fetch { expect, request: discovery::get(&self.provider, &metadata.jwks_uri) });
+            fetches.push(Fetch {
+                expect: ExpectBackground::Document(expect),
+                request: discovery::get(&self.provider, &metadata.jwks_uri),
+            });
         }
         fetches
     }

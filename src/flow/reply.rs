@@ -1,11 +1,12 @@
 //! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, framed, or leak where it
 //! came from.
 
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::{
     http::LocalReply,
-    page::{self, Action, Page},
+    page::{Action, Page},
+    session::SealError,
 };
 
 use super::{
@@ -50,7 +51,7 @@ pub(super) enum Redirect {
 pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Vec<String>) -> LocalReply {
     let mut headers = common(code);
     headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
-    headers.push(("content-security-policy", page::content_security_policy()));
+    headers.push(("content-security-policy", page.content_security_policy()));
     headers.push(("x-content-type-options", "nosniff".to_owned()));
     headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
     LocalReply { status, code, headers, body: page.html().into_bytes() }
@@ -61,6 +62,23 @@ pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) ->
     let mut headers = common(code);
     headers.push(("content-type", "application/json".to_owned()));
     LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
+}
+
+/// A page that the provider may frame.
+pub(super) fn framed(status: u16, code: &'static str, page: &Page<'_>, env: &Env<'_>) -> LocalReply {
+    let mut reply = self::page(status, code, page, Vec::new());
+    let origins: Vec<_> = env.config.providers.iter().map(|p| p.issuer.discovery().origin()).collect();
+    for (name, value) in &mut reply.headers {
+        if *name == "content-security-policy" {
+            *value = value.replace("frame-ancestors 'none'", &format!("frame-ancestors {}", origins.join(" ")));
+        }
+    }
+    reply
+}
+
+/// An answer that says all there is to say by its status.
+pub(super) fn empty(status: u16, code: &'static str) -> LocalReply {
+    LocalReply { status, code, headers: common(code), body: Vec::new() }
 }
 
 /// What a refusal offers beside its reason.
@@ -83,7 +101,7 @@ impl Offer {
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> Step {
     let reply = match caller.kind {
         Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
-        Kind::Program => for_program(&failure, caller),
+        Kind::Program => for_program(&failure, caller, &env.config.start_uri()),
     };
     let reply = finish(&failure, reply, env.config.origin.as_str());
     env.events.push(Event::Refused(failure, caller.request_id.clone()));
@@ -96,23 +114,30 @@ fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
     content.action = offer.action;
     content.request_id = caller.request_id.as_deref();
     let sizes;
-    if let Failure::SessionTooLarge { .. } = failure {
+    if let Failure::NotWritten(SealError::TooLarge { .. }) = failure {
         sizes = format!("{} ({failure}.)", words.text);
         content.text = &sizes;
     }
     page(failure.status(), failure.code(), &content, offer.cookies)
 }
 
-fn for_program(failure: &Failure, caller: &Caller) -> LocalReply {
+fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
     let words = failure.words();
-    let mut body = json!({ "error": words.title, "code": failure.code() });
-    if let (Some(id), Some(body)) = (&caller.request_id, body.as_object_mut()) {
-        body.insert("request_id".to_owned(), json!(id));
+    let mut body = Map::new();
+    let mut say = |name: &str, value: &str| drop(body.insert(name.to_owned(), value.into()));
+    say("error", words.title);
+    say("code", failure.code());
+    // A script of the app can send its page there, with `?rd=` and the way back.
+    if *failure == Failure::SignInRequired {
+        say("sign_in_url", start);
     }
-    json(failure.status(), failure.code(), &body)
+    if let Some(id) = &caller.request_id {
+        say("request_id", id);
+    }
+    json(failure.status(), failure.code(), &Value::Object(body))
 }
 
-fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
+pub(super) fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
     if failure.status() == 401 {
         // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin.
         reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"")));
@@ -121,7 +146,8 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
         reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
     }
     match failure {
-        Failure::CallbackMethod => reply.headers.push(("allow", "GET".to_owned())),
+        Failure::CallbackMethod | Failure::UserinfoMethod => reply.headers.push(("allow", "GET".to_owned())),
+        Failure::LogoutMethod => reply.headers.push(("allow", "POST".to_owned())),
         Failure::SignOutMethod => reply.headers.push(("allow", "GET, POST".to_owned())),
         _ => {}
     }

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::{http::Request, oidc::ProviderId, rules::Decision, session::return_to::ReturnTo, time::UnixTime};
+use crate::{
+    http::Request,
+    oidc::ProviderId,
+    rules::Decision,
+    session::{HalfDigest, return_to::ReturnTo},
+    time::UnixTime,
+};
 
 use super::{
     Env, Step,
@@ -12,11 +18,12 @@ use super::{
     caller::Caller,
     event::Event,
     failure::Failure,
-    identity,
+    form, identity,
+    logout::{self, LogoutInHand},
     permit::Permit,
+    renewal::{self, Patience},
     reply::{self, Offer},
-    sign_in::{self, FIRST_ATTEMPT},
-    sign_out,
+    sign_in, sign_out, signed_in, userinfo,
 };
 
 /// How long a request is held at most.
@@ -30,9 +37,15 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
     if let Some(reserved) = Reserved::of(request.target(), &env.config.prefix) {
         return match reserved {
+            Reserved::BackChannelLogout => logout::back_channel(&request, env),
             Reserved::Callback => callback::arrive(request, env),
+            Reserved::Form => form::resend(&request, env),
+            Reserved::FrontChannelLogout => logout::front_channel(&request, env),
             Reserved::Health => health(env),
             Reserved::SignOut => sign_out::arrive(&request, env),
+            Reserved::SignedOut => sign_out::back_from_provider(&request, env),
+            Reserved::Start => sign_in::asked_for(request, env),
+            Reserved::Userinfo => userinfo::arrive(&request, env),
             Reserved::Unknown => reply::refuse(Failure::ReservedPath, &Caller::of(&request), Offer::default(), env),
         };
     }
@@ -46,17 +59,17 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if bears_token(&request) {
         return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
     }
-    if let Some(fresh) = env.sessions.fresh(&request, &env.config.session.sealer, env.now) {
-        return forward(&request, Permit::session(fresh), env);
-    }
-    let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
-    sign_in::begin(request, return_to, FIRST_ATTEMPT, env)
+    let request = match signed_in::pass(request, env) {
+        Ok(step) => return step,
+        Err(request) => request,
+    };
+    sign_in::begin_for_page(request, env)
 }
 
 fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);
-    Step::Forward { permit, edits }
+    Step::Forward { permit, edits, cookies: Vec::new() }
 }
 
 fn bears_token(request: &Request) -> bool {
@@ -74,19 +87,31 @@ fn health(env: &Env<'_>) -> Step {
 
 /// The paths under our prefix. They are compared byte by byte; any other spelling is a path like every other.
 enum Reserved {
+    BackChannelLogout,
     Callback,
+    Form,
+    FrontChannelLogout,
     Health,
     SignOut,
+    SignedOut,
+    Start,
     Unknown,
+    Userinfo,
 }
 
 impl Reserved {
     fn of(target: &[u8], prefix: &str) -> Option<Self> {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         match path.strip_prefix(prefix.as_bytes())? {
+            b"/backchannel_logout" => Some(Self::BackChannelLogout),
             b"/callback" => Some(Self::Callback),
+            b"/form" => Some(Self::Form),
+            b"/frontchannel_logout" => Some(Self::FrontChannelLogout),
             b"/health" => Some(Self::Health),
             b"/sign_out" => Some(Self::SignOut),
+            b"/signed_out" => Some(Self::SignedOut),
+            b"/start" => Some(Self::Start),
+            b"/userinfo" => Some(Self::Userinfo),
             [] | [b'/', ..] => Some(Self::Unknown),
             _ => None,
         }
@@ -105,6 +130,10 @@ pub struct Waiter {
 enum Then {
     /// Make a call that Envoy did not take.
     Call(Box<ExpectTokens>),
+    /// Check the logout token again, with newer keys than those of this version.
+    Logout(Box<LogoutInHand>, u64),
+    /// Let the request pass with what became of this renewal.
+    Renew(Request, HalfDigest),
     /// Walk through the gates from the start.
     Start(Request),
     /// Check the ID token again, with newer keys than those of this version.
@@ -125,6 +154,16 @@ impl Waiter {
         Step::Wait(Self { provider, until, then: Then::Verify(tokens, env.providers.keys_version(provider)) })
     }
 
+    /// Holds a logout token until there are keys, or other keys, or `until`.
+    pub(super) fn for_logout(provider: ProviderId, until: UnixTime, token: Box<LogoutInHand>, env: &Env<'_>) -> Step {
+        Step::Wait(Self { provider, until, then: Then::Logout(token, env.providers.keys_version(provider)) })
+    }
+
+    /// Holds a request until its session is renewed, or will not be for now.
+    pub(super) fn for_renewal(provider: ProviderId, request: Request, grant: HalfDigest, env: &Env<'_>) -> Step {
+        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, grant) })
+    }
+
     /// Holds a request until the next moment, when its call is tried again.
     pub(super) fn to_call_again(provider: ProviderId, until: UnixTime, expect: Box<ExpectTokens>) -> Step {
         Step::Wait(Self { provider, until, then: Then::Call(expect) })
@@ -141,7 +180,8 @@ impl Waiter {
             || match &self.then {
                 Then::Call(_) => true,
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
-                Then::Verify(_, version) => {
+                Then::Renew(_, grant) => renewal::is_settled(grant, env),
+                Then::Logout(_, version) | Then::Verify(_, version) => {
                     env.providers.keys_version(self.provider) != *version
                         || !env.providers.wants_keys(self.provider, env.now)
                 }
@@ -155,9 +195,17 @@ impl Waiter {
             Then::Call(expect) => expect.call_again(env),
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
+            Then::Logout(token, _) => token.verify_again(env),
+            Then::Renew(request, _) => passed_without_waiting(request, env),
             Then::Verify(tokens, _) => tokens.verify_again(until, env),
         }
     }
+}
+
+/// A request that has waited for its session's renewal passes with what there is by now.
+fn passed_without_waiting(request: Request, env: &mut Env<'_>) -> Step {
+    let Some(fresh) = signed_in::session(&request, env) else { return start(request, env) };
+    renewal::attend(request, fresh, Patience::None, env).unwrap_or_else(|request| start(request, env))
 }
 
 fn not_ready(request: &Request, env: &mut Env<'_>) -> Step {

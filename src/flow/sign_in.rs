@@ -4,12 +4,13 @@
 use crate::{
     http::Request,
     oidc::{ProviderId, authorization::AuthorizationRequest},
-    page::Action,
+    page::{Action, Page, Script},
     platform::NoRandomness,
     session::{
         cookie::{delete_cookie, set_cookie, with_prefix},
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
         return_to::ReturnTo,
+        trail::{MAX_IN_VAIN, Trail},
     },
 };
 
@@ -18,8 +19,10 @@ use super::{
     caller::{Caller, Kind},
     event::Event,
     failure::Failure,
+    form,
     reply::{self, Offer, Redirect},
     request::Waiter,
+    sign_out, signed_in,
 };
 
 /// A sign-in that nothing went before.
@@ -28,16 +31,50 @@ pub(super) const FIRST_ATTEMPT: u8 = 1;
 /// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
 const MAX_LOOKED_AT: usize = 32;
 
+/// A request for the path that starts a sign-in, and comes back to `rd`.
+pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
+    let target = sign_out::asked_for(&request).unwrap_or_default();
+    let return_to = ReturnTo::asked_for(&target, &env.config.origin, &env.config.prefix);
+    begin(request, return_to, FIRST_ATTEMPT, env)
+}
+
+/// Begins a sign-in for a page, or says that one is needed.
+pub(super) fn begin_for_page(request: Request, env: &mut Env<'_>) -> Step {
+    let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
+    let caller = Caller::of(&request);
+    if env.config.sign_in.keep_fragment && caller.kind == Kind::Navigation && request.method() == "GET" {
+        return follow_with_fragment(&caller, &return_to, env);
+    }
+    begin(request, return_to, FIRST_ATTEMPT, env)
+}
+
+/// What stands behind `#` in a URL only a page can know: this one starts the sign-in with it.
+fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, env: &mut Env<'_>) -> Step {
+    let failure = Failure::SignInRequired;
+    let text = "You are being sent to the sign-in service.";
+    let mut page = Page::new("Signing in", text, failure.code());
+    page.action = Some(Action::Link { label: "Sign in", href: form::start(return_to.as_str(), env) });
+    page.request_id = caller.request_id.as_deref();
+    page.script = Some(Script::FollowWithFragment);
+    let reply = reply::page(failure.status(), failure.code(), &page, Vec::new());
+    let reply = reply::finish(&failure, reply, env.config.origin.as_str());
+    env.events.push(Event::Refused(failure, caller.request_id.clone()));
+    Step::Reply(reply)
+}
+
 /// Begins a sign-in for this request, or says that one is needed.
 pub(super) fn begin(request: Request, return_to: ReturnTo, attempt: u8, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
     match caller.kind {
         Kind::Navigation => {}
-        Kind::Page => {
-            let action = Some(Action::Link { label: "Sign in", href: "/".to_owned() });
-            return reply::refuse(Failure::SignInRequired, &caller, Offer { action, cookies: Vec::new() }, env);
-        }
+        Kind::Page => return form::arrive(&request, &caller, env),
         Kind::Program => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
+    }
+    if is_in_vain(&request, env) {
+        let settings = &env.config.session;
+        let cookies = vec![delete_cookie(&settings.trail_cookie)];
+        let offer = Offer::again(return_to.location(&env.config.origin), cookies);
+        return reply::refuse(Failure::SignInLoop(MAX_IN_VAIN), &caller, offer, env);
     }
     if attempt > MAX_ATTEMPTS {
         let offer = Offer::again(return_to.location(&env.config.origin), Vec::new());
@@ -53,6 +90,13 @@ pub(super) fn begin(request: Request, return_to: ReturnTo, attempt: u8, env: &mu
         Ok(step) => step,
         Err(NoRandomness) => reply::refuse(Failure::NoRandomness, &caller, Offer::default(), env),
     }
+}
+
+/// Whether sign-ins were completed again and again without a session to show for it.
+fn is_in_vain(request: &Request, env: &mut Env<'_>) -> bool {
+    let settings = &env.config.session;
+    let trail = Trail::read(request, &settings.trail_cookie, &settings.sealer, env.now);
+    trail.is_some_and(Trail::is_loop) && signed_in::session(request, env).is_none()
 }
 
 fn redirect(

@@ -1,21 +1,39 @@
-//! Ends the session of this browser: every cookie of ours goes.
+//! Ends the session of this browser: every cookie of ours goes, the session counts no more, and the person is signed out
+//! at the provider too, where it can be asked for that (RP-Initiated Logout 1.0).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::Request,
+    http::{Origin, Request, parse_url},
+    oidc::{end_session::LogoutRequest, revocation as revocation_endpoint},
     page::{Action, Page},
-    session::cookie::{delete_cookie, with_prefix},
+    session::{
+        cookie::{delete_cookie, with_prefix},
+        open::FreshSession,
+        return_to::ReturnTo,
+        seal::Purpose,
+    },
+    time::UnixTime,
 };
 
 use super::{
-    Env, Step,
-    caller::{Caller, is_prefetch},
+    CalloutResult, Env, Expect, Step,
+    caller::{Caller, comes_from_elsewhere, is_prefetch},
     event::Event,
     failure::Failure,
-    reply::{self, Offer},
+    reply::{self, Offer, Redirect},
+    revocation::{self, By},
+    signed_in,
 };
 
 /// How many pending sign-ins are deleted at once. Envoy drops all headers of an answer that has too many.
 const MAX_DELETED: usize = 64;
+/// What the `state` of a logout request is sealed for, beside its purpose.
+const STATE_LABEL: &str = "sign-out";
+/// How long somebody may take at the provider before the way back is forgotten.
+const STATE_LIFE: Duration = Duration::from_secs(3600);
 
 /// A request for the sign-out path.
 pub(super) fn arrive(request: &Request, env: &mut Env<'_>) -> Step {
@@ -27,9 +45,10 @@ pub(super) fn arrive(request: &Request, env: &mut Env<'_>) -> Step {
         "POST" if !comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::SignOut,
         _ => return reply::refuse(Failure::SignOutMethod, &caller, Offer::default(), env),
     };
+    let target = asked_for(request).and_then(|asked| target(&asked, env));
     match asks {
-        Asks::Confirmation => confirm(&caller, env),
-        Asks::SignOut => sign_out(request, &caller, env),
+        Asks::Confirmation => confirm(&caller, target.as_deref(), env),
+        Asks::SignOut => sign_out(request, caller, target, env),
     }
 }
 
@@ -46,17 +65,36 @@ fn is_a_persons_own(request: &Request) -> bool {
         && matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"))
 }
 
-// Sec-Fetch-Site is the browser's own word; where it is missing, Origin is, on everything but plain links.
-fn comes_from_elsewhere(request: &Request, origin: &str) -> bool {
-    if request.has("sec-fetch-site") {
-        return !matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"));
+/// `rd` of the query; one that stands there twice is none.
+pub(super) fn asked_for(request: &Request) -> Option<String> {
+    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1)?;
+    let mut targets = form_urlencoded::parse(query).filter(|(name, _)| name == "rd").map(|(_, target)| target);
+    match (targets.next(), targets.next()) {
+        (Some(target), None) => Some(target.into_owned()),
+        _ => None,
     }
-    request.has("origin") && request.single("origin") != Some(origin.as_bytes())
 }
 
-fn confirm(caller: &Caller, env: &Env<'_>) -> Step {
+/// The URL to go to afterwards, if it may be gone to: a path of our own, or one of the configured URLs.
+fn target(asked: &str, env: &Env<'_>) -> Option<String> {
+    let own: &Origin = &env.config.origin;
+    if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
+        return Some(ReturnTo::asked_for(asked, own, &env.config.prefix).location(own));
+    }
+    // What a browser makes of it is compared, not what was written.
+    let url = String::from(parse_url(asked)?);
+    let is_allowed = |known: &String| if known.ends_with('/') { url.starts_with(known) } else { url == *known };
+    env.config.sign_out.return_to.iter().any(is_allowed).then_some(url)
+}
+
+fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> Step {
     let mut page = Page::new("Sign out?", "You will have to sign in again to use this site.", "sign_out_confirm");
-    page.action = Some(Action::Post { label: "Sign out", href: format!("{}/sign_out", env.config.prefix) });
+    let mut href = format!("{}/sign_out", env.config.prefix);
+    if let Some(target) = target {
+        href.push_str("?rd=");
+        href.extend(form_urlencoded::byte_serialize(target.as_bytes()));
+    }
+    page.action = Some(Action::Post { label: "Sign out", href });
     page.request_id = caller.request_id.as_deref();
     let mut reply = reply::page(200, "sign_out_confirm", &page, Vec::new());
     // Without a referrer, older browsers would not name their origin when the button is pressed.
@@ -68,21 +106,129 @@ fn confirm(caller: &Caller, env: &Env<'_>) -> Step {
     Step::Reply(reply)
 }
 
-fn sign_out(request: &Request, caller: &Caller, env: &mut Env<'_>) -> Step {
+fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut Env<'_>) -> Step {
     let settings = &env.config.session;
-    let mut cookies = vec![delete_cookie(&settings.session_cookie)];
+    let mut cookies = settings.cookies.delete(settings.cookies.present(request));
+    cookies.push(delete_cookie(&settings.trail_cookie));
     cookies.extend(
         with_prefix(request.lines("cookie"), &settings.pending_prefix)
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
             .take(MAX_DELETED)
             .map(delete_cookie),
     );
+    let session = signed_in::session(request, env);
+    if let Some(session) = &session {
+        // Whoever has a copy of the cookie is signed out too, as far as this process goes.
+        revocation::end(session.marks().session, By::Person, env);
+    }
     env.events.push(Event::SignedOut);
-    let mut page = Page::new(
-        "You are signed out",
-        "Your session on this site is over. The sign-in service may still know you.",
-        "signed_out",
-    );
+    let goodbye = ExpectRevocation { caller, target, cookies, session };
+    match goodbye.revocation(env) {
+        Some(request) => Step::Call { request, expect: Expect::Revocation(Box::new(goodbye)) },
+        None => goodbye.leave(env),
+    }
+}
+
+/// Somebody is signed out here; their refresh token is being revoked.
+#[derive(Debug)]
+pub struct ExpectRevocation {
+    caller: Caller,
+    target: Option<String>,
+    cookies: Vec<String>,
+    session: Option<FreshSession>,
+}
+
+impl ExpectRevocation {
+    fn revocation(&self, env: &Env<'_>) -> Option<crate::http::CalloutRequest> {
+        let session = self.session.as_ref().filter(|_| env.config.sign_out.revoke)?.session();
+        let known = env.providers.ready(session.provider(), env.now)?;
+        let endpoint = known.metadata.revocation_endpoint.as_ref()?;
+        Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, session.refresh_token()?))
+    }
+
+    /// The token is revoked, or not: the person is signed out here all the same.
+    pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        // RFC 7009, 2.2: 200, whether the token was good or not.
+        let status = result.map(|response| response.status).ok();
+        if status != Some(200) {
+            env.events.push(Event::NotRevoked(status));
+        }
+        self.leave(env)
+    }
+
+    /// To the provider's sign-out, where there is one, or to where the person wants to go, or to a page.
+    fn leave(self, env: &mut Env<'_>) -> Step {
+        if let Some(url) = self.logout_request(env) {
+            return Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", url, self.cookies));
+        }
+        match self.target {
+            Some(target) => Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", target, self.cookies)),
+            None => signed_out_page(&self.caller, AtProvider::Perhaps, self.cookies),
+        }
+    }
+
+    fn logout_request(&self, env: &Env<'_>) -> Option<String> {
+        let id = env.providers.ids().next().filter(|_| env.config.sign_out.at_provider)?;
+        let known = env.providers.ready(id, env.now)?;
+        let endpoint = known.metadata.end_session_endpoint.as_ref()?;
+        let state = Farewell { to: self.target.clone().unwrap_or_default(), at: env.now.as_secs() }.seal(env);
+        let request = LogoutRequest {
+            provider: known.provider,
+            endpoint,
+            id_token_hint: self.session.as_ref().and_then(|session| session.session().id_token()),
+            post_logout_redirect_uri: &env.config.signed_out_uri(),
+            state: state.as_deref(),
+        };
+        Some(request.url())
+    }
+}
+
+/// Where to go once the provider has signed somebody out, sealed into its `state`.
+#[derive(Serialize, Deserialize)]
+struct Farewell {
+    to: String,
+    at: u64,
+}
+
+impl Farewell {
+    fn seal(&self, env: &Env<'_>) -> Option<String> {
+        let bytes = serde_json::to_vec(self).ok()?;
+        // Without randomness there is no way back; the person is signed out all the same.
+        env.config.session.sealer.seal(Purpose::State, STATE_LABEL, &bytes, env.platform).ok()
+    }
+
+    fn open(sealed: &[u8], env: &Env<'_>) -> Option<Self> {
+        let bytes = env.config.session.sealer.open(Purpose::State, STATE_LABEL, sealed)?;
+        let farewell: Self = serde_json::from_slice(&bytes).ok()?;
+        (env.now < UnixTime::from_secs(farewell.at).plus(STATE_LIFE)).then_some(farewell)
+    }
+}
+
+/// The provider sends somebody back that it has signed out. It may bring back our `state`, another one, or none: the
+/// person has signed out in any case.
+pub(super) fn back_from_provider(request: &Request, env: &Env<'_>) -> Step {
+    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
+    let state = form_urlencoded::parse(query).find(|(name, _)| name == "state");
+    let farewell = state.and_then(|(_, state)| Farewell::open(state.as_bytes(), env));
+    match farewell.map(|farewell| farewell.to).filter(|to| !to.is_empty()) {
+        Some(to) => Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", to, Vec::new())),
+        None => signed_out_page(&Caller::of(request), AtProvider::Yes, Vec::new()),
+    }
+}
+
+/// Whether somebody is signed out at the provider too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtProvider {
+    Perhaps,
+    Yes,
+}
+
+fn signed_out_page(caller: &Caller, at_provider: AtProvider, cookies: Vec<String>) -> Step {
+    let text = match at_provider {
+        AtProvider::Perhaps => "Your session on this site is over. The sign-in service may still know you.",
+        AtProvider::Yes => "Your session is over.",
+    };
+    let mut page = Page::new("You are signed out", text, "signed_out");
     page.action = Some(Action::Link { label: "Sign in again", href: "/".to_owned() });
     page.request_id = caller.request_id.as_deref();
     Step::Reply(reply::page(200, "signed_out", &page, cookies))

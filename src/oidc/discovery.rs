@@ -20,6 +20,10 @@ pub struct ProviderMetadata {
     pub token_endpoint: Endpoint,
     /// Where the keys are.
     pub jwks_uri: Endpoint,
+    /// Where people sign out (RP-Initiated Logout 2.1), if they can.
+    pub end_session_endpoint: Option<Endpoint>,
+    /// Where tokens are revoked (RFC 8414, 2), if they can be.
+    pub revocation_endpoint: Option<Endpoint>,
     /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
     pub iss_parameter: bool,
     /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
@@ -106,7 +110,11 @@ impl ProviderMetadata {
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
             configured.clone().map_or_else(|| discovered(provider, &document, name), Ok)
         };
+        // What only sign-out needs must not keep anybody from signing in.
+        let further = |name: &'static str, configured: &Option<Endpoint>| endpoint(name, configured).ok();
         Ok(Self {
+            end_session_endpoint: further("end_session_endpoint", &provider.endpoints.end_session),
+            revocation_endpoint: further("revocation_endpoint", &provider.endpoints.revocation),
             authorization_endpoint: endpoint("authorization_endpoint", &provider.endpoints.authorization)?,
             token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
             jwks_uri: endpoint("jwks_uri", &provider.endpoints.jwks)?,

@@ -43,6 +43,9 @@ pub enum IdTokenError {
     /// `at_hash` is not the hash of the access token beside it.
     #[error("its at_hash does not fit the access token")]
     AccessTokenHash,
+    /// `auth_time` is not that of the sign-in.
+    #[error("its auth_time is not the one of the sign-in")]
+    AuthenticationTime,
     /// `azp` is missing beside several audiences, or names somebody else.
     #[error("its azp is not us")]
     AuthorizedParty,
@@ -52,6 +55,9 @@ pub enum IdTokenError {
     /// The nonce of another authorization request, or none.
     #[error("its nonce is not the one of this sign-in")]
     Nonce,
+    /// Somebody else than before.
+    #[error("its sub is not the one of the session")]
+    OtherSubject,
     /// No usable subject.
     #[error("its sub is missing or unusable")]
     Subject,
@@ -65,14 +71,68 @@ pub enum IdTokenError {
 pub struct Expected<'a> {
     /// The provider and client.
     pub provider: &'a Provider,
-    /// The nonce we sent.
-    pub nonce: &'a Nonce,
+    /// Why it was issued.
+    pub occasion: Occasion<'a>,
     /// The access token that came with it.
     pub access_token: &'a AccessToken,
     /// Now.
     pub now: UnixTime,
     /// How far clocks may disagree.
     pub leeway: Leeway,
+}
+
+/// Why an ID token was issued.
+#[derive(Debug, Clone, Copy)]
+pub enum Occasion<'a> {
+    /// A refresh of the session of this subject, which must continue what the first ID token began (OIDC Core 12.2).
+    Refresh(&'a str, &'a Authentication),
+    /// A sign-in with this nonce.
+    SignIn(&'a Nonce),
+}
+
+/// What the first ID token said of the sign-in, and every later one must not contradict.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Authentication {
+    /// Half a digest of the nonce.
+    pub nonce: [u8; 16],
+    /// `auth_time`, in seconds.
+    pub time: Option<u64>,
+    /// `sid`: the provider's name for its own session (OIDC Back-Channel Logout 2.1).
+    pub sid: Option<String>,
+}
+
+impl Authentication {
+    /// What this first ID token says.
+    pub fn of(id_token: &VerifiedIdToken) -> Self {
+        let claims = id_token.claims();
+        Self {
+            nonce: half_digest(claims.text("nonce").unwrap_or_default()),
+            time: claims.get("auth_time").and_then(auth_time),
+            sid: claims.text("sid").filter(|sid| sid.len() <= MAX_SUBJECT).map(str::to_owned),
+        }
+    }
+
+    /// OIDC Core 12.2: no nonce, or the first one; the same time of authentication.
+    fn is_continued_by(&self, claims: &VerifiedClaims) -> Result<(), IdTokenError> {
+        let same_nonce = |nonce: &str| bool::from(half_digest(nonce).ct_eq(&self.nonce));
+        if claims.get("nonce").is_some_and(|nonce| !nonce.as_str().is_some_and(same_nonce)) {
+            return Err(IdTokenError::Nonce);
+        }
+        match (self.time, claims.get("auth_time").and_then(auth_time)) {
+            (Some(first), Some(now)) if first != now => Err(IdTokenError::AuthenticationTime),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn half_digest(text: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+// Some providers write it with a fraction; zero means that they do not know.
+fn auth_time(value: &serde_json::Value) -> Option<u64> {
+    value.as_f64().map(|seconds| seconds as u64).filter(|seconds| *seconds > 0)
 }
 
 /// Checks a token whose signature is good.
@@ -103,9 +163,19 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
         None if claims.audiences().len() > 1 => return Err(IdTokenError::AuthorizedParty),
         Some(_) | None => {}
     }
-    // 3.1.3.7 (11)
-    if !claims.text("nonce").is_some_and(|nonce| expected.nonce.matches(nonce)) {
-        return Err(IdTokenError::Nonce);
+    match expected.occasion {
+        // 3.1.3.7 (11)
+        Occasion::SignIn(nonce) => {
+            if !claims.text("nonce").is_some_and(|said| nonce.matches(said)) {
+                return Err(IdTokenError::Nonce);
+            }
+        }
+        Occasion::Refresh(subject, first) => {
+            if claims.text("sub") != Some(subject) {
+                return Err(IdTokenError::OtherSubject);
+            }
+            first.is_continued_by(&claims)?;
+        }
     }
     // 3.1.3.8
     if claims

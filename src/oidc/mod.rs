@@ -1,12 +1,16 @@
 //! OpenID Connect as its endpoints: each file builds one request and reads its response.
 //!
-//! Specifications: RFC 6749 (OAuth 2.0), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core 1.0 and Discovery 1.0.
+//! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core,
+//! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
 
 pub mod authorization;
 pub mod discovery;
+pub mod end_session;
 pub mod error;
 pub mod id_token;
+pub mod logout_token;
 pub mod pkce;
+pub mod revocation;
 pub mod token;
 
 #[cfg(test)]
@@ -112,6 +116,11 @@ impl Endpoint {
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Scheme, host and port.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
     }
 
     /// Path and query: what goes into `:path`.
@@ -221,6 +230,10 @@ pub struct ConfiguredEndpoints {
     pub token: Option<Endpoint>,
     /// `jwks_uri`
     pub jwks: Option<Endpoint>,
+    /// `end_session_endpoint`
+    pub end_session: Option<Endpoint>,
+    /// `revocation_endpoint`
+    pub revocation: Option<Endpoint>,
 }
 
 /// A provider as configured: who it is, who we are there, and what to ask for.

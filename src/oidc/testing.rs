@@ -29,6 +29,8 @@ pub(crate) fn metadata() -> discovery::ProviderMetadata {
         authorization_endpoint: endpoint("authorize"),
         token_endpoint: endpoint("token"),
         jwks_uri: endpoint("jwks"),
+        end_session_endpoint: Some(endpoint("end")),
+        revocation_endpoint: Some(endpoint("revoke")),
         iss_parameter: true,
         post_only: false,
     }

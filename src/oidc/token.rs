@@ -1,23 +1,33 @@
-//! The token endpoint: redeems an authorization code (RFC 6749, 4.1.3 and 5; OIDC Core 3.1.3).
+//! The token endpoint: redeems an authorization code or a refresh token (RFC 6749, 4.1.3, 5 and 6; OIDC Core 3.1.3
+//! and 12).
+
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 use serde_json::{Map, Value};
 
-use super::{ClientAuthentication, Provider, discovery::ProviderMetadata, error::OAuthError};
+use super::{ClientAuthentication, Endpoint, Provider, discovery::ProviderMetadata, error::OAuthError};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::json::{self, JsonError},
-    secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken},
+    secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken, RefreshToken},
 };
+
+/// The longest token that is taken; what is longer would not fit anywhere.
+const MAX_TOKEN: usize = 64 * 1024;
 
 /// What the token endpoint gave us, not verified.
 #[derive(Debug, Clone)]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: AccessToken,
-    /// The ID token.
-    pub id_token: RawIdToken,
+    /// The ID token; many providers send none with a refresh (OIDC Core 12.2).
+    pub id_token: Option<RawIdToken>,
+    /// The refresh token, if there is one, or a new one.
+    pub refresh_token: Option<RefreshToken>,
+    /// How long the access token is good, where the provider says so in a way that can be read.
+    pub expires_in: Option<Duration>,
 }
 
 /// Why the token endpoint gave us nothing.
@@ -48,13 +58,31 @@ pub fn code_grant(
     verifier: &PkceVerifier,
     redirect_uri: &str,
 ) -> CalloutRequest {
-    let mut form = Serializer::new(String::new());
-    form.extend_pairs([
+    let form = [
         ("grant_type", "authorization_code"),
         ("code", code.expose()),
         ("redirect_uri", redirect_uri),
         ("code_verifier", verifier.expose()),
-    ]);
+    ];
+    post(provider, metadata, &metadata.token_endpoint, &form)
+}
+
+/// Redeems a refresh token. The call is never repeated: the provider may have taken the token back already. No scope is
+/// sent, which means the same as before (RFC 6749, 6).
+pub fn refresh_grant(provider: &Provider, metadata: &ProviderMetadata, token: &RefreshToken) -> CalloutRequest {
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
+    post(provider, metadata, &metadata.token_endpoint, &form)
+}
+
+/// A form for an endpoint where we authenticate.
+pub(super) fn post(
+    provider: &Provider,
+    metadata: &ProviderMetadata,
+    endpoint: &Endpoint,
+    pairs: &[(&str, &str)],
+) -> CalloutRequest {
+    let mut form = Serializer::new(String::new());
+    form.extend_pairs(pairs);
     let mut headers = vec![
         ("accept", "application/json".to_owned()),
         ("content-type", "application/x-www-form-urlencoded".to_owned()),
@@ -73,10 +101,10 @@ pub fn code_grant(
         }
     }
     CalloutRequest {
-        cluster: provider.clusters.reaching(&metadata.token_endpoint).clone(),
+        cluster: provider.clusters.reaching(endpoint).clone(),
         method: "POST",
-        authority: metadata.token_endpoint.authority(),
-        path: metadata.token_endpoint.path_and_query(),
+        authority: endpoint.authority(),
+        path: endpoint.path_and_query(),
         headers,
         body: form.finish().into_bytes(),
         timeout: provider.timeout,
@@ -106,8 +134,42 @@ impl TokenResponse {
         }
         Ok(Self {
             access_token: AccessToken::new(text(&body, "access_token")?),
-            id_token: RawIdToken::new(text(&body, "id_token")?),
+            id_token: optional(&body, "id_token")?.map(RawIdToken::new),
+            refresh_token: optional(&body, "refresh_token")?
+                .filter(|token| token.len() <= MAX_TOKEN)
+                .map(RefreshToken::new),
+            expires_in: body.get("expires_in").and_then(seconds).map(Duration::from_secs),
         })
+    }
+
+    /// Reads the answer to a code grant, which must bring an ID token (OIDC Core 3.1.3.3).
+    ///
+    /// # Errors
+    /// [`TokenEndpointError`] says why there is none.
+    pub fn read_for_code(
+        response: Result<CalloutResponse, CalloutError>,
+    ) -> Result<(Self, RawIdToken), TokenEndpointError> {
+        let mut tokens = Self::read(response)?;
+        let id_token = tokens.id_token.take().ok_or(TokenEndpointError::Malformed("id_token"))?;
+        Ok((tokens, id_token))
+    }
+}
+
+/// A member that may be missing or null, but if it is there, must be text.
+fn optional<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, TokenEndpointError> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => text(body, name).map(Some),
+    }
+}
+
+/// RFC 6749, 5.1 wants a number of seconds. Some providers send it as text, with a fraction, or beyond all bounds; what
+/// is negative is over, and what cannot be read is as if it were not there.
+fn seconds(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64)),
+        Value::String(text) => text.trim().parse::<f64>().ok().filter(|seconds| seconds.is_finite()).map(|s| s as u64),
+        _ => None,
     }
 }
 
@@ -129,6 +191,8 @@ fn refusal(response: &CalloutResponse) -> TokenEndpointError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::oidc::testing::{metadata, provider};
 
@@ -170,6 +234,55 @@ mod tests {
         let request = grant(ClientAuthentication::None);
         assert!(has(&request, "client_id") && has(&request, "code_verifier") && !has(&request, "client_secret"));
         assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
+    }
+
+    fn read(body: &Value) -> Result<TokenResponse, TokenEndpointError> {
+        TokenResponse::read(Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() }))
+    }
+
+    #[test]
+    fn a_refresh_names_its_token_and_nothing_more() {
+        let request = refresh_grant(&provider(), &metadata(), &RefreshToken::new("r&t=+ "));
+        assert_eq!(
+            pairs(&request),
+            [("grant_type", "refresh_token"), ("refresh_token", "r&t=+ ")].map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_lifetime_is_read_however_providers_write_it() {
+        for (value, expected) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(" 3600.5 "), Some(3600)),
+            (json!(3600.5), Some(3600)),
+            (json!(0), Some(0)),
+            (json!(-5), Some(0)),
+            (json!("-5"), Some(0)),
+            (json!(1e18), Some(1_000_000_000_000_000_000)),
+            (json!(1e300), Some(u64::MAX)),
+            (json!("1e999"), None),
+            (json!("NaN"), None),
+            (json!("soon"), None),
+            (json!(true), None),
+            (json!([3600]), None),
+            (Value::Null, None),
+        ] {
+            let body = json!({ "access_token": "a", "token_type": "Bearer", "expires_in": value });
+            assert_eq!(read(&body).unwrap().expires_in, expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_text_or_not_there() {
+        let body = |id_token: Value, refresh_token: Value| json!({ "access_token": "a", "token_type": "bearer", "id_token": id_token, "refresh_token": refresh_token });
+        let none = read(&body(Value::Null, Value::Null)).unwrap();
+        assert!(none.id_token.is_none() && none.refresh_token.is_none());
+        for odd in [json!(1), json!(""), json!(["x"]), json!({})] {
+            assert_eq!(read(&body(odd.clone(), Value::Null)).unwrap_err(), TokenEndpointError::Malformed("id_token"));
+            assert_eq!(read(&body(Value::Null, odd)).unwrap_err(), TokenEndpointError::Malformed("refresh_token"));
+        }
+        assert!(read(&body(Value::Null, json!("x".repeat(MAX_TOKEN + 1)))).unwrap().refresh_token.is_none());
     }
 
     #[test]

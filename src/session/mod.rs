@@ -1,65 +1,194 @@
 //! What the browser carries: sealed cookies, and nothing it could read or change.
 
+pub mod chunks;
 pub mod cookie;
 pub mod open;
 pub mod pending;
 pub mod return_to;
 pub mod seal;
+pub mod trail;
+
+mod sealed;
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::{
-    oidc::{ProviderId, id_token::VerifiedIdToken},
+    oidc::{
+        ProviderId,
+        id_token::{Authentication, VerifiedIdToken},
+    },
     platform::{NoRandomness, Platform},
+    secret::{RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
 };
-use seal::{Purpose, Sealer};
+use chunks::{Present, SessionCookies};
+use seal::{Purpose, Sealer, sealed_len};
 
-/// Who is signed in, and until when. It is made from a verified ID token and lives in a sealed cookie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How long before its end an access token is renewed, as a part of its life.
+const AHEAD: u32 = 5;
+/// And at most.
+const MAX_AHEAD: Duration = Duration::from_secs(300);
+/// An access token counts as good for this long at least, whatever the provider says: one that is over at once must
+/// not make every request a refresh.
+const MIN_TOKEN_LIFE: Duration = Duration::from_secs(30);
+/// How long it counts where nobody says.
+const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
+const IDLE_STEP: u32 = 10;
+
+/// Names a session: new at every sign-in, so that none can be planted (session fixation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId([u8; 16]);
+
+/// Half a SHA-256 digest, by which something is known that must not be written down.
+pub type HalfDigest = [u8; 16];
+
+/// Half the SHA-256 digest of these parts; `what` keeps those of different things apart.
+pub fn half_digest(what: &str, parts: &[&[u8]]) -> HalfDigest {
+    let mut hash = Sha256::new();
+    for part in [what.as_bytes()].iter().chain(parts) {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// Who is signed in, and until when. It is made from a verified ID token and lives in sealed cookies.
+#[derive(Debug, Clone)]
 pub struct Session {
-    /// Names this session: new at every sign-in, so that none can be planted (session fixation).
-    id: [u8; 16],
+    id: SessionId,
     provider: ProviderId,
     subject: String,
     claims: Map<String, Value>,
     begun: UnixTime,
+    /// The end, whatever happens.
+    ends: UnixTime,
+    /// When it was last written, which a request made it.
+    seen: UnixTime,
+    authentication: Authentication,
+    /// Counts the refreshes.
+    generation: u32,
+    grant: Option<Grant>,
+    /// For the provider's sign-out.
+    id_token: Option<RawIdToken>,
+}
+
+/// What renews a session: a refresh token, and how long the access token that came with it is good.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    refresh_token: RefreshToken,
+    granted: UnixTime,
     expires: UnixTime,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    i: [u8; 16],
-    p: u8,
-    s: String,
-    c: Map<String, Value>,
-    b: u64,
-    e: u64,
+impl Grant {
+    /// A grant of now.
+    pub fn new(refresh_token: RefreshToken, life: Option<Duration>, now: UnixTime) -> Self {
+        let life = life.unwrap_or(DEFAULT_TOKEN_LIFE).max(MIN_TOKEN_LIFE);
+        Self { refresh_token, granted: now, expires: now.plus(life) }
+    }
+
+    fn due(&self) -> UnixTime {
+        let life = self.expires.since(self.granted);
+        let ahead = life.checked_div(AHEAD).unwrap_or_default().min(MAX_AHEAD);
+        self.expires.minus(ahead)
+    }
+}
+
+/// What a session is begun with, beside the ID token.
+pub struct Beginning<'a> {
+    /// At whose.
+    pub provider: ProviderId,
+    /// Which claims are carried along.
+    pub kept: &'a mut dyn Iterator<Item = &'a str>,
+    /// Now.
+    pub now: UnixTime,
+    /// How long it lasts at most.
+    pub lifetime: Duration,
+    /// What renews it.
+    pub grant: Option<Grant>,
+    /// The ID token itself, where the provider's sign-out wants it.
+    pub id_token: Option<RawIdToken>,
+}
+
+/// What a refresh brought.
+pub struct Renewal<'a> {
+    /// A new ID token, where the provider sent one: its claims replace the old ones, and what it leaves out is gone.
+    pub id_token: Option<(&'a VerifiedIdToken, RawIdToken)>,
+    /// Which claims are carried along.
+    pub kept: &'a mut dyn Iterator<Item = &'a str>,
+    /// A new refresh token, where the old one was used up.
+    pub refresh_token: Option<RefreshToken>,
+    /// How long the new access token is good.
+    pub life: Option<Duration>,
+    /// Now.
+    pub now: UnixTime,
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// From the sign-in, whatever happens.
+    pub absolute: Duration,
+    /// From one request to the next.
+    pub idle: Option<Duration>,
+    /// Whether refresh tokens are used.
+    pub refresh: bool,
 }
 
 impl Session {
-    /// The session of the person whose ID token this is. Only the claims in `kept` are carried along.
+    /// The session of the person whose ID token this is.
     ///
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
-    pub fn begin<'a>(
-        provider: ProviderId,
+    pub fn begin(
         id_token: &VerifiedIdToken,
-        kept: impl Iterator<Item = &'a str>,
-        lifetime: (UnixTime, Duration),
+        with: Beginning<'_>,
         platform: &dyn Platform,
     ) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;
-        let mut claims = Map::new();
-        for name in kept.filter(|name| *name != "sub") {
-            claims.extend(id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())));
+        Ok(Self {
+            id: SessionId(id),
+            provider: with.provider,
+            subject: id_token.subject().to_owned(),
+            claims: kept_claims(id_token, with.kept),
+            begun: with.now,
+            ends: with.now.plus(with.lifetime),
+            seen: with.now,
+            authentication: Authentication::of(id_token),
+            generation: 0,
+            grant: with.grant,
+            id_token: with.id_token,
+        })
+    }
+
+    /// The same session, renewed.
+    #[must_use]
+    pub fn renewed(&self, by: Renewal<'_>) -> Self {
+        let mut session = Self { seen: by.now, generation: self.generation.saturating_add(1), ..self.clone() };
+        if let Some((verified, raw)) = by.id_token {
+            session.claims = kept_claims(verified, by.kept);
+            session.id_token = self.id_token.as_ref().map(|_| raw);
         }
-        let (begun, span) = lifetime;
-        Ok(Self { id, provider, subject: id_token.subject().to_owned(), claims, begun, expires: begun.plus(span) })
+        let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
+        session.grant = by.refresh_token.or(old).map(|token| Grant::new(token, by.life, by.now));
+        session
+    }
+
+    /// The same session, seen now.
+    #[must_use]
+    pub fn seen_at(&self, now: UnixTime) -> Self {
+        Self { seen: now, ..self.clone() }
+    }
+
+    /// At whose.
+    pub const fn provider(&self) -> ProviderId {
+        self.provider
     }
 
     /// Who it is, as the provider numbers them.
@@ -72,40 +201,166 @@ impl Session {
         if name == "sub" { Some(Claim::Text(&self.subject)) } else { self.claims.get(name).map(Claim::Json) }
     }
 
-    /// Seals the session as the value of the cookie `name`.
-    ///
-    /// # Errors
-    /// [`NoRandomness`] when the platform has none.
-    pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
-        let sealed = Sealed {
-            i: self.id,
-            p: u8::try_from(self.provider.index()).unwrap_or(u8::MAX),
-            s: self.subject.clone(),
-            c: self.claims.clone(),
-            b: self.begun.as_secs(),
-            e: self.expires.as_secs(),
-        };
-        let bytes = zeroize::Zeroizing::new(serde_json::to_vec(&sealed).unwrap_or_default());
-        sealer.seal(Purpose::Session, name, &bytes, platform)
+    /// What the first ID token said of the sign-in.
+    pub const fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// The refresh token, if there is one.
+    pub fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.grant.as_ref().map(|grant| &grant.refresh_token)
+    }
+
+    /// The ID token, where it was kept.
+    pub const fn id_token(&self) -> Option<&RawIdToken> {
+        self.id_token.as_ref()
+    }
+
+    /// When it began.
+    pub const fn begun(&self) -> UnixTime {
+        self.begun
+    }
+
+    /// Whether the access token is over.
+    pub fn is_token_over(&self, now: UnixTime) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.expires <= now)
+    }
+
+    /// When the access token is over.
+    pub fn token_expires(&self) -> Option<UnixTime> {
+        self.grant.as_ref().map(|grant| grant.expires)
+    }
+
+    /// When it ends, if nothing happens until then.
+    pub fn ends(&self, lifetimes: &Lifetimes) -> UnixTime {
+        let absolute = self.ends.min(self.begun.plus(lifetimes.absolute));
+        lifetimes.idle.map_or(absolute, |idle| absolute.min(self.seen.plus(idle)))
+    }
+
+    /// Names this session.
+    pub fn digest(&self) -> HalfDigest {
+        half_digest("session", &[&self.id.0])
+    }
+
+    /// Names this session with this refresh token of it.
+    pub fn grant_digest(&self) -> HalfDigest {
+        half_digest("grant", &[&self.id.0, &self.generation.to_le_bytes()])
     }
 
     /// Whether its time has begun and is not over. A clock that was set back must not bring ended sessions to life, so
     /// one from farther ahead than clocks may differ does not count.
-    fn is_fresh(&self, now: UnixTime) -> bool {
-        self.begun <= now.plus(Duration::from_secs(Leeway::MAX_SECS)) && now < self.expires
+    fn is_fresh(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
+        let ahead = Duration::from_secs(Leeway::MAX_SECS);
+        self.begun <= now.plus(ahead) && self.seen <= now.plus(ahead) && now < self.ends(lifetimes)
     }
 
-    fn open(name: &str, value: &[u8], sealer: &Sealer) -> Option<Self> {
-        let bytes = sealer.open(Purpose::Session, name, value)?;
-        let sealed: Sealed = serde_json::from_slice(&bytes).ok()?;
-        Some(Self {
-            id: sealed.i,
-            provider: ProviderId::new(sealed.p),
-            subject: sealed.s,
-            claims: sealed.c,
-            begun: UnixTime::from_secs(sealed.b),
-            expires: UnixTime::from_secs(sealed.e),
-        })
+    fn is_due(&self, now: UnixTime) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.due() <= now)
+    }
+
+    fn wants_to_slide(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
+        let step = lifetimes.idle.and_then(|idle| idle.checked_div(IDLE_STEP));
+        step.is_some_and(|step| self.seen.plus(step.max(Duration::from_secs(1))) <= now)
+    }
+}
+
+fn kept_claims<'a>(id_token: &VerifiedIdToken, kept: &mut dyn Iterator<Item = &'a str>) -> Map<String, Value> {
+    let mut claims = Map::new();
+    for name in kept.filter(|name| *name != "sub") {
+        claims.extend(id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())));
+    }
+    claims
+}
+
+/// A session sealed for its browser.
+#[derive(Debug)]
+pub struct SealedSession {
+    /// The `Set-Cookie` lines.
+    pub cookies: Vec<String>,
+    /// What had to be left out so that it fits.
+    pub left_out: Vec<Optional>,
+}
+
+/// How sessions are written into cookies.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing<'a> {
+    /// The cookies.
+    pub cookies: &'a SessionCookies,
+    /// Which of them this browser has.
+    pub present: Present,
+    /// How long sessions last.
+    pub lifetimes: &'a Lifetimes,
+    /// Seals.
+    pub sealer: &'a Sealer,
+    /// Now.
+    pub now: UnixTime,
+}
+
+/// What a session can do without, in the order in which it is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Optional {
+    /// The ID token: the provider's sign-out then asks the person.
+    IdToken,
+    /// The refresh token: the session then lasts its time without being renewed.
+    RefreshToken,
+}
+
+/// Why there is no cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// No randomness.
+    #[error("{0}")]
+    NoRandomness(#[from] NoRandomness),
+    /// Too large, with all left out that can be.
+    #[error("the session takes {size} bytes, and its cookies hold {budget}")]
+    TooLarge {
+        /// What it takes.
+        size: usize,
+        /// What there is.
+        budget: usize,
+    },
+}
+
+impl Session {
+    /// Seals the session for its cookies. What does not fit is first made smaller (see [`Optional`]); a cookie that
+    /// the browser would drop is never made: that would be a loop.
+    ///
+    /// # Errors
+    /// [`SealError`]
+    pub fn seal(&self, to: &Writing<'_>, platform: &dyn Platform) -> Result<SealedSession, SealError> {
+        let mut session = self.clone();
+        let mut left_out = Vec::new();
+        let max_age = self.ends(to.lifetimes).since(to.now);
+        loop {
+            let bytes = sealed::encode(&session);
+            let size = sealed_len(bytes.len());
+            if let Some(count) = to.cookies.count_for(size, max_age) {
+                let text = to.sealer.seal(Purpose::Session, &to.cookies.label(count), &bytes, platform)?;
+                return Ok(SealedSession { cookies: to.cookies.set(&text, count, max_age, to.present), left_out });
+            }
+            if session.id_token.take().is_some() {
+                left_out.push(Optional::IdToken);
+            } else if session.grant.take().is_some() {
+                left_out.push(Optional::RefreshToken);
+            } else {
+                return Err(SealError::TooLarge { size, budget: to.cookies.budget(max_age) });
+            }
+        }
+    }
+
+    fn open(cookies: &SessionCookies, brought: &chunks::Brought<'_>, sealer: &Sealer) -> Option<Self> {
+        let bytes = sealer.open(Purpose::Session, &cookies.label(brought.count), &brought.text)?;
+        sealed::decode(&bytes)
+    }
+
+    /// Writes the session for somebody who seals it otherwise.
+    pub fn to_bytes(&self) -> zeroize::Zeroizing<Vec<u8>> {
+        sealed::encode(self)
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; only what we sealed ourselves may come here.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        sealed::decode(bytes)
     }
 }
 
@@ -116,9 +371,4 @@ pub enum Claim<'a> {
     Text(&'a str),
     /// As the ID token had it.
     Json(&'a Value),
-}
-
-/// The name of the session cookie.
-pub fn cookie_name(base: &str) -> String {
-    format!("__Host-{base}")
 }

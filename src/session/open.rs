@@ -6,8 +6,9 @@ use std::{cell::OnceCell, rc::Rc};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Session,
-    cookie::{self, Found},
+    HalfDigest, Lifetimes, Session,
+    chunks::{Brought, SessionCookies},
+    half_digest,
     seal::Sealer,
 };
 use crate::{
@@ -17,23 +18,90 @@ use crate::{
 
 /// How many sessions a worker remembers. One that is pushed out is opened again.
 const SLOTS: usize = 512;
-/// The largest cookie that is remembered, so that memory stays within a megabyte or two.
-const MAX_REMEMBERED: usize = 2048;
+/// How many bytes of cookies are remembered; with one more, all are forgotten and opened again.
+const MAX_REMEMBERED: usize = 1024 * 1024;
 
 /// A session that the browser brought, that we sealed, and whose time is not over. Only [`OpenSessions::fresh`] makes one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FreshSession(Rc<Opened>);
 
 #[derive(Debug)]
 struct Opened {
     session: Session,
+    marks: Marks,
+    /// Whether another key than the first sealed it.
+    is_of_old_key: bool,
     identity: OnceCell<Rc<[HeaderEdit]>>,
 }
 
+/// By what a session can be ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    /// The session itself.
+    pub session: HalfDigest,
+    /// Everybody of this subject at this provider.
+    pub subject: HalfDigest,
+    /// The provider's own session.
+    pub sid: Option<HalfDigest>,
+}
+
+impl Marks {
+    /// The mark of a subject.
+    pub fn of_subject(subject: &str) -> HalfDigest {
+        half_digest("sub", &[subject.as_bytes()])
+    }
+
+    /// The mark of a provider's session.
+    pub fn of_sid(sid: &str) -> HalfDigest {
+        half_digest("sid", &[sid.as_bytes()])
+    }
+
+    fn of(session: &Session) -> Self {
+        Self {
+            session: session.digest(),
+            subject: Self::of_subject(session.subject()),
+            sid: session.authentication().sid.as_deref().map(Self::of_sid),
+        }
+    }
+}
+
+/// What is to be done for a session before its request goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upkeep {
+    /// Nothing.
+    None,
+    /// Its access token is over, or soon will be.
+    Refresh,
+    /// It must be written: the idle timeout slides, or an old key sealed it.
+    Write,
+}
+
 impl FreshSession {
+    /// One that did not come in a cookie, but from where this process keeps what a refresh brought.
+    pub fn renewed(session: Session, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
+        session.is_fresh(lifetimes, now).then(|| Self(Rc::new(Opened::new(session, false))))
+    }
+
     /// The session.
     pub fn session(&self) -> &Session {
         &self.0.session
+    }
+
+    /// By what it can be ended from outside.
+    pub fn marks(&self) -> &Marks {
+        &self.0.marks
+    }
+
+    /// What is to be done for it. Where it is to be refreshed, nothing else is: two answers must not race.
+    pub fn upkeep(&self, lifetimes: &Lifetimes, now: UnixTime) -> Upkeep {
+        let session = self.session();
+        if lifetimes.refresh && session.is_due(now) {
+            Upkeep::Refresh
+        } else if self.0.is_of_old_key || session.wants_to_slide(lifetimes, now) {
+            Upkeep::Write
+        } else {
+            Upkeep::None
+        }
     }
 
     /// What tells the app who it is: made by `render` when it is first asked for.
@@ -42,43 +110,64 @@ impl FreshSession {
     }
 }
 
+impl Opened {
+    fn new(session: Session, is_of_old_key: bool) -> Self {
+        Self { marks: Marks::of(&session), session, is_of_old_key, identity: OnceCell::new() }
+    }
+}
+
 /// The sessions that one worker has opened lately, for one configuration.
 #[derive(Debug)]
 pub struct OpenSessions {
-    name: String,
+    cookies: SessionCookies,
     slots: Vec<Option<Slot>>,
+    remembered: usize,
 }
 
 #[derive(Debug)]
 struct Slot {
-    value: Box<[u8]>,
+    text: Box<[u8]>,
+    count: usize,
     opened: Rc<Opened>,
 }
 
 impl OpenSessions {
-    /// None yet, of the cookie of this name.
-    pub fn new(name: String) -> Self {
-        Self { name, slots: std::iter::repeat_with(|| None).take(SLOTS).collect() }
+    /// None yet, of these cookies.
+    pub fn new(cookies: SessionCookies) -> Self {
+        Self { cookies, slots: std::iter::repeat_with(|| None).take(SLOTS).collect(), remembered: 0 }
     }
 
     /// The session of this request, if it brought a good one. A cookie that is expired, foreign, altered or there twice
     /// is no session, and nobody is told which.
-    pub fn fresh(&mut self, request: &Request, sealer: &Sealer, now: UnixTime) -> Option<FreshSession> {
-        let Found::One(value) = cookie::find(request.lines("cookie"), &self.name) else { return None };
-        let opened = self.open(value, sealer)?;
-        opened.session.is_fresh(now).then_some(FreshSession(opened))
+    pub fn fresh(
+        &mut self,
+        request: &Request,
+        sealer: &Sealer,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Option<FreshSession> {
+        let brought = self.cookies.read(request)?;
+        let opened = self.open(&brought, sealer)?;
+        opened.session.is_fresh(lifetimes, now).then_some(FreshSession(opened))
     }
 
-    fn open(&mut self, value: &[u8], sealer: &Sealer) -> Option<Rc<Opened>> {
-        let slot = self.slots.get_mut(place(value))?;
-        if let Some(slot) = slot.as_ref().filter(|slot| is_same(&slot.value, value)) {
+    fn open(&mut self, brought: &Brought<'_>, sealer: &Sealer) -> Option<Rc<Opened>> {
+        let text = &*brought.text;
+        let place = place(text);
+        let known = self.slots.get(place)?.as_ref();
+        if let Some(slot) = known.filter(|slot| slot.count == brought.count && is_same(&slot.text, text)) {
             return Some(Rc::clone(&slot.opened));
         }
-        let session = Session::open(&self.name, value, sealer)?;
-        let opened = Rc::new(Opened { session, identity: OnceCell::new() });
-        if value.len() <= MAX_REMEMBERED {
-            *slot = Some(Slot { value: value.into(), opened: Rc::clone(&opened) });
+        let session = Session::open(&self.cookies, brought, sealer)?;
+        let opened = Rc::new(Opened::new(session, sealer.is_of_old_key(text)));
+        if self.remembered.saturating_add(text.len()) > MAX_REMEMBERED {
+            self.slots.fill_with(|| None);
+            self.remembered = 0;
         }
+        self.remembered = self.remembered.saturating_add(text.len());
+        let slot = Slot { text: text.into(), count: brought.count, opened: Rc::clone(&opened) };
+        let before = self.slots.get_mut(place)?.replace(slot);
+        self.remembered = self.remembered.saturating_sub(before.map_or(0, |slot| slot.text.len()));
         Some(opened)
     }
 }

@@ -96,7 +96,7 @@ impl State {
         Self {
             id: sealed.i,
             provider: ProviderId::new(sealed.p),
-            return_to: ReturnTo::parse(sealed.r.as_bytes(), reserved),
+            return_to: ReturnTo::kept(&sealed.r, reserved),
             started: UnixTime::from_secs(sealed.s),
             attempt: sealed.a,
         }
@@ -182,6 +182,11 @@ impl PendingSignIn {
 /// What the names of all pending sign-ins begin with, under this configured name.
 pub fn cookie_prefix(cookie_name: &str) -> String {
     format!("__Host-{cookie_name}-p-")
+}
+
+/// The name of the cookie that counts sign-ins in a row, under this configured name.
+pub fn trail_cookie(cookie_name: &str) -> String {
+    format!("__Host-{cookie_name}-t")
 }
 
 // These shapes always serialise: strings, numbers and bytes.

@@ -9,6 +9,9 @@ use crate::http::Origin;
 /// The longest path and query that is kept; it travels in a cookie and in `state`.
 pub const MAX_RETURN_TO: usize = 2048;
 
+/// Where a kept form is sent again, below our prefix.
+pub const KEPT_FORM: &str = "/form";
+
 /// How many layers of percent encoding are looked through for a reserved path.
 const MAX_LAYERS: usize = 4;
 
@@ -21,9 +24,37 @@ impl ReturnTo {
     /// The target as it was asked for, or `/` where it cannot be returned to: not a path, not visible ASCII, with a
     /// fragment, too long, or one of our own paths under `reserved_prefix`, from which the browser would loop.
     pub fn parse(target: &[u8], reserved_prefix: &str) -> Self {
-        let text =
-            std::str::from_utf8(target).ok().filter(|text| is_target(text) && !is_reserved(text, reserved_prefix));
+        let is_kept_form = |text: &str| text.strip_prefix(reserved_prefix) == Some(KEPT_FORM);
+        let is_fine = |text: &&str| is_target(text) && (!is_reserved(text, reserved_prefix) || is_kept_form(text));
+        let text = std::str::from_utf8(target).ok().filter(is_fine);
         Self(text.unwrap_or("/").to_owned())
+    }
+
+    /// A target that a page of the app names (`rd=`): a path, or a URL of our own origin; with a fragment, which only a
+    /// page can know. Anything else leads to `/`.
+    pub fn asked_for(target: &str, origin: &Origin, reserved_prefix: &str) -> Self {
+        let path = target.strip_prefix(origin.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target);
+        // Two slashes are a path of ours behind our own origin, but nobody who writes them means that.
+        if path.starts_with("//") {
+            return Self("/".to_owned());
+        }
+        Self::kept(path, reserved_prefix)
+    }
+
+    /// One that was sealed before: like [`Self::parse`], and it may have a fragment.
+    pub fn kept(text: &str, reserved_prefix: &str) -> Self {
+        let (target, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
+        let mut kept = Self::parse(target.as_bytes(), reserved_prefix);
+        let is_clean = text.len() <= MAX_RETURN_TO && fragment.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_clean && kept.0 == target {
+            kept.0.push_str(fragment);
+        }
+        kept
+    }
+
+    /// The page of ours where a kept form is sent again: the one reserved path to come back to.
+    pub fn kept_form(reserved_prefix: &str) -> Self {
+        Self(format!("{reserved_prefix}{KEPT_FORM}"))
     }
 
     /// Path and query, to be sealed and parsed again.

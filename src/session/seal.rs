@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::platform::{NoRandomness, Platform};
 
-/// The longest sealed text that is looked at: 16 KiB, more than all chunks of a session together.
-pub const MAX_SEALED_TEXT: usize = 16 * 1024;
+/// The longest sealed text that is looked at: 20 KiB, as much as all cookies of a session together.
+pub const MAX_SEALED_TEXT: usize = 20 * 1024;
 
 /// The largest sealed document that is looked at: 1 MiB.
 pub const MAX_SEALED_BYTES: usize = 1024 * 1024;
@@ -78,12 +78,14 @@ pub enum Purpose {
     Session,
     /// A document that the workers of one process share.
     SharedDocument,
-    /// The `state` parameter of an authorization request.
+    /// The `state` parameter of an authorization request, or of a logout request.
     State,
+    /// How many sign-ins there were in a row.
+    Trail,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::PendingSignIn, Self::Session, Self::SharedDocument, Self::State];
+    const ALL: [Self; 5] = [Self::PendingSignIn, Self::Session, Self::SharedDocument, Self::State, Self::Trail];
 
     /// What the key derivation knows it by; a change makes everything sealed before unreadable.
     const fn name(self) -> &'static [u8] {
@@ -92,6 +94,7 @@ impl Purpose {
             Self::Session => b"session",
             Self::SharedDocument => b"shared document",
             Self::State => b"state",
+            Self::Trail => b"trail",
         }
     }
 }
@@ -146,6 +149,13 @@ impl Sealer {
             return None;
         }
         self.open_bytes(purpose, label, &BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?)
+    }
+
+    /// Whether another key than the first sealed this text, by what it says itself.
+    pub fn is_of_old_key(&self, sealed: &[u8]) -> bool {
+        // Eight letters are six bytes: the version, and the id of the key.
+        let start = sealed.get(..8).and_then(|start| BASE64_URL_SAFE_NO_PAD.decode(start).ok()).unwrap_or_default();
+        start.get(1..=KEY_ID_LEN) != Some(&self.inner.sealing.id)
     }
 
     /// Seals into bytes.
@@ -231,19 +241,26 @@ impl DerivedKeys {
             hkdf.expand_multi_info(&[b"seal ", purpose.name()], derived.as_mut_slice()).ok()?;
             Some(XChaCha20Poly1305::new(Key::from_slice(derived.as_slice())))
         };
-        let [pending, session, document, state] = Purpose::ALL.map(cipher);
-        Some(Self { id, ciphers: [pending?, session?, document?, state?] })
+        let [pending, session, document, state, trail] = Purpose::ALL.map(cipher);
+        Some(Self { id, ciphers: [pending?, session?, document?, state?, trail?] })
     }
 
     const fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [pending, session, document, state] = &self.ciphers;
+        let [pending, session, document, state, trail] = &self.ciphers;
         match purpose {
             Purpose::PendingSignIn => pending,
             Purpose::Session => session,
             Purpose::SharedDocument => document,
             Purpose::State => state,
+            Purpose::Trail => trail,
         }
     }
+}
+
+/// How long the text is that so many bytes are sealed into.
+pub const fn sealed_len(plaintext: usize) -> usize {
+    let bytes = HEADER_LEN.saturating_add(plaintext).saturating_add(TAG_LEN);
+    bytes.saturating_mul(4).div_ceil(3)
 }
 
 /// Joins the parts of a context (issuer, client id) so that no other parts give the same text.

@@ -13,6 +13,8 @@ pub(in crate::config) const CLOCK_LEEWAY_SECONDS: Bounds =
     Bounds { min: 0, max: crate::time::Leeway::MAX_SECS, default: 60 };
 /// `session.lifetime_seconds`: up to 400 days, the longest that browsers keep a cookie.
 pub(in crate::config) const LIFETIME_SECONDS: Bounds = Bounds { min: 60, max: 400 * 24 * 3600, default: 8 * 3600 };
+/// `session.idle_timeout_seconds`; there is none unless it is given.
+pub(in crate::config) const IDLE_TIMEOUT_SECONDS: Bounds = Bounds { min: 60, max: 400 * 24 * 3600, default: 0 };
 /// `session.sign_in_timeout_seconds`
 pub(in crate::config) const SIGN_IN_TIMEOUT_SECONDS: Bounds = Bounds { min: 60, max: 24 * 3600, default: 1800 };
 /// `providers[].timeout_ms`

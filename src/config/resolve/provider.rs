@@ -40,6 +40,8 @@ pub(super) fn provider(
     let authorization = endpoint(raw.authorization_endpoint, "authorization_endpoint");
     let token = endpoint(raw.token_endpoint, "token_endpoint");
     let jwks = endpoint(raw.jwks_uri, "jwks_uri");
+    let end_session = endpoint(raw.end_session_endpoint, "end_session_endpoint");
+    let revocation = endpoint(raw.revocation_endpoint, "revocation_endpoint");
     let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
     let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
@@ -49,7 +51,13 @@ pub(super) fn provider(
         authentication: authentication?,
         scopes: scopes?,
         authorization_params: authorization_params?,
-        endpoints: ConfiguredEndpoints { authorization: authorization?, token: token?, jwks: jwks? },
+        endpoints: ConfiguredEndpoints {
+            authorization: authorization?,
+            token: token?,
+            jwks: jwks?,
+            end_session: end_session?,
+            revocation: revocation?,
+        },
         algorithms: algorithms?,
         trusted_audiences: trusted_audiences?,
         clusters: clusters?,
@@ -60,7 +68,8 @@ pub(super) fn provider(
 
 /// Names what workers may share about this provider: other issuer, client or endpoints, other name.
 pub(super) fn fingerprint(provider: &Provider) -> String {
-    let endpoints = [&provider.endpoints.authorization, &provider.endpoints.token, &provider.endpoints.jwks];
+    let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation } = &provider.endpoints;
+    let endpoints = [authorization, token, jwks, end_session, revocation];
     let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
     let mut hash = Sha256::new();
     for part in [provider.issuer.as_str(), &provider.client_id].into_iter().chain(endpoints) {

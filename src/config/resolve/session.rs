@@ -13,8 +13,9 @@ use super::{
 use crate::{
     oidc::Provider,
     session::{
-        self,
-        pending::cookie_prefix,
+        Lifetimes,
+        chunks::SessionCookies,
+        pending::{cookie_prefix, trail_cookie},
         seal::{Sealer, SessionKey, context_of},
     },
 };
@@ -23,7 +24,7 @@ use crate::{
 pub(super) struct Session {
     at: Path,
     ring: Vec<SessionKey>,
-    lifetime: Duration,
+    lifetimes: Lifetimes,
     sign_in_timeout: Duration,
     cookie_name: String,
 }
@@ -40,13 +41,17 @@ impl Session {
         let mut seconds =
             |value, bounds, field| bounded(value, bounds, "seconds", &at.key(field), faults).map(Duration::from_secs);
         let lifetime = seconds(raw.lifetime_seconds, limits::LIFETIME_SECONDS, "lifetime_seconds");
+        let idle = raw
+            .idle_timeout_seconds
+            .map(|value| seconds(Some(value), limits::IDLE_TIMEOUT_SECONDS, "idle_timeout_seconds"))
+            .transpose();
         let sign_in_timeout =
             seconds(raw.sign_in_timeout_seconds, limits::SIGN_IN_TIMEOUT_SECONDS, "sign_in_timeout_seconds");
         let cookie_name = cookie_name(raw.cookie_name, &at.key("cookie_name"), faults);
         Ok(Self {
             at: at.clone(),
             ring: ring?,
-            lifetime: lifetime?,
+            lifetimes: Lifetimes { absolute: lifetime?, idle: idle?, refresh: raw.refresh.unwrap_or(true) },
             sign_in_timeout: sign_in_timeout?,
             cookie_name: cookie_name?,
         })
@@ -58,10 +63,11 @@ impl Session {
         let sealer = Sealer::new(self.ring, &context);
         Ok(SessionSettings {
             sealer: sealer.ok_or_else(|| faults.wrong(&self.at.key("keys"), "at least one key"))?,
-            lifetime: self.lifetime,
+            lifetimes: self.lifetimes,
             sign_in_timeout: self.sign_in_timeout,
-            session_cookie: session::cookie_name(&self.cookie_name),
+            cookies: SessionCookies::new(&self.cookie_name),
             pending_prefix: cookie_prefix(&self.cookie_name),
+            trail_cookie: trail_cookie(&self.cookie_name),
         })
     }
 }

@@ -16,8 +16,15 @@ fn printed(config: &Config) -> String {
         "{:#?}",
         (
             (&config.origin, &config.prefix, &config.providers, &config.rules, &config.identity_headers),
-            (config.leeway, &config.warnings, &config.fingerprint),
-            (session.lifetime, session.sign_in_timeout, &session.session_cookie),
+            (
+                config.leeway,
+                &config.warnings,
+                &config.fingerprint,
+                config.sign_in,
+                &config.sign_out,
+                &config.kept_claims
+            ),
+            (session.lifetimes, session.sign_in_timeout, session.cookies.name()),
         )
     )
 }
@@ -41,9 +48,9 @@ fn ten_lines_are_enough() {
     assert_eq!(provider.timeout, Duration::from_secs(5));
     assert_eq!(provider.plain_http, PlainHttp::LoopbackOnly);
     assert_eq!(provider.clusters.reaching(provider.issuer.discovery()).as_str(), "idp");
-    assert_eq!(config.session.lifetime, Duration::from_secs(28_800));
+    assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(28_800));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(1800));
-    assert_eq!(config.session.session_cookie, "__Host-vestibule");
+    assert_eq!(config.session.cookies.name(), "__Host-vestibule");
     assert_eq!(config.session.pending_prefix, "__Host-vestibule-p-");
     assert_eq!(config.leeway.span(), Duration::from_secs(60));
     assert_eq!(config.warnings, [""; 0]);
@@ -125,9 +132,9 @@ fn every_field_arrives() {
     assert_eq!(provider.trusted_audiences, ["other"]);
     assert_eq!(provider.timeout, Duration::from_secs(30));
     assert_eq!(provider.plain_http, PlainHttp::Allowed);
-    assert_eq!(config.session.lifetime, Duration::from_secs(60));
+    assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(60));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(86_400));
-    assert_eq!(config.session.session_cookie, "__Host-shop");
+    assert_eq!(config.session.cookies.name(), "__Host-shop");
     assert_eq!(config.leeway.span(), Duration::ZERO);
     assert_eq!(
         config.identity_headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),

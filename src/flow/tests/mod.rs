@@ -1,8 +1,13 @@
 mod callback;
 mod callers;
+mod forms;
 mod id_token;
 mod identity;
+mod lifetimes;
+mod logout;
 mod properties;
 mod providers;
+mod renewal;
 mod sign_in;
+mod sign_out;
 mod world;

@@ -151,7 +151,7 @@ fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
-    world.env(|env| env.providers.fetched(refresh.expect, old, env.platform, env.now, env.events));
+    world.env(|env| super::super::background::answered(refresh.expect, old, env));
     let Outcome::Held(waiter) = world.resume(waiter) else { panic!("the old keys are no answer") };
     world.settle();
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));

@@ -78,6 +78,7 @@ pub(super) enum Outcome {
     Forwarded {
         reason: permit::Reason,
         headers: Vec<(String, String)>,
+        cookies: Vec<String>,
     },
     Replied(LocalReply),
     /// It waits for the provider to be known, or known better.
@@ -110,6 +111,14 @@ pub(super) struct TestProvider {
     pub(super) asked: BTreeMap<String, usize>,
     nonce: String,
     pub(super) challenge: String,
+    /// Whether a refresh token is given, and taken once.
+    pub(super) refreshes: bool,
+    /// The refresh tokens that are still good.
+    pub(super) refresh_tokens: Vec<String>,
+    /// How many were asked for.
+    refreshed: usize,
+    /// What a refresh answers instead.
+    pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
 
 pub(super) fn ok(body: &Value) -> CalloutResult {
@@ -127,6 +136,10 @@ impl TestProvider {
             asked: BTreeMap::new(),
             nonce: String::new(),
             challenge: String::new(),
+            refreshes: false,
+            refresh_tokens: Vec::new(),
+            refreshed: 0,
+            refresh_response: None,
         }
     }
 
@@ -147,6 +160,8 @@ impl TestProvider {
                 "authorization_endpoint": format!("{ISSUER}/authorize?tenant=t"),
                 "token_endpoint": format!("{ISSUER}/token"),
                 "jwks_uri": format!("{ISSUER}/jwks"),
+                "end_session_endpoint": format!("{ISSUER}/end"),
+                "revocation_endpoint": format!("{ISSUER}/revoke"),
                 "authorization_response_iss_parameter_supported": true,
             })),
             "/jwks" => {
@@ -156,25 +171,75 @@ impl TestProvider {
                     "x": BASE64.encode(point.x().unwrap()), "y": BASE64.encode(point.y().unwrap()),
                 }] }))
             }
-            "/token" => {
-                let body = json!({ "access_token": "at", "token_type": "bEaReR", "id_token": self.id_token(now) });
-                (self.token_response)(body)
+            "/token" => self.token(request, now),
+            "/revoke" => {
+                let token = self.form(request)["token"].clone();
+                self.refresh_tokens.retain(|known| *known != token);
+                Ok(CalloutResponse { status: 200, body: Vec::new() })
             }
             path => panic!("nobody asked for {path}"),
         }
     }
 
+    fn form(&self, request: &CalloutRequest) -> BTreeMap<String, String> {
+        form_urlencoded::parse(&request.body).into_owned().collect()
+    }
+
+    fn token(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
+        let form = self.form(request);
+        let is_refresh = form["grant_type"] == "refresh_token";
+        if is_refresh {
+            let Some(place) = self.refresh_tokens.iter().position(|known| *known == form["refresh_token"]) else {
+                return Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_grant"}"#.to_vec() });
+            };
+            self.refresh_tokens.remove(place);
+            // OIDC Core 12.2: a refreshed ID token has no nonce.
+            self.nonce.clear();
+        }
+        let mut body =
+            json!({ "access_token": "at", "token_type": "bEaReR", "id_token": self.id_token(now), "expires_in": 600 });
+        if self.refreshes {
+            self.refreshed += 1;
+            let token = format!("refresh-{}", self.refreshed);
+            self.refresh_tokens.push(token.clone());
+            body["refresh_token"] = json!(token);
+        }
+        match &self.refresh_response {
+            Some(respond) if is_refresh => respond(body),
+            _ => (self.token_response)(body),
+        }
+    }
+
+    /// A logout token of now.
+    pub(super) fn logout_token(&self, now: UnixTime, change: impl Fn(&mut Value, &mut Value)) -> String {
+        let mut header = json!({ "alg": "ES256", "kid": self.kid, "typ": "logout+jwt" });
+        let mut claims = json!({
+            "iss": ISSUER, "aud": "client", "iat": now.as_secs(), "exp": now.as_secs() + 120,
+            "jti": format!("logout-{}", now.as_secs()), "sub": "alice", "sid": "idp-session",
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        change(&mut header, &mut claims);
+        self.signed(&header, &claims)
+    }
+
+    fn signed(&self, header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| BASE64.encode(value.to_string());
+        let text = format!("{}.{}", part(header), part(claims));
+        let signature: Signature = self.key.sign(text.as_bytes());
+        format!("{text}.{}", BASE64.encode(signature.to_bytes()))
+    }
+
     fn id_token(&self, now: UnixTime) -> String {
         let mut claims = json!({
-            "iss": ISSUER, "aud": "client", "sub": "alice", "nonce": self.nonce,
+            "iss": ISSUER, "aud": "client", "sub": "alice", "nonce": self.nonce, "sid": "idp-session",
             "iat": now.as_secs(), "exp": now.as_secs() + 300,
             "email": "alice@example.com", "email_verified": true, "groups": ["staff", "admins"],
         });
+        if self.nonce.is_empty() {
+            claims.as_object_mut().unwrap().shift_remove("nonce");
+        }
         (self.claims)(claims.as_object_mut().unwrap());
-        let part = |value: &Value| BASE64.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({ "alg": "ES256", "kid": self.kid })), part(&claims));
-        let signature: Signature = self.key.sign(text.as_bytes());
-        format!("{text}.{}", BASE64.encode(signature.to_bytes()))
+        self.signed(&json!({ "alg": "ES256", "kid": self.kid }), &claims)
     }
 }
 
@@ -184,6 +249,8 @@ pub(super) struct World {
     pub(super) platform: TestPlatform,
     pub(super) workers: Vec<Providers>,
     pub(super) sessions: OpenSessions,
+    pub(super) renewals: Vec<Renewals>,
+    pub(super) revocations: Vec<Revocations>,
     pub(super) provider: TestProvider,
     pub(super) now: UnixTime,
     pub(super) jar: BTreeMap<String, String>,
@@ -192,6 +259,8 @@ pub(super) struct World {
     pub(super) calls: usize,
     /// Which worker the next request reaches.
     pub(super) worker: usize,
+    /// The body of the next request, where somebody reads it.
+    pub(super) body: Option<Vec<u8>>,
 }
 
 pub(super) fn document() -> Value {
@@ -214,12 +283,16 @@ impl World {
         let platform = TestPlatform::default();
         let workers = (0..2).map(|_| Providers::new(&config, &platform)).collect();
         let now = UnixTime::from_secs(START);
-        let sessions = OpenSessions::new(config.session.session_cookie.clone());
+        let sessions = OpenSessions::new(config.session.cookies.clone());
+        let renewals = (0..2).map(|_| Renewals::new(&config, &platform)).collect();
+        let revocations = (0..2).map(|_| Revocations::new(&config, &platform)).collect();
         Self {
             config,
             platform,
             workers,
             sessions,
+            renewals,
+            revocations,
             provider: TestProvider::new(),
             now,
             jar: BTreeMap::new(),
@@ -227,7 +300,22 @@ impl World {
             held: 0,
             calls: 0,
             worker: 0,
+            body: None,
         }
+    }
+
+    /// The same, with this added to the configuration.
+    pub(super) fn ready_with(changes: &[(&str, Value)]) -> Self {
+        let mut document = document();
+        for (name, value) in changes {
+            match (document.get_mut(name), value) {
+                (Some(Value::Object(there)), Value::Object(more)) => there.extend(more.clone()),
+                _ => document[*name] = value.clone(),
+            }
+        }
+        let mut world = Self::with(&document);
+        world.settle();
+        world
     }
 
     /// A world whose workers know their provider.
@@ -246,6 +334,8 @@ impl World {
             config: &self.config,
             providers: &mut self.workers[self.worker],
             sessions: &mut self.sessions,
+            renewals: &mut self.renewals[self.worker],
+            revocations: &mut self.revocations[self.worker],
             platform: &self.platform,
             now: self.now,
             held: self.held,
@@ -259,9 +349,8 @@ impl World {
         for _ in 0..8 {
             for worker in 0..self.workers.len() {
                 self.worker = worker;
-                for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
-                    let result = self.provider.answer(&fetch.request, self.now);
-                    self.env(|env| env.providers.fetched(fetch.expect, result, env.platform, env.now, env.events));
+                for fetch in self.env(background::poll) {
+                    self.answer(fetch);
                 }
             }
         }
@@ -269,9 +358,9 @@ impl World {
     }
 
     /// The provider answers what the present worker asked.
-    pub(super) fn answer(&mut self, fetch: provider::Fetch) {
+    pub(super) fn answer(&mut self, fetch: background::Fetch) {
         let result = self.provider.answer(&fetch.request, self.now);
-        self.env(|env| env.providers.fetched(fetch.expect, result, env.platform, env.now, env.events));
+        self.env(|env| background::answered(fetch.expect, result, env));
     }
 
     /// No fetch for an unknown key will be granted for a while.
@@ -281,7 +370,7 @@ impl World {
             self.env(|env| env.providers.ask_for_keys(id, env.platform, env.now, env.events));
             for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
-                self.env(|env| env.providers.fetched(fetch.expect, down, env.platform, env.now, env.events));
+                self.env(|env| background::answered(fetch.expect, down, env));
             }
             self.advance(5);
         }
@@ -310,14 +399,24 @@ impl World {
         self.send(&headers)
     }
 
-    /// A request with these headers, and the jar's cookies.
+    /// A request with these headers, the jar's cookies, and nothing after them.
     pub(super) fn send(&mut self, headers: &[(&str, &str)]) -> Outcome {
+        self.send_with(headers, false)
+    }
+
+    /// One that a body follows.
+    pub(super) fn send_more(&mut self, headers: &[(&str, &str)]) -> Outcome {
+        self.send_with(headers, true)
+    }
+
+    fn send_with(&mut self, headers: &[(&str, &str)], more_follows: bool) -> Outcome {
         let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = pairs.join("; ");
         let mut all = headers.to_vec();
         all.push((":authority", "app.example.com"));
         all.extend((!cookies.is_empty()).then_some(("cookie", cookies.as_str())));
         let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes())));
+        let request = request.followed_by_more(more_follows);
         let step = self.env(|env| start(request.clone(), env));
         self.perform(step, &request)
     }
@@ -330,16 +429,33 @@ impl World {
                     let result = self.provider.answer(&request, self.now);
                     step = self.env(|env| expect.resume(result, env));
                 }
-                Step::Forward { permit, edits } => {
-                    return Outcome::Forwarded { reason: permit.reason(), headers: edited(request, &edits) };
+                Step::Forward { permit, edits, cookies } => {
+                    self.keep_cookies(cookies.iter().map(String::as_str));
+                    let headers = edited(request, &edits);
+                    return Outcome::Forwarded { reason: permit.reason(), headers, cookies };
+                }
+                Step::ReadBody(expect) => {
+                    let body = std::mem::take(&mut self.body).ok_or(BodyError::Missing);
+                    step = self.env(|env| expect.resume(body, env));
                 }
                 Step::Reply(reply) => {
-                    self.keep_cookies(&reply);
+                    let lines = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
+                    self.keep_cookies(lines.map(|(_, line)| line.as_str()));
                     return Outcome::Replied(reply);
                 }
                 Step::Wait(waiter) => return Outcome::Held(waiter),
             }
         }
+    }
+
+    /// What a held request comes to, once the worker has made its calls.
+    pub(super) fn then(&mut self, outcome: Outcome) -> Outcome {
+        let Outcome::Held(waiter) = outcome else { return outcome };
+        for fetch in self.env(background::poll) {
+            self.answer(fetch);
+        }
+        assert!(self.env(|env| waiter.is_due(env)), "{waiter:?}");
+        self.resume(waiter)
     }
 
     pub(super) fn resume(&mut self, waiter: Waiter) -> Outcome {
@@ -348,8 +464,8 @@ impl World {
     }
 
     // What RFC 6265bis wants of a `__Host-` cookie, and what browsers take at most.
-    fn keep_cookies(&mut self, reply: &LocalReply) {
-        for (_, line) in reply.headers.iter().filter(|(name, _)| *name == "set-cookie") {
+    fn keep_cookies<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
+        for line in lines {
             assert!(line.len() <= 4096, "a browser drops a cookie of {} bytes", line.len());
             let (pair, attributes) = line.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
@@ -380,6 +496,21 @@ impl World {
         let reply = self.visit(target).reply();
         let callback = self.signs_in(&reply);
         assert_eq!(self.visit(&callback).code(), (303, "signed_in"));
+    }
+
+    /// Another sign-in, of a browser that is signed in.
+    pub(super) fn sign_in_again(&mut self) {
+        let reply = self.visit("/oauth2/start?rd=/").reply();
+        let callback = self.signs_in(&reply);
+        assert_eq!(self.visit(&callback).code(), (303, "signed_in"));
+    }
+
+    /// What the session's cookie says, in the order of its cookies.
+    pub(super) fn session_cookies(&self) -> Vec<(String, String)> {
+        let is_its =
+            |name: &str| name == "__Host-vestibule" || name.starts_with("__Host-vestibule-") && !name.contains("-p-");
+        let own = self.jar.iter().filter(|(name, _)| is_its(name) && !name.ends_with("-t"));
+        own.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     pub(super) fn has_session(&self) -> bool {

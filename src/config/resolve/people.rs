@@ -1,0 +1,120 @@
+//! How people sign in and out, and what scripts may know of them.
+
+use super::{
+    super::{
+        IdentityHeader, SignInSettings, SignOutSettings,
+        fault::{Faults, Faulty, Path},
+        raw,
+    },
+    few, limits, text,
+};
+use crate::http::parse_url;
+
+/// Whether Envoy hands over bodies while headers are held, as the operator says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bodies(pub(super) bool);
+
+impl Bodies {
+    /// A setting that needs them.
+    fn needed_for(self, wanted: Option<bool>, at: &Path, faults: &mut Faults) -> Result<bool, Faulty> {
+        if wanted == Some(true) && !self.0 {
+            let expected = "false, or `allow_on_headers_stop_iteration: true` both here, at the top, and beside \
+                            `failure_policy` in Envoy's configuration of the filter: without it no body can be read";
+            return Err(faults.wrong(at, expected));
+        }
+        Ok(wanted.unwrap_or(false))
+    }
+}
+
+/// How people sign in.
+pub(super) fn sign_in(
+    raw: raw::SignIn,
+    at: &Path,
+    bodies: Bodies,
+    faults: &mut Faults,
+) -> Result<SignInSettings, Faulty> {
+    let keep_forms = bodies.needed_for(raw.keep_forms, &at.key("keep_forms"), faults);
+    Ok(SignInSettings { keep_fragment: raw.keep_fragment.unwrap_or(false), keep_forms: keep_forms? })
+}
+
+/// How they sign out.
+pub(super) fn sign_out(
+    raw: raw::SignOut,
+    at: &Path,
+    bodies: Bodies,
+    faults: &mut Faults,
+) -> Result<SignOutSettings, Faulty> {
+    let back_channel = bodies.needed_for(raw.back_channel, &at.key("back_channel"), faults);
+    let return_to = return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
+    let (back_channel, front_channel) = (back_channel?, raw.front_channel.unwrap_or(false));
+    Ok(SignOutSettings {
+        at_provider: raw.at_provider.unwrap_or(true),
+        return_to: return_to?,
+        revoke: raw.revoke.unwrap_or(false),
+        back_channel,
+        front_channel,
+        by_provider: back_channel || front_channel,
+    })
+}
+
+/// Targets are compared with these as texts, so each must be written as a browser would write it: `https://a.example`
+/// without its slash would allow `https://a.example.evil.example/`.
+fn return_to(urls: Vec<String>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    let urls = few(urls, at, faults)?;
+    let mut fault = None;
+    for (place, text) in urls.iter().enumerate() {
+        let at = at.index(place);
+        if let Err(faulty) = text::url_text(text, &at, faults) {
+            fault = Some(faulty);
+            continue;
+        }
+        let url = parse_url(text).filter(|url| {
+            matches!(url.scheme(), "https" | "http")
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        fault = match url {
+            Some(url) if url.as_str() == text => continue,
+            Some(url) => Some(text::wrong_url(text, format!("{url}, as browsers write it"), &at, faults)),
+            None => {
+                let expected = "an http or https URL without user name, query and fragment";
+                Some(text::wrong_url(text, expected, &at, faults))
+            }
+        };
+    }
+    fault.map_or(Ok(urls), Err)
+}
+
+/// What scripts may know.
+pub(super) fn userinfo_claims(
+    claims: Option<Vec<String>>,
+    headers: &Result<Vec<IdentityHeader>, Faulty>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Vec<String>, Faulty> {
+    let Some(claims) = claims else {
+        let headers = headers.as_ref().map(Vec::as_slice).unwrap_or_default();
+        return Ok(headers.iter().map(|header| header.claim.clone()).collect());
+    };
+    let claims = few(claims, at, faults)?;
+    let mut fault = None;
+    for (place, claim) in claims.iter().enumerate() {
+        if !(1..=limits::MAX_TEXT).contains(&claim.len()) {
+            fault = Some(faults.wrong(&at.index(place), "the name of a claim"));
+        }
+    }
+    fault.map_or(Ok(claims), Err)
+}
+
+/// What a session must carry for both. An address counts only with what the provider says of it.
+pub(super) fn kept_claims(headers: &[IdentityHeader], userinfo: &[String]) -> Vec<String> {
+    let mut kept = vec!["email_verified".to_owned()];
+    for claim in headers.iter().map(|header| &header.claim).chain(userinfo) {
+        if !kept.contains(claim) {
+            kept.push(claim.clone());
+        }
+    }
+    kept
+}

@@ -1,0 +1,55 @@
+//! What a worker does beside its requests: it fetches documents and renews sessions, in calls of its own, so that no
+//! client that leaves takes a result along.
+
+use std::time::Duration;
+
+use super::{
+    CalloutResult, Env,
+    provider::ExpectDocument,
+    renewal::{self, ExpectRenewal},
+};
+use crate::http::CalloutRequest;
+
+/// How soon a call that is queued is made.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// A call that must be made, and what its result is for.
+#[derive(Debug)]
+pub struct Fetch {
+    /// Hand the result back with this.
+    pub expect: ExpectBackground,
+    /// The call.
+    pub request: CalloutRequest,
+}
+
+/// What a call of the worker's own is for.
+#[derive(Debug)]
+pub enum ExpectBackground {
+    /// A document of a provider.
+    Document(ExpectDocument),
+    /// The renewal of a session.
+    Renewal(ExpectRenewal),
+}
+
+/// Looks at what other workers have shared, and says what calls this one must make.
+pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
+    env.revocations.look(env.platform);
+    let mut fetches = env.providers.poll(env.platform, env.now);
+    fetches.extend(renewal::poll(env));
+    fetches
+}
+
+/// A call came to its end.
+pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'_>) {
+    match expect {
+        ExpectBackground::Document(expect) => {
+            env.providers.fetched(expect, result, env.platform, env.now, env.events);
+        }
+        ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
+    }
+}
+
+/// When to look again.
+pub fn next_poll(env: &Env<'_>) -> Duration {
+    if env.renewals.are_queued() { AT_ONCE } else { env.providers.next_poll(env.now) }
+}

@@ -1,0 +1,79 @@
+//! Requests whose body must be read before they can be decided. Envoy hands over a body while the headers are held only
+//! where the operator asked for it, so this waits for a while and then says what is missing. Nothing of a body ever
+//! goes upstream from here.
+
+use crate::{http::Request, time::UnixTime};
+
+use super::{
+    Env, Step,
+    caller::Caller,
+    failure::Failure,
+    form, logout,
+    reply::{self, Offer},
+    request::MAX_HOLD,
+};
+
+/// The longest body that is read: 64 KiB.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// It did not come in time.
+    Missing,
+    /// It is longer than [`MAX_BODY`].
+    TooLong,
+}
+
+/// A request whose body is being read.
+#[derive(Debug)]
+pub struct ExpectBody {
+    then: Then,
+    until: UnixTime,
+}
+
+/// What the body is for.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// A form that somebody posted without a session.
+    Form(Caller, String),
+    /// A logout token.
+    Logout(Caller),
+}
+
+/// Whether the body is a form as browsers send it.
+pub(super) fn is_form(request: &Request) -> bool {
+    let content_type = request.text("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+impl ExpectBody {
+    /// Reads it, if there is one.
+    pub(super) fn of(request: &Request, then: Then, env: &mut Env<'_>) -> Step {
+        let expect = Box::new(Self { then, until: env.now.plus(MAX_HOLD) });
+        if request.is_whole() { expect.resume(Ok(Vec::new()), env) } else { Step::ReadBody(expect) }
+    }
+
+    /// Whether nobody waits any more; also where the clock was set back.
+    pub fn is_over(&self, now: UnixTime) -> bool {
+        self.until <= now || now.plus(MAX_HOLD) < self.until
+    }
+
+    /// Decides the request with its body.
+    pub fn resume(self: Box<Self>, body: Result<Vec<u8>, BodyError>, env: &mut Env<'_>) -> Step {
+        let body = body.map_err(|error| match error {
+            BodyError::Missing => Failure::BodyMissing,
+            BodyError::TooLong => Failure::BodyTooLong,
+        });
+        match (self.then, body) {
+            (Then::Form(caller, target), Ok(body)) => form::keep(caller, target, &body, env),
+            // It is not kept, then; what it means to the person is the same.
+            (Then::Form(caller, _), Err(Failure::BodyTooLong)) => form::ask_to_sign_in(&caller, env),
+            (Then::Logout(caller), Ok(body)) => logout::token_arrives(caller, &body, env),
+            (Then::Form(caller, _) | Then::Logout(caller), Err(failure)) => {
+                reply::refuse(failure, &caller, Offer::default(), env)
+            }
+        }
+    }
+}

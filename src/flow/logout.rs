@@ -1,0 +1,181 @@
+//! The provider ends sessions: behind everybody's back with a logout token (Back-Channel Logout 1.0), or through the
+//! browser with a frame (Front-Channel Logout 1.0).
+
+use std::time::Duration;
+
+use crate::{
+    http::Request,
+    jose::{
+        jws::UnverifiedJws,
+        verify::{VerifyError, verify},
+    },
+    oidc::{
+        ProviderId,
+        logout_token::{self, LogoutToken},
+    },
+    page::Page,
+    secret::RawLogoutToken,
+    session::{half_digest, open::Marks},
+    time::UnixTime,
+};
+
+use super::{
+    Env, Step,
+    body::{ExpectBody, Then, is_form},
+    caller::{Caller, Kind},
+    event::Event,
+    failure::Failure,
+    reply::{self, Offer},
+    request::{MAX_HELD, MAX_HOLD, Waiter},
+    revocation::{self, By},
+    ring::{Entry, Ring},
+};
+
+/// How many logout tokens are remembered, so that none counts twice.
+const CAPACITY: usize = 1024;
+/// And how long at most, whatever they say themselves.
+const MAX_REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A request for the back-channel logout path.
+pub(super) fn back_channel(request: &Request, env: &mut Env<'_>) -> Step {
+    let caller = Caller { kind: Kind::Program, ..Caller::of(request) };
+    let failure = if !env.config.sign_out.back_channel {
+        Failure::ReservedPath
+    } else if request.method() != "POST" {
+        Failure::LogoutMethod
+    } else if is_form(request) {
+        return ExpectBody::of(request, Then::Logout(caller), env);
+    } else {
+        Failure::LogoutMalformed
+    };
+    reply::refuse(failure, &caller, Offer::default(), env)
+}
+
+/// The body is there.
+pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> Step {
+    let mut tokens = form_urlencoded::parse(body).filter(|(name, _)| name == "logout_token").map(|(_, token)| token);
+    // Twice is as good as never: two readers would take two different ones.
+    let (Some(token), None) = (tokens.next(), tokens.next()) else {
+        return reply::refuse(Failure::LogoutMalformed, &caller, Offer::default(), env);
+    };
+    let Some(provider) = env.providers.ids().next() else {
+        return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
+    };
+    let until = env.now.plus(MAX_HOLD);
+    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token), until });
+    in_hand.verify(Attempt::First, env)
+}
+
+/// A logout token that is still to be verified.
+#[derive(Debug)]
+pub(super) struct LogoutInHand {
+    caller: Caller,
+    provider: ProviderId,
+    token: RawLogoutToken,
+    until: UnixTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Last,
+}
+
+impl LogoutInHand {
+    fn verify(self: Box<Self>, attempt: Attempt, env: &mut Env<'_>) -> Step {
+        let mut outcome = self.logout_token(env);
+        // A key that nobody here has seen yet is asked for once; another worker may have met it before.
+        if attempt == Attempt::First
+            && is_unknown_key(&outcome)
+            && env.providers.look(self.provider, env.platform, env.now)
+        {
+            outcome = self.logout_token(env);
+        }
+        let helps_to_wait = match &outcome {
+            Err(Failure::ProviderNotReady) => true,
+            outcome => {
+                is_unknown_key(outcome) && env.providers.ask_for_keys(self.provider, env.platform, env.now, env.events)
+            }
+        };
+        if attempt == Attempt::First && helps_to_wait && env.held < MAX_HELD {
+            return Waiter::for_logout(self.provider, self.until, self, env);
+        }
+        self.finish(outcome, env)
+    }
+
+    /// Verifies it with the keys there are now.
+    pub(super) fn verify_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        self.verify(Attempt::Last, env)
+    }
+
+    fn logout_token(&self, env: &Env<'_>) -> Result<LogoutToken, Failure> {
+        let known = env.providers.ready(self.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let unverified = UnverifiedJws::parse(self.token.expose()).map_err(|_| Failure::LogoutMalformed)?;
+        let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)
+            .map_err(Failure::LogoutTokenSignature)?;
+        logout_token::check(token, known.provider, env.now, env.config.leeway).map_err(Failure::LogoutToken)
+    }
+
+    fn finish(&self, outcome: Result<LogoutToken, Failure>, env: &mut Env<'_>) -> Step {
+        let token = match outcome {
+            Ok(token) => token,
+            Err(failure) => return reply::refuse(failure, &self.caller, Offer::default(), env),
+        };
+        // Sent again, it was heard before. Were it to count again, it would end a session begun since.
+        if is_new(&token, env) {
+            // 2.4: with a sid, only that session ends.
+            let mark = match (&token.sid, &token.subject) {
+                (Some(sid), _) => Some(Marks::of_sid(sid)),
+                (None, Some(subject)) => Some(Marks::of_subject(subject)),
+                (None, None) => None,
+            };
+            mark.into_iter().for_each(|mark| revocation::end(mark, By::Provider, env));
+            env.events.push(Event::LoggedOut(Some(token.id)));
+        }
+        Step::Reply(reply::empty(200, "logged_out"))
+    }
+}
+
+fn is_unknown_key(outcome: &Result<LogoutToken, Failure>) -> bool {
+    matches!(outcome, Err(Failure::LogoutTokenSignature(VerifyError::UnknownKey)))
+}
+
+fn is_new(token: &LogoutToken, env: &Env<'_>) -> bool {
+    let key = format!("vestibule.{}.logout_tokens", env.config.fingerprint);
+    let keep = token.expires.plus(env.config.leeway.span()).since(env.now).min(MAX_REMEMBERED);
+    let entry = Entry::now(half_digest("jti", &[token.id.as_bytes()]), env.now, keep);
+    // In doubt it counts: who is signed out too often signs in again.
+    Ring { key: &key, capacity: CAPACITY }.claim(entry, env.now, env.platform).unwrap_or(true)
+}
+
+/// A request for the front-channel logout path: a frame on the provider's page. It brings no cookie, because it is of
+/// another site; the `sid`, which only the provider and its clients know, says whose session ends (section 2).
+pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
+    let caller = Caller::of(request);
+    let failure = if !env.config.sign_out.front_channel {
+        Failure::ReservedPath
+    } else if request.method() != "GET" {
+        Failure::LogoutMethod
+    } else if let Some(sid) = sid_of(request, env) {
+        revocation::end(Marks::of_sid(&sid), By::Provider, env);
+        env.events.push(Event::LoggedOut(None));
+        return Step::Reply(reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env));
+    } else {
+        Failure::LogoutMalformed
+    };
+    reply::refuse(failure, &caller, Offer::default(), env)
+}
+
+fn sid_of(request: &Request, env: &Env<'_>) -> Option<String> {
+    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1)?;
+    let single = |wanted: &str| {
+        let mut values = form_urlencoded::parse(query).filter(|(name, _)| name == wanted).map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (Some(value), None) => Some(value.into_owned()),
+            _ => None,
+        }
+    };
+    let issuer = single("iss")?;
+    let is_ours = env.config.providers.iter().any(|provider| provider.issuer.as_str() == issuer);
+    single("sid").filter(|sid| is_ours && !sid.is_empty())
+}

@@ -1,0 +1,424 @@
+//! Sessions are renewed with their refresh tokens: ahead of time where somebody is active, in place, and once for all
+//! requests of all workers of this process.
+//!
+//! Most providers take a refresh token once, and some end everything when it comes twice. So whoever finds a session
+//! due writes a lease into the store that workers share, makes the call for the worker and not for the request (a
+//! client that leaves takes nothing along), and leaves the outcome where the lease was. Whoever else brings the old
+//! cookie finds it there: the renewed session, which it gets as its cookie too, so that no order of answers leaves a
+//! browser with a dead one; or a refusal; or a pause, because the provider is in trouble. None of that ends a session
+//! that is still good.
+
+use std::time::Duration;
+
+use crate::{
+    config::Config,
+    http::Request,
+    jose::{
+        claims::ClaimError,
+        jws::UnverifiedJws,
+        verify::{VerifyError, verify},
+    },
+    oidc::{
+        error::OAuthError,
+        id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
+        token::{self, TokenEndpointError, TokenResponse},
+    },
+    platform::{Conflict, Platform},
+    session::{
+        HalfDigest, Renewal, Session,
+        open::{FreshSession, Upkeep},
+        seal::{Purpose, Sealer},
+    },
+    time::UnixTime,
+};
+
+use super::{
+    CalloutResult, Env, Step,
+    background::{ExpectBackground, Fetch},
+    event::Event,
+    failure::Failure,
+    request::{MAX_HELD, MAX_HOLD, Waiter},
+    revocation, signed_in,
+};
+
+/// How many outcomes a process keeps; two sessions that meet in one place take turns.
+const PLACES: usize = 256;
+/// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
+const GRACE: Duration = Duration::from_secs(30);
+/// How long nobody asks again after the provider was in trouble.
+const PAUSE: Duration = Duration::from_secs(15);
+/// How many renewals one old cookie is followed through.
+const MAX_CHAIN: usize = 4;
+/// How long tokens wait for the key that signed them.
+const MAX_WAIT_FOR_KEYS: Duration = MAX_HOLD;
+
+/// What became of the renewal of a session.
+#[derive(Debug, Clone)]
+enum Outcome {
+    /// Somebody is at it, until then at most.
+    Leased(UnixTime),
+    /// The provider was in trouble; not again before then.
+    Failed(UnixTime),
+    /// The provider said no, then.
+    Refused(UnixTime),
+    /// Done.
+    Renewed(Box<Session>),
+}
+
+/// The renewals that this worker makes.
+#[derive(Debug)]
+pub struct Renewals {
+    prefix: String,
+    sealer: Sealer,
+    queued: Vec<Box<Session>>,
+    in_hand: Vec<InHand>,
+}
+
+/// Tokens that came, and wait for the key that signed them.
+#[derive(Debug)]
+struct InHand {
+    session: Box<Session>,
+    tokens: TokenResponse,
+    until: UnixTime,
+    keys_version: u64,
+}
+
+/// A session is being renewed.
+#[derive(Debug)]
+pub struct ExpectRenewal {
+    session: Box<Session>,
+}
+
+impl Renewals {
+    /// None is under way.
+    pub fn new(config: &Config, platform: &dyn Platform) -> Self {
+        let prefix = format!("vestibule.{}.renewed", config.fingerprint);
+        // A compare-and-swap on a key that was never written always succeeds, for everybody.
+        for place in 0..PLACES {
+            let key = format!("{prefix}.{place}");
+            if platform.shared_get(&key).version.is_none() {
+                let _ = platform.shared_set(&key, &[], None);
+            }
+        }
+        Self { prefix, sealer: config.session.sealer.clone(), queued: Vec::new(), in_hand: Vec::new() }
+    }
+
+    /// Whether a call waits to be made.
+    pub fn are_queued(&self) -> bool {
+        !self.queued.is_empty()
+    }
+
+    fn key(&self, digest: &HalfDigest) -> String {
+        let [first, second, ..] = digest;
+        let place = usize::from(u16::from_le_bytes([*first, *second])) % PLACES;
+        format!("{}.{place}", self.prefix)
+    }
+
+    /// What is known of this session's renewal, and the mark of this version.
+    fn read(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Option<u32>) {
+        let key = self.key(digest);
+        let shared = platform.shared_get(&key);
+        // Whatever cannot be opened was written by somebody without our key: as if it were not there.
+        let found = self
+            .sealer
+            .open_bytes(Purpose::SharedDocument, &key, &shared.bytes)
+            .and_then(|bytes| read_outcome(&bytes))
+            .map_or(Found::Nothing, |(of, outcome)| match outcome {
+                outcome if of == *digest => Found::Own(outcome),
+                Outcome::Leased(until) if is_ahead(until, now) => Found::OthersLease,
+                _ => Found::Nothing,
+            });
+        (found, shared.version)
+    }
+
+    fn write(
+        &self,
+        digest: &HalfDigest,
+        outcome: &Outcome,
+        version: Option<u32>,
+        platform: &dyn Platform,
+    ) -> Result<(), Conflict> {
+        let key = self.key(digest);
+        let bytes = write_outcome(digest, outcome);
+        let sealed = self.sealer.seal_bytes(Purpose::SharedDocument, &key, &bytes, platform).map_err(|_| Conflict)?;
+        platform.shared_set(&key, &sealed, version)
+    }
+}
+
+/// What stands in a session's place.
+enum Found {
+    /// Nothing that counts.
+    Nothing,
+    /// Another session's renewal is under way.
+    OthersLease,
+    /// Its own.
+    Own(Outcome),
+}
+
+// An end far ahead was written by a clock that has been set back since.
+fn is_ahead(until: UnixTime, now: UnixTime) -> bool {
+    now < until && until < now.plus(Duration::from_secs(120))
+}
+
+/// Whether a request may be held until a renewal is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    MayWait,
+    None,
+}
+
+/// Decides a request whose session is due: it passes with the renewed session, with the one it has, or waits. `Err`
+/// gives the request back: the session is over.
+pub(super) fn attend(
+    request: Request,
+    mut fresh: FreshSession,
+    patience: Patience,
+    env: &mut Env<'_>,
+) -> Result<Step, Request> {
+    let mut has_news = false;
+    for _ in 0..MAX_CHAIN {
+        let digest = fresh.session().grant_digest();
+        let is_over = fresh.session().is_token_over(env.now);
+        let (found, version) = env.renewals.read(&digest, env.now, env.platform);
+        let waits = match found {
+            Found::Own(Outcome::Renewed(session)) => {
+                let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
+                (fresh, has_news) = (next, true);
+                if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }
+            }
+            Found::Own(Outcome::Refused(at)) => {
+                if is_refusal_final(&fresh, at, env.now) {
+                    env.events.push(Event::SessionRefused(fresh.session().subject().to_owned()));
+                    revocation::end(fresh.marks().session, revocation::By::Provider, env);
+                    return Err(request);
+                }
+                false
+            }
+            Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now) => false,
+            // Who is first waits for the cookie; whoever comes while the session is good need not.
+            Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
+            Found::OthersLease => false,
+            Found::Nothing | Found::Own(Outcome::Failed(_) | Outcome::Leased(_)) => match patience {
+                Patience::MayWait => begin(&fresh, version, env) || is_over,
+                Patience::None => false,
+            },
+        };
+        if waits && patience == Patience::MayWait && env.held < MAX_HELD {
+            return Ok(Waiter::for_renewal(fresh.session().provider(), request, digest, env));
+        }
+        break;
+    }
+    let cookies = if has_news { signed_in::cookies_of(fresh.session(), &request, env) } else { Vec::new() };
+    Ok(signed_in::forward(&request, fresh, cookies, env))
+}
+
+/// Whether a renewal that a request waits for is over.
+pub(super) fn is_settled(digest: &HalfDigest, env: &Env<'_>) -> bool {
+    let (found, _) = env.renewals.read(digest, env.now, env.platform);
+    !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
+}
+
+fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
+    let is_over = fresh.session().is_token_over(now);
+    is_over && at.plus(GRACE) <= now
+}
+
+/// Begins to renew it, unless somebody else does or there is no provider to ask.
+fn begin(fresh: &FreshSession, version: Option<u32>, env: &mut Env<'_>) -> bool {
+    let session = fresh.session();
+    let Some(known) = env.providers.ready(session.provider(), env.now) else { return false };
+    // One second more than the call may take, one for the rounding of the clock, and time for a key.
+    let until = env.now.plus(known.provider.timeout).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
+    let taken = env.renewals.write(&session.grant_digest(), &Outcome::Leased(until), version, env.platform).is_ok();
+    if taken {
+        env.renewals.queued.push(Box::new(session.clone()));
+    }
+    taken
+}
+
+/// The calls to make now, and tokens whose key may be there by now.
+pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
+    for in_hand in std::mem::take(&mut env.renewals.in_hand) {
+        verify_in_hand(in_hand, env);
+    }
+    let mut fetches = Vec::new();
+    for session in std::mem::take(&mut env.renewals.queued) {
+        let request = env.providers.ready(session.provider(), env.now).and_then(|known| {
+            let token = session.refresh_token()?;
+            Some(token::refresh_grant(known.provider, known.metadata, token))
+        });
+        match request {
+            Some(request) => {
+                fetches.push(Fetch { expect: ExpectBackground::Renewal(ExpectRenewal { session }), request });
+            }
+            None => settle(&session, Outcome::Failed(env.now.plus(PAUSE)), env),
+        }
+    }
+    fetches
+}
+
+/// The token endpoint has answered, or not.
+pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut Env<'_>) {
+    let ExpectRenewal { session } = expect;
+    match TokenResponse::read(result) {
+        Ok(tokens) => {
+            let provider = session.provider();
+            let until = env.now.plus(MAX_WAIT_FOR_KEYS);
+            let keys_version = env.providers.keys_version(provider);
+            verify_tokens(InHand { session, tokens, until, keys_version }, Attempt::First, env);
+        }
+        Err(error) => {
+            let outcome = match error {
+                TokenEndpointError::Refused(OAuthError::InvalidGrant) => Outcome::Refused(env.now),
+                // Our credentials, or the provider's trouble: no fault of this session.
+                _ => Outcome::Failed(env.now.plus(PAUSE)),
+            };
+            env.events.push(Event::NotRenewed(error.into()));
+            settle(&session, outcome, env);
+        }
+    }
+}
+
+fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
+    let provider = in_hand.session.provider();
+    let has_news = env.providers.keys_version(provider) != in_hand.keys_version;
+    let may_wait = env.now < in_hand.until && env.providers.wants_keys(provider, env.now);
+    if has_news || !may_wait {
+        verify_tokens(in_hand, Attempt::Again, env);
+    } else {
+        env.renewals.in_hand.push(in_hand);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Again,
+    First,
+}
+
+fn verify_tokens(mut in_hand: InHand, attempt: Attempt, env: &mut Env<'_>) {
+    let provider = in_hand.session.provider();
+    let mut outcome = id_token(&in_hand, env);
+    if is_unknown_key(&outcome) && attempt == Attempt::First {
+        // Another worker may have met the new key before.
+        if env.providers.look(provider, env.platform, env.now) {
+            outcome = id_token(&in_hand, env);
+        }
+        if is_unknown_key(&outcome) && env.providers.ask_for_keys(provider, env.platform, env.now, env.events) {
+            in_hand.keys_version = env.providers.keys_version(provider);
+            env.renewals.in_hand.push(in_hand);
+            return;
+        }
+    }
+    finish(in_hand, outcome, env);
+}
+
+fn is_unknown_key(outcome: &Result<Option<VerifiedIdToken>, Failure>) -> bool {
+    matches!(outcome, Err(Failure::Signature(VerifyError::UnknownKey)))
+}
+
+/// OIDC Core 12.2: an ID token need not come, but one that does must continue the session.
+fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, Failure> {
+    let InHand { session, tokens, .. } = in_hand;
+    let Some(raw) = &tokens.id_token else { return Ok(None) };
+    let known = env.providers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
+    let unverified = UnverifiedJws::parse(raw.expose())?;
+    let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
+    let expected = id_token::Expected {
+        provider: known.provider,
+        occasion: Occasion::Refresh(session.subject(), session.authentication()),
+        access_token: &tokens.access_token,
+        now: env.now,
+        leeway: env.config.leeway,
+    };
+    Ok(Some(id_token::check(token, &expected)?))
+}
+
+fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, env: &mut Env<'_>) {
+    let InHand { session, tokens, .. } = in_hand;
+    match outcome {
+        Ok(verified) => {
+            let until_exp = verified.as_ref().map(|token| token.claims().expires_at().since(env.now));
+            let renewed = session.renewed(Renewal {
+                id_token: verified.as_ref().zip(tokens.id_token.clone()),
+                kept: &mut env.config.kept_claims.iter().map(String::as_str),
+                refresh_token: tokens.refresh_token,
+                life: tokens.expires_in.or(until_exp),
+                now: env.now,
+            });
+            env.events.push(Event::Renewed);
+            settle(&session, Outcome::Renewed(Box::new(renewed)), env);
+        }
+        Err(failure) => {
+            // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
+            let outcome = if contradicts(&failure) {
+                end_now(&session, env);
+                Outcome::Refused(UnixTime::default())
+            } else {
+                Outcome::Failed(env.now.plus(PAUSE))
+            };
+            env.events.push(Event::NotRenewed(failure));
+            settle(&session, outcome, env);
+        }
+    }
+}
+
+fn end_now(session: &Session, env: &mut Env<'_>) {
+    revocation::end(session.digest(), revocation::By::Provider, env);
+}
+
+fn contradicts(failure: &Failure) -> bool {
+    let Failure::IdToken(error) = failure else { return false };
+    match error {
+        IdTokenError::AuthenticationTime
+        | IdTokenError::AuthorizedParty
+        | IdTokenError::Nonce
+        | IdTokenError::OtherSubject
+        | IdTokenError::Subject
+        | IdTokenError::Type => true,
+        IdTokenError::Claim(error) => matches!(
+            error,
+            ClaimError::IssuerMissing
+                | ClaimError::IssuerMismatch
+                | ClaimError::AudienceMissing
+                | ClaimError::AudienceMalformed
+                | ClaimError::AudienceMismatch
+                | ClaimError::AudienceUntrusted
+        ),
+        IdTokenError::AccessTokenHash => false,
+    }
+}
+
+/// Leaves the outcome where the lease was, whatever stands there by now: this worker had the tokens.
+fn settle(session: &Session, outcome: Outcome, env: &mut Env<'_>) {
+    let _ = env.renewals.write(&session.grant_digest(), &outcome, None, env.platform);
+}
+
+fn write_outcome(digest: &HalfDigest, outcome: &Outcome) -> zeroize::Zeroizing<Vec<u8>> {
+    let (tag, time, session) = match outcome {
+        Outcome::Leased(until) => (1, *until, None),
+        Outcome::Failed(until) => (2, *until, None),
+        Outcome::Refused(at) => (3, *at, None),
+        Outcome::Renewed(session) => (4, UnixTime::default(), Some(session.to_bytes())),
+    };
+    let mut bytes = zeroize::Zeroizing::new(vec![tag]);
+    bytes.extend_from_slice(digest);
+    bytes.extend_from_slice(&time.as_secs().to_le_bytes());
+    bytes.extend_from_slice(session.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default());
+    bytes
+}
+
+fn read_outcome(bytes: &[u8]) -> Option<(HalfDigest, Outcome)> {
+    let (tag, rest) = bytes.split_first()?;
+    let (digest, rest) = rest.split_first_chunk::<16>()?;
+    let (time, session) = rest.split_first_chunk::<8>()?;
+    let time = UnixTime::from_secs(u64::from_le_bytes(*time));
+    let outcome = match tag {
+        1 => Outcome::Leased(time),
+        2 => Outcome::Failed(time),
+        3 => Outcome::Refused(time),
+        4 => Outcome::Renewed(Box::new(Session::from_bytes(session)?)),
+        _ => return None,
+    };
+    Some((*digest, outcome))
+}

@@ -1,0 +1,132 @@
+//! Sessions that were ended from outside before their time: by the provider (back-channel and front-channel logout), by
+//! a refusal to renew them, or by a sign-out in their own browser, of which somebody may have a copy of the cookie.
+//!
+//! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, until the
+//! longest session is over by itself: a bounded list, the oldest first to go. Other processes do not know of it; a
+//! store of sessions does (`session.store`).
+
+use std::collections::HashMap;
+
+use crate::{
+    config::Config,
+    platform::Platform,
+    session::{
+        HalfDigest,
+        open::{FreshSession, Marks},
+    },
+    time::UnixTime,
+};
+
+use super::{
+    Env,
+    ring::{Entry, Ring},
+};
+
+/// How many ends are remembered, of each kind: 128 KiB.
+const CAPACITY: usize = 4096;
+
+/// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Whoever it belongs to.
+    Person,
+    /// The provider.
+    Provider,
+}
+
+/// What this worker knows of it.
+#[derive(Debug)]
+pub struct Revocations {
+    lists: [List; 2],
+}
+
+#[derive(Debug)]
+struct List {
+    key: String,
+    /// Written with every change: a few bytes to read for every request, where the list itself is long.
+    changes: String,
+    seen: Option<u32>,
+    ended: HashMap<HalfDigest, UnixTime>,
+}
+
+impl Revocations {
+    /// Nothing is known yet.
+    pub fn new(config: &Config, platform: &dyn Platform) -> Self {
+        let list = |name: &str| List::new(format!("vestibule.{}.{name}", config.fingerprint), platform);
+        Self { lists: [list("signed_out"), list("ended")] }
+    }
+
+    /// Takes over what other workers have added.
+    pub fn look(&mut self, platform: &dyn Platform) {
+        self.lists.iter_mut().for_each(|list| list.look(platform));
+    }
+
+    /// Whether this session was ended.
+    fn has(&self, session: &FreshSession) -> bool {
+        self.lists.iter().any(|list| list.has(session))
+    }
+
+    fn of(&mut self, by: By) -> &mut List {
+        let [person, provider] = &mut self.lists;
+        match by {
+            By::Person => person,
+            By::Provider => provider,
+        }
+    }
+}
+
+impl List {
+    fn new(key: String, platform: &dyn Platform) -> Self {
+        let list = Self { changes: format!("{key}.changes"), key, seen: None, ended: HashMap::new() };
+        list.ring().create(platform);
+        list
+    }
+
+    fn look(&mut self, platform: &dyn Platform) {
+        let version = platform.shared_get(&self.changes).version;
+        if version == self.seen {
+            return;
+        }
+        self.seen = version;
+        let entries = self.ring().entries(platform);
+        self.ended = entries.into_iter().map(|entry| (entry.digest, entry.at)).collect();
+    }
+
+    fn has(&self, session: &FreshSession) -> bool {
+        if self.ended.is_empty() {
+            return false;
+        }
+        let Marks { session: itself, subject, sid } = session.marks();
+        let begun = session.session().begun();
+        // Who signs in again afterwards has a new session.
+        let is_ended = |mark: &HalfDigest| self.ended.get(mark).is_some_and(|at| begun <= *at);
+        is_ended(itself) || is_ended(subject) || sid.as_ref().is_some_and(is_ended)
+    }
+
+    fn add(&mut self, mark: HalfDigest, config: &Config, now: UnixTime, platform: &dyn Platform) {
+        let entry = Entry::now(mark, now, config.session.lifetimes.absolute);
+        // Where too many others write at once, this worker knows it at least.
+        let _ = self.ring().put(entry, now, platform);
+        let _ = platform.shared_set(&self.changes, &[], None);
+        self.ended.insert(mark, now);
+    }
+
+    fn ring(&self) -> Ring<'_> {
+        Ring { key: &self.key, capacity: CAPACITY }
+    }
+}
+
+/// Whether this session was ended before its time.
+pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
+    // Where a provider can end sessions, it counts at once, for every worker; a sign-out counts at once in its own, and a
+    // second later in the others.
+    if env.config.sign_out.by_provider {
+        env.revocations.of(By::Provider).look(env.platform);
+    }
+    env.revocations.has(session)
+}
+
+/// Ends every session with this mark that has begun by now.
+pub(super) fn end(mark: HalfDigest, by: By, env: &mut Env<'_>) {
+    env.revocations.of(by).add(mark, env.config, env.now, env.platform);
+}

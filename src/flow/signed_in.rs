@@ -1,0 +1,76 @@
+//! Requests that bring a session: it is looked at, kept up, and the request goes upstream with it.
+
+use crate::{
+    http::Request,
+    session::{
+        SealError, Session, Writing,
+        chunks::Present,
+        open::{FreshSession, Upkeep},
+    },
+};
+
+use super::{
+    Env, Step,
+    event::Event,
+    identity,
+    permit::Permit,
+    renewal::{self, Patience},
+    revocation,
+};
+
+/// The session of this request, if it brought a good one that nobody has ended.
+pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSession> {
+    let settings = &env.config.session;
+    let fresh = env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now)?;
+    (!revocation::is_ended(&fresh, env)).then_some(fresh)
+}
+
+/// Lets a request with a session pass, and keeps the session up. `Err` gives the request back: nobody is signed in.
+pub(super) fn pass(request: Request, env: &mut Env<'_>) -> Result<Step, Request> {
+    let Some(fresh) = session(&request, env) else { return Err(request) };
+    match fresh.upkeep(&env.config.session.lifetimes, env.now) {
+        Upkeep::None => Ok(forward(&request, fresh, Vec::new(), env)),
+        Upkeep::Refresh => renewal::attend(request, fresh, Patience::MayWait, env),
+        Upkeep::Write => {
+            let session = fresh.session().seen_at(env.now);
+            let cookies = cookies_of(&session, &request, env);
+            Ok(forward(&request, fresh, cookies, env))
+        }
+    }
+}
+
+/// The cookies of a session for the browser that sent this request. Where it cannot be written now, the next request
+/// tries again; this one has a good session.
+pub(super) fn cookies_of(session: &Session, request: &Request, env: &mut Env<'_>) -> Vec<String> {
+    let present = env.config.session.cookies.present(request);
+    write(session, present, env).unwrap_or_else(|error| {
+        env.events.push(Event::NotWritten(error));
+        Vec::new()
+    })
+}
+
+/// The cookies of a session for a browser that has these.
+///
+/// # Errors
+/// [`SealError`]
+pub(super) fn write(session: &Session, present: Present, env: &mut Env<'_>) -> Result<Vec<String>, SealError> {
+    let settings = &env.config.session;
+    let to = Writing {
+        cookies: &settings.cookies,
+        present,
+        lifetimes: &settings.lifetimes,
+        sealer: &settings.sealer,
+        now: env.now,
+    };
+    let sealed = session.seal(&to, env.platform)?;
+    env.events.extend(sealed.left_out.into_iter().map(Event::LeftOut));
+    Ok(sealed.cookies)
+}
+
+/// Upstream, as this person; the answer brings the browser these cookies.
+pub(super) fn forward(request: &Request, fresh: FreshSession, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
+    let permit = Permit::session(fresh);
+    env.events.push(Event::Permitted(permit.reason()));
+    let edits = identity::edits(request, &permit, env.config);
+    Step::Forward { permit, edits, cookies }
+}

@@ -1,0 +1,219 @@
+//! How long sessions last, how large they get, and what keys they are sealed with.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::*,
+    world::{Outcome, START, World, document},
+};
+
+fn cookies(outcome: &Outcome) -> usize {
+    let Outcome::Forwarded { cookies, .. } = outcome else { panic!("{outcome:?}") };
+    cookies.len()
+}
+
+fn is_in(world: &mut World) -> bool {
+    world.settle();
+    match world.visit("/") {
+        Outcome::Forwarded { .. } => true,
+        outcome => {
+            assert_eq!(outcome.code(), (302, "sign_in_started"));
+            false
+        }
+    }
+}
+
+#[test]
+fn the_three_ends_are_independent() {
+    // The ID token is over after five minutes, the access token after ten.
+    let mut world = World::ready();
+    world.sign_in("/");
+    world.advance(8 * 3600 - 1);
+    assert!(is_in(&mut world));
+    world.advance(1);
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn the_idle_timeout_slides_in_steps_of_a_tenth() {
+    let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 600 }))]);
+    world.sign_in("/");
+    world.advance(59);
+    assert_eq!(cookies(&world.visit("/")), 0);
+    world.advance(1);
+    assert_eq!(cookies(&world.visit("/")), 1);
+    assert_eq!(cookies(&world.visit("/")), 0);
+    for _ in 0..10 {
+        world.advance(599);
+        assert!(is_in(&mut world));
+    }
+    world.advance(600);
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn sliding_does_not_move_the_absolute_end() {
+    let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 600, "lifetime_seconds": 3600 }))]);
+    world.sign_in("/");
+    for minute in 1..60 {
+        world.advance(60);
+        assert!(is_in(&mut world), "{minute}");
+    }
+    world.advance(60);
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn an_operator_can_shorten_what_has_begun() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    world.config.session.lifetimes.absolute = std::time::Duration::from_secs(600);
+    world.advance(599);
+    assert!(is_in(&mut world));
+    world.advance(1);
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
+    let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 600 }))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    for now in [0, START - 3600, START + 3600, u64::MAX, START + 700] {
+        world.now = UnixTime::from_secs(now);
+        let outcome = world.visit("/");
+        assert!(!matches!(outcome, Outcome::Forwarded { .. }), "{now}: {outcome:?}");
+    }
+    world.now = UnixTime::from_secs(START + 1);
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+}
+
+/// Text that does not get shorter.
+fn noise(bytes: usize) -> String {
+    let mut text = String::new();
+    for block in 0_u64.. {
+        text.extend(Sha256::digest(block.to_le_bytes()).iter().map(|byte| char::from(b'!' + byte % 90)));
+        if text.len() >= bytes {
+            break;
+        }
+    }
+    text.truncate(bytes);
+    text
+}
+
+/// A world where somebody has a long name, which is all that a session carries.
+fn with_name_of(bytes: usize) -> World {
+    let mut world = World::ready_with(&[
+        ("identity_headers", json!({ "X-Name": "name" })),
+        ("sign_out", json!({ "at_provider": false })),
+    ]);
+    world.provider.claims = Box::new(move |claims| drop(claims.insert("name".to_owned(), json!(noise(bytes)))));
+    world
+}
+
+#[test]
+fn a_session_takes_as_many_cookies_as_it_needs_and_every_one_counts() {
+    for (bytes, expected) in [(10, 1), (2500, 1), (6000, 2), (9000, 3), (12_500, 4), (16_000, 5)] {
+        let mut world = with_name_of(bytes);
+        world.sign_in("/");
+        let whole = world.session_cookies();
+        assert_eq!(whole.len(), expected, "{bytes}");
+        assert!(is_in(&mut world), "{bytes}");
+        for (name, value) in &whole {
+            world.jar.remove(name);
+            assert!(!is_in(&mut world), "{bytes}: without {name}");
+            world.jar.extend(whole.clone());
+            let mut altered = value.clone().into_bytes();
+            let last = altered.len() - 1;
+            altered[last / 2] ^= 1;
+            world.jar.insert(name.clone(), String::from_utf8_lossy(&altered).into_owned());
+            assert!(!is_in(&mut world), "{bytes}: with another {name}");
+            world.jar.extend(whole.clone());
+        }
+        assert!(is_in(&mut world), "{bytes}");
+    }
+}
+
+#[test]
+fn cookies_of_two_sessions_do_not_mix_and_what_is_left_over_goes() {
+    let mut world = with_name_of(9000);
+    world.sign_in("/");
+    let older = world.session_cookies();
+    world.sign_in_again();
+    let newer = world.session_cookies();
+    for place in 0..newer.len() {
+        let mut mixed = newer.clone();
+        mixed[place] = older[place].clone();
+        world.jar.extend(mixed);
+        assert!(!is_in(&mut world), "{place}");
+    }
+    world.jar.extend(newer);
+    world.provider.claims = Box::new(|claims| drop(claims.insert("name".to_owned(), json!("short"))));
+    world.sign_in_again();
+    assert_eq!(world.session_cookies().len(), 1, "{:?}", world.jar.keys());
+    assert!(is_in(&mut world));
+}
+
+#[test]
+fn four_hundred_groups_fit() {
+    let mut world = World::ready();
+    world.provider.refreshes = true;
+    let groups: Vec<String> = (0..400_u32)
+        .map(|group| {
+            let hex: String = Sha256::digest(group.to_le_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
+        })
+        .collect();
+    let kept = groups.clone();
+    world.provider.claims = Box::new(move |claims| drop(claims.insert("groups".to_owned(), json!(kept))));
+    world.sign_in("/");
+    assert!((2..=4).contains(&world.session_cookies().len()), "{}", world.session_cookies().len());
+    let info = [(":method", "GET"), (":path", "/oauth2/userinfo")];
+    let body: Value = serde_json::from_slice(&world.send(&info).reply().body).unwrap();
+    assert_eq!(body["claims"]["groups"], json!(groups));
+}
+
+#[test]
+fn what_is_optional_is_left_out_before_anybody_is_turned_away() {
+    // With the provider's sign-out in its metadata the ID token is kept, which repeats the name.
+    let mut world = with_name_of(9000);
+    world.config.sign_out.at_provider = true;
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    assert!(is_in(&mut world));
+    let cut: Vec<_> = world.events.iter().filter(|event| matches!(event, Event::LeftOut(_))).collect();
+    assert_eq!(cut.len(), 1, "{cut:?}");
+    world.advance(480);
+    let held = world.visit("/");
+    assert!(matches!(held, Outcome::Held(_)), "it can still be renewed: {held:?}");
+}
+
+#[test]
+fn a_new_key_takes_over_at_the_next_request_and_the_old_one_can_go() {
+    let key = |name: &str| {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        json!(STANDARD.encode(Sha256::digest(name)))
+    };
+    let with_keys = |keys: Value| {
+        let mut document = document();
+        document["session"]["keys"] = keys;
+        let mut world = World::with(&document);
+        world.settle();
+        world
+    };
+    let mut before = World::ready();
+    before.sign_in("/");
+    let old = document()["session"]["keys"][0].clone();
+
+    let mut both = with_keys(json!([key("new"), old.clone()]));
+    both.jar = before.jar.clone();
+    assert_eq!(cookies(&both.visit("/")), 1, "it is sealed anew at once");
+    assert_eq!(cookies(&both.visit("/")), 0);
+
+    let mut after = with_keys(json!([key("new")]));
+    after.jar = both.jar.clone();
+    assert!(is_in(&mut after));
+    after.jar = before.jar;
+    assert!(!is_in(&mut after));
+}

@@ -1,0 +1,230 @@
+//! The provider ends sessions, by the names of the OpenID conformance tests.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{ISSUER, Outcome, World, header},
+};
+
+const CHANNEL: &str = "/oauth2/backchannel_logout";
+
+fn world() -> World {
+    World::ready_with(&[
+        ("allow_on_headers_stop_iteration", json!(true)),
+        ("sign_out", json!({ "back_channel": true, "front_channel": true })),
+    ])
+}
+
+fn post(world: &mut World, body: &str) -> LocalReply {
+    world.body = Some(body.as_bytes().to_vec());
+    let form = ("content-type", "application/x-www-form-urlencoded;charset=UTF-8");
+    // The provider brings no cookie of the browser's.
+    let jar = std::mem::take(&mut world.jar);
+    let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]).reply();
+    world.jar = jar;
+    assert_eq!(header(&reply, "cache-control"), Some("no-store"));
+    reply
+}
+
+fn logout(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16, &'static str) {
+    let token = world.provider.logout_token(world.now, change);
+    let reply = post(world, &format!("logout_token={token}"));
+    (reply.status, reply.code)
+}
+
+fn is_in(world: &mut World) -> bool {
+    matches!(world.visit("/"), Outcome::Forwarded { .. })
+}
+
+#[test]
+fn rp_backchannel_rpinitlogout() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(5);
+    assert_eq!(logout(&mut world, |_, claims| claims["extra"] = json!("unknown")), (200, "logged_out"));
+    for worker in [0, 1] {
+        world.worker = worker;
+        assert!(!is_in(&mut world), "worker {worker}");
+    }
+    // Whoever signs in again is in.
+    world.worker = 0;
+    world.advance(1);
+    world.sign_in("/");
+    assert!(is_in(&mut world));
+}
+
+#[test]
+fn a_token_that_is_not_one_ends_nothing() {
+    type Change = fn(&mut Value, &mut Value);
+    let cases: [(&str, Change); 22] = [
+        ("alg-none", |header, _| header["alg"] = json!("none")),
+        ("wrong-alg", |header, _| header["alg"] = json!("RS256")),
+        ("alg-hs256", |header, _| header["alg"] = json!("HS256")),
+        ("wrong-iss", |_, claims| claims["iss"] = json!("https://evil.example")),
+        ("wrong-aud", |_, claims| claims["aud"] = json!("other")),
+        ("no-event", |_, claims| drop(claims.as_object_mut().unwrap().remove("events"))),
+        ("wrong-event", |_, claims| claims["events"] = json!({ "http://schemas.openid.net/event/other": {} })),
+        ("event-not-an-object", |_, claims| {
+            claims["events"] = json!({ "http://schemas.openid.net/event/backchannel-logout": true });
+        }),
+        ("events-a-list", |_, claims| {
+            claims["events"] = json!(["http://schemas.openid.net/event/backchannel-logout"]);
+        }),
+        ("with-nonce", |_, claims| claims["nonce"] = json!("n")),
+        ("no iat", |_, claims| drop(claims.as_object_mut().unwrap().remove("iat"))),
+        ("no exp", |_, claims| drop(claims.as_object_mut().unwrap().remove("exp"))),
+        ("expired", |_, claims| claims["exp"] = json!(1)),
+        ("from the future", |_, claims| claims["iat"] = json!(4_000_000_000_u64)),
+        ("no jti", |_, claims| drop(claims.as_object_mut().unwrap().remove("jti"))),
+        ("a jti that is no text", |_, claims| claims["jti"] = json!(7)),
+        ("neither sub nor sid", |_, claims| {
+            let claims = claims.as_object_mut().unwrap();
+            claims.remove("sub");
+            claims.remove("sid");
+        }),
+        ("a sid that is no text", |_, claims| claims["sid"] = json!(["idp-session"])),
+        ("an empty sub", |_, claims| claims["sub"] = json!("")),
+        ("an access token", |header, _| header["typ"] = json!("at+jwt")),
+        ("an ID token by its typ", |header, _| header["typ"] = json!("id+jwt")),
+        ("a key that nobody has", |header, _| header["kid"] = json!("other")),
+    ];
+    for (what, change) in cases {
+        let mut world = world();
+        world.sign_in("/");
+        world.use_up_wishes();
+        assert_eq!(logout(&mut world, change), (400, "logout_refused"), "{what}");
+        assert!(is_in(&mut world), "{what}");
+    }
+}
+
+#[test]
+fn an_id_token_is_no_logout_token_and_the_reverse() {
+    let mut world = world();
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let logout_token = world.provider.logout_token(world.now, |header, _| header["typ"] = json!("JWT"));
+    world.provider.token_response = Box::new(move |mut body| {
+        body["id_token"] = json!(logout_token);
+        super::world::ok(&body)
+    });
+    assert_eq!(world.visit(&callback).code(), (502, "id_token_refused"));
+}
+
+#[test]
+fn a_sid_ends_one_session_and_a_sub_all_of_them() {
+    let mut world = world();
+    world.sign_in("/");
+    let first = std::mem::take(&mut world.jar);
+    world.provider.claims = Box::new(|claims| drop(claims.insert("sid".to_owned(), json!("another"))));
+    world.sign_in("/");
+    let second = world.jar.clone();
+    world.advance(1);
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    assert!(is_in(&mut world), "the other session of alice");
+    world.jar = first;
+    assert!(!is_in(&mut world));
+    world.advance(1);
+    assert_eq!(
+        logout(&mut world, |_, claims| drop(claims.as_object_mut().unwrap().remove("sid"))),
+        (200, "logged_out")
+    );
+    world.jar = second;
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn a_token_counts_once() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(1);
+    let token = world.provider.logout_token(world.now, |_, claims| drop(claims.as_object_mut().unwrap().remove("sid")));
+    let body = format!("logout_token={token}");
+    assert_eq!(post(&mut world, &body).status, 200);
+    world.advance(1);
+    world.sign_in("/");
+    world.advance(1);
+    assert_eq!(post(&mut world, &body).status, 200, "it was heard before, and that is what it wants to know");
+    assert!(is_in(&mut world));
+}
+
+#[test]
+fn a_body_that_is_not_one_token_ends_nothing() {
+    let mut world = world();
+    world.sign_in("/");
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    for body in [
+        String::new(),
+        "logout_token".to_owned(),
+        "logout_token=".to_owned(),
+        "logout_token=a.b.c".to_owned(),
+        "token=x".to_owned(),
+        format!("logout_token={token}&logout_token={token}"),
+        format!("{{\"logout_token\":\"{token}\"}}"),
+        "&".repeat(60_000),
+        "%".repeat(60_000),
+    ] {
+        assert_eq!((post(&mut world, &body).status, is_in(&mut world)), (400, true), "{body:.80}");
+    }
+    let json = [(":method", "POST"), (":path", CHANNEL), ("content-type", "application/json")];
+    assert_eq!(world.send_more(&json).code(), (400, "logout_refused"));
+    let get = [(":method", "GET"), (":path", CHANNEL), ("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(world.send(&get).code(), (405, "logout_method"));
+}
+
+#[test]
+fn a_body_that_envoy_does_not_hand_over_is_said_to_be_missing() {
+    let mut world = world();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]).code(), (503, "body_missing"));
+}
+
+#[test]
+fn a_key_that_was_rotated_just_before_is_fetched() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(1);
+    world.provider.rotate();
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    world.body = Some(format!("logout_token={token}").into_bytes());
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let Outcome::Held(waiter) = world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]) else { panic!() };
+    world.settle();
+    assert!(world.env(|env| waiter.is_due(env)));
+    assert_eq!(world.resume(waiter).code(), (200, "logged_out"));
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn neither_channel_is_there_unless_it_is_wanted() {
+    let mut world = World::ready();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]).code(), (404, "reserved_path"));
+    assert_eq!(world.visit("/oauth2/frontchannel_logout?iss=x&sid=y").code(), (404, "reserved_path"));
+}
+
+#[test]
+fn a_frame_of_the_provider_ends_the_session_that_it_names() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(1);
+    let path = "/oauth2/frontchannel_logout";
+    for query in [
+        "",
+        "?sid=idp-session",
+        "?iss=https%3A%2F%2Fidp.example.com",
+        "?iss=https%3A%2F%2Fevil.example&sid=idp-session",
+        "?iss=https%3A%2F%2Fidp.example.com&sid=",
+        "?iss=https%3A%2F%2Fidp.example.com&sid=idp-session&sid=other",
+    ] {
+        assert_eq!(world.visit(&format!("{path}{query}")).code(), (400, "logout_refused"), "{query}");
+        assert!(is_in(&mut world), "{query}");
+    }
+    let jar = std::mem::take(&mut world.jar);
+    let frame = world.visit(&format!("{path}?iss=https%3A%2F%2Fidp.example.com&sid=idp-session")).reply();
+    assert_eq!(frame.status, 200);
+    let policy = header(&frame, "content-security-policy").unwrap();
+    assert!(policy.contains(&format!("frame-ancestors {ISSUER};")), "{policy}");
+    world.jar = jar;
+    assert!(!is_in(&mut world));
+}

@@ -1,0 +1,379 @@
+//! Sessions that are renewed: once, in place, and without ever losing anybody who is still signed in.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::*,
+    world::{Outcome, World, ok},
+};
+
+/// Somebody has signed in; their access token is good for ten minutes, and is renewed two minutes before its end.
+fn signed_in() -> World {
+    let mut world = World::ready();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world
+}
+
+fn user(outcome: &Outcome) -> &str {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(name, value)| (name == "x-forwarded-user").then_some(value)).unwrap()
+}
+
+fn email(outcome: &Outcome) -> Option<&str> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(name, value)| (name == "x-forwarded-email").then_some(value.as_str()))
+}
+
+fn cookies(outcome: &Outcome) -> usize {
+    let Outcome::Forwarded { cookies, .. } = outcome else { panic!("{outcome:?}") };
+    cookies.len()
+}
+
+fn refreshes(world: &World) -> usize {
+    world.provider.asked["/token"] - 1
+}
+
+#[test]
+fn nothing_is_renewed_before_its_time() {
+    let mut world = signed_in();
+    world.advance(479);
+    assert_eq!(cookies(&world.visit("/")), 0);
+    assert_eq!(refreshes(&world), 0);
+}
+
+#[test]
+fn a_session_is_renewed_ahead_of_time_and_its_request_waits_for_the_cookie() {
+    let mut world = signed_in();
+    let before = world.session_cookies();
+    world.advance(480);
+    world.provider.claims = Box::new(|claims| drop(claims.insert("email".to_owned(), json!("new@example.com"))));
+    let post = [(":method", "POST"), (":path", "/save"), ("content-type", "application/json")];
+    let held = world.send(&post);
+    assert!(matches!(held, Outcome::Held(_)), "{held:?}");
+    let outcome = world.then(held);
+    // The provider says who it is anew.
+    assert_eq!((user(&outcome), email(&outcome), cookies(&outcome)), ("alice", Some("new@example.com"), 1));
+    assert_ne!(world.session_cookies(), before);
+    assert_eq!(refreshes(&world), 1);
+    // And with the new cookie all is calm for a while.
+    let next = world.visit("/");
+    assert_eq!((email(&next), cookies(&next)), (Some("new@example.com"), 0));
+}
+
+#[test]
+fn whoever_comes_meanwhile_passes_with_what_they_have_and_the_old_cookie_gets_the_new_session() {
+    let mut world = signed_in();
+    world.advance(480);
+    let first = world.visit("/one");
+    assert!(matches!(first, Outcome::Held(_)));
+    let old = world.jar.clone();
+    for worker in [0, 1] {
+        world.worker = worker;
+        assert_eq!(cookies(&world.visit("/two")), 0, "worker {worker}");
+    }
+    world.worker = 0;
+    assert_eq!(cookies(&world.then(first)), 1);
+    // Requests that left the browser before it had the new cookie, on both workers.
+    for worker in [0, 1] {
+        world.worker = worker;
+        world.jar = old.clone();
+        let late = world.visit("/late");
+        assert_eq!((user(&late), cookies(&late)), ("alice", 1), "worker {worker}");
+    }
+    assert_eq!(refreshes(&world), 1);
+}
+
+#[test]
+fn forty_requests_after_the_end_of_the_token_are_one_refresh_and_forty_answers() {
+    let mut world = signed_in();
+    world.advance(700);
+    let old = world.jar.clone();
+    let mut held = Vec::new();
+    for request in 0..40 {
+        world.worker = request % 2;
+        let outcome = world.visit("/");
+        assert!(matches!(outcome, Outcome::Held(_)), "{request}: {outcome:?}");
+        held.push((world.worker, outcome));
+    }
+    for (worker, outcome) in held {
+        world.worker = worker;
+        world.jar = old.clone();
+        let outcome = world.then(outcome);
+        assert_eq!((user(&outcome), cookies(&outcome)), ("alice", 1));
+    }
+    assert_eq!(refreshes(&world), 1);
+}
+
+#[test]
+fn a_refresh_whose_client_has_gone_still_counts() {
+    let mut world = signed_in();
+    world.advance(480);
+    drop(world.visit("/gone"));
+    world.settle();
+    let outcome = world.visit("/back");
+    assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
+    world.advance(480);
+    let outcome = world.visit("/later");
+    let outcome = world.then(outcome);
+    assert_eq!((cookies(&outcome), refreshes(&world)), (1, 2));
+}
+
+#[test]
+fn an_old_cookie_is_followed_through_several_renewals() {
+    let mut world = signed_in();
+    let oldest = world.jar.clone();
+    for _ in 0..3 {
+        world.advance(480);
+        let outcome = world.visit("/");
+        assert_eq!(cookies(&world.then(outcome)), 1);
+    }
+    world.jar = oldest;
+    let outcome = world.visit("/");
+    assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 3));
+}
+
+#[test]
+fn a_lost_race_serves_with_what_there_is_and_leaves_the_cookie_alone() {
+    let mut world = signed_in();
+    // Another process was faster.
+    world.provider.refresh_tokens.clear();
+    world.advance(480);
+    let before = world.session_cookies();
+    let outcome = world.visit("/");
+    let outcome = world.then(outcome);
+    assert_eq!((user(&outcome), cookies(&outcome)), ("alice", 0));
+    for _ in 0..3 {
+        assert_eq!(cookies(&world.visit("/")), 0);
+    }
+    assert_eq!((refreshes(&world), world.session_cookies()), (1, before));
+}
+
+#[test]
+fn a_refusal_ends_the_session_once_nobody_else_can_have_renewed_it() {
+    let mut world = signed_in();
+    world.provider.refresh_tokens.clear();
+    world.advance(700);
+    let outcome = world.visit("/");
+    // The answer of another process, with the new cookie, may be on its way.
+    assert_eq!(user(&world.then(outcome)), "alice");
+    world.advance(29);
+    assert_eq!(user(&world.visit("/")), "alice");
+    world.advance(1);
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    let fetch = [(":method", "GET"), (":path", "/api"), ("sec-fetch-mode", "cors")];
+    assert_eq!(world.send(&fetch).code(), (401, "sign_in_required"));
+    assert_eq!(refreshes(&world), 1);
+    // For the other worker, too, at the latest when it has looked around.
+    world.settle();
+    world.worker = 1;
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    // Who signs in again is in.
+    world.worker = 0;
+    world.sign_in("/");
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+}
+
+#[test]
+fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
+    for trouble in [
+        Err(crate::http::CalloutError::NoResponse),
+        Err(crate::http::CalloutError::Dispatch),
+        Ok(CalloutResponse { status: 503, body: Vec::new() }),
+        Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_client"}"#.to_vec() }),
+        Ok(CalloutResponse { status: 401, body: br#"{"error":"unauthorized_client"}"#.to_vec() }),
+        Ok(CalloutResponse { status: 200, body: b"<html>".to_vec() }),
+    ] {
+        let mut world = signed_in();
+        let what = format!("{trouble:?}");
+        world.provider.refresh_response = Some(Box::new(move |_| trouble.clone()));
+        world.advance(700);
+        let outcome = world.visit("/");
+        assert_eq!(user(&world.then(outcome)), "alice", "{what}");
+        for _ in 0..14 {
+            world.advance(1);
+            assert_eq!((user(&world.visit("/")), refreshes(&world)), ("alice", 1), "{what}");
+        }
+        world.advance(1);
+        let outcome = world.visit("/");
+        assert_eq!((user(&world.then(outcome)), refreshes(&world)), ("alice", 2), "{what}");
+    }
+}
+
+#[test]
+fn a_request_does_not_wait_for_ever() {
+    let mut world = signed_in();
+    world.advance(700);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    let calls = world.env(background::poll);
+    assert!(calls.iter().any(|call| matches!(call.expect, background::ExpectBackground::Renewal(_))));
+    assert!(!world.env(|env| waiter.is_due(env)));
+    world.advance(5);
+    assert!(world.env(|env| waiter.is_due(env)));
+    assert_eq!(user(&world.resume(waiter)), "alice");
+}
+
+#[test]
+fn a_refresh_may_answer_as_providers_do() {
+    type Change = fn(&mut Map<String, Value>);
+    let cases: [(&str, Change); 8] = [
+        ("no ID token", |body| drop(body.shift_remove("id_token"))),
+        ("no new refresh token", |body| drop(body.shift_remove("refresh_token"))),
+        ("null for a refresh token", |body| drop(body.insert("refresh_token".to_owned(), Value::Null))),
+        ("no lifetime", |body| drop(body.shift_remove("expires_in"))),
+        ("a lifetime of zero", |body| drop(body.insert("expires_in".to_owned(), json!(0)))),
+        ("a negative lifetime", |body| drop(body.insert("expires_in".to_owned(), json!(-5)))),
+        ("a lifetime of ages", |body| drop(body.insert("expires_in".to_owned(), json!(1e18)))),
+        ("a lifetime as text", |body| drop(body.insert("expires_in".to_owned(), json!("3600")))),
+    ];
+    for (what, change) in cases {
+        let mut world = signed_in();
+        world.provider.refresh_response = Some(Box::new(move |mut body| {
+            change(body.as_object_mut().unwrap());
+            ok(&body)
+        }));
+        world.advance(480);
+        let outcome = world.visit("/");
+        let outcome = world.then(outcome);
+        assert_eq!((user(&outcome), email(&outcome)), ("alice", Some("alice@example.com")), "{what}");
+        assert_eq!(cookies(&outcome), 1, "{what}");
+        for _ in 0..20 {
+            assert_eq!(cookies(&world.visit("/")), 0, "{what}: no storm");
+        }
+        assert_eq!(refreshes(&world), 1, "{what}");
+    }
+}
+
+#[test]
+fn an_id_token_that_does_not_continue_the_session_ends_it() {
+    type Change = fn(&mut Map<String, Value>);
+    let cases: [(&str, Change); 7] = [
+        ("refresh-token-invalid-sub", |c| drop(c.insert("sub".to_owned(), json!("bob")))),
+        ("refresh-token-invalid-issuer", |c| drop(c.insert("iss".to_owned(), json!("https://evil.example")))),
+        ("other aud", |c| drop(c.insert("aud".to_owned(), json!("other")))),
+        ("other azp", |c| drop(c.insert("azp".to_owned(), json!("other")))),
+        ("other nonce", |c| drop(c.insert("nonce".to_owned(), json!("other")))),
+        ("other auth_time", |c| drop(c.insert("auth_time".to_owned(), json!(2)))),
+        ("no sub", |c| drop(c.shift_remove("sub"))),
+    ];
+    for (what, change) in cases {
+        let mut world = World::ready();
+        world.provider.refreshes = true;
+        world.provider.claims = Box::new(|c| drop(c.insert("auth_time".to_owned(), json!(1))));
+        world.sign_in("/");
+        world.provider.claims = Box::new(change);
+        world.advance(480);
+        let held = world.visit("/");
+        let outcome = world.then(held);
+        assert_eq!(outcome.code(), (302, "sign_in_started"), "{what}");
+        world.worker = 1;
+        world.settle();
+        world.worker = 1;
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "{what}");
+    }
+}
+
+#[test]
+fn an_id_token_that_repeats_what_the_first_one_said_continues_the_session() {
+    let mut world = World::ready();
+    world.provider.refreshes = true;
+    let nonce = std::rc::Rc::new(std::cell::RefCell::new(json!(null)));
+    let kept = nonce.clone();
+    world.provider.claims = Box::new(move |c| {
+        c.insert("auth_time".to_owned(), json!(1_799_999_000.25));
+        match c.get("nonce") {
+            Some(said) => drop(kept.replace(said.clone())),
+            None => drop(c.insert("nonce".to_owned(), kept.borrow().clone())),
+        }
+    });
+    world.sign_in("/");
+    assert!(nonce.borrow().is_string());
+    world.advance(480);
+    let held = world.visit("/");
+    assert_eq!(cookies(&world.then(held)), 1);
+}
+
+#[test]
+fn a_token_that_cannot_be_verified_is_the_providers_trouble() {
+    let mut world = signed_in();
+    world.provider.refresh_response = Some(Box::new(|mut body| {
+        body["id_token"] = json!("a.b.c");
+        ok(&body)
+    }));
+    world.advance(700);
+    let held = world.visit("/");
+    let outcome = world.then(held);
+    assert_eq!((user(&outcome), cookies(&outcome)), ("alice", 0));
+}
+
+#[test]
+fn a_key_that_was_rotated_before_the_refresh_is_fetched_and_nothing_is_lost() {
+    let mut world = signed_in();
+    world.provider.rotate();
+    world.advance(480);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    for fetch in world.env(background::poll) {
+        world.answer(fetch);
+    }
+    assert!(!world.env(|env| waiter.is_due(env)), "the tokens wait for the key");
+    world.settle();
+    assert!(world.env(|env| waiter.is_due(env)));
+    let outcome = world.resume(waiter);
+    assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
+}
+
+#[test]
+fn a_claim_that_the_provider_takes_back_is_gone() {
+    let mut world = signed_in();
+    world.provider.claims = Box::new(|claims| drop(claims.shift_remove("email")));
+    world.advance(480);
+    let held = world.visit("/");
+    assert_eq!(email(&world.then(held)), None);
+}
+
+#[test]
+fn two_users_never_get_each_others_session() {
+    let mut world = signed_in();
+    let alice = std::mem::take(&mut world.jar);
+    world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
+    world.sign_in("/");
+    let bob = world.jar.clone();
+    world.advance(700);
+    world.jar = alice.clone();
+    let held = world.visit("/");
+    // The provider of these tests vouches for whoever it last signed in.
+    world.provider.claims = Box::new(|_| ());
+    assert_eq!(user(&world.then(held)), "alice");
+    world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
+    world.jar = bob;
+    let held = world.visit("/");
+    assert_eq!(user(&world.then(held)), "bob");
+    world.jar = alice;
+    assert_eq!(user(&world.visit("/")), "alice");
+}
+
+#[test]
+fn nothing_is_renewed_where_the_operator_does_not_want_it() {
+    let mut world = World::ready_with(&[("session", json!({ "refresh": false }))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(7200);
+    assert_eq!(user(&world.visit("/")), "alice");
+    assert_eq!(refreshes(&world), 0);
+}
+
+#[test]
+fn a_forged_outcome_in_the_shared_store_is_nothing() {
+    let mut world = signed_in();
+    world.advance(480);
+    for place in 0..256 {
+        let key = format!("vestibule.{}.renewed.{place}", world.config.fingerprint);
+        world
+            .platform
+            .shared_set(&key, b"\x04forged by a filter of the same vm_id, as long as a lease would be", None)
+            .unwrap();
+    }
+    let held = world.visit("/");
+    let outcome = world.then(held);
+    assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
+}

@@ -1,0 +1,183 @@
+//! Signing out: here, at the provider, and nowhere that was not allowed.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{ISSUER, Outcome, World, header, location, query_of},
+};
+
+fn sign_out(world: &mut World, target: &str) -> LocalReply {
+    world.opens(&format!("/oauth2/sign_out{target}"), "none").reply()
+}
+
+#[test]
+fn signing_out_here_signs_out_at_the_provider_too() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let reply = sign_out(&mut world, "");
+    assert_eq!((reply.status, reply.code), (303, "signed_out"));
+    assert!(world.jar.is_empty(), "{:?}", world.jar.keys());
+    assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{}", location(&reply));
+    let query = query_of(location(&reply));
+    assert_eq!(query["client_id"], "client");
+    assert_eq!(query["post_logout_redirect_uri"], "https://app.example.com/oauth2/signed_out");
+    assert_eq!(query["id_token_hint"].split('.').count(), 3);
+    let state = &query["state"];
+
+    // Our state, another one, none: each person is told that they are signed out.
+    for back in [format!("?state={state}"), "?state=other".to_owned(), String::new()] {
+        assert_eq!(world.visit(&format!("/oauth2/signed_out{back}")).code(), (200, "signed_out"), "{back}");
+    }
+}
+
+#[test]
+fn the_way_back_is_on_the_list_or_there_is_none() {
+    let list = json!({ "return_to": ["https://www.example.com/", "https://shop.example.com/bye"] });
+    let mut world = World::ready_with(&[("sign_out", list)]);
+    for (asked, to) in [
+        ("/bye", Some("https://app.example.com/bye")),
+        ("/bye%3Fa%3Db", Some("https://app.example.com/bye?a=b")),
+        ("https://app.example.com/bye", Some("https://app.example.com/bye")),
+        ("https://www.example.com/any?q#f", Some("https://www.example.com/any")),
+        ("https://www.example.com", Some("https://www.example.com/")),
+        ("https://shop.example.com/bye", Some("https://shop.example.com/bye")),
+        ("https://shop.example.com/bye/more", None),
+        ("https://shop.example.com/byebye", None),
+        ("https://www.example.com.evil.example/", None),
+        ("https://www.example.com@evil.example/", None),
+        ("https://www.example.com:444/", None),
+        ("http://www.example.com/", None),
+        ("https://evil.example/", None),
+        ("https:/\\evil.example", None),
+        ("//evil.example/", Some("https://app.example.com/")),
+        ("/%5Cevil.example/", Some("https://app.example.com/\\evil.example/")),
+        ("javascript:alert(1)", None),
+        ("https://app.example.com.evil.example/", None),
+        ("", None),
+    ] {
+        world.sign_in("/");
+        let reply = sign_out(&mut world, &format!("?rd={}", asked.replace('#', "%23")));
+        let state = query_of(location(&reply))["state"].clone();
+        let back = world.visit(&format!("/oauth2/signed_out?state={state}")).reply();
+        let went = header(&back, "location").map(|to| to.split(['#']).next().unwrap().replace("?q", ""));
+        assert_eq!(went.as_deref(), to, "{asked}");
+    }
+}
+
+#[test]
+fn a_target_that_stands_there_twice_is_none() {
+    let mut world = World::ready_with(&[("sign_out", json!({ "at_provider": false }))]);
+    world.sign_in("/");
+    let reply = sign_out(&mut world, "?rd=/a&rd=/b");
+    assert_eq!((reply.status, reply.code), (200, "signed_out"));
+}
+
+#[test]
+fn a_way_back_is_forgotten_after_an_hour_and_is_nobody_elses_state() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let reply = sign_out(&mut world, "?rd=/bye");
+    let state = query_of(location(&reply))["state"].clone();
+    world.advance(3599);
+    world.settle();
+    assert_eq!(world.visit(&format!("/oauth2/signed_out?state={state}")).code(), (303, "signed_out"));
+    // It begins no sign-in, and a sign-in's state ends none.
+    assert_eq!(world.visit(&format!("/oauth2/callback?code=x&state={state}")).code(), (400, "callback_state"));
+    let sign_in = world.visit("/").reply();
+    let other = query_of(location(&sign_in))["state"].clone();
+    assert_eq!(world.visit(&format!("/oauth2/signed_out?state={other}")).code(), (200, "signed_out"));
+    world.advance(1);
+    assert_eq!(world.visit(&format!("/oauth2/signed_out?state={state}")).code(), (200, "signed_out"));
+}
+
+#[test]
+fn a_copy_of_the_cookie_is_signed_out_too() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let copy = world.jar.clone();
+    sign_out(&mut world, "");
+    for worker in [0, 1] {
+        world.settle();
+        world.worker = worker;
+        world.jar = copy.clone();
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
+    }
+}
+
+#[test]
+fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
+    for (answers, what) in [(true, "revoked"), (false, "the provider is down")] {
+        let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
+        world.provider.refreshes = true;
+        world.sign_in("/");
+        assert_eq!(world.provider.refresh_tokens.len(), 1);
+        world.provider.up = answers;
+        let reply = sign_out(&mut world, "");
+        assert_eq!((reply.status, reply.code), (303, "signed_out"), "{what}");
+        assert!(world.jar.is_empty(), "{what}");
+        assert_eq!(world.provider.refresh_tokens.is_empty(), answers, "{what}");
+        let failed = world.events.iter().filter(|event| matches!(event, Event::NotRevoked(_))).count();
+        assert_eq!(failed, usize::from(!answers), "{what}");
+    }
+    // Without a word of the operator nothing is revoked.
+    let mut world = World::ready();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    sign_out(&mut world, "");
+    assert_eq!(world.provider.asked.get("/revoke"), None);
+}
+
+#[test]
+fn a_confirmation_keeps_the_way_back() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let page = world.opens("/oauth2/sign_out?rd=/bye%3Fa", "cross-site").reply();
+    assert_eq!(page.code, "sign_out_confirm");
+    let html = String::from_utf8(page.body).unwrap();
+    assert!(html.contains("action=\"/oauth2/sign_out?rd=https%3A%2F%2Fapp.example.com%2Fbye%3Fa\""), "{html}");
+    assert!(world.has_session());
+}
+
+#[test]
+fn somebody_without_a_session_can_still_leave_the_provider() {
+    let mut world = World::ready();
+    let reply = sign_out(&mut world, "");
+    let query = query_of(location(&reply));
+    assert!(!query.contains_key("id_token_hint"), "{query:?}");
+}
+
+#[test]
+fn a_provider_that_is_not_known_yet_keeps_nobody_signed_in() {
+    let mut world = World::new();
+    let reply = sign_out(&mut world, "");
+    assert_eq!((reply.status, reply.code), (200, "signed_out"));
+}
+
+#[test]
+fn userinfo_says_who_it_is_until_the_end_and_nothing_secret() {
+    let mut world = World::ready_with(&[("userinfo_claims", json!(["email", "tenant"]))]);
+    world.provider.refreshes = true;
+    world.provider.claims = Box::new(|claims| drop(claims.insert("tenant".to_owned(), json!({ "id": 7 }))));
+    let get = [(":method", "GET"), (":path", "/oauth2/userinfo"), ("sec-fetch-mode", "cors")];
+    let nobody = world.send(&get).reply();
+    assert_eq!((nobody.status, nobody.code), (401, "sign_in_required"));
+    let body: Value = serde_json::from_slice(&nobody.body).unwrap();
+    assert_eq!(body["sign_in_url"], "https://app.example.com/oauth2/start");
+
+    world.sign_in("/");
+    world.advance(60);
+    let reply = world.send(&get).reply();
+    assert_eq!(header(&reply, "cache-control"), Some("no-store"));
+    assert_eq!(header(&reply, "set-cookie"), None);
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    let claims = json!({ "sub": "alice", "email": "alice@example.com", "tenant": { "id": 7 } });
+    assert_eq!(body["claims"], claims);
+    assert_eq!(body["expires_in"], 28_740);
+    for secret in ["refresh-1", "eyJ"] {
+        assert!(!String::from_utf8_lossy(&reply.body).contains(secret), "{body}");
+    }
+    let post = world.send(&[(":method", "POST"), (":path", "/oauth2/userinfo")]);
+    assert_eq!(post.code(), (405, "userinfo_method"));
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+}

@@ -1,0 +1,44 @@
+//! Who is signed in, for scripts of the app: claims that the operator lists, and when the session ends. It shows no
+//! token, and asking does not keep the session alive: a tab in the background must not.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    http::Request,
+    session::{Claim, Session},
+};
+
+use super::{
+    Env, Step,
+    caller::{Caller, Kind},
+    failure::Failure,
+    reply::{self, Offer},
+    signed_in,
+};
+
+/// A request for the userinfo path.
+pub(super) fn arrive(request: &Request, env: &mut Env<'_>) -> Step {
+    let caller = Caller { kind: Kind::Program, ..Caller::of(request) };
+    if !matches!(request.method(), "GET" | "HEAD") {
+        return reply::refuse(Failure::UserinfoMethod, &caller, Offer::default(), env);
+    }
+    let Some(fresh) = signed_in::session(request, env) else {
+        return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env);
+    };
+    let session = fresh.session();
+    let ends = session.ends(&env.config.session.lifetimes);
+    let mut body = Map::new();
+    body.insert("claims".to_owned(), Value::Object(claims(session, &env.config.userinfo_claims)));
+    body.insert("expires_at".to_owned(), ends.as_secs().into());
+    body.insert("expires_in".to_owned(), ends.since(env.now).as_secs().into());
+    Step::Reply(reply::json(200, "userinfo", &Value::Object(body)))
+}
+
+fn claims(session: &Session, listed: &[String]) -> Map<String, Value> {
+    let value = |name: &str| match session.claim(name)? {
+        Claim::Text(text) => Some(Value::String(text.to_owned())),
+        Claim::Json(value) => Some(value.clone()),
+    };
+    let names = ["sub"].into_iter().chain(listed.iter().map(String::as_str));
+    names.filter_map(|name| Some((name.to_owned(), value(name)?))).collect()
+}

@@ -1,0 +1,71 @@
+//! The end-session endpoint: where a browser is sent to sign out at the provider too (RP-Initiated Logout 1.0).
+
+use super::{Endpoint, Provider};
+use crate::secret::RawIdToken;
+
+/// The parameters that are ours; the endpoint's own query may not say them again.
+const OWN_PARAMETERS: [&str; 4] = ["client_id", "id_token_hint", "post_logout_redirect_uri", "state"];
+
+/// A logout request (section 2).
+#[derive(Debug)]
+pub struct LogoutRequest<'a> {
+    /// Whose.
+    pub provider: &'a Provider,
+    /// Where.
+    pub endpoint: &'a Endpoint,
+    /// Who is leaving; some providers ask the person without it, some refuse.
+    pub id_token_hint: Option<&'a RawIdToken>,
+    /// Where to come back.
+    pub post_logout_redirect_uri: &'a str,
+    /// What to bring along.
+    pub state: Option<&'a str>,
+}
+
+impl LogoutRequest<'_> {
+    /// The URL to send the browser to.
+    pub fn url(&self) -> String {
+        let mut url = self.endpoint.url().clone();
+        url.set_query(None);
+        let mut query = url.query_pairs_mut();
+        let kept = self.endpoint.url().query_pairs().filter(|(name, _)| !OWN_PARAMETERS.contains(&name.as_ref()));
+        query.extend_pairs(kept);
+        query.extend_pairs(self.id_token_hint.map(|hint| ("id_token_hint", hint.expose())));
+        query.append_pair("client_id", &self.provider.client_id);
+        query.append_pair("post_logout_redirect_uri", self.post_logout_redirect_uri);
+        query.extend_pairs(self.state.map(|state| ("state", state)));
+        query.finish();
+        drop(query);
+        url.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::oidc::{PlainHttp, testing::provider};
+
+    #[test]
+    fn everything_the_provider_needs_is_said_once() {
+        let endpoint = Endpoint::parse("https://idp.example.com/end?tenant=t&state=x", PlainHttp::Never).unwrap();
+        let request = LogoutRequest {
+            provider: &provider(),
+            endpoint: &endpoint,
+            id_token_hint: Some(&RawIdToken::new("a.b.c")),
+            post_logout_redirect_uri: "https://app.example.com/oauth2/signed_out",
+            state: Some("s&s"),
+        };
+        let url = Url::parse(&request.url()).unwrap();
+        let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        let expected = [
+            ("tenant", "t"),
+            ("id_token_hint", "a.b.c"),
+            ("client_id", "client"),
+            ("post_logout_redirect_uri", "https://app.example.com/oauth2/signed_out"),
+            ("state", "s&s"),
+        ];
+        assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(url.path(), "/end");
+    }
+}

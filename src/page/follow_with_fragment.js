@@ -1,0 +1,4 @@
+{
+  const link = document.querySelector("a.button");
+  location.replace(link.href + encodeURIComponent(location.hash));
+}

@@ -1,0 +1,18 @@
+{
+  const [form, other] = document.querySelectorAll("form, form + p");
+  const kept = JSON.parse(sessionStorage.getItem("vestibule-form"));
+  if (kept && Date.now() - kept.at < 3600000 && kept.to.startsWith("/") && !kept.to.startsWith("//")) {
+    form.action = kept.to;
+    form.querySelector("code").textContent = kept.to;
+    for (const [name, value] of kept.fields) {
+      const field = document.createElement("input");
+      [field.type, field.name, field.value] = ["hidden", name, value];
+      form.append(field);
+    }
+    form.addEventListener("submit", () => sessionStorage.removeItem("vestibule-form"));
+    form.hidden = false;
+  } else {
+    document.querySelector("h1 + p").textContent = "This tab keeps no form. Perhaps it was sent already.";
+    other.hidden = false;
+  }
+}

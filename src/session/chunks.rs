@@ -1,0 +1,218 @@
+//! The session's cookies: one where it fits, else up to five, each a whole `Set-Cookie` line that browsers keep.
+//!
+//! The sealed text is cut, not the session: number, count and order are what the seal itself vouches for, because
+//! text put together in any other way does not open, and the count is bound into it. Whatever is missing, doubled or
+//! mixed with an older session is no session.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::cookie::{self, Found, delete_cookie, set_cookie};
+use crate::http::Request;
+
+/// How many cookies a session takes at most.
+pub const MAX_CHUNKS: usize = 5;
+
+/// What stands between the count and the text in the first of several cookies; no sealed text has it.
+const COUNT_END: u8 = b'.';
+
+/// The names of the session's cookies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionCookies {
+    names: [String; MAX_CHUNKS],
+}
+
+/// The sealed text that a request brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought<'a> {
+    /// The text, put together.
+    pub text: Cow<'a, [u8]>,
+    /// Of how many cookies.
+    pub count: usize,
+}
+
+/// Which of the session's cookies a browser has, so that those that are not needed any more can be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Present([bool; MAX_CHUNKS]);
+
+impl SessionCookies {
+    /// The cookies of this configured name: `__Host-name`, then `__Host-name-1` to `-4`.
+    pub fn new(base: &str) -> Self {
+        Self {
+            names: std::array::from_fn(|place| match place {
+                0 => format!("__Host-{base}"),
+                place => format!("__Host-{base}-{place}"),
+            }),
+        }
+    }
+
+    /// The name of the first.
+    pub fn name(&self) -> &str {
+        let [first, ..] = &self.names;
+        first
+    }
+
+    /// Whether a cookie of this name is one of them.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|known| known.as_bytes() == name)
+    }
+
+    /// What the seal knows a text of so many cookies by.
+    pub fn label(&self, count: usize) -> String {
+        format!("{}/{count}", self.name())
+    }
+
+    /// What the request brought, if it can be a whole session.
+    pub fn read<'a>(&self, request: &'a Request) -> Option<Brought<'a>> {
+        let [first, others @ ..] = &self.names;
+        let Found::One(value) = cookie::find(request.lines("cookie"), first) else { return None };
+        let ([digit, end], start) = value.split_first_chunk::<2>()?;
+        if *end != COUNT_END {
+            return Some(Brought { text: Cow::Borrowed(value), count: 1 });
+        }
+        let count = usize::from(digit.checked_sub(b'0')?);
+        if !(2..=MAX_CHUNKS).contains(&count) {
+            return None;
+        }
+        let mut text = start.to_vec();
+        for name in others.get(..count.checked_sub(1)?)? {
+            let Found::One(value) = cookie::find(request.lines("cookie"), name) else { return None };
+            text.extend_from_slice(value);
+        }
+        Some(Brought { text: Cow::Owned(text), count })
+    }
+
+    /// Which of them the request has, whole or not.
+    pub fn present(&self, request: &Request) -> Present {
+        let mut present = Present::default();
+        for (slot, name) in present.0.iter_mut().zip(&self.names) {
+            *slot = cookie::find(request.lines("cookie"), name) != Found::Absent;
+        }
+        present
+    }
+
+    /// How many cookies a text of this length takes; `None` when it takes too many.
+    pub fn count_for(&self, length: usize, max_age: Duration) -> Option<usize> {
+        (1..=MAX_CHUNKS).find(|count| length <= self.rooms(*count, max_age).iter().sum())
+    }
+
+    /// How long the longest text is.
+    pub fn budget(&self, max_age: Duration) -> usize {
+        self.rooms(MAX_CHUNKS, max_age).iter().sum()
+    }
+
+    /// How much text each of so many cookies holds.
+    fn rooms(&self, count: usize, max_age: Duration) -> Vec<usize> {
+        let room = |(place, name): (usize, &String)| {
+            let taken = if place == 0 && count > 1 { 2 } else { 0 };
+            cookie::room(name, max_age).saturating_sub(taken)
+        };
+        self.names.iter().enumerate().take(count).map(room).collect()
+    }
+
+    /// The `Set-Cookie` lines for this text, sealed for so many cookies, and those that delete what `present` has beyond.
+    pub fn set(&self, text: &str, count: usize, max_age: Duration, present: Present) -> Vec<String> {
+        let mut rest = text;
+        let mut lines = Vec::with_capacity(count);
+        for (place, (name, room)) in self.names.iter().zip(self.rooms(count, max_age)).enumerate() {
+            // The text is ASCII, so it can be cut anywhere.
+            let (piece, tail) = rest.split_at_checked(room.min(rest.len())).unwrap_or((rest, ""));
+            rest = tail;
+            lines.push(match place {
+                0 if count > 1 => set_cookie(name, &format!("{count}{}{piece}", char::from(COUNT_END)), max_age),
+                _ => set_cookie(name, piece, max_age),
+            });
+        }
+        lines.extend(self.deletions_from(count, present));
+        lines
+    }
+
+    /// The lines that delete every cookie that `present` has; the first one in any case.
+    pub fn delete(&self, present: Present) -> Vec<String> {
+        let mut lines = vec![delete_cookie(self.name())];
+        lines.extend(self.deletions_from(1, present));
+        lines
+    }
+
+    fn deletions_from(&self, first: usize, present: Present) -> impl Iterator<Item = String> {
+        let surplus = self.names.iter().zip(present.0).skip(first);
+        surplus.filter(|(_, is_there)| *is_there).map(|(name, _)| delete_cookie(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::cookie::MAX_COOKIE;
+
+    const AGE: Duration = Duration::from_secs(28_800);
+
+    fn cookies() -> SessionCookies {
+        SessionCookies::new("vestibule")
+    }
+
+    fn request(cookies: &str) -> Request {
+        Request::new([("cookie", cookies.as_bytes())])
+    }
+
+    /// What a browser sends back.
+    fn sent_back(lines: &[String]) -> Vec<String> {
+        lines.iter().map(|line| line.split(';').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_text_of_any_length_within_the_budget_comes_back_whole() {
+        let (cookies, budget) = (cookies(), cookies().budget(AGE));
+        let edges: Vec<usize> = (1..=MAX_CHUNKS).map(|count| cookies.rooms(count, AGE).iter().sum()).collect();
+        assert_eq!(edges.last(), Some(&budget));
+        for length in edges.iter().flat_map(|edge| [edge - 1, *edge, edge + 1]).filter(|length| *length <= budget) {
+            let text = "a1_".repeat(length / 3 + 1)[..length].to_owned();
+            let count = cookies.count_for(length, AGE).unwrap();
+            let lines = cookies.set(&text, count, AGE, Present::default());
+            assert_eq!(lines.len(), count, "{length}");
+            assert!(lines.iter().all(|line| line.len() <= MAX_COOKIE), "{length}");
+            let request = request(&sent_back(&lines).join("; "));
+            assert_eq!(cookies.read(&request), Some(Brought { text: Cow::Borrowed(text.as_bytes()), count }));
+        }
+        assert_eq!(cookies.count_for(budget + 1, AGE), None);
+    }
+
+    #[test]
+    fn a_part_is_never_taken_for_the_whole() {
+        let cookies = cookies();
+        let text = "x".repeat(10_000);
+        let pairs = sent_back(&cookies.set(&text, 3, AGE, Present::default()));
+        let [a, b, c] = &pairs[..] else { panic!("{}", pairs.len()) };
+        for missing in [[a, b], [a, c], [b, c]] {
+            assert_eq!(cookies.read(&request(&missing.map(String::as_str).join("; "))), None);
+        }
+        assert_eq!(cookies.read(&request(&[a, b, c, b].map(String::as_str).join("; "))), None);
+        // The order in the header means nothing: the names say which is which.
+        assert!(cookies.read(&request(&[c, a, b].map(String::as_str).join("; "))).is_some());
+        // One too many is left over from a longer session.
+        assert!(cookies.read(&request(&format!("{a}; {b}; {c}; __Host-vestibule-3=old"))).is_some());
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_costs_nothing() {
+        for value in ["0.x", "1.x", "6.x", "9.x", ".x", "x.", "2.", "-1.x", "999999999.x", "1e9.x", "٣.x", "", "2"] {
+            let line = format!("__Host-vestibule={value}");
+            let read = cookies().read(&request(&line)).map(|brought| brought.count);
+            assert!(matches!(read, None | Some(1)), "{value}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_are_not_needed_any_more_go() {
+        let cookies = cookies();
+        let present =
+            cookies.present(&request("__Host-vestibule=3.a; __Host-vestibule-1=b; __Host-vestibule-2=c; a=b"));
+        let names = |lines: Vec<String>| -> Vec<String> {
+            let gone = |line: &&String| line.contains("Max-Age=0");
+            lines.iter().filter(gone).map(|line| line.split('=').next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(cookies.set("x", 1, AGE, present)), ["__Host-vestibule-1", "__Host-vestibule-2"]);
+        assert_eq!(names(cookies.set(&"x".repeat(5000), 2, AGE, present)), ["__Host-vestibule-2"]);
+        assert_eq!(names(cookies.delete(present)), ["__Host-vestibule", "__Host-vestibule-1", "__Host-vestibule-2"]);
+        assert_eq!(names(cookies.delete(Present::default())), ["__Host-vestibule"]);
+    }
+}

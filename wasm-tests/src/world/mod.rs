@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
+    clock::Clock,
     envoy::{Envoy, Setup},
     http1::{Response, single},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
@@ -41,6 +42,7 @@ pub struct World {
     pub issuer: Issuer,
     /// The app.
     pub upstream: Upstream,
+    clock: Clock,
     setup: Setup,
     transcript: Transcript,
     browsers: Mutex<Vec<UserAgent>>,
@@ -60,11 +62,24 @@ impl World {
     /// With this issuer, and changes to all of Envoy's set-up.
     pub fn around(issuer: Issuer, change: impl FnOnce(&mut Setup)) -> Self {
         let upstream = Upstream::start();
-        let mut setup = Setup::new(upstream.port());
+        let clock = Clock::new();
+        let mut setup = Setup::new(upstream.port()).clock(&clock);
         setup.configuration = document(setup.port, &issuer.url());
         change(&mut setup);
         let envoy = Envoy::start(setup.clone());
-        Self { envoy, issuer, upstream, setup, transcript: Transcript::default(), browsers: Mutex::default() }
+        let (transcript, browsers) = (Transcript::default(), Mutex::default());
+        Self { envoy, issuer, upstream, clock, setup, transcript, browsers }
+    }
+
+    /// Lets this many seconds pass for Envoy and the issuer: from the next look at the clock on. Timers do not notice.
+    pub fn advance(&self, seconds: i64) {
+        self.set_clock(self.clock.seconds() + seconds);
+    }
+
+    /// Puts the clock of Envoy and the issuer this many seconds ahead of the machine's.
+    pub fn set_clock(&self, seconds: i64) {
+        self.clock.set(seconds);
+        self.issuer.set_clock(seconds);
     }
 
     /// Ends Envoy and starts another on the same port, with a changed configuration.

@@ -10,7 +10,7 @@ use wasm_tests::clock::Clock;
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::process::{Scratch, until};
 use wasm_tests::provider::{Provider, client};
-use wasm_tests::world::{World, assert_page};
+use wasm_tests::world::{World, assert_page, assert_signed_in};
 
 /// An app that answers every request with one word.
 fn app() -> u16 {
@@ -89,6 +89,35 @@ fn the_filter_and_the_issuer_go_by_one_clock() {
     world.issuer.set_clock(-86_400);
     let browser = world.browser();
     assert_page(&browser.get(&world.callback_url(&browser, "/")), &[400, 502], "a token that has expired");
+}
+
+#[test]
+fn a_browser_can_go_to_either_of_two_envoys() {
+    let mut world = World::fleet(2);
+    let browser = world.browser();
+    let second = world.through(&browser, 1);
+    // Begun at one, finished at the other, used at both.
+    let callback = world.callback_url(&browser, "/page");
+    assert_signed_in(&second.get(&callback), &world.url("/page"));
+    let before = world.envoy_at(1).stats("http.front.downstream_rq_completed");
+    for url in [world.url("/page"), world.url_at(1, "/page")] {
+        assert_eq!(browser.get(&url).status, 200);
+        assert_eq!(second.get(&url).status, 200);
+    }
+    assert_eq!(world.envoy_at(1).stats("http.front.downstream_rq_completed"), before + 3);
+    // The host is that of the address bar, whichever Envoy it is.
+    let host = world.upstream.seen().iter().filter_map(|request| request.headers.text("host")).collect::<Vec<_>>();
+    let (first, other) =
+        (format!("127.0.0.1:{}", world.envoy.port()), format!("127.0.0.1:{}", world.envoy_at(1).port()));
+    assert_eq!(host, [&*first, &*first, &*other, &*other]);
+
+    world.restart_one(1, |document| document["providers"][0]["timeout_ms"] = json!(2000));
+    world.restart(|_| {});
+    assert_eq!(second.get(&world.url("/page")).status, 200);
+    let third = world.add_envoy();
+    assert_eq!(world.through(&browser, third).get(&world.url("/page")).status, 200);
+    world.remove_envoy(1);
+    assert_eq!(world.envoys().count(), 2);
 }
 
 #[test]

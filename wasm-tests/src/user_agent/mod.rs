@@ -130,18 +130,26 @@ pub struct UserAgent {
     jar: Arc<Mutex<Jar>>,
     transcript: Transcript,
     http2_port: Option<u16>,
+    balanced: Option<(u16, u16)>,
 }
 
 impl UserAgent {
     /// A browser without cookies that writes into this transcript.
     pub fn new(transcript: &Transcript) -> Self {
-        Self { jar: Arc::default(), transcript: Arc::clone(transcript), http2_port: None }
+        Self { jar: Arc::default(), transcript: Arc::clone(transcript), http2_port: None, balanced: None }
     }
 
     /// The same browser, which speaks HTTP/2 with whoever listens on this port.
     #[must_use]
     pub fn over_http2(&self, port: u16) -> Self {
         Self { http2_port: Some(port), ..self.clone() }
+    }
+
+    /// The same browser behind a load balancer: what it sends to the port `from` arrives at the port `to`, with the host
+    /// that the browser has in its address bar.
+    #[must_use]
+    pub fn balanced(&self, from: u16, to: u16) -> Self {
+        Self { balanced: Some((from, to)), ..self.clone() }
     }
 
     /// The cookies.
@@ -214,12 +222,16 @@ impl UserAgent {
     }
 
     fn exchange(&self, url: &Url, send: &Outgoing) -> io::Result<Response> {
-        let port = url.port_or_known_default().expect("a URL with a port");
-        let result = if self.http2_port == Some(port) {
-            address(url).and_then(|address| http2::exchange(address, &authority(url), send, PATIENCE))
-        } else {
-            http1_exchange(url, send)
-        };
+        let named = url.port_or_known_default().expect("a URL with a port");
+        let port = self.balanced.filter(|(from, _)| *from == named).map_or(named, |(_, to)| to);
+        let result = address(url).and_then(|mut address| {
+            address.set_port(port);
+            if self.http2_port == Some(port) {
+                http2::exchange(address, &authority(url), send, PATIENCE)
+            } else {
+                http1_exchange(address, &authority(url), send)
+            }
+        });
         let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
         let exchange = Exchange { port, request, response: result.as_ref().ok().cloned() };
         self.transcript.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(exchange);
@@ -227,17 +239,17 @@ impl UserAgent {
     }
 }
 
-fn http1_exchange(url: &Url, send: &Outgoing) -> io::Result<Response> {
+fn http1_exchange(address: SocketAddr, authority: &str, send: &Outgoing) -> io::Result<Response> {
     let answering = if send.method == "HEAD" { Answering::Head } else { Answering::Other };
-    let mut connection = connect(url)?;
+    let mut connection = Connection::open(address, PATIENCE)?;
     // Whoever refuses a request early may close before it has read the rest; its answer counts all the same.
-    let sent = connection.send(&send.bytes(&authority(url)));
+    let sent = connection.send(&send.bytes(authority));
     let response = connection.read_response(answering);
     if let Ok(response) = &response
         && response.status != 101
     {
         let more = connection.has_more(Duration::from_millis(2));
-        assert!(!more, "more than one response to {} {url}: {response:?}", send.method);
+        assert!(!more, "more than one response to {} {authority}: {response:?}", send.method);
     }
     sent.and(response)
 }

@@ -2,10 +2,10 @@
 
 use url::Url;
 
-use super::{PENDING_COOKIE, SESSION_COOKIE, World, parameter};
+use super::{PENDING_COOKIE, SESSION_COOKIE, World, parameter, parameters};
 use crate::{
     http1::Response,
-    issuer::{CLIENT_ID, Endpoint},
+    issuer::{CLIENT_ID, Endpoint, Issuer},
     keys::from_base64url,
     user_agent::Exchange,
 };
@@ -133,11 +133,18 @@ pub(super) fn assert_our_reply(exchange: &Exchange) {
 }
 
 /// Checks that nobody outside learns what only we and the issuer may know.
-pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String]) {
+pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String], issuer: &Issuer) {
     let Some(response) = &exchange.response else { return };
     let mut text = response.text();
     for (name, value) in &response.headers.0 {
-        text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value)));
+        let value = String::from_utf8_lossy(value);
+        // OIDC RP-Initiated Logout 1.0, 2: the browser carries the ID token back to where it came from.
+        let hint = (name == "location"
+            && value.starts_with(&format!("{}{}?", issuer.url(), Endpoint::EndSession.path())))
+        .then(|| parameters(&value).into_iter().find(|(name, _)| name == "id_token_hint"))
+        .flatten();
+        let value = hint.map_or_else(|| value.to_string(), |(_, hint)| value.replace(&hint, ""));
+        text.push_str(&format!("\n{name}: {value}"));
     }
     for secret in secrets {
         assert!(!text.contains(secret.as_str()), "{secret} stands in {exchange:?}");

@@ -2,6 +2,7 @@
 //! a scenario did, what must hold after it is checked when its world ends.
 
 mod expect;
+mod fleet;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -22,6 +23,7 @@ use crate::{
 pub use expect::{
     SignIn, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, deleted_cookies, kept_cookies,
 };
+use fleet::Replica;
 
 /// The key that seals; no log and no reply may hold it.
 pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
@@ -42,6 +44,9 @@ pub struct World {
     pub issuer: Issuer,
     /// The app.
     pub upstream: Upstream,
+    others: Vec<Replica>,
+    /// The ports of those that were ended.
+    gone: Vec<u16>,
     clock: Clock,
     setup: Setup,
     transcript: Transcript,
@@ -68,7 +73,7 @@ impl World {
         change(&mut setup);
         let envoy = Envoy::start(setup.clone());
         let (transcript, browsers) = (Transcript::default(), Mutex::default());
-        Self { envoy, issuer, upstream, clock, setup, transcript, browsers }
+        Self { envoy, issuer, upstream, others: Vec::new(), gone: Vec::new(), clock, setup, transcript, browsers }
     }
 
     /// Lets this many seconds pass for Envoy and the issuer: from the next look at the clock on. Timers do not notice.
@@ -82,12 +87,11 @@ impl World {
         self.issuer.set_clock(seconds);
     }
 
-    /// Ends Envoy and starts another on the same port, with a changed configuration.
-    pub fn restart(&mut self, change: impl FnOnce(&mut Value)) {
-        self.check();
-        change(&mut self.setup.configuration);
-        // Envoy shares its port on purpose: the new one is there before the old one goes.
-        self.envoy = Envoy::start(self.setup.clone());
+    /// Ends Envoy and starts another on the same port, with a changed configuration; every Envoy, if there are several.
+    pub fn restart(&mut self, change: impl Fn(&mut Value)) {
+        for number in 0..self.envoys().count() {
+            self.restart_one(number, &change);
+        }
     }
 
     /// The external URL, with this path and query.
@@ -132,24 +136,23 @@ impl World {
         location.unwrap_or_else(|| panic!("the issuer does not take {}: {}", sign_in.url, response.text()))
     }
 
-    /// What Envoy has logged since it serves.
+    /// What Envoy has logged since it serves; if there are several, one after the other.
     pub fn log(&self) -> String {
-        let log = self.envoy.log();
-        let start = log.find("starting main dispatch loop").unwrap_or(0);
-        log[start..].to_owned()
+        let serving = |log: String| log[log.find("starting main dispatch loop").unwrap_or(0)..].to_owned();
+        self.envoys().map(|envoy| serving(envoy.log())).collect()
     }
 
-    /// A metric of ours.
+    /// A metric of ours, summed over every Envoy.
     pub fn metric(&self, name: &str) -> u64 {
-        self.envoy.stats(&format!("wasmcustom.vestibule_{name}"))
+        self.envoys().map(|envoy| envoy.stats(&format!("wasmcustom.vestibule_{name}"))).sum()
     }
 
     /// Checks that every worker still lets a public request pass and begins a sign-in.
     #[track_caller]
     pub fn assert_serves(&self) {
         let visitor = UserAgent::new(&self.transcript);
-        for _ in 0..EVERY_WORKER {
-            let response = visitor.get(&self.url(PUBLIC));
+        for at in (0..self.envoys().count()).flat_map(|number| [number; EVERY_WORKER]) {
+            let response = visitor.get(&self.url_at(at, PUBLIC));
             assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", self.log());
         }
     }
@@ -170,7 +173,7 @@ impl World {
         for word in ["panicked", " failed: ", "Function: proxy_on", "Uncaught", "critical"] {
             assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
         }
-        let access_log = self.envoy.access_log();
+        let access_log: String = self.envoys().map(Envoy::access_log).collect();
         let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let secrets = self.secrets();
         let cookies = self.cookie_values();
@@ -180,7 +183,8 @@ impl World {
             }
         }
         let mut from_app = 0;
-        for exchange in transcript.iter().filter(|exchange| exchange.port == self.envoy.port()) {
+        let ports: Vec<u16> = self.envoys().map(Envoy::port).chain(self.gone.iter().copied()).collect();
+        for exchange in transcript.iter().filter(|exchange| ports.contains(&exchange.port)) {
             let Some(response) = &exchange.response else { continue };
             if response.headers.has(MARK) {
                 from_app += 1;
@@ -189,7 +193,7 @@ impl World {
             if response.code().is_some() {
                 expect::assert_our_reply(exchange);
             }
-            expect::assert_holds_no_secret(exchange, &secrets);
+            expect::assert_holds_no_secret(exchange, &secrets, &self.issuer);
         }
         assert_eq!(self.upstream.count(), from_app, "the app saw more than it answered:\n{:#?}", self.upstream.seen());
         for browser in self.browsers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -258,7 +262,10 @@ pub fn changed(callback: &str, change: impl FnOnce(&mut Vec<(String, String)>)) 
 
 /// A parameter of the URL's query, which must be there once.
 pub fn parameter(url: &str, name: &str) -> String {
-    let url = Url::parse(url).expect("a URL");
-    let parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    single(&parameters, name).unwrap_or_else(|| panic!("{name} is missing in {url}")).to_owned()
+    single(&parameters(url), name).unwrap_or_else(|| panic!("{name} is missing in {url}")).to_owned()
+}
+
+/// The parameters of the URL's query.
+pub fn parameters(url: &str) -> Vec<(String, String)> {
+    Url::parse(url).expect("a URL").query_pairs().into_owned().collect()
 }

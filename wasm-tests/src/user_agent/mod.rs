@@ -13,7 +13,7 @@ use std::{
 use url::Url;
 
 use crate::{
-    http1::{Answering, Connection, Response},
+    http1::{Answering, Connection, Response, digest},
     http2,
 };
 pub use jar::{Cookie, Jar, Refused};
@@ -93,6 +93,11 @@ impl Outgoing {
         self.body = body.as_ref().to_vec();
         let length = self.body.len().to_string();
         self.header("content-length", length)
+    }
+
+    /// Length and hash of the body, as [`crate::http1::Request::digest`] gives them for one that has arrived.
+    pub fn digest(&self) -> String {
+        digest(&self.body)
     }
 
     /// The bytes on the wire. `host` is added unless there is one.

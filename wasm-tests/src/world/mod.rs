@@ -31,6 +31,8 @@ pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
 pub const SESSION_COOKIE: &str = "__Host-vestibule";
 /// What the names of pending sign-ins' cookies begin with.
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
+/// Where the issuer sends its logout tokens.
+pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
 /// Connections enough that one of two workers is missed once in a thousand times.
@@ -106,13 +108,26 @@ impl World {
         browser
     }
 
-    /// A new browser that has signed in, with its session cookie.
+    /// A new browser that has signed in, with the value of its session cookie; of the first, if there are several.
     pub fn signed_in(&self) -> (UserAgent, String) {
         let browser = self.browser();
         let callback = self.callback_url(&browser, "/");
         assert_signed_in(&browser.get(&callback), &self.url("/"));
-        let session = browser.jar().find("127.0.0.1", SESSION_COOKIE).expect("a session cookie").value.clone();
+        let session = browser.session_cookies().swap_remove(0).value;
         (browser, String::from_utf8(session).expect("a cookie of ASCII"))
+    }
+
+    /// Sends a logout token to the Envoy of this number, as a provider does.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[track_caller]
+    pub fn deliver_logout(&self, number: usize, token: &str) -> Response {
+        let send = Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("logout_token={token}"));
+        let provider = UserAgent::new(&self.transcript);
+        provider.send(&self.url_at(number, BACK_CHANNEL_LOGOUT), &send).expect("an answer to the logout token")
     }
 
     /// Asks for a path without a session, and checks that it begins a sign-in.
@@ -188,6 +203,7 @@ impl World {
             let Some(response) = &exchange.response else { continue };
             if response.headers.has(MARK) {
                 from_app += 1;
+                expect::assert_our_cookies(response);
                 continue;
             }
             if response.code().is_some() {
@@ -233,6 +249,11 @@ impl Drop for World {
             self.check();
         }
     }
+}
+
+/// Whether this is the name of a session's cookie, or of one of several.
+pub fn is_session_cookie(name: &str) -> bool {
+    name.starts_with(SESSION_COOKIE) && !name.starts_with(PENDING_COOKIE)
 }
 
 /// The usual configuration document.

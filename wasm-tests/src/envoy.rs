@@ -139,6 +139,9 @@ fn command(setup: &Setup, scratch: &Scratch) -> Command {
     command.arg("-c").arg(file).arg("--disable-hot-restart");
     command.args(["--concurrency", &setup.workers.to_string(), "--file-flush-interval-msec", "50"]);
     command.args(["--log-level", "info", "--component-log-level", "wasm:debug", "--drain-time-s", "1"]);
+    if let Some(clock) = &setup.clock {
+        clock.rule(&mut command);
+    }
     command
 }
 

@@ -2,6 +2,7 @@
 //! three parties around the filter, each of which can be told to misbehave.
 
 pub mod chromium;
+pub mod clock;
 pub mod envoy;
 pub mod http1;
 pub mod http2;

@@ -134,6 +134,25 @@ pub fn module() -> PathBuf {
         .clone()
 }
 
+/// The library that sets Envoy's clock, built now unless `cargo test` has built it already.
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn clock() -> PathBuf {
+    static CLOCK: OnceLock<PathBuf> = OnceLock::new();
+    CLOCK
+        .get_or_init(|| {
+            let _lock = lock("clock");
+            let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let mut build = Command::new(cargo);
+            build.args(["build", "--quiet", "-p", "vestibule-clock"]).current_dir(root());
+            run(&mut build, "a C linker, as every build does");
+            target().join("debug/libvestibule_clock.so")
+        })
+        .clone()
+}
+
 /// One line that says what takes the time. Written past the test runner, which would keep it until the test is over.
 pub fn progress(what: &str) {
     let _ = writeln!(io::stderr(), "==> {what}");

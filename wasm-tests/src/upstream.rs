@@ -1,8 +1,13 @@
 //! The app behind the filter: it records every request it sees, and answers.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+    thread::sleep,
+    time::Duration,
+};
 
-use crate::http1::{Outcome, Request, Server, response};
+use crate::http1::{Connection, Outcome, Request, Server, response};
 
 /// The header by which an answer of the app is told from an answer of the filter.
 pub const MARK: &str = "x-answered-by";
@@ -16,15 +21,21 @@ pub struct Upstream {
 impl Upstream {
     /// Starts on a free port.
     ///
-    /// It answers 200 with a small body; `?set-cookie=…` in the query makes it set that cookie, `?header=name:value`
-    /// adds a header line, and a WebSocket upgrade is answered with 101.
+    /// It answers 200 with a small body, and a WebSocket upgrade with 101. The query changes the answer:
+    ///
+    /// * `set-cookie=…`, `cache-control=…`, `cdn-cache-control=…`, `expires=…`, `etag=…`: a header line of this name, as
+    ///   often as it is asked for;
+    /// * `header=name:value`: any other one;
+    /// * `status=304`: this status, without a body if it has none;
+    /// * `html=…`: a page with this text in its body;
+    /// * `late=500`: after this many milliseconds;
+    /// * `chunks=3`: in so many chunks, each `late` milliseconds after the one before, and no length.
     pub fn start() -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let recorder = Arc::clone(&seen);
         let server = Server::start(0, move |request, connection| {
-            let answer = answer(&request);
-            lock(&recorder).push(request);
-            if connection.send(&answer).is_ok() { Outcome::KeepAlive } else { Outcome::Close }
+            lock(&recorder).push(request.clone());
+            if answer(&request, connection).is_ok() { Outcome::KeepAlive } else { Outcome::Close }
         });
         Self { seen, server }
     }
@@ -78,26 +89,98 @@ impl Upstream {
     }
 }
 
-fn answer(request: &Request) -> Vec<u8> {
+fn answer(request: &Request, connection: &mut Connection) -> io::Result<()> {
     if request.headers.text("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
-        return format!(
+        let switch = format!(
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n{MARK}: app\r\n\r\n"
-        )
-        .into_bytes();
+        );
+        return connection.send(switch.as_bytes());
     }
     let query = request.query();
-    let mut headers = vec![(MARK, "app"), ("content-type", "text/plain")];
+    let number = |name: &str| {
+        let value = query.iter().find(|(found, _)| found == name)?.1.parse::<u16>();
+        Some(value.unwrap_or_else(|_| panic!("{name} is a number: {query:?}")))
+    };
+    let html = query.iter().find(|(name, _)| name == "html").map(|(_, html)| page(html));
+    let kind = if html.is_some() { "text/html; charset=utf-8" } else { "text/plain" };
+    let mut headers = vec![(MARK, "app"), ("content-type", kind)];
     for (name, value) in &query {
         match name.as_str() {
-            "set-cookie" => headers.push(("set-cookie", value)),
+            "cache-control" | "cdn-cache-control" | "etag" | "expires" | "set-cookie" => headers.push((name, value)),
             "header" => headers.extend(value.split_once(':')),
             _ => {}
         }
     }
-    let body = if request.method == "HEAD" { "" } else { "hello from the app" };
-    response(200, &headers, body.as_bytes())
+    let status = number("status").unwrap_or(200);
+    let late = Duration::from_millis(number("late").unwrap_or(0).into());
+    let body = match html {
+        _ if request.method == "HEAD" || matches!(status, 204 | 304) => String::new(),
+        Some(html) => html,
+        None => "hello from the app".to_owned(),
+    };
+    let Some(chunks) = number("chunks") else {
+        sleep(late);
+        return connection.send(&response(status, &headers, body.as_bytes()));
+    };
+    let mut head = format!("HTTP/1.1 {status} Status\r\ntransfer-encoding: chunked\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    connection.send(format!("{head}\r\n").as_bytes())?;
+    for _ in 0..chunks {
+        sleep(late);
+        connection.send(format!("{:x}\r\n{body}\r\n", body.len()).as_bytes())?;
+    }
+    connection.send(b"0\r\n\r\n")
+}
+
+fn page(body: &str) -> String {
+    format!("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>The app</title><body>{body}</body></html>")
 }
 
 fn lock(seen: &Mutex<Vec<Request>>) -> MutexGuard<'_, Vec<Request>> {
     seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::user_agent::{Outgoing, UserAgent};
+
+    #[test]
+    fn answers_as_its_query_says() {
+        let app = Upstream::start();
+        let get = |query: &str| UserAgent::default().get(&format!("http://127.0.0.1:{}/page?{query}", app.port()));
+        let response = get(
+            "set-cookie=a%3D1&set-cookie=b%3D2&cache-control=public,max-age%3D60&expires=0&etag=%22x%22&header=a:b",
+        );
+        for (name, values) in [
+            ("set-cookie", vec![&b"a=1"[..], b"b=2"]),
+            ("cache-control", vec![&b"public,max-age=60"[..]]),
+            ("expires", vec![&b"0"[..]]),
+            ("etag", vec![&b"\"x\""[..]]),
+            ("a", vec![&b"b"[..]]),
+        ] {
+            assert_eq!(response.headers.all(name), values, "{name}");
+        }
+        let response = get("status=304");
+        assert_eq!((response.status, response.body.len()), (304, 0));
+        assert!(get("html=%3Cform%3E").text().contains("<form>"));
+        let start = Instant::now();
+        assert_eq!(get("chunks=3&late=20").text(), "hello from the app".repeat(3));
+        assert!(start.elapsed() >= Duration::from_millis(60));
+    }
+
+    #[test]
+    fn takes_in_large_bodies_whole() {
+        let app = Upstream::start();
+        let url = format!("http://127.0.0.1:{}/", app.port());
+        let body: Vec<u8> = (0..10 << 20).map(|at: u32| at.to_le_bytes()[at as usize % 4]).collect();
+        let send = Outgoing::fetch("/").method("POST").body(&body);
+        UserAgent::default().visit(&url, send.clone());
+        assert_eq!((app.last().digest(), app.last().body.len()), (send.digest(), 10 << 20));
+        assert_ne!(app.last().digest(), send.body(b"other").digest());
+    }
 }

@@ -6,9 +6,11 @@ use std::thread;
 
 use serde_json::{Value, json};
 use wasm_tests::chromium::screenshots;
+use wasm_tests::clock::Clock;
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::process::{Scratch, until};
 use wasm_tests::provider::{Provider, client};
+use wasm_tests::world::{World, assert_page, assert_signed_in};
 
 /// An app that answers every request with one word.
 fn app() -> u16 {
@@ -39,6 +41,83 @@ fn envoy_starts_serves_counts_logs_and_stops() {
     let port = envoy.port();
     envoy.stop();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the listener outlived Envoy");
+}
+
+/// Envoy's time, by the seconds that it says it runs for: it takes them from its wall clock.
+fn uptime(envoy: &Envoy) -> i64 {
+    let info: Value = serde_json::from_str(&envoy.admin("/server_info")).expect("JSON");
+    let uptime = info["uptime_current_epoch"].as_str().expect("a time").trim_end_matches('s');
+    uptime.parse().expect("seconds")
+}
+
+#[test]
+fn envoys_clock_moves_while_it_runs() {
+    let clock = Clock::new();
+    let setup = Setup::new(app()).clock(&clock);
+    let envoy = Envoy::start(setup.clone());
+    assert!((0..60).contains(&uptime(&envoy)));
+    for (seconds, expected) in [(7200, 7200..7260), (-86_400, -86_400..-86_340), (0, 0..60), (90, 90..150)] {
+        clock.set(seconds);
+        assert_eq!(clock.seconds(), seconds);
+        assert!(expected.contains(&uptime(&envoy)), "{seconds}: {}", uptime(&envoy));
+    }
+    // Whoever is asked for the date by a client says the same, as soon as it looks again.
+    clock.set(365 * 86_400);
+    let url = format!("http://127.0.0.1:{}/", envoy.port());
+    until("date of the year after", || {
+        let answer = minreq::get(&url).send().expect("an answer");
+        let year = |seconds: i64| 1970 + seconds / 31_556_952;
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs().cast_signed();
+        answer.headers.get("date")?.contains(&format!(" {} ", year(now + 365 * 86_400))).then_some(())
+    });
+    // One that is started later goes by the same clock.
+    let other = Envoy::start(Setup { port: wasm_tests::ports::free(), ..setup });
+    clock.set(366 * 86_400);
+    assert!((86_400..86_460).contains(&uptime(&other)));
+}
+
+#[test]
+fn the_filter_and_the_issuer_go_by_one_clock() {
+    let world = World::start();
+    for seconds in [30 * 86_400, -86_400, 0] {
+        world.set_clock(seconds);
+        world.signed_in();
+    }
+    world.advance(3600);
+    world.signed_in();
+    // Only the issuer's own is another: its tokens are of yesterday.
+    world.issuer.set_clock(-86_400);
+    let browser = world.browser();
+    assert_page(&browser.get(&world.callback_url(&browser, "/")), &[400, 502], "a token that has expired");
+}
+
+#[test]
+fn a_browser_can_go_to_either_of_two_envoys() {
+    let mut world = World::fleet(2);
+    let browser = world.browser();
+    let second = world.through(&browser, 1);
+    // Begun at one, finished at the other, used at both.
+    let callback = world.callback_url(&browser, "/page");
+    assert_signed_in(&second.get(&callback), &world.url("/page"));
+    let before = world.envoy_at(1).stats("http.front.downstream_rq_completed");
+    for url in [world.url("/page"), world.url_at(1, "/page")] {
+        assert_eq!(browser.get(&url).status, 200);
+        assert_eq!(second.get(&url).status, 200);
+    }
+    assert_eq!(world.envoy_at(1).stats("http.front.downstream_rq_completed"), before + 3);
+    // The host is that of the address bar, whichever Envoy it is.
+    let host = world.upstream.seen().iter().filter_map(|request| request.headers.text("host")).collect::<Vec<_>>();
+    let (first, other) =
+        (format!("127.0.0.1:{}", world.envoy.port()), format!("127.0.0.1:{}", world.envoy_at(1).port()));
+    assert_eq!(host, [&*first, &*first, &*other, &*other]);
+
+    world.restart_one(1, |document| document["providers"][0]["timeout_ms"] = json!(2000));
+    world.restart(|_| {});
+    assert_eq!(second.get(&world.url("/page")).status, 200);
+    let third = world.add_envoy();
+    assert_eq!(world.through(&browser, third).get(&world.url("/page")).status, 200);
+    world.remove_envoy(1);
+    assert_eq!(world.envoys().count(), 2);
 }
 
 #[test]

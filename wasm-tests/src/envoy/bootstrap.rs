@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::{ports, tools};
+use crate::{clock::Clock, ports, tools};
 
 /// In which of its two forms the filter's configuration is handed to Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Setup {
     pub workers: u32,
     /// Whether Envoy hands over a request's body while its headers are held (`allow_on_headers_stop_iteration`).
     pub bodies_while_headers_are_held: bool,
+    /// The clock that Envoy goes by; the machine's if there is none.
+    pub clock: Option<Clock>,
 }
 
 impl Setup {
@@ -55,6 +57,7 @@ impl Setup {
             connection_manager: Map::new(),
             workers: 2,
             bodies_while_headers_are_held: false,
+            clock: None,
         }
     }
 
@@ -102,6 +105,12 @@ impl Setup {
     #[must_use]
     pub fn workers(self, workers: u32) -> Self {
         Self { workers, ..self }
+    }
+
+    /// With this clock for Envoy, and with that for the filter.
+    #[must_use]
+    pub fn clock(self, clock: &Clock) -> Self {
+        Self { clock: Some(clock.clone()), ..self }
     }
 
     /// The whole bootstrap.

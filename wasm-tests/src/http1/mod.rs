@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crate::keys::{base64url, sha256};
 pub use server::{Outcome, Server};
 
 /// No message of the tests has a longer head.
@@ -84,10 +85,20 @@ impl Request {
         form(query.as_bytes())
     }
 
+    /// Length and hash of the body: what a failure should say of a large one.
+    pub fn digest(&self) -> String {
+        digest(&self.body)
+    }
+
     /// The parameters of a form in the body, decoded.
     pub fn form(&self) -> Vec<(String, String)> {
         form(&self.body)
     }
+}
+
+/// Length and hash.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("{} bytes, SHA-256 {}", bytes.len(), base64url(&sha256(bytes)))
 }
 
 /// Decodes a form or a query.

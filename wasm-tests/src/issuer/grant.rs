@@ -1,10 +1,10 @@
-//! The authorization endpoint and the token endpoint.
+//! The authorization endpoint, and the token endpoint with its code grant.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{CLIENT_ID, CLIENT_SECRET, Fault, State, json_response, token};
+use super::{CLIENT_ID, CLIENT_SECRET, Fault, State, json_response, refresh, token};
 use crate::{
     http1::{Request, form, response, single},
     keys::{base64url, sha256},
@@ -14,9 +14,33 @@ use crate::{
 pub(super) struct Grant {
     redirect_uri: String,
     challenge: String,
-    pub(super) nonce: Option<String>,
+    nonce: Option<String>,
     scope: String,
     redeemed: bool,
+}
+
+/// Somebody's sign-in: the code that was redeemed, and every refresh since.
+pub(super) struct SignedIn {
+    pub(super) sid: String,
+    pub(super) auth_time: i64,
+    pub(super) nonce: Option<String>,
+    pub(super) scope: String,
+    pub(super) user: Map<String, Value>,
+    /// Whether its refresh tokens are worth nothing any more.
+    pub(super) over: bool,
+}
+
+impl SignedIn {
+    pub(super) fn sub(&self) -> Option<&str> {
+        self.user.get("sub").and_then(Value::as_str)
+    }
+}
+
+/// By which grant tokens are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Code,
+    Refresh,
 }
 
 /// Signs the user in at once and sends the browser back (RFC 6749, 4.1.2, and RFC 9207).
@@ -34,9 +58,10 @@ pub(super) fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
     else {
         return response(400, &[], b"redirect_uri, code_challenge or scope is missing");
     };
+    let Ok(mut back) = Url::parse(&redirect_uri) else { return response(400, &[], b"redirect_uri is no URL") };
+    state.origins.insert(back.origin().ascii_serialization());
     let code = state.secret("code");
-    let grant =
-        Grant { redirect_uri: redirect_uri.clone(), challenge, nonce: parameter("nonce"), scope, redeemed: false };
+    let grant = Grant { redirect_uri, challenge, nonce: parameter("nonce"), scope, redeemed: false };
     state.grants.insert(code.clone(), grant);
 
     let mut answer = vec![("code".to_owned(), code)];
@@ -47,32 +72,29 @@ pub(super) fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
             change(&mut answer);
         }
     }
-    let Ok(mut back) = Url::parse(&redirect_uri) else { return response(400, &[], b"redirect_uri is no URL") };
     back.query_pairs_mut().extend_pairs(answer);
     response(302, &[("location", back.as_str()), ("cache-control", "no-store")], b"")
 }
 
-/// Redeems a code (RFC 6749, 4.1.3, and RFC 7636, 4.6).
+/// Answers a grant.
 pub(super) fn token(state: &mut State, request: &Request) -> Vec<u8> {
-    let refuse = |status, error: &str| json_response(status, &json!({"error": error}));
-    if request.method != "POST"
-        || request.headers.text("content-type").as_deref().map(|value| value.split(';').next().unwrap_or_default())
-            != Some("application/x-www-form-urlencoded")
-    {
-        return refuse(400, "invalid_request");
+    let form = match client_form(request) {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
+    match single(&form, "grant_type") {
+        Some("authorization_code") => redeem(state, &form),
+        Some("refresh_token") => refresh::refresh(state, &form),
+        _ => refuse(400, "unsupported_grant_type"),
     }
-    let form = request.form();
-    if !authenticated(request, &form) {
-        return refuse(401, "invalid_client");
-    }
-    let parameter = |name: &str| single(&form, name).unwrap_or_default();
-    if parameter("grant_type") != "authorization_code" {
-        return refuse(400, "unsupported_grant_type");
-    }
+}
+
+/// Redeems a code (RFC 6749, 4.1.3, and RFC 7636, 4.6).
+fn redeem(state: &mut State, form: &[(String, String)]) -> Vec<u8> {
+    let parameter = |name: &str| single(form, name).unwrap_or_default();
     let verifier = parameter("code_verifier");
     state.secrets.push(verifier.to_owned());
-    let code = parameter("code");
-    let Some(grant) = state.grants.get_mut(code) else { return refuse(400, "invalid_grant") };
+    let Some(grant) = state.grants.get_mut(parameter("code")) else { return refuse(400, "invalid_grant") };
     let valid = !grant.redeemed
         && grant.redirect_uri == parameter("redirect_uri")
         && (43..=128).contains(&verifier.len())
@@ -82,19 +104,46 @@ pub(super) fn token(state: &mut State, request: &Request) -> Vec<u8> {
     }
     grant.redeemed = true;
     let (nonce, scope) = (grant.nonce.clone(), grant.scope.clone());
+    let (sid, auth_time, user) = (random(), state.now(), state.user.clone());
+    state.sign_ins.push(SignedIn { sid, auth_time, nonce, scope, user, over: false });
+    tokens(state, state.sign_ins.len() - 1, By::Code)
+}
+
+/// New tokens for a sign-in.
+pub(super) fn tokens(state: &mut State, sign_in: usize, by: By) -> Vec<u8> {
     let access_token = state.secret("access-token");
-    let id_token = token::issue(state, nonce.as_deref(), &access_token);
-    state.secrets.push(id_token.clone());
-    json_response(
-        200,
-        &json!({
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": 3600,
-            "id_token": id_token,
-            "scope": scope,
-        }),
-    )
+    state.access_tokens.push(access_token.clone());
+    let mut answer = json!({
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "scope": state.sign_ins[sign_in].scope,
+    });
+    let expires_in = if by == By::Code { &state.terms.expires_in } else { &state.terms.refresh_expires_in };
+    if let Some(value) = expires_in {
+        answer["expires_in"] = value.clone();
+    }
+    if by == By::Code || state.terms.refresh_id_token {
+        let id_token = token::issue(state, sign_in, by, &access_token);
+        state.secrets.push(id_token.clone());
+        state.id_tokens.push(id_token.clone());
+        answer["id_token"] = json!(id_token);
+    }
+    json_response(200, &refresh::with_refresh_token(state, sign_in, by, answer))
+}
+
+pub(super) fn refuse(status: u16, error: &str) -> Vec<u8> {
+    json_response(status, &json!({"error": error}))
+}
+
+/// The form that our client has sent, and nobody else.
+pub(super) fn client_form(request: &Request) -> Result<Vec<(String, String)>, Vec<u8>> {
+    let kind = request.headers.text("content-type");
+    let kind = kind.as_deref().and_then(|value| value.split(';').next());
+    if request.method != "POST" || kind != Some("application/x-www-form-urlencoded") {
+        return Err(refuse(400, "invalid_request"));
+    }
+    let form = request.form();
+    if authenticated(request, &form) { Ok(form) } else { Err(refuse(401, "invalid_client")) }
 }
 
 fn authenticated(request: &Request, form: &[(String, String)]) -> bool {
@@ -113,12 +162,17 @@ fn basic(authorization: &str) -> Option<()> {
     (plain(id) && plain(secret) && decode(id)? == CLIENT_ID && decode(secret)? == CLIENT_SECRET).then_some(())
 }
 
+/// 128 bits as text.
+pub(super) fn random() -> String {
+    let mut bytes = [0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("randomness");
+    base64url(&bytes)
+}
+
 impl State {
     /// A new value that must stay between the issuer and the filter.
-    fn secret(&mut self, what: &str) -> String {
-        let mut bytes = [0; 16];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("randomness");
-        let secret = format!("canary-{what}-{}", base64url(&bytes));
+    pub(super) fn secret(&mut self, what: &str) -> String {
+        let secret = format!("canary-{what}-{}", random());
         self.secrets.push(secret.clone());
         secret
     }

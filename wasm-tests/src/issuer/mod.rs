@@ -2,23 +2,27 @@
 
 mod answer;
 mod grant;
+mod logout;
+mod refresh;
+mod state;
+mod terms;
 mod token;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 pub use answer::Answer;
+pub use logout::LOGOUT_EVENT;
+pub use refresh::Refreshes;
+pub use terms::{LogoutState, RefreshTokens, Rotation, Terms};
 pub use token::{IdToken, Signing};
 
 use crate::{
     http1::{Connection, Outcome, Request, Server, response},
     keys::{Algorithm, PublicForms, Rsa, SigningKey},
 };
-use grant::Grant;
+use state::{PublishedKey, State};
 
 /// Our client there. The odd characters show whether Basic credentials are form-urlencoded (RFC 6749, 2.3.1).
 pub const CLIENT_ID: &str = "client:of/the+tests%";
@@ -32,25 +36,34 @@ pub enum Endpoint {
     Authorization,
     /// `/.well-known/openid-configuration`
     Discovery,
+    /// `/session/end`
+    EndSession,
     /// `/jwks`
     Jwks,
+    /// `/revoke`
+    Revocation,
     /// `/token`
     Token,
 }
 
 impl Endpoint {
+    const ALL: [Self; 6] =
+        [Self::Authorization, Self::Discovery, Self::EndSession, Self::Jwks, Self::Revocation, Self::Token];
+
     /// Its path.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Authorization => "/authorize",
             Self::Discovery => "/.well-known/openid-configuration",
+            Self::EndSession => "/session/end",
             Self::Jwks => "/jwks",
+            Self::Revocation => "/revoke",
             Self::Token => "/token",
         }
     }
 
     fn at(path: &str) -> Option<Self> {
-        [Self::Authorization, Self::Discovery, Self::Jwks, Self::Token].into_iter().find(|known| known.path() == path)
+        Self::ALL.into_iter().find(|known| known.path() == path)
     }
 }
 
@@ -64,80 +77,12 @@ pub enum Fault {
     Answer(Endpoint, Answer),
     /// The ID token is changed before, or in place of, its signing.
     IdToken(Spoil),
+    /// The token endpoint answers something else to a refresh; a code is redeemed as ever.
+    Refresh(Answer),
+    /// The ID token of a refresh is changed; that of a code is not.
+    RefreshIdToken(Spoil),
     /// The parameters of the authorization response are changed.
     Response(fn(&mut Vec<(String, String)>)),
-}
-
-/// A key in the issuer's set.
-#[derive(Clone)]
-struct PublishedKey {
-    kid: String,
-    key: Arc<SigningKey>,
-}
-
-impl PublishedKey {
-    fn new(kid: &str, key: SigningKey) -> Self {
-        Self { kid: kid.to_owned(), key: Arc::new(key) }
-    }
-
-    fn jwk(&self) -> Value {
-        let mut jwk = self.key.jwk();
-        jwk["kid"] = json!(self.kid);
-        jwk["use"] = json!("sig");
-        if !matches!(*self.key, SigningKey::Rsa(_)) {
-            jwk["alg"] = json!(self.key.algorithm().name());
-        }
-        jwk
-    }
-}
-
-struct State {
-    url: String,
-    faults: Vec<Fault>,
-    requests: Vec<(Option<Endpoint>, Request)>,
-    grants: HashMap<String, Grant>,
-    secrets: Vec<String>,
-    user: Map<String, Value>,
-    keys: Vec<PublishedKey>,
-    rotations: usize,
-}
-
-impl State {
-    fn answer_at(&self, endpoint: Endpoint) -> Option<Answer> {
-        self.faults.iter().find_map(|fault| match fault {
-            Fault::Answer(at, answer) if *at == endpoint => Some(answer.clone()),
-            _ => None,
-        })
-    }
-
-    /// The first published key for this algorithm.
-    fn key_for(&self, algorithm: Algorithm) -> PublishedKey {
-        let fits = |key: &SigningKey| match algorithm {
-            Algorithm::Ps256 | Algorithm::Rs256 | Algorithm::Rs512 => matches!(key, SigningKey::Rsa(_)),
-            other => key.algorithm() == other,
-        };
-        self.keys.iter().find(|published| fits(&published.key)).expect("a key of every kind").clone()
-    }
-
-    fn metadata(&self) -> Value {
-        let url = &self.url;
-        json!({
-            "issuer": url,
-            "authorization_endpoint": format!("{url}{}", Endpoint::Authorization.path()),
-            "token_endpoint": format!("{url}{}", Endpoint::Token.path()),
-            "jwks_uri": format!("{url}{}", Endpoint::Jwks.path()),
-            "response_types_supported": ["code"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"],
-            "code_challenge_methods_supported": ["S256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "authorization_response_iss_parameter_supported": true,
-        })
-    }
-
-    fn jwks(&self) -> Value {
-        json!({"keys": self.keys.iter().map(PublishedKey::jwk).collect::<Vec<_>>()})
-    }
 }
 
 /// The running issuer. Dropping it closes its port.
@@ -150,23 +95,7 @@ pub struct Issuer {
 impl Issuer {
     /// Starts on a free port.
     pub fn start() -> Self {
-        let keys = vec![
-            PublishedKey::new("rsa-first", SigningKey::rsa(Rsa::First)),
-            PublishedKey::new("p256", SigningKey::p256()),
-            PublishedKey::new("p384", SigningKey::p384()),
-            PublishedKey::new("p521", SigningKey::p521()),
-            PublishedKey::new("ed25519", SigningKey::ed25519()),
-        ];
-        let state = Arc::new(Mutex::new(State {
-            url: String::new(),
-            faults: Vec::new(),
-            requests: Vec::new(),
-            grants: HashMap::new(),
-            secrets: vec![CLIENT_SECRET.to_owned()],
-            user: alice(),
-            keys,
-            rotations: 0,
-        }));
+        let state = Arc::new(Mutex::new(State::new()));
         let mut issuer = Self { state, port: 0, server: None };
         issuer.up();
         issuer.state().url = format!("http://127.0.0.1:{}", issuer.port);
@@ -206,7 +135,23 @@ impl Issuer {
         self.state().faults.clear();
     }
 
-    /// Signs in a user with these claims from now on.
+    /// Grants on other terms from now on. What Envoy reads at its start must be set before: the metadata.
+    pub fn terms(&self, change: impl FnOnce(&mut Terms)) {
+        change(&mut self.state().terms);
+    }
+
+    /// Puts its clock this many seconds ahead of the machine's.
+    pub fn set_clock(&self, seconds: i64) {
+        self.state().clock = seconds;
+    }
+
+    /// Makes every refresh token given out so far worthless.
+    pub fn revoke_all(&self) {
+        self.state().sign_ins.iter_mut().for_each(|sign_in| sign_in.over = true);
+    }
+
+    /// Signs in a user with these claims from now on. A session that the same `sub` has already shows them after its next
+    /// refresh.
     pub fn sign_in_as(&self, claims: Value) {
         let Value::Object(claims) = claims else { panic!("claims are an object") };
         self.state().user = claims;
@@ -247,24 +192,50 @@ impl Issuer {
         self.state().secrets.clone()
     }
 
+    /// How many refreshes were asked for, and what became of them.
+    pub fn refreshes(&self) -> Refreshes {
+        self.state().refreshes
+    }
+
+    /// Every access token given out, in order.
+    pub fn access_tokens(&self) -> Vec<String> {
+        self.state().access_tokens.clone()
+    }
+
+    /// Every ID token given out, in order.
+    pub fn id_tokens(&self) -> Vec<String> {
+        self.state().id_tokens.clone()
+    }
+
+    /// The tokens that somebody had revoked, in order.
+    pub fn revoked(&self) -> Vec<String> {
+        self.state().revoked.clone()
+    }
+
+    /// The `sid` of every sign-in, in order.
+    pub fn sids(&self) -> Vec<String> {
+        self.state().sign_ins.iter().map(|sign_in| sign_in.sid.clone()).collect()
+    }
+
+    /// The logout token for the last sign-in, changed at the end.
+    ///
+    /// # Panics
+    /// When nobody has signed in.
+    pub fn logout_token(&self, change: impl FnOnce(&mut IdToken)) -> String {
+        let mut state = self.state();
+        let last = state.sign_ins.last().expect("a sign-in");
+        let (sub, sid) = (last.sub().map(str::to_owned), last.sid.clone());
+        logout::token(&mut state, sub.as_deref(), Some(&sid), change)
+    }
+
+    /// The logout token for a user, or for one session, or both, changed at the end.
+    pub fn logout_token_for(&self, sub: Option<&str>, sid: Option<&str>, change: impl FnOnce(&mut IdToken)) -> String {
+        logout::token(&mut self.state(), sub, sid, change)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-/// The user that signs in unless told otherwise.
-fn alice() -> Map<String, Value> {
-    let Value::Object(claims) = json!({
-        "sub": "alice",
-        "email": "alice@example.com",
-        "email_verified": true,
-        "name": "Alice Example",
-        "preferred_username": "alice.example",
-        "groups": ["staff", "admins"],
-    }) else {
-        unreachable!("it is an object")
-    };
-    claims
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -277,13 +248,20 @@ fn serve(state: &Mutex<State>, request: Request, connection: &mut Connection) ->
     let Some(endpoint) = endpoint else {
         return finish(connection.send(&response(404, &[], b"nothing here")));
     };
-    let fault = lock(state).answer_at(endpoint);
+    let refreshes = endpoint == Endpoint::Token && refresh::is_refresh(&request);
+    let fault = {
+        let mut state = lock(state);
+        state.refreshes.asked += usize::from(refreshes);
+        state.answer_at(endpoint, refreshes)
+    };
     let proper = || {
         let mut state = lock(state);
         match endpoint {
             Endpoint::Authorization => grant::authorize(&mut state, &request),
             Endpoint::Discovery => json_response(200, &state.metadata()),
+            Endpoint::EndSession => logout::end_session(&mut state, &request),
             Endpoint::Jwks => json_response(200, &state.jwks()),
+            Endpoint::Revocation => refresh::revoke(&mut state, &request),
             Endpoint::Token => grant::token(&mut state, &request),
         }
     };

@@ -1,6 +1,11 @@
+mod logout;
+mod refresh;
+
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+
+use serde_json::json;
 
 use super::*;
 use crate::{
@@ -25,11 +30,15 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 }
 
 fn code(issuer: &Issuer) -> String {
+    code_for(issuer, "openid")
+}
+
+fn code_for(issuer: &Issuer, scope: &str) -> String {
     let query = encoded(&[
         ("response_type", "code"),
         ("client_id", CLIENT_ID),
         ("redirect_uri", "http://app/cb"),
-        ("scope", "openid"),
+        ("scope", scope),
         ("state", "s"),
         ("nonce", "n"),
         ("code_challenge_method", "S256"),
@@ -50,27 +59,39 @@ fn redeem(issuer: &Issuer, code: &str, change: fn(&mut Vec<(&str, &str)>)) -> Re
         ("code_verifier", VERIFIER),
     ];
     change(&mut parameters);
-    let body = encoded(&parameters);
+    post(issuer, "/token", &parameters)
+}
+
+fn post(issuer: &Issuer, path: &str, parameters: &[(&str, &str)]) -> Response {
+    let body = encoded(parameters);
     let part = |text| encoded(&[("", text)]).trim_start_matches('=').to_owned();
     let credentials = STANDARD.encode(format!("{}:{}", part(CLIENT_ID), part(CLIENT_SECRET)));
     let length = body.len();
     ask(
         issuer,
         &format!(
-            "POST /token HTTP/1.1\r\nauthorization: Basic {credentials}\r\n\
+            "POST {path} HTTP/1.1\r\nauthorization: Basic {credentials}\r\n\
              content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
         ),
     )
     .unwrap()
 }
 
+fn parsed(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap()
+}
+
 fn id_token(issuer: &Issuer) -> (Value, Value, bool) {
-    let response: Value = serde_json::from_slice(&redeem(issuer, &code(issuer), |_| {}).body).unwrap();
-    let compact = response["id_token"].as_str().unwrap();
+    let response = parsed(&redeem(issuer, &code(issuer), |_| {}));
+    read(issuer, response["id_token"].as_str().unwrap())
+}
+
+/// Header and claims of a token, and whether a published key verifies it.
+fn read(issuer: &Issuer, compact: &str) -> (Value, Value, bool) {
     let parts: Vec<&str> = compact.split('.').collect();
     let header: Value = serde_json::from_slice(&from_base64url(parts[0])).unwrap();
     let claims: Value = serde_json::from_slice(&from_base64url(parts[1])).unwrap();
-    let jwks: Value = serde_json::from_slice(&get(issuer, "/jwks").body).unwrap();
+    let jwks = parsed(&get(issuer, "/jwks"));
     let key = jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]);
     let algorithm = [
         Algorithm::EdDsa,

@@ -1,11 +1,9 @@
 //! ID tokens, sound ones and others.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use ring::digest;
 use serde_json::{Map, Value, json};
 
-use super::{CLIENT_ID, Fault, State};
+use super::{CLIENT_ID, Fault, State, grant::By};
 use crate::keys::{Algorithm, PublicForms, Rsa, SigningKey, base64url, hmac_sha256};
 
 /// How an ID token is signed.
@@ -73,24 +71,47 @@ impl IdToken {
     }
 }
 
-/// Makes the ID token for this nonce, with every fault that is asked for.
-pub(super) fn issue(state: &State, nonce: Option<&str>, access_token: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
-    let mut claims = state.user.clone();
+/// Makes the ID token for this sign-in, with every fault that is asked for.
+pub(super) fn issue(state: &State, sign_in: usize, by: By, access_token: &str) -> String {
+    let now = state.now();
+    let sign_in = &state.sign_ins[sign_in];
+    // Who has new claims has them at the next refresh; who is somebody else by now does not become it.
+    let same = state.user.get("sub") == sign_in.user.get("sub");
+    let mut claims = if same { state.user.clone() } else { sign_in.user.clone() };
     for (name, value) in [
         ("iss", json!(state.url)),
         ("aud", json!(CLIENT_ID)),
         ("iat", json!(now)),
-        ("exp", json!(now + 3600)),
+        ("exp", json!(now + state.terms.id_token_seconds)),
+        ("auth_time", json!(sign_in.auth_time)),
+        ("sid", json!(sign_in.sid)),
         // Filled in below for the algorithm that signs in the end, unless a fault removes or replaces it.
         ("at_hash", Value::Null),
     ] {
         claims.insert(name.to_owned(), value);
     }
-    if let Some(nonce) = nonce {
+    if let Some(nonce) = &sign_in.nonce
+        && (by == By::Code || state.terms.refresh_nonce)
+    {
         claims.insert("nonce".to_owned(), json!(nonce));
     }
-    let mut token = IdToken {
+    let mut token = blank(state, claims);
+    for fault in &state.faults {
+        match fault {
+            Fault::IdToken(change) => change(&mut token),
+            Fault::RefreshIdToken(change) if by == By::Refresh => change(&mut token),
+            _ => {}
+        }
+    }
+    if token.claims.get("at_hash") == Some(&Value::Null) {
+        token.set("at_hash", at_hash(&token.signing, access_token));
+    }
+    finished(state, &token)
+}
+
+/// A token with these claims, as it is signed unless told otherwise.
+pub(super) fn blank(state: &State, claims: Map<String, Value>) -> IdToken {
+    IdToken {
         header: Map::new(),
         claims,
         raw_claims: None,
@@ -99,17 +120,12 @@ pub(super) fn issue(state: &State, nonce: Option<&str>, access_token: &str) -> S
         signing: Signing::Published(Algorithm::Rs256),
         finish: |compact| compact,
         public: state.key_for(Algorithm::Rs256).key.public_forms(),
-    };
-    for fault in &state.faults {
-        if let Fault::IdToken(change) = fault {
-            change(&mut token);
-        }
     }
-    if token.claims.get("at_hash") == Some(&Value::Null) {
-        token.set("at_hash", at_hash(&token.signing, access_token));
-    }
-    let compact = compact(state, &token);
-    (token.finish)(compact)
+}
+
+/// The compact form, changed at the end.
+pub(super) fn finished(state: &State, token: &IdToken) -> String {
+    (token.finish)(compact(state, token))
 }
 
 /// OIDC Core 3.1.3.6: the left half of the hash that the signature algorithm uses; SHA-512 for Ed25519.

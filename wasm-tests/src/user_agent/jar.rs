@@ -73,6 +73,11 @@ impl Jar {
         self.cookies.retain(|cookie| cookie.name != name);
     }
 
+    /// Throws away what a browser would have thrown away this many seconds after it was set.
+    pub fn age(&mut self, seconds: i64) {
+        self.cookies.retain(|cookie| cookie.max_age.is_none_or(|age| age > seconds));
+    }
+
     /// Throws everything away.
     pub fn clear(&mut self) {
         self.cookies.clear();
@@ -232,6 +237,15 @@ mod tests {
         assert_eq!(taken(&[set, "__Host-a=; Max-Age=0; Secure; Path=/"]).cookies(), []);
         assert_eq!(taken(&[set, "__Host-a=; Max-Age=0; Path=/"]).cookies().len(), 1);
         assert_eq!(taken(&["a=1; Path=/", "a=; Max-Age=0; Path=/other"]).cookies().len(), 1);
+    }
+
+    #[test]
+    fn a_cookie_of_an_hour_is_gone_after_an_hour() {
+        let mut jar = taken(&["a=1; Max-Age=3600", "b=2"]);
+        jar.age(3599);
+        assert_eq!(jar.cookies().len(), 2);
+        jar.age(3600);
+        assert_eq!(jar.cookies().iter().map(|cookie| cookie.name.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! client that sends any byte.
 
 mod jar;
+mod outgoing;
 
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Barrier, Mutex, MutexGuard},
+    thread,
     time::Duration,
 };
 
@@ -15,100 +17,15 @@ use url::Url;
 use crate::{
     http1::{Answering, Connection, Response},
     http2,
+    world::is_session_cookie,
 };
 pub use jar::{Cookie, Jar, Refused};
+pub use outgoing::Outgoing;
 
 /// Longer than anything the filter may hold a request for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More redirects than any sign-in takes.
 const MAX_REDIRECTS: usize = 12;
-
-/// What a page visit sends besides `Host` and `Cookie`.
-const NAVIGATION: [(&str, &str); 6] = [
-    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-    ("upgrade-insecure-requests", "1"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-dest", "document"),
-    ("sec-fetch-site", "none"),
-    ("sec-fetch-user", "?1"),
-];
-
-/// What a script's `fetch` sends.
-const FETCH: [(&str, &str); 4] =
-    [("accept", "*/*"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("sec-fetch-site", "same-origin")];
-
-/// A request to send, byte for byte.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// The method.
-    pub method: String,
-    /// The request target on the wire.
-    pub target: Vec<u8>,
-    /// Header lines, in order, in the case written here.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl Outgoing {
-    /// A request without headers.
-    pub fn new(method: &str, target: impl AsRef<[u8]>) -> Self {
-        Self { method: method.to_owned(), target: target.as_ref().to_vec(), headers: Vec::new(), body: Vec::new() }
-    }
-
-    /// A page visit.
-    pub fn navigation(target: impl AsRef<[u8]>) -> Self {
-        NAVIGATION.iter().fold(Self::new("GET", target), |send, (name, value)| send.header(name, value))
-    }
-
-    /// A script's request.
-    pub fn fetch(target: impl AsRef<[u8]>) -> Self {
-        FETCH.iter().fold(Self::new("GET", target), |send, (name, value)| send.header(name, value))
-    }
-
-    /// Adds a header line.
-    #[must_use]
-    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
-        self
-    }
-
-    /// Leaves out the header lines of this name.
-    #[must_use]
-    pub fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(found, _)| !found.eq_ignore_ascii_case(name.as_bytes()));
-        self
-    }
-
-    /// Puts another method in.
-    #[must_use]
-    pub fn method(mut self, method: &str) -> Self {
-        method.clone_into(&mut self.method);
-        self
-    }
-
-    /// Adds a body and its length.
-    #[must_use]
-    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
-        self.body = body.as_ref().to_vec();
-        let length = self.body.len().to_string();
-        self.header("content-length", length)
-    }
-
-    /// The bytes on the wire. `host` is added unless there is one.
-    pub fn bytes(&self, host: &str) -> Vec<u8> {
-        let mut bytes = [self.method.as_bytes(), b" ", &self.target, b" HTTP/1.1\r\n"].concat();
-        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
-            bytes.extend([b"host: ", host.as_bytes(), b"\r\n"].concat());
-        }
-        for (name, value) in &self.headers {
-            bytes.extend([name.as_slice(), b": ", value, b"\r\n"].concat());
-        }
-        bytes.extend(b"\r\n");
-        bytes.extend(&self.body);
-        bytes
-    }
-}
 
 /// One request and what came back, for assertions over a whole scenario.
 #[derive(Debug, Clone)]
@@ -130,18 +47,26 @@ pub struct UserAgent {
     jar: Arc<Mutex<Jar>>,
     transcript: Transcript,
     http2_port: Option<u16>,
+    balanced: Option<(u16, u16)>,
 }
 
 impl UserAgent {
     /// A browser without cookies that writes into this transcript.
     pub fn new(transcript: &Transcript) -> Self {
-        Self { jar: Arc::default(), transcript: Arc::clone(transcript), http2_port: None }
+        Self { jar: Arc::default(), transcript: Arc::clone(transcript), http2_port: None, balanced: None }
     }
 
     /// The same browser, which speaks HTTP/2 with whoever listens on this port.
     #[must_use]
     pub fn over_http2(&self, port: u16) -> Self {
         Self { http2_port: Some(port), ..self.clone() }
+    }
+
+    /// The same browser behind a load balancer: what it sends to the port `from` arrives at the port `to`, with the host
+    /// that the browser has in its address bar.
+    #[must_use]
+    pub fn balanced(&self, from: u16, to: u16) -> Self {
+        Self { balanced: Some((from, to)), ..self.clone() }
     }
 
     /// The cookies.
@@ -151,8 +76,14 @@ impl UserAgent {
 
     /// The names of the cookies that go to this URL.
     pub fn cookie_names(&self, url: &str) -> Vec<String> {
-        let host = parse(url).host_str().expect("a URL with a host").to_owned();
+        let url = parse(url);
+        let host = host(&url);
         self.jar().cookies().iter().filter(|cookie| cookie.host == host).map(|cookie| cookie.name.clone()).collect()
+    }
+
+    /// The cookies of its session with the filter: one, or several when it does not fit in one.
+    pub fn session_cookies(&self) -> Vec<Cookie> {
+        self.jar().cookies().iter().filter(|cookie| is_session_cookie(&cookie.name)).cloned().collect()
     }
 
     /// Visits a page; redirects are not followed.
@@ -190,19 +121,51 @@ impl UserAgent {
     #[track_caller]
     pub fn visit(&self, url: &str, send: Outgoing) -> Response {
         let url = parse(url);
-        let host = url.host_str().expect("a URL with a host");
-        let cookies = self.jar().header(host, url.path());
-        let send = match cookies {
+        let send = self.with_cookies(&url, send);
+        let response = self.exchange(&url, &send).unwrap_or_else(|error| panic!("no answer from {url}: {error}"));
+        self.keep(&url, &response);
+        response
+    }
+
+    fn with_cookies(&self, url: &Url, send: Outgoing) -> Outgoing {
+        match self.jar().header(host(url), url.path()) {
             Some(cookies) => send.header("cookie", cookies),
             None => send,
-        };
-        let response = self.exchange(&url, &send).unwrap_or_else(|error| panic!("no answer from {url}: {error}"));
+        }
+    }
+
+    fn keep(&self, url: &Url, response: &Response) {
         let mut jar = self.jar();
         for line in response.headers.all("set-cookie") {
-            jar.take(host, url.path(), line);
+            jar.take(host(url), url.path(), line);
         }
-        drop(jar);
-        response
+    }
+
+    /// Sends all these requests at the same moment, each on a connection of its own to where its URL points, with the
+    /// cookies that the browser has now. The cookies that come back are kept as they come; the responses are returned in
+    /// the order of the requests.
+    ///
+    /// # Panics
+    /// When one has no answer.
+    #[track_caller]
+    pub fn at_once(&self, requests: &[(String, Outgoing)]) -> Vec<Response> {
+        let snapshot = Self { jar: Arc::new(Mutex::new(self.jar().clone())), ..self.clone() };
+        let start = Barrier::new(requests.len());
+        thread::scope(|scope| {
+            let send = |(url, send): &(String, Outgoing)| {
+                let (url, send) = (parse(url), snapshot.with_cookies(&parse(url), send.clone()));
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    let response =
+                        self.exchange(&url, &send).unwrap_or_else(|error| panic!("no answer from {url}: {error}"));
+                    self.keep(&url, &response);
+                    response
+                })
+            };
+            let threads: Vec<_> = requests.iter().map(send).collect();
+            threads.into_iter().map(|thread| thread.join().expect("an answer to each request")).collect()
+        })
     }
 
     /// Sends this request as it is: no cookie is added, none is kept.
@@ -214,12 +177,16 @@ impl UserAgent {
     }
 
     fn exchange(&self, url: &Url, send: &Outgoing) -> io::Result<Response> {
-        let port = url.port_or_known_default().expect("a URL with a port");
-        let result = if self.http2_port == Some(port) {
-            address(url).and_then(|address| http2::exchange(address, &authority(url), send, PATIENCE))
-        } else {
-            http1_exchange(url, send)
-        };
+        let named = url.port_or_known_default().expect("a URL with a port");
+        let port = self.balanced.filter(|(from, _)| *from == named).map_or(named, |(_, to)| to);
+        let result = address(url).and_then(|mut address| {
+            address.set_port(port);
+            if self.http2_port == Some(port) {
+                http2::exchange(address, &authority(url), send, PATIENCE)
+            } else {
+                http1_exchange(address, &authority(url), send)
+            }
+        });
         let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
         let exchange = Exchange { port, request, response: result.as_ref().ok().cloned() };
         self.transcript.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(exchange);
@@ -227,17 +194,17 @@ impl UserAgent {
     }
 }
 
-fn http1_exchange(url: &Url, send: &Outgoing) -> io::Result<Response> {
+fn http1_exchange(address: SocketAddr, authority: &str, send: &Outgoing) -> io::Result<Response> {
     let answering = if send.method == "HEAD" { Answering::Head } else { Answering::Other };
-    let mut connection = connect(url)?;
+    let mut connection = Connection::open(address, PATIENCE)?;
     // Whoever refuses a request early may close before it has read the rest; its answer counts all the same.
-    let sent = connection.send(&send.bytes(&authority(url)));
+    let sent = connection.send(&send.bytes(authority));
     let response = connection.read_response(answering);
     if let Ok(response) = &response
         && response.status != 101
     {
         let more = connection.has_more(Duration::from_millis(2));
-        assert!(!more, "more than one response to {} {url}: {response:?}", send.method);
+        assert!(!more, "more than one response to {} {authority}: {response:?}", send.method);
     }
     sent.and(response)
 }
@@ -250,8 +217,12 @@ pub fn connect(url: &Url) -> io::Result<Connection> {
     Connection::open(address(url)?, PATIENCE)
 }
 
+fn host(url: &Url) -> &str {
+    url.host_str().expect("a URL with a host")
+}
+
 fn address(url: &Url) -> io::Result<SocketAddr> {
-    let host = url.host_str().expect("a URL with a host");
+    let host = host(url);
     let port = url.port_or_known_default().expect("a URL with a port");
     // As browsers do; the C library does not know these names.
     let host = if host.ends_with("localhost") { "127.0.0.1" } else { host };
@@ -259,7 +230,7 @@ fn address(url: &Url) -> io::Result<SocketAddr> {
 }
 
 fn authority(url: &Url) -> String {
-    let host = url.host_str().expect("a URL with a host");
+    let host = host(url);
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
@@ -290,6 +261,34 @@ mod tests {
         assert_eq!(seen.headers.all("x-odd"), [b"\xff"]);
         assert_eq!(seen.headers.all("cookie"), [&b"extra=1"[..], b"a=1"]);
         assert_eq!(app.count(), 2);
+    }
+
+    #[test]
+    fn requests_at_once_share_one_set_of_cookies_and_keep_what_comes_last() {
+        let app = Upstream::start();
+        let browser = UserAgent::default();
+        let url = |query: &str| format!("http://127.0.0.1:{}/page?{query}", app.port());
+        browser.get(&url("set-cookie=a%3D0"));
+        let late = |number: usize| format!("/page?set-cookie=a%3D{number}&late={}", 100 * (4 - number));
+        let requests: Vec<_> = (1..4).map(|number| (url(""), Outgoing::fetch(late(number)))).collect();
+        let responses = browser.at_once(&requests);
+        let set: Vec<String> = responses.iter().flat_map(Response::set_cookies).collect();
+        assert_eq!(set, ["a=1", "a=2", "a=3"]);
+        // The first request was answered last.
+        assert_eq!(browser.jar().find("127.0.0.1", "a").map(|cookie| cookie.value.clone()), Some(b"1".to_vec()));
+        for request in &app.seen()[1..] {
+            assert_eq!(request.headers.all("cookie"), [b"a=0"]);
+        }
+    }
+
+    #[test]
+    fn a_session_in_several_cookies_is_told_from_a_pending_sign_in() {
+        let browser = UserAgent::default();
+        for name in ["__Host-vestibule", "__Host-vestibule-1", "__Host-vestibule-p-abc", "other"] {
+            browser.jar().take("127.0.0.1", "/", format!("{name}=x; Secure; Path=/").as_bytes());
+        }
+        let names: Vec<String> = browser.session_cookies().into_iter().map(|cookie| cookie.name).collect();
+        assert_eq!(names, ["__Host-vestibule", "__Host-vestibule-1"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! a scenario did, what must hold after it is checked when its world ends.
 
 mod expect;
+mod fleet;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
+    clock::Clock,
     envoy::{Envoy, Setup},
     http1::{Response, single},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
@@ -21,6 +23,7 @@ use crate::{
 pub use expect::{
     SignIn, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, deleted_cookies, kept_cookies,
 };
+use fleet::Replica;
 
 /// The key that seals; no log and no reply may hold it.
 pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
@@ -28,6 +31,8 @@ pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
 pub const SESSION_COOKIE: &str = "__Host-vestibule";
 /// What the names of pending sign-ins' cookies begin with.
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
+/// Where the issuer sends its logout tokens.
+pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
 /// Connections enough that one of two workers is missed once in a thousand times.
@@ -41,6 +46,10 @@ pub struct World {
     pub issuer: Issuer,
     /// The app.
     pub upstream: Upstream,
+    others: Vec<Replica>,
+    /// The ports of those that were ended.
+    gone: Vec<u16>,
+    clock: Clock,
     setup: Setup,
     transcript: Transcript,
     browsers: Mutex<Vec<UserAgent>>,
@@ -60,19 +69,31 @@ impl World {
     /// With this issuer, and changes to all of Envoy's set-up.
     pub fn around(issuer: Issuer, change: impl FnOnce(&mut Setup)) -> Self {
         let upstream = Upstream::start();
-        let mut setup = Setup::new(upstream.port());
+        let clock = Clock::new();
+        let mut setup = Setup::new(upstream.port()).clock(&clock);
         setup.configuration = document(setup.port, &issuer.url());
         change(&mut setup);
         let envoy = Envoy::start(setup.clone());
-        Self { envoy, issuer, upstream, setup, transcript: Transcript::default(), browsers: Mutex::default() }
+        let (transcript, browsers) = (Transcript::default(), Mutex::default());
+        Self { envoy, issuer, upstream, others: Vec::new(), gone: Vec::new(), clock, setup, transcript, browsers }
     }
 
-    /// Ends Envoy and starts another on the same port, with a changed configuration.
-    pub fn restart(&mut self, change: impl FnOnce(&mut Value)) {
-        self.check();
-        change(&mut self.setup.configuration);
-        // Envoy shares its port on purpose: the new one is there before the old one goes.
-        self.envoy = Envoy::start(self.setup.clone());
+    /// Lets this many seconds pass for Envoy and the issuer: from the next look at the clock on. Timers do not notice.
+    pub fn advance(&self, seconds: i64) {
+        self.set_clock(self.clock.seconds() + seconds);
+    }
+
+    /// Puts the clock of Envoy and the issuer this many seconds ahead of the machine's.
+    pub fn set_clock(&self, seconds: i64) {
+        self.clock.set(seconds);
+        self.issuer.set_clock(seconds);
+    }
+
+    /// Ends Envoy and starts another on the same port, with a changed configuration; every Envoy, if there are several.
+    pub fn restart(&mut self, change: impl Fn(&mut Value)) {
+        for number in 0..self.envoys().count() {
+            self.restart_one(number, &change);
+        }
     }
 
     /// The external URL, with this path and query.
@@ -87,13 +108,26 @@ impl World {
         browser
     }
 
-    /// A new browser that has signed in, with its session cookie.
+    /// A new browser that has signed in, with the value of its session cookie; of the first, if there are several.
     pub fn signed_in(&self) -> (UserAgent, String) {
         let browser = self.browser();
         let callback = self.callback_url(&browser, "/");
         assert_signed_in(&browser.get(&callback), &self.url("/"));
-        let session = browser.jar().find("127.0.0.1", SESSION_COOKIE).expect("a session cookie").value.clone();
+        let session = browser.session_cookies().swap_remove(0).value;
         (browser, String::from_utf8(session).expect("a cookie of ASCII"))
+    }
+
+    /// Sends a logout token to the Envoy of this number, as a provider does.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[track_caller]
+    pub fn deliver_logout(&self, number: usize, token: &str) -> Response {
+        let send = Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("logout_token={token}"));
+        let provider = UserAgent::new(&self.transcript);
+        provider.send(&self.url_at(number, BACK_CHANNEL_LOGOUT), &send).expect("an answer to the logout token")
     }
 
     /// Asks for a path without a session, and checks that it begins a sign-in.
@@ -117,24 +151,23 @@ impl World {
         location.unwrap_or_else(|| panic!("the issuer does not take {}: {}", sign_in.url, response.text()))
     }
 
-    /// What Envoy has logged since it serves.
+    /// What Envoy has logged since it serves; if there are several, one after the other.
     pub fn log(&self) -> String {
-        let log = self.envoy.log();
-        let start = log.find("starting main dispatch loop").unwrap_or(0);
-        log[start..].to_owned()
+        let serving = |log: String| log[log.find("starting main dispatch loop").unwrap_or(0)..].to_owned();
+        self.envoys().map(|envoy| serving(envoy.log())).collect()
     }
 
-    /// A metric of ours.
+    /// A metric of ours, summed over every Envoy.
     pub fn metric(&self, name: &str) -> u64 {
-        self.envoy.stats(&format!("wasmcustom.vestibule_{name}"))
+        self.envoys().map(|envoy| envoy.stats(&format!("wasmcustom.vestibule_{name}"))).sum()
     }
 
     /// Checks that every worker still lets a public request pass and begins a sign-in.
     #[track_caller]
     pub fn assert_serves(&self) {
         let visitor = UserAgent::new(&self.transcript);
-        for _ in 0..EVERY_WORKER {
-            let response = visitor.get(&self.url(PUBLIC));
+        for at in (0..self.envoys().count()).flat_map(|number| [number; EVERY_WORKER]) {
+            let response = visitor.get(&self.url_at(at, PUBLIC));
             assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", self.log());
         }
     }
@@ -155,7 +188,7 @@ impl World {
         for word in ["panicked", " failed: ", "Function: proxy_on", "Uncaught", "critical"] {
             assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
         }
-        let access_log = self.envoy.access_log();
+        let access_log: String = self.envoys().map(Envoy::access_log).collect();
         let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let secrets = self.secrets();
         let cookies = self.cookie_values();
@@ -165,16 +198,18 @@ impl World {
             }
         }
         let mut from_app = 0;
-        for exchange in transcript.iter().filter(|exchange| exchange.port == self.envoy.port()) {
+        let ports: Vec<u16> = self.envoys().map(Envoy::port).chain(self.gone.iter().copied()).collect();
+        for exchange in transcript.iter().filter(|exchange| ports.contains(&exchange.port)) {
             let Some(response) = &exchange.response else { continue };
             if response.headers.has(MARK) {
                 from_app += 1;
+                expect::assert_our_cookies(response);
                 continue;
             }
             if response.code().is_some() {
                 expect::assert_our_reply(exchange);
             }
-            expect::assert_holds_no_secret(exchange, &secrets);
+            expect::assert_holds_no_secret(exchange, &secrets, &self.issuer);
         }
         assert_eq!(self.upstream.count(), from_app, "the app saw more than it answered:\n{:#?}", self.upstream.seen());
         for browser in self.browsers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -216,6 +251,11 @@ impl Drop for World {
     }
 }
 
+/// Whether this is the name of a session's cookie, or of one of several.
+pub fn is_session_cookie(name: &str) -> bool {
+    name.starts_with(SESSION_COOKIE) && !name.starts_with(PENDING_COOKIE)
+}
+
 /// The usual configuration document.
 pub fn document(port: u16, issuer: &str) -> Value {
     json!({
@@ -243,7 +283,10 @@ pub fn changed(callback: &str, change: impl FnOnce(&mut Vec<(String, String)>)) 
 
 /// A parameter of the URL's query, which must be there once.
 pub fn parameter(url: &str, name: &str) -> String {
-    let url = Url::parse(url).expect("a URL");
-    let parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    single(&parameters, name).unwrap_or_else(|| panic!("{name} is missing in {url}")).to_owned()
+    single(&parameters(url), name).unwrap_or_else(|| panic!("{name} is missing in {url}")).to_owned()
+}
+
+/// The parameters of the URL's query.
+pub fn parameters(url: &str) -> Vec<(String, String)> {
+    Url::parse(url).expect("a URL").query_pairs().into_owned().collect()
 }

@@ -1,0 +1,60 @@
+//! The wall clock of the Envoys of a test, which goes as the machine's does but is ahead of it or behind.
+
+use std::{fs::File, os::unix::fs::FileExt, process::Command, sync::Arc};
+
+use crate::{process::Scratch, tools};
+
+/// A clock. A clone is the same one: whoever sets it sets it for every Envoy that was started with it.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    scratch: Scratch,
+    file: File,
+}
+
+impl Clock {
+    /// A clock that shows the machine's time.
+    ///
+    /// # Panics
+    /// If its file cannot be written.
+    #[must_use]
+    pub fn new() -> Self {
+        let scratch = Scratch::new("clock");
+        let file = File::options().read(true).write(true).create_new(true).open(scratch.file("seconds"));
+        let clock = Self(Arc::new(Inner { scratch, file: file.expect("the target folder can be written") }));
+        clock.set(0);
+        clock
+    }
+
+    /// Puts it this many seconds ahead of the machine's. That holds at once: whoever asks next is told so.
+    ///
+    /// # Panics
+    /// If its file cannot be written.
+    pub fn set(&self, seconds: i64) {
+        self.0.file.write_all_at(&seconds.to_ne_bytes(), 0).expect("the target folder can be written");
+    }
+
+    /// How many seconds it is ahead of the machine's.
+    ///
+    /// # Panics
+    /// If its file cannot be read.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.0.file.read_exact_at(&mut bytes, 0).expect("the file just written");
+        i64::from_ne_bytes(bytes)
+    }
+
+    /// Lets a program go by this clock.
+    pub(crate) fn rule(&self, command: &mut Command) {
+        command.env("VESTIBULE_CLOCK", self.0.scratch.file("seconds")).env("LD_PRELOAD", tools::clock());
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

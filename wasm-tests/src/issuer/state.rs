@@ -1,0 +1,172 @@
+//! What the issuer knows.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Answer, CLIENT_SECRET, Endpoint, Fault, Terms,
+    grant::{Grant, SignedIn},
+    refresh::{RefreshToken, Refreshes},
+};
+use crate::{
+    http1::Request,
+    keys::{Algorithm, Rsa, SigningKey},
+};
+
+/// A key in the issuer's set.
+#[derive(Clone)]
+pub(super) struct PublishedKey {
+    pub(super) kid: String,
+    pub(super) key: Arc<SigningKey>,
+}
+
+impl PublishedKey {
+    pub(super) fn new(kid: &str, key: SigningKey) -> Self {
+        Self { kid: kid.to_owned(), key: Arc::new(key) }
+    }
+
+    fn jwk(&self) -> Value {
+        let mut jwk = self.key.jwk();
+        jwk["kid"] = json!(self.kid);
+        jwk["use"] = json!("sig");
+        if !matches!(*self.key, SigningKey::Rsa(_)) {
+            jwk["alg"] = json!(self.key.algorithm().name());
+        }
+        jwk
+    }
+}
+
+pub(super) struct State {
+    pub(super) url: String,
+    pub(super) faults: Vec<Fault>,
+    pub(super) requests: Vec<(Option<Endpoint>, Request)>,
+    pub(super) terms: Terms,
+    /// Seconds by which its clock is ahead of the machine's.
+    pub(super) clock: i64,
+    pub(super) grants: HashMap<String, Grant>,
+    /// Where redirect URIs led to.
+    pub(super) origins: BTreeSet<String>,
+    pub(super) sign_ins: Vec<SignedIn>,
+    pub(super) access_tokens: Vec<String>,
+    pub(super) id_tokens: Vec<String>,
+    pub(super) refresh_tokens: HashMap<String, RefreshToken>,
+    /// The refresh token of the refresh that is being answered.
+    pub(super) presented: String,
+    pub(super) refreshes: Refreshes,
+    pub(super) revoked: Vec<String>,
+    pub(super) secrets: Vec<String>,
+    pub(super) user: Map<String, Value>,
+    pub(super) keys: Vec<PublishedKey>,
+    pub(super) rotations: usize,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        let keys = vec![
+            PublishedKey::new("rsa-first", SigningKey::rsa(Rsa::First)),
+            PublishedKey::new("p256", SigningKey::p256()),
+            PublishedKey::new("p384", SigningKey::p384()),
+            PublishedKey::new("p521", SigningKey::p521()),
+            PublishedKey::new("ed25519", SigningKey::ed25519()),
+        ];
+        Self {
+            url: String::new(),
+            faults: Vec::new(),
+            requests: Vec::new(),
+            terms: Terms::default(),
+            clock: 0,
+            grants: HashMap::new(),
+            origins: BTreeSet::new(),
+            sign_ins: Vec::new(),
+            access_tokens: Vec::new(),
+            id_tokens: Vec::new(),
+            refresh_tokens: HashMap::new(),
+            presented: String::new(),
+            refreshes: Refreshes::default(),
+            revoked: Vec::new(),
+            secrets: vec![CLIENT_SECRET.to_owned()],
+            user: alice(),
+            keys,
+            rotations: 0,
+        }
+    }
+
+    pub(super) fn answer_at(&self, endpoint: Endpoint, refreshes: bool) -> Option<Answer> {
+        self.faults.iter().find_map(|fault| match fault {
+            Fault::Answer(at, answer) if *at == endpoint => Some(answer.clone()),
+            Fault::Refresh(answer) if refreshes => Some(answer.clone()),
+            _ => None,
+        })
+    }
+
+    /// Seconds since 1970 by its clock.
+    pub(super) fn now(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
+        now.cast_signed() + self.clock
+    }
+
+    /// The first published key for this algorithm.
+    pub(super) fn key_for(&self, algorithm: Algorithm) -> PublishedKey {
+        let fits = |key: &SigningKey| match algorithm {
+            Algorithm::Ps256 | Algorithm::Rs256 | Algorithm::Rs512 => matches!(key, SigningKey::Rsa(_)),
+            other => key.algorithm() == other,
+        };
+        self.keys.iter().find(|published| fits(&published.key)).expect("a key of every kind").clone()
+    }
+
+    pub(super) fn metadata(&self) -> Value {
+        let url = &self.url;
+        let mut metadata = json!({
+            "issuer": url,
+            "authorization_endpoint": format!("{url}{}", Endpoint::Authorization.path()),
+            "token_endpoint": format!("{url}{}", Endpoint::Token.path()),
+            "jwks_uri": format!("{url}{}", Endpoint::Jwks.path()),
+            "response_types_supported": ["code"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "scopes_supported": ["openid", "offline_access", "email", "profile", "groups"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "authorization_response_iss_parameter_supported": true,
+            "frontchannel_logout_supported": false,
+        });
+        let terms = &self.terms;
+        for (name, endpoint, advertised) in [
+            ("end_session_endpoint", Endpoint::EndSession, terms.advertises_end_session),
+            ("revocation_endpoint", Endpoint::Revocation, terms.advertises_revocation),
+        ] {
+            if advertised {
+                metadata[name] = json!(format!("{url}{}", endpoint.path()));
+            }
+        }
+        for name in ["backchannel_logout_supported", "backchannel_logout_session_supported"] {
+            metadata[name] = json!(terms.advertises_back_channel_logout);
+        }
+        metadata
+    }
+
+    pub(super) fn jwks(&self) -> Value {
+        json!({"keys": self.keys.iter().map(PublishedKey::jwk).collect::<Vec<_>>()})
+    }
+}
+
+/// The user that signs in unless told otherwise.
+fn alice() -> Map<String, Value> {
+    let Value::Object(claims) = json!({
+        "sub": "alice",
+        "email": "alice@example.com",
+        "email_verified": true,
+        "name": "Alice Example",
+        "preferred_username": "alice.example",
+        "groups": ["staff", "admins"],
+    }) else {
+        unreachable!("it is an object")
+    };
+    claims
+}

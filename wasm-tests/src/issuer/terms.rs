@@ -1,0 +1,86 @@
+//! What the issuer grants, and on which terms: settings of a provider that does nothing wrong.
+
+use serde_json::{Value, json};
+
+/// Who gets a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshTokens {
+    /// Everybody.
+    Always,
+    /// Nobody.
+    Never,
+    /// Whoever asks for the scope `offline_access`.
+    OfflineAccess,
+}
+
+/// What becomes of a refresh token when it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// It stays good, and the answer holds none.
+    Kept,
+    /// It stays good, and the answer holds it again.
+    Repeated,
+    /// The answer holds a new one, and whoever uses the old one again is refused.
+    Rotating,
+    /// As before, and whoever uses the old one again ends the whole sign-in (RFC 9700, 4.14.2).
+    RotatingOrEnding,
+}
+
+/// Which `state` the browser comes back with from `end_session_endpoint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogoutState {
+    /// The one it came with.
+    AsGiven,
+    /// None.
+    Missing,
+    /// This one.
+    Other(String),
+}
+
+/// The terms of an issuer.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// `expires_in` for a code; left out if there is none.
+    pub expires_in: Option<Value>,
+    /// `expires_in` of a refresh; left out if there is none.
+    pub refresh_expires_in: Option<Value>,
+    /// Seconds from `iat` to `exp` of every ID token.
+    pub id_token_seconds: i64,
+    /// Who gets a refresh token.
+    pub refresh_tokens: RefreshTokens,
+    /// What becomes of a used one.
+    pub rotation: Rotation,
+    /// Whether a refresh answers with an ID token.
+    pub refresh_id_token: bool,
+    /// Whether that ID token has the nonce of the sign-in (OIDC Core 12.2 allows both).
+    pub refresh_nonce: bool,
+    /// Whether the metadata names `end_session_endpoint`.
+    pub advertises_end_session: bool,
+    /// Whether the metadata names `revocation_endpoint`.
+    pub advertises_revocation: bool,
+    /// Whether the metadata says that it sends logout tokens, with `sid`.
+    pub advertises_back_channel_logout: bool,
+    /// Where a browser may go after a logout; anywhere under the app's origin if there is no list.
+    pub post_logout_redirect_uris: Option<Vec<String>>,
+    /// Which `state` goes there with it.
+    pub logout_state: LogoutState,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            expires_in: Some(json!(3600)),
+            refresh_expires_in: Some(json!(3600)),
+            id_token_seconds: 3600,
+            refresh_tokens: RefreshTokens::OfflineAccess,
+            rotation: Rotation::Rotating,
+            refresh_id_token: true,
+            refresh_nonce: false,
+            advertises_end_session: true,
+            advertises_revocation: true,
+            advertises_back_channel_logout: true,
+            post_logout_redirect_uris: None,
+            logout_state: LogoutState::AsGiven,
+        }
+    }
+}

@@ -2,13 +2,7 @@
 //! its curve. The arithmetic to do so ourselves would be a quarter of the module, so only the native build has it, which
 //! has no Envoy; in wasm, a host that does not check signatures accepts no `ES*`.
 
-use p256::elliptic_curve::ALGORITHM_OID;
-use rsa::pkcs8::{
-    AlgorithmIdentifierRef, AssociatedOid, SubjectPublicKeyInfoRef,
-    der::{Encode, asn1::BitStringRef},
-};
-
-use super::Algorithm;
+use super::{Algorithm, der};
 use crate::platform::Platform;
 
 /// A curve that an algorithm of JWS goes with.
@@ -24,14 +18,6 @@ pub(super) enum Curve {
 pub(super) struct EcKey {
     curve: Curve,
     spki: Vec<u8>,
-}
-
-/// Signatures come as r and s at full length. Reading one refuses every other length, zero, and what is not below the
-/// order: a check with r = s = 0 once said yes to everything (CVE-2022-21449). The host wants a DER sequence.
-macro_rules! to_der {
-    ($curve:ident, $signature:expr) => {
-        $curve::ecdsa::Signature::from_slice($signature).map(|signature| signature.to_der().as_bytes().to_vec())
-    };
 }
 
 impl Curve {
@@ -54,43 +40,55 @@ impl Curve {
         }
     }
 
-    /// How many bytes a coordinate has (RFC 7518, 6.2.1.2: always the full length).
-    const fn length(self) -> usize {
+    /// The order of its base point (FIPS 186-4, D.1.2), as long as a coordinate (RFC 7518, 6.2.1.2: always the full
+    /// length).
+    const fn order(self) -> &'static [u8] {
         match self {
-            Self::P256 => 32,
-            Self::P384 => 48,
-            Self::P521 => 66,
+            Self::P256 => {
+                b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\
+                \xf3\xb9\xca\xc2\xfc\x63\x25\x51"
+            }
+            Self::P384 => {
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+                \xc7\x63\x4d\x81\xf4\x37\x2d\xdf\x58\x1a\x0d\xb2\x48\xb0\xa7\x7a\xec\xec\x19\x6a\xcc\xc5\x29\x73"
+            }
+            Self::P521 => {
+                b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+                \xff\xff\xff\xff\xff\xff\xff\xff\xff\xfa\x51\x86\x87\x83\xbf\x2f\x96\x6b\x7f\xcc\x01\x48\xf7\x09\
+                \xa5\xd0\x3b\xb5\xc9\xb8\x89\x9c\x47\xae\xbb\x6f\xb7\x1e\x91\x38\x64\x09"
+            }
         }
     }
 
-    fn to_der(self, signature: &[u8]) -> Option<Vec<u8>> {
+    /// AlgorithmIdentifier: id-ecPublicKey and the curve's own name (RFC 5480, 2.1.1).
+    const fn identifier(self) -> &'static [u8] {
         match self {
-            Self::P256 => to_der!(p256, signature),
-            Self::P384 => to_der!(p384, signature),
-            Self::P521 => to_der!(p521, signature),
+            Self::P256 => b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07",
+            Self::P384 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22",
+            Self::P521 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23",
         }
-        .ok()
+    }
+
+    /// A signature comes as r and s at full length; the host wants a DER sequence. Every other length is refused, and so is
+    /// zero, and what is not below the order: a check with r = s = 0 once said yes to everything (CVE-2022-21449).
+    fn to_der(self, signature: &[u8]) -> Option<Vec<u8>> {
+        let order = self.order();
+        let (r, s) = signature.split_at_checked(order.len())?;
+        let is_scalar = |number: &[u8]| number.iter().any(|byte| *byte != 0) && number < order;
+        (s.len() == order.len() && is_scalar(r) && is_scalar(s))
+            .then(|| der::sequence(&[&der::integer(r), &der::integer(s)]))
     }
 }
 
 impl EcKey {
     /// The key with these coordinates. In wasm it may be no point of the curve: then the host refuses it at every use.
     pub(super) fn new(curve: Curve, x: &[u8], y: &[u8]) -> Option<Self> {
-        if x.len() != curve.length() || y.len() != curve.length() {
+        if x.len() != curve.order().len() || y.len() != curve.order().len() {
             return None;
         }
-        let oid = match curve {
-            Curve::P256 => p256::NistP256::OID,
-            Curve::P384 => p384::NistP384::OID,
-            Curve::P521 => p521::NistP521::OID,
-        };
         // An uncompressed point (SEC 1, 2.3.3).
-        let point = [&[4], x, y].concat();
-        let spki = SubjectPublicKeyInfoRef {
-            algorithm: AlgorithmIdentifierRef { oid: ALGORITHM_OID, parameters: Some((&oid).into()) },
-            subject_public_key: BitStringRef::from_bytes(&point).ok()?,
-        };
-        let key = Self { curve, spki: spki.to_der().ok()? };
+        let spki = der::public_key(curve.identifier(), &[&[4], x, y].concat());
+        let key = Self { curve, spki };
         arithmetic::is_point(&key).then_some(key)
     }
 
@@ -122,7 +120,7 @@ mod arithmetic {
 
 #[cfg(not(target_family = "wasm"))]
 mod arithmetic {
-    use rsa::pkcs8::DecodePublicKey;
+    use p256::pkcs8::DecodePublicKey;
 
     use super::{Curve, EcKey};
 
@@ -150,5 +148,71 @@ mod arithmetic {
             Curve::P384 => has_signed!(p384, spki, text, signature),
             Curve::P521 => has_signed!(p521, spki, text, signature),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use p256::{
+        elliptic_curve::{Curve as _, bigint::Encoding, sec1::ToEncodedPoint},
+        pkcs8::EncodePublicKey,
+    };
+
+    use super::*;
+
+    macro_rules! agrees_with {
+        ($crate_name:ident, $curve:ident, $named:expr) => {{
+            let curve = $named;
+            let length = curve.order().len();
+            let order = $crate_name::$curve::ORDER.to_be_bytes();
+            let (zeros, order) = order.split_at(order.len() - length);
+            assert!(zeros.iter().all(|byte| *byte == 0));
+            assert_eq!(curve.order(), order);
+
+            let mut scalar = vec![0; length];
+            scalar[length - 1] = 7;
+            let key = $crate_name::SecretKey::from_slice(&scalar).unwrap().public_key();
+            let point = key.to_encoded_point(false);
+            let ours = EcKey::new(curve, point.x().unwrap(), point.y().unwrap()).unwrap();
+            let crates = key.to_public_key_der().unwrap();
+            assert_eq!(ours.spki, crates.as_bytes());
+            assert!(EcKey::new(curve, point.y().unwrap(), point.x().unwrap()).is_none());
+            assert!(EcKey::new(curve, &point.x().unwrap()[1..], point.y().unwrap()).is_none());
+
+            let mut below = order.to_vec();
+            *below.last_mut().unwrap() -= 1;
+            let mut top = vec![0; length];
+            top[length - 1] = 0x80;
+            let full = vec![0xff; length];
+            for (r, s, expected) in [
+                (&scalar[..], &scalar[..], true),
+                (&below, &top, true),
+                (&top, &below, true),
+                (&vec![0; length], &scalar, false),
+                (&scalar, &vec![0; length], false),
+                (order, &scalar, false),
+                (&scalar, order, false),
+                (&full, &scalar, false),
+                (&scalar, &full, false),
+                (&scalar[1..], &scalar, false),
+                (&scalar, &scalar[1..], false),
+                (&[], &[], false),
+            ] {
+                let signature = [r, s].concat();
+                let crates = $crate_name::ecdsa::Signature::from_slice(&signature).ok();
+                let crates = crates.map(|signature| signature.to_der().as_bytes().to_vec());
+                assert_eq!(curve.to_der(&signature), crates, "{signature:02x?}");
+                assert_eq!(crates.is_some(), expected, "{signature:02x?}");
+            }
+            let long = [scalar.as_slice(), &scalar, &[0]].concat();
+            assert_eq!(curve.to_der(&long), None);
+        }};
+    }
+
+    #[test]
+    fn keys_and_signatures_are_written_as_the_crates_write_them() {
+        agrees_with!(p256, NistP256, Curve::P256);
+        agrees_with!(p384, NistP384, Curve::P384);
+        agrees_with!(p521, NistP521, Curve::P521);
     }
 }

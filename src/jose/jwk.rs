@@ -2,7 +2,6 @@
 //! curves nobody knows beside the key that signs.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use rsa::{BigUint, RsaPublicKey, pkcs8::EncodePublicKey};
 use serde_json::{Map, Value};
 
 use super::{
@@ -10,6 +9,7 @@ use super::{
     ecdsa::{Curve, EcKey},
     json::{self, JsonError},
     jws::MAX_KID,
+    rsa::RsaKey,
 };
 
 /// The largest key set that is read.
@@ -18,8 +18,6 @@ pub const MAX_JWKS: usize = 256 * 1024;
 const MAX_KEYS: usize = 100;
 /// How many keys are tried on one token: each may cost milliseconds.
 const MAX_TRIED: usize = 4;
-/// The sizes an RSA modulus may have, in bits. RFC 7518, 3.3 wants 2048 at least.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Members that only a private or symmetric key has (RFC 7518, 6). Who publishes them has no secret left.
 const PRIVATE: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
@@ -51,12 +49,12 @@ struct Jwk {
     kid: Option<String>,
 }
 
-/// A key, and for the host also as DER SubjectPublicKeyInfo, built once.
+/// A key.
 #[derive(Debug, Clone)]
 pub(super) enum PublicKey {
     Ec(EcKey),
     Ed25519(ed25519_dalek::VerifyingKey),
-    Rsa { key: RsaPublicKey, spki: Vec<u8> },
+    Rsa(RsaKey),
 }
 
 impl Jwks {
@@ -119,7 +117,7 @@ impl Jwk {
 impl PublicKey {
     fn read(members: Members<'_>) -> Option<Self> {
         match (members.text("kty")?, members.text("crv")) {
-            ("RSA", _) => Self::rsa(&members.bytes("n")?, &members.bytes("e")?),
+            ("RSA", _) => RsaKey::new(&members.bytes("n")?, &members.bytes("e")?).map(Self::Rsa),
             ("EC", Some(curve)) => {
                 EcKey::new(Curve::from_name(curve)?, &members.bytes("x")?, &members.bytes("y")?).map(Self::Ec)
             }
@@ -132,23 +130,12 @@ impl PublicKey {
         }
     }
 
-    fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
-        // The crate refuses an even modulus, and an exponent that is even, 1, or beyond 33 bits. Its own limit on the
-        // size (4096) is for what is to be served in bulk.
-        let (n, e) = (BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent));
-        if !RSA_BITS.contains(&n.bits()) {
-            return None;
-        }
-        let key = RsaPublicKey::new_with_max_size(n, e, *RSA_BITS.end()).ok()?;
-        Some(Self::Rsa { spki: key.to_public_key_der().ok()?.into_vec(), key })
-    }
-
     fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{EdDsa, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         match self {
             Self::Ec(key) => algorithm == key.curve().algorithm(),
             Self::Ed25519(_) => matches!(algorithm, EdDsa),
-            Self::Rsa { .. } => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
+            Self::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
         }
     }
 }

@@ -9,10 +9,12 @@
 use crate::platform::HashFunction;
 
 pub mod claims;
+mod der;
 mod ecdsa;
 pub mod json;
 pub mod jwk;
 pub mod jws;
+mod rsa;
 pub mod verify;
 
 /// A signature algorithm of JWS (RFC 7518, 3.1; RFC 8037). What is not here does not exist: neither `none`, nor the

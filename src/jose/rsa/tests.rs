@@ -1,0 +1,343 @@
+//! Against OpenSSL's signatures, and encodings that must not pass, each also put to the `rsa` crate.
+
+use ::rsa::{
+    BigUint, Pkcs1v15Sign, Pss, RsaPrivateKey,
+    pkcs1::DecodeRsaPrivateKey,
+    traits::{PrivateKeyParts, PublicKeyParts},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use proptest::prelude::*;
+
+use super::*;
+
+const TEXT: &[u8] = b"what is signed";
+const HASHES: [HashFunction; 3] = [HashFunction::Sha256, HashFunction::Sha384, HashFunction::Sha512];
+
+/// Made by `openssl genrsa`; signs nothing but these tests.
+const KEY: &str = "\
+-----BEGIN RSA PRIVATE KEY-----
+MIIEowIBAAKCAQEAwnKMxY0DbSFvhqEP+O6WoXYcLXCHu+N9uuq46ReVdBkJPS7w
+ZWwXK+Niodo0yjsBT0fAXRl9U6WLRkDCGB3woVo/5V7xKJX4Eh6omGH5F4TQewy5
+IJDaYG36PFEdAAoAJ8hys/8t4riQO6CSYS8U+O3BGsNzr+i7rD3Z6TbDBAh7yAIc
+08yHIzf4gXLzSGZTvPrApAjmNkP+lenvG092C1B3y0W1ikVF7MG5uJ4cMHi+LKGM
+GjFT2hLf45ljeJQItqqDrgXeSxhlF7dRHgdSJqS8eug4uiRYyYIdjIMkByl78Rqe
+1NXzCD3nPIWgcfmYOe0KceFGQDrWPJ1sFqJi/wIDAQABAoIBACBVLt48i/jOCf7v
+cjn45lgzzQyrPQ67jbESjavIraPP8+7WCsg6mIHGPiTepU+JTzbxHeX9Mo9BpC6K
+3xtmgxg5aw2HY39VrJnKuksYY3SLM6V6YKAvJfjJ4MW90R4sC4mR9azDfkxIV0dq
+9FwvmYOo+SaroGV8RBSodj8myXe2bMlggEe0eCSQHJHMCr13rPQnik2bcrnLiuf6
+TwrhJqv+6fOqvnRxN4kw5qUKzyeY3bCYPN+6KmpvhHbPMQFNs49slpqpivoMHE3W
+thfS5BAXrTceP67/8cfDIUMJ+VZePp/2Np2wBAPSl0GkPd4X5WEVnAejKjwhaBVk
+1oeaNHECgYEA+H/6qOHCkXwCFt4AURr9XrIT6YOywE+Q1KPjBeeGQU7N7QPD9aqI
+DsgD68viln06bECJikCLIMABH4F3sgLD4dKz//XwPsU2XdURrByIcczH0kyKYAMT
+eEwUfOCWgA215FZA+qDuIOTPKX36y3LII7A2P7t14f9/EdpldOOzza8CgYEAyFDv
++yiOntDL4lJmKJijtivWTaBZJawa/fr45dCoky5WKut6ywo1PBEyp9WbKG3KOrml
+r5tZNtWpzawCVhPxLzEbICTY5N4+n8ToYsg5MO19jhZG2leIwoWC7xgrEoqduX+a
+ioRZevb744Zuv2BuOoygk+yfMZMRe6iE5wnB47ECgYBLzf6Q9g18g++/OgmutCUG
+dhxM57fnol3z/+qJKo9x7LA01Sk6D8NhfvJzQ8bjUWA5FZbfbcEDRI8TJVN2IhHP
+GY9/TW70NwTWquCxOCMHVAjAxkiP8WBHGi5Fyd0fQw9xkD5SNjVuI15usdeHqIQV
+HvPtjSnwvxfsQksg1TVMUQKBgAe1ZabKpsJh0pbBCQFi7lniUfrmwsd6WgeQEuf1
+IaeYTuST70PE/sty9foTdEcYAoJEBqY9Wi+MBV7O0cAyQEPKpfqUsGwOSWaokzDJ
+97l0SjKflNZuK+sgbCt7SJ0MDInI6U+PTEo5GvRkhfqDYXqLUtqebnnf6PpTP9oM
+PBPhAoGBAK9HNuYCDRGhZt7UvZzXw83X4Bc+bB3a1EItG29b4YLeqZ7BSI6UMAfS
+ptWZ5NpIuAATO61XZFYdwnGHN99hvl0eNzJT0797Mw3h/BUJqbdUjVIdSwgGAIi2
+/8R+GhKZwK4R5vMZx3Djy/eNttdyuwfttQceGsUWgrMCnfS4GEds
+-----END RSA PRIVATE KEY-----
+";
+/// Its `openssl rsa -pubout -outform DER`.
+const SPKI: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwnKMxY0DbSFvhqEP+O6WoXYcLXCHu+N9uuq46ReVdBkJPS7wZWwXK+Niodo0yjsBT0\
+     fAXRl9U6WLRkDCGB3woVo/5V7xKJX4Eh6omGH5F4TQewy5IJDaYG36PFEdAAoAJ8hys/8t4riQO6CSYS8U+O3BGsNzr+i7rD3Z6TbDBAh7yAIc\
+     08yHIzf4gXLzSGZTvPrApAjmNkP+lenvG092C1B3y0W1ikVF7MG5uJ4cMHi+LKGMGjFT2hLf45ljeJQItqqDrgXeSxhlF7dRHgdSJqS8eug4ui\
+     RYyYIdjIMkByl78Rqe1NXzCD3nPIWgcfmYOe0KceFGQDrWPJ1sFqJi/wIDAQAB";
+/// What `openssl dgst -sign` made of [`TEXT`], with SHA-256, SHA-384 and SHA-512.
+const PKCS1: [&str; 3] = [
+    "Yd2ulX5ucp2Xj2nRJap06GgvnHCT7pNhWIPWmoDqCkpL0rpRojG0HOJlnFPt84kybsUST82fpJ+w6iwjGb63LLAlIX6gFBnJf++mzZlzrawPsJ\
+      Ixmvinkxa3FNKCu19YMznowhBL8XYtexi8PYzkJTTuDqJQ69vinUCbkr1qiidE5UxjT+NWBnzgeI1lnmzezo1X4xB0rhMubFgO66yPpSi5pS/I\
+      +KFBPN6bcOAka9z41zVHRNpPsJrv4AtlMIf2+mj/X9E+6ThbJmnijB2z2FHKlqbMZPpyC6FihjBcw8rENcNALnpw5lW3lNYr02Ssg2kwT2UsnP\
+      efOfMhCcnDdA==",
+    "NxptVEG8zZwL/AG8cV4Nuq/yF1JlyS8Pcpw945xU4D3DIfKFaZE2p98s/dSqGXLXAikF4AsbCNGOjsG7D55wPTs4DZeqjsxwiA+0KTG/WTPrmT\
+      Ii9OkyZl2u2IYnaZZfNBAqLanjnjfXnWwfbobIPhmetB7R7SUcbFv70fw/9NE6KXlOfsH/o6iOeV2qSa5/nNEHs3CPOH9NC1pCCbZ6URvEELci\
+      w62nBA3JojUF8WVODxryaLiuHe7jM/7Z4tpEEEd4NDpR5hrP8V+ySRBPVPO58SmKMSXv6vSF8iaYTM1klq4jJXYKg5bqnF7rN27Dr0xDWRp0JS\
+      Lo/YiEBx2Zig==",
+    "EguaDoT3DS36GUh2j3OxHexFnLdRNz9IOnz0KanIvuJ3/9rcErM8OemcQ1H8CjNAPSAkmA27XDrwWJRicDrzbHwLxhUpeJr2v0p6qMGa0pELKL\
+      np6lC+ajKNT+XhB7TV9tgh7BavU10zj4ThhldgAtlQ/8j3o8ZzmNVj4cOe09xiJsRf9UxTG0n8hAeq0xW7/ISMJoo1HAAOWHRncbjL8Gr7mFF/\
+      1ms26dzXGMjuQpyllHh/7mQYTAR0pDD/gjOCokvBRqMbArXcmg4OvsyH9srZdioDBUD7Z580ONWJ6uuVqWpgiGUBXQuImTFaEGfP5qKCqA+Ae/\
+      CukECun9+jqw==",
+];
+/// What `openssl dgst -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sign` made of [`TEXT`], with SHA-256, SHA-384 and SHA-512.
+const PSS: [&str; 3] = [
+    "WRHmd0XXjb9Jm7ff9G70SJOF97bgqKxwB7wCpuqqYwqSjzslvFZNaRe5qldcrN7NgI1u5Ho7p4to1YGG/f4nQ3YwR2+HAo1szi9J4xuEpkdAm7\
+      DLEkIQSwgnwnQnMTLRWTDBVHBOOsYoxOYBShcBtxChHRDYalQaQlrZPZuNF+89GhrexU3Fi+dsh1dVwnvtd7hyvj51G8SidSCowbO3mDN5WcPf\
+      IP39waLwYychMZQOqklKh5REeckP6tub34Gmm+xKhctGKgGkZtHMCugBP6IWanAJlQuOb5YrQEqOMXQO8tz2oEAU+EBV+1TuidAtKNBdYxmJDZ\
+      0Zo3nGVh0/gQ==",
+    "Br3l4UXuMOxWYw4ivqMGirWgz1JBxHaBT69MEeHTpI3DH5iVSxhjHzRfysdKS+N2GOqDgDVyKVv1/yjRvbP/GR6pd3c8OAPbEVQikmaomwaiLN\
+      cXkpZY2CWvR0KECzllRPRhPtJz99bYnGfzMe8RSGg1yzkWsTw2uZA8oVpEJfofc5kZwlsLsxPK+QhbwcQN6FjG+uvMYujgFV/sk6KkH6w+UJld\
+      wR59WUWlB1tXZVW83kWSaI8gSOxMZA9nX/NF1+UK/l0baJW036bNZgCnPUuwU23yz6rWJhdll8YRiO65xHebPbt3evPK139Yf0XXp6dJHjOeSh\
+      6ZAVRtT8RWWQ==",
+    "ca0eYRYq3XAmSXX9Wq/lM6poEZIt7iuMCsvSS5dHGcVSLdWx3lF3jHGbVbsJHOlyR5fW+n43YR3wbfxk6X/8nLZ5Q1uxZi3YVbA9Fd7jVTwwca\
+      mkfDzUe9p0FR3hMWmYSlQ+Q7AeVvJP7DDBIH2cXHnofUyUjPaf4iNbfqJrSdSGI5wNCSxysYxf+6YOQc7qCGXwrKrUVxtF6WZ0tKqqqh5C7v+d\
+      sTeGBvmzJEOLqwgAVOarScLOdgxY90OUw2BbVHRdcqQ7Lvoh+zkZHMCuBPjnNKBoeg4bkUSEtPlDw+8slhaZglZ9oe0SSB0+vWZvgQZJde9r7S\
+      bMB0wL2Xs/CQ==",
+];
+/// The primes of a key of 2049 bits: its PSS encoding is a byte shorter than the modulus.
+const ODD: [&str; 2] = [
+    "1af0c3badb82298b5b573d15fa6424a500ded7e6aeaebb5e51f0485b5052535d31972cdb7a92832c738dd923f6e8c91cf45e83b7832fdb\
+      857dd2925e92df275ce93305fb8f560b0c29e743a24fe9a77afca23bb917c15938908d6ed5978ae76e1b92defbbf6f4dec5753bef72844\
+      b1fbe85665a21ffbe26183ae841b5c15a8147",
+    "ca0127da7a6058531e4b9834190eaae644e9cabec0c9ae271023fbc56bec3f41b20670041b5dcca3fb32fee5232acbaffea98d8ddd4f79\
+      f1f254e775ea3e6c3fefc3caf7821e56c39108460b242a81ece2d90637058d8e3006633c2409a1c9edb8fe41c27985415bd748398f8cd8\
+      8bc571aa3dd928e8e7a53fb25ec8752213cf",
+];
+
+fn private() -> RsaPrivateKey {
+    RsaPrivateKey::from_pkcs1_pem(KEY).unwrap()
+}
+
+fn odd() -> RsaPrivateKey {
+    let [p, q] = ODD.map(|prime| BigUint::parse_bytes(prime.as_bytes(), 16).unwrap());
+    RsaPrivateKey::from_p_q(p, q, 65537_u32.into()).unwrap()
+}
+
+fn public(key: &RsaPrivateKey) -> RsaKey {
+    RsaKey::new(&key.n().to_bytes_be(), &key.e().to_bytes_be()).unwrap()
+}
+
+fn padded(bytes: &[u8], length: usize) -> Vec<u8> {
+    [vec![0; length - bytes.len()], bytes.to_vec()].concat()
+}
+
+/// Signs an encoding as it is, however wrong.
+fn sign(key: &RsaPrivateKey, encoded: &[u8]) -> Vec<u8> {
+    let signature = BigUint::from_bytes_be(encoded).modpow(key.d(), key.n());
+    padded(&signature.to_bytes_be(), key.size())
+}
+
+/// EMSA-PSS-ENCODE (RFC 8017, 9.1.1), with a hand in each of its parts: the block before it is masked, the check, and
+/// the whole.
+struct Pencil {
+    bits: usize,
+    salt: Vec<u8>,
+    block: fn(&mut Vec<u8>),
+    check: fn(&mut Vec<u8>),
+    encoded: fn(&mut Vec<u8>),
+}
+
+impl Pencil {
+    fn new(key: &RsaPrivateKey, hash: HashFunction) -> Self {
+        let salt = digest(hash, &[b"salt"]);
+        Self { bits: key.n().bits() - 1, salt, block: |_| (), check: |_| (), encoded: |_| () }
+    }
+
+    fn encode(&self, hash: HashFunction, text: &[u8]) -> Vec<u8> {
+        let text = digest(hash, &[text]);
+        let mut check = digest(hash, &[&[0; 8], &text, &self.salt]);
+        (self.check)(&mut check);
+        let length = self.bits.div_ceil(8) - check.len() - 1;
+        let mut block = vec![0; length - self.salt.len() - 1];
+        block.push(1);
+        block.extend_from_slice(&self.salt);
+        (self.block)(&mut block);
+        let mut encoded: Vec<u8> = block.iter().zip(mask(hash, &check)).map(|(byte, mask)| byte ^ mask).collect();
+        encoded[0] &= 0xff >> (self.bits.div_ceil(8) * 8 - self.bits);
+        encoded.extend(check);
+        encoded.push(0xbc);
+        (self.encoded)(&mut encoded);
+        encoded
+    }
+}
+
+/// What our own says of a signature, which must be what the crate says.
+fn is_pss(key: &RsaPrivateKey, hash: HashFunction, signature: &[u8]) -> bool {
+    let scheme = match hash {
+        HashFunction::Sha256 => Pss::new::<Sha256>(),
+        HashFunction::Sha384 => Pss::new::<Sha384>(),
+        HashFunction::Sha512 => Pss::new::<Sha512>(),
+    };
+    let ours = public(key).has_signed_pss(hash, TEXT, signature);
+    let crates =
+        signature.len() == key.size() && key.to_public_key().verify(scheme, &digest(hash, &[TEXT]), signature).is_ok();
+    assert_eq!(ours, crates, "{hash:?} {signature:02x?}");
+    ours
+}
+
+#[test]
+fn what_openssl_signed_is_right_and_nothing_else() {
+    let key = public(&private());
+    assert_eq!(key.spki(), STANDARD.decode(SPKI).unwrap());
+    for (hash, (pkcs1, pss)) in HASHES.into_iter().zip(PKCS1.into_iter().zip(PSS)) {
+        let (pkcs1, pss) = (STANDARD.decode(pkcs1).unwrap(), STANDARD.decode(pss).unwrap());
+        assert!(key.has_signed_pkcs1(hash, TEXT, &pkcs1) && key.has_signed_pss(hash, TEXT, &pss), "{hash:?}");
+        assert!(!key.has_signed_pkcs1(hash, TEXT, &pss) && !key.has_signed_pss(hash, TEXT, &pkcs1), "{hash:?}");
+        assert!(!key.has_signed_pkcs1(hash, b"", &pkcs1) && !key.has_signed_pss(hash, b"", &pss), "{hash:?}");
+        for other in HASHES.into_iter().filter(|other| *other != hash) {
+            assert!(!key.has_signed_pkcs1(other, TEXT, &pkcs1) && !key.has_signed_pss(other, TEXT, &pss), "{hash:?}");
+        }
+        for place in [0, 1, 100, 254, 255] {
+            for bit in [1, 0x80] {
+                let altered = |signature: &[u8]| {
+                    let mut signature = signature.to_vec();
+                    signature[place] ^= bit;
+                    signature
+                };
+                assert!(!key.has_signed_pkcs1(hash, TEXT, &altered(&pkcs1)), "{hash:?} {place}");
+                assert!(!key.has_signed_pss(hash, TEXT, &altered(&pss)), "{hash:?} {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_signature_is_a_number_below_the_modulus_and_as_long() {
+    let (private, key) = (private(), public(&private()));
+    let n = private.n();
+    let signature = STANDARD.decode(PSS[0]).unwrap();
+    let one_more = BigUint::from_bytes_be(&signature) + n;
+    let [zero, one, last] = [vec![0; 256], padded(&[1], 256), (n - 1_u32).to_bytes_be()];
+    let short: &[u8] = &signature[1..];
+    let long = padded(&signature, 257);
+    for wrong in [&[], short, &long, &zero, &one, &last, &n.to_bytes_be(), &one_more.to_bytes_be(), &[0xff; 256]] {
+        assert!(!key.has_signed_pss(HashFunction::Sha256, TEXT, wrong), "{wrong:02x?}");
+        assert!(!key.has_signed_pkcs1(HashFunction::Sha256, TEXT, wrong), "{wrong:02x?}");
+    }
+}
+
+#[test]
+fn a_pss_encoding_is_right_in_every_part() {
+    type Change = fn(&mut Pencil);
+    let wrong: [(&str, Change); 14] = [
+        ("trailer", |it| it.encoded = |encoded| *encoded.last_mut().unwrap() = 0xcc),
+        ("check", |it| it.check = |check| check[0] ^= 1),
+        ("end of the check", |it| it.check = |check| *check.last_mut().unwrap() ^= 0x80),
+        ("first zero", |it| it.block = |block| block[0] = 1),
+        ("one in the zeros", |it| it.block = |block| block[9] = 1),
+        ("no one", |it| it.block = |block| *block.iter_mut().find(|byte| **byte == 1).unwrap() = 0),
+        ("another one", |it| it.block = |block| *block.iter_mut().find(|byte| **byte == 1).unwrap() = 0x81),
+        ("another salt than checked", |it| it.block = |block| *block.last_mut().unwrap() ^= 1),
+        ("empty salt", |it| it.salt.clear()),
+        ("short salt", |it| it.salt.truncate(20)),
+        ("salt a byte short", |it| it.salt.truncate(it.salt.len() - 1)),
+        ("salt a byte long", |it| it.salt.push(7)),
+        ("masked block", |it| it.encoded = |encoded| encoded[1] ^= 4),
+        ("nothing but zeros", |it| it.encoded = |encoded| encoded.fill(0)),
+    ];
+    for key in [private(), odd()] {
+        for hash in HASHES {
+            let right = Pencil::new(&key, hash);
+            assert!(is_pss(&key, hash, &sign(&key, &right.encode(hash, TEXT))), "{hash:?}");
+            assert!(!is_pss(&key, hash, &sign(&key, &right.encode(hash, b"something else"))), "{hash:?}");
+            for (name, change) in wrong {
+                let mut pencil = Pencil::new(&key, hash);
+                change(&mut pencil);
+                assert!(!is_pss(&key, hash, &sign(&key, &pencil.encode(hash, TEXT))), "{name} {hash:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_bit_is_set_beyond_a_pss_encoding() {
+    let (even, odd) = (private(), odd());
+    let hash = HashFunction::Sha256;
+    // 2048 bits: the encoding has 2047, so the top bit of its first byte is beyond.
+    let right = Pencil::new(&even, hash).encode(hash, TEXT);
+    let mut wrong = right.clone();
+    wrong[0] |= 0x80;
+    assert!(public(&even).is_pss(hash, TEXT, &right).unwrap());
+    assert!(!public(&even).is_pss(hash, TEXT, &wrong).unwrap());
+    // 2049 bits: the encoding has 2048, and the byte before it is none of it.
+    let encoded = Pencil::new(&odd, hash).encode(hash, TEXT);
+    let (right, wrong) = (padded(&encoded, 257), [&[1], encoded.as_slice()].concat());
+    assert!(public(&odd).is_pss(hash, TEXT, &right).unwrap());
+    assert!(!public(&odd).is_pss(hash, TEXT, &wrong).unwrap());
+}
+
+#[test]
+fn a_pkcs1_encoding_is_the_very_same_bytes() {
+    let key = private();
+    let digest = digest(HashFunction::Sha256, &[TEXT]);
+    let info = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
+    let encoded = |start: &[u8], padding: usize, info: &[u8], rest: &[u8]| {
+        [start, &vec![0xff; padding], &[0], info, &digest, rest].concat()
+    };
+    let cases: [(&str, Vec<u8>, bool); 7] = [
+        ("right", encoded(&[0, 1], 202, info, b""), true),
+        ("another block type", encoded(&[0, 2], 202, info, b""), false),
+        // Bleichenbacher 2006: little padding, and room behind the digest for what makes a cube of it.
+        ("rest behind the digest", encoded(&[0, 1], 8, info, &[7; 194]), false),
+        ("a byte behind the digest", encoded(&[0, 1], 201, info, b"\0"), false),
+        (
+            "no parameters",
+            encoded(&[0, 1], 204, b"\x30\x2f\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x04\x20", b""),
+            false,
+        ),
+        ("no DigestInfo", encoded(&[0, 1], 221, b"", b""), false),
+        ("zero in the padding", encoded(&[0, 1, 0xff, 0], 200, info, b""), false),
+    ];
+    for (name, encoded, expected) in cases {
+        let signature = sign(&key, &encoded);
+        let crates = key.to_public_key().verify(Pkcs1v15Sign::new::<Sha256>(), &digest, &signature).is_ok();
+        assert_eq!(encoded.len(), 256, "{name}");
+        assert_eq!(public(&key).has_signed_pkcs1(HashFunction::Sha256, TEXT, &signature), expected, "{name}");
+        assert_eq!(crates, expected, "{name}");
+    }
+}
+
+#[test]
+fn keys_that_anybody_could_sign_for_are_none() {
+    let n = private().n().to_bytes_be();
+    let exponents: [(&[u8], bool); 10] = [
+        (&[1, 0, 1], true),
+        (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 3], true),
+        (&[1, 0xff, 0xff, 0xff, 0xff], true),
+        (&[2, 0, 0, 0, 1], false),
+        (&[1, 0, 0, 0, 0, 0, 0, 0, 3], false),
+        (&[1, 0, 0], false),
+        (&[2], false),
+        (&[1], false),
+        (&[0], false),
+        (&[], false),
+    ];
+    for (exponent, expected) in exponents {
+        assert_eq!(RsaKey::new(&n, exponent).is_some(), expected, "{exponent:?}");
+    }
+    let mut even = n.clone();
+    even[255] ^= 1;
+    let moduli: [(&str, Vec<u8>, bool); 8] = [
+        ("zeros in front", padded(&n, 300), true),
+        ("8192 bits", vec![0xff; 1024], true),
+        ("more bits", vec![0xff; 1025], false),
+        ("8193 bits", [vec![1], vec![0xff; 1024]].concat(), false),
+        ("2047 bits", [vec![0x7f], vec![0xff; 255]].concat(), false),
+        ("even", even, false),
+        ("zero", vec![0; 256], false),
+        ("nothing", Vec::new(), false),
+    ];
+    for (name, modulus, expected) in moduli {
+        assert_eq!(RsaKey::new(&modulus, &[1, 0, 1]).is_some(), expected, "{name}");
+    }
+    assert_eq!(RsaKey::new(&padded(&n, 300), &[1, 0, 1]).unwrap().size(), 256);
+}
+
+/// Numbers with digits that carry, borrow or vanish, beside any others.
+fn digits(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+    let digit = prop_oneof![Just([0; 4]), Just([0xff; 4]), Just([0x80, 0, 0, 0]), any::<[u8; 4]>()];
+    prop::collection::vec(digit, length).prop_map(|digits| digits.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn powers_are_those_of_the_crate(
+        mut modulus in digits(64..80),
+        base in digits(1..64),
+        exponent in prop_oneof![Just(3), Just(65537), 1..=MAX_EXPONENT],
+    ) {
+        *modulus.last_mut().unwrap() |= 1;
+        modulus[0] |= 0x80;
+        let n = BigUint::from_bytes_be(&modulus);
+        for base in [&BigUint::from_bytes_be(&base) % &n, &n - 1_u32, BigUint::from(0_u32), BigUint::from(1_u32)] {
+            let ours = Modulus::new(&modulus).unwrap().power(&base.to_bytes_be(), exponent).unwrap();
+            prop_assert_eq!(BigUint::from_bytes_be(&ours), base.modpow(&exponent.into(), &n));
+        }
+    }
+}

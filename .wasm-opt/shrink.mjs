@@ -25,9 +25,9 @@ for (const name of ANSWERED) {
   if (!names.includes(name)) throw new Error(`${from} does not export ${name}`);
 }
 names.filter((name) => !ANSWERED.has(name)).forEach((name) => module.removeExport(name));
-// -Os, which costs V8 less time at start than -Oz does for a few bytes more.
+// -Oz
 binaryen.setOptimizeLevel(2);
-binaryen.setShrinkLevel(1);
+binaryen.setShrinkLevel(2);
 module.optimize();
 if (!module.validate()) throw new Error(`${from} did not survive`);
 writeFileSync(to, module.emitBinary());

@@ -48,7 +48,7 @@ fn a_browser_signs_in_over_http2() {
     let body: Vec<u8> = (0..500_000_u32).map(|at| (at % 251) as u8).collect();
     let response = browser.visit(&world.url("/api"), Outgoing::fetch("/api").method("POST").body(&body));
     assert_eq!((response.status, world.upstream.last().body == body), (200, true), "{response:?}");
-    assert_eq!(browser.get(&world.url("/oauth2/sign_out")).status, 200);
+    assert_eq!(browser.get(&world.url("/oauth2/sign_out")).status, 303);
     assert_eq!(browser.cookie_names(&world.url("/")), [""; 0]);
     let before = world.upstream.count();
     let response = browser.visit(&world.url("/api"), Outgoing::fetch("/api").method("POST").body(&body));

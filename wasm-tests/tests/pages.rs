@@ -44,6 +44,7 @@ fn our_pages_are_readable_for_everybody() {
     // On http only a host name that stays on this machine keeps the browser from leaving Sec-Fetch-Site out.
     let world = World::around(Issuer::start(), |setup| {
         setup.configuration["external_url"] = json!(setup.external_url());
+        setup.configuration["sign_out"] = json!({"at_provider": false});
     });
     let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
 

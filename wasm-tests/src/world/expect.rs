@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{PENDING_COOKIE, SESSION_COOKIE, World, is_session_cookie, parameter, parameters};
+use super::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, World, is_session_cookie, parameter, parameters};
 use crate::{
     http1::Response,
     issuer::{CLIENT_ID, Endpoint, Issuer},
@@ -82,7 +82,8 @@ pub fn assert_signed_in(response: &Response, url: &str) {
     assert_eq!(response.status, 303, "{} {response:?}", response.text());
     assert_eq!(response.location().as_deref(), Some(url));
     // One cookie, or several that hold the session together; of an older session some may be too many now.
-    let kept = kept_cookies(response);
+    let (trail, kept): (Vec<_>, Vec<_>) = kept_cookies(response).into_iter().partition(|name| name == TRAIL_COOKIE);
+    assert_eq!(trail.len(), 1, "{response:?}");
     assert!(!kept.is_empty() && kept.iter().all(|name| is_session_cookie(name)), "{response:?}");
     let (left_over, pending): (Vec<_>, Vec<_>) =
         deleted_cookies(response).into_iter().partition(|name| is_session_cookie(name));

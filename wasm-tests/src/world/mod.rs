@@ -33,6 +33,8 @@ pub const SESSION_COOKIE: &str = "__Host-vestibule";
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
 /// Where the issuer sends its logout tokens.
 pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
+/// The cookie that counts sign-ins in a row, for a minute.
+pub const TRAIL_COOKIE: &str = "__Host-vestibule-t";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
 /// Connections enough that one of two workers is missed once in a thousand times.
@@ -253,7 +255,8 @@ impl Drop for World {
 
 /// Whether this is the name of a session's cookie, or of one of several.
 pub fn is_session_cookie(name: &str) -> bool {
-    name.starts_with(SESSION_COOKIE) && !name.starts_with(PENDING_COOKIE)
+    let rest = name.strip_prefix(SESSION_COOKIE);
+    rest.is_some_and(|rest| rest.is_empty() || matches!(rest, "-1" | "-2" | "-3" | "-4"))
 }
 
 /// The usual configuration document.

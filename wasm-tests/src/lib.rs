@@ -13,6 +13,7 @@ pub mod ports;
 pub mod process;
 pub mod provider;
 pub mod site;
+pub mod store;
 pub mod tools;
 pub mod upstream;
 pub mod user_agent;

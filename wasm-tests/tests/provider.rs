@@ -8,7 +8,7 @@ use wasm_tests::{
     html::Form,
     http1::{Outcome, Request, Response, Server, response},
     provider::{Provider, Settings, client, many_groups},
-    site::{ALICE, BIG},
+    site::{ALICE, BIG, Site},
     user_agent::{Outgoing, UserAgent},
     world::parameter,
 };
@@ -211,4 +211,22 @@ fn it_asks_before_a_sign_out_and_tells_the_app() {
     assert_eq!((provider.seen("backchannel.success"), provider.seen("end_session.success")), (1, 1));
     let (at, _) = authorize(&provider, &app, &browser, &[("scope", "openid")]);
     assert!(at.starts_with(provider.issuer()), "{at}");
+}
+
+#[test]
+fn a_browser_without_scripts_says_yes_to_a_sign_out_too() {
+    let site = Site::with(|plan| {
+        plan.provider.clients[0]["post_logout_redirect_uris"] = json!([format!("{}/public/bye", plan.origin)]);
+    });
+    let browser = UserAgent::default();
+    let (at, _) = site.sign_in_as(ALICE, &browser, "/page");
+    assert_eq!(at, site.url("/page"));
+    let query = encoded(&[("client_id", "site"), ("post_logout_redirect_uri", &site.url("/public/bye"))]);
+    let end = format!("{}/session/end?{query}", site.provider.issuer());
+    // The second time the provider does not know the browser any more, and its form sends itself.
+    for _ in 0..2 {
+        let (at, page) = site.sign_out(&browser, &end);
+        assert_eq!((at, page.status), (site.url("/public/bye"), 200), "{page:?}\n{}", site.provider.log());
+    }
+    assert_eq!(site.provider.seen("end_session.success"), 2);
 }

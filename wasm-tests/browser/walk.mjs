@@ -1,9 +1,27 @@
 // One person's way from page to page: {home, steps: [[verb, ...]], blocked?}
-//   open URL · sign_in USER PASSWORD · click SELECTOR · back · forward · reload · tab (the steps after it are taken there)
+//   open URL · back · forward · reload · tab (the steps after it are taken there)
+//   tabs [URL, ...] (each in a tab of its own, all at once; the steps after it are taken where those before it were)
+//   sign_in USER PASSWORD (in the provider's form) · sign_out (with the button on the provider's page)
+//   fill SELECTOR TEXT · click SELECTOR (which leads to another page: a link, or the button of a form)
+//   until URL (waits for a page that a script leads to; the beginning of its URL)
+//   fetch URL {method, headers, body} (as a script of the page does)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
-// which cookies `home` has, and what the browser complained about. Nobody may set a cookie at the host `blocked`.
+// which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
+// `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
+// Nobody may set a cookie at the host `blocked`.
 import { cookies, fillIn, observe, seen } from './browser.mjs';
+
+// Runs in the page.
+async function ask([url, init]) {
+  try {
+    const response = await fetch(url, init);
+    const { status, redirected } = response;
+    return { status, url: response.url, redirected, headers: Object.fromEntries(response.headers), text: await response.text() };
+  } catch (error) {
+    return { failed: error.message };
+  }
+}
 
 await observe(async (browser, given) => {
   const context = await browser.newContext();
@@ -18,26 +36,37 @@ await observe(async (browser, given) => {
   });
 
   let page = await context.newPage();
+  const leave = () => {
+    const provider = new URL(page.url()).origin;
+    return page.waitForURL((url) => url.origin !== provider);
+  };
+  // Of what a verb returns, `tabs` and `answer` go into its report.
   const verbs = {
     open: (url) => page.goto(url),
-    sign_in: async (user, password) => {
-      const provider = new URL(page.url()).origin;
-      await fillIn(page, { user, password });
-      await page.waitForURL((url) => url.origin !== provider);
-    },
+    sign_in: (user, password) => Promise.all([leave(), fillIn(page, { user, password })]),
+    sign_out: () => Promise.all([leave(), page.click('button[name=logout]')]),
+    fill: (selector, text) => page.fill(selector, text),
     click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
+    until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
+    fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),
     back: () => page.goBack(),
     forward: () => page.goForward(),
     reload: () => page.reload(),
     tab: async () => { page = await context.newPage(); },
+    tabs: async (urls) => {
+      const tabs = await Promise.all(urls.map(() => context.newPage()));
+      await Promise.all(tabs.map((tab, index) => tab.goto(urls[index])));
+      return { tabs: await Promise.all(tabs.map(seen)) };
+    },
     forget: (domain) => context.clearCookies({ domain }),
   };
   const report = [];
   for (const [verb, ...nouns] of given.steps) {
     navigations = [];
     complaints = [];
-    await verbs[verb](...nouns);
-    report.push({ step: [verb, ...nouns], ...await seen(page), navigations, complaints, cookies: await cookies(context, given.home) });
+    const { tabs, answer } = await verbs[verb](...nouns) ?? {};
+    const shows = { ...await seen(page), navigations, complaints, cookies: await cookies(context, given.home) };
+    report.push({ step: [verb, ...nouns], ...shows, tabs, answer });
   }
   return { steps: report };
 });

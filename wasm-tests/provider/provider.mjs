@@ -1,18 +1,23 @@
 // The certified oidc-provider as a child process: node provider.mjs SETTINGS.json
 //
-// SETTINGS: {"port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}}
-// Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys;
-// GET /seen tells how often each path of the issuer was asked for.
+// SETTINGS: {"port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}, "ttl": {"AccessToken":
+// seconds, ..}, "rotate_refresh_tokens": true, "always_refresh_tokens": false}
+// Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys,
+// /revoke-grants, /forget (everybody who is signed in), /down, /up. GET /seen tells how often each path of the issuer was
+// asked for, and how often each event came to pass.
 import { randomBytes } from 'node:crypto';
+import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import Provider from 'oidc-provider';
 
 import { latest, newKeys } from './keys.mjs';
-import { signInPage } from './page.mjs';
+import { Memory, forget, revokeGrants } from './memory.mjs';
+import { signInPage, signOutPage, signedOutPage } from './page.mjs';
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const cookieKeys = [randomBytes(32).toString('base64url')];
+const newCookieKeys = () => [randomBytes(32).toString('base64url')];
+let cookieKeys = newCookieKeys();
 const seen = {};
 let keys = newKeys();
 let provider;
@@ -34,10 +39,15 @@ async function findAccount(ctx, name) {
   return user && { accountId: name, claims: async () => ({ sub: name, preferred_username: name, ...user.claims }) };
 }
 
+// Every browser finds *.localhost on this machine; the C library does not, and node asks that.
+const { lookup } = dns;
+dns.lookup = (host, ...rest) => lookup(host.endsWith('.localhost') ? '127.0.0.1' : host, ...rest);
+
 // The provider cannot change its keys: a rotation is a new one, with the same clients and (in memory) sessions.
 function restart(issuer) {
   provider = new Provider(issuer, {
     clients: settings.clients,
+    adapter: Memory,
     jwks: { keys },
     cookies: { keys: cookieKeys },
     findAccount,
@@ -52,23 +62,31 @@ function restart(issuer) {
     },
     conformIdTokenClaims: false, // the claims of a scope stand in the ID token too
     pkce: { required: () => true },
-    rotateRefreshToken: true,
+    rotateRefreshToken: settings.rotate_refresh_tokens ?? true,
+    issueRefreshToken: async (ctx, client, source) =>
+      client.grantTypeAllowed('refresh_token') && (settings.always_refresh_tokens || source.scopes.has('offline_access')),
     enabledJWA: {
       idTokenSigningAlgValues: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
     },
-    ttl: { AccessToken: 3600, AuthorizationCode: 60, Grant: 86400, IdToken: 3600, Interaction: 600, RefreshToken: 86400, Session: 86400 },
+    ttl: {
+      AccessToken: 3600, AuthorizationCode: 60, Grant: 86400, IdToken: 3600, Interaction: 600, RefreshToken: 86400, Session: 86400,
+      ...settings.ttl,
+    },
     features: {
       backchannelLogout: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true },
       revocation: { enabled: true },
-      rpInitiatedLogout: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
     },
     // The provider's own fetch refuses loopback addresses, which is where the tests live.
     fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   });
   for (const event of ['server_error', 'authorization.error', 'grant.error'])
     provider.on(event, (ctx, error) => console.error(event, error.message, error.error_description ?? '', error.error_detail ?? ''));
+  provider.on('backchannel.error', (ctx, error) => console.error('backchannel.error', error.message));
+  for (const event of ['backchannel.success', 'backchannel.error', 'end_session.success', 'refresh_token.saved'])
+    provider.on(event, () => { seen[event] = (seen[event] ?? 0) + 1; });
   answer = provider.callback();
 }
 
@@ -99,14 +117,23 @@ const front = http.createServer((request, response) => {
   });
 });
 
-function control(request, response) {
+function down() {
+  front.closeAllConnections();
+  return new Promise((done) => { front.close(done); });
+}
+
+async function control(request, response) {
   const actions = {
     '/rotate': () => { keys = newKeys(); },
     '/add-key': () => { keys = [...newKeys(), ...keys]; },
     '/retire-keys': () => { keys = latest(keys); },
+    '/revoke-grants': revokeGrants,
+    '/forget': () => { forget(); cookieKeys = newCookieKeys(); },
+    '/down': down,
+    '/up': () => listen(front, new URL(provider.issuer).port),
   };
   if (request.method === 'POST' && actions[request.url]) {
-    actions[request.url]();
+    await actions[request.url]();
     restart(provider.issuer);
   }
   response.end(JSON.stringify(seen));

@@ -58,7 +58,7 @@ pub fn tabs_at_once(tabs: &[String], user: (&str, &str)) -> Value {
 }
 
 /// One person's way from page to page, one report for each step: `{step, origin, target, title, text, navigations:
-/// [{method, status, url}], complaints, cookies}`. The verbs stand in `browser/walk.mjs`; the cookies are those of `home`.
+/// [{method, status, url}], complaints, cookies, tabs?, answer?}`. The verbs stand in `browser/walk.mjs`; the cookies are those of `home`.
 ///
 /// # Panics
 /// If a page does not come, with what the browser said.

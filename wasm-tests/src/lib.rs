@@ -4,6 +4,8 @@
 pub mod chromium;
 pub mod clock;
 pub mod envoy;
+pub mod glewlwyd;
+pub mod html;
 pub mod http1;
 pub mod http2;
 pub mod issuer;
@@ -12,6 +14,7 @@ pub mod ports;
 pub mod process;
 pub mod provider;
 pub mod site;
+pub mod store;
 pub mod tools;
 pub mod upstream;
 pub mod user_agent;

@@ -33,10 +33,18 @@ impl Provider {
     /// If it does not come up, with the end of its log.
     #[must_use]
     pub fn start_on(port: u16, clients: &[Value]) -> Self {
+        Self::with(&Settings { port, clients: clients.to_vec(), ..Settings::default() })
+    }
+
+    /// Starts the provider with these settings.
+    ///
+    /// # Panics
+    /// If it does not come up, with the end of its log.
+    #[must_use]
+    pub fn with(given: &Settings) -> Self {
         let scratch = Scratch::new("provider");
         let settings = scratch.file("settings.json");
-        let json = json!({"port": port, "clients": clients, "users": users()});
-        fs::write(&settings, json.to_string()).expect("the target folder can be written");
+        fs::write(&settings, given.json().to_string()).expect("the target folder can be written");
         let mut command = Command::new("node");
         command.arg(tools::provider().join("provider.mjs")).arg(settings);
         let mut running = Running::start(&command, &scratch.file("log"));
@@ -77,7 +85,28 @@ impl Provider {
         self.control("/retire-keys");
     }
 
-    /// How often this path was asked for.
+    /// Makes every token given out worthless; who is signed in at the provider stays so.
+    pub fn revoke_grants(&self) {
+        self.control("/revoke-grants");
+    }
+
+    /// Forgets everybody who is signed in, and every token with them.
+    pub fn forget_everybody(&self) {
+        self.control("/forget");
+    }
+
+    /// Closes the port: connections are refused from now on. What it knows is kept.
+    pub fn down(&self) {
+        self.control("/down");
+    }
+
+    /// Opens the port again.
+    pub fn up(&self) {
+        self.control("/up");
+    }
+
+    /// How often this path was asked for, or this event came to pass: `backchannel.success`, `backchannel.error`,
+    /// `end_session.success`, `refresh_token.saved`.
     #[must_use]
     pub fn seen(&self, path: &str) -> u64 {
         self.control("/seen")[path].as_u64().unwrap_or(0)
@@ -90,8 +119,52 @@ impl Provider {
     }
 }
 
+/// What to start the provider with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The port; 0 for a free one.
+    pub port: u16,
+    /// The clients, see [`client`].
+    pub clients: Vec<Value>,
+    /// Everybody who can sign in, see [`users`].
+    pub users: Value,
+    /// Seconds for which things are good, in place of the usual: `{"AccessToken": 3600, "IdToken": .., "RefreshToken": ..,
+    /// "Session": ..}`.
+    pub ttl: Value,
+    /// Whether a refresh token is used up by its use.
+    pub rotate_refresh_tokens: bool,
+    /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
+    pub always_refresh_tokens: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            clients: Vec::new(),
+            users: users(),
+            ttl: json!({}),
+            rotate_refresh_tokens: true,
+            always_refresh_tokens: false,
+        }
+    }
+}
+
+impl Settings {
+    fn json(&self) -> Value {
+        json!({
+            "port": self.port,
+            "clients": self.clients,
+            "users": self.users,
+            "ttl": self.ttl,
+            "rotate_refresh_tokens": self.rotate_refresh_tokens,
+            "always_refresh_tokens": self.always_refresh_tokens,
+        })
+    }
+}
+
 /// A confidential client of the app at this origin, with `client_secret_basic`. Change its fields for other kinds:
-/// `token_endpoint_auth_method`, `id_token_signed_response_alg`, ...
+/// `token_endpoint_auth_method`, `id_token_signed_response_alg`, `post_logout_redirect_uris`, `backchannel_logout_uri`, ...
 #[must_use]
 pub fn client(id: &str, secret: &str, external_url: &str) -> Value {
     json!({
@@ -105,7 +178,8 @@ pub fn client(id: &str, secret: &str, external_url: &str) -> Value {
     })
 }
 
-/// Everybody who can sign in: alice with `alice-password`, bob with `bob-password`.
+/// Everybody who can sign in: alice with `alice-password`, bob with `bob-password`, and big with `big-password`, who is in
+/// 400 groups with names such as directories give them.
 #[must_use]
 pub fn users() -> Value {
     json!({
@@ -115,5 +189,18 @@ pub fn users() -> Value {
         "bob": {"password": "bob-password", "claims": {
             "name": "Bob Example", "email": "bob@example.org", "email_verified": false, "groups": ["staff"],
         }},
+        "big": {"password": "big-password", "claims": {
+            "name": "Big Example", "email": "big@example.com", "email_verified": true, "groups": many_groups(),
+        }},
     })
+}
+
+/// The names of 400 groups, of 36 characters each.
+#[must_use]
+pub fn many_groups() -> Vec<String> {
+    let name = |at: u32| {
+        let scrambled = at.wrapping_mul(0x9e37_79b9);
+        format!("{scrambled:08x}-{:04x}-4{:03x}-a{at:03x}-{:012x}", at % 0x7fff, at * 7, u64::from(scrambled) << 12)
+    };
+    (1..=400).map(name).collect()
 }

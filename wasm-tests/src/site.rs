@@ -8,8 +8,10 @@ use url::Url;
 
 use crate::{
     envoy::{Envoy, Setup},
+    html::Form,
     http1::Response,
-    provider::{Provider, client},
+    ports,
+    provider::{Provider, Settings, client},
     upstream::Upstream,
     user_agent::{Outgoing, UserAgent},
     world::SESSION_KEY,
@@ -20,6 +22,8 @@ const CLIENT_SECRET: &str = "canary-secret-of-the-site";
 
 /// Somebody who can sign in: user name and password.
 pub const ALICE: (&str, &str) = ("alice", "alice-password");
+/// Somebody in 400 groups.
+pub const BIG: (&str, &str) = ("big", "big-password");
 
 /// The real provider, the app, and Envoy with the filter between them.
 pub struct Site {
@@ -32,6 +36,17 @@ pub struct Site {
     origin: String,
 }
 
+/// What a site is started from.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The provider's settings; the app is its first client.
+    pub provider: Settings,
+    /// Envoy's, with the filter's configuration.
+    pub setup: Setup,
+    /// The external URL, without a slash at its end.
+    pub origin: String,
+}
+
 impl Site {
     /// With a client of the usual kind.
     #[must_use]
@@ -42,24 +57,34 @@ impl Site {
     /// With a client whose metadata at the provider is changed. Everything under `/public` is public.
     #[must_use]
     pub fn with_client(change: impl FnOnce(&mut Value)) -> Self {
+        Self::with(|plan| change(&mut plan.provider.clients[0]))
+    }
+
+    /// With changes to any of it.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Plan)) -> Self {
         let app = Upstream::start();
         let setup = Setup::new(app.port());
         let origin = setup.external_url();
-        let mut client = client(CLIENT_ID, CLIENT_SECRET, &origin);
-        change(&mut client);
-        let provider = Provider::start(&[client]);
-        let envoy = Envoy::start(setup.configuration(json!({
+        let clients = vec![client(CLIENT_ID, CLIENT_SECRET, &origin)];
+        // The filter's configuration names the provider's port before the provider has it.
+        let provider = Settings { port: ports::free(), clients, ..Settings::default() };
+        let configuration = json!({
             "external_url": origin,
             "cluster": "idp",
             "providers": [{
-                "issuer": provider.issuer(),
+                "issuer": format!("http://127.0.0.1:{}", provider.port),
                 "client_id": CLIENT_ID,
                 "client_secret": CLIENT_SECRET,
                 "scopes": ["openid", "email", "profile", "groups"],
             }],
             "session": {"keys": [SESSION_KEY]},
             "rules": [{"prefix": "/public", "access": "public"}],
-        })));
+        });
+        let mut plan = Plan { provider, setup: setup.configuration(configuration), origin: origin.clone() };
+        change(&mut plan);
+        let provider = Provider::with(&plan.provider);
+        let envoy = Envoy::start(plan.setup);
         Self { provider, app, envoy, origin }
     }
 
@@ -75,17 +100,42 @@ impl Site {
     /// If there is no form.
     #[must_use]
     pub fn sign_in(&self, browser: &UserAgent, path: &str) -> (String, Response) {
+        self.sign_in_as(ALICE, browser, path)
+    }
+
+    /// Like [`Self::sign_in`], as this user.
+    ///
+    /// # Panics
+    /// If there is no form.
+    #[must_use]
+    pub fn sign_in_as(&self, (user, password): (&str, &str), browser: &UserAgent, path: &str) -> (String, Response) {
         let (form, page) = last(browser.follow(&self.url(path)));
         assert!(page.text().contains("name=\"password\""), "{form}: {page:?}\n{}", self.envoy.log());
-        let (user, password) = ALICE;
-        let send = Outgoing::navigation(Url::parse(&form).expect("a URL").path())
-            .method("POST")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("login={user}&password={password}"));
+        let send = Outgoing::form(Url::parse(&form).expect("a URL").path(), &[("login", user), ("password", password)]);
         let answer = browser.visit(&form, send);
         let next = answer.location().unwrap_or_else(|| panic!("the provider does not take the form: {answer:?}"));
         let next = Url::parse(&form).and_then(|form| form.join(&next)).expect("a Location that is a URL");
         last(browser.follow(next.as_str()))
+    }
+
+    /// Goes where a sign-out leads, and says yes on the provider's page if there is one. Returns where that ended.
+    ///
+    /// # Panics
+    /// If the provider does not take the yes.
+    #[must_use]
+    pub fn sign_out(&self, browser: &UserAgent, url: &str) -> (String, Response) {
+        let (at, page) = last(browser.follow(url));
+        let Some(mut form) = Form::first(&page.text()).filter(|_| at.starts_with(self.provider.issuer())) else {
+            return (at, page);
+        };
+        // Without a session the provider's page has it in its form already, and a script that sends it.
+        if !form.fields.iter().any(|(name, _)| name == "logout") {
+            form.fields.push(("logout".to_owned(), "yes".to_owned()));
+        }
+        let (to, send) = form.post(&at);
+        let answer = browser.visit(&to, send);
+        let next = answer.location().unwrap_or_else(|| panic!("the provider does not take the form: {answer:?}"));
+        last(browser.follow(&next))
     }
 }
 

@@ -92,28 +92,61 @@ pub fn provider() -> PathBuf {
 /// If there is none and we may not install one, saying how to get it.
 #[must_use]
 pub fn chromium() -> PathBuf {
-    let find = || ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path);
+    debian("Chromium", "chromium", &["chromium", "chromium-browser", "google-chrome"])
+}
+
+/// Redis: the one on the path, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn redis() -> PathBuf {
+    debian("Redis", "redis-server", &["redis-server"])
+}
+
+/// Webdis, which speaks HTTP for Redis: the one on the path, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn webdis() -> PathBuf {
+    debian("Webdis", "webdis", &["webdis"])
+}
+
+/// Glewlwyd, an OpenID provider in C: the one on the path, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn glewlwyd() -> PathBuf {
+    debian("Glewlwyd", "glewlwyd", &["glewlwyd"])
+}
+
+/// The first of these programs that is on the path, after the installation of Debian's package if need be.
+fn debian(what: &str, package: &str, programs: &[&str]) -> PathBuf {
+    let find = || programs.iter().copied().find_map(on_path);
     if let Some(found) = find() {
         return found;
     }
-    let _lock = lock("chromium");
+    let _lock = lock("debian");
     if let Some(found) = find() {
         return found;
     }
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
     assert!(
         root && on_path("apt-get").is_some(),
-        "no chromium or google-chrome on the PATH: install one, for example with: sudo apt-get install chromium"
+        "no {} on the PATH: install one, for example with: sudo apt-get install {package}",
+        programs.join(" or ")
     );
-    progress("installing Chromium");
+    progress(&format!("installing {what}"));
     run(Command::new("apt-get").args(["update", "-qq"]), "Debian's package index");
     run(
         Command::new("apt-get")
-            .args(["install", "-qq", "-y", "--no-install-recommends", "chromium"])
+            .args(["install", "-qq", "-y", "--no-install-recommends", package])
             .env("DEBIAN_FRONTEND", "noninteractive"),
-        "Debian's chromium package",
+        &format!("Debian's package {package}"),
     );
-    find().expect("chromium is on the PATH after its installation")
+    find().unwrap_or_else(|| panic!("no {} on the PATH after the installation of {package}", programs.join(" or ")))
 }
 
 /// The filter: the module that `VESTIBULE_WASM` names, or the one built now.

@@ -220,7 +220,7 @@ impl World {
     }
 
     /// What only the filter and the issuer may know.
-    fn secrets(&self) -> Vec<String> {
+    pub fn secrets(&self) -> Vec<String> {
         let mut secrets = self.issuer.secrets();
         secrets.push(SESSION_KEY.to_owned());
         secrets.push("canary-client-secret".to_owned());

@@ -1,0 +1,81 @@
+//! A provider of another make than the one that the other scenarios use.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use wasm_tests::{
+    envoy::{Envoy, Setup},
+    glewlwyd::Glewlwyd,
+    upstream::Upstream,
+    user_agent::UserAgent,
+    world::{SESSION_KEY, assert_signed_in},
+};
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+fn encoded(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+#[test]
+fn a_browser_signs_in_at_glewlwyd() {
+    let app = Upstream::start();
+    let setup = Setup::new(app.port());
+    let origin = setup.external_url();
+    let glewlwyd = Glewlwyd::start(&origin);
+    let envoy = Envoy::start(setup.configuration(json!({
+        "external_url": origin,
+        "cluster": "idp",
+        "providers": [glewlwyd.provider()],
+        "session": {"keys": [SESSION_KEY]},
+    })));
+    let browser = UserAgent::default();
+    let page = format!("{origin}/page?a=1");
+    let asked = browser.get(&page).location().expect("a sign-in");
+    assert!(asked.starts_with(&format!("{}/auth?", glewlwyd.issuer())), "{asked}\n{}", envoy.log());
+    assert_signed_in(&browser.get(&glewlwyd.sign_in(&browser, &asked)), &page);
+    assert_eq!(browser.get(&page).text(), "hello from the app");
+    assert_eq!(app.last().headers.text("x-forwarded-email").as_deref(), Some("alice@example.com"));
+}
+
+#[test]
+fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
+    let glewlwyd = Glewlwyd::start("http://app.localhost:1");
+    let callback = "http://app.localhost:1/oauth2/callback";
+    let provider = glewlwyd.provider();
+    let query = encoded(&[
+        ("client_id", provider["client_id"].as_str().expect("text")),
+        ("response_type", "code"),
+        ("redirect_uri", callback),
+        ("scope", "openid email"),
+        ("state", "s"),
+        ("nonce", "n"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ]);
+    let back = glewlwyd.sign_in(&UserAgent::default(), &format!("{}/auth?{query}", glewlwyd.issuer()));
+    let code = wasm_tests::world::parameter(&back, "code");
+    let token = |fields: &[(&str, &str)]| -> Value {
+        let secret = provider["client_secret"].as_str().expect("text");
+        let answer = minreq::post(format!("{}/token", glewlwyd.issuer()))
+            .with_header("authorization", format!("Basic {}", STANDARD.encode(format!("app:{secret}"))))
+            .with_header("content-type", "application/x-www-form-urlencoded")
+            .with_body(encoded(fields))
+            .send()
+            .expect("an answer");
+        serde_json::from_slice(answer.as_bytes()).expect("JSON")
+    };
+    let first = token(&[
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", callback),
+        ("code_verifier", VERIFIER),
+    ]);
+    assert!(first["id_token"].is_string() && first["token_type"] == "bearer", "{first}");
+    for _ in 0..2 {
+        let refresh_token = first["refresh_token"].as_str().expect("a refresh token");
+        let again = token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]);
+        assert!(again["access_token"].is_string(), "{again}");
+        assert_eq!((again.get("id_token"), again.get("refresh_token")), (None, None), "{again}");
+    }
+}

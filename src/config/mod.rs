@@ -58,6 +58,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Names what this configuration shares between workers: other settings, other name.
     pub fingerprint: String,
+    /// Whether Envoy hands over the bodies of requests that are held, as the operator says: it then keeps only so much.
+    pub bodies_while_held: bool,
 }
 
 impl Config {

@@ -60,6 +60,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         sign_in: sign_in?,
         sign_out: sign_out?,
         leeway: leeway?,
+        bodies_while_held: bodies.0,
         warnings,
         fingerprint: provider::fingerprint(&provider),
         providers: vec![provider],

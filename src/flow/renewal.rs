@@ -46,6 +46,8 @@ use super::{
 const PLACES: usize = 256;
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
 const GRACE: Duration = Duration::from_secs(30);
+/// The time of a refusal that counts at once.
+const AT_ONCE: UnixTime = UnixTime::from_secs(0);
 /// How long nobody asks again after the provider was in trouble.
 const PAUSE: Duration = Duration::from_secs(15);
 /// How long another process has to renew a session before this one looks again.
@@ -211,8 +213,12 @@ pub(super) fn attend(
             }
             Found::Own(Outcome::Refused(at)) => {
                 if is_refusal_final(&fresh, at, env.now) {
-                    env.events.push(Event::SessionRefused(fresh.session().subject().to_owned()));
-                    revocation::end(fresh.marks().session, revocation::By::Provider, env);
+                    env.revocations.look(env.platform);
+                    // Another worker may have said so already.
+                    if !revocation::is_ended(&fresh, env) {
+                        env.events.push(Event::SessionRefused(fresh.session().subject().to_owned()));
+                        revocation::end(fresh.marks().session, revocation::By::Provider, env);
+                    }
                     return Err(request);
                 }
                 false
@@ -226,7 +232,9 @@ pub(super) fn attend(
                 Patience::None => false,
             },
         };
-        if waits && patience == Patience::MayWait && env.held < MAX_HELD {
+        // Of a body that it hands over Envoy keeps only so much, and refuses the request where it is longer.
+        let can_wait = request.is_whole() || !env.config.bodies_while_held;
+        if waits && can_wait && patience == Patience::MayWait && env.held < MAX_HELD {
             return Ok(Waiter::for_renewal(fresh.session().provider(), request, digest, env));
         }
         break;
@@ -248,7 +256,7 @@ pub(super) fn is_settled(digest: &HalfDigest, env: &Env<'_>) -> bool {
 
 fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
     let is_over = fresh.session().is_token_over(now);
-    is_over && at.plus(GRACE) <= now
+    at == AT_ONCE || is_over && at.plus(GRACE) <= now
 }
 
 /// Begins to renew it, unless somebody else does or there is no provider to ask.
@@ -408,7 +416,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
             let outcome = if contradicts(&failure) {
                 end_now(&session, env);
-                Outcome::Refused(UnixTime::default())
+                Outcome::Refused(AT_ONCE)
             } else {
                 Outcome::Failed(env.now.plus(PAUSE))
             };

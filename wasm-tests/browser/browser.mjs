@@ -41,6 +41,12 @@ export async function fillIn(page, { user, password }) {
   await page.click('button[type=submit]');
 }
 
+// Says yes on the provider's page that asks whether to sign out, and goes where that leads.
+export async function sayYes(page) {
+  const provider = new URL(page.url()).origin;
+  await Promise.all([page.waitForURL((url) => url.origin !== provider), page.click('button[name=logout]')]);
+}
+
 // What a person sees, and where.
 export async function seen(page) {
   const { pathname, search, hash, origin } = new URL(page.url());

@@ -1,7 +1,7 @@
 // One person's visit: {url, user, password, second?, tabs?, sign_out?}
-// Opens `url`, signs in, comes back; opens `second` in another tab; opens all `tabs` at once; goes to `sign_out` and
-// then to `url` again.
-import { cookies, fillIn, observe, seen } from './browser.mjs';
+// Opens `url`, signs in, comes back; opens `second` in another tab; opens all `tabs` at once; goes to `sign_out`, says
+// yes where the provider asks, and goes to `url` again.
+import { cookies, fillIn, observe, sayYes, seen } from './browser.mjs';
 
 await observe(async (browser, given) => {
   const context = await browser.newContext();
@@ -35,6 +35,7 @@ await observe(async (browser, given) => {
   }
   if (given.sign_out) {
     await page.goto(given.sign_out);
+    if (new URL(page.url()).origin !== new URL(given.url).origin) await sayYes(page);
     report.signed_out = { ...await seen(page), cookies: await cookies(context, given.url) };
     await page.goto(given.url);
     report.after = await seen(page);

@@ -10,7 +10,7 @@
 // which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
 // `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
 // Nobody may set a cookie at the host `blocked`.
-import { cookies, fillIn, observe, seen } from './browser.mjs';
+import { cookies, fillIn, observe, sayYes, seen } from './browser.mjs';
 
 // Runs in the page.
 async function ask([url, init]) {
@@ -44,7 +44,7 @@ await observe(async (browser, given) => {
   const verbs = {
     open: (url) => page.goto(url),
     sign_in: (user, password) => Promise.all([leave(), fillIn(page, { user, password })]),
-    sign_out: () => Promise.all([leave(), page.click('button[name=logout]')]),
+    sign_out: () => sayYes(page),
     fill: (selector, text) => page.fill(selector, text),
     click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),

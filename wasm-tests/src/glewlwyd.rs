@@ -139,7 +139,7 @@ impl Glewlwyd {
                 "client_id": CLIENT_ID, "name": CLIENT_ID, "confidential": true, "enabled": true, "scope": [],
                 "client_secret": CLIENT_SECRET, "password": CLIENT_SECRET,
                 "redirect_uri": [format!("{origin}/oauth2/callback")],
-                "post_logout_redirect_uri": format!("{origin}/"),
+                "post_logout_redirect_uri": format!("{origin}/oauth2/signed_out"),
                 "authorization_type": ["code", "refresh_token"],
                 "token_endpoint_auth_method": ["client_secret_basic", "client_secret_post"],
             }),

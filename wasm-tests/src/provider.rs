@@ -172,7 +172,7 @@ pub fn client(id: &str, secret: &str, external_url: &str) -> Value {
         "client_secret": secret,
         "token_endpoint_auth_method": "client_secret_basic",
         "redirect_uris": [format!("{external_url}/oauth2/callback")],
-        "post_logout_redirect_uris": [format!("{external_url}/")],
+        "post_logout_redirect_uris": [format!("{external_url}/oauth2/signed_out")],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
     })

@@ -110,28 +110,28 @@ fn ten_tabs_opened_before_the_sign_in_all_arrive_at_their_own_pages() {
 fn after_a_sign_out_a_page_asks_to_sign_in_again() {
     let site = Site::start();
     let (user, password) = ALICE;
-    let [_, first, left_over, out, again, _, asked, back_in] = walk(
+    let [_, first, left_over, asked, out, again, back_in] = walk(
         &site.url("/"),
         [
             json!(["open", site.url(DEEP_LINK)]),
             json!(["sign_in", user, password]),
             json!(["reload"]),
             json!(["open", site.url("/oauth2/sign_out")]),
+            json!(["sign_out"]),
             json!(["open", site.url(DEEP_LINK)]),
-            // The provider still knew who it was.
-            json!(["forget", "127.0.0.1"]),
-            json!(["open", site.url("/oauth2/sign_out")]),
-            json!(["click", "a"]),
+            json!(["sign_in", user, password]),
         ],
     );
     assert_at(&first, &site, DEEP_LINK);
     assert_eq!(statuses(&left_over), [200], "{left_over:#}");
+    // The provider asks; here the session is over whatever the answer is.
+    assert_eq!((text(&asked, "origin"), text(&asked, "title")), (site.provider.issuer(), "Sign out?"), "{asked:#}");
+    assert_eq!(names(&asked["cookies"]), [""; 0], "{asked:#}");
     assert_eq!((text(&out, "title"), names(&out["cookies"])), ("You are signed out", vec![]), "{out:#}");
-    assert_at(&again, &site, DEEP_LINK);
-    assert!(went_to_provider(&again, &site), "{again:#}");
-    assert_eq!(text(&asked, "title"), "You are signed out");
-    // "Sign in again" leads to the provider, which asks.
-    assert_eq!((text(&back_in, "origin"), text(&back_in, "title")), (site.provider.issuer(), "Sign in"), "{back_in:#}");
+    assert_eq!(site.provider.seen("end_session.success"), 1);
+    // The provider has forgotten who it was, too.
+    assert_eq!((text(&again, "origin"), text(&again, "title")), (site.provider.issuer(), "Sign in"), "{again:#}");
+    assert_at(&back_in, &site, DEEP_LINK);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
         "<img src='{out}'><iframe src='{out}'></iframe><a href='{out}'>link</a>\
          <form method='post' action='{out}'><button>form</button></form>"
     ));
-    let [_, _, pictures, posted, still, _, asked, done, after] = walk(
+    let [_, _, pictures, posted, still, _, asked, provider, done, after] = walk(
         &site.url("/"),
         [
             json!(["open", site.url("/page")]),
@@ -203,6 +203,7 @@ fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
             json!(["open", elsewhere]),
             json!(["click", "a"]),
             json!(["click", "button"]),
+            json!(["sign_out"]),
             json!(["open", site.url("/page")]),
         ],
     );
@@ -213,6 +214,7 @@ fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
     assert_at(&still, &site, "/page");
     assert_eq!(statuses(&still), [200], "{still:#}");
     assert_eq!(text(&asked, "title"), "Sign out?", "{asked:#}");
+    assert_eq!(text(&provider, "origin"), site.provider.issuer(), "{provider:#}");
     assert_eq!(text(&done, "title"), "You are signed out", "{done:#}");
     assert_eq!(names(&done["cookies"]), [""; 0], "{done:#}");
     assert_eq!([&asked["complaints"], &done["complaints"]], [&json!([]); 2]);

@@ -62,6 +62,20 @@ fn a_session_is_renewed_ahead_of_time_and_its_request_waits_for_the_cookie() {
 }
 
 #[test]
+fn a_body_that_envoy_would_have_to_keep_does_not_wait() {
+    let mut world = World::ready_with(&[("allow_on_headers_stop_iteration", json!(true))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(700);
+    let post = [(":method", "POST"), (":path", "/save"), ("content-type", "application/json")];
+    assert_eq!(cookies(&world.send_more(&post)), 0);
+    // The refresh is under way all the same, and whoever comes next has it.
+    assert!(matches!(world.send(&post), Outcome::Held(_)));
+    world.settle();
+    assert_eq!((cookies(&world.send_more(&post)), refreshes(&world)), (1, 1));
+}
+
+#[test]
 fn whoever_comes_meanwhile_passes_with_what_they_have_and_the_old_cookie_gets_the_new_session() {
     let mut world = signed_in();
     world.advance(480);
@@ -164,10 +178,10 @@ fn a_refusal_ends_the_session_once_nobody_else_can_have_renewed_it() {
     let fetch = [(":method", "GET"), (":path", "/api"), ("sec-fetch-mode", "cors")];
     assert_eq!(world.send(&fetch).code(), (401, "sign_in_required"));
     assert_eq!(refreshes(&world), 1);
-    // For the other worker, too, at the latest when it has looked around.
-    world.settle();
+    // For the other worker, too, and nobody is told twice.
     world.worker = 1;
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    assert_eq!(world.events.iter().filter(|event| matches!(event, Event::SessionRefused(_))).count(), 1);
     // Who signs in again is in.
     world.worker = 0;
     world.sign_in("/");
@@ -266,10 +280,11 @@ fn an_id_token_that_does_not_continue_the_session_ends_it() {
         let held = world.visit("/");
         let outcome = world.then(held);
         assert_eq!(outcome.code(), (302, "sign_in_started"), "{what}");
-        world.worker = 1;
-        world.settle();
+        // The other worker has not looked around, and yet it knows.
         world.worker = 1;
         assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "{what}");
+        let told = world.events.iter().filter(|event| matches!(event, Event::SessionRefused(_))).count();
+        assert_eq!(told, 0, "{what}");
     }
 }
 

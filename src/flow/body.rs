@@ -61,7 +61,7 @@ impl ExpectBody {
     }
 
     /// Decides the request with its body.
-    pub fn resume(self: Box<Self>, body: Result<Vec<u8>, BodyError>, env: &mut Env<'_>) -> Step {
+    pub fn resume(self, body: Result<Vec<u8>, BodyError>, env: &mut Env<'_>) -> Step {
         let body = body.map_err(|error| match error {
             BodyError::Missing => Failure::BodyMissing,
             BodyError::TooLong => Failure::BodyTooLong,

@@ -77,9 +77,9 @@ enum Outcome {
 pub struct Renewals {
     prefix: String,
     sealer: Sealer,
-    queued: Vec<Box<Session>>,
+    queued: Vec<Session>,
     /// Those that no other process is renewing.
-    leased: Vec<Box<Session>>,
+    leased: Vec<Session>,
     in_hand: Vec<InHand>,
 }
 
@@ -267,7 +267,7 @@ fn begin(fresh: &FreshSession, version: Option<u32>, env: &mut Env<'_>) -> bool 
     let until = env.now.plus(known.provider.timeout).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
     let taken = env.renewals.write(&session.grant_digest(), &Outcome::Leased(until), version, env.platform).is_ok();
     if taken {
-        env.renewals.queued.push(Box::new(session.clone()));
+        env.renewals.queued.push(session.clone());
     }
     taken
 }
@@ -283,7 +283,7 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         match store {
             Some(store) => {
                 let request = store.lease(&session.grant_digest(), LEASE);
-                let expect = ExpectRenewal { session, asked: Asked::Store };
+                let expect = ExpectRenewal { session: Box::new(session), asked: Asked::Store };
                 fetches.push(Fetch { expect: ExpectBackground::Renewal(expect), request });
             }
             None => env.renewals.leased.push(session),
@@ -297,7 +297,10 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         match request {
             Some(request) => {
                 fetches.push(Fetch {
-                    expect: ExpectBackground::Renewal(ExpectRenewal { session, asked: Asked::Provider }),
+                    expect: ExpectBackground::Renewal(ExpectRenewal {
+                        session: Box::new(session),
+                        asked: Asked::Provider,
+                    }),
                     request,
                 });
             }
@@ -313,7 +316,7 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
     if asked == Asked::Store {
         // Whoever has it writes the renewed session into the store, where the next request finds it.
         match Store::leased(result) {
-            Ok(true) => env.renewals.leased.push(session),
+            Ok(true) => env.renewals.leased.push(*session),
             Ok(false) => settle(&session, Outcome::Failed(env.now.plus(OTHERS)), env),
             Err(error) => {
                 env.events.push(Event::NotStored(error));

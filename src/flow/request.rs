@@ -36,9 +36,10 @@ pub(super) const MAX_HELD: usize = 256;
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
     if let Some(reserved) = Reserved::of(request.target(), &env.config.prefix) {
-        let request = match if reserved.asks_who_it_is() { store::load(request, env) } else { Ok(request) } {
-            Ok(request) => request,
-            Err(step) => return step,
+        let loaded = if reserved.asks_who_it_is() { store::load(request, env) } else { Err(request) };
+        let request = match loaded {
+            Ok(step) => return step,
+            Err(request) => request,
         };
         return match reserved {
             Reserved::BackChannelLogout => logout::back_channel(&request, env),
@@ -63,13 +64,9 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if bears_token(&request) {
         return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
     }
-    let passed = store::load(request, env).and_then(|request| match signed_in::pass(request, env) {
-        Ok(step) => Err(step),
-        Err(request) => Ok(request),
-    });
-    let request = match passed {
-        Ok(request) => request,
-        Err(step) => return step,
+    let request = match store::load(request, env).or_else(|request| signed_in::pass(request, env)) {
+        Ok(step) => return step,
+        Err(request) => request,
     };
     sign_in::begin_for_page(request, env)
 }

@@ -58,15 +58,15 @@ pub enum Loaded {
     Session(FreshSession),
 }
 
-/// Sees to it that the session of a request is loaded before it is decided.
-pub(super) fn load(request: Request, env: &mut Env<'_>) -> Result<Request, Step> {
+/// Sees to it that the session of a request is loaded before it is decided. `Err` gives the request back: it is.
+pub(super) fn load(request: Request, env: &mut Env<'_>) -> Result<Step, Request> {
     let settings = &env.config.session;
     let Some(store) = settings.store.as_ref().filter(|_| matches!(env.loaded, Loaded::NotAsked)) else {
-        return Ok(request);
+        return Err(request);
     };
     let Some(reference) = Reference::read(&request, &settings.cookies, &settings.sealer, env.now) else {
         env.loaded = Loaded::Nothing;
-        return Ok(request);
+        return Err(request);
     };
     let remembered = env.store.remembered.get(&reference.id().digest());
     if let Some((session, until)) = remembered
@@ -74,10 +74,10 @@ pub(super) fn load(request: Request, env: &mut Env<'_>) -> Result<Request, Step>
         && *until <= env.now.plus(store.cache)
     {
         env.loaded = Loaded::Session(session.clone());
-        return Ok(request);
+        return Err(request);
     }
     let call = store.load(&reference);
-    Err(Step::Call { request: call, expect: Expect::Stored(Box::new(ExpectStored { request, reference })) })
+    Ok(Step::Call { request: call, expect: Expect::Stored(Box::new(ExpectStored { request, reference })) })
 }
 
 /// The session of the request, as the store has it.

@@ -170,7 +170,7 @@ mod tests {
         let edges: Vec<usize> = (1..=MAX_CHUNKS).map(|count| cookies.rooms(count, AGE).iter().sum()).collect();
         assert_eq!(edges.last(), Some(&budget));
         for length in edges.iter().flat_map(|edge| [edge - 1, *edge, edge + 1]).filter(|length| *length <= budget) {
-            let text = "a1_".repeat(length / 3 + 1)[..length].to_owned();
+            let text: String = "a1_".chars().cycle().take(length).collect();
             let count = cookies.count_for(length, AGE).unwrap();
             let lines = cookies.set(&text, count, AGE, Present::default());
             assert_eq!(lines.len(), count, "{length}");

@@ -277,7 +277,7 @@ impl Session {
     }
 }
 
-fn kept_claims<'a>(id_token: &VerifiedIdToken, kept: &mut dyn Iterator<Item = &'a str>) -> Map<String, Value> {
+fn kept_claims(id_token: &VerifiedIdToken, kept: &mut dyn Iterator<Item = &str>) -> Map<String, Value> {
     let mut claims = Map::new();
     for name in kept.filter(|name| *name != "sub") {
         claims.extend(id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())));

@@ -161,8 +161,10 @@ fn four_hundred_groups_fit() {
     world.provider.refreshes = true;
     let groups: Vec<String> = (0..400_u32)
         .map(|group| {
-            let hex: String = Sha256::digest(group.to_le_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
+            let digest = Sha256::digest(group.to_le_bytes());
+            let hex =
+                |from: usize, to: usize| digest[from..to].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            format!("{}-{}-{}-{}-{}", hex(0, 4), hex(4, 6), hex(6, 8), hex(8, 10), hex(10, 16))
         })
         .collect();
     let kept = groups.clone();

@@ -69,7 +69,8 @@ fn what_is_not_in_the_store_or_was_put_there_by_somebody_else_is_no_session() {
     world.sign_in("/");
     let bobs = world.redis.values().next().unwrap().clone();
     world.jar = alices;
-    for bad in ["", "1", "null", "AAAA", &good[1..], &bobs] {
+    let shorter: String = good.chars().skip(1).collect();
+    for bad in ["", "1", "null", "AAAA", &shorter, &bobs] {
         world.redis.insert(key.clone(), bad.to_owned());
         assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "{bad:.20}");
     }

@@ -91,19 +91,20 @@ pub struct Grant {
     refresh_token: RefreshToken,
     granted: UnixTime,
     expires: UnixTime,
+    /// When it is renewed; worked out once, and asked with every request.
+    due: UnixTime,
 }
 
 impl Grant {
     /// A grant of now.
     pub fn new(refresh_token: RefreshToken, life: Option<Duration>, now: UnixTime) -> Self {
         let life = life.unwrap_or(DEFAULT_TOKEN_LIFE).max(MIN_TOKEN_LIFE);
-        Self { refresh_token, granted: now, expires: now.plus(life) }
+        Self::from_to(refresh_token, now, now.plus(life))
     }
 
-    fn due(&self) -> UnixTime {
-        let life = self.expires.since(self.granted);
-        let ahead = life.checked_div(AHEAD).unwrap_or_default().min(MAX_AHEAD);
-        self.expires.minus(ahead)
+    fn from_to(refresh_token: RefreshToken, granted: UnixTime, expires: UnixTime) -> Self {
+        let ahead = expires.since(granted).checked_div(AHEAD).unwrap_or_default().min(MAX_AHEAD);
+        Self { refresh_token, granted, expires, due: expires.minus(ahead) }
     }
 }
 
@@ -268,7 +269,7 @@ impl Session {
     }
 
     fn is_due(&self, now: UnixTime) -> bool {
-        self.grant.as_ref().is_some_and(|grant| grant.due() <= now)
+        self.grant.as_ref().is_some_and(|grant| grant.due <= now)
     }
 
     fn wants_to_slide(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {

@@ -90,11 +90,8 @@ pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
 pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
     let sealed = Sealed::decode(bytes).ok()?;
     let text = |text: String| (!text.is_empty()).then_some(text);
-    let grant = text(sealed.refresh_token).map(|token| Grant {
-        refresh_token: RefreshToken::new(token),
-        granted: UnixTime::from_secs(sealed.granted),
-        expires: UnixTime::from_secs(sealed.expires),
-    });
+    let (granted, expires) = (UnixTime::from_secs(sealed.granted), UnixTime::from_secs(sealed.expires));
+    let grant = text(sealed.refresh_token).map(|token| Grant::from_to(RefreshToken::new(token), granted, expires));
     Some(Session {
         id: super::SessionId(sealed.id.try_into().ok()?),
         provider: ProviderId::new(u8::try_from(sealed.provider).ok()?),

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use prost::Message;
-use prost_types::value::Kind;
+use prost::{Message, Oneof};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
@@ -54,24 +53,73 @@ pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     })
 }
 
+/// `google.protobuf.Struct`, its map as the list of entries that it is on the wire.
+#[derive(Clone, PartialEq, Message)]
+struct Struct {
+    #[prost(message, repeated, tag = "1")]
+    fields: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(message, optional, tag = "2")]
+    value: Option<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
+    kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ListValue {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+enum Kind {
+    #[prost(int32, tag = "1")]
+    Null(i32),
+    #[prost(double, tag = "2")]
+    Number(f64),
+    #[prost(string, tag = "3")]
+    Text(String),
+    #[prost(bool, tag = "4")]
+    Bool(bool),
+    #[prost(message, tag = "5")]
+    Struct(Struct),
+    #[prost(message, tag = "6")]
+    List(ListValue),
+}
+
 /// The tree of a serialized `Struct`. Bytes that say nothing of a `Struct` may still decode as one without fields.
 fn from_struct(bytes: &[u8]) -> Option<Node> {
-    let decoded = prost_types::Struct::decode(bytes).ok()?;
+    let decoded = Struct::decode(bytes).ok()?;
     (!decoded.fields.is_empty()).then(|| object(decoded))
 }
 
-fn object(value: prost_types::Struct) -> Node {
-    Node::Object(value.fields.into_iter().map(|(key, value)| (key, node(value))).collect())
+/// Envoy writes the members in any order; here they get the same one each time.
+fn object(value: Struct) -> Node {
+    let mut members: Vec<(String, Node)> = Vec::with_capacity(value.fields.len());
+    for Entry { key, value } in value.fields {
+        let place = members.partition_point(|(before, _)| *before <= key);
+        members.insert(place, (key, value.map_or(Node::Null, node)));
+    }
+    Node::Object(members)
 }
 
-fn node(value: prost_types::Value) -> Node {
+fn node(value: Value) -> Node {
     match value.kind {
-        None | Some(Kind::NullValue(_)) => Node::Null,
-        Some(Kind::BoolValue(value)) => Node::Bool(value),
-        Some(Kind::ListValue(list)) => Node::List(list.values.into_iter().map(node).collect()),
-        Some(Kind::NumberValue(number)) => Node::Number(number),
-        Some(Kind::StringValue(text)) => Node::Text(Zeroizing::new(text)),
-        Some(Kind::StructValue(value)) => object(value),
+        None | Some(Kind::Null(_)) => Node::Null,
+        Some(Kind::Bool(value)) => Node::Bool(value),
+        Some(Kind::List(list)) => Node::List(list.values.into_iter().map(node).collect()),
+        Some(Kind::Number(number)) => Node::Number(number),
+        Some(Kind::Text(text)) => Node::Text(Zeroizing::new(text)),
+        Some(Kind::Struct(value)) => object(value),
     }
 }
 

@@ -43,19 +43,6 @@ pub fn parse_object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, Js
     }
 }
 
-/// The members of an object read strictly: for serde, where the object is part of another type.
-#[derive(Clone)]
-pub(super) struct Members(pub(super) Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_map(StrictVisitor)? {
-            Value::Object(members) => Ok(Self(members)),
-            _ => Err(D::Error::custom("not an object")),
-        }
-    }
-}
-
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -4,12 +4,12 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jwt_compact::UntrustedToken;
+use jwt_compact::{Empty, UntrustedToken};
 use serde_json::{Map, Value};
 
 use super::{
     Algorithm,
-    json::{self, JsonError, Members},
+    json::{self, JsonError},
 };
 
 /// The longest token that is read.
@@ -51,7 +51,7 @@ pub struct UnverifiedJws<'a> {
     algorithm: Algorithm,
     payload: &'a str,
     signed: &'a str,
-    token: UntrustedToken<'a, Members>,
+    token: UntrustedToken<'a, Empty>,
 }
 
 impl<'a> UnverifiedJws<'a> {
@@ -72,13 +72,15 @@ impl<'a> UnverifiedJws<'a> {
         if header.len() > MAX_HEADER {
             return Err(JwsError::TooLarge);
         }
-        let token = UntrustedToken::<Members>::try_from(text).map_err(|error| match error {
+        let token = UntrustedToken::<Empty>::try_from(text).map_err(|error| match error {
             jwt_compact::ParseError::MalformedHeader(_) | jwt_compact::ParseError::UnsupportedContentType(_) => {
                 JwsError::Header
             }
             _ => JwsError::NotCompact,
         })?;
-        if MEANING.iter().any(|name| token.header().other_fields.0.contains_key(*name)) {
+        // What jwt-compact has no name for it has not looked at.
+        let header = object(header, MAX_HEADER).map_err(|_| JwsError::Header)?;
+        if MEANING.iter().any(|name| header.contains_key(*name)) {
             return Err(JwsError::Extension);
         }
         let algorithm = Algorithm::from_name(token.algorithm()).ok_or(JwsError::Algorithm)?;
@@ -112,9 +114,13 @@ impl<'a> UnverifiedJws<'a> {
 
     /// For [`super::verify`] alone, once the signature is right.
     pub(super) fn payload(&self) -> Result<Map<String, Value>, JsonError> {
-        let bytes = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| JsonError::Malformed)?;
-        json::parse_object(&bytes, MAX_TOKEN)
+        object(self.payload, MAX_TOKEN)
     }
+}
+
+fn object(part: &str, limit: usize) -> Result<Map<String, Value>, JsonError> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| JsonError::Malformed)?;
+    json::parse_object(&bytes, limit)
 }
 
 /// Shows no claim and no signature: a token is a secret as long as somebody takes it.

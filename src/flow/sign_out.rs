@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use prost::Message;
 
 use crate::{
     http::{Origin, Request, parse_url},
@@ -196,22 +196,23 @@ impl ExpectRevocation {
 }
 
 /// Where to go once the provider has signed somebody out, sealed into its `state`.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Message)]
 struct Farewell {
+    #[prost(string, tag = "1")]
     to: String,
+    #[prost(uint64, tag = "2")]
     at: u64,
 }
 
 impl Farewell {
     fn seal(&self, env: &Env<'_>) -> Option<String> {
-        let bytes = serde_json::to_vec(self).ok()?;
         // Without randomness there is no way back; the person is signed out all the same.
-        env.config.session.sealer.seal(Purpose::State, STATE_LABEL, &bytes, env.platform).ok()
+        env.config.session.sealer.seal(Purpose::State, STATE_LABEL, &self.encode_to_vec(), env.platform).ok()
     }
 
     fn open(sealed: &[u8], env: &Env<'_>) -> Option<Self> {
         let bytes = env.config.session.sealer.open(Purpose::State, STATE_LABEL, sealed)?;
-        let farewell: Self = serde_json::from_slice(&bytes).ok()?;
+        let farewell = Self::decode(bytes.as_slice()).ok()?;
         (env.now < UnixTime::from_secs(farewell.at).plus(STATE_LIFE)).then_some(farewell)
     }
 }

@@ -1,10 +1,11 @@
 //! A sign-in under way: what this browser must bring back (its own short-lived cookie), and what travels through the
 //! provider as `state`. Each sign-in stands by itself, so any number of tabs may sign in at once.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use prost::Message;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     return_to::ReturnTo,
@@ -30,7 +31,7 @@ const MAX_RETURN_TO_IN_STATE: usize = 1024;
 const STATE_LABEL: &str = "state";
 
 /// Names one sign-in: 128 random bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignInId([u8; 16]);
 
 impl SignInId {
@@ -66,18 +67,23 @@ pub struct PendingSignIn {
     pub verifier: PkceVerifier,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Sealed<'a> {
-    i: SignInId,
-    p: u8,
-    #[serde(borrow)]
-    r: Cow<'a, str>,
-    s: u64,
-    a: u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    n: Option<&'a str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    v: Option<&'a str>,
+/// `state`, or with nonce and verifier the cookie.
+#[derive(Clone, PartialEq, Message)]
+struct Sealed {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    provider: u32,
+    #[prost(string, tag = "3")]
+    return_to: String,
+    #[prost(uint64, tag = "4")]
+    started: u64,
+    #[prost(uint32, tag = "5")]
+    attempt: u32,
+    #[prost(string, tag = "6")]
+    nonce: String,
+    #[prost(string, tag = "7")]
+    verifier: String,
 }
 
 impl State {
@@ -89,28 +95,27 @@ impl State {
     /// Opens a `state` that we sealed; anything else is nothing.
     pub fn open(sealed: &str, sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::State, STATE_LABEL, sealed.as_bytes())?;
-        serde_json::from_slice::<Sealed<'_>>(&bytes).ok().map(|sealed| Self::of(&sealed, reserved))
+        Self::of(&Sealed::decode(bytes.as_slice()).ok()?, reserved)
     }
 
-    fn of(sealed: &Sealed<'_>, reserved: &str) -> Self {
-        Self {
-            id: sealed.i,
-            provider: ProviderId::new(sealed.p),
-            return_to: ReturnTo::kept(&sealed.r, reserved),
-            started: UnixTime::from_secs(sealed.s),
-            attempt: sealed.a,
-        }
+    fn of(sealed: &Sealed, reserved: &str) -> Option<Self> {
+        Some(Self {
+            id: SignInId(sealed.id.as_slice().try_into().ok()?),
+            provider: ProviderId::new(u8::try_from(sealed.provider).ok()?),
+            return_to: ReturnTo::kept(&sealed.return_to, reserved),
+            started: UnixTime::from_secs(sealed.started),
+            attempt: u8::try_from(sealed.attempt).ok()?,
+        })
     }
 
-    fn shape(&self) -> Sealed<'_> {
+    fn shape(&self) -> Sealed {
         Sealed {
-            i: self.id,
-            p: u8::try_from(self.provider.index()).unwrap_or(u8::MAX),
-            r: Cow::Borrowed(self.return_to.as_str()),
-            s: self.started.as_secs(),
-            a: self.attempt,
-            n: None,
-            v: None,
+            id: self.id.0.to_vec(),
+            provider: u32::try_from(self.provider.index()).unwrap_or(u32::MAX),
+            return_to: self.return_to.as_str().to_owned(),
+            started: self.started.as_secs(),
+            attempt: self.attempt.into(),
+            ..Sealed::default()
         }
     }
 }
@@ -142,10 +147,10 @@ impl PendingSignIn {
     /// [`NoRandomness`] when the platform has none.
     pub fn state_parameter(&self, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
         let mut shape = self.state.shape();
-        if shape.r.len() > MAX_RETURN_TO_IN_STATE {
-            shape.r = Cow::Borrowed("/");
+        if shape.return_to.len() > MAX_RETURN_TO_IN_STATE {
+            "/".clone_into(&mut shape.return_to);
         }
-        sealer.seal(Purpose::State, STATE_LABEL, &encode(&shape), platform)
+        sealer.seal(Purpose::State, STATE_LABEL, &shape.encode_to_vec(), platform)
     }
 
     /// The name of its cookie, which begins with `prefix`.
@@ -158,19 +163,27 @@ impl PendingSignIn {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
-        let shape = Sealed { n: Some(self.nonce.expose()), v: Some(self.verifier.expose()), ..self.state.shape() };
-        sealer.seal(Purpose::PendingSignIn, name, &encode(&shape), platform)
+        let mut shape = Sealed {
+            nonce: self.nonce.expose().to_owned(),
+            verifier: self.verifier.expose().to_owned(),
+            ..self.state.shape()
+        };
+        let bytes = Zeroizing::new(shape.encode_to_vec());
+        shape.nonce.zeroize();
+        shape.verifier.zeroize();
+        sealer.seal(Purpose::PendingSignIn, name, &bytes, platform)
     }
 
     /// Opens a cookie of this name; whatever is wrong with it, it is as if it were not there.
     pub fn open(name: &str, value: &[u8], sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::PendingSignIn, name, value)?;
-        let sealed = serde_json::from_slice::<Sealed<'_>>(&bytes).ok()?;
-        Some(Self {
-            state: State::of(&sealed, reserved),
-            nonce: Nonce::new(sealed.n?),
-            verifier: PkceVerifier::new(sealed.v?),
-        })
+        let sealed = Sealed::decode(bytes.as_slice()).ok()?;
+        if sealed.nonce.is_empty() || sealed.verifier.is_empty() {
+            return None;
+        }
+        let state = State::of(&sealed, reserved);
+        let (nonce, verifier) = (Nonce::new(sealed.nonce), PkceVerifier::new(sealed.verifier));
+        Some(Self { state: state?, nonce, verifier })
     }
 
     /// Proof that `state` is the one of this sign-in.
@@ -187,9 +200,4 @@ pub fn cookie_prefix(cookie_name: &str) -> String {
 /// The name of the cookie that counts sign-ins in a row, under this configured name.
 pub fn trail_cookie(cookie_name: &str) -> String {
     format!("__Host-{cookie_name}-t")
-}
-
-// These shapes always serialise: strings, numbers and bytes.
-fn encode(shape: &Sealed<'_>) -> zeroize::Zeroizing<Vec<u8>> {
-    zeroize::Zeroizing::new(serde_json::to_vec(shape).unwrap_or_default())
 }

@@ -12,7 +12,7 @@
 //! | [`page`] | the one page people see | |
 //! | [`jose`] | signed tokens and their keys | time, platform |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | jose, time, secret, platform, http |
-//! | [`session`] | what the browser carries, sealed | oidc, time, secret, platform, http |
+//! | [`session`] | what the browser carries, sealed | jose, oidc, time, secret, platform, http |
 //! | [`rules`] | who gets what, by path | http |
 //! | [`config`] | a document in, typed settings out | all of the above |
 //! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |

@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{Grant, Session};
 use crate::{
+    jose::json,
     oidc::{ProviderId, id_token::Authentication},
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
@@ -128,10 +129,10 @@ fn read_claims(bytes: &[u8], compressed: bool) -> Option<Map<String, Value>> {
         return Some(Map::new());
     }
     if !compressed {
-        return serde_json::from_slice(bytes).ok();
+        return json::parse_object(bytes, MAX_CLAIMS).ok();
     }
-    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(bytes, MAX_CLAIMS).ok()?;
-    serde_json::from_slice(&json).ok()
+    let text = miniz_oxide::inflate::decompress_to_vec_with_limit(bytes, MAX_CLAIMS).ok()?;
+    json::parse_object(&text, MAX_CLAIMS).ok()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request},
+    jose::json,
     platform::Platform,
     secret::StoreCredentials,
     time::UnixTime,
@@ -274,6 +275,6 @@ fn answer(response: Result<CalloutResponse, CalloutError>, command: &str) -> Res
     if response.status != 200 {
         return Err(StoreError::Status(response.status));
     }
-    let mut body: Value = serde_json::from_slice(&response.body).map_err(|_| StoreError::Malformed)?;
-    body.get_mut(command).map(Value::take).ok_or(StoreError::Malformed)
+    let mut body = json::parse_object(&response.body, MAX_CALLOUT_BODY).map_err(|_| StoreError::Malformed)?;
+    body.remove(command).ok_or(StoreError::Malformed)
 }

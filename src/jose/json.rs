@@ -43,6 +43,14 @@ pub fn parse_object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, Js
     }
 }
 
+/// Reads one JSON number.
+pub fn parse_number(text: &str) -> Option<Number> {
+    match serde_json::from_slice(text.as_bytes()) {
+        Ok(Strict(Value::Number(number))) => Some(number),
+        _ => None,
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

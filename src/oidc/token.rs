@@ -166,11 +166,12 @@ fn optional<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<Opti
 /// RFC 6749, 5.1 wants a number of seconds. Some providers send it as text, with a fraction, or beyond all bounds; what
 /// is negative is over, and what cannot be read is as if it were not there.
 fn seconds(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64)),
-        Value::String(text) => text.trim().parse::<f64>().ok().filter(|seconds| seconds.is_finite()).map(|s| s as u64),
-        _ => None,
-    }
+    let number = match value {
+        Value::Number(number) => number.clone(),
+        Value::String(text) => json::parse_number(text.trim())?,
+        _ => return None,
+    };
+    number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64))
 }
 
 fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, TokenEndpointError> {

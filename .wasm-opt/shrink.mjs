@@ -25,9 +25,13 @@ for (const name of ANSWERED) {
   if (!names.includes(name)) throw new Error(`${from} does not export ${name}`);
 }
 names.filter((name) => !ANSWERED.has(name)).forEach((name) => module.removeExport(name));
-// -Oz
+// -Oz. The first KiB of memory is the far end of the stack, where no address in use begins: a constant that is added to
+// an address may always move into the load or store.
 binaryen.setOptimizeLevel(2);
 binaryen.setShrinkLevel(2);
+binaryen.setGenerateStackIR(true);
+binaryen.setOptimizeStackIR(true);
+binaryen.setLowMemoryUnused(true);
 module.optimize();
 if (!module.validate()) throw new Error(`${from} did not survive`);
 writeFileSync(to, module.emitBinary());

@@ -56,6 +56,8 @@ secret! {
     RawLogoutToken
     /// The refresh token of a token response.
     RefreshToken
+    /// What the session store's gateway wants in `Authorization`.
+    StoreCredentials
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
     http::Origin,
     oidc::Provider,
     rules::Rules,
-    session::{Lifetimes, chunks::SessionCookies, seal::Sealer},
+    session::{Lifetimes, chunks::SessionCookies, seal::Sealer, store::Store},
     time::Leeway,
 };
 
@@ -100,6 +100,8 @@ pub struct SessionSettings {
     pub sealer: Sealer,
     /// How long sessions last.
     pub lifetimes: Lifetimes,
+    /// Where sessions are kept, if not in cookies.
+    pub store: Option<Store>,
     /// How long a sign-in may take.
     pub sign_in_timeout: Duration,
     /// The session's cookies.

@@ -145,6 +145,9 @@ pub(super) struct Session {
     /// scope `offline_access`.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(super) refresh: Option<bool>,
+    /// Keeps sessions in Redis, behind an HTTP gateway (Webdis), and only a reference in the cookie: of any size, and ended
+    /// at once in every Envoy that uses the same store and keys. Without it they live in cookies.
+    pub(super) store: Option<Store>,
     /// How many seconds a sign-in may take, from the first page to the way back.
     #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown()))]
     pub(super) sign_in_timeout_seconds: Option<u64>,
@@ -193,6 +196,34 @@ pub(super) struct SignOut {
     /// (OpenID Connect Front-Channel Logout). It counts in the Envoy that got the request.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) front_channel: Option<bool>,
+}
+
+/// A store of sessions: Redis behind Webdis.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Store {
+    /// The Envoy cluster that reaches Webdis.
+    #[cfg_attr(test, schemars(required, length(min = 1)))]
+    pub(super) cluster: Option<String>,
+    /// The `Host` that Webdis is asked under: `host`, or `host:port`.
+    #[cfg_attr(test, schemars(extend("default" = limits::STORE_AUTHORITY)))]
+    pub(super) authority: Option<String>,
+    /// The whole value of the `Authorization` header, where Webdis wants one: `Basic` and so on.
+    pub(super) authorization: Option<Secret>,
+    /// What the keys in Redis begin with: letters, digits, `-`, `_` and `:`.
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_STORE_PREFIX),
+        extend("default" = limits::STORE_PREFIX)
+    ))]
+    pub(super) key_prefix: Option<String>,
+    /// How many milliseconds a call to Webdis may take.
+    #[cfg_attr(test, schemars(transform = limits::STORE_TIMEOUT_MS.shown()))]
+    pub(super) timeout_ms: Option<u64>,
+    /// How many seconds a worker may go on with a session that it has read. With 0 every request asks, and whatever ends
+    /// a session ends it at once.
+    #[cfg_attr(test, schemars(transform = limits::STORE_CACHE_SECONDS.shown()))]
+    pub(super) cache_seconds: Option<u64>,
 }
 
 /// One rule. It matches a request that fits all the conditions it has.

@@ -102,7 +102,7 @@ fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut
     let mut by_authority: Vec<(String, Cluster)> = Vec::new();
     for (host, name) in few(by_host.unwrap_or_default().0, &at, faults)? {
         let at = at.key(&host);
-        let authority = authority(&host, &at, faults);
+        let authority = authority(&host, &at, "a host, or host:port, as the name of this field", faults);
         let cluster = cluster(name, &at, faults);
         let (Ok(authority), Ok(cluster)) = (authority, cluster) else { continue };
         if by_authority.iter().any(|(known, _)| *known == authority) {
@@ -121,13 +121,12 @@ fn cluster(name: String, at: &Path, faults: &mut Faults) -> Result<Cluster, Faul
 }
 
 /// A host as [`crate::oidc::Endpoint::authority`] spells it.
-fn authority(host: &str, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn authority(host: &str, at: &Path, expected: &'static str, faults: &mut Faults) -> Result<String, Faulty> {
     let url = parse_url(&format!("https://{host}")).filter(|url| {
         let bare = format!("https://{}/", url_authority(url));
         text::is_clean_url(host) && url.as_str() == bare && !host.ends_with('/')
     });
-    url.map(|url| url_authority(&url))
-        .ok_or_else(|| faults.wrong(at, "a host, or host:port, as the name of this field"))
+    url.map(|url| url_authority(&url)).ok_or_else(|| faults.wrong(at, expected))
 }
 
 fn url_authority(url: &Url) -> String {

@@ -22,6 +22,7 @@ use crate::{
         provider::Providers,
         renewal::Renewals,
         revocation::Revocations,
+        store::{Loaded, StoreState},
     },
     session::open::OpenSessions,
 };
@@ -37,6 +38,7 @@ pub(super) struct Worker {
     sessions: RefCell<OpenSessions>,
     renewals: RefCell<Renewals>,
     revocations: RefCell<Revocations>,
+    store: RefCell<StoreState>,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
     held: RefCell<Vec<Held>>,
@@ -115,6 +117,7 @@ impl Worker {
             sessions: RefCell::new(OpenSessions::new(config.session.cookies.clone())),
             renewals: RefCell::new(Renewals::new(&config, &Host)),
             revocations: RefCell::new(Revocations::new(&config, &Host)),
+            store: RefCell::default(),
             events: RefCell::default(),
             config,
             providers,
@@ -139,6 +142,8 @@ impl Worker {
             sessions: &mut self.sessions.borrow_mut(),
             renewals: &mut self.renewals.borrow_mut(),
             revocations: &mut self.revocations.borrow_mut(),
+            store: &mut self.store.borrow_mut(),
+            loaded: Loaded::NotAsked,
             platform: &Host,
             now: host::now(),
             held,

@@ -7,6 +7,7 @@ use super::{
     CalloutResult, Env,
     provider::ExpectDocument,
     renewal::{self, ExpectRenewal},
+    store,
 };
 use crate::http::CalloutRequest;
 
@@ -29,6 +30,8 @@ pub enum ExpectBackground {
     Document(ExpectDocument),
     /// The renewal of a session.
     Renewal(ExpectRenewal),
+    /// Something that is written into the store.
+    Write,
 }
 
 /// Looks at what other workers have shared, and says what calls this one must make.
@@ -36,6 +39,8 @@ pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
     env.revocations.look(env.platform);
     let mut fetches = env.providers.poll(env.platform, env.now);
     fetches.extend(renewal::poll(env));
+    let writes = env.store.take_writes().into_iter();
+    fetches.extend(writes.map(|request| Fetch { expect: ExpectBackground::Write, request }));
     fetches
 }
 
@@ -46,10 +51,11 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
             env.providers.fetched(expect, result, env.platform, env.now, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
+        ExpectBackground::Write => store::written(result, env),
     }
 }
 
 /// When to look again.
 pub fn next_poll(env: &Env<'_>) -> Duration {
-    if env.renewals.are_queued() { AT_ONCE } else { env.providers.next_poll(env.now) }
+    if env.renewals.are_queued() || env.store.has_writes() { AT_ONCE } else { env.providers.next_poll(env.now) }
 }

@@ -34,6 +34,7 @@ use super::{
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Waiter},
     sign_in, signed_in, single_use,
+    store::{self, Command, Next, Saving},
 };
 
 /// How many codes one worker redeems at once.
@@ -264,16 +265,9 @@ impl TokensInHand {
     }
 
     fn finish(&self, outcome: Result<VerifiedIdToken, Failure>, env: &mut Env<'_>) -> Step {
-        let signed_in = outcome.and_then(|id_token| self.session(&id_token, env).map(|cookies| (id_token, cookies)));
         let SignIn { pending, caller, .. } = &self.sign_in;
-        match signed_in {
-            Ok((id_token, session)) => {
-                env.events.push(Event::SignedIn(id_token.subject().to_owned()));
-                let location = pending.state.return_to.location(&env.config.origin);
-                let mut cookies = offer(pending, env).cookies;
-                cookies.extend(session);
-                Step::Reply(reply::redirect(Redirect::SeeOther, "signed_in", location, cookies))
-            }
+        match outcome.and_then(|id_token| self.welcome(&id_token, env)) {
+            Ok(step) => step,
             Err(failure) => {
                 let offer = offer(pending, env);
                 reply::refuse(failure, caller, offer, env)
@@ -281,9 +275,35 @@ impl TokensInHand {
         }
     }
 
-    /// The cookies of the new session, and the one that counts sign-ins.
-    fn session(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Vec<String>, Failure> {
-        let SignIn { pending, brought, .. } = &self.sign_in;
+    /// Back to where they came from, with a session.
+    fn welcome(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Step, Failure> {
+        let SignIn { pending, caller, brought } = &self.sign_in;
+        let session = self.session(id_token, env)?;
+        let settings = &env.config.session;
+        let mut cookies = offer(pending, env).cookies;
+        cookies.push(
+            Trail::and_one(brought.trail, env.now)
+                .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
+                .map_err(|NoRandomness| Failure::NoRandomness)?,
+        );
+        match settings.store {
+            Some(_) => {
+                cookies.push(signed_in::reference_to(&session, env)?);
+                cookies.extend(settings.cookies.delete_beyond(1, brought.session));
+            }
+            None => cookies.extend(signed_in::write(&session, brought.session, env)?),
+        }
+        let location = pending.state.return_to.location(&env.config.origin);
+        let reply = reply::redirect(Redirect::SeeOther, "signed_in", location, cookies);
+        env.events.push(Event::SignedIn(id_token.subject().to_owned()));
+        let Some(store) = &env.config.session.store else { return Ok(Step::Reply(reply)) };
+        let offer = offer(pending, env);
+        let saving = Saving { caller: caller.clone(), offer, next: Next::Reply(reply), command: Command::Save };
+        Ok(store::save_then(store, &session, saving, env)?)
+    }
+
+    fn session(&self, id_token: &VerifiedIdToken, env: &Env<'_>) -> Result<Session, Failure> {
+        let pending = &self.sign_in.pending;
         let settings = &env.config.session;
         let known = env.providers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
         let life = self.tokens.expires_in.unwrap_or_else(|| id_token.claims().expires_at().since(env.now));
@@ -297,12 +317,6 @@ impl TokensInHand {
             grant: refresh_token.map(|token| Grant::new(token, Some(life), env.now)),
             id_token: wants_hint.then(|| self.id_token.clone()),
         };
-        let session = Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
-        let trail = Trail::and_one(brought.trail, env.now)
-            .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
-            .map_err(|NoRandomness| Failure::NoRandomness)?;
-        let mut cookies = signed_in::write(&session, brought.session, env)?;
-        cookies.push(trail);
-        Ok(cookies)
+        Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::{
     oidc::{discovery::DiscoveryError, error::OAuthError, token::TokenEndpointError},
-    session::{Optional, SealError},
+    session::{Optional, SealError, store::StoreError},
 };
 
 use super::{failure::Failure, permit::Reason, provider::DocumentKind};
@@ -34,6 +34,8 @@ pub enum Event {
     LoggedOut(Option<String>),
     /// A session was not renewed, and why.
     NotRenewed(Failure),
+    /// Something could not be written into the store of sessions.
+    NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
     NotWritten(SealError),
     /// A request may pass.
@@ -81,7 +83,7 @@ impl Event {
                 Failure::TokenEndpoint(TokenEndpointError::Refused(OAuthError::InvalidGrant)) => Level::Info,
                 _ => Level::Warn,
             },
-            Self::NotWritten(_) => Level::Error,
+            Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
             Self::LeftOut(_) | Self::NotRevoked(_) => Level::Warn,
             Self::LoggedOut(_) | Self::SessionRefused(_) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(_) | Self::SignedOut => Level::Info,
@@ -101,6 +103,7 @@ impl Event {
             Self::LoggedOut(_) => "vestibule_logged_out",
             Self::NotRenewed(_) => "vestibule_renewal_failed",
             Self::NotRevoked(_) => "vestibule_revocation_failed",
+            Self::NotStored(_) => "vestibule_store_failed",
             Self::NotWritten(_) => "vestibule_session_not_written",
             Self::Renewed => "vestibule_renewed",
             Self::SessionRefused(_) => "vestibule_session_refused",
@@ -140,6 +143,7 @@ impl fmt::Display for Event {
                 write!(f, "could not revoke a refresh token: the provider answered {status}")
             }
             Self::NotRevoked(None) => f.write_str("could not revoke a refresh token: the provider did not answer"),
+            Self::NotStored(error) => write!(f, "could not write into the store of sessions: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
             Self::Renewed => f.write_str("renewed a session"),
             Self::SessionRefused(subject) => {

@@ -8,7 +8,7 @@ use crate::{
         authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, logout_token::LogoutTokenError,
         token::TokenEndpointError,
     },
-    session::SealError,
+    session::{SealError, store::StoreError},
 };
 
 use super::event::Level;
@@ -85,6 +85,9 @@ pub enum Failure {
     /// Sign-out with a method that is neither GET nor POST, or posted from another site.
     #[error("sign-out was asked for in a way that is not taken")]
     SignOutMethod,
+    /// The store of sessions did not do what it must.
+    #[error("the store of sessions: {0}")]
+    Store(#[from] StoreError),
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
     TokenEndpoint(#[from] TokenEndpointError),
@@ -174,6 +177,8 @@ impl Failure {
                 "You are not signed in, or your session is over. What you sent was not delivered."),
             Self::SignOutMethod => row!(405, "sign_out_method", Info, "You are still signed in",
                 "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
+            Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
+                "Nothing was lost: please try again in a few seconds."),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),
             Self::TokenEndpoint(error) => match error {

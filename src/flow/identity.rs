@@ -55,8 +55,12 @@ fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {
-    let (pending, trail) = (settings.pending_prefix.as_bytes(), settings.trail_cookie.as_bytes());
-    let is_ours = |name: &[u8]| settings.cookies.has(name) || name.starts_with(pending) || name == trail;
+    let (common, pending, trail) = (&settings.cookies.name(), &settings.pending_prefix, &settings.trail_cookie);
+    // All our names begin like the first: others are told by that alone.
+    let is_ours = |name: &[u8]| {
+        name.starts_with(common.as_bytes())
+            && (settings.cookies.has(name) || name.starts_with(pending.as_bytes()) || name == trail.as_bytes())
+    };
     let mut lines = Vec::new();
     lines.extend(request.lines("cookie").map(|line| (line, cookie::strip(line, is_ours))));
     if lines.iter().all(|(_, stripped)| *stripped == Stripped::Unchanged) {

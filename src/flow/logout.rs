@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    http::Request,
+    http::{LocalReply, Request},
     jose::{
         jws::UnverifiedJws,
         verify::{VerifyError, verify},
@@ -15,12 +15,12 @@ use crate::{
     },
     page::Page,
     secret::RawLogoutToken,
-    session::{half_digest, open::Marks},
+    session::{HalfDigest, half_digest, open::Marks},
     time::UnixTime,
 };
 
 use super::{
-    Env, Step,
+    Env, Expect, Step,
     body::{ExpectBody, Then, is_form},
     caller::{Caller, Kind},
     event::Event,
@@ -29,6 +29,7 @@ use super::{
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
+    store::{Command, Next, Saving},
 };
 
 /// How many logout tokens are remembered, so that none counts twice.
@@ -129,11 +130,24 @@ impl LogoutInHand {
                 (None, Some(subject)) => Some(Marks::of_subject(subject)),
                 (None, None) => None,
             };
-            mark.into_iter().for_each(|mark| revocation::end(mark, By::Provider, env));
             env.events.push(Event::LoggedOut(Some(token.id)));
+            if let Some(mark) = mark {
+                return end(mark, reply::empty(200, "logged_out"), self.caller.clone(), env);
+            }
         }
         Step::Reply(reply::empty(200, "logged_out"))
     }
+}
+
+/// Ends sessions, and answers once every Envoy can know: where the store does not take it, the provider is told to try
+/// again.
+fn end(mark: HalfDigest, answer: LocalReply, caller: Caller, env: &mut Env<'_>) -> Step {
+    revocation::end_here(mark, By::Provider, env);
+    let settings = &env.config.session;
+    let Some(store) = &settings.store else { return Step::Reply(answer) };
+    let request = store.end(&mark, settings.lifetimes.absolute, env.now);
+    let saving = Saving { caller, offer: Offer::default(), next: Next::Reply(answer), command: Command::Save };
+    Step::Call { request, expect: Expect::Saved(Box::new(saving)) }
 }
 
 fn is_unknown_key(outcome: &Result<LogoutToken, Failure>) -> bool {
@@ -157,9 +171,9 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     } else if request.method() != "GET" {
         Failure::LogoutMethod
     } else if let Some(sid) = sid_of(request, env) {
-        revocation::end(Marks::of_sid(&sid), By::Provider, env);
         env.events.push(Event::LoggedOut(None));
-        return Step::Reply(reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env));
+        let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
+        return end(Marks::of_sid(&sid), answer, caller, env);
     } else {
         Failure::LogoutMalformed
     };

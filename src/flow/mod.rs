@@ -12,6 +12,7 @@ pub mod permit;
 pub mod provider;
 pub mod renewal;
 pub mod revocation;
+pub mod store;
 
 mod body;
 mod callback;
@@ -50,6 +51,7 @@ use permit::Permit;
 use provider::Providers;
 use renewal::Renewals;
 use revocation::Revocations;
+use store::{ExpectStored, Loaded, Saving, StoreState};
 
 /// What to do with a request next: exactly one step for each input.
 #[must_use]
@@ -84,6 +86,10 @@ pub enum Step {
 pub enum Expect {
     /// A refresh token is being revoked.
     Revocation(Box<ExpectRevocation>),
+    /// The store is being told something.
+    Saved(Box<Saving>),
+    /// The store is being asked for a session.
+    Stored(Box<ExpectStored>),
     /// A code is being redeemed.
     Tokens(Box<ExpectTokens>),
 }
@@ -93,6 +99,8 @@ impl Expect {
     pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         match self {
             Self::Revocation(expect) => expect.resume(result, env),
+            Self::Saved(expect) => expect.resume(result, env),
+            Self::Stored(expect) => expect.resume(result, env),
             Self::Tokens(expect) => expect.resume(result, env),
         }
     }
@@ -113,6 +121,10 @@ pub struct Env<'a> {
     pub renewals: &'a mut Renewals,
     /// The sessions that were ended from outside.
     pub revocations: &'a mut Revocations,
+    /// What is known of the store of sessions.
+    pub store: &'a mut StoreState,
+    /// What the store said for this very request.
+    pub loaded: Loaded,
     /// Randomness, the host's signature check, the store that workers share.
     pub platform: &'a dyn Platform,
     /// Now.

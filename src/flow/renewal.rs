@@ -28,6 +28,7 @@ use crate::{
         HalfDigest, Renewal, Session,
         open::{FreshSession, Upkeep},
         seal::{Purpose, Sealer},
+        store::Store,
     },
     time::UnixTime,
 };
@@ -38,7 +39,7 @@ use super::{
     event::Event,
     failure::Failure,
     request::{MAX_HELD, MAX_HOLD, Waiter},
-    revocation, signed_in,
+    revocation, signed_in, store,
 };
 
 /// How many outcomes a process keeps; two sessions that meet in one place take turns.
@@ -49,6 +50,10 @@ const GRACE: Duration = Duration::from_secs(30);
 const AT_ONCE: UnixTime = UnixTime::from_secs(0);
 /// How long nobody asks again after the provider was in trouble.
 const PAUSE: Duration = Duration::from_secs(15);
+/// How long another process has to renew a session before this one looks again.
+const OTHERS: Duration = Duration::from_secs(2);
+/// How long a lease in the store is good: longer than a call to the provider, with a key to wait for.
+const LEASE: Duration = Duration::from_secs(45);
 /// How many renewals one old cookie is followed through.
 const MAX_CHAIN: usize = 4;
 /// How long tokens wait for the key that signed them.
@@ -73,6 +78,8 @@ pub struct Renewals {
     prefix: String,
     sealer: Sealer,
     queued: Vec<Box<Session>>,
+    /// Those that no other process is renewing.
+    leased: Vec<Box<Session>>,
     in_hand: Vec<InHand>,
 }
 
@@ -89,6 +96,16 @@ struct InHand {
 #[derive(Debug)]
 pub struct ExpectRenewal {
     session: Box<Session>,
+    asked: Asked,
+}
+
+/// Who was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// The provider, for tokens.
+    Provider,
+    /// The store, for the right to ask the provider.
+    Store,
 }
 
 impl Renewals {
@@ -102,12 +119,18 @@ impl Renewals {
                 let _ = platform.shared_set(&key, &[], None);
             }
         }
-        Self { prefix, sealer: config.session.sealer.clone(), queued: Vec::new(), in_hand: Vec::new() }
+        Self {
+            prefix,
+            sealer: config.session.sealer.clone(),
+            queued: Vec::new(),
+            leased: Vec::new(),
+            in_hand: Vec::new(),
+        }
     }
 
     /// Whether a call waits to be made.
     pub fn are_queued(&self) -> bool {
-        !self.queued.is_empty()
+        !self.queued.is_empty() || !self.leased.is_empty()
     }
 
     fn key(&self, digest: &HalfDigest) -> String {
@@ -216,7 +239,12 @@ pub(super) fn attend(
         }
         break;
     }
-    let cookies = if has_news { signed_in::cookies_of(fresh.session(), &request, env) } else { Vec::new() };
+    let cookies = match env.config.session.store {
+        // The cookie refers to the session, whatever it says by now.
+        Some(_) => Vec::new(),
+        None if has_news => signed_in::cookies_of(fresh.session(), &request, env),
+        None => Vec::new(),
+    };
     Ok(signed_in::forward(&request, fresh, cookies, env))
 }
 
@@ -250,14 +278,28 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         verify_in_hand(in_hand, env);
     }
     let mut fetches = Vec::new();
+    let store = env.config.session.store.as_ref();
     for session in std::mem::take(&mut env.renewals.queued) {
+        match store {
+            Some(store) => {
+                let request = store.lease(&session.grant_digest(), LEASE);
+                let expect = ExpectRenewal { session, asked: Asked::Store };
+                fetches.push(Fetch { expect: ExpectBackground::Renewal(expect), request });
+            }
+            None => env.renewals.leased.push(session),
+        }
+    }
+    for session in std::mem::take(&mut env.renewals.leased) {
         let request = env.providers.ready(session.provider(), env.now).and_then(|known| {
             let token = session.refresh_token()?;
             Some(token::refresh_grant(known.provider, known.metadata, token))
         });
         match request {
             Some(request) => {
-                fetches.push(Fetch { expect: ExpectBackground::Renewal(ExpectRenewal { session }), request });
+                fetches.push(Fetch {
+                    expect: ExpectBackground::Renewal(ExpectRenewal { session, asked: Asked::Provider }),
+                    request,
+                });
             }
             None => settle(&session, Outcome::Failed(env.now.plus(PAUSE)), env),
         }
@@ -267,7 +309,19 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
 
 /// The token endpoint has answered, or not.
 pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut Env<'_>) {
-    let ExpectRenewal { session } = expect;
+    let ExpectRenewal { session, asked } = expect;
+    if asked == Asked::Store {
+        // Whoever has it writes the renewed session into the store, where the next request finds it.
+        match Store::leased(result) {
+            Ok(true) => env.renewals.leased.push(session),
+            Ok(false) => settle(&session, Outcome::Failed(env.now.plus(OTHERS)), env),
+            Err(error) => {
+                env.events.push(Event::NotStored(error));
+                settle(&session, Outcome::Failed(env.now.plus(PAUSE)), env);
+            }
+        }
+        return;
+    }
     match TokenResponse::read(result) {
         Ok(tokens) => {
             let provider = session.provider();
@@ -355,6 +409,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
                 now: env.now,
             });
             env.events.push(Event::Renewed);
+            store::save_soon(&renewed, env);
             settle(&session, Outcome::Renewed(Box::new(renewed)), env);
         }
         Err(failure) => {

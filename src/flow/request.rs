@@ -23,7 +23,7 @@ use super::{
     permit::Permit,
     renewal::{self, Patience},
     reply::{self, Offer},
-    sign_in, sign_out, signed_in, userinfo,
+    sign_in, sign_out, signed_in, store, userinfo,
 };
 
 /// How long a request is held at most.
@@ -36,6 +36,10 @@ pub(super) const MAX_HELD: usize = 256;
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
     if let Some(reserved) = Reserved::of(request.target(), &env.config.prefix) {
+        let request = match if reserved.asks_who_it_is() { store::load(request, env) } else { Ok(request) } {
+            Ok(request) => request,
+            Err(step) => return step,
+        };
         return match reserved {
             Reserved::BackChannelLogout => logout::back_channel(&request, env),
             Reserved::Callback => callback::arrive(request, env),
@@ -59,9 +63,13 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if bears_token(&request) {
         return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
     }
-    let request = match signed_in::pass(request, env) {
-        Ok(step) => return step,
-        Err(request) => request,
+    let passed = store::load(request, env).and_then(|request| match signed_in::pass(request, env) {
+        Ok(step) => Err(step),
+        Err(request) => Ok(request),
+    });
+    let request = match passed {
+        Ok(request) => request,
+        Err(step) => return step,
     };
     sign_in::begin_for_page(request, env)
 }
@@ -100,6 +108,11 @@ enum Reserved {
 }
 
 impl Reserved {
+    /// Whether its answer depends on the session.
+    const fn asks_who_it_is(&self) -> bool {
+        matches!(self, Self::Callback | Self::SignOut | Self::Start | Self::Userinfo)
+    }
+
     fn of(target: &[u8], prefix: &str) -> Option<Self> {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         match path.strip_prefix(prefix.as_bytes())? {

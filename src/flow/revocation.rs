@@ -20,6 +20,7 @@ use crate::{
 use super::{
     Env,
     ring::{Entry, Ring},
+    store,
 };
 
 /// How many ends are remembered, of each kind: 128 KiB.
@@ -128,5 +129,12 @@ pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
 
 /// Ends every session with this mark that has begun by now.
 pub(super) fn end(mark: HalfDigest, by: By, env: &mut Env<'_>) {
+    end_here(mark, by, env);
+    store::end_soon(&mark, env);
+}
+
+/// The same, in this process alone.
+pub(super) fn end_here(mark: HalfDigest, by: By, env: &mut Env<'_>) {
     env.revocations.of(by).add(mark, env.config, env.now, env.platform);
+    store::forget(env);
 }

@@ -26,6 +26,7 @@ use super::{
     reply::{self, Offer, Redirect},
     revocation::{self, By},
     signed_in,
+    store::{Command, Next, Saving},
 };
 
 /// How many pending sign-ins are deleted at once. Envoy drops all headers of an answer that has too many.
@@ -119,14 +120,17 @@ fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut
     let session = signed_in::session(request, env);
     if let Some(session) = &session {
         // Whoever has a copy of the cookie is signed out too, as far as this process goes.
-        revocation::end(session.marks().session, By::Person, env);
+        revocation::end_here(session.marks().session, By::Person, env);
     }
     env.events.push(Event::SignedOut);
-    let goodbye = ExpectRevocation { caller, target, cookies, session };
-    match goodbye.revocation(env) {
-        Some(request) => Step::Call { request, expect: Expect::Revocation(Box::new(goodbye)) },
-        None => goodbye.leave(env),
+    let id = session.as_ref().map(|session| session.session().id());
+    let goodbye = Box::new(ExpectRevocation { caller, target, cookies, session });
+    if let (Some(store), Some(id)) = (&env.config.session.store, id) {
+        let (request, caller) = (store.forget(id), goodbye.caller.clone());
+        let saving = Saving { caller, offer: Offer::default(), next: Next::SignOut(goodbye), command: Command::Forget };
+        return Step::Call { request, expect: Expect::Saved(Box::new(saving)) };
     }
+    goodbye.go_on(env)
 }
 
 /// Somebody is signed out here; their refresh token is being revoked.
@@ -144,6 +148,14 @@ impl ExpectRevocation {
         let known = env.providers.ready(session.provider(), env.now)?;
         let endpoint = known.metadata.revocation_endpoint.as_ref()?;
         Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, session.refresh_token()?))
+    }
+
+    /// Revokes the refresh token first, where that is wanted.
+    pub(super) fn go_on(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        match self.revocation(env) {
+            Some(request) => Step::Call { request, expect: Expect::Revocation(self) },
+            None => self.leave(env),
+        }
     }
 
     /// The token is revoked, or not: the person is signed out here all the same.

@@ -6,6 +6,7 @@ use crate::{
         SealError, Session, Writing,
         chunks::Present,
         open::{FreshSession, Upkeep},
+        store::Reference,
     },
 };
 
@@ -15,13 +16,16 @@ use super::{
     identity,
     permit::Permit,
     renewal::{self, Patience},
-    revocation,
+    revocation, store,
 };
 
 /// The session of this request, if it brought a good one that nobody has ended.
 pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSession> {
     let settings = &env.config.session;
-    let fresh = env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now)?;
+    let fresh = match settings.store {
+        Some(_) => store::session(env)?,
+        None => env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now)?,
+    };
     (!revocation::is_ended(&fresh, env)).then_some(fresh)
 }
 
@@ -33,10 +37,28 @@ pub(super) fn pass(request: Request, env: &mut Env<'_>) -> Result<Step, Request>
         Upkeep::Refresh => renewal::attend(request, fresh, Patience::MayWait, env),
         Upkeep::Write => {
             let session = fresh.session().seen_at(env.now);
-            let cookies = cookies_of(&session, &request, env);
+            let cookies = match env.config.session.store {
+                Some(_) => stored_again(&session, &fresh, env),
+                None => cookies_of(&session, &request, env),
+            };
             Ok(forward(&request, fresh, cookies, env))
         }
     }
+}
+
+/// Writes a stored session again; its cookie stays as it is, unless an old key sealed it.
+fn stored_again(session: &Session, fresh: &FreshSession, env: &mut Env<'_>) -> Vec<String> {
+    store::save_soon(session, env);
+    if fresh.is_of_old_key() { reference_to(session, env).into_iter().collect() } else { Vec::new() }
+}
+
+/// The cookie that refers to a stored session.
+///
+/// # Errors
+/// [`SealError`]
+pub(super) fn reference_to(session: &Session, env: &Env<'_>) -> Result<String, SealError> {
+    let settings = &env.config.session;
+    Reference::cookie(session, &settings.cookies, &settings.sealer, env.now, env.platform)
 }
 
 /// The cookies of a session for the browser that sent this request. Where it cannot be written now, the next request

@@ -133,6 +133,11 @@ impl SessionCookies {
         lines
     }
 
+    /// The lines that delete what `present` has beyond the first `count`.
+    pub fn delete_beyond(&self, count: usize, present: Present) -> Vec<String> {
+        self.deletions_from(count, present).collect()
+    }
+
     fn deletions_from(&self, first: usize, present: Present) -> impl Iterator<Item = String> {
         let surplus = self.names.iter().zip(present.0).skip(first);
         surplus.filter(|(_, is_there)| *is_there).map(|(name, _)| delete_cookie(name))

@@ -6,6 +6,7 @@ pub mod open;
 pub mod pending;
 pub mod return_to;
 pub mod seal;
+pub mod store;
 pub mod trail;
 
 mod sealed;
@@ -42,6 +43,13 @@ const IDLE_STEP: u32 = 10;
 /// Names a session: new at every sign-in, so that none can be planted (session fixation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// By what the session is known where its name must not be written down.
+    pub fn digest(&self) -> HalfDigest {
+        half_digest("session", &[&self.0])
+    }
+}
 
 /// Half a SHA-256 digest, by which something is known that must not be written down.
 pub type HalfDigest = [u8; 16];
@@ -239,7 +247,12 @@ impl Session {
 
     /// Names this session.
     pub fn digest(&self) -> HalfDigest {
-        half_digest("session", &[&self.id.0])
+        self.id.digest()
+    }
+
+    /// Its name.
+    pub const fn id(&self) -> SessionId {
+        self.id
     }
 
     /// Names this session with this refresh token of it.

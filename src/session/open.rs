@@ -56,7 +56,7 @@ impl Marks {
         half_digest("sid", &[sid.as_bytes()])
     }
 
-    fn of(session: &Session) -> Self {
+    pub(super) fn of(session: &Session) -> Self {
         Self {
             session: session.digest(),
             subject: Self::of_subject(session.subject()),
@@ -79,12 +79,22 @@ pub enum Upkeep {
 impl FreshSession {
     /// One that did not come in a cookie, but from where this process keeps what a refresh brought.
     pub fn renewed(session: Session, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
-        session.is_fresh(lifetimes, now).then(|| Self(Rc::new(Opened::new(session, false))))
+        Self::stored(session, false, lifetimes, now)
+    }
+
+    /// One that the store had for the reference in a cookie, which an old key may have sealed.
+    pub fn stored(session: Session, is_of_old_key: bool, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
+        session.is_fresh(lifetimes, now).then(|| Self(Rc::new(Opened::new(session, is_of_old_key))))
     }
 
     /// The session.
     pub fn session(&self) -> &Session {
         &self.0.session
+    }
+
+    /// Whether another key than the first sealed it.
+    pub fn is_of_old_key(&self) -> bool {
+        self.0.is_of_old_key
     }
 
     /// By what it can be ended from outside.

@@ -74,26 +74,40 @@ impl fmt::Debug for SessionKey {
 pub enum Purpose {
     /// A sign-in that has begun: the cookie that binds it to its browser.
     PendingSignIn,
+    /// Which stored session is this browser's.
+    Reference,
     /// Who has signed in.
     Session,
     /// A document that the workers of one process share.
     SharedDocument,
     /// The `state` parameter of an authorization request, or of a logout request.
     State,
+    /// Who has signed in, as it stands in a store.
+    StoredSession,
     /// How many sign-ins there were in a row.
     Trail,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [Self::PendingSignIn, Self::Session, Self::SharedDocument, Self::State, Self::Trail];
+    const ALL: [Self; 7] = [
+        Self::PendingSignIn,
+        Self::Reference,
+        Self::Session,
+        Self::SharedDocument,
+        Self::State,
+        Self::StoredSession,
+        Self::Trail,
+    ];
 
     /// What the key derivation knows it by; a change makes everything sealed before unreadable.
     const fn name(self) -> &'static [u8] {
         match self {
             Self::PendingSignIn => b"pending sign-in",
+            Self::Reference => b"reference",
             Self::Session => b"session",
             Self::SharedDocument => b"shared document",
             Self::State => b"state",
+            Self::StoredSession => b"stored session",
             Self::Trail => b"trail",
         }
     }
@@ -241,17 +255,19 @@ impl DerivedKeys {
             hkdf.expand_multi_info(&[b"seal ", purpose.name()], derived.as_mut_slice()).ok()?;
             Some(XChaCha20Poly1305::new(Key::from_slice(derived.as_slice())))
         };
-        let [pending, session, document, state, trail] = Purpose::ALL.map(cipher);
-        Some(Self { id, ciphers: [pending?, session?, document?, state?, trail?] })
+        let [pending, reference, session, document, state, stored, trail] = Purpose::ALL.map(cipher);
+        Some(Self { id, ciphers: [pending?, reference?, session?, document?, state?, stored?, trail?] })
     }
 
     const fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [pending, session, document, state, trail] = &self.ciphers;
+        let [pending, reference, session, document, state, stored, trail] = &self.ciphers;
         match purpose {
             Purpose::PendingSignIn => pending,
+            Purpose::Reference => reference,
             Purpose::Session => session,
             Purpose::SharedDocument => document,
             Purpose::State => state,
+            Purpose::StoredSession => stored,
             Purpose::Trail => trail,
         }
     }

@@ -32,3 +32,9 @@ fn envoy_accepts_the_minimal_configuration() {
     let (accepted, said) = validate("minimal.yaml", "/etc/envoy/vestibule.wasm");
     assert!(accepted, "{said}");
 }
+
+#[test]
+fn envoy_accepts_the_configuration_with_a_store() {
+    let (accepted, said) = validate("stored.yaml", "/etc/envoy/vestibule.wasm");
+    assert!(accepted, "{said}");
+}

@@ -20,6 +20,17 @@ pub(in crate::config) const SIGN_IN_TIMEOUT_SECONDS: Bounds = Bounds { min: 60, 
 /// `providers[].timeout_ms`
 pub(in crate::config) const TIMEOUT_MS: Bounds = Bounds { min: 100, max: 30_000, default: 5000 };
 
+/// `session.store.timeout_ms`
+pub(in crate::config) const STORE_TIMEOUT_MS: Bounds = Bounds { min: 50, max: 10_000, default: 1000 };
+/// `session.store.cache_seconds`
+pub(in crate::config) const STORE_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 60, default: 0 };
+/// `session.store.authority`
+pub(in crate::config) const STORE_AUTHORITY: &str = "webdis";
+/// `session.store.key_prefix`
+pub(in crate::config) const STORE_PREFIX: &str = "vestibule:";
+/// The longest `session.store.key_prefix`.
+pub(in crate::config) const MAX_STORE_PREFIX: usize = 64;
+
 /// `prefix`
 pub(in crate::config) const PREFIX: &str = "/oauth2";
 /// `session.cookie_name`

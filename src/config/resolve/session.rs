@@ -12,11 +12,13 @@ use super::{
 };
 use crate::{
     oidc::Provider,
+    secret::StoreCredentials,
     session::{
         Lifetimes,
         chunks::SessionCookies,
         pending::{cookie_prefix, trail_cookie},
         seal::{Sealer, SessionKey, context_of},
+        store::Store,
     },
 };
 
@@ -27,6 +29,7 @@ pub(super) struct Session {
     lifetimes: Lifetimes,
     sign_in_timeout: Duration,
     cookie_name: String,
+    store: Option<Store>,
 }
 
 impl Session {
@@ -47,6 +50,7 @@ impl Session {
             .transpose();
         let sign_in_timeout =
             seconds(raw.sign_in_timeout_seconds, limits::SIGN_IN_TIMEOUT_SECONDS, "sign_in_timeout_seconds");
+        let store = raw.store.map(|store| self::store(store, &at.key("store"), env, faults)).transpose();
         let cookie_name = cookie_name(raw.cookie_name, &at.key("cookie_name"), faults);
         Ok(Self {
             at: at.clone(),
@@ -54,6 +58,7 @@ impl Session {
             lifetimes: Lifetimes { absolute: lifetime?, idle: idle?, refresh: raw.refresh.unwrap_or(true) },
             sign_in_timeout: sign_in_timeout?,
             cookie_name: cookie_name?,
+            store: store?,
         })
     }
 
@@ -64,6 +69,7 @@ impl Session {
         Ok(SessionSettings {
             sealer: sealer.ok_or_else(|| faults.wrong(&self.at.key("keys"), "at least one key"))?,
             lifetimes: self.lifetimes,
+            store: self.store,
             sign_in_timeout: self.sign_in_timeout,
             cookies: SessionCookies::new(&self.cookie_name),
             pending_prefix: cookie_prefix(&self.cookie_name),
@@ -92,6 +98,50 @@ fn ring(
         })
         .collect();
     ring.into_iter().collect()
+}
+
+fn store(raw: raw::Store, at: &Path, env: Environment<'_>, faults: &mut Faults) -> Result<Store, Faulty> {
+    let cluster = faults
+        .required(&at.key("cluster"), raw.cluster, "the name of the Envoy cluster that reaches Webdis")
+        .and_then(|name| super::cluster(name, &at.key("cluster"), faults));
+    let authority = raw.authority.unwrap_or_else(|| limits::STORE_AUTHORITY.to_owned());
+    let authority = super::authority(&authority, &at.key("authority"), "a host, or host:port", faults);
+    let credentials = raw.authorization.map(|secret| credentials(secret, &at.key("authorization"), env, faults));
+    let prefix = key_prefix(raw.key_prefix, &at.key("key_prefix"), faults);
+    let timeout = bounded(raw.timeout_ms, limits::STORE_TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
+    let cache = bounded(raw.cache_seconds, limits::STORE_CACHE_SECONDS, "seconds", &at.key("cache_seconds"), faults);
+    Ok(Store {
+        cluster: cluster?,
+        authority: authority?,
+        credentials: credentials.transpose()?,
+        prefix: prefix?,
+        timeout: Duration::from_millis(timeout?),
+        cache: Duration::from_secs(cache?),
+    })
+}
+
+fn credentials(
+    secret: raw::Secret,
+    at: &Path,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<StoreCredentials, Faulty> {
+    let text = text::secret(secret, at, env, faults)?;
+    if text::is_vschar(&text) {
+        return Ok(StoreCredentials::new(text.as_str()));
+    }
+    Err(faults.wrong(at, "printable ASCII, and no line break at the end"))
+}
+
+// What stands in a path of Webdis as it is; behind a dot it would look for a format.
+fn key_prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let value = value.unwrap_or_else(|| limits::STORE_PREFIX.to_owned());
+    let is_clean = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
+    if is_clean && (1..=limits::MAX_STORE_PREFIX).contains(&value.len()) {
+        return Ok(value);
+    }
+    let expected = format!("1 to {} letters, digits or any of -_:", limits::MAX_STORE_PREFIX);
+    Err(faults.wrong_value(at, expected, &value))
 }
 
 fn cookie_name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {

@@ -10,4 +10,5 @@ mod providers;
 mod renewal;
 mod sign_in;
 mod sign_out;
+mod store;
 mod world;

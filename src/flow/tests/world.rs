@@ -251,6 +251,12 @@ pub(super) struct World {
     pub(super) sessions: OpenSessions,
     pub(super) renewals: Vec<Renewals>,
     pub(super) revocations: Vec<Revocations>,
+    pub(super) stores: [StoreState; 2],
+    /// The store, and whether it answers.
+    pub(super) redis: BTreeMap<String, String>,
+    pub(super) redis_up: bool,
+    /// How often the store was asked.
+    pub(super) redis_asked: usize,
     pub(super) provider: TestProvider,
     pub(super) now: UnixTime,
     pub(super) jar: BTreeMap<String, String>,
@@ -293,6 +299,10 @@ impl World {
             sessions,
             renewals,
             revocations,
+            stores: Default::default(),
+            redis: BTreeMap::new(),
+            redis_up: true,
+            redis_asked: 0,
             provider: TestProvider::new(),
             now,
             jar: BTreeMap::new(),
@@ -336,6 +346,8 @@ impl World {
             sessions: &mut self.sessions,
             renewals: &mut self.renewals[self.worker],
             revocations: &mut self.revocations[self.worker],
+            store: &mut self.stores[self.worker],
+            loaded: Loaded::NotAsked,
             platform: &self.platform,
             now: self.now,
             held: self.held,
@@ -359,8 +371,47 @@ impl World {
 
     /// The provider answers what the present worker asked.
     pub(super) fn answer(&mut self, fetch: background::Fetch) {
-        let result = self.provider.answer(&fetch.request, self.now);
+        let result = self.answer_call(&fetch.request);
         self.env(|env| background::answered(fetch.expect, result, env));
+    }
+
+    fn answer_call(&mut self, request: &CalloutRequest) -> CalloutResult {
+        if request.cluster.as_str() == "webdis" {
+            self.webdis(request)
+        } else {
+            self.provider.answer(request, self.now)
+        }
+    }
+
+    /// What Webdis would say; nothing goes by itself here but sessions, whose end stands in them too.
+    fn webdis(&mut self, request: &CalloutRequest) -> CalloutResult {
+        self.redis_asked += 1;
+        if !self.redis_up {
+            return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
+        }
+        assert!(
+            request.path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:/".contains(&byte)),
+            "{request:?}"
+        );
+        let words: Vec<&str> = request.path.split('/').skip(1).collect();
+        let answer = match words[..] {
+            ["MGET", ref keys @ ..] => {
+                json!({ "MGET": keys.iter().map(|key| self.redis.get(*key)).collect::<Vec<_>>() })
+            }
+            ["SETEX", key, seconds] => {
+                assert!(seconds.parse::<u64>().unwrap() > 0);
+                self.redis.insert(key.to_owned(), String::from_utf8(request.body.clone()).unwrap());
+                json!({ "SETEX": [true, "OK"] })
+            }
+            ["DEL", key] => json!({ "DEL": u8::from(self.redis.remove(key).is_some()) }),
+            ["SET", key, value, "NX", "EX", _] => {
+                let is_free = !self.redis.contains_key(key);
+                self.redis.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+                if is_free { json!({ "SET": [true, "OK"] }) } else { json!({ "SET": null }) }
+            }
+            _ => panic!("{request:?}"),
+        };
+        ok(&answer)
     }
 
     /// No fetch for an unknown key will be granted for a while.
@@ -426,7 +477,7 @@ impl World {
         loop {
             match step {
                 Step::Call { request, expect } => {
-                    let result = self.provider.answer(&request, self.now);
+                    let result = self.answer_call(&request);
                     step = self.env(|env| expect.resume(result, env));
                 }
                 Step::Forward { permit, edits, cookies } => {

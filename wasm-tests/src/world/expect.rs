@@ -170,3 +170,29 @@ pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String], is
         assert!(!text.contains(secret.as_str()), "{secret} stands in {exchange:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Headers;
+
+    fn leads_to(location: &str) -> Exchange {
+        let headers = Headers(vec![("location".to_owned(), location.as_bytes().to_vec())]);
+        let response = Response { status: 302, headers, body: Vec::new() };
+        Exchange { port: 1, request: "GET /".to_owned(), response: Some(response) }
+    }
+
+    #[test]
+    fn an_id_token_may_go_back_to_where_it_came_from_and_nowhere_else() {
+        let issuer = Issuer::start();
+        let secrets = ["h.p.s".to_owned()];
+        let end = format!("{}{}", issuer.url(), Endpoint::EndSession.path());
+        let checked = |location: &str| {
+            let check = || assert_holds_no_secret(&leads_to(location), &secrets, &issuer);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok()
+        };
+        assert!(checked(&format!("{end}?id_token_hint=h.p.s&state=x")));
+        assert!(!checked(&format!("{end}?state=h.p.s")));
+        assert!(!checked("http://evil.example/session/end?id_token_hint=h.p.s"));
+    }
+}

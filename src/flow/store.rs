@@ -1,0 +1,214 @@
+//! Sessions in a store (`session.store`): a request that brings a reference waits for the session it refers to, and is
+//! decided with that. Where the store does not answer nobody is let in and nobody is sent to sign in: 503, until it does.
+
+use std::collections::HashMap;
+
+use crate::{
+    http::{CalloutRequest, LocalReply, Request},
+    session::{
+        HalfDigest, SealError, Session,
+        open::FreshSession,
+        store::{Reference, Store, StoreError},
+    },
+    time::UnixTime,
+};
+
+use super::{
+    CalloutResult, Env, Expect, Step,
+    caller::Caller,
+    event::Event,
+    failure::Failure,
+    reply::{self, Offer},
+    request,
+    sign_out::ExpectRevocation,
+};
+
+/// How many sessions a worker remembers, where it may at all.
+const REMEMBERED: usize = 512;
+
+/// What a worker knows of the store.
+#[derive(Debug, Default)]
+pub struct StoreState {
+    remembered: HashMap<[u8; 16], (FreshSession, UnixTime)>,
+    /// What is written without anybody waiting for it.
+    writes: Vec<CalloutRequest>,
+}
+
+impl StoreState {
+    /// Whether something is to be written.
+    pub(super) fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// What is to be written, once.
+    pub(super) fn take_writes(&mut self) -> Vec<CalloutRequest> {
+        std::mem::take(&mut self.writes)
+    }
+}
+
+/// What the store said of the session of the request that is being decided.
+#[derive(Debug, Default)]
+pub enum Loaded {
+    /// Nobody has asked.
+    #[default]
+    NotAsked,
+    /// There is none.
+    Nothing,
+    /// This one.
+    Session(FreshSession),
+}
+
+/// Sees to it that the session of a request is loaded before it is decided.
+pub(super) fn load(request: Request, env: &mut Env<'_>) -> Result<Request, Step> {
+    let settings = &env.config.session;
+    let Some(store) = settings.store.as_ref().filter(|_| matches!(env.loaded, Loaded::NotAsked)) else {
+        return Ok(request);
+    };
+    let Some(reference) = Reference::read(&request, &settings.cookies, &settings.sealer, env.now) else {
+        env.loaded = Loaded::Nothing;
+        return Ok(request);
+    };
+    let remembered = env.store.remembered.get(&reference.id().digest());
+    if let Some((session, until)) = remembered
+        && env.now < *until
+        && *until <= env.now.plus(store.cache)
+    {
+        env.loaded = Loaded::Session(session.clone());
+        return Ok(request);
+    }
+    let call = store.load(&reference);
+    Err(Step::Call { request: call, expect: Expect::Stored(Box::new(ExpectStored { request, reference })) })
+}
+
+/// The session of the request, as the store has it.
+pub(super) fn session(env: &Env<'_>) -> Option<FreshSession> {
+    match &env.loaded {
+        Loaded::Session(session) => Some(session.clone()),
+        Loaded::Nothing | Loaded::NotAsked => None,
+    }
+}
+
+/// A request waits for its session.
+#[derive(Debug)]
+pub struct ExpectStored {
+    request: Request,
+    reference: Reference,
+}
+
+impl ExpectStored {
+    /// Decides the request with its session.
+    pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        let settings = &env.config.session;
+        match Store::loaded(result, &self.reference, &settings.sealer) {
+            Ok(session) => {
+                let fresh = session.and_then(|session| {
+                    FreshSession::stored(session, self.reference.is_of_old_key, &settings.lifetimes, env.now)
+                });
+                if let (Some(fresh), Some(store)) =
+                    (&fresh, settings.store.as_ref().filter(|store| !store.cache.is_zero()))
+                {
+                    if env.store.remembered.len() >= REMEMBERED {
+                        env.store.remembered.clear();
+                    }
+                    let until = env.now.plus(store.cache);
+                    env.store.remembered.insert(self.reference.id().digest(), (fresh.clone(), until));
+                }
+                env.loaded = fresh.map_or(Loaded::Nothing, Loaded::Session);
+                request::start(self.request, env)
+            }
+            Err(error) => unavailable(error, &Caller::of(&self.request), Offer::default(), env),
+        }
+    }
+}
+
+fn unavailable(error: StoreError, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> Step {
+    reply::refuse(Failure::Store(error), caller, offer, env)
+}
+
+/// Saves a new session, then goes on.
+///
+/// # Errors
+/// [`SealError`]
+pub(super) fn save_then(store: &Store, session: &Session, saving: Saving, env: &Env<'_>) -> Result<Step, SealError> {
+    let settings = &env.config.session;
+    let life = session.ends(&settings.lifetimes).since(env.now);
+    let request = store.save(session, life, &settings.sealer, env.platform)?;
+    Ok(Step::Call { request, expect: Expect::Saved(Box::new(saving)) })
+}
+
+/// Writes a session without anybody waiting for it; what is lost is written again with the next request.
+pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
+    let settings = &env.config.session;
+    let Some(store) = &settings.store else { return };
+    let life = session.ends(&settings.lifetimes).since(env.now);
+    match store.save(session, life, &settings.sealer, env.platform) {
+        Ok(request) => {
+            env.store.remembered.remove(&session.digest());
+            env.store.writes.push(request);
+        }
+        Err(error) => env.events.push(Event::NotWritten(error)),
+    }
+}
+
+/// Writes down that sessions are over, without anybody waiting for it.
+pub(super) fn end_soon(mark: &HalfDigest, env: &mut Env<'_>) {
+    env.store.remembered.clear();
+    let Some(store) = &env.config.session.store else { return };
+    env.store.writes.push(store.end(mark, env.config.session.lifetimes.absolute, env.now));
+}
+
+/// Forgets what this worker remembers of a session that is over.
+pub(super) fn forget(env: &mut Env<'_>) {
+    env.store.remembered.clear();
+}
+
+/// The store is being told something that must be there before the answer.
+#[derive(Debug)]
+pub struct Saving {
+    /// Whom to answer.
+    pub(super) caller: Caller,
+    /// What to offer where it fails.
+    pub(super) offer: Offer,
+    /// What then.
+    pub(super) next: Next,
+    /// Which command it is.
+    pub(super) command: Command,
+}
+
+/// What comes after the store has done it.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// This answer.
+    Reply(LocalReply),
+    /// The rest of a sign-out.
+    SignOut(Box<ExpectRevocation>),
+}
+
+/// What the store was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Forget,
+    Save,
+}
+
+impl Saving {
+    /// It is done, or not.
+    pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        let done = match self.command {
+            Command::Forget => Store::forgotten(result),
+            Command::Save => Store::done(result),
+        };
+        match (done, self.next) {
+            (Ok(()), Next::Reply(reply)) => Step::Reply(reply),
+            (Ok(()), Next::SignOut(goodbye)) => goodbye.go_on(env),
+            (Err(error), _) => unavailable(error, &self.caller, self.offer, env),
+        }
+    }
+}
+
+/// A write that nobody waited for has come to its end.
+pub(super) fn written(result: CalloutResult, env: &mut Env<'_>) {
+    if let Err(error) = Store::done(result) {
+        env.events.push(Event::NotStored(error));
+    }
+}

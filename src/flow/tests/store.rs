@@ -1,0 +1,252 @@
+//! Sessions in a store: of any size, ended everywhere at once, and nobody let in while it does not answer.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::*,
+    world::{Outcome, World},
+};
+
+fn world_with(more: Value) -> World {
+    let mut store = json!({ "cluster": "webdis" });
+    store.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    World::ready_with(&[
+        ("session", json!({ "store": store, "idle_timeout_seconds": 3600 })),
+        ("allow_on_headers_stop_iteration", json!(true)),
+        ("sign_out", json!({ "back_channel": true })),
+    ])
+}
+
+fn world() -> World {
+    world_with(json!({}))
+}
+
+fn user(outcome: &Outcome) -> &str {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(name, value)| (name == "x-forwarded-user").then_some(value)).unwrap()
+}
+
+/// Another process with the same keys and the same store: nothing else is shared.
+fn another_process(of: &World) -> World {
+    let mut world = world();
+    world.now = of.now;
+    world.settle();
+    world.redis = of.redis.clone();
+    world.jar = of.jar.clone();
+    world
+}
+
+#[test]
+fn the_cookie_is_a_reference_and_the_store_knows_nothing() {
+    let mut world = world();
+    let groups: Vec<_> = (0..700).map(|group| format!("{:x}", Sha256::digest([(group % 251) as u8]))).collect();
+    world.provider.claims = Box::new(move |claims| drop(claims.insert("groups".to_owned(), json!(groups))));
+    world.sign_in("/");
+    let cookies = world.session_cookies();
+    assert_eq!(cookies.len(), 1);
+    assert!(cookies[0].1.len() < 400, "{}", cookies[0].1.len());
+    assert_eq!(world.redis.len(), 1);
+    for (key, value) in &world.redis {
+        assert!(key.starts_with("vestibule:s:"), "{key}");
+        for word in ["alice", "example.com", "refresh"] {
+            assert!(!value.contains(word) && !key.contains(word));
+        }
+    }
+    assert_eq!(user(&world.visit("/")), "alice");
+    let mut other = another_process(&world);
+    assert_eq!(user(&other.visit("/")), "alice");
+}
+
+#[test]
+fn what_is_not_in_the_store_or_was_put_there_by_somebody_else_is_no_session() {
+    let mut world = world();
+    world.sign_in("/");
+    let (key, good) = world.redis.pop_first().unwrap();
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
+    let alices = std::mem::take(&mut world.jar);
+    world.sign_in("/");
+    let bobs = world.redis.values().next().unwrap().clone();
+    world.jar = alices;
+    for bad in ["", "1", "null", "AAAA", &good[1..], &bobs] {
+        world.redis.insert(key.clone(), bad.to_owned());
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "{bad:.20}");
+    }
+    world.redis.insert(key, good);
+    assert_eq!(user(&world.visit("/")), "alice");
+}
+
+#[test]
+fn while_the_store_is_down_nobody_is_let_in_and_nobody_is_sent_away() {
+    let mut world = world();
+    world.sign_in("/");
+    world.redis_up = false;
+    assert_eq!(world.visit("/").code(), (503, "store_unavailable"));
+    let fetch = [(":method", "GET"), (":path", "/api"), ("sec-fetch-mode", "cors")];
+    assert_eq!(world.send(&fetch).code(), (503, "store_unavailable"));
+    assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (503, "store_unavailable"));
+    assert_eq!(world.send(&[(":method", "GET"), (":path", "/oauth2/userinfo")]).code(), (503, "store_unavailable"));
+    assert!(world.has_session());
+    // What needs no session goes on.
+    assert!(matches!(world.visit("/public/a"), Outcome::Forwarded { .. }));
+    let jar = std::mem::take(&mut world.jar);
+    let reply = world.visit("/new").reply();
+    let callback = world.signs_in(&reply);
+    assert_eq!(world.visit(&callback).code(), (503, "store_unavailable"));
+    assert!(!world.has_session());
+    world.jar = jar;
+    world.redis_up = true;
+    assert_eq!(user(&world.visit("/")), "alice");
+}
+
+#[test]
+fn public_paths_and_strangers_cost_the_store_nothing() {
+    let mut world = world();
+    world.visit("/public/a");
+    world.visit("/private");
+    world.jar.insert("__Host-vestibule".to_owned(), "AAAA".repeat(30));
+    world.visit("/private");
+    assert_eq!(world.redis_asked, 0);
+}
+
+#[test]
+fn a_sign_out_ends_the_session_in_every_process() {
+    let mut world = world();
+    world.sign_in("/");
+    let mut other = another_process(&world);
+    let copy = world.jar.clone();
+    assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    assert!(world.redis.is_empty() && world.jar.is_empty());
+    other.redis = world.redis.clone();
+    other.jar = copy;
+    assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_logout_token_ends_sessions_in_every_process() {
+    for without in ["sid", "sub", "nothing"] {
+        let mut world = world();
+        world.sign_in("/");
+        world.advance(1);
+        let mut other = another_process(&world);
+        let token =
+            world.provider.logout_token(world.now, |_, claims| drop(claims.as_object_mut().unwrap().remove(without)));
+        world.body = Some(format!("logout_token={token}").into_bytes());
+        let post = [
+            (":method", "POST"),
+            (":path", "/oauth2/backchannel_logout"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        assert_eq!(world.send_more(&post).code(), (200, "logged_out"), "{without}");
+        other.redis = world.redis.clone();
+        assert_eq!(other.visit("/").code(), (302, "sign_in_started"), "{without}");
+        // Whoever signs in again is in.
+        other.advance(1);
+        other.sign_in("/");
+        assert_eq!(user(&other.visit("/")), "alice", "{without}");
+    }
+}
+
+#[test]
+fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
+    let mut world = world();
+    world.sign_in("/");
+    world.redis_up = false;
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    world.body = Some(format!("logout_token={token}").into_bytes());
+    let post = [
+        (":method", "POST"),
+        (":path", "/oauth2/backchannel_logout"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    assert_eq!(world.send_more(&post).code(), (503, "store_unavailable"));
+}
+
+#[test]
+fn a_renewed_session_is_in_the_store_and_no_other_process_renews_it() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(700);
+    let mut other = another_process(&world);
+    let held = world.visit("/");
+    // The lease first, then the tokens, then the store.
+    let Outcome::Held(waiter) = held else { panic!("{held:?}") };
+    world.settle();
+    let outcome = world.resume(waiter);
+    assert_eq!(user(&outcome), "alice");
+    assert_eq!(world.provider.asked["/token"], 2);
+    world.settle();
+    let old = std::mem::replace(&mut other.redis, world.redis.clone());
+    // What another process finds in the store needs no renewal.
+    assert!(matches!(other.visit("/"), Outcome::Forwarded { cookies, .. } if cookies.is_empty()));
+    assert_eq!(other.provider.asked.get("/token"), None);
+    // And where it asks at the same moment, it does not get the lease.
+    let mut third = another_process(&world);
+    third.redis = old;
+    third.redis.extend(world.redis.iter().filter(|(key, _)| key.contains(":l:")).map(|(k, v)| (k.clone(), v.clone())));
+    let Outcome::Held(waiter) = third.visit("/") else { panic!() };
+    third.settle();
+    assert_eq!(user(&third.resume(waiter)), "alice");
+    assert_eq!(third.provider.asked.get("/token"), None);
+}
+
+#[test]
+fn the_idle_timeout_slides_in_the_store_alone() {
+    let mut world = world();
+    world.sign_in("/");
+    let cookie = world.session_cookies();
+    for _ in 0..4 {
+        world.advance(3599);
+        world.settle();
+        assert_eq!(user(&world.visit("/")), "alice");
+        world.settle();
+    }
+    assert_eq!(world.session_cookies(), cookie);
+    world.advance(3600);
+    world.settle();
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_worker_asks_again_only_when_it_must() {
+    let mut world = world_with(json!({ "cache_seconds": 10 }));
+    world.sign_in("/");
+    let before = world.redis_asked;
+    for _ in 0..5 {
+        assert_eq!(user(&world.visit("/")), "alice");
+    }
+    assert_eq!(world.redis_asked, before + 1);
+    world.redis_up = false;
+    world.advance(9);
+    assert_eq!(user(&world.visit("/")), "alice");
+    world.advance(1);
+    assert_eq!(world.visit("/").code(), (503, "store_unavailable"));
+}
+
+#[test]
+fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
+    for (status, body) in [
+        (200, "{}"),
+        (200, "{\"MGET\":null}"),
+        (200, "{\"MGET\":[]}"),
+        (200, "{\"MGET\":{}}"),
+        (200, "<html>"),
+        (200, ""),
+        (403, "{\"MGET\":[null]}"),
+        (500, "{\"MGET\":[null]}"),
+    ] {
+        let mut world = world();
+        world.sign_in("/");
+        let request = [(":method", "GET"), (":path", "/"), ("sec-fetch-mode", "navigate")];
+        let cookies: Vec<_> = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let lines = request.into_iter().chain([("cookie", cookies.as_str())]);
+        let request = crate::http::Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
+        let Step::Call { expect, .. } = world.env(|env| start(request.clone(), env)) else { panic!() };
+        let step = world.env(|env| expect.resume(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), env));
+        let outcome = world.perform(step, &request);
+        assert_eq!(outcome.code(), (503, "store_unavailable"), "{status} {body}");
+    }
+}

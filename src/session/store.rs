@@ -1,0 +1,279 @@
+//! Sessions kept outside the browser: in Redis, behind an HTTP gateway (Webdis). The cookie then holds a sealed
+//! reference; what Redis holds is sealed as well, under the reference it was saved for, so that whoever can write
+//! there can end sessions, but neither read, make nor swap them.
+//!
+//! Each function is one request of the gateway, beside it the reader of its answer. Commands go in the path, where
+//! everything that we put is a letter, a digit or one of `-_:`: the gateway would take what follows a dot for a
+//! format. A value goes in the body.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use prost::Message;
+use serde_json::Value;
+
+use super::{
+    HalfDigest, SealError, Session, SessionId,
+    chunks::SessionCookies,
+    cookie::set_cookie,
+    open::Marks,
+    seal::{Purpose, Sealer},
+};
+use crate::{
+    http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request},
+    platform::Platform,
+    secret::StoreCredentials,
+    time::UnixTime,
+};
+
+/// The largest sealed session that is saved: what fits into the largest answer that is read, beside its frame.
+const MAX_SAVED: usize = MAX_CALLOUT_BODY - 1024;
+
+/// A store, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The Envoy cluster of the gateway.
+    pub cluster: Cluster,
+    /// The `:authority` of the requests.
+    pub authority: String,
+    /// The value of `Authorization`, where the gateway wants one.
+    pub credentials: Option<StoreCredentials>,
+    /// What our keys begin with.
+    pub prefix: String,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// How long a worker may go on with what it has read.
+    pub cache: Duration,
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No response.
+    #[error("{0}")]
+    Callout(#[from] CalloutError),
+    /// An answer that is not the gateway's.
+    #[error("the gateway's answer is malformed")]
+    Malformed,
+    /// Redis did not do it.
+    #[error("Redis did not take the command")]
+    Refused,
+    /// Another status than 200.
+    #[error("the gateway answered {0}")]
+    Status(u16),
+}
+
+/// What the cookie says, once opened: which session, and by which marks it can be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    id: SessionId,
+    marks: Marks,
+    ends: UnixTime,
+    /// Whether another key than the first sealed it.
+    pub is_of_old_key: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Sealed {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    subject: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    sid: Vec<u8>,
+    #[prost(uint64, tag = "4")]
+    ends: u64,
+}
+
+impl Reference {
+    /// What the request brought, if we sealed it and its time is not over.
+    pub fn read(request: &Request, cookies: &SessionCookies, sealer: &Sealer, now: UnixTime) -> Option<Self> {
+        let brought = cookies.read(request)?;
+        let bytes = sealer.open(Purpose::Reference, cookies.name(), &brought.text)?;
+        let sealed = Sealed::decode(bytes.as_slice()).ok()?;
+        let id = SessionId(sealed.id.try_into().ok()?);
+        let marks = Marks {
+            session: id.digest(),
+            subject: sealed.subject.try_into().ok()?,
+            sid: if sealed.sid.is_empty() { None } else { Some(sealed.sid.try_into().ok()?) },
+        };
+        let ends = UnixTime::from_secs(sealed.ends);
+        let is_of_old_key = sealer.is_of_old_key(&brought.text);
+        (now < ends).then_some(Self { id, marks, ends, is_of_old_key })
+    }
+
+    /// The session's name.
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The cookie that refers to this session.
+    ///
+    /// # Errors
+    /// [`SealError`]
+    pub fn cookie(
+        session: &Session,
+        cookies: &SessionCookies,
+        sealer: &Sealer,
+        now: UnixTime,
+        platform: &dyn Platform,
+    ) -> Result<String, SealError> {
+        let marks = Marks::of(session);
+        let sealed = Sealed {
+            id: session.id.0.to_vec(),
+            subject: marks.subject.to_vec(),
+            sid: marks.sid.map(|sid| sid.to_vec()).unwrap_or_default(),
+            ends: session.ends.as_secs(),
+        };
+        let text = sealer.seal(Purpose::Reference, cookies.name(), &sealed.encode_to_vec(), platform)?;
+        Ok(set_cookie(cookies.name(), &text, session.ends.since(now)))
+    }
+}
+
+impl Store {
+    /// Asks for a session, and for what may have ended it.
+    pub fn load(&self, reference: &Reference) -> CalloutRequest {
+        let Marks { session, subject, sid } = &reference.marks;
+        let mut path = format!("/MGET/{}/{}/{}", self.key(reference.id), self.mark(session), self.mark(subject));
+        if let Some(sid) = sid {
+            path.push('/');
+            path.push_str(&self.mark(sid));
+        }
+        self.get(path)
+    }
+
+    /// The session, if it is there and nothing has ended it.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn loaded(
+        response: Result<CalloutResponse, CalloutError>,
+        reference: &Reference,
+        sealer: &Sealer,
+    ) -> Result<Option<Session>, StoreError> {
+        let answer = answer(response, "MGET")?;
+        let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
+        let mut values = values.iter();
+        let Some(session) = values.next() else { return Err(StoreError::Malformed) };
+        // What does not open was put there by somebody else: as if it were not there.
+        let opened = session.as_str().and_then(|text| {
+            let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+            let bytes = sealer.open_bytes(Purpose::StoredSession, &label(reference.id), &sealed)?;
+            Session::from_bytes(&bytes)
+        });
+        let has_ended = |session: &Session| {
+            values.filter_map(|mark| mark.as_str()?.parse().ok()).any(|at| session.begun.as_secs() <= at)
+        };
+        Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
+    }
+
+    /// Saves a session until this end.
+    ///
+    /// # Errors
+    /// [`SealError`]
+    pub fn save(
+        &self,
+        session: &Session,
+        life: Duration,
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Result<CalloutRequest, SealError> {
+        let sealed = sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(), platform)?;
+        let value = URL_SAFE_NO_PAD.encode(sealed);
+        if value.len() > MAX_SAVED {
+            return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });
+        }
+        Ok(self.set(&self.key(session.id), life, value))
+    }
+
+    /// Remembers for this long that every session with this mark which has begun by now is over.
+    pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime) -> CalloutRequest {
+        self.set(&self.mark(mark), life, now.as_secs().to_string())
+    }
+
+    /// Whether a [`Self::save`] or [`Self::end`] was done.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn done(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+        match answer(response, "SETEX")? {
+            Value::Array(said) if said.first() == Some(&Value::Bool(true)) => Ok(()),
+            _ => Err(StoreError::Refused),
+        }
+    }
+
+    /// Forgets a session.
+    pub fn forget(&self, id: SessionId) -> CalloutRequest {
+        self.get(format!("/DEL/{}", self.key(id)))
+    }
+
+    /// Whether a session is forgotten, whether or not it was there.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn forgotten(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+        answer(response, "DEL")?.as_u64().map(drop).ok_or(StoreError::Refused)
+    }
+
+    /// Takes the right to renew a session, for all processes.
+    pub fn lease(&self, grant: &HalfDigest, life: Duration) -> CalloutRequest {
+        let life = life.as_secs().max(1);
+        self.get(format!("/SET/{}l:{}/1/NX/EX/{life}", self.prefix, URL_SAFE_NO_PAD.encode(grant)))
+    }
+
+    /// Whether nobody else had it.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn leased(response: Result<CalloutResponse, CalloutError>) -> Result<bool, StoreError> {
+        match answer(response, "SET")? {
+            Value::Null => Ok(false),
+            Value::Array(said) if said.first() == Some(&Value::Bool(true)) => Ok(true),
+            _ => Err(StoreError::Refused),
+        }
+    }
+
+    fn key(&self, id: SessionId) -> String {
+        // Not the id itself: who can read Redis learns no more than that there is a session.
+        format!("{}s:{}", self.prefix, URL_SAFE_NO_PAD.encode(id.digest()))
+    }
+
+    fn mark(&self, mark: &HalfDigest) -> String {
+        format!("{}e:{}", self.prefix, URL_SAFE_NO_PAD.encode(mark))
+    }
+
+    fn get(&self, path: String) -> CalloutRequest {
+        self.request("GET", path, Vec::new())
+    }
+
+    fn set(&self, key: &str, life: Duration, value: String) -> CalloutRequest {
+        self.request("PUT", format!("/SETEX/{key}/{}", life.as_secs().max(1)), value.into_bytes())
+    }
+
+    fn request(&self, method: &'static str, path: String, body: Vec<u8>) -> CalloutRequest {
+        let credentials = self.credentials.as_ref();
+        CalloutRequest {
+            cluster: self.cluster.clone(),
+            method,
+            authority: self.authority.clone(),
+            path,
+            headers: credentials.map(|said| ("authorization", said.expose().to_owned())).into_iter().collect(),
+            body,
+            timeout: self.timeout,
+        }
+    }
+}
+
+fn label(id: SessionId) -> String {
+    URL_SAFE_NO_PAD.encode(id.0)
+}
+
+/// `{"COMMAND": answer}`
+fn answer(response: Result<CalloutResponse, CalloutError>, command: &str) -> Result<Value, StoreError> {
+    let response = response?;
+    if response.status != 200 {
+        return Err(StoreError::Status(response.status));
+    }
+    let mut body: Value = serde_json::from_slice(&response.body).map_err(|_| StoreError::Malformed)?;
+    body.get_mut(command).map(Value::take).ok_or(StoreError::Malformed)
+}

@@ -1,8 +1,15 @@
-//! Sign-out ends the session of this browser: by its own wish, and nobody else's.
+//! Sign-out ends the session of this browser: by its own wish, and nobody else's; here, and at the provider.
 
+use serde_json::json;
 use wasm_tests::{
-    user_agent::Outgoing,
-    world::{SESSION_COOKIE, TRAIL_COOKIE, World, assert_page, deleted_cookies},
+    http1::Response,
+    issuer::{Answer, Endpoint, Fault, Issuer, LogoutState, RefreshTokens},
+    process::until,
+    user_agent::{Outgoing, UserAgent},
+    world::{
+        SESSION_COOKIE, TRAIL_COOKIE, World, assert_page, assert_program_refused, deleted_cookies, parameter,
+        parameters,
+    },
 };
 
 const SIGN_OUT: &str = "/oauth2/sign_out";
@@ -90,4 +97,204 @@ fn reserved_paths_that_mean_nothing_are_not_the_apps() {
     for path in ["/oauth2x", "/oauth", "/x/oauth2/callback"] {
         assert_eq!(browser.get(&world.url(path)).text(), "hello from the app", "{path}");
     }
+}
+
+/// Signs out as a person does. Returns where that leads.
+#[track_caller]
+fn sign_out(world: &World, browser: &UserAgent, query: &str) -> Response {
+    let before = world.upstream.count();
+    let response = browser.get(&world.url(&format!("{SIGN_OUT}{query}")));
+    assert_eq!(response.code().as_deref(), Some("signed_out"), "{response:?}");
+    assert_eq!(browser.cookie_names(&world.url("/")), [""; 0]);
+    world.upstream.assert_saw_nothing_since(before, "a sign-out");
+    response
+}
+
+/// Checks that a response says in so many words that somebody is signed out.
+#[track_caller]
+fn assert_signed_out_page(response: &Response, what: &str) {
+    assert_page(response, &[200], what);
+    assert_eq!(response.code().as_deref(), Some("signed_out"), "{what}: {response:?}");
+}
+
+#[test]
+fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests() {
+    let world = World::around(Issuer::start(), |_| {});
+    let registered = world.url("/oauth2/signed_out");
+    world.issuer.terms(|terms| terms.post_logout_redirect_uris = Some(vec![registered.clone()]));
+    for (what, state) in [
+        ("rp-init-logout", LogoutState::AsGiven),
+        ("rp-init-logout-other-state", LogoutState::Other("another".to_owned())),
+        ("rp-init-logout-no-state", LogoutState::Missing),
+        ("a state of somebody's making", LogoutState::Other("<script>\"'&%".to_owned())),
+    ] {
+        world.issuer.terms(|terms| terms.logout_state = state.clone());
+        let (browser, _) = world.signed_in();
+        let location = sign_out(&world, &browser, "").location().expect("a redirect");
+        assert!(location.starts_with(&format!("{}{}?", world.issuer.url(), Endpoint::EndSession.path())), "{location}");
+        assert_eq!(parameter(&location, "client_id"), wasm_tests::issuer::CLIENT_ID, "{what}");
+        assert_eq!(parameter(&location, "post_logout_redirect_uri"), registered, "{what}");
+        assert_eq!(Some(parameter(&location, "id_token_hint")), world.issuer.id_tokens().pop(), "{what}");
+        // The provider sees nothing of ours in it.
+        assert!(!parameter(&location, "state").contains("oauth2"), "{what}");
+        let steps = browser.follow(&location);
+        let (back, page) = steps.last().expect("a page");
+        assert!(back.starts_with(&registered), "{what}: {back}");
+        assert_signed_out_page(page, what);
+        assert!(!page.text().contains("<script>"), "{what}: {page:?}");
+        assert_eq!(browser.cookie_names(&world.url("/")), [""; 0], "{what}");
+        world.begin(&browser, "/page");
+    }
+    // With a place to go afterwards only our own state leads there.
+    for (what, state, leads) in [
+        ("our state", LogoutState::AsGiven, true),
+        ("another", LogoutState::Other("another".to_owned()), false),
+        ("none", LogoutState::Missing, false),
+    ] {
+        world.issuer.terms(|terms| terms.logout_state = state);
+        let (browser, _) = world.signed_in();
+        let location = sign_out(&world, &browser, "?rd=/public/bye%3Fa").location().expect("a redirect");
+        let steps = browser.follow(&location);
+        let (at, page) = steps.last().expect("a page");
+        if leads {
+            assert_eq!((at.as_str(), page.status), (&*world.url("/public/bye?a"), 200), "{what}");
+        } else {
+            assert_signed_out_page(page, what);
+        }
+    }
+    // Whoever has no session here may have one there.
+    let location = world.browser().get(&world.url(SIGN_OUT)).location().expect("a redirect");
+    assert!(parameters(&location).iter().all(|(name, _)| name != "id_token_hint"), "{location}");
+}
+
+#[test]
+fn the_way_back_is_on_the_list_or_there_is_none() {
+    let world = World::with(|document| {
+        document["sign_out"] = json!({
+            "at_provider": false,
+            "return_to": ["https://www.example.com/", "https://shop.example.com/bye"],
+        });
+    });
+    let own = world.url("");
+    let here = |path: &str| Some(format!("{own}{path}"));
+    for (asked, to) in [
+        ("/bye", here("/bye")),
+        ("/bye?a=b&c", here("/bye?a=b&c")),
+        (&*format!("{own}/bye"), here("/bye")),
+        ("https://www.example.com/any?q", Some("https://www.example.com/any?q".to_owned())),
+        ("https://shop.example.com/bye", Some("https://shop.example.com/bye".to_owned())),
+        ("https://shop.example.com/bye/more", None),
+        ("https://www.example.com.evil.example/", None),
+        ("https://www.example.com@evil.example/", None),
+        ("https://www.example.com:444/", None),
+        ("http://www.example.com/", None),
+        ("//evil.example/", here("/")),
+        ("javascript:alert(1)", None),
+        (&*format!("{own}.evil.example/"), None),
+        (&*format!("{own}@evil.example/"), None),
+        ("/oauth2/sign_out", here("/")),
+        ("", None),
+    ] {
+        let (browser, _) = world.signed_in();
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", asked).finish();
+        let response = sign_out(&world, &browser, &format!("?{query}"));
+        assert_eq!(response.location(), to, "{asked}");
+        if to.is_none() {
+            assert_signed_out_page(&response, asked);
+        }
+    }
+}
+
+#[test]
+fn where_the_provider_has_no_sign_out_a_page_says_what_is_over() {
+    let issuer = Issuer::start();
+    issuer.terms(|terms| terms.advertises_end_session = false);
+    let world = World::around(issuer, |_| {});
+    let (browser, _) = world.signed_in();
+    let response = sign_out(&world, &browser, "");
+    assert_signed_out_page(&response, "no end_session_endpoint");
+    assert!(response.text().contains("may still know you"), "{}", response.text());
+
+    // Where the operator does not want it, neither; and where nothing is known of the provider yet.
+    let world = World::with(|document| document["sign_out"] = json!({"at_provider": false}));
+    let (browser, _) = world.signed_in();
+    assert_signed_out_page(&sign_out(&world, &browser, ""), "at_provider: false");
+    assert_eq!(world.issuer.requests(Endpoint::EndSession).len(), 0);
+    drop(world);
+
+    let mut issuer = Issuer::start();
+    issuer.down();
+    let world = World::around(issuer, |_| {});
+    assert_signed_out_page(&sign_out(&world, &world.browser(), ""), "a provider that was never there");
+}
+
+#[test]
+fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_ever() {
+    let mut world = World::with(|document| document["sign_out"] = json!({"revoke": true}));
+    world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
+    let (browser, _) = world.signed_in();
+    sign_out(&world, &browser, "");
+    assert_eq!(world.issuer.revoked().len(), 1);
+    let asked = world.issuer.requests(Endpoint::Revocation).swap_remove(0);
+    assert_eq!(asked.form()[1], ("token_type_hint".to_owned(), "refresh_token".to_owned()), "{:?}", asked.form());
+    assert!(asked.headers.has("authorization") && !asked.headers.has("cookie"), "{asked:?}");
+
+    for (what, trouble) in [
+        ("503", Some(Answer::status(503))),
+        ("a refusal", Some(Answer::json(400, "{\"error\":\"unsupported_token_type\"}"))),
+        ("no answer", Some(Answer::Hang)),
+        ("down", None),
+    ] {
+        let (browser, session) = world.signed_in();
+        let trouble_is_down = trouble.is_none();
+        match trouble {
+            Some(answer) => world.issuer.misbehave(Fault::Answer(Endpoint::Revocation, answer)),
+            None => world.issuer.down(),
+        }
+        let failed = world.metric("revocation_failed");
+        assert!(sign_out(&world, &browser, "").location().is_some(), "{what}");
+        assert_eq!(world.metric("revocation_failed"), failed + 1, "{what}");
+        let copy = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
+        until("the end of the session in both workers", || {
+            let answers: Vec<u16> = (0..8).filter_map(|_| Some(world.send(&copy)?.status)).collect();
+            // What passes meanwhile has reached the app.
+            answers.iter().all(|status| *status == 401).then_some(())
+        });
+        world.issuer.behave();
+        if trouble_is_down {
+            world.issuer.up();
+        }
+    }
+    assert_eq!(world.issuer.revoked().len(), 1);
+
+    // Without the setting nothing is revoked, and without a token there is nothing to.
+    world.restart(|document| document["sign_out"] = json!({}));
+    let (browser, _) = world.signed_in();
+    sign_out(&world, &browser, "");
+    world.restart(|document| document["sign_out"] = json!({"revoke": true}));
+    world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Never);
+    let (browser, _) = world.signed_in();
+    sign_out(&world, &browser, "");
+    assert_eq!(world.issuer.revoked().len(), 1);
+}
+
+#[test]
+fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
+    let world = World::fleet(2);
+    let (browser, session) = world.signed_in();
+    let other_device = world.signed_in().0;
+    sign_out(&world, &browser, "");
+    let copy = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
+    // At once in the worker that signed out, and a moment later in the other one.
+    until("the end of the session in both workers", || {
+        let answers: Vec<Response> = (0..8).filter_map(|_| world.send(&copy)).collect();
+        answers.iter().all(|response| response.status == 401).then_some(())
+    });
+    for _ in 0..8 {
+        assert_program_refused(&world.send(&copy).expect("an answer"), "a copy");
+    }
+    // Another session of the same person is another session; another Envoy knows nothing of it without a store.
+    assert_eq!(other_device.get(&world.url("/page")).status, 200);
+    let elsewhere = world.browser().visit(&world.url_at(1, "/api"), copy);
+    assert_eq!(elsewhere.status, 200, "without a store nobody tells the others");
 }

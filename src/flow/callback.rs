@@ -281,11 +281,6 @@ impl TokensInHand {
         let session = self.session(id_token, env)?;
         let settings = &env.config.session;
         let mut cookies = offer(pending, env).cookies;
-        cookies.push(
-            Trail::and_one(brought.trail, env.now)
-                .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
-                .map_err(|NoRandomness| Failure::NoRandomness)?,
-        );
         match settings.store {
             Some(_) => {
                 cookies.push(signed_in::reference_to(&session, env)?);
@@ -293,6 +288,12 @@ impl TokensInHand {
             }
             None => cookies.extend(signed_in::write(&session, brought.session, env)?),
         }
+        let settings = &env.config.session;
+        cookies.push(
+            Trail::and_one(brought.trail, env.now)
+                .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
+                .map_err(|NoRandomness| Failure::NoRandomness)?,
+        );
         let location = pending.state.return_to.location(&env.config.origin);
         let reply = reply::redirect(Redirect::SeeOther, "signed_in", location, cookies);
         env.events.push(Event::SignedIn(id_token.subject().to_owned()));

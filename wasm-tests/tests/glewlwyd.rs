@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use wasm_tests::{
+    clock::Clock,
     envoy::{Envoy, Setup},
     glewlwyd::Glewlwyd,
     upstream::Upstream,
@@ -78,4 +79,36 @@ fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
         assert!(again["access_token"].is_string(), "{again}");
         assert_eq!((again.get("id_token"), again.get("refresh_token")), (None, None), "{again}");
     }
+}
+
+#[test]
+fn a_session_goes_on_with_what_it_had_and_ends_by_a_sign_out() {
+    let app = Upstream::start();
+    let clock = Clock::new();
+    let setup = Setup::new(app.port()).clock(&clock);
+    let origin = setup.external_url();
+    let glewlwyd = Glewlwyd::start(&origin);
+    let envoy = Envoy::start(setup.configuration(json!({
+        "external_url": origin,
+        "cluster": "idp",
+        "providers": [glewlwyd.provider()],
+        "session": {"keys": [SESSION_KEY], "lifetime_seconds": 864_000},
+    })));
+    let browser = UserAgent::default();
+    let page = format!("{origin}/page");
+    let asked = browser.get(&page).location().expect("a sign-in");
+    assert_signed_in(&browser.get(&glewlwyd.sign_in(&browser, &asked)), &page);
+    let renewed = || envoy.stats("wasmcustom.vestibule_renewed");
+    for round in 1..=3 {
+        // Beyond the hour that its access tokens are good.
+        clock.set(round * 4000);
+        assert_eq!(browser.get(&page).text(), "hello from the app", "{round}: {}", envoy.log());
+        assert_eq!(renewed(), round as u64, "{}", envoy.log());
+        assert_eq!(app.last().headers.text("x-forwarded-email").as_deref(), Some("alice@example.com"));
+    }
+    let out = browser.get(&format!("{origin}/oauth2/sign_out"));
+    assert_eq!(out.code().as_deref(), Some("signed_out"), "{out:?}");
+    let before = app.count();
+    assert_eq!(browser.get(&page).status, 302);
+    assert_eq!(app.count(), before);
 }

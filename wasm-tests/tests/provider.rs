@@ -186,7 +186,7 @@ fn it_asks_before_a_sign_out_and_tells_the_app() {
     let provider = provider(&app, |_| {});
     let browser = UserAgent::default();
     let tokens = sign_in(&provider, &app, &browser, ALICE, &[("scope", "openid")]);
-    let back = format!("{}/", app.url());
+    let back = format!("{}/oauth2/signed_out", app.url());
     let query = encoded(&[
         ("id_token_hint", tokens["id_token"].as_str().expect("an ID token")),
         ("post_logout_redirect_uri", &back),

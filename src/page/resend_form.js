@@ -4,13 +4,14 @@
   if (kept && Date.now() - kept.at < 3600000 && kept.to.startsWith("/") && !kept.to.startsWith("//")) {
     form.action = kept.to;
     form.querySelector("code").textContent = kept.to;
-    for (const [name, value] of kept.fields) {
-      const field = document.createElement("input");
-      [field.type, field.name, field.value] = ["hidden", name, value];
-      form.append(field);
-    }
     form.addEventListener("submit", () => sessionStorage.removeItem("vestibule-form"));
     form.hidden = false;
+    // They come last and at once: a field may have the name of anything that a form can do.
+    form.append(...kept.fields.map(([name, value]) => {
+      const field = document.createElement("input");
+      [field.type, field.name, field.value] = ["hidden", name, value];
+      return field;
+    }));
   } else {
     document.querySelector("h1 + p").textContent = "This tab keeps no form. Perhaps it was sent already.";
     other.hidden = false;

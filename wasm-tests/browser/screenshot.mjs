@@ -1,5 +1,6 @@
-// Pictures of a page: {url, folder, user?, password?}, signed in first if there is a user. With {link} in place of a user,
-// `url` is the page behind the first link of that one.
+// Pictures of a page: {url, folder, user?, password?}, signed in first if there is a user. With {link} in place of a user it
+// is the page behind the first link or button of that one, and with {then} the one that is opened after it in the same tab.
+// With {scripts: false} no page may run one.
 // Writes light.png, dark.png and phone.png, and reports what the page says, whether a phone has to scroll sideways, how well
 // its texts stand out (WCAG 2.2, 1.4.3: the contrast of each), what the Tab key reaches, and every complaint of the
 // browser's console, a blocked style among them.
@@ -50,7 +51,7 @@ const ownStatus = (message, page) => message.location().url === page.url() && me
 await observe(async (browser, given) => {
   const report = {};
   for (const [name, look] of Object.entries(LOOKS)) {
-    const context = await browser.newContext(look);
+    const context = await browser.newContext({ ...look, javaScriptEnabled: given.scripts ?? true });
     const page = await context.newPage();
     const complaints = [];
     page.on('console', (message) => {
@@ -58,7 +59,8 @@ await observe(async (browser, given) => {
       complaints.push(message.text());
     });
     await page.goto(given.link ?? given.url);
-    if (given.link) await Promise.all([page.waitForNavigation(), page.click('a')]);
+    if (given.link) await Promise.all([page.waitForNavigation(), page.click('a, button')]);
+    if (given.then) await page.goto(given.then);
     if (given.user) {
       await fillIn(page, given);
       await page.waitForURL((url) => url.origin === new URL(given.url).origin);

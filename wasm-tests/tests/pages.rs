@@ -1,13 +1,14 @@
 //! What people read: on a wide screen, in the dark, on a phone, and without a mouse.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{screenshots, screenshots_behind},
+    chromium::{observe, screenshots, screenshots_behind},
     http1::{Outcome, Server, response},
     issuer::Issuer,
     process::Scratch,
+    user_agent::UserAgent,
     world::World,
 };
 
@@ -62,4 +63,67 @@ fn our_pages_are_readable_for_everybody() {
     let elsewhere = format!("http://other.localhost:{}/", server.address().port());
     let confirmation = screenshots_behind(&elsewhere, &folder("sign_out_confirmation"));
     assert_readable(&confirmation, "Sign out?", "sign_out_confirm", ("BUTTON", "Sign out"));
+}
+
+/// Where a browser ends that keeps no cookie.
+fn end_of_the_loop(world: &World, url: &str) -> String {
+    let mut next = url.to_owned();
+    for _ in 0..20 {
+        let response = UserAgent::default().get(&next);
+        let Some(location) = response.location() else {
+            assert_eq!(response.code().as_deref(), Some("sign_in_loop"), "{response:?}\n{}", world.log());
+            return next;
+        };
+        next = location;
+    }
+    panic!("a redirect loop");
+}
+
+#[test]
+fn the_pages_around_a_session_are_readable_for_everybody() {
+    let scratch = Scratch::new("pictures");
+    let world = World::around(Issuer::start(), |setup| {
+        setup.bodies_while_headers_are_held = true;
+        setup.configuration["external_url"] = json!(setup.external_url());
+        setup.configuration["allow_on_headers_stop_iteration"] = json!(true);
+        setup.configuration["sign_in"] = json!({"keep_forms": true, "keep_fragment": true});
+        setup.configuration["identity_headers"] = json!({"x-name": "name"});
+    });
+    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let pictures = |name: &str, mut arguments: Value| {
+        let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
+        fs::create_dir_all(&folder).expect("the folder for pictures can be made");
+        arguments["folder"] = json!(folder);
+        observe("screenshot.mjs", arguments)
+    };
+    let form = "<form method=post action='/save'><input type=hidden name=a value=b><button>Save</button></form>";
+    let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("html", form).finish();
+    let form = url(&format!("/public/page?{form}"));
+
+    let kept = pictures("form_kept", json!({"link": form}));
+    assert_readable(&kept, "Please sign in", "this tab keeps it", ("A", "Sign in"));
+
+    let again = pictures("form_again", json!({"link": form, "then": url("/oauth2/form")}));
+    assert_readable(&again, "Send your form again?", "/save", ("BUTTON", "Send it now"));
+
+    let none = pictures("form_none", json!({"url": url("/oauth2/form")}));
+    assert_readable(&none, "Send your form again?", "This tab keeps no form", ("A", "Go on"));
+
+    let fragment = pictures("fragment", json!({"url": url("/page#part"), "scripts": false}));
+    assert_readable(&fragment, "Signing in", "needs JavaScript", ("A", "Sign in"));
+
+    let at = end_of_the_loop(&world, &url("/oauth2/start?rd=/page"));
+    let looping = pictures("sign_in_loop", json!({"url": at}));
+    assert_readable(&looping, "Your browser does not keep the sign-in", "sign_in_loop", ("A", "Try again"));
+
+    world.issuer.sign_in_as(json!({"sub": "dora", "name": wasm_tests::keys::base64url(&noise())}));
+    let large = pictures("session_too_large", json!({"url": url("/oauth2/start?rd=/page")}));
+    assert_readable(&large, "The session is too large", "session_too_large", ("A", "Try again"));
+    // What Chromium asked for stands in nobody's transcript.
+    world.upstream.forget();
+}
+
+/// Bytes that do not get fewer.
+fn noise() -> Vec<u8> {
+    (0..700_u64).flat_map(|block| wasm_tests::keys::sha256(&block.to_le_bytes())).collect()
 }

@@ -7,7 +7,7 @@ use super::{
     CalloutResult, Env,
     provider::ExpectDocument,
     renewal::{self, ExpectRenewal},
-    store,
+    store::{self, Command},
 };
 use crate::http::CalloutRequest;
 
@@ -31,7 +31,7 @@ pub enum ExpectBackground {
     /// The renewal of a session.
     Renewal(ExpectRenewal),
     /// Something that is written into the store.
-    Write,
+    Write(Command),
 }
 
 /// Looks at what other workers have shared, and says what calls this one must make.
@@ -40,7 +40,7 @@ pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
     let mut fetches = env.providers.poll(env.platform, env.now);
     fetches.extend(renewal::poll(env));
     let writes = env.store.take_writes().into_iter();
-    fetches.extend(writes.map(|request| Fetch { expect: ExpectBackground::Write, request }));
+    fetches.extend(writes.map(|(request, command)| Fetch { expect: ExpectBackground::Write(command), request }));
     fetches
 }
 
@@ -51,7 +51,7 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
             env.providers.fetched(expect, result, env.platform, env.now, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
-        ExpectBackground::Write => store::written(result, env),
+        ExpectBackground::Write(command) => store::written(command, result, env),
     }
 }
 

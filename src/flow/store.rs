@@ -31,7 +31,7 @@ const REMEMBERED: usize = 512;
 pub struct StoreState {
     remembered: HashMap<[u8; 16], (FreshSession, UnixTime)>,
     /// What is written without anybody waiting for it.
-    writes: Vec<CalloutRequest>,
+    writes: Vec<(CalloutRequest, Command)>,
 }
 
 impl StoreState {
@@ -41,7 +41,7 @@ impl StoreState {
     }
 
     /// What is to be written, once.
-    pub(super) fn take_writes(&mut self) -> Vec<CalloutRequest> {
+    pub(super) fn take_writes(&mut self) -> Vec<(CalloutRequest, Command)> {
         std::mem::take(&mut self.writes)
     }
 }
@@ -141,10 +141,10 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
     let settings = &env.config.session;
     let Some(store) = &settings.store else { return };
     let life = session.ends(&settings.lifetimes).since(env.now);
-    match store.save(session, life, &settings.sealer, env.platform) {
+    match store.save_again(session, life, &settings.sealer, env.platform) {
         Ok(request) => {
             env.store.remembered.remove(&session.digest());
-            env.store.writes.push(request);
+            env.store.writes.push((request, Command::SaveAgain));
         }
         Err(error) => env.events.push(Event::NotWritten(error)),
     }
@@ -154,7 +154,8 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
 pub(super) fn end_soon(mark: &HalfDigest, env: &mut Env<'_>) {
     env.store.remembered.clear();
     let Some(store) = &env.config.session.store else { return };
-    env.store.writes.push(store.end(mark, env.config.session.lifetimes.absolute, env.now));
+    let end = store.end(mark, env.config.session.lifetimes.absolute, env.now);
+    env.store.writes.push((end, Command::Save));
 }
 
 /// Forgets what this worker remembers of a session that is over.
@@ -186,19 +187,29 @@ pub(super) enum Next {
 
 /// What the store was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
+pub enum Command {
+    /// [`Store::forget`]
     Forget,
+    /// [`Store::save`] or [`Store::end`]
     Save,
+    /// [`Store::save_again`]
+    SaveAgain,
+}
+
+impl Command {
+    fn done(self, result: CalloutResult) -> Result<(), StoreError> {
+        match self {
+            Self::Forget => Store::forgotten(result),
+            Self::Save => Store::done(result),
+            Self::SaveAgain => Store::done_again(result),
+        }
+    }
 }
 
 impl Saving {
     /// It is done, or not.
     pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
-        let done = match self.command {
-            Command::Forget => Store::forgotten(result),
-            Command::Save => Store::done(result),
-        };
-        match (done, self.next) {
+        match (self.command.done(result), self.next) {
             (Ok(()), Next::Reply(reply)) => Step::Reply(reply),
             (Ok(()), Next::SignOut(goodbye)) => goodbye.go_on(env),
             (Err(error), _) => unavailable(error, &self.caller, self.offer, env),
@@ -207,8 +218,8 @@ impl Saving {
 }
 
 /// A write that nobody waited for has come to its end.
-pub(super) fn written(result: CalloutResult, env: &mut Env<'_>) {
-    if let Err(error) = Store::done(result) {
+pub(super) fn written(command: Command, result: CalloutResult, env: &mut Env<'_>) {
+    if let Err(error) = command.done(result) {
         env.events.push(Event::NotStored(error));
     }
 }

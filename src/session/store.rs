@@ -179,12 +179,32 @@ impl Store {
         sealer: &Sealer,
         platform: &dyn Platform,
     ) -> Result<CalloutRequest, SealError> {
-        let sealed = sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(), platform)?;
-        let value = URL_SAFE_NO_PAD.encode(sealed);
-        if value.len() > MAX_SAVED {
-            return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });
-        }
-        Ok(self.set(&self.key(session.id), life, value))
+        Ok(self.set(&self.key(session.id), life, sealed_value(session, sealer, platform)?))
+    }
+
+    /// Saves a session again, if it is still there: one that was ended meanwhile must not come back. The whole command
+    /// goes in the body, where the value can stand before the conditions.
+    ///
+    /// # Errors
+    /// [`SealError`]
+    pub fn save_again(
+        &self,
+        session: &Session,
+        life: Duration,
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Result<CalloutRequest, SealError> {
+        let value = sealed_value(session, sealer, platform)?;
+        let command = format!("SET/{}/{value}/XX/EX/{}", self.key(session.id), life.as_secs().max(1));
+        Ok(self.request("POST", "/".to_owned(), command.into_bytes()))
+    }
+
+    /// Whether a [`Self::save_again`] was done, or there was nothing to save any more.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn done_again(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+        Self::leased(response).map(drop)
     }
 
     /// Remembers for this long that every session with this mark which has begun by now is over.
@@ -263,6 +283,15 @@ impl Store {
             timeout: self.timeout,
         }
     }
+}
+
+fn sealed_value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
+    let sealed = sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(), platform)?;
+    let value = URL_SAFE_NO_PAD.encode(sealed);
+    if value.len() > MAX_SAVED {
+        return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });
+    }
+    Ok(value)
 }
 
 fn label(id: SessionId) -> String {

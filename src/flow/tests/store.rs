@@ -194,6 +194,21 @@ fn a_renewed_session_is_in_the_store_and_no_other_process_renews_it() {
 }
 
 #[test]
+fn a_session_that_was_ended_while_it_was_renewed_stays_ended() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(700);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    // Somebody signs out elsewhere in the meantime.
+    world.redis.clear();
+    world.settle();
+    drop(waiter);
+    assert!(world.redis.keys().all(|key| !key.contains(":s:")), "{:?}", world.redis.keys());
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
 fn the_idle_timeout_slides_in_the_store_alone() {
     let mut world = world();
     world.sign_in("/");

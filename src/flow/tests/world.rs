@@ -393,7 +393,11 @@ impl World {
             request.path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:/".contains(&byte)),
             "{request:?}"
         );
-        let words: Vec<&str> = request.path.split('/').skip(1).collect();
+        let command = String::from_utf8(request.body.clone()).unwrap();
+        let words: Vec<&str> = match request.path.as_str() {
+            "/" => command.split('/').collect(),
+            path => path.split('/').skip(1).collect(),
+        };
         let answer = match words[..] {
             ["MGET", ref keys @ ..] => {
                 json!({ "MGET": keys.iter().map(|key| self.redis.get(*key)).collect::<Vec<_>>() })
@@ -404,6 +408,13 @@ impl World {
                 json!({ "SETEX": [true, "OK"] })
             }
             ["DEL", key] => json!({ "DEL": u8::from(self.redis.remove(key).is_some()) }),
+            ["SET", key, value, "XX", "EX", _] => match self.redis.get_mut(key) {
+                Some(old) => {
+                    value.clone_into(old);
+                    json!({ "SET": [true, "OK"] })
+                }
+                None => json!({ "SET": null }),
+            },
             ["SET", key, value, "NX", "EX", _] => {
                 let is_free = !self.redis.contains_key(key);
                 self.redis.entry(key.to_owned()).or_insert_with(|| value.to_owned());

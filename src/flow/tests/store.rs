@@ -161,6 +161,15 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
         ("content-type", "application/x-www-form-urlencoded"),
     ];
     assert_eq!(world.send_more(&post).code(), (503, "store_unavailable"));
+    // The very same token, as providers send it again: it must not count as heard.
+    let mut other = another_process(&world);
+    world.redis_up = true;
+    for _ in 0..2 {
+        world.body = Some(format!("logout_token={token}").into_bytes());
+        assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    }
+    other.redis = world.redis.clone();
+    assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
 }
 
 #[test]

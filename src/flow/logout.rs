@@ -123,7 +123,8 @@ impl LogoutInHand {
             Err(failure) => return reply::refuse(failure, &self.caller, Offer::default(), env),
         };
         // Sent again, it was heard before. Were it to count again, it would end a session begun since.
-        if is_new(&token, env) {
+        let heard = heard(&token, env);
+        if !is_known(&heard, env) {
             // 2.4: with a sid, only that session ends.
             let mark = match (&token.sid, &token.subject) {
                 (Some(sid), _) => Some(Marks::of_sid(sid)),
@@ -132,7 +133,7 @@ impl LogoutInHand {
             };
             env.events.push(Event::LoggedOut(Some(token.id)));
             if let Some(mark) = mark {
-                return end(mark, reply::empty(200, "logged_out"), self.caller.clone(), env);
+                return end(mark, Some(heard), reply::empty(200, "logged_out"), self.caller.clone(), env);
             }
         }
         Step::Reply(reply::empty(200, "logged_out"))
@@ -140,26 +141,42 @@ impl LogoutInHand {
 }
 
 /// Ends sessions, and answers once every Envoy can know: where the store does not take it, the provider is told to try
-/// again.
-fn end(mark: HalfDigest, answer: LocalReply, caller: Caller, env: &mut Env<'_>) -> Step {
+/// again, and what it then sends is not old.
+fn end(mark: HalfDigest, heard: Option<Entry>, answer: LocalReply, caller: Caller, env: &mut Env<'_>) -> Step {
     revocation::end_here(mark, By::Provider, env);
     let settings = &env.config.session;
-    let Some(store) = &settings.store else { return Step::Reply(answer) };
+    let Some(store) = &settings.store else { return ended(heard, answer, env) };
     let request = store.end(&mark, settings.lifetimes.absolute, env.now);
-    let saving = Saving { caller, offer: Offer::default(), next: Next::Reply(answer), command: Command::Save };
+    let next = Next::Ended(heard, answer);
+    let saving = Saving { caller, offer: Offer::default(), next, command: Command::Save };
     Step::Call { request, expect: Expect::Saved(Box::new(saving)) }
+}
+
+/// It is done: a token that says it again says nothing new.
+pub(super) fn ended(heard: Option<Entry>, answer: LocalReply, env: &Env<'_>) -> Step {
+    if let Some(heard) = heard {
+        // In doubt it counts again: who is signed out too often signs in again.
+        let _ = Ring { key: &tokens_key(env), capacity: CAPACITY }.claim(heard, env.now, env.platform);
+    }
+    Step::Reply(answer)
 }
 
 fn is_unknown_key(outcome: &Result<LogoutToken, Failure>) -> bool {
     matches!(outcome, Err(Failure::LogoutTokenSignature(VerifyError::UnknownKey)))
 }
 
-fn is_new(token: &LogoutToken, env: &Env<'_>) -> bool {
-    let key = format!("vestibule.{}.logout_tokens", env.config.fingerprint);
+fn heard(token: &LogoutToken, env: &Env<'_>) -> Entry {
     let keep = token.expires.plus(env.config.leeway.span()).since(env.now).min(MAX_REMEMBERED);
-    let entry = Entry::now(half_digest("jti", &[token.id.as_bytes()]), env.now, keep);
-    // In doubt it counts: who is signed out too often signs in again.
-    Ring { key: &key, capacity: CAPACITY }.claim(entry, env.now, env.platform).unwrap_or(true)
+    Entry::now(half_digest("jti", &[token.id.as_bytes()]), env.now, keep)
+}
+
+fn is_known(heard: &Entry, env: &Env<'_>) -> bool {
+    let known = Ring { key: &tokens_key(env), capacity: CAPACITY }.entries(env.platform);
+    known.iter().any(|entry| entry.digest == heard.digest)
+}
+
+fn tokens_key(env: &Env<'_>) -> String {
+    format!("vestibule.{}.logout_tokens", env.config.fingerprint)
 }
 
 /// A request for the front-channel logout path: a frame on the provider's page. It brings no cookie, because it is of
@@ -173,7 +190,7 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     } else if let Some(sid) = sid_of(request, env) {
         env.events.push(Event::LoggedOut(None));
         let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
-        return end(Marks::of_sid(&sid), answer, caller, env);
+        return end(Marks::of_sid(&sid), None, answer, caller, env);
     } else {
         Failure::LogoutMalformed
     };

@@ -64,6 +64,8 @@ const MAX_WAIT_FOR_KEYS: Duration = MAX_HOLD;
 enum Outcome {
     /// Somebody is at it, until then at most.
     Leased(UnixTime),
+    /// Another process is at it, or nobody can tell; not again before then.
+    Elsewhere(UnixTime),
     /// The provider was in trouble; not again before then.
     Failed(UnixTime),
     /// The provider said no, then.
@@ -200,7 +202,7 @@ pub(super) fn attend(
     patience: Patience,
     env: &mut Env<'_>,
 ) -> Result<Step, Request> {
-    let mut has_news = false;
+    let (mut has_news, mut is_left) = (false, false);
     for _ in 0..MAX_CHAIN {
         let digest = fresh.session().grant_digest();
         let is_over = fresh.session().is_token_over(env.now);
@@ -223,14 +225,24 @@ pub(super) fn attend(
                 }
                 false
             }
-            Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now) => false,
+            Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now) => {
+                is_left = true;
+                false
+            }
+            Found::Own(Outcome::Elsewhere(until)) if is_ahead(until, env.now) => false,
             // Who is first waits for the cookie; whoever comes while the session is good need not.
             Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
             Found::OthersLease => false,
-            Found::Nothing | Found::Own(Outcome::Failed(_) | Outcome::Leased(_)) => match patience {
-                Patience::MayWait => begin(&fresh, version, env) || is_over,
-                Patience::None => false,
-            },
+            Found::Nothing | Found::Own(_) if env.providers.ready(fresh.session().provider(), env.now).is_none() => {
+                is_left = true;
+                false
+            }
+            Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
+                match patience {
+                    Patience::MayWait => begin(&fresh, version, env) || is_over,
+                    Patience::None => false,
+                }
+            }
         };
         // Of a body that it hands over Envoy keeps only so much, and refuses the request where it is longer.
         let can_wait = request.is_whole() || !env.config.bodies_while_held;
@@ -240,10 +252,18 @@ pub(super) fn attend(
         break;
     }
     let cookies = match env.config.session.store {
-        // The cookie refers to the session, whatever it says by now.
-        Some(_) => Vec::new(),
+        // The cookie refers to the session, whatever it says by now. Where the store still has the old one, what this
+        // process wrote is lost, or on its way.
+        Some(_) if has_news => {
+            store::save_soon(fresh.session(), env);
+            Vec::new()
+        }
         None if has_news => signed_in::cookies_of(fresh.session(), &request, env),
-        None => Vec::new(),
+        // Nobody renews it for now, but somebody is there: the idle timeout must not end it.
+        _ if is_left && fresh.wants_writing(&env.config.session.lifetimes, env.now) => {
+            signed_in::write_again(&fresh, &request, env)
+        }
+        _ => Vec::new(),
     };
     Ok(signed_in::forward(&request, fresh, cookies, env))
 }
@@ -317,10 +337,10 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
         // Whoever has it writes the renewed session into the store, where the next request finds it.
         match Store::leased(result) {
             Ok(true) => env.renewals.leased.push(*session),
-            Ok(false) => settle(&session, Outcome::Failed(env.now.plus(OTHERS)), env),
+            Ok(false) => settle(&session, Outcome::Elsewhere(env.now.plus(OTHERS)), env),
             Err(error) => {
                 env.events.push(Event::NotStored(error));
-                settle(&session, Outcome::Failed(env.now.plus(PAUSE)), env);
+                settle(&session, Outcome::Elsewhere(env.now.plus(PAUSE)), env);
             }
         }
         return;
@@ -465,6 +485,7 @@ fn write_outcome(digest: &HalfDigest, outcome: &Outcome) -> zeroize::Zeroizing<V
         Outcome::Leased(until) => (1, *until, None),
         Outcome::Failed(until) => (2, *until, None),
         Outcome::Refused(at) => (3, *at, None),
+        Outcome::Elsewhere(until) => (5, *until, None),
         Outcome::Renewed(session) => (4, UnixTime::default(), Some(session.to_bytes())),
     };
     let mut bytes = zeroize::Zeroizing::new(vec![tag]);
@@ -484,6 +505,7 @@ fn read_outcome(bytes: &[u8]) -> Option<(HalfDigest, Outcome)> {
         2 => Outcome::Failed(time),
         3 => Outcome::Refused(time),
         4 => Outcome::Renewed(Box::new(Session::from_bytes(session)?)),
+        5 => Outcome::Elsewhere(time),
         _ => return None,
     };
     Some((*digest, outcome))

@@ -119,8 +119,9 @@ fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut
     );
     let session = signed_in::session(request, env);
     if let Some(session) = &session {
-        // Whoever has a copy of the cookie is signed out too, as far as this process goes.
-        revocation::end_here(session.marks().session, By::Person, env);
+        // Whoever has a copy of the cookie is signed out too, as far as this process goes, or its store: there also because
+        // somebody may just be writing the session again.
+        revocation::end(session.marks().session, By::Person, env);
     }
     env.events.push(Event::SignedOut);
     let id = session.as_ref().map(|session| session.session().id());

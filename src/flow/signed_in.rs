@@ -36,13 +36,18 @@ pub(super) fn pass(request: Request, env: &mut Env<'_>) -> Result<Step, Request>
         Upkeep::None => Ok(forward(&request, fresh, Vec::new(), env)),
         Upkeep::Refresh => renewal::attend(request, fresh, Patience::MayWait, env),
         Upkeep::Write => {
-            let session = fresh.session().seen_at(env.now);
-            let cookies = match env.config.session.store {
-                Some(_) => stored_again(&session, &fresh, env),
-                None => cookies_of(&session, &request, env),
-            };
+            let cookies = write_again(&fresh, &request, env);
             Ok(forward(&request, fresh, cookies, env))
         }
+    }
+}
+
+/// Writes a session again, as seen now.
+pub(super) fn write_again(fresh: &FreshSession, request: &Request, env: &mut Env<'_>) -> Vec<String> {
+    let session = fresh.session().seen_at(env.now);
+    match env.config.session.store {
+        Some(_) => stored_again(&session, fresh, env),
+        None => cookies_of(&session, request, env),
     }
 }
 

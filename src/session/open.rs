@@ -104,14 +104,18 @@ impl FreshSession {
 
     /// What is to be done for it. Where it is to be refreshed, nothing else is: two answers must not race.
     pub fn upkeep(&self, lifetimes: &Lifetimes, now: UnixTime) -> Upkeep {
-        let session = self.session();
-        if lifetimes.refresh && session.is_due(now) {
+        if lifetimes.refresh && self.session().is_due(now) {
             Upkeep::Refresh
-        } else if self.0.is_of_old_key || session.wants_to_slide(lifetimes, now) {
+        } else if self.wants_writing(lifetimes, now) {
             Upkeep::Write
         } else {
             Upkeep::None
         }
+    }
+
+    /// Whether it must be written, whether or not it is to be refreshed as well.
+    pub fn wants_writing(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
+        self.0.is_of_old_key || self.session().wants_to_slide(lifetimes, now)
     }
 
     /// What tells the app who it is: made by `render` when it is first asked for.

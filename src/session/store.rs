@@ -154,6 +154,10 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         let answer = answer(response, "MGET")?;
         let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
+        // What is missing at the end could be what has ended it.
+        if values.len() != 3 + usize::from(reference.marks.sid.is_some()) {
+            return Err(StoreError::Malformed);
+        }
         let mut values = values.iter();
         let Some(session) = values.next() else { return Err(StoreError::Malformed) };
         // What does not open was put there by somebody else: as if it were not there.
@@ -163,7 +167,9 @@ impl Store {
             Session::from_bytes(&bytes)
         });
         let has_ended = |session: &Session| {
-            values.filter_map(|mark| mark.as_str()?.parse().ok()).any(|at| session.begun.as_secs() <= at)
+            // In doubt it has.
+            let at = |mark: &Value| mark.as_str().and_then(|at| at.parse().ok()).unwrap_or(u64::MAX);
+            values.filter(|mark| !mark.is_null()).any(|mark| session.begun.as_secs() <= at(mark))
         };
         Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
     }

@@ -215,6 +215,19 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
 }
 
 #[test]
+fn a_provider_that_is_down_for_longer_than_the_idle_timeout_ends_nobody_who_is_there() {
+    let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 3600 }))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.provider.up = false;
+    for minute in (10..240).step_by(10) {
+        world.advance(600);
+        let outcome = world.visit("/");
+        assert_eq!(user(&world.then(outcome)), "alice", "{minute}");
+    }
+}
+
+#[test]
 fn a_request_does_not_wait_for_ever() {
     let mut world = signed_in();
     world.advance(700);

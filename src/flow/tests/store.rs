@@ -79,6 +79,22 @@ fn what_is_not_in_the_store_or_was_put_there_by_somebody_else_is_no_session() {
 }
 
 #[test]
+fn an_end_that_cannot_be_read_is_an_end() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(1);
+    let mut other = another_process(&world);
+    assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    world.settle();
+    let ends: Vec<_> = world.redis.keys().filter(|key| key.contains(":e:")).cloned().collect();
+    assert_eq!(ends.len(), 1);
+    for odd in ["", "soon", "-1", "99999999999999999999999"] {
+        other.redis.insert(ends[0].clone(), odd.to_owned());
+        assert_eq!(other.visit("/").code(), (302, "sign_in_started"), "{odd}");
+    }
+}
+
+#[test]
 fn while_the_store_is_down_nobody_is_let_in_and_nobody_is_sent_away() {
     let mut world = world();
     world.sign_in("/");
@@ -118,10 +134,50 @@ fn a_sign_out_ends_the_session_in_every_process() {
     let mut other = another_process(&world);
     let copy = world.jar.clone();
     assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
-    assert!(world.redis.is_empty() && world.jar.is_empty());
+    assert!(world.redis.keys().all(|key| !key.contains(":s:")) && world.jar.is_empty());
     other.redis = world.redis.clone();
     other.jar = copy;
     assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn what_is_written_after_a_sign_out_brings_no_session_back() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    let copy = world.jar.clone();
+    world.advance(700);
+    // A refresh is under way in one process, the person signs out in another, and then its tokens come.
+    assert!(matches!(world.visit("/"), Outcome::Held(_)));
+    let mut other = another_process(&world);
+    assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    other.settle();
+    world.redis = other.redis.clone();
+    world.settle();
+    world.settle();
+    let mut third = another_process(&world);
+    for world in [&mut world, &mut third] {
+        world.jar = copy.clone();
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    }
+}
+
+#[test]
+fn a_renewed_session_that_the_store_did_not_take_is_saved_with_the_next_request() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    let before = world.redis.clone();
+    world.advance(700);
+    assert!(matches!(world.visit("/"), Outcome::Held(_)));
+    world.settle();
+    world.redis = before;
+    assert_eq!(user(&world.visit("/")), "alice");
+    world.settle();
+    // No process needs to ask the provider now.
+    let mut other = another_process(&world);
+    assert_eq!(user(&other.visit("/")), "alice");
+    assert_eq!(other.provider.asked.get("/token"), None);
 }
 
 #[test]
@@ -162,6 +218,15 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
         ("content-type", "application/x-www-form-urlencoded"),
     ];
     assert_eq!(world.send_more(&post).code(), (503, "store_unavailable"));
+    // The very same token, as providers send it again: it must not count as heard.
+    let mut other = another_process(&world);
+    world.redis_up = true;
+    for _ in 0..2 {
+        world.body = Some(format!("logout_token={token}").into_bytes());
+        assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    }
+    other.redis = world.redis.clone();
+    assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
 }
 
 #[test]
@@ -248,6 +313,8 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
         (200, "{\"MGET\":null}"),
         (200, "{\"MGET\":[]}"),
         (200, "{\"MGET\":{}}"),
+        (200, "{\"MGET\":[null]}"),
+        (200, "{\"MGET\":[null,null,null,null,null]}"),
         (200, "<html>"),
         (200, ""),
         (403, "{\"MGET\":[null]}"),

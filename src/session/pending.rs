@@ -15,7 +15,7 @@ use crate::{
     oidc::{ProviderId, authorization::StateMatched},
     platform::{NoRandomness, Platform},
     secret::{Nonce, PkceVerifier},
-    time::UnixTime,
+    time::{Leeway, UnixTime},
 };
 
 /// How many sign-ins of one browser may be under way; starting one more ends the oldest.
@@ -87,9 +87,11 @@ struct Sealed {
 }
 
 impl State {
-    /// Whether the sign-in has taken longer than `timeout`.
+    /// Whether the sign-in has taken longer than `timeout`; also where the clock was set back since by more than clocks
+    /// may differ.
     pub fn is_expired(&self, now: UnixTime, timeout: Duration) -> bool {
-        self.started.plus(timeout) <= now
+        let ahead = Duration::from_secs(Leeway::MAX_SECS);
+        self.started.plus(timeout) <= now || now.plus(ahead) < self.started
     }
 
     /// Opens a `state` that we sealed; anything else is nothing.

@@ -1,5 +1,7 @@
 //! What a callback may and may not do. The numbers of the rows are those of the conformance and attack lists.
 
+use std::time::Duration;
+
 use super::world::{APP, Outcome, World, header, location};
 use crate::http::{CalloutError, CalloutResponse};
 
@@ -234,4 +236,20 @@ fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
 
 fn status(status: u16, body: &str) -> Result<CalloutResponse, CalloutError> {
     Ok(CalloutResponse { status, body: body.as_bytes().to_vec() })
+}
+
+#[test]
+fn a_sign_in_from_a_time_that_is_still_to_come_is_begun_again() {
+    let mut world = World::ready();
+    world.advance(7200);
+    let begun = world.now;
+    let sent = world.visit("/page").reply();
+    let callback = world.signs_in(&sent);
+    // The clock is set back: by as much as clocks may differ, and by more.
+    for (back, status) in [(7200, 302), (301, 302), (300, 303)] {
+        world.now = begun.minus(Duration::from_secs(back));
+        let jar = world.jar.clone();
+        assert_eq!(world.visit(&callback).reply().status, status, "{back}");
+        world.jar = jar;
+    }
 }

@@ -1,81 +1,162 @@
-//! How long a session lasts: until nobody comes, or until its time is over, whatever becomes of the tokens.
+//! How long a session lasts: by its idle timeout, by its lifetime, by its tokens; and what a clock that jumps does to it.
 
-use serde_json::json;
+use std::time::UNIX_EPOCH;
+
+use serde_json::{Value, json};
 use wasm_tests::{
-    user_agent::UserAgent,
-    world::{World, assert_sign_in, is_session_cookie, kept_cookies},
+    http1::Response,
+    issuer::{Endpoint, RefreshTokens},
+    user_agent::{Outgoing, UserAgent},
+    world::{SESSION_COOKIE, World, assert_program_refused, assert_sign_in, kept_cookies},
 };
 
+/// Checks that a session is good, and returns the `Max-Age` of its cookie if it was written anew.
 #[track_caller]
-fn assert_in(world: &World, browser: &UserAgent, what: &str) -> usize {
-    let page = browser.get(&world.url("/page"));
-    assert_eq!(page.status, 200, "{what}: {page:?}\n{}", world.log());
-    let kept = kept_cookies(&page);
-    assert!(kept.iter().all(|name| is_session_cookie(name)), "{what}: {kept:?}");
-    kept.len()
+fn visit(world: &World, browser: &UserAgent) -> Option<i64> {
+    let response = browser.get(&world.url("/page"));
+    assert_eq!(response.status, 200, "{response:?}");
+    let line = response.set_cookies().pop()?;
+    assert_eq!(kept_cookies(&response), [SESSION_COOKIE]);
+    assert_eq!(response.headers.all("cache-control"), [b"private, no-store"]);
+    let age = line.split("; ").find_map(|attribute| attribute.strip_prefix("Max-Age="));
+    Some(age.and_then(|age| age.parse().ok()).expect("a Max-Age"))
 }
 
 #[track_caller]
-fn assert_out(world: &World, browser: &UserAgent, what: &str) {
+fn assert_over(world: &World, browser: &UserAgent, what: &str) {
     let before = world.upstream.count();
-    assert_sign_in(&browser.get(&world.url("/page")), world);
+    for _ in 0..4 {
+        assert_program_refused(&browser.fetch(&world.url("/api")), what);
+        assert_sign_in(&browser.get(&world.url("/page")), world);
+    }
     world.upstream.assert_saw_nothing_since(before, what);
 }
 
-#[test]
-fn a_session_outlives_its_id_token_and_ends_with_its_lifetime() {
-    let world = World::start();
-    world.issuer.terms(|terms| terms.id_token_seconds = 60);
-    let (browser, _) = world.signed_in();
-    for hour in 1..8 {
-        world.advance(3600);
-        assert_eq!(assert_in(&world, &browser, &format!("after {hour} hours")), 0);
-    }
-    world.advance(3590);
-    assert_in(&world, &browser, "ten seconds before the end");
-    world.advance(11);
-    assert_out(&world, &browser, "after eight hours");
+fn userinfo(world: &World, browser: &UserAgent) -> (Response, Value) {
+    let response = browser.fetch(&world.url("/oauth2/userinfo"));
+    let body = serde_json::from_slice(&response.body).expect("JSON");
+    (response, body)
 }
 
 #[test]
-fn who_stays_away_is_signed_out_and_who_comes_is_not_until_the_end() {
+fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     let world = World::with(|document| {
         document["session"]["idle_timeout_seconds"] = json!(600);
         document["session"]["lifetime_seconds"] = json!(3600);
     });
-    let (browser, _) = world.signed_in();
-    world.advance(50);
-    assert_eq!(assert_in(&world, &browser, "before a tenth"), 0);
-    world.advance(15);
-    assert_eq!(assert_in(&world, &browser, "after a tenth"), 1);
-    assert_eq!(assert_in(&world, &browser, "right afterwards"), 0);
-    let (away, _) = world.signed_in();
-    for round in 0..5 {
-        world.advance(590);
-        assert_eq!(assert_in(&world, &browser, &format!("round {round}")), 1);
+    let (left, _) = world.signed_in();
+    let (used, _) = world.signed_in();
+    // The end moves in steps of a tenth: a cookie a minute at most.
+    world.advance(40);
+    for _ in 0..6 {
+        assert_eq!(visit(&world, &used), None);
     }
-    assert_out(&world, &away, "after ten minutes and more");
-    world.advance(590);
-    assert_out(&world, &browser, "after an hour, however busy");
+    world.advance(25);
+    assert!(visit(&world, &used).is_some_and(|age| (595..=600).contains(&age)));
+    for _ in 0..6 {
+        assert_eq!(visit(&world, &used), None);
+    }
+    // Whoever only asks who is signed in is not using it.
+    world.advance(520);
+    let (_, body) = userinfo(&world, &left);
+    assert!(body["expires_in"].as_i64().is_some_and(|left| left < 20), "{body}");
+    world.advance(30);
+    assert_over(&world, &left, "idle");
+    for _ in 0..4 {
+        let age = visit(&world, &used).expect("a new end");
+        assert!((595..=600).contains(&age), "{age}");
+        world.advance(550);
+    }
+    // Towards the end of its life it has no ten minutes left, and then none.
+    world.advance(550);
+    let _ = userinfo(&world, &used);
+    assert_over(&world, &used, "idle for longer than ten minutes");
+
+    let (used, _) = world.signed_in();
+    for _ in 0..6 {
+        world.advance(550);
+        assert!(visit(&world, &used).is_some());
+    }
+    world.advance(200);
+    assert!(visit(&world, &used).is_some_and(|age| (60..=100).contains(&age)), "until the end of its life");
+    world.advance(110);
+    assert_over(&world, &used, "an hour");
+    // Its end is sealed in it: whoever keeps the cookie for longer has nothing.
+    assert!(!used.session_cookies().is_empty());
 }
 
 #[test]
-fn a_clock_that_jumps_harms_nobody_and_brings_no_session_back() {
-    let world = World::with(|document| document["session"]["idle_timeout_seconds"] = json!(7200));
-    let (browser, _) = world.signed_in();
-    let year = 365 * 24 * 3600;
-    for (what, offset) in
-        [("an hour back", -3600), ("before 1970", -100 * year), ("2038", 12 * year), ("2106", 80 * year)]
-    {
-        world.set_clock(offset);
-        let before = world.upstream.count();
-        let page = browser.get(&world.url("/page"));
-        assert!(matches!(page.status, 302 | 503), "{what}: {page:?}");
-        world.upstream.assert_saw_nothing_since(before, what);
-        world.assert_serves();
+fn a_session_outlives_its_tokens_and_refreshes_do_not_make_it_longer() {
+    let world = World::start();
+    let (plain, _) = world.signed_in();
+    world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
+    let (renewed, _) = world.signed_in();
+    for hour in 0..7 {
+        world.advance(3600);
+        assert_eq!(visit(&world, &plain), None, "{hour}");
+        let age = visit(&world, &renewed).expect("a renewed session");
+        assert!((age - (7 - hour) * 3600).abs() < 60, "{hour}: {age}");
     }
+    world.advance(3500);
+    assert_eq!(visit(&world, &plain), None);
+    let (response, body) = userinfo(&world, &plain);
+    assert_eq!(response.headers.all("cache-control"), [b"no-store"]);
+    assert!(body["expires_in"].as_i64().is_some_and(|left| (1..=100).contains(&left)), "{body}");
+    let refreshes = world.issuer.refreshes().asked;
+    world.advance(101);
+    for browser in [&plain, &renewed] {
+        assert_over(&world, browser, "eight hours");
+    }
+    assert_eq!(world.issuer.refreshes().asked, refreshes, "what is over is not renewed");
+}
+
+#[test]
+fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
+    let world = World::with(|document| document["session"]["idle_timeout_seconds"] = json!(1800));
+    world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
+    let (browser, session) = world.signed_in();
+    let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs().cast_signed();
+    // T-08: an hour back and forth. A session from the future is none, beyond what clocks may differ.
+    for (seconds, is_in) in [(-3600, false), (0, true), (-200, true), (3600, false), (-86_400, false), (0, true)] {
+        world.set_clock(seconds);
+        let before = world.upstream.count();
+        for _ in 0..4 {
+            let copy = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
+            let status = world.send(&copy).expect("an answer").status;
+            assert_eq!(status, if is_in { 200 } else { 401 }, "{seconds}");
+        }
+        if !is_in {
+            world.upstream.assert_saw_nothing_since(before, "a clock that jumped");
+        }
+    }
+    assert!(visit(&world, &browser).is_none());
+    // T-09: a sign-in that was begun before a jump is begun again.
+    let under_way = world.browser();
+    let callback = world.callback_url(&under_way, "/page");
+    world.set_clock(-3600);
+    let (before, redeemed) = (world.upstream.count(), world.issuer.requests(Endpoint::Token).len());
+    assert_ne!(under_way.get(&callback).status, 303);
+    assert_eq!(world.issuer.requests(Endpoint::Token).len(), redeemed);
+    // T-13: no clock at all.
+    world.set_clock(-now);
+    for _ in 0..4 {
+        assert_program_refused(&browser.fetch(&world.url("/api")), "1970");
+        assert_ne!(browser.get(&world.url("/page")).status, 200);
+    }
+    world.upstream.assert_saw_nothing_since(before, "1970");
     world.set_clock(0);
-    // Within the few minutes that clocks may differ nothing happens at all.
-    world.advance(-200);
-    assert_in(&world, &browser, "200 seconds back");
+    assert_eq!(browser.get(&world.url("/page")).status, 200);
+    // T-14: beyond what 32 bits hold, with and without a sign.
+    for year in [2039, 2107] {
+        world.set_clock((year - 1970) * 31_556_952 - now);
+        assert_program_refused(&browser.fetch(&world.url("/api")), "long over");
+        let late = world.browser();
+        let steps = late.follow(&world.url("/page"));
+        assert_eq!(steps.last().expect("a page").1.status, 200, "{year}: {steps:#?}\n{}", world.log());
+        let (_, body) = userinfo(&world, &late);
+        let ends = body["expires_at"].as_i64().expect("a time");
+        assert_eq!(ends / 31_556_952 + 1970, year, "{body}");
+        world.advance(3500);
+        assert_ne!(late.get(&world.url("/page")).status, 200, "idle for longer than half an hour");
+    }
 }

@@ -1,79 +1,122 @@
-//! What scripts of the app get: who is signed in, where to sign in, and never a redirect.
+//! What the scripts of an app need: who is signed in, until when, and where to go if nobody is.
 
 use serde_json::{Value, json};
+use url::Url;
 use wasm_tests::{
     issuer::RefreshTokens,
     user_agent::Outgoing,
-    world::{World, assert_program_refused, assert_sign_in, assert_signed_in, kept_cookies},
+    world::{World, assert_program_refused, assert_signed_in},
 };
 
 const USERINFO: &str = "/oauth2/userinfo";
+const CORPUS: &[u8] = include_bytes!("../../src/session/testdata/open_redirects.txt");
 
-fn json_of(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+fn start(target: &[u8]) -> String {
+    let target: String = url::form_urlencoded::byte_serialize(target).collect();
+    format!("/oauth2/start?rd={target}")
 }
 
 #[test]
-fn userinfo_says_who_is_signed_in_and_nothing_that_is_secret() {
-    let world = World::with(|document| {
-        document["userinfo_claims"] = json!(["email", "groups", "nothing"]);
-        document["session"]["idle_timeout_seconds"] = json!(600);
-    });
+fn a_script_learns_who_is_signed_in_and_no_secret() {
+    let world = World::with(|document| document["userinfo_claims"] = json!(["email", "groups", "missing"]));
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
-    let nobody = world.browser().fetch(&world.url(USERINFO));
-    assert_program_refused(&nobody, "nobody");
-    assert_eq!(json_of(&nobody.text())["sign_in_url"], world.url("/oauth2/start"));
     let (browser, _) = world.signed_in();
-    for request in [Outgoing::fetch(USERINFO), Outgoing::navigation(USERINFO)] {
-        let answer = browser.visit(&world.url(USERINFO), request);
-        assert_eq!((answer.status, answer.headers.text("cache-control").as_deref()), (200, Some("no-store")));
-        let body = json_of(&answer.text());
-        let claims = json!({"sub": "alice", "email": "alice@example.com", "groups": ["staff", "admins"]});
-        assert_eq!(body["claims"], claims, "{body}");
-        assert!(body["expires_in"].as_u64().is_some_and(|left| (500..=600).contains(&left)), "{body}");
-        assert_eq!(body.as_object().map(serde_json::Map::len), Some(3), "{body}");
+    let before = world.upstream.count();
+    let response = browser.fetch(&world.url(USERINFO));
+    let body: Value = serde_json::from_slice(&response.body).expect("JSON");
+    let claims = json!({"sub": "alice", "email": "alice@example.com", "groups": ["staff", "admins"]});
+    assert_eq!((response.status, &body["claims"]), (200, &claims), "{body}");
+    assert_eq!(
+        body.as_object().map(|body| body.keys().cloned().collect()),
+        Some(vec!["claims".to_owned(), "expires_at".to_owned(), "expires_in".to_owned()])
+    );
+    assert!(body["expires_in"].as_i64().is_some_and(|left| (28_700..=28_800).contains(&left)), "{body}");
+    for (name, value) in [("cache-control", Some("no-store")), ("content-type", Some("application/json"))] {
+        assert_eq!(response.headers.text(name).as_deref(), value);
     }
-    // It does not keep anybody signed in.
-    for _ in 0..3 {
-        world.advance(150);
-        assert_eq!(kept_cookies(&browser.fetch(&world.url(USERINFO))), [""; 0]);
+    // No other origin may read it, and no cookie comes with it.
+    assert!(
+        !response.headers.has("access-control-allow-origin") && !response.headers.has("set-cookie"),
+        "{response:?}"
+    );
+    // Asking in the background renews nothing, even when it is time.
+    world.advance(3600);
+    assert_eq!(browser.fetch(&world.url(USERINFO)).status, 200);
+    assert_eq!(world.issuer.refreshes().asked, 0);
+    let head = browser.visit(&world.url(USERINFO), Outgoing::fetch(USERINFO).method("HEAD"));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        let response = browser.visit(&world.url(USERINFO), Outgoing::fetch(USERINFO).method(method).body("a=b"));
+        assert_eq!((response.status, response.headers.text("allow").as_deref()), (405, Some("GET")), "{method}");
     }
-    world.advance(151);
-    assert_program_refused(&browser.fetch(&world.url(USERINFO)), "after the idle timeout");
-    for method in ["POST", "PUT", "DELETE"] {
-        let answer = browser.visit(&world.url(USERINFO), Outgoing::fetch(USERINFO).method(method).body(""));
-        assert_eq!((answer.status, answer.code().as_deref()), (405, Some("userinfo_method")), "{method}");
-    }
-    world.upstream.assert_saw_nothing();
+    world.upstream.assert_saw_nothing_since(before, "userinfo is ours");
 }
 
 #[test]
-fn a_sign_in_that_a_page_asks_for_comes_back_to_this_site_and_no_other() {
+fn a_script_without_a_session_is_told_where_to_begin_and_begins_there() {
     let world = World::start();
-    let browser = world.browser();
-    for (asked, back) in [
-        ("/page?a=1&b=%2F", "/page?a=1&b=%2F".to_owned()),
-        (&world.url("/page"), "/page".to_owned()),
-        ("/page#/item/7?x", "/page#/item/7?x".to_owned()),
+    for (path, method) in [(USERINFO, "GET"), ("/api/items", "GET"), ("/api/items", "POST"), ("/oauth2/start", "GET")] {
+        let (browser, before) = (world.browser(), world.upstream.count());
+        let response = browser.visit(&world.url(path), Outgoing::fetch(path).method(method).body(""));
+        assert_program_refused(&response, path);
+        let body: Value = serde_json::from_slice(&response.body).expect("JSON");
+        assert_eq!(body["code"], "sign_in_required", "{body}");
+        assert_eq!(body["sign_in_url"], world.url("/oauth2/start"), "{body}");
+        world.upstream.assert_saw_nothing_since(before, path);
+        // As the script would: the page goes there, with the way back.
+        let url = body["sign_in_url"].as_str().expect("text").replace("/oauth2/start", &start(b"/app?a=b&c#/item/7"));
+        let steps = browser.follow(&url);
+        let back = steps.iter().find(|(at, _)| at.contains("/oauth2/callback")).expect("a callback");
+        assert_eq!(back.1.location(), Some(world.url("/app?a=b&c#/item/7")));
+        assert_eq!(steps.last().expect("a page").1.status, 200);
+        assert_eq!(world.upstream.last().target, "/app?a=b&c");
+        assert_eq!(browser.fetch(&world.url(USERINFO)).status, 200);
+    }
+    // Only a person's own visit begins one.
+    for request in [
+        Outgoing::navigation("/oauth2/start").method("POST").body(""),
+        Outgoing::navigation("/oauth2/start").header("sec-purpose", "prefetch"),
+        Outgoing::fetch("/oauth2/start").header("upgrade", "websocket").header("connection", "upgrade"),
     ] {
-        let start =
-            format!("/oauth2/start?rd={}", url::form_urlencoded::byte_serialize(asked.as_bytes()).collect::<String>());
-        let sign_in = assert_sign_in(&browser.get(&world.url(&start)), &world);
-        let callback = world.answer(&browser, &sign_in);
-        assert_signed_in(&browser.get(&callback), &world.url(&back));
+        let response = world.send(&request).expect("an answer");
+        assert_eq!((response.status, response.set_cookies().len()), (401, 0), "{response:?}");
     }
-    assert_program_refused(&world.browser().fetch(&world.url("/oauth2/start?rd=/page")), "a script");
+}
 
-    // Whatever an attacker asks for ends on this site.
-    let attacks = include_str!("../../src/session/testdata/open_redirects.txt");
-    let own = world.url("/");
-    for attack in attacks.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).step_by(5) {
-        let encoded: String = url::form_urlencoded::byte_serialize(attack.as_bytes()).collect();
-        let browser = world.browser();
-        let sign_in = assert_sign_in(&browser.get(&world.url(&format!("/oauth2/start?rd={encoded}"))), &world);
-        let back = browser.get(&world.answer(&browser, &sign_in));
-        let location = back.location().unwrap_or_default();
-        assert!(location.starts_with(&own), "{attack}: {location}");
+#[test]
+fn no_way_back_leads_to_another_origin() {
+    let world = World::start();
+    let own = Url::parse(&world.url("/")).expect("a URL");
+    let lines = CORPUS.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+    let mut count = 0;
+    let browser = world.browser();
+    for line in lines {
+        // As a script would write it, and as it stands there, if a URL can hold that.
+        let raw = [b"/oauth2/start?rd=", line].concat();
+        let can_be_raw = line.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+        for target in [Some(start(line).into_bytes()), can_be_raw.then_some(raw)].into_iter().flatten() {
+            let what = String::from_utf8_lossy(&target).into_owned();
+            let response = browser.visit(&world.url("/"), Outgoing::navigation(&target));
+            let Some(asked) = response.location() else {
+                assert_eq!(response.status, 400, "{what}: {response:?}");
+                continue;
+            };
+            assert!(asked.starts_with(&world.issuer.url()), "{what}: {asked}");
+            let callback = browser.get(&asked).location().expect("a way back");
+            let response = browser.get(&callback);
+            let to = response.location().expect("a way back");
+            assert_signed_in(&response, &to);
+            // What a browser makes of it.
+            let at = own.join(&to).unwrap_or_else(|error| panic!("{what}: {to}: {error}"));
+            assert_eq!(at.origin(), own.origin(), "{what}: {to}");
+            assert!(to.starts_with(&world.url("/")), "{what}: {to}");
+            assert!(
+                !at.path().starts_with("/oauth2/") && to.bytes().all(|byte| byte.is_ascii_graphic()),
+                "{what}: {to}"
+            );
+            count += 1;
+        }
     }
+    assert!(count > 250, "{count}");
     world.upstream.assert_saw_nothing();
 }

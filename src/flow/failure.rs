@@ -49,9 +49,9 @@ pub enum Failure {
     /// A logout by the provider without what it must name.
     #[error("the logout request is malformed")]
     LogoutMalformed,
-    /// A logout by the provider with another method.
+    /// A logout by the provider with another method than this one.
     #[error("a logout by the provider takes another method")]
-    LogoutMethod,
+    LogoutMethod(&'static str),
     /// The logout token is not one for us.
     #[error("the logout token is refused: {0}")]
     LogoutToken(LogoutTokenError),
@@ -151,7 +151,7 @@ impl Failure {
                 "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
                 "The request to end a session is not one that can be trusted."),
-            Self::LogoutMethod => row!(405, "logout_method", Info, "Nobody was signed out",
+            Self::LogoutMethod(_) => row!(405, "logout_method", Info, "Nobody was signed out",
                 "The request to end a session came in a way that is not taken here."),
             Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
                 "This site cannot sign anybody in at the moment. Please tell its operator the code below."),

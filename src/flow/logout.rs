@@ -11,6 +11,7 @@ use crate::{
     },
     oidc::{
         ProviderId,
+        id_token::MAX_SUBJECT,
         logout_token::{self, LogoutToken},
     },
     page::Page,
@@ -43,7 +44,7 @@ pub(super) fn back_channel(request: &Request, env: &mut Env<'_>) -> Step {
     let failure = if !env.config.sign_out.back_channel {
         Failure::ReservedPath
     } else if request.method() != "POST" {
-        Failure::LogoutMethod
+        Failure::LogoutMethod("POST")
     } else if is_form(request) {
         return ExpectBody::of(request, Then::Logout(caller), env);
     } else {
@@ -133,7 +134,7 @@ impl LogoutInHand {
             };
             env.events.push(Event::LoggedOut(Some(token.id)));
             if let Some(mark) = mark {
-                return end(mark, Some(heard), reply::empty(200, "logged_out"), self.caller.clone(), env);
+                return end(mark, By::Provider, Some(heard), reply::empty(200, "logged_out"), self.caller.clone(), env);
             }
         }
         Step::Reply(reply::empty(200, "logged_out"))
@@ -142,8 +143,8 @@ impl LogoutInHand {
 
 /// Ends sessions, and answers once every Envoy can know: where the store does not take it, the provider is told to try
 /// again, and what it then sends is not old.
-fn end(mark: HalfDigest, heard: Option<Entry>, answer: LocalReply, caller: Caller, env: &mut Env<'_>) -> Step {
-    revocation::end_here(mark, By::Provider, env);
+fn end(mark: HalfDigest, by: By, heard: Option<Entry>, answer: LocalReply, caller: Caller, env: &mut Env<'_>) -> Step {
+    revocation::end_here(mark, by, env);
     let settings = &env.config.session;
     let Some(store) = &settings.store else { return ended(heard, answer, env) };
     let request = store.end(&mark, settings.lifetimes.absolute, env.now);
@@ -186,11 +187,11 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     let failure = if !env.config.sign_out.front_channel {
         Failure::ReservedPath
     } else if request.method() != "GET" {
-        Failure::LogoutMethod
+        Failure::LogoutMethod("GET")
     } else if let Some(sid) = sid_of(request, env) {
         env.events.push(Event::LoggedOut(None));
         let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
-        return end(Marks::of_sid(&sid), None, answer, caller, env);
+        return end(Marks::of_sid(&sid), By::Frame, None, answer, caller, env);
     } else {
         Failure::LogoutMalformed
     };
@@ -208,5 +209,5 @@ fn sid_of(request: &Request, env: &Env<'_>) -> Option<String> {
     };
     let issuer = single("iss")?;
     let is_ours = env.config.providers.iter().any(|provider| provider.issuer.as_str() == issuer);
-    single("sid").filter(|sid| is_ours && !sid.is_empty())
+    single("sid").filter(|sid| is_ours && (1..=MAX_SUBJECT).contains(&sid.len()))
 }

@@ -147,7 +147,7 @@ pub(super) fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> 
     }
     match failure {
         Failure::CallbackMethod | Failure::UserinfoMethod => reply.headers.push(("allow", "GET".to_owned())),
-        Failure::LogoutMethod => reply.headers.push(("allow", "POST".to_owned())),
+        Failure::LogoutMethod(method) => reply.headers.push(("allow", (*method).to_owned())),
         Failure::SignOutMethod => reply.headers.push(("allow", "GET, POST".to_owned())),
         _ => {}
     }

@@ -26,9 +26,12 @@ use super::{
 /// How many ends are remembered, of each kind: 128 KiB.
 const CAPACITY: usize = 4096;
 
-/// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended.
+/// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended, nor
+/// does anybody who opens the front-channel path with names of their own making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
+    /// A browser, which says that the provider says so.
+    Frame,
     /// Whoever it belongs to.
     Person,
     /// The provider.
@@ -38,7 +41,7 @@ pub(super) enum By {
 /// What this worker knows of it.
 #[derive(Debug)]
 pub struct Revocations {
-    lists: [List; 2],
+    lists: [List; 3],
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Revocations {
     /// Nothing is known yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         let list = |name: &str| List::new(format!("vestibule.{}.{name}", config.fingerprint), platform);
-        Self { lists: [list("signed_out"), list("ended")] }
+        Self { lists: [list("framed"), list("signed_out"), list("ended")] }
     }
 
     /// Takes over what other workers have added.
@@ -68,8 +71,9 @@ impl Revocations {
     }
 
     fn of(&mut self, by: By) -> &mut List {
-        let [person, provider] = &mut self.lists;
+        let [frame, person, provider] = &mut self.lists;
         match by {
+            By::Frame => frame,
             By::Person => person,
             By::Provider => provider,
         }
@@ -123,6 +127,9 @@ pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
     // second later in the others.
     if env.config.sign_out.by_provider {
         env.revocations.of(By::Provider).look(env.platform);
+    }
+    if env.config.sign_out.front_channel {
+        env.revocations.of(By::Frame).look(env.platform);
     }
     env.revocations.has(session)
 }

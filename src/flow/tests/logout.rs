@@ -220,11 +220,29 @@ fn a_frame_of_the_provider_ends_the_session_that_it_names() {
         assert_eq!(world.visit(&format!("{path}{query}")).code(), (400, "logout_refused"), "{query}");
         assert!(is_in(&mut world), "{query}");
     }
+    let post = world.send(&[(":method", "POST"), (":path", path), ("accept", "text/html")]).reply();
+    assert_eq!((post.code, header(&post, "allow")), ("logout_method", Some("GET")));
     let jar = std::mem::take(&mut world.jar);
     let frame = world.visit(&format!("{path}?iss=https%3A%2F%2Fidp.example.com&sid=idp-session")).reply();
     assert_eq!(frame.status, 200);
     let policy = header(&frame, "content-security-policy").unwrap();
     assert!(policy.contains(&format!("frame-ancestors {ISSUER};")), "{policy}");
     world.jar = jar;
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn frames_of_nobodys_push_out_nothing_that_the_provider_ended() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(1);
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    let jar = std::mem::take(&mut world.jar);
+    let digests = (0..4100).map(|number| crate::session::half_digest("sid", &[format!("{number}").as_bytes()]));
+    for digest in digests {
+        world.env(|env| revocation::end_here(digest, revocation::By::Frame, env));
+    }
+    world.jar = jar;
+    world.env(|env| env.revocations.look(env.platform));
     assert!(!is_in(&mut world));
 }

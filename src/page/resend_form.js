@@ -1,7 +1,7 @@
 {
   const [form, other] = document.querySelectorAll("form, form + p");
   const kept = JSON.parse(sessionStorage.getItem("vestibule-form"));
-  if (kept && Date.now() - kept.at < 3600000 && kept.to.startsWith("/") && !kept.to.startsWith("//")) {
+  if (kept && Date.now() - kept.at < 3600000 && /^\/(?![/\\])/.test(kept.to)) {
     form.action = kept.to;
     form.querySelector("code").textContent = kept.to;
     form.addEventListener("submit", () => sessionStorage.removeItem("vestibule-form"));

@@ -33,5 +33,7 @@ binaryen.setGenerateStackIR(true);
 binaryen.setOptimizeStackIR(true);
 binaryen.setLowMemoryUnused(true);
 module.optimize();
+// What the first round has inlined can be simplified once more.
+module.optimize();
 if (!module.validate()) throw new Error(`${from} did not survive`);
 writeFileSync(to, module.emitBinary());

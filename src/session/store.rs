@@ -1,6 +1,6 @@
 //! Sessions kept outside the browser: in Redis, behind an HTTP gateway (Webdis). The cookie then holds a sealed
 //! reference; what Redis holds is sealed as well, under the reference it was saved for, so that whoever can write
-//! there can end sessions, but neither read, make nor swap them.
+//! there can end sessions, take an end back or put an older state of one back, but neither read, make nor swap them.
 //!
 //! Each function is one request of the gateway, beside it the reader of its answer. Commands go in the path, where
 //! everything that we put is a letter, a digit or one of `-_:`: the gateway would take what follows a dot for a

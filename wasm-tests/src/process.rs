@@ -119,6 +119,8 @@ impl Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = crate::tools::target().join("harness").join(format!("{name}-{}-{count}", std::process::id()));
+        // Of a failed run, whose process had the same number.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         Self(folder)
     }

@@ -228,6 +228,24 @@ fn a_provider_that_is_down_for_longer_than_the_idle_timeout_ends_nobody_who_is_t
 }
 
 #[test]
+fn a_worker_that_has_only_just_begun_renews_with_what_the_others_know() {
+    let mut world = World::new();
+    world.provider.refreshes = true;
+    for _ in 0..4 {
+        for fetch in world.env(background::poll) {
+            world.answer(fetch);
+        }
+    }
+    world.sign_in("/");
+    world.advance(480);
+    world.worker = 1;
+    let held = world.visit("/");
+    assert!(matches!(held, Outcome::Held(_)), "{held:?}");
+    let outcome = world.then(held);
+    assert_eq!((cookies(&outcome), refreshes(&world)), (1, 1));
+}
+
+#[test]
 fn a_request_does_not_wait_for_ever() {
     let mut world = signed_in();
     world.advance(700);

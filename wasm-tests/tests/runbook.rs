@@ -1,66 +1,120 @@
-//! The runbooks of the README, walked: keys and client secrets change, and nobody is signed out.
+//! The runbooks of the README, walked with two Envoys that are restarted one after the other: nobody is logged out.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wasm_tests::{
-    issuer::{Answer, Fault, RefreshTokens},
+    http1::Response,
+    issuer::RefreshTokens,
+    upstream::MARK,
     user_agent::UserAgent,
-    world::{SESSION_KEY, World, assert_page, assert_signed_in},
+    world::{SESSION_KEY, World, assert_page, assert_signed_in, deleted_cookies},
 };
 
 /// Another 32 bytes.
 const NEW_KEY: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE=";
+const NEW_SECRET: &str = "canary-new-secret:/+%& =";
 
-fn assert_in_everywhere(world: &World, browsers: &[UserAgent], what: &str) {
-    for (at, browser) in browsers.iter().enumerate() {
-        for number in [0, 1, 1, 0] {
-            let page = world.through(browser, number).get(&world.url("/page"));
-            assert_eq!(page.status, 200, "{what}: browser {at}, Envoy {number}: {page:?}\n{}", world.log());
-        }
+fn fleet() -> World {
+    let mut world = World::start();
+    world.add_envoy();
+    world
+}
+
+#[track_caller]
+fn assert_served(response: &Response, what: &str) {
+    assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{what}: {response:?}");
+    assert_eq!(deleted_cookies(response), [""; 0], "{what}");
+}
+
+/// Checks that this browser is signed in, whichever Envoy and worker it gets to.
+#[track_caller]
+fn assert_in(world: &World, browser: &UserAgent, what: &str) {
+    for number in [0, 1, 1, 0, 0, 1] {
+        assert_served(&world.through(browser, number).get(&world.url("/page")), what);
     }
 }
 
+/// Signs in at both Envoys: what one begins the other ends.
+#[track_caller]
+fn sign_in_across(world: &World, what: &str) -> Vec<UserAgent> {
+    let sign_in = |first: usize| {
+        let browser = world.browser();
+        let begun = world.through(&browser, first).get(&world.url("/page")).location();
+        let callback = browser.get(&begun.expect("a sign-in")).location().expect("a way back");
+        assert_signed_in(&world.through(&browser, 1 - first).get(&callback), &world.url("/page"));
+        assert_in(world, &browser, what);
+        browser
+    };
+    [0, 1].map(sign_in).to_vec()
+}
+
 #[test]
-fn the_session_key_changes_one_envoy_after_the_other_and_nobody_is_signed_out() {
-    let mut world = World::fleet(2);
+fn a_new_session_key_is_added_everywhere_then_put_first_then_the_old_one_goes() {
+    let mut world = fleet();
     let mut browsers = vec![world.signed_in().0];
-    for keys in [json!([SESSION_KEY, NEW_KEY]), json!([NEW_KEY, SESSION_KEY]), json!([NEW_KEY])] {
+    // Whoever does not come by while both keys are there has to sign in again: the old key stays for one lifetime.
+    let (away, _) = world.signed_in();
+    for (what, keys) in [
+        ("the new key second", json!([SESSION_KEY, NEW_KEY])),
+        ("the new key first", json!([NEW_KEY, SESSION_KEY])),
+        ("the old key gone", json!([NEW_KEY])),
+    ] {
         for number in [0, 1] {
-            world.restart_one(number, |document| document["session"]["keys"] = keys.clone());
-            let what = format!("{number} with {} keys", keys.as_array().map_or(0, Vec::len));
-            assert_in_everywhere(&world, &browsers, &what);
-            // Who signs in in the midst of it, at one Envoy, is in at both.
-            let newcomer = world.browser();
-            let through = world.through(&newcomer, number);
-            let callback = world.callback_url(&through, "/page");
-            assert_signed_in(&through.get(&callback), &world.url("/page"));
-            browsers.push(newcomer);
-            assert_in_everywhere(&world, &browsers, &what);
+            let what = format!("{what}, Envoy {number}");
+            // Somebody is on the way while an Envoy is restarted.
+            let under_way = world.browser();
+            let callback = world.callback_url(&under_way, "/page");
+            let keys: Value = keys.clone();
+            world.restart_one(number, |document| document["session"]["keys"] = keys);
+            if !what.starts_with("the old key gone") {
+                assert_signed_in(&under_way.get(&callback), &world.url("/page"));
+            } else {
+                assert_eq!(under_way.follow(&callback).last().expect("a page").1.status, 200, "{what}");
+            }
+            browsers.push(under_way);
+            for browser in &browsers {
+                assert_in(&world, browser, &what);
+            }
+            browsers.extend(sign_in_across(&world, &what));
         }
+    }
+    world.begin(&away, "/page");
+    for browser in &browsers {
+        assert_in(&world, browser, "in the end");
     }
 }
 
 #[test]
-fn the_client_secret_changes_and_no_session_ends() {
-    let world = World::start();
+fn a_new_client_secret_costs_nobody_their_session() {
+    let mut world = fleet();
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;
         (terms.expires_in, terms.refresh_expires_in) = (Some(json!(100)), Some(json!(100)));
     });
-    let (browser, _) = world.signed_in();
-    // The provider has the new secret already, and this configuration does not.
-    let refused = Answer::json(401, r#"{"error":"invalid_client"}"#);
-    world.issuer.misbehave(Fault::Answer(wasm_tests::issuer::Endpoint::Token, refused));
-    for round in 0..4 {
-        world.advance(60);
-        let page = browser.get(&world.url("/page"));
-        assert_eq!(page.status, 200, "{round}: {page:?}\n{}", world.log());
+    let browsers: Vec<_> = (0..3).map(|_| world.signed_in().0).collect();
+    world.issuer.change_client_secret(NEW_SECRET);
+    world.advance(110);
+    for browser in &browsers {
+        assert_in(&world, browser, "the old secret");
     }
-    let other = world.browser();
-    let callback = world.callback_url(&other, "/page");
-    assert_page(&other.get(&callback), &[502], "nobody can sign in meanwhile");
-    // Now it does.
-    world.issuer.behave();
-    world.advance(60);
-    assert_eq!(browser.get(&world.url("/page")).status, 200);
-    assert_eq!(world.issuer.refreshes().granted, 1, "{:?}\n{}", world.issuer.refreshes(), world.log());
+    assert_eq!(world.issuer.refreshes().granted, 0);
+    assert!(world.log().contains("invalid_client"), "{}", world.log());
+    // Only who signs in just now has to wait for the operator.
+    let newcomer = world.browser();
+    let callback = world.callback_url(&newcomer, "/page");
+    assert_page(&newcomer.get(&callback), &[502], "a sign-in with the old secret");
+    for number in [0, 1] {
+        world.restart_one(number, |document| document["providers"][0]["client_secret"] = json!(NEW_SECRET));
+        for browser in &browsers {
+            assert_in(&world, browser, "one after the other");
+        }
+        let newcomer = world.browser();
+        let steps = world.through(&newcomer, number).follow(&world.url("/page"));
+        assert_served(&steps.last().expect("a page").1, "a sign-in with the new secret");
+    }
+    world.advance(110);
+    for browser in &browsers {
+        assert_in(&world, browser, "the new secret");
+    }
+    assert!(world.issuer.refreshes().granted >= browsers.len(), "{:?}", world.issuer.refreshes());
+    assert_eq!(world.metric("session_refused"), 0);
 }

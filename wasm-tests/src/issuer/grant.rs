@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{CLIENT_ID, CLIENT_SECRET, Fault, State, json_response, refresh, token};
+use super::{CLIENT_ID, Fault, State, json_response, refresh, token};
 use crate::{
     http1::{Request, form, response, single},
     keys::{base64url, sha256},
@@ -78,7 +78,7 @@ pub(super) fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
 
 /// Answers a grant.
 pub(super) fn token(state: &mut State, request: &Request) -> Vec<u8> {
-    let form = match client_form(request) {
+    let form = match client_form(state, request) {
         Ok(form) => form,
         Err(answer) => return answer,
     };
@@ -136,30 +136,30 @@ pub(super) fn refuse(status: u16, error: &str) -> Vec<u8> {
 }
 
 /// The form that our client has sent, and nobody else.
-pub(super) fn client_form(request: &Request) -> Result<Vec<(String, String)>, Vec<u8>> {
+pub(super) fn client_form(state: &State, request: &Request) -> Result<Vec<(String, String)>, Vec<u8>> {
     let kind = request.headers.text("content-type");
     let kind = kind.as_deref().and_then(|value| value.split(';').next());
     if request.method != "POST" || kind != Some("application/x-www-form-urlencoded") {
         return Err(refuse(400, "invalid_request"));
     }
     let form = request.form();
-    if authenticated(request, &form) { Ok(form) } else { Err(refuse(401, "invalid_client")) }
+    if authenticated(request, &form, &state.client_secret) { Ok(form) } else { Err(refuse(401, "invalid_client")) }
 }
 
-fn authenticated(request: &Request, form: &[(String, String)]) -> bool {
+fn authenticated(request: &Request, form: &[(String, String)], expected: &str) -> bool {
     let posted = single(form, "client_secret");
     match request.headers.text("authorization") {
-        Some(authorization) => posted.is_none() && basic(&authorization).is_some(),
-        None => single(form, "client_id") == Some(CLIENT_ID) && posted.is_none_or(|secret| secret == CLIENT_SECRET),
+        Some(authorization) => posted.is_none() && basic(&authorization, expected).is_some(),
+        None => single(form, "client_id") == Some(CLIENT_ID) && posted.is_none_or(|secret| secret == expected),
     }
 }
 
-fn basic(authorization: &str) -> Option<()> {
+fn basic(authorization: &str, expected: &str) -> Option<()> {
     let decoded = STANDARD.decode(authorization.strip_prefix("Basic ")?).ok()?;
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     let decode = |text: &str| form(format!("x={text}").as_bytes()).pop().map(|(_, value)| value);
     let plain = |text: &str| !text.contains(['&', '=', ' ', '/', ':']);
-    (plain(id) && plain(secret) && decode(id)? == CLIENT_ID && decode(secret)? == CLIENT_SECRET).then_some(())
+    (plain(id) && plain(secret) && decode(id)? == CLIENT_ID && decode(secret)? == expected).then_some(())
 }
 
 /// 128 bits as text.

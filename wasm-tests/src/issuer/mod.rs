@@ -140,6 +140,13 @@ impl Issuer {
         change(&mut self.state().terms);
     }
 
+    /// Gives our client another secret; the old one is worth nothing from now on.
+    pub fn change_client_secret(&self, secret: &str) {
+        let mut state = self.state();
+        secret.clone_into(&mut state.client_secret);
+        state.secrets.push(secret.to_owned());
+    }
+
     /// Puts its clock this many seconds ahead of the machine's.
     pub fn set_clock(&self, seconds: i64) {
         self.state().clock = seconds;

@@ -81,7 +81,7 @@ pub(super) fn with_refresh_token(state: &mut State, sign_in: usize, by: By, mut 
 
 /// Takes a token back. Whoever brings one that is unknown hears the same (RFC 7009, 2.2).
 pub(super) fn revoke(state: &mut State, request: &Request) -> Vec<u8> {
-    let form = match client_form(request) {
+    let form = match client_form(state, request) {
         Ok(form) => form,
         Err(answer) => return answer,
     };

@@ -46,6 +46,7 @@ pub(super) struct State {
     pub(super) faults: Vec<Fault>,
     pub(super) requests: Vec<(Option<Endpoint>, Request)>,
     pub(super) terms: Terms,
+    pub(super) client_secret: String,
     /// Seconds by which its clock is ahead of the machine's.
     pub(super) clock: i64,
     pub(super) grants: HashMap<String, Grant>,
@@ -79,6 +80,7 @@ impl State {
             faults: Vec::new(),
             requests: Vec::new(),
             terms: Terms::default(),
+            client_secret: CLIENT_SECRET.to_owned(),
             clock: 0,
             grants: HashMap::new(),
             origins: BTreeSet::new(),

@@ -102,9 +102,24 @@ impl Request {
         self.single(":path").unwrap_or_default()
     }
 
+    /// The query of the target, without its question mark.
+    pub fn query(&self) -> Option<&[u8]> {
+        self.target().splitn(2, |byte| *byte == b'?').nth(1)
+    }
+
     /// The host (and port) the request names.
     pub fn authority(&self) -> &str {
         self.text(":authority").unwrap_or_default()
+    }
+}
+
+/// The value of a parameter that stands in a query or form exactly once. Twice is as good as never: two readers would
+/// take two different ones.
+pub fn parameter(pairs: &[u8], name: &str) -> Option<String> {
+    let mut values = form_urlencoded::parse(pairs).filter(|(found, _)| found == name).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.into_owned()),
+        _ => None,
     }
 }
 

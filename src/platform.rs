@@ -51,4 +51,12 @@ pub trait Platform {
     /// # Errors
     /// [`Conflict`] when somebody else wrote meanwhile.
     fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict>;
+
+    /// Makes sure that there is such a value: a compare-and-swap on a key that was never written always succeeds, for
+    /// everybody.
+    fn shared_create(&self, key: &str, bytes: &[u8]) {
+        if self.shared_get(key).version.is_none() {
+            let _ = self.shared_set(key, bytes, None);
+        }
+    }
 }

@@ -29,6 +29,12 @@ impl UnixTime {
         Self(self.0.saturating_sub(by.as_secs()))
     }
 
+    /// Whether a wait of at most `span` that ends here is over; also where the clock was set back, and the end is farther
+    /// than it ever was.
+    pub fn is_over(self, span: Duration, now: Self) -> bool {
+        self <= now || now.plus(span) < self
+    }
+
     /// How long after `earlier` this is; zero when it is not.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))

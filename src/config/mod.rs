@@ -134,8 +134,6 @@ pub struct SignOutSettings {
     pub back_channel: bool,
     /// Whether front-channel logout is there.
     pub front_channel: bool,
-    /// Whether either is: sessions may then end from outside at any time.
-    pub by_provider: bool,
 }
 
 /// A header that tells the app who is there.

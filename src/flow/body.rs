@@ -55,9 +55,9 @@ impl ExpectBody {
         if request.is_whole() { expect.resume(Ok(Vec::new()), env) } else { Step::ReadBody(expect) }
     }
 
-    /// Whether nobody waits any more; also where the clock was set back.
+    /// Whether nobody waits any more.
     pub fn is_over(&self, now: UnixTime) -> bool {
-        self.until <= now || now.plus(MAX_HOLD) < self.until
+        self.until.is_over(MAX_HOLD, now)
     }
 
     /// Decides the request with its body.

@@ -50,8 +50,7 @@ pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
     if request.method() != "GET" {
         return reply::refuse(Failure::CallbackMethod, &caller, Offer::again(home, Vec::new()), env);
     }
-    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
-    let response = match AuthorizationResponse::parse(query) {
+    let response = match AuthorizationResponse::parse(request.query().unwrap_or_default()) {
         Ok(response) => response,
         Err(error) => return reply::refuse(error.into(), &caller, Offer::again(home, Vec::new()), env),
     };
@@ -174,9 +173,8 @@ impl ExpectTokens {
         if env.calls >= MAX_CALLS { self.resume(Err(CalloutError::Dispatch), env) } else { self.call() }
     }
 
-    // Where the clock was set back, the end is farther than it ever was, and no end at all.
     fn is_patient(&self, now: UnixTime) -> bool {
-        now < self.until && self.until <= now.plus(self.patience)
+        !self.until.is_over(self.patience, now)
     }
 
     /// The token endpoint has answered.

@@ -12,7 +12,6 @@ use super::{
     Env, Step,
     body::{ExpectBody, Then, is_form},
     caller::{Caller, comes_from_elsewhere},
-    event::Event,
     failure::Failure,
     reply::{self, Offer},
 };
@@ -60,13 +59,9 @@ pub(super) fn keep(caller: Caller, target: String, body: &[u8], env: &mut Env<'_
     );
     let back = ReturnTo::kept_form(&env.config.prefix);
     page.action = Some(Action::Link { label: "Sign in", href: start(back.as_str(), env) });
-    page.request_id = caller.request_id.as_deref();
     page.script = Some(Script::KeepForm);
     page.kept = Some(KeptForm { action: target, fields });
-    let reply = reply::page(failure.status(), failure.code(), &page, Vec::new());
-    let reply = reply::finish(&failure, reply, env.config.origin.as_str());
-    env.events.push(Event::Refused(failure, caller.request_id));
-    Step::Reply(reply)
+    reply::refuse_with(failure, page, &caller, env)
 }
 
 /// The page that offers to send it again.

@@ -71,23 +71,24 @@ impl Lease {
         self
     }
 
-    /// Whether somebody holds it, or a failure asks for a pause. An end far ahead was written by a clock that has been
-    /// set back since.
+    /// Whether somebody holds it, or a failure asks for a pause.
     fn is_held(self, now: UnixTime) -> bool {
-        now < self.until && self.until < now.plus(Duration::from_secs(120))
+        is_ahead(self.until, now)
     }
+}
+
+/// Whether the end of a lease is still to come. One far ahead was written by a clock that has been set back since.
+pub(super) fn is_ahead(until: UnixTime, now: UnixTime) -> bool {
+    now < until && until < now.plus(Duration::from_secs(120))
 }
 
 fn lease_key(document: &str) -> String {
     format!("{document}.lease")
 }
 
-/// Makes sure that the lease exists: a compare-and-swap on a key that was never written always succeeds, for everybody.
+/// Makes sure that the lease exists.
 pub(super) fn create(document: &str, platform: &dyn Platform) {
-    let key = lease_key(document);
-    if platform.shared_get(&key).version.is_none() {
-        let _ = platform.shared_set(&key, &Lease::default().write(), None);
-    }
+    platform.shared_create(&lease_key(document), &Lease::default().write());
 }
 
 /// Whether a fetch for an unknown key is under way, or would be granted now. Taking the lease is what uses one up.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    http::{LocalReply, Request},
+    http::{LocalReply, Request, parameter},
     jose::{
         jws::UnverifiedJws,
         verify::{VerifyError, verify},
@@ -17,7 +17,6 @@ use crate::{
     page::Page,
     secret::RawLogoutToken,
     session::{HalfDigest, half_digest, open::Marks},
-    time::UnixTime,
 };
 
 use super::{
@@ -27,7 +26,7 @@ use super::{
     event::Event,
     failure::Failure,
     reply::{self, Offer},
-    request::{MAX_HELD, MAX_HOLD, Waiter},
+    request::{MAX_HELD, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
     store::{Command, Next, Saving},
@@ -55,17 +54,13 @@ pub(super) fn back_channel(request: &Request, env: &mut Env<'_>) -> Step {
 
 /// The body is there.
 pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> Step {
-    let mut tokens = form_urlencoded::parse(body).filter(|(name, _)| name == "logout_token").map(|(_, token)| token);
-    // Twice is as good as never: two readers would take two different ones.
-    let (Some(token), None) = (tokens.next(), tokens.next()) else {
+    let Some(token) = parameter(body, "logout_token") else {
         return reply::refuse(Failure::LogoutMalformed, &caller, Offer::default(), env);
     };
     let Some(provider) = env.providers.ids().next() else {
         return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
     };
-    let until = env.now.plus(MAX_HOLD);
-    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token), until });
-    in_hand.verify(Attempt::First, env)
+    Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token) }).verify(Attempt::First, env)
 }
 
 /// A logout token that is still to be verified.
@@ -74,7 +69,6 @@ pub(super) struct LogoutInHand {
     caller: Caller,
     provider: ProviderId,
     token: RawLogoutToken,
-    until: UnixTime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +94,7 @@ impl LogoutInHand {
             }
         };
         if attempt == Attempt::First && helps_to_wait && env.held < MAX_HELD {
-            return Waiter::for_logout(self.provider, self.until, self, env);
+            return Waiter::for_logout(self.provider, self, env);
         }
         self.finish(outcome, env)
     }
@@ -199,15 +193,8 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
 }
 
 fn sid_of(request: &Request, env: &Env<'_>) -> Option<String> {
-    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1)?;
-    let single = |wanted: &str| {
-        let mut values = form_urlencoded::parse(query).filter(|(name, _)| name == wanted).map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (Some(value), None) => Some(value.into_owned()),
-            _ => None,
-        }
-    };
-    let issuer = single("iss")?;
+    let query = request.query()?;
+    let issuer = parameter(query, "iss")?;
     let is_ours = env.config.providers.iter().any(|provider| provider.issuer.as_str() == issuer);
-    single("sid").filter(|sid| is_ours && (1..=MAX_SUBJECT).contains(&sid.len()))
+    parameter(query, "sid").filter(|sid| is_ours && (1..=MAX_SUBJECT).contains(&sid.len()))
 }

@@ -108,6 +108,15 @@ pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut 
     Step::Reply(reply)
 }
 
+/// Refuses with a page that says more than the table does.
+pub(super) fn refuse_with<'a>(failure: Failure, mut page: Page<'a>, caller: &'a Caller, env: &mut Env<'_>) -> Step {
+    page.request_id = caller.request_id.as_deref();
+    let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
+    let reply = finish(&failure, reply, env.config.origin.as_str());
+    env.events.push(Event::Refused(failure, caller.request_id.clone()));
+    Step::Reply(reply)
+}
+
 fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
     let words = failure.words();
     let mut content = Page::new(words.title, words.text, failure.code());
@@ -137,7 +146,7 @@ fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
     json(failure.status(), failure.code(), &Value::Object(body))
 }
 
-pub(super) fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
+fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
     if failure.status() == 401 {
         // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin.
         reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"")));

@@ -164,9 +164,10 @@ impl Waiter {
         Step::Wait(Self { provider, until, then: Then::Verify(tokens, env.providers.keys_version(provider)) })
     }
 
-    /// Holds a logout token until there are keys, or other keys, or `until`.
-    pub(super) fn for_logout(provider: ProviderId, until: UnixTime, token: Box<LogoutInHand>, env: &Env<'_>) -> Step {
-        Step::Wait(Self { provider, until, then: Then::Logout(token, env.providers.keys_version(provider)) })
+    /// Holds a logout token until there are keys, or other keys.
+    pub(super) fn for_logout(provider: ProviderId, token: Box<LogoutInHand>, env: &Env<'_>) -> Step {
+        let then = Then::Logout(token, env.providers.keys_version(provider));
+        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then })
     }
 
     /// Holds a request until its session is renewed, or will not be for now.
@@ -179,9 +180,8 @@ impl Waiter {
         Step::Wait(Self { provider, until, then: Then::Call(expect) })
     }
 
-    /// Whether the time is over; also where the clock was set back, and the end is farther than it ever was.
     fn is_over(&self, now: UnixTime) -> bool {
-        self.until <= now || now.plus(MAX_HOLD) < self.until
+        self.until.is_over(MAX_HOLD, now)
     }
 
     /// Whether there is something to decide by now.

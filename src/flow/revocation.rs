@@ -82,9 +82,8 @@ impl Revocations {
 
 impl List {
     fn new(key: String, platform: &dyn Platform) -> Self {
-        let list = Self { changes: format!("{key}.changes"), key, seen: None, ended: HashMap::new() };
-        list.ring().create(platform);
-        list
+        platform.shared_create(&key, &[]);
+        Self { changes: format!("{key}.changes"), key, seen: None, ended: HashMap::new() }
     }
 
     fn look(&mut self, platform: &dyn Platform) {
@@ -125,10 +124,11 @@ impl List {
 pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
     // Where a provider can end sessions, it counts at once, for every worker; a sign-out counts at once in its own, and a
     // second later in the others.
-    if env.config.sign_out.by_provider {
+    let sign_out = &env.config.sign_out;
+    if sign_out.back_channel || sign_out.front_channel {
         env.revocations.of(By::Provider).look(env.platform);
     }
-    if env.config.sign_out.front_channel {
+    if sign_out.front_channel {
         env.revocations.of(By::Frame).look(env.platform);
     }
     env.revocations.has(session)

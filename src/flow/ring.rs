@@ -54,13 +54,6 @@ pub(super) struct Ring<'a> {
 }
 
 impl Ring<'_> {
-    /// Makes sure that it exists: a compare-and-swap on a key that was never written always succeeds, for everybody.
-    pub(super) fn create(self, platform: &dyn Platform) {
-        if platform.shared_get(self.key).version.is_none() {
-            let _ = platform.shared_set(self.key, &[], None);
-        }
-    }
-
     /// All that is remembered.
     pub(super) fn entries(self, platform: &dyn Platform) -> Vec<Entry> {
         read(&platform.shared_get(self.key).bytes).collect()

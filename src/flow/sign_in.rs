@@ -54,12 +54,8 @@ fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, env: &mut Env<'_>
     let text = "You are being sent to the sign-in service.";
     let mut page = Page::new("Signing in", text, failure.code());
     page.action = Some(Action::Link { label: "Sign in", href: form::start(return_to.as_str(), env) });
-    page.request_id = caller.request_id.as_deref();
     page.script = Some(Script::FollowWithFragment);
-    let reply = reply::page(failure.status(), failure.code(), &page, Vec::new());
-    let reply = reply::finish(&failure, reply, env.config.origin.as_str());
-    env.events.push(Event::Refused(failure, caller.request_id.clone()));
-    Step::Reply(reply)
+    reply::refuse_with(failure, page, caller, env)
 }
 
 /// Begins a sign-in for this request, or says that one is needed.

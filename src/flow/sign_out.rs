@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::{
-    http::{Origin, Request, parse_url},
+    http::{CalloutRequest, Origin, Request, parameter, parse_url},
     oidc::{end_session::LogoutRequest, revocation as revocation_endpoint},
     page::{Action, Page},
     session::{
@@ -68,12 +68,7 @@ fn is_a_persons_own(request: &Request) -> bool {
 
 /// `rd` of the query; one that stands there twice is none.
 pub(super) fn asked_for(request: &Request) -> Option<String> {
-    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1)?;
-    let mut targets = form_urlencoded::parse(query).filter(|(name, _)| name == "rd").map(|(_, target)| target);
-    match (targets.next(), targets.next()) {
-        (Some(target), None) => Some(target.into_owned()),
-        _ => None,
-    }
+    parameter(request.query()?, "rd")
 }
 
 /// The URL to go to afterwards, if it may be gone to: a path of our own, or one of the configured URLs.
@@ -124,10 +119,10 @@ fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut
         revocation::end(session.marks().session, By::Person, env);
     }
     env.events.push(Event::SignedOut);
-    let id = session.as_ref().map(|session| session.session().id());
+    let mark = session.as_ref().map(|session| session.marks().session);
     let goodbye = Box::new(ExpectRevocation { caller, target, cookies, session });
-    if let (Some(store), Some(id)) = (&env.config.session.store, id) {
-        let (request, caller) = (store.forget(id), goodbye.caller.clone());
+    if let (Some(store), Some(mark)) = (&env.config.session.store, mark) {
+        let (request, caller) = (store.forget(&mark), goodbye.caller.clone());
         let saving = Saving { caller, offer: Offer::default(), next: Next::SignOut(goodbye), command: Command::Forget };
         return Step::Call { request, expect: Expect::Saved(Box::new(saving)) };
     }
@@ -144,7 +139,7 @@ pub struct ExpectRevocation {
 }
 
 impl ExpectRevocation {
-    fn revocation(&self, env: &Env<'_>) -> Option<crate::http::CalloutRequest> {
+    fn revocation(&self, env: &Env<'_>) -> Option<CalloutRequest> {
         let session = self.session.as_ref().filter(|_| env.config.sign_out.revoke)?.session();
         let known = env.providers.ready(session.provider(), env.now)?;
         let endpoint = known.metadata.revocation_endpoint.as_ref()?;
@@ -221,8 +216,7 @@ impl Farewell {
 /// The provider sends somebody back that it has signed out. It may bring back our `state`, another one, or none: the
 /// person has signed out in any case.
 pub(super) fn back_from_provider(request: &Request, env: &Env<'_>) -> Step {
-    let query = request.target().splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
-    let state = form_urlencoded::parse(query).find(|(name, _)| name == "state");
+    let state = form_urlencoded::parse(request.query().unwrap_or_default()).find(|(name, _)| name == "state");
     let farewell = state.and_then(|(_, state)| Farewell::open(state.as_bytes(), env));
     match farewell.map(|farewell| farewell.to).filter(|to| !to.is_empty()) {
         Some(to) => Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", to, Vec::new())),

@@ -24,7 +24,6 @@ pub(super) fn claim(state: &State, env: &Env<'_>) -> bool {
     Ring { key: &key, capacity: CAPACITY }.claim(entry, env.now, env.platform).unwrap_or(false)
 }
 
-/// Where they are remembered.
-pub(super) fn key(config: &Config) -> String {
+fn key(config: &Config) -> String {
     format!("vestibule.{}.finished", config.fingerprint)
 }

@@ -31,7 +31,7 @@ const REMEMBERED: usize = 512;
 /// What a worker knows of the store.
 #[derive(Debug, Default)]
 pub struct StoreState {
-    remembered: HashMap<[u8; 16], (FreshSession, UnixTime)>,
+    remembered: HashMap<HalfDigest, (FreshSession, UnixTime)>,
     /// What is written without anybody waiting for it.
     writes: Vec<(CalloutRequest, Command)>,
 }
@@ -70,7 +70,7 @@ pub(super) fn load(request: Request, env: &mut Env<'_>) -> Result<Step, Request>
         env.loaded = Loaded::Nothing;
         return Err(request);
     };
-    let remembered = env.store.remembered.get(&reference.id().digest());
+    let remembered = env.store.remembered.get(reference.mark());
     if let Some((session, until)) = remembered
         && env.now < *until
         && *until <= env.now.plus(store.cache)
@@ -113,7 +113,7 @@ impl ExpectStored {
                         env.store.remembered.clear();
                     }
                     let until = env.now.plus(store.cache);
-                    env.store.remembered.insert(self.reference.id().digest(), (fresh.clone(), until));
+                    env.store.remembered.insert(*self.reference.mark(), (fresh.clone(), until));
                 }
                 env.loaded = fresh.map_or(Loaded::Nothing, Loaded::Session);
                 request::start(self.request, env)

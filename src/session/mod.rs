@@ -235,11 +235,6 @@ impl Session {
         self.grant.as_ref().is_some_and(|grant| grant.expires <= now)
     }
 
-    /// When the access token is over.
-    pub fn token_expires(&self) -> Option<UnixTime> {
-        self.grant.as_ref().map(|grant| grant.expires)
-    }
-
     /// When it ends, if nothing happens until then.
     pub fn ends(&self, lifetimes: &Lifetimes) -> UnixTime {
         let absolute = self.ends.min(self.begun.plus(lifetimes.absolute));
@@ -249,11 +244,6 @@ impl Session {
     /// Names this session.
     pub fn digest(&self) -> HalfDigest {
         self.id.digest()
-    }
-
-    /// Its name.
-    pub const fn id(&self) -> SessionId {
-        self.id
     }
 
     /// Names this session with this refresh token of it.

@@ -103,9 +103,9 @@ impl Reference {
         (now < ends).then_some(Self { id, marks, ends, is_of_old_key })
     }
 
-    /// The session's name.
-    pub const fn id(&self) -> SessionId {
-        self.id
+    /// By what the session is known here and in the store.
+    pub const fn mark(&self) -> &HalfDigest {
+        &self.marks.session
     }
 
     /// The cookie that refers to this session.
@@ -135,7 +135,7 @@ impl Store {
     /// Asks for a session, and for what may have ended it.
     pub fn load(&self, reference: &Reference) -> CalloutRequest {
         let Marks { session, subject, sid } = &reference.marks;
-        let mut path = format!("/MGET/{}/{}/{}", self.key(reference.id), self.mark(session), self.mark(subject));
+        let mut path = format!("/MGET/{}/{}/{}", self.key(session), self.mark(session), self.mark(subject));
         if let Some(sid) = sid {
             path.push('/');
             path.push_str(&self.mark(sid));
@@ -185,7 +185,7 @@ impl Store {
         sealer: &Sealer,
         platform: &dyn Platform,
     ) -> Result<CalloutRequest, SealError> {
-        Ok(self.set(&self.key(session.id), life, sealed_value(session, sealer, platform)?))
+        Ok(self.set(&self.key(&session.digest()), life, sealed_value(session, sealer, platform)?))
     }
 
     /// Saves a session again, if it is still there: one that was ended meanwhile must not come back. The whole command
@@ -201,7 +201,7 @@ impl Store {
         platform: &dyn Platform,
     ) -> Result<CalloutRequest, SealError> {
         let value = sealed_value(session, sealer, platform)?;
-        let command = format!("SET/{}/{value}/XX/EX/{}", self.key(session.id), life.as_secs().max(1));
+        let command = format!("SET/{}/{value}/XX/EX/{}", self.key(&session.digest()), life.as_secs().max(1));
         Ok(self.request("POST", "/".to_owned(), command.into_bytes()))
     }
 
@@ -230,8 +230,8 @@ impl Store {
     }
 
     /// Forgets a session.
-    pub fn forget(&self, id: SessionId) -> CalloutRequest {
-        self.get(format!("/DEL/{}", self.key(id)))
+    pub fn forget(&self, session: &HalfDigest) -> CalloutRequest {
+        self.get(format!("/DEL/{}", self.key(session)))
     }
 
     /// Whether a session is forgotten, whether or not it was there.
@@ -260,9 +260,9 @@ impl Store {
         }
     }
 
-    fn key(&self, id: SessionId) -> String {
-        // Not the id itself: who can read Redis learns no more than that there is a session.
-        format!("{}s:{}", self.prefix, URL_SAFE_NO_PAD.encode(id.digest()))
+    // Not the id itself: who can read Redis learns no more than that there is a session.
+    fn key(&self, session: &HalfDigest) -> String {
+        format!("{}s:{}", self.prefix, URL_SAFE_NO_PAD.encode(session))
     }
 
     fn mark(&self, mark: &HalfDigest) -> String {

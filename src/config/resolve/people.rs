@@ -46,14 +46,12 @@ pub(super) fn sign_out(
 ) -> Result<SignOutSettings, Faulty> {
     let back_channel = bodies.needed_for(raw.back_channel, &at.key("back_channel"), faults);
     let return_to = return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
-    let (back_channel, front_channel) = (back_channel?, raw.front_channel.unwrap_or(false));
     Ok(SignOutSettings {
         at_provider: raw.at_provider.unwrap_or(true),
         return_to: return_to?,
         revoke: raw.revoke.unwrap_or(false),
-        back_channel,
-        front_channel,
-        by_provider: back_channel || front_channel,
+        back_channel: back_channel?,
+        front_channel: raw.front_channel.unwrap_or(false),
     })
 }
 

@@ -18,18 +18,23 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-#[test]
-fn a_browser_signs_in_at_glewlwyd() {
-    let app = Upstream::start();
-    let setup = Setup::new(app.port());
+/// Glewlwyd, and Envoy with the filter for it, under this origin.
+fn started(setup: Setup) -> (Glewlwyd, Envoy, String) {
     let origin = setup.external_url();
     let glewlwyd = Glewlwyd::start(&origin);
     let envoy = Envoy::start(setup.configuration(json!({
         "external_url": origin,
         "cluster": "idp",
         "providers": [glewlwyd.provider()],
-        "session": {"keys": [SESSION_KEY]},
+        "session": {"keys": [SESSION_KEY], "lifetime_seconds": 864_000},
     })));
+    (glewlwyd, envoy, origin)
+}
+
+#[test]
+fn a_browser_signs_in_at_glewlwyd() {
+    let app = Upstream::start();
+    let (glewlwyd, envoy, origin) = started(Setup::new(app.port()));
     let browser = UserAgent::default();
     let page = format!("{origin}/page?a=1");
     let asked = browser.get(&page).location().expect("a sign-in");
@@ -85,15 +90,7 @@ fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
 fn a_session_goes_on_with_what_it_had_and_ends_by_a_sign_out() {
     let app = Upstream::start();
     let clock = Clock::new();
-    let setup = Setup::new(app.port()).clock(&clock);
-    let origin = setup.external_url();
-    let glewlwyd = Glewlwyd::start(&origin);
-    let envoy = Envoy::start(setup.configuration(json!({
-        "external_url": origin,
-        "cluster": "idp",
-        "providers": [glewlwyd.provider()],
-        "session": {"keys": [SESSION_KEY], "lifetime_seconds": 864_000},
-    })));
+    let (glewlwyd, envoy, origin) = started(Setup::new(app.port()).clock(&clock));
     let browser = UserAgent::default();
     let page = format!("{origin}/page");
     let asked = browser.get(&page).location().expect("a sign-in");

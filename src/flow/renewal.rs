@@ -8,6 +8,8 @@
 //! browser with a dead one; or a refusal; or a pause, because the provider is in trouble. None of that ends a session
 //! that is still good.
 
+mod outcome;
+
 use std::time::Duration;
 
 use crate::{
@@ -23,11 +25,10 @@ use crate::{
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
         token::{self, TokenEndpointError, TokenResponse},
     },
-    platform::{Conflict, Platform},
+    platform::Platform,
     session::{
         HalfDigest, Renewal, Session,
         open::{FreshSession, Upkeep},
-        seal::{Purpose, Sealer},
         store::Store,
     },
     time::UnixTime,
@@ -38,12 +39,12 @@ use super::{
     background::{ExpectBackground, Fetch},
     event::Event,
     failure::Failure,
+    lease::is_ahead,
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation, signed_in, store,
 };
+use outcome::{Found, Outcome, Places};
 
-/// How many outcomes a process keeps; two sessions that meet in one place take turns.
-const PLACES: usize = 256;
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
 const GRACE: Duration = Duration::from_secs(30);
 /// The time of a refusal that counts at once.
@@ -59,26 +60,10 @@ const MAX_CHAIN: usize = 4;
 /// How long tokens wait for the key that signed them.
 const MAX_WAIT_FOR_KEYS: Duration = MAX_HOLD;
 
-/// What became of the renewal of a session.
-#[derive(Debug, Clone)]
-enum Outcome {
-    /// Somebody is at it, until then at most.
-    Leased(UnixTime),
-    /// Another process is at it, or nobody can tell; not again before then.
-    Elsewhere(UnixTime),
-    /// The provider was in trouble; not again before then.
-    Failed(UnixTime),
-    /// The provider said no, then.
-    Refused(UnixTime),
-    /// Done.
-    Renewed(Box<Session>),
-}
-
 /// The renewals that this worker makes.
 #[derive(Debug)]
 pub struct Renewals {
-    prefix: String,
-    sealer: Sealer,
+    places: Places,
     queued: Vec<Session>,
     /// Those that no other process is renewing.
     leased: Vec<Session>,
@@ -113,78 +98,14 @@ enum Asked {
 impl Renewals {
     /// None is under way.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let prefix = format!("vestibule.{}.renewed", config.fingerprint);
-        // A compare-and-swap on a key that was never written always succeeds, for everybody.
-        for place in 0..PLACES {
-            let key = format!("{prefix}.{place}");
-            if platform.shared_get(&key).version.is_none() {
-                let _ = platform.shared_set(&key, &[], None);
-            }
-        }
-        Self {
-            prefix,
-            sealer: config.session.sealer.clone(),
-            queued: Vec::new(),
-            leased: Vec::new(),
-            in_hand: Vec::new(),
-        }
+        let places = Places::new(config, platform);
+        Self { places, queued: Vec::new(), leased: Vec::new(), in_hand: Vec::new() }
     }
 
     /// Whether a call waits to be made.
     pub fn are_queued(&self) -> bool {
         !self.queued.is_empty() || !self.leased.is_empty()
     }
-
-    fn key(&self, digest: &HalfDigest) -> String {
-        let [first, second, ..] = digest;
-        let place = usize::from(u16::from_le_bytes([*first, *second])) % PLACES;
-        format!("{}.{place}", self.prefix)
-    }
-
-    /// What is known of this session's renewal, and the mark of this version.
-    fn read(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Option<u32>) {
-        let key = self.key(digest);
-        let shared = platform.shared_get(&key);
-        // Whatever cannot be opened was written by somebody without our key: as if it were not there.
-        let found = self
-            .sealer
-            .open_bytes(Purpose::SharedDocument, &key, &shared.bytes)
-            .and_then(|bytes| read_outcome(&bytes))
-            .map_or(Found::Nothing, |(of, outcome)| match outcome {
-                outcome if of == *digest => Found::Own(outcome),
-                Outcome::Leased(until) if is_ahead(until, now) => Found::OthersLease,
-                _ => Found::Nothing,
-            });
-        (found, shared.version)
-    }
-
-    fn write(
-        &self,
-        digest: &HalfDigest,
-        outcome: &Outcome,
-        version: Option<u32>,
-        platform: &dyn Platform,
-    ) -> Result<(), Conflict> {
-        let key = self.key(digest);
-        let bytes = write_outcome(digest, outcome);
-        let sealed = self.sealer.seal_bytes(Purpose::SharedDocument, &key, &bytes, platform).map_err(|_| Conflict)?;
-        platform.shared_set(&key, &sealed, version)
-    }
-}
-
-/// What stands in a session's place.
-enum Found {
-    /// Nothing that counts.
-    Nothing,
-    /// Another session's renewal is under way.
-    OthersLease,
-    /// Its own.
-    Own(Outcome),
-}
-
-// An end far ahead was written by a clock that has been set back since.
-fn is_ahead(until: UnixTime, now: UnixTime) -> bool {
-    now < until && until < now.plus(Duration::from_secs(120))
 }
 
 /// Whether a request may be held until a renewal is over.
@@ -206,7 +127,7 @@ pub(super) fn attend(
     for _ in 0..MAX_CHAIN {
         let digest = fresh.session().grant_digest();
         let is_over = fresh.session().is_token_over(env.now);
-        let (found, version) = env.renewals.read(&digest, env.now, env.platform);
+        let (found, version) = env.renewals.places.read(&digest, env.now, env.platform);
         let waits = match found {
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
@@ -279,7 +200,7 @@ fn knows_provider_of(fresh: &FreshSession, env: &mut Env<'_>) -> bool {
 
 /// Whether a renewal that a request waits for is over.
 pub(super) fn is_settled(digest: &HalfDigest, env: &Env<'_>) -> bool {
-    let (found, _) = env.renewals.read(digest, env.now, env.platform);
+    let (found, _) = env.renewals.places.read(digest, env.now, env.platform);
     !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
 }
 
@@ -294,7 +215,8 @@ fn begin(fresh: &FreshSession, version: Option<u32>, env: &mut Env<'_>) -> bool 
     let Some(known) = env.providers.ready(session.provider(), env.now) else { return false };
     // One second more than the call may take, one for the rounding of the clock, and time for a key.
     let until = env.now.plus(known.provider.timeout).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
-    let taken = env.renewals.write(&session.grant_digest(), &Outcome::Leased(until), version, env.platform).is_ok();
+    let taken =
+        env.renewals.places.write(&session.grant_digest(), &Outcome::Leased(until), version, env.platform).is_ok();
     if taken {
         env.renewals.queued.push(session.clone());
     }
@@ -447,7 +369,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
         Err(failure) => {
             // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
             let outcome = if contradicts(&failure) {
-                end_now(&session, env);
+                revocation::end(session.digest(), revocation::By::Provider, env);
                 Outcome::Refused(AT_ONCE)
             } else {
                 Outcome::Failed(env.now.plus(PAUSE))
@@ -456,10 +378,6 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             settle(&session, outcome, env);
         }
     }
-}
-
-fn end_now(session: &Session, env: &mut Env<'_>) {
-    revocation::end(session.digest(), revocation::By::Provider, env);
 }
 
 fn contradicts(failure: &Failure) -> bool {
@@ -486,36 +404,5 @@ fn contradicts(failure: &Failure) -> bool {
 
 /// Leaves the outcome where the lease was, whatever stands there by now: this worker had the tokens.
 fn settle(session: &Session, outcome: Outcome, env: &mut Env<'_>) {
-    let _ = env.renewals.write(&session.grant_digest(), &outcome, None, env.platform);
-}
-
-fn write_outcome(digest: &HalfDigest, outcome: &Outcome) -> zeroize::Zeroizing<Vec<u8>> {
-    let (tag, time, session) = match outcome {
-        Outcome::Leased(until) => (1, *until, None),
-        Outcome::Failed(until) => (2, *until, None),
-        Outcome::Refused(at) => (3, *at, None),
-        Outcome::Elsewhere(until) => (5, *until, None),
-        Outcome::Renewed(session) => (4, UnixTime::default(), Some(session.to_bytes())),
-    };
-    let mut bytes = zeroize::Zeroizing::new(vec![tag]);
-    bytes.extend_from_slice(digest);
-    bytes.extend_from_slice(&time.as_secs().to_le_bytes());
-    bytes.extend_from_slice(session.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default());
-    bytes
-}
-
-fn read_outcome(bytes: &[u8]) -> Option<(HalfDigest, Outcome)> {
-    let (tag, rest) = bytes.split_first()?;
-    let (digest, rest) = rest.split_first_chunk::<16>()?;
-    let (time, session) = rest.split_first_chunk::<8>()?;
-    let time = UnixTime::from_secs(u64::from_le_bytes(*time));
-    let outcome = match tag {
-        1 => Outcome::Leased(time),
-        2 => Outcome::Failed(time),
-        3 => Outcome::Refused(time),
-        4 => Outcome::Renewed(Box::new(Session::from_bytes(session)?)),
-        5 => Outcome::Elsewhere(time),
-        _ => return None,
-    };
-    Some((*digest, outcome))
+    let _ = env.renewals.places.write(&session.grant_digest(), &outcome, None, env.platform);
 }

@@ -106,6 +106,16 @@ impl Providers {
         self.known.get(id.index()).is_some_and(|known| known.keys.in_flight || known.keys.is_wished(now))
     }
 
+    /// Takes over what other workers know, where this one does not know enough: one that has only just begun need not
+    /// wait for its next look around.
+    pub fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
+        for known in &mut self.known {
+            if known.metadata.usable(now).is_none() || known.keys.usable(now).is_none() {
+                known.take_news(&self.sealer, platform, now);
+            }
+        }
+    }
+
     /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
     pub fn look(&mut self, id: ProviderId, platform: &dyn Platform, now: UnixTime) -> bool {
         self.known.get_mut(id.index()).is_some_and(|known| known.take_news(&self.sealer, platform, now))

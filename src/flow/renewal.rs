@@ -154,7 +154,7 @@ pub(super) fn attend(
             // Who is first waits for the cookie; whoever comes while the session is good need not.
             Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
             Found::OthersLease => false,
-            Found::Nothing | Found::Own(_) if !knows_provider_of(&fresh, env) => {
+            Found::Nothing | Found::Own(_) if env.providers.ready(fresh.session().provider(), env.now).is_none() => {
                 is_left = true;
                 false
             }
@@ -187,15 +187,6 @@ pub(super) fn attend(
         _ => Vec::new(),
     };
     Ok(signed_in::forward(&request, fresh, cookies, env))
-}
-
-/// Whether there is a provider to ask. A worker that has only just begun finds with the others what they know.
-fn knows_provider_of(fresh: &FreshSession, env: &mut Env<'_>) -> bool {
-    let provider = fresh.session().provider();
-    if env.providers.ready(provider, env.now).is_none() {
-        env.providers.look(provider, env.platform, env.now);
-    }
-    env.providers.ready(provider, env.now).is_some()
 }
 
 /// Whether a renewal that a request waits for is over.

@@ -34,6 +34,7 @@ pub(super) const MAX_HELD: usize = 256;
 
 /// Decides a request.
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
+    env.providers.catch_up(env.platform, env.now);
     // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
     if let Some(reserved) = Reserved::of(request.target(), &env.config.prefix) {
         let loaded = if reserved.asks_who_it_is() { store::load(request, env) } else { Err(request) };

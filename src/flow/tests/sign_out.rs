@@ -148,6 +148,20 @@ fn somebody_without_a_session_can_still_leave_the_provider() {
 }
 
 #[test]
+fn a_worker_that_has_only_just_begun_signs_out_at_the_provider_that_the_others_know() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        for fetch in world.env(background::poll) {
+            world.answer(fetch);
+        }
+    }
+    world.sign_in("/");
+    world.worker = 1;
+    let reply = sign_out(&mut world, "");
+    assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{reply:?}");
+}
+
+#[test]
 fn a_provider_that_is_not_known_yet_keeps_nobody_signed_in() {
     let mut world = World::new();
     let reply = sign_out(&mut world, "");

@@ -144,7 +144,7 @@ Vestibule stands before Datasette, an app without any sign-in of its own.
          bob with bob-password
 
 Datasette greets you by name in the corner (not on its public pages, where the filter tells it nothing). The provider
-remembers who you are, so try bob in a private window. A deep link comes back to its page after the sign-in:
+remembers who you are until you sign out, so try bob then, or in a private window. A deep link comes back to its page:
          http://localhost:{front}/team/on_call?name=Alice+Example
 
 Its public API needs no sign-in, and a program without a session gets 401:

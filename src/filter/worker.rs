@@ -16,15 +16,10 @@ use super::{
 use crate::{
     config::Config,
     flow::{
-        self, BodyError, CalloutResult, Env, Expect, ExpectBody, Step, Waiter,
+        self, BodyError, CalloutResult, Env, Expect, ExpectBody, Load, Memory, Step, Waiter,
         background::{self, ExpectBackground},
         event::Event,
-        provider::Providers,
-        renewal::Renewals,
-        revocation::Revocations,
-        store::{Loaded, StoreState},
     },
-    session::open::OpenSessions,
 };
 
 /// How often held requests are looked at.
@@ -34,11 +29,7 @@ const HOLDING: Duration = Duration::from_millis(25);
 pub(super) struct Worker {
     root_id: u32,
     config: Config,
-    providers: RefCell<Providers>,
-    sessions: RefCell<OpenSessions>,
-    renewals: RefCell<Renewals>,
-    revocations: RefCell<Revocations>,
-    store: RefCell<StoreState>,
+    memory: RefCell<Memory>,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
     held: RefCell<Vec<Held>>,
@@ -111,16 +102,11 @@ pub(super) enum Moment {
 
 impl Worker {
     pub(super) fn new(root_id: u32, config: Config) -> Self {
-        let providers = RefCell::new(Providers::new(&config, &Host));
         let worker = Self {
             root_id,
-            sessions: RefCell::new(OpenSessions::new(config.session.cookies.clone())),
-            renewals: RefCell::new(Renewals::new(&config, &Host)),
-            revocations: RefCell::new(Revocations::new(&config, &Host)),
-            store: RefCell::default(),
+            memory: RefCell::new(Memory::new(&config, &Host)),
             events: RefCell::default(),
             config,
-            providers,
             held: RefCell::default(),
             reading: RefCell::default(),
             calls: RefCell::default(),
@@ -133,27 +119,23 @@ impl Worker {
 
     /// Decides, then tells what is worth telling.
     fn decide<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
-        let mut events = self.events.take();
-        let held = self.held.borrow().len().saturating_add(self.reading.borrow().len());
-        let calls = self.calls.borrow().len();
-        let outcome = decision(&mut Env {
-            config: &self.config,
-            providers: &mut self.providers.borrow_mut(),
-            sessions: &mut self.sessions.borrow_mut(),
-            renewals: &mut self.renewals.borrow_mut(),
-            revocations: &mut self.revocations.borrow_mut(),
-            store: &mut self.store.borrow_mut(),
-            loaded: Loaded::NotAsked,
-            platform: &Host,
-            now: host::now(),
-            held,
-            calls,
-            events: &mut events,
-        });
-        self.report.tell(&events);
+        let (memory, events) = (&mut *self.memory.borrow_mut(), &mut *self.events.borrow_mut());
+        let outcome = decision(&mut Env::new(&self.config, memory, &Host, host::now(), self.load(), events));
+        self.report.tell(events);
         events.clear();
-        self.events.replace(events);
+        if memory.has_work() {
+            self.tick_every(background::AT_ONCE);
+        }
         outcome
+    }
+
+    fn load(&self) -> Load {
+        let redeems = |call: &&Call| matches!(call.whose, Whose::Request(_, Expect::Tokens(_)));
+        Load {
+            held: self.held.borrow().len(),
+            reading: self.reading.borrow().len(),
+            redeeming: self.calls.borrow().values().filter(redeems).count(),
+        }
     }
 
     /// A request arrives.
@@ -227,7 +209,7 @@ impl Worker {
         }
         let place = self.reading.borrow().iter().position(|reading| Rc::ptr_eq(&reading.exchange, exchange));
         let Some(place) = place else { return };
-        let Reading { exchange, expect } = self.reading.borrow_mut().swap_remove(place);
+        let Reading { exchange, expect } = self.reading.borrow_mut().remove(place);
         let body = if size > flow::MAX_BODY { Err(BodyError::TooLong) } else { Ok(host::request_body(size)) };
         self.resume(&exchange, |env| expect.resume(body, env));
     }
@@ -289,31 +271,45 @@ impl Worker {
     }
 
     fn wake(&self) {
-        let (held, reading) = (self.held.take(), self.reading.take());
-        if held.is_empty() && reading.is_empty() {
-            return;
-        }
-        let is_undecided = |exchange: &Rc<Exchange>| exchange.phase() == Phase::Undecided;
-        let (due, rest): (Vec<_>, Vec<_>) = self.decide(|env| {
-            held.into_iter().filter(|held| is_undecided(&held.exchange)).partition(|held| held.waiter.is_due(env))
-        });
-        self.held.replace(rest);
-        let now = host::now();
-        let (late, rest): (Vec<_>, Vec<_>) = reading
-            .into_iter()
-            .filter(|reading| is_undecided(&reading.exchange))
-            .partition(|reading| reading.expect.is_over(now));
-        self.reading.replace(rest);
+        let (due, late) = (self.due(), self.late());
         if due.is_empty() && late.is_empty() {
             return;
         }
         for Held { exchange, waiter } in due {
             self.resume(&exchange, |env| waiter.resume(env));
         }
-        for Reading { exchange, expect } in late {
-            self.resume(&exchange, |env| expect.resume(Err(BodyError::Missing), env));
+        for (Reading { exchange, expect }, why) in late {
+            self.resume(&exchange, |env| expect.resume(Err(why), env));
         }
         let _ = host::act_for(self.root_id);
+    }
+
+    /// The held requests whose time has come.
+    fn due(&self) -> Vec<Held> {
+        let held = self.held.take();
+        if held.is_empty() {
+            return held;
+        }
+        let (due, rest) = self.decide(|env| held.into_iter().partition(|held| held.waiter.is_due(env)));
+        self.held.replace(rest);
+        due
+    }
+
+    /// The requests whose body is waited for no more. They stand in the order in which they came.
+    fn late(&self) -> Vec<(Reading, BodyError)> {
+        let reading = self.reading.take();
+        let (now, surplus) = (host::now(), reading.len().saturating_sub(flow::MAX_READING));
+        let mut late = Vec::new();
+        for (place, reading) in reading.into_iter().enumerate() {
+            if reading.expect.is_over(now) {
+                late.push((reading, BodyError::Missing));
+            } else if place < surplus {
+                late.push((reading, BodyError::Crowded));
+            } else {
+                self.reading.borrow_mut().push(reading);
+            }
+        }
+        late
     }
 
     /// The client is gone: nothing waits for its answers any more.

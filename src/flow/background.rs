@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::{
     CalloutResult, Env,
     provider::ExpectDocument,
-    renewal::{self, ExpectRenewal},
-    store::{self, Command},
+    renewal::{self, ExpectRenewal, Renewals},
+    store::{self, Command, StoreState},
 };
 use crate::http::CalloutRequest;
 
 /// How soon a call that is queued is made.
-const AT_ONCE: Duration = Duration::from_millis(1);
+pub const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// A call that must be made, and what its result is for.
 #[derive(Debug)]
@@ -55,7 +55,12 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
     }
 }
 
+/// Whether a call waits to be made.
+pub(super) fn is_queued(renewals: &Renewals, store: &StoreState) -> bool {
+    renewals.are_queued() || store.has_writes()
+}
+
 /// When to look again.
 pub fn next_poll(env: &Env<'_>) -> Duration {
-    if env.renewals.are_queued() || env.store.has_writes() { AT_ONCE } else { env.providers.next_poll(env.now) }
+    if is_queued(env.renewals, env.store) { AT_ONCE } else { env.providers.next_poll(env.now) }
 }

@@ -10,15 +10,21 @@ use super::{
     failure::Failure,
     form, logout,
     reply::{self, Offer},
-    request::MAX_HOLD,
+    request::{MAX_HELD, MAX_HOLD},
 };
 
 /// The longest body that is read: 64 KiB.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// How many bodies a worker reads at once. With more, those go that have come longest: whoever sends slowly, while an
+/// honest body comes with its headers.
+pub const MAX_READING: usize = 64;
+
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
+    /// Too many others are being read.
+    Crowded,
     /// It did not come in time.
     Missing,
     /// It is longer than [`MAX_BODY`].
@@ -52,7 +58,13 @@ impl ExpectBody {
     /// Reads it, if there is one.
     pub(super) fn of(request: &Request, then: Then, env: &mut Env<'_>) -> Step {
         let expect = Box::new(Self { then, until: env.now.plus(MAX_HOLD) });
-        if request.is_whole() { expect.resume(Ok(Vec::new()), env) } else { Step::ReadBody(expect) }
+        if request.is_whole() {
+            expect.resume(Ok(Vec::new()), env)
+        } else if env.load.reading >= MAX_HELD {
+            expect.resume(Err(BodyError::Crowded), env)
+        } else {
+            Step::ReadBody(expect)
+        }
     }
 
     /// Whether nobody waits any more.
@@ -63,6 +75,7 @@ impl ExpectBody {
     /// Decides the request with its body.
     pub fn resume(self, body: Result<Vec<u8>, BodyError>, env: &mut Env<'_>) -> Step {
         let body = body.map_err(|error| match error {
+            BodyError::Crowded => Failure::Busy,
             BodyError::Missing => Failure::BodyMissing,
             BodyError::TooLong => Failure::BodyTooLong,
         });

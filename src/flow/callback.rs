@@ -38,7 +38,7 @@ use super::{
 };
 
 /// How many codes one worker redeems at once.
-const MAX_CALLS: usize = 64;
+const MAX_REDEEMING: usize = 64;
 
 /// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
@@ -112,7 +112,7 @@ fn redeem(
         }
     };
     // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
-    if env.calls >= MAX_CALLS || env.held >= MAX_HELD {
+    if env.load.redeeming >= MAX_REDEEMING || env.load.held >= MAX_HELD {
         let again = Offer::again(pending.state.return_to.location(&env.config.origin), Vec::new());
         return reply::refuse(Failure::Busy, caller, again, env);
     }
@@ -170,7 +170,7 @@ impl ExpectTokens {
 
     /// Asks it again, unless as many codes are being redeemed as may be.
     pub(super) fn call_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        if env.calls >= MAX_CALLS { self.resume(Err(CalloutError::Dispatch), env) } else { self.call() }
+        if env.load.redeeming >= MAX_REDEEMING { self.resume(Err(CalloutError::Dispatch), env) } else { self.call() }
     }
 
     fn is_patient(&self, now: UnixTime) -> bool {

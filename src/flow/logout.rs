@@ -93,7 +93,7 @@ impl LogoutInHand {
                 is_unknown_key(outcome) && env.providers.ask_for_keys(self.provider, env.platform, env.now, env.events)
             }
         };
-        if attempt == Attempt::First && helps_to_wait && env.held < MAX_HELD {
+        if attempt == Attempt::First && helps_to_wait && env.load.held < MAX_HELD {
             return Waiter::for_logout(self.provider, self, env);
         }
         self.finish(outcome, env)

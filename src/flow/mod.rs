@@ -32,7 +32,7 @@ mod single_use;
 mod tests;
 mod userinfo;
 
-pub use body::{BodyError, ExpectBody, MAX_BODY};
+pub use body::{BodyError, ExpectBody, MAX_BODY, MAX_READING};
 pub use callback::ExpectTokens;
 pub use identity::trailer_edits;
 pub use reply::headers_refused;
@@ -109,30 +109,74 @@ impl Expect {
 /// What came of a call.
 pub type CalloutResult = Result<CalloutResponse, CalloutError>;
 
+/// What a worker remembers from one decision to the next.
+#[derive(Debug)]
+pub struct Memory {
+    providers: Providers,
+    sessions: OpenSessions,
+    renewals: Renewals,
+    revocations: Revocations,
+    store: StoreState,
+}
+
+impl Memory {
+    /// Nothing yet.
+    pub fn new(config: &Config, platform: &dyn Platform) -> Self {
+        Self {
+            providers: Providers::new(config, platform),
+            sessions: OpenSessions::new(config.session.cookies.clone()),
+            renewals: Renewals::new(config, platform),
+            revocations: Revocations::new(config, platform),
+            store: StoreState::default(),
+        }
+    }
+
+    /// Whether a decision has left something that [`background::poll`] should do at once.
+    pub fn has_work(&self) -> bool {
+        background::is_queued(&self.renewals, &self.store)
+    }
+}
+
+/// How much a worker has on its hands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that are held.
+    pub held: usize,
+    /// Requests whose body is being read.
+    pub reading: usize,
+    /// Codes that are being redeemed.
+    pub redeeming: usize,
+}
+
 /// The outside world, as far as a decision may see it.
 pub struct Env<'a> {
-    /// What the operator decided.
-    pub config: &'a Config,
-    /// What is known of the providers.
-    pub providers: &'a mut Providers,
-    /// The sessions opened lately.
-    pub sessions: &'a mut OpenSessions,
-    /// The sessions being renewed.
-    pub renewals: &'a mut Renewals,
-    /// The sessions that were ended from outside.
-    pub revocations: &'a mut Revocations,
-    /// What is known of the store of sessions.
-    pub store: &'a mut StoreState,
+    config: &'a Config,
+    providers: &'a mut Providers,
+    sessions: &'a mut OpenSessions,
+    renewals: &'a mut Renewals,
+    revocations: &'a mut Revocations,
+    store: &'a mut StoreState,
     /// What the store said for this very request.
-    pub loaded: Loaded,
-    /// Randomness, the host's signature check, the store that workers share.
-    pub platform: &'a dyn Platform,
-    /// Now.
-    pub now: UnixTime,
-    /// How many requests are being held.
-    pub held: usize,
-    /// How many calls are under way for requests.
-    pub calls: usize,
-    /// What is worth telling, in order.
-    pub events: &'a mut Vec<Event>,
+    loaded: Loaded,
+    platform: &'a dyn Platform,
+    now: UnixTime,
+    load: Load,
+    events: &'a mut Vec<Event>,
+}
+
+impl<'a> Env<'a> {
+    /// The configuration, what the worker remembers, the host, the time, and how busy the worker is. What is worth
+    /// telling comes out in `events`, in order.
+    pub fn new(
+        config: &'a Config,
+        memory: &'a mut Memory,
+        platform: &'a dyn Platform,
+        now: UnixTime,
+        load: Load,
+        events: &'a mut Vec<Event>,
+    ) -> Self {
+        let Memory { providers, sessions, renewals, revocations, store } = memory;
+        let loaded = Loaded::NotAsked;
+        Self { config, providers, sessions, renewals, revocations, store, loaded, platform, now, load, events }
+    }
 }

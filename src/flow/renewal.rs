@@ -167,7 +167,7 @@ pub(super) fn attend(
         };
         // Of a body that it hands over Envoy keeps only so much, and refuses the request where it is longer.
         let can_wait = request.is_whole() || !env.config.bodies_while_held;
-        if waits && can_wait && patience == Patience::MayWait && env.held < MAX_HELD {
+        if waits && can_wait && patience == Patience::MayWait && env.load.held < MAX_HELD {
             return Ok(Waiter::for_renewal(fresh.session().provider(), request, digest, env));
         }
         break;

@@ -154,7 +154,7 @@ enum Then {
 impl Waiter {
     /// Holds a request until anything is known of its provider, or refuses it when too many are held.
     pub(super) fn for_provider(provider: ProviderId, request: Request, env: &mut Env<'_>) -> Step {
-        if env.held >= MAX_HELD {
+        if env.load.held >= MAX_HELD {
             return not_ready(&request, env);
         }
         Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })

@@ -136,11 +136,11 @@ fn too_many_codes_at_once_are_not_redeemed_and_not_used_up() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
-    world.calls = 64;
+    world.load.redeeming = 64;
     let busy = world.visit(&callback).reply();
     assert_eq!((busy.status, busy.code, header(&busy, "retry-after")), (503, "busy", Some("5")));
     assert_eq!(world.provider.asked.get("/token"), None);
-    world.calls = 63;
+    world.load.redeeming = 63;
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 
 const CHANNEL: &str = "/oauth2/backchannel_logout";
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded;charset=UTF-8");
 
 fn world() -> World {
     World::ready_with(&[
@@ -17,11 +18,10 @@ fn world() -> World {
 }
 
 fn post(world: &mut World, body: &str) -> LocalReply {
-    world.body = Some(body.as_bytes().to_vec());
-    let form = ("content-type", "application/x-www-form-urlencoded;charset=UTF-8");
+    world.body = Ok(body.as_bytes().to_vec());
     // The provider brings no cookie of the browser's.
     let jar = std::mem::take(&mut world.jar);
-    let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]).reply();
+    let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).reply();
     world.jar = jar;
     assert_eq!(header(&reply, "cache-control"), Some("no-store"));
     reply
@@ -96,6 +96,22 @@ fn a_token_that_is_not_one_ends_nothing() {
         assert_eq!(logout(&mut world, change), (400, "logout_refused"), "{what}");
         assert!(is_in(&mut world), "{what}");
     }
+}
+
+#[test]
+fn bodies_that_come_slowly_keep_nobody_out() {
+    let mut world = world();
+    world.load.reading = 256;
+    let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).reply();
+    assert_eq!((reply.status, reply.code, header(&reply, "retry-after")), (503, "busy", Some("5")));
+    world.sign_in("/");
+    assert!(is_in(&mut world));
+    // With fewer, a body is waited for, until its place is needed.
+    world.load.reading = 255;
+    world.body = Err(BodyError::Crowded);
+    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (503, "busy"));
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    assert!(!is_in(&mut world));
 }
 
 #[test]
@@ -176,7 +192,7 @@ fn a_body_that_is_not_one_token_ends_nothing() {
 fn a_body_that_envoy_does_not_hand_over_is_said_to_be_missing() {
     let mut world = world();
     let form = ("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]).code(), (503, "body_missing"));
+    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (503, "body_missing"));
 }
 
 #[test]
@@ -186,9 +202,9 @@ fn a_key_that_was_rotated_just_before_is_fetched() {
     world.advance(1);
     world.provider.rotate();
     let token = world.provider.logout_token(world.now, |_, _| ());
-    world.body = Some(format!("logout_token={token}").into_bytes());
+    world.body = Ok(format!("logout_token={token}").into_bytes());
     let form = ("content-type", "application/x-www-form-urlencoded");
-    let Outcome::Held(waiter) = world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]) else { panic!() };
+    let Outcome::Held(waiter) = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]) else { panic!() };
     world.settle();
     assert!(world.env(|env| waiter.is_due(env)));
     assert_eq!(world.resume(waiter).code(), (200, "logged_out"));
@@ -199,7 +215,7 @@ fn a_key_that_was_rotated_just_before_is_fetched() {
 fn neither_channel_is_there_unless_it_is_wanted() {
     let mut world = World::ready();
     let form = ("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), form]).code(), (404, "reserved_path"));
+    assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (404, "reserved_path"));
     assert_eq!(world.visit("/oauth2/frontchannel_logout?iss=x&sid=y").code(), (404, "reserved_path"));
 }
 

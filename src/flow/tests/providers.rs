@@ -46,7 +46,7 @@ fn a_held_request_is_answered_when_its_time_is_over() {
 #[test]
 fn not_more_requests_are_held_than_there_is_room_for() {
     let mut world = World::new();
-    world.held = 256;
+    world.load.held = 256;
     assert_eq!(world.visit("/page").code(), (503, "provider_not_ready"));
 }
 
@@ -159,9 +159,9 @@ fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
 
 #[test]
 fn older_news_do_not_end_the_wait_for_newer_keys() {
-    use super::super::provider::Providers;
+    use super::super::Memory;
     let mut world = World::ready();
-    world.workers[1] = Providers::new(&world.config, &world.platform);
+    world.workers[1] = Memory::new(&world.config, &world.platform);
     // The second worker knows the metadata and the keys of the first, and nothing of what comes now.
     world.worker = 1;
     assert!(world.env(|env| env.providers.poll(env.platform, env.now)).is_empty());

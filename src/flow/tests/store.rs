@@ -189,7 +189,7 @@ fn a_logout_token_ends_sessions_in_every_process() {
         let mut other = another_process(&world);
         let token =
             world.provider.logout_token(world.now, |_, claims| drop(claims.as_object_mut().unwrap().remove(without)));
-        world.body = Some(format!("logout_token={token}").into_bytes());
+        world.body = Ok(format!("logout_token={token}").into_bytes());
         let post = [
             (":method", "POST"),
             (":path", "/oauth2/backchannel_logout"),
@@ -211,7 +211,7 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
     world.sign_in("/");
     world.redis_up = false;
     let token = world.provider.logout_token(world.now, |_, _| ());
-    world.body = Some(format!("logout_token={token}").into_bytes());
+    world.body = Ok(format!("logout_token={token}").into_bytes());
     let post = [
         (":method", "POST"),
         (":path", "/oauth2/backchannel_logout"),
@@ -222,7 +222,7 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
     let mut other = another_process(&world);
     world.redis_up = true;
     for _ in 0..2 {
-        world.body = Some(format!("logout_token={token}").into_bytes());
+        world.body = Ok(format!("logout_token={token}").into_bytes());
         assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
     }
     other.redis = world.redis.clone();

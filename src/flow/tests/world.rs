@@ -247,11 +247,7 @@ impl TestProvider {
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) platform: TestPlatform,
-    pub(super) workers: Vec<Providers>,
-    pub(super) sessions: OpenSessions,
-    pub(super) renewals: Vec<Renewals>,
-    pub(super) revocations: Vec<Revocations>,
-    pub(super) stores: [StoreState; 2],
+    pub(super) workers: [Memory; 2],
     /// The store, and whether it answers.
     pub(super) redis: BTreeMap<String, String>,
     pub(super) redis_up: bool,
@@ -261,12 +257,11 @@ pub(super) struct World {
     pub(super) now: UnixTime,
     pub(super) jar: BTreeMap<String, String>,
     pub(super) events: Vec<Event>,
-    pub(super) held: usize,
-    pub(super) calls: usize,
+    pub(super) load: Load,
     /// Which worker the next request reaches.
     pub(super) worker: usize,
     /// The body of the next request, where somebody reads it.
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Result<Vec<u8>, BodyError>,
 }
 
 pub(super) fn document() -> Value {
@@ -287,19 +282,12 @@ impl World {
     pub(super) fn with(document: &Value) -> Self {
         let config = Config::parse(document.to_string().as_bytes(), &|_| None).unwrap();
         let platform = TestPlatform::default();
-        let workers = (0..2).map(|_| Providers::new(&config, &platform)).collect();
+        let workers = [Memory::new(&config, &platform), Memory::new(&config, &platform)];
         let now = UnixTime::from_secs(START);
-        let sessions = OpenSessions::new(config.session.cookies.clone());
-        let renewals = (0..2).map(|_| Renewals::new(&config, &platform)).collect();
-        let revocations = (0..2).map(|_| Revocations::new(&config, &platform)).collect();
         Self {
             config,
             platform,
             workers,
-            sessions,
-            renewals,
-            revocations,
-            stores: Default::default(),
             redis: BTreeMap::new(),
             redis_up: true,
             redis_asked: 0,
@@ -307,10 +295,9 @@ impl World {
             now,
             jar: BTreeMap::new(),
             events: Vec::new(),
-            held: 0,
-            calls: 0,
+            load: Load::default(),
             worker: 0,
-            body: None,
+            body: Err(BodyError::Missing),
         }
     }
 
@@ -340,20 +327,8 @@ impl World {
     }
 
     pub(super) fn env<R>(&mut self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
-        decision(&mut Env {
-            config: &self.config,
-            providers: &mut self.workers[self.worker],
-            sessions: &mut self.sessions,
-            renewals: &mut self.renewals[self.worker],
-            revocations: &mut self.revocations[self.worker],
-            store: &mut self.stores[self.worker],
-            loaded: Loaded::NotAsked,
-            platform: &self.platform,
-            now: self.now,
-            held: self.held,
-            calls: self.calls,
-            events: &mut self.events,
-        })
+        let memory = &mut self.workers[self.worker];
+        decision(&mut Env::new(&self.config, memory, &self.platform, self.now, self.load, &mut self.events))
     }
 
     /// Lets every worker look around, and answers what they ask, until nobody asks any more.
@@ -497,7 +472,7 @@ impl World {
                     return Outcome::Forwarded { reason: permit.reason(), headers, cookies };
                 }
                 Step::ReadBody(expect) => {
-                    let body = std::mem::take(&mut self.body).ok_or(BodyError::Missing);
+                    let body = std::mem::replace(&mut self.body, Err(BodyError::Missing));
                     step = self.env(|env| expect.resume(body, env));
                 }
                 Step::Reply(reply) => {

@@ -6,6 +6,10 @@ use crate::secret::RawIdToken;
 /// The parameters that are ours; the endpoint's own query may not say them again.
 const OWN_PARAMETERS: [&str; 4] = ["client_id", "id_token_hint", "post_logout_redirect_uri", "state"];
 
+/// The longest URL that is made. Many servers read request lines of up to 8 KiB; what is longer would be an error page in
+/// place of a sign-out.
+const MAX_URL: usize = 8000;
+
 /// A logout request (section 2).
 #[derive(Debug)]
 pub struct LogoutRequest<'a> {
@@ -22,14 +26,20 @@ pub struct LogoutRequest<'a> {
 }
 
 impl LogoutRequest<'_> {
-    /// The URL to send the browser to.
+    /// The URL to send the browser to. Where the hint makes it too long (somebody with hundreds of groups), it is left
+    /// out: the provider then asks the person.
     pub fn url(&self) -> String {
+        let url = self.url_with(self.id_token_hint);
+        if url.len() <= MAX_URL { url } else { self.url_with(None) }
+    }
+
+    fn url_with(&self, id_token_hint: Option<&RawIdToken>) -> String {
         let mut url = self.endpoint.url().clone();
         url.set_query(None);
         let mut query = url.query_pairs_mut();
         let kept = self.endpoint.url().query_pairs().filter(|(name, _)| !OWN_PARAMETERS.contains(&name.as_ref()));
         query.extend_pairs(kept);
-        query.extend_pairs(self.id_token_hint.map(|hint| ("id_token_hint", hint.expose())));
+        query.extend_pairs(id_token_hint.map(|hint| ("id_token_hint", hint.expose())));
         query.append_pair("client_id", &self.provider.client_id);
         query.append_pair("post_logout_redirect_uri", self.post_logout_redirect_uri);
         query.extend_pairs(self.state.map(|state| ("state", state)));
@@ -67,5 +77,22 @@ mod tests {
         ];
         assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(url.path(), "/end");
+    }
+
+    #[test]
+    fn a_hint_that_no_server_would_read_is_left_out() {
+        let endpoint = Endpoint::parse("https://idp.example.com/end", PlainHttp::Never).unwrap();
+        for (length, is_there) in [(1000, true), (7000, true), (8000, false), (60_000, false)] {
+            let request = LogoutRequest {
+                provider: &provider(),
+                endpoint: &endpoint,
+                id_token_hint: Some(&RawIdToken::new("a".repeat(length))),
+                post_logout_redirect_uri: "https://app.example.com/oauth2/signed_out",
+                state: None,
+            };
+            let url = request.url();
+            assert_eq!(url.contains("id_token_hint="), is_there, "{length}");
+            assert!(url.len() <= MAX_URL && url.contains("client_id=client"));
+        }
     }
 }

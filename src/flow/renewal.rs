@@ -43,7 +43,7 @@ use super::{
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation, signed_in, store,
 };
-use outcome::{Found, Outcome, Places};
+use outcome::{Found, Outcome, Place, Places};
 
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
 const GRACE: Duration = Duration::from_secs(30);
@@ -127,7 +127,7 @@ pub(super) fn attend(
     for _ in 0..MAX_CHAIN {
         let digest = fresh.session().grant_digest();
         let is_over = fresh.session().is_token_over(env.now);
-        let (found, version) = env.renewals.places.read(&digest, env.now, env.platform);
+        let (found, place) = env.renewals.places.find(&digest, env.now, env.platform);
         let waits = match found {
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
@@ -160,7 +160,7 @@ pub(super) fn attend(
             }
             Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
                 match patience {
-                    Patience::MayWait => begin(&fresh, version, env) || is_over,
+                    Patience::MayWait => begin(&fresh, &place, env) || is_over,
                     Patience::None => false,
                 }
             }
@@ -191,7 +191,7 @@ pub(super) fn attend(
 
 /// Whether a renewal that a request waits for is over.
 pub(super) fn is_settled(digest: &HalfDigest, env: &Env<'_>) -> bool {
-    let (found, _) = env.renewals.places.read(digest, env.now, env.platform);
+    let (found, _) = env.renewals.places.find(digest, env.now, env.platform);
     !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
 }
 
@@ -201,17 +201,17 @@ fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
 }
 
 /// Begins to renew it, unless somebody else does or there is no provider to ask.
-fn begin(fresh: &FreshSession, version: Option<u32>, env: &mut Env<'_>) -> bool {
+fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
     let session = fresh.session();
     let Some(known) = env.providers.ready(session.provider(), env.now) else { return false };
     // One second more than the call may take, one for the rounding of the clock, and time for a key.
     let until = env.now.plus(known.provider.timeout).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
-    let taken =
-        env.renewals.places.write(&session.grant_digest(), &Outcome::Leased(until), version, env.platform).is_ok();
-    if taken {
+    let (digest, lease) = (session.grant_digest(), Outcome::Leased(until));
+    let is_ours = env.renewals.places.write(place, &digest, &lease, env.now, env.platform).is_ok();
+    if is_ours {
         env.renewals.queued.push(session.clone());
     }
-    taken
+    is_ours
 }
 
 /// The calls to make now, and tokens whose key may be there by now.
@@ -246,7 +246,7 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
                     request,
                 });
             }
-            None => settle(&session, Outcome::Failed(env.now.plus(PAUSE)), env),
+            None => settle(&session, &Outcome::Failed(env.now.plus(PAUSE)), env),
         }
     }
     fetches
@@ -259,10 +259,10 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
         // Whoever has it writes the renewed session into the store, where the next request finds it.
         match Store::leased(result) {
             Ok(true) => env.renewals.leased.push(*session),
-            Ok(false) => settle(&session, Outcome::Elsewhere(env.now.plus(OTHERS)), env),
+            Ok(false) => settle(&session, &Outcome::Elsewhere(env.now.plus(OTHERS)), env),
             Err(error) => {
                 env.events.push(Event::NotStored(error));
-                settle(&session, Outcome::Elsewhere(env.now.plus(PAUSE)), env);
+                settle(&session, &Outcome::Elsewhere(env.now.plus(PAUSE)), env);
             }
         }
         return;
@@ -281,7 +281,7 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
                 _ => Outcome::Failed(env.now.plus(PAUSE)),
             };
             env.events.push(Event::NotRenewed(error.into()));
-            settle(&session, outcome, env);
+            settle(&session, &outcome, env);
         }
     }
 }
@@ -355,7 +355,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             });
             env.events.push(Event::Renewed);
             store::save_soon(&renewed, env);
-            settle(&session, Outcome::Renewed(Box::new(renewed)), env);
+            settle(&session, &Outcome::Renewed(Box::new(renewed)), env);
         }
         Err(failure) => {
             // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
@@ -366,7 +366,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
                 Outcome::Failed(env.now.plus(PAUSE))
             };
             env.events.push(Event::NotRenewed(failure));
-            settle(&session, outcome, env);
+            settle(&session, &outcome, env);
         }
     }
 }
@@ -393,7 +393,6 @@ fn contradicts(failure: &Failure) -> bool {
     }
 }
 
-/// Leaves the outcome where the lease was, whatever stands there by now: this worker had the tokens.
-fn settle(session: &Session, outcome: Outcome, env: &mut Env<'_>) {
-    let _ = env.renewals.places.write(&session.grant_digest(), &outcome, None, env.platform);
+fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
+    env.renewals.places.settle(&session.grant_digest(), outcome, env.now, env.platform);
 }

@@ -14,8 +14,9 @@ use crate::{
     time::UnixTime,
 };
 
-/// How many outcomes a process keeps; two sessions that meet in one place take turns.
-const PLACES: usize = 256;
+/// How many outcomes a process keeps. A session has two places among them and takes the one that was written longer ago:
+/// so two sessions that meet in a place push each other out only where both of both are in use within seconds.
+const PLACES: u16 = 2048;
 
 /// What became of the renewal of a session.
 #[derive(Debug, Clone)]
@@ -42,6 +43,13 @@ pub(super) enum Found {
     Own(Outcome),
 }
 
+/// One place, as it was when it was looked at.
+#[derive(Debug)]
+pub(super) struct Place {
+    key: String,
+    version: Option<u32>,
+}
+
 /// Where they stand.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -52,75 +60,194 @@ pub(super) struct Places {
 impl Places {
     /// Makes sure that there are all of them.
     pub(super) fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let prefix = format!("vestibule.{}.renewed", config.fingerprint);
-        (0..PLACES).for_each(|place| platform.shared_create(&format!("{prefix}.{place}"), &[]));
-        Self { prefix, sealer: config.session.sealer.clone() }
+        let places =
+            Self { prefix: format!("vestibule.{}.renewed", config.fingerprint), sealer: config.session.sealer.clone() };
+        (0..PLACES).for_each(|number| platform.shared_create(&places.key(number), &[]));
+        places
     }
 
-    fn key(&self, digest: &HalfDigest) -> String {
-        let [first, second, ..] = digest;
-        let place = usize::from(u16::from_le_bytes([*first, *second])) % PLACES;
-        format!("{}.{place}", self.prefix)
+    fn key(&self, number: u16) -> String {
+        format!("{}.{number}", self.prefix)
     }
 
-    /// What is known of this session's renewal, and the mark of this version.
-    pub(super) fn read(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Option<u32>) {
-        let key = self.key(digest);
-        let shared = platform.shared_get(&key);
-        // Whatever cannot be opened was written by somebody without our key: as if it were not there.
-        let found = self
-            .sealer
-            .open_bytes(Purpose::SharedDocument, &key, &shared.bytes)
-            .and_then(|bytes| read_outcome(&bytes))
-            .map_or(Found::Nothing, |(of, outcome)| match outcome {
-                outcome if of == *digest => Found::Own(outcome),
-                Outcome::Leased(until) if is_ahead(until, now) => Found::OthersLease,
-                _ => Found::Nothing,
-            });
-        (found, shared.version)
+    /// What is known of this session's renewal, and the place where it stands, or may stand.
+    pub(super) fn find(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Place) {
+        let [a, b, c, d, ..] = *digest;
+        let [one, other] = [[a, b], [c, d]].map(|bytes| {
+            let key = self.key(u16::from_le_bytes(bytes) % PLACES);
+            let shared = platform.shared_get(&key);
+            // Whatever cannot be opened was written by somebody without our key: as if it were not there.
+            let bytes = self.sealer.open_bytes(Purpose::SharedDocument, &key, &shared.bytes);
+            let record = bytes.as_ref().and_then(|bytes| Record::read(bytes));
+            let (found, age) = record.map_or((Found::Nothing, 0), |record| record.seen_by(digest, now));
+            (age, found, Place { key, version: shared.version })
+        });
+        let is_others = matches!(other.1, Found::Own(_)) || !matches!(one.1, Found::Own(_)) && other.0 < one.0;
+        let (_, found, place) = if is_others { other } else { one };
+        (found, place)
     }
 
+    /// Writes an outcome into its place, unless somebody was faster.
+    ///
+    /// # Errors
+    /// [`Conflict`]
     pub(super) fn write(
         &self,
+        place: &Place,
         digest: &HalfDigest,
         outcome: &Outcome,
-        version: Option<u32>,
+        now: UnixTime,
         platform: &dyn Platform,
     ) -> Result<(), Conflict> {
-        let key = self.key(digest);
-        let bytes = write_outcome(digest, outcome);
-        let sealed = self.sealer.seal_bytes(Purpose::SharedDocument, &key, &bytes, platform).map_err(|_| Conflict)?;
-        platform.shared_set(&key, &sealed, version)
+        let bytes = write_outcome(digest, outcome, now);
+        let sealed = self.sealer.seal_bytes(Purpose::SharedDocument, &place.key, &bytes, platform);
+        platform.shared_set(&place.key, &sealed.map_err(|_| Conflict)?, place.version)
+    }
+
+    /// Leaves the outcome where the lease was, whatever stands there by now.
+    pub(super) fn settle(&self, digest: &HalfDigest, outcome: &Outcome, now: UnixTime, platform: &dyn Platform) {
+        let (_, place) = self.find(digest, now, platform);
+        let _ = self.write(&Place { version: None, ..place }, digest, outcome, now, platform);
     }
 }
 
-fn write_outcome(digest: &HalfDigest, outcome: &Outcome) -> Zeroizing<Vec<u8>> {
+/// An outcome as it stands in a place: which it is, whose, when it was written, what it says of time, and a session.
+struct Record<'a> {
+    tag: u8,
+    of: HalfDigest,
+    at: u64,
+    time: UnixTime,
+    session: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let (of, rest) = rest.split_first_chunk::<16>()?;
+        let (at, rest) = rest.split_first_chunk::<8>()?;
+        let (time, session) = rest.split_first_chunk::<8>()?;
+        let (at, time) = (u64::from_le_bytes(*at), UnixTime::from_secs(u64::from_le_bytes(*time)));
+        Some(Self { tag: *tag, of: *of, at, time, session })
+    }
+
+    /// What it is for this session, and when it was written: a lease that somebody holds is given up last.
+    fn seen_by(&self, digest: &HalfDigest, now: UnixTime) -> (Found, u64) {
+        if self.of == *digest {
+            (self.outcome().map_or(Found::Nothing, Found::Own), self.at)
+        } else if self.tag == LEASED && is_ahead(self.time, now) {
+            (Found::OthersLease, u64::MAX)
+        } else {
+            (Found::Nothing, self.at)
+        }
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        match self.tag {
+            LEASED => Some(Outcome::Leased(self.time)),
+            FAILED => Some(Outcome::Failed(self.time)),
+            REFUSED => Some(Outcome::Refused(self.time)),
+            RENEWED => Some(Outcome::Renewed(Box::new(Session::from_bytes(self.session)?))),
+            ELSEWHERE => Some(Outcome::Elsewhere(self.time)),
+            _ => None,
+        }
+    }
+}
+
+const LEASED: u8 = 1;
+const FAILED: u8 = 2;
+const REFUSED: u8 = 3;
+const RENEWED: u8 = 4;
+const ELSEWHERE: u8 = 5;
+
+fn write_outcome(digest: &HalfDigest, outcome: &Outcome, now: UnixTime) -> Zeroizing<Vec<u8>> {
     let (tag, time, session) = match outcome {
-        Outcome::Leased(until) => (1, *until, None),
-        Outcome::Failed(until) => (2, *until, None),
-        Outcome::Refused(at) => (3, *at, None),
-        Outcome::Elsewhere(until) => (5, *until, None),
-        Outcome::Renewed(session) => (4, UnixTime::default(), Some(session.to_bytes())),
+        Outcome::Leased(until) => (LEASED, *until, None),
+        Outcome::Failed(until) => (FAILED, *until, None),
+        Outcome::Refused(at) => (REFUSED, *at, None),
+        Outcome::Elsewhere(until) => (ELSEWHERE, *until, None),
+        Outcome::Renewed(session) => (RENEWED, UnixTime::default(), Some(session.to_bytes())),
     };
     let mut bytes = Zeroizing::new(vec![tag]);
     bytes.extend_from_slice(digest);
+    bytes.extend_from_slice(&now.as_secs().to_le_bytes());
     bytes.extend_from_slice(&time.as_secs().to_le_bytes());
     bytes.extend_from_slice(session.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default());
     bytes
 }
 
-fn read_outcome(bytes: &[u8]) -> Option<(HalfDigest, Outcome)> {
-    let (tag, rest) = bytes.split_first()?;
-    let (digest, rest) = rest.split_first_chunk::<16>()?;
-    let (time, session) = rest.split_first_chunk::<8>()?;
-    let time = UnixTime::from_secs(u64::from_le_bytes(*time));
-    let outcome = match tag {
-        1 => Outcome::Leased(time),
-        2 => Outcome::Failed(time),
-        3 => Outcome::Refused(time),
-        4 => Outcome::Renewed(Box::new(Session::from_bytes(session)?)),
-        5 => Outcome::Elsewhere(time),
-        _ => return None,
-    };
-    Some((*digest, outcome))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::tests::world::{TestPlatform, document};
+
+    const NOW: u64 = 1_800_000_000;
+
+    struct Process {
+        places: Places,
+        platform: TestPlatform,
+    }
+
+    impl Process {
+        fn new() -> Self {
+            let config = Config::parse(document().to_string().as_bytes(), &|_| None).unwrap();
+            let platform = TestPlatform::default();
+            Self { places: Places::new(&config, &platform), platform }
+        }
+
+        fn leaves(&self, digest: HalfDigest, outcome: &Outcome, second: u64) {
+            self.places.settle(&digest, outcome, UnixTime::from_secs(NOW + second), &self.platform);
+        }
+
+        fn finds(&self, digest: HalfDigest) -> Found {
+            self.places.find(&digest, UnixTime::from_secs(NOW + 5), &self.platform).0
+        }
+    }
+
+    /// One of the sessions that have the same two places.
+    fn named(name: u8) -> HalfDigest {
+        let mut digest = [7; 16];
+        digest[2] = 8;
+        digest[15] = name;
+        digest
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(UnixTime::from_secs(NOW + 60))
+    }
+
+    #[test]
+    fn of_two_places_the_one_goes_that_was_written_longer_ago() {
+        let process = Process::new();
+        for (second, name) in [1, 2, 3].into_iter().enumerate() {
+            assert!(matches!(process.finds(named(name)), Found::Nothing));
+            process.leaves(named(name), &failed(), u64::try_from(second).unwrap());
+        }
+        assert!(matches!(process.finds(named(1)), Found::Nothing));
+        assert!(matches!(process.finds(named(2)), Found::Own(Outcome::Failed(_))));
+        assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Failed(_))));
+        // What a session has left is written over by itself, wherever it stands.
+        process.leaves(named(2), &Outcome::Refused(UnixTime::from_secs(NOW)), 4);
+        assert!(matches!(process.finds(named(2)), Found::Own(Outcome::Refused(_))));
+        assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Failed(_))));
+    }
+
+    #[test]
+    fn a_lease_that_somebody_holds_is_not_taken_away() {
+        let lease = Outcome::Leased(UnixTime::from_secs(NOW + 10));
+        let process = Process::new();
+        process.leaves(named(1), &lease, 0);
+        process.leaves(named(2), &failed(), 1);
+        process.leaves(named(3), &lease, 2);
+        assert!(matches!(process.finds(named(1)), Found::Own(Outcome::Leased(_))));
+        assert!(matches!(process.finds(named(2)), Found::OthersLease));
+        assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Leased(_))));
+    }
+
+    #[test]
+    fn sessions_that_are_renewed_at_the_same_time_do_not_meet() {
+        let process = Process::new();
+        let sessions: Vec<_> = (0..100_u8).map(|number| crate::session::half_digest("test", &[&[number]])).collect();
+        sessions.iter().for_each(|digest| process.leaves(*digest, &failed(), 0));
+        assert!(sessions.iter().all(|digest| matches!(process.finds(*digest), Found::Own(_))));
+    }
 }

@@ -191,7 +191,6 @@ fn a_body_that_is_not_one_token_ends_nothing() {
 #[test]
 fn a_body_that_envoy_does_not_hand_over_is_said_to_be_missing() {
     let mut world = world();
-    let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (503, "body_missing"));
 }
 
@@ -203,7 +202,6 @@ fn a_key_that_was_rotated_just_before_is_fetched() {
     world.provider.rotate();
     let token = world.provider.logout_token(world.now, |_, _| ());
     world.body = Ok(format!("logout_token={token}").into_bytes());
-    let form = ("content-type", "application/x-www-form-urlencoded");
     let Outcome::Held(waiter) = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]) else { panic!() };
     world.settle();
     assert!(world.env(|env| waiter.is_due(env)));
@@ -214,7 +212,6 @@ fn a_key_that_was_rotated_just_before_is_fetched() {
 #[test]
 fn neither_channel_is_there_unless_it_is_wanted() {
     let mut world = World::ready();
-    let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (404, "reserved_path"));
     assert_eq!(world.visit("/oauth2/frontchannel_logout?iss=x&sid=y").code(), (404, "reserved_path"));
 }

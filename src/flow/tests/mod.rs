@@ -11,4 +11,4 @@ mod renewal;
 mod sign_in;
 mod sign_out;
 mod store;
-mod world;
+pub(super) mod world;

@@ -29,7 +29,7 @@ type Change = dyn Fn(&mut Map<String, Value>);
 
 /// A platform in memory. Clones share the store, as the workers of one process do.
 #[derive(Clone, Default)]
-pub(super) struct TestPlatform {
+pub(in crate::flow) struct TestPlatform {
     counter: Rc<Cell<u64>>,
     shared: Rc<RefCell<BTreeMap<String, Versioned>>>,
     versions: Rc<Cell<u32>>,
@@ -264,7 +264,7 @@ pub(super) struct World {
     pub(super) body: Result<Vec<u8>, BodyError>,
 }
 
-pub(super) fn document() -> Value {
+pub(in crate::flow) fn document() -> Value {
     json!({
         "external_url": APP,
         "cluster": "idp",

@@ -7,6 +7,7 @@ use super::{
     CalloutResult, Env,
     provider::ExpectDocument,
     renewal::{self, ExpectRenewal, Renewals},
+    sign_out,
     store::{self, Command, StoreState},
 };
 use crate::http::CalloutRequest;
@@ -30,6 +31,8 @@ pub enum ExpectBackground {
     Document(ExpectDocument),
     /// The renewal of a session.
     Renewal(ExpectRenewal),
+    /// The revocation of a refresh token.
+    Revocation,
     /// Something that is written into the store.
     Write(Command),
 }
@@ -51,6 +54,7 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
             env.providers.fetched(expect, result, env.platform, env.now, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
+        ExpectBackground::Revocation => sign_out::revoked(result, env),
         ExpectBackground::Write(command) => store::written(command, result, env),
     }
 }

@@ -21,11 +21,13 @@ use crate::{
         verify::{VerifyError, verify},
     },
     oidc::{
+        ProviderId,
         error::OAuthError,
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
         token::{self, TokenEndpointError, TokenResponse},
     },
     platform::Platform,
+    secret::RefreshToken,
     session::{
         HalfDigest, Renewal, Session,
         open::{FreshSession, Upkeep},
@@ -41,7 +43,7 @@ use super::{
     failure::Failure,
     lease::is_ahead,
     request::{MAX_HELD, MAX_HOLD, Waiter},
-    revocation, signed_in, store,
+    revocation, sign_out, signed_in, store,
 };
 use outcome::{Found, Outcome, Place, Places};
 
@@ -68,6 +70,8 @@ pub struct Renewals {
     /// Those that no other process is renewing.
     leased: Vec<Session>,
     in_hand: Vec<InHand>,
+    /// Refresh tokens that came for sessions which had ended by then.
+    unwanted: Vec<(ProviderId, RefreshToken)>,
 }
 
 /// Tokens that came, and wait for the key that signed them.
@@ -99,12 +103,12 @@ impl Renewals {
     /// None is under way.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         let places = Places::new(config, platform);
-        Self { places, queued: Vec::new(), leased: Vec::new(), in_hand: Vec::new() }
+        Self { places, queued: Vec::new(), leased: Vec::new(), in_hand: Vec::new(), unwanted: Vec::new() }
     }
 
     /// Whether a call waits to be made.
     pub fn are_queued(&self) -> bool {
-        !self.queued.is_empty() || !self.leased.is_empty()
+        !self.queued.is_empty() || !self.leased.is_empty() || !self.unwanted.is_empty()
     }
 }
 
@@ -231,6 +235,10 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
             None => env.renewals.leased.push(session),
         }
     }
+    for (provider, token) in std::mem::take(&mut env.renewals.unwanted) {
+        let request = sign_out::revocation_of(provider, &token, env);
+        fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
+    }
     for session in std::mem::take(&mut env.renewals.leased) {
         let request = env.providers.ready(session.provider(), env.now).and_then(|known| {
             let token = session.refresh_token()?;
@@ -343,7 +351,12 @@ fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, 
 
 fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, env: &mut Env<'_>) {
     let InHand { session, tokens, .. } = in_hand;
-    match outcome {
+    let outcome = match outcome {
+        // Somebody signed out meanwhile: their sign-out could not know this token.
+        _ if is_over(&session, env) => {
+            env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
+            Outcome::Refused(AT_ONCE)
+        }
         Ok(verified) => {
             let until_exp = verified.as_ref().map(|token| token.claims().expires_at().since(env.now));
             let renewed = session.renewed(Renewal {
@@ -355,20 +368,44 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             });
             env.events.push(Event::Renewed);
             store::save_soon(&renewed, env);
-            settle(&session, &Outcome::Renewed(Box::new(renewed)), env);
+            Outcome::Renewed(Box::new(renewed))
         }
         Err(failure) => {
-            // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
-            let outcome = if contradicts(&failure) {
+            let contradicts = contradicts(&failure);
+            env.events.push(Event::NotRenewed(failure));
+            if contradicts {
+                // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
                 revocation::end(session.digest(), revocation::By::Provider, env);
                 Outcome::Refused(AT_ONCE)
+            } else if let Some(token) = tokens.refresh_token {
+                // The provider may take the old token no more, so the session goes on with the new one, and tries again.
+                let kept = session.with_refresh_token(token);
+                settle(&kept, &Outcome::Failed(env.now.plus(PAUSE)), env);
+                store::save_soon(&kept, env);
+                Outcome::Renewed(Box::new(kept))
             } else {
                 Outcome::Failed(env.now.plus(PAUSE))
-            };
-            env.events.push(Event::NotRenewed(failure));
-            settle(&session, &outcome, env);
+            }
         }
+    };
+    settle(&session, &outcome, env);
+}
+
+fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
+    env.revocations.look(env.platform);
+    FreshSession::renewed(session.clone(), &env.config.session.lifetimes, env.now)
+        .is_none_or(|fresh| revocation::is_ended(&fresh, env))
+}
+
+/// The refresh token that a session has by now, whatever its cookie says.
+pub(super) fn latest_refresh_token(session: &Session, env: &Env<'_>) -> Option<RefreshToken> {
+    let mut latest = session.clone();
+    for _ in 0..MAX_CHAIN {
+        let (found, _) = env.renewals.places.find(&latest.grant_digest(), env.now, env.platform);
+        let Found::Own(Outcome::Renewed(next)) = found else { break };
+        latest = *next;
     }
+    latest.refresh_token().cloned()
 }
 
 fn contradicts(failure: &Failure) -> bool {

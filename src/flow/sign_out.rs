@@ -7,8 +7,9 @@ use prost::Message;
 
 use crate::{
     http::{CalloutRequest, Origin, Request, parameter, parse_url},
-    oidc::{end_session::LogoutRequest, revocation as revocation_endpoint},
+    oidc::{ProviderId, end_session::LogoutRequest, revocation as revocation_endpoint},
     page::{Action, Page},
+    secret::RefreshToken,
     session::{
         cookie::{delete_cookie, with_prefix},
         open::FreshSession,
@@ -23,6 +24,7 @@ use super::{
     caller::{Caller, comes_from_elsewhere, is_prefetch},
     event::Event,
     failure::Failure,
+    renewal,
     reply::{self, Offer, Redirect},
     revocation::{self, By},
     signed_in,
@@ -140,10 +142,8 @@ pub struct ExpectRevocation {
 
 impl ExpectRevocation {
     fn revocation(&self, env: &Env<'_>) -> Option<CalloutRequest> {
-        let session = self.session.as_ref().filter(|_| env.config.sign_out.revoke)?.session();
-        let known = env.providers.ready(session.provider(), env.now)?;
-        let endpoint = known.metadata.revocation_endpoint.as_ref()?;
-        Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, session.refresh_token()?))
+        let session = self.session.as_ref()?.session();
+        revocation_of(session.provider(), &renewal::latest_refresh_token(session, env)?, env)
     }
 
     /// Revokes the refresh token first, where that is wanted.
@@ -156,11 +156,7 @@ impl ExpectRevocation {
 
     /// The token is revoked, or not: the person is signed out here all the same.
     pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
-        // RFC 7009, 2.2: 200, whether the token was good or not.
-        let status = result.map(|response| response.status).ok();
-        if status != Some(200) {
-            env.events.push(Event::NotRevoked(status));
-        }
+        revoked(result, env);
         self.leave(env)
     }
 
@@ -188,6 +184,21 @@ impl ExpectRevocation {
             state: state.as_deref(),
         };
         Some(request.url())
+    }
+}
+
+/// The call that revokes a refresh token, where that is wanted and can be done.
+pub(super) fn revocation_of(provider: ProviderId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
+    let known = env.providers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
+    let endpoint = known.metadata.revocation_endpoint.as_ref()?;
+    Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
+}
+
+/// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
+pub(super) fn revoked(result: CalloutResult, env: &mut Env<'_>) {
+    let status = result.map(|response| response.status).ok();
+    if status != Some(200) {
+        env.events.push(Event::NotRevoked(status));
     }
 }
 

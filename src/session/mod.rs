@@ -189,6 +189,13 @@ impl Session {
         session
     }
 
+    /// The same session with another refresh token: the provider has used up the one before, whatever else it said.
+    #[must_use]
+    pub fn with_refresh_token(&self, token: RefreshToken) -> Self {
+        let grant = self.grant.clone().map(|grant| Grant { refresh_token: token, ..grant });
+        Self { generation: self.generation.saturating_add(1), grant, ..self.clone() }
+    }
+
     /// The same session, seen now.
     #[must_use]
     pub fn seen_at(&self, now: UnixTime) -> Self {

@@ -340,7 +340,7 @@ fn an_id_token_that_repeats_what_the_first_one_said_continues_the_session() {
 }
 
 #[test]
-fn a_token_that_cannot_be_verified_is_the_providers_trouble() {
+fn a_token_that_cannot_be_verified_is_the_providers_trouble_and_the_refresh_token_beside_it_is_kept() {
     let mut world = signed_in();
     world.provider.refresh_response = Some(Box::new(|mut body| {
         body["id_token"] = json!("a.b.c");
@@ -349,7 +349,18 @@ fn a_token_that_cannot_be_verified_is_the_providers_trouble() {
     world.advance(700);
     let held = world.visit("/");
     let outcome = world.then(held);
-    assert_eq!((user(&outcome), cookies(&outcome)), ("alice", 0));
+    assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
+    // Not again at once; then with the token that came, for the one before is used up.
+    assert_eq!(cookies(&world.visit("/")), 0);
+    world.settle();
+    assert_eq!(refreshes(&world), 1);
+    world.advance(20);
+    world.provider.refresh_response = None;
+    let held = world.visit("/");
+    let outcome = world.then(held);
+    assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 2));
+    world.advance(60);
+    assert_eq!((user(&world.visit("/")), refreshes(&world)), ("alice", 2));
 }
 
 #[test]

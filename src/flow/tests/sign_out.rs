@@ -129,6 +129,33 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
 }
 
 #[test]
+fn a_refresh_that_a_sign_out_overtakes_leaves_no_token_behind() {
+    let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true, "at_provider": false }))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(480);
+    // The provider has given a new token, and its answer is on the way.
+    let held = world.visit("/");
+    assert!(matches!(held, Outcome::Held(_)));
+    let fetch = world.env(background::poll).pop().unwrap();
+    let late = world.provider.answer(&fetch.request, world.now);
+    sign_out(&mut world, "");
+    assert_eq!(world.provider.refresh_tokens.len(), 1);
+    world.env(|env| background::answered(fetch.expect, late, env));
+    world.settle();
+    assert_eq!(world.provider.refresh_tokens, [""; 0]);
+    // Whoever has a copy of a cookie is out, and where the cookie is old, its newest token is revoked.
+    world.sign_in("/");
+    let old = world.jar.clone();
+    world.advance(480);
+    let held = world.visit("/");
+    assert!(matches!(world.then(held), Outcome::Forwarded { .. }));
+    world.jar = old;
+    sign_out(&mut world, "");
+    assert_eq!(world.provider.refresh_tokens, [""; 0]);
+}
+
+#[test]
 fn a_confirmation_keeps_the_way_back() {
     let mut world = World::ready();
     world.sign_in("/");

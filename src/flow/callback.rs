@@ -33,7 +33,7 @@ use super::{
     failure::Failure,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Waiter},
-    sign_in, signed_in, single_use,
+    revocation, sign_in, signed_in, single_use,
     store::{self, Command, Next, Saving},
 };
 
@@ -301,7 +301,7 @@ impl TokensInHand {
         Ok(store::save_then(store, &session, saving, env)?)
     }
 
-    fn session(&self, id_token: &VerifiedIdToken, env: &Env<'_>) -> Result<Session, Failure> {
+    fn session(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Session, Failure> {
         let pending = &self.sign_in.pending;
         let settings = &env.config.session;
         let known = env.providers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
@@ -316,6 +316,8 @@ impl TokensInHand {
             grant: refresh_token.map(|token| Grant::new(token, Some(life), env.now)),
             id_token: wants_hint.then(|| self.id_token.clone()),
         };
-        Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)
+        let mut session = Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
+        revocation::begin_after(&mut session, env);
+        Ok(session)
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         logout_token::{self, LogoutToken},
     },
     page::Page,
+    platform::Conflict,
     secret::RawLogoutToken,
     session::{HalfDigest, half_digest, open::Marks},
 };
@@ -119,41 +120,68 @@ impl LogoutInHand {
         };
         // Sent again, it was heard before. Were it to count again, it would end a session begun since.
         let heard = heard(&token, env);
-        if !is_known(&heard, env) {
-            // 2.4: with a sid, only that session ends.
-            let mark = match (&token.sid, &token.subject) {
-                (Some(sid), _) => Some(Marks::of_sid(sid)),
-                (None, Some(subject)) => Some(Marks::of_subject(subject)),
-                (None, None) => None,
-            };
-            env.events.push(Event::LoggedOut(Some(token.id)));
-            if let Some(mark) = mark {
-                return end(mark, By::Provider, Some(heard), reply::empty(200, "logged_out"), self.caller.clone(), env);
-            }
+        let answer = reply::empty(200, "logged_out");
+        if is_known(&heard, env) {
+            return Step::Reply(answer);
         }
-        Step::Reply(reply::empty(200, "logged_out"))
+        let marks = marks(&token);
+        env.events.push(Event::LoggedOut(Some(token.id)));
+        end(Ending { marks, heard: Some(heard), answer, caller: self.caller.clone() }, By::Provider, env)
     }
 }
 
-/// Ends sessions, and answers once every Envoy can know: where the store does not take it, the provider is told to try
-/// again, and what it then sends is not old.
-fn end(mark: HalfDigest, by: By, heard: Option<Entry>, answer: LocalReply, caller: Caller, env: &mut Env<'_>) -> Step {
-    revocation::end_here(mark, by, env);
-    let settings = &env.config.session;
-    let Some(store) = &settings.store else { return ended(heard, answer, env) };
-    let request = store.end(&mark, settings.lifetimes.absolute, env.now);
-    let next = Next::Ended(heard, answer);
-    let saving = Saving { caller, offer: Offer::default(), next, command: Command::Save };
-    Step::Call { request, expect: Expect::Saved(Box::new(saving)) }
+/// Whose sessions a token ends (2.4): with a `sid`, the ones of that session of the provider's. A session whose ID token
+/// did not say of which it is may be of it.
+fn marks(token: &LogoutToken) -> Vec<HalfDigest> {
+    let subject = token.subject.as_deref().map(Marks::of_subject);
+    match &token.sid {
+        Some(sid) => {
+            [Some(Marks::of_sid(sid)), subject.as_ref().map(Marks::of_nameless)].into_iter().flatten().collect()
+        }
+        None => subject.into_iter().collect(),
+    }
 }
 
-/// It is done: a token that says it again says nothing new.
-pub(super) fn ended(heard: Option<Entry>, answer: LocalReply, env: &Env<'_>) -> Step {
-    if let Some(heard) = heard {
-        // In doubt it counts again: who is signed out too often signs in again.
-        let _ = Ring { key: &tokens_key(env), capacity: CAPACITY }.claim(heard, env.now, env.platform);
+/// Sessions that end, and who is told so.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// What the store has still to be told.
+    marks: Vec<HalfDigest>,
+    heard: Option<Entry>,
+    answer: LocalReply,
+    caller: Caller,
+}
+
+/// Ends sessions, and answers once every Envoy can know: where that fails the provider is told to try again, and what it
+/// then sends is not old.
+fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
+    for mark in &ending.marks {
+        if let Err(Conflict) = revocation::end_here(*mark, by, env) {
+            return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env);
+        }
     }
-    Step::Reply(answer)
+    ending.go_on(env)
+}
+
+impl Ending {
+    /// Tells the store what is left to tell, then answers.
+    pub(super) fn go_on(mut self, env: &Env<'_>) -> Step {
+        let settings = &env.config.session;
+        let Some((store, mark)) = settings.store.as_ref().zip(self.marks.pop()) else { return self.finish(env) };
+        let (request, caller) = (store.end(&mark, settings.lifetimes.absolute, env.now), self.caller.clone());
+        let next = Next::Ended(Box::new(self));
+        let saving = Saving { caller, offer: Offer::default(), next, command: Command::Save };
+        Step::Call { request, expect: Expect::Saved(Box::new(saving)) }
+    }
+
+    /// It is done: a token that says it again says nothing new.
+    fn finish(self, env: &Env<'_>) -> Step {
+        if let Some(heard) = self.heard {
+            // In doubt it counts again: who is signed out too often signs in again.
+            let _ = Ring { key: &tokens_key(env), capacity: CAPACITY }.claim(heard, env.now, env.platform);
+        }
+        Step::Reply(self.answer)
+    }
 }
 
 fn is_unknown_key(outcome: &Result<LogoutToken, Failure>) -> bool {
@@ -185,7 +213,7 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     } else if let Some(sid) = sid_of(request, env) {
         env.events.push(Event::LoggedOut(None));
         let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
-        return end(Marks::of_sid(&sid), By::Frame, None, answer, caller, env);
+        return end(Ending { marks: vec![Marks::of_sid(&sid)], heard: None, answer, caller }, By::Frame, env);
     } else {
         Failure::LogoutMalformed
     };

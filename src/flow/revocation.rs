@@ -5,13 +5,13 @@
 //! longest session is over by itself: a bounded list, the oldest first to go. Other processes do not know of it; a
 //! store of sessions does (`session.store`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
     config::Config,
-    platform::Platform,
+    platform::{Conflict, Platform},
     session::{
-        HalfDigest,
+        HalfDigest, Session,
         open::{FreshSession, Marks},
     },
     time::UnixTime,
@@ -25,6 +25,8 @@ use super::{
 
 /// How many ends are remembered, of each kind: 128 KiB.
 const CAPACITY: usize = 4096;
+/// How far ahead of now a new session may begin, less than what still counts as fresh.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
 
 /// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended, nor
 /// does anybody who opens the front-channel path with names of their own making.
@@ -101,18 +103,22 @@ impl List {
             return false;
         }
         let Marks { session: itself, subject, sid } = session.marks();
-        let begun = session.session().begun();
         // Who signs in again afterwards has a new session.
-        let is_ended = |mark: &HalfDigest| self.ended.get(mark).is_some_and(|at| begun <= *at);
-        is_ended(itself) || is_ended(subject) || sid.as_ref().is_some_and(is_ended)
+        let is_ended = |mark| self.ended.get(mark).is_some_and(|at| session.session().had_begun(*at));
+        self.ended.contains_key(itself) || is_ended(subject) || is_ended(sid)
     }
 
-    fn add(&mut self, mark: HalfDigest, config: &Config, now: UnixTime, platform: &dyn Platform) {
-        let entry = Entry::now(mark, now, config.session.lifetimes.absolute);
-        // Where too many others write at once, this worker knows it at least.
-        let _ = self.ring().put(entry, now, platform);
-        let _ = platform.shared_set(&self.changes, &[], None);
+    fn add(
+        &mut self,
+        mark: HalfDigest,
+        config: &Config,
+        now: UnixTime,
+        platform: &dyn Platform,
+    ) -> Result<(), Conflict> {
         self.ended.insert(mark, now);
+        let entry = Entry::now(mark, now, config.session.lifetimes.absolute);
+        self.ring().put(entry, now, platform)?;
+        platform.shared_set(&self.changes, &[], None)
     }
 
     fn ring(&self) -> Ring<'_> {
@@ -134,14 +140,32 @@ pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
     env.revocations.has(session)
 }
 
+/// Lets a new session begin after everything that would end it: who signs in the second after they were signed out, or
+/// while the clock is a little behind, is in.
+pub(super) fn begin_after(session: &mut Session, env: &mut Env<'_>) {
+    env.revocations.look(env.platform);
+    let marks = Marks::of(session);
+    let known =
+        env.revocations.lists.iter().flat_map(|list| [marks.subject, marks.sid].map(|mark| list.ended.get(&mark)));
+    // A mark from far ahead is from before a clock was set back: nobody can tell what it means to this session.
+    let last = known.flatten().copied().filter(|at| *at <= env.now.plus(MAX_AHEAD)).max();
+    if let Some(last) = last {
+        session.begin_after(last);
+    }
+}
+
 /// Ends every session with this mark that has begun by now.
 pub(super) fn end(mark: HalfDigest, by: By, env: &mut Env<'_>) {
-    end_here(mark, by, env);
+    // Where too many others write at once, this worker knows it at least, for a while; and the browser has lost its cookie.
+    let _ = end_here(mark, by, env);
     store::end_soon(&mark, env);
 }
 
 /// The same, in this process alone.
-pub(super) fn end_here(mark: HalfDigest, by: By, env: &mut Env<'_>) {
-    env.revocations.of(by).add(mark, env.config, env.now, env.platform);
+///
+/// # Errors
+/// [`Conflict`] where too many others write at once: the other workers do not know it.
+pub(super) fn end_here(mark: HalfDigest, by: By, env: &mut Env<'_>) -> Result<(), Conflict> {
     store::forget(env);
+    env.revocations.of(by).add(mark, env.config, env.now, env.platform)
 }

@@ -12,7 +12,7 @@ use crate::{
 /// Bytes of an entry: a digest, then two moments (seconds, little-endian).
 const ENTRY: usize = 32;
 /// How often a write is tried again when other workers write too.
-const TRIES: usize = 16;
+const TRIES: usize = 64;
 
 /// Something that is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

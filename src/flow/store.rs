@@ -18,10 +18,9 @@ use super::{
     caller::Caller,
     event::Event,
     failure::Failure,
-    logout,
+    logout::Ending,
     reply::{self, Offer},
     request,
-    ring::Entry,
     sign_out::ExpectRevocation,
 };
 
@@ -181,8 +180,8 @@ pub struct Saving {
 /// What comes after the store has done it.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Sessions were ended by the provider, with this logout token if there was one; this answer.
-    Ended(Option<Entry>, LocalReply),
+    /// The rest of what the provider ended.
+    Ended(Box<Ending>),
     /// This answer.
     Reply(LocalReply),
     /// The rest of a sign-out.
@@ -214,7 +213,7 @@ impl Saving {
     /// It is done, or not.
     pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         match (self.command.done(result), self.next) {
-            (Ok(()), Next::Ended(heard, reply)) => logout::ended(heard, reply, env),
+            (Ok(()), Next::Ended(ending)) => ending.go_on(env),
             (Ok(()), Next::Reply(reply)) => Step::Reply(reply),
             (Ok(()), Next::SignOut(goodbye)) => goodbye.go_on(env),
             (Err(error), _) => unavailable(error, &self.caller, self.offer, env),

@@ -40,6 +40,9 @@ const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
 const IDLE_STEP: u32 = 10;
 
+/// How far the clocks of Envoys that share keys may be apart: what ends sessions that have begun is compared by them.
+const SKEW: Duration = Duration::from_secs(2);
+
 /// Names a session: new at every sign-in, so that none can be planted (session fixation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId([u8; 16]);
@@ -232,9 +235,14 @@ impl Session {
         self.id_token.as_ref()
     }
 
-    /// When it began.
-    pub const fn begun(&self) -> UnixTime {
-        self.begun
+    /// Whether it had begun by then, by a clock that may go a little differently.
+    pub fn had_begun(&self, by: UnixTime) -> bool {
+        self.begun <= by.plus(SKEW)
+    }
+
+    /// Makes it one that begins after this moment, by every such clock.
+    pub fn begin_after(&mut self, moment: UnixTime) {
+        self.begun = self.begun.max(moment.plus(SKEW).plus(Duration::from_secs(1)));
     }
 
     /// Whether the access token is over.

@@ -41,8 +41,8 @@ pub struct Marks {
     pub session: HalfDigest,
     /// Everybody of this subject at this provider.
     pub subject: HalfDigest,
-    /// The provider's own session.
-    pub sid: Option<HalfDigest>,
+    /// The provider's own session; where it has no name, all such sessions of this subject.
+    pub sid: HalfDigest,
 }
 
 impl Marks {
@@ -56,12 +56,16 @@ impl Marks {
         half_digest("sid", &[sid.as_bytes()])
     }
 
-    pub(super) fn of(session: &Session) -> Self {
-        Self {
-            session: session.digest(),
-            subject: Self::of_subject(session.subject()),
-            sid: session.authentication().sid.as_deref().map(Self::of_sid),
-        }
+    /// The mark of those sessions of a subject, given by its mark, whose ID token did not name the provider's session.
+    pub fn of_nameless(subject: &HalfDigest) -> HalfDigest {
+        half_digest("nameless", &[subject])
+    }
+
+    /// The marks of a session.
+    pub fn of(session: &Session) -> Self {
+        let subject = Self::of_subject(session.subject());
+        let sid = session.authentication().sid.as_deref();
+        Self { session: session.digest(), subject, sid: sid.map_or_else(|| Self::of_nameless(&subject), Self::of_sid) }
     }
 }
 

@@ -93,11 +93,10 @@ impl Reference {
         let bytes = sealer.open(Purpose::Reference, cookies.name(), &brought.text)?;
         let sealed = Sealed::decode(bytes.as_slice()).ok()?;
         let id = SessionId(sealed.id.try_into().ok()?);
-        let marks = Marks {
-            session: id.digest(),
-            subject: sealed.subject.try_into().ok()?,
-            sid: if sealed.sid.is_empty() { None } else { Some(sealed.sid.try_into().ok()?) },
-        };
+        let subject = sealed.subject.try_into().ok()?;
+        let nameless = || Some(Marks::of_nameless(&subject));
+        let sid = if sealed.sid.is_empty() { nameless() } else { sealed.sid.try_into().ok() };
+        let marks = Marks { session: id.digest(), subject, sid: sid? };
         let ends = UnixTime::from_secs(sealed.ends);
         let is_of_old_key = sealer.is_of_old_key(&brought.text);
         (now < ends).then_some(Self { id, marks, ends, is_of_old_key })
@@ -123,7 +122,7 @@ impl Reference {
         let sealed = Sealed {
             id: session.id.0.to_vec(),
             subject: marks.subject.to_vec(),
-            sid: marks.sid.map(|sid| sid.to_vec()).unwrap_or_default(),
+            sid: marks.sid.to_vec(),
             ends: session.ends.as_secs(),
         };
         let text = sealer.seal(Purpose::Reference, cookies.name(), &sealed.encode_to_vec(), platform)?;
@@ -135,12 +134,8 @@ impl Store {
     /// Asks for a session, and for what may have ended it.
     pub fn load(&self, reference: &Reference) -> CalloutRequest {
         let Marks { session, subject, sid } = &reference.marks;
-        let mut path = format!("/MGET/{}/{}/{}", self.key(session), self.mark(session), self.mark(subject));
-        if let Some(sid) = sid {
-            path.push('/');
-            path.push_str(&self.mark(sid));
-        }
-        self.get(path)
+        let [ended, of_subject, of_sid] = [session, subject, sid].map(|mark| self.mark(mark));
+        self.get(format!("/MGET/{}/{ended}/{of_subject}/{of_sid}", self.key(session)))
     }
 
     /// The session, if it is there and nothing has ended it.
@@ -155,11 +150,10 @@ impl Store {
         let answer = answer(response, "MGET")?;
         let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
         // What is missing at the end could be what has ended it.
-        if values.len() != 3 + usize::from(reference.marks.sid.is_some()) {
+        let [session, ended, marks @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
+        if marks.len() != 2 {
             return Err(StoreError::Malformed);
         }
-        let mut values = values.iter();
-        let Some(session) = values.next() else { return Err(StoreError::Malformed) };
         // What does not open was put there by somebody else: as if it were not there.
         let opened = session.as_str().and_then(|text| {
             let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -168,8 +162,9 @@ impl Store {
         });
         let has_ended = |session: &Session| {
             // In doubt it has.
-            let at = |mark: &Value| mark.as_str().and_then(|at| at.parse().ok()).unwrap_or(u64::MAX);
-            values.filter(|mark| !mark.is_null()).any(|mark| session.begun.as_secs() <= at(mark))
+            let at =
+                |mark: &Value| UnixTime::from_secs(mark.as_str().and_then(|at| at.parse().ok()).unwrap_or(u64::MAX));
+            !ended.is_null() || marks.iter().filter(|mark| !mark.is_null()).any(|mark| session.had_begun(at(mark)))
         };
         Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
     }

@@ -47,11 +47,38 @@ fn rp_backchannel_rpinitlogout() {
         world.worker = worker;
         assert!(!is_in(&mut world), "worker {worker}");
     }
-    // Whoever signs in again is in.
+    // Whoever signs in again is in, in the very same second too.
     world.worker = 0;
-    world.advance(1);
     world.sign_in("/");
     assert!(is_in(&mut world));
+    world.settle();
+    world.worker = 1;
+    assert!(is_in(&mut world));
+}
+
+#[test]
+fn a_session_that_its_id_token_did_not_name_ends_with_those_of_its_subject() {
+    let without = |name: &'static str| {
+        move |_: &mut Value, claims: &mut Value| drop(claims.as_object_mut().unwrap().remove(name))
+    };
+    let nothing = without("nothing");
+    for (named, changes, is_left) in [
+        // Which session of the provider's it is nobody can tell: the one that ends, perhaps.
+        (false, &nothing as &dyn Fn(&mut Value, &mut Value), false),
+        (false, &without("sid"), false),
+        (false, &without("sub"), true),
+        (true, &nothing, false),
+        (true, &without("sid"), false),
+        (true, &|_: &mut Value, claims: &mut Value| claims["sid"] = json!("another"), true),
+    ] {
+        let mut world = world();
+        if !named {
+            world.provider.claims = Box::new(|claims| drop(claims.remove("sid")));
+        }
+        world.sign_in("/");
+        assert_eq!(logout(&mut world, changes), (200, "logged_out"));
+        assert_eq!(is_in(&mut world), is_left, "{named}");
+    }
 }
 
 #[test]
@@ -253,7 +280,7 @@ fn frames_of_nobodys_push_out_nothing_that_the_provider_ended() {
     let jar = std::mem::take(&mut world.jar);
     let digests = (0..4100).map(|number| crate::session::half_digest("sid", &[format!("{number}").as_bytes()]));
     for digest in digests {
-        world.env(|env| revocation::end_here(digest, revocation::By::Frame, env));
+        world.env(|env| revocation::end_here(digest, revocation::By::Frame, env)).unwrap();
     }
     world.jar = jar;
     world.env(|env| env.revocations.look(env.platform));

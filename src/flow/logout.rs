@@ -210,12 +210,17 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
         Failure::ReservedPath
     } else if request.method() != "GET" {
         Failure::LogoutMethod("GET")
-    } else if let Some(sid) = sid_of(request, env) {
-        env.events.push(Event::LoggedOut(None));
-        let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
-        return end(Ending { marks: vec![Marks::of_sid(&sid)], heard: None, answer, caller }, By::Frame, env);
     } else {
-        Failure::LogoutMalformed
+        match sid_of(request, env) {
+            None => Failure::LogoutMalformed,
+            Some(_) if env.config.session.store.is_some() && !env.store.takes_report(env.now) => Failure::Busy,
+            Some(sid) => {
+                env.events.push(Event::LoggedOut(None));
+                let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
+                let marks = vec![Marks::of_sid(&sid)];
+                return end(Ending { marks, heard: None, answer, caller }, By::Frame, env);
+            }
+        }
     };
     reply::refuse(failure, &caller, Offer::default(), env)
 }

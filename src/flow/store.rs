@@ -27,18 +27,33 @@ use super::{
 /// How many sessions a worker remembers, where it may at all.
 const REMEMBERED: usize = 512;
 
+/// How many ends that browsers report a worker writes in a minute.
+const MAX_REPORTS: u32 = 120;
+
 /// What a worker knows of the store.
 #[derive(Debug, Default)]
 pub struct StoreState {
     remembered: HashMap<HalfDigest, (FreshSession, UnixTime)>,
     /// What is written without anybody waiting for it.
     writes: Vec<(CalloutRequest, Command)>,
+    /// The minute in which browsers last reported ends of sessions, and how many.
+    reports: (u64, u32),
 }
 
 impl StoreState {
     /// Whether something is to be written.
     pub(super) fn has_writes(&self) -> bool {
         !self.writes.is_empty()
+    }
+
+    /// Whether one more end of a session may be written that a browser reports. Anybody can report sessions that there
+    /// never were; what that leaves in the store is bounded.
+    pub(super) fn takes_report(&mut self, now: UnixTime) -> bool {
+        let minute = now.as_secs() / 60;
+        let (before, count) = self.reports;
+        let count = if before == minute { count.saturating_add(1) } else { 1 };
+        self.reports = (minute, count);
+        count <= MAX_REPORTS
     }
 
     /// What is to be written, once.

@@ -212,6 +212,25 @@ fn a_logout_token_ends_sessions_in_every_process() {
 }
 
 #[test]
+fn frames_fill_the_store_only_so_fast() {
+    let mut world = World::ready_with(&[
+        ("session", json!({ "store": { "cluster": "webdis" } })),
+        ("sign_out", json!({ "front_channel": true })),
+    ]);
+    let frame = |world: &mut World, number: u32| {
+        world.visit(&format!("/oauth2/frontchannel_logout?iss=https%3A%2F%2Fidp.example.com&sid={number}")).code()
+    };
+    for number in 0..120 {
+        assert_eq!(frame(&mut world, number), (200, "logged_out"));
+    }
+    assert_eq!((frame(&mut world, 120), world.redis.len()), ((503, "busy"), 120));
+    world.sign_in("/");
+    assert_eq!(user(&world.visit("/")), "alice");
+    world.advance(60);
+    assert_eq!(frame(&mut world, 121), (200, "logged_out"));
+}
+
+#[test]
 fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
     let mut world = world();
     world.sign_in("/");

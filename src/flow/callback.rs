@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use crate::{
     http::{CalloutError, CalloutRequest, Request},
-    jose::{
-        jws::UnverifiedJws,
-        verify::{VerifyError, verify},
-    },
+    jose::{jws::UnverifiedJws, verify::verify},
     oidc::{
+        ProviderId,
         authorization::{AuthorizationError, AuthorizationResponse},
         id_token::{self, Occasion, VerifiedIdToken},
         token::{self, TokenResponse},
@@ -32,9 +30,10 @@ use super::{
     event::Event,
     failure::Failure,
     reply::{self, Offer, Redirect},
-    request::{MAX_HELD, MAX_HOLD, Waiter},
+    request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
     revocation, sign_in, signed_in, single_use,
     store::{self, Command, Next, Saving},
+    verification::{When, verified},
 };
 
 /// How many codes one worker redeems at once.
@@ -186,7 +185,9 @@ impl ExpectTokens {
         }
         let sign_in = self.sign_in;
         match TokenResponse::read_for_code(result) {
-            Ok((tokens, id_token)) => Box::new(TokensInHand { sign_in, tokens, id_token }).verify(env),
+            Ok((tokens, id_token)) => {
+                Box::new(TokensInHand { sign_in, tokens, id_token }).verify(When::First, env.now.plus(MAX_HOLD), env)
+            }
             Err(error) => {
                 let offer = offer(&sign_in.pending, env);
                 reply::refuse(error.into(), &sign_in.caller, offer, env)
@@ -204,52 +205,20 @@ pub(super) struct TokensInHand {
 }
 
 impl TokensInHand {
-    /// Verifies them; a key nobody here has seen yet is asked for once.
-    fn verify(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        let provider = self.sign_in.pending.state.provider;
-        let mut outcome = self.verified(env);
-        // Another worker may have met the new key before.
-        if self.may_be_signed_with_a_newer_key(&outcome) && env.providers.look(provider, env.platform, env.now) {
-            outcome = self.verified(env);
-        }
-        if self.may_be_signed_with_a_newer_key(&outcome)
-            && env.providers.ask_for_keys(provider, env.platform, env.now, env.events)
-        {
-            return Waiter::for_keys(provider, self, env.now.plus(MAX_HOLD), env);
-        }
-        self.finish(outcome, env)
+    pub(super) const fn provider(&self) -> ProviderId {
+        self.sign_in.pending.state.provider
     }
 
-    /// Verifies them with the keys there are now, and waits on while there is something to wait for.
-    pub(super) fn verify_again(self: Box<Self>, until: Option<UnixTime>, env: &mut Env<'_>) -> Step {
-        let provider = self.sign_in.pending.state.provider;
-        let outcome = self.verified(env);
-        if let Some(until) = until
-            && self.may_be_signed_with_a_newer_key(&outcome)
-            && env.providers.wants_keys(provider, env.now)
-        {
-            return Waiter::for_keys(provider, self, until, env);
-        }
-        if outcome.is_ok() {
-            env.providers.wish_came_true(provider);
-        }
-        self.finish(outcome, env)
-    }
-
-    /// Whether newer keys could help: the token names a key that is not there, or names none and fits none.
-    fn may_be_signed_with_a_newer_key(&self, outcome: &Result<VerifiedIdToken, Failure>) -> bool {
-        match outcome {
-            Err(Failure::Signature(VerifyError::UnknownKey)) => true,
-            Err(Failure::Signature(VerifyError::BadSignature)) => {
-                UnverifiedJws::parse(self.id_token.expose()).is_ok_and(|token| token.kid().is_none())
-            }
-            _ => false,
+    /// Verifies them, or waits for the keys they need.
+    pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+        match verified(self.provider(), when, env, |env| self.verified(env)) {
+            Some(outcome) => self.finish(outcome, env),
+            None => Waiter::for_keys(Unverified::SignIn(self), until, env),
         }
     }
 
     fn verified(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {
-        let known =
-            env.providers.ready(self.sign_in.pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let known = env.providers.ready(self.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
         let unverified = UnverifiedJws::parse(self.id_token.expose())?;
         let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
         let expected = id_token::Expected {

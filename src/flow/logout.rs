@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use crate::{
     http::{LocalReply, Request, parameter},
-    jose::{
-        jws::UnverifiedJws,
-        verify::{VerifyError, verify},
-    },
+    jose::{jws::UnverifiedJws, verify::verify},
     oidc::{
         ProviderId,
         id_token::MAX_SUBJECT,
@@ -18,6 +15,7 @@ use crate::{
     platform::Conflict,
     secret::RawLogoutToken,
     session::{HalfDigest, half_digest, open::Marks},
+    time::UnixTime,
 };
 
 use super::{
@@ -27,10 +25,11 @@ use super::{
     event::Event,
     failure::Failure,
     reply::{self, Offer},
-    request::{MAX_HELD, Waiter},
+    request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
     store::{Command, Next, Saving},
+    verification::{When, verified},
 };
 
 /// How many logout tokens are remembered, so that none counts twice.
@@ -61,7 +60,8 @@ pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> S
     let Some(provider) = env.providers.ids().next() else {
         return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
     };
-    Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token) }).verify(Attempt::First, env)
+    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token) });
+    in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
 /// A logout token that is still to be verified.
@@ -72,37 +72,20 @@ pub(super) struct LogoutInHand {
     token: RawLogoutToken,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    First,
-    Last,
-}
-
 impl LogoutInHand {
-    fn verify(self: Box<Self>, attempt: Attempt, env: &mut Env<'_>) -> Step {
-        let mut outcome = self.logout_token(env);
-        // A key that nobody here has seen yet is asked for once; another worker may have met it before.
-        if attempt == Attempt::First
-            && is_unknown_key(&outcome)
-            && env.providers.look(self.provider, env.platform, env.now)
-        {
-            outcome = self.logout_token(env);
-        }
-        let helps_to_wait = match &outcome {
-            Err(Failure::ProviderNotReady) => true,
-            outcome => {
-                is_unknown_key(outcome) && env.providers.ask_for_keys(self.provider, env.platform, env.now, env.events)
-            }
-        };
-        if attempt == Attempt::First && helps_to_wait && env.load.held < MAX_HELD {
-            return Waiter::for_logout(self.provider, self, env);
-        }
-        self.finish(outcome, env)
+    pub(super) const fn provider(&self) -> ProviderId {
+        self.provider
     }
 
-    /// Verifies it with the keys there are now.
-    pub(super) fn verify_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        self.verify(Attempt::Last, env)
+    /// Verifies it, or waits for the keys it needs.
+    pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+        match verified(self.provider, when, env, |env| self.logout_token(env)) {
+            // It came before anything was known of its provider.
+            Some(Err(Failure::ProviderNotReady)) if when == When::First && env.load.held < MAX_HELD => {}
+            None if env.load.held < MAX_HELD => {}
+            outcome => return self.finish(outcome.unwrap_or(Err(Failure::Busy)), env),
+        }
+        Waiter::for_keys(Unverified::Logout(self), until, env)
     }
 
     fn logout_token(&self, env: &Env<'_>) -> Result<LogoutToken, Failure> {
@@ -182,10 +165,6 @@ impl Ending {
         }
         Step::Reply(self.answer)
     }
-}
-
-fn is_unknown_key(outcome: &Result<LogoutToken, Failure>) -> bool {
-    matches!(outcome, Err(Failure::LogoutTokenSignature(VerifyError::UnknownKey)))
 }
 
 fn heard(token: &LogoutToken, env: &Env<'_>) -> Entry {

@@ -31,6 +31,7 @@ mod single_use;
 #[cfg(test)]
 mod tests;
 mod userinfo;
+mod verification;
 
 pub use body::{BodyError, ExpectBody, MAX_BODY, MAX_READING};
 pub use callback::ExpectTokens;

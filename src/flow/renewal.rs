@@ -15,11 +15,7 @@ use std::time::Duration;
 use crate::{
     config::Config,
     http::Request,
-    jose::{
-        claims::ClaimError,
-        jws::UnverifiedJws,
-        verify::{VerifyError, verify},
-    },
+    jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
     oidc::{
         ProviderId,
         error::OAuthError,
@@ -44,6 +40,7 @@ use super::{
     lease::is_ahead,
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation, sign_out, signed_in, store,
+    verification::{When, verified},
 };
 use outcome::{Found, Outcome, Place, Places};
 
@@ -280,7 +277,7 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
             let provider = session.provider();
             let until = env.now.plus(MAX_WAIT_FOR_KEYS);
             let keys_version = env.providers.keys_version(provider);
-            verify_tokens(InHand { session, tokens, until, keys_version }, Attempt::First, env);
+            verify_tokens(InHand { session, tokens, until, keys_version }, When::First, env);
         }
         Err(error) => {
             let outcome = match error {
@@ -297,39 +294,23 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
 fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
     let provider = in_hand.session.provider();
     let has_news = env.providers.keys_version(provider) != in_hand.keys_version;
-    let may_wait = env.now < in_hand.until && env.providers.wants_keys(provider, env.now);
-    if has_news || !may_wait {
-        verify_tokens(in_hand, Attempt::Again, env);
+    let may_wait = !in_hand.until.is_over(MAX_WAIT_FOR_KEYS, env.now);
+    if has_news || !may_wait || !env.providers.wants_keys(provider, env.now) {
+        verify_tokens(in_hand, When::Later { may_wait }, env);
     } else {
         env.renewals.in_hand.push(in_hand);
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    Again,
-    First,
-}
-
-fn verify_tokens(mut in_hand: InHand, attempt: Attempt, env: &mut Env<'_>) {
+fn verify_tokens(mut in_hand: InHand, when: When, env: &mut Env<'_>) {
     let provider = in_hand.session.provider();
-    let mut outcome = id_token(&in_hand, env);
-    if is_unknown_key(&outcome) && attempt == Attempt::First {
-        // Another worker may have met the new key before.
-        if env.providers.look(provider, env.platform, env.now) {
-            outcome = id_token(&in_hand, env);
-        }
-        if is_unknown_key(&outcome) && env.providers.ask_for_keys(provider, env.platform, env.now, env.events) {
+    match verified(provider, when, env, |env| id_token(&in_hand, env)) {
+        Some(outcome) => finish(in_hand, outcome, env),
+        None => {
             in_hand.keys_version = env.providers.keys_version(provider);
             env.renewals.in_hand.push(in_hand);
-            return;
         }
     }
-    finish(in_hand, outcome, env);
-}
-
-fn is_unknown_key(outcome: &Result<Option<VerifiedIdToken>, Failure>) -> bool {
-    matches!(outcome, Err(Failure::Signature(VerifyError::UnknownKey)))
 }
 
 /// OIDC Core 12.2: an ID token need not come, but one that does must continue the session.

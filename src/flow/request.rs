@@ -24,6 +24,7 @@ use super::{
     renewal::{self, Patience},
     reply::{self, Offer},
     sign_in, sign_out, signed_in, store, userinfo,
+    verification::When,
 };
 
 /// How long a request is held at most.
@@ -141,14 +142,35 @@ pub struct Waiter {
 enum Then {
     /// Make a call that Envoy did not take.
     Call(Box<ExpectTokens>),
-    /// Check the logout token again, with newer keys than those of this version.
-    Logout(Box<LogoutInHand>, u64),
     /// Let the request pass with what became of this renewal.
     Renew(Request, HalfDigest),
     /// Walk through the gates from the start.
     Start(Request),
-    /// Check the ID token again, with newer keys than those of this version.
-    Verify(Box<TokensInHand>, u64),
+    /// Check the token again, with newer keys than those of this version.
+    Verify(Unverified, u64),
+}
+
+/// A token that waits for the keys it needs.
+#[derive(Debug)]
+pub(super) enum Unverified {
+    Logout(Box<LogoutInHand>),
+    SignIn(Box<TokensInHand>),
+}
+
+impl Unverified {
+    const fn provider(&self) -> ProviderId {
+        match self {
+            Self::Logout(token) => token.provider(),
+            Self::SignIn(tokens) => tokens.provider(),
+        }
+    }
+
+    fn verify(self, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+        match self {
+            Self::Logout(token) => token.verify(when, until, env),
+            Self::SignIn(tokens) => tokens.verify(when, until, env),
+        }
+    }
 }
 
 impl Waiter {
@@ -160,15 +182,10 @@ impl Waiter {
         Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
     }
 
-    /// Holds tokens in hand until there are other keys, or `until`.
-    pub(super) fn for_keys(provider: ProviderId, tokens: Box<TokensInHand>, until: UnixTime, env: &Env<'_>) -> Step {
-        Step::Wait(Self { provider, until, then: Then::Verify(tokens, env.providers.keys_version(provider)) })
-    }
-
-    /// Holds a logout token until there are keys, or other keys.
-    pub(super) fn for_logout(provider: ProviderId, token: Box<LogoutInHand>, env: &Env<'_>) -> Step {
-        let then = Then::Logout(token, env.providers.keys_version(provider));
-        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then })
+    /// Holds a token until there are keys, or other keys, or until then.
+    pub(super) fn for_keys(token: Unverified, until: UnixTime, env: &Env<'_>) -> Step {
+        let provider = token.provider();
+        Step::Wait(Self { provider, until, then: Then::Verify(token, env.providers.keys_version(provider)) })
     }
 
     /// Holds a request until its session is renewed, or will not be for now.
@@ -192,23 +209,23 @@ impl Waiter {
                 Then::Call(_) => true,
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
                 Then::Renew(_, grant) => renewal::is_settled(grant, env),
-                Then::Logout(_, version) | Then::Verify(_, version) => {
-                    env.providers.keys_version(self.provider) != *version
-                        || !env.providers.wants_keys(self.provider, env.now)
+                Then::Verify(_, version) => {
+                    let is_ready = env.providers.ready(self.provider, env.now).is_some();
+                    let has_other_keys = env.providers.keys_version(self.provider) != *version;
+                    is_ready && (has_other_keys || !env.providers.wants_keys(self.provider, env.now))
                 }
             }
     }
 
     /// Decides it.
     pub fn resume(self, env: &mut Env<'_>) -> Step {
-        let until = (!self.is_over(env.now)).then_some(self.until);
+        let may_wait = !self.is_over(env.now);
         match self.then {
             Then::Call(expect) => expect.call_again(env),
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
-            Then::Logout(token, _) => token.verify_again(env),
             Then::Renew(request, _) => passed_without_waiting(request, env),
-            Then::Verify(tokens, _) => tokens.verify_again(until, env),
+            Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),
         }
     }
 }

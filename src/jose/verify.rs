@@ -23,12 +23,15 @@ pub enum VerifyError {
     /// The signature is right, but what was signed is not a JSON object.
     #[error("the payload is {0}")]
     BadPayload(JsonError),
-    /// None of the keys made this signature.
+    /// The key of this id did not make this signature.
     #[error("a wrong signature")]
     BadSignature,
     /// The key of this id is not one for this algorithm.
     #[error("a key that is not for this algorithm")]
     KeyMismatch,
+    /// None of the keys made this signature, and the token does not say which one did: one of a newer set may have.
+    #[error("a wrong signature, by a key without a name")]
+    NamelessKey,
     /// The set has no key of this id, or none at all for a token without one: a newer set may.
     #[error("an unknown key")]
     UnknownKey,
@@ -75,7 +78,7 @@ impl fmt::Debug for VerifiedJws {
 /// (RFC 8725, 3.1).
 ///
 /// # Errors
-/// [`VerifyError`]; after [`VerifyError::UnknownKey`] fresher keys may help.
+/// [`VerifyError`]; after [`VerifyError::NamelessKey`] and [`VerifyError::UnknownKey`] newer keys may help.
 pub fn verify(
     token: &UnverifiedJws<'_>,
     keys: &Jwks,
@@ -92,7 +95,7 @@ pub fn verify(
         return Err(if known { VerifyError::KeyMismatch } else { VerifyError::UnknownKey });
     }
     if !candidates.any(|key| is_right(algorithm, key, token.signature(), token.signed(), platform)) {
-        return Err(VerifyError::BadSignature);
+        return Err(if token.kid().is_some() { VerifyError::BadSignature } else { VerifyError::NamelessKey });
     }
     let payload = token.payload().map_err(VerifyError::BadPayload)?;
     Ok(VerifiedJws { algorithm, payload, typ: token.typ().map(str::to_owned) })

@@ -1,0 +1,60 @@
+//! Tokens that a provider signed are verified with the keys that are known, and once more where newer ones may help: a
+//! provider may rotate its keys just before it signs.
+
+use crate::{jose::verify::VerifyError, oidc::ProviderId};
+
+use super::{Env, failure::Failure};
+
+/// When a token is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// When it has come.
+    First,
+    /// After it has waited for newer keys.
+    Later {
+        /// Whether there is time to wait on.
+        may_wait: bool,
+    },
+}
+
+/// Verifies a token of this provider's by `verify`. `None`: newer keys may help and are on their way, so the token is to be
+/// verified again once they are there.
+pub(super) fn verified<T>(
+    provider: ProviderId,
+    when: When,
+    env: &mut Env<'_>,
+    verify: impl Fn(&Env<'_>) -> Result<T, Failure>,
+) -> Option<Result<T, Failure>> {
+    let mut outcome = verify(env);
+    match when {
+        When::First => {
+            // Another worker may have met the new key before.
+            if newer_keys_may_help(outcome.as_ref().err()) && env.providers.look(provider, env.platform, env.now) {
+                outcome = verify(env);
+            }
+            if newer_keys_may_help(outcome.as_ref().err())
+                && env.providers.ask_for_keys(provider, env.platform, env.now, env.events)
+            {
+                return None;
+            }
+        }
+        When::Later { may_wait } => {
+            let may_help = may_wait && newer_keys_may_help(outcome.as_ref().err());
+            if may_help && env.providers.wants_keys(provider, env.now) {
+                return None;
+            }
+            if outcome.is_ok() {
+                env.providers.wish_came_true(provider);
+            }
+        }
+    }
+    Some(outcome)
+}
+
+fn newer_keys_may_help(failure: Option<&Failure>) -> bool {
+    let error = match failure {
+        Some(Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => error,
+        _ => return false,
+    };
+    matches!(error, VerifyError::NamelessKey | VerifyError::UnknownKey)
+}

@@ -2,6 +2,8 @@ TARGET := wasm32-wasip1
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release
 MODULE := $(RELEASE)/vestibule.wasm
 SMALLER := $(RELEASE)/vestibule.opt.wasm
+CARGO_FILES := $(or $(CARGO_HOME),$(HOME)/.cargo)
+CRATES := $(CARGO_FILES)/registry/src/index.crates.io-1949cf8c6b5b557f
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 
 .PHONY: help build test unit e2e lint check demo size bench toolchain lint-tools
@@ -9,8 +11,8 @@ BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-# Panic messages name the file they come from: the same one wherever the module is built.
-build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=
+# Panic messages name the file they come from: the same one wherever the module is built, from its crate's name on.
+build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = $(patsubst %,--remap-path-prefix=%=,$(CARGO_FILES) $(CRATES))
 build: toolchain ## the filter: target/wasm32-wasip1/release/vestibule.wasm
 	cargo build --release --target $(TARGET) -p vestibule
 	@$(MAKE) --no-print-directory $(SMALLER)

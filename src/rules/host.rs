@@ -99,9 +99,7 @@ fn is_name(text: &str) -> bool {
 
 /// An IPv6 address in its brackets. It is compared as text.
 fn is_address(text: &str) -> bool {
-    text.strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+    text.starts_with('[') && url::Host::parse(text).is_ok()
 }
 
 #[cfg(test)]

@@ -305,6 +305,6 @@ fn answer(response: Result<CalloutResponse, CalloutError>, command: &str) -> Res
     if response.status != 200 {
         return Err(StoreError::Status(response.status));
     }
-    let mut body = json::parse_object(&response.body, MAX_CALLOUT_BODY).map_err(|_| StoreError::Malformed)?;
-    body.remove(command).ok_or(StoreError::Malformed)
+    let body = json::parse_object(&response.body, MAX_CALLOUT_BODY).map_err(|_| StoreError::Malformed)?;
+    body.into_iter().find_map(|(name, answer)| (name == command).then_some(answer)).ok_or(StoreError::Malformed)
 }

@@ -3,7 +3,6 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
     fmt::{self, Write},
 };
 
@@ -39,12 +38,14 @@ impl Path {
     }
 
     fn with(&self, segment: Segment) -> Self {
-        Self(self.0.iter().cloned().chain([segment]).collect())
+        let mut place = self.clone();
+        place.0.push(segment);
+        place
     }
 
     /// The document, and each place on the way here, and this place.
-    fn trail(&self) -> impl Iterator<Item = Self> {
-        (0..=self.0.len()).map(|length| Self(self.0.iter().take(length).cloned().collect()))
+    fn trail(&self) -> impl Iterator<Item = &[Segment]> {
+        (0..=self.0.len()).filter_map(|length| self.0.get(..length))
     }
 }
 
@@ -172,22 +173,29 @@ pub(super) struct Faulty(());
 /// Collects faults, one for each place.
 #[derive(Default)]
 pub(super) struct Faults {
-    found: BTreeMap<Path, Problem>,
+    /// In the order of their paths.
+    found: Vec<Fault>,
     more: bool,
 }
 
 impl Faults {
     /// Reports a problem. What follows from one reported at this place, or around it, is not reported again.
     pub(super) fn add(&mut self, at: &Path, problem: Problem) -> Faulty {
-        if at.trail().any(|place| self.found.contains_key(&place)) {
+        if at.trail().any(|place| self.find(place).is_ok()) {
             return Faulty(());
         }
-        if self.found.len() < MAX_FAULTS {
-            self.found.insert(at.clone(), problem);
-        } else {
-            self.more = true;
+        match self.find(&at.0) {
+            Err(place) if self.found.len() < MAX_FAULTS => {
+                self.found.insert(place, Fault { path: at.clone(), problem });
+            }
+            _ => self.more = true,
         }
         Faulty(())
+    }
+
+    /// Where the fault of this place is, or would be.
+    fn find(&self, place: &[Segment]) -> Result<usize, usize> {
+        self.found.binary_search_by(|fault| fault.path.0.as_slice().cmp(place))
     }
 
     /// Reports a value that does not do, without showing it.
@@ -212,17 +220,14 @@ impl Faults {
 
     /// Whether something is reported at or below this place.
     pub(super) fn any_within(&self, place: &Path) -> bool {
-        self.found.range(place..).next().is_some_and(|(found, _)| found.0.starts_with(&place.0))
+        self.found.iter().any(|fault| fault.path.0.starts_with(&place.0))
     }
 
     /// What was built, unless there are faults.
     pub(super) fn unless_any<T>(self, built: Result<T, Faulty>) -> Result<T, ConfigErrors> {
         match built {
             Ok(built) if self.found.is_empty() => Ok(built),
-            _ => Err(ConfigErrors {
-                faults: self.found.into_iter().map(|(path, problem)| Fault { path, problem }).collect(),
-                more: self.more,
-            }),
+            _ => Err(ConfigErrors { faults: self.found, more: self.more }),
         }
     }
 }

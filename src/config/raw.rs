@@ -1,21 +1,15 @@
 //! The document as it is written: names and JSON types. The text on each field is the reference that the JSON Schema
 //! (`envoy/config.schema.json`) shows to users. What the values mean is decided in [`resolve`](super::resolve).
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor},
-};
 use zeroize::Zeroizing;
 
 #[cfg(test)]
 use super::resolve::limits;
+use super::shape::{Place, Shape, fields};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Document {
     /// The origin under which browsers reach the app, such as `https://app.example.com`: scheme, host, and port if it
     /// is not the scheme's own. `http` only for `localhost`, `*.localhost` and loopback addresses.
@@ -64,10 +58,26 @@ pub(super) struct Document {
     pub(super) danger: Option<Danger>,
 }
 
+fields!(Document {
+    external_url,
+    cluster,
+    clusters,
+    providers,
+    session,
+    rules,
+    identity_headers,
+    prefix,
+    clock_leeway_seconds,
+    sign_in,
+    sign_out,
+    userinfo_claims,
+    allow_on_headers_stop_iteration,
+    danger,
+});
+
 /// An OpenID provider, and who we are there. What is not given here is discovered.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Provider {
     /// The issuer identifier, exactly as the provider's metadata has it. An `https` URL; `http` only for `localhost`,
     /// `*.localhost` and loopback addresses.
@@ -111,10 +121,26 @@ pub(super) struct Provider {
     pub(super) timeout_ms: Option<u64>,
 }
 
+fields!(Provider {
+    issuer,
+    client_id,
+    client_secret,
+    token_endpoint_auth_method,
+    scopes,
+    authorization_params,
+    authorization_endpoint,
+    token_endpoint,
+    jwks_uri,
+    end_session_endpoint,
+    revocation_endpoint,
+    id_token_signing_algs,
+    trusted_audiences,
+    timeout_ms,
+});
+
 /// How we authenticate at the token endpoint.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(super) enum AuthMethod {
     /// In the `Authorization` header.
     ClientSecretBasic,
@@ -124,10 +150,19 @@ pub(super) enum AuthMethod {
     None,
 }
 
+impl Shape for AuthMethod {
+    fn read(place: Place<'_, '_>) -> Self {
+        match place.word(&["client_secret_basic", "client_secret_post", "none"]) {
+            "client_secret_post" => Self::ClientSecretPost,
+            "none" => Self::None,
+            _ => Self::ClientSecretBasic,
+        }
+    }
+}
+
 /// How sessions and pending sign-ins are kept.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Session {
     /// The keys that seal the cookies, 32 random bytes each as base64, base64url or hex (`openssl rand -base64 32`).
     /// The first seals, all open: to change the key, put a new one first and keep the old one for one lifetime.
@@ -159,10 +194,11 @@ pub(super) struct Session {
     pub(super) cookie_name: Option<String>,
 }
 
+fields!(Session { keys, lifetime_seconds, idle_timeout_seconds, refresh, store, sign_in_timeout_seconds, cookie_name });
+
 /// Options of the sign-in.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct SignIn {
     /// Whether the part of a URL behind `#`, which browsers do not send, survives the sign-in: a page with a script of a
     /// few lines takes the place of the redirect.
@@ -174,10 +210,11 @@ pub(super) struct SignIn {
     pub(super) keep_forms: Option<bool>,
 }
 
+fields!(SignIn { keep_fragment, keep_forms });
+
 /// What signing out does, and who else may end sessions.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct SignOut {
     /// Whether signing out here also signs out at the provider, where it has an `end_session_endpoint`. Register
     /// `/oauth2/signed_out` below the external URL as post-logout redirect URI.
@@ -198,10 +235,11 @@ pub(super) struct SignOut {
     pub(super) front_channel: Option<bool>,
 }
 
+fields!(SignOut { at_provider, return_to, revoke, back_channel, front_channel });
+
 /// A store of sessions: Redis behind Webdis.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Store {
     /// The Envoy cluster that reaches Webdis.
     #[cfg_attr(test, schemars(required, length(min = 1)))]
@@ -226,10 +264,11 @@ pub(super) struct Store {
     pub(super) cache_seconds: Option<u64>,
 }
 
+fields!(Store { cluster, authority, authorization, key_prefix, timeout_ms, cache_seconds });
+
 /// One rule. It matches a request that fits all the conditions it has.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Rule {
     /// A name for people.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
@@ -252,10 +291,11 @@ pub(super) struct Rule {
     pub(super) access: Option<Access>,
 }
 
+fields!(Rule { name, path, prefix, regex, methods, hosts, access });
+
 /// Who may pass.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(super) enum Access {
     /// Anybody, without a session.
     Public,
@@ -263,16 +303,26 @@ pub(super) enum Access {
     Required,
 }
 
+impl Shape for Access {
+    fn read(place: Place<'_, '_>) -> Self {
+        match place.word(&["public", "required"]) {
+            "required" => Self::Required,
+            _ => Self::Public,
+        }
+    }
+}
+
 /// What makes the sign-in weaker.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Danger {
     /// Take plain `http` URLs of providers on any host: whoever is on the way can then read secrets and sign in as
     /// anybody.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) plain_http_providers: Option<bool>,
 }
+
+fields!(Danger { plain_http_providers });
 
 /// A secret: the text itself, or the environment variable that holds it. Envoy passes on only the variables that are
 /// listed under `vm_config.environment_variables`.
@@ -287,63 +337,6 @@ pub(super) enum Secret {
     Inline(#[cfg_attr(test, schemars(with = "String"))] Zeroizing<String>),
 }
 
-impl Secret {
-    /// By this name the reader of the document knows that a string does in place of the object.
-    pub(super) const NAME: &'static str = "Secret";
-    /// Both forms, for people.
-    pub(super) const EXPECTED: &'static str = "a string or {env: NAME}";
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct(Self::NAME, &["env"], SecretVisitor)
-    }
-}
-
-struct SecretVisitor;
-
-impl<'de> Visitor<'de> for SecretVisitor {
-    type Value = Secret;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Secret::EXPECTED)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
-        Ok(Secret::Inline(Zeroizing::new(text.to_owned())))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Secret, A::Error> {
-        let member: Option<(String, String)> = object.next_entry()?;
-        let (_, env) = member.ok_or_else(|| A::Error::missing_field("env"))?;
-        Ok(Secret::Environment { env })
-    }
-}
-
 /// The members of an object whose keys are the user's own, in the order of the document.
 #[derive(Default)]
 pub(super) struct Entries(pub(super) Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-struct EntriesVisitor;
-
-impl<'de> Visitor<'de> for EntriesVisitor {
-    type Value = Entries;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Entries, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = object.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Entries(entries))
-    }
-}

@@ -1,45 +1,56 @@
 //! Lays a document over the structs of [`raw`](super::raw), and reports every place where it does not fit.
 //!
-//! A usual deserializer stops at the first misfit. This one cannot fail: it knows from the method that serde calls what
-//! the struct wants there, reports a misfit itself, and goes on with an empty value, which is never used since a
-//! configuration with faults is never built. Nor can its messages show a value, only what was wanted and a JSON type.
+//! It does not stop at the first misfit: it goes on with an empty value, which is never used since a configuration with
+//! faults is never built. Nor can its messages show a value, only what was wanted and a JSON type.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{
-        DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-        value::{BorrowedStrDeserializer, Error, MapDeserializer},
-    },
-    forward_to_deserialize_any,
-};
+use zeroize::Zeroizing;
 
 use super::{
     document::Node,
     fault::{Faults, Path, Problem},
-    raw::Secret,
+    raw::{Entries, Secret},
 };
 
 /// The largest whole number that a double holds without doubt: 2^53.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
+/// Both forms of a secret, for people.
+const SECRET: &str = "a string or {env: NAME}";
+
 /// Reads the document into its struct.
-pub(super) fn read<'de, T: Deserialize<'de> + Default>(root: &'de Node, faults: &mut Faults) -> T {
-    T::deserialize(Reader { node: root, at: Path::root(), faults }).unwrap_or_else(|_| {
-        faults.wrong(&Path::root(), "a document of the known fields");
-        T::default()
-    })
+pub(super) fn read<T: Shape>(root: &Node, faults: &mut Faults) -> T {
+    T::read(Place { node: root, at: Path::root(), faults })
 }
 
+/// What can stand at a place of the document.
+pub(super) trait Shape {
+    /// The value there, or an empty one and a fault.
+    fn read(place: Place<'_, '_>) -> Self;
+}
+
+/// Reads a struct by the names of its fields. All of them are `Option`: a field that is not there is `None`.
+macro_rules! fields {
+    ($name:ident { $($field:ident),+ $(,)? }) => {
+        impl Shape for $name {
+            fn read(place: Place<'_, '_>) -> Self {
+                let mut members = place.members(Some(&[$(stringify!($field)),+]));
+                Self { $($field: members.field(stringify!($field))),+ }
+            }
+        }
+    };
+}
+pub(super) use fields;
+
 /// One node, where it is, and where to report.
-struct Reader<'de, 'f> {
-    node: &'de Node,
+pub(super) struct Place<'d, 'f> {
+    node: &'d Node,
     at: Path,
     faults: &'f mut Faults,
 }
 
-impl Reader<'_, '_> {
+impl<'d, 'f> Place<'d, 'f> {
     fn misfit(&mut self, expected: impl Into<Cow<'static, str>>) {
         self.misfit_of(expected, self.node.kind());
     }
@@ -47,202 +58,134 @@ impl Reader<'_, '_> {
     fn misfit_of(&mut self, expected: impl Into<Cow<'static, str>>, got: &'static str) {
         self.faults.add(&self.at, Problem::Type { expected: expected.into(), got });
     }
-}
 
-impl<'de> Deserializer<'de> for Reader<'de, '_> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(Error::custom("every field of the document has a type"))
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        // null is no way to leave a field out: `client_secret:` with its `env:` on the wrong level would then make a
-        // client without a secret.
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        let Node::Bool(value) = self.node else {
-            self.misfit("true or false");
-            return visitor.visit_bool(false);
-        };
-        visitor.visit_bool(*value)
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        const EXPECTED: &str = "a whole number";
-        match self.node {
-            Node::Number(number) if number.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(number) => {
-                return visitor.visit_u64(*number as u64);
+    /// The members of the object here. Reports unknown fields (`fields: None` knows any) and those that stand there
+    /// twice, which two readers of the same document would read differently.
+    pub(super) fn members(mut self, fields: Option<&[&str]>) -> Members<'d, 'f> {
+        let mut known: Vec<(&str, &Node)> = Vec::new();
+        let mut seen: Vec<&str> = Vec::new();
+        if let Node::Object(members) = self.node {
+            for (key, node) in members {
+                let key = key.as_str();
+                match (fields, seen.binary_search(&key)) {
+                    (Some(fields), _) if !fields.contains(&key) => {
+                        self.faults.add(&self.at.key(key), Problem::UnknownField { hint: hint(key, fields) });
+                    }
+                    (_, Ok(_)) => drop(self.faults.add(&self.at.key(key), Problem::Twice)),
+                    (_, Err(place)) => {
+                        seen.insert(place, key);
+                        known.push((key, node));
+                    }
+                }
             }
-            Node::Number(number) if *number < 0.0 => self.misfit_of(EXPECTED, "a negative number"),
-            Node::Number(number) if *number > MAX_WHOLE => self.misfit_of(EXPECTED, "a number that is too large"),
-            Node::Number(_) => self.misfit_of(EXPECTED, "a fraction"),
-            _ => self.misfit(EXPECTED),
-        }
-        visitor.visit_u64(0)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        let Node::Text(text) = self.node else {
-            self.misfit("a string");
-            return visitor.visit_borrowed_str("");
-        };
-        visitor.visit_borrowed_str(text)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_string(visitor)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        let Node::List(elements) = self.node else {
-            self.misfit("a list");
-            return visitor.visit_seq(Elements {
-                rest: std::slice::Iter::default(),
-                place: 0,
-                at: self.at,
-                faults: self.faults,
-            });
-        };
-        visitor.visit_seq(Elements { rest: elements.iter(), place: 0, at: self.at, faults: self.faults })
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        let Node::Object(members) = self.node else {
+        } else {
             self.misfit("an object");
-            return visitor.visit_map(nothing());
-        };
-        visitor.visit_map(Members::new(members, None, self))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        mut self,
-        name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        match self.node {
-            Node::Object(_) if name == Secret::NAME && !self.is_reference() => {
-                // Not even a field's name is shown here: it may be the secret, written one level too deep.
-                self.misfit_of(Secret::EXPECTED, "an object with other fields");
-                visitor.visit_borrowed_str("")
-            }
-            Node::Object(members) => visitor.visit_map(Members::new(members, Some(fields), self)),
-            Node::Text(text) if name == Secret::NAME => visitor.visit_borrowed_str(text),
-            _ if name == Secret::NAME => {
-                self.misfit(Secret::EXPECTED);
-                visitor.visit_borrowed_str("")
-            }
-            _ => {
-                self.misfit("an object");
-                visitor.visit_map(nothing())
-            }
         }
+        Members { known, at: self.at, faults: self.faults }
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(
-        mut self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        let chosen = match self.node {
-            Node::Text(text) => variants.iter().find(|variant| **variant == text.as_str()).ok_or(Some(text)),
-            _ => Err(None),
-        };
-        let variant = chosen.unwrap_or_else(|text| {
-            let expected = one_of(variants);
-            match text {
-                Some(text) => drop(self.faults.wrong_value(&self.at, expected, text)),
-                None => self.misfit(expected),
+    /// The one of these words that stands here; the first where none of them does.
+    pub(super) fn word(mut self, words: &[&'static str]) -> &'static str {
+        if let Node::Text(text) = self.node {
+            if let Some(word) = words.iter().find(|word| **word == text.as_str()) {
+                return word;
             }
-            variants.first().unwrap_or(&"")
-        });
-        visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(*variant))
-    }
-
-    forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct tuple
-        tuple_struct identifier
-    }
-}
-
-impl Reader<'_, '_> {
-    /// Whether the object is a secret's `{env: NAME}`.
-    fn is_reference(&self) -> bool {
-        matches!(self.node, Node::Object(members) if members.iter().all(|(key, _)| key == "env") && !members.is_empty())
-    }
-}
-
-/// An object without members, in place of something else.
-fn nothing<'de>() -> MapDeserializer<'de, std::iter::Empty<(&'static str, &'static str)>, Error> {
-    MapDeserializer::new(std::iter::empty())
-}
-
-/// The elements of a list.
-struct Elements<'de, 'f> {
-    rest: std::slice::Iter<'de, Node>,
-    place: usize,
-    at: Path,
-    faults: &'f mut Faults,
-}
-
-impl<'de> SeqAccess<'de> for Elements<'de, '_> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        let Some(node) = self.rest.next() else { return Ok(None) };
-        let at = self.at.index(self.place);
-        self.place = self.place.saturating_add(1);
-        seed.deserialize(Reader { node, at, faults: self.faults }).map(Some)
+            self.faults.wrong_value(&self.at, one_of(words), text);
+        } else {
+            self.misfit(one_of(words));
+        }
+        words.first().unwrap_or(&"")
     }
 }
 
 /// The members of an object that have a place in the struct, each once.
-struct Members<'de, 'f> {
-    rest: std::vec::IntoIter<(&'de str, &'de Node)>,
-    value: Option<(&'de str, &'de Node)>,
+pub(super) struct Members<'d, 'f> {
+    known: Vec<(&'d str, &'d Node)>,
     at: Path,
     faults: &'f mut Faults,
 }
 
-impl<'de, 'f> Members<'de, 'f> {
-    /// Reports unknown fields (`fields: None` knows any) and those that stand there twice, which two readers of the
-    /// same document would read differently.
-    fn new(members: &'de [(String, Node)], fields: Option<&'static [&'static str]>, of: Reader<'de, 'f>) -> Self {
-        let mut seen = BTreeSet::new();
-        let mut known = Vec::new();
-        for (key, node) in members {
-            let key = key.as_str();
-            match fields {
-                Some(fields) if !fields.contains(&key) => {
-                    of.faults.add(&of.at.key(key), Problem::UnknownField { hint: hint(key, fields) });
-                }
-                _ if !seen.insert(key) => drop(of.faults.add(&of.at.key(key), Problem::Twice)),
-                _ => known.push((key, node)),
-            }
-        }
-        Self { rest: known.into_iter(), value: None, at: of.at, faults: of.faults }
+impl Members<'_, '_> {
+    /// What this field holds, if it is there. null is no way to leave a field out: `client_secret:` with its `env:` on
+    /// the wrong level would then make a client without a secret.
+    pub(super) fn field<T: Shape>(&mut self, name: &str) -> Option<T> {
+        self.place(name).map(T::read)
+    }
+
+    fn place(&mut self, name: &str) -> Option<Place<'_, '_>> {
+        let (_, node) = self.known.iter().find(|(key, _)| *key == name)?;
+        Some(Place { node, at: self.at.key(name), faults: self.faults })
     }
 }
 
-impl<'de> MapAccess<'de> for Members<'de, '_> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        self.value = self.rest.next();
-        self.value.map(|(key, _)| seed.deserialize(BorrowedStrDeserializer::new(key))).transpose()
+impl Shape for bool {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        let Node::Bool(value) = place.node else {
+            place.misfit("true or false");
+            return false;
+        };
+        *value
     }
+}
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let (key, node) = self.value.take().ok_or_else(|| Error::custom("a value comes after its key"))?;
-        seed.deserialize(Reader { node, at: self.at.key(key), faults: self.faults })
+impl Shape for u64 {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        const EXPECTED: &str = "a whole number";
+        match place.node {
+            Node::Number(number) if number.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(number) => {
+                return *number as Self;
+            }
+            Node::Number(number) if *number < 0.0 => place.misfit_of(EXPECTED, "a negative number"),
+            Node::Number(number) if *number > MAX_WHOLE => place.misfit_of(EXPECTED, "a number that is too large"),
+            Node::Number(_) => place.misfit_of(EXPECTED, "a fraction"),
+            _ => place.misfit(EXPECTED),
+        }
+        0
+    }
+}
+
+impl Shape for String {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        let Node::Text(text) = place.node else {
+            place.misfit("a string");
+            return Self::new();
+        };
+        text.to_string()
+    }
+}
+
+impl<T: Shape> Shape for Vec<T> {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        let Node::List(elements) = place.node else {
+            place.misfit("a list");
+            return Self::new();
+        };
+        let element = |(index, node)| T::read(Place { node, at: place.at.index(index), faults: place.faults });
+        elements.iter().enumerate().map(element).collect()
+    }
+}
+
+impl Shape for Secret {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        match place.node {
+            Node::Text(text) => return Self::Inline(text.clone()),
+            Node::Object(members) if !members.is_empty() && members.iter().all(|(key, _)| key == "env") => {
+                let env = place.members(Some(&["env"])).field("env");
+                return Self::Environment { env: env.unwrap_or_default() };
+            }
+            // Not even a field's name is shown here: it may be the secret, written one level too deep.
+            Node::Object(_) => place.misfit_of(SECRET, "an object with other fields"),
+            _ => place.misfit(SECRET),
+        }
+        Self::Inline(Zeroizing::default())
+    }
+}
+
+impl Shape for Entries {
+    fn read(place: Place<'_, '_>) -> Self {
+        let Members { known, at, faults } = place.members(None);
+        let entry = |(key, node): (&str, _)| (key.to_owned(), String::read(Place { node, at: at.key(key), faults }));
+        Self(known.into_iter().map(entry).collect())
     }
 }
 

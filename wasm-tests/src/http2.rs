@@ -3,7 +3,7 @@
 use std::{future::poll_fn, io, io::Cursor, net::SocketAddr, time::Duration};
 
 use h2::{Reason, RecvStream, client, ext::Protocol};
-use http::{HeaderName, HeaderValue, Request, Uri, request::Builder};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, request::Builder};
 use tokio::{net::TcpStream, runtime, time};
 
 use crate::{
@@ -14,8 +14,9 @@ use crate::{
 /// The header line of an [`Outgoing`] that makes its CONNECT an extended one (RFC 8441).
 pub const PROTOCOL: &str = ":protocol";
 
-/// The header line of an [`Outgoing`] that makes it end in a trailers frame without any trailer.
-pub const EMPTY_TRAILERS: &str = ":empty-trailers";
+/// The header line of an [`Outgoing`] that makes it end in a trailers frame: with this trailer (`name: value`), or without
+/// any.
+pub const TRAILERS: &str = ":trailers";
 
 /// Sends a request and reads its response. Every cookie goes out as a crumb of its own (RFC 9113, 8.2.3), as browsers
 /// send them. What follows a successful CONNECT is not read.
@@ -31,7 +32,8 @@ pub fn exchange(address: SocketAddr, authority: &str, send: &Outgoing, timeout: 
 
 async fn run(address: SocketAddr, request: Request<()>, send: &Outgoing) -> io::Result<Response> {
     let body = send.body.clone();
-    let trailers = send.headers.iter().any(|(name, _)| name == EMPTY_TRAILERS.as_bytes());
+    let trailers = send.headers.iter().find(|(name, _)| name == TRAILERS.as_bytes());
+    let trailers = trailers.map(|(_, line)| trailer(line)).transpose()?;
     let stream = TcpStream::connect(address).await?;
     let (client, connection) =
         client::Builder::new().handshake::<_, Cursor<Vec<u8>>>(stream).await.map_err(io::Error::other)?;
@@ -44,14 +46,14 @@ async fn run(address: SocketAddr, request: Request<()>, send: &Outgoing) -> io::
             time::sleep(Duration::from_millis(1)).await;
         }
     }
-    let ends = body.is_empty() && !connects && !trailers;
+    let ends = body.is_empty() && !connects && trailers.is_none();
     let (response, mut sender) = client.send_request(request, ends).map_err(io::Error::other)?;
     if !body.is_empty() {
         // Whoever refuses a request early need not take the rest; its answer counts all the same.
-        let _ = sender.send_data(Cursor::new(body), !trailers);
+        let _ = sender.send_data(Cursor::new(body), trailers.is_none());
     }
-    if trailers {
-        let _ = sender.send_trailers(http::HeaderMap::new());
+    if let Some(trailers) = trailers {
+        let _ = sender.send_trailers(trailers);
     }
     let (head, stream) = response.await.map_err(io::Error::other)?.into_parts();
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
@@ -91,6 +93,13 @@ fn request(authority: &str, send: &Outgoing) -> io::Result<Request<()>> {
         request = line(request, name, value)?;
     }
     request.body(()).map_err(io::Error::other)
+}
+
+fn trailer(line: &[u8]) -> io::Result<HeaderMap> {
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else { return Ok(HeaderMap::new()) };
+    let name = HeaderName::from_bytes(&line[..colon]).map_err(io::Error::other)?;
+    let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(io::Error::other)?;
+    Ok(HeaderMap::from_iter([(name, value)]))
 }
 
 fn line(request: Builder, name: &[u8], value: &[u8]) -> io::Result<Builder> {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use wasm_tests::{
-    http2::{EMPTY_TRAILERS, PROTOCOL},
+    http2::{PROTOCOL, TRAILERS},
     issuer::Issuer,
     user_agent::{Outgoing, UserAgent},
     world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_program_refused, assert_signed_in},
@@ -164,7 +164,7 @@ fn literal(name: u8, value: &[u8]) -> Vec<u8> {
 fn a_permitted_request_that_ends_in_empty_trailers_arrives() {
     let (world, browser) = world();
     let send = |path: &str| {
-        let post = Outgoing::fetch(path).method("POST").body("a body").header(EMPTY_TRAILERS, "");
+        let post = Outgoing::fetch(path).method("POST").body("a body").header(TRAILERS, "");
         browser.visit(&world.url(path), post)
     };
     let response = send("/public/page");

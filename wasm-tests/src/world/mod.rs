@@ -125,11 +125,9 @@ impl World {
     /// When there is no answer.
     #[track_caller]
     pub fn deliver_logout(&self, number: usize, token: &str) -> Response {
-        let send = Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("logout_token={token}"));
         let provider = UserAgent::new(&self.transcript);
-        provider.send(&self.url_at(number, BACK_CHANNEL_LOGOUT), &send).expect("an answer to the logout token")
+        let url = self.url_at(number, BACK_CHANNEL_LOGOUT);
+        provider.send(&url, &logout_request(token)).expect("an answer to the logout token")
     }
 
     /// Asks for a path without a session, and checks that it begins a sign-in.
@@ -257,6 +255,13 @@ impl Drop for World {
 pub fn is_session_cookie(name: &str) -> bool {
     let rest = name.strip_prefix(SESSION_COOKIE);
     rest.is_some_and(|rest| rest.is_empty() || matches!(rest, "-1" | "-2" | "-3" | "-4"))
+}
+
+/// What a provider posts to end sessions.
+pub fn logout_request(token: &str) -> Outgoing {
+    Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={token}"))
 }
 
 /// The usual configuration document.

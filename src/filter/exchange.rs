@@ -8,6 +8,7 @@ use proxy_wasm::{
 };
 
 use super::worker::{Exchange, Phase, Worker};
+use crate::flow::MAX_BODY;
 
 /// One request.
 pub(super) struct Stream {
@@ -58,6 +59,11 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, num_trailers: usize) -> Action {
+        // They are where a body ends that is being read; were it longer than this, it would have been answered by now.
+        if let Some(worker) = self.worker.as_ref().filter(|_| self.exchange.phase() == Phase::Undecided) {
+            worker.body(&self.exchange, MAX_BODY, true);
+            return Action::Pause;
+        }
         match (self.pass_if_permitted(), &self.worker) {
             // The host gives nothing for none, as it does for what it cannot give.
             (Action::Continue, _) if num_trailers == 0 => Action::Continue,

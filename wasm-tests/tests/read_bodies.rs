@@ -1,0 +1,119 @@
+//! Bodies that the filter reads itself, of logout tokens and of forms that a tab keeps: they move nowhere, and neither how
+//! they end nor how slowly they come is anybody else's concern.
+
+use serde_json::json;
+use wasm_tests::{
+    http1::Response,
+    http2::TRAILERS,
+    issuer::Issuer,
+    user_agent::{Outgoing, UserAgent},
+    world::{World, assert_page, assert_program_refused, logout_request},
+};
+
+/// The longest body that is read.
+const LONGEST: usize = 64 * 1024;
+
+/// One worker, so that whoever comes next is served by the same; its Envoy hands trailers on over HTTP/1.1, too.
+fn world() -> World {
+    World::around(Issuer::start(), |setup| {
+        setup.workers = 1;
+        setup.bodies_while_headers_are_held = true;
+        setup.connection_manager.insert("http_protocol_options".into(), json!({"enable_trailers": true}));
+        setup.configuration["allow_on_headers_stop_iteration"] = json!(true);
+        setup.configuration["sign_out"] = json!({"back_channel": true});
+        setup.configuration["sign_in"] = json!({"keep_forms": true});
+    })
+}
+
+/// A form that a page of the app posts.
+fn form(text: &str) -> Outgoing {
+    Outgoing::form("/save", &[("text", text)])
+}
+
+/// How a body can end in trailers.
+#[derive(Debug, Clone, Copy)]
+enum Trailing {
+    Chunked,
+    Http2(&'static str),
+}
+
+impl Trailing {
+    const ALL: [Self; 3] = [Self::Chunked, Self::Http2("x-trailer: 1"), Self::Http2("")];
+
+    fn send(self, world: &World, send: Outgoing) -> Response {
+        let send = send.without("content-length");
+        let browser = world.browser();
+        let (browser, send) = match self {
+            Self::Chunked => {
+                let chunks = send
+                    .body
+                    .chunks(3000)
+                    .map(|piece| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat());
+                let body = chunks.chain([b"0\r\nx-trailer: 1\r\n\r\n".to_vec()]).collect::<Vec<_>>().concat();
+                (browser, Outgoing { body, ..send.header("transfer-encoding", "chunked") })
+            }
+            Self::Http2(trailer) => (browser.over_http2(world.envoy.port()), send.header(TRAILERS, trailer)),
+        };
+        browser.send(&world.url("/"), &send).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+}
+
+#[track_caller]
+fn assert_heard(response: &Response, what: &str) {
+    assert_eq!((response.status, response.code().as_deref()), (200, Some("logged_out")), "{what}: {response:?}");
+}
+
+/// Checks that the app has seen nothing, and that this browser is served.
+#[track_caller]
+fn assert_only_others_pass(world: &World, before: usize, browser: &UserAgent, what: &str) {
+    world.upstream.assert_saw_nothing_since(before, what);
+    assert_eq!(browser.fetch(&world.url("/api")).status, 200, "{what}");
+}
+
+#[test]
+fn a_logout_token_whose_body_ends_in_trailers_is_heard() {
+    let world = world();
+    let (other, _) = world.signed_in();
+    for trailing in Trailing::ALL {
+        let what = format!("{trailing:?}");
+        let (browser, _) = world.signed_in();
+        let sid = world.issuer.sids().pop();
+        let long = "x".repeat(LONGEST);
+        for (what, body, status) in [
+            ("nothing", String::new(), 400),
+            ("rubbish", "%".repeat(5000), 400),
+            ("one byte too many", long.clone() + "x", 413),
+            ("64 KiB", long, 400),
+        ] {
+            let before = world.upstream.count();
+            let response = trailing.send(&world, Outgoing { body: body.into(), ..logout_request("") });
+            assert_eq!(response.status, status, "{what}, {trailing:?}: {response:?}");
+            assert_only_others_pass(&world, before, &browser, what);
+        }
+        // Signed with a key that has to be fetched first, which is not done as often as somebody likes.
+        world.advance(30);
+        world.issuer.rotate();
+        let before = world.upstream.count();
+        let token = world.issuer.logout_token_for(Some("alice"), sid.as_deref(), |_| {});
+        assert_heard(&trailing.send(&world, logout_request(&token)), &what);
+        assert_program_refused(&browser.fetch(&world.url("/api")), &what);
+        assert_only_others_pass(&world, before, &other, &what);
+    }
+}
+
+#[test]
+fn a_form_whose_body_ends_in_trailers_is_kept() {
+    let world = world();
+    let (browser, _) = world.signed_in();
+    let (long, longer) = ("x".repeat(LONGEST - "text=".len()), "y".repeat(LONGEST));
+    for trailing in Trailing::ALL {
+        for (text, is_kept) in [("what was typed", true), (&long, true), (&longer, false)] {
+            let what = format!("{trailing:?}, {} bytes", text.len());
+            let before = world.upstream.count();
+            let response = trailing.send(&world, form(text));
+            assert_page(&response, &[401], &what);
+            assert_eq!(response.text().contains(text), is_kept, "{what}: {response:?}");
+            assert_only_others_pass(&world, before, &browser, &what);
+        }
+    }
+}

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use url::Url;
 use wasm_tests::{
     envoy::{Envoy, Setup},
-    http1::{Answering, Connection, Response},
+    http1::{Connection, Response},
     issuer::{Endpoint, IdToken, Issuer, LOGOUT_EVENT, Signing},
     keys::Algorithm,
     site::Site,
-    user_agent::{Outgoing, UserAgent, connect},
+    user_agent::{Outgoing, UserAgent},
     world::{BACK_CHANNEL_LOGOUT, World, assert_program_refused, assert_sign_in, document},
 };
 
@@ -218,19 +217,12 @@ impl Padded for Outgoing {
     }
 }
 
-/// A connection that has sent the head of a request.
-fn begun(world: &World, head: &Outgoing) -> Connection {
-    let mut connection = connect(&Url::parse(&world.url("/")).expect("a URL")).expect("a connection");
-    connection.send(&head.bytes(&format!("127.0.0.1:{}", world.envoy.port()))).expect("a head that is taken");
-    connection
-}
-
 /// Lets time pass until there is an answer.
 fn answer_in_the_end(world: &World, mut connection: Connection) -> Response {
     while !connection.has_more(Duration::from_millis(200)) {
         world.advance(3);
     }
-    connection.read_response(Answering::Other).expect("an answer")
+    world.read(connection)
 }
 
 #[test]
@@ -240,14 +232,14 @@ fn a_body_may_come_in_small_pieces_and_one_that_never_ends_is_answered() {
         || Outgoing::new("POST", BACK_CHANNEL_LOGOUT).header("content-type", "application/x-www-form-urlencoded");
     let (browser, _) = world.signed_in();
     let body = format!("logout_token={}", world.issuer.logout_token(|_| {}));
-    let mut connection = begun(&world, &head().header("transfer-encoding", "chunked"));
+    let mut connection = world.begun(&head().header("transfer-encoding", "chunked"));
     for piece in body.as_bytes().chunks(40) {
         let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
         connection.send(&chunk).expect("a chunk that is taken");
         assert!(!connection.has_more(Duration::from_millis(1)), "an answer before the end");
     }
     connection.send(b"0\r\nx-trailer: 1\r\n\r\n").expect("the end");
-    assert_heard(&connection.read_response(Answering::Other).expect("an answer"), "in pieces");
+    assert_heard(&world.read(connection), "in pieces");
     assert_out(&world, &browser, "in pieces");
     let before = world.upstream.count();
 
@@ -256,26 +248,26 @@ fn a_body_may_come_in_small_pieces_and_one_that_never_ends_is_answered() {
         ("no byte of it", head().header("content-length", "2000"), &b""[..]),
         ("a chunk and no end", head().header("transfer-encoding", "chunked"), b"5\r\nlogou\r\n"),
     ] {
-        let mut connection = begun(&world, &head);
+        let mut connection = world.begun(&head);
         connection.send(rest).expect("a part that is taken");
         let response = answer_in_the_end(&world, connection);
         assert_eq!((response.status, response.code().as_deref()), (503, Some("body_missing")), "{what}: {response:?}");
     }
     // Whoever leaves meanwhile leaves nothing behind.
     for _ in 0..20 {
-        let mut connection = begun(&world, &head().header("content-length", "2000"));
+        let mut connection = world.begun(&head().header("content-length", "2000"));
         connection.send(body.as_bytes()).expect("a part that is taken");
         connection.reset();
     }
     // More than is read, without an end: the answer does not wait for that.
-    let mut connection = begun(&world, &head().header("transfer-encoding", "chunked"));
+    let mut connection = world.begun(&head().header("transfer-encoding", "chunked"));
     let chunk = [&b"1000\r\n"[..], &[b'x'; 0x1000], b"\r\n"].concat();
     let mut sent = 0;
     while sent < 64 && connection.send(&chunk).is_ok() && !connection.has_more(Duration::from_millis(5)) {
         sent += 1;
     }
     assert!((15..64).contains(&sent), "{sent} chunks of 4 KiB");
-    let response = connection.read_response(Answering::Other).expect("an answer");
+    let response = world.read(connection);
     assert_eq!(response.status, 413, "{response:?}");
     world.upstream.assert_saw_nothing_since(before, "bodies that do not end");
 }
@@ -289,7 +281,7 @@ fn where_envoy_does_not_hand_over_bodies_that_is_said_and_nothing_slips_through(
     let form = Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(format!("logout_token={token}"));
-    let response = answer_in_the_end(&world, begun(&world, &form));
+    let response = answer_in_the_end(&world, world.begun(&form));
     assert_eq!((response.status, response.code().as_deref()), (503, Some("body_missing")), "{response:?}");
     assert!(world.log().contains("body_missing"), "{}", world.log());
     for request in [

@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use url::Url;
 use wasm_tests::{
-    http1::{Answering, Connection, Response},
+    http1::{Answering, Response},
     issuer::{Answer, Endpoint, Fault, Issuer},
     process::until,
-    user_agent::{Outgoing, connect},
+    user_agent::Outgoing,
     world::{World, assert_page, assert_program_refused},
 };
 
@@ -23,19 +22,13 @@ fn world(option: bool, issuer: Issuer) -> World {
     World::around(issuer, |setup| setup.bodies_while_headers_are_held = option)
 }
 
-fn open(world: &World) -> Connection {
-    connect(&Url::parse(&world.url("/")).expect("a URL")).expect("a connection")
-}
-
 fn chunked(request: Outgoing) -> Outgoing {
     request.header("transfer-encoding", "chunked")
 }
 
 /// Sends the head, and the pieces once `held` says so; then reads the answer, if there is one.
 fn in_pieces(world: &World, head: &Outgoing, pieces: &[&[u8]], held: impl FnOnce()) -> Option<Response> {
-    let mut connection = open(world);
-    let host = format!("127.0.0.1:{}", world.envoy.port());
-    connection.send(&head.bytes(&host)).expect("a head that is taken");
+    let mut connection = world.begun(head);
     held();
     for piece in pieces {
         // Every piece is to arrive by itself; who has been refused already may find the connection closed.

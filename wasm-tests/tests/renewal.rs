@@ -4,13 +4,12 @@
 use std::{thread, time::Duration};
 
 use serde_json::{Value, json};
-use url::Url;
 use wasm_tests::{
     http1::Response,
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, RefreshTokens, Rotation, Signing},
     process::until,
     upstream::MARK,
-    user_agent::{Outgoing, UserAgent, connect},
+    user_agent::{Outgoing, UserAgent},
     world::{
         SESSION_COOKIE, World, assert_program_refused, assert_sign_in, deleted_cookies, is_session_cookie, kept_cookies,
     },
@@ -297,8 +296,7 @@ fn a_refresh_whose_client_has_gone_still_counts() {
         let before = world.upstream.count();
         let value = browser.session_cookies()[0].value.clone();
         let request = Outgoing::navigation("/gone").header("cookie", [b"__Host-vestibule=", &value[..]].concat());
-        let mut connection = connect(&Url::parse(&world.url("/")).expect("a URL")).expect("a connection");
-        connection.send(&request.bytes(&format!("127.0.0.1:{}", world.envoy.port()))).expect("a request");
+        let connection = world.begun(&request);
         until("a refresh", || (asked(&world) == round).then_some(()));
         connection.reset();
         until("its end", || (world.metric("renewed") == round as u64).then_some(()));

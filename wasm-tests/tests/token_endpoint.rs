@@ -10,7 +10,7 @@ use serde_json::json;
 use wasm_tests::{
     http1::Response,
     issuer::{Answer, Endpoint, Fault, Issuer},
-    user_agent::{Outgoing, connect},
+    user_agent::Outgoing,
     world::{World, assert_page, assert_signed_in},
 };
 
@@ -175,12 +175,10 @@ fn a_browser_that_leaves_during_the_call_leaves_nothing_behind() {
         let callback = world.callback_url(&browser, "/page");
         world.issuer.misbehave(Fault::Answer(Endpoint::Token, Answer::Late(Duration::from_millis(150))));
         let before = world.issuer.requests(Endpoint::Token).len();
-        let url = url::Url::parse(&callback).expect("a URL");
-        let mut connection = connect(&url).expect("a connection");
         let target = callback.strip_prefix(&world.url("")).expect("our own callback");
         let request =
             Outgoing::navigation(target).header("cookie", browser.jar().header("127.0.0.1", "/").expect("cookies"));
-        connection.send(&request.bytes("127.0.0.1")).expect("a connection");
+        let connection = world.begun(&request);
         wasm_tests::process::until("token request", || {
             (world.issuer.requests(Endpoint::Token).len() > before).then_some(())
         });

@@ -15,10 +15,10 @@ use url::Url;
 use crate::{
     clock::Clock,
     envoy::{Envoy, Setup},
-    http1::{Response, single},
+    http1::{Answering, Connection, Response, single},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     upstream::{MARK, Upstream},
-    user_agent::{Outgoing, Transcript, UserAgent},
+    user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
 pub use expect::{
     SignIn, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, deleted_cookies, kept_cookies,
@@ -176,6 +176,31 @@ impl World {
     #[track_caller]
     pub fn send(&self, send: &Outgoing) -> Option<Response> {
         UserAgent::new(&self.transcript).send(&self.url("/"), send).ok()
+    }
+
+    /// A connection that has sent this request, or the beginning of one.
+    ///
+    /// # Panics
+    /// When nobody takes it.
+    #[track_caller]
+    pub fn begun(&self, send: &Outgoing) -> Connection {
+        let url = Url::parse(&self.url("/")).expect("a URL");
+        let mut connection = connect(&url).expect("a connection");
+        connection.send(&send.bytes(url.authority())).expect("a head that is taken");
+        connection
+    }
+
+    /// The answer on a connection that has sent a request.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn read(&self, mut connection: Connection) -> Response {
+        let response = connection.read_response(Answering::Other).expect("an answer");
+        let (port, request) = (self.envoy.port(), "on a connection of its own".to_owned());
+        let exchange = Exchange { port, request, response: Some(response.clone()) };
+        self.transcript.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+        response
     }
 
     /// What must hold after every scenario.

@@ -109,6 +109,23 @@ impl Envoy {
         }
     }
 
+    /// Replaces the listener's configuration while it serves, as a control plane does; `setup` is the one it was started
+    /// with, with [`Setup::reloads`], and changes to the filter or the connection manager. Returns once Envoy has taken it,
+    /// `true`, or refused it. Requests that are under way go on under the old one.
+    ///
+    /// # Panics
+    /// If Envoy does neither.
+    pub fn reload(&self, setup: &Setup) -> bool {
+        let counts = || {
+            ["listener_in_place_updated", "lds.update_rejected"]
+                .map(|name| self.stats(&format!("listener_manager.{name}")))
+        };
+        let before = counts();
+        write_listeners(setup, &self.scratch);
+        let [taken, _] = process::until("reload", || Some(counts()).filter(|counts| *counts != before));
+        taken > before[0]
+    }
+
     /// Whether Envoy still runs.
     pub fn is_alive(&mut self) -> bool {
         self.running.exited().is_none()
@@ -126,19 +143,38 @@ impl Envoy {
     }
 
     fn access_log_file(&self) -> PathBuf {
-        self.scratch.file("access.log")
+        access_log_file(&self.scratch)
     }
+}
+
+fn access_log_file(scratch: &Scratch) -> PathBuf {
+    scratch.file("access.log")
+}
+
+/// Envoy looks at the file when one is moved to its place.
+fn write_listeners(setup: &Setup, scratch: &Scratch) {
+    let next = scratch.file("listeners.next.json");
+    fs::write(&next, setup.listeners(&access_log_file(scratch)).to_string()).expect("the target folder can be written");
+    fs::rename(next, listeners_file(scratch)).expect("a file just written can be moved");
+}
+
+fn listeners_file(scratch: &Scratch) -> PathBuf {
+    scratch.file("listeners.json")
 }
 
 /// Envoy's command line for this setup, whose files go to `scratch`.
 fn command(setup: &Setup, scratch: &Scratch) -> Command {
-    let bootstrap: Value = setup.bootstrap(&scratch.file("access.log"));
+    let bootstrap: Value = setup.bootstrap(&access_log_file(scratch), &listeners_file(scratch));
+    if setup.reloads {
+        write_listeners(setup, scratch);
+    }
     let file = scratch.file("envoy.json");
     fs::write(&file, bootstrap.to_string()).expect("the target folder can be written");
     let mut command = Command::new(tools::envoy());
     command.arg("-c").arg(file).arg("--disable-hot-restart");
     command.args(["--concurrency", &setup.workers.to_string(), "--file-flush-interval-msec", "50"]);
-    command.args(["--log-level", "info", "--component-log-level", "wasm:debug", "--drain-time-s", "1"]);
+    command.args(["--log-level", "info", "--component-log-level", "wasm:debug"]);
+    command.args(["--drain-time-s", &setup.drain_seconds.to_string()]);
     if let Some(clock) = &setup.clock {
         clock.rule(&mut command);
     }

@@ -40,6 +40,10 @@ pub struct Setup {
     pub bodies_while_headers_are_held: bool,
     /// The clock that Envoy goes by; the machine's if there is none.
     pub clock: Option<Clock>,
+    /// Whether the listener comes from a file of its own, which Envoy watches: see [`super::Envoy::reload`].
+    pub reloads: bool,
+    /// For how many seconds requests go on under a configuration that was replaced.
+    pub drain_seconds: u32,
 }
 
 impl Setup {
@@ -58,6 +62,8 @@ impl Setup {
             workers: 2,
             bodies_while_headers_are_held: false,
             clock: None,
+            reloads: false,
+            drain_seconds: 1,
         }
     }
 
@@ -113,21 +119,36 @@ impl Setup {
         Self { clock: Some(clock.clone()), ..self }
     }
 
-    /// The whole bootstrap.
-    pub(super) fn bootstrap(&self, access_log: &Path) -> Value {
+    /// The whole bootstrap; where the listener has a file of its own, without it.
+    pub(super) fn bootstrap(&self, access_log: &Path, listeners: &Path) -> Value {
         let mut clusters = vec![static_cluster("app", self.app), provider_cluster()];
         clusters.extend(self.clusters.iter().map(|(name, port)| static_cluster(name, *port)));
-        json!({
+        let mut bootstrap = json!({
             "admin": {"address": address(0)},
             "node": {"id": "test", "cluster": "tests"},
-            "static_resources": {
-                "listeners": [{
-                    "name": "front",
-                    "address": address(self.port),
-                    "filter_chains": [{"filters": [self.http_connection_manager(access_log)]}],
-                }],
-                "clusters": clusters,
-            },
+            "static_resources": {"clusters": clusters},
+        });
+        if self.reloads {
+            let source = json!({"path_config_source": {"path": listeners}, "resource_api_version": "V3"});
+            bootstrap["dynamic_resources"] = json!({"lds_config": source});
+        } else {
+            bootstrap["static_resources"]["listeners"] = json!([self.listener(access_log)]);
+        }
+        bootstrap
+    }
+
+    /// What stands in the listener's own file.
+    pub(super) fn listeners(&self, access_log: &Path) -> Value {
+        let mut listener = self.listener(access_log);
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        json!({"resources": [listener]})
+    }
+
+    fn listener(&self, access_log: &Path) -> Value {
+        json!({
+            "name": "front",
+            "address": address(self.port),
+            "filter_chains": [{"filters": [self.http_connection_manager(access_log)]}],
         })
     }
 

@@ -98,6 +98,15 @@ impl World {
         }
     }
 
+    /// Replaces the configuration of the first Envoy while it serves; its set-up says that it can be.
+    ///
+    /// # Panics
+    /// When Envoy refuses the new one.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.setup.configuration);
+        assert!(self.envoy.reload(&self.setup), "{}", self.log());
+    }
+
     /// The external URL, with this path and query.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.envoy.port())

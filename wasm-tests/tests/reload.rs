@@ -1,0 +1,250 @@
+//! A control plane replaces the filter's configuration while it serves: whoever is held just then is answered by the old
+//! one, and whoever comes then is served by the new one.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    http1::{Connection, Response},
+    issuer::{Answer, Endpoint, Fault, Issuer, RefreshTokens},
+    process::until,
+    site::Site,
+    upstream::MARK,
+    user_agent::{Outgoing, UserAgent},
+    world::{World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, logout_request},
+};
+
+/// What only the new configuration makes public.
+const NEW: &str = "/new";
+/// Long enough for a reload while the issuer thinks about its answer.
+const LATE: Answer = Answer::Late(Duration::from_millis(1500));
+/// More seconds than a request is held.
+const LONG: u32 = 30;
+
+/// One worker, whose requests may go on for so many seconds under a configuration that was replaced.
+fn world(issuer: Issuer, drain_seconds: u32) -> World {
+    World::around(issuer, |setup| {
+        setup.workers = 1;
+        setup.reloads = true;
+        setup.drain_seconds = drain_seconds;
+        setup.bodies_while_headers_are_held = true;
+        setup.configuration["allow_on_headers_stop_iteration"] = json!(true);
+        setup.configuration["session"]["lifetime_seconds"] = json!(86_400);
+        setup.configuration["sign_out"] = json!({"back_channel": true});
+        setup.configuration["sign_in"] = json!({"keep_forms": true});
+        setup.configuration["providers"][0]["timeout_ms"] = json!(4000);
+    })
+}
+
+/// Lets Envoy get so many requests that it does not answer yet.
+fn until_held(world: &World, count: u64) {
+    let active = || world.envoy.stats("http.front.downstream_rq_active");
+    until("requests that are held", || (active() == count).then_some(()));
+}
+
+/// Replaces the configuration, and waits until the new one is in force.
+fn reload(world: &mut World) {
+    assert!(!is_new_in_force(world));
+    let add = |document: &mut Value| {
+        let rules = document["rules"].as_array_mut().expect("rules");
+        rules.push(json!({"prefix": NEW, "access": "public"}));
+    };
+    world.reload(add);
+    until("worker with the new configuration", || is_new_in_force(world).then_some(()));
+}
+
+fn is_new_in_force(world: &World) -> bool {
+    world.browser().fetch(&world.url(NEW)).headers.has(MARK)
+}
+
+/// Checks that nothing passed but what this very file asks for.
+#[track_caller]
+fn assert_nobody_passed(world: &World) {
+    assert!(world.upstream.seen().iter().all(|seen| seen.target == NEW), "{:#?}", world.upstream.seen());
+}
+
+/// Checks that somebody can sign in, and that a page comes with that.
+#[track_caller]
+fn assert_serves(world: &World) {
+    let steps = world.browser().follow(&world.url("/page"));
+    let (_, page) = steps.last().expect("a page");
+    assert_eq!((page.status, page.headers.has(MARK)), (200, true), "{steps:#?}");
+}
+
+#[track_caller]
+fn assert_heard(response: &Response) {
+    assert_eq!((response.status, response.code().as_deref()), (200, Some("logged_out")), "{response:?}");
+}
+
+/// A visit with the cookies of this browser.
+fn visit(world: &World, browser: &UserAgent, url: &str) -> Connection {
+    let cookies = browser.jar().header("127.0.0.1", "/").unwrap_or_default();
+    let target = url.strip_prefix(&world.url("")).expect("a URL of ours");
+    world.begun(&Outgoing::navigation(target).header("cookie", cookies))
+}
+
+/// Requests whose bodies are being read, of a logout token and of a form, and what is missing of those.
+fn halves(world: &World, token: &str) -> [(Connection, Vec<u8>); 2] {
+    [logout_request(token), Outgoing::form("/save", &[("text", "what was typed")])].map(|send| {
+        let (first, rest) = send.body.split_at(10);
+        let half = Outgoing { body: first.to_vec(), ..send.clone() };
+        (world.begun(&half), rest.to_vec())
+    })
+}
+
+/// Everything that can hold a request once the provider is known, all at once.
+struct Held {
+    renewed: Connection,
+    signing_in: Connection,
+    logging_out: Connection,
+    halves: [(Connection, Vec<u8>); 2],
+}
+
+impl Held {
+    const COUNT: u64 = 5;
+
+    fn start(world: &World) -> Self {
+        world.issuer.terms(|terms| {
+            terms.refresh_tokens = RefreshTokens::Always;
+            (terms.expires_in, terms.refresh_expires_in) = (Some(json!(100)), Some(json!(100)));
+        });
+        let (due, _) = world.signed_in();
+        let newcomer = world.browser();
+        let callback = world.callback_url(&newcomer, "/page");
+        world.advance(110);
+        // Whatever is signed from now on needs keys that nobody has yet.
+        world.issuer.rotate();
+        for endpoint in [Endpoint::Token, Endpoint::Jwks] {
+            world.issuer.misbehave(Fault::Answer(endpoint, LATE));
+        }
+        let token = || world.issuer.logout_token_for(Some("nobody"), None, |_| {});
+        let held = Self {
+            renewed: visit(world, &due, &world.url("/page")),
+            signing_in: visit(world, &newcomer, &callback),
+            logging_out: world.begun(&logout_request(&token())),
+            halves: halves(world, &token()),
+        };
+        until_held(world, Self::COUNT);
+        held
+    }
+
+    fn connections(self) -> Vec<Connection> {
+        let [(logout, _), (form, _)] = self.halves;
+        vec![self.renewed, self.signing_in, self.logging_out, logout, form]
+    }
+}
+
+#[test]
+fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
+    let mut world = world(Issuer::start(), LONG);
+    let held = Held::start(&world);
+    reload(&mut world);
+    until_held(&world, Held::COUNT);
+    assert_nobody_passed(&world);
+    let [logout, form] = held.halves.map(|(mut connection, rest)| {
+        connection.send(&rest).expect("the rest of a body");
+        world.read(connection)
+    });
+    assert_heard(&logout);
+    assert_page(&form, &[401], "a form");
+    assert!(form.text().contains("what was typed"), "{form:?}");
+    let renewed = world.read(held.renewed);
+    assert_eq!((renewed.status, renewed.headers.has(MARK), world.metric("renewed")), (200, true, 1), "{renewed:?}");
+    assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [b"alice"]);
+    let before = world.upstream.count();
+    assert_signed_in(&world.read(held.signing_in), &world.url("/page"));
+    assert_heard(&world.read(held.logging_out));
+    world.upstream.assert_saw_nothing_since(before, "a sign-in and a logout token");
+    world.issuer.behave();
+    assert_serves(&world);
+}
+
+#[test]
+fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end() {
+    for comes_back in [true, false] {
+        let mut issuer = Issuer::start();
+        issuer.down();
+        let mut world = world(issuer, LONG);
+        let visit = world.begun(&Outgoing::navigation("/page"));
+        let halves = halves(&world, "x");
+        until_held(&world, 3);
+        reload(&mut world);
+        until_held(&world, 3);
+        if comes_back {
+            world.issuer.up();
+            assert_sign_in(&world.read(visit), &world);
+            world.advance(6);
+        } else {
+            world.advance(6);
+            assert_page(&world.read(visit), &[503], "a visit");
+            world.issuer.up();
+        }
+        for (connection, _) in halves {
+            let response = world.read(connection);
+            assert_eq!((response.status, response.code().as_deref()), (503, Some("body_missing")), "{response:?}");
+        }
+        assert_nobody_passed(&world);
+        until("provider that is known", || world.browser().get(&world.url("/page")).location());
+        assert_serves(&world);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
+    for leaves_before in [true, false] {
+        let mut world = world(Issuer::start(), LONG);
+        let held = Held::start(&world).connections();
+        if leaves_before {
+            held.into_iter().for_each(Connection::reset);
+            reload(&mut world);
+        } else {
+            reload(&mut world);
+            until_held(&world, Held::COUNT);
+            held.into_iter().for_each(Connection::reset);
+        }
+        until_held(&world, 0);
+        assert_nobody_passed(&world);
+        // What was asked for them comes all the same, and is nobody's.
+        until("renewal", || (world.metric("renewed") == 1).then_some(()));
+        world.issuer.behave();
+        assert_serves(&world);
+    }
+}
+
+#[test]
+fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
+    let mut world = world(Issuer::start(), 1);
+    let held = Held::start(&world).connections();
+    reload(&mut world);
+    for mut connection in held {
+        connection.wait_for_close(Duration::from_secs(10));
+    }
+    until_held(&world, 0);
+    assert_nobody_passed(&world);
+    world.issuer.behave();
+    // What the old one had begun to ask is nobody's now, until its time is over.
+    world.advance(10);
+    assert_serves(&world);
+}
+
+#[test]
+fn a_configuration_that_is_refused_leaves_the_old_one_in_force() {
+    let mut setup = None;
+    let site = Site::with(|plan| {
+        plan.setup.reloads = true;
+        setup = Some(plan.setup.clone());
+    });
+    let browser = UserAgent::default();
+    assert_eq!(site.sign_in(&browser, "/page").0, site.url("/page"));
+    let mut refused = setup.expect("a set-up");
+    refused.configuration["rules"][0]["access"] = json!("everybody");
+    assert!(!site.envoy.reload(&refused));
+    let said = site.envoy.log();
+    assert!(said.contains("rules[0].access: expected one of public, required"), "{said}");
+    let before = site.app.count();
+    for _ in 0..4 {
+        assert_program_refused(&UserAgent::default().fetch(&site.url("/page")), "without a session");
+    }
+    site.app.assert_saw_nothing_since(before, "without a session");
+    assert_eq!(browser.get(&site.url("/page")).status, 200);
+}

@@ -117,6 +117,9 @@ const front = http.createServer((request, response) => {
   });
 });
 
+// As long as Envoy keeps a connection: a request on one that is just being closed comes back as 503.
+front.keepAliveTimeout = 3_600_000;
+
 function down() {
   front.closeAllConnections();
   return new Promise((done) => { front.close(done); });

@@ -1,15 +1,22 @@
 //! Bodies that the filter reads itself, of logout tokens and of forms that a tab keeps: they move nowhere, and neither how
 //! they end nor how slowly they come is anybody else's concern.
 
+use std::time::Duration;
+
 use serde_json::json;
 use wasm_tests::{
-    http1::Response,
+    http1::{Connection, Response},
     http2::TRAILERS,
     issuer::Issuer,
+    process::until,
     user_agent::{Outgoing, UserAgent},
     world::{World, assert_page, assert_program_refused, logout_request},
 };
 
+/// How many posts do not end.
+const SLOW: usize = 300;
+/// How many bodies one worker reads at once.
+const READ_AT_ONCE: usize = 64;
 /// The longest body that is read.
 const LONGEST: usize = 64 * 1024;
 
@@ -115,5 +122,40 @@ fn a_form_whose_body_ends_in_trailers_is_kept() {
             assert_eq!(response.text().contains(text), is_kept, "{what}: {response:?}");
             assert_only_others_pass(&world, before, &browser, &what);
         }
+    }
+}
+
+#[test]
+fn posts_that_do_not_end_keep_nobody_from_signing_in() {
+    for (what, post) in [("logout tokens", logout_request("x")), ("forms", form("x"))] {
+        let world = world();
+        // The provider is known now.
+        let (browser, _) = world.signed_in();
+        let before = world.upstream.count();
+        let slow = Outgoing { body: b"l".to_vec(), ..post.without("content-length").header("content-length", "100") };
+        let posts: Vec<_> = (0..SLOW).map(|_| world.begun(&slow)).collect();
+        // Every one of them is decided, or begun to be read.
+        let decided = || world.held() + world.metric("refused_busy");
+        until("the last slow post", || (decided() >= SLOW as u64).then_some(()));
+        let (newcomer, _) = world.signed_in();
+        assert_only_others_pass(&world, before, &newcomer, what);
+        assert_eq!(browser.fetch(&world.url("/api")).status, 200, "{what}");
+        world.until_held(READ_AT_ONCE as u64);
+
+        let (mut refused, mut open) = (Vec::new(), Vec::new());
+        for mut post in posts {
+            if post.has_more(Duration::from_millis(1)) { refused.push(post) } else { open.push(post) }
+        }
+        assert_eq!((refused.len(), open.len()), (SLOW - READ_AT_ONCE, READ_AT_ONCE), "{what}");
+        for post in refused {
+            let response = world.read(post);
+            assert_eq!((response.status, response.code().as_deref()), (503, Some("busy")), "{what}: {response:?}");
+        }
+        // Whoever gives up makes room.
+        open.into_iter().for_each(Connection::reset);
+        world.until_held(0);
+        let token = world.issuer.logout_token_for(Some("nobody"), None, |_| {});
+        assert_heard(&world.deliver_logout(0, &token), what);
+        assert_eq!(browser.fetch(&world.url("/api")).status, 200, "{what}");
     }
 }

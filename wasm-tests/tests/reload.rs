@@ -36,12 +36,6 @@ fn world(issuer: Issuer, drain_seconds: u32) -> World {
     })
 }
 
-/// Lets Envoy get so many requests that it does not answer yet.
-fn until_held(world: &World, count: u64) {
-    let active = || world.envoy.stats("http.front.downstream_rq_active");
-    until("requests that are held", || (active() == count).then_some(()));
-}
-
 /// Replaces the configuration, and waits until the new one is in force.
 fn reload(world: &mut World) {
     assert!(!is_new_in_force(world));
@@ -124,7 +118,7 @@ impl Held {
             logging_out: world.begun(&logout_request(&token())),
             halves: halves(world, &token()),
         };
-        until_held(world, Self::COUNT);
+        world.until_held(Self::COUNT);
         held
     }
 
@@ -139,7 +133,7 @@ fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
     let mut world = world(Issuer::start(), LONG);
     let held = Held::start(&world);
     reload(&mut world);
-    until_held(&world, Held::COUNT);
+    world.until_held(Held::COUNT);
     assert_nobody_passed(&world);
     let [logout, form] = held.halves.map(|(mut connection, rest)| {
         connection.send(&rest).expect("the rest of a body");
@@ -167,9 +161,9 @@ fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end()
         let mut world = world(issuer, LONG);
         let visit = world.begun(&Outgoing::navigation("/page"));
         let halves = halves(&world, "x");
-        until_held(&world, 3);
+        world.until_held(3);
         reload(&mut world);
-        until_held(&world, 3);
+        world.until_held(3);
         if comes_back {
             world.issuer.up();
             assert_sign_in(&world.read(visit), &world);
@@ -199,10 +193,10 @@ fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
             reload(&mut world);
         } else {
             reload(&mut world);
-            until_held(&world, Held::COUNT);
+            world.until_held(Held::COUNT);
             held.into_iter().for_each(Connection::reset);
         }
-        until_held(&world, 0);
+        world.until_held(0);
         assert_nobody_passed(&world);
         // What was asked for them comes all the same, and is nobody's.
         until("renewal", || (world.metric("renewed") == 1).then_some(()));
@@ -219,7 +213,7 @@ fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
     for mut connection in held {
         connection.wait_for_close(Duration::from_secs(10));
     }
-    until_held(&world, 0);
+    world.until_held(0);
     assert_nobody_passed(&world);
     world.issuer.behave();
     // What the old one had begun to ask is nobody's now, until its time is over.

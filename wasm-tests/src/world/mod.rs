@@ -17,6 +17,7 @@ use crate::{
     envoy::{Envoy, Setup},
     http1::{Answering, Connection, Response, single},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    process::until,
     upstream::{MARK, Upstream},
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
@@ -197,6 +198,16 @@ impl World {
         let mut connection = connect(&url).expect("a connection");
         connection.send(&send.bytes(url.authority())).expect("a head that is taken");
         connection
+    }
+
+    /// How many requests the first Envoy has and has not answered.
+    pub fn held(&self) -> u64 {
+        self.envoy.stats("http.front.downstream_rq_active")
+    }
+
+    /// Waits until they are so many.
+    pub fn until_held(&self, count: u64) {
+        until("requests that are held", || (self.held() == count).then_some(()));
     }
 
     /// The answer on a connection that has sent a request.

@@ -47,14 +47,24 @@ impl Visit<'_> {
     }
 }
 
-/// Opens all pages at once before anybody has signed in, then signs in in each tab:
+/// What somebody does with the tabs that still show the provider's form once they have signed in in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherTabs {
+    /// They sign in in each.
+    Finished,
+    /// They open their pages again, all at once.
+    OpenedAgain,
+}
+
+/// Opens all pages at once before anybody has signed in, signs in in one tab, then turns to the others:
 /// `{pending: [cookie], asked_at: [url], arrived: [page], cookies: [cookie]}`.
 ///
 /// # Panics
 /// If a page does not come, with what the browser said.
 #[must_use]
-pub fn tabs_at_once(tabs: &[String], user: (&str, &str)) -> Value {
-    observe("tabs.mjs", json!({"tabs": tabs, "user": user.0, "password": user.1}))
+pub fn tabs_at_once(tabs: &[String], user: (&str, &str), others: OtherTabs) -> Value {
+    let opened_again = others == OtherTabs::OpenedAgain;
+    observe("tabs.mjs", json!({"tabs": tabs, "user": user.0, "password": user.1, "opened_again": opened_again}))
 }
 
 /// One person's way from page to page, one report for each step: `{step, origin, target, title, text, navigations:
@@ -79,6 +89,36 @@ pub fn walk_without_cookies<const N: usize>(home: &str, blocked: &str, steps: [V
 fn reports<const N: usize>(observed: Value) -> [Value; N] {
     let steps: Vec<Value> = observed["steps"].as_array().cloned().unwrap_or_default();
     steps.try_into().expect("one report for each step")
+}
+
+/// A text of a report.
+///
+/// # Panics
+/// If there is none of this name.
+#[must_use]
+#[track_caller]
+pub fn text<'a>(report: &'a Value, name: &str) -> &'a str {
+    report[name].as_str().unwrap_or_else(|| panic!("no {name} in {report:#}"))
+}
+
+/// The URL of a page in a report.
+///
+/// # Panics
+/// If it is no page.
+#[must_use]
+#[track_caller]
+pub fn place(page: &Value) -> String {
+    format!("{}{}", text(page, "origin"), text(page, "target"))
+}
+
+/// The names of the cookies in a report.
+///
+/// # Panics
+/// If they are no cookies.
+#[must_use]
+#[track_caller]
+pub fn names(cookies: &Value) -> Vec<&str> {
+    cookies.as_array().expect("cookies").iter().map(|cookie| text(cookie, "name")).collect()
 }
 
 /// Takes `light.png`, `dark.png` and `phone.png` of a page into `folder`, signed in if there is a user:

@@ -2,22 +2,14 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{Visit, tabs_at_once, walk, walk_without_cookies},
+    chromium::{Visit, names, place, text, walk, walk_without_cookies},
     http1::{Outcome, Server, response},
     site::{ALICE, Site},
     user_agent::UserAgent,
-    world::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, deleted_cookies},
+    world::{SESSION_COOKIE, TRAIL_COOKIE, deleted_cookies},
 };
 
 const DEEP_LINK: &str = "/deep/link?a=1&b=%2F%20x&empty=&c=%C3%BC";
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value:#}"))
-}
-
-fn names(cookies: &Value) -> Vec<&str> {
-    cookies.as_array().expect("cookies").iter().filter_map(|cookie| cookie["name"].as_str()).collect()
-}
 
 /// The statuses of the pages and redirects that led to this one.
 fn statuses(seen: &Value) -> Vec<u64> {
@@ -27,8 +19,7 @@ fn statuses(seen: &Value) -> Vec<u64> {
 
 #[track_caller]
 fn assert_at(seen: &Value, site: &Site, target: &str) {
-    let place = format!("{}{}", text(seen, "origin"), text(seen, "target"));
-    assert_eq!(place, site.url(target), "{seen:#}\n{}", site.envoy.log());
+    assert_eq!(place(seen), site.url(target), "{seen:#}\n{}", site.envoy.log());
     assert_eq!(text(seen, "text"), "hello from the app", "{seen:#}");
 }
 
@@ -91,19 +82,6 @@ fn a_person_signs_in_opens_tabs_and_signs_out() {
     }
     assert_eq!(text(&seen["signed_out"], "title"), "You are signed out");
     assert_eq!(names(&seen["signed_out"]["cookies"]), [""; 0], "{seen:#}");
-}
-
-#[test]
-fn ten_tabs_opened_before_the_sign_in_all_arrive_at_their_own_pages() {
-    let site = Site::start();
-    let tabs: Vec<String> = (0..10).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
-    let seen = tabs_at_once(&tabs, ALICE);
-    for (tab, seen) in seen["arrived"].as_array().expect("tabs").iter().enumerate() {
-        assert_at(seen, &site, &format!("/tab/{tab}?q={tab}"));
-    }
-    assert!(names(&seen["cookies"]).contains(&SESSION_COOKIE), "{seen:#}");
-    let pending = names(&seen["cookies"]).into_iter().filter(|name| name.starts_with(PENDING_COOKIE)).count();
-    assert!(pending <= 5, "{seen:#}");
 }
 
 #[test]

@@ -2,19 +2,11 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::walk,
+    chromium::{place, text, walk},
     http1::{Outcome, Server, response},
     site::{ALICE, Site},
     world::SESSION_COOKIE,
 };
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value:#}"))
-}
-
-fn place(seen: &Value) -> String {
-    format!("{}{}", text(seen, "origin"), text(seen, "target"))
-}
 
 fn has_session(seen: &Value) -> bool {
     seen["cookies"].as_array().is_some_and(|cookies| cookies.iter().any(|cookie| cookie["name"] == SESSION_COOKIE))

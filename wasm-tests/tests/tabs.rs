@@ -78,3 +78,25 @@ fn an_account_switch_in_a_second_tab_replaces_the_whole_identity() {
         assert!(!seen.headers.has(name), "{name} is still Alice's: {seen:?}");
     }
 }
+
+#[test]
+fn tabs_that_go_step_by_step_all_arrive_at_their_own_page() {
+    for count in [6, 20] {
+        let world = World::start();
+        let browser = world.browser();
+        let urls: Vec<String> = (0..count).map(|tab| world.url(&format!("/tab/{tab}?q={tab}"))).collect();
+        let mut under_way = urls.clone();
+        // As where the provider takes its time: each tab takes one step, then each the next one.
+        while under_way.iter().zip(&urls).any(|(at, url)| at != url) || world.upstream.count() == 0 {
+            for at in &mut under_way {
+                let response = browser.get(at);
+                match response.location() {
+                    Some(next) => *at = next,
+                    None => assert_eq!((response.status, urls.contains(at)), (200, true), "{count} tabs: {response:?}"),
+                }
+            }
+        }
+        assert_eq!(under_way, urls);
+        assert_eq!(pending(&browser, &world), 0, "{:?}", browser.cookie_names(&world.url("/")));
+    }
+}

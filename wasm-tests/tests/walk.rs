@@ -1,14 +1,10 @@
 //! What a person can do in the browser of the scenarios, with the provider's pages and the app's.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wasm_tests::{
-    chromium::walk,
+    chromium::{place, walk},
     site::{ALICE, Site},
 };
-
-fn place(seen: &Value) -> String {
-    format!("{}{}", seen["origin"].as_str().unwrap_or_default(), seen["target"].as_str().unwrap_or_default())
-}
 
 fn page(site: &Site, html: &str) -> String {
     let mut url = url::Url::parse(&site.url("/public/page")).expect("a URL");

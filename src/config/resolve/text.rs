@@ -68,10 +68,10 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// URL parsers drop tabs and line breaks, trim spaces, and turn `\` into `/`. What they silently change is refused,
-/// because issuers are compared as written.
+/// URL parsers drop tabs and line breaks, trim spaces, turn `\` into `/` and encode what is not ASCII. What they silently
+/// change is refused, because issuers are compared as written.
 pub(super) fn is_clean_url(text: &str) -> bool {
-    text.len() <= MAX_TEXT && !text.chars().any(|char| char.is_whitespace() || char.is_control() || char == '\\')
+    text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 /// Refuses the text of a URL that parsers would silently change.
@@ -79,7 +79,10 @@ pub(super) fn url_text(text: &str, at: &Path, faults: &mut Faults) -> Result<(),
     if is_clean_url(text) {
         return Ok(());
     }
-    let expected = format!("a URL of at most {MAX_TEXT} bytes, without spaces, control characters and backslashes");
+    let expected = format!(
+        "a URL of at most {MAX_TEXT} bytes in ASCII (host names in punycode), without spaces, control characters and \
+         backslashes"
+    );
     Err(faults.wrong(at, expected))
 }
 

@@ -72,12 +72,14 @@ fn return_to(urls: Vec<String>, at: &Path, faults: &mut Faults) -> Result<Vec<St
                 && url.password().is_none()
                 && url.query().is_none()
                 && url.fragment().is_none()
+                && !text.contains('*')
         });
         fault = match url {
             Some(url) if url.as_str() == text => continue,
             Some(url) => Some(text::wrong_url(text, format!("{url}, as browsers write it"), &at, faults)),
             None => {
-                let expected = "an http or https URL without user name, query and fragment";
+                let expected = "an http or https URL without user name, query, fragment and wildcard (what ends in `/` stands \
+                                for all below it, and paths of this site need not be listed)";
                 Some(text::wrong_url(text, expected, &at, faults))
             }
         };

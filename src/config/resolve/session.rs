@@ -50,6 +50,12 @@ impl Session {
             .transpose();
         let sign_in_timeout =
             seconds(raw.sign_in_timeout_seconds, limits::SIGN_IN_TIMEOUT_SECONDS, "sign_in_timeout_seconds");
+        if let (Ok(lifetime), Ok(Some(idle))) = (lifetime, idle)
+            && idle > lifetime
+        {
+            let expected = format!("at most as many seconds as lifetime_seconds, {}", lifetime.as_secs());
+            faults.wrong(&at.key("idle_timeout_seconds"), expected);
+        }
         let store = raw.store.map(|store| self::store(store, &at.key("store"), env, faults)).transpose();
         let cookie_name = cookie_name(raw.cookie_name, &at.key("cookie_name"), faults);
         Ok(Self {

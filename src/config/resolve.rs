@@ -33,6 +33,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let mut warnings = Vec::new();
     let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
     let provider = sole_provider(document.providers, clusters, plain_http, env, faults);
+    let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let session = faults
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, faults));
@@ -43,6 +44,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
     let sign_in = people::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
     let sign_out = people::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
+    if let Ok(sign_out) = &sign_out {
+        people::in_vain(sign_out, provider.as_ref().ok(), refreshes, faults);
+    }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 

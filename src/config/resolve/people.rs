@@ -8,7 +8,7 @@ use super::{
     },
     few, limits, text,
 };
-use crate::http::parse_url;
+use crate::{http::parse_url, oidc::Provider};
 
 /// Whether Envoy hands over bodies while headers are held, as the operator says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,24 @@ pub(super) fn sign_out(
         back_channel: back_channel?,
         front_channel: raw.front_channel.unwrap_or(false),
     })
+}
+
+/// What another setting leaves without any effect is refused: whoever wrote it counts on it.
+pub(super) fn in_vain(sign_out: &SignOutSettings, provider: Option<&Provider>, refreshes: bool, faults: &mut Faults) {
+    let root = Path::root();
+    if sign_out.revoke && !refreshes {
+        let expected = "false, because session.refresh is false: there is no refresh token to revoke";
+        faults.wrong(&root.key("sign_out").key("revoke"), expected);
+    }
+    let at = root.key("providers").index(0);
+    let endpoints = provider.map(|provider| &provider.endpoints);
+    if !sign_out.revoke && endpoints.is_some_and(|endpoints| endpoints.revocation.is_some()) {
+        faults
+            .wrong(&at.key("revocation_endpoint"), "no URL, because nothing is revoked without sign_out.revoke: true");
+    }
+    if !sign_out.at_provider && endpoints.is_some_and(|endpoints| endpoints.end_session.is_some()) {
+        faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
+    }
 }
 
 /// Targets are compared with these as texts, so each must be written as a browser would write it: `https://a.example`

@@ -43,6 +43,19 @@ fn a_method_that_sends_a_secret_needs_one() {
 }
 
 #[test]
+fn settings_that_another_leaves_without_effect_are_refused() {
+    let mut document = example();
+    document["session"]["refresh"] = json!(false);
+    document["sign_out"] = json!({ "revoke": true, "at_provider": false });
+    document["providers"][0]["end_session_endpoint"] = json!("https://idp.example.com/end");
+    assert_eq!(
+        faults(&document),
+        "providers[0].end_session_endpoint: expected no URL, because sign_out.at_provider is false\n\
+         sign_out.revoke: expected false, because session.refresh is false: there is no refresh token to revoke"
+    );
+}
+
+#[test]
 fn identity_headers_have_no_other_use() {
     const TAKEN: &str = "expected a header that has no other use";
     for name in [

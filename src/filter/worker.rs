@@ -131,8 +131,11 @@ impl Worker {
 
     fn load(&self) -> Load {
         let redeems = |call: &&Call| matches!(call.whose, Whose::Request(_, Expect::Tokens(_)));
+        let (held, logouts) = (self.held.borrow(), |held: &&Held| held.waiter.is_logout());
+        let logouts = held.iter().filter(logouts).count();
         Load {
-            held: self.held.borrow().len(),
+            held: held.len().saturating_sub(logouts),
+            logouts,
             reading: self.reading.borrow().len(),
             redeeming: self.calls.borrow().values().filter(redeems).count(),
         }

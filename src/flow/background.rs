@@ -8,7 +8,7 @@ use super::{
     provider::ExpectDocument,
     renewal::{self, ExpectRenewal, Renewals},
     sign_out,
-    store::{self, Command, StoreState},
+    store::{StoreState, Write},
 };
 use crate::http::CalloutRequest;
 
@@ -34,7 +34,7 @@ pub enum ExpectBackground {
     /// The revocation of a refresh token.
     Revocation,
     /// Something that is written into the store.
-    Write(Command),
+    Write(Write),
 }
 
 /// Looks at what other workers have shared, and says what calls this one must make.
@@ -42,8 +42,9 @@ pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
     env.revocations.look(env.platform);
     let mut fetches = env.providers.poll(env.platform, env.now);
     fetches.extend(renewal::poll(env));
-    let writes = env.store.take_writes().into_iter();
-    fetches.extend(writes.map(|(request, command)| Fetch { expect: ExpectBackground::Write(command), request }));
+    let writes = env.store.take_writes(env.now).into_iter();
+    fetches
+        .extend(writes.map(|write| Fetch { request: write.request.clone(), expect: ExpectBackground::Write(write) }));
     fetches
 }
 
@@ -55,7 +56,7 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
         ExpectBackground::Revocation => sign_out::revoked(result, env),
-        ExpectBackground::Write(command) => store::written(command, result, env),
+        ExpectBackground::Write(write) => write.settle(result, env),
     }
 }
 

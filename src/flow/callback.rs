@@ -29,6 +29,7 @@ use super::{
     caller::Caller,
     event::Event,
     failure::Failure,
+    lease::Asker,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
     revocation, sign_in, signed_in, single_use,
@@ -211,7 +212,7 @@ impl TokensInHand {
 
     /// Verifies them, or waits for the keys they need.
     pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
-        match verified(self.provider(), when, env, |env| self.verified(env)) {
+        match verified(self.provider(), Asker::Provider, when, env, |env| self.verified(env)) {
             Some(outcome) => self.finish(outcome, env),
             None => Waiter::for_keys(Unverified::SignIn(self), until, env),
         }

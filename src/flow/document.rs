@@ -10,7 +10,7 @@ use crate::{
     time::UnixTime,
 };
 
-use super::lease::Demand;
+use super::lease::{Asker, Demand};
 
 /// How long a document is trusted while its provider cannot be reached.
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,8 +58,8 @@ pub(super) struct Document<T> {
     due: UnixTime,
     seen: Option<u32>,
     pub(super) in_flight: bool,
-    /// Since when a newer one is wished for.
-    pub(super) wished: Option<UnixTime>,
+    /// Since when a newer one is wished for, and by whom.
+    pub(super) wished: Option<(UnixTime, Asker)>,
 }
 
 impl<T> Document<T> {
@@ -87,8 +87,13 @@ impl<T> Document<T> {
         self.due = due;
     }
 
+    /// Whose wish for a newer one it is that counts.
+    pub(super) fn wish(&self, now: UnixTime) -> Option<Asker> {
+        self.wished.filter(|(since, _)| now < since.plus(WISH)).map(|(_, asker)| asker)
+    }
+
     pub(super) fn is_wished(&self, now: UnixTime) -> bool {
-        self.wished.is_some_and(|since| now < since.plus(WISH))
+        self.wish(now).is_some()
     }
 
     /// What another worker has shared since this one last looked: when it was fetched, and the document.
@@ -125,8 +130,8 @@ impl<T> Document<T> {
     pub(super) fn demand(&self, now: UnixTime) -> Option<Demand> {
         if self.in_flight {
             None
-        } else if self.is_wished(now) {
-            Some(Demand::Wish)
+        } else if let Some(asker) = self.wish(now) {
+            Some(Demand::Wish(asker))
         } else if self.value.is_none() || self.due <= now {
             Some(Demand::Due)
         } else {
@@ -138,7 +143,8 @@ impl<T> Document<T> {
     /// stays: the answer may be from before what it wishes for.
     pub(super) fn settle(&mut self, demand: Demand, started: UnixTime, succeeded: bool) -> &str {
         self.in_flight = false;
-        self.wished = self.wished.filter(|since| succeeded && demand == Demand::Due && started <= *since);
+        let is_left = |since: UnixTime| since > started || demand == Demand::Due && since == started;
+        self.wished = self.wished.filter(|(since, _)| succeeded && is_left(*since));
         &self.key
     }
 }

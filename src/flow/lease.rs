@@ -21,34 +21,56 @@ pub(super) enum Demand {
     /// The document is missing or due.
     Due,
     /// A token names a key that the document does not have.
-    Wish,
+    Wish(Asker),
+}
+
+/// Where such a token came from. What strangers ask for must not keep a sign-in from what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Anybody: it may be made up.
+    Anybody,
+    /// The provider's token endpoint.
+    Provider,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lease {
     until: UnixTime,
     failures: u32,
+    /// How many are left, of those for strangers too.
     wishes: u32,
+    wishes_of_strangers: u32,
     refilled: UnixTime,
 }
 
 impl Default for Lease {
     fn default() -> Self {
-        Self { until: UnixTime::default(), failures: 0, wishes: BURST, refilled: UnixTime::default() }
+        let (until, refilled) = (UnixTime::default(), UnixTime::default());
+        Self { until, failures: 0, wishes: BURST, wishes_of_strangers: BURST, refilled }
     }
 }
 
 impl Lease {
-    const SIZE: usize = 24;
+    const SIZE: usize = 28;
 
     fn read(bytes: &[u8]) -> Self {
         let long = |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
         let short = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
-        match (long(0), short(8), short(12), long(16)) {
-            (Some(until), Some(failures), Some(wishes), Some(refilled)) if bytes.len() == Self::SIZE => {
-                Self { until: UnixTime::from_secs(until), failures, wishes, refilled: UnixTime::from_secs(refilled) }
+        match (long(0), short(8), short(12), short(16), long(20)) {
+            (Some(until), Some(failures), Some(wishes), Some(wishes_of_strangers), Some(refilled))
+                if bytes.len() == Self::SIZE =>
+            {
+                let (until, refilled) = (UnixTime::from_secs(until), UnixTime::from_secs(refilled));
+                Self { until, failures, wishes, wishes_of_strangers, refilled }
             }
             _ => Self::default(),
+        }
+    }
+
+    fn wishes_of(&mut self, asker: Asker) -> &mut u32 {
+        match asker {
+            Asker::Anybody => &mut self.wishes_of_strangers,
+            Asker::Provider => &mut self.wishes,
         }
     }
 
@@ -57,6 +79,7 @@ impl Lease {
         bytes.extend_from_slice(&self.until.as_secs().to_le_bytes());
         bytes.extend_from_slice(&self.failures.to_le_bytes());
         bytes.extend_from_slice(&self.wishes.to_le_bytes());
+        bytes.extend_from_slice(&self.wishes_of_strangers.to_le_bytes());
         bytes.extend_from_slice(&self.refilled.as_secs().to_le_bytes());
         bytes
     }
@@ -65,7 +88,11 @@ impl Lease {
     fn refill(mut self, now: UnixTime) -> Self {
         let back = now.since(self.refilled).as_secs() / REFILL.as_secs();
         if back > 0 || self.refilled > now {
-            self.wishes = self.wishes.saturating_add(u32::try_from(back).unwrap_or(BURST)).min(BURST);
+            let back = u32::try_from(back).unwrap_or(BURST);
+            for asker in [Asker::Anybody, Asker::Provider] {
+                let left = self.wishes_of(asker);
+                *left = left.saturating_add(back).min(BURST);
+            }
             self.refilled = now;
         }
         self
@@ -92,9 +119,9 @@ pub(super) fn create(document: &str, platform: &dyn Platform) {
 }
 
 /// Whether a fetch for an unknown key is under way, or would be granted now. Taking the lease is what uses one up.
-pub(super) fn grants_wish(document: &str, now: UnixTime, platform: &dyn Platform) -> bool {
-    let lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now);
-    lease.wishes > 0 || lease.is_held(now)
+pub(super) fn grants_wish(document: &str, asker: Asker, now: UnixTime, platform: &dyn Platform) -> bool {
+    let mut lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now);
+    *lease.wishes_of(asker) > 0 || lease.is_held(now)
 }
 
 /// Takes the lease, for one call that takes at most `hold`. `false` when somebody else has it or is to pause.
@@ -105,9 +132,10 @@ pub(super) fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime
     if lease.is_held(now) {
         return false;
     }
-    if demand == Demand::Wish {
-        let Some(left) = lease.wishes.checked_sub(1) else { return false };
-        lease.wishes = left;
+    if let Demand::Wish(asker) = demand {
+        let wishes = lease.wishes_of(asker);
+        let Some(left) = wishes.checked_sub(1) else { return false };
+        *wishes = left;
     }
     // One second more than the call may take, and one for the rounding of the clock.
     lease.until = now.plus(hold).plus(Duration::from_secs(2));

@@ -24,14 +24,17 @@ use super::{
     caller::{Caller, Kind},
     event::Event,
     failure::Failure,
+    lease::Asker,
     reply::{self, Offer},
-    request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
+    request::{MAX_HOLD, Unverified, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
     store::{Command, Next, Saving},
     verification::{When, verified},
 };
 
+/// How many logout tokens a worker holds at once. Anybody can send some.
+const MAX_WAITING: usize = 16;
 /// How many logout tokens are remembered, so that none counts twice.
 const CAPACITY: usize = 1024;
 /// And how long at most, whatever they say themselves.
@@ -79,10 +82,10 @@ impl LogoutInHand {
 
     /// Verifies it, or waits for the keys it needs.
     pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
-        match verified(self.provider, when, env, |env| self.logout_token(env)) {
+        match verified(self.provider, Asker::Anybody, when, env, |env| self.logout_token(env)) {
             // It came before anything was known of its provider.
-            Some(Err(Failure::ProviderNotReady)) if when == When::First && env.load.held < MAX_HELD => {}
-            None if env.load.held < MAX_HELD => {}
+            Some(Err(Failure::ProviderNotReady)) if when == When::First && env.load.logouts < MAX_WAITING => {}
+            None if when != When::First || env.load.logouts < MAX_WAITING => {}
             outcome => return self.finish(outcome.unwrap_or(Err(Failure::Busy)), env),
         }
         Waiter::for_keys(Unverified::Logout(self), until, env)
@@ -151,7 +154,7 @@ impl Ending {
     pub(super) fn go_on(mut self, env: &Env<'_>) -> Step {
         let settings = &env.config.session;
         let Some((store, mark)) = settings.store.as_ref().zip(self.marks.pop()) else { return self.finish(env) };
-        let (request, caller) = (store.end(&mark, settings.lifetimes.absolute, env.now), self.caller.clone());
+        let (request, caller) = (store.end(&mark, revocation::longest_life(env.config), env.now), self.caller.clone());
         let next = Next::Ended(Box::new(self));
         let saving = Saving { caller, offer: Offer::default(), next, command: Command::Save };
         Step::Call { request, expect: Expect::Saved(Box::new(saving)) }

@@ -141,8 +141,10 @@ impl Memory {
 /// How much a worker has on its hands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Requests that are held.
+    /// Requests that are held, beside those with logout tokens.
     pub held: usize,
+    /// Logout tokens that are held.
+    pub logouts: usize,
     /// Requests whose body is being read.
     pub reading: usize,
     /// Codes that are being redeemed.

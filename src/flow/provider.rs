@@ -21,7 +21,7 @@ use super::{
     background::{ExpectBackground, Fetch},
     document::{Document, due},
     event::Event,
-    lease::{self, Demand},
+    lease::{self, Asker, Demand},
 };
 
 /// How often the shared store is looked at while something is missing.
@@ -125,19 +125,23 @@ impl Providers {
     pub fn ask_for_keys(
         &mut self,
         id: ProviderId,
+        asker: Asker,
         platform: &dyn Platform,
         now: UnixTime,
         events: &mut Vec<Event>,
     ) -> bool {
         let Some(known) = self.known.get_mut(id.index()) else { return false };
-        if !known.keys.is_wished(now) {
-            if !lease::grants_wish(&known.keys.key, now, platform) {
-                events.push(Event::UnknownKeyThrottled);
-                return false;
-            }
-            known.keys.wished = Some(now);
+        let wished_by = known.keys.wish(now);
+        if wished_by == Some(asker) || wished_by == Some(Asker::Provider) {
+            return true;
         }
-        true
+        let is_granted = lease::grants_wish(&known.keys.key, asker, now, platform);
+        if is_granted {
+            known.keys.wished = Some((now, asker));
+        } else if wished_by.is_none() {
+            events.push(Event::UnknownKeyThrottled);
+        }
+        is_granted || wished_by.is_some()
     }
 
     /// A token that waited for newer keys was signed by one of them.
@@ -221,7 +225,7 @@ impl Known {
         {
             self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));
             // Keys of the same second may still be those from before a rotation.
-            self.keys.wished = self.keys.wished.filter(|since| fetched <= *since);
+            self.keys.wished = self.keys.wished.filter(|(since, _)| fetched <= *since);
             return true;
         }
         false

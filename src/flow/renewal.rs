@@ -25,8 +25,8 @@ use crate::{
     platform::Platform,
     secret::RefreshToken,
     session::{
-        HalfDigest, Renewal, Session,
-        open::{FreshSession, Upkeep},
+        Renewal, Session,
+        open::{FreshSession, Marks, Upkeep},
         store::Store,
     },
     time::UnixTime,
@@ -37,7 +37,7 @@ use super::{
     background::{ExpectBackground, Fetch},
     event::Event,
     failure::Failure,
-    lease::is_ahead,
+    lease::{Asker, is_ahead},
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation, sign_out, signed_in, store,
     verification::{When, verified},
@@ -54,8 +54,8 @@ const PAUSE: Duration = Duration::from_secs(15);
 const OTHERS: Duration = Duration::from_secs(2);
 /// How long a lease in the store is good: longer than a call to the provider, with a key to wait for.
 const LEASE: Duration = Duration::from_secs(45);
-/// How many renewals one old cookie is followed through.
-const MAX_CHAIN: usize = 4;
+/// How many renewals one old cookie is followed through. No browser brings an older one.
+const MAX_CHAIN: usize = 16;
 /// How long tokens wait for the key that signed them.
 const MAX_WAIT_FOR_KEYS: Duration = MAX_HOLD;
 
@@ -124,22 +124,25 @@ pub(super) fn attend(
     patience: Patience,
     env: &mut Env<'_>,
 ) -> Result<Step, Request> {
-    let (mut has_news, mut is_left) = (false, false);
-    for _ in 0..MAX_CHAIN {
+    let (mut followed, mut is_left) = (0, false);
+    loop {
         let digest = fresh.session().grant_digest();
         let is_over = fresh.session().is_token_over(env.now);
         let (found, place) = env.renewals.places.find(&digest, env.now, env.platform);
         let waits = match found {
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
-                (fresh, has_news) = (next, true);
+                (fresh, followed) = (next, followed + 1);
+                if followed == MAX_CHAIN {
+                    return Err(request);
+                }
                 if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }
             }
             Found::Own(Outcome::Refused(at)) => {
                 if is_refusal_final(&fresh, at, env.now) {
                     env.revocations.look(env.platform);
                     // Another worker may have said so already.
-                    if !revocation::is_ended(&fresh, env) {
+                    if !signed_in::is_ended(&fresh, env) {
                         env.events.push(Event::SessionRefused(fresh.session().subject().to_owned()));
                         revocation::end(fresh.marks().session, revocation::By::Provider, env);
                     }
@@ -169,10 +172,11 @@ pub(super) fn attend(
         // Of a body that it hands over Envoy keeps only so much, and refuses the request where it is longer.
         let can_wait = request.is_whole() || !env.config.bodies_while_held;
         if waits && can_wait && patience == Patience::MayWait && env.load.held < MAX_HELD {
-            return Ok(Waiter::for_renewal(fresh.session().provider(), request, digest, env));
+            return Ok(Waiter::for_renewal(request, fresh, env));
         }
         break;
     }
+    let has_news = followed > 0;
     let cookies = match env.config.session.store {
         // The cookie refers to the session, whatever it says by now. Where the store still has the old one, what this
         // process wrote is lost, or on its way.
@@ -191,8 +195,8 @@ pub(super) fn attend(
 }
 
 /// Whether a renewal that a request waits for is over.
-pub(super) fn is_settled(digest: &HalfDigest, env: &Env<'_>) -> bool {
-    let (found, _) = env.renewals.places.find(digest, env.now, env.platform);
+pub(super) fn is_settled(session: &Session, env: &Env<'_>) -> bool {
+    let (found, _) = env.renewals.places.find(&session.grant_digest(), env.now, env.platform);
     !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
 }
 
@@ -304,7 +308,7 @@ fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
 
 fn verify_tokens(mut in_hand: InHand, when: When, env: &mut Env<'_>) {
     let provider = in_hand.session.provider();
-    match verified(provider, when, env, |env| id_token(&in_hand, env)) {
+    match verified(provider, Asker::Provider, when, env, |env| id_token(&in_hand, env)) {
         Some(outcome) => finish(in_hand, outcome, env),
         None => {
             in_hand.keys_version = env.providers.keys_version(provider);
@@ -374,8 +378,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
 
 fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
     env.revocations.look(env.platform);
-    FreshSession::renewed(session.clone(), &env.config.session.lifetimes, env.now)
-        .is_none_or(|fresh| revocation::is_ended(&fresh, env))
+    revocation::is_ended(session, &Marks::of(session), env)
 }
 
 /// The refresh token that a session has by now, whatever its cookie says.

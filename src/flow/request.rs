@@ -8,7 +8,7 @@ use crate::{
     http::Request,
     oidc::ProviderId,
     rules::Decision,
-    session::{HalfDigest, return_to::ReturnTo},
+    session::{open::FreshSession, return_to::ReturnTo},
     time::UnixTime,
 };
 
@@ -142,8 +142,8 @@ pub struct Waiter {
 enum Then {
     /// Make a call that Envoy did not take.
     Call(Box<ExpectTokens>),
-    /// Let the request pass with what became of this renewal.
-    Renew(Request, HalfDigest),
+    /// Let the request pass with what became of the renewal of its session, which was good when it came.
+    Renew(Request, FreshSession),
     /// Walk through the gates from the start.
     Start(Request),
     /// Check the token again, with newer keys than those of this version.
@@ -189,13 +189,19 @@ impl Waiter {
     }
 
     /// Holds a request until its session is renewed, or will not be for now.
-    pub(super) fn for_renewal(provider: ProviderId, request: Request, grant: HalfDigest, env: &Env<'_>) -> Step {
-        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, grant) })
+    pub(super) fn for_renewal(request: Request, fresh: FreshSession, env: &Env<'_>) -> Step {
+        let provider = fresh.session().provider();
+        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, fresh) })
     }
 
     /// Holds a request until the next moment, when its call is tried again.
     pub(super) fn to_call_again(provider: ProviderId, until: UnixTime, expect: Box<ExpectTokens>) -> Step {
         Step::Wait(Self { provider, until, then: Then::Call(expect) })
+    }
+
+    /// Whether it is a logout token that waits: whoever brings one need not be anybody.
+    pub const fn is_logout(&self) -> bool {
+        matches!(self.then, Then::Verify(Unverified::Logout(_), _))
     }
 
     fn is_over(&self, now: UnixTime) -> bool {
@@ -208,7 +214,7 @@ impl Waiter {
             || match &self.then {
                 Then::Call(_) => true,
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
-                Then::Renew(_, grant) => renewal::is_settled(grant, env),
+                Then::Renew(_, fresh) => renewal::is_settled(fresh.session(), env),
                 Then::Verify(_, version) => {
                     let is_ready = env.providers.ready(self.provider, env.now).is_some();
                     let has_other_keys = env.providers.keys_version(self.provider) != *version;
@@ -224,16 +230,18 @@ impl Waiter {
             Then::Call(expect) => expect.call_again(env),
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
-            Then::Renew(request, _) => passed_without_waiting(request, env),
+            Then::Renew(request, fresh) => pass_without_waiting(request, fresh, env),
             Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),
         }
     }
 }
 
 /// A request that has waited for its session's renewal passes with what there is by now.
-fn passed_without_waiting(request: Request, env: &mut Env<'_>) -> Step {
-    let Some(fresh) = signed_in::session(&request, env) else { return start(request, env) };
-    renewal::attend(request, fresh, Patience::None, env).unwrap_or_else(|request| start(request, env))
+fn pass_without_waiting(request: Request, fresh: FreshSession, env: &mut Env<'_>) -> Step {
+    if signed_in::is_ended(&fresh, env) {
+        return start(request, env);
+    }
+    renewal::attend(request, fresh, Patience::None, env).unwrap_or_else(|request| sign_in::begin_for_page(request, env))
 }
 
 fn not_ready(request: &Request, env: &mut Env<'_>) -> Step {

@@ -10,11 +10,8 @@ use std::{collections::HashMap, time::Duration};
 use crate::{
     config::Config,
     platform::{Conflict, Platform},
-    session::{
-        HalfDigest, Session,
-        open::{FreshSession, Marks},
-    },
-    time::UnixTime,
+    session::{HalfDigest, Session, open::Marks},
+    time::{Leeway, UnixTime},
 };
 
 use super::{
@@ -68,8 +65,8 @@ impl Revocations {
     }
 
     /// Whether this session was ended.
-    fn has(&self, session: &FreshSession) -> bool {
-        self.lists.iter().any(|list| list.has(session))
+    fn has(&self, session: &Session, marks: &Marks) -> bool {
+        self.lists.iter().any(|list| list.has(session, marks))
     }
 
     fn of(&mut self, by: By) -> &mut List {
@@ -98,13 +95,13 @@ impl List {
         self.ended = entries.into_iter().map(|entry| (entry.digest, entry.at)).collect();
     }
 
-    fn has(&self, session: &FreshSession) -> bool {
+    fn has(&self, session: &Session, marks: &Marks) -> bool {
         if self.ended.is_empty() {
             return false;
         }
-        let Marks { session: itself, subject, sid } = session.marks();
+        let Marks { session: itself, subject, sid } = marks;
         // Who signs in again afterwards has a new session.
-        let is_ended = |mark| self.ended.get(mark).is_some_and(|at| session.session().had_begun(*at));
+        let is_ended = |mark| self.ended.get(mark).is_some_and(|at| session.had_begun(*at));
         self.ended.contains_key(itself) || is_ended(subject) || is_ended(sid)
     }
 
@@ -115,8 +112,9 @@ impl List {
         now: UnixTime,
         platform: &dyn Platform,
     ) -> Result<(), Conflict> {
-        self.ended.insert(mark, now);
-        let entry = Entry::now(mark, now, config.session.lifetimes.absolute);
+        let at = self.ended.entry(mark).or_insert(now);
+        *at = now.max(*at);
+        let entry = Entry::now(mark, now, longest_life(config));
         self.ring().put(entry, now, platform)?;
         platform.shared_set(&self.changes, &[], None)
     }
@@ -126,8 +124,13 @@ impl List {
     }
 }
 
+/// How long an end is remembered: a session may have begun by a clock that was a little ahead.
+pub(super) fn longest_life(config: &Config) -> Duration {
+    config.session.lifetimes.absolute.saturating_add(Duration::from_secs(Leeway::MAX_SECS))
+}
+
 /// Whether this session was ended before its time.
-pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
+pub(super) fn is_ended(session: &Session, marks: &Marks, env: &mut Env<'_>) -> bool {
     // Where a provider can end sessions, it counts at once, for every worker; a sign-out counts at once in its own, and a
     // second later in the others.
     let sign_out = &env.config.sign_out;
@@ -137,7 +140,7 @@ pub(super) fn is_ended(session: &FreshSession, env: &mut Env<'_>) -> bool {
     if sign_out.front_channel {
         env.revocations.of(By::Frame).look(env.platform);
     }
-    env.revocations.has(session)
+    env.revocations.has(session, marks)
 }
 
 /// Lets a new session begin after everything that would end it: who signs in the second after they were signed out, or

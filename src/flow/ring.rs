@@ -73,14 +73,22 @@ impl Ring<'_> {
         })
     }
 
-    /// Adds it, in place of an older one of the same.
+    /// Adds it; of two of the same, what is later counts.
     ///
     /// # Errors
     /// [`Conflict`] where too many others wrote at once.
     pub(super) fn put(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<(), Conflict> {
         let put = |entries: &mut Vec<Entry>| {
-            entries.retain(|known| known.digest != entry.digest);
-            entries.push(entry);
+            let mut latest = entry;
+            entries.retain(|known| {
+                if known.digest == entry.digest {
+                    // A clock that was set back meanwhile takes nothing back.
+                    latest.at = latest.at.max(known.at);
+                    latest.forget_at = latest.forget_at.max(known.forget_at);
+                }
+                known.digest != entry.digest
+            });
+            entries.push(latest);
             true
         };
         self.write(now, platform, put).map(drop)

@@ -26,7 +26,12 @@ pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSessi
         Some(_) => store::session(env)?,
         None => env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now)?,
     };
-    (!revocation::is_ended(&fresh, env)).then_some(fresh)
+    (!is_ended(&fresh, env)).then_some(fresh)
+}
+
+/// Whether somebody has ended it.
+pub(super) fn is_ended(fresh: &FreshSession, env: &mut Env<'_>) -> bool {
+    revocation::is_ended(fresh.session(), fresh.marks(), env)
 }
 
 /// Lets a request with a session pass, and keeps the session up. `Err` gives the request back: nobody is signed in.

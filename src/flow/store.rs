@@ -1,7 +1,7 @@
 //! Sessions in a store (`session.store`): a request that brings a reference waits for the session it refers to, and is
 //! decided with that. Where the store does not answer nobody is let in and nobody is sent to sign in: 503, until it does.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
     http::{CalloutRequest, LocalReply, Request},
@@ -20,7 +20,7 @@ use super::{
     failure::Failure,
     logout::Ending,
     reply::{self, Offer},
-    request,
+    request, revocation,
     sign_out::ExpectRevocation,
 };
 
@@ -30,12 +30,51 @@ const REMEMBERED: usize = 512;
 /// How many ends that browsers report a worker writes in a minute.
 const MAX_REPORTS: u32 = 120;
 
+/// How soon it is tried again to write what the store did not take.
+const PAUSE: Duration = Duration::from_secs(1);
+/// And for how long. By then the others have found the session as it was before.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How much is tried again at a time.
+const MAX_FAILED: usize = 256;
+
+/// Something that is written into the store without anybody waiting for it.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The call.
+    pub(super) request: CalloutRequest,
+    command: Command,
+    /// Until when it is tried again.
+    until: UnixTime,
+    is_again: bool,
+}
+
+impl Write {
+    fn new(request: CalloutRequest, command: Command, now: UnixTime) -> Self {
+        Self { request, command, until: now.plus(PATIENCE), is_again: false }
+    }
+
+    /// It was done, or not. Without it others go on with what is over: with a refresh token that is used up, or a
+    /// session that has ended.
+    pub(super) fn settle(self, result: CalloutResult, env: &mut Env<'_>) {
+        let Err(error) = self.command.done(result) else { return };
+        let is_left = self.until.is_over(PATIENCE, env.now) || env.store.failed.len() >= MAX_FAILED;
+        if is_left || !self.is_again {
+            env.events.push(Event::NotStored(error));
+        }
+        if !is_left {
+            env.store.failed.push((env.now.plus(PAUSE), Self { is_again: true, ..self }));
+        }
+    }
+}
+
 /// What a worker knows of the store.
 #[derive(Debug, Default)]
 pub struct StoreState {
     remembered: HashMap<HalfDigest, (FreshSession, UnixTime)>,
     /// What is written without anybody waiting for it.
-    writes: Vec<(CalloutRequest, Command)>,
+    writes: Vec<Write>,
+    /// What the store did not take, to be written once more at its time.
+    failed: Vec<(UnixTime, Write)>,
     /// The minute in which browsers last reported ends of sessions, and how many.
     reports: (u64, u32),
 }
@@ -56,9 +95,13 @@ impl StoreState {
         count <= MAX_REPORTS
     }
 
-    /// What is to be written, once.
-    pub(super) fn take_writes(&mut self) -> Vec<(CalloutRequest, Command)> {
-        std::mem::take(&mut self.writes)
+    /// What is to be written now.
+    pub(super) fn take_writes(&mut self, now: UnixTime) -> Vec<Write> {
+        let mut writes = std::mem::take(&mut self.writes);
+        for (at, write) in std::mem::take(&mut self.failed) {
+            if at <= now || at > now.plus(PAUSE) { writes.push(write) } else { self.failed.push((at, write)) }
+        }
+        writes
     }
 }
 
@@ -160,7 +203,7 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
     match store.save_again(session, life, &settings.sealer, env.platform) {
         Ok(request) => {
             env.store.remembered.remove(&session.digest());
-            env.store.writes.push((request, Command::SaveAgain));
+            env.store.writes.push(Write::new(request, Command::SaveAgain, env.now));
         }
         Err(error) => env.events.push(Event::NotWritten(error)),
     }
@@ -170,8 +213,8 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
 pub(super) fn end_soon(mark: &HalfDigest, env: &mut Env<'_>) {
     env.store.remembered.clear();
     let Some(store) = &env.config.session.store else { return };
-    let end = store.end(mark, env.config.session.lifetimes.absolute, env.now);
-    env.store.writes.push((end, Command::Save));
+    let end = store.end(mark, revocation::longest_life(env.config), env.now);
+    env.store.writes.push(Write::new(end, Command::Save, env.now));
 }
 
 /// Forgets what this worker remembers of a session that is over.
@@ -233,12 +276,5 @@ impl Saving {
             (Ok(()), Next::SignOut(goodbye)) => goodbye.go_on(env),
             (Err(error), _) => unavailable(error, &self.caller, self.offer, env),
         }
-    }
-}
-
-/// A write that nobody waited for has come to its end.
-pub(super) fn written(command: Command, result: CalloutResult, env: &mut Env<'_>) {
-    if let Err(error) = command.done(result) {
-        env.events.push(Event::NotStored(error));
     }
 }

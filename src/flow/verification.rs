@@ -3,7 +3,7 @@
 
 use crate::{jose::verify::VerifyError, oidc::ProviderId};
 
-use super::{Env, failure::Failure};
+use super::{Env, failure::Failure, lease::Asker};
 
 /// When a token is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum When {
 /// verified again once they are there.
 pub(super) fn verified<T>(
     provider: ProviderId,
+    asker: Asker,
     when: When,
     env: &mut Env<'_>,
     verify: impl Fn(&Env<'_>) -> Result<T, Failure>,
@@ -33,7 +34,7 @@ pub(super) fn verified<T>(
                 outcome = verify(env);
             }
             if newer_keys_may_help(outcome.as_ref().err())
-                && env.providers.ask_for_keys(provider, env.platform, env.now, env.events)
+                && env.providers.ask_for_keys(provider, asker, env.platform, env.now, env.events)
             {
                 return None;
             }

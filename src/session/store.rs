@@ -4,11 +4,12 @@
 //!
 //! Each function is one request of the gateway, beside it the reader of its answer. Commands go in the path, where
 //! everything that we put is a letter, a digit or one of `-_:`: the gateway would take what follows a dot for a
-//! format. A value goes in the body.
+//! format. A value goes in the body, and so does a script with all that belongs to it.
 
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prost::Message;
 use serde_json::Value;
 
@@ -29,6 +30,11 @@ use crate::{
 
 /// The largest sealed session that is saved: what fits into the largest answer that is read, beside its frame.
 const MAX_SAVED: usize = MAX_CALLOUT_BODY - 1024;
+
+/// What Redis runs to save a session again: only over one that was renewed as often at most.
+const SAVE_AGAIN: &str = "local old = redis.call('GET', KEYS[1]) \
+    if not old or tonumber(string.match(old, '^%d+') or '0') > tonumber(ARGV[1]) then return false end \
+    return redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])";
 
 /// A store, and how it is reached.
 #[derive(Debug, Clone)]
@@ -156,7 +162,8 @@ impl Store {
         }
         // What does not open was put there by somebody else: as if it were not there.
         let opened = session.as_str().and_then(|text| {
-            let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+            let (_, sealed) = text.split_once(':')?;
+            let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
             let bytes = sealer.open_bytes(Purpose::StoredSession, &label(reference.id), &sealed)?;
             Session::from_bytes(&bytes)
         });
@@ -180,11 +187,11 @@ impl Store {
         sealer: &Sealer,
         platform: &dyn Platform,
     ) -> Result<CalloutRequest, SealError> {
-        Ok(self.set(&self.key(&session.digest()), life, sealed_value(session, sealer, platform)?))
+        Ok(self.set(&self.key(&session.digest()), life, value(session, sealer, platform)?))
     }
 
-    /// Saves a session again, if it is still there: one that was ended meanwhile must not come back. The whole command
-    /// goes in the body, where the value can stand before the conditions.
+    /// Saves a session again, if it is still there: one that was ended meanwhile must not come back; nor may what comes
+    /// late put back one from before a renewal, whose refresh token is used up.
     ///
     /// # Errors
     /// [`SealError`]
@@ -195,8 +202,9 @@ impl Store {
         sealer: &Sealer,
         platform: &dyn Platform,
     ) -> Result<CalloutRequest, SealError> {
-        let value = sealed_value(session, sealer, platform)?;
-        let command = format!("SET/{}/{value}/XX/EX/{}", self.key(&session.digest()), life.as_secs().max(1));
+        let (key, value) = (self.key(&session.digest()), value(session, sealer, platform)?);
+        let script = utf8_percent_encode(SAVE_AGAIN, NON_ALPHANUMERIC);
+        let command = format!("EVAL/{script}/1/{key}/{}/{value}/{}", session.generation, life.as_secs().max(1));
         Ok(self.request("POST", "/".to_owned(), command.into_bytes()))
     }
 
@@ -205,7 +213,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub fn done_again(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
-        Self::leased(response).map(drop)
+        is_done(&answer(response, "EVAL")?).map(drop)
     }
 
     /// Remembers for this long that every session with this mark which has begun by now is over.
@@ -248,11 +256,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub fn leased(response: Result<CalloutResponse, CalloutError>) -> Result<bool, StoreError> {
-        match answer(response, "SET")? {
-            Value::Null => Ok(false),
-            Value::Array(said) if said.first() == Some(&Value::Bool(true)) => Ok(true),
-            _ => Err(StoreError::Refused),
-        }
+        is_done(&answer(response, "SET")?)
     }
 
     // Not the id itself: who can read Redis learns no more than that there is a session.
@@ -286,9 +290,10 @@ impl Store {
     }
 }
 
-fn sealed_value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
+/// The session sealed, and before it how often it was renewed, for [`SAVE_AGAIN`].
+fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
     let sealed = sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(), platform)?;
-    let value = URL_SAFE_NO_PAD.encode(sealed);
+    let value = format!("{}:{}", session.generation, URL_SAFE_NO_PAD.encode(sealed));
     if value.len() > MAX_SAVED {
         return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });
     }
@@ -297,6 +302,15 @@ fn sealed_value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> 
 
 fn label(id: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(id.0)
+}
+
+/// Whether a command with a condition was done; null says that the condition did not hold.
+fn is_done(answer: &Value) -> Result<bool, StoreError> {
+    match answer {
+        Value::Null => Ok(false),
+        Value::Array(said) if said.first() == Some(&Value::Bool(true)) => Ok(true),
+        _ => Err(StoreError::Refused),
+    }
 }
 
 /// `{"COMMAND": answer}`

@@ -286,3 +286,60 @@ fn frames_of_nobodys_push_out_nothing_that_the_provider_ended() {
     world.env(|env| env.revocations.look(env.platform));
     assert!(!is_in(&mut world));
 }
+
+/// A logout token of nobody's, as the glue counts what comes of it.
+fn made_up(world: &mut World, number: usize) {
+    let token = world.provider.logout_token(world.now, |header, _| header["kid"] = json!(format!("kid-{number}")));
+    world.body = Ok(format!("logout_token={token}").into_bytes());
+    let outcome = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]);
+    world.load.logouts += usize::from(matches!(outcome, Outcome::Held(_)));
+}
+
+#[test]
+fn made_up_logout_tokens_leave_room_for_sign_ins() {
+    let mut world = world();
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    // One fetch of the keys fails; until the next, nothing new can come.
+    world.provider.up = false;
+    made_up(&mut world, 0);
+    world.settle();
+    world.provider.up = true;
+    for number in 1..=256 {
+        made_up(&mut world, number);
+    }
+    assert_eq!(world.load.logouts, 16);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+}
+
+#[test]
+fn made_up_logout_tokens_do_not_use_up_the_fetch_that_a_sign_in_needs() {
+    let mut world = world();
+    for number in 0..3 {
+        made_up(&mut world, number);
+        world.settle();
+        world.load = Load::default();
+    }
+    world.advance(2);
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    world.provider.rotate();
+    // It waits for the new key, as it does where nobody has sent anything.
+    let outcome = world.visit(&callback);
+    assert!(matches!(outcome, Outcome::Held(_)), "{:?}", outcome.code());
+}
+
+#[test]
+fn a_second_end_takes_nothing_of_the_first_back() {
+    let mut world = world();
+    world.advance(100);
+    world.sign_in("/");
+    world.advance(10);
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    assert!(!is_in(&mut world));
+    // The clock is set right, by less than clocks may differ, and the provider ends sessions again.
+    world.now = UnixTime::from_secs(world.now.as_secs() - 60);
+    assert!(!is_in(&mut world));
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    assert!(!is_in(&mut world), "the session is back");
+}

@@ -434,3 +434,43 @@ fn a_forged_outcome_in_the_shared_store_is_nothing() {
     let outcome = world.then(held);
     assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
 }
+
+#[test]
+fn an_old_cookie_is_no_way_around_a_refusal() {
+    let mut world = signed_in();
+    let oldest = world.jar.clone();
+    for _ in 0..4 {
+        world.advance(480);
+        let outcome = world.visit("/");
+        assert_eq!(cookies(&world.then(outcome)), 1);
+    }
+    // The account is closed; its newest cookie ends with its access token, and the oldest must not live on.
+    world.provider.refresh_tokens.clear();
+    for _ in 0..20 {
+        world.advance(600);
+        world.jar = oldest.clone();
+        let outcome = world.visit("/");
+        if !matches!(world.then(outcome), Outcome::Forwarded { .. }) {
+            return;
+        }
+    }
+    panic!("{} refreshes in 200 minutes, and nobody was ever asked whether the session goes on", refreshes(&world));
+}
+
+#[test]
+fn a_request_that_came_in_time_does_not_idle_out_while_its_session_is_renewed() {
+    let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 600 }))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(599);
+    let post = [(":method", "POST"), (":path", "/save"), ("content-type", "application/json")];
+    let held = world.send(&post);
+    assert!(matches!(held, Outcome::Held(_)));
+    // The provider takes two seconds.
+    let fetch = world.env(background::poll).pop().unwrap();
+    world.advance(2);
+    world.answer(fetch);
+    let outcome = world.then(held);
+    assert!(matches!(outcome, Outcome::Forwarded { .. }), "{:?}", outcome.code());
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+}

@@ -222,3 +222,26 @@ fn userinfo_says_who_it_is_until_the_end_and_nothing_secret() {
     assert_eq!(post.code(), (405, "userinfo_method"));
     assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
 }
+
+#[test]
+fn a_sign_out_is_remembered_for_as_long_as_its_session_could_live() {
+    let mut world = World::ready();
+    world.advance(1000);
+    world.sign_in("/");
+    let copy = world.jar.clone();
+    let end = world.now.as_secs() + 8 * 3600;
+    // The clock is set right, by less than clocks may differ.
+    world.now = UnixTime::from_secs(world.now.as_secs() - 200);
+    sign_out(&mut world, "");
+    // Almost a lifetime later somebody else signs out.
+    world.now = UnixTime::from_secs(end - 100);
+    world.settle();
+    world.sign_in("/");
+    sign_out(&mut world, "");
+    for worker in [0, 1] {
+        world.settle();
+        world.worker = worker;
+        world.jar = copy.clone();
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
+    }
+}

@@ -69,7 +69,8 @@ fn what_is_not_in_the_store_or_was_put_there_by_somebody_else_is_no_session() {
     world.sign_in("/");
     let bobs = world.redis.values().next().unwrap().clone();
     world.jar = alices;
-    let shorter: String = good.chars().skip(1).collect();
+    let shorter = good.replacen(":A", ":", 1);
+    assert_ne!(shorter, good);
     for bad in ["", "1", "null", "AAAA", &shorter, &bobs] {
         world.redis.insert(key.clone(), bad.to_owned());
         assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "{bad:.20}");
@@ -357,4 +358,108 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
         let outcome = world.perform(step, &request);
         assert_eq!(outcome.code(), (503, "store_unavailable"), "{status} {body}");
     }
+}
+
+#[test]
+fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_refresh_token() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(480);
+    assert!(matches!(world.visit("/"), Outcome::Held(_)));
+    // The lease, then the tokens; then the store is away for a moment, and the person's next request goes elsewhere.
+    let mut fetches = world.env(background::poll);
+    while let Some(fetch) = fetches.pop() {
+        let is_token = fetch.request.path == "/token";
+        world.answer(fetch);
+        world.redis_up = !is_token;
+        fetches.extend(world.env(background::poll));
+    }
+    assert!(world.events.iter().any(|event| matches!(event, Event::NotStored(_))));
+    world.redis_up = true;
+    world.advance(60);
+    world.settle();
+    // By now the lease is over.
+    world.redis.retain(|key, _| !key.contains(":l:"));
+    let mut other = another_process(&world);
+    other.provider.refreshes = true;
+    other.provider.refresh_tokens = world.provider.refresh_tokens.clone();
+    let outcome = other.visit("/");
+    other.settle();
+    other.settle();
+    assert!(!matches!(outcome, Outcome::Replied(_)));
+    let refused = other.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
+}
+
+#[test]
+fn a_write_that_comes_late_does_not_put_an_older_session_back() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    // One process lets the idle timeout slide in the last second before the session is due, and its write is on its way.
+    world.advance(479);
+    assert_eq!(user(&world.visit("/")), "alice");
+    let late: Vec<_> = world.env(background::poll);
+    assert_eq!(late.len(), 1);
+    // Meanwhile another one renews the session.
+    let mut other = another_process(&world);
+    other.provider.refreshes = true;
+    other.provider.refresh_tokens = world.provider.refresh_tokens.clone();
+    other.provider.refresh_response = Some(Box::new(|mut body| {
+        body["refresh_token"] = json!("refresh-2");
+        super::world::ok(&body)
+    }));
+    other.advance(1);
+    let Outcome::Held(waiter) = other.visit("/") else { panic!() };
+    other.settle();
+    assert_eq!(user(&other.resume(waiter)), "alice");
+    other.settle();
+    // Now the write arrives.
+    world.redis = other.redis.clone();
+    late.into_iter().for_each(|fetch| world.answer(fetch));
+    // A minute later, when the lease is over, a third process asks with what it finds.
+    world.redis.retain(|key, _| !key.contains(":l:"));
+    let mut third = another_process(&world);
+    third.advance(61);
+    third.provider.refresh_tokens = vec!["refresh-2".to_owned()];
+    drop(third.visit("/"));
+    third.settle();
+    third.settle();
+    let refused = third.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
+}
+
+#[test]
+fn a_request_with_a_stored_session_does_not_wait_for_ever_either() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(700);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    // The lease is had, and the provider does not answer.
+    let lease = world.env(background::poll);
+    lease.into_iter().for_each(|fetch| world.answer(fetch));
+    let calls = world.env(background::poll);
+    assert!(calls.iter().any(|call| call.request.path == "/token"));
+    world.advance(5);
+    assert!(world.env(|env| waiter.is_due(env)));
+    let request = [(":method", "GET"), (":path", "/"), ("sec-fetch-mode", "navigate")];
+    let request = crate::http::Request::new(request.map(|(name, value)| (name, value.as_bytes())));
+    let step = world.env(|env| waiter.resume(env));
+    assert_eq!(user(&world.perform(step, &request)), "alice");
+}
+
+#[test]
+fn a_request_that_came_in_time_does_not_idle_out_while_it_waits() {
+    let mut world = world_with(json!({}));
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(3599);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    world.advance(1);
+    world.settle();
+    world.settle();
+    let outcome = world.resume(waiter);
+    assert!(matches!(outcome, Outcome::Forwarded { .. }), "{:?}", outcome.code());
 }

@@ -373,6 +373,7 @@ impl World {
             "/" => command.split('/').collect(),
             path => path.split('/').skip(1).collect(),
         };
+        let generation = |value: &str| value.split_once(':').unwrap().0.parse::<u32>().unwrap();
         let answer = match words[..] {
             ["MGET", ref keys @ ..] => {
                 json!({ "MGET": keys.iter().map(|key| self.redis.get(*key)).collect::<Vec<_>>() })
@@ -383,12 +384,13 @@ impl World {
                 json!({ "SETEX": [true, "OK"] })
             }
             ["DEL", key] => json!({ "DEL": u8::from(self.redis.remove(key).is_some()) }),
-            ["SET", key, value, "XX", "EX", _] => match self.redis.get_mut(key) {
-                Some(old) => {
+            // What the script does; that it does stands in the scenarios with a real Redis.
+            ["EVAL", _, "1", key, renewed, value, _] => match self.redis.get_mut(key) {
+                Some(old) if generation(old) <= renewed.parse().unwrap() => {
                     value.clone_into(old);
-                    json!({ "SET": [true, "OK"] })
+                    json!({ "EVAL": [true, "OK"] })
                 }
-                None => json!({ "SET": null }),
+                _ => json!({ "EVAL": null }),
             },
             ["SET", key, value, "NX", "EX", _] => {
                 let is_free = !self.redis.contains_key(key);
@@ -402,14 +404,16 @@ impl World {
 
     /// No fetch for an unknown key will be granted for a while.
     pub(super) fn use_up_wishes(&mut self) {
-        for _ in 0..3 {
+        use lease::Asker::{Anybody, Provider};
+        // After each failure nobody asks for longer.
+        for (asker, pause) in [(Anybody, 2), (Anybody, 3), (Provider, 5), (Provider, 9)] {
             let id = crate::oidc::ProviderId::new(0);
-            self.env(|env| env.providers.ask_for_keys(id, env.platform, env.now, env.events));
+            self.env(|env| env.providers.ask_for_keys(id, asker, env.platform, env.now, env.events));
             for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
                 self.env(|env| background::answered(fetch.expect, down, env));
             }
-            self.advance(5);
+            self.advance(pause);
         }
     }
 
@@ -417,7 +421,8 @@ impl World {
     pub(super) fn refresh_keys_of_worker(&mut self, worker: usize) {
         self.worker = worker;
         let id = crate::oidc::ProviderId::new(0);
-        assert!(self.env(|env| env.providers.ask_for_keys(id, env.platform, env.now, env.events)));
+        let asker = lease::Asker::Provider;
+        assert!(self.env(|env| env.providers.ask_for_keys(id, asker, env.platform, env.now, env.events)));
         for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
             self.answer(fetch);
         }

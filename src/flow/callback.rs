@@ -18,7 +18,7 @@ use crate::{
         Beginning, Grant, Session,
         chunks::Present,
         cookie::{self, Found, delete_cookie},
-        pending::{PendingSignIn, State},
+        pending::{MAX_PENDING, PendingSignIn, State},
         trail::Trail,
     },
     time::UnixTime,
@@ -123,6 +123,7 @@ fn redeem(
     let brought = Brought {
         session: settings.cookies.present(&request),
         trail: Trail::read(&request, &settings.trail_cookie, &settings.sealer, env.now),
+        surplus: sign_in::surplus(&request, MAX_PENDING, env),
     };
     let redirect_uri = env.config.redirect_uri();
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
@@ -147,10 +148,12 @@ struct SignIn {
 }
 
 /// What of our cookies the browser brought along.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Brought {
     session: Present,
     trail: Option<Trail>,
+    /// What deletes the sign-ins that are too many: tabs that were opened at once began them without knowing of each other.
+    surplus: Vec<String>,
 }
 
 /// The code is being redeemed.
@@ -248,7 +251,9 @@ impl TokensInHand {
         let SignIn { pending, caller, brought } = &self.sign_in;
         let session = self.session(id_token, env)?;
         let settings = &env.config.session;
-        let mut cookies = offer(pending, env).cookies;
+        let own = offer(pending, env).cookies;
+        let mut cookies: Vec<_> = brought.surplus.iter().filter(|line| !own.contains(line)).cloned().collect();
+        cookies.extend(own);
         match settings.store {
             Some(_) => {
                 cookies.push(signed_in::reference_to(&session, env)?);

@@ -28,6 +28,9 @@ use super::{
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
 
+/// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
+const MAX_BEGUN_AGAIN: usize = 24;
+
 /// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
 const MAX_LOOKED_AT: usize = 32;
 
@@ -121,16 +124,16 @@ fn redirect(
     let mut cookies = Vec::new();
     // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
     if request.method() == "GET" || request.has("sec-fetch-mode") {
-        cookies = surplus(request, env);
+        // One that is begun again must not end others that are on their way back: they would end it in their turn.
+        cookies = surplus(request, if attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN }, env);
         cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
     }
     env.events.push(Event::SignInStarted);
     Ok(Step::Reply(reply::redirect(Redirect::Found, "sign_in_started", url, cookies)))
 }
 
-/// Deletes what must go so that one more pending sign-in makes [`MAX_PENDING`]: the unreadable and expired first, then
-/// the oldest.
-fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
+/// Deletes what must go so that one more pending sign-in makes `most`: the unreadable and expired first, then the oldest.
+pub(super) fn surplus(request: &Request, most: usize, env: &Env<'_>) -> Vec<String> {
     let settings = &env.config.session;
     let mut gone = Vec::new();
     let mut kept = Vec::new();
@@ -143,7 +146,7 @@ fn surplus(request: &Request, env: &Env<'_>) -> Vec<String> {
             Some(_) | None => gone.push(name),
         }
     }
-    while kept.len() >= MAX_PENDING {
+    while kept.len() >= most {
         // Browsers send older cookies first (RFC 6265bis, 5.8.3), so the first of a second is its oldest.
         let oldest = kept.iter().enumerate().min_by_key(|(_, (started, _))| *started).map_or(0, |(place, _)| place);
         gone.push(kept.remove(oldest).1);

@@ -81,6 +81,31 @@ fn ten_tabs_opened_at_once_all_arrive_at_their_own_page() {
 }
 
 #[test]
+fn tabs_that_come_back_in_step_do_not_end_each_others_sign_ins() {
+    let mut world = World::ready();
+    let mut open = |tab: u32| {
+        world.advance(1);
+        (tab, world.visit(&format!("/tab/{tab}")).reply())
+    };
+    let mut tabs: Vec<_> = (0..20).map(&mut open).collect();
+    for round in 0..4 {
+        tabs.retain_mut(|(tab, reply)| {
+            let callback = world.signs_in(reply);
+            world.advance(1);
+            let next = world.visit(&callback).reply();
+            if next.code == "sign_in_started" {
+                *reply = next;
+                return true;
+            }
+            assert_eq!(location(&next), format!("{APP}/tab/{tab}"), "round {round}");
+            false
+        });
+    }
+    assert!(tabs.is_empty(), "{} tabs never arrived", tabs.len());
+    assert!(world.pending() <= 5, "{} sign-ins are left", world.pending());
+}
+
+#[test]
 fn a_tab_whose_cookie_had_to_go_signs_in_again_and_arrives() {
     let mut world = World::ready();
     let first = world.visit("/first").reply();

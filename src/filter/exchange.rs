@@ -61,6 +61,7 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, num_trailers: usize) -> Action {
         // They are where a body ends that is being read; were it longer than this, it would have been answered by now.
         if let Some(worker) = self.worker.as_ref().filter(|_| self.exchange.phase() == Phase::Undecided) {
+            self.exchange.keep_trailers(num_trailers);
             worker.body(&self.exchange, MAX_BODY, true);
             return Action::Pause;
         }

@@ -69,6 +69,8 @@ pub(super) struct Exchange {
     phase: Cell<Phase>,
     /// Cookies to set with the app's answer.
     cookies: RefCell<Vec<String>>,
+    /// Whether its trailers came before it was decided.
+    has_trailers: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,16 @@ pub(super) enum Phase {
 
 impl Exchange {
     pub(super) const fn new(context_id: u32) -> Self {
-        Self { context_id, phase: Cell::new(Phase::Undecided), cookies: RefCell::new(Vec::new()) }
+        Self {
+            context_id,
+            phase: Cell::new(Phase::Undecided),
+            cookies: RefCell::new(Vec::new()),
+            has_trailers: Cell::new(false),
+        }
+    }
+
+    pub(super) fn keep_trailers(&self, count: usize) {
+        self.has_trailers.set(count > 0);
     }
 
     pub(super) const fn phase(&self) -> Phase {
@@ -161,7 +172,8 @@ impl Worker {
         loop {
             match step {
                 Step::Forward { permit, edits, cookies } => {
-                    if !host::edit_request(Part::Headers, edits.iter()) {
+                    let trailers_pass = !exchange.has_trailers.get() || self.trailers();
+                    if !trailers_pass || !host::edit_request(Part::Headers, edits.iter()) {
                         step = self.decide(flow::headers_refused);
                         continue;
                     }

@@ -9,6 +9,7 @@ use wasm_tests::{
     http2::TRAILERS,
     issuer::Issuer,
     process::until,
+    store::Store,
     user_agent::{Outgoing, UserAgent},
     world::{World, assert_page, assert_program_refused, logout_request},
 };
@@ -105,6 +106,33 @@ fn a_logout_token_whose_body_ends_in_trailers_is_heard() {
         assert_heard(&trailing.send(&world, logout_request(&token)), &what);
         assert_program_refused(&browser.fetch(&world.url("/api")), &what);
         assert_only_others_pass(&world, before, &other, &what);
+    }
+}
+
+/// With a store, the trailers of a request come while its session is being looked up.
+#[test]
+fn trailers_tell_the_app_no_name_whenever_they_come() {
+    let store = Store::start();
+    for (with_store, bodies) in [(false, false), (false, true), (true, false), (true, true)] {
+        let world = World::around(Issuer::start(), |setup| {
+            *setup = setup.clone().cluster("webdis", store.port());
+            setup.bodies_while_headers_are_held = bodies;
+            let document = &mut setup.configuration;
+            document["allow_on_headers_stop_iteration"] = json!(bodies);
+            if with_store {
+                document["session"]["store"] = json!({"cluster": "webdis"});
+            }
+        });
+        let (browser, _) = world.signed_in();
+        let http2 = browser.over_http2(world.envoy.port());
+        for (trailer, expected) in [("x-harmless: 1", vec!["x-harmless: 1"]), ("x-forwarded-user: mallory", vec![])] {
+            let post = Outgoing::fetch("/api").method("POST").body("abc").header(TRAILERS, trailer);
+            let answer = http2.visit(&world.url("/api"), post);
+            let seen = world.upstream.last();
+            assert_eq!((answer.status, &*seen.body), (200, b"abc".as_slice()), "{}", world.log());
+            assert_eq!(seen.headers.text("x-forwarded-user").as_deref(), Some("alice"));
+            assert_eq!(seen.trailers, expected, "store {with_store}, bodies {bodies}, {trailer}");
+        }
     }
 }
 

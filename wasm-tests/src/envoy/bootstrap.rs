@@ -121,7 +121,7 @@ impl Setup {
 
     /// The whole bootstrap; where the listener has a file of its own, without it.
     pub(super) fn bootstrap(&self, access_log: &Path, listeners: &Path) -> Value {
-        let mut clusters = vec![static_cluster("app", self.app), provider_cluster()];
+        let mut clusters = vec![app_cluster(self.app), provider_cluster()];
         clusters.extend(self.clusters.iter().map(|(name, port)| static_cluster(name, *port)));
         let mut bootstrap = json!({
             "admin": {"address": address(0)},
@@ -234,6 +234,18 @@ fn access_log_to(file: &Path) -> Value {
 
 fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+/// The app takes trailers.
+fn app_cluster(port: u16) -> Value {
+    let mut cluster = static_cluster("app", port);
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+        },
+    });
+    cluster
 }
 
 fn static_cluster(name: &str, port: u16) -> Value {

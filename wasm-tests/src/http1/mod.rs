@@ -64,6 +64,8 @@ pub struct Request {
     pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
+    /// The lines after the last chunk.
+    pub trailers: Vec<String>,
 }
 
 impl fmt::Debug for Request {
@@ -229,14 +231,15 @@ impl Connection {
             target: parsed.path.unwrap_or_default().to_owned(),
             headers: owned(parsed.headers),
             body: Vec::new(),
+            trailers: Vec::new(),
         };
         if request.headers.text("expect").is_some() {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        request.body = match framing(&request.headers) {
+        (request.body, request.trailers) = match framing(&request.headers) {
             Framing::Chunked => self.read_chunks()?,
-            Framing::Length(length) => self.read_exactly(length)?,
-            Framing::None => Vec::new(),
+            Framing::Length(length) => (self.read_exactly(length)?, Vec::new()),
+            Framing::None => (Vec::new(), Vec::new()),
         };
         Ok(Some(request))
     }
@@ -258,7 +261,7 @@ impl Connection {
             }
             let body = match framing(&headers) {
                 _ if answering == Answering::Head || matches!(status, 101 | 204 | 304) => Vec::new(),
-                Framing::Chunked => self.read_chunks()?,
+                Framing::Chunked => self.read_chunks()?.0,
                 Framing::Length(length) => self.read_exactly(length)?,
                 Framing::None => self.read_to_end()?,
             };
@@ -301,15 +304,20 @@ impl Connection {
         }
     }
 
-    fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
+    /// The body, and the lines after it.
+    fn read_chunks(&mut self) -> io::Result<(Vec<u8>, Vec<String>)> {
+        let (mut body, mut trailers) = (Vec::new(), Vec::new());
         loop {
             let line = self.read_line()?;
             let size = line.split(';').next().unwrap_or_default();
             let size = usize::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
             if size == 0 {
-                while !self.read_line()?.is_empty() {}
-                return Ok(body);
+                loop {
+                    match self.read_line()? {
+                        line if line.is_empty() => return Ok((body, trailers)),
+                        line => trailers.push(line),
+                    }
+                }
             }
             body.extend(self.read_exactly(size)?);
             self.read_line()?;

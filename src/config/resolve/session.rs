@@ -133,10 +133,14 @@ fn credentials(
     faults: &mut Faults,
 ) -> Result<StoreCredentials, Faulty> {
     let text = text::secret(secret, at, env, faults)?;
-    if text::is_vschar(&text) {
+    // `credentials` of RFC 9110, 11.4. The bare password, or the header with its name, is what people write instead.
+    let (scheme, rest) = text.split_once(' ').unwrap_or_default();
+    if text::is_token(scheme) && !rest.is_empty() && rest.trim() == rest && text::is_vschar(rest) {
         return Ok(StoreCredentials::new(text.as_str()));
     }
-    Err(faults.wrong(at, "printable ASCII, and no line break at the end"))
+    let expected =
+        "a scheme and its credentials, such as `Basic dXNlcjpwYXNz`: printable ASCII, and no line break at the end";
+    Err(faults.wrong(at, expected))
 }
 
 // What stands in a path of Webdis as it is; behind a dot it would look for a format.

@@ -115,11 +115,12 @@ pub enum Problem {
     },
     /// An environment variable that a secret names is not there, or empty.
     #[error(
-        "the environment variable {name} is {state}; Envoy passes on only those under vm_config.environment_variables"
+        "the environment variable {} is {state}; Envoy passes on only those under vm_config.environment_variables",
+        .name.as_deref().unwrap_or("of this name")
     )]
     Variable {
-        /// The variable.
-        name: String,
+        /// The variable, where it is written as they usually are.
+        name: Option<String>,
         /// `not set` or `empty`.
         state: &'static str,
     },

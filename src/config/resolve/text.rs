@@ -48,9 +48,11 @@ fn variable(name: &str, at: &Path, env: Environment<'_>, faults: &mut Faults) ->
     }
     let value = env(name).map(Zeroizing::new);
     let state = if value.is_some() { "empty" } else { "not set" };
+    // Nor is what has small letters: many secrets are made of letters and digits alone.
+    let is_usual = !name.bytes().any(|byte| byte.is_ascii_lowercase());
     value
         .filter(|value| !value.is_empty())
-        .ok_or_else(|| faults.add(at, Problem::Variable { name: name.to_owned(), state }))
+        .ok_or_else(|| faults.add(at, Problem::Variable { name: is_usual.then(|| name.to_owned()), state }))
 }
 
 /// VSCHAR of RFC 6749, Appendix A.

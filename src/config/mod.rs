@@ -54,7 +54,7 @@ pub struct Config {
     pub sign_out: SignOutSettings,
     /// How far clocks may disagree.
     pub leeway: Leeway,
-    /// What the operator should be told at start: each use of `danger`.
+    /// What the operator should be told at start: each use of `danger`, and each key that is there twice.
     pub warnings: Vec<String>,
     /// Names what this configuration shares between workers: other settings, other name.
     pub fingerprint: String,

@@ -36,7 +36,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let session = faults
         .required(&root.key("session"), document.session, "an object with keys")
-        .and_then(|session| session::Session::resolve(session, &root.key("session"), env, faults));
+        .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let rules = rules::rules(document.rules.unwrap_or_default(), &root.key("rules"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let userinfo_claims =

@@ -14,6 +14,7 @@ use base64::{
 use chacha20poly1305::{AeadInPlace, Key, KeyInit, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::platform::{NoRandomness, Platform};
@@ -60,6 +61,11 @@ impl SessionKey {
         }
         key.0.copy_from_slice(&bytes);
         Ok(key)
+    }
+
+    /// Whether it is the same key, however it was written.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&*other.0).into()
     }
 }
 

@@ -38,9 +38,11 @@ impl Session {
         raw: raw::Session,
         at: &Path,
         env: Environment<'_>,
+        warnings: &mut Vec<String>,
         faults: &mut Faults,
     ) -> Result<Self, Faulty> {
         let ring = ring(raw.keys, &at.key("keys"), env, faults);
+        warnings.extend(doubles(ring.as_deref().unwrap_or_default(), &at.key("keys")));
         let mut seconds =
             |value, bounds, field| bounded(value, bounds, "seconds", &at.key(field), faults).map(Duration::from_secs);
         let lifetime = seconds(raw.lifetime_seconds, limits::LIFETIME_SECONDS, "lifetime_seconds");
@@ -104,6 +106,14 @@ fn ring(
         })
         .collect();
     ring.into_iter().collect()
+}
+
+/// Templates give the old key the value of the new one before there is another; a rotation with both the same signs
+/// everybody out.
+fn doubles(ring: &[SessionKey], at: &Path) -> Vec<String> {
+    let is_double = |(place, key): &(usize, &SessionKey)| ring.iter().take(*place).any(|before| before.is(key));
+    let places = ring.iter().enumerate().filter(is_double);
+    places.map(|(place, _)| format!("{}: the same key as one before it opens nothing more", at.index(place))).collect()
 }
 
 fn store(raw: raw::Store, at: &Path, env: Environment<'_>, faults: &mut Faults) -> Result<Store, Faulty> {

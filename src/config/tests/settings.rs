@@ -143,7 +143,8 @@ fn every_field_arrives() {
     assert_eq!(
         config.warnings,
         [
-            "danger.plain_http_providers: whoever is between Envoy and the provider can read secrets and sign in as anybody"
+            "danger.plain_http_providers: whoever is between Envoy and the provider can read secrets and sign in as anybody",
+            "session.keys[1]: the same key as one before it opens nothing more",
         ]
     );
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::{
+    http::status_of,
     oidc::{discovery::DiscoveryError, error::OAuthError, token::TokenEndpointError},
     session::{Optional, SealError, store::StoreError},
 };
@@ -140,7 +141,7 @@ impl fmt::Display for Event {
             Self::LoggedOut(None) => f.write_str("the provider ended a session through a browser"),
             Self::NotRenewed(failure) => write!(f, "did not renew a session: {failure}"),
             Self::NotRevoked(Some(status)) => {
-                write!(f, "could not revoke a refresh token: the provider answered {status}")
+                write!(f, "could not revoke a refresh token: {}", status_of("the provider", *status))
             }
             Self::NotRevoked(None) => f.write_str("could not revoke a refresh token: the provider did not answer"),
             Self::NotStored(error) => write!(f, "could not write into the store of sessions: {error}"),

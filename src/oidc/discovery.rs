@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{ClientAuthentication, Endpoint, EndpointError, PlainHttp, Provider};
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
     jose::{
         json::{self, JsonError},
         jwk::JwksError,
@@ -52,21 +52,12 @@ pub enum DiscoveryError {
     #[error("it has no {0}")]
     Missing(&'static str),
     /// Not 200.
-    #[error("{}", status(*.0))]
+    #[error("{}", status_of("the provider", *.0))]
     Status(u16),
 }
 
 /// How much of a provider's own name for itself is repeated in the log.
 const MAX_QUOTED: usize = 200;
-
-// Envoy answers 503 and 504 itself where it cannot connect or waits in vain.
-fn status(status: u16) -> String {
-    match status {
-        503 => "Envoy could not reach the provider, or it answered 503; check the cluster's address and TLS".to_owned(),
-        504 => "the provider did not answer in time".to_owned(),
-        other => format!("the provider answered {other}"),
-    }
-}
 
 /// Asks for the metadata.
 pub fn request(provider: &Provider) -> CalloutRequest {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{ClientAuthentication, Endpoint, Provider, discovery::ProviderMetadata, error::OAuthError};
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
     jose::json::{self, JsonError},
     secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken, RefreshToken},
 };
@@ -46,7 +46,7 @@ pub enum TokenEndpointError {
     #[error("the provider refused: {}", .0.as_str())]
     Refused(OAuthError),
     /// A status that says nothing.
-    #[error("the token endpoint answered {0}")]
+    #[error("{}", status_of("the token endpoint", *.0))]
     Status(u16),
 }
 

@@ -21,7 +21,7 @@ use super::{
     seal::{Purpose, Sealer},
 };
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request},
+    http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request, status_of},
     jose::json,
     platform::Platform,
     secret::StoreCredentials,
@@ -60,14 +60,23 @@ pub enum StoreError {
     #[error("{0}")]
     Callout(#[from] CalloutError),
     /// An answer that is not the gateway's.
-    #[error("the gateway's answer is malformed")]
+    #[error("the gateway's answer is malformed; is it Webdis?")]
     Malformed,
     /// Redis did not do it.
-    #[error("Redis did not take the command")]
+    #[error("Redis did not take the command; is it full, a read-only replica, or does it want a password from Webdis?")]
     Refused,
     /// Another status than 200.
-    #[error("the gateway answered {0}")]
+    #[error("{}", status(*.0))]
     Status(u16),
+}
+
+// Webdis answers 403 where its list of users or of commands says so, and 503 where it has no Redis.
+fn status(status: u16) -> String {
+    match status {
+        401 | 403 => format!("the gateway answered {status}; its acl must allow MGET, SET, SETEX and DEL"),
+        503 => "the gateway has no Redis, or Envoy could not reach it; check the cluster's address".to_owned(),
+        other => status_of("the gateway", other),
+    }
 }
 
 /// What the cookie says, once opened: which session, and by which marks it can be ended.
@@ -157,6 +166,9 @@ impl Store {
         let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
         // What is missing at the end could be what has ended it.
         let [session, ended, marks @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
+        if *session == Value::Bool(false) {
+            return Err(StoreError::Refused);
+        }
         if marks.len() != 2 {
             return Err(StoreError::Malformed);
         }

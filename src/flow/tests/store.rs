@@ -334,17 +334,21 @@ fn a_worker_asks_again_only_when_it_must() {
 
 #[test]
 fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
-    for (status, body) in [
-        (200, "{}"),
-        (200, "{\"MGET\":null}"),
-        (200, "{\"MGET\":[]}"),
-        (200, "{\"MGET\":{}}"),
-        (200, "{\"MGET\":[null]}"),
-        (200, "{\"MGET\":[null,null,null,null,null]}"),
-        (200, "<html>"),
-        (200, ""),
-        (403, "{\"MGET\":[null]}"),
-        (500, "{\"MGET\":[null]}"),
+    let malformed = "the gateway's answer is malformed";
+    for (status, body, said) in [
+        (200, "{}", malformed),
+        (200, "{\"MGET\":null}", malformed),
+        (200, "{\"MGET\":[]}", malformed),
+        (200, "{\"MGET\":{}}", malformed),
+        (200, "{\"MGET\":[null]}", malformed),
+        (200, "{\"MGET\":[null,null,null,null,null]}", malformed),
+        (200, "{\"MGET\":[false,\"NOAUTH Authentication required.\"]}", "Redis did not take the command"),
+        (200, "<html>", malformed),
+        (200, "", malformed),
+        (403, "{\"MGET\":[null]}", "the gateway answered 403"),
+        (500, "{\"MGET\":[null]}", "the gateway answered 500"),
+        (503, "", "the gateway has no Redis, or Envoy could not reach it"),
+        (504, "upstream request timeout", "the gateway did not answer in time"),
     ] {
         let mut world = world();
         world.sign_in("/");
@@ -357,6 +361,8 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
         let step = world.env(|env| expect.resume(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), env));
         let outcome = world.perform(step, &request);
         assert_eq!(outcome.code(), (503, "store_unavailable"), "{status} {body}");
+        let told = world.events.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.contains(said), "{told}");
     }
 }
 

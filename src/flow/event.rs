@@ -144,7 +144,7 @@ impl fmt::Display for Event {
                 write!(f, "could not revoke a refresh token: {}", status_of("the provider", *status))
             }
             Self::NotRevoked(None) => f.write_str("could not revoke a refresh token: the provider did not answer"),
-            Self::NotStored(error) => write!(f, "could not write into the store of sessions: {error}"),
+            Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
             Self::Renewed => f.write_str("renewed a session"),
             Self::SessionRefused(subject) => {

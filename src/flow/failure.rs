@@ -25,8 +25,8 @@ pub enum Failure {
     /// The body is longer than it may be.
     #[error("the body is too long")]
     BodyTooLong,
-    /// As many sign-ins are being finished as one worker takes at once.
-    #[error("too many sign-ins are being finished at once")]
+    /// As much of this is under way as one worker takes at once.
+    #[error("this worker has as much of this under way as it takes at once")]
     Busy,
     /// An authorization response that is malformed or comes from another issuer.
     #[error("{0}")]
@@ -47,10 +47,10 @@ pub enum Failure {
     #[error("the ID token is refused: {0}")]
     Jws(#[from] JwsError),
     /// A logout by the provider without what it must name.
-    #[error("the logout request is malformed")]
+    #[error("it has no readable logout_token in a form, or no sid and our iss in its query")]
     LogoutMalformed,
     /// A logout by the provider with another method than this one.
-    #[error("a logout by the provider takes another method")]
+    #[error("this kind of logout takes {0} only")]
     LogoutMethod(&'static str),
     /// The logout token is not one for us.
     #[error("the logout token is refused: {0}")]
@@ -71,7 +71,7 @@ pub enum Failure {
     #[error("the provider answered {}", .0.as_str())]
     Provider(OAuthError),
     /// A path under our prefix that means nothing.
-    #[error("nothing is at this reserved path")]
+    #[error("nothing is at this reserved path, or the setting that puts something there is off")]
     ReservedPath,
     /// The ID token's signature is not good.
     #[error("the ID token is refused: {0}")]
@@ -86,7 +86,7 @@ pub enum Failure {
     #[error("sign-out was asked for in a way that is not taken")]
     SignOutMethod,
     /// The store of sessions did not do what it must.
-    #[error("the store of sessions: {0}")]
+    #[error("session.store: {0}")]
     Store(#[from] StoreError),
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
@@ -133,7 +133,7 @@ impl Failure {
                 "This site cannot read what was sent. Please tell its operator the code below."),
             Self::BodyTooLong => row!(413, "body_too_long", Info, "This is too much",
                 "What was sent is longer than is taken here."),
-            Self::Busy => row!(503, "busy", Warn, "Too many people are signing in",
+            Self::Busy => row!(503, "busy", Warn, "This site is very busy",
                 "Please try again in a few seconds."),
             Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, "The sign-in did not work",
                 "The answer of the sign-in service was incomplete. Please try again."),

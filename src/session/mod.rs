@@ -331,7 +331,7 @@ pub enum SealError {
     #[error("{0}")]
     NoRandomness(#[from] NoRandomness),
     /// Too large, with all left out that can be.
-    #[error("the session takes {size} bytes, and its cookies hold {budget}")]
+    #[error("the session takes {size} bytes, and there is room for {budget}")]
     TooLarge {
         /// What it takes.
         size: usize,

@@ -14,8 +14,8 @@ use super::{failure::Failure, permit::Reason, provider::DocumentKind};
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A document of a provider was read.
-    Fetched(DocumentKind, String),
+    /// A document of a provider was read: which, whose, and what it does not offer of what sign-out can use.
+    Fetched(DocumentKind, String, Vec<&'static str>),
     /// A document of a provider could not be read; the last good one, if any, stays in use.
     NotFetched {
         /// Which.
@@ -96,8 +96,8 @@ impl Event {
     /// Its counter.
     pub const fn counter(&self) -> &'static str {
         match self {
-            Self::Fetched(DocumentKind::Metadata, _) => "vestibule_metadata_fetched",
-            Self::Fetched(DocumentKind::Keys, _) => "vestibule_keys_fetched",
+            Self::Fetched(DocumentKind::Metadata, ..) => "vestibule_metadata_fetched",
+            Self::Fetched(DocumentKind::Keys, ..) => "vestibule_keys_fetched",
             Self::NotFetched { kind: DocumentKind::Metadata, .. } => "vestibule_metadata_failed",
             Self::NotFetched { kind: DocumentKind::Keys, .. } => "vestibule_keys_failed",
             Self::LeftOut(_) => "vestibule_session_cut",
@@ -124,7 +124,10 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fetched(kind, issuer) => write!(f, "read the {kind} of {issuer}"),
+            Self::Fetched(kind, issuer, lacks) => {
+                write!(f, "read the {kind} of {issuer}")?;
+                lacks.iter().try_for_each(|name| write!(f, "; no usable {name}"))
+            }
             Self::NotFetched { kind, issuer, cluster, error, has_good } => {
                 let then =
                     if *has_good { "what was last good stays in use" } else { "nobody can sign in until it is there" };

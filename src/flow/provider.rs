@@ -189,7 +189,7 @@ impl Providers {
         };
         lease::release(key, outcome.is_ok(), now, platform);
         events.push(match outcome {
-            Ok(()) => Event::Fetched(expect.kind, issuer),
+            Ok(()) => Event::Fetched(expect.kind, issuer, known.lacks(expect.kind)),
             Err(error) => Event::NotFetched { kind: expect.kind, issuer, cluster, error, has_good },
         });
     }
@@ -211,6 +211,16 @@ impl Known {
             _ => provider.issuer.discovery(),
         };
         provider.clusters.reaching(endpoint).as_str()
+    }
+
+    /// What signing out could use, and this document does not offer.
+    fn lacks(&self, kind: DocumentKind) -> Vec<&'static str> {
+        let Some(metadata) = self.metadata.value.as_ref().filter(|_| kind == DocumentKind::Metadata) else {
+            return Vec::new();
+        };
+        let end_session = metadata.end_session_endpoint.is_none().then_some("end_session_endpoint");
+        let revocation = metadata.revocation_endpoint.is_none().then_some("revocation_endpoint");
+        [end_session, revocation].into_iter().flatten().collect()
     }
 
     /// Takes over what other workers have shared. Whether there are other keys now.

@@ -2,7 +2,7 @@
 
 use super::{
     super::event::Event,
-    world::{Outcome, World, header},
+    world::{ISSUER, Outcome, World, header},
 };
 
 fn asked(world: &World, path: &str) -> usize {
@@ -19,6 +19,20 @@ fn one_worker_asks_for_all() {
         world.worker = worker;
         assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
     }
+}
+
+#[test]
+fn what_sign_out_could_use_and_the_provider_does_not_offer_is_told() {
+    let mut world = World::new();
+    world.provider.metadata = Box::new(|metadata| {
+        metadata["end_session_endpoint"] = serde_json::json!("http://idp.example.com/end");
+        metadata.as_object_mut().unwrap().remove("revocation_endpoint");
+    });
+    world.settle();
+    let told: Vec<_> = world.events.iter().map(ToString::to_string).collect();
+    let expected =
+        format!("read the metadata of {ISSUER}; no usable end_session_endpoint; no usable revocation_endpoint");
+    assert_eq!(told, [expected, format!("read the keys of {ISSUER}")]);
 }
 
 #[test]

@@ -117,6 +117,8 @@ pub(super) struct TestProvider {
     pub(super) refresh_tokens: Vec<String>,
     /// How many were asked for.
     refreshed: usize,
+    /// Changes the metadata.
+    pub(super) metadata: Box<dyn Fn(&mut Value)>,
     /// What a refresh answers instead.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
@@ -139,6 +141,7 @@ impl TestProvider {
             refreshes: false,
             refresh_tokens: Vec::new(),
             refreshed: 0,
+            metadata: Box::new(|_| ()),
             refresh_response: None,
         }
     }
@@ -155,15 +158,19 @@ impl TestProvider {
         }
         assert_eq!(request.authority, "idp.example.com");
         match request.path.as_str() {
-            "/.well-known/openid-configuration" => ok(&json!({
-                "issuer": ISSUER,
-                "authorization_endpoint": format!("{ISSUER}/authorize?tenant=t"),
-                "token_endpoint": format!("{ISSUER}/token"),
-                "jwks_uri": format!("{ISSUER}/jwks"),
-                "end_session_endpoint": format!("{ISSUER}/end"),
-                "revocation_endpoint": format!("{ISSUER}/revoke"),
-                "authorization_response_iss_parameter_supported": true,
-            })),
+            "/.well-known/openid-configuration" => {
+                let mut metadata = json!({
+                    "issuer": ISSUER,
+                    "authorization_endpoint": format!("{ISSUER}/authorize?tenant=t"),
+                    "token_endpoint": format!("{ISSUER}/token"),
+                    "jwks_uri": format!("{ISSUER}/jwks"),
+                    "end_session_endpoint": format!("{ISSUER}/end"),
+                    "revocation_endpoint": format!("{ISSUER}/revoke"),
+                    "authorization_response_iss_parameter_supported": true,
+                });
+                (self.metadata)(&mut metadata);
+                ok(&metadata)
+            }
             "/jwks" => {
                 let point = self.key.verifying_key().to_encoded_point(false);
                 ok(&json!({ "keys": [{

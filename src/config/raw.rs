@@ -47,8 +47,8 @@ pub(super) struct Document {
     pub(super) sign_in: Option<SignIn>,
     /// What signing out does, and who else may end sessions.
     pub(super) sign_out: Option<SignOut>,
-    /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in; `sub` is always among
-    /// them. By default those of `identity_headers`.
+    /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in, from the top level of the
+    /// ID token; `sub` is always among them. By default those of `identity_headers`.
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Says that the field of this name is `true` in Envoy's own configuration of this filter, beside `failure_policy`:
     /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
@@ -103,9 +103,9 @@ pub(super) struct Provider {
     pub(super) token_endpoint: Option<String>,
     /// The URL of the provider's keys, instead of the discovered one.
     pub(super) jwks_uri: Option<String>,
-    /// The URL of the provider's sign-out, instead of the discovered one.
+    /// The URL of the provider's sign-out, instead of the discovered one. For `sign_out.at_provider`.
     pub(super) end_session_endpoint: Option<String>,
-    /// The URL where refresh tokens are revoked, instead of the discovered one.
+    /// The URL where refresh tokens are revoked, instead of the discovered one. For `sign_out.revoke`.
     pub(super) revocation_endpoint: Option<String>,
     /// The signature algorithms that an ID token, or a logout token, may use. By default every asymmetric one that is known.
     #[cfg_attr(test, schemars(
@@ -172,10 +172,10 @@ pub(super) struct Session {
     #[cfg_attr(test, schemars(transform = limits::LIFETIME_SECONDS.shown()))]
     pub(super) lifetime_seconds: Option<u64>,
     /// How many seconds a session lasts from one request to the next, so that nobody stays signed in who has left. By
-    /// default only `lifetime_seconds` counts. Its end moves in steps of a tenth.
+    /// default only `lifetime_seconds` counts, which it may not exceed. Its end moves in steps of a tenth.
     #[cfg_attr(test, schemars(range(min = limits::IDLE_TIMEOUT_SECONDS.min, max = limits::IDLE_TIMEOUT_SECONDS.max)))]
     pub(super) idle_timeout_seconds: Option<u64>,
-    /// Whether a session is renewed with the refresh token, if the provider gives one, when its access token is over:
+    /// Whether a session is renewed with the refresh token, if the provider gives one, before its access token is over:
     /// the provider can then change what is known of somebody, or end the session. Most providers give one for the
     /// scope `offline_access`.
     #[cfg_attr(test, schemars(extend("default" = true)))]
@@ -226,11 +226,12 @@ pub(super) struct SignOut {
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) revoke: Option<bool>,
     /// Whether the provider may end sessions by posting a logout token to `/oauth2/backchannel_logout` (OpenID Connect
-    /// Back-Channel Logout). Needs `allow_on_headers_stop_iteration`. It counts in the Envoy that got the token.
+    /// Back-Channel Logout). Needs `allow_on_headers_stop_iteration`. Without `session.store` it counts in the Envoy that
+    /// got the token.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) back_channel: Option<bool>,
     /// Whether the provider may end sessions by loading `/oauth2/frontchannel_logout` with `iss` and `sid` in a frame
-    /// (OpenID Connect Front-Channel Logout). It counts in the Envoy that got the request.
+    /// (OpenID Connect Front-Channel Logout). Without `session.store` it counts in the Envoy that got the request.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) front_channel: Option<bool>,
 }
@@ -247,9 +248,10 @@ pub(super) struct Store {
     /// The `Host` that Webdis is asked under: `host`, or `host:port`.
     #[cfg_attr(test, schemars(extend("default" = limits::STORE_AUTHORITY)))]
     pub(super) authority: Option<String>,
-    /// The whole value of the `Authorization` header, where Webdis wants one: `Basic` and so on.
+    /// The whole value of the `Authorization` header, where Webdis wants one, such as `Basic dXNlcjpwYXNz`.
     pub(super) authorization: Option<Secret>,
-    /// What the keys in Redis begin with: letters, digits, `-`, `_` and `:`.
+    /// What the keys in Redis begin with: letters, digits, `-`, `_` and `:`. Apps that share a Redis need one each, or what
+    /// ends sessions of one ends those of the others.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_STORE_PREFIX),
         extend("default" = limits::STORE_PREFIX)

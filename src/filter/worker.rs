@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Config,
     flow::{
-        self, BodyError, CalloutResult, Env, Expect, ExpectBody, Load, Memory, Step, Waiter,
+        self, BodyError, CalloutResult, Env, Expect, ExpectBody, LateCookies, Load, Memory, Step, Waiter,
         background::{self, ExpectBackground},
         event::Event,
     },
@@ -68,7 +68,7 @@ pub(super) struct Exchange {
     context_id: u32,
     phase: Cell<Phase>,
     /// Cookies to set with the app's answer.
-    cookies: RefCell<Vec<String>>,
+    cookies: RefCell<Option<LateCookies>>,
     /// Whether its trailers came before it was decided.
     has_trailers: Cell<bool>,
 }
@@ -90,7 +90,7 @@ impl Exchange {
         Self {
             context_id,
             phase: Cell::new(Phase::Undecided),
-            cookies: RefCell::new(Vec::new()),
+            cookies: RefCell::new(None),
             has_trailers: Cell::new(false),
         }
     }
@@ -231,9 +231,10 @@ impl Worker {
 
     /// The app has answered a permitted request: the browser gets its cookies with that, once.
     pub(super) fn response(&self, exchange: &Exchange) {
-        let cookies = exchange.cookies.take();
-        if !cookies.is_empty() && exchange.phase() == Phase::Forwarded {
-            host::add_cookies(&cookies);
+        let Some(cookies) = exchange.cookies.take() else { return };
+        let lines = self.decide(|env| cookies.lines(env));
+        if !lines.is_empty() && exchange.phase() == Phase::Forwarded {
+            host::add_cookies(&lines);
         }
     }
 

@@ -7,7 +7,6 @@ use super::{
     CalloutResult, Env,
     provider::ExpectDocument,
     renewal::{self, ExpectRenewal, Renewals},
-    sign_out,
     store::{StoreState, Write},
 };
 use crate::http::CalloutRequest;
@@ -55,7 +54,7 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
             env.providers.fetched(expect, result, env.platform, env.now, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
-        ExpectBackground::Revocation => sign_out::revoked(result, env),
+        ExpectBackground::Revocation => renewal::revoked(result, env),
         ExpectBackground::Write(write) => write.settle(result, env),
     }
 }

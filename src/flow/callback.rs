@@ -18,6 +18,7 @@ use crate::{
         Beginning, Grant, Session,
         chunks::Present,
         cookie::{self, Found, delete_cookie},
+        open::FreshSession,
         pending::{MAX_PENDING, PendingSignIn, State},
         trail::Trail,
     },
@@ -32,7 +33,8 @@ use super::{
     lease::Asker,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
-    revocation, sign_in, signed_in, single_use,
+    revocation::{self, By},
+    sign_in, signed_in, single_use,
     store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
@@ -96,6 +98,7 @@ fn redeem(
     env: &mut Env<'_>,
 ) -> Step {
     let offer = |env: &Env<'_>| offer(&pending, env);
+    let brought = Brought::by(&request, env);
     let (Some(known), Some(matched)) = (env.providers.ready(state.provider, env.now), pending.matches(state)) else {
         let offer = offer(env);
         return reply::refuse(Failure::CallbackState, caller, offer, env);
@@ -119,12 +122,6 @@ fn redeem(
     if !single_use::claim(&pending.state, env) {
         return not_pending(request, pending.state, env);
     }
-    let settings = &env.config.session;
-    let brought = Brought {
-        session: settings.cookies.present(&request),
-        trail: Trail::read(&request, &settings.trail_cookie, &settings.sealer, env.now),
-        surplus: sign_in::surplus(&request, MAX_PENDING, env),
-    };
     let redirect_uri = env.config.redirect_uri();
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
     let patience = known.provider.timeout.max(MIN_PATIENCE);
@@ -150,10 +147,24 @@ struct SignIn {
 /// What of our cookies the browser brought along.
 #[derive(Debug)]
 struct Brought {
+    before: Option<FreshSession>,
     session: Present,
     trail: Option<Trail>,
     /// What deletes the sign-ins that are too many: tabs that were opened at once began them without knowing of each other.
     surplus: Vec<String>,
+}
+
+impl Brought {
+    fn by(request: &Request, env: &mut Env<'_>) -> Self {
+        let before = signed_in::session(request, env);
+        let settings = &env.config.session;
+        Self {
+            before,
+            session: settings.cookies.present(request),
+            trail: Trail::read(request, &settings.trail_cookie, &settings.sealer, env.now),
+            surplus: sign_in::surplus(request, MAX_PENDING, env),
+        }
+    }
 }
 
 /// The code is being redeemed.
@@ -250,6 +261,10 @@ impl TokensInHand {
     fn welcome(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Step, Failure> {
         let SignIn { pending, caller, brought } = &self.sign_in;
         let session = self.session(id_token, env)?;
+        // An answer that is still on its way must not bring back somebody else's.
+        if let Some(before) = brought.before.as_ref().filter(|before| before.session().subject() != session.subject()) {
+            revocation::end(before.marks().session, By::Person, env);
+        }
         let settings = &env.config.session;
         let own = offer(pending, env).cookies;
         let mut cookies: Vec<_> = brought.surplus.iter().filter(|line| !own.contains(line)).cloned().collect();
@@ -273,7 +288,7 @@ impl TokensInHand {
         let Some(store) = &env.config.session.store else { return Ok(Step::Reply(reply)) };
         let offer = offer(pending, env);
         let saving = Saving { caller: caller.clone(), offer, next: Next::Reply(reply), command: Command::Save };
-        Ok(store::save_then(store, &session, saving, env)?)
+        Ok(store::save_then(store, session, saving))
     }
 
     fn session(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Session, Failure> {

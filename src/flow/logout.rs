@@ -29,7 +29,7 @@ use super::{
     request::{MAX_HOLD, Unverified, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
-    store::{Command, Next, Saving},
+    store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
 
@@ -145,6 +145,8 @@ fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
         if let Err(Conflict) = revocation::end_here(*mark, by, env) {
             return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env);
         }
+        // Should whoever tells us this not wait for the answer, it is done all the same.
+        store::end_soon(mark, env);
     }
     ending.go_on(env)
 }

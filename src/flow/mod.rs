@@ -38,7 +38,7 @@ pub use callback::ExpectTokens;
 pub use identity::trailer_edits;
 pub use reply::headers_refused;
 pub use request::{Waiter, start};
-pub use sign_out::ExpectRevocation;
+pub use signed_in::LateCookies;
 
 use crate::{
     config::Config,
@@ -52,7 +52,7 @@ use permit::Permit;
 use provider::Providers;
 use renewal::Renewals;
 use revocation::Revocations;
-use store::{ExpectStored, Loaded, Saving, StoreState};
+use store::{ExpectLastEnd, ExpectStored, Loaded, Saving, StoreState};
 
 /// What to do with a request next: exactly one step for each input.
 #[must_use]
@@ -72,7 +72,7 @@ pub enum Step {
         /// What to change first.
         edits: HeaderEdits,
         /// Cookies to set with the app's answer, beside its own; the answer must then not be stored.
-        cookies: Vec<String>,
+        cookies: Option<LateCookies>,
     },
     /// Read the request's body, which must not move, and hand it to `expect`.
     ReadBody(Box<ExpectBody>),
@@ -85,8 +85,8 @@ pub enum Step {
 /// A call of a request under way: the one thing that can take its result.
 #[derive(Debug)]
 pub enum Expect {
-    /// A refresh token is being revoked.
-    Revocation(Box<ExpectRevocation>),
+    /// The store is being asked what a new session begins after.
+    LastEnd(Box<ExpectLastEnd>),
     /// The store is being told something.
     Saved(Box<Saving>),
     /// The store is being asked for a session.
@@ -99,7 +99,7 @@ impl Expect {
     /// Decides the request with what came of its call.
     pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         match self {
-            Self::Revocation(expect) => expect.resume(result, env),
+            Self::LastEnd(expect) => expect.resume(result, env),
             Self::Saved(expect) => expect.resume(result, env),
             Self::Stored(expect) => expect.resume(result, env),
             Self::Tokens(expect) => expect.resume(result, env),

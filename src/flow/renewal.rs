@@ -10,24 +10,25 @@
 
 mod outcome;
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use crate::{
     config::Config,
-    http::Request,
+    http::{CalloutRequest, Request},
     jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
     oidc::{
         ProviderId,
         error::OAuthError,
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
+        revocation as revocation_endpoint,
         token::{self, TokenEndpointError, TokenResponse},
     },
     platform::Platform,
     secret::RefreshToken,
     session::{
-        Renewal, Session,
+        HalfDigest, Renewal, Session,
         open::{FreshSession, Marks, Upkeep},
-        store::Store,
+        store::{Reference, Store},
     },
     time::UnixTime,
 };
@@ -39,10 +40,11 @@ use super::{
     failure::Failure,
     lease::{Asker, is_ahead},
     request::{MAX_HELD, MAX_HOLD, Waiter},
-    revocation, sign_out, signed_in, store,
+    revocation::{self, By},
+    signed_in, store,
     verification::{When, verified},
 };
-use outcome::{Found, Outcome, Place, Places};
+use outcome::{Found, Outcome, Place, Places, Versions};
 
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
 const GRACE: Duration = Duration::from_secs(30);
@@ -64,10 +66,12 @@ const MAX_WAIT_FOR_KEYS: Duration = MAX_HOLD;
 pub struct Renewals {
     places: Places,
     queued: Vec<Session>,
+    /// Those whose lease this process has, and which may have been renewed before it had.
+    stale: Vec<Session>,
     /// Those that no other process is renewing.
     leased: Vec<Session>,
     in_hand: Vec<InHand>,
-    /// Refresh tokens that came for sessions which had ended by then.
+    /// Refresh tokens of sessions that have ended.
     unwanted: Vec<(ProviderId, RefreshToken)>,
 }
 
@@ -87,25 +91,35 @@ pub struct ExpectRenewal {
     asked: Asked,
 }
 
-/// Who was asked.
+/// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// The provider, for tokens.
-    Provider,
-    /// The store, for the right to ask the provider.
-    Store,
+    /// The store: the right to renew it.
+    Lease,
+    /// The store: the session, as somebody else may have renewed it before.
+    Session,
+    /// The provider: tokens.
+    Tokens,
 }
 
 impl Renewals {
     /// None is under way.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         let places = Places::new(config, platform);
-        Self { places, queued: Vec::new(), leased: Vec::new(), in_hand: Vec::new(), unwanted: Vec::new() }
+        Self {
+            places,
+            queued: Vec::new(),
+            stale: Vec::new(),
+            leased: Vec::new(),
+            in_hand: Vec::new(),
+            unwanted: Vec::new(),
+        }
     }
 
     /// Whether a call waits to be made.
     pub fn are_queued(&self) -> bool {
-        !self.queued.is_empty() || !self.leased.is_empty() || !self.unwanted.is_empty()
+        let Self { queued, stale, leased, unwanted, .. } = self;
+        !(queued.is_empty() && stale.is_empty() && leased.is_empty() && unwanted.is_empty())
     }
 }
 
@@ -144,7 +158,7 @@ pub(super) fn attend(
                     // Another worker may have said so already.
                     if !signed_in::is_ended(&fresh, env) {
                         env.events.push(Event::SessionRefused(fresh.session().subject().to_owned()));
-                        revocation::end(fresh.marks().session, revocation::By::Provider, env);
+                        revocation::end(fresh.marks().session, By::Refusal, env);
                     }
                     return Err(request);
                 }
@@ -172,7 +186,7 @@ pub(super) fn attend(
         // Of a body that it hands over Envoy keeps only so much, and refuses the request where it is longer.
         let can_wait = request.is_whole() || !env.config.bodies_while_held;
         if waits && can_wait && patience == Patience::MayWait && env.load.held < MAX_HELD {
-            return Ok(Waiter::for_renewal(request, fresh, env));
+            return Ok(Waiter::for_renewal(request, fresh, Awaited::new(digest), env));
         }
         break;
     }
@@ -194,10 +208,29 @@ pub(super) fn attend(
     Ok(signed_in::forward(&request, fresh, cookies, env))
 }
 
-/// Whether a renewal that a request waits for is over.
-pub(super) fn is_settled(session: &Session, env: &Env<'_>) -> bool {
-    let (found, _) = env.renewals.places.find(&session.grant_digest(), env.now, env.platform);
-    !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
+/// A renewal that a request waits for.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    digest: HalfDigest,
+    /// What its places were when they were last looked at: a hundred requests that look all the time only see that nothing
+    /// has changed.
+    seen: Cell<Versions>,
+}
+
+impl Awaited {
+    fn new(digest: HalfDigest) -> Self {
+        Self { digest, seen: Cell::new([None; 2]) }
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self, env: &Env<'_>) -> bool {
+        let versions = env.renewals.places.versions(&self.digest, env.platform);
+        if self.seen.replace(versions) == versions {
+            return false;
+        }
+        let (found, _) = env.renewals.places.find(&self.digest, env.now, env.platform);
+        !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
+    }
 }
 
 fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
@@ -214,7 +247,8 @@ fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
     let (digest, lease) = (session.grant_digest(), Outcome::Leased(until));
     let is_ours = env.renewals.places.write(place, &digest, &lease, env.now, env.platform).is_ok();
     if is_ours {
-        env.renewals.queued.push(session.clone());
+        // A request made it; it is no idle session, however long the provider takes.
+        env.renewals.queued.push(session.seen_at(env.now));
     }
     is_ours
 }
@@ -226,18 +260,23 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
     }
     let mut fetches = Vec::new();
     let store = env.config.session.store.as_ref();
-    for session in std::mem::take(&mut env.renewals.queued) {
-        match store {
-            Some(store) => {
+    let queued = std::mem::take(&mut env.renewals.queued);
+    match store {
+        Some(store) => {
+            let stale = std::mem::take(&mut env.renewals.stale);
+            fetches.extend(stale.into_iter().map(|session| {
+                let request = store.load(&Reference::of(&session));
+                fetch(session, Asked::Session, request)
+            }));
+            fetches.extend(queued.into_iter().map(|session| {
                 let request = store.lease(&session.grant_digest(), LEASE);
-                let expect = ExpectRenewal { session: Box::new(session), asked: Asked::Store };
-                fetches.push(Fetch { expect: ExpectBackground::Renewal(expect), request });
-            }
-            None => env.renewals.leased.push(session),
+                fetch(session, Asked::Lease, request)
+            }));
         }
+        None => env.renewals.leased.extend(queued),
     }
     for (provider, token) in std::mem::take(&mut env.renewals.unwanted) {
-        let request = sign_out::revocation_of(provider, &token, env);
+        let request = revocation_of(provider, &token, env);
         fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
     }
     for session in std::mem::take(&mut env.renewals.leased) {
@@ -246,35 +285,24 @@ pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
             Some(token::refresh_grant(known.provider, known.metadata, token))
         });
         match request {
-            Some(request) => {
-                fetches.push(Fetch {
-                    expect: ExpectBackground::Renewal(ExpectRenewal {
-                        session: Box::new(session),
-                        asked: Asked::Provider,
-                    }),
-                    request,
-                });
-            }
+            Some(request) => fetches.push(fetch(session, Asked::Tokens, request)),
             None => settle(&session, &Outcome::Failed(env.now.plus(PAUSE)), env),
         }
     }
     fetches
 }
 
-/// The token endpoint has answered, or not.
+fn fetch(session: Session, asked: Asked, request: CalloutRequest) -> Fetch {
+    Fetch { expect: ExpectBackground::Renewal(ExpectRenewal { session: Box::new(session), asked }), request }
+}
+
+/// What was asked for has come, or not.
 pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut Env<'_>) {
     let ExpectRenewal { session, asked } = expect;
-    if asked == Asked::Store {
-        // Whoever has it writes the renewed session into the store, where the next request finds it.
-        match Store::leased(result) {
-            Ok(true) => env.renewals.leased.push(*session),
-            Ok(false) => settle(&session, &Outcome::Elsewhere(env.now.plus(OTHERS)), env),
-            Err(error) => {
-                env.events.push(Event::NotStored(error));
-                settle(&session, &Outcome::Elsewhere(env.now.plus(PAUSE)), env);
-            }
-        }
-        return;
+    match asked {
+        Asked::Lease => return leased(session, result, env),
+        Asked::Session => return loaded(session, result, env),
+        Asked::Tokens => {}
     }
     match TokenResponse::read(result) {
         Ok(tokens) => {
@@ -293,6 +321,40 @@ pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut E
             settle(&session, &outcome, env);
         }
     }
+}
+
+/// The store has said whether this process may renew the session. Whoever else has the lease writes the renewed session
+/// into the store, where the next request finds it.
+fn leased(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
+    let pause = match Store::leased(result) {
+        Ok(true) => return env.renewals.stale.push(*session),
+        Ok(false) => OTHERS,
+        Err(error) => {
+            env.events.push(Event::NotStored(error));
+            PAUSE
+        }
+    };
+    env.store.forget(&session);
+    settle(&session, &Outcome::Elsewhere(env.now.plus(pause)), env);
+}
+
+/// The store has said what the session is by now: with a refresh token that somebody else has used the provider must not
+/// be asked.
+fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
+    env.store.forget(&session);
+    let outcome = match Store::loaded(result, &Reference::of(&session), &env.config.session.sealer) {
+        Ok(Some(stored)) if stored.grant_digest() == session.grant_digest() => {
+            return env.renewals.leased.push(*session);
+        }
+        Ok(Some(stored)) => Outcome::Renewed(Box::new(stored)),
+        // It has ended, which whoever asks for it next will find.
+        Ok(None) => Outcome::Elsewhere(env.now.plus(OTHERS)),
+        Err(error) => {
+            env.events.push(Event::NotStored(error));
+            Outcome::Elsewhere(env.now.plus(PAUSE))
+        }
+    };
+    settle(&session, &outcome, env);
 }
 
 fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
@@ -360,7 +422,8 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             env.events.push(Event::NotRenewed(failure));
             if contradicts {
                 // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
-                revocation::end(session.digest(), revocation::By::Provider, env);
+                revocation::end(session.digest(), By::Refusal, env);
+                env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
                 Outcome::Refused(AT_ONCE)
             } else if let Some(token) = tokens.refresh_token {
                 // The provider may take the old token no more, so the session goes on with the new one, and tries again.
@@ -381,15 +444,32 @@ fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
     revocation::is_ended(session, &Marks::of(session), env)
 }
 
-/// The refresh token that a session has by now, whatever its cookie says.
-pub(super) fn latest_refresh_token(session: &Session, env: &Env<'_>) -> Option<RefreshToken> {
+/// Somebody has signed out: the refresh token that their session has by now, whatever its cookie says, is not wanted any
+/// more.
+pub(super) fn give_up(session: &Session, env: &mut Env<'_>) {
     let mut latest = session.clone();
     for _ in 0..MAX_CHAIN {
         let (found, _) = env.renewals.places.find(&latest.grant_digest(), env.now, env.platform);
         let Found::Own(Outcome::Renewed(next)) = found else { break };
         latest = *next;
     }
-    latest.refresh_token().cloned()
+    let token = latest.refresh_token().map(|token| (latest.provider(), token.clone()));
+    env.renewals.unwanted.extend(token);
+}
+
+/// The call that revokes a refresh token (RFC 7009), where that is wanted and can be done.
+fn revocation_of(provider: ProviderId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
+    let known = env.providers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
+    let endpoint = known.metadata.revocation_endpoint.as_ref()?;
+    Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
+}
+
+/// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
+pub(super) fn revoked(result: CalloutResult, env: &mut Env<'_>) {
+    let status = result.map(|response| response.status).ok();
+    if status != Some(200) {
+        env.events.push(Event::NotRevoked(status));
+    }
 }
 
 fn contradicts(failure: &Failure) -> bool {

@@ -21,7 +21,7 @@ use super::{
     form, identity,
     logout::{self, LogoutInHand},
     permit::Permit,
-    renewal::{self, Patience},
+    renewal::{self, Awaited, Patience},
     reply::{self, Offer},
     sign_in, sign_out, signed_in, store, userinfo,
     verification::When,
@@ -76,7 +76,7 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
 fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);
-    Step::Forward { permit, edits, cookies: Vec::new() }
+    Step::Forward { permit, edits, cookies: None }
 }
 
 fn bears_token(request: &Request) -> bool {
@@ -143,7 +143,7 @@ enum Then {
     /// Make a call that Envoy did not take.
     Call(Box<ExpectTokens>),
     /// Let the request pass with what became of the renewal of its session, which was good when it came.
-    Renew(Request, FreshSession),
+    Renew(Request, FreshSession, Awaited),
     /// Walk through the gates from the start.
     Start(Request),
     /// Check the token again, with newer keys than those of this version.
@@ -189,9 +189,9 @@ impl Waiter {
     }
 
     /// Holds a request until its session is renewed, or will not be for now.
-    pub(super) fn for_renewal(request: Request, fresh: FreshSession, env: &Env<'_>) -> Step {
+    pub(super) fn for_renewal(request: Request, fresh: FreshSession, renewal: Awaited, env: &Env<'_>) -> Step {
         let provider = fresh.session().provider();
-        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, fresh) })
+        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, fresh, renewal) })
     }
 
     /// Holds a request until the next moment, when its call is tried again.
@@ -214,7 +214,7 @@ impl Waiter {
             || match &self.then {
                 Then::Call(_) => true,
                 Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
-                Then::Renew(_, fresh) => renewal::is_settled(fresh.session(), env),
+                Then::Renew(_, _, renewal) => renewal.is_over(env),
                 Then::Verify(_, version) => {
                     let is_ready = env.providers.ready(self.provider, env.now).is_some();
                     let has_other_keys = env.providers.keys_version(self.provider) != *version;
@@ -230,7 +230,7 @@ impl Waiter {
             Then::Call(expect) => expect.call_again(env),
             Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
             Then::Start(request) => not_ready(&request, env),
-            Then::Renew(request, fresh) => pass_without_waiting(request, fresh, env),
+            Then::Renew(request, fresh, _) => pass_without_waiting(request, fresh, env),
             Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),
         }
     }

@@ -22,8 +22,8 @@ use super::{
 
 /// How many ends are remembered, of each kind: 128 KiB.
 const CAPACITY: usize = 4096;
-/// How far ahead of now a new session may begin, less than what still counts as fresh.
-const MAX_AHEAD: Duration = Duration::from_secs(60);
+/// How far ahead of now a mark may be that a new session begins after: it must still count as fresh then.
+const MAX_AHEAD: Duration = Duration::from_secs(Leeway::MAX_SECS - 5);
 
 /// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended, nor
 /// does anybody who opens the front-channel path with names of their own making.
@@ -35,12 +35,14 @@ pub(super) enum By {
     Person,
     /// The provider.
     Provider,
+    /// A refresh that the provider refused.
+    Refusal,
 }
 
 /// What this worker knows of it.
 #[derive(Debug)]
 pub struct Revocations {
-    lists: [List; 3],
+    lists: [List; 4],
 }
 
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Revocations {
     /// Nothing is known yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         let list = |name: &str| List::new(format!("vestibule.{}.{name}", config.fingerprint), platform);
-        Self { lists: [list("framed"), list("signed_out"), list("ended")] }
+        Self { lists: [list("framed"), list("signed_out"), list("ended"), list("refused")] }
     }
 
     /// Takes over what other workers have added.
@@ -70,11 +72,12 @@ impl Revocations {
     }
 
     fn of(&mut self, by: By) -> &mut List {
-        let [frame, person, provider] = &mut self.lists;
+        let [frame, person, provider, refusal] = &mut self.lists;
         match by {
             By::Frame => frame,
             By::Person => person,
             By::Provider => provider,
+            By::Refusal => refusal,
         }
     }
 }
@@ -150,9 +153,13 @@ pub(super) fn begin_after(session: &mut Session, env: &mut Env<'_>) {
     let marks = Marks::of(session);
     let known =
         env.revocations.lists.iter().flat_map(|list| [marks.subject, marks.sid].map(|mark| list.ended.get(&mark)));
-    // A mark from far ahead is from before a clock was set back: nobody can tell what it means to this session.
-    let last = known.flatten().copied().filter(|at| *at <= env.now.plus(MAX_AHEAD)).max();
-    if let Some(last) = last {
+    begin_after_ends(session, known.flatten().copied(), env.now);
+}
+
+/// The same, for these ends.
+pub(super) fn begin_after_ends(session: &mut Session, ends: impl Iterator<Item = UnixTime>, now: UnixTime) {
+    // An end from far ahead is from before a clock was set back: nobody can tell what it means to this session.
+    if let Some(last) = ends.filter(|at| *at <= now.plus(MAX_AHEAD)).max() {
         session.begin_after(last);
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::{
-    http::{CalloutRequest, Origin, Request, parameter, parse_url},
-    oidc::{ProviderId, end_session::LogoutRequest, revocation as revocation_endpoint},
+    http::{Origin, Request, parameter, parse_url},
+    oidc::end_session::LogoutRequest,
     page::{Action, Page},
-    secret::RefreshToken,
     session::{
         cookie::{delete_cookie, with_prefix},
         open::FreshSession,
@@ -20,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    CalloutResult, Env, Expect, Step,
+    Env, Expect, Step,
     caller::{Caller, comes_from_elsewhere, is_prefetch},
     event::Event,
     failure::Failure,
@@ -119,49 +118,31 @@ fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut
         // Whoever has a copy of the cookie is signed out too, as far as this process goes, or its store: there also because
         // somebody may just be writing the session again.
         revocation::end(session.marks().session, By::Person, env);
+        renewal::give_up(session.session(), env);
     }
     env.events.push(Event::SignedOut);
     let mark = session.as_ref().map(|session| session.marks().session);
-    let goodbye = Box::new(ExpectRevocation { caller, target, cookies, session });
+    let goodbye = Box::new(Goodbye { caller, target, cookies, session });
     if let (Some(store), Some(mark)) = (&env.config.session.store, mark) {
         let (request, caller) = (store.forget(&mark), goodbye.caller.clone());
         let saving = Saving { caller, offer: Offer::default(), next: Next::SignOut(goodbye), command: Command::Forget };
         return Step::Call { request, expect: Expect::Saved(Box::new(saving)) };
     }
-    goodbye.go_on(env)
+    goodbye.leave(env)
 }
 
-/// Somebody is signed out here; their refresh token is being revoked.
+/// Somebody is signed out here.
 #[derive(Debug)]
-pub struct ExpectRevocation {
+pub(super) struct Goodbye {
     caller: Caller,
     target: Option<String>,
     cookies: Vec<String>,
     session: Option<FreshSession>,
 }
 
-impl ExpectRevocation {
-    fn revocation(&self, env: &Env<'_>) -> Option<CalloutRequest> {
-        let session = self.session.as_ref()?.session();
-        revocation_of(session.provider(), &renewal::latest_refresh_token(session, env)?, env)
-    }
-
-    /// Revokes the refresh token first, where that is wanted.
-    pub(super) fn go_on(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        match self.revocation(env) {
-            Some(request) => Step::Call { request, expect: Expect::Revocation(self) },
-            None => self.leave(env),
-        }
-    }
-
-    /// The token is revoked, or not: the person is signed out here all the same.
-    pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
-        revoked(result, env);
-        self.leave(env)
-    }
-
+impl Goodbye {
     /// To the provider's sign-out, where there is one, or to where the person wants to go, or to a page.
-    fn leave(self, env: &mut Env<'_>) -> Step {
+    pub(super) fn leave(self, env: &Env<'_>) -> Step {
         if let Some(url) = self.logout_request(env) {
             return Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", url, self.cookies));
         }
@@ -184,21 +165,6 @@ impl ExpectRevocation {
             state: state.as_deref(),
         };
         Some(request.url())
-    }
-}
-
-/// The call that revokes a refresh token, where that is wanted and can be done.
-pub(super) fn revocation_of(provider: ProviderId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
-    let known = env.providers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
-    let endpoint = known.metadata.revocation_endpoint.as_ref()?;
-    Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
-}
-
-/// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
-pub(super) fn revoked(result: CalloutResult, env: &mut Env<'_>) {
-    let status = result.map(|response| response.status).ok();
-    if status != Some(200) {
-        env.events.push(Event::NotRevoked(status));
     }
 }
 

@@ -99,8 +99,29 @@ pub(super) fn write(session: &Session, present: Present, env: &mut Env<'_>) -> R
     Ok(sealed.cookies)
 }
 
+/// Cookies for the app's answer.
+#[derive(Debug)]
+pub struct LateCookies {
+    lines: Vec<String>,
+    session: FreshSession,
+}
+
+impl LateCookies {
+    fn new(lines: Vec<String>, session: &FreshSession) -> Option<Self> {
+        (!lines.is_empty()).then(|| Self { lines, session: session.clone() })
+    }
+
+    /// The `Set-Cookie` lines. An app may take its time: where the session has ended meanwhile, its cookies must not come
+    /// back.
+    pub fn lines(self, env: &mut Env<'_>) -> Vec<String> {
+        env.revocations.look(env.platform);
+        if is_ended(&self.session, env) { Vec::new() } else { self.lines }
+    }
+}
+
 /// Upstream, as this person; the answer brings the browser these cookies.
 pub(super) fn forward(request: &Request, fresh: FreshSession, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
+    let cookies = LateCookies::new(cookies, &fresh);
     let permit = Permit::session(fresh);
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);

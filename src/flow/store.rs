@@ -6,7 +6,7 @@ use std::{collections::HashMap, time::Duration};
 use crate::{
     http::{CalloutRequest, LocalReply, Request},
     session::{
-        HalfDigest, SealError, Session,
+        HalfDigest, Session,
         open::FreshSession,
         store::{Reference, Store, StoreError},
     },
@@ -21,7 +21,7 @@ use super::{
     logout::Ending,
     reply::{self, Offer},
     request, revocation,
-    sign_out::ExpectRevocation,
+    sign_out::Goodbye,
 };
 
 /// How many sessions a worker remembers, where it may at all.
@@ -80,6 +80,11 @@ pub struct StoreState {
 }
 
 impl StoreState {
+    /// Forgets what is remembered of this session.
+    pub(super) fn forget(&mut self, session: &Session) {
+        self.remembered.remove(&session.digest());
+    }
+
     /// Whether something is to be written.
     pub(super) fn has_writes(&self) -> bool {
         !self.writes.is_empty()
@@ -184,15 +189,35 @@ fn unavailable(error: StoreError, caller: &Caller, offer: Offer, env: &mut Env<'
     reply::refuse(Failure::Store(error), caller, offer, env)
 }
 
+/// A new session waits to be saved until it is known what it begins after.
+#[derive(Debug)]
+pub struct ExpectLastEnd {
+    session: Session,
+    saving: Saving,
+}
+
 /// Saves a new session, then goes on.
-///
-/// # Errors
-/// [`SealError`]
-pub(super) fn save_then(store: &Store, session: &Session, saving: Saving, env: &Env<'_>) -> Result<Step, SealError> {
-    let settings = &env.config.session;
-    let life = session.ends(&settings.lifetimes).since(env.now);
-    let request = store.save(session, life, &settings.sealer, env.platform)?;
-    Ok(Step::Call { request, expect: Expect::Saved(Box::new(saving)) })
+pub(super) fn save_then(store: &Store, session: Session, saving: Saving) -> Step {
+    let request = store.load(&Reference::of(&session));
+    Step::Call { request, expect: Expect::LastEnd(Box::new(ExpectLastEnd { session, saving })) }
+}
+
+impl ExpectLastEnd {
+    /// Saves it, as one that has begun after what another process has ended.
+    pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        let Self { mut session, saving } = self;
+        match Store::last_end(result) {
+            Ok(last) => revocation::begin_after_ends(&mut session, last.into_iter(), env.now),
+            Err(error) => return unavailable(error, &saving.caller, saving.offer, env),
+        }
+        let settings = &env.config.session;
+        let life = session.ends(&settings.lifetimes).since(env.now);
+        let Some(store) = &settings.store else { return saving.go_on(env) };
+        match store.save(&session, life, &settings.sealer, env.platform) {
+            Ok(request) => Step::Call { request, expect: Expect::Saved(Box::new(saving)) },
+            Err(error) => reply::refuse(error.into(), &saving.caller, saving.offer, env),
+        }
+    }
 }
 
 /// Writes a session without anybody waiting for it; what is lost is written again with the next request.
@@ -202,7 +227,7 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
     let life = session.ends(&settings.lifetimes).since(env.now);
     match store.save_again(session, life, &settings.sealer, env.platform) {
         Ok(request) => {
-            env.store.remembered.remove(&session.digest());
+            env.store.forget(session);
             env.store.writes.push(Write::new(request, Command::SaveAgain, env.now));
         }
         Err(error) => env.events.push(Event::NotWritten(error)),
@@ -243,7 +268,7 @@ pub(super) enum Next {
     /// This answer.
     Reply(LocalReply),
     /// The rest of a sign-out.
-    SignOut(Box<ExpectRevocation>),
+    SignOut(Box<Goodbye>),
 }
 
 /// What the store was told.
@@ -270,11 +295,17 @@ impl Command {
 impl Saving {
     /// It is done, or not.
     pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
-        match (self.command.done(result), self.next) {
-            (Ok(()), Next::Ended(ending)) => ending.go_on(env),
-            (Ok(()), Next::Reply(reply)) => Step::Reply(reply),
-            (Ok(()), Next::SignOut(goodbye)) => goodbye.go_on(env),
-            (Err(error), _) => unavailable(error, &self.caller, self.offer, env),
+        match self.command.done(result) {
+            Ok(()) => self.go_on(env),
+            Err(error) => unavailable(error, &self.caller, self.offer, env),
+        }
+    }
+
+    fn go_on(self, env: &mut Env<'_>) -> Step {
+        match self.next {
+            Next::Ended(ending) => ending.go_on(env),
+            Next::Reply(reply) => Step::Reply(reply),
+            Next::SignOut(goodbye) => goodbye.leave(env),
         }
     }
 }

@@ -102,6 +102,11 @@ struct Sealed {
 }
 
 impl Reference {
+    /// The reference to this session.
+    pub fn of(session: &Session) -> Self {
+        Self { id: session.id, marks: Marks::of(session), ends: session.ends, is_of_old_key: false }
+    }
+
     /// What the request brought, if we sealed it and its time is not over.
     pub fn read(request: &Request, cookies: &SessionCookies, sealer: &Sealer, now: UnixTime) -> Option<Self> {
         let brought = cookies.read(request)?;
@@ -186,6 +191,16 @@ impl Store {
             !ended.is_null() || marks.iter().filter(|mark| !mark.is_null()).any(|mark| session.had_begun(at(mark)))
         };
         Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
+    }
+
+    /// When sessions of this reference's subject, or of its session at the provider, were last ended.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn last_end(response: Result<CalloutResponse, CalloutError>) -> Result<Option<UnixTime>, StoreError> {
+        let Value::Array(values) = answer(response, "MGET")? else { return Err(StoreError::Malformed) };
+        let [_, _, marks @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
+        Ok(marks.iter().filter_map(|mark| mark.as_str()?.parse().ok()).max().map(UnixTime::from_secs))
     }
 
     /// Saves a session until this end.

@@ -298,3 +298,29 @@ fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
     let elsewhere = world.browser().visit(&world.url_at(1, "/api"), copy);
     assert_eq!(elsewhere.status, 200, "without a store nobody tells the others");
 }
+
+#[test]
+fn an_answer_that_comes_after_the_sign_out_brings_no_session_back() {
+    let mut world = World::with(|document| document["session"]["idle_timeout_seconds"] = json!(600));
+    world.add_envoy();
+    let (browser, _) = world.signed_in();
+    world.advance(120);
+    std::thread::scope(|scope| {
+        // It lets the idle timeout slide, and the app takes its time.
+        let slow = scope.spawn(|| browser.get(&world.url("/page?late=1500")));
+        until("the request at the app", || (world.upstream.count() > 0).then_some(()));
+        let response = browser.visit(
+            &world.url(SIGN_OUT),
+            Outgoing::navigation(SIGN_OUT)
+                .method("POST")
+                .without("sec-fetch-site")
+                .header("sec-fetch-site", "same-origin")
+                .body(""),
+        );
+        assert_eq!(response.code().as_deref(), Some("signed_out"), "{response:?}");
+        assert_eq!(browser.session_cookies(), []);
+        assert_eq!(slow.join().expect("an answer").status, 200);
+    });
+    let statuses = [0, 1].map(|number| world.through(&browser, number).get(&world.url("/page")).status);
+    assert_eq!((browser.session_cookies().len(), statuses), (0, [302, 302]));
+}

@@ -208,3 +208,17 @@ fn a_new_key_takes_over_and_nobody_is_signed_out() {
     world.restart(|document| document["session"]["keys"] = json!([NEW_KEY]));
     assert_is_in(&world, &browser, "with the new key alone");
 }
+
+#[test]
+fn a_large_upload_passes_while_the_store_is_asked() {
+    let store = Store::start();
+    let world = fleet(&store, Issuer::start(), json!({}));
+    let (browser, _) = world.signed_in();
+    for (what, length) in [("small", 1000), ("900 KiB", 900 << 10), ("5 MiB", 5 << 20)] {
+        for _ in 0..4 {
+            let upload = Outgoing::fetch("/upload").method("POST").body(vec![b'x'; length]);
+            let response = browser.visit(&world.url("/upload"), upload);
+            assert_eq!((response.status, response.text().as_str()), (200, "hello from the app"), "{what}");
+        }
+    }
+}

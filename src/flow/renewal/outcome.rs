@@ -18,6 +18,9 @@ use crate::{
 /// so two sessions that meet in a place push each other out only where both of both are in use within seconds.
 const PLACES: u16 = 2048;
 
+/// The largest session that is kept: more than fits into cookies.
+const MAX_SESSION: usize = 32 * 1024;
+
 /// What became of the renewal of a session.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
@@ -50,6 +53,9 @@ pub(super) struct Place {
     version: Option<u32>,
 }
 
+/// What has changed in a session's places, and what not.
+pub(in crate::flow) type Versions = [Option<u32>; 2];
+
 /// Where they stand.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -72,9 +78,8 @@ impl Places {
 
     /// What is known of this session's renewal, and the place where it stands, or may stand.
     pub(super) fn find(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Place) {
-        let [a, b, c, d, ..] = *digest;
-        let [one, other] = [[a, b], [c, d]].map(|bytes| {
-            let key = self.key(u16::from_le_bytes(bytes) % PLACES);
+        let [one, other] = self.numbers(digest).map(|number| {
+            let key = self.key(number);
             let shared = platform.shared_get(&key);
             // Whatever cannot be opened was written by somebody without our key: as if it were not there.
             let bytes = self.sealer.open_bytes(Purpose::SharedDocument, &key, &shared.bytes);
@@ -85,6 +90,16 @@ impl Places {
         let is_others = matches!(other.1, Found::Own(_)) || !matches!(one.1, Found::Own(_)) && other.0 < one.0;
         let (_, found, place) = if is_others { other } else { one };
         (found, place)
+    }
+
+    /// The marks of what stands in this session's places; they change with whatever is written there.
+    pub(super) fn versions(&self, digest: &HalfDigest, platform: &dyn Platform) -> Versions {
+        self.numbers(digest).map(|number| platform.shared_get(&self.key(number)).version)
+    }
+
+    fn numbers(&self, digest: &HalfDigest) -> [u16; 2] {
+        let [a, b, c, d, ..] = *digest;
+        [[a, b], [c, d]].map(|bytes| u16::from_le_bytes(bytes) % PLACES)
     }
 
     /// Writes an outcome into its place, unless somebody was faster.
@@ -160,13 +175,17 @@ const RENEWED: u8 = 4;
 const ELSEWHERE: u8 = 5;
 
 fn write_outcome(digest: &HalfDigest, outcome: &Outcome, now: UnixTime) -> Zeroizing<Vec<u8>> {
-    let (tag, time, session) = match outcome {
-        Outcome::Leased(until) => (LEASED, *until, None),
-        Outcome::Failed(until) => (FAILED, *until, None),
-        Outcome::Refused(at) => (REFUSED, *at, None),
-        Outcome::Elsewhere(until) => (ELSEWHERE, *until, None),
-        Outcome::Renewed(session) => (RENEWED, UnixTime::default(), Some(session.to_bytes())),
+    let session = if let Outcome::Renewed(session) = outcome { Some(session.to_bytes()) } else { None };
+    let (tag, time) = match outcome {
+        Outcome::Leased(until) => (LEASED, *until),
+        Outcome::Failed(until) => (FAILED, *until),
+        Outcome::Refused(at) => (REFUSED, *at),
+        Outcome::Elsewhere(until) => (ELSEWHERE, *until),
+        // It is in the store, from where whoever asks for it next gets it.
+        Outcome::Renewed(_) if session.as_ref().is_some_and(|bytes| bytes.len() > MAX_SESSION) => (ELSEWHERE, now),
+        Outcome::Renewed(_) => (RENEWED, UnixTime::default()),
     };
+    let session = session.filter(|_| tag == RENEWED);
     let mut bytes = Zeroizing::new(vec![tag]);
     bytes.extend_from_slice(digest);
     bytes.extend_from_slice(&now.as_secs().to_le_bytes());

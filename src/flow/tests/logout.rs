@@ -343,3 +343,51 @@ fn a_second_end_takes_nothing_of_the_first_back() {
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
     assert!(!is_in(&mut world), "the session is back");
 }
+
+#[test]
+fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(5);
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    assert!(!is_in(&mut world));
+    let jar = std::mem::take(&mut world.jar);
+    // Somebody has signed in over and over, and signs out at the provider, which then refuses all of it: what a refusal
+    // does to each of those sessions.
+    for number in 0..4100 {
+        let digest = crate::session::half_digest("session", &[format!("{number}").as_bytes()]);
+        world.env(|env| revocation::end(digest, revocation::By::Refusal, env));
+    }
+    world.jar = jar;
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn a_session_ends_by_every_name_that_the_provider_gave_it() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    // The refreshed ID token is of another session of the provider's.
+    world.provider.claims = Box::new(|claims| drop(claims.insert("sid".to_owned(), json!("renamed"))));
+    world.advance(480);
+    let held = world.visit("/");
+    assert!(matches!(world.then(held), Outcome::Forwarded { .. }));
+    assert_eq!(logout(&mut world, |_, claims| claims["sid"] = json!("renamed")), (200, "logged_out"));
+    assert!(!is_in(&mut world));
+}
+
+#[test]
+fn a_logout_from_before_a_clock_was_set_right_locks_nobody_out() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(3600);
+    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
+    assert!(!is_in(&mut world));
+    // The clock was ahead, by less than clocks may differ.
+    world.now = UnixTime::from_secs(world.now.as_secs() - 280);
+    world.settle();
+    world.jar.clear();
+    world.sign_in("/");
+    assert!(is_in(&mut world));
+}

@@ -116,6 +116,7 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
         let reply = sign_out(&mut world, "");
         assert_eq!((reply.status, reply.code), (303, "signed_out"), "{what}");
         assert!(world.jar.is_empty(), "{what}");
+        world.settle();
         assert_eq!(world.provider.refresh_tokens.is_empty(), answers, "{what}");
         let failed = world.events.iter().filter(|event| matches!(event, Event::NotRevoked(_))).count();
         assert_eq!(failed, usize::from(!answers), "{what}");
@@ -152,6 +153,7 @@ fn a_refresh_that_a_sign_out_overtakes_leaves_no_token_behind() {
     assert!(matches!(world.then(held), Outcome::Forwarded { .. }));
     world.jar = old;
     sign_out(&mut world, "");
+    world.settle();
     assert_eq!(world.provider.refresh_tokens, [""; 0]);
 }
 
@@ -244,4 +246,18 @@ fn a_sign_out_is_remembered_for_as_long_as_its_session_could_live() {
         world.jar = copy.clone();
         assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
     }
+}
+
+#[test]
+fn a_refresh_token_of_somebody_else_is_not_left_behind() {
+    let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(480);
+    let held = world.visit("/");
+    // It does not continue the session, so nobody keeps the token that came beside it.
+    world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
+    assert_eq!(world.then(held).code(), (302, "sign_in_started"));
+    world.settle();
+    assert_eq!(world.provider.refresh_tokens, [""; 0]);
 }

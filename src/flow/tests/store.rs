@@ -443,9 +443,10 @@ fn a_request_with_a_stored_session_does_not_wait_for_ever_either() {
     world.sign_in("/");
     world.advance(700);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
-    // The lease is had, and the provider does not answer.
-    let lease = world.env(background::poll);
-    lease.into_iter().for_each(|fetch| world.answer(fetch));
+    // The lease is had, the session is as it was, and the provider does not answer.
+    for _ in ["the lease", "the session"] {
+        world.env(background::poll).into_iter().for_each(|fetch| world.answer(fetch));
+    }
     let calls = world.env(background::poll);
     assert!(calls.iter().any(|call| call.request.path == "/token"));
     world.advance(5);
@@ -468,4 +469,131 @@ fn a_request_that_came_in_time_does_not_idle_out_while_it_waits() {
     world.settle();
     let outcome = world.resume(waiter);
     assert!(matches!(outcome, Outcome::Forwarded { .. }), "{:?}", outcome.code());
+}
+
+/// What comes of a request whose client leaves while the store is being told something: the call is made all the same.
+fn leaves(world: &mut World, headers: &[(&str, &str)], body: Option<Vec<u8>>) {
+    let cookies: Vec<_> = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    let lines = headers.iter().copied().chain([("cookie", cookies.as_str())]);
+    let request = crate::http::Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
+    let request = request.followed_by_more(body.is_some());
+    let mut step = world.env(|env| start(request.clone(), env));
+    loop {
+        step = match step {
+            Step::ReadBody(expect) => world.env(|env| expect.resume(Ok(body.clone().unwrap()), env)),
+            Step::Call { request, expect: expect @ Expect::Stored(_) } => {
+                let result = world.answer_call(&request);
+                world.env(|env| expect.resume(result, env))
+            }
+            Step::Call { request, .. } => {
+                let _ = world.answer_call(&request);
+                break;
+            }
+            other => panic!("{other:?}"),
+        };
+    }
+    world.settle();
+    world.settle();
+}
+
+#[test]
+fn a_logout_whose_provider_does_not_wait_for_the_answer_still_counts_everywhere() {
+    let mut world = world();
+    world.sign_in("/");
+    let mut other = another_process(&world);
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    let post = [
+        (":method", "POST"),
+        (":path", "/oauth2/backchannel_logout"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    leaves(&mut world, &post, Some(format!("logout_token={token}").into_bytes()));
+    other.redis = world.redis.clone();
+    assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_sign_out_whose_client_has_gone_still_revokes_the_refresh_token() {
+    let mut document = super::world::document();
+    document["session"]["store"] = json!({ "cluster": "webdis" });
+    document["sign_out"] = json!({ "revoke": true });
+    let mut world = World::with(&document);
+    world.settle();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    let sign_out = [(":method", "POST"), (":path", "/oauth2/sign_out"), ("sec-fetch-site", "same-origin")];
+    leaves(&mut world, &sign_out, None);
+    assert!(world.redis.keys().all(|key| !key.contains(":s:")));
+    assert_eq!(world.provider.refresh_tokens, [""; 0]);
+}
+
+#[test]
+fn what_a_worker_remembers_is_not_renewed_once_somebody_else_has_done_so() {
+    let mut world = world_with(json!({ "cache_seconds": 60 }));
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    for seconds in [400, 79] {
+        world.advance(seconds);
+        assert_eq!(user(&world.visit("/")), "alice");
+        world.settle();
+    }
+    // A second later it is due, and another process renews it.
+    let mut other = another_process(&world);
+    other.provider.refreshes = true;
+    other.provider.refresh_tokens = vec!["refresh-1".to_owned()];
+    other.provider.refresh_response = Some(Box::new(|mut body| {
+        body["refresh_token"] = json!("refresh-2");
+        super::world::ok(&body)
+    }));
+    other.advance(1);
+    let Outcome::Held(waiter) = other.visit("/") else { panic!() };
+    other.settle();
+    assert_eq!(user(&other.resume(waiter)), "alice");
+    other.settle();
+    world.redis = other.redis.clone();
+    world.provider.refresh_tokens = vec!["refresh-2".to_owned()];
+    // This one goes on with what it has read, for longer than the lease of the other lasts (45 seconds).
+    for seconds in [5, 20, 20, 2] {
+        world.advance(seconds);
+        if world.now.as_secs() - other.now.as_secs() > 45 {
+            world.redis.retain(|key, _| !key.contains(":l:"));
+        }
+        drop(world.visit("/"));
+        world.settle();
+    }
+    let refused = world.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
+}
+
+#[test]
+fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
+    let mut world = world();
+    world.sign_in("/");
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    world.body = Ok(format!("logout_token={token}").into_bytes());
+    let post = [
+        (":method", "POST"),
+        (":path", "/oauth2/backchannel_logout"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    // A provider that knows the person by other means (Kerberos, a passkey) lets them in again at once.
+    let mut other = another_process(&world);
+    other.jar.clear();
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        match other.visit("/") {
+            Outcome::Forwarded { .. } => return,
+            outcome => {
+                let reply = outcome.reply();
+                answers.push(reply.code);
+                if reply.code == "sign_in_started" {
+                    let callback = other.signs_in(&reply);
+                    answers.push(other.visit(&callback).code().1);
+                }
+            }
+        }
+    }
+    panic!("{answers:?}");
 }

@@ -357,7 +357,7 @@ impl World {
         self.env(|env| background::answered(fetch.expect, result, env));
     }
 
-    fn answer_call(&mut self, request: &CalloutRequest) -> CalloutResult {
+    pub(super) fn answer_call(&mut self, request: &CalloutRequest) -> CalloutResult {
         if request.cluster.as_str() == "webdis" {
             self.webdis(request)
         } else {
@@ -479,6 +479,7 @@ impl World {
                     step = self.env(|env| expect.resume(result, env));
                 }
                 Step::Forward { permit, edits, cookies } => {
+                    let cookies = cookies.map(|late| self.env(|env| late.lines(env))).unwrap_or_default();
                     self.keep_cookies(cookies.iter().map(String::as_str));
                     let headers = edited(request, &edits);
                     return Outcome::Forwarded { reason: permit.reason(), headers, cookies };

@@ -44,7 +44,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
     let sign_in = people::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
     let sign_out = people::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
-    if let Ok(sign_out) = &sign_out {
+    let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&root.key("session").key("refresh"));
+    if let Ok(sign_out) = &sign_out
+        && !is_misread
+    {
         people::in_vain(sign_out, provider.as_ref().ok(), refreshes, faults);
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);

@@ -90,9 +90,7 @@ fn identity_header(
     if known.iter().any(|other| self::folded(&other.name) == folded) {
         return Err(faults.wrong(at, "each header once; apps do not tell capitals, or `_` from `-`"));
     }
-    if !(1..=limits::MAX_TEXT).contains(&claim.len()) {
-        return Err(faults.wrong(at, "the name of a claim"));
-    }
+    text::claim(&claim, at, faults)?;
     Ok(IdentityHeader { name: name.to_ascii_lowercase(), claim })
 }
 

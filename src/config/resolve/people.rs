@@ -6,7 +6,7 @@ use super::{
         fault::{Faults, Faulty, Path},
         raw,
     },
-    few, limits, text,
+    few, text,
 };
 use crate::{http::parse_url, oidc::Provider};
 
@@ -119,8 +119,8 @@ pub(super) fn userinfo_claims(
     let claims = few(claims, at, faults)?;
     let mut fault = None;
     for (place, claim) in claims.iter().enumerate() {
-        if !(1..=limits::MAX_TEXT).contains(&claim.len()) {
-            fault = Some(faults.wrong(&at.index(place), "the name of a claim"));
+        if let Err(faulty) = text::claim(claim, &at.index(place), faults) {
+            fault = Some(faulty);
         }
     }
     fault.map_or(Ok(claims), Err)

@@ -70,6 +70,14 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
+/// Refuses what is no name of a claim.
+pub(super) fn claim(name: &str, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
+    if (1..=MAX_TEXT).contains(&name.len()) && name.trim() == name {
+        return Ok(());
+    }
+    Err(faults.wrong(at, "the name of a claim, without spaces around it"))
+}
+
 /// URL parsers drop tabs and line breaks, trim spaces, turn `\` into `/` and encode what is not ASCII. What they silently
 /// change is refused, because issuers are compared as written.
 pub(super) fn is_clean_url(text: &str) -> bool {

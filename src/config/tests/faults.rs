@@ -53,6 +53,8 @@ fn settings_that_another_leaves_without_effect_are_refused() {
         "providers[0].end_session_endpoint: expected no URL, because sign_out.at_provider is false\n\
          sign_out.revoke: expected false, because session.refresh is false: there is no refresh token to revoke"
     );
+    document["session"]["refresh"] = json!("no");
+    assert_eq!(faults(&document), "session.refresh: expected true or false, got a string");
 }
 
 #[test]

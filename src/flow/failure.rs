@@ -20,7 +20,7 @@ pub enum Failure {
     #[error("it carries a bearer token, and none is accepted here")]
     Bearer,
     /// Envoy did not hand over the body.
-    #[error("Envoy does not hand over the body; is allow_on_headers_stop_iteration set beside failure_policy?")]
+    #[error("the body did not come in time; is allow_on_headers_stop_iteration true beside failure_policy?")]
     BodyMissing,
     /// The body is longer than it may be.
     #[error("the body is too long")]

@@ -1,10 +1,15 @@
-//! The compact form (RFC 7515, 7.1): taken apart and checked for shape. jwt-compact carries the format; its validator
-//! is not used, because it reads the claims before it checks the signature, and keeps the last of duplicate members.
+//! The compact form (RFC 7515, 7.1): taken apart and checked for shape. jwt-compact knows what a header is; its reader of
+//! whole tokens is not used, because it keeps the last of duplicate members, nor its validator, because it reads the
+//! claims before it checks the signature.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jwt_compact::{Empty, UntrustedToken};
+use jwt_compact::{Header, Thumbprint};
+use serde::{
+    Deserialize,
+    de::value::{Error, StrDeserializer},
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -22,6 +27,8 @@ pub(super) const MAX_KID: usize = 512;
 /// Header parameters that change what a token means. None is supported, so none may be there: critical extensions
 /// (RFC 7515, 4.1.11), payloads that are not base64url (RFC 7797), compressed ones.
 const MEANING: [&str; 3] = ["b64", "crit", "zip"];
+/// Header parameters that are texts wherever they are there: `alg`, `cty` and those of [`Header`].
+const TEXTS: [&str; 8] = ["alg", "cty", "jku", "kid", "typ", "x5t", "x5t#S256", "x5u"];
 
 /// Why a text is no token that could be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +56,10 @@ pub enum JwsError {
 /// A signed token whose signature nobody has checked. The payload cannot be read from here.
 pub struct UnverifiedJws<'a> {
     algorithm: Algorithm,
-    payload: &'a str,
+    header: Header,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
     signed: &'a str,
-    token: UntrustedToken<'a, Empty>,
 }
 
 impl<'a> UnverifiedJws<'a> {
@@ -65,29 +73,25 @@ impl<'a> UnverifiedJws<'a> {
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(JwsError::NotCompact)?;
         let (header, payload) = signed.split_once('.').ok_or(JwsError::NotCompact)?;
-        // A fourth dot is jwt-compact's to find. An empty payload is a detached one (RFC 7515, appendix F).
+        // A further dot is not base64url. An empty payload is a detached one (RFC 7515, appendix F).
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(JwsError::NotCompact);
         }
         if header.len() > MAX_HEADER {
             return Err(JwsError::TooLarge);
         }
-        let token = UntrustedToken::<Empty>::try_from(text).map_err(|error| match error {
-            jwt_compact::ParseError::MalformedHeader(_) | jwt_compact::ParseError::UnsupportedContentType(_) => {
-                JwsError::Header
-            }
-            _ => JwsError::NotCompact,
-        })?;
-        // What jwt-compact has no name for it has not looked at.
-        let header = object(header, MAX_HEADER).map_err(|_| JwsError::Header)?;
-        if MEANING.iter().any(|name| header.contains_key(*name)) {
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::NotCompact);
+        let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
+        let parameters = json::parse_object(&header, MAX_HEADER).map_err(|_| JwsError::Header)?;
+        let (algorithm, header) = read_header(&parameters).ok_or(JwsError::Header)?;
+        if MEANING.iter().any(|name| parameters.contains_key(*name)) {
             return Err(JwsError::Extension);
         }
-        let algorithm = Algorithm::from_name(token.algorithm()).ok_or(JwsError::Algorithm)?;
-        if token.header().key_id.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+        let algorithm = Algorithm::from_name(algorithm).ok_or(JwsError::Algorithm)?;
+        if header.key_id.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(JwsError::KeyId);
         }
-        Ok(Self { algorithm, payload, signed, token })
+        Ok(Self { algorithm, header, payload, signature, signed })
     }
 
     /// `alg`: what the token claims to be signed with.
@@ -97,15 +101,15 @@ impl<'a> UnverifiedJws<'a> {
 
     /// `kid`: a hint which key to try, nothing more (RFC 8725, 3.10).
     pub fn kid(&self) -> Option<&str> {
-        self.token.header().key_id.as_deref()
+        self.header.key_id.as_deref()
     }
 
     pub(super) fn typ(&self) -> Option<&str> {
-        self.token.header().token_type.as_deref()
+        self.header.token_type.as_deref()
     }
 
     pub(super) fn signature(&self) -> &[u8] {
-        self.token.signature_bytes()
+        &self.signature
     }
 
     pub(super) const fn signed(&self) -> &[u8] {
@@ -114,13 +118,27 @@ impl<'a> UnverifiedJws<'a> {
 
     /// For [`super::verify`] alone, once the signature is right.
     pub(super) fn payload(&self) -> Result<Map<String, Value>, JsonError> {
-        object(self.payload, MAX_TOKEN)
+        json::parse_object(&self.payload, MAX_TOKEN)
     }
 }
 
-fn object(part: &str, limit: usize) -> Result<Map<String, Value>, JsonError> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| JsonError::Malformed)?;
-    json::parse_object(&bytes, limit)
+/// `alg`, and what jwt-compact calls a header, if it is one of a JSON payload.
+fn read_header(parameters: &Map<String, Value>) -> Option<(&str, Header)> {
+    let is_text = |name: &&str| parameters.get(*name).is_none_or(|value| value.is_string() || value.is_null());
+    let text = |name| parameters.get(name).and_then(Value::as_str);
+    if !TEXTS.iter().all(is_text) || text("cty").is_some_and(|cty| !cty.eq_ignore_ascii_case("json")) {
+        return None;
+    }
+    let mut header = Header::empty();
+    header.certificate_sha1_thumbprint = text("x5t").map(thumbprint).transpose().ok()?;
+    header.certificate_thumbprint = text("x5t#S256").map(thumbprint).transpose().ok()?;
+    header.key_id = text("kid").map(str::to_owned);
+    header.token_type = text("typ").map(str::to_owned);
+    Some((text("alg")?, header))
+}
+
+fn thumbprint<const N: usize>(text: &str) -> Result<Thumbprint<N>, Error> {
+    Thumbprint::deserialize(StrDeserializer::new(text))
 }
 
 /// Shows no claim and no signature: a token is a secret as long as somebody takes it.

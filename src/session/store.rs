@@ -73,7 +73,7 @@ pub enum StoreError {
 // Webdis answers 403 where its list of users or of commands says so, and 503 where it has no Redis.
 fn status(status: u16) -> String {
     match status {
-        401 | 403 => format!("the gateway answered {status}; its acl must allow MGET, SET, SETEX and DEL"),
+        401 | 403 => format!("the gateway answered {status}; its acl must allow MGET, SET, SETEX, EVAL and DEL"),
         503 => "the gateway has no Redis, or Envoy could not reach it; check the cluster's address".to_owned(),
         other => status_of("the gateway", other),
     }

@@ -209,16 +209,28 @@ fn a_new_key_takes_over_and_nobody_is_signed_out() {
     assert_is_in(&world, &browser, "with the new key alone");
 }
 
+/// Where Envoy hands over bodies while the store is asked, it keeps only so much of them.
 #[test]
-fn a_large_upload_passes_while_the_store_is_asked() {
+fn an_upload_passes_up_to_what_envoy_keeps_and_is_refused_beyond() {
     let store = Store::start();
-    let world = fleet(&store, Issuer::start(), json!({}));
-    let (browser, _) = world.signed_in();
-    for (what, length) in [("small", 1000), ("900 KiB", 900 << 10), ("5 MiB", 5 << 20)] {
+    for (limit, passes) in [(1 << 20, false), (8 << 20, true)] {
+        let port = store.port();
+        let world = World::around(Issuer::start(), |setup| {
+            *setup = setup.clone().cluster("webdis", port);
+            setup.bodies_while_headers_are_held = true;
+            setup.buffer_limit = limit;
+            setup.configuration["session"]["store"] = json!({"cluster": "webdis"});
+            setup.configuration["allow_on_headers_stop_iteration"] = json!(true);
+        });
+        let (browser, _) = world.signed_in();
+        let upload = |length| {
+            let before = world.upstream.count();
+            let post = Outgoing::fetch("/upload").method("POST").body(vec![b'x'; length]);
+            (browser.visit(&world.url("/upload"), post).status, world.upstream.count() - before)
+        };
         for _ in 0..4 {
-            let upload = Outgoing::fetch("/upload").method("POST").body(vec![b'x'; length]);
-            let response = browser.visit(&world.url("/upload"), upload);
-            assert_eq!((response.status, response.text().as_str()), (200, "hello from the app"), "{what}");
+            assert_eq!(upload(900 << 10), (200, 1), "{limit}: {}", world.log());
+            assert_eq!(upload(5 << 20), if passes { (200, 1) } else { (413, 0) }, "{limit}: {}", world.log());
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Setup {
     pub clock: Option<Clock>,
     /// Whether the listener comes from a file of its own, which Envoy watches: see [`super::Envoy::reload`].
     pub reloads: bool,
+    /// How many bytes of a body Envoy keeps at most while a filter has it wait.
+    pub buffer_limit: u32,
     /// For how many seconds requests go on under a configuration that was replaced.
     pub drain_seconds: u32,
 }
@@ -63,6 +65,7 @@ impl Setup {
             bodies_while_headers_are_held: false,
             clock: None,
             reloads: false,
+            buffer_limit: 1 << 20,
             drain_seconds: 1,
         }
     }
@@ -148,6 +151,7 @@ impl Setup {
         json!({
             "name": "front",
             "address": address(self.port),
+            "per_connection_buffer_limit_bytes": self.buffer_limit,
             "filter_chains": [{"filters": [self.http_connection_manager(access_log)]}],
         })
     }

@@ -347,5 +347,6 @@ fn answer(response: Result<CalloutResponse, CalloutError>, command: &str) -> Res
         return Err(StoreError::Status(response.status));
     }
     let body = json::parse_object(&response.body, MAX_CALLOUT_BODY).map_err(|_| StoreError::Malformed)?;
+    // Not removed from it, with 4 KB of code that nothing else needs.
     body.into_iter().find_map(|(name, answer)| (name == command).then_some(answer)).ok_or(StoreError::Malformed)
 }

@@ -8,43 +8,38 @@
 //! browser with a dead one; or a refusal; or a pause, because the provider is in trouble. None of that ends a session
 //! that is still good.
 
+mod calls;
 mod outcome;
+mod tokens;
+
+pub use calls::ExpectRenewal;
+pub(super) use calls::{answered, poll, revoked};
 
 use std::{cell::Cell, time::Duration};
 
 use crate::{
     config::Config,
-    http::{CalloutRequest, Request},
-    jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
-    oidc::{
-        ProviderId,
-        error::OAuthError,
-        id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
-        revocation as revocation_endpoint,
-        token::{self, TokenEndpointError, TokenResponse},
-    },
+    http::Request,
+    oidc::ProviderId,
     platform::Platform,
     secret::RefreshToken,
     session::{
-        HalfDigest, Renewal, Session,
-        open::{FreshSession, Marks, Upkeep},
-        store::{Reference, Store},
+        HalfDigest, Session,
+        open::{FreshSession, Upkeep},
     },
     time::UnixTime,
 };
 
 use super::{
-    CalloutResult, Env, Step,
-    background::{ExpectBackground, Fetch},
+    Env, Step,
     event::Event,
-    failure::Failure,
-    lease::{Asker, is_ahead},
+    lease::is_ahead,
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation::{self, By},
     signed_in, store,
-    verification::{When, verified},
 };
 use outcome::{Found, Outcome, Place, Places, Versions};
+use tokens::InHand;
 
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
 const GRACE: Duration = Duration::from_secs(30);
@@ -73,33 +68,6 @@ pub struct Renewals {
     in_hand: Vec<InHand>,
     /// Refresh tokens of sessions that have ended.
     unwanted: Vec<(ProviderId, RefreshToken)>,
-}
-
-/// Tokens that came, and wait for the key that signed them.
-#[derive(Debug)]
-struct InHand {
-    session: Box<Session>,
-    tokens: TokenResponse,
-    until: UnixTime,
-    keys_version: u64,
-}
-
-/// A session is being renewed.
-#[derive(Debug)]
-pub struct ExpectRenewal {
-    session: Box<Session>,
-    asked: Asked,
-}
-
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// The store: the right to renew it.
-    Lease,
-    /// The store: the session, as somebody else may have renewed it before.
-    Session,
-    /// The provider: tokens.
-    Tokens,
 }
 
 impl Renewals {
@@ -253,197 +221,6 @@ fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
     is_ours
 }
 
-/// The calls to make now, and tokens whose key may be there by now.
-pub(super) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
-    for in_hand in std::mem::take(&mut env.renewals.in_hand) {
-        verify_in_hand(in_hand, env);
-    }
-    let mut fetches = Vec::new();
-    let store = env.config.session.store.as_ref();
-    let queued = std::mem::take(&mut env.renewals.queued);
-    match store {
-        Some(store) => {
-            let stale = std::mem::take(&mut env.renewals.stale);
-            fetches.extend(stale.into_iter().map(|session| {
-                let request = store.load(&Reference::of(&session));
-                fetch(session, Asked::Session, request)
-            }));
-            fetches.extend(queued.into_iter().map(|session| {
-                let request = store.lease(&session.grant_digest(), LEASE);
-                fetch(session, Asked::Lease, request)
-            }));
-        }
-        None => env.renewals.leased.extend(queued),
-    }
-    for (provider, token) in std::mem::take(&mut env.renewals.unwanted) {
-        let request = revocation_of(provider, &token, env);
-        fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
-    }
-    for session in std::mem::take(&mut env.renewals.leased) {
-        let request = env.providers.ready(session.provider(), env.now).and_then(|known| {
-            let token = session.refresh_token()?;
-            Some(token::refresh_grant(known.provider, known.metadata, token))
-        });
-        match request {
-            Some(request) => fetches.push(fetch(session, Asked::Tokens, request)),
-            None => settle(&session, &Outcome::Failed(env.now.plus(PAUSE)), env),
-        }
-    }
-    fetches
-}
-
-fn fetch(session: Session, asked: Asked, request: CalloutRequest) -> Fetch {
-    Fetch { expect: ExpectBackground::Renewal(ExpectRenewal { session: Box::new(session), asked }), request }
-}
-
-/// What was asked for has come, or not.
-pub(super) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut Env<'_>) {
-    let ExpectRenewal { session, asked } = expect;
-    match asked {
-        Asked::Lease => return leased(session, result, env),
-        Asked::Session => return loaded(session, result, env),
-        Asked::Tokens => {}
-    }
-    match TokenResponse::read(result) {
-        Ok(tokens) => {
-            let provider = session.provider();
-            let until = env.now.plus(MAX_WAIT_FOR_KEYS);
-            let keys_version = env.providers.keys_version(provider);
-            verify_tokens(InHand { session, tokens, until, keys_version }, When::First, env);
-        }
-        Err(error) => {
-            let outcome = match error {
-                TokenEndpointError::Refused(OAuthError::InvalidGrant) => Outcome::Refused(env.now),
-                // Our credentials, or the provider's trouble: no fault of this session.
-                _ => Outcome::Failed(env.now.plus(PAUSE)),
-            };
-            env.events.push(Event::NotRenewed(error.into()));
-            settle(&session, &outcome, env);
-        }
-    }
-}
-
-/// The store has said whether this process may renew the session. Whoever else has the lease writes the renewed session
-/// into the store, where the next request finds it.
-fn leased(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
-    let pause = match Store::leased(result) {
-        Ok(true) => return env.renewals.stale.push(*session),
-        Ok(false) => OTHERS,
-        Err(error) => {
-            env.events.push(Event::NotStored(error));
-            PAUSE
-        }
-    };
-    env.store.forget(&session);
-    settle(&session, &Outcome::Elsewhere(env.now.plus(pause)), env);
-}
-
-/// The store has said what the session is by now: with a refresh token that somebody else has used the provider must not
-/// be asked.
-fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
-    env.store.forget(&session);
-    let outcome = match Store::loaded(result, &Reference::of(&session), &env.config.session.sealer) {
-        Ok(Some(stored)) if stored.grant_digest() == session.grant_digest() => {
-            return env.renewals.leased.push(*session);
-        }
-        Ok(Some(stored)) => Outcome::Renewed(Box::new(stored)),
-        // It has ended, which whoever asks for it next will find.
-        Ok(None) => Outcome::Elsewhere(env.now.plus(OTHERS)),
-        Err(error) => {
-            env.events.push(Event::NotStored(error));
-            Outcome::Elsewhere(env.now.plus(PAUSE))
-        }
-    };
-    settle(&session, &outcome, env);
-}
-
-fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
-    let provider = in_hand.session.provider();
-    let has_news = env.providers.keys_version(provider) != in_hand.keys_version;
-    let may_wait = !in_hand.until.is_over(MAX_WAIT_FOR_KEYS, env.now);
-    if has_news || !may_wait || !env.providers.wants_keys(provider, env.now) {
-        verify_tokens(in_hand, When::Later { may_wait }, env);
-    } else {
-        env.renewals.in_hand.push(in_hand);
-    }
-}
-
-fn verify_tokens(mut in_hand: InHand, when: When, env: &mut Env<'_>) {
-    let provider = in_hand.session.provider();
-    match verified(provider, Asker::Provider, when, env, |env| id_token(&in_hand, env)) {
-        Some(outcome) => finish(in_hand, outcome, env),
-        None => {
-            in_hand.keys_version = env.providers.keys_version(provider);
-            env.renewals.in_hand.push(in_hand);
-        }
-    }
-}
-
-/// OIDC Core 12.2: an ID token need not come, but one that does must continue the session.
-fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, Failure> {
-    let InHand { session, tokens, .. } = in_hand;
-    let Some(raw) = &tokens.id_token else { return Ok(None) };
-    let known = env.providers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
-    let unverified = UnverifiedJws::parse(raw.expose())?;
-    let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
-    let expected = id_token::Expected {
-        provider: known.provider,
-        occasion: Occasion::Refresh(session.subject(), session.authentication()),
-        access_token: &tokens.access_token,
-        now: env.now,
-        leeway: env.config.leeway,
-    };
-    Ok(Some(id_token::check(token, &expected)?))
-}
-
-fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, env: &mut Env<'_>) {
-    let InHand { session, tokens, .. } = in_hand;
-    let outcome = match outcome {
-        // Somebody signed out meanwhile: their sign-out could not know this token.
-        _ if is_over(&session, env) => {
-            env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
-            Outcome::Refused(AT_ONCE)
-        }
-        Ok(verified) => {
-            let until_exp = verified.as_ref().map(|token| token.claims().expires_at().since(env.now));
-            let renewed = session.renewed(Renewal {
-                id_token: verified.as_ref().zip(tokens.id_token.clone()),
-                kept: &mut env.config.kept_claims.iter().map(String::as_str),
-                refresh_token: tokens.refresh_token,
-                life: tokens.expires_in.or(until_exp),
-                now: env.now,
-            });
-            env.events.push(Event::Renewed);
-            store::save_soon(&renewed, env);
-            Outcome::Renewed(Box::new(renewed))
-        }
-        Err(failure) => {
-            let contradicts = contradicts(&failure);
-            env.events.push(Event::NotRenewed(failure));
-            if contradicts {
-                // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
-                revocation::end(session.digest(), By::Refusal, env);
-                env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
-                Outcome::Refused(AT_ONCE)
-            } else if let Some(token) = tokens.refresh_token {
-                // The provider may take the old token no more, so the session goes on with the new one, and tries again.
-                let kept = session.with_refresh_token(token);
-                settle(&kept, &Outcome::Failed(env.now.plus(PAUSE)), env);
-                store::save_soon(&kept, env);
-                Outcome::Renewed(Box::new(kept))
-            } else {
-                Outcome::Failed(env.now.plus(PAUSE))
-            }
-        }
-    };
-    settle(&session, &outcome, env);
-}
-
-fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
-    env.revocations.look(env.platform);
-    revocation::is_ended(session, &Marks::of(session), env)
-}
-
 /// Somebody has signed out: the refresh token that their session has by now, whatever its cookie says, is not wanted any
 /// more.
 pub(super) fn give_up(session: &Session, env: &mut Env<'_>) {
@@ -455,45 +232,4 @@ pub(super) fn give_up(session: &Session, env: &mut Env<'_>) {
     }
     let token = latest.refresh_token().map(|token| (latest.provider(), token.clone()));
     env.renewals.unwanted.extend(token);
-}
-
-/// The call that revokes a refresh token (RFC 7009), where that is wanted and can be done.
-fn revocation_of(provider: ProviderId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
-    let known = env.providers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
-    let endpoint = known.metadata.revocation_endpoint.as_ref()?;
-    Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
-}
-
-/// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
-pub(super) fn revoked(result: CalloutResult, env: &mut Env<'_>) {
-    let status = result.map(|response| response.status).ok();
-    if status != Some(200) {
-        env.events.push(Event::NotRevoked(status));
-    }
-}
-
-fn contradicts(failure: &Failure) -> bool {
-    let Failure::IdToken(error) = failure else { return false };
-    match error {
-        IdTokenError::AuthenticationTime
-        | IdTokenError::AuthorizedParty
-        | IdTokenError::Nonce
-        | IdTokenError::OtherSubject
-        | IdTokenError::Subject
-        | IdTokenError::Type => true,
-        IdTokenError::Claim(error) => matches!(
-            error,
-            ClaimError::IssuerMissing
-                | ClaimError::IssuerMismatch
-                | ClaimError::AudienceMissing
-                | ClaimError::AudienceMalformed
-                | ClaimError::AudienceMismatch
-                | ClaimError::AudienceUntrusted
-        ),
-        IdTokenError::AccessTokenHash => false,
-    }
-}
-
-fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
-    env.renewals.places.settle(&session.grant_digest(), outcome, env.now, env.platform);
 }

@@ -1,0 +1,168 @@
+//! The calls that a worker makes to renew sessions, and what their answers lead to.
+
+use crate::{
+    http::CalloutRequest,
+    oidc::{
+        ProviderId,
+        error::OAuthError,
+        revocation as revocation_endpoint,
+        token::{self, TokenEndpointError, TokenResponse},
+    },
+    secret::RefreshToken,
+    session::{
+        Session,
+        store::{Reference, Store},
+    },
+};
+
+use super::{
+    LEASE, OTHERS, PAUSE,
+    outcome::Outcome,
+    tokens::{self, InHand},
+};
+use crate::flow::{
+    CalloutResult, Env,
+    background::{ExpectBackground, Fetch},
+    event::Event,
+    verification::When,
+};
+
+/// A session is being renewed.
+#[derive(Debug)]
+pub struct ExpectRenewal {
+    session: Box<Session>,
+    asked: Asked,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// The store: the right to renew it.
+    Lease,
+    /// The store: the session, as somebody else may have renewed it before.
+    Session,
+    /// The provider: tokens.
+    Tokens,
+}
+
+/// The calls to make now, and tokens whose key may be there by now.
+pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
+    for in_hand in std::mem::take(&mut env.renewals.in_hand) {
+        tokens::verify_in_hand(in_hand, env);
+    }
+    let mut fetches = Vec::new();
+    let store = env.config.session.store.as_ref();
+    let queued = std::mem::take(&mut env.renewals.queued);
+    match store {
+        Some(store) => {
+            let stale = std::mem::take(&mut env.renewals.stale);
+            fetches.extend(stale.into_iter().map(|session| {
+                let request = store.load(&Reference::of(&session));
+                fetch(session, Asked::Session, request)
+            }));
+            fetches.extend(queued.into_iter().map(|session| {
+                let request = store.lease(&session.grant_digest(), LEASE);
+                fetch(session, Asked::Lease, request)
+            }));
+        }
+        None => env.renewals.leased.extend(queued),
+    }
+    for (provider, token) in std::mem::take(&mut env.renewals.unwanted) {
+        let request = revocation_of(provider, &token, env);
+        fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
+    }
+    for session in std::mem::take(&mut env.renewals.leased) {
+        let request = env.providers.ready(session.provider(), env.now).and_then(|known| {
+            let token = session.refresh_token()?;
+            Some(token::refresh_grant(known.provider, known.metadata, token))
+        });
+        match request {
+            Some(request) => fetches.push(fetch(session, Asked::Tokens, request)),
+            None => settle(&session, &Outcome::Failed(env.now.plus(PAUSE)), env),
+        }
+    }
+    fetches
+}
+
+fn fetch(session: Session, asked: Asked, request: CalloutRequest) -> Fetch {
+    Fetch { expect: ExpectBackground::Renewal(ExpectRenewal { session: Box::new(session), asked }), request }
+}
+
+/// What was asked for has come, or not.
+pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, env: &mut Env<'_>) {
+    let ExpectRenewal { session, asked } = expect;
+    match asked {
+        Asked::Lease => return leased(session, result, env),
+        Asked::Session => return loaded(session, result, env),
+        Asked::Tokens => {}
+    }
+    match TokenResponse::read(result) {
+        Ok(tokens) => {
+            let in_hand = InHand::new(session, tokens, env);
+            tokens::verify_tokens(in_hand, When::First, env);
+        }
+        Err(error) => {
+            let outcome = match error {
+                TokenEndpointError::Refused(OAuthError::InvalidGrant) => Outcome::Refused(env.now),
+                // Our credentials, or the provider's trouble: no fault of this session.
+                _ => Outcome::Failed(env.now.plus(PAUSE)),
+            };
+            env.events.push(Event::NotRenewed(error.into()));
+            settle(&session, &outcome, env);
+        }
+    }
+}
+
+/// The store has said whether this process may renew the session. Whoever else has the lease writes the renewed session
+/// into the store, where the next request finds it.
+fn leased(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
+    let pause = match Store::leased(result) {
+        Ok(true) => return env.renewals.stale.push(*session),
+        Ok(false) => OTHERS,
+        Err(error) => {
+            env.events.push(Event::NotStored(error));
+            PAUSE
+        }
+    };
+    env.store.forget(&session);
+    settle(&session, &Outcome::Elsewhere(env.now.plus(pause)), env);
+}
+
+/// The store has said what the session is by now: with a refresh token that somebody else has used the provider must not
+/// be asked.
+fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
+    env.store.forget(&session);
+    let outcome = match Store::loaded(result, &Reference::of(&session), &env.config.session.sealer) {
+        Ok(Some(stored)) if stored.grant_digest() == session.grant_digest() => {
+            return env.renewals.leased.push(*session);
+        }
+        Ok(Some(stored)) => Outcome::Renewed(Box::new(stored)),
+        // It has ended, which whoever asks for it next will find.
+        Ok(None) => Outcome::Elsewhere(env.now.plus(OTHERS)),
+        Err(error) => {
+            env.events.push(Event::NotStored(error));
+            Outcome::Elsewhere(env.now.plus(PAUSE))
+        }
+    };
+    settle(&session, &outcome, env);
+}
+
+/// The call that revokes a refresh token (RFC 7009), where that is wanted and can be done.
+fn revocation_of(provider: ProviderId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
+    let known = env.providers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
+    let endpoint = known.metadata.revocation_endpoint.as_ref()?;
+    Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
+}
+
+/// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
+pub(in crate::flow) fn revoked(result: CalloutResult, env: &mut Env<'_>) {
+    let status = result.map(|response| response.status).ok();
+    if status != Some(200) {
+        env.events.push(Event::NotRevoked(status));
+    }
+}
+
+/// Leaves the outcome where the lease was.
+pub(super) fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
+    env.renewals.places.settle(&session.grant_digest(), outcome, env.now, env.platform);
+}

@@ -1,0 +1,150 @@
+//! Tokens that a refresh brought: they are verified, with newer keys where that takes some, and continue the session or
+//! do not.
+
+use crate::{
+    jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
+    oidc::{
+        id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
+        token::TokenResponse,
+    },
+    session::{Renewal, Session, open::Marks},
+    time::UnixTime,
+};
+
+use super::{AT_ONCE, MAX_WAIT_FOR_KEYS, PAUSE, calls::settle, outcome::Outcome};
+use crate::flow::{
+    Env,
+    event::Event,
+    failure::Failure,
+    lease::Asker,
+    revocation::{self, By},
+    store,
+    verification::{When, verified},
+};
+
+/// Tokens that came, and wait for the key that signed them.
+#[derive(Debug)]
+pub(super) struct InHand {
+    session: Box<Session>,
+    tokens: TokenResponse,
+    until: UnixTime,
+    keys_version: u64,
+}
+
+impl InHand {
+    pub(super) fn new(session: Box<Session>, tokens: TokenResponse, env: &Env<'_>) -> Self {
+        let keys_version = env.providers.keys_version(session.provider());
+        Self { session, tokens, until: env.now.plus(MAX_WAIT_FOR_KEYS), keys_version }
+    }
+}
+
+/// Verifies them again, once there is a reason to.
+pub(super) fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
+    let provider = in_hand.session.provider();
+    let has_news = env.providers.keys_version(provider) != in_hand.keys_version;
+    let may_wait = !in_hand.until.is_over(MAX_WAIT_FOR_KEYS, env.now);
+    if has_news || !may_wait || !env.providers.wants_keys(provider, env.now) {
+        verify_tokens(in_hand, When::Later { may_wait }, env);
+    } else {
+        env.renewals.in_hand.push(in_hand);
+    }
+}
+
+/// Verifies them.
+pub(super) fn verify_tokens(mut in_hand: InHand, when: When, env: &mut Env<'_>) {
+    let provider = in_hand.session.provider();
+    match verified(provider, Asker::Provider, when, env, |env| id_token(&in_hand, env)) {
+        Some(outcome) => finish(in_hand, outcome, env),
+        None => {
+            in_hand.keys_version = env.providers.keys_version(provider);
+            env.renewals.in_hand.push(in_hand);
+        }
+    }
+}
+
+/// OIDC Core 12.2: an ID token need not come, but one that does must continue the session.
+fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, Failure> {
+    let InHand { session, tokens, .. } = in_hand;
+    let Some(raw) = &tokens.id_token else { return Ok(None) };
+    let known = env.providers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
+    let unverified = UnverifiedJws::parse(raw.expose())?;
+    let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
+    let expected = id_token::Expected {
+        provider: known.provider,
+        occasion: Occasion::Refresh(session.subject(), session.authentication()),
+        access_token: &tokens.access_token,
+        now: env.now,
+        leeway: env.config.leeway,
+    };
+    Ok(Some(id_token::check(token, &expected)?))
+}
+
+fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, env: &mut Env<'_>) {
+    let InHand { session, tokens, .. } = in_hand;
+    let outcome = match outcome {
+        // Somebody signed out meanwhile: their sign-out could not know this token.
+        _ if is_over(&session, env) => {
+            env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
+            Outcome::Refused(AT_ONCE)
+        }
+        Ok(verified) => {
+            let until_exp = verified.as_ref().map(|token| token.claims().expires_at().since(env.now));
+            let renewed = session.renewed(Renewal {
+                id_token: verified.as_ref().zip(tokens.id_token.clone()),
+                kept: &mut env.config.kept_claims.iter().map(String::as_str),
+                refresh_token: tokens.refresh_token,
+                life: tokens.expires_in.or(until_exp),
+                now: env.now,
+            });
+            env.events.push(Event::Renewed);
+            store::save_soon(&renewed, env);
+            Outcome::Renewed(Box::new(renewed))
+        }
+        Err(failure) => {
+            let contradicts = contradicts(&failure);
+            env.events.push(Event::NotRenewed(failure));
+            if contradicts {
+                // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
+                revocation::end(session.digest(), By::Refusal, env);
+                env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
+                Outcome::Refused(AT_ONCE)
+            } else if let Some(token) = tokens.refresh_token {
+                // The provider may take the old token no more, so the session goes on with the new one, and tries again.
+                let kept = session.with_refresh_token(token);
+                settle(&kept, &Outcome::Failed(env.now.plus(PAUSE)), env);
+                store::save_soon(&kept, env);
+                Outcome::Renewed(Box::new(kept))
+            } else {
+                Outcome::Failed(env.now.plus(PAUSE))
+            }
+        }
+    };
+    settle(&session, &outcome, env);
+}
+
+fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
+    env.revocations.look(env.platform);
+    revocation::is_ended(session, &Marks::of(session), env)
+}
+
+fn contradicts(failure: &Failure) -> bool {
+    let Failure::IdToken(error) = failure else { return false };
+    match error {
+        IdTokenError::AuthenticationTime
+        | IdTokenError::AuthorizedParty
+        | IdTokenError::Nonce
+        | IdTokenError::OtherSubject
+        | IdTokenError::Subject
+        | IdTokenError::Type => true,
+        IdTokenError::Claim(error) => matches!(
+            error,
+            ClaimError::IssuerMissing
+                | ClaimError::IssuerMismatch
+                | ClaimError::AudienceMissing
+                | ClaimError::AudienceMalformed
+                | ClaimError::AudienceMismatch
+                | ClaimError::AudienceUntrusted
+        ),
+        IdTokenError::AccessTokenHash => false,
+    }
+}

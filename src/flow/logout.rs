@@ -145,8 +145,10 @@ fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
         if let Err(Conflict) = revocation::end_here(*mark, by, env) {
             return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env);
         }
-        // Should whoever tells us this not wait for the answer, it is done all the same.
-        store::end_soon(mark, env);
+        // Should the provider not wait for the answer, it is done all the same. What browsers report may be made up.
+        if by == By::Provider {
+            store::end_soon(mark, ending.heard, env);
+        }
     }
     ending.go_on(env)
 }
@@ -158,17 +160,22 @@ impl Ending {
         let Some((store, mark)) = settings.store.as_ref().zip(self.marks.pop()) else { return self.finish(env) };
         let (request, caller) = (store.end(&mark, revocation::longest_life(env.config), env.now), self.caller.clone());
         let next = Next::Ended(Box::new(self));
-        let saving = Saving { caller, offer: Offer::default(), next, command: Command::Save };
+        let saving = Saving { caller, offer: Offer::default(), next, command: Command::End };
         Step::Call { request, expect: Expect::Saved(Box::new(saving)) }
     }
 
     /// It is done: a token that says it again says nothing new.
     fn finish(self, env: &Env<'_>) -> Step {
-        if let Some(heard) = self.heard {
-            // In doubt it counts again: who is signed out too often signs in again.
-            let _ = Ring { key: &tokens_key(env), capacity: CAPACITY }.claim(heard, env.now, env.platform);
-        }
+        remember(self.heard, env);
         Step::Reply(self.answer)
+    }
+}
+
+/// What was asked for by this token is done: should it come again, it says nothing new.
+pub(super) fn remember(heard: Option<Entry>, env: &Env<'_>) {
+    if let Some(heard) = heard {
+        // In doubt it counts again: who is signed out too often signs in again.
+        let _ = Ring { key: &tokens_key(env), capacity: CAPACITY }.claim(heard, env.now, env.platform);
     }
 }
 

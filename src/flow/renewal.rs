@@ -49,8 +49,8 @@ const AT_ONCE: UnixTime = UnixTime::from_secs(0);
 const PAUSE: Duration = Duration::from_secs(15);
 /// How long another process has to renew a session before this one looks again.
 const OTHERS: Duration = Duration::from_secs(2);
-/// How long a lease in the store is good: longer than a call to the provider, with a key to wait for.
-const LEASE: Duration = Duration::from_secs(45);
+/// How long a lease in the store is good at least.
+const MIN_LEASE: Duration = Duration::from_secs(45);
 /// How many renewals one old cookie is followed through. No browser brings an older one.
 const MAX_CHAIN: usize = 16;
 /// How long tokens wait for the key that signed them.
@@ -84,6 +84,11 @@ impl Renewals {
         }
     }
 
+    /// A refresh token is not wanted any more.
+    pub(super) fn revoke(&mut self, provider: ProviderId, token: Option<RefreshToken>) {
+        self.unwanted.extend(token.map(|token| (provider, token)));
+    }
+
     /// Whether a call waits to be made.
     pub fn are_queued(&self) -> bool {
         let Self { queued, stale, leased, unwanted, .. } = self;
@@ -115,7 +120,7 @@ pub(super) fn attend(
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
                 (fresh, followed) = (next, followed + 1);
-                if followed == MAX_CHAIN {
+                if followed == MAX_CHAIN || signed_in::is_ended(&fresh, env) {
                     return Err(request);
                 }
                 if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }
@@ -230,6 +235,5 @@ pub(super) fn give_up(session: &Session, env: &mut Env<'_>) {
         let Found::Own(Outcome::Renewed(next)) = found else { break };
         latest = *next;
     }
-    let token = latest.refresh_token().map(|token| (latest.provider(), token.clone()));
-    env.renewals.unwanted.extend(token);
+    env.renewals.revoke(latest.provider(), latest.refresh_token().cloned());
 }

@@ -168,7 +168,7 @@ pub(super) fn begin_after_ends(session: &mut Session, ends: impl Iterator<Item =
 pub(super) fn end(mark: HalfDigest, by: By, env: &mut Env<'_>) {
     // Where too many others write at once, this worker knows it at least, for a while; and the browser has lost its cookie.
     let _ = end_here(mark, by, env);
-    store::end_soon(&mark, env);
+    store::end_soon(&mark, None, env);
 }
 
 /// The same, in this process alone.

@@ -5,10 +5,12 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     http::{CalloutRequest, LocalReply, Request},
+    oidc::ProviderId,
+    secret::RefreshToken,
     session::{
         HalfDigest, Session,
         open::FreshSession,
-        store::{Reference, Store, StoreError},
+        store::{Reference, SavedAgain, Store, StoreError},
     },
     time::UnixTime,
 };
@@ -18,9 +20,10 @@ use super::{
     caller::Caller,
     event::Event,
     failure::Failure,
-    logout::Ending,
+    logout::{self, Ending},
     reply::{self, Offer},
     request, revocation,
+    ring::Entry,
     sign_out::Goodbye,
 };
 
@@ -31,7 +34,7 @@ const REMEMBERED: usize = 512;
 const MAX_REPORTS: u32 = 120;
 
 /// How soon it is tried again to write what the store did not take.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(5);
 /// And for how long. By then the others have found the session as it was before.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How much is tried again at a time.
@@ -42,27 +45,57 @@ const MAX_FAILED: usize = 256;
 pub struct Write {
     /// The call.
     pub(super) request: CalloutRequest,
-    command: Command,
     /// Until when it is tried again.
     until: UnixTime,
     is_again: bool,
+    then: Then,
+}
+
+/// What a write leads to.
+#[derive(Debug, Clone)]
+enum Then {
+    /// An end that the provider has asked for by this token counts everywhere.
+    Heard(Option<Entry>),
+    /// Where the session is gone, so is the use of its refresh token.
+    Revoke(ProviderId, Option<RefreshToken>),
 }
 
 impl Write {
-    fn new(request: CalloutRequest, command: Command, now: UnixTime) -> Self {
-        Self { request, command, until: now.plus(PATIENCE), is_again: false }
+    fn new(request: CalloutRequest, then: Then, now: UnixTime) -> Self {
+        Self { request, until: now.plus(PATIENCE), is_again: false, then }
     }
 
     /// It was done, or not. Without it others go on with what is over: with a refresh token that is used up, or a
     /// session that has ended.
     pub(super) fn settle(self, result: CalloutResult, env: &mut Env<'_>) {
-        let Err(error) = self.command.done(result) else { return };
+        let error = match self.then.done(result) {
+            Ok(is_gone) => return self.then.follow(is_gone, env),
+            Err(error) => error,
+        };
         let is_left = self.until.is_over(PATIENCE, env.now) || env.store.failed.len() >= MAX_FAILED;
         if is_left || !self.is_again {
             env.events.push(Event::NotStored(error));
         }
         if !is_left {
             env.store.failed.push((env.now.plus(PAUSE), Self { is_again: true, ..self }));
+        }
+    }
+}
+
+impl Then {
+    /// Whether it was done, and the session is gone.
+    fn done(&self, result: CalloutResult) -> Result<bool, StoreError> {
+        match self {
+            Self::Heard(_) => Store::ended(result).map(|()| false),
+            Self::Revoke(..) => Store::saved_again(result).map(|saved| saved == SavedAgain::Gone),
+        }
+    }
+
+    fn follow(self, is_gone: bool, env: &mut Env<'_>) {
+        match self {
+            Self::Heard(heard) => logout::remember(heard, env),
+            Self::Revoke(provider, token) if is_gone => env.renewals.revoke(provider, token),
+            Self::Revoke(..) => {}
         }
     }
 }
@@ -102,10 +135,12 @@ impl StoreState {
 
     /// What is to be written now.
     pub(super) fn take_writes(&mut self, now: UnixTime) -> Vec<Write> {
-        let mut writes = std::mem::take(&mut self.writes);
+        // What is to be written again goes first, and so keeps its place where there is room for so many only.
+        let mut writes = Vec::new();
         for (at, write) in std::mem::take(&mut self.failed) {
             if at <= now || at > now.plus(PAUSE) { writes.push(write) } else { self.failed.push((at, write)) }
         }
+        writes.append(&mut self.writes);
         writes
     }
 }
@@ -228,18 +263,20 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
     match store.save_again(session, life, &settings.sealer, env.platform) {
         Ok(request) => {
             env.store.forget(session);
-            env.store.writes.push(Write::new(request, Command::SaveAgain, env.now));
+            let then = Then::Revoke(session.provider(), session.refresh_token().cloned());
+            env.store.writes.push(Write::new(request, then, env.now));
         }
         Err(error) => env.events.push(Event::NotWritten(error)),
     }
 }
 
 /// Writes down that sessions are over, without anybody waiting for it.
-pub(super) fn end_soon(mark: &HalfDigest, env: &mut Env<'_>) {
+/// The token that asked for it counts as heard once it is done.
+pub(super) fn end_soon(mark: &HalfDigest, heard: Option<Entry>, env: &mut Env<'_>) {
     env.store.remembered.clear();
     let Some(store) = &env.config.session.store else { return };
     let end = store.end(mark, revocation::longest_life(env.config), env.now);
-    env.store.writes.push(Write::new(end, Command::Save, env.now));
+    env.store.writes.push(Write::new(end, Then::Heard(heard), env.now));
 }
 
 /// Forgets what this worker remembers of a session that is over.
@@ -276,18 +313,18 @@ pub(super) enum Next {
 pub enum Command {
     /// [`Store::forget`]
     Forget,
-    /// [`Store::save`] or [`Store::end`]
+    /// [`Store::end`]
+    End,
+    /// [`Store::save`]
     Save,
-    /// [`Store::save_again`]
-    SaveAgain,
 }
 
 impl Command {
     fn done(self, result: CalloutResult) -> Result<(), StoreError> {
         match self {
             Self::Forget => Store::forgotten(result),
+            Self::End => Store::ended(result),
             Self::Save => Store::done(result),
-            Self::SaveAgain => Store::done_again(result),
         }
     }
 }

@@ -185,8 +185,6 @@ impl Session {
         let mut session = Self { seen: by.now, generation: self.generation.saturating_add(1), ..self.clone() };
         if let Some((verified, raw)) = by.id_token {
             session.claims = kept_claims(verified, by.kept);
-            // OIDC Core 12.2 says nothing of it; the provider ends sessions by what it said last.
-            session.authentication.sid = Authentication::of(verified).sid.or(session.authentication.sid);
             session.id_token = self.id_token.as_ref().map(|_| raw);
         }
         let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
@@ -256,6 +254,11 @@ impl Session {
     pub fn ends(&self, lifetimes: &Lifetimes) -> UnixTime {
         let absolute = self.ends.min(self.begun.plus(lifetimes.absolute));
         lifetimes.idle.map_or(absolute, |idle| absolute.min(self.seen.plus(idle)))
+    }
+
+    /// Whether it was renewed more often than the other state of it.
+    pub const fn is_newer_than(&self, other: &Self) -> bool {
+        self.generation > other.generation
     }
 
     /// Names this session.

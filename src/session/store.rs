@@ -31,10 +31,19 @@ use crate::{
 /// The largest sealed session that is saved: what fits into the largest answer that is read, beside its frame.
 const MAX_SAVED: usize = MAX_CALLOUT_BODY - 1024;
 
-/// What Redis runs to save a session again: only over one that was renewed as often at most.
+/// What Redis runs to save a session again: over one that was renewed as often at most, and was not seen since. 0 says
+/// that there is none any more.
 const SAVE_AGAIN: &str = "local old = redis.call('GET', KEYS[1]) \
-    if not old or tonumber(string.match(old, '^%d+') or '0') > tonumber(ARGV[1]) then return false end \
-    return redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])";
+    if not old then return 0 end \
+    local renewed, seen = string.match(old, '^(%d+)%.(%d+):') \
+    local by, at = tonumber(renewed or '0') - tonumber(ARGV[1]), tonumber(seen or '0') - tonumber(ARGV[2]) \
+    if by > 0 or by == 0 and at > 0 then return false end \
+    return redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])";
+
+/// What Redis runs to remember an end: of two of the same mark, the later one, for as long as either is remembered.
+const END: &str = "local at = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') or 0, tonumber(ARGV[1])) \
+    local life = math.max(redis.call('TTL', KEYS[1]), tonumber(ARGV[2])) \
+    return redis.call('SET', KEYS[1], string.format('%d', at), 'EX', life)";
 
 /// A store, and how it is reached.
 #[derive(Debug, Clone)]
@@ -77,6 +86,17 @@ fn status(status: u16) -> String {
         503 => "the gateway has no Redis, or Envoy could not reach it; check the cluster's address".to_owned(),
         other => status_of("the gateway", other),
     }
+}
+
+/// What came of saving a session again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SavedAgain {
+    /// It is saved.
+    Done,
+    /// There is none any more: it has ended.
+    Gone,
+    /// There is a newer one.
+    Newer,
 }
 
 /// What the cookie says, once opened: which session, and by which marks it can be ended.
@@ -230,25 +250,36 @@ impl Store {
         platform: &dyn Platform,
     ) -> Result<CalloutRequest, SealError> {
         let (key, value) = (self.key(&session.digest()), value(session, sealer, platform)?);
-        let script = utf8_percent_encode(SAVE_AGAIN, NON_ALPHANUMERIC);
-        let command = format!("EVAL/{script}/1/{key}/{}/{value}/{}", session.generation, life.as_secs().max(1));
-        Ok(self.request("POST", "/".to_owned(), command.into_bytes()))
+        let (generation, seen, life) = (session.generation, session.seen.as_secs(), life.as_secs().max(1));
+        Ok(self.eval(SAVE_AGAIN, format!("{key}/{generation}/{seen}/{value}/{life}")))
     }
 
-    /// Whether a [`Self::save_again`] was done, or there was nothing to save any more.
+    /// What came of a [`Self::save_again`].
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn done_again(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
-        is_done(&answer(response, "EVAL")?).map(drop)
+    pub fn saved_again(response: Result<CalloutResponse, CalloutError>) -> Result<SavedAgain, StoreError> {
+        let answer = answer(response, "EVAL")?;
+        if answer == 0 {
+            return Ok(SavedAgain::Gone);
+        }
+        is_done(&answer).map(|is_done| if is_done { SavedAgain::Done } else { SavedAgain::Newer })
     }
 
     /// Remembers for this long that every session with this mark which has begun by now is over.
     pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime) -> CalloutRequest {
-        self.set(&self.mark(mark), life, now.as_secs().to_string())
+        self.eval(END, format!("{}/{}/{}", self.mark(mark), now.as_secs(), life.as_secs().max(1)))
     }
 
-    /// Whether a [`Self::save`] or [`Self::end`] was done.
+    /// Whether an [`Self::end`] was done.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn ended(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+        if is_done(&answer(response, "EVAL")?)? { Ok(()) } else { Err(StoreError::Refused) }
+    }
+
+    /// Whether a [`Self::save`] was done.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -303,6 +334,12 @@ impl Store {
         self.request("PUT", format!("/SETEX/{key}/{}", life.as_secs().max(1)), value.into_bytes())
     }
 
+    /// A script with one key.
+    fn eval(&self, script: &str, key_and_arguments: String) -> CalloutRequest {
+        let script = utf8_percent_encode(script, NON_ALPHANUMERIC);
+        self.request("POST", "/".to_owned(), format!("EVAL/{script}/1/{key_and_arguments}").into_bytes())
+    }
+
     fn request(&self, method: &'static str, path: String, body: Vec<u8>) -> CalloutRequest {
         let credentials = self.credentials.as_ref();
         CalloutRequest {
@@ -317,10 +354,10 @@ impl Store {
     }
 }
 
-/// The session sealed, and before it how often it was renewed, for [`SAVE_AGAIN`].
+/// The session sealed, and before it how often it was renewed and when it was seen, for [`SAVE_AGAIN`].
 fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
     let sealed = sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(), platform)?;
-    let value = format!("{}:{}", session.generation, URL_SAFE_NO_PAD.encode(sealed));
+    let value = format!("{}.{}:{}", session.generation, session.seen.as_secs(), URL_SAFE_NO_PAD.encode(sealed));
     if value.len() > MAX_SAVED {
         return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });
     }

@@ -1,5 +1,7 @@
 //! The calls that a worker makes to renew sessions, and what their answers lead to.
 
+use std::time::Duration;
+
 use crate::{
     http::CalloutRequest,
     oidc::{
@@ -16,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    LEASE, OTHERS, PAUSE,
+    AT_ONCE, MAX_WAIT_FOR_KEYS, MIN_LEASE, OTHERS, PAUSE,
     outcome::Outcome,
     tokens::{self, InHand},
 };
@@ -24,8 +26,12 @@ use crate::flow::{
     CalloutResult, Env,
     background::{ExpectBackground, Fetch},
     event::Event,
+    revocation::{self, By},
     verification::When,
 };
+
+/// What a lease lasts longer than all that is done under it.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// A session is being renewed.
 #[derive(Debug)]
@@ -61,7 +67,7 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
                 fetch(session, Asked::Session, request)
             }));
             fetches.extend(queued.into_iter().map(|session| {
-                let request = store.lease(&session.grant_digest(), LEASE);
+                let request = store.lease(&session.grant_digest(), lease(store, &session, env));
                 fetch(session, Asked::Lease, request)
             }));
         }
@@ -82,6 +88,14 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         }
     }
     fetches
+}
+
+/// How long nobody else may ask: until the session could be loaded, the provider have answered, a key have come and the
+/// outcome be saved.
+fn lease(store: &Store, session: &Session, env: &Env<'_>) -> Duration {
+    let provider = env.providers.ready(session.provider(), env.now).map(|known| known.provider.timeout);
+    let calls = store.timeout.saturating_mul(3).saturating_add(provider.unwrap_or_default());
+    calls.saturating_add(MAX_WAIT_FOR_KEYS).saturating_add(SLACK).max(MIN_LEASE)
 }
 
 fn fetch(session: Session, asked: Asked, request: CalloutRequest) -> Fetch {
@@ -133,12 +147,14 @@ fn leased(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
 fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
     env.store.forget(&session);
     let outcome = match Store::loaded(result, &Reference::of(&session), &env.config.session.sealer) {
-        Ok(Some(stored)) if stored.grant_digest() == session.grant_digest() => {
-            return env.renewals.leased.push(*session);
+        Ok(Some(stored)) if stored.is_newer_than(&session) => Outcome::Renewed(Box::new(stored)),
+        // One that is older was put back: the store has lost what this process knows.
+        Ok(Some(_)) => return env.renewals.leased.push(*session),
+        // It has ended.
+        Ok(None) => {
+            let _ = revocation::end_here(session.digest(), By::Refusal, env);
+            Outcome::Refused(AT_ONCE)
         }
-        Ok(Some(stored)) => Outcome::Renewed(Box::new(stored)),
-        // It has ended, which whoever asks for it next will find.
-        Ok(None) => Outcome::Elsewhere(env.now.plus(OTHERS)),
         Err(error) => {
             env.events.push(Event::NotStored(error));
             Outcome::Elsewhere(env.now.plus(PAUSE))

@@ -84,7 +84,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
     let outcome = match outcome {
         // Somebody signed out meanwhile: their sign-out could not know this token.
         _ if is_over(&session, env) => {
-            env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
+            env.renewals.revoke(session.provider(), tokens.refresh_token);
             Outcome::Refused(AT_ONCE)
         }
         Ok(verified) => {
@@ -106,7 +106,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             if contradicts {
                 // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
                 revocation::end(session.digest(), By::Refusal, env);
-                env.renewals.unwanted.extend(tokens.refresh_token.map(|token| (session.provider(), token)));
+                env.renewals.revoke(session.provider(), tokens.refresh_token);
                 Outcome::Refused(AT_ONCE)
             } else if let Some(token) = tokens.refresh_token {
                 // The provider may take the old token no more, so the session goes on with the new one, and tries again.

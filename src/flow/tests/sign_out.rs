@@ -261,3 +261,38 @@ fn a_refresh_token_of_somebody_else_is_not_left_behind() {
     world.settle();
     assert_eq!(world.provider.refresh_tokens, [""; 0]);
 }
+
+#[test]
+fn a_refresh_token_that_comes_after_a_sign_out_at_another_envoy_is_revoked_too() {
+    let mut document = super::world::document();
+    document["session"]["store"] = json!({ "cluster": "webdis" });
+    document["sign_out"] = json!({ "revoke": true });
+    let world = || {
+        let mut world = World::with(&document);
+        world.settle();
+        world.provider.refreshes = true;
+        world
+    };
+    let mut one = world();
+    one.sign_in("/");
+    one.advance(500);
+    assert!(matches!(one.visit("/"), Outcome::Held(_)));
+    let mut calls = Vec::new();
+    for _ in ["the lease", "the session", "the tokens"] {
+        calls.drain(..).for_each(|call| one.answer(call));
+        calls = one.env(background::poll);
+    }
+    assert_eq!(calls[0].request.path, "/token");
+    // While the provider renews it, the person signs out elsewhere, with the refresh token from before.
+    let mut other = world();
+    (other.now, other.redis, other.jar) = (one.now, one.redis.clone(), one.jar.clone());
+    assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    other.settle();
+    assert_eq!(other.provider.asked["/revoke"], 1);
+    one.redis = other.redis.clone();
+    calls.into_iter().for_each(|call| one.answer(call));
+    for _ in 0..3 {
+        one.settle();
+    }
+    assert_eq!(one.provider.refresh_tokens, [""; 0]);
+}

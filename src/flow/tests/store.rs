@@ -597,3 +597,256 @@ fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
     }
     panic!("{answers:?}");
 }
+
+/// A logout token with these changes, by this process.
+fn logs_out(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16, &'static str) {
+    let token = world.provider.logout_token(world.now, change);
+    world.body = Ok(format!("logout_token={token}").into_bytes());
+    let post = [
+        (":method", "POST"),
+        (":path", "/oauth2/backchannel_logout"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    world.send_more(&post).code()
+}
+
+#[test]
+fn an_end_that_is_written_again_does_not_take_back_a_later_one() {
+    let mut world = world();
+    // The store does not take an end; it is tried again.
+    world.redis_up = false;
+    assert_eq!(logs_out(&mut world, |_, _| ()), (503, "store_unavailable"));
+    world.settle();
+    // Meanwhile, at another Envoy, whose store answers, somebody signs in, and their provider ends that session.
+    let mut other = another_process(&world);
+    other.advance(60);
+    other.sign_in("/");
+    let cookie = other.jar.clone();
+    other.advance(60);
+    assert_eq!(logs_out(&mut other, |_, _| ()), (200, "logged_out"));
+    other.settle();
+    let mut third = another_process(&other);
+    third.jar = cookie.clone();
+    assert_eq!(third.visit("/").code(), (302, "sign_in_started"));
+    // Then the first one reaches the store again.
+    world.redis = other.redis.clone();
+    world.redis_up = true;
+    world.advance(121);
+    world.settle();
+    let mut third = another_process(&world);
+    third.jar = cookie;
+    assert_eq!(third.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_store_that_has_lost_a_renewal_signs_nobody_out() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    let before = world.redis.clone();
+    world.advance(500);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    world.settle();
+    assert_eq!(user(&world.resume(waiter)), "alice");
+    world.settle();
+    // A replica takes over, which had not heard of it; and nobody asks until the next renewal is due.
+    world.redis = before;
+    world.advance(500);
+    world.settle();
+    let outcome = world.visit("/");
+    let Outcome::Held(waiter) = outcome else { panic!("{outcome:?}") };
+    world.settle();
+    let outcome = world.resume(waiter);
+    assert!(matches!(outcome, Outcome::Forwarded { .. }), "{:?}", outcome.code());
+}
+
+#[test]
+fn a_session_that_is_written_again_late_does_not_idle_out_under_somebody_who_is_there() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(400);
+    assert_eq!(user(&world.visit("/")), "alice");
+    world.redis_up = false;
+    world.settle();
+    let mut other = another_process(&world);
+    // For not quite ten minutes this Envoy does not reach the store, and the person goes on at another.
+    for _ in 0..59 {
+        other.advance(10);
+        other.settle();
+        assert_eq!(user(&other.visit("/")), "alice");
+        other.settle();
+    }
+    world.redis = other.redis.clone();
+    world.advance(590);
+    world.redis_up = true;
+    world.settle();
+    // Their next request is well within the idle timeout of an hour after the last.
+    let mut third = another_process(&world);
+    third.advance(3600 - 590);
+    third.settle();
+    assert_eq!(user(&third.visit("/")), "alice");
+}
+
+#[test]
+fn a_request_that_waits_does_not_pass_with_a_session_that_the_store_says_is_over() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(500);
+    let Outcome::Held(waiter) = world.visit("/") else { panic!() };
+    // Somebody signs out at another Envoy in the meantime.
+    let mut other = another_process(&world);
+    assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    other.settle();
+    world.redis = other.redis.clone();
+    world.settle();
+    assert_eq!(world.provider.asked["/token"], 1);
+    let outcome = world.resume(waiter);
+    assert!(!matches!(outcome, Outcome::Forwarded { .. }), "{outcome:?}");
+}
+
+#[test]
+fn frames_do_not_push_out_what_is_still_to_be_written() {
+    let mut world = World::ready_with(&[
+        ("session", json!({ "store": { "cluster": "webdis" } })),
+        ("sign_out", json!({ "front_channel": true })),
+    ]);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(500);
+    let Outcome::Held(_) = world.visit("/") else { panic!() };
+    // The lease, then the tokens; then the store is away for some minutes.
+    let mut fetches = world.env(background::poll);
+    while let Some(fetch) = fetches.pop() {
+        let is_token = fetch.request.path == "/token";
+        world.answer(fetch);
+        world.redis_up &= !is_token;
+        fetches.extend(if world.redis_up { world.env(background::poll) } else { Vec::new() });
+    }
+    assert_eq!(world.provider.asked["/token"], 2);
+    world.jar.clear();
+    for number in 0..400 {
+        let path = format!("/oauth2/frontchannel_logout?iss=https%3A%2F%2Fidp.example.com&sid={number}");
+        drop(world.visit(&path));
+        world.advance(1);
+        for fetch in world.env(background::poll) {
+            world.answer(fetch);
+        }
+    }
+    world.redis_up = true;
+    for _ in 0..8 {
+        world.advance(1);
+        world.settle();
+    }
+    let sessions: Vec<_> = world.redis.iter().filter(|(key, _)| key.contains(":s:")).map(|(_, value)| value).collect();
+    assert!(sessions.iter().all(|value| value.starts_with("1.")), "the renewed session was not written any more");
+}
+
+#[test]
+fn a_lease_lasts_as_long_as_the_calls_that_are_made_under_it_may_take() {
+    let mut document = super::world::document();
+    document["session"]["store"] = json!({ "cluster": "webdis", "timeout_ms": 10_000 });
+    document["providers"][0]["timeout_ms"] = json!(30_000);
+    let mut world = World::with(&document);
+    world.settle();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(500);
+    let Outcome::Held(_) = world.visit("/") else { panic!() };
+    // The store takes its time for the lease, and for the session.
+    let lifetime = |request: &crate::http::CalloutRequest| {
+        let is_lease = request.path.contains("/NX/EX/");
+        is_lease.then(|| request.path.rsplit('/').next().unwrap().parse::<u64>().unwrap())
+    };
+    let mut lease = 0;
+    for wanted in ["the lease", "the session"] {
+        let mut calls = world.env(background::poll);
+        assert_eq!(calls.len(), 1, "{wanted}");
+        let call = calls.remove(0);
+        lease = lease.max(lifetime(&call.request).unwrap_or(0));
+        let result = world.answer_call(&call.request);
+        world.advance(9);
+        world.env(|env| background::answered(call.expect, result, env));
+    }
+    // The provider takes the refresh token, and its answer is still on its way.
+    let calls = world.env(background::poll);
+    assert!(calls.iter().any(|call| call.request.path == "/token"));
+    world.advance(28);
+    // At another Envoy somebody asks, with the very same session.
+    let mut other = another_process(&world);
+    if lease <= 9 + 9 + 28 {
+        other.redis.retain(|key, _| !key.contains(":l:"));
+    }
+    drop(other.visit("/"));
+    other.settle();
+    assert_eq!(other.provider.asked.get("/token"), None, "the refresh token was used a second time");
+}
+
+#[test]
+fn a_logout_token_that_is_sent_again_ends_no_session_begun_since() {
+    let mut world = world();
+    world.sign_in("/");
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    let body = format!("logout_token={token}").into_bytes();
+    let post = [
+        (":method", "POST"),
+        (":path", "/oauth2/backchannel_logout"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    // The provider does not wait for the answer; all that is to be done is done all the same.
+    leaves(&mut world, &post, Some(body.clone()));
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+    world.advance(30);
+    world.sign_in("/");
+    assert_eq!(user(&world.visit("/")), "alice");
+    // Then it sends the very same token again, because it has heard nothing.
+    world.advance(30);
+    world.body = Ok(body);
+    assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    assert_eq!(user(&world.visit("/")), "alice");
+}
+
+#[test]
+fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_process_has_made_since() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(500);
+    let mut other = another_process(&world);
+    assert!(matches!(world.visit("/"), Outcome::Held(_)));
+    // The lease, the session, the tokens; then this Envoy does not reach the store for some minutes.
+    let mut fetches = world.env(background::poll);
+    while let Some(fetch) = fetches.pop() {
+        let is_token = fetch.request.path == "/token";
+        world.answer(fetch);
+        world.redis_up &= !is_token;
+        fetches.extend(if world.redis_up { world.env(background::poll) } else { Vec::new() });
+    }
+    world.settle();
+    // When the lease is over another one renews it too; this provider takes a refresh token twice within its leeway, and
+    // what it gave last counts.
+    other.redis = world.redis.clone();
+    other.redis.retain(|key, _| !key.contains(":l:"));
+    other.provider.refresh_tokens = vec!["refresh-1".to_owned()];
+    other.provider.refresh_response = Some(Box::new(|mut body| {
+        body["refresh_token"] = json!("refresh-last");
+        super::world::ok(&body)
+    }));
+    other.advance(60);
+    let Outcome::Held(waiter) = other.visit("/") else { panic!() };
+    other.settle();
+    assert_eq!(user(&other.resume(waiter)), "alice");
+    other.settle();
+    // Then the first one reaches the store again.
+    world.redis = other.redis.clone();
+    world.redis_up = true;
+    world.advance(120);
+    world.settle();
+    let mut third = another_process(&world);
+    third.provider.refresh_tokens = vec!["refresh-last".to_owned()];
+    third.advance(500);
+    let Outcome::Held(_) = third.visit("/") else { panic!() };
+    third.settle();
+    let refused = third.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    assert_eq!((refused, third.provider.asked.get("/token")), (0, Some(&1)));
+}

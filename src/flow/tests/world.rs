@@ -380,7 +380,10 @@ impl World {
             "/" => command.split('/').collect(),
             path => path.split('/').skip(1).collect(),
         };
-        let generation = |value: &str| value.split_once(':').unwrap().0.parse::<u32>().unwrap();
+        let state = |value: &str| {
+            let (generation, seen) = value.split_once(':').unwrap().0.split_once('.').unwrap();
+            (generation.parse::<u32>().unwrap(), seen.parse::<u64>().unwrap())
+        };
         let answer = match words[..] {
             ["MGET", ref keys @ ..] => {
                 json!({ "MGET": keys.iter().map(|key| self.redis.get(*key)).collect::<Vec<_>>() })
@@ -392,13 +395,19 @@ impl World {
             }
             ["DEL", key] => json!({ "DEL": u8::from(self.redis.remove(key).is_some()) }),
             // What the script does; that it does stands in the scenarios with a real Redis.
-            ["EVAL", _, "1", key, renewed, value, _] => match self.redis.get_mut(key) {
-                Some(old) if generation(old) <= renewed.parse().unwrap() => {
+            ["EVAL", _, "1", key, _, _, value, _] => match self.redis.get_mut(key) {
+                Some(old) if state(old) <= state(value) => {
                     value.clone_into(old);
                     json!({ "EVAL": [true, "OK"] })
                 }
-                _ => json!({ "EVAL": null }),
+                Some(_) => json!({ "EVAL": null }),
+                None => json!({ "EVAL": 0 }),
             },
+            ["EVAL", _, "1", key, at, _] => {
+                let old = self.redis.get(key).and_then(|old| old.parse().ok()).unwrap_or(0_u64);
+                self.redis.insert(key.to_owned(), old.max(at.parse().unwrap()).to_string());
+                json!({ "EVAL": [true, "OK"] })
+            }
             ["SET", key, value, "NX", "EX", _] => {
                 let is_free = !self.redis.contains_key(key);
                 self.redis.entry(key.to_owned()).or_insert_with(|| value.to_owned());

@@ -10,14 +10,16 @@
 //! | [`platform`] | what the machine lends: randomness, signature checks, a shared store | |
 //! | [`http`] | requests, answers and calls as values | |
 //! | [`page`] | the one page people see | |
+//! | [`claims`] | what is claimed of a caller, and conditions on it | |
 //! | [`jose`] | signed tokens and their keys | time, platform |
-//! | [`oidc`] | the provider's endpoints: one request and its response each | jose, time, secret, platform, http |
-//! | [`session`] | what the browser carries, sealed | jose, oidc, time, secret, platform, http |
-//! | [`rules`] | who gets what, by path | http |
+//! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, http |
+//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, http |
+//! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
 //! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
 //! | `filter` | performs steps in Envoy; decides nothing | all of the above |
 
+pub mod claims;
 pub mod config;
 pub mod flow;
 pub mod http;

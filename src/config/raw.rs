@@ -116,6 +116,8 @@ pub(super) struct Provider {
     pub(super) id_token_signing_algs: Option<Vec<String>>,
     /// Audiences that an ID token may name beside our client ID. By default none.
     pub(super) trusted_audiences: Option<Vec<String>>,
+    /// Who may pass of those who have signed in at this provider, whatever a rule says beside. By default all of them.
+    pub(super) allow: Option<Allow>,
     /// How many milliseconds a call to the provider may take.
     #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
     pub(super) timeout_ms: Option<u64>,
@@ -135,6 +137,7 @@ fields!(Provider {
     revocation_endpoint,
     id_token_signing_algs,
     trusted_audiences,
+    allow,
     timeout_ms,
 });
 
@@ -288,12 +291,20 @@ pub(super) struct Rule {
     /// Host names, or `*.` and a domain. By default every host.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) hosts: Option<Vec<String>>,
+    /// Headers by name, each with its whole value, or `*` for any. A client can send whatever it wants.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub(super) headers: Option<Entries>,
     /// Who may pass.
     #[cfg_attr(test, schemars(required))]
     pub(super) access: Option<Access>,
+    /// How a request is answered that needs a session and has none.
+    #[cfg_attr(test, schemars(extend("default" = "auto")))]
+    pub(super) unauthenticated: Option<Unauthenticated>,
+    /// Who may pass of those who have signed in. By default all of them.
+    pub(super) allow: Option<Allow>,
 }
 
-fields!(Rule { name, path, prefix, regex, methods, hosts, access });
+fields!(Rule { name, path, prefix, regex, methods, hosts, headers, access, unauthenticated, allow });
 
 /// Who may pass.
 #[derive(Clone, Copy)]
@@ -303,16 +314,80 @@ pub(super) enum Access {
     Public,
     /// Whoever has signed in.
     Required,
+    /// Anybody; the app is told who it is where somebody has signed in.
+    Optional,
+    /// Nobody.
+    Deny,
 }
 
 impl Shape for Access {
     fn read(place: Place<'_, '_>) -> Self {
-        match place.word(&["public", "required"]) {
+        match place.word(&["public", "required", "optional", "deny"]) {
+            "public" => Self::Public,
             "required" => Self::Required,
-            _ => Self::Public,
+            "optional" => Self::Optional,
+            _ => Self::Deny,
         }
     }
 }
+
+/// How a request is answered that needs a session and has none.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(super) enum Unauthenticated {
+    /// A page that a browser opens is sent to sign in; scripts, forms and everything else get 401.
+    Auto,
+    /// Every GET is sent to sign in.
+    Redirect,
+    /// Nobody is sent to sign in: 401.
+    #[cfg_attr(test, schemars(rename = "401"))]
+    Unauthorized,
+}
+
+impl Shape for Unauthenticated {
+    fn read(place: Place<'_, '_>) -> Self {
+        match place.word(&["auto", "redirect", "401"]) {
+            "auto" => Self::Auto,
+            "redirect" => Self::Redirect,
+            _ => Self::Unauthorized,
+        }
+    }
+}
+
+/// Conditions on whoever has signed in. All that are given must hold; of a list, one element is enough.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct Allow {
+    /// Email addresses, in any case of letters. Like the next two, only an address counts whose `email_verified` is true.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) emails: Option<Vec<String>>,
+    /// Regular expressions for whole email addresses.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) email_matches: Option<Vec<String>>,
+    /// Domains of email addresses, such as `example.com`, which is not its subdomains.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) allowed_domains: Option<Vec<String>>,
+    /// Values of the claim `groups`.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) groups: Option<Vec<String>>,
+    /// Values of the claim `roles`.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) roles: Option<Vec<String>>,
+    /// Values of other claims: a claim's name, or a JSON Pointer such as `/realm_access/roles`, to a list of strings,
+    /// numbers and booleans. The claim must be one of them, or a list with one of them.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
+    pub(super) claims: Option<Lists>,
+    /// Further conditions, of which all must hold.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) all: Option<Vec<Allow>>,
+    /// Further conditions, of which one must hold.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) any: Option<Vec<Allow>>,
+    /// Conditions that must not all hold.
+    pub(super) not: Option<Box<Allow>>,
+}
+
+fields!(Allow { emails, email_matches, allowed_domains, groups, roles, claims, all, any, not });
 
 /// What makes the sign-in weaker.
 #[derive(Default)]
@@ -338,6 +413,21 @@ pub(super) enum Secret {
     /// The secret itself. Whoever sees the configuration sees it.
     Inline(#[cfg_attr(test, schemars(with = "String"))] Zeroizing<String>),
 }
+
+/// A value of a claim.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
+pub(super) enum Scalar {
+    /// A truth value.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// Text.
+    Text(String),
+}
+
+/// Lists of values by names of the user's own.
+#[derive(Default)]
+pub(super) struct Lists(pub(super) Vec<(String, Vec<Scalar>)>);
 
 /// The members of an object whose keys are the user's own, in the order of the document.
 #[derive(Default)]

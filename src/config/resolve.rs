@@ -1,5 +1,6 @@
 //! From names and JSON types to settings: every field becomes the type that its room defines, or a fault.
 
+mod allow;
 mod headers;
 pub(super) mod limits;
 mod people;
@@ -54,14 +55,19 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
     let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
-    let userinfo_claims = userinfo_claims?;
+    let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
+    warnings.extend(rules.warnings(&prefix));
+    let mut kept_claims = people::kept_claims(&identity_headers, &userinfo_claims);
+    let mut keep = |name: &str| people::keep(name, &mut kept_claims);
+    rules.each_claim(&mut keep);
+    provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));
     Ok(Config {
-        rules: rules?.at_port(origin.port()),
+        rules,
         origin,
-        prefix: prefix?,
+        prefix,
         session: session?.sealing_for(&provider, faults)?,
         stripped_headers: headers::stripped(&identity_headers),
-        kept_claims: people::kept_claims(&identity_headers, &userinfo_claims),
+        kept_claims,
         userinfo_claims,
         identity_headers,
         sign_in: sign_in?,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{Faults, Path, Problem},
-    raw::{Entries, Secret},
+    raw::{Entries, Lists, Scalar, Secret},
 };
 
 /// The largest whole number that a double holds without doubt: 2^53.
@@ -181,11 +181,42 @@ impl Shape for Secret {
     }
 }
 
+/// Every member of an object whose keys are the user's own.
+fn entries<T: Shape>(place: Place<'_, '_>) -> Vec<(String, T)> {
+    let Members { known, at, faults } = place.members(None);
+    let entry = |(key, node): (&str, _)| (key.to_owned(), T::read(Place { node, at: at.key(key), faults }));
+    known.into_iter().map(entry).collect()
+}
+
 impl Shape for Entries {
     fn read(place: Place<'_, '_>) -> Self {
-        let Members { known, at, faults } = place.members(None);
-        let entry = |(key, node): (&str, _)| (key.to_owned(), String::read(Place { node, at: at.key(key), faults }));
-        Self(known.into_iter().map(entry).collect())
+        Self(entries(place))
+    }
+}
+
+impl Shape for Lists {
+    fn read(place: Place<'_, '_>) -> Self {
+        Self(entries(place))
+    }
+}
+
+impl Shape for Scalar {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        match place.node {
+            Node::Bool(value) => Self::Bool(*value),
+            Node::Number(number) => Self::Number(*number),
+            Node::Text(text) => Self::Text(text.to_string()),
+            Node::List(_) | Node::Null | Node::Object(_) => {
+                place.misfit("a string, a number, true or false");
+                Self::Bool(false)
+            }
+        }
+    }
+}
+
+impl<T: Shape> Shape for Box<T> {
+    fn read(place: Place<'_, '_>) -> Self {
+        Self::new(T::read(place))
     }
 }
 

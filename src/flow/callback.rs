@@ -34,7 +34,8 @@ use super::{
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
     revocation::{self, By},
-    sign_in, signed_in, single_use,
+    sign_in::{self, Wish},
+    signed_in, single_use,
     store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
@@ -86,7 +87,8 @@ fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
     // A `state` of long ago says nothing about a loop.
     let attempt = if state.is_expired(env.now, env.config.session.sign_in_timeout) { 0 } else { state.attempt };
     env.events.push(Event::SignInRestarted);
-    sign_in::begin(request, state.return_to, attempt.saturating_add(1), env)
+    let attempt = attempt.saturating_add(1);
+    sign_in::begin(request, Wish { attempt, ..Wish::to(state.return_to) }, env)
 }
 
 fn redeem(

@@ -37,6 +37,12 @@ pub enum Failure {
     /// A `state` that we did not seal.
     #[error("its state is not one of ours")]
     CallbackState,
+    /// A rule by which nobody may pass, with its name.
+    #[error("nobody may pass by rule {}", rule(.0))]
+    Denied(Option<String>),
+    /// The provider left out the claims that decide, in favour of this rule's conditions or its own.
+    #[error("the provider left out claims that decide (too many groups?) by rule {}", rule(.0))]
+    GroupsLeftOut(Option<String>),
     /// The host did not take the changes to the request.
     #[error("the host did not take the changed request headers")]
     HeadersRefused,
@@ -61,6 +67,9 @@ pub enum Failure {
     /// No randomness.
     #[error("the platform gives no randomness")]
     NoRandomness,
+    /// Somebody is signed in, and may not pass by this rule's conditions or those of the provider.
+    #[error("whoever is signed in may not pass by rule {}", rule(.0))]
+    NotAllowed(Option<String>),
     /// The session cannot be written into cookies.
     #[error("{0}")]
     NotWritten(#[from] SealError),
@@ -94,6 +103,11 @@ pub enum Failure {
     /// Userinfo with another method than GET.
     #[error("userinfo takes GET only")]
     UserinfoMethod,
+}
+
+/// A rule as a line of the log names it.
+fn rule(name: &Option<String>) -> String {
+    name.as_ref().map_or_else(|| "(no name)".to_owned(), |name| format!("{name:?}"))
 }
 
 /// What people read.
@@ -149,12 +163,18 @@ impl Failure {
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
                 "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            Self::Denied(_) => row!(403, "denied", Info, "This address is closed",
+                "Nobody can open it from here."),
+            Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, "You may not open this page",
+                "The sign-in service did not say which groups you are in, perhaps because you are in so many. Please tell the operator of this site the code below."),
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
                 "The request to end a session is not one that can be trusted."),
             Self::LogoutMethod(_) => row!(405, "logout_method", Info, "Nobody was signed out",
                 "The request to end a session came in a way that is not taken here."),
             Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
                 "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
+            Self::NotAllowed(_) => row!(403, "not_allowed", Info, "You may not open this page",
+                "You are signed in, but this page is for others. If you have another account, you can use that."),
             Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
             Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",

@@ -4,10 +4,11 @@
 use serde_json::Value;
 
 use crate::{
+    claims::{Claim, Claims},
     config::{Config, IdentityHeader, SessionSettings},
     http::{HeaderEdit, HeaderEdits, Request},
     session::{
-        Claim, Session,
+        Session,
         cookie::{self, Stripped},
     },
 };

@@ -3,7 +3,7 @@
 
 use crate::{
     http::Request,
-    rules::PublicRoute,
+    rules::{Admission, OpenRoute},
     session::{Session, open::FreshSession},
 };
 
@@ -15,8 +15,8 @@ pub struct Permit(Grounds);
 
 #[derive(Debug)]
 enum Grounds {
+    Open,
     Preflight,
-    Public,
     Session(FreshSession),
 }
 
@@ -25,20 +25,20 @@ enum Grounds {
 pub enum Reason {
     /// A CORS preflight.
     Preflight,
-    /// A public rule.
+    /// A rule that lets everybody pass.
     Public,
     /// A session.
     Session,
 }
 
 impl Permit {
-    /// A public rule matched.
-    pub const fn public(_proof: &PublicRoute) -> Self {
-        Self(Grounds::Public)
+    /// The rules let everybody pass.
+    pub const fn open(_proof: &OpenRoute) -> Self {
+        Self(Grounds::Open)
     }
 
-    /// The request brought a good session.
-    pub const fn session(proof: FreshSession) -> Self {
+    /// The request brought a good session, and the rules let whoever it is pass.
+    pub const fn session(proof: FreshSession, _admission: &Admission) -> Self {
         Self(Grounds::Session(proof))
     }
 
@@ -51,7 +51,7 @@ impl Permit {
     pub const fn reason(&self) -> Reason {
         match self.0 {
             Grounds::Preflight => Reason::Preflight,
-            Grounds::Public => Reason::Public,
+            Grounds::Open => Reason::Public,
             Grounds::Session(_) => Reason::Session,
         }
     }
@@ -64,7 +64,7 @@ impl Permit {
     pub(super) const fn session_brought(&self) -> Option<&FreshSession> {
         match &self.0 {
             Grounds::Session(fresh) => Some(fresh),
-            Grounds::Preflight | Grounds::Public => None,
+            Grounds::Open | Grounds::Preflight => None,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     http::Request,
     oidc::ProviderId,
     platform::Platform,
+    rules::Verdict,
     secret::RefreshToken,
     session::{
         HalfDigest, Session,
@@ -108,6 +109,7 @@ pub(super) enum Patience {
 pub(super) fn attend(
     request: Request,
     mut fresh: FreshSession,
+    verdict: &Verdict<'_>,
     patience: Patience,
     env: &mut Env<'_>,
 ) -> Result<Step, Request> {
@@ -178,7 +180,7 @@ pub(super) fn attend(
         }
         _ => Vec::new(),
     };
-    Ok(signed_in::forward(&request, fresh, cookies, env))
+    Ok(signed_in::forward(&request, fresh, verdict, cookies, env))
 }
 
 /// A renewal that a request waits for.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     http::Request,
     oidc::ProviderId,
-    rules::Decision,
+    rules::Verdict,
     session::{open::FreshSession, return_to::ReturnTo},
     time::UnixTime,
 };
@@ -56,8 +56,13 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
             Reserved::Unknown => reply::refuse(Failure::ReservedPath, &Caller::of(&request), Offer::default(), env),
         };
     }
-    if let Decision::Public(proof) = env.config.rules.decide(&request) {
-        return forward(&request, Permit::public(&proof), env);
+    let verdict = env.config.rules.decide(&request);
+    if let Some(refusal) = verdict.denial() {
+        let failure = Failure::Denied(refusal.rule.map(str::to_owned));
+        return reply::refuse(failure, &Caller::of(&request), Offer::default(), env);
+    }
+    if let Some(proof) = verdict.public() {
+        return forward(&request, Permit::open(&proof), env);
     }
     if let Some(permit) = Permit::preflight(&request) {
         return forward(&request, permit, env);
@@ -66,11 +71,18 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if bears_token(&request) {
         return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
     }
-    let request = match store::load(request, env).or_else(|request| signed_in::pass(request, env)) {
+    let request = match store::load(request, env).or_else(|request| signed_in::pass(request, &verdict, env)) {
         Ok(step) => return step,
         Err(request) => request,
     };
-    sign_in::begin_for_page(request, env)
+    without_session(request, &verdict, env)
+}
+
+fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
+    match verdict.optional() {
+        Some(proof) => forward(&request, Permit::open(&proof), env),
+        None => sign_in::begin_for_page(request, verdict.answer(), env),
+    }
 }
 
 fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
@@ -241,7 +253,9 @@ fn pass_without_waiting(request: Request, fresh: FreshSession, env: &mut Env<'_>
     if signed_in::is_ended(&fresh, env) {
         return start(request, env);
     }
-    renewal::attend(request, fresh, Patience::None, env).unwrap_or_else(|request| sign_in::begin_for_page(request, env))
+    let verdict = env.config.rules.decide(&request);
+    renewal::attend(request, fresh, &verdict, Patience::None, env)
+        .unwrap_or_else(|request| without_session(request, &verdict, env))
 }
 
 fn not_ready(request: &Request, env: &mut Env<'_>) -> Step {

@@ -2,10 +2,11 @@
 //! can finish one; everything else is told that it needs a session.
 
 use crate::{
-    http::Request,
+    http::{Request, parameter},
     oidc::{ProviderId, authorization::AuthorizationRequest},
     page::{Action, Page, Script},
     platform::NoRandomness,
+    rules::Answer,
     session::{
         cookie::{delete_cookie, set_cookie, with_prefix},
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
@@ -26,7 +27,10 @@ use super::{
 };
 
 /// A sign-in that nothing went before.
-pub(super) const FIRST_ATTEMPT: u8 = 1;
+const FIRST_ATTEMPT: u8 = 1;
+
+/// Lets somebody choose who they are, although the provider knows them (OIDC Core 3.1.2.1).
+const SELECT_ACCOUNT: &str = "select_account";
 
 /// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
 const MAX_BEGUN_AGAIN: usize = 24;
@@ -34,21 +38,42 @@ const MAX_BEGUN_AGAIN: usize = 24;
 /// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
 const MAX_LOOKED_AT: usize = 32;
 
+/// What sign-in is to begin.
+pub(super) struct Wish {
+    /// Where it comes back to.
+    pub(super) return_to: ReturnTo,
+    /// How often it was begun by now.
+    pub(super) attempt: u8,
+    /// How a request is answered that cannot be sent to sign in.
+    pub(super) answer: Answer,
+    /// Whether somebody wants to come as somebody else.
+    pub(super) is_somebody_else: bool,
+}
+
+impl Wish {
+    /// A first one.
+    pub(super) fn to(return_to: ReturnTo) -> Self {
+        Self { return_to, attempt: FIRST_ATTEMPT, answer: Answer::Auto, is_somebody_else: false }
+    }
+}
+
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
     let target = sign_out::asked_for(&request).unwrap_or_default();
     let return_to = ReturnTo::asked_for(&target, &env.config.origin, &env.config.prefix);
-    begin(request, return_to, FIRST_ATTEMPT, env)
+    let prompt = request.query().and_then(|query| parameter(query, "prompt"));
+    let is_somebody_else = prompt.as_deref() == Some(SELECT_ACCOUNT);
+    begin(request, Wish { is_somebody_else, ..Wish::to(return_to) }, env)
 }
 
 /// Begins a sign-in for a page, or says that one is needed.
-pub(super) fn begin_for_page(request: Request, env: &mut Env<'_>) -> Step {
+pub(super) fn begin_for_page(request: Request, answer: Answer, env: &mut Env<'_>) -> Step {
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
     let caller = Caller::of(&request);
     if env.config.sign_in.keep_fragment && caller.kind == Kind::Navigation && request.method() == "GET" {
         return follow_with_fragment(&caller, &return_to, env);
     }
-    begin(request, return_to, FIRST_ATTEMPT, env)
+    begin(request, Wish { answer, ..Wish::to(return_to) }, env)
 }
 
 /// What stands behind `#` in a URL only a page can know: this one starts the sign-in with it.
@@ -62,13 +87,20 @@ fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, env: &mut Env<'_>
 }
 
 /// Begins a sign-in for this request, or says that one is needed.
-pub(super) fn begin(request: Request, return_to: ReturnTo, attempt: u8, env: &mut Env<'_>) -> Step {
+pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
-    match caller.kind {
-        Kind::Navigation => {}
-        Kind::Page => return form::arrive(&request, &caller, env),
-        Kind::Program => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
+    match (wish.answer, caller.kind) {
+        (Answer::Unauthorized, _) => {
+            let href = form::start(wish.return_to.as_str(), env);
+            let action = Some(Action::Link { label: "Sign in", href });
+            return reply::refuse(Failure::SignInRequired, &caller, Offer { action, cookies: Vec::new() }, env);
+        }
+        (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
+        (Answer::Redirect, Kind::Program) if request.method() == "GET" => {}
+        (_, Kind::Page) => return form::arrive(&request, &caller, env),
+        (_, Kind::Program) => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
     }
+    let (return_to, attempt) = (&wish.return_to, wish.attempt);
     if is_in_vain(&request, env) {
         let settings = &env.config.session;
         let cookies = vec![delete_cookie(&settings.trail_cookie)];
@@ -85,7 +117,7 @@ pub(super) fn begin(request: Request, return_to: ReturnTo, attempt: u8, env: &mu
     if env.providers.ready(provider, env.now).is_none() {
         return Waiter::for_provider(provider, request, env);
     }
-    match redirect(&request, provider, return_to, attempt, env) {
+    match redirect(&request, provider, wish, env) {
         Ok(step) => step,
         Err(NoRandomness) => reply::refuse(Failure::NoRandomness, &caller, Offer::default(), env),
     }
@@ -98,18 +130,13 @@ fn is_in_vain(request: &Request, env: &mut Env<'_>) -> bool {
     trail.is_some_and(Trail::is_loop) && signed_in::session(request, env).is_none()
 }
 
-fn redirect(
-    request: &Request,
-    id: ProviderId,
-    return_to: ReturnTo,
-    attempt: u8,
-    env: &mut Env<'_>,
-) -> Result<Step, NoRandomness> {
+fn redirect(request: &Request, id: ProviderId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {
     let settings = &env.config.session;
     let Some(known) = env.providers.ready(id, env.now) else {
         return Ok(reply::refuse(Failure::ProviderNotReady, &Caller::of(request), Offer::default(), env));
     };
-    let pending = PendingSignIn::begin(id, return_to, attempt, env.now, env.platform)?;
+    let most = if wish.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
+    let pending = PendingSignIn::begin(id, wish.return_to, wish.attempt, env.now, env.platform)?;
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let url = AuthorizationRequest {
         provider: known.provider,
@@ -118,6 +145,7 @@ fn redirect(
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
         nonce: &pending.nonce,
         verifier: &pending.verifier,
+        prompt: wish.is_somebody_else.then_some(SELECT_ACCOUNT),
     }
     .url();
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
@@ -125,7 +153,7 @@ fn redirect(
     // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
     if request.method() == "GET" || request.has("sec-fetch-mode") {
         // One that is begun again must not end others that are on their way back: they would end it in their turn.
-        cookies = surplus(request, if attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN }, env);
+        cookies = surplus(request, most, env);
         cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
     }
     env.events.push(Event::SignInStarted);

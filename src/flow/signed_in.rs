@@ -2,20 +2,26 @@
 
 use crate::{
     http::Request,
+    page::Action,
+    rules::{Refusal, Verdict},
     session::{
         SealError, Session, Writing,
         chunks::Present,
         open::{FreshSession, Upkeep},
+        return_to::ReturnTo,
         store::Reference,
     },
 };
 
 use super::{
     Env, Step,
+    caller::Caller,
     event::Event,
-    identity,
+    failure::Failure,
+    form, identity,
     permit::Permit,
     renewal::{self, Patience},
+    reply::{self, Offer},
     revocation, store,
 };
 
@@ -35,14 +41,14 @@ pub(super) fn is_ended(fresh: &FreshSession, env: &mut Env<'_>) -> bool {
 }
 
 /// Lets a request with a session pass, and keeps the session up. `Err` gives the request back: nobody is signed in.
-pub(super) fn pass(request: Request, env: &mut Env<'_>) -> Result<Step, Request> {
+pub(super) fn pass(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Result<Step, Request> {
     let Some(fresh) = session(&request, env) else { return Err(request) };
     match fresh.upkeep(&env.config.session.lifetimes, env.now) {
-        Upkeep::None => Ok(forward(&request, fresh, Vec::new(), env)),
-        Upkeep::Refresh => renewal::attend(request, fresh, Patience::MayWait, env),
+        Upkeep::None => Ok(forward(&request, fresh, verdict, Vec::new(), env)),
+        Upkeep::Refresh => renewal::attend(request, fresh, verdict, Patience::MayWait, env),
         Upkeep::Write => {
             let cookies = write_again(&fresh, &request, env);
-            Ok(forward(&request, fresh, cookies, env))
+            Ok(forward(&request, fresh, verdict, cookies, env))
         }
     }
 }
@@ -107,8 +113,8 @@ pub struct LateCookies {
 }
 
 impl LateCookies {
-    fn new(lines: Vec<String>, session: &FreshSession) -> Option<Self> {
-        (!lines.is_empty()).then(|| Self { lines, session: session.clone() })
+    fn new(lines: &[String], session: &FreshSession) -> Option<Self> {
+        (!lines.is_empty()).then(|| Self { lines: lines.to_vec(), session: session.clone() })
     }
 
     /// The `Set-Cookie` lines. An app may take its time: where the session has ended meanwhile, its cookies must not come
@@ -119,11 +125,35 @@ impl LateCookies {
     }
 }
 
-/// Upstream, as this person; the answer brings the browser these cookies.
-pub(super) fn forward(request: &Request, fresh: FreshSession, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
-    let cookies = LateCookies::new(cookies, &fresh);
-    let permit = Permit::session(fresh);
+/// Upstream, as this person, if the rules let them pass; the answer brings the browser these cookies.
+pub(super) fn forward(
+    request: &Request,
+    fresh: FreshSession,
+    verdict: &Verdict<'_>,
+    cookies: Vec<String>,
+    env: &mut Env<'_>,
+) -> Step {
+    let provider = env.config.providers.get(fresh.session().provider().index());
+    let by_provider = provider.and_then(|provider| provider.allow.as_ref());
+    let late = LateCookies::new(&cookies, &fresh);
+    let permit = match (verdict.admits(fresh.session(), by_provider), verdict.optional()) {
+        (Ok(admission), _) => Permit::session(fresh, &admission),
+        // Everybody may pass here, and so may they, as nobody in particular.
+        (Err(_), Some(proof)) => Permit::open(&proof),
+        (Err(refusal), None) => return refuse(request, refusal, cookies, env),
+    };
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);
-    Step::Forward { permit, edits, cookies }
+    Step::Forward { permit, edits, cookies: late }
+}
+
+/// Says to somebody who is signed in that they may not pass, and how to come as somebody else.
+fn refuse(request: &Request, refusal: Refusal<'_>, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
+    let rule = refusal.rule.map(str::to_owned);
+    let failure = if refusal.left_out { Failure::GroupsLeftOut(rule) } else { Failure::NotAllowed(rule) };
+    let caller = Caller::of(request);
+    let target = ReturnTo::parse(request.target(), &env.config.prefix);
+    let href = form::start(target.as_str(), env) + "&prompt=select_account";
+    let action = Some(Action::Link { label: "Use another account", href });
+    reply::refuse(failure, &caller, Offer { action, cookies }, env)
 }

@@ -4,8 +4,9 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    claims::{Claim, Claims},
     http::Request,
-    session::{Claim, Session},
+    session::Session,
 };
 
 use super::{

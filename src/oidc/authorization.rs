@@ -39,6 +39,8 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a Nonce,
     /// The verifier whose challenge is sent.
     pub verifier: &'a PkceVerifier,
+    /// What the provider is to ask the person, in place of what is configured.
+    pub prompt: Option<&'a str>,
 }
 
 impl AuthorizationRequest<'_> {
@@ -60,7 +62,9 @@ impl AuthorizationRequest<'_> {
             ("code_challenge", self.verifier.challenge().as_str()),
             ("code_challenge_method", "S256"),
         ]);
-        query.extend_pairs(&self.provider.authorization_params);
+        let is_replaced = |name: &str| name == "prompt" && self.prompt.is_some();
+        query.extend_pairs(self.provider.authorization_params.iter().filter(|(name, _)| !is_replaced(name)));
+        query.extend_pairs(self.prompt.map(|prompt| ("prompt", prompt)));
         query.finish();
         drop(query);
         url.into()
@@ -176,6 +180,7 @@ mod tests {
             state: "the state",
             nonce: &Nonce::new("the nonce"),
             verifier: &PkceVerifier::new("v"),
+            prompt: None,
         };
         Url::parse(&request.url()).unwrap().query_pairs().into_owned().collect()
     }

@@ -21,6 +21,7 @@ use std::{fmt, time::Duration};
 use url::{Host, Url};
 
 use crate::{
+    claims::Conditions,
     http::{Cluster, parse_url},
     jose::Algorithm,
     secret::ClientSecret,
@@ -255,6 +256,8 @@ pub struct Provider {
     pub algorithms: Vec<Algorithm>,
     /// Audiences that an ID token may name beside us.
     pub trusted_audiences: Vec<String>,
+    /// Who may pass of those who have signed in there; `None` means all.
+    pub allow: Option<Conditions>,
     /// How its hosts are reached.
     pub clusters: Clusters,
     /// How long a call to it may take.

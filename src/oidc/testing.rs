@@ -17,6 +17,7 @@ pub(crate) fn provider() -> Provider {
         endpoints: ConfiguredEndpoints::default(),
         algorithms: Algorithm::ALL.to_vec(),
         trusted_audiences: Vec::new(),
+        allow: None,
         clusters: Clusters::new(Cluster::new("idp").unwrap(), Vec::new()),
         timeout: Duration::from_secs(5),
         plain_http: PlainHttp::LoopbackOnly,

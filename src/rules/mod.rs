@@ -1,27 +1,51 @@
 //! Who gets what: rules in order, the first that matches decides, and what none matches needs a session.
 //!
-//! A request is public only if every reader would find it so. They see method, host and path, never the query, and
-//! no header that a client may send beside them (`x-envoy-original-path`: CVE-2023-27487). Whatever two readers could
-//! take for different requests is protected: see [`path`].
+//! A request is public only if every reader would find it so. They see method, host, path and the headers that a rule
+//! names, never the query, and no other header that a client may send (`x-envoy-original-path`: CVE-2023-27487).
+//! Whatever two readers could take for different requests is held to every rule that it may fall under: see [`path`].
 
 pub mod host;
 pub mod path;
+
+mod index;
+mod matching;
 mod pattern;
+mod review;
+mod verdict;
 
 pub use host::HostPattern;
+pub use matching::HeaderCondition;
 pub use pattern::PathPattern;
+pub use verdict::{Admission, OpenRoute, Refusal, Verdict};
 
-use crate::http::Request;
-use host::Host;
+use crate::{claims::Conditions, http::Request};
+use index::Index;
+use matching::{Facts, Match};
 use path::Path;
 
 /// What a rule says of the requests it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// Nobody.
+    Deny,
+    /// Anybody; the app is told who it is where somebody is signed in.
+    Optional,
     /// Anybody.
     Public,
     /// Whoever has signed in.
     Required,
+}
+
+/// How a request is answered that needs a session and has none; the later ones are sterner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// A page that a browser opens begins a sign-in; whoever could not follow one gets 401.
+    #[default]
+    Auto,
+    /// Every GET begins a sign-in.
+    Redirect,
+    /// Nobody is sent to sign in: 401.
+    Unauthorized,
 }
 
 /// Why a pattern cannot be used: what was expected instead.
@@ -32,40 +56,36 @@ pub struct PatternError(pub &'static str);
 /// One rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    /// Its name, for people.
+    pub name: Option<String>,
     /// Its paths; `None` means every path.
     pub path: Option<PathPattern>,
     /// Its methods, as [`parse_method`] gives them; empty means every method.
     pub methods: Vec<String>,
     /// Its hosts; empty means every host.
     pub hosts: Vec<HostPattern>,
+    /// What it wants of headers, all of it.
+    pub headers: Vec<HeaderCondition>,
     /// What it says.
     pub access: Access,
-}
-
-/// Proof that a public rule matched; only [`Rules::decide`] makes one.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PublicRoute(());
-
-/// What the rules say of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It may pass as it is.
-    Public(PublicRoute),
-    /// It needs a session.
-    Required,
+    /// How a request without a session is answered.
+    pub unauthenticated: Answer,
+    /// Who may pass of those who have a session; `None` means all.
+    pub allow: Option<Conditions>,
 }
 
 /// All rules in order.
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
+    index: Index,
     own_port: Option<u16>,
 }
 
 impl Rules {
     /// The rules in the order given; the first that matches decides.
-    pub const fn new(rules: Vec<Rule>) -> Self {
-        Self { rules, own_port: None }
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self { index: Index::new(&rules), rules, own_port: None }
     }
 
     /// The same rules for an app that is reached at this port, where it is not the scheme's own.
@@ -74,67 +94,53 @@ impl Rules {
         Self { own_port, ..self }
     }
 
+    /// Calls `with` for each claim that a rule looks at.
+    pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
+        self.rules.iter().filter_map(|rule| rule.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+    }
+
     /// What they say of this request.
-    pub fn decide(&self, request: &Request) -> Decision {
-        self.public_route(request).map_or(Decision::Required, Decision::Public)
-    }
-
-    fn public_route(&self, request: &Request) -> Option<PublicRoute> {
-        if self.rules.iter().all(|rule| rule.access == Access::Required) {
-            return None;
+    pub fn decide(&self, request: &Request) -> Verdict<'_> {
+        let mut verdict = Verdict::default();
+        if self.rules.is_empty() {
+            verdict.fall_through();
+            return verdict;
         }
-        let facts = Facts::read(request, self.own_port)?;
-        let path = Path::of_target(request.single(":path")?).ok()?;
-        path.readings().all(|reading| self.access(&facts, reading) == Access::Public).then_some(PublicRoute(()))
-    }
-
-    fn access(&self, facts: &Facts<'_>, path: &str) -> Access {
-        self.rules.iter().find(|rule| rule.matches(facts, path)).map_or(Access::Required, |rule| rule.access)
-    }
-}
-
-/// What a rule may look at beside the path.
-struct Facts<'a> {
-    method: &'a str,
-    /// `None` where it is missing, doubled, or readable in more than one way.
-    host: Option<Host<'a>>,
-    /// Whether Envoy finds the virtual host of just this name for it.
-    is_plain_host: bool,
-}
-
-impl<'a> Facts<'a> {
-    /// `None` where no rule may make the request public.
-    fn read(request: &'a Request, own_port: Option<u16>) -> Option<Self> {
-        let method = std::str::from_utf8(request.single(":method")?).ok().filter(|text| is_method(text))?;
-        // TRACE gives back what it was sent, cookies included; no browser sends it.
-        let host = request.single(":authority").and_then(Host::read);
-        let is_plain_host = host.is_some_and(|host| host.is_plain(own_port));
-        (method != "TRACE").then_some(Self { method, host, is_plain_host })
-    }
-}
-
-impl Rule {
-    fn matches(&self, facts: &Facts<'_>, path: &str) -> bool {
-        self.covers_method(facts.method)
-            && self.covers_host(facts)
-            && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
-    }
-
-    /// HEAD is GET without the body (RFC 9110, 9.3.2).
-    fn covers_method(&self, method: &str) -> bool {
-        let lists = |name: &str| self.methods.iter().any(|listed| listed == name);
-        self.methods.is_empty() || lists(method) || method == "HEAD" && lists("GET")
-    }
-
-    /// Where the host is in doubt, no rule for a host makes public, and every rule for a host that protects does. A port
-    /// or a trailing dot is a doubt too: `public.example.com:1` may well be routed to another app.
-    fn covers_host(&self, facts: &Facts<'_>) -> bool {
-        match facts.host {
-            _ if self.hosts.is_empty() => true,
-            Some(_) if self.access == Access::Public && !facts.is_plain_host => false,
-            Some(host) => self.hosts.iter().any(|pattern| pattern.matches(host)),
-            None => self.access == Access::Required,
+        let facts = Facts::read(request, self.own_port);
+        match request.single(":path").map(Path::of_target) {
+            Some(Ok(path)) => {
+                for reading in path.readings() {
+                    self.collect(&facts, Some(reading), &mut self.index.candidates(reading), &mut verdict);
+                }
+            }
+            // Any of them may be meant, or none.
+            _ => {
+                self.collect(&facts, None, &mut (0..self.rules.len()), &mut verdict);
+                verdict.fall_through();
+            }
         }
+        if !facts.is_usual() {
+            verdict.fall_through();
+        }
+        verdict
+    }
+
+    /// The rules that decide, for a reader who takes the path for this one.
+    fn collect<'a>(
+        &'a self,
+        facts: &Facts<'_>,
+        path: Option<&str>,
+        numbers: &mut dyn Iterator<Item = usize>,
+        verdict: &mut Verdict<'a>,
+    ) {
+        for rule in numbers.filter_map(|number| self.rules.get(number)) {
+            match rule.matches(facts, path) {
+                Match::No => {}
+                Match::Perhaps => verdict.add(rule),
+                Match::Yes => return verdict.add(rule),
+            }
+        }
+        verdict.fall_through();
     }
 }
 

@@ -1,14 +1,10 @@
 //! Which paths a rule matches.
 
-use regex_lite::{Regex, RegexBuilder};
-
 use super::{PatternError, path::Path};
+use crate::claims::Expression;
 
 /// The longest pattern.
 const MAX_PATTERN: usize = 1024;
-
-/// How large a compiled expression may be; what a path costs grows with it.
-const MAX_REGEX_BYTES: usize = 32 * 1024;
 
 /// Which paths a rule matches.
 #[derive(Debug, Clone)]
@@ -22,7 +18,8 @@ enum Kind {
     Glob(Spellings),
     /// This path and everything below it; the text does not end with a slash.
     Prefix(Spellings),
-    Regex(Regex),
+    /// The whole path, and what each path that it matches begins with.
+    Regex(Expression, String),
 }
 
 /// A pattern as the readings of a path spell it. One reading is tried against both: an escaped path never equals a
@@ -73,19 +70,48 @@ impl PathPattern {
     /// # Errors
     /// [`PatternError`] says what was expected.
     pub fn regex(text: &str) -> Result<Self, PatternError> {
-        let expected = PatternError("a regular expression for a whole path, of moderate size and without look-around");
-        if text.is_empty() || text.len() > MAX_PATTERN {
-            return Err(expected);
-        }
         if text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
             return Err(PatternError("a regular expression that begins with a slash, as every path does"));
         }
-        let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
-        // By itself first: `a)|(?:b` would leave the group that anchors it.
-        compile(text)
-            .and_then(|_| compile(&format!("^(?:{text})$")))
-            .map(|regex| Self(Kind::Regex(regex)))
-            .map_err(|_| expected)
+        Expression::parse(text)
+            .map(|regex| Self(Kind::Regex(regex, beginning(text))))
+            .ok_or(PatternError("a regular expression for a whole path, of moderate size and without look-around"))
+    }
+
+    /// What every path begins with that it matches, in each spelling: whole segments, without a slash at the end.
+    pub(super) fn beginnings(&self) -> impl Iterator<Item = &str> {
+        let (spellings, sure) = match &self.0 {
+            Kind::Below(known) | Kind::Exact(known) | Kind::Glob(known) | Kind::Prefix(known) => (Some(known), None),
+            Kind::Regex(_, beginning) => (None, Some(beginning.as_str())),
+        };
+        let is_glob = matches!(self.0, Kind::Glob(_));
+        let until_wildcard = move |text: &'_ str| {
+            let end = if is_glob { text.find('*').and_then(|star| text.get(..star)?.rfind('/')) } else { None };
+            end.unwrap_or(text.len())
+        };
+        let known = spellings.into_iter().flat_map(Spellings::each);
+        known
+            .map(move |text| text.get(..until_wildcard(text)).unwrap_or_default())
+            .chain(sure)
+            .map(|text| text.trim_end_matches('/'))
+    }
+
+    /// Whether it matches every path that the other one does, as far as their texts tell.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let is_below = |base: &str| {
+            let is_within =
+                |text: &str| text.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            other.beginnings().all(is_within)
+        };
+        match (&self.0, &other.0) {
+            (Kind::Exact(own), Kind::Exact(other)) => own.normalised == other.normalised,
+            (Kind::Prefix(base), _) => is_below(&base.normalised),
+            (Kind::Below(own), Kind::Below(other) | Kind::Exact(other)) => {
+                other.normalised.starts_with(&own.normalised)
+            }
+            (Kind::Below(base), _) => base.normalised == "/",
+            _ => false,
+        }
     }
 
     /// Whether it matches this reading of a path.
@@ -97,9 +123,23 @@ impl PathPattern {
             Kind::Prefix(base) => {
                 base.any(|base| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
             }
-            Kind::Regex(regex) => regex.is_match(path),
+            Kind::Regex(regex, _) => regex.matches(path),
         }
     }
+}
+
+/// What every path begins with that this expression matches, as far as its text tells.
+fn beginning(text: &str) -> String {
+    // An alternative may begin otherwise.
+    if text.contains('|') {
+        return String::new();
+    }
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '/' | '-' | '_');
+    let (plain, rest) = text.split_at(text.find(|letter| !is_plain(letter)).unwrap_or(text.len()));
+    // What follows may say how often the last letter stands there, and be it never.
+    let is_repeated = rest.starts_with(['*', '?', '{', '+']);
+    let sure = if is_repeated { plain.get(..plain.len().saturating_sub(1)).unwrap_or_default() } else { plain };
+    sure.rsplit_once('/').map_or("", |(whole, _)| whole).to_owned()
 }
 
 impl Spellings {
@@ -119,6 +159,10 @@ impl Spellings {
         }
         let other = (decoded != normalised).then(|| decoded.to_owned());
         Ok(Self { normalised: normalised.to_owned(), decoded: other })
+    }
+
+    fn each(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.normalised.as_str()).chain(self.decoded.as_deref())
     }
 
     fn any(&self, matches: impl Fn(&str) -> bool) -> bool {

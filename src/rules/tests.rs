@@ -3,7 +3,29 @@ use url::Url;
 
 use super::*;
 
-const PUBLIC: Decision = Decision::Public(PublicRoute(()));
+/// What a verdict comes to for somebody who is nobody in particular.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Denied,
+    Optional,
+    Public,
+    Required,
+}
+
+const PUBLIC: Decision = Decision::Public;
+
+fn decide(rules: &Rules, request: &Request) -> Decision {
+    let verdict = rules.decide(request);
+    if verdict.denial().is_some() {
+        Decision::Denied
+    } else if verdict.public().is_some() {
+        Decision::Public
+    } else if verdict.optional().is_some() {
+        Decision::Optional
+    } else {
+        Decision::Required
+    }
+}
 
 fn request(headers: &[(&str, &str)]) -> Request {
     Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())))
@@ -14,7 +36,7 @@ fn get(target: &[u8]) -> Request {
 }
 
 fn rule(path: PathPattern, access: Access) -> Rule {
-    Rule { path: Some(path), methods: Vec::new(), hosts: Vec::new(), access }
+    Rule { path: Some(path), ..everything(access) }
 }
 
 fn glob(path: &str, access: Access) -> Rule {
@@ -22,7 +44,16 @@ fn glob(path: &str, access: Access) -> Rule {
 }
 
 fn everything(access: Access) -> Rule {
-    Rule { path: None, methods: Vec::new(), hosts: Vec::new(), access }
+    Rule {
+        name: None,
+        path: None,
+        methods: Vec::new(),
+        hosts: Vec::new(),
+        headers: Vec::new(),
+        access,
+        unauthenticated: Answer::Auto,
+        allow: None,
+    }
 }
 
 fn methods(methods: &[&str], access: Access) -> Rule {
@@ -35,10 +66,10 @@ fn hosts(hosts: &[&str], access: Access) -> Rule {
 
 #[test]
 fn without_a_matching_rule_a_session_is_required() {
-    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")), Decision::Required);
+    assert_eq!(decide(&Rules::new(Vec::new()), &get(b"/")), Decision::Required);
     let rules = Rules::new(vec![glob("/public/*", Access::Public)]);
-    assert_eq!(rules.decide(&get(b"/private")), Decision::Required);
-    assert_eq!(rules.decide(&get(b"/public/a")), PUBLIC);
+    assert_eq!(decide(&rules, &get(b"/private")), Decision::Required);
+    assert_eq!(decide(&rules, &get(b"/public/a")), PUBLIC);
 }
 
 #[test]
@@ -55,7 +86,7 @@ fn the_first_matching_rule_decides() {
         ("/a/late/b", PUBLIC),
         ("/b", Decision::Required),
     ] {
-        assert_eq!(rules.decide(&get(path.as_bytes())), expected, "{path}");
+        assert_eq!(decide(&rules, &get(path.as_bytes())), expected, "{path}");
     }
 }
 
@@ -71,9 +102,9 @@ fn no_rule_makes_an_ambiguous_path_public() {
     for public in all {
         let rules = Rules::new(vec![public.clone()]);
         for target in path::tests::AMBIGUOUS {
-            assert_eq!(rules.decide(&get(target)), Decision::Required, "{} {public:?}", target.escape_ascii());
+            assert_eq!(decide(&rules, &get(target)), Decision::Required, "{} {public:?}", target.escape_ascii());
         }
-        assert_eq!(rules.decide(&get(b"/public/a")), PUBLIC, "{public:?}");
+        assert_eq!(decide(&rules, &get(b"/public/a")), PUBLIC, "{public:?}");
     }
 }
 
@@ -82,7 +113,11 @@ fn the_spelled_and_the_decoded_path_must_agree() {
     let café = |pattern: &str, access| Rules::new(vec![glob(pattern, access), everything(Access::Public)]);
     for pattern in ["/caf%C3%A9", "/caf%c3%a9"] {
         for target in ["/caf%C3%A9", "/caf%c3%a9", "/caf%C3%a9"] {
-            assert_eq!(café(pattern, Access::Required).decide(&get(target.as_bytes())), Decision::Required, "{target}");
+            assert_eq!(
+                decide(&café(pattern, Access::Required), &get(target.as_bytes())),
+                Decision::Required,
+                "{target}"
+            );
         }
     }
     let regex = |text: &str, access| rule(PathPattern::regex(text).unwrap(), access);
@@ -94,11 +129,11 @@ fn the_spelled_and_the_decoded_path_must_agree() {
         ("a wildcard that only the escape fills", regex("/a...b", Access::Public), Decision::Required),
     ];
     for (name, rule, expected) in cases {
-        assert_eq!(Rules::new(vec![rule]).decide(&get(b"/a%20b")), expected, "{name}");
+        assert_eq!(decide(&Rules::new(vec![rule]), &get(b"/a%20b")), expected, "{name}");
     }
     for protected in ["/a%20b", "/a b"] {
         let rules = Rules::new(vec![regex(protected, Access::Required), everything(Access::Public)]);
-        assert_eq!(rules.decide(&get(b"/a%20b")), Decision::Required, "{protected}");
+        assert_eq!(decide(&rules, &get(b"/a%20b")), Decision::Required, "{protected}");
     }
 }
 
@@ -107,15 +142,15 @@ fn the_query_and_other_headers_have_no_say() {
     let rules = Rules::new(vec![glob("/public/*", Access::Public)]);
     let targets = ["/admin?/public/", "/admin?x=/public/a", "/admin?%2fpublic/a", "/admin?#/public/a"];
     for target in targets {
-        assert_eq!(rules.decide(&get(target.as_bytes())), Decision::Required, "{target}");
+        assert_eq!(decide(&rules, &get(target.as_bytes())), Decision::Required, "{target}");
     }
     for name in ["x-envoy-original-path", "x-original-url", "x-forwarded-uri", "x-rewrite-url", "path", "user-agent"] {
         let mut headers =
             vec![(":method", "GET"), (":authority", "app.example.com"), (":path", "/admin"), (name, "/public/a")];
-        assert_eq!(rules.decide(&request(&headers)), Decision::Required, "{name}");
+        assert_eq!(decide(&rules, &request(&headers)), Decision::Required, "{name}");
         headers[2].1 = "/public/a";
         headers[3].1 = "/admin";
-        assert_eq!(rules.decide(&request(&headers)), PUBLIC, "{name}");
+        assert_eq!(decide(&rules, &request(&headers)), PUBLIC, "{name}");
     }
 }
 
@@ -140,11 +175,11 @@ fn methods_are_compared_exactly_and_head_is_a_get() {
     ];
     for (method, listed, unlisted) in cases {
         let request = request(&[(":method", method), (":authority", "a"), (":path", "/")]);
-        assert_eq!(rules.decide(&request), listed, "{method:?}");
-        assert_eq!(protecting.decide(&request), unlisted, "{method:?}");
+        assert_eq!(decide(&rules, &request), listed, "{method:?}");
+        assert_eq!(decide(&protecting, &request), unlisted, "{method:?}");
     }
     let head_only = Rules::new(vec![methods(&["HEAD"], Access::Public)]);
-    assert_eq!(head_only.decide(&get(b"/")), Decision::Required);
+    assert_eq!(decide(&head_only, &get(b"/")), Decision::Required);
 }
 
 #[test]
@@ -171,7 +206,7 @@ fn a_request_without_exactly_one_method_and_path_is_protected() {
         ("nothing", vec![], Decision::Required),
     ];
     for (name, headers, expected) in cases {
-        assert_eq!(rules.decide(&request(&headers)), expected, "{name}");
+        assert_eq!(decide(&rules, &request(&headers)), expected, "{name}");
     }
 }
 
@@ -198,8 +233,8 @@ fn a_host_in_doubt_never_makes_public() {
     for (authorities, listed, unlisted) in cases {
         let mut headers = vec![(":method", "GET"), (":path", "/")];
         headers.extend(authorities.iter().map(|authority| (":authority", *authority)));
-        assert_eq!(public.decide(&request(&headers)), listed, "{authorities:?}");
-        assert_eq!(protecting.decide(&request(&headers)), unlisted, "{authorities:?}");
+        assert_eq!(decide(&public, &request(&headers)), listed, "{authorities:?}");
+        assert_eq!(decide(&protecting, &request(&headers)), unlisted, "{authorities:?}");
     }
 }
 
@@ -209,7 +244,7 @@ fn path_method_and_host_must_all_match() {
         path: Some(PathPattern::prefix("/api").unwrap()),
         methods: vec!["POST".to_owned()],
         hosts: vec![HostPattern::parse("app.example.com").unwrap()],
-        access: Access::Public,
+        ..everything(Access::Public)
     };
     let rules = Rules::new(vec![only]);
     for (method, host, path, expected) in [
@@ -219,7 +254,7 @@ fn path_method_and_host_must_all_match() {
         ("POST", "app.example.com", "/apix", Decision::Required),
     ] {
         let request = request(&[(":method", method), (":authority", host), (":path", path)]);
-        assert_eq!(rules.decide(&request), expected, "{method} {host} {path}");
+        assert_eq!(decide(&rules, &request), expected, "{method} {host} {path}");
     }
 }
 
@@ -269,7 +304,7 @@ proptest! {
     #[test]
     fn what_is_public_is_public_to_every_reader(plain in proptest::collection::vec(plain_rule(), 1..5), target in target()) {
         let rules = Rules::new(plain.iter().map(Plain::build).collect());
-        if rules.decide(&get(target.as_bytes())) == PUBLIC {
+        if decide(&rules, &get(target.as_bytes())) == PUBLIC {
             let path = target.split('?').next().unwrap();
             let url = Url::parse(&format!("https://app.example.com{target}")).unwrap();
             let decoded = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
@@ -278,13 +313,13 @@ proptest! {
                 let first = plain.iter().find(|rule| rule.covers(reading)).map(|rule| rule.access);
                 prop_assert_eq!(first, Some(Access::Public), "{} read as {}", target, reading);
             }
-            prop_assert_eq!(rules.decide(&get(url.path().as_bytes())), PUBLIC);
+            prop_assert_eq!(decide(&rules, &get(url.path().as_bytes())), PUBLIC);
         }
     }
 
     #[test]
     fn no_bytes_make_it_panic_or_public(target in proptest::collection::vec(any::<u8>(), 0..40)) {
-        let decision = Rules::new(vec![everything(Access::Public)]).decide(&get(&target));
+        let decision = decide(&Rules::new(vec![everything(Access::Public)]), &get(&target));
         let path = target.split(|byte| *byte == b'?').next().unwrap();
         let clear = path.starts_with(b"/") && path.iter().all(u8::is_ascii_graphic);
         prop_assert!(clear || decision == Decision::Required);

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    claims::{Claim, Claims},
     oidc::{
         ProviderId,
         id_token::{Authentication, VerifiedIdToken},
@@ -215,11 +216,6 @@ impl Session {
         &self.subject
     }
 
-    /// A claim that was kept; `sub` always is.
-    pub fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        if name == "sub" { Some(Claim::Text(&self.subject)) } else { self.claims.get(name).map(Claim::Json) }
-    }
-
     /// What the first ID token said of the sign-in.
     pub const fn authentication(&self) -> &Authentication {
         &self.authentication
@@ -285,6 +281,13 @@ impl Session {
     fn wants_to_slide(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
         let step = lifetimes.idle.and_then(|idle| idle.checked_div(IDLE_STEP));
         step.is_some_and(|step| self.seen.plus(step.max(Duration::from_secs(1))) <= now)
+    }
+}
+
+/// Those that were kept; `sub` always is.
+impl Claims for Session {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        if name == "sub" { Some(Claim::Text(&self.subject)) } else { self.claims.get(name).map(Claim::Json) }
     }
 }
 
@@ -386,13 +389,4 @@ impl Session {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         sealed::decode(bytes)
     }
-}
-
-/// A claim of a session.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Claim<'a> {
-    /// Plain text.
-    Text(&'a str),
-    /// As the ID token had it.
-    Json(&'a Value),
 }

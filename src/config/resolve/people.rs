@@ -129,10 +129,13 @@ pub(super) fn userinfo_claims(
 /// What a session must carry for both. An address counts only with what the provider says of it.
 pub(super) fn kept_claims(headers: &[IdentityHeader], userinfo: &[String]) -> Vec<String> {
     let mut kept = vec!["email_verified".to_owned()];
-    for claim in headers.iter().map(|header| &header.claim).chain(userinfo) {
-        if !kept.contains(claim) {
-            kept.push(claim.clone());
-        }
-    }
+    headers.iter().map(|header| &header.claim).chain(userinfo).for_each(|claim| keep(claim, &mut kept));
     kept
+}
+
+/// Keeps one more claim.
+pub(super) fn keep(claim: &str, kept: &mut Vec<String>) {
+    if !kept.iter().any(|known| known == claim) {
+        kept.push(claim.to_owned());
+    }
 }

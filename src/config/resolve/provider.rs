@@ -10,7 +10,7 @@ use super::{
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, bounded, few, limits, text,
+    Environment, allow, bounded, few, limits, text,
 };
 use crate::{
     jose::Algorithm,
@@ -45,6 +45,7 @@ pub(super) fn provider(
     let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
     let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
+    let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     Ok(Provider {
         issuer: issuer?,
         client_id: client_id?,
@@ -60,6 +61,7 @@ pub(super) fn provider(
         },
         algorithms: algorithms?,
         trusted_audiences: trusted_audiences?,
+        allow: allow?,
         clusters: clusters?,
         timeout: Duration::from_millis(timeout?),
         plain_http,

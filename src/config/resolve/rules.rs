@@ -6,9 +6,9 @@ use super::{
         raw,
         shape::one_of,
     },
-    few, limits,
+    allow, few, limits, text,
 };
-use crate::rules::{Access, HostPattern, PathPattern, PatternError, Rule, Rules};
+use crate::rules::{Access, Answer, HeaderCondition, HostPattern, PathPattern, PatternError, Rule, Rules};
 
 /// The methods of RFC 9110 and RFC 5789, WebDAV's, and `QUERY`. A closed list, because a misspelt method is a rule that
 /// never matches.
@@ -44,34 +44,88 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
         && raw.prefix.is_none()
         && raw.regex.is_none()
         && raw.methods.is_none()
-        && raw.hosts.is_none();
-    let name = name(raw.name.as_deref(), &at.key("name"), faults);
+        && raw.hosts.is_none()
+        && raw.headers.is_none();
+    let name = name(raw.name, &at.key("name"), faults);
     let path = path(raw.path, raw.prefix, raw.regex, at, faults);
     let methods = listed(raw.methods, &at.key("methods"), "method", faults, method);
     let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
-    let access = faults.required(&at.key("access"), raw.access, "public or required").map(access);
+    let headers = headers(raw.headers, &at.key("headers"), faults);
+    let access = faults.required(&at.key("access"), raw.access, "public, required, optional or deny").map(access);
+    let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
+    if raw.unauthenticated.is_some() && !is_required {
+        faults.wrong(&at.key("unauthenticated"), "nothing; it is for rules with `access: required`");
+    }
+    let given = raw.allow.is_some();
+    let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
+    if given && !is_required {
+        faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required`");
+    }
     // A rule whose condition is misspelt is reported there.
     if unconditional && matches!(access, Ok(Access::Public)) && !faults.any_within(at) {
         return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
     }
-    name?;
-    Ok(Rule { path: path?, methods: methods?, hosts: hosts?, access: access? })
+    Ok(Rule {
+        name: name?,
+        path: path?,
+        methods: methods?,
+        hosts: hosts?,
+        headers: headers?,
+        access: access?,
+        unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
+        allow: allow?,
+    })
 }
 
 const fn access(raw: raw::Access) -> Access {
     match raw {
+        raw::Access::Deny => Access::Deny,
+        raw::Access::Optional => Access::Optional,
         raw::Access::Public => Access::Public,
         raw::Access::Required => Access::Required,
     }
 }
 
-fn name(value: Option<&str>, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
+const fn answer(raw: raw::Unauthenticated) -> Answer {
+    match raw {
+        raw::Unauthenticated::Auto => Answer::Auto,
+        raw::Unauthenticated::Redirect => Answer::Redirect,
+        raw::Unauthenticated::Unauthorized => Answer::Unauthorized,
+    }
+}
+
+fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option<String>, Faulty> {
     match value {
         Some(name) if !(1..=limits::MAX_RULE_NAME).contains(&name.len()) || name.chars().any(char::is_control) => {
-            Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), name))
+            Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), &name))
         }
-        _ => Ok(()),
+        name => Ok(name),
     }
+}
+
+fn headers(entries: Option<raw::Entries>, at: &Path, faults: &mut Faults) -> Result<Vec<HeaderCondition>, Faulty> {
+    let Some(entries) = entries else { return Ok(Vec::new()) };
+    if entries.0.is_empty() {
+        return Err(faults.wrong(at, "at least one header; without this field the rule looks at none"));
+    }
+    let mut found = Vec::new();
+    let mut fault = None;
+    for (name, value) in few(entries.0, at, faults)? {
+        let at = at.key(&name);
+        if !text::is_token(&name) {
+            fault = Some(faults.wrong(&at, "the name of a header as the name of this field"));
+        } else if value.is_empty()
+            || value.len() > limits::MAX_TEXT
+            || value.trim() != value
+            || value.contains(char::is_control)
+        {
+            fault = Some(faults.wrong(&at, "the header's whole value, or `*` for any"));
+        } else {
+            let value = (value != "*").then_some(value);
+            found.push(HeaderCondition { name: name.to_ascii_lowercase(), value });
+        }
+    }
+    fault.map_or(Ok(found), Err)
 }
 
 fn path(

@@ -1,0 +1,302 @@
+//! Conditions on claims: who is allowed. A condition holds, or it does not, or nobody can tell, because the provider has
+//! left a claim out that it has; what nobody can tell is never a yes, also not behind a `not`.
+
+use serde_json::Value;
+
+use super::{Claim, ClaimPath, Claims, Expression};
+
+/// What came of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    Yes,
+    /// It does not.
+    No,
+    /// The claim it asks for was left out (OIDC Core 5.6.2; Entra ID's group overage).
+    LeftOut,
+}
+
+/// One condition.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// All of these hold.
+    All(Vec<Condition>),
+    /// One of these holds.
+    Any(Vec<Condition>),
+    /// This does not hold.
+    Not(Box<Condition>),
+    /// The claim is one of these values, or a list with one of them.
+    Claim(ClaimPath, Vec<Value>),
+    /// The verified email address is one of these, in any case of letters.
+    Email(Vec<String>),
+    /// The domain of the verified email address is one of these.
+    Domain(Vec<String>),
+    /// The verified email address matches one of these expressions, which are for the whole of it.
+    EmailMatches(Vec<Expression>),
+}
+
+/// All conditions that must hold, and the claims that they need.
+#[derive(Debug, Clone)]
+pub struct Conditions(pub Vec<Condition>);
+
+impl Conditions {
+    /// Whether they hold.
+    pub fn outcome(&self, claims: &dyn Claims) -> Outcome {
+        all(&self.0, claims)
+    }
+
+    /// Calls `with` for each claim that they look at.
+    pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
+        self.0.iter().for_each(|condition| condition.each_claim(with));
+    }
+}
+
+fn all(conditions: &[Condition], claims: &dyn Claims) -> Outcome {
+    let mut outcome = Outcome::Yes;
+    for condition in conditions {
+        match condition.outcome(claims) {
+            Outcome::Yes => {}
+            Outcome::No => return Outcome::No,
+            Outcome::LeftOut => outcome = Outcome::LeftOut,
+        }
+    }
+    outcome
+}
+
+impl Condition {
+    fn outcome(&self, claims: &dyn Claims) -> Outcome {
+        match self {
+            Self::All(conditions) => all(conditions, claims),
+            Self::Any(conditions) => {
+                let mut outcome = Outcome::No;
+                for condition in conditions {
+                    match condition.outcome(claims) {
+                        Outcome::Yes => return Outcome::Yes,
+                        Outcome::No => {}
+                        Outcome::LeftOut => outcome = Outcome::LeftOut,
+                    }
+                }
+                outcome
+            }
+            Self::Not(condition) => match condition.outcome(claims) {
+                Outcome::Yes => Outcome::No,
+                Outcome::No => Outcome::Yes,
+                Outcome::LeftOut => Outcome::LeftOut,
+            },
+            Self::Claim(path, wanted) => match path.find(claims) {
+                Some(claim) => is_one_of(claim, wanted).into(),
+                None if is_left_out(path.name(), claims) => Outcome::LeftOut,
+                None => Outcome::No,
+            },
+            Self::Email(known) => email(claims)
+                .is_some_and(|(email, _)| known.iter().any(|known| known.eq_ignore_ascii_case(email)))
+                .into(),
+            Self::Domain(known) => {
+                let is_known = |domain: &str| known.iter().any(|known| known.eq_ignore_ascii_case(domain));
+                email(claims).is_some_and(|(_, domain)| is_known(domain)).into()
+            }
+            Self::EmailMatches(known) => {
+                email(claims).is_some_and(|(email, _)| known.iter().any(|known| known.matches(email))).into()
+            }
+        }
+    }
+
+    fn each_claim(&self, with: &mut dyn FnMut(&str)) {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => {
+                conditions.iter().for_each(|condition| condition.each_claim(with));
+            }
+            Self::Not(condition) => condition.each_claim(with),
+            Self::Claim(path, _) => {
+                with(path.name());
+                LEFT_OUT.iter().for_each(|name| with(name));
+            }
+            Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => {
+                with("email");
+                with("email_verified");
+            }
+        }
+    }
+}
+
+impl From<bool> for Outcome {
+    fn from(holds: bool) -> Self {
+        if holds { Self::Yes } else { Self::No }
+    }
+}
+
+/// Exact elements: `admin` is neither `administrators` nor in `not-admin,other`, and `"1"` is not 1.
+fn is_one_of(claim: Claim<'_>, wanted: &[Value]) -> bool {
+    match claim {
+        Claim::Text(text) => wanted.iter().any(|wanted| wanted == text),
+        Claim::Json(Value::Array(elements)) => elements.iter().any(|element| is_listed(element, wanted)),
+        Claim::Json(value) => is_listed(value, wanted),
+    }
+}
+
+fn is_listed(value: &Value, wanted: &[Value]) -> bool {
+    wanted.iter().any(|wanted| match (value, wanted) {
+        // 3 and 3.0 are one number.
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(_) | Value::Object(_) | Value::Null, _) => false,
+        (value, wanted) => value == wanted,
+    })
+}
+
+/// The email address that the provider vouches for, and its domain: exactly one `@`, with something on both sides.
+fn email(claims: &dyn Claims) -> Option<(&str, &str)> {
+    // Some providers write truth values as text.
+    let is_true = |claim| matches!(claim, Claim::Json(value) if *value == true || *value == "true");
+    if !claims.claim("email_verified").is_some_and(is_true) {
+        return None;
+    }
+    let Some(Claim::Json(Value::String(email))) = claims.claim("email") else { return None };
+    let (name, domain) = email.split_once('@')?;
+    let is_whole = !name.is_empty() && !domain.is_empty() && !domain.contains('@');
+    is_whole.then_some((email.as_str(), domain))
+}
+
+/// What says that a claim was left out.
+const LEFT_OUT: [&str; 2] = ["_claim_names", "hasgroups"];
+
+/// Whether the provider has this claim, but not in here: it names where else it is (OIDC Core 5.6.2), as Entra ID does for
+/// somebody in more than 200 groups, or says just `hasgroups`.
+fn is_left_out(name: &str, claims: &dyn Claims) -> bool {
+    let [elsewhere, has_groups] = LEFT_OUT.map(|name| claims.claim(name));
+    let is_elsewhere = matches!(elsewhere, Some(Claim::Json(Value::Object(names))) if names.contains_key(name));
+    let has_groups = matches!(has_groups, Some(Claim::Json(value)) if *value == true || *value == "true");
+    is_elsewhere || name == "groups" && has_groups
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Token(Value);
+
+    impl Claims for Token {
+        fn claim(&self, name: &str) -> Option<Claim<'_>> {
+            self.0.get(name).map(Claim::Json)
+        }
+    }
+
+    fn claim(path: &str, wanted: Value) -> Condition {
+        let Value::Array(wanted) = wanted else { panic!() };
+        Condition::Claim(ClaimPath::parse(path).unwrap(), wanted)
+    }
+
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_claim_is_one_of_the_values_or_a_list_with_one_of_them() {
+        let admin = || claim("groups", json!(["admin", 3, true, "3"]));
+        let cases = [
+            (json!({ "groups": "admin" }), Outcome::Yes),
+            (json!({ "groups": ["x", "admin"] }), Outcome::Yes),
+            (json!({ "groups": [3.0] }), Outcome::Yes),
+            (json!({ "groups": 3 }), Outcome::Yes),
+            (json!({ "groups": true }), Outcome::Yes),
+            (json!({ "groups": "true" }), Outcome::No),
+            (json!({ "groups": 1 }), Outcome::No),
+            (json!({ "groups": "Admin" }), Outcome::No),
+            (json!({ "groups": "admin " }), Outcome::No),
+            (json!({ "groups": "admin,x" }), Outcome::No),
+            (json!({ "groups": ["administrators"] }), Outcome::No),
+            (json!({ "groups": [["admin"]] }), Outcome::No),
+            (json!({ "groups": { "admin": true } }), Outcome::No),
+            (json!({ "groups": null }), Outcome::No),
+            (json!({ "groups": [] }), Outcome::No),
+            (json!({}), Outcome::No),
+        ];
+        for (token, expected) in cases {
+            assert_eq!(admin().outcome(&Token(token.clone())), expected, "{token}");
+        }
+        // Nothing but a scalar can be wanted.
+        assert_eq!(
+            claim("groups", json!([null, [], {}])).outcome(&Token(json!({ "groups": [null, [], {}] }))),
+            Outcome::No
+        );
+    }
+
+    #[test]
+    fn an_email_address_counts_where_the_provider_vouches_for_it() {
+        let token = |email: &Value, verified: &Value| Token(json!({ "email": email, "email_verified": verified }));
+        let conditions = [
+            Condition::Email(texts(&["Alice@Example.com"])),
+            Condition::Domain(texts(&["EXAMPLE.com"])),
+            Condition::EmailMatches(vec![Expression::parse(".*@example\\.com").unwrap()]),
+        ];
+        for condition in conditions {
+            let outcome = |email: Value, verified: Value| condition.outcome(&token(&email, &verified));
+            assert_eq!(outcome(json!("alice@example.com"), json!(true)), Outcome::Yes, "{condition:?}");
+            assert_eq!(outcome(json!("alice@example.com"), json!("true")), Outcome::Yes, "{condition:?}");
+            for (email, verified) in [
+                (json!("alice@example.com"), json!(false)),
+                (json!("alice@example.com"), json!("false")),
+                (json!("alice@example.com"), json!(1)),
+                (json!("alice@example.com"), json!(null)),
+                (json!("mallory@example.com.evil.example"), json!(true)),
+                (json!("mallory@evil.example@example.com"), json!(true)),
+                (json!("mallory@evil.example\n@example.com"), json!(true)),
+                (json!("alice@sub.example.com"), json!(true)),
+                (json!("@example.com"), json!(true)),
+                (json!("example.com"), json!(true)),
+                (json!("alice@"), json!(true)),
+                (json!(["alice@example.com"]), json!(true)),
+                (json!(""), json!(true)),
+            ] {
+                assert_eq!(outcome(email.clone(), verified.clone()), Outcome::No, "{condition:?} {email} {verified}");
+            }
+            assert_eq!(condition.outcome(&Token(json!({ "email": "alice@example.com" }))), Outcome::No);
+        }
+    }
+
+    #[test]
+    fn what_was_left_out_is_never_a_yes() {
+        let group = || claim("groups", json!(["admin"]));
+        let not = |condition| Condition::Not(Box::new(condition));
+        let other = || claim("role", json!(["x"]));
+        for overage in [
+            json!({ "_claim_names": { "groups": "src1" }, "role": "x" }),
+            json!({ "hasgroups": true, "role": "x" }),
+            json!({ "hasgroups": "true", "role": "x" }),
+        ] {
+            let token = Token(overage.clone());
+            let cases = [
+                (group(), Outcome::LeftOut),
+                (not(group()), Outcome::LeftOut),
+                (not(not(group())), Outcome::LeftOut),
+                (Condition::All(vec![group(), other()]), Outcome::LeftOut),
+                (Condition::All(vec![group(), not(other())]), Outcome::No),
+                (Condition::Any(vec![group(), other()]), Outcome::Yes),
+                (Condition::Any(vec![group(), not(other())]), Outcome::LeftOut),
+                (not(Condition::Any(vec![group(), not(other())])), Outcome::LeftOut),
+                (claim("/groups/0", json!(["admin"])), Outcome::LeftOut),
+                (claim("roles", json!(["admin"])), Outcome::No),
+            ];
+            for (condition, expected) in cases {
+                assert_eq!(condition.outcome(&token), expected, "{condition:?} {overage}");
+            }
+        }
+        // Where it is there all the same, it counts.
+        let token = Token(json!({ "groups": ["admin"], "hasgroups": true, "_claim_names": { "groups": "src1" } }));
+        assert_eq!(group().outcome(&token), Outcome::Yes);
+        let token = Token(json!({ "hasgroups": false, "_claim_names": { "other": "src1" } }));
+        assert_eq!((group().outcome(&token), not(group()).outcome(&token)), (Outcome::No, Outcome::Yes));
+    }
+
+    #[test]
+    fn what_a_condition_needs_is_kept() {
+        let conditions = Conditions(vec![Condition::Any(vec![
+            Condition::Not(Box::new(claim("/realm_access/roles", json!(["x"])))),
+            Condition::Domain(texts(&["example.com"])),
+        ])]);
+        let mut names = Vec::new();
+        conditions.each_claim(&mut |name| names.push(name.to_owned()));
+        assert_eq!(names, ["realm_access", "_claim_names", "hasgroups", "email", "email_verified"]);
+    }
+}

@@ -1,0 +1,46 @@
+//! Regular expressions as operators write them: for the whole of a text, so that what is left out is not matched.
+
+use regex_lite::{Regex, RegexBuilder};
+
+/// The longest expression.
+const MAX_TEXT: usize = 1024;
+/// How large a compiled expression may be; what a text costs grows with it, and never with its square.
+const MAX_SIZE: usize = 32 * 1024;
+
+/// A regular expression for the whole of a text.
+#[derive(Debug, Clone)]
+pub struct Expression(Regex);
+
+impl Expression {
+    /// Compiles it; `None` where it is none, or too large, or more than such an expression (look-around).
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || text.len() > MAX_TEXT {
+            return None;
+        }
+        let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_SIZE).build().ok();
+        // By itself first: `a)|(?:b` would leave the group that anchors it.
+        compile(text).and_then(|_| compile(&format!("^(?:{text})$"))).map(Self)
+    }
+
+    /// Whether the whole text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expression;
+
+    #[test]
+    fn an_expression_is_for_the_whole_of_a_text() {
+        let matches = |expression: &str, text: &str| Expression::parse(expression).map(|known| known.matches(text));
+        assert_eq!(matches("a|b", "a"), Some(true));
+        assert_eq!(matches("a|b", "ax"), Some(false));
+        assert_eq!(matches("a|b", "xb"), Some(false));
+        assert_eq!(matches("a", "a\n"), Some(false));
+        for broken in ["", "(", "a)|(?:b", "(?=a)", "a{1000}{1000}", &"a".repeat(1025)] {
+            assert_eq!(matches(broken, "a"), None, "{broken}");
+        }
+    }
+}

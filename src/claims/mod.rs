@@ -1,0 +1,117 @@
+//! What is claimed of a caller, by a session or a token, and the conditions that an operator puts on it.
+
+mod condition;
+mod expression;
+
+pub use condition::{Condition, Conditions, Outcome};
+pub use expression::Expression;
+
+use serde_json::Value;
+
+/// The longest name of a claim, or pointer to one.
+pub const MAX_PATH: usize = 256;
+
+/// Somebody of whom something is claimed, by whoever had the right to.
+pub trait Claims {
+    /// The claim of this name.
+    fn claim(&self, name: &str) -> Option<Claim<'_>>;
+}
+
+/// A claim.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Claim<'a> {
+    /// Plain text.
+    Text(&'a str),
+    /// As the token had it.
+    Json(&'a Value),
+}
+
+/// Where a claim is found: its name, or a JSON Pointer (RFC 6901) to what stands in it, such as
+/// `/realm_access/roles`. Names may hold dots and slashes (`https://example.com/groups`), so nothing else parts them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimPath {
+    name: String,
+    /// The rest of the pointer, empty or with its slash.
+    below: String,
+}
+
+impl ClaimPath {
+    /// Reads it; `None` where it names nothing, or is no pointer.
+    pub fn parse(text: &str) -> Option<Self> {
+        if !(1..=MAX_PATH).contains(&text.len()) {
+            return None;
+        }
+        let Some(pointer) = text.strip_prefix('/') else {
+            return Some(Self { name: text.to_owned(), below: String::new() });
+        };
+        let (name, below) = pointer.split_at(pointer.find('/').unwrap_or(pointer.len()));
+        let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        let path = Self { name: name.replace("~1", "/").replace("~0", "~"), below: below.to_owned() };
+        (is_escaped && !path.name.is_empty()).then_some(path)
+    }
+
+    /// The name of the claim in which it is found.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What stands there.
+    pub fn find<'a>(&self, claims: &'a dyn Claims) -> Option<Claim<'a>> {
+        match claims.claim(&self.name)? {
+            claim if self.below.is_empty() => Some(claim),
+            Claim::Json(value) => value.pointer(&self.below).map(Claim::Json),
+            Claim::Text(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Token(Value);
+
+    impl Claims for Token {
+        fn claim(&self, name: &str) -> Option<Claim<'_>> {
+            self.0.get(name).map(Claim::Json)
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_name_or_a_json_pointer() {
+        let token = Token(json!({
+            "groups": ["a"],
+            "a.b": 1,
+            "https://example.com/roles": ["r"],
+            "realm_access": { "roles": ["admin"], "a/b": { "~": true } },
+            "list": [{ "x": "y" }],
+            "": "nameless",
+        }));
+        let cases = [
+            ("groups", Some(json!(["a"]))),
+            ("/groups", Some(json!(["a"]))),
+            ("/groups/0", Some(json!("a"))),
+            ("a.b", Some(json!(1))),
+            ("https://example.com/roles", Some(json!(["r"]))),
+            ("/https:~1~1example.com~1roles", Some(json!(["r"]))),
+            ("/realm_access/roles", Some(json!(["admin"]))),
+            ("/realm_access/a~1b/~0", Some(json!(true))),
+            ("/list/0/x", Some(json!("y"))),
+            ("/list/00/x", None),
+            ("/list/-/x", None),
+            ("realm_access.roles", None),
+            ("realm_access/roles", None),
+            ("/groups/a", None),
+            ("absent", None),
+        ];
+        for (text, expected) in cases {
+            let path = ClaimPath::parse(text).unwrap();
+            assert_eq!(path.find(&token), expected.as_ref().map(Claim::Json), "{text}");
+        }
+        for text in ["", "/", "//", "//a", "/a~", "/a~2", "/~/a", &"a".repeat(257)] {
+            assert_eq!(ClaimPath::parse(text), None, "{text}");
+        }
+    }
+}

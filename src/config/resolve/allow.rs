@@ -1,0 +1,111 @@
+//! Who may pass.
+
+use serde_json::{Number, Value};
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path},
+        raw::{self, Scalar},
+    },
+    few,
+};
+use crate::claims::{ClaimPath, Condition, Conditions, Expression};
+
+/// The conditions that are given here, all of which must hold.
+pub(super) fn conditions(
+    allow: Option<raw::Allow>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Option<Conditions>, Faulty> {
+    allow.map(|allow| conditions_of(allow, at, faults).map(Conditions)).transpose()
+}
+
+fn conditions_of(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Vec<Condition>, Faulty> {
+    let mut found: Vec<Result<Condition, Faulty>> = Vec::new();
+    let mut add = |condition: Option<Result<Condition, Faulty>>| found.extend(condition);
+    add(list(raw.emails, &at.key("emails"), faults, email).map(|list| list.map(Condition::Email)));
+    let matches = list(raw.email_matches, &at.key("email_matches"), faults, expression);
+    add(matches.map(|list| list.map(Condition::EmailMatches)));
+    let domains = list(raw.allowed_domains, &at.key("allowed_domains"), faults, domain);
+    add(domains.map(|list| list.map(Condition::Domain)));
+    for (name, values) in [("groups", raw.groups), ("roles", raw.roles)] {
+        let values = values.map(|values| values.into_iter().map(Scalar::Text).collect());
+        add(values.map(|values| claim(name, values, &at.key(name), faults)));
+    }
+    for (name, values) in raw.claims.unwrap_or_default().0 {
+        add(Some(claim(&name, values, &at.key("claims").key(&name), faults)));
+    }
+    add(list(raw.all, &at.key("all"), faults, all).map(|list| list.map(Condition::All)));
+    add(list(raw.any, &at.key("any"), faults, all).map(|list| list.map(Condition::Any)));
+    add(raw.not.map(|not| all(*not, &at.key("not"), faults).map(|condition| Condition::Not(Box::new(condition)))));
+    if found.is_empty() {
+        return Err(faults.wrong(at, "at least one condition; leave `allow` out if everybody may pass"));
+    }
+    found.into_iter().collect()
+}
+
+fn all(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Condition, Faulty> {
+    conditions_of(raw, at, faults).map(Condition::All)
+}
+
+/// Every element of a list; an empty one would allow nobody, and reads like "everybody".
+fn list<R, T>(
+    list: Option<Vec<R>>,
+    at: &Path,
+    faults: &mut Faults,
+    read: fn(R, &Path, &mut Faults) -> Result<T, Faulty>,
+) -> Option<Result<Vec<T>, Faulty>> {
+    let list = list?;
+    if list.is_empty() {
+        return Some(Err(faults.wrong(at, "at least one element")));
+    }
+    let list = match few(list, at, faults) {
+        Ok(list) => list,
+        Err(faulty) => return Some(Err(faulty)),
+    };
+    // All of them are looked at before the first fault counts.
+    let list: Vec<_> =
+        list.into_iter().enumerate().map(|(place, element)| read(element, &at.index(place), faults)).collect();
+    Some(list.into_iter().collect())
+}
+
+fn claim(name: &str, values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Result<Condition, Faulty> {
+    let path = ClaimPath::parse(name);
+    let path =
+        path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, as the name of this field"));
+    let values = list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()));
+    Ok(Condition::Claim(path?, values?))
+}
+
+fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty> {
+    match value {
+        Scalar::Bool(truth) => Ok(Value::Bool(truth)),
+        Scalar::Number(number) => {
+            Number::from_f64(number).map(Value::Number).ok_or_else(|| faults.wrong(at, "a finite number"))
+        }
+        Scalar::Text(text) if !text.is_empty() => Ok(Value::String(text)),
+        Scalar::Text(_) => Err(faults.wrong(at, "a value that is not empty")),
+    }
+}
+
+fn email(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let is_whole = text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && is_domain(domain));
+    if is_whole { Ok(text) } else { Err(faults.wrong_value(at, "an email address, such as alice@example.com", &text)) }
+}
+
+fn domain(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    if is_domain(&text) { Ok(text) } else { Err(faults.wrong_value(at, "a domain, such as example.com", &text)) }
+}
+
+fn is_domain(text: &str) -> bool {
+    let is_odd =
+        |letter: char| matches!(letter, '@' | '*' | '/' | ':') || letter.is_whitespace() || letter.is_control();
+    !text.contains(is_odd) && text.split('.').all(|label| !label.is_empty())
+}
+
+fn expression(text: String, at: &Path, faults: &mut Faults) -> Result<Expression, Faulty> {
+    Expression::parse(&text).ok_or_else(|| {
+        let expected = "a regular expression for a whole email address, of moderate size and without look-around";
+        faults.wrong_value(at, expected, &text)
+    })
+}

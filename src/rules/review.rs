@@ -1,0 +1,34 @@
+//! What an operator should be told of their rules: what does not do what it seems to.
+
+use super::{Access, Rule, Rules};
+
+impl Rules {
+    /// A line for each rule that can never match, or that makes more public than somebody may have meant. Paths of our own
+    /// begin with `reserved`, and no rule is asked for them.
+    pub fn warnings(&self, reserved: &str) -> Vec<String> {
+        let warning = |(number, rule): (usize, &Rule)| {
+            let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+            self.warning(number, rule, reserved).map(|what| format!("rules[{number}]{name} {what}"))
+        };
+        self.rules.iter().enumerate().filter_map(warning).collect()
+    }
+
+    fn warning(&self, number: usize, rule: &Rule, reserved: &str) -> Option<String> {
+        let beginning = rule.path.as_ref().and_then(|path| path.beginnings().next()).unwrap_or_default();
+        // Whatever covers it stands in the index where its own path begins, or before.
+        let mut before = self.index.candidates(beginning).take_while(|before| *before < number);
+        if let Some(wider) = before.find(|before| self.rules.get(*before).is_some_and(|before| before.covers(rule))) {
+            return Some(format!("can never match: rules[{wider}] comes first and matches all that it does"));
+        }
+        if beginning.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Some(format!("can never match: {reserved} is this filter's own, and no rule is asked there"));
+        }
+        match rule.access {
+            Access::Public if rule.covers_everything() => Some("makes everything public".to_owned()),
+            Access::Public if rule.path.is_none() && rule.hosts.is_empty() && !rule.headers.is_empty() => {
+                Some("makes everything public to whoever sends these headers".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the rules say of a request. Mostly it is what one rule says; where readers may take the request for different
+//! ones, it is held to what all of these rules say at once.
+
+use super::{Access, Answer, Rule};
+use crate::claims::{Claims, Conditions, Outcome};
+
+/// What the rules say of a request.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict<'a> {
+    first: Option<&'a Rule>,
+    more: Vec<&'a Rule>,
+    /// Whether some reader may find that no rule matches.
+    falls_through: bool,
+}
+
+/// Proof that everybody may pass; only a [`Verdict`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OpenRoute(());
+
+/// Proof that whoever this is claimed of may pass; only a [`Verdict`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admission(());
+
+/// Why somebody may not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// The rule's name, if it is a rule and has one.
+    pub rule: Option<&'a str>,
+    /// Whether the provider left out what would decide.
+    pub left_out: bool,
+}
+
+impl<'a> Verdict<'a> {
+    pub(super) fn add(&mut self, rule: &'a Rule) {
+        match self.first {
+            None => self.first = Some(rule),
+            Some(_) if self.rules().any(|known| std::ptr::eq(known, rule)) => {}
+            Some(_) => self.more.push(rule),
+        }
+    }
+
+    pub(super) const fn fall_through(&mut self) {
+        self.falls_through = true;
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+
+    /// The name of the rule that decides, for people.
+    pub fn name(&self) -> Option<&'a str> {
+        self.first.and_then(|rule| rule.name.as_deref())
+    }
+
+    /// The rule by which nobody may pass.
+    pub fn denial(&self) -> Option<Refusal<'a>> {
+        let rule = self.rules().find(|rule| rule.access == Access::Deny)?;
+        Some(Refusal { rule: rule.name.as_deref(), left_out: false })
+    }
+
+    /// Whether everybody may pass, as they are.
+    pub fn public(&self) -> Option<OpenRoute> {
+        self.is_all(|rule| rule.access == Access::Public).then_some(OpenRoute(()))
+    }
+
+    /// Whether everybody may pass, and the app is told who it is where somebody is signed in.
+    pub fn optional(&self) -> Option<OpenRoute> {
+        self.is_all(Rule::is_open).then_some(OpenRoute(()))
+    }
+
+    fn is_all(&self, holds: impl Fn(&Rule) -> bool) -> bool {
+        !self.falls_through && self.first.is_some() && self.rules().all(holds)
+    }
+
+    /// How somebody without a session is answered: the sternest of what is said.
+    pub fn answer(&self) -> Answer {
+        self.rules().map(|rule| rule.unauthenticated).max().unwrap_or_default()
+    }
+
+    /// Whether somebody of whom this is claimed may pass, by every rule, and by the conditions of whoever vouches for it.
+    ///
+    /// # Errors
+    /// [`Refusal`]
+    pub fn admits(&self, claims: &dyn Claims, by_source: Option<&Conditions>) -> Result<Admission, Refusal<'a>> {
+        if let Some(refusal) = self.denial() {
+            return Err(refusal);
+        }
+        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_deref(), rule.allow.as_ref()?)));
+        for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
+            match conditions.outcome(claims) {
+                Outcome::Yes => {}
+                Outcome::No => return Err(Refusal { rule, left_out: false }),
+                Outcome::LeftOut => return Err(Refusal { rule, left_out: true }),
+            }
+        }
+        Ok(Admission(()))
+    }
+}

@@ -113,6 +113,13 @@ impl Request {
     }
 }
 
+/// Whether an app may take two headers for one by their names: CGI, WSGI and PHP fold `_` and `-` together, and some
+/// servers all that is no letter or digit.
+pub fn is_alike(a: &str, b: &str) -> bool {
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    a.len() == b.len() && a.bytes().map(fold).eq(b.bytes().map(fold))
+}
+
 /// The value of a parameter that stands in a query or form exactly once. Twice is as good as never: two readers would
 /// take two different ones.
 pub fn parameter(pairs: &[u8], name: &str) -> Option<String> {

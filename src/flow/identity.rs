@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     claims::{Claim, Claims},
     config::{Config, IdentityHeader, SessionSettings},
-    http::{HeaderEdit, HeaderEdits, Request},
+    http::{HeaderEdit, HeaderEdits, Request, is_alike},
     session::{
         Session,
         cookie::{self, Stripped},
@@ -43,13 +43,10 @@ pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     edits
 }
 
-// CGI, WSGI and PHP fold `_` and `-` together, and some servers all that is no letter or digit: whatever an app could
-// read as one of our headers goes, under the name it came with.
+// Whatever an app could read as one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-    let same = |a: &str, b: &str| a.len() == b.len() && a.bytes().map(fold).eq(b.bytes().map(fold));
     for (name, _) in request.headers() {
-        if ours.iter().any(|header| same(header, name)) {
+        if ours.iter().any(|header| is_alike(header, name)) {
             edits.push(HeaderEdit::Remove(name.to_owned()));
         }
     }

@@ -70,6 +70,17 @@ impl HostPattern {
         Ok(Self(kind))
     }
 
+    /// Whether it matches every host that the other one does.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Below(domain), Kind::Below(other)) => other.ends_with(domain.as_str()),
+            // Both are in lower case.
+            (Kind::Below(domain), Kind::Exact(other)) => other.len() > domain.len() && other.ends_with(domain.as_str()),
+            (Kind::Exact(own), Kind::Exact(other)) => own == other,
+            (Kind::Exact(_), Kind::Below(_)) => false,
+        }
+    }
+
     /// Whether this host is one of them.
     pub fn matches(&self, host: Host<'_>) -> bool {
         let Host { name, .. } = host;

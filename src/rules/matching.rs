@@ -2,7 +2,7 @@
 //! then held to what the rule says and to what the next ones say as well.
 
 use super::{Access, HostPattern, PathPattern, Rule, host::Host, is_method};
-use crate::http::Request;
+use crate::http::{Request, is_alike};
 
 /// Whether a rule is for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,12 +72,10 @@ impl Rule {
         of_path.min(self.matches_method(facts)).min(self.matches_host(facts)).min(of_headers)
     }
 
-    /// HEAD is GET without the body (RFC 9110, 9.3.2).
     fn matches_method(&self, facts: &Facts<'_>) -> Match {
-        let lists = |name: &str| self.methods.iter().any(|listed| listed == name);
         match facts.method {
             _ if self.methods.is_empty() => Match::Yes,
-            Some(method) => (lists(method) || method == "HEAD" && lists("GET")).into(),
+            Some(method) => lists(&self.methods, method).into(),
             None => Match::Perhaps,
         }
     }
@@ -91,25 +89,22 @@ impl Rule {
         }
     }
 
-    /// Whether every request that the other rule matches has been matched by this one, as far as their texts tell.
-    pub fn covers(&self, other: &Self) -> bool {
+    /// Whether it matches every request that the other rule does, as far as their texts tell.
+    pub(super) fn covers(&self, other: &Self) -> bool {
         let covers_path = |own: &PathPattern| other.path.as_ref().is_some_and(|other| own.covers(other));
-        let lists = |host: &HostPattern| self.hosts.contains(host);
-        self.headers.is_empty()
-            && self.path.as_ref().is_none_or(covers_path)
+        let covers_host = |host: &HostPattern| self.hosts.iter().any(|own| own.covers(host));
+        self.path.as_ref().is_none_or(covers_path)
             && (self.methods.is_empty()
-                || !other.methods.is_empty() && other.methods.iter().all(|method| self.methods.contains(method)))
-            && (self.hosts.is_empty() || !other.hosts.is_empty() && other.hosts.iter().all(lists))
+                || !other.methods.is_empty() && other.methods.iter().all(|method| lists(&self.methods, method)))
+            && (self.hosts.is_empty() || !other.hosts.is_empty() && other.hosts.iter().all(covers_host))
+            && self.headers.iter().all(|own| other.headers.iter().any(|header| own.covers(header)))
     }
 
-    /// Whether it is for every request.
-    pub fn covers_everything(&self) -> bool {
+    /// Whether it is for every request, but for what it wants of headers.
+    pub(super) fn covers_everything(&self) -> bool {
         let everything = PathPattern::prefix("/").ok();
         let is_everything = |own: &PathPattern| everything.as_ref().is_some_and(|everything| own.covers(everything));
-        self.methods.is_empty()
-            && self.hosts.is_empty()
-            && self.headers.is_empty()
-            && self.path.as_ref().is_none_or(is_everything)
+        self.methods.is_empty() && self.hosts.is_empty() && self.path.as_ref().is_none_or(is_everything)
     }
 
     pub(super) const fn is_open(&self) -> bool {
@@ -120,12 +115,37 @@ impl Rule {
 impl HeaderCondition {
     fn matches(&self, request: &Request) -> Match {
         let mut lines = request.lines(&self.name);
-        match (&self.value, lines.next(), lines.next()) {
-            (_, None, _) => Match::No,
-            (None, Some(_), _) => Match::Yes,
-            (Some(value), Some(line), None) => (line == value.as_bytes()).into(),
+        let first = lines.next();
+        let is_doubled = lines.next().is_some() || self.has_likeness(request);
+        match (&self.value, first) {
+            (None, Some(_)) => Match::Yes,
+            (Some(value), Some(line)) if !is_doubled && line == value.as_bytes() => Match::Yes,
             // Some readers take the first, some the last, some all of them.
-            (Some(_), Some(_), Some(_)) => Match::Perhaps,
+            (_, _) if is_doubled => Match::Perhaps,
+            // Envoy joins the lines of some headers.
+            (Some(value), Some(line)) if has_element(line, value) => Match::Perhaps,
+            (_, _) => Match::No,
         }
     }
+
+    /// Whether there is another header that an app may take for this one.
+    fn has_likeness(&self, request: &Request) -> bool {
+        request.headers().any(|(name, _)| name != self.name && is_alike(name, &self.name))
+    }
+
+    /// Whether every request that has the other one's header has this one's.
+    fn covers(&self, other: &Self) -> bool {
+        self.name == other.name && (self.value.is_none() || self.value == other.value)
+    }
+}
+
+/// Whether a line is a list with this element.
+fn has_element(line: &[u8], element: &str) -> bool {
+    line.split(|byte| *byte == b',').any(|part| part.trim_ascii() == element.as_bytes())
+}
+
+/// Whether a method of a list stands for this one.
+fn lists(methods: &[String], method: &str) -> bool {
+    // HEAD is GET without the body (RFC 9110, 9.3.2).
+    methods.iter().any(|listed| listed == method || listed == "GET" && method == "HEAD")
 }

@@ -98,18 +98,16 @@ impl PathPattern {
 
     /// Whether it matches every path that the other one does, as far as their texts tell.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        let is_below = |base: &str| {
-            let is_within =
-                |text: &str| text.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            other.beginnings().all(is_within)
-        };
         match (&self.0, &other.0) {
             (Kind::Exact(own), Kind::Exact(other)) => own.normalised == other.normalised,
-            (Kind::Prefix(base), _) => is_below(&base.normalised),
-            (Kind::Below(own), Kind::Below(other) | Kind::Exact(other)) => {
+            (Kind::Prefix(base), _) => other.beginnings().all(|beginning| base.any(|base| is_within(beginning, base))),
+            (Kind::Below(own), Kind::Below(other) | Kind::Exact(other) | Kind::Prefix(other)) => {
                 other.normalised.starts_with(&own.normalised)
             }
-            (Kind::Below(base), _) => base.normalised == "/",
+            // A slash comes after what these begin with.
+            (Kind::Below(own), Kind::Glob(_) | Kind::Regex(..)) => {
+                other.beginnings().all(|beginning| own.any(|base| format!("{beginning}/").starts_with(base)))
+            }
             _ => false,
         }
     }
@@ -120,9 +118,7 @@ impl PathPattern {
             Kind::Below(base) => base.any(|base| path.starts_with(base)),
             Kind::Exact(known) => known.any(|known| path == known),
             Kind::Glob(glob) => glob.any(|glob| fast_glob::glob_match(glob, path)),
-            Kind::Prefix(base) => {
-                base.any(|base| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-            }
+            Kind::Prefix(base) => base.any(|base| is_within(path, base)),
             Kind::Regex(regex, _) => regex.matches(path),
         }
     }
@@ -136,10 +132,15 @@ fn beginning(text: &str) -> String {
     }
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '/' | '-' | '_');
     let (plain, rest) = text.split_at(text.find(|letter| !is_plain(letter)).unwrap_or(text.len()));
-    // What follows may say how often the last letter stands there, and be it never.
-    let is_repeated = rest.starts_with(['*', '?', '{', '+']);
+    // What follows may say how often the last letter stands there, and be it never; flags may stand between.
+    let is_repeated = rest.starts_with(['*', '?', '{', '+']) || rest.starts_with("(?");
     let sure = if is_repeated { plain.get(..plain.len().saturating_sub(1)).unwrap_or_default() } else { plain };
     sure.rsplit_once('/').map_or("", |(whole, _)| whole).to_owned()
+}
+
+/// Whether a path is this one or below it.
+fn is_within(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Spellings {

@@ -23,12 +23,8 @@ impl Rules {
         if beginning.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return Some(format!("can never match: {reserved} is this filter's own, and no rule is asked there"));
         }
-        match rule.access {
-            Access::Public if rule.covers_everything() => Some("makes everything public".to_owned()),
-            Access::Public if rule.path.is_none() && rule.hosts.is_empty() && !rule.headers.is_empty() => {
-                Some("makes everything public to whoever sends these headers".to_owned())
-            }
-            _ => None,
-        }
+        let is_open = rule.access == Access::Public && rule.covers_everything();
+        let to_whom = if rule.headers.is_empty() { "" } else { " to whoever sends these headers" };
+        is_open.then(|| format!("makes everything public{to_whom}"))
     }
 }

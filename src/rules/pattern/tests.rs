@@ -82,6 +82,65 @@ fn a_regex_matches_the_whole_path() {
 }
 
 #[test]
+fn a_pattern_is_found_by_what_all_its_paths_begin_with() {
+    let beginnings = |pattern: PathPattern| pattern.beginnings().map(str::to_owned).collect::<Vec<_>>();
+    let globs: &[(&str, &[&str])] = &[
+        ("/", &[""]),
+        ("/a/b", &["/a/b"]),
+        ("/a/b/", &["/a/b"]),
+        ("/a/b/*", &["/a/b"]),
+        ("/a/b*", &["/a"]),
+        ("/a/*/c", &["/a"]),
+        ("/a/**/c", &["/a"]),
+        ("/*", &[""]),
+        ("/*/b", &[""]),
+        ("/caf%c3%a9/*", &["/caf%C3%A9", "/café"]),
+    ];
+    for (text, expected) in globs {
+        assert_eq!(beginnings(PathPattern::glob(text).unwrap()), *expected, "{text}");
+    }
+    let regexes = [
+        ("/a/b", "/a"),
+        ("/a/b/", "/a/b"),
+        ("/a/b/.*", "/a/b"),
+        ("/a/b[0-9]/c", "/a"),
+        ("/a/b-c_d/[0-9]+", "/a/b-c_d"),
+        // The last letter may stand there never, or often.
+        ("/a/b?c", "/a"),
+        ("/a/b/?c", "/a"),
+        ("/a/?b", ""),
+        ("/a/b/*", "/a"),
+        ("/a/b/+", "/a"),
+        ("/a/b/{0}c", "/a"),
+        ("/a/b/{0,9}c", "/a"),
+        ("/a/(b)?", "/a"),
+        ("/a(/b)?", ""),
+        // With flags between, it still may.
+        ("/a/b/(?i)*c", "/a"),
+        ("/a/b/(?i)(?s)?c", "/a"),
+        ("/a/b/(?x) # as often as you like\n *c", "/a"),
+        ("/a/b/(?:c)", "/a"),
+        // An alternative begins as it likes, wherever it stands.
+        ("/a/b|/c", ""),
+        ("/a/(b|c)", ""),
+        ("/a/[|]", ""),
+        // Escapes, flags and anchors may mean more than they say.
+        ("(?i)/a/b", ""),
+        ("(?x)/ a /b", ""),
+        ("^/a/b$", ""),
+        ("/a\\/b/c", ""),
+        ("/caf%C3%A9/x", ""),
+        ("/café/x", ""),
+        (".*", ""),
+    ];
+    for (text, expected) in regexes {
+        assert_eq!(beginnings(PathPattern::regex(text).unwrap()), [expected], "{text}");
+    }
+    let odd = PathPattern::regex("/a/b/(?i)*c").unwrap();
+    assert!(odd.matches("/a/bc") && odd.matches("/a/b//c"));
+}
+
+#[test]
 fn a_pattern_that_could_not_mean_what_it_says_is_refused() {
     let long = format!("/{}", "a".repeat(MAX_PATTERN));
     let texts = [

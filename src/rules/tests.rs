@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
+use crate::claims::{Claim, ClaimPath, Claims, Condition};
 
 /// What a verdict comes to for somebody who is nobody in particular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,36 +259,465 @@ fn path_method_and_host_must_all_match() {
     }
 }
 
+fn headers(wanted: &[(&str, Option<&str>)], access: Access) -> Rule {
+    let headers = wanted
+        .iter()
+        .map(|(name, value)| HeaderCondition { name: (*name).to_owned(), value: value.map(str::to_owned) });
+    Rule { headers: headers.collect(), ..everything(access) }
+}
+
+fn regex(text: &str, access: Access) -> Rule {
+    rule(PathPattern::regex(text).unwrap(), access)
+}
+
+fn named(name: &str, rule: Rule) -> Rule {
+    Rule { name: Some(name.to_owned()), ..rule }
+}
+
+/// Claims that somebody has.
+struct Token(serde_json::Value);
+
+impl Claims for Token {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        self.0.get(name).map(Claim::Json)
+    }
+}
+
+fn in_group(group: &str) -> Option<Conditions> {
+    Some(Conditions(vec![Condition::Claim(ClaimPath::parse("groups").unwrap(), vec![group.into()])]))
+}
+
+fn is_admitted(rules: &Rules, request: &Request, groups: &[&str]) -> bool {
+    rules.decide(request).admits(&Token(serde_json::json!({ "groups": groups })), None).is_ok()
+}
+
+#[test]
+fn a_rule_denies_whoever_it_is_and_says_its_name() {
+    let rules = Rules::new(vec![
+        named("internal", rule(PathPattern::prefix("/internal").unwrap(), Access::Deny)),
+        named("all", everything(Access::Public)),
+    ]);
+    for path in ["/internal", "/internal/", "/internal/x?y=/public"] {
+        let request = get(path.as_bytes());
+        let verdict = rules.decide(&request);
+        assert_eq!(decide(&rules, &request), Decision::Denied, "{path}");
+        assert_eq!(verdict.denial(), Some(Refusal { rule: Some("internal"), left_out: false }));
+        assert!(verdict.public().is_none() && verdict.optional().is_none());
+        assert!(!is_admitted(&rules, &request, &["admins"]));
+    }
+    assert_eq!(decide(&rules, &get(b"/internals")), PUBLIC);
+    assert_eq!(decide(&Rules::new(vec![everything(Access::Deny)]), &request(&[])), Decision::Denied);
+}
+
+#[test]
+fn optional_is_open_and_never_public() {
+    let rules = Rules::new(vec![glob("/news/*", Access::Optional), everything(Access::Required)]);
+    let request = get(b"/news/today");
+    assert_eq!(decide(&rules, &request), Decision::Optional);
+    assert!(rules.decide(&request).public().is_none());
+    assert!(is_admitted(&rules, &request, &[]));
+    assert_eq!(decide(&rules, &get(b"/new")), Decision::Required);
+    // Where one reader finds it public and another one optional, it is optional.
+    let rules = Rules::new(vec![regex("/a b", Access::Optional), everything(Access::Public)]);
+    assert_eq!(decide(&rules, &get(b"/a%20b")), Decision::Optional);
+    assert_eq!(decide(&rules, &get(b"/a%21b")), PUBLIC);
+}
+
+#[test]
+fn a_header_is_there_or_has_just_this_value_or_nobody_can_tell() {
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Match, Match);
+    let cases: &[Case<'_>] = &[
+        ("absent", &[], Match::No, Match::No),
+        ("another one", &[("x-other", "1")], Match::No, Match::No),
+        ("the value", &[("x-a", "1")], Match::Yes, Match::Yes),
+        ("another value", &[("x-a", "2")], Match::Yes, Match::No),
+        ("empty", &[("x-a", "")], Match::Yes, Match::No),
+        ("longer", &[("x-a", "11")], Match::Yes, Match::No),
+        ("two lines, one of them right", &[("x-a", "2"), ("x-a", "1")], Match::Yes, Match::Perhaps),
+        ("two lines, both right", &[("x-a", "1"), ("x-a", "1")], Match::Yes, Match::Perhaps),
+        ("a list with it", &[("x-a", "2, 1")], Match::Yes, Match::Perhaps),
+        ("a list without it", &[("x-a", "2, 11")], Match::Yes, Match::No),
+        ("in other letters", &[("x_a", "1")], Match::Perhaps, Match::Perhaps),
+        ("and in other letters", &[("x-a", "1"), ("x.a", "2")], Match::Yes, Match::Perhaps),
+    ];
+    for (what, lines, of_any, of_value) in cases {
+        let mut all = vec![(":method", "GET"), (":authority", "app.example.com"), (":path", "/")];
+        all.extend(*lines);
+        let request = request(&all);
+        let matches = |value: Option<&str>| {
+            headers(&[("x-a", value)], Access::Public).matches(&Facts::read(&request, None), Some("/"))
+        };
+        assert_eq!((matches(None), matches(Some("1"))), (*of_any, *of_value), "{what}");
+    }
+}
+
+#[test]
+fn all_headers_of_a_rule_must_match() {
+    let rules = Rules::new(vec![headers(&[("x-a", Some("1")), ("x-b", None)], Access::Public)]);
+    let at = |lines: &[(&'static str, &'static str)]| {
+        let mut all = vec![(":method", "GET"), (":authority", "a"), (":path", "/")];
+        all.extend(lines);
+        decide(&rules, &request(&all))
+    };
+    assert_eq!(at(&[("x-a", "1"), ("x-b", "")]), PUBLIC);
+    for lines in [&[("x-a", "1")][..], &[("x-b", "2")], &[("x-a", "1"), ("x-b", ""), ("x-a", "1")]] {
+        assert_eq!(at(lines), Decision::Required, "{lines:?}");
+    }
+}
+
+/// Doubt never leads past a rule to one that allows more, and never makes do with less than the later one wants.
+#[test]
+fn what_may_be_for_a_request_is_held_to_and_so_is_what_comes_after() {
+    const HOST: (&str, &str) = (":authority", "a.example");
+    const METHOD: (&str, &str) = (":method", "GET");
+    type Build = fn(Access) -> Rule;
+    let doubts: [(&str, Build, Lines); 8] = [
+        ("no host", |access| hosts(&["a.example"], access), vec![METHOD]),
+        ("two hosts", |access| hosts(&["a.example"], access), vec![METHOD, HOST, (":authority", "b.example")]),
+        ("an unreadable host", |access| hosts(&["a.example"], access), vec![METHOD, (":authority", "x@a.example")]),
+        ("a host at a port", |access| hosts(&["a.example"], access), vec![METHOD, (":authority", "a.example:1")]),
+        ("a method in lower case", |access| methods(&["GET"], access), vec![HOST, (":method", "get")]),
+        ("two methods", |access| methods(&["GET"], access), vec![HOST, METHOD, METHOD]),
+        ("two lines", |access| headers(&[("x-a", Some("1"))], access), vec![HOST, METHOD, ("x-a", "1"), ("x-a", "2")]),
+        ("a list", |access| headers(&[("x-a", Some("1"))], access), vec![HOST, METHOD, ("x-a", "1,2")]),
+    ];
+    use Access::{Deny, Optional, Public, Required};
+    for (what, build, mut lines) in doubts {
+        lines.push((":path", "/"));
+        let request = request(&lines);
+        for (first, then, expected) in [
+            (Required, Deny, Decision::Denied),
+            (Deny, Public, Decision::Denied),
+            (Deny, Required, Decision::Denied),
+            (Public, Deny, Decision::Denied),
+            (Optional, Deny, Decision::Denied),
+            (Public, Required, Decision::Required),
+            (Optional, Required, Decision::Required),
+            (Required, Public, Decision::Required),
+            (Required, Optional, Decision::Required),
+        ] {
+            let rules = Rules::new(vec![build(first), everything(then)]);
+            assert_eq!(decide(&rules, &request), expected, "{what}: {first:?}, then {then:?}");
+        }
+        // Without a rule for all there is the default, which is none of those that allow more.
+        assert_eq!(decide(&Rules::new(vec![build(Public)]), &request), Decision::Required, "{what}");
+        // Both conditions must hold.
+        let staff = Rule { allow: in_group("staff"), ..build(Required) };
+        let rules = Rules::new(vec![staff, Rule { allow: in_group("admins"), ..everything(Required) }]);
+        assert!(is_admitted(&rules, &request, &["admins", "staff"]), "{what}");
+        for groups in [&[][..], &["staff"], &["admins"]] {
+            assert!(!is_admitted(&rules, &request, groups), "{what}: {groups:?}");
+        }
+    }
+}
+
+#[test]
+fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
+    let denying = Rules::new(vec![glob("/a/*", Access::Public), glob("/b/*", Access::Deny)]);
+    let admins = Rule { allow: in_group("admins"), ..glob("/admin/*", Access::Required) };
+    let staff = Rule { allow: in_group("staff"), ..glob("/staff/*", Access::Required) };
+    let allowing = Rules::new(vec![admins, everything(Access::Public), staff]);
+    for target in path::tests::AMBIGUOUS {
+        let what = target.escape_ascii();
+        assert_eq!(decide(&denying, &get(target)), Decision::Denied, "{what}");
+        assert_eq!(decide(&allowing, &get(target)), Decision::Required, "{what}");
+        assert!(is_admitted(&allowing, &get(target), &["admins"]), "{what}");
+        assert!(!is_admitted(&allowing, &get(target), &["staff"]), "{what}");
+    }
+    // What is certain of a request decides all the same.
+    let by_method = Rules::new(vec![methods(&["POST"], Access::Required), glob("/b/*", Access::Deny)]);
+    let post = request(&[(":method", "POST"), (":authority", "a"), (":path", "/x//y")]);
+    assert_eq!(decide(&by_method, &post), Decision::Required);
+    assert_eq!(decide(&by_method, &get(b"/x//y")), Decision::Denied);
+}
+
+#[test]
+fn somebody_without_a_session_gets_the_sternest_answer() {
+    let with = |unauthenticated: Answer, rule: Rule| Rule { unauthenticated, ..rule };
+    let rules = Rules::new(vec![
+        with(Answer::Redirect, glob("/pages/*", Access::Required)),
+        with(Answer::Unauthorized, glob("/api/*", Access::Required)),
+    ]);
+    for (path, expected) in [
+        ("/pages/x", Answer::Redirect),
+        ("/api/x", Answer::Unauthorized),
+        ("/other", Answer::Auto),
+        ("/pages//x", Answer::Unauthorized),
+    ] {
+        assert_eq!(rules.decide(&get(path.as_bytes())).answer(), expected, "{path}");
+    }
+    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")).answer(), Answer::Auto);
+}
+
+#[test]
+fn whoever_vouches_has_a_say_in_who_may_pass() {
+    let rules = Rules::new(vec![named("staff", Rule { allow: in_group("staff"), ..everything(Access::Required) })]);
+    let request = get(b"/");
+    let verdict = rules.decide(&request);
+    let outcome = |token: serde_json::Value| verdict.admits(&Token(token), in_group("known").as_ref());
+    assert!(outcome(serde_json::json!({ "groups": ["known", "staff"] })).is_ok());
+    let refused = |rule, left_out| Err(Refusal { rule, left_out });
+    assert_eq!(outcome(serde_json::json!({ "groups": ["known"] })), refused(Some("staff"), false));
+    assert_eq!(outcome(serde_json::json!({ "groups": ["staff"] })), refused(None, false));
+    assert_eq!(outcome(serde_json::json!({ "hasgroups": true })), refused(None, true));
+}
+
+#[test]
+fn an_operator_is_told_of_rules_that_do_not_do_what_they_seem_to() {
+    use Access::{Deny, Optional, Public, Required};
+    let prefix = |text: &str, access| rule(PathPattern::prefix(text).unwrap(), access);
+    let below = |wider: Rule, rule: Rule| Rules::new(vec![wider, rule]).warnings("/oauth2");
+    let at = |path: &str, rule: Rule| Rule { path: Some(PathPattern::glob(path).unwrap()), ..rule };
+    let never: Vec<(Rule, Rule)> = vec![
+        (glob("/a/*", Public), glob("/a/b", Deny)),
+        (glob("/a/*", Public), glob("/a/*", Deny)),
+        (glob("/a", Public), glob("/a", Deny)),
+        (glob("/caf%C3%A9", Public), glob("/caf%c3%a9", Deny)),
+        (prefix("/caf%C3%A9", Public), glob("/caf%C3%A9/*/x", Deny)),
+        (prefix("/a", Public), glob("/a", Deny)),
+        (prefix("/a", Public), prefix("/a/b", Deny)),
+        (prefix("/a", Public), glob("/a/*/c", Deny)),
+        (prefix("/a", Public), regex("/a/b[0-9]", Deny)),
+        (glob("/a/*", Public), glob("/a/*/c", Deny)),
+        (glob("/a/*", Public), prefix("/a/b", Deny)),
+        (glob("/a/*", Public), regex("/a/b[0-9]", Deny)),
+        (glob("/**", Required), regex("/.*", Deny)),
+        (everything(Deny), everything(Public)),
+        (everything(Deny), hosts(&["a.example"], Public)),
+        (methods(&["GET", "POST"], Required), methods(&["POST"], Public)),
+        (methods(&["GET"], Required), at("/x", methods(&["HEAD"], Public))),
+        (hosts(&["*.example.com"], Required), at("/x", hosts(&["a.example.com"], Public))),
+        (hosts(&["*.example.com"], Required), hosts(&["*.b.example.com", "*.example.com"], Public)),
+        (headers(&[("x-a", None)], Required), headers(&[("x-a", Some("1"))], Deny)),
+        (headers(&[("x-a", Some("1"))], Required), headers(&[("x-b", None), ("x-a", Some("1"))], Deny)),
+    ];
+    for (wider, rule) in never {
+        let what = format!("{:?} {:?}", wider.path, rule.path);
+        let warnings = below(wider, named("late", rule)).join(" ");
+        let expected = "rules[1] (late) can never match: rules[0] comes first and matches all that it does";
+        assert!(warnings.ends_with(expected), "{what}: {warnings}");
+    }
+    let sometimes: Vec<(Rule, Rule)> = vec![
+        (glob("/a/*", Required), glob("/a", Deny)),
+        (glob("/a/b", Required), glob("/a/*", Deny)),
+        (glob("/a/*", Required), prefix("/a", Deny)),
+        (glob("/a*", Required), glob("/a", Deny)),
+        (prefix("/a/b", Required), prefix("/a", Deny)),
+        (prefix("/a", Required), glob("/ab", Deny)),
+        (prefix("/a/b", Required), regex("/a/b.*", Deny)),
+        (prefix("/a/b", Required), regex("/a/b/?c", Deny)),
+        (prefix("/a/b", Required), regex("/a/b/(?i)*c", Deny)),
+        (prefix("/a/b", Required), regex("/a/b/c|/d", Deny)),
+        (regex("/a", Required), glob("/a", Deny)),
+        (at("/x", methods(&["GET"], Required)), at("/x", everything(Deny))),
+        (methods(&["GET"], Required), methods(&["GET", "POST"], Deny)),
+        (methods(&["HEAD"], Required), methods(&["GET"], Deny)),
+        (hosts(&["a.example.com"], Required), hosts(&["*.example.com"], Deny)),
+        (hosts(&["*.example.com"], Required), hosts(&["example.com"], Deny)),
+        (hosts(&["a.example.com"], Required), everything(Deny)),
+        (headers(&[("x-a", Some("1"))], Required), headers(&[("x-a", None)], Deny)),
+        (headers(&[("x-a", None)], Required), everything(Deny)),
+    ];
+    for (first, rule) in sometimes {
+        let what = format!("{first:?} {rule:?}");
+        assert_eq!(below(first, rule), [""; 0], "{what}");
+    }
+
+    let alone = |rule: Rule| Rules::new(vec![rule]).warnings("/oauth2").join(" ");
+    for rule in [glob("/oauth2", Deny), glob("/oauth2/callback", Public), prefix("/oauth2/", Required)] {
+        let expected = "rules[0] can never match: /oauth2 is this filter's own, and no rule is asked there";
+        assert_eq!(alone(rule), expected);
+    }
+    for rule in [glob("/**", Public), prefix("/", Public), everything(Public)] {
+        assert_eq!(alone(rule), "rules[0] makes everything public");
+    }
+    let spoken = headers(&[("x-a", Some("1"))], Public);
+    for rule in [spoken.clone(), at("/**", spoken.clone())] {
+        assert_eq!(alone(rule), "rules[0] makes everything public to whoever sends these headers");
+    }
+    for rule in [
+        glob("/oauth2x", Public),
+        glob("/oauth2*", Public),
+        glob("/*", Optional),
+        glob("/**", Required),
+        everything(Deny),
+        methods(&["OPTIONS"], Public),
+        hosts(&["open.example"], Public),
+        at("/x", spoken),
+    ] {
+        assert_eq!(alone(rule), "");
+    }
+}
+
 /// A rule as plain data, so that a test can read it its own way.
 #[derive(Debug, Clone)]
 struct Plain {
     base: String,
     below: bool,
     access: Access,
+    host: Option<&'static str>,
+    method: Option<&'static str>,
+    /// Of the header `x-a`: any value, or this one.
+    header: Option<Option<&'static str>>,
+    group: Option<&'static str>,
 }
 
 impl Plain {
     fn build(&self) -> Rule {
         let pattern = if self.below { PathPattern::prefix(&self.base) } else { PathPattern::glob(&self.base) }.unwrap();
-        rule(pattern, self.access)
+        let header =
+            self.header.map(|value| HeaderCondition { name: "x-a".to_owned(), value: value.map(str::to_owned) });
+        Rule {
+            methods: self.method.map(str::to_owned).into_iter().collect(),
+            hosts: self.host.map(|host| HostPattern::parse(host).unwrap()).into_iter().collect(),
+            headers: header.into_iter().collect(),
+            allow: self.group.filter(|_| self.access == Access::Required).and_then(in_group),
+            ..rule(pattern, self.access)
+        }
     }
 
-    /// By whole decoded segments, without any code of this room.
-    fn covers(&self, decoded: &str) -> bool {
-        let base = percent_encoding::percent_decode_str(&self.base).decode_utf8().unwrap();
-        decoded == base || self.below && decoded.starts_with(&format!("{base}/"))
+    /// Without any code of this room: the path by whole decoded segments.
+    fn covers(&self, seen: &Seen) -> bool {
+        let base = decoded(&self.base);
+        let Seen { path, .. } = seen;
+        let is_host = |host: &str| match host.strip_prefix('*') {
+            Some(domain) => seen.host.ends_with(domain),
+            None => seen.host == host,
+        };
+        (*path == base || self.below && path.starts_with(&format!("{base}/")))
+            && self.host.is_none_or(is_host)
+            && self.method.is_none_or(|method| seen.method == method || seen.method == "HEAD" && method == "GET")
+            && self.header.is_none_or(|wanted| {
+                seen.header.as_deref().is_some_and(|value| wanted.is_none_or(|wanted| value == wanted))
+            })
     }
+}
+
+/// What some reader takes a request for.
+#[derive(Debug, Clone)]
+struct Seen {
+    path: String,
+    host: String,
+    method: String,
+    header: Option<String>,
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// RFC 3986, 5.2.4, with empty segments kept or merged.
+fn without_dots(path: &str, merge: bool) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    for (place, segment) in segments.iter().enumerate() {
+        let is_last = place + 1 == segments.len();
+        match *segment {
+            "." | ".." => {
+                if *segment == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            "" if merge && !is_last => {}
+            segment => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+/// Envoy's `normalize_path` and `merge_slashes`: escapes of unreserved characters decoded, `\` taken for a slash.
+fn as_envoy_would(path: &str) -> String {
+    let mut plain = path.replace('\\', "/");
+    for (escape, letter) in [("%61", "a"), ("%2e", "."), ("%2f", "/")] {
+        plain = plain.replace(escape, letter);
+    }
+    without_dots(&plain, true)
+}
+
+/// Every way in which a path may be read.
+fn readings_of(target: &str) -> Vec<String> {
+    let path = target.split('?').next().unwrap();
+    let url = Url::parse(&format!("https://app.example.com{target}")).unwrap();
+    let once = decoded(path);
+    let without_parameters: String =
+        path.split('/').map(|name| name.split(';').next().unwrap()).collect::<Vec<_>>().join("/");
+    vec![
+        once.clone(),
+        decoded(&once),
+        decoded(url.path()),
+        decoded(&without_dots(path, false)),
+        without_dots(&once, false),
+        without_dots(&once, true),
+        decoded(&as_envoy_would(path)),
+        without_dots(&decoded(&without_parameters), true),
+        once.split('#').next().unwrap().to_owned(),
+        once.split('\0').next().unwrap().to_owned(),
+    ]
+}
+
+/// Everything that a reader may take a request for.
+fn seen_as(target: &str, method: &str, authorities: &[&str], lines: &[(&str, &str)]) -> Vec<Seen> {
+    let mut hosts: Vec<String> = Vec::new();
+    for authority in authorities {
+        let lower = authority.to_ascii_lowercase();
+        let bare = lower.rsplit('@').next().unwrap().split(':').next().unwrap().trim_end_matches('.').to_owned();
+        hosts.extend([lower, bare]);
+    }
+    if hosts.is_empty() {
+        hosts.extend(["app.example.com".to_owned(), String::new()]);
+    }
+    let exact: Vec<&str> = lines.iter().filter(|(name, _)| *name == "x-a").map(|(_, value)| *value).collect();
+    let all: Vec<&str> = lines.iter().map(|(_, value)| *value).collect();
+    let parts: Vec<&str> = all.iter().flat_map(|value| value.split(',').map(str::trim)).collect();
+    let first_and_last =
+        |values: &[&str]| [values.first(), values.last()].map(|value| value.map(|value| (*value).to_owned()));
+    let values: Vec<Option<String>> = [exact, all, parts].iter().flat_map(|values| first_and_last(values)).collect();
+    let mut seen = Vec::new();
+    for path in readings_of(target) {
+        for host in &hosts {
+            for method in [method.to_owned(), method.to_ascii_uppercase()] {
+                for header in &values {
+                    seen.push(Seen {
+                        path: path.clone(),
+                        host: host.clone(),
+                        method: method.clone(),
+                        header: header.clone(),
+                    });
+                }
+            }
+        }
+    }
+    seen
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    prop_oneof![
+        1 => Just(Access::Deny),
+        1 => Just(Access::Optional),
+        4 => Just(Access::Public),
+        2 => Just(Access::Required),
+    ]
 }
 
 fn plain_rule() -> impl Strategy<Value = Plain> {
     let segment = prop::sample::select(vec!["a", "b", "admin", "%C3%A9", "x%20y"]);
-    (proptest::collection::vec(segment, 1..3), any::<bool>(), any::<bool>()).prop_map(|(segments, below, public)| {
-        Plain {
-            base: format!("/{}", segments.join("/")),
-            below,
-            access: if public { Access::Public } else { Access::Required },
-        }
-    })
+    let seldom = |from: Vec<&'static str>| prop::option::weighted(0.2, prop::sample::select(from));
+    (
+        proptest::collection::vec(segment, 1..3),
+        any::<bool>(),
+        access(),
+        seldom(vec!["app.example.com", "*.example.com", "other.example"]),
+        seldom(vec!["GET", "POST"]),
+        prop::option::weighted(0.2, prop::sample::select(vec![None, Some("1")])),
+        prop::option::weighted(0.3, prop::sample::select(vec!["staff", "admins"])),
+    )
+        .prop_map(|(segments, below, access, host, method, header, group)| {
+            let base = format!("/{}", segments.join("/"));
+            Plain { base, below, access, host, method, header, group }
+        })
 }
 
 fn target() -> impl Strategy<Value = String> {
@@ -295,25 +725,77 @@ fn target() -> impl Strategy<Value = String> {
         "/", "/", "/", "a", "b", "admin", "%C3%A9", "%c3%a9", "x%20y", "x y", ".", "..", "%2e", "%2f", "%5c", "\\",
         ";", "%61", "%25", "%00", "%", "?", "#", "\t", "é", "|", "\"", "%22", "%7C", "*", "+",
     ]);
-    proptest::collection::vec(piece, 0..8).prop_map(|pieces| format!("/{}", pieces.concat()))
+    let clean = prop::sample::select(vec!["/", "/", "/a", "/b", "/admin", "/%C3%A9", "/%c3%a9", "/x%20y"]);
+    prop_oneof![
+        1 => proptest::collection::vec(piece, 0..8).prop_map(|pieces| format!("/{}", pieces.concat())),
+        1 => proptest::collection::vec(clean, 1..4).prop_map(|pieces| pieces.concat()),
+    ]
+}
+
+/// Lines of headers.
+type Lines = Vec<(&'static str, &'static str)>;
+
+/// Method, hosts and lines of the header.
+fn surroundings() -> impl Strategy<Value = (&'static str, Vec<&'static str>, Lines)> {
+    let authorities: Vec<Vec<&str>> = vec![
+        vec!["app.example.com"],
+        vec!["app.example.com"],
+        vec!["APP.example.com"],
+        vec!["other.example"],
+        vec![],
+        vec!["app.example.com", "other.example"],
+        vec!["app.example.com:1"],
+        vec!["other.example."],
+        vec!["app.example.com@other.example"],
+    ];
+    let lines: Vec<Lines> = vec![
+        vec![],
+        vec![("x-a", "1")],
+        vec![("x-a", "1")],
+        vec![("x-a", "2")],
+        vec![("x-a", "1"), ("x-a", "2")],
+        vec![("x-a", "2,1")],
+        vec![("x_a", "1")],
+        vec![("x-a", "2"), ("x.a", "1")],
+    ];
+    let method = prop::sample::select(vec!["GET", "GET", "HEAD", "POST", "PUT", "get", "Post"]);
+    (method, prop::sample::select(authorities), prop::sample::select(lines))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
+    /// What is public is public to every reader, and what one of them finds stricter is as strict.
     #[test]
-    fn what_is_public_is_public_to_every_reader(plain in proptest::collection::vec(plain_rule(), 1..5), target in target()) {
+    fn every_reader_agrees_with_what_is_let_through(
+        plain in proptest::collection::vec(plain_rule(), 1..5),
+        target in target(),
+        (method, authorities, lines) in surroundings(),
+    ) {
         let rules = Rules::new(plain.iter().map(Plain::build).collect());
-        if decide(&rules, &get(target.as_bytes())) == PUBLIC {
-            let path = target.split('?').next().unwrap();
-            let url = Url::parse(&format!("https://app.example.com{target}")).unwrap();
-            let decoded = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
-            let resolved = percent_encoding::percent_decode_str(url.path()).decode_utf8().unwrap().into_owned();
-            for reading in [&decoded, &resolved] {
-                let first = plain.iter().find(|rule| rule.covers(reading)).map(|rule| rule.access);
-                prop_assert_eq!(first, Some(Access::Public), "{} read as {}", target, reading);
+        let mut all = vec![(":method", method), (":path", target.as_str())];
+        all.extend(authorities.iter().map(|authority| (":authority", *authority)));
+        all.extend(&lines);
+        let request = request(&all);
+        let decision = decide(&rules, &request);
+        let is_admitted = is_admitted(&rules, &request, &["staff"]);
+        for seen in seen_as(&target, method, &authorities, &lines) {
+            let first = plain.iter().find(|rule| rule.covers(&seen));
+            let access = first.map_or(Access::Required, |rule| rule.access);
+            let what = format!("{target} {method} {authorities:?} {lines:?} as {seen:?}: {access:?}");
+            match decision {
+                Decision::Denied => {}
+                Decision::Optional => prop_assert!(matches!(access, Access::Optional | Access::Public), "{}", what),
+                Decision::Public => prop_assert_eq!(access, Access::Public, "{}", what),
+                Decision::Required => prop_assert_ne!(access, Access::Deny, "{}", what),
             }
-            prop_assert_eq!(decide(&rules, &get(url.path().as_bytes())), PUBLIC);
+            let group = first.filter(|rule| rule.access == Access::Required).and_then(|rule| rule.group);
+            prop_assert!(!is_admitted || group.is_none_or(|group| group == "staff"), "{} admitted", what);
+        }
+        if decision == PUBLIC {
+            let url = Url::parse(&format!("https://app.example.com{target}")).unwrap();
+            all[1].1 = url.path();
+            prop_assert_eq!(decide(&rules, &super::tests::request(&all)), PUBLIC);
         }
     }
 
@@ -323,5 +805,89 @@ proptest! {
         let path = target.split(|byte| *byte == b'?').next().unwrap();
         let clear = path.starts_with(b"/") && path.iter().all(u8::is_ascii_graphic);
         prop_assert!(clear || decision == Decision::Required);
+    }
+
+    /// The index leaves nothing out that matches, and changes no order.
+    #[test]
+    fn the_index_finds_what_a_scan_finds(
+        patterns in proptest::collection::vec(pattern(), 1..12),
+        access in proptest::collection::vec(access(), 12),
+        paths in proptest::collection::vec(path_for_index(), 1..8),
+    ) {
+        let rules = patterns.into_iter().zip(access).enumerate();
+        let rules: Vec<_> = rules.map(|(number, (path, access))| named(&number.to_string(), Rule { path, ..everything(access) })).collect();
+        let rules = Rules::new(rules);
+        for path in paths {
+            let request = get(path.as_bytes());
+            let facts = Facts::read(&request, None);
+            let mut scanned = Verdict::default();
+            match Path::of_target(path.as_bytes()) {
+                Ok(path) => for reading in path.readings() {
+                    let candidates: Vec<_> = rules.index.candidates(reading).collect();
+                    prop_assert!(candidates.is_sorted_by(|a, b| a < b), "{:?}", candidates);
+                    for (number, rule) in rules.rules.iter().enumerate() {
+                        let is_found = candidates.contains(&number);
+                        prop_assert!(is_found || rule.matches(&facts, Some(reading)) == Match::No, "{:?} {:?}", rule.path, reading);
+                    }
+                    rules.collect(&facts, Some(reading), &mut (0..rules.rules.len()), &mut scanned);
+                },
+                Err(_) => {
+                    rules.collect(&facts, None, &mut (0..rules.rules.len()), &mut scanned);
+                    scanned.fall_through();
+                }
+            }
+            prop_assert_eq!(format!("{:?}", rules.decide(&request)), format!("{scanned:?}"), "{}", path);
+        }
+    }
+}
+
+/// A pattern of any kind, or none.
+fn pattern() -> impl Strategy<Value = Option<PathPattern>> {
+    let pieces = |from: &[&'static str], most: usize| {
+        proptest::collection::vec(prop::sample::select(from.to_vec()), 0..most)
+            .prop_map(|pieces| format!("/{}", pieces.concat()))
+    };
+    let plain = ["/", "/", "a", "b", "-", "%C3%A9", "%c3%a9", "x%20y", "a/b/", "a/a/a/a/a/"];
+    let globs = ["/", "/", "a", "b", "*", "**", "/*/", "/**/", "%C3%A9", "a/b/"];
+    let regexes = [
+        "/", "/", "a", "b", "a/b/", "?", "*", "+", "{0}", "{2}", "{0,1}", "|", "(?i)", "(?x)", " ", "#", "(a|b)",
+        "(/a)?", "[ab]", "[|]", ".*", ".", "%C3%A9", "é", "$", "^", "\\/", "\\x2F", "(?:", "(", ")", "(?i:a)",
+        "(?s-i)", "\\b",
+    ];
+    let start = prop::sample::select(vec!["", "", "", "(?i)", "(?x)", "^"]);
+    prop_oneof![
+        1 => Just(None),
+        2 => pieces(&plain, 8).prop_map(|text| PathPattern::prefix(&text).ok()),
+        3 => pieces(&globs, 8).prop_map(|text| PathPattern::glob(&text).ok()),
+        6 => (start, pieces(&regexes, 8)).prop_map(|(start, text)| PathPattern::regex(&format!("{start}{text}")).ok()),
+    ]
+    .prop_filter("all but what is no pattern", |_| true)
+}
+
+fn path_for_index() -> impl Strategy<Value = String> {
+    let piece = vec!["/", "/", "/a", "/b", "/a/b", "a", "b", "-", "%C3%A9", "%c3%a9", "x%20y", "/a/a/a/a/a", "A", "#"];
+    proptest::collection::vec(prop::sample::select(piece), 0..8)
+        .prop_map(|pieces| format!("/{}", pieces.concat()).replace("//", "/"))
+}
+
+#[test]
+fn a_thousand_rules_are_no_more_to_look_at_than_ten() {
+    let rules = |count: usize| {
+        let areas = (0..count).map(|number| match number % 4 {
+            0 => glob(&format!("/area-{number}/api/*"), Access::Public),
+            1 => rule(PathPattern::prefix(&format!("/area-{number}")).unwrap(), Access::Deny),
+            2 => regex(&format!("/area-{number}/v[0-9]+/.*"), Access::Required),
+            _ => glob(&format!("/area-{number}/*/view"), Access::Optional),
+        });
+        Rules::new(areas.chain([glob("/**", Access::Required)]).collect())
+    };
+    let (ten, thousand) = (rules(10), rules(1000));
+    for path in
+        ["/area-4/api/x", "/area-5/x", "/area-6/v1/x", "/area-7/x/view", "/elsewhere", "/", "/area-4/a/b/c/d/e/f"]
+    {
+        let looked_at = |rules: &Rules| rules.index.candidates(path).count();
+        assert_eq!(looked_at(&thousand), looked_at(&ten), "{path}");
+        assert!(looked_at(&thousand) <= 2, "{path}");
+        assert_eq!(decide(&thousand, &get(path.as_bytes())), decide(&ten, &get(path.as_bytes())), "{path}");
     }
 }

@@ -39,7 +39,7 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a Nonce,
     /// The verifier whose challenge is sent.
     pub verifier: &'a PkceVerifier,
-    /// What the provider is to ask the person, in place of what is configured.
+    /// What the provider is to ask the person, beside what is configured.
     pub prompt: Option<&'a str>,
 }
 
@@ -51,7 +51,9 @@ impl AuthorizationRequest<'_> {
         url.set_query(None);
         let mut query = url.query_pairs_mut();
         // RFC 6749, 3.1: a query of the endpoint's own is kept, but may not say twice what we say.
-        query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !OWN_PARAMETERS.contains(&name.as_ref())));
+        let is_asked = |name: &str| name == "prompt" && self.prompt.is_some();
+        let is_ours = |name: &str| OWN_PARAMETERS.contains(&name) || is_asked(name);
+        query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !is_ours(name)));
         query.extend_pairs([
             ("response_type", "code"),
             ("client_id", self.provider.client_id.as_str()),
@@ -62,12 +64,19 @@ impl AuthorizationRequest<'_> {
             ("code_challenge", self.verifier.challenge().as_str()),
             ("code_challenge_method", "S256"),
         ]);
-        let is_replaced = |name: &str| name == "prompt" && self.prompt.is_some();
-        query.extend_pairs(self.provider.authorization_params.iter().filter(|(name, _)| !is_replaced(name)));
-        query.extend_pairs(self.prompt.map(|prompt| ("prompt", prompt)));
+        query.extend_pairs(self.provider.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
+        query.extend_pairs(self.prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
         query.finish();
         drop(query);
         url.into()
+    }
+
+    /// What is asked together with what is configured: a list, in which `none` stands alone (OIDC Core 3.1.2.1).
+    fn prompt_with(&self, prompt: &str) -> String {
+        let configured = self.provider.authorization_params.iter().filter(|(name, _)| name == "prompt");
+        let configured = configured.flat_map(|(_, value)| value.split(' ')).filter(|word| !word.is_empty());
+        let others: Vec<&str> = configured.filter(|word| *word != "none" && *word != prompt).collect();
+        others.into_iter().chain([prompt]).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -169,6 +178,10 @@ mod tests {
     };
 
     fn url(endpoint: &str, params: &[(&str, &str)]) -> Vec<(String, String)> {
+        asking(endpoint, params, None)
+    }
+
+    fn asking(endpoint: &str, params: &[(&str, &str)], prompt: Option<&str>) -> Vec<(String, String)> {
         let mut provider = provider();
         provider.authorization_params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let mut metadata = metadata();
@@ -180,7 +193,7 @@ mod tests {
             state: "the state",
             nonce: &Nonce::new("the nonce"),
             verifier: &PkceVerifier::new("v"),
-            prompt: None,
+            prompt,
         };
         Url::parse(&request.url()).unwrap().query_pairs().into_owned().collect()
     }
@@ -195,6 +208,22 @@ mod tests {
         assert!(pairs.contains(&("tenant".to_owned(), "t".to_owned())));
         assert!(pairs.contains(&("prompt".to_owned(), "login".to_owned())));
         assert!(pairs.contains(&("redirect_uri".to_owned(), "https://app.example.com/oauth2/callback".to_owned())));
+    }
+
+    #[test]
+    fn what_is_asked_stands_beside_what_is_configured() {
+        for (configured, expected) in [
+            (None, "select_account"),
+            (Some("consent"), "consent select_account"),
+            (Some("select_account"), "select_account"),
+            (Some("login  consent"), "login consent select_account"),
+            (Some("none"), "select_account"),
+        ] {
+            let params: Vec<_> = configured.map(|value| ("prompt", value)).into_iter().collect();
+            let pairs = asking("https://idp.example.com/authorize?prompt=login", &params, Some("select_account"));
+            let prompts: Vec<_> = pairs.iter().filter(|(name, _)| name == "prompt").map(|(_, value)| value).collect();
+            assert_eq!(prompts, [expected], "{configured:?}");
+        }
     }
 
     #[test]

@@ -337,11 +337,19 @@ impl Shape for Access {
 pub(super) enum Unauthenticated {
     /// A page that a browser opens is sent to sign in; scripts, forms and everything else get 401.
     Auto,
-    /// Every GET is sent to sign in.
+    /// Every GET is sent to sign in, but no upgrade and no prefetch.
     Redirect,
     /// Nobody is sent to sign in: 401.
-    #[cfg_attr(test, schemars(rename = "401"))]
+    #[cfg_attr(test, schemars(rename = "401", transform = text_or_number))]
     Unauthorized,
+}
+
+/// YAML reads 401 as a number.
+#[cfg(test)]
+fn text_or_number(schema: &mut schemars::Schema) {
+    schema.remove("type");
+    schema.remove("const");
+    schema.insert("enum".into(), serde_json::json!(["401", 401]));
 }
 
 impl Shape for Unauthenticated {

@@ -86,6 +86,11 @@ impl<'d, 'f> Place<'d, 'f> {
 
     /// The one of these words that stands here; the first where none of them does.
     pub(super) fn word(mut self, words: &[&'static str]) -> &'static str {
+        // YAML reads a word of digits as a number.
+        let number = if let Node::Number(number) = self.node { Some(number.to_string()) } else { None };
+        if let Some(word) = words.iter().find(|word| number.as_deref() == Some(**word)) {
+            return word;
+        }
         if let Node::Text(text) = self.node {
             if let Some(word) = words.iter().find(|word| **word == text.as_str()) {
                 return word;

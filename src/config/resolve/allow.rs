@@ -32,13 +32,19 @@ fn conditions_of(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Vec<
         let values = values.map(|values| values.into_iter().map(Scalar::Text).collect());
         add(values.map(|values| claim(name, values, &at.key(name), faults)));
     }
-    for (name, values) in raw.claims.unwrap_or_default().0 {
-        add(Some(claim(&name, values, &at.key("claims").key(&name), faults)));
+    let at_claims = at.key("claims");
+    match raw.claims.map(|claims| few(claims.0, &at_claims, faults)).transpose() {
+        Ok(Some(claims)) if claims.is_empty() => add(Some(Err(faults.wrong(&at_claims, "at least one claim")))),
+        Ok(claims) => claims.into_iter().flatten().for_each(|(name, values)| {
+            add(Some(claim(&name, values, &at_claims.key(&name), faults)));
+        }),
+        Err(faulty) => add(Some(Err(faulty))),
     }
     add(list(raw.all, &at.key("all"), faults, all).map(|list| list.map(Condition::All)));
     add(list(raw.any, &at.key("any"), faults, all).map(|list| list.map(Condition::Any)));
     add(raw.not.map(|not| all(*not, &at.key("not"), faults).map(|condition| Condition::Not(Box::new(condition)))));
-    if found.is_empty() {
+    // One that is misspelt is reported there.
+    if found.is_empty() && !faults.any_within(at) {
         return Err(faults.wrong(at, "at least one condition; leave `allow` out if everybody may pass"));
     }
     found.into_iter().collect()

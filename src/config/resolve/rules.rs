@@ -112,8 +112,13 @@ fn headers(entries: Option<raw::Entries>, at: &Path, faults: &mut Faults) -> Res
     let mut fault = None;
     for (name, value) in few(entries.0, at, faults)? {
         let at = at.key(&name);
+        let lower = name.to_ascii_lowercase();
         if !text::is_token(&name) {
             fault = Some(faults.wrong(&at, "the name of a header as the name of this field"));
+        } else if lower == "host" {
+            fault = Some(faults.wrong(&at, "another header; `hosts` are for hosts"));
+        } else if found.iter().any(|known: &HeaderCondition| known.name == lower) {
+            fault = Some(faults.wrong(&at, "each header once, in whatever case of letters"));
         } else if value.is_empty()
             || value.len() > limits::MAX_TEXT
             || value.trim() != value
@@ -122,7 +127,7 @@ fn headers(entries: Option<raw::Entries>, at: &Path, faults: &mut Faults) -> Res
             fault = Some(faults.wrong(&at, "the header's whole value, or `*` for any"));
         } else {
             let value = (value != "*").then_some(value);
-            found.push(HeaderCondition { name: name.to_ascii_lowercase(), value });
+            found.push(HeaderCondition { name: lower, value });
         }
     }
     fault.map_or(Ok(found), Err)

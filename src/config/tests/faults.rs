@@ -177,18 +177,26 @@ fn the_errors_are_there_one_by_one() {
 fn lists_that_are_searched_are_short() {
     let texts: Vec<_> = (0..101).map(|number| format!("a{number}")).collect();
     let map: Value = texts.iter().map(|text| (text.clone(), json!(text))).collect::<serde_json::Map<_, _>>().into();
+    let lists: Value = texts.iter().map(|text| (text.clone(), json!([text]))).collect::<serde_json::Map<_, _>>().into();
     for (pointer, path, value) in [
         ("/clusters", "clusters", map.clone()),
         ("/identity_headers", "identity_headers", map.clone()),
-        ("/providers/0/authorization_params", "providers[0].authorization_params", map),
+        ("/providers/0/authorization_params", "providers[0].authorization_params", map.clone()),
         ("/providers/0/id_token_signing_algs", "providers[0].id_token_signing_algs", json!(texts)),
         ("/providers/0/scopes", "providers[0].scopes", json!(texts)),
         ("/providers/0/trusted_audiences", "providers[0].trusted_audiences", json!(texts)),
+        ("/rules/0/allow", "rules[0].allow.claims", json!({ "claims": lists })),
+        ("/rules/0/allow", "rules[0].allow.groups", json!({ "groups": texts })),
+        ("/rules/0/headers", "rules[0].headers", map),
         ("/rules/0/hosts", "rules[0].hosts", json!(texts)),
         ("/rules/0/methods", "rules[0].methods", json!(texts)),
     ] {
         let expected = format!("{path}: expected at most 100 entries, got 101");
-        assert_eq!(faults(&example_with(pointer, Some(value))), expected);
+        let mut document = example_with(pointer, Some(value));
+        if pointer == "/rules/0/allow" {
+            document["rules"][0]["access"] = json!("required");
+        }
+        assert_eq!(faults(&document), expected);
     }
 }
 

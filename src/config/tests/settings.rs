@@ -86,6 +86,7 @@ fn full() -> Value {
             "id_token_signing_algs": ["ES256", "EdDSA"],
             "trusted_audiences": ["other"],
             "timeout_ms": 30_000,
+            "allow": {"allowed_domains": ["example.com"]},
         }],
         "session": {
             "keys": [KEY, {"env": "VESTIBULE_KEY"}],
@@ -96,6 +97,18 @@ fn full() -> Value {
         "rules": [
             {"name": "api", "prefix": "/api", "methods": ["GET", "HEAD"], "hosts": ["api.example.com"], "access": "public"},
             {"regex": "/v[0-9]+", "access": "public"},
+            {"prefix": "/internal", "headers": {"X-Debug": "*", "x-level": "1"}, "access": "deny"},
+            {"path": "/", "access": "optional"},
+            {"path": "/admin/*", "access": "required", "unauthenticated": 401, "allow": {
+                "emails": ["alice@example.com"],
+                "email_matches": [".*@example\\.com"],
+                "groups": ["admins"],
+                "roles": ["admin"],
+                "claims": {"/realm_access/roles": ["r"], "level": [3, true, "x"]},
+                "all": [{"groups": ["a"]}],
+                "any": [{"groups": ["b"]}, {"groups": ["c"]}],
+                "not": {"groups": ["d"]},
+            }},
             {"access": "required"},
         ],
         "identity_headers": {"X-Email": "email", "X-User": "sub"},
@@ -132,6 +145,11 @@ fn every_field_arrives() {
     assert_eq!(provider.trusted_audiences, ["other"]);
     assert_eq!(provider.timeout, Duration::from_secs(30));
     assert_eq!(provider.plain_http, PlainHttp::Allowed);
+    // What the conditions of rules and provider look at is kept.
+    assert_eq!(
+        config.kept_claims,
+        ["email_verified", "email", "sub", "groups", "_claim_names", "hasgroups", "roles", "realm_access", "level"]
+    );
     assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(60));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(86_400));
     assert_eq!(config.session.cookies.name(), "__Host-shop");
@@ -194,6 +212,42 @@ fn everything_may_be_public_when_it_is_said() {
     ] {
         settings(&example_with("/rules/0", Some(rule)));
     }
+}
+
+#[test]
+fn a_word_of_digits_may_be_a_number() {
+    let with = |answer: Value| {
+        let rule = json!({"path": "/a", "access": "required", "unauthenticated": answer});
+        printed(&settings(&example_with("/rules/0", Some(rule))))
+    };
+    assert_eq!(with(json!(401)), with(json!("401")));
+    assert!(with(json!(401)).contains("unauthenticated: Unauthorized"));
+}
+
+#[test]
+fn rules_that_do_not_do_what_they_seem_to_are_warned_of() {
+    let warnings = |rules: Value| settings(&example_with("/rules", Some(rules))).warnings;
+    let found = warnings(json!([
+        {"name": "mine", "path": "/oauth2/*", "access": "public"},
+        {"path": "/a/*", "access": "deny"},
+        {"name": "late", "path": "/a/b", "access": "public"},
+        {"headers": {"x-probe": "*"}, "access": "public"},
+        {"path": "/**", "access": "public"},
+        {"path": "/c", "access": "required"},
+    ]));
+    assert_eq!(
+        found,
+        [
+            "rules[0] (mine) can never match: /oauth2 is this filter's own, and no rule is asked there",
+            "rules[2] (late) can never match: rules[1] comes first and matches all that it does",
+            "rules[3] makes everything public to whoever sends these headers",
+            "rules[4] makes everything public",
+            "rules[5] can never match: rules[4] comes first and matches all that it does",
+        ]
+    );
+    let calm =
+        json!([{"path": "/a/*", "access": "public"}, {"path": "/b/*", "access": "optional"}, {"access": "deny"}]);
+    assert_eq!(warnings(calm), [""; 0]);
 }
 
 #[test]

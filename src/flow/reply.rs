@@ -108,6 +108,13 @@ pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut 
     Step::Reply(reply)
 }
 
+/// The same answer, with cookies for whoever asked.
+pub(super) fn with_cookies(step: Step, cookies: Vec<String>) -> Step {
+    let Step::Reply(mut reply) = step else { return step };
+    reply.headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
+    Step::Reply(reply)
+}
+
 /// Refuses with a page that says more than the table does.
 pub(super) fn refuse_with<'a>(failure: Failure, mut page: Page<'a>, caller: &'a Caller, env: &mut Env<'_>) -> Step {
     page.request_id = caller.request_id.as_deref();

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Env, Step,
-    caller::{Caller, Kind},
+    caller::{Caller, Kind, is_prefetch},
     event::Event,
     failure::Failure,
     form,
@@ -70,7 +70,8 @@ pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
 pub(super) fn begin_for_page(request: Request, answer: Answer, env: &mut Env<'_>) -> Step {
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
     let caller = Caller::of(&request);
-    if env.config.sign_in.keep_fragment && caller.kind == Kind::Navigation && request.method() == "GET" {
+    let is_page = caller.kind == Kind::Navigation && request.method() == "GET";
+    if env.config.sign_in.keep_fragment && is_page && answer != Answer::Unauthorized {
         return follow_with_fragment(&caller, &return_to, env);
     }
     begin(request, Wish { answer, ..Wish::to(return_to) }, env)
@@ -90,14 +91,14 @@ fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, env: &mut Env<'_>
 pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
     match (wish.answer, caller.kind) {
-        (Answer::Unauthorized, _) => {
+        (_, Kind::Page) => return form::arrive(&request, &caller, env),
+        (Answer::Unauthorized, Kind::Navigation) => {
             let href = form::start(wish.return_to.as_str(), env);
             let action = Some(Action::Link { label: "Sign in", href });
             return reply::refuse(Failure::SignInRequired, &caller, Offer { action, cookies: Vec::new() }, env);
         }
         (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
-        (Answer::Redirect, Kind::Program) if request.method() == "GET" => {}
-        (_, Kind::Page) => return form::arrive(&request, &caller, env),
+        (Answer::Redirect, Kind::Program) if could_follow(&request) => {}
         (_, Kind::Program) => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
     }
     let (return_to, attempt) = (&wish.return_to, wish.attempt);
@@ -121,6 +122,11 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
         Ok(step) => step,
         Err(NoRandomness) => reply::refuse(Failure::NoRandomness, &caller, Offer::default(), env),
     }
+}
+
+/// Whether a program could follow a sign-in at all, and somebody has asked for what it fetches.
+fn could_follow(request: &Request) -> bool {
+    request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
 }
 
 /// Whether sign-ins were completed again and again without a session to show for it.

@@ -151,9 +151,10 @@ pub(super) fn forward(
 fn refuse(request: &Request, refusal: Refusal<'_>, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
     let rule = refusal.rule.map(str::to_owned);
     let failure = if refusal.left_out { Failure::GroupsLeftOut(rule) } else { Failure::NotAllowed(rule) };
-    let caller = Caller::of(request);
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     let href = form::start(target.as_str(), env) + "&prompt=select_account";
     let action = Some(Action::Link { label: "Use another account", href });
-    reply::refuse(failure, &caller, Offer { action, cookies }, env)
+    let offer = Offer { action, cookies: Vec::new() };
+    // Scripts get the cookies, too: whoever may not open this may open something else, with a session that was renewed.
+    reply::with_cookies(reply::refuse(failure, &Caller::of(request), offer, env), cookies)
 }

@@ -1,3 +1,4 @@
+mod authorization;
 mod callback;
 mod callers;
 mod forms;

@@ -1,0 +1,467 @@
+//! Who may pass: what rules ask of whoever comes, and what becomes of those who may not.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{permit::Reason, *},
+    world::{APP, Outcome, World, header, location, query_of},
+};
+
+type Change = Box<dyn Fn(&mut Map<String, Value>)>;
+
+/// Somebody whose tokens say this, besides the usual.
+fn claiming(claims: Value) -> Change {
+    let Value::Object(claims) = claims else { panic!("claims are an object") };
+    Box::new(move |token| {
+        for (name, value) in &claims {
+            if value.is_null() {
+                token.shift_remove(name);
+            } else {
+                token.insert(name.clone(), value.clone());
+            }
+        }
+    })
+}
+
+fn world(rules: Value) -> World {
+    World::ready_with(&[("rules", rules)])
+}
+
+/// Somebody in `staff` and `admins`, signed in.
+fn signed_in(rules: Value) -> World {
+    let mut world = world(rules);
+    world.sign_in("/oauth2/start?rd=/");
+    world
+}
+
+fn fetch(target: &str) -> [(&str, &str); 3] {
+    [(":method", "GET"), (":path", target), ("sec-fetch-mode", "cors")]
+}
+
+/// Who the app is told it is, if the request comes to it.
+fn user(outcome: &Outcome) -> Option<&str> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(name, value)| (name == "x-forwarded-user").then_some(value.as_str()))
+}
+
+fn reason(outcome: &Outcome) -> Reason {
+    let Outcome::Forwarded { reason, .. } = outcome else { panic!("{outcome:?}") };
+    *reason
+}
+
+fn page(reply: &LocalReply) -> &str {
+    std::str::from_utf8(&reply.body).unwrap()
+}
+
+/// The lines of the log about refusals.
+fn refusals(world: &World) -> Vec<String> {
+    let refused = world.events.iter().filter(|event| matches!(event, Event::Refused(..)));
+    refused.map(ToString::to_string).collect()
+}
+
+fn modes() -> Value {
+    json!([
+        { "path": "/public/*", "access": "public" },
+        { "path": "/news/*", "access": "optional" },
+        { "name": "closed", "prefix": "/internal", "access": "deny" },
+        { "path": "/api/*", "access": "required", "unauthenticated": "401" },
+        { "path": "/old/*", "access": "required", "unauthenticated": "redirect" },
+        { "access": "required" },
+    ])
+}
+
+#[test]
+fn every_access_mode_for_somebody_and_for_nobody() {
+    let mut nobody = world(modes());
+    for (path, page, program) in [
+        ("/internal/x", (403, "denied"), (403, "denied")),
+        ("/api/x", (401, "sign_in_required"), (401, "sign_in_required")),
+        ("/old/x", (302, "sign_in_started"), (302, "sign_in_started")),
+        ("/other", (302, "sign_in_started"), (401, "sign_in_required")),
+    ] {
+        nobody.jar.clear();
+        assert_eq!(nobody.visit(path).code(), page, "{path}");
+        assert_eq!(nobody.send(&fetch(path)).code(), program, "{path}");
+    }
+    let mut somebody = signed_in(modes());
+    for (path, of_nobody, of_somebody) in [
+        ("/public/x", Some(Reason::Public), (Reason::Public, None)),
+        ("/news/x", Some(Reason::Public), (Reason::Session, Some("alice"))),
+        ("/api/x", None, (Reason::Session, Some("alice"))),
+        ("/old/x", None, (Reason::Session, Some("alice"))),
+        ("/other", None, (Reason::Session, Some("alice"))),
+    ] {
+        for request in [fetch(path).as_slice(), &[(":method", "POST"), (":path", path)]] {
+            if let Some(expected) = of_nobody {
+                nobody.jar.clear();
+                let seen = nobody.send(request);
+                assert_eq!((reason(&seen), user(&seen)), (expected, None), "{path}");
+            }
+            let seen = somebody.send(request);
+            assert_eq!((reason(&seen), user(&seen)), of_somebody, "{path}");
+        }
+    }
+    assert_eq!(somebody.visit("/internal").code(), (403, "denied"));
+}
+
+#[test]
+fn what_nobody_may_open_is_closed_to_whoever_comes_and_however() {
+    let mut world = signed_in(modes());
+    let preflight =
+        [("origin", "https://a.example"), ("access-control-request-method", "PUT"), ("x-request-id", "r-1")];
+    let requests: [(&str, &[(&str, &str)]); 5] = [
+        ("GET", &[("accept", "text/html")]),
+        ("HEAD", &[("accept", "text/html")]),
+        ("POST", &[("content-type", "application/json")]),
+        ("OPTIONS", &preflight),
+        ("GET", &[("authorization", "Bearer x")]),
+    ];
+    for (method, headers) in requests {
+        let mut all = vec![(":method", method), (":path", "/internal/metrics")];
+        all.extend(headers);
+        let reply = world.send(&all).reply();
+        assert_eq!((reply.status, reply.code), (403, "denied"), "{method}");
+        assert!(reply.headers.iter().all(|(name, _)| !matches!(*name, "set-cookie" | "www-authenticate" | "location")));
+    }
+    let log = refusals(&world);
+    assert_eq!(log[3], r#"refused a request (denied): nobody may pass by rule "closed"; request r-1"#);
+    assert_eq!(world.provider.asked["/token"], 1);
+}
+
+#[test]
+fn who_may_pass_by_what_is_claimed_of_them() {
+    let cases: [(&str, Value, Value, bool); 27] = [
+        ("email", json!({ "emails": ["Alice@example.com"] }), json!({}), true),
+        ("another email", json!({ "emails": ["bob@example.com"] }), json!({}), false),
+        ("unverified email", json!({ "emails": ["alice@example.com"] }), json!({ "email_verified": false }), false),
+        ("nobody vouches", json!({ "emails": ["alice@example.com"] }), json!({ "email_verified": null }), false),
+        ("no email", json!({ "emails": ["alice@example.com"] }), json!({ "email": null }), false),
+        ("expression", json!({ "email_matches": ["a.*@example\\.com"] }), json!({}), true),
+        ("part of an expression", json!({ "email_matches": ["lice@example\\.com"] }), json!({}), false),
+        ("domain", json!({ "allowed_domains": ["example.org", "example.com"] }), json!({}), true),
+        ("subdomain", json!({ "allowed_domains": ["example.com"] }), json!({ "email": "a@b.example.com" }), false),
+        ("two at", json!({ "allowed_domains": ["example.com"] }), json!({ "email": "a@evil@example.com" }), false),
+        ("group", json!({ "groups": ["x", "admins"] }), json!({}), true),
+        ("another group", json!({ "groups": ["admin"] }), json!({}), false),
+        ("no groups", json!({ "groups": ["admins"] }), json!({ "groups": null }), false),
+        ("one group as text", json!({ "groups": ["admins"] }), json!({ "groups": "admins" }), true),
+        ("groups in a text", json!({ "groups": ["admins"] }), json!({ "groups": "staff,admins" }), false),
+        ("role", json!({ "roles": ["admin"] }), json!({ "roles": ["admin"] }), true),
+        ("no role", json!({ "roles": ["admin"] }), json!({}), false),
+        ("number", json!({ "claims": { "level": [3] } }), json!({ "level": 3 }), true),
+        ("number as text", json!({ "claims": { "level": [3] } }), json!({ "level": "3" }), false),
+        ("truth", json!({ "claims": { "mfa": [true] } }), json!({ "mfa": true }), true),
+        (
+            "nested",
+            json!({ "claims": { "/realm_access/roles": ["admin"] } }),
+            json!({ "realm_access": { "roles": ["x", "admin"] } }),
+            true,
+        ),
+        ("subject", json!({ "claims": { "sub": ["alice"] } }), json!({}), true),
+        ("both", json!({ "groups": ["staff"], "roles": ["admin"] }), json!({}), false),
+        ("any", json!({ "any": [{ "roles": ["admin"] }, { "groups": ["staff"] }] }), json!({}), true),
+        ("all", json!({ "all": [{ "roles": ["admin"] }, { "groups": ["staff"] }] }), json!({}), false),
+        ("not", json!({ "not": { "groups": ["admins"] } }), json!({}), false),
+        ("and not", json!({ "groups": ["staff"], "not": { "groups": ["banned"] } }), json!({}), true),
+    ];
+    for (what, allow, claims, may_pass) in cases {
+        let by_rule = ("rules", json!([{ "access": "required", "allow": allow }]));
+        let mut document = super::world::document();
+        document["providers"][0]["allow"] = allow;
+        let by_provider = ("providers", document["providers"].clone());
+        for setting in [by_rule, by_provider] {
+            let mut world = World::ready_with(&[setting]);
+            world.provider.claims = claiming(claims.clone());
+            world.sign_in("/oauth2/start?rd=/");
+            let outcome = world.visit("/x");
+            if may_pass {
+                assert_eq!(user(&outcome), Some("alice"), "{what}");
+            } else {
+                assert_eq!(outcome.code(), (403, "not_allowed"), "{what}");
+            }
+        }
+    }
+}
+
+fn areas() -> Value {
+    json!([
+        { "path": "/evaluate/v1/*", "access": "public" },
+        { "path": "/news/*", "access": "optional" },
+        { "name": "admin area", "path": "/admin/*", "access": "required", "allow": { "groups": ["admins"] } },
+        { "name": "staff", "access": "required", "allow": { "groups": ["staff"] } },
+    ])
+}
+
+#[test]
+fn both_the_provider_and_the_rule_must_allow_it() {
+    let mut document = super::world::document();
+    document["providers"][0]["allow"] = json!({ "allowed_domains": ["example.com"] });
+    let mut world = World::ready_with(&[("rules", areas()), ("providers", document["providers"].clone())]);
+    let mut sign_in_as = |claims: Value| {
+        world.jar.clear();
+        world.provider.claims = claiming(claims);
+        world.sign_in("/oauth2/start?rd=/");
+        ["/admin/x", "/x", "/news/x", "/evaluate/v1/x"].map(|path| match world.visit(path) {
+            Outcome::Forwarded { reason: Reason::Session, .. } => "as somebody",
+            Outcome::Forwarded { .. } => "as nobody",
+            refused => refused.code().1,
+        })
+    };
+    assert_eq!(sign_in_as(json!({})), ["as somebody", "as somebody", "as somebody", "as nobody"]);
+    let staff = json!({ "groups": ["staff"] });
+    assert_eq!(sign_in_as(staff), ["not_allowed", "as somebody", "as somebody", "as nobody"]);
+    // Whoever the provider's conditions leave out is nobody where anybody may pass.
+    let foreign = json!({ "email": "alice@other.example" });
+    assert_eq!(sign_in_as(foreign), ["not_allowed", "not_allowed", "as nobody", "as nobody"]);
+    let log = refusals(&world);
+    assert_eq!(
+        log,
+        [
+            r#"refused a request (not_allowed): whoever is signed in may not pass by rule "admin area"; request -"#,
+            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); request -",
+            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); request -",
+        ]
+    );
+}
+
+#[test]
+fn whoever_may_not_pass_is_told_so_and_can_come_as_somebody_else() {
+    let mut world = world(areas());
+    world.provider.claims = claiming(json!({ "groups": ["staff"] }));
+    world.sign_in("/oauth2/start?rd=/");
+    let session = world.session_cookies();
+    let reply = world.visit("/admin/users?page=2&q=a%20b").reply();
+    assert_eq!((reply.status, reply.code), (403, "not_allowed"));
+    // Neither signed out, nor sent to sign in, where they would come back from as they are.
+    assert_eq!((header(&reply, "location"), header(&reply, "www-authenticate")), (None, None));
+    assert_eq!(world.session_cookies(), session);
+    let link = format!("{APP}/oauth2/start?rd=%2Fadmin%2Fusers%3Fpage%3D2%26q%3Da%2520b&#38;prompt=select_account");
+    assert!(page(&reply).contains(&format!("href=\"{link}\"")), "{}", page(&reply));
+    assert!(page(&reply).contains("Use another account"));
+
+    let program = world.send(&fetch("/admin/users")).reply();
+    let body: Value = serde_json::from_slice(&program.body).unwrap();
+    assert_eq!((program.status, &body["code"]), (403, &json!("not_allowed")));
+    assert_eq!((&body["sign_in_url"], header(&program, "set-cookie")), (&Value::Null, None));
+
+    // The provider lets them choose; who comes back is somebody else.
+    let reply = world.visit("/oauth2/start?rd=%2Fadmin%2Fusers&prompt=select_account").reply();
+    assert_eq!(query_of(location(&reply))["prompt"], "select_account");
+    let callback = world.signs_in(&reply);
+    world.provider.claims = claiming(json!({ "sub": "carol" }));
+    let reply = world.visit(&callback).reply();
+    assert_eq!((reply.status, location(&reply)), (303, "https://app.example.com/admin/users"));
+    assert_eq!(user(&world.visit("/admin/users")), Some("carol"));
+}
+
+#[test]
+fn nothing_but_the_choice_of_an_account_can_be_asked_for_from_outside() {
+    let mut world = world(areas());
+    for query in ["prompt=none", "prompt=consent", "prompt=select_account&prompt=none", "prompt=select_account%20none"]
+    {
+        let reply = world.visit(&format!("/oauth2/start?rd=/&{query}")).reply();
+        assert!(!query_of(location(&reply)).contains_key("prompt"), "{query}");
+    }
+}
+
+#[test]
+fn groups_that_the_provider_left_out_are_never_taken_for_none() {
+    for overage in
+        [json!({ "groups": null, "hasgroups": true }), json!({ "groups": null, "_claim_names": { "groups": "src1" } })]
+    {
+        for allow in [json!({ "groups": ["admins"] }), json!({ "not": { "groups": ["banned"] } })] {
+            let mut world = world(json!([{ "name": "by groups", "access": "required", "allow": allow }]));
+            world.provider.claims = claiming(overage.clone());
+            world.sign_in("/oauth2/start?rd=/");
+            assert_eq!(world.visit("/").code(), (403, "groups_left_out"), "{overage} {allow}");
+            assert_eq!(
+                refusals(&world),
+                [
+                    "refused a request (groups_left_out): the provider left out claims that decide (too many groups?) by \
+                  rule \"by groups\"; request -"
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn claims_that_only_rules_look_at_are_in_the_session_and_nowhere_else() {
+    let mut world = world(json!([
+        { "path": "/a", "access": "required", "allow": { "claims": { "/realm_access/roles": ["admin"], "tier": [2] } } },
+        { "path": "/b", "access": "required", "allow": { "claims": { "other": ["x"] } } },
+    ]));
+    world.provider.claims = claiming(json!({ "realm_access": { "roles": ["admin"] }, "tier": 2, "secret": "s" }));
+    world.sign_in("/oauth2/start?rd=/");
+    // On the other worker, from nothing but the cookie.
+    world.worker = 1;
+    let outcome = world.visit("/a");
+    let Outcome::Forwarded { headers, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(headers.iter().all(|(_, value)| !value.contains("tier") && !value.contains("realm")), "{headers:?}");
+    assert_eq!(world.visit("/b").code(), (403, "not_allowed"));
+    let known = world.send(&fetch("/oauth2/userinfo")).reply();
+    let known: Value = serde_json::from_slice(&known.body).unwrap();
+    assert_eq!((&known["claims"]["tier"], &known["claims"]["sub"]), (&Value::Null, &json!("alice")));
+}
+
+#[test]
+fn a_renewal_that_takes_a_group_away_denies_from_then_on() {
+    let mut world = world(areas());
+    world.provider.refreshes = true;
+    world.sign_in("/oauth2/start?rd=/");
+    assert_eq!(user(&world.visit("/admin/x")), Some("alice"));
+    world.provider.claims = claiming(json!({ "groups": ["staff"] }));
+    world.advance(480);
+    let old = world.session_cookies();
+    // A script's request renews it, is refused, and brings the new session all the same.
+    let held = world.send(&fetch("/admin/x"));
+    assert!(matches!(held, Outcome::Held(_)), "{held:?}");
+    assert_eq!(world.then(held).code(), (403, "not_allowed"));
+    assert_ne!(world.session_cookies(), old);
+    assert_eq!(world.provider.asked["/token"], 2);
+    for worker in [0, 1] {
+        world.worker = worker;
+        assert_eq!(world.visit("/admin/x").code(), (403, "not_allowed"));
+        assert_eq!(user(&world.visit("/x")), Some("alice"));
+    }
+    // And one that gives it back lets them in again.
+    world.provider.claims = claiming(json!({}));
+    world.advance(480);
+    let held = world.visit("/admin/x");
+    assert_eq!(user(&world.then(held)), Some("alice"));
+}
+
+#[test]
+fn whoever_is_not_signed_in_is_answered_as_the_rule_says() {
+    let mut world = world(modes());
+    let html = ("accept", "text/html");
+    type Headers = [(&'static str, &'static str)];
+    let cases: [(&str, &str, &Headers, u16); 13] = [
+        ("/api/x", "GET", &[html], 401),
+        ("/api/x", "HEAD", &[html], 401),
+        ("/api/x", "GET", &[], 401),
+        ("/api/x", "POST", &[html], 401),
+        ("/old/x", "GET", &[], 302),
+        ("/old/x", "GET", &[("x-requested-with", "XMLHttpRequest")], 302),
+        ("/old/x", "HEAD", &[html], 302),
+        ("/old/x", "HEAD", &[], 401),
+        ("/old/x", "POST", &[], 401),
+        ("/old/x", "POST", &[html], 401),
+        ("/old/x", "GET", &[("upgrade", "websocket"), ("connection", "upgrade")], 401),
+        ("/old/x", "GET", &[html, ("sec-purpose", "prefetch")], 401),
+        ("/old/x", "GET", &[html, ("authorization", "Bearer x")], 401),
+    ];
+    for (path, method, headers, status) in cases {
+        world.jar.clear();
+        let mut all = vec![(":method", method), (":path", path)];
+        all.extend(headers);
+        let reply = world.send(&all).reply();
+        assert_eq!(reply.status, status, "{method} {path} {headers:?}");
+        // A form is told so on a page, and nothing else gets one that could begin a sign-in.
+        assert_eq!(header(&reply, "set-cookie").is_some(), status == 302 && method == "GET", "{method} {headers:?}");
+    }
+    let reply = world.visit("/api/x?y=1").reply();
+    assert!(page(&reply).contains("href=\"https://app.example.com/oauth2/start?rd=%2Fapi%2Fx%3Fy%3D1\""));
+}
+
+#[test]
+fn nobody_is_sent_to_sign_in_by_a_script_either_where_the_rule_says_401() {
+    let mut world = World::ready_with(&[("rules", modes()), ("sign_in", json!({ "keep_fragment": true }))]);
+    let quiet = world.visit("/api/x").reply();
+    assert_eq!((quiet.status, page(&quiet).contains("<script")), (401, false), "{}", page(&quiet));
+    let follows = world.visit("/old/x").reply();
+    assert_eq!((follows.status, page(&follows).contains("<script")), (401, true));
+}
+
+#[test]
+fn a_form_is_kept_whatever_the_rule_says_of_pages() {
+    for answer in ["auto", "redirect", "401"] {
+        let mut world = World::ready_with(&[
+            ("rules", json!([{ "access": "required", "unauthenticated": answer }])),
+            ("allow_on_headers_stop_iteration", json!(true)),
+            ("sign_in", json!({ "keep_forms": true })),
+        ]);
+        world.body = Ok(b"a=b".to_vec());
+        let reply = world.send_more(&[
+            (":method", "POST"),
+            (":path", "/save"),
+            ("accept", "text/html"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-site", "same-origin"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ]);
+        let reply = reply.reply();
+        assert_eq!(reply.status, 401, "{answer}");
+        assert!(page(&reply).contains("this tab keeps it"), "{answer}: {}", page(&reply));
+    }
+}
+
+#[test]
+fn a_bearer_token_is_no_session_where_anybody_may_pass() {
+    let mut world = signed_in(modes());
+    let bearing = |path| [(":method", "GET"), (":path", path), ("authorization", "Bearer x")];
+    assert_eq!(world.send(&bearing("/news/x")).code(), (401, "bearer_not_accepted"));
+    assert_eq!(reason(&world.send(&bearing("/public/x"))), Reason::Public);
+    // What is no token is the app's own business.
+    let basic = [(":method", "GET"), (":path", "/news/x"), ("authorization", "Basic YTpi")];
+    let seen = world.send(&basic);
+    assert_eq!((reason(&seen), user(&seen)), (Reason::Session, Some("alice")));
+}
+
+#[test]
+fn where_anybody_may_pass_nobody_is_believed_who_only_says_so() {
+    let mut world = world(modes());
+    let forged =
+        [(":method", "GET"), (":path", "/news/x"), ("x-forwarded-user", "alice"), ("cookie", "__Host-vestibule=x")];
+    let seen = world.send(&forged);
+    assert_eq!((reason(&seen), user(&seen)), (Reason::Public, None));
+    let Outcome::Forwarded { headers, cookies, .. } = seen else { panic!() };
+    assert!(headers.iter().all(|(name, _)| name != "cookie"), "{headers:?}");
+    assert_eq!(cookies, [""; 0]);
+}
+
+#[test]
+fn a_preflight_passes_wherever_somebody_might() {
+    let mut world = world(modes());
+    let preflight = |path| {
+        [
+            (":method", "OPTIONS"),
+            (":path", path),
+            ("origin", "https://a.example"),
+            ("access-control-request-method", "PUT"),
+        ]
+    };
+    for path in ["/api/x", "/old/x", "/news/x", "/other"] {
+        assert_eq!(reason(&world.send(&preflight(path))), Reason::Preflight, "{path}");
+    }
+    assert_eq!(world.send(&preflight("/internal/x")).code(), (403, "denied"));
+}
+
+#[test]
+fn what_is_doubtful_is_held_to_all_that_it_may_be() {
+    let mut world = signed_in(areas());
+    world.provider.claims = claiming(json!({ "groups": ["staff"] }));
+    // In both groups, by what they signed in with.
+    assert_eq!(user(&world.visit("/evaluate/v1/..;/admin/x")), Some("alice"));
+    world.jar.clear();
+    world.sign_in("/oauth2/start?rd=/");
+    for path in ["/evaluate/v1/..;/admin/x", "//admin/x", "/admin%2fx", "/news/%2e%2e/x", "/x;y"] {
+        assert_eq!(world.visit(path).code(), (403, "not_allowed"), "{path}");
+    }
+    let mut world = signed_in(modes());
+    assert_eq!(world.visit("/public/..;/internal/x").code(), (403, "denied"));
+}
+
+#[test]
+fn our_own_paths_are_open_to_those_who_may_not_pass() {
+    let mut world = world(json!([{ "access": "required", "allow": { "groups": ["nobody"] } }]));
+    world.sign_in("/oauth2/start?rd=/");
+    assert_eq!(world.visit("/").code(), (403, "not_allowed"));
+    assert_eq!(world.send(&fetch("/oauth2/userinfo")).code(), (200, "userinfo"));
+    assert_eq!(world.opens("/oauth2/sign_out", "same-origin").reply().status, 303);
+    assert!(!world.has_session());
+    // Not even a rule that denies everything closes them.
+    let mut closed = self::world(json!([{ "access": "deny" }]));
+    assert_eq!(closed.visit("/oauth2/health").code(), (200, "health"));
+    assert_eq!(closed.visit("/oauth2/start?rd=/").code(), (302, "sign_in_started"));
+}

@@ -29,7 +29,7 @@ use super::{
 /// A sign-in that nothing went before.
 const FIRST_ATTEMPT: u8 = 1;
 
-/// Lets somebody choose who they are, although the provider knows them (OIDC Core 3.1.2.1).
+/// Asks for a sign-in as somebody else, although the provider knows who it is (OIDC Core 3.1.2.1).
 const SELECT_ACCOUNT: &str = "select_account";
 
 /// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
@@ -151,7 +151,7 @@ fn redirect(request: &Request, id: ProviderId, wish: Wish, env: &mut Env<'_>) ->
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
         nonce: &pending.nonce,
         verifier: &pending.verifier,
-        prompt: wish.is_somebody_else.then_some(SELECT_ACCOUNT),
+        prompt: wish.is_somebody_else.then_some(known.metadata.account_prompt),
     }
     .url();
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;

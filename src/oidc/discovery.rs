@@ -26,6 +26,8 @@ pub struct ProviderMetadata {
     pub revocation_endpoint: Option<Endpoint>,
     /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
     pub iss_parameter: bool,
+    /// The `prompt` by which somebody can come as somebody else.
+    pub account_prompt: &'static str,
     /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
     pub post_only: bool,
 }
@@ -110,6 +112,7 @@ impl ProviderMetadata {
             token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
             jwks_uri: endpoint("jwks_uri", &provider.endpoints.jwks)?,
             iss_parameter: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+            account_prompt: account_prompt(&document),
             post_only: post_only(&document),
         })
     }
@@ -148,6 +151,13 @@ fn post_only(document: &Map<String, Value>) -> bool {
     offers("client_secret_post") && !offers("client_secret_basic")
 }
 
+// Initiating User Registration 1.0, 4: whoever lists what they take may refuse the rest, and must take `login`.
+fn account_prompt(document: &Map<String, Value>) -> &'static str {
+    const SELECT: &str = "select_account";
+    let listed = document.get("prompt_values_supported").and_then(Value::as_array);
+    if listed.is_none_or(|prompts| prompts.iter().any(|prompt| prompt == SELECT)) { SELECT } else { "login" }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -167,6 +177,19 @@ mod tests {
 
     fn parse(document: &Value) -> Result<ProviderMetadata, DiscoveryError> {
         ProviderMetadata::parse(&provider(), document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn somebody_is_asked_which_account_in_a_way_that_the_provider_takes() {
+        let asked = |listed: Value| {
+            let mut document = document();
+            document["prompt_values_supported"] = listed;
+            parse(&document).unwrap().account_prompt
+        };
+        assert_eq!(parse(&document()).unwrap().account_prompt, "select_account");
+        assert_eq!(asked(json!(["none", "login", "select_account"])), "select_account");
+        assert_eq!(asked(json!(["none", "login", "consent"])), "login");
+        assert_eq!(asked(json!("login")), "select_account");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) fn metadata() -> discovery::ProviderMetadata {
         end_session_endpoint: Some(endpoint("end")),
         revocation_endpoint: Some(endpoint("revoke")),
         iss_parameter: true,
+        account_prompt: "select_account",
         post_only: false,
     }
 }

@@ -61,6 +61,7 @@ function restart(issuer) {
       groups: ['groups'],
     },
     conformIdTokenClaims: false, // the claims of a scope stand in the ID token too
+    discovery: { prompt_values_supported: ['none', 'login', 'consent'] }, // it refuses all others
     pkce: { required: () => true },
     rotateRefreshToken: settings.rotate_refresh_tokens ?? true,
     issueRefreshToken: async (ctx, client, source) =>

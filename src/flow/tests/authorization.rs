@@ -255,6 +255,19 @@ fn whoever_may_not_pass_is_told_so_and_can_come_as_somebody_else() {
 }
 
 #[test]
+fn a_provider_that_knows_no_choice_of_accounts_is_asked_to_sign_them_in_anew() {
+    let mut document = super::world::document();
+    document["providers"][0]["authorization_params"] = json!({ "prompt": "consent" });
+    let mut world = World::with(&document);
+    world.provider.metadata =
+        Box::new(|metadata| metadata["prompt_values_supported"] = json!(["none", "login", "consent"]));
+    world.settle();
+    let mut prompt = |target: &str| query_of(location(&world.visit(target).reply()))["prompt"].clone();
+    assert_eq!(prompt("/oauth2/start?rd=/&prompt=select_account"), "consent login");
+    assert_eq!(prompt("/oauth2/start?rd=/"), "consent");
+}
+
+#[test]
 fn nothing_but_the_choice_of_an_account_can_be_asked_for_from_outside() {
     let mut world = world(areas());
     for query in ["prompt=none", "prompt=consent", "prompt=select_account&prompt=none", "prompt=select_account%20none"]

@@ -38,3 +38,11 @@ fn envoy_accepts_the_configuration_with_a_store() {
     let (accepted, said) = validate("stored.yaml", "/etc/envoy/vestibule.wasm");
     assert!(accepted, "{said}");
 }
+
+#[test]
+fn envoy_accepts_the_configuration_with_areas() {
+    let (accepted, said) = validate("areas.yaml", "/etc/envoy/vestibule.wasm");
+    assert!(accepted, "{said}");
+    // None of its rules is one to be warned of.
+    assert!(!said.contains("rules["), "{said}");
+}

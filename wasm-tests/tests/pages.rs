@@ -123,6 +123,39 @@ fn the_pages_around_a_session_are_readable_for_everybody() {
     world.upstream.forget();
 }
 
+#[test]
+fn the_pages_for_those_who_may_not_pass_are_readable_for_everybody() {
+    let scratch = Scratch::new("pictures");
+    let world = World::around(Issuer::start(), |setup| {
+        setup.configuration["external_url"] = json!(setup.external_url());
+        setup.configuration["rules"] = json!([
+            {"prefix": "/public", "access": "public"},
+            {"prefix": "/closed", "access": "deny"},
+            {"access": "required", "allow": {"groups": ["nobody"]}},
+        ]);
+    });
+    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let pictures = |name: &str, path: &str| {
+        let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
+        screenshots(&url(path), None, &folder)
+    };
+    let other = ("A", "Use another account");
+    let not_allowed = pictures("not_allowed", "/admin/users");
+    assert_readable(&not_allowed, "You may not open this page", "not_allowed", other);
+
+    world.issuer.sign_in_as(json!({"sub": "zoe", "hasgroups": true}));
+    let left_out = pictures("groups_left_out", "/admin/users");
+    assert_readable(&left_out, "You may not open this page", "groups_left_out", other);
+
+    let denied = pictures("denied", "/closed");
+    for look in ["light", "dark", "phone"] {
+        assert_eq!(denied[look]["title"], "This address is closed", "{denied:#}");
+        assert_eq!(denied[look]["complaints"], json!([]), "{denied:#}");
+        assert_eq!(denied[look]["scrolls_sideways"], false, "{denied:#}");
+    }
+    world.upstream.forget();
+}
+
 /// Bytes that do not get fewer.
 fn noise() -> Vec<u8> {
     (0..700_u64).flat_map(|block| wasm_tests::keys::sha256(&block.to_le_bytes())).collect()

@@ -215,6 +215,10 @@ mod tests {
         for (token, expected) in cases {
             assert_eq!(admin().outcome(&Token(token.clone())), expected, "{token}");
         }
+        // Long numbers are not rounded to one that is wanted.
+        let long = claim("id", json!([9_007_199_254_740_991.0]));
+        assert_eq!(long.outcome(&Token(json!({ "id": 9_007_199_254_740_991_u64 }))), Outcome::Yes);
+        assert_eq!(long.outcome(&Token(json!({ "id": 9_007_199_254_740_993_u64 }))), Outcome::No);
         // Nothing but a scalar can be wanted.
         assert_eq!(
             claim("groups", json!([null, [], {}])).outcome(&Token(json!({ "groups": [null, [], {}] }))),

@@ -86,13 +86,18 @@ fn claim(name: &str, values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Res
 fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty> {
     match value {
         Scalar::Bool(truth) => Ok(Value::Bool(truth)),
+        // Beyond that one number stands for several, and another person's would do.
         Scalar::Number(number) => {
-            Number::from_f64(number).map(Value::Number).ok_or_else(|| faults.wrong(at, "a finite number"))
+            let exact = Number::from_f64(number).filter(|_| number.abs() < LEAST_INEXACT);
+            exact.map(Value::Number).ok_or_else(|| faults.wrong(at, "a number below 2^53, which alone are exact"))
         }
         Scalar::Text(text) if !text.is_empty() => Ok(Value::String(text)),
         Scalar::Text(_) => Err(faults.wrong(at, "a value that is not empty")),
     }
 }
+
+/// From here on not every whole number is a double.
+const LEAST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 fn email(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let is_whole = text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && is_domain(domain));

@@ -478,3 +478,31 @@ fn our_own_paths_are_open_to_those_who_may_not_pass() {
     assert_eq!(closed.visit("/oauth2/health").code(), (200, "health"));
     assert_eq!(closed.visit("/oauth2/start?rd=/").code(), (302, "sign_in_started"));
 }
+
+#[test]
+fn a_store_is_asked_only_where_it_matters_who_it_is() {
+    let mut world = World::ready_with(&[
+        ("session", json!({ "store": { "cluster": "webdis" } })),
+        ("rules", {
+            let mut rules = areas();
+            rules.as_array_mut().unwrap().insert(0, json!({ "prefix": "/internal", "access": "deny" }));
+            rules
+        }),
+    ]);
+    world.provider.claims = claiming(json!({ "groups": ["staff"] }));
+    world.sign_in("/oauth2/start?rd=/");
+    assert_eq!(world.visit("/admin/x").code(), (403, "not_allowed"));
+    assert_eq!(user(&world.visit("/x")), Some("alice"));
+    assert_eq!(user(&world.visit("/news/x")), Some("alice"));
+    let asked = world.redis_asked;
+    assert_eq!(world.visit("/internal").code(), (403, "denied"));
+    assert_eq!(reason(&world.visit("/evaluate/v1/x")), Reason::Public);
+    assert_eq!(world.redis_asked, asked);
+    // Nobody knows who may pass while it is down, unless there is nothing to ask for.
+    world.redis_up = false;
+    for path in ["/admin/x", "/x", "/news/x"] {
+        assert_eq!(world.visit(path).code(), (503, "store_unavailable"), "{path}");
+    }
+    world.jar.clear();
+    assert_eq!(user(&world.visit("/news/x")), None);
+}

@@ -221,6 +221,25 @@ fn what_a_renewal_takes_away_is_gone() {
 }
 
 #[test]
+fn the_log_says_at_start_which_rules_do_not_do_what_they_seem_to() {
+    let world = world(json!([
+        {"prefix": "/public", "access": "public"},
+        {"name": "late", "path": "/public/admin/*", "access": "deny"},
+        {"name": "forged", "headers": {"x-internal": "*"}, "access": "public"},
+    ]));
+    let log = world.envoy.log();
+    for expected in [
+        "rules[1] (late) can never match: rules[0] comes first and matches all that it does",
+        "rules[2] (forged) makes everything public to whoever sends these headers",
+    ] {
+        assert!(log.contains(expected), "{expected}: {log}");
+    }
+    // And so they are.
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/public/admin/x"), &world.browser()), None);
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/x").header("x-internal", "1"), &world.browser()), None);
+}
+
+#[test]
 fn a_route_can_do_without_the_filter() {
     const OFF: &str = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
     let world = World::around(Issuer::start(), |setup| {

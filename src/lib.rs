@@ -10,7 +10,7 @@
 //! | [`platform`] | what the machine lends: randomness, signature checks, a shared store | |
 //! | [`http`] | requests, answers and calls as values | |
 //! | [`page`] | the one page people see | |
-//! | [`claims`] | what is claimed of a caller, and conditions on it | |
+//! | [`claims`] | what is claimed of a caller, and conditions on it | time |
 //! | [`jose`] | signed tokens and their keys | time, platform |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, http |
 //! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, http |

@@ -50,6 +50,8 @@ secret! {
     Nonce
     /// The `code_verifier` of PKCE (RFC 7636, 4.1).
     PkceVerifier
+    /// A token that a program brought, as it came.
+    RawBearerToken
     /// An ID token as it came.
     RawIdToken
     /// A logout token as it came, not verified.

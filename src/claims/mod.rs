@@ -6,7 +6,9 @@ mod expression;
 pub use condition::{Condition, Conditions, Outcome};
 pub use expression::Expression;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::time::UnixTime;
 
 /// The longest name of a claim, or pointer to one.
 pub const MAX_PATH: usize = 256;
@@ -24,6 +26,19 @@ pub enum Claim<'a> {
     Text(&'a str),
     /// As the token had it.
     Json(&'a Value),
+}
+
+/// A token of a program that the operator has listed, by its digest.
+#[derive(Debug, Clone)]
+pub struct StaticToken {
+    /// Its name: the `sub` of whoever brings it.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub digest: [u8; 32],
+    /// What is claimed of whoever brings it.
+    pub claims: Map<String, Value>,
+    /// When it ends, if it does.
+    pub expires_at: Option<UnixTime>,
 }
 
 /// Where a claim is found: its name, or a JSON Pointer (RFC 6901) to what stands in it, such as

@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use fault::{ConfigErrors, Fault, Path, Problem};
 
 use crate::{
+    claims::StaticToken,
     http::Origin,
     oidc::Provider,
     rules::Rules,
@@ -39,6 +40,8 @@ pub struct Config {
     pub session: SessionSettings,
     /// Who gets what.
     pub rules: Rules,
+    /// The tokens of programs that are known by themselves.
+    pub static_tokens: Vec<StaticToken>,
     /// Which claim goes into which header, in the document's order.
     pub identity_headers: Vec<IdentityHeader>,
     /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for
@@ -75,6 +78,11 @@ impl Config {
             resolve::config(document, env, &mut faults)
         });
         faults.unless_any(config)
+    }
+
+    /// Whether access tokens of a provider are taken from programs.
+    pub fn takes_access_tokens(&self) -> bool {
+        self.providers.iter().any(|provider| !provider.access_token_audiences.is_empty())
     }
 
     /// Where the provider sends people once they are signed out there.

@@ -30,6 +30,8 @@ pub(super) struct Document {
     pub(super) session: Option<Session>,
     /// Who gets what: the first rule that matches a request decides. What no rule matches needs a session.
     pub(super) rules: Option<Vec<Rule>>,
+    /// Tokens of programs, each known by its SHA-256 digest. A program sends its token as `Authorization: Bearer`.
+    pub(super) static_tokens: Option<Vec<StaticToken>>,
     /// Which claim the app gets in which header. What clients send under these names is removed. What is given here
     /// replaces the default.
     #[cfg_attr(test, schemars(
@@ -65,6 +67,7 @@ fields!(Document {
     providers,
     session,
     rules,
+    static_tokens,
     identity_headers,
     prefix,
     clock_leeway_seconds,
@@ -116,6 +119,9 @@ pub(super) struct Provider {
     pub(super) id_token_signing_algs: Option<Vec<String>>,
     /// Audiences that an ID token may name beside our client ID. By default none.
     pub(super) trusted_audiences: Option<Vec<String>>,
+    /// For whom access tokens of this provider may be (`aud`) that programs bring: JWTs (RFC 9068) signed by its keys. By
+    /// default none are taken. The client ID cannot be among them: an ID token would then pass for an access token.
+    pub(super) access_token_audiences: Option<Vec<String>>,
     /// Who may pass of those who have signed in at this provider, whatever a rule says beside. By default all of them.
     pub(super) allow: Option<Allow>,
     /// How many milliseconds a call to the provider may take.
@@ -137,6 +143,7 @@ fields!(Provider {
     revocation_endpoint,
     id_token_signing_algs,
     trusted_audiences,
+    access_token_audiences,
     allow,
     timeout_ms,
 });
@@ -300,11 +307,14 @@ pub(super) struct Rule {
     /// How a request is answered that needs a session and has none.
     #[cfg_attr(test, schemars(extend("default" = "auto")))]
     pub(super) unauthenticated: Option<Unauthenticated>,
-    /// Who may pass of those who have signed in. By default all of them.
+    /// Who may pass of those who have signed in or bring a token. By default all of them.
     pub(super) allow: Option<Allow>,
+    /// The scopes that a token must have, all of them (`scope` or `scp`). A session needs none.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) scopes: Option<Vec<String>>,
 }
 
-fields!(Rule { name, path, prefix, regex, methods, hosts, headers, access, unauthenticated, allow });
+fields!(Rule { name, path, prefix, regex, methods, hosts, headers, access, unauthenticated, allow, scopes });
 
 /// Who may pass.
 #[derive(Clone, Copy)]
@@ -316,16 +326,19 @@ pub(super) enum Access {
     Required,
     /// Anybody; the app is told who it is where somebody has signed in.
     Optional,
+    /// Programs that bring a token; a session is not enough.
+    Bearer,
     /// Nobody.
     Deny,
 }
 
 impl Shape for Access {
     fn read(place: Place<'_, '_>) -> Self {
-        match place.word(&["public", "required", "optional", "deny"]) {
+        match place.word(&["public", "required", "optional", "bearer", "deny"]) {
             "public" => Self::Public,
             "required" => Self::Required,
             "optional" => Self::Optional,
+            "bearer" => Self::Bearer,
             _ => Self::Deny,
         }
     }
@@ -421,6 +434,26 @@ pub(super) enum Secret {
     /// The secret itself. Whoever sees the configuration sees it.
     Inline(#[cfg_attr(test, schemars(with = "String"))] Zeroizing<String>),
 }
+
+/// A token of a program.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct StaticToken {
+    /// Who brings it: the claim `sub`.
+    #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_RULE_NAME)))]
+    pub(super) name: Option<String>,
+    /// The SHA-256 digest of the token, in hex (`printf %s "$TOKEN" | sha256sum`). The token itself is 32 random bytes or
+    /// more: whoever sees the digest must not be able to guess it.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) sha256: Option<String>,
+    /// What is claimed of whoever brings it, such as `groups` or `scp`: lists of strings, numbers and booleans.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
+    pub(super) claims: Option<Lists>,
+    /// When it ends, in seconds since 1970 (`date -d 2030-01-31 +%s`). By default it does not.
+    pub(super) expires_at: Option<u64>,
+}
+
+fields!(StaticToken { name, sha256, claims, expires_at });
 
 /// A value of a claim.
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]

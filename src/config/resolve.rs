@@ -1,6 +1,7 @@
 //! From names and JSON types to settings: every field becomes the type that its room defines, or a fault.
 
 mod allow;
+mod bearer;
 mod headers;
 pub(super) mod limits;
 mod people;
@@ -39,6 +40,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let rules = rules::rules(document.rules.unwrap_or_default(), &root.key("rules"), faults);
+    let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let userinfo_claims =
         people::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
@@ -63,6 +65,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));
     Ok(Config {
         rules,
+        static_tokens: static_tokens?,
         origin,
         prefix,
         session: session?.sealing_for(&provider, faults)?,

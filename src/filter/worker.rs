@@ -142,11 +142,11 @@ impl Worker {
 
     fn load(&self) -> Load {
         let redeems = |call: &&Call| matches!(call.whose, Whose::Request(_, Expect::Tokens(_)));
-        let (held, logouts) = (self.held.borrow(), |held: &&Held| held.waiter.is_logout());
-        let logouts = held.iter().filter(logouts).count();
+        let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
+        let strangers = held.iter().filter(is_strangers).count();
         Load {
-            held: held.len().saturating_sub(logouts),
-            logouts,
+            held: held.len().saturating_sub(strangers),
+            strangers,
             reading: self.reading.borrow().len(),
             redeeming: self.calls.borrow().values().filter(redeems).count(),
         }
@@ -177,8 +177,8 @@ impl Worker {
                         step = self.decide(flow::headers_refused);
                         continue;
                     }
-                    if let Some(session) = permit.identity() {
-                        host::name_user(session.subject());
+                    if let Some(subject) = permit.subject() {
+                        host::name_user(subject);
                     }
                     exchange.cookies.replace(cookies);
                     exchange.phase.set(Phase::Forwarded);

@@ -108,6 +108,7 @@ impl Event {
             Self::NotWritten(_) => "vestibule_session_not_written",
             Self::Renewed => "vestibule_renewed",
             Self::SessionRefused(_) => "vestibule_session_refused",
+            Self::Permitted(Reason::Bearer) => "vestibule_permitted_bearer",
             Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
             Self::Permitted(Reason::Public) => "vestibule_permitted_public",
             Self::Permitted(Reason::Session) => "vestibule_permitted_session",

@@ -5,8 +5,8 @@ use crate::{
     http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
-        authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError, logout_token::LogoutTokenError,
-        token::TokenEndpointError,
+        access_token::AccessTokenError, authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError,
+        logout_token::LogoutTokenError, token::TokenEndpointError,
     },
     session::{SealError, store::StoreError},
 };
@@ -19,6 +19,18 @@ pub enum Failure {
     /// A bearer token where none is taken.
     #[error("it carries a bearer token, and none is accepted here")]
     Bearer,
+    /// An `Authorization` header that cannot be read.
+    #[error("its Authorization header is malformed")]
+    BearerMalformed,
+    /// The access token is not for us, or is no access token.
+    #[error("the access token is refused: {0}")]
+    BearerRefused(AccessTokenError),
+    /// The access token's signature is not good.
+    #[error("the access token is refused: {0}")]
+    BearerSignature(VerifyError),
+    /// A token that is neither listed nor one of the provider's.
+    #[error("it brings a token that nobody here knows")]
+    BearerUnknown,
     /// Envoy did not hand over the body.
     #[error("the body did not come in time; is allow_on_headers_stop_iteration true beside failure_policy?")]
     BodyMissing,
@@ -52,6 +64,9 @@ pub enum Failure {
     /// The ID token is no signed token.
     #[error("the ID token is refused: {0}")]
     Jws(#[from] JwsError),
+    /// The token lacks a scope that the rules want, of these.
+    #[error("its token lacks a scope of {0:?}")]
+    InsufficientScope(String),
     /// A logout by the provider without what it must name.
     #[error("it has no readable logout_token in a form, or no sid and our iss in its query")]
     LogoutMalformed,
@@ -97,6 +112,9 @@ pub enum Failure {
     /// The store of sessions did not do what it must.
     #[error("session.store: {0}")]
     Store(#[from] StoreError),
+    /// Only programs with a token may pass here.
+    #[error("it brings no token, and the rule takes nothing else")]
+    TokenRequired,
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
     TokenEndpoint(#[from] TokenEndpointError),
@@ -143,6 +161,10 @@ impl Failure {
         match self {
             Self::Bearer => row!(401, "bearer_not_accepted", Info, "This address takes no token",
                 "Sign in with a browser instead."),
+            Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
+                "Send one Authorization header with one Bearer token."),
+            Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
+                "It is unknown, over, or for somebody else."),
             Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
                 "This site cannot read what was sent. Please tell its operator the code below."),
             Self::BodyTooLong => row!(413, "body_too_long", Info, "This is too much",
@@ -167,6 +189,8 @@ impl Failure {
                 "Nobody can open it from here."),
             Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, "You may not open this page",
                 "The sign-in service did not say which groups you are in, perhaps because you are in so many. Please tell the operator of this site the code below."),
+            Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
+                "It lacks a scope that this address wants."),
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
                 "The request to end a session is not one that can be trusted."),
             Self::LogoutMethod(_) => row!(405, "logout_method", Info, "Nobody was signed out",
@@ -201,6 +225,8 @@ impl Failure {
                 "Nothing was lost: please try again in a few seconds."),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),
+            Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
+                "Send a Bearer token in the Authorization header."),
             Self::TokenEndpoint(error) => match error {
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),

@@ -7,10 +7,7 @@ use crate::{
     claims::{Claim, Claims},
     config::{Config, IdentityHeader, SessionSettings},
     http::{HeaderEdit, HeaderEdits, Request, is_alike},
-    session::{
-        Session,
-        cookie::{self, Stripped},
-    },
+    session::cookie::{self, Stripped},
 };
 
 use super::permit::Permit;
@@ -23,15 +20,17 @@ pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> Head
     let mut strip = Vec::new();
     strip_identity(request, &config.stripped_headers, &mut strip);
     strip_cookies(request, &config.session, &mut strip);
-    let identity = permit
+    let of_session = permit
         .session_brought()
         .map(|fresh| fresh.identity(|session| identity_edits(session, &config.identity_headers)));
+    let identity =
+        of_session.or_else(|| Some(identity_edits(permit.bearer_brought()?, &config.identity_headers).into()));
     HeaderEdits { strip, identity }
 }
 
-fn identity_edits(session: &Session, headers: &[IdentityHeader]) -> Vec<HeaderEdit> {
+fn identity_edits(claims: &dyn Claims, headers: &[IdentityHeader]) -> Vec<HeaderEdit> {
     let edit = |header: &IdentityHeader| {
-        Some(HeaderEdit::Set(header.name.clone(), value(session, &header.claim)?.into_bytes()))
+        Some(HeaderEdit::Set(header.name.clone(), value(claims, &header.claim)?.into_bytes()))
     };
     headers.iter().filter_map(edit).collect()
 }
@@ -78,12 +77,12 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
 /// What a header says of a claim; `None` leaves the header out. Text as it is, lists joined by commas, numbers and
 /// truth values as JSON writes them. What could be read as something else is left out rather than changed: a text
 /// with control characters or with spaces at an end, and a list's item with a comma in it, which would pass for two.
-fn value(session: &Session, claim: &str) -> Option<String> {
+fn value(claims: &dyn Claims, claim: &str) -> Option<String> {
     // An address that the provider itself does not vouch for identifies nobody.
-    if claim == "email" && session.claim("email_verified").is_some_and(|said| !is_true(said)) {
+    if claim == "email" && claims.claim("email_verified").is_some_and(|said| !is_true(said)) {
         return None;
     }
-    let text = match session.claim(claim)? {
+    let text = match claims.claim(claim)? {
         Claim::Text(text) => scalar_text(text)?,
         Claim::Json(Value::Array(items)) => {
             items.iter().filter_map(scalar).filter(|item| !item.contains(',')).collect::<Vec<_>>().join(",")

@@ -26,15 +26,13 @@ use super::{
     failure::Failure,
     lease::Asker,
     reply::{self, Offer},
-    request::{MAX_HOLD, Unverified, Waiter},
+    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
     store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
 
-/// How many logout tokens a worker holds at once. Anybody can send some.
-const MAX_WAITING: usize = 16;
 /// How many logout tokens are remembered, so that none counts twice.
 const CAPACITY: usize = 1024;
 /// And how long at most, whatever they say themselves.
@@ -84,8 +82,8 @@ impl LogoutInHand {
     pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
         match verified(self.provider, Asker::Anybody, when, env, |env| self.logout_token(env)) {
             // It came before anything was known of its provider.
-            Some(Err(Failure::ProviderNotReady)) if when == When::First && env.load.logouts < MAX_WAITING => {}
-            None if when != When::First || env.load.logouts < MAX_WAITING => {}
+            Some(Err(Failure::ProviderNotReady)) if when == When::First && env.load.strangers < MAX_STRANGERS => {}
+            None if when != When::First || env.load.strangers < MAX_STRANGERS => {}
             outcome => return self.finish(outcome.unwrap_or(Err(Failure::Busy)), env),
         }
         Waiter::for_keys(Unverified::Logout(self), until, env)

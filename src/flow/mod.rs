@@ -5,6 +5,7 @@
 //! being decided.
 
 pub mod background;
+pub mod bearer;
 pub mod caller;
 pub mod event;
 pub mod failure;
@@ -47,6 +48,7 @@ use crate::{
     session::open::OpenSessions,
     time::UnixTime,
 };
+use bearer::Bearers;
 use event::Event;
 use permit::Permit;
 use provider::Providers;
@@ -118,6 +120,7 @@ pub struct Memory {
     renewals: Renewals,
     revocations: Revocations,
     store: StoreState,
+    bearers: Bearers,
 }
 
 impl Memory {
@@ -129,6 +132,7 @@ impl Memory {
             renewals: Renewals::new(config, platform),
             revocations: Revocations::new(config, platform),
             store: StoreState::default(),
+            bearers: Bearers::default(),
         }
     }
 
@@ -141,10 +145,10 @@ impl Memory {
 /// How much a worker has on its hands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Requests that are held, beside those with logout tokens.
+    /// Requests that are held, beside those with tokens that may be made up.
     pub held: usize,
-    /// Logout tokens that are held.
-    pub logouts: usize,
+    /// Requests that are held with a token that anybody may have made up.
+    pub strangers: usize,
     /// Requests whose body is being read.
     pub reading: usize,
     /// Codes that are being redeemed.
@@ -159,6 +163,7 @@ pub struct Env<'a> {
     renewals: &'a mut Renewals,
     revocations: &'a mut Revocations,
     store: &'a mut StoreState,
+    bearers: &'a mut Bearers,
     /// What the store said for this very request.
     loaded: Loaded,
     platform: &'a dyn Platform,
@@ -178,8 +183,8 @@ impl<'a> Env<'a> {
         load: Load,
         events: &'a mut Vec<Event>,
     ) -> Self {
-        let Memory { providers, sessions, renewals, revocations, store } = memory;
+        let Memory { providers, sessions, renewals, revocations, store, bearers } = memory;
         let loaded = Loaded::NotAsked;
-        Self { config, providers, sessions, renewals, revocations, store, loaded, platform, now, load, events }
+        Self { config, providers, sessions, renewals, revocations, store, bearers, loaded, platform, now, load, events }
     }
 }

@@ -4,10 +4,10 @@
 use crate::{
     http::Request,
     rules::{Admission, OpenRoute},
-    session::{Session, open::FreshSession},
+    session::open::FreshSession,
 };
 
-use super::caller;
+use super::{bearer::VerifiedBearer, caller};
 
 /// The right to go upstream.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub struct Permit(Grounds);
 
 #[derive(Debug)]
 enum Grounds {
+    Bearer(VerifiedBearer),
     Open,
     Preflight,
     Session(FreshSession),
@@ -23,6 +24,8 @@ enum Grounds {
 /// Why a request may pass, for logs and counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// A token that a program brought.
+    Bearer,
     /// A CORS preflight.
     Preflight,
     /// A rule that lets everybody pass.
@@ -32,6 +35,11 @@ pub enum Reason {
 }
 
 impl Permit {
+    /// The request brought a good token, and the rules let whoever it is pass.
+    pub const fn bearer(proof: VerifiedBearer, _admission: &Admission) -> Self {
+        Self(Grounds::Bearer(proof))
+    }
+
     /// The rules let everybody pass.
     pub const fn open(_proof: &OpenRoute) -> Self {
         Self(Grounds::Open)
@@ -50,21 +58,27 @@ impl Permit {
     /// Why.
     pub const fn reason(&self) -> Reason {
         match self.0 {
+            Grounds::Bearer(_) => Reason::Bearer,
             Grounds::Preflight => Reason::Preflight,
             Grounds::Open => Reason::Public,
             Grounds::Session(_) => Reason::Session,
         }
     }
 
-    /// Who, where somebody is signed in.
-    pub fn identity(&self) -> Option<&Session> {
-        self.session_brought().map(FreshSession::session)
+    /// Who, where somebody is there.
+    pub fn subject(&self) -> Option<&str> {
+        match &self.0 {
+            Grounds::Bearer(bearer) => Some(bearer.subject()),
+            Grounds::Open | Grounds::Preflight => None,
+            Grounds::Session(fresh) => Some(fresh.session().subject()),
+        }
+    }
+
+    pub(super) const fn bearer_brought(&self) -> Option<&VerifiedBearer> {
+        if let Grounds::Bearer(bearer) = &self.0 { Some(bearer) } else { None }
     }
 
     pub(super) const fn session_brought(&self) -> Option<&FreshSession> {
-        match &self.0 {
-            Grounds::Session(fresh) => Some(fresh),
-            Grounds::Open | Grounds::Preflight => None,
-        }
+        if let Grounds::Session(fresh) = &self.0 { Some(fresh) } else { None }
     }
 }

@@ -154,9 +154,18 @@ fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
 }
 
 fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
-    if failure.status() == 401 {
-        // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin.
-        reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"")));
+    // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin; the rest is RFC 6750, 3.
+    let error = match failure {
+        Failure::BearerMalformed => Some(", error=\"invalid_request\"".to_owned()),
+        Failure::BearerRefused(_) | Failure::BearerSignature(_) | Failure::BearerUnknown => {
+            Some(", error=\"invalid_token\"".to_owned())
+        }
+        Failure::InsufficientScope(scopes) => Some(format!(", error=\"insufficient_scope\", scope=\"{scopes}\"")),
+        _ if failure.status() == 401 => Some(String::new()),
+        _ => None,
+    };
+    if let Some(error) = error {
+        reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"{error}")));
     }
     if failure.is_passing() {
         reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));

@@ -14,8 +14,9 @@ use crate::{
 
 use super::{
     Env, Step,
+    bearer::{self, BearerInHand},
     callback::{self, ExpectTokens, TokensInHand},
-    caller::Caller,
+    caller::{Caller, Kind},
     event::Event,
     failure::Failure,
     form, identity,
@@ -32,6 +33,9 @@ pub(super) const MAX_HOLD: Duration = Duration::from_secs(5);
 
 /// How many requests one worker holds at most; the next is answered at once.
 pub(super) const MAX_HELD: usize = 256;
+
+/// How many of them one worker holds beside, where what they wait for may be a token that anybody has made up.
+pub(super) const MAX_STRANGERS: usize = 16;
 
 /// Decides a request.
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
@@ -67,9 +71,12 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if let Some(permit) = Permit::preflight(&request) {
         return forward(&request, permit, env);
     }
-    // A token that we cannot check is not a session, whatever cookie stands beside it (RFC 6750, 3.1).
-    if bears_token(&request) {
-        return reply::refuse(Failure::Bearer, &Caller::of(&request), Offer::default(), env);
+    if bearer::is_brought(&request) {
+        return bearer::arrive(request, env);
+    }
+    if !verdict.takes_sessions() {
+        let caller = Caller { kind: Kind::Program, ..Caller::of(&request) };
+        return reply::refuse(Failure::TokenRequired, &caller, Offer::default(), env);
     }
     let request = match store::load(request, env).or_else(|request| signed_in::pass(request, &verdict, env)) {
         Ok(step) => return step,
@@ -89,12 +96,6 @@ fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);
     Step::Forward { permit, edits, cookies: None }
-}
-
-fn bears_token(request: &Request) -> bool {
-    request
-        .lines("authorization")
-        .any(|line| line.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer ")))
 }
 
 fn health(env: &Env<'_>) -> Step {
@@ -165,6 +166,7 @@ enum Then {
 /// A token that waits for the keys it needs.
 #[derive(Debug)]
 pub(super) enum Unverified {
+    Bearer(Box<BearerInHand>),
     Logout(Box<LogoutInHand>),
     SignIn(Box<TokensInHand>),
 }
@@ -172,6 +174,7 @@ pub(super) enum Unverified {
 impl Unverified {
     const fn provider(&self) -> ProviderId {
         match self {
+            Self::Bearer(token) => token.provider(),
             Self::Logout(token) => token.provider(),
             Self::SignIn(tokens) => tokens.provider(),
         }
@@ -179,6 +182,7 @@ impl Unverified {
 
     fn verify(self, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
         match self {
+            Self::Bearer(token) => token.verify(when, until, env),
             Self::Logout(token) => token.verify(when, until, env),
             Self::SignIn(tokens) => tokens.verify(when, until, env),
         }
@@ -211,9 +215,9 @@ impl Waiter {
         Step::Wait(Self { provider, until, then: Then::Call(expect) })
     }
 
-    /// Whether it is a logout token that waits: whoever brings one need not be anybody.
-    pub const fn is_logout(&self) -> bool {
-        matches!(self.then, Then::Verify(Unverified::Logout(_), _))
+    /// Whether a token waits that anybody may have made up.
+    pub const fn is_strangers(&self) -> bool {
+        matches!(self.then, Then::Verify(Unverified::Bearer(_) | Unverified::Logout(_), _))
     }
 
     fn is_over(&self, now: UnixTime) -> bool {

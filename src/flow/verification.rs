@@ -54,7 +54,9 @@ pub(super) fn verified<T>(
 
 fn newer_keys_may_help(failure: Option<&Failure>) -> bool {
     let error = match failure {
-        Some(Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => error,
+        Some(Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => {
+            error
+        }
         _ => return false,
     };
     matches!(error, VerifyError::NamelessKey | VerifyError::UnknownKey)

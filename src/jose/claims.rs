@@ -13,14 +13,21 @@ use crate::time::{Leeway, UnixTime};
 pub struct Expected<'a> {
     /// `iss`, byte by byte.
     pub issuer: &'a str,
-    /// Who must be in `aud`.
-    pub audience: &'a str,
-    /// Who else may be in `aud`.
-    pub trusted_audiences: &'a [String],
+    /// Who must be in `aud`, and who may.
+    pub audience: Audience<'a>,
     /// The time.
     pub now: UnixTime,
     /// How far the issuer's clock may be from ours.
     pub leeway: Leeway,
+}
+
+/// For whom a token must be.
+#[derive(Debug, Clone, Copy)]
+pub enum Audience<'a> {
+    /// For this client, and besides for those alone (OIDC Core 3.1.3.7).
+    Client(&'a str, &'a [String]),
+    /// For one of these, and whoever else (RFC 7519, 4.1.3; RFC 9068, 4).
+    OneOf(&'a [String]),
 }
 
 /// What is wrong with the claims. Of several faults the first in this order of reading: issuer, audience, times.
@@ -156,12 +163,19 @@ fn check_audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Resul
             .ok_or(ClaimError::AudienceMalformed)?,
         Some(_) => return Err(ClaimError::AudienceMalformed),
     };
-    // OIDC Core 3.1.3.7 (3): we are in it, and nobody else that is not trusted.
-    if !audiences.iter().any(|audience| audience == expected.audience) {
+    let is_us = |audience: &String| match expected.audience {
+        Audience::Client(id, _) => audience == id,
+        Audience::OneOf(known) => known.contains(audience),
+    };
+    if !audiences.iter().any(is_us) {
         return Err(ClaimError::AudienceMismatch);
     }
-    let trusted = |audience: &String| audience == expected.audience || expected.trusted_audiences.contains(audience);
-    if audiences.iter().all(trusted) { Ok(audiences) } else { Err(ClaimError::AudienceUntrusted) }
+    // OIDC Core 3.1.3.7 (3): we are in it, and nobody else that is not trusted.
+    let is_trusted = |audience: &String| match expected.audience {
+        Audience::Client(id, trusted) => audience == id || trusted.contains(audience),
+        Audience::OneOf(_) => true,
+    };
+    if audiences.iter().all(is_trusted) { Ok(audiences) } else { Err(ClaimError::AudienceUntrusted) }
 }
 
 fn check_expiry(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<UnixTime, ClaimError> {

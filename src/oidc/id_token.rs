@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use crate::{
     jose::{
         Algorithm,
-        claims::{self, ClaimError, VerifiedClaims},
+        claims::{self, Audience, ClaimError, VerifiedClaims},
         verify::VerifiedJws,
     },
     secret::{AccessToken, Nonce},
@@ -151,8 +151,7 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
         token,
         &claims::Expected {
             issuer: expected.provider.issuer.as_str(),
-            audience: client_id,
-            trusted_audiences: &expected.provider.trusted_audiences,
+            audience: Audience::Client(client_id, &expected.provider.trusted_audiences),
             now: expected.now,
             leeway: expected.leeway,
         },

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Provider;
 use crate::{
     jose::{
-        claims::{self, ClaimError},
+        claims::{self, Audience, ClaimError},
         verify::VerifiedJws,
     },
     time::{Leeway, UnixTime},
@@ -71,8 +71,7 @@ pub fn check(
     // 2.6 (4), (5): iss, aud, iat, exp as for an ID token
     let expected = claims::Expected {
         issuer: provider.issuer.as_str(),
-        audience: &provider.client_id,
-        trusted_audiences: &provider.trusted_audiences,
+        audience: Audience::Client(&provider.client_id, &provider.trusted_audiences),
         now,
         leeway,
     };

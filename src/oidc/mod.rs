@@ -3,6 +3,7 @@
 //! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core,
 //! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
 
+pub mod access_token;
 pub mod authorization;
 pub mod discovery;
 pub mod end_session;
@@ -258,6 +259,8 @@ pub struct Provider {
     pub trusted_audiences: Vec<String>,
     /// Who may pass of those who have signed in there; `None` means all.
     pub allow: Option<Conditions>,
+    /// For whom its access tokens may be that programs bring; none are taken where this is empty.
+    pub access_token_audiences: Vec<String>,
     /// How its hosts are reached.
     pub clusters: Clusters,
     /// How long a call to it may take.

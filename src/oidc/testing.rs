@@ -18,6 +18,7 @@ pub(crate) fn provider() -> Provider {
         algorithms: Algorithm::ALL.to_vec(),
         trusted_audiences: Vec::new(),
         allow: None,
+        access_token_audiences: Vec::new(),
         clusters: Clusters::new(Cluster::new("idp").unwrap(), Vec::new()),
         timeout: Duration::from_secs(5),
         plain_http: PlainHttp::LoopbackOnly,

@@ -26,6 +26,8 @@ use path::Path;
 /// What a rule says of the requests it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// Programs that bring a token.
+    Bearer,
     /// Nobody.
     Deny,
     /// Anybody; the app is told who it is where somebody is signed in.
@@ -70,8 +72,10 @@ pub struct Rule {
     pub access: Access,
     /// How a request without a session is answered.
     pub unauthenticated: Answer,
-    /// Who may pass of those who have a session; `None` means all.
+    /// Who may pass of those who have a session or bring a token; `None` means all.
     pub allow: Option<Conditions>,
+    /// The scopes that a token must have.
+    pub scopes: Vec<String>,
 }
 
 /// All rules in order.

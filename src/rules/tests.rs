@@ -54,6 +54,7 @@ fn everything(access: Access) -> Rule {
         access,
         unauthenticated: Answer::Auto,
         allow: None,
+        scopes: Vec::new(),
     }
 }
 

@@ -72,6 +72,16 @@ impl<'a> Verdict<'a> {
         !self.falls_through && self.first.is_some() && self.rules().all(holds)
     }
 
+    /// Whether a session is enough, by every rule.
+    pub fn takes_sessions(&self) -> bool {
+        self.rules().all(|rule| rule.access != Access::Bearer)
+    }
+
+    /// The scopes that a token must have.
+    pub fn scopes(&self) -> impl Iterator<Item = &'a str> {
+        self.rules().flat_map(|rule| rule.scopes.iter().map(String::as_str))
+    }
+
     /// How somebody without a session is answered: the sternest of what is said.
     pub fn answer(&self) -> Answer {
         self.rules().map(|rule| rule.unauthenticated).max().unwrap_or_default()

@@ -79,8 +79,13 @@ fn claim(name: &str, values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Res
     let path = ClaimPath::parse(name);
     let path =
         path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, as the name of this field"));
-    let values = list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()));
+    let values = self::values(values, at, faults);
     Ok(Condition::Claim(path?, values?))
+}
+
+/// The values of a claim.
+pub(super) fn values(values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Result<Vec<Value>, Faulty> {
+    list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()))
 }
 
 fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty> {

@@ -45,6 +45,14 @@ pub(super) fn provider(
     let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
     let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
+    let own = raw.access_token_audiences.unwrap_or_default();
+    let access_token_audiences = audiences(Some(own), &at.key("access_token_audiences"), faults);
+    if let (Ok(audiences), Ok(client_id)) = (&access_token_audiences, &client_id)
+        && audiences.contains(client_id)
+    {
+        let expected = "other audiences than the client ID, for which ID tokens are";
+        faults.wrong(&at.key("access_token_audiences"), expected);
+    }
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     Ok(Provider {
         issuer: issuer?,
@@ -61,6 +69,7 @@ pub(super) fn provider(
         },
         algorithms: algorithms?,
         trusted_audiences: trusted_audiences?,
+        access_token_audiences: access_token_audiences?,
         allow: allow?,
         clusters: clusters?,
         timeout: Duration::from_millis(timeout?),

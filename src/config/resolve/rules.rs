@@ -51,15 +51,22 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
     let methods = listed(raw.methods, &at.key("methods"), "method", faults, method);
     let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
     let headers = headers(raw.headers, &at.key("headers"), faults);
-    let access = faults.required(&at.key("access"), raw.access, "public, required, optional or deny").map(access);
+    let access =
+        faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
     let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
-    if raw.unauthenticated.is_some() && !is_required {
+    let is_bearer = matches!(access, Ok(Access::Bearer));
+    if raw.unauthenticated.is_some() && (!is_required || is_bearer) {
         faults.wrong(&at.key("unauthenticated"), "nothing; it is for rules with `access: required`");
     }
     let given = raw.allow.is_some();
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     if given && !is_required {
-        faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required`");
+        faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required` or `bearer`");
+    }
+    let given = raw.scopes.is_some();
+    let scopes = listed(raw.scopes, &at.key("scopes"), "scope", faults, scope);
+    if given && !is_required {
+        faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     // A rule whose condition is misspelt is reported there.
     if unconditional && matches!(access, Ok(Access::Public)) && !faults.any_within(at) {
@@ -74,11 +81,13 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
         access: access?,
         unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
         allow: allow?,
+        scopes: scopes?,
     })
 }
 
 const fn access(raw: raw::Access) -> Access {
     match raw {
+        raw::Access::Bearer => Access::Bearer,
         raw::Access::Deny => Access::Deny,
         raw::Access::Optional => Access::Optional,
         raw::Access::Public => Access::Public,
@@ -174,6 +183,13 @@ fn listed<T>(
     let list = few(list, at, faults)?;
     let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();
     read.into_iter().collect()
+}
+
+fn scope(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    if !text.is_empty() && text.len() <= limits::MAX_TEXT && text::is_nqchar(&text) {
+        return Ok(text);
+    }
+    Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
 }
 
 fn method(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {

@@ -292,7 +292,7 @@ fn made_up(world: &mut World, number: usize) {
     let token = world.provider.logout_token(world.now, |header, _| header["kid"] = json!(format!("kid-{number}")));
     world.body = Ok(format!("logout_token={token}").into_bytes());
     let outcome = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]);
-    world.load.logouts += usize::from(matches!(outcome, Outcome::Held(_)));
+    world.load.strangers += usize::from(matches!(outcome, Outcome::Held(_)));
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn made_up_logout_tokens_leave_room_for_sign_ins() {
     for number in 1..=256 {
         made_up(&mut world, number);
     }
-    assert_eq!(world.load.logouts, 16);
+    assert_eq!(world.load.strangers, 16);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
 }
 

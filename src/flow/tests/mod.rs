@@ -1,4 +1,5 @@
 mod authorization;
+mod bearer;
 mod callback;
 mod callers;
 mod forms;

@@ -78,7 +78,9 @@ proptest! {
             match outcome {
                 Outcome::Forwarded { reason: Reason::Session, .. } => prop_assert!(had_session),
                 Outcome::Forwarded { reason: Reason::Public, .. } | Outcome::Held(_) => {}
-                Outcome::Forwarded { reason: Reason::Preflight, .. } => prop_assert!(false, "no preflight was sent"),
+                Outcome::Forwarded { reason: Reason::Bearer | Reason::Preflight, .. } => {
+                    prop_assert!(false, "neither a token nor a preflight was sent");
+                }
                 Outcome::Replied(reply) if reply.code == "sign_in_started" => callbacks.push(world.signs_in(&reply)),
                 Outcome::Replied(_) => {}
             }

@@ -229,7 +229,7 @@ impl TestProvider {
         self.signed(&header, &claims)
     }
 
-    fn signed(&self, header: &Value, claims: &Value) -> String {
+    pub(super) fn signed(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| BASE64.encode(value.to_string());
         let text = format!("{}.{}", part(header), part(claims));
         let signature: Signature = self.key.sign(text.as_bytes());

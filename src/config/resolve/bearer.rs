@@ -1,0 +1,78 @@
+//! Tokens of programs.
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path},
+        raw,
+    },
+    allow, few, limits,
+};
+use crate::{claims::StaticToken, time::UnixTime};
+
+/// SHA-256 of nothing, which a script makes of a variable that is not set.
+const OF_NOTHING: [u8; 4] = [0xe3, 0xb0, 0xc4, 0x42];
+
+/// The tokens that are listed.
+pub(super) fn static_tokens(
+    raw: Option<Vec<raw::StaticToken>>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Vec<StaticToken>, Faulty> {
+    let tokens = few(raw.unwrap_or_default(), at, faults)?;
+    let tokens: Vec<_> =
+        tokens.into_iter().enumerate().map(|(place, raw)| static_token(raw, &at.index(place), faults)).collect();
+    let tokens = tokens.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for (place, token) in tokens.iter().enumerate() {
+        if tokens.iter().take(place).any(|known| known.digest == token.digest) {
+            return Err(faults.wrong(&at.index(place).key("sha256"), "each token once"));
+        }
+    }
+    Ok(tokens)
+}
+
+fn static_token(raw: raw::StaticToken, at: &Path, faults: &mut Faults) -> Result<StaticToken, Faulty> {
+    let name = name(raw.name, &at.key("name"), faults);
+    let digest = digest(raw.sha256, &at.key("sha256"), faults);
+    let mut claims = Map::new();
+    let mut fault = None;
+    for (name, values) in raw.claims.unwrap_or_default().0 {
+        let at = at.key("claims").key(&name);
+        if name == "sub" {
+            fault = Some(faults.wrong(&at, "another claim; `name` is the subject"));
+        }
+        match allow::values(values, &at, faults) {
+            Ok(values) => drop(claims.insert(name, Value::Array(values))),
+            Err(faulty) => fault = Some(faulty),
+        }
+    }
+    let expires_at = raw.expires_at.map(UnixTime::from_secs);
+    let token = StaticToken { name: name?, digest: digest?, claims, expires_at };
+    fault.map_or(Ok(token), Err)
+}
+
+fn name(name: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let name = faults.required(at, name, "a name for whoever brings the token")?;
+    let is_clean = (1..=limits::MAX_RULE_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    if is_clean && name.trim() == name {
+        return Ok(name);
+    }
+    Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), &name))
+}
+
+/// What is wrong is not shown: it may be the token itself.
+fn digest(text: Option<String>, at: &Path, faults: &mut Faults) -> Result<[u8; 32], Faulty> {
+    const EXPECTED: &str = "a SHA-256 digest of 64 hex digits";
+    let text = faults.required(at, text, EXPECTED)?;
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let is_hex = rest.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+    let digest = bytes.filter(|_| is_hex).and_then(|bytes| bytes.try_into().ok());
+    let digest: [u8; 32] = digest.ok_or_else(|| faults.wrong(at, EXPECTED))?;
+    if digest.starts_with(&OF_NOTHING) {
+        return Err(faults.wrong(at, "the digest of a token; this is that of an empty text"));
+    }
+    Ok(digest)
+}

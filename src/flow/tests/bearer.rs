@@ -1,0 +1,259 @@
+//! Programs that bring tokens.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::permit::Reason,
+    world::{Outcome, START, World, header},
+};
+
+const TOKEN: &str = "vst_0123456789abcdef0123456789abcdef";
+
+fn digest(token: &str) -> String {
+    Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A world that takes static tokens and access tokens of the provider.
+fn world() -> World {
+    let provider = json!({
+        "issuer": super::world::ISSUER, "client_id": "client", "client_secret": "secret",
+        "access_token_audiences": ["https://api.example.com"],
+    });
+    let listed = json!([
+        { "name": "ci", "sha256": digest(TOKEN), "claims": { "groups": ["machines"], "scp": ["read", "write"] } },
+        { "name": "old", "sha256": digest("old-token"), "expires_at": START + 100 },
+    ]);
+    let rules = json!([
+        { "path": "/public/*", "access": "public" },
+        { "path": "/optional", "access": "optional" },
+        { "path": "/api/write", "access": "bearer", "scopes": ["read", "write"] },
+        { "path": "/api/machines", "access": "bearer", "allow": { "groups": ["machines"] }, "name": "machines" },
+        { "path": "/api/*", "access": "bearer" },
+        { "path": "/closed", "access": "deny" },
+    ]);
+    World::ready_with(&[("providers", json!([provider])), ("static_tokens", listed), ("rules", rules)])
+}
+
+fn send(world: &mut World, path: &str, authorization: &[&str]) -> Outcome {
+    let mut headers = vec![(":method", "GET"), (":path", path)];
+    headers.extend(authorization.iter().map(|line| ("authorization", *line)));
+    world.send(&headers)
+}
+
+fn with(world: &mut World, path: &str, token: &str) -> Outcome {
+    send(world, path, &[&format!("Bearer {token}")])
+}
+
+#[track_caller]
+fn user(outcome: &Outcome) -> &str {
+    let Outcome::Forwarded { headers, reason: Reason::Bearer, .. } = outcome else { panic!("{outcome:?}") };
+    let users: Vec<_> = headers.iter().filter(|(name, _)| name == "x-forwarded-user").collect();
+    let [(_, user)] = users[..] else { panic!("{headers:?}") };
+    user
+}
+
+#[track_caller]
+fn assert_refused(world: &mut World, outcome: Outcome, status: u16, code: &str, challenge: Option<&str>) {
+    let reply = outcome.reply();
+    assert_eq!((reply.status, reply.code), (status, code));
+    let expected = challenge.map(|rest| format!("Bearer realm=\"https://app.example.com\"{rest}"));
+    assert_eq!(header(&reply, "www-authenticate"), expected.as_deref());
+    assert_eq!(header(&reply, "location"), None);
+    // The worker serves on.
+    assert_eq!(user(&with(world, "/api/x", TOKEN)), "ci");
+}
+
+/// An access token of the provider.
+fn access_token(world: &World, change: impl Fn(&mut Value, &mut Value)) -> String {
+    let mut claims = json!({
+        "iss": super::world::ISSUER, "aud": ["https://api.example.com", "other"], "sub": "robot", "client_id": "robot",
+        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300, "scope": "read write",
+    });
+    let mut header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": world.provider.kid });
+    change(&mut header, &mut claims);
+    world.provider.signed(&header, &claims)
+}
+
+#[test]
+fn a_listed_token_passes_as_its_name_with_its_claims() {
+    let mut world = world();
+    for path in ["/api/x", "/api/write", "/api/machines", "/page", "/optional"] {
+        assert_eq!(user(&with(&mut world, path, TOKEN)), "ci", "{path}");
+    }
+    // Schemes know no case (RFC 9110, 11.1).
+    assert_eq!(user(&send(&mut world, "/api/x", &[&format!("bEARER  {TOKEN} ")])), "ci");
+    assert_eq!(user(&with(&mut world, "/api/x", "old-token")), "old");
+    world.advance(100);
+    let late = with(&mut world, "/api/x", "old-token");
+    assert_refused(&mut world, late, 401, "invalid_token", Some(", error=\"invalid_token\""));
+}
+
+#[test]
+fn an_access_token_of_the_provider_passes_as_its_subject() {
+    let mut world = world();
+    for typ in [json!("at+jwt"), json!("AT+JWT"), json!("application/at+jwt"), json!("JWT"), Value::Null] {
+        let token = access_token(&world, |header, _| header["typ"] = typ.clone());
+        assert_eq!(user(&with(&mut world, "/api/write", &token)), "robot", "{typ}");
+    }
+    let token = access_token(&world, |_, claims| claims["aud"] = json!("https://api.example.com"));
+    assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
+    // The second time it is known, and it ends all the same.
+    assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
+    world.advance(359);
+    assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
+    world.advance(1);
+    let over = with(&mut world, "/page", &token);
+    assert_refused(&mut world, over, 401, "invalid_token", Some(", error=\"invalid_token\""));
+}
+
+#[test]
+fn a_token_that_is_none_for_us_is_refused() {
+    type Change = fn(&mut Value, &mut Value);
+    let cases: [(&str, Change); 22] = [
+        ("another issuer", |_, claims| claims["iss"] = json!("https://evil.example")),
+        ("another audience", |_, claims| claims["aud"] = json!("other")),
+        ("the client", |_, claims| claims["aud"] = json!("client")),
+        ("no audience", |_, claims| drop(claims.as_object_mut().unwrap().remove("aud"))),
+        ("over", |_, claims| claims["exp"] = json!(1)),
+        ("without an end", |_, claims| drop(claims.as_object_mut().unwrap().remove("exp"))),
+        ("not valid yet", |_, claims| claims["nbf"] = json!(4_000_000_000_u64)),
+        ("from the future", |_, claims| claims["iat"] = json!(4_000_000_000_u64)),
+        ("nobody's", |_, claims| drop(claims.as_object_mut().unwrap().remove("sub"))),
+        ("of an empty subject", |_, claims| claims["sub"] = json!("")),
+        ("bound to a key", |_, claims| claims["cnf"] = json!({ "jkt": "x" })),
+        ("an ID token by its nonce", |_, claims| claims["nonce"] = json!("n")),
+        ("an ID token by its at_hash", |_, claims| claims["at_hash"] = json!("x")),
+        ("an ID token by Keycloak's typ", |_, claims| claims["typ"] = json!("ID")),
+        ("a refresh token by Keycloak's typ", |_, claims| claims["typ"] = json!("Refresh")),
+        ("a logout token", |_, claims| claims["events"] = json!({})),
+        ("a logout token by its typ", |header, _| header["typ"] = json!("logout+jwt")),
+        ("a DPoP proof", |header, _| header["typ"] = json!("dpop+jwt")),
+        ("not signed", |header, _| header["alg"] = json!("none")),
+        ("signed with a secret", |header, _| header["alg"] = json!("HS256")),
+        ("with a critical extension", |header, _| header["crit"] = json!(["x"])),
+        ("of another algorithm", |header, _| header["alg"] = json!("ES384")),
+    ];
+    for (what, change) in cases {
+        let mut world = world();
+        let token = access_token(&world, change);
+        let outcome = with(&mut world, "/api/x", &token);
+        assert!(matches!(outcome, Outcome::Replied(_)), "{what}: {outcome:?}");
+        assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
+    }
+    let mut world = world();
+    let good = access_token(&world, |_, _| ());
+    for bad in [
+        format!("{good}x"),
+        good.strip_suffix(|_| true).unwrap().to_owned(),
+        "x".to_owned(),
+        "a.b.c".to_owned(),
+        TOKEN.to_uppercase(),
+    ] {
+        let outcome = with(&mut world, "/api/x", &bad);
+        assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
+    }
+}
+
+#[test]
+fn an_authorization_header_that_two_readers_could_read_differently_is_refused() {
+    let mut world = world();
+    let good = format!("Bearer {TOKEN}");
+    let long = format!("Bearer {}", "a".repeat(16 * 1024 + 1));
+    let cases: [&[&str]; 7] = [
+        &[&good, &good],
+        &[&good, "Basic YTpi"],
+        &["Bearer "],
+        &["Bearer a b"],
+        &["Bearer a,b"],
+        &["Bearer \u{e9}"],
+        &[&long],
+    ];
+    for lines in cases {
+        let outcome = send(&mut world, "/api/x", lines);
+        assert_refused(&mut world, outcome, 400, "bearer_malformed", Some(", error=\"invalid_request\""));
+    }
+}
+
+#[test]
+fn a_bad_token_is_refused_whatever_cookie_stands_beside_it() {
+    let mut world = world();
+    world.sign_in("/");
+    let outcome = with(&mut world, "/page", "unknown");
+    assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
+    // A good one counts more than the cookie, and on a public path nobody looks.
+    assert_eq!(user(&with(&mut world, "/page", TOKEN)), "ci");
+    let public = with(&mut world, "/public/x", "unknown");
+    assert!(matches!(public, Outcome::Forwarded { reason: Reason::Public, .. }));
+}
+
+#[test]
+fn a_path_for_programs_takes_no_session() {
+    let mut world = world();
+    world.sign_in("/");
+    let page = world.visit("/api/x");
+    assert_refused(&mut world, page, 401, "token_required", Some(""));
+    assert!(matches!(world.visit("/page"), Outcome::Forwarded { reason: Reason::Session, .. }));
+}
+
+#[test]
+fn scopes_and_conditions_decide_what_a_token_may() {
+    let mut world = world();
+    let reader = access_token(&world, |_, claims| claims["scope"] = json!("read writer"));
+    let outcome = with(&mut world, "/api/write", &reader);
+    let wanted = ", error=\"insufficient_scope\", scope=\"read write\"";
+    assert_refused(&mut world, outcome, 403, "insufficient_scope", Some(wanted));
+    assert_eq!(user(&with(&mut world, "/api/x", &reader)), "robot");
+    for scp in [json!("read write"), json!(["write", "read"])] {
+        let token = access_token(&world, |_, claims| {
+            claims.as_object_mut().unwrap().remove("scope");
+            claims["scp"] = scp.clone();
+        });
+        assert_eq!(user(&with(&mut world, "/api/write", &token)), "robot", "{scp}");
+    }
+    let outcome = with(&mut world, "/api/machines", &reader);
+    assert_refused(&mut world, outcome, 403, "not_allowed", None);
+    assert!(world.events.iter().any(|event| event.to_string().contains("\"machines\"")), "{:?}", world.events);
+    let machine = access_token(&world, |_, claims| claims["groups"] = json!(["machines"]));
+    assert_eq!(user(&with(&mut world, "/api/machines", &machine)), "robot");
+    let closed = with(&mut world, "/closed", TOKEN);
+    assert_refused(&mut world, closed, 403, "denied", None);
+}
+
+#[test]
+fn a_key_that_was_rotated_is_fetched_and_made_up_ones_take_nobodys_place() {
+    let mut world = world();
+    let token = access_token(&world, |_, _| ());
+    assert_eq!(user(&with(&mut world, "/api/x", &token)), "robot");
+    world.advance(1);
+    world.provider.rotate();
+    let new = access_token(&world, |_, _| ());
+    let held = with(&mut world, "/api/x", &new);
+    let Outcome::Held(waiter) = held else { panic!("{held:?}") };
+    assert!(waiter.is_strangers());
+    world.settle();
+    assert!(world.env(|env| waiter.is_due(env)));
+    assert_eq!(user(&world.resume(waiter)), "robot");
+    // With the key gone, what it signed is gone too, remembered or not.
+    let outcome = with(&mut world, "/api/x", &token);
+    world.load.strangers = 16;
+    match outcome {
+        Outcome::Held(waiter) => {
+            world.advance(5);
+            let outcome = world.resume(waiter);
+            assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
+        }
+        outcome => assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\"")),
+    }
+    world.advance(60);
+    let made_up = access_token(&world, |header, _| header["kid"] = json!("made-up"));
+    let outcome = with(&mut world, "/api/x", &made_up);
+    assert_refused(&mut world, outcome, 503, "busy", None);
+}
+
+#[test]
+fn without_a_word_of_the_operator_no_token_is_taken() {
+    let mut world = World::ready();
+    let reply = with(&mut world, "/page", TOKEN).reply();
+    assert_eq!((reply.status, reply.code), (401, "bearer_not_accepted"));
+}

@@ -14,7 +14,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 pub use fault::{ConfigErrors, Fault, Path, Problem};
 
@@ -41,7 +41,7 @@ pub struct Config {
     /// Who gets what.
     pub rules: Rules,
     /// The tokens of programs that are known by themselves.
-    pub static_tokens: Vec<StaticToken>,
+    pub static_tokens: Vec<Rc<StaticToken>>,
     /// Which claim goes into which header, in the document's order.
     pub identity_headers: Vec<IdentityHeader>,
     /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for

@@ -3,12 +3,11 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    claims::{Claim, Claims, StaticToken},
+    claims::{Claim, Claims, Conditions, StaticToken},
     http::Request,
     jose::{jws::UnverifiedJws, verify::verify},
     oidc::{
@@ -35,8 +34,11 @@ use super::{
 
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
-/// How many tokens a worker remembers, each so long as it is good. One that is pushed out is verified again.
+/// How many access tokens a worker remembers, each so long as it is good. One that is pushed out is verified again.
 const SLOTS: usize = 512;
+
+/// SHA-256 of a token: what it is known by, so that none is kept.
+type Fingerprint = [u8; 32];
 
 /// Whoever brought a good token. Only this room makes one.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ pub struct VerifiedBearer(Rc<Grounds>);
 #[derive(Debug)]
 enum Grounds {
     AccessToken(VerifiedAccessToken),
-    Static { name: String, claims: Map<String, Value>, expires_at: Option<UnixTime> },
+    Static(Rc<StaticToken>),
 }
 
 impl VerifiedBearer {
@@ -53,14 +55,22 @@ impl VerifiedBearer {
     pub fn subject(&self) -> &str {
         match &*self.0 {
             Grounds::AccessToken(token) => token.subject(),
-            Grounds::Static { name, .. } => name,
+            Grounds::Static(token) => &token.name,
         }
     }
 
     fn is_over(&self, env: &Env<'_>) -> bool {
         match &*self.0 {
             Grounds::AccessToken(token) => token.expires_at().plus(env.config.leeway.span()) <= env.now,
-            Grounds::Static { expires_at, .. } => expires_at.is_some_and(|end| end <= env.now),
+            Grounds::Static(token) => token.expires_at.is_some_and(|end| end <= env.now),
+        }
+    }
+
+    /// The conditions of whoever vouches for it: what a provider says of its people holds for its tokens too.
+    fn by_source<'a>(&self, provider: ProviderId, env: &Env<'a>) -> Option<&'a Conditions> {
+        match &*self.0 {
+            Grounds::AccessToken(_) => env.config.providers.get(provider.index())?.allow.as_ref(),
+            Grounds::Static(_) => None,
         }
     }
 }
@@ -69,13 +79,13 @@ impl Claims for VerifiedBearer {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
         match &*self.0 {
             Grounds::AccessToken(token) => token.claim(name),
-            Grounds::Static { name: own, .. } if name == "sub" => Some(Claim::Text(own)),
-            Grounds::Static { claims, .. } => claims.get(name).map(Claim::Json),
+            Grounds::Static(token) if name == "sub" => Some(Claim::Text(&token.name)),
+            Grounds::Static(token) => token.claims.get(name).map(Claim::Json),
         }
     }
 }
 
-/// The tokens that a worker has verified lately, by their very bytes.
+/// The access tokens that a worker has verified lately, under its configuration.
 #[derive(Debug)]
 pub struct Bearers {
     slots: Vec<Option<Slot>>,
@@ -83,7 +93,7 @@ pub struct Bearers {
 
 #[derive(Debug)]
 struct Slot {
-    token: RawBearerToken,
+    fingerprint: Fingerprint,
     /// The keys it was verified with: with others it is verified again.
     keys_version: u64,
     bearer: VerifiedBearer,
@@ -96,22 +106,22 @@ impl Default for Bearers {
 }
 
 impl Bearers {
-    fn find(&self, token: &str, keys_version: u64) -> Option<VerifiedBearer> {
-        let slot = self.slots.get(place(token))?.as_ref()?;
-        (slot.keys_version == keys_version && slot.token.matches(token)).then(|| slot.bearer.clone())
+    fn find(&self, fingerprint: &Fingerprint, keys_version: u64) -> Option<VerifiedBearer> {
+        let slot = self.slots.get(place(fingerprint))?.as_ref()?;
+        let is_it = bool::from(slot.fingerprint.ct_eq(fingerprint));
+        (is_it && slot.keys_version == keys_version).then(|| slot.bearer.clone())
     }
 
-    fn remember(&mut self, token: &RawBearerToken, keys_version: u64, bearer: &VerifiedBearer) {
-        if let Some(slot) = self.slots.get_mut(place(token.expose())) {
-            *slot = Some(Slot { token: token.clone(), keys_version, bearer: bearer.clone() });
+    fn remember(&mut self, fingerprint: Fingerprint, keys_version: u64, bearer: &VerifiedBearer) {
+        if let Some(slot) = self.slots.get_mut(place(&fingerprint)) {
+            *slot = Some(Slot { fingerprint, keys_version, bearer: bearer.clone() });
         }
     }
 }
 
-/// The end of a token is its signature, as good as random; and only a good one is remembered.
-fn place(token: &str) -> usize {
-    let tail = token.bytes().rev().take(8);
-    tail.fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % SLOTS
+fn place(fingerprint: &Fingerprint) -> usize {
+    let [first, second, ..] = *fingerprint;
+    usize::from(u16::from_le_bytes([first, second])) % SLOTS
 }
 
 /// Whether the request brings a token, good or not.
@@ -145,32 +155,40 @@ pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
     let Some(provider) = env.providers.ids().next() else {
         return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
     };
-    let keys_version = env.providers.keys_version(provider);
-    let known = env.bearers.find(token.expose(), keys_version).or_else(|| listed(&token, env));
-    match known.filter(|known| !known.is_over(env)) {
-        Some(bearer) => {
-            env.bearers.remember(&token, keys_version, &bearer);
-            pass(&request, bearer, &caller, env)
+    let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
+    if let Some(bearer) = listed(&fingerprint, env) {
+        if bearer.is_over(env) {
+            let name = bearer.subject().to_owned();
+            return reply::refuse(Failure::BearerOver(name), &caller, Offer::default(), env);
         }
-        None if env.config.takes_access_tokens() => {
-            let in_hand = Box::new(BearerInHand { request, caller, provider, token });
-            in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
-        }
-        None => reply::refuse(Failure::BearerUnknown, &caller, Offer::default(), env),
+        return pass(&request, bearer, provider, &caller, env);
     }
+    if let Some(bearer) = remembered(&fingerprint, provider, env) {
+        return pass(&request, bearer, provider, &caller, env);
+    }
+    if env.config.takes_access_tokens() {
+        let in_hand = Box::new(BearerInHand { request, caller, provider, token, fingerprint });
+        return in_hand.verify(When::First, env.now.plus(MAX_HOLD), env);
+    }
+    reply::refuse(Failure::BearerUnknown, &caller, Offer::default(), env)
 }
 
 /// The listed token that this is. Each is looked at, and none ends the search, so that the time tells nothing.
-fn listed(token: &RawBearerToken, env: &Env<'_>) -> Option<VerifiedBearer> {
-    let digest: [u8; 32] = Sha256::digest(token.expose()).into();
+fn listed(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
     let mut found = None;
     for known in &env.config.static_tokens {
-        if bool::from(known.digest.ct_eq(&digest)) {
+        if bool::from(known.digest.ct_eq(fingerprint)) {
             found = Some(known);
         }
     }
-    let StaticToken { name, claims, expires_at, .. } = found?.clone();
-    Some(VerifiedBearer(Rc::new(Grounds::Static { name, claims, expires_at })))
+    Some(VerifiedBearer(Rc::new(Grounds::Static(Rc::clone(found?)))))
+}
+
+/// The access token that this is, if it was verified with the keys of now, and those are still trusted.
+fn remembered(fingerprint: &Fingerprint, provider: ProviderId, env: &Env<'_>) -> Option<VerifiedBearer> {
+    env.providers.ready(provider, env.now)?;
+    let known = env.bearers.find(fingerprint, env.providers.keys_version(provider))?;
+    (!known.is_over(env)).then_some(known)
 }
 
 /// An access token that is still to be verified.
@@ -180,6 +198,7 @@ pub(super) struct BearerInHand {
     caller: Caller,
     provider: ProviderId,
     token: RawBearerToken,
+    fingerprint: Fingerprint,
 }
 
 impl BearerInHand {
@@ -199,8 +218,8 @@ impl BearerInHand {
             Some(Err(failure)) => return reply::refuse(failure, &self.caller, Offer::default(), env),
             Some(Ok(token)) => {
                 let bearer = VerifiedBearer(Rc::new(Grounds::AccessToken(token)));
-                env.bearers.remember(&self.token, env.providers.keys_version(self.provider), &bearer);
-                return pass(&self.request, bearer, &self.caller, env);
+                env.bearers.remember(self.fingerprint, env.providers.keys_version(self.provider), &bearer);
+                return pass(&self.request, bearer, self.provider, &self.caller, env);
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
@@ -216,14 +235,16 @@ impl BearerInHand {
 }
 
 /// Upstream, as whoever brought this token, if the rules let them pass.
-fn pass(request: &Request, bearer: VerifiedBearer, caller: &Caller, env: &mut Env<'_>) -> Step {
+fn pass(request: &Request, bearer: VerifiedBearer, provider: ProviderId, caller: &Caller, env: &mut Env<'_>) -> Step {
     let verdict = env.config.rules.decide(request);
     if let Some(rule) = missing_scope(&verdict, &bearer) {
         return reply::refuse(Failure::InsufficientScope(rule), caller, Offer::default(), env);
     }
-    let permit = match verdict.admits(&bearer, None) {
-        Ok(admission) => Permit::bearer(bearer, &admission),
-        Err(refusal) => {
+    let permit = match (verdict.admits(&bearer, bearer.by_source(provider, env)), verdict.optional()) {
+        (Ok(admission), _) => Permit::bearer(bearer, &admission),
+        // Everybody may pass here, and so may it, as nobody in particular.
+        (Err(_), Some(proof)) => Permit::open(&proof),
+        (Err(refusal), None) => {
             let rule = refusal.rule.map(str::to_owned);
             let failure = if refusal.left_out { Failure::GroupsLeftOut(rule) } else { Failure::NotAllowed(rule) };
             return reply::refuse(failure, caller, Offer::default(), env);

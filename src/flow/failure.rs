@@ -22,6 +22,9 @@ pub enum Failure {
     /// An `Authorization` header that cannot be read.
     #[error("its Authorization header is malformed")]
     BearerMalformed,
+    /// A listed token that has ended, with its name.
+    #[error("the listed token {0:?} is over")]
+    BearerOver(String),
     /// The access token is not for us, or is no access token.
     #[error("the access token is refused: {0}")]
     BearerRefused(AccessTokenError),
@@ -163,7 +166,7 @@ impl Failure {
                 "Sign in with a browser instead."),
             Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
                 "Send one Authorization header with one Bearer token."),
-            Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
+            Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
                 "It is unknown, over, or for somebody else."),
             Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
                 "This site cannot read what was sent. Please tell its operator the code below."),

@@ -1,5 +1,7 @@
 //! Tokens of programs.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -19,11 +21,11 @@ pub(super) fn static_tokens(
     raw: Option<Vec<raw::StaticToken>>,
     at: &Path,
     faults: &mut Faults,
-) -> Result<Vec<StaticToken>, Faulty> {
+) -> Result<Vec<Rc<StaticToken>>, Faulty> {
     let tokens = few(raw.unwrap_or_default(), at, faults)?;
     let tokens: Vec<_> =
         tokens.into_iter().enumerate().map(|(place, raw)| static_token(raw, &at.index(place), faults)).collect();
-    let tokens = tokens.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let tokens = tokens.into_iter().map(|token| token.map(Rc::new)).collect::<Result<Vec<_>, _>>()?;
     for (place, token) in tokens.iter().enumerate() {
         if tokens.iter().take(place).any(|known| known.digest == token.digest) {
             return Err(faults.wrong(&at.index(place).key("sha256"), "each token once"));

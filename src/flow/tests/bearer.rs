@@ -16,10 +16,18 @@ fn digest(token: &str) -> String {
 
 /// A world that takes static tokens and access tokens of the provider.
 fn world() -> World {
-    let provider = json!({
+    world_where(&json!(null))
+}
+
+/// The same, with these conditions on whoever the provider vouches for.
+fn world_where(allow: &Value) -> World {
+    let mut provider = json!({
         "issuer": super::world::ISSUER, "client_id": "client", "client_secret": "secret",
         "access_token_audiences": ["https://api.example.com"],
     });
+    if !allow.is_null() {
+        provider["allow"] = allow.clone();
+    }
     let listed = json!([
         { "name": "ci", "sha256": digest(TOKEN), "claims": { "groups": ["machines"], "scp": ["read", "write"] } },
         { "name": "old", "sha256": digest("old-token"), "expires_at": START + 100 },
@@ -86,6 +94,7 @@ fn a_listed_token_passes_as_its_name_with_its_claims() {
     assert_eq!(user(&with(&mut world, "/api/x", "old-token")), "old");
     world.advance(100);
     let late = with(&mut world, "/api/x", "old-token");
+    assert!(world.events.iter().any(|event| event.to_string().contains("\"old\" is over")), "{:?}", world.events);
     assert_refused(&mut world, late, 401, "invalid_token", Some(", error=\"invalid_token\""));
 }
 
@@ -152,6 +161,69 @@ fn a_token_that_is_none_for_us_is_refused() {
     ] {
         let outcome = with(&mut world, "/api/x", &bad);
         assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
+    }
+}
+
+#[test]
+fn a_remembered_token_ends_with_the_trust_in_the_keys_it_was_verified_with() {
+    let mut world = world();
+    let token = access_token(&world, |_, claims| claims["exp"] = json!(START + 1_000_000));
+    assert_eq!(user(&with(&mut world, "/api/x", &token)), "robot");
+    world.provider.up = false;
+    world.advance(24 * 60 * 60 - 1);
+    assert_eq!(user(&with(&mut world, "/api/x", &token)), "robot");
+    world.advance(1);
+    let Outcome::Held(waiter) = with(&mut world, "/api/x", &token) else { panic!("not held") };
+    world.advance(5);
+    let outcome = world.resume(waiter);
+    assert_refused(&mut world, outcome, 503, "provider_not_ready", None);
+}
+
+#[test]
+fn a_token_is_remembered_by_all_of_its_bytes() {
+    let mut world = world();
+    for sub in 0..600 {
+        let token = access_token(&world, |_, claims| claims["sub"] = json!(format!("robot-{sub}")));
+        assert_eq!(user(&with(&mut world, "/api/x", &token)), format!("robot-{sub}"));
+        // The same signature below other claims.
+        let outcome = with(&mut world, "/api/x", &token.replacen(".e", ".f", 1));
+        assert!(matches!(outcome, Outcome::Replied(_)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_holds_for_the_people_of_a_provider_holds_for_its_tokens() {
+    let mut world = world_where(&json!({ "groups": ["staff"] }));
+    let stranger = access_token(&world, |_, _| ());
+    let staff = access_token(&world, |_, claims| claims["groups"] = json!(["staff"]));
+    for _ in 0..2 {
+        let outcome = with(&mut world, "/page", &stranger);
+        assert_refused(&mut world, outcome, 403, "not_allowed", None);
+        assert_eq!(user(&with(&mut world, "/page", &staff)), "robot");
+    }
+    // A session of a stranger passes there as nobody, too.
+    let anybody = with(&mut world, "/optional", &stranger);
+    let Outcome::Forwarded { reason: Reason::Public, headers, .. } = anybody else { panic!("{anybody:?}") };
+    assert!(headers.iter().all(|(name, _)| !name.starts_with("x-forwarded-")), "{headers:?}");
+}
+
+#[test]
+fn nothing_that_prints_shows_a_token() {
+    let mut world = world();
+    let token = access_token(&world, |header, _| header["kid"] = json!("made-up"));
+    let held = with(&mut world, "/api/x", &token);
+    let Outcome::Held(waiter) = held else { panic!("{held:?}") };
+    world.advance(10);
+    let outcome = world.resume(waiter);
+    let printed = format!("{outcome:?} {:?}", world.events);
+    assert!(token.split('.').all(|part| !printed.contains(part)), "{printed}");
+    let outcome = with(&mut world, "/api/x", TOKEN);
+    assert!(matches!(outcome, Outcome::Forwarded { .. }));
+    let outcome = with(&mut world, "/page", "unknown-token");
+    let lines: Vec<_> = world.events.iter().map(ToString::to_string).collect();
+    let printed = format!("{outcome:?} {lines:?} {:?}", world.config.static_tokens);
+    for secret in [TOKEN, "unknown-token", &digest(TOKEN)] {
+        assert!(!printed.contains(secret), "{secret} in {printed}");
     }
 }
 

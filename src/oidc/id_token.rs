@@ -183,13 +183,15 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
     {
         return Err(IdTokenError::AccessTokenHash);
     }
-    // A subject ends up in a header and in logs: control characters would split it, spaces at an end be cut off.
-    let usable =
-        |sub: &str| !sub.is_empty() && sub.len() <= MAX_SUBJECT && !sub.contains(char::is_control) && sub.trim() == sub;
-    if !claims.text("sub").is_some_and(usable) {
+    if !claims.text("sub").is_some_and(is_usable_subject) {
         return Err(IdTokenError::Subject);
     }
     Ok(VerifiedIdToken { claims })
+}
+
+/// A subject ends up in a header and in logs: control characters would split it, spaces at an end be cut off.
+pub(super) fn is_usable_subject(sub: &str) -> bool {
+    (1..=MAX_SUBJECT).contains(&sub.len()) && !sub.contains(char::is_control) && sub.trim() == sub
 }
 
 // 3.1.3.6: the left half of the hash that the token's own algorithm uses; SHA-512 for EdDSA with Ed25519.

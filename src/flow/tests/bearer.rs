@@ -119,7 +119,7 @@ fn an_access_token_of_the_provider_passes_as_its_subject() {
 #[test]
 fn a_token_that_is_none_for_us_is_refused() {
     type Change = fn(&mut Value, &mut Value);
-    let cases: [(&str, Change); 22] = [
+    let cases: [(&str, Change); 27] = [
         ("another issuer", |_, claims| claims["iss"] = json!("https://evil.example")),
         ("another audience", |_, claims| claims["aud"] = json!("other")),
         ("the client", |_, claims| claims["aud"] = json!("client")),
@@ -130,6 +130,14 @@ fn a_token_that_is_none_for_us_is_refused() {
         ("from the future", |_, claims| claims["iat"] = json!(4_000_000_000_u64)),
         ("nobody's", |_, claims| drop(claims.as_object_mut().unwrap().remove("sub"))),
         ("of an empty subject", |_, claims| claims["sub"] = json!("")),
+        ("of a subject that splits lines", |_, claims| claims["sub"] = json!("robot\nGET / 200 alice")),
+        ("of a subject with spaces", |_, claims| claims["sub"] = json!("alice ")),
+        ("of a long subject", |_, claims| claims["sub"] = json!("a".repeat(256))),
+        ("of a subject that is none", |_, claims| claims["sub"] = json!(["alice"])),
+        ("for our client too, and nothing says that it is an access token", |header, claims| {
+            header["typ"] = json!("JWT");
+            claims["aud"] = json!(["client", "https://api.example.com"]);
+        }),
         ("bound to a key", |_, claims| claims["cnf"] = json!({ "jkt": "x" })),
         ("an ID token by its nonce", |_, claims| claims["nonce"] = json!("n")),
         ("an ID token by its at_hash", |_, claims| claims["at_hash"] = json!("x")),
@@ -161,6 +169,21 @@ fn a_token_that_is_none_for_us_is_refused() {
     ] {
         let outcome = with(&mut world, "/api/x", &bad);
         assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
+    }
+}
+
+#[test]
+fn a_token_for_our_client_too_passes_where_it_says_what_it_is() {
+    let mut world = world();
+    for (header_typ, typ) in [("at+jwt", Value::Null), ("JWT", json!("Bearer"))] {
+        let token = access_token(&world, |header, claims| {
+            header["typ"] = json!(header_typ);
+            claims["aud"] = json!(["client", "https://api.example.com"]);
+            if !typ.is_null() {
+                claims["typ"] = typ.clone();
+            }
+        });
+        assert_eq!(user(&with(&mut world, "/api/x", &token)), "robot", "{header_typ} {typ}");
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{
     time::{Leeway, UnixTime},
 };
 
+/// Claims of which an access token has one, of whichever provider, and an ID token none.
+const OF_ACCESS_TOKENS: [&str; 6] = ["appid", "azpacr", "cid", "client_id", "scope", "scp"];
 /// Claims that an ID token or a logout token has and no access token.
 const OF_OTHER_TOKENS: [&str; 5] = ["at_hash", "c_hash", "events", "nonce", "s_hash"];
 
@@ -58,9 +60,10 @@ pub fn check(
     let claims = claims::check(token, &expected)?;
     // Keycloak says in the payload what it is.
     let said = claims.get("typ").map(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("bearer")));
-    // What does not say what it is, and is for our client too, may be an ID token.
-    let is_for_client = claims.audiences().contains(&provider.client_id);
-    let may_be_other = said == Some(false) || (is_for_client && !is_typed && said.is_none());
+    // What does not say what it is may be an ID token: it must look like an access token, and not be for our client too.
+    let looks_like_one = OF_ACCESS_TOKENS.iter().any(|name| claims.get(name).is_some())
+        && !claims.audiences().contains(&provider.client_id);
+    let may_be_other = !said.unwrap_or(is_typed || looks_like_one);
     if may_be_other || OF_OTHER_TOKENS.iter().any(|name| claims.get(name).is_some()) {
         return Err(AccessTokenError::Kind);
     }

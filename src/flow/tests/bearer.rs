@@ -105,6 +105,15 @@ fn an_access_token_of_the_provider_passes_as_its_subject() {
         let token = access_token(&world, |header, _| header["typ"] = typ.clone());
         assert_eq!(user(&with(&mut world, "/api/write", &token)), "robot", "{typ}");
     }
+    // Of other providers, which do not say in `typ` what it is (Auth0, Okta, Entra ID).
+    for name in ["scope", "scp", "cid", "appid", "azpacr", "client_id"] {
+        let token = access_token(&world, |header, claims| {
+            header["typ"] = json!("JWT");
+            claims.as_object_mut().unwrap().retain(|name, _| !["client_id", "scope"].contains(&name.as_str()));
+            claims[name] = json!("x");
+        });
+        assert_eq!(user(&with(&mut world, "/page", &token)), "robot", "{name}");
+    }
     let token = access_token(&world, |_, claims| claims["aud"] = json!("https://api.example.com"));
     assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
     // The second time it is known, and it ends all the same.
@@ -119,7 +128,7 @@ fn an_access_token_of_the_provider_passes_as_its_subject() {
 #[test]
 fn a_token_that_is_none_for_us_is_refused() {
     type Change = fn(&mut Value, &mut Value);
-    let cases: [(&str, Change); 27] = [
+    let cases: [(&str, Change); 28] = [
         ("another issuer", |_, claims| claims["iss"] = json!("https://evil.example")),
         ("another audience", |_, claims| claims["aud"] = json!("other")),
         ("the client", |_, claims| claims["aud"] = json!("client")),
@@ -134,6 +143,10 @@ fn a_token_that_is_none_for_us_is_refused() {
         ("of a subject with spaces", |_, claims| claims["sub"] = json!("alice ")),
         ("of a long subject", |_, claims| claims["sub"] = json!("a".repeat(256))),
         ("of a subject that is none", |_, claims| claims["sub"] = json!(["alice"])),
+        ("without a word that it is an access token", |header, claims| {
+            header["typ"] = json!("JWT");
+            claims.as_object_mut().unwrap().retain(|name, _| !["client_id", "scope"].contains(&name.as_str()));
+        }),
         ("for our client too, and nothing says that it is an access token", |header, claims| {
             header["typ"] = json!("JWT");
             claims["aud"] = json!(["client", "https://api.example.com"]);

@@ -2,6 +2,7 @@
 //
 // SETTINGS: {"port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}, "ttl": {"AccessToken":
 // seconds, ..}, "rotate_refresh_tokens": true, "always_refresh_tokens": false}
+// A client that asks with `resource=` gets a JWT as access token (RFC 8707, RFC 9068), with the scopes `read` and `write`.
 // Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys,
 // /revoke-grants, /forget (everybody who is signed in), /down, /up. GET /seen tells how often each path of the issuer was
 // asked for, and how often each event came to pass.
@@ -76,7 +77,14 @@ function restart(issuer) {
     features: {
       backchannelLogout: { enabled: true },
       devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (ctx, resource) => ({
+          audience: resource, scope: 'read write', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
+        }),
+      },
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
     },

@@ -41,13 +41,33 @@ pub enum Algorithm {
     Es512,
     /// RSASSA-PSS
     Ps256,
+    /// RSASSA-PSS
+    Ps384,
+    /// RSASSA-PSS
+    Ps512,
     /// RSASSA-PKCS1-v1_5
     Rs256,
+    /// RSASSA-PKCS1-v1_5
+    Rs384,
     /// RSASSA-PKCS1-v1_5
     Rs512,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::EdDsa,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+    ];
+
     /// Its name in a header.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,7 +76,10 @@ impl Algorithm {
             Self::Es384 => "ES384",
             Self::Es512 => "ES512",
             Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
             Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
             Self::Rs512 => "RS512",
         }
     }
@@ -132,6 +155,9 @@ impl SigningKey {
             Self::Rsa(key) => {
                 let padding: &dyn signature::RsaEncoding = match algorithm {
                     Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
+                    Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
+                    Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
+                    Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
                     Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
                     _ => &signature::RSA_PKCS1_SHA256,
                 };
@@ -258,6 +284,9 @@ pub(crate) mod tests {
                 .verify(text, &p521::ecdsa::Signature::from_slice(signature).unwrap())
                 .is_ok(),
             Algorithm::Ps256 => rsa(&signature::RSA_PSS_2048_8192_SHA256),
+            Algorithm::Ps384 => rsa(&signature::RSA_PSS_2048_8192_SHA384),
+            Algorithm::Ps512 => rsa(&signature::RSA_PSS_2048_8192_SHA512),
+            Algorithm::Rs384 => rsa(&signature::RSA_PKCS1_2048_8192_SHA384),
             Algorithm::Rs256 => rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
             Algorithm::Rs512 => rsa(&signature::RSA_PKCS1_2048_8192_SHA512),
         }
@@ -272,7 +301,10 @@ pub(crate) mod tests {
             (SigningKey::p384(), Algorithm::Es384),
             (SigningKey::p521(), Algorithm::Es512),
             (rsa(), Algorithm::Ps256),
+            (rsa(), Algorithm::Ps384),
+            (rsa(), Algorithm::Ps512),
             (rsa(), Algorithm::Rs256),
+            (rsa(), Algorithm::Rs384),
             (rsa(), Algorithm::Rs512),
         ] {
             let signature = key.sign(algorithm, b"text");

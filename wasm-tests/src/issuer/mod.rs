@@ -174,6 +174,15 @@ impl Issuer {
         state.keys.insert(0, PublishedKey::new(&kid, SigningKey::rsa(which)));
     }
 
+    /// Signs access tokens with a new P-256 key from now on; the ones before stay in the set if they are to be kept.
+    pub fn next_p256(&self, keep: bool) {
+        let mut state = self.state();
+        state.rotations += 2;
+        let kid = format!("p256-{}", state.rotations);
+        state.keys.retain(|published| keep || !matches!(*published.key, SigningKey::P256(_)));
+        state.keys.insert(0, PublishedKey::new(&kid, SigningKey::p256()));
+    }
+
     /// The public key it signs with, in every form.
     pub fn public_forms(&self) -> PublicForms {
         self.state().key_for(Algorithm::Rs256).key.public_forms()
@@ -222,6 +231,11 @@ impl Issuer {
     /// The `sid` of every sign-in, in order.
     pub fn sids(&self) -> Vec<String> {
         self.state().sign_ins.iter().map(|sign_in| sign_in.sid.clone()).collect()
+    }
+
+    /// An access token that a program brings to this audience, changed at the end.
+    pub fn access_token(&self, audience: &str, change: impl FnOnce(&mut IdToken)) -> String {
+        token::access(&mut self.state(), audience, change)
     }
 
     /// The logout token for the last sign-in, changed at the end.

@@ -115,8 +115,8 @@ impl State {
     /// The first published key for this algorithm.
     pub(super) fn key_for(&self, algorithm: Algorithm) -> PublishedKey {
         let fits = |key: &SigningKey| match algorithm {
-            Algorithm::Ps256 | Algorithm::Rs256 | Algorithm::Rs512 => matches!(key, SigningKey::Rsa(_)),
-            other => key.algorithm() == other,
+            Algorithm::EdDsa | Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 => key.algorithm() == algorithm,
+            _ => matches!(key, SigningKey::Rsa(_)),
         };
         self.keys.iter().find(|published| fits(&published.key)).expect("a key of every kind").clone()
     }

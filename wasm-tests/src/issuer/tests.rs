@@ -93,17 +93,7 @@ fn read(issuer: &Issuer, compact: &str) -> (Value, Value, bool) {
     let claims: Value = serde_json::from_slice(&from_base64url(parts[1])).unwrap();
     let jwks = parsed(&get(issuer, "/jwks"));
     let key = jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]);
-    let algorithm = [
-        Algorithm::EdDsa,
-        Algorithm::Es256,
-        Algorithm::Es384,
-        Algorithm::Es512,
-        Algorithm::Ps256,
-        Algorithm::Rs256,
-        Algorithm::Rs512,
-    ]
-    .into_iter()
-    .find(|known| header["alg"] == known.name());
+    let algorithm = Algorithm::ALL.into_iter().find(|known| header["alg"] == known.name());
     let valid = key.zip(algorithm).is_some_and(|(key, algorithm)| {
         let signed = format!("{}.{}", parts[0], parts[1]);
         holds(key, algorithm, signed.as_bytes(), &from_base64url(parts[2]))
@@ -120,6 +110,27 @@ fn signs_in_at_once_and_signs_what_its_keys_verify() {
     issuer.rotate();
     let (rotated, _, valid) = id_token(&issuer);
     assert!(valid && rotated["kid"] != header["kid"]);
+}
+
+#[test]
+fn gives_programs_tokens_and_changes_their_key_with_or_without_the_old_one() {
+    let issuer = Issuer::start();
+    let first = issuer.access_token("https://api.example.com", |_| {});
+    let kid = |token: &str| -> Value {
+        let header = from_base64url(token.split('.').next().unwrap());
+        serde_json::from_slice::<Value>(&header).unwrap()["kid"].clone()
+    };
+    let published = || -> Vec<Value> {
+        let jwks: Value = serde_json::from_str(&get(&issuer, "/jwks").text()).unwrap();
+        jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect()
+    };
+    assert!(published().contains(&kid(&first)));
+    issuer.next_p256(true);
+    let second = issuer.access_token("https://api.example.com", |_| {});
+    assert!(kid(&first) != kid(&second) && published().contains(&kid(&first)) && published().contains(&kid(&second)));
+    issuer.next_p256(false);
+    assert!(!published().contains(&kid(&first)) && !published().contains(&kid(&second)));
+    assert!(issuer.secrets().contains(&second));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use ring::digest;
 use serde_json::{Map, Value, json};
 
-use super::{CLIENT_ID, Fault, State, grant::By};
+use super::{
+    CLIENT_ID, Fault, State,
+    grant::{By, random},
+};
 use crate::keys::{Algorithm, PublicForms, Rsa, SigningKey, base64url, hmac_sha256};
 
 /// How an ID token is signed.
@@ -107,6 +110,31 @@ pub(super) fn issue(state: &State, sign_in: usize, by: By, access_token: &str) -
         token.set("at_hash", at_hash(&token.signing, access_token));
     }
     finished(state, &token)
+}
+
+/// An access token for programs at this audience (RFC 9068), changed at the end.
+pub(super) fn access(state: &mut State, audience: &str, change: impl FnOnce(&mut IdToken)) -> String {
+    let now = state.now();
+    let mut claims = Map::new();
+    for (name, value) in [
+        ("iss", json!(state.url)),
+        ("aud", json!(audience)),
+        ("sub", json!("robot")),
+        ("client_id", json!("robot")),
+        ("iat", json!(now)),
+        ("exp", json!(now + 600)),
+        ("jti", json!(random())),
+        ("scope", json!("read write")),
+    ] {
+        claims.insert(name.to_owned(), value);
+    }
+    let mut token = blank(state, claims);
+    token.header.insert("typ".to_owned(), json!("at+jwt"));
+    token.signing = Signing::Published(Algorithm::Es256);
+    change(&mut token);
+    let compact = finished(state, &token);
+    state.secrets.push(compact.clone());
+    compact
 }
 
 /// A token with these claims, as it is signed unless told otherwise.

@@ -188,6 +188,26 @@ impl World {
         UserAgent::new(&self.transcript).send(&self.url("/"), send).ok()
     }
 
+    /// Sends these one after the other on one connection, so that one worker answers them all.
+    ///
+    /// # Panics
+    /// When one has no answer.
+    #[track_caller]
+    pub fn in_a_row(&self, requests: &[Outgoing]) -> Vec<Response> {
+        let url = Url::parse(&self.url("/")).expect("a URL");
+        let mut connection = connect(&url).expect("a connection");
+        let mut answer = |send: &Outgoing| {
+            connection.send(&send.bytes(url.authority())).expect("a request that is taken");
+            let answer = connection.read_response(Answering::Other);
+            let response = answer.unwrap_or_else(|error| panic!("no answer to {send:?}: {error}"));
+            let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
+            let exchange = Exchange { port: self.envoy.port(), request, response: Some(response.clone()) };
+            self.transcript.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+            response
+        };
+        requests.iter().map(&mut answer).collect()
+    }
+
     /// A connection that has sent this request, or the beginning of one.
     ///
     /// # Panics

@@ -93,7 +93,7 @@ fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty
         Scalar::Bool(truth) => Ok(Value::Bool(truth)),
         // Beyond that one number stands for several, and another person's would do.
         Scalar::Number(number) => {
-            let exact = Number::from_f64(number).filter(|_| number.abs() < LEAST_INEXACT);
+            let exact = number_of(number).filter(|_| number.abs() < LEAST_INEXACT);
             exact.map(Value::Number).ok_or_else(|| faults.wrong(at, "a number below 2^53, which alone are exact"))
         }
         Scalar::Text(text) if !text.is_empty() => Ok(Value::String(text)),
@@ -103,6 +103,15 @@ fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty
 
 /// From here on not every whole number is a double.
 const LEAST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A whole number is one: an app is told `1`, not `1.0`.
+fn number_of(number: f64) -> Option<Number> {
+    #[allow(clippy::cast_possible_truncation, reason = "it saturates, and what is not the same is not taken")]
+    let whole = number as i64;
+    #[allow(clippy::cast_precision_loss, reason = "what is not the same is not taken")]
+    let is_whole = whole as f64 == number;
+    if is_whole { Some(whole.into()) } else { Number::from_f64(number) }
+}
 
 fn email(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let is_whole = text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && is_domain(domain));

@@ -9,7 +9,7 @@ use super::{
         fault::{Faults, Faulty, Path},
         raw,
     },
-    allow, few, limits,
+    allow, few, limits, text,
 };
 use crate::{claims::StaticToken, time::UnixTime};
 
@@ -44,6 +44,9 @@ fn static_token(raw: raw::StaticToken, at: &Path, faults: &mut Faults) -> Result
         if name == "sub" {
             fault = Some(faults.wrong(&at, "another claim; `name` is the subject"));
         }
+        if let Err(faulty) = text::claim(&name, &at, faults) {
+            fault = Some(faulty);
+        }
         match allow::values(values, &at, faults) {
             Ok(values) => drop(claims.insert(name, Value::Array(values))),
             Err(faulty) => fault = Some(faulty),
@@ -60,7 +63,11 @@ fn name(name: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, 
     if is_clean && name.trim() == name {
         return Ok(name);
     }
-    Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), &name))
+    Err(faults.wrong_value(
+        at,
+        format!("1 to {} bytes in one line, without spaces around it", limits::MAX_RULE_NAME),
+        &name,
+    ))
 }
 
 /// What is wrong is not shown: it may be the token itself.

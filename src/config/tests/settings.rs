@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::{KEY, as_struct, example, example_with, parse_bytes, settings};
 use crate::{
     config::Config,
+    http::Request,
     jose::Algorithm,
     oidc::{ClientAuthentication, Endpoint, PlainHttp},
+    time::UnixTime,
 };
 
 /// Everything of a configuration that prints.
@@ -16,6 +18,7 @@ fn printed(config: &Config) -> String {
         "{:#?}",
         (
             (&config.origin, &config.prefix, &config.providers, &config.rules, &config.identity_headers),
+            &config.static_tokens,
             (
                 config.leeway,
                 &config.warnings,
@@ -67,6 +70,9 @@ fn ten_lines_are_enough() {
     );
 }
 
+/// `printf %s token | sha256sum`
+const DIGEST: &str = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
+
 /// A document that uses every field.
 fn full() -> Value {
     json!({
@@ -85,6 +91,7 @@ fn full() -> Value {
             "jwks_uri": "https://keys.example.com/jwks",
             "id_token_signing_algs": ["ES256", "EdDSA"],
             "trusted_audiences": ["other"],
+            "access_token_audiences": ["https://api.example.com", "api"],
             "timeout_ms": 30_000,
             "allow": {"allowed_domains": ["example.com"]},
         }],
@@ -109,7 +116,13 @@ fn full() -> Value {
                 "any": [{"groups": ["b"]}, {"groups": ["c"]}],
                 "not": {"groups": ["d"]},
             }},
+
+            {"path": "/write", "access": "bearer", "scopes": ["read", "api://x/.write"]},
             {"access": "required"},
+        ],
+        "static_tokens": [
+            {"name": "ci", "sha256": DIGEST, "claims": {"groups": ["machines"], "level": [1, 0.5, true]}},
+            {"name": "ci", "sha256": "AB".repeat(32), "expires_at": 1_900_000_000},
         ],
         "identity_headers": {"X-Email": "email", "X-User": "sub"},
         "prefix": "/-/sign.in",
@@ -143,6 +156,8 @@ fn every_field_arrives() {
     assert_eq!(provider.endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
     assert_eq!(provider.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
     assert_eq!(provider.trusted_audiences, ["other"]);
+    assert_eq!(provider.access_token_audiences, ["https://api.example.com", "api"]);
+    assert!(config.takes_access_tokens() && !settings(&example()).takes_access_tokens());
     assert_eq!(provider.timeout, Duration::from_secs(30));
     assert_eq!(provider.plain_http, PlainHttp::Allowed);
     // What the conditions of rules and provider look at is kept.
@@ -165,6 +180,22 @@ fn every_field_arrives() {
             "session.keys[1]: the same key as one before it opens nothing more",
         ]
     );
+}
+
+#[test]
+fn listed_tokens_and_scopes_arrive() {
+    let config = settings(&full());
+    let [first, second] = &config.static_tokens[..] else { panic!("two tokens") };
+    assert_eq!((first.name.as_str(), first.expires_at, first.digest[..2].to_vec()), ("ci", None, vec![0x3c, 0x46]));
+    let claims = json!({"groups": ["machines"], "level": [1, 0.5, true]});
+    assert_eq!(serde_json::Value::Object(first.claims.clone()).to_string(), claims.to_string());
+    assert_eq!((second.digest, second.expires_at), ([0xab; 32], Some(UnixTime::from_secs(1_900_000_000))));
+    assert!(second.claims.is_empty());
+    let request = Request::new([(":method", b"GET".as_slice()), (":path", b"/write")]);
+    let verdict = config.rules.decide(&request);
+    assert!(!verdict.takes_sessions());
+    assert_eq!(verdict.scopes().collect::<Vec<_>>(), ["read", "api://x/.write"]);
+    assert_eq!(settings(&example()).static_tokens.len(), 0);
 }
 
 #[test]

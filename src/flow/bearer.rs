@@ -36,6 +36,8 @@ use super::{
 const MAX_TOKEN: usize = 16 * 1024;
 /// How many access tokens a worker remembers, each so long as it is good. One that is pushed out is verified again.
 const SLOTS: usize = 512;
+/// How long they may be all together: what stands in them takes several times as much memory.
+const MAX_REMEMBERED: usize = 1024 * 1024;
 
 /// SHA-256 of a token: what it is known by, so that none is kept.
 type Fingerprint = [u8; 32];
@@ -89,11 +91,15 @@ impl Claims for VerifiedBearer {
 #[derive(Debug)]
 pub struct Bearers {
     slots: Vec<Option<Slot>>,
+    /// How long their tokens are all together.
+    length: usize,
 }
 
 #[derive(Debug)]
 struct Slot {
     fingerprint: Fingerprint,
+    /// How long the token is.
+    length: usize,
     /// The keys it was verified with: with others it is verified again.
     keys_version: u64,
     bearer: VerifiedBearer,
@@ -101,7 +107,7 @@ struct Slot {
 
 impl Default for Bearers {
     fn default() -> Self {
-        Self { slots: std::iter::repeat_with(|| None).take(SLOTS).collect() }
+        Self { slots: std::iter::repeat_with(|| None).take(SLOTS).collect(), length: 0 }
     }
 }
 
@@ -112,10 +118,13 @@ impl Bearers {
         (is_it && slot.keys_version == keys_version).then(|| slot.bearer.clone())
     }
 
-    fn remember(&mut self, fingerprint: Fingerprint, keys_version: u64, bearer: &VerifiedBearer) {
-        if let Some(slot) = self.slots.get_mut(place(&fingerprint)) {
-            *slot = Some(Slot { fingerprint, keys_version, bearer: bearer.clone() });
+    fn remember(&mut self, fingerprint: Fingerprint, length: usize, keys_version: u64, bearer: &VerifiedBearer) {
+        if self.length.saturating_add(length) > MAX_REMEMBERED {
+            *self = Self::default();
         }
+        let Some(slot) = self.slots.get_mut(place(&fingerprint)) else { return };
+        let before = slot.replace(Slot { fingerprint, length, keys_version, bearer: bearer.clone() });
+        self.length = self.length.saturating_add(length).saturating_sub(before.map_or(0, |slot| slot.length));
     }
 }
 
@@ -218,7 +227,8 @@ impl BearerInHand {
             Some(Err(failure)) => return reply::refuse(failure, &self.caller, Offer::default(), env),
             Some(Ok(token)) => {
                 let bearer = VerifiedBearer(Rc::new(Grounds::AccessToken(token)));
-                env.bearers.remember(self.fingerprint, env.providers.keys_version(self.provider), &bearer);
+                let (length, keys_version) = (self.token.expose().len(), env.providers.keys_version(self.provider));
+                env.bearers.remember(self.fingerprint, length, keys_version, &bearer);
                 return pass(&self.request, bearer, self.provider, &self.caller, env);
             }
         }
@@ -261,4 +271,32 @@ fn missing_scope(verdict: &Verdict<'_>, bearer: &VerifiedBearer) -> Option<Strin
         let wanted: Vec<_> = verdict.scopes().collect();
         wanted.join(" ")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    fn fingerprint(number: u32) -> Fingerprint {
+        Sha256::digest(number.to_le_bytes()).into()
+    }
+
+    #[test]
+    fn what_is_remembered_has_an_end_in_number_and_in_length() {
+        let token = StaticToken { name: "ci".to_owned(), digest: [0; 32], claims: Map::new(), expires_at: None };
+        let bearer = VerifiedBearer(Rc::new(Grounds::Static(Rc::new(token))));
+        let mut bearers = Bearers::default();
+        for length in [1, MAX_TOKEN] {
+            for number in 0..5_000 {
+                bearers.remember(fingerprint(number), length, 1, &bearer);
+                assert!(bearers.find(&fingerprint(number), 1).is_some());
+                assert!(bearers.find(&fingerprint(number), 2).is_none() && bearers.find(&[7; 32], 1).is_none());
+                let lengths: usize = bearers.slots.iter().flatten().map(|slot| slot.length).sum();
+                assert_eq!(bearers.length, lengths);
+                assert!(bearers.slots.len() == SLOTS && lengths <= MAX_REMEMBERED, "{lengths}");
+            }
+        }
+    }
 }

@@ -589,6 +589,83 @@ fn tokens_over_http2_and_for_websockets() {
     assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [b"ci"]);
 }
 
+#[test]
+fn tokens_end_by_the_clock_and_with_the_configuration_that_took_them() {
+    let mut world = World::around(Issuer::start(), |setup| {
+        setup.reloads = true;
+        take_tokens(&mut setup.configuration);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+        setup.configuration["static_tokens"][1]["expires_at"] = json!(now + 300);
+    });
+    until_known(&world);
+    let access = world.issuer.access_token(API, |_| {});
+    for _ in 0..6 {
+        assert_passes(&world, &with("/api/x", &access), "robot");
+        assert_passes(&world, &with("/api/x", "over-for-long"), "old");
+    }
+    world.advance(301);
+    assert_bad_token(&world, "over-for-long");
+    assert_passes(&world, &with("/api/x", &access), "robot");
+    // 600 seconds, and 60 by which clocks may differ.
+    world.advance(360);
+    for _ in 0..6 {
+        assert_bad_token(&world, &access);
+    }
+    let access = world.issuer.access_token(API, |_| {});
+    for _ in 0..6 {
+        assert_passes(&world, &with("/api/x", &access), "robot");
+    }
+    world.reload(|document| {
+        document["providers"][0]["access_token_audiences"] = json!(["https://other.example.com"]);
+        document["static_tokens"][0]["sha256"] = json!(digest("another-token"));
+        document["static_tokens"][0]["name"] = json!("cd");
+    });
+    until("workers with the new configuration", || {
+        let is_new = |_| world.send(&with("/api/x", "another-token")).is_some_and(|response| response.status == 200);
+        (0..10).all(is_new).then_some(())
+    });
+    for token in [&access, LISTED] {
+        let before = world.upstream.count();
+        for _ in 0..6 {
+            assert_bad_token_at_once(&world, token);
+        }
+        world.upstream.assert_saw_nothing_since(before, token);
+    }
+    assert_passes(&world, &with("/api/x", "another-token"), "cd");
+}
+
+#[test]
+fn grpc_preflights_and_reserved_paths_with_tokens() {
+    let world = world();
+    let grpc = |token: &str| {
+        let call = with("/api/Service/Method", token).method("POST").header("content-type", "application/grpc");
+        call.header("te", "trailers").body("\0\0\0\0\0")
+    };
+    let refused = world.send(&grpc("unknown")).expect("an answer");
+    assert_eq!((refused.status, refused.headers.text("grpc-status").as_deref()), (200, Some("16")), "{refused:?}");
+    world.upstream.assert_saw_nothing();
+    assert_passes(&world, &grpc(LISTED), "ci");
+    // A browser asks without credentials whether a script may send a token; whoever brings one is no such browser.
+    let preflight = Outgoing::new("OPTIONS", "/api/x")
+        .header("origin", "http://a.example")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "authorization");
+    assert!(world.send(&preflight).expect("an answer").headers.has(MARK));
+    assert!(!world.upstream.last().headers.has("x-forwarded-user"));
+    let with_token = |token: &str| preflight.clone().header("authorization", format!("Bearer {token}"));
+    assert_refused(&world, &with_token("unknown"), 401, "invalid_token", Some(", error=\"invalid_token\""));
+    assert_passes(&world, &with_token(LISTED), "ci");
+    // A token is no session: it asks for none, sees none and ends none.
+    let before = world.upstream.count();
+    let userinfo = world.send(&with("/oauth2/userinfo", LISTED)).expect("an answer");
+    assert_eq!((userinfo.status, userinfo.code().as_deref()), (401, Some("sign_in_required")), "{userinfo:?}");
+    for path in ["/oauth2/callback?code=x&state=y", "/oauth2/backchannel_logout", "/oauth2/health", "/oauth2/nothing"] {
+        let response = world.send(&with(path, LISTED)).expect("an answer");
+        assert!(response.code().is_some() && response.set_cookies().is_empty(), "{path}: {response:?}");
+    }
+    world.upstream.assert_saw_nothing_since(before, "reserved paths");
+}
+
 /// Asks the real provider for tokens, as a client that has its secret in the form.
 fn tokens(site: &Site, client: &str, fields: &[(&str, &str)]) -> Value {
     let mut form = url::form_urlencoded::Serializer::new(String::new());

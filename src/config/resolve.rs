@@ -39,7 +39,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let session = faults
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
-    let rules = rules::rules(document.rules.unwrap_or_default(), &root.key("rules"), faults);
+    let raw_rules = document.rules.unwrap_or_default();
+    let wants_tokens = raw_rules.iter().any(|rule| matches!(rule.access, Some(raw::Access::Bearer)));
+    let rules = rules::rules(raw_rules, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let userinfo_claims =
@@ -58,14 +60,19 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
 
     let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
+    let static_tokens = static_tokens?;
     warnings.extend(rules.warnings(&prefix));
+    if wants_tokens && static_tokens.is_empty() && provider.access_token_audiences.is_empty() {
+        let why = "lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken";
+        warnings.push(format!("rules: `access: bearer` {why}"));
+    }
     let mut kept_claims = people::kept_claims(&identity_headers, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
     provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));
     Ok(Config {
         rules,
-        static_tokens: static_tokens?,
+        static_tokens,
         origin,
         prefix,
         session: session?.sealing_for(&provider, faults)?,

@@ -199,6 +199,20 @@ fn listed_tokens_and_scopes_arrive() {
 }
 
 #[test]
+fn a_rule_for_tokens_where_none_is_taken_is_told() {
+    let mut document = example_with("/rules/0", Some(json!({"path": "/api/*", "access": "bearer"})));
+    let warnings = settings(&document).warnings;
+    assert_eq!(
+        warnings,
+        [
+            "rules: `access: bearer` lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken"
+        ]
+    );
+    document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
+    assert_eq!(settings(&document).warnings, [""; 0]);
+}
+
+#[test]
 fn a_struct_means_what_the_json_text_means() {
     for document in [example(), full()] {
         let from_struct = parse_bytes(&as_struct(&document)).unwrap_or_else(|faults| panic!("{faults}"));

@@ -402,10 +402,13 @@ fn keys_change_under_load_and_no_good_token_is_refused() {
     });
     // The fetch takes 300 ms, and two busy cores their time.
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
-    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 2, "one at the start, one for the new key");
+    // One at the start, and one for the new key; keys of the same second may be fetched twice.
+    let fetches = world.issuer.requests(Endpoint::Jwks).len();
+    assert!((2..=3).contains(&fetches), "{fetches} fetches");
     assert!(sent.load(Ordering::Relaxed) > 100);
 
     // Now the old keys are withdrawn. A token of theirs is good until the next keys are taken over, and then no more.
+    world.advance(61);
     let withdrawn = many(1).remove(0);
     assert_passes(&world, &with("/api/x", &withdrawn), "robot");
     world.issuer.next_p256(false);

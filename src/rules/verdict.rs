@@ -47,11 +47,6 @@ impl<'a> Verdict<'a> {
         self.first.into_iter().chain(self.more.iter().copied())
     }
 
-    /// The name of the rule that decides, for people.
-    pub fn name(&self) -> Option<&'a str> {
-        self.first.and_then(|rule| rule.name.as_deref())
-    }
-
     /// The rule by which nobody may pass.
     pub fn denial(&self) -> Option<Refusal<'a>> {
         let rule = self.rules().find(|rule| rule.access == Access::Deny)?;

@@ -1,10 +1,16 @@
 // Signing keys: a generation has one of each type that an ID token may be signed with.
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 
 let generation = 0;
 
+// By way of PEM: Node 20 may hang for ever when it exports a key while it collects what generated that key.
+const encodings = {
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' },
+};
+
 function key(kid, type, options) {
-  return { ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), use: 'sig', kid: `${kid}-${generation}` };
+  const { privateKey } = generateKeyPairSync(type, { ...options, ...encodings });
+  return { ...createPrivateKey(privateKey).export({ format: 'jwk' }), use: 'sig', kid: `${kid}-${generation}` };
 }
 
 export function newKeys() {

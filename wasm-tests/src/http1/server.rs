@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{Connection, Request};
+use crate::ports;
 
 /// What becomes of a connection after its request was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ impl Server {
     where
         F: Fn(Request, &mut Connection) -> Outcome + Send + Sync + 'static,
     {
+        // A free one of our own: the kernel would give away the port of a server that a test has just taken down.
+        let port = if port == 0 { ports::free() } else { port };
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port to listen on");
         let address = listener.local_addr().expect("the port it listens on");
         let stopping = Arc::new(AtomicBool::new(false));

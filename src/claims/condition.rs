@@ -145,9 +145,7 @@ fn is_listed(value: &Value, wanted: &[Value]) -> bool {
 
 /// The email address that the provider vouches for, and its domain: exactly one `@`, with something on both sides.
 fn email(claims: &dyn Claims) -> Option<(&str, &str)> {
-    // Some providers write truth values as text.
-    let is_true = |claim| matches!(claim, Claim::Json(value) if *value == true || *value == "true");
-    if !claims.claim("email_verified").is_some_and(is_true) {
+    if !claims.claim("email_verified").is_some_and(Claim::is_true) {
         return None;
     }
     let Some(Claim::Json(Value::String(email))) = claims.claim("email") else { return None };
@@ -164,23 +162,14 @@ const LEFT_OUT: [&str; 2] = ["_claim_names", "hasgroups"];
 fn is_left_out(name: &str, claims: &dyn Claims) -> bool {
     let [elsewhere, has_groups] = LEFT_OUT.map(|name| claims.claim(name));
     let is_elsewhere = matches!(elsewhere, Some(Claim::Json(Value::Object(names))) if names.contains_key(name));
-    let has_groups = matches!(has_groups, Some(Claim::Json(value)) if *value == true || *value == "true");
-    is_elsewhere || name == "groups" && has_groups
+    is_elsewhere || name == "groups" && has_groups.is_some_and(Claim::is_true)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::*;
-
-    struct Token(Value);
-
-    impl Claims for Token {
-        fn claim(&self, name: &str) -> Option<Claim<'_>> {
-            self.0.get(name).map(Claim::Json)
-        }
-    }
+    use super::{super::tests::Token, *};
 
     fn claim(path: &str, wanted: Value) -> Condition {
         let Value::Array(wanted) = wanted else { panic!() };

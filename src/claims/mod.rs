@@ -28,6 +28,13 @@ pub enum Claim<'a> {
     Json(&'a Value),
 }
 
+impl Claim<'_> {
+    /// Whether it says yes. Some providers write truth values as text.
+    pub fn is_true(self) -> bool {
+        matches!(self, Self::Json(value) if *value == true || *value == "true")
+    }
+}
+
 /// A token of a program that the operator has listed, by its digest.
 #[derive(Debug, Clone)]
 pub struct StaticToken {
@@ -86,7 +93,8 @@ mod tests {
 
     use super::*;
 
-    struct Token(Value);
+    /// A token as plain claims.
+    pub(super) struct Token(pub(super) Value);
 
     impl Claims for Token {
         fn claim(&self, name: &str) -> Option<Claim<'_>> {

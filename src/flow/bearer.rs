@@ -254,11 +254,7 @@ fn pass(request: &Request, bearer: VerifiedBearer, provider: ProviderId, caller:
         (Ok(admission), _) => Permit::bearer(bearer, &admission),
         // Everybody may pass here, and so may it, as nobody in particular.
         (Err(_), Some(proof)) => Permit::open(&proof),
-        (Err(refusal), None) => {
-            let rule = refusal.rule.map(str::to_owned);
-            let failure = if refusal.left_out { Failure::GroupsLeftOut(rule) } else { Failure::NotAllowed(rule) };
-            return reply::refuse(failure, caller, Offer::default(), env);
-        }
+        (Err(refusal), None) => return reply::refuse(refusal.into(), caller, Offer::default(), env),
     };
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);

@@ -8,6 +8,7 @@ use crate::{
         access_token::AccessTokenError, authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError,
         logout_token::LogoutTokenError, token::TokenEndpointError,
     },
+    rules::Refusal,
     session::{SealError, store::StoreError},
 };
 
@@ -124,6 +125,14 @@ pub enum Failure {
     /// Userinfo with another method than GET.
     #[error("userinfo takes GET only")]
     UserinfoMethod,
+}
+
+/// Somebody is known, and the rules do not let them pass.
+impl From<Refusal<'_>> for Failure {
+    fn from(refusal: Refusal<'_>) -> Self {
+        let rule = refusal.rule.map(str::to_owned);
+        if refusal.left_out { Self::GroupsLeftOut(rule) } else { Self::NotAllowed(rule) }
+    }
 }
 
 /// A rule as a line of the log names it.

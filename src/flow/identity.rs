@@ -79,7 +79,7 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
 /// with control characters or with spaces at an end, and a list's item with a comma in it, which would pass for two.
 fn value(claims: &dyn Claims, claim: &str) -> Option<String> {
     // An address that the provider itself does not vouch for identifies nobody.
-    if claim == "email" && claims.claim("email_verified").is_some_and(|said| !is_true(said)) {
+    if claim == "email" && claims.claim("email_verified").is_some_and(|said| !said.is_true()) {
         return None;
     }
     let text = match claims.claim(claim)? {
@@ -104,9 +104,4 @@ fn scalar(value: &Value) -> Option<String> {
 // Spaces at an end would be cut off on the way, and one person could pass for another.
 fn scalar_text(text: &str) -> Option<String> {
     (!text.contains(char::is_control) && text.trim() == text).then(|| text.to_owned())
-}
-
-/// Some providers write truth values as text.
-fn is_true(claim: Claim<'_>) -> bool {
-    matches!(claim, Claim::Json(value) if *value == Value::Bool(true) || *value == "true")
 }

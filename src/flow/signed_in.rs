@@ -17,7 +17,6 @@ use super::{
     Env, Step,
     caller::Caller,
     event::Event,
-    failure::Failure,
     form, identity,
     permit::Permit,
     renewal::{self, Patience},
@@ -149,12 +148,10 @@ pub(super) fn forward(
 
 /// Says to somebody who is signed in that they may not pass, and how to come as somebody else.
 fn refuse(request: &Request, refusal: Refusal<'_>, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
-    let rule = refusal.rule.map(str::to_owned);
-    let failure = if refusal.left_out { Failure::GroupsLeftOut(rule) } else { Failure::NotAllowed(rule) };
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     let href = form::start(target.as_str(), env) + "&prompt=select_account";
     let action = Some(Action::Link { label: "Use another account", href });
     let offer = Offer { action, cookies: Vec::new() };
     // Scripts get the cookies, too: whoever may not open this may open something else, with a session that was renewed.
-    reply::with_cookies(reply::refuse(failure, &Caller::of(request), offer, env), cookies)
+    reply::with_cookies(reply::refuse(refusal.into(), &Caller::of(request), offer, env), cookies)
 }

@@ -1,5 +1,7 @@
 //! Signing out: here, at the provider, and nowhere that was not allowed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -9,6 +11,17 @@ use super::{
 
 fn sign_out(world: &mut World, target: &str) -> LocalReply {
     world.opens(&format!("/oauth2/sign_out{target}"), "none").reply()
+}
+
+/// Whoever has this copy of the cookies is signed out, at every worker.
+#[track_caller]
+fn assert_is_out(world: &mut World, copy: &BTreeMap<String, String>) {
+    for worker in [0, 1] {
+        world.settle();
+        world.worker = worker;
+        world.jar = copy.clone();
+        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
+    }
 }
 
 #[test]
@@ -97,12 +110,7 @@ fn a_copy_of_the_cookie_is_signed_out_too() {
     world.sign_in("/");
     let copy = world.jar.clone();
     sign_out(&mut world, "");
-    for worker in [0, 1] {
-        world.settle();
-        world.worker = worker;
-        world.jar = copy.clone();
-        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
-    }
+    assert_is_out(&mut world, &copy);
 }
 
 #[test]
@@ -240,12 +248,7 @@ fn a_sign_out_is_remembered_for_as_long_as_its_session_could_live() {
     world.settle();
     world.sign_in("/");
     sign_out(&mut world, "");
-    for worker in [0, 1] {
-        world.settle();
-        world.worker = worker;
-        world.jar = copy.clone();
-        assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
-    }
+    assert_is_out(&mut world, &copy);
 }
 
 #[test]

@@ -8,6 +8,13 @@ use super::{
     world::{Outcome, World},
 };
 
+/// How a provider posts a logout token.
+const LOGOUT: [(&str, &str); 3] = [
+    (":method", "POST"),
+    (":path", "/oauth2/backchannel_logout"),
+    ("content-type", "application/x-www-form-urlencoded"),
+];
+
 fn world_with(more: Value) -> World {
     let mut store = json!({ "cluster": "webdis" });
     store.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -35,6 +42,12 @@ fn another_process(of: &World) -> World {
     world.redis = of.redis.clone();
     world.jar = of.jar.clone();
     world
+}
+
+#[track_caller]
+fn assert_no_token_was_used_twice(world: &World) {
+    let refused = world.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
 }
 
 #[test]
@@ -191,12 +204,7 @@ fn a_logout_token_ends_sessions_in_every_process() {
         let token =
             world.provider.logout_token(world.now, |_, claims| drop(claims.as_object_mut().unwrap().remove(without)));
         world.body = Ok(format!("logout_token={token}").into_bytes());
-        let post = [
-            (":method", "POST"),
-            (":path", "/oauth2/backchannel_logout"),
-            ("content-type", "application/x-www-form-urlencoded"),
-        ];
-        assert_eq!(world.send_more(&post).code(), (200, "logged_out"), "{without}");
+        assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"), "{without}");
         other.redis = world.redis.clone();
         // By a clock that is ahead, the session has begun after the logout.
         let cookie = other.jar.clone();
@@ -238,18 +246,13 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
     world.redis_up = false;
     let token = world.provider.logout_token(world.now, |_, _| ());
     world.body = Ok(format!("logout_token={token}").into_bytes());
-    let post = [
-        (":method", "POST"),
-        (":path", "/oauth2/backchannel_logout"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
-    assert_eq!(world.send_more(&post).code(), (503, "store_unavailable"));
+    assert_eq!(world.send_more(&LOGOUT).code(), (503, "store_unavailable"));
     // The very same token, as providers send it again: it must not count as heard.
     let mut other = another_process(&world);
     world.redis_up = true;
     for _ in 0..2 {
         world.body = Ok(format!("logout_token={token}").into_bytes());
-        assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+        assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
     }
     other.redis = world.redis.clone();
     assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
@@ -394,8 +397,7 @@ fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_ref
     other.settle();
     other.settle();
     assert!(!matches!(outcome, Outcome::Replied(_)));
-    let refused = other.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
-    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
+    assert_no_token_was_used_twice(&other);
 }
 
 #[test]
@@ -432,8 +434,7 @@ fn a_write_that_comes_late_does_not_put_an_older_session_back() {
     drop(third.visit("/"));
     third.settle();
     third.settle();
-    let refused = third.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
-    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
+    assert_no_token_was_used_twice(&third);
 }
 
 #[test]
@@ -503,12 +504,7 @@ fn a_logout_whose_provider_does_not_wait_for_the_answer_still_counts_everywhere(
     world.sign_in("/");
     let mut other = another_process(&world);
     let token = world.provider.logout_token(world.now, |_, _| ());
-    let post = [
-        (":method", "POST"),
-        (":path", "/oauth2/backchannel_logout"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
-    leaves(&mut world, &post, Some(format!("logout_token={token}").into_bytes()));
+    leaves(&mut world, &LOGOUT, Some(format!("logout_token={token}").into_bytes()));
     other.redis = world.redis.clone();
     assert_eq!(other.visit("/").code(), (302, "sign_in_started"));
 }
@@ -562,8 +558,7 @@ fn what_a_worker_remembers_is_not_renewed_once_somebody_else_has_done_so() {
         drop(world.visit("/"));
         world.settle();
     }
-    let refused = world.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
-    assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
+    assert_no_token_was_used_twice(&world);
 }
 
 #[test]
@@ -572,12 +567,7 @@ fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());
     world.body = Ok(format!("logout_token={token}").into_bytes());
-    let post = [
-        (":method", "POST"),
-        (":path", "/oauth2/backchannel_logout"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
-    assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
     // A provider that knows the person by other means (Kerberos, a passkey) lets them in again at once.
     let mut other = another_process(&world);
     other.jar.clear();
@@ -602,12 +592,7 @@ fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
 fn logs_out(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16, &'static str) {
     let token = world.provider.logout_token(world.now, change);
     world.body = Ok(format!("logout_token={token}").into_bytes());
-    let post = [
-        (":method", "POST"),
-        (":path", "/oauth2/backchannel_logout"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
-    world.send_more(&post).code()
+    world.send_more(&LOGOUT).code()
 }
 
 #[test]
@@ -788,13 +773,8 @@ fn a_logout_token_that_is_sent_again_ends_no_session_begun_since() {
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());
     let body = format!("logout_token={token}").into_bytes();
-    let post = [
-        (":method", "POST"),
-        (":path", "/oauth2/backchannel_logout"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
     // The provider does not wait for the answer; all that is to be done is done all the same.
-    leaves(&mut world, &post, Some(body.clone()));
+    leaves(&mut world, &LOGOUT, Some(body.clone()));
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
     world.advance(30);
     world.sign_in("/");
@@ -802,7 +782,7 @@ fn a_logout_token_that_is_sent_again_ends_no_session_begun_since() {
     // Then it sends the very same token again, because it has heard nothing.
     world.advance(30);
     world.body = Ok(body);
-    assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
     assert_eq!(user(&world.visit("/")), "alice");
 }
 

@@ -3,9 +3,11 @@
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::tools;
 
@@ -21,6 +23,19 @@ static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
 /// If there is none.
 #[must_use]
 pub fn free() -> u16 {
+    reserve(|port| is_free(port).then_some(port))
+}
+
+/// A listener on a port that is reserved for this process.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn listener() -> TcpListener {
+    reserve(|port| is_free(port).then(|| bind(port).ok())?)
+}
+
+fn reserve<T>(take: impl Fn(u16) -> Option<T>) -> T {
     let folder = tools::local().join("ports");
     fs::create_dir_all(&folder).expect("the .local folder can be written");
     let start = RandomState::new().build_hasher().finish();
@@ -29,18 +44,49 @@ pub fn free() -> u16 {
         let offset = u16::try_from(start.wrapping_add(step) % size).expect("the range fits a port");
         let port = RANGE.start + offset;
         let lock = File::create(folder.join(port.to_string())).expect("a lock file can be written");
-        if lock.try_lock().is_ok() && is_free(port) {
+        if lock.try_lock().is_err() {
+            continue;
+        }
+        if let Some(taken) = take(port) {
             TAKEN.lock().expect("nobody panics while holding it").push(lock);
-            return port;
+            return taken;
         }
     }
     panic!("no free port in {RANGE:?}");
+}
+
+fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
 
 /// Whether nobody listens on this loopback port now. `localhost` is both addresses, and browsers try the second first.
 #[must_use]
 pub fn is_free(port: u16) -> bool {
     let six = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    bind(port).is_ok()
         && !six.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// How long [`listen`] waits for a port that is still in use.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Listens on this loopback port, which nobody else is given (see [`free`]).
+///
+/// It may be taken for a moment all the same: a process that another thread starts holds copies of every socket of
+/// ours between its fork and its exec, also of one that has just been closed.
+///
+/// # Panics
+/// When it stays taken.
+#[must_use]
+pub fn listen(port: u16) -> TcpListener {
+    let begun = Instant::now();
+    loop {
+        match bind(port) {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < PATIENCE => {
+                sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("nothing can listen on port {port}: {error}"),
+        }
+    }
 }

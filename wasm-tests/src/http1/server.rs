@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
@@ -40,8 +40,7 @@ impl Server {
         F: Fn(Request, &mut Connection) -> Outcome + Send + Sync + 'static,
     {
         // A free one of our own: the kernel would give away the port of a server that a test has just taken down.
-        let port = if port == 0 { ports::free() } else { port };
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port to listen on");
+        let listener = if port == 0 { ports::listener() } else { ports::listen(port) };
         let address = listener.local_addr().expect("the port it listens on");
         let stopping = Arc::new(AtomicBool::new(false));
         let open = Arc::new(Mutex::new(Vec::new()));

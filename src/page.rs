@@ -28,6 +28,12 @@ const STYLE: &str = include_str!("page/style.css");
 {%- match action %}
 {%- when Some(Action::Link { label, href }) %}
 <p><a class="button" href="{{ href }}">{{ label }}</a></p>
+{%- when Some(Action::Choice(choices)) %}
+<ul>
+{%- for (label, href) in choices.iter() %}
+<li><a class="button" href="{{ href }}">{{ label }}</a></li>
+{%- endfor %}
+</ul>
 {%- when Some(Action::Post { label, href }) %}
 <form method="post" action="{{ href }}"><button class="button">{{ label }}</button></form>
 {%- when Some(Action::Resend { label, href }) %}
@@ -112,6 +118,8 @@ impl std::fmt::Debug for KeptForm {
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// One of several links: what each says, and where it goes.
+    Choice(Vec<(String, String)>),
     /// A link.
     Link {
         /// What it says.

@@ -8,15 +8,43 @@ pub use expression::Expression;
 
 use serde_json::{Map, Value};
 
-use crate::time::UnixTime;
+use crate::{
+    digest::{HalfDigest, half_digest},
+    time::UnixTime,
+};
 
 /// The longest name of a claim, or pointer to one.
 pub const MAX_PATH: usize = 256;
+
+/// Whose word it is: names an issuer, and who we are there, wherever that is written down. It stays the same when other
+/// issuers are added, taken away or moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssuerId(HalfDigest);
+
+impl IssuerId {
+    /// Of a provider that people sign in at.
+    pub fn of_provider(issuer: &str, client_id: &str) -> Self {
+        Self(half_digest("provider", &[issuer.as_bytes(), client_id.as_bytes()]))
+    }
+
+    /// As it is written down.
+    pub const fn as_bytes(&self) -> &HalfDigest {
+        &self.0
+    }
+
+    /// As it was written down: perhaps of an issuer that is configured no more.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
 
 /// Somebody of whom something is claimed, by whoever had the right to.
 pub trait Claims {
     /// The claim of this name.
     fn claim(&self, name: &str) -> Option<Claim<'_>>;
+
+    /// Whose word it is; `None` where it is the operator's own.
+    fn issuer(&self) -> Option<IssuerId>;
 }
 
 /// A claim.
@@ -99,6 +127,10 @@ mod tests {
     impl Claims for Token {
         fn claim(&self, name: &str) -> Option<Claim<'_>> {
             self.0.get(name).map(Claim::Json)
+        }
+
+        fn issuer(&self) -> Option<IssuerId> {
+            None
         }
     }
 

@@ -19,9 +19,9 @@ use std::{rc::Rc, time::Duration};
 pub use fault::{ConfigErrors, Fault, Path, Problem};
 
 use crate::{
-    claims::StaticToken,
+    claims::{IssuerId, StaticToken},
     http::Origin,
-    oidc::Provider,
+    oidc::{DEFAULT_PROVIDER, Provider, token_issuer::TokenIssuer},
     rules::Rules,
     session::{Lifetimes, chunks::SessionCookies, seal::Sealer, store::Store},
     time::Leeway,
@@ -34,8 +34,10 @@ pub struct Config {
     pub origin: Origin,
     /// The prefix of the reserved paths: `/oauth2`.
     pub prefix: String,
-    /// The providers; never empty.
+    /// The providers that people sign in at; never empty.
     pub providers: Vec<Provider>,
+    /// Those whose tokens are taken from programs.
+    pub token_issuers: Vec<TokenIssuer>,
     /// Session settings.
     pub session: SessionSettings,
     /// Who gets what.
@@ -59,7 +61,7 @@ pub struct Config {
     pub leeway: Leeway,
     /// What the operator should be told at start: each use of `danger`, and each key that is there twice.
     pub warnings: Vec<String>,
-    /// Names what this configuration shares between workers: other settings, other name.
+    /// Names what this configuration shares between workers: another app, another name.
     pub fingerprint: String,
     /// Whether Envoy hands over the bodies of requests that are held, as the operator says: it then keeps only so much.
     pub bodies_while_held: bool,
@@ -80,9 +82,19 @@ impl Config {
         faults.unless_any(config)
     }
 
-    /// Whether access tokens of a provider are taken from programs.
-    pub fn takes_access_tokens(&self) -> bool {
-        self.providers.iter().any(|provider| !provider.access_token_audiences.is_empty())
+    /// The provider of this id; one that is configured no more is none.
+    pub fn provider(&self, id: IssuerId) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// The provider of this name.
+    pub fn provider_named(&self, name: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.name == name)
+    }
+
+    /// The issuer of this id, whose tokens are taken.
+    pub fn token_issuer(&self, id: IssuerId) -> Option<&TokenIssuer> {
+        self.token_issuers.iter().find(|issuer| issuer.id == id)
     }
 
     /// Where the provider sends people once they are signed out there.
@@ -95,9 +107,14 @@ impl Config {
         format!("{}{}/start", self.origin.as_str(), self.prefix)
     }
 
-    /// Our callback: the one `redirect_uri` that is ever sent.
-    pub fn redirect_uri(&self) -> String {
-        format!("{}{}/callback", self.origin.as_str(), self.prefix)
+    /// The one `redirect_uri` that this provider ever gets. Each has another, so that none can be taken for another
+    /// (mix-up: RFC 9700, 4.4.2).
+    pub fn redirect_uri(&self, provider: &Provider) -> String {
+        let (origin, prefix) = (self.origin.as_str(), &self.prefix);
+        match provider.name.as_str() {
+            DEFAULT_PROVIDER => format!("{origin}{prefix}/callback"),
+            name => format!("{origin}{prefix}/callback/{name}"),
+        }
     }
 }
 

@@ -22,8 +22,9 @@ pub(super) struct Document {
     /// to the name of the cluster.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) clusters: Option<Entries>,
-    /// The OpenID provider that people sign in at. One is supported.
-    #[cfg_attr(test, schemars(required, length(min = 1, max = 1)))]
+    /// The OpenID providers that people sign in at. Where there are several, people choose one of them on a page, unless a
+    /// rule's `providers` leaves one only.
+    #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_PROVIDERS)))]
     pub(super) providers: Option<Vec<Provider>>,
     /// How sessions are kept.
     #[cfg_attr(test, schemars(required))]
@@ -82,6 +83,14 @@ fields!(Document {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Provider {
+    /// By what rules name it, and links to `/oauth2/start?provider=`: letters, digits, `-`, `_` and `.`. A provider with a
+    /// name has a redirect URI of its own to register: `/oauth2/callback/NAME` below the external URL. One may be without a
+    /// name: rules name it `default`, and its redirect URI is `/oauth2/callback`.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_NAME)))]
+    pub(super) name: Option<String>,
+    /// What people read where they choose a provider. By default its name, or its host.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
+    pub(super) title: Option<String>,
     /// The issuer identifier, exactly as the provider's metadata has it. An `https` URL; `http` only for `localhost`,
     /// `*.localhost` and loopback addresses.
     #[cfg_attr(test, schemars(required))]
@@ -130,6 +139,8 @@ pub(super) struct Provider {
 }
 
 fields!(Provider {
+    name,
+    title,
     issuer,
     client_id,
     client_secret,
@@ -312,9 +323,13 @@ pub(super) struct Rule {
     /// The scopes that a token must have, all of them (`scope` or `scp`). A session needs none.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) scopes: Option<Vec<String>>,
+    /// Names of providers: only who has signed in at one of them may pass, or brings a token of its. By default it does
+    /// not matter whose.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(super) providers: Option<Vec<String>>,
 }
 
-fields!(Rule { name, path, prefix, regex, methods, hosts, headers, access, unauthenticated, allow, scopes });
+fields!(Rule { name, path, prefix, regex, methods, hosts, headers, access, unauthenticated, allow, scopes, providers });
 
 /// Who may pass.
 #[derive(Clone, Copy)]

@@ -13,13 +13,14 @@ mod text;
 use url::{Host, Url};
 
 use super::{
-    Config,
+    Config, SessionSettings,
     fault::{Faults, Faulty, Path},
     raw,
 };
 use crate::{
+    digest::{half_digest, hex},
     http::{Cluster, Origin, parse_url},
-    oidc::{Clusters, PlainHttp, Provider, is_loopback},
+    oidc::{Clusters, PlainHttp, is_loopback},
     time::Leeway,
 };
 use limits::Bounds;
@@ -34,14 +35,17 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let clusters = clusters(document.cluster, document.clusters, faults);
     let mut warnings = Vec::new();
     let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
-    let provider = sole_provider(document.providers, clusters, plain_http, env, faults);
+    let at_providers = root.key("providers");
+    let around = provider::Around { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
+    let providers = provider::providers(document.providers, &at_providers, around, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let session = faults
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
     let wants_tokens = raw_rules.iter().any(|rule| matches!(rule.access, Some(raw::Access::Bearer)));
-    let rules = rules::rules(raw_rules, &root.key("rules"), faults);
+    let named = providers.as_ref().map(|known| known.providers.as_slice()).map_err(|faulty| *faulty);
+    let rules = rules::rules(raw_rules, named, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let userinfo_claims =
@@ -53,29 +57,34 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     if let Ok(sign_out) = &sign_out
         && !is_misread
     {
-        people::in_vain(sign_out, provider.as_ref().ok(), refreshes, faults);
+        people::in_vain(sign_out, named.unwrap_or_default(), refreshes, faults);
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
-    let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
+    let (known, origin, identity_headers) = (providers?, origin?, identity_headers?);
+    let provider::Known { providers, token_issuers } = known;
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let static_tokens = static_tokens?;
     warnings.extend(rules.warnings(&prefix));
-    if wants_tokens && static_tokens.is_empty() && provider.access_token_audiences.is_empty() {
+    if wants_tokens && static_tokens.is_empty() && token_issuers.is_empty() {
         let why = "lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }
     let mut kept_claims = people::kept_claims(&identity_headers, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
-    provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));
+    let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
+    allowed.for_each(|conditions| conditions.each_claim(&mut keep));
+    let session = session?.sealing_for(&origin, faults)?;
+    let fingerprint = fingerprint(&origin, &session);
     Ok(Config {
         rules,
         static_tokens,
         origin,
         prefix,
-        session: session?.sealing_for(&provider, faults)?,
+        session,
+        fingerprint,
         stripped_headers: headers::stripped(&identity_headers),
         kept_claims,
         userinfo_claims,
@@ -85,8 +94,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         leeway: leeway?,
         bodies_while_held: bodies.0,
         warnings,
-        fingerprint: provider::fingerprint(&provider),
-        providers: vec![provider],
+        providers,
+        token_issuers,
     })
 }
 
@@ -168,22 +177,9 @@ fn plain_http(danger: raw::Danger, warnings: &mut Vec<String>) -> PlainHttp {
     PlainHttp::Allowed
 }
 
-fn sole_provider(
-    providers: Option<Vec<raw::Provider>>,
-    clusters: Result<Clusters, Faulty>,
-    plain_http: PlainHttp,
-    env: Environment<'_>,
-    faults: &mut Faults,
-) -> Result<Provider, Faulty> {
-    let at = Path::root().key("providers");
-    let mut providers = faults.required(&at, providers, "a list with one provider")?.into_iter();
-    let first = providers.next().ok_or_else(|| faults.wrong(&at, "one provider, got none"))?;
-    let surplus = providers.enumerate().map(|(place, _)| {
-        faults.wrong(&at.index(place.saturating_add(1)), "one provider; a second is not supported yet")
-    });
-    let surplus = surplus.last();
-    let provider = provider::provider(first, &at.index(0), clusters, plain_http, env, faults)?;
-    surplus.map_or(Ok(provider), Err)
+/// Names what this app shares between workers.
+fn fingerprint(origin: &Origin, session: &SessionSettings) -> String {
+    hex(&half_digest("app", &[origin.as_str().as_bytes(), session.cookies.name().as_bytes()]))
 }
 
 /// What the reserved paths begin with. Only unreserved characters: these spell themselves the same way in every

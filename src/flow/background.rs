@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     CalloutResult, Env,
-    provider::ExpectDocument,
+    issuers::ExpectDocument,
     renewal::{self, ExpectRenewal, Renewals},
     store::{StoreState, Write},
 };
@@ -39,7 +39,7 @@ pub enum ExpectBackground {
 /// Looks at what other workers have shared, and says what calls this one must make.
 pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
     env.revocations.look(env.platform);
-    let mut fetches = env.providers.poll(env.platform, env.now);
+    let mut fetches = env.issuers.poll(env.platform, env.now);
     fetches.extend(renewal::poll(env));
     let writes = env.store.take_writes(env.now).into_iter();
     fetches
@@ -51,7 +51,7 @@ pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
 pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'_>) {
     match expect {
         ExpectBackground::Document(expect) => {
-            env.providers.fetched(expect, result, env.platform, env.now, env.events);
+            env.issuers.fetched(expect, result, env.platform, env.now, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
         ExpectBackground::Revocation => renewal::revoked(result, env),
@@ -66,5 +66,5 @@ pub(super) fn is_queued(renewals: &Renewals, store: &StoreState) -> bool {
 
 /// When to look again.
 pub fn next_poll(env: &Env<'_>) -> Duration {
-    if is_queued(env.renewals, env.store) { AT_ONCE } else { env.providers.next_poll(env.now) }
+    if is_queued(env.renewals, env.store) { AT_ONCE } else { env.issuers.next_poll(env.now) }
 }

@@ -7,13 +7,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    claims::{Claim, Claims, Conditions, StaticToken},
+    claims::{Claim, Claims, Conditions, IssuerId, StaticToken},
     http::Request,
     jose::{jws::UnverifiedJws, verify::verify},
-    oidc::{
-        ProviderId,
-        access_token::{self, VerifiedAccessToken},
-    },
+    oidc::access_token::{self, VerifiedAccessToken},
     rules::Verdict,
     secret::RawBearerToken,
     time::UnixTime,
@@ -69,11 +66,8 @@ impl VerifiedBearer {
     }
 
     /// The conditions of whoever vouches for it: what a provider says of its people holds for its tokens too.
-    fn by_source<'a>(&self, provider: ProviderId, env: &Env<'a>) -> Option<&'a Conditions> {
-        match &*self.0 {
-            Grounds::AccessToken(_) => env.config.providers.get(provider.index())?.allow.as_ref(),
-            Grounds::Static(_) => None,
-        }
+    fn by_source<'a>(&self, env: &Env<'a>) -> Option<&'a Conditions> {
+        env.config.token_issuer(self.issuer()?)?.allow.as_ref()
     }
 }
 
@@ -83,6 +77,13 @@ impl Claims for VerifiedBearer {
             Grounds::AccessToken(token) => token.claim(name),
             Grounds::Static(token) if name == "sub" => Some(Claim::Text(&token.name)),
             Grounds::Static(token) => token.claims.get(name).map(Claim::Json),
+        }
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        match &*self.0 {
+            Grounds::AccessToken(token) => token.issuer(),
+            Grounds::Static(_) => None,
         }
     }
 }
@@ -112,10 +113,10 @@ impl Default for Bearers {
 }
 
 impl Bearers {
-    fn find(&self, fingerprint: &Fingerprint, keys_version: u64) -> Option<VerifiedBearer> {
+    /// The token, and which keys it was verified with.
+    fn find(&self, fingerprint: &Fingerprint) -> Option<(VerifiedBearer, u64)> {
         let slot = self.slots.get(place(fingerprint))?.as_ref()?;
-        let is_it = bool::from(slot.fingerprint.ct_eq(fingerprint));
-        (is_it && slot.keys_version == keys_version).then(|| slot.bearer.clone())
+        bool::from(slot.fingerprint.ct_eq(fingerprint)).then(|| (slot.bearer.clone(), slot.keys_version))
     }
 
     fn remember(&mut self, fingerprint: Fingerprint, length: usize, keys_version: u64, bearer: &VerifiedBearer) {
@@ -155,14 +156,11 @@ fn token_of(request: &Request) -> Option<RawBearerToken> {
 pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
     let caller = Caller { kind: Kind::Program, ..Caller::of(&request) };
     // RFC 6750, 3.1: a token that cannot be checked is no session, whatever cookie stands beside it.
-    if env.config.static_tokens.is_empty() && !env.config.takes_access_tokens() {
+    if env.config.static_tokens.is_empty() && env.config.token_issuers.is_empty() {
         return reply::refuse(Failure::Bearer, &caller, Offer::default(), env);
     }
     let Some(token) = token_of(&request) else {
         return reply::refuse(Failure::BearerMalformed, &caller, Offer::default(), env);
-    };
-    let Some(provider) = env.providers.ids().next() else {
-        return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
     };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = listed(&fingerprint, env) {
@@ -170,16 +168,23 @@ pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
             let name = bearer.subject().to_owned();
             return reply::refuse(Failure::BearerOver(name), &caller, Offer::default(), env);
         }
-        return pass(&request, bearer, provider, &caller, env);
+        return pass(&request, bearer, &caller, env);
     }
-    if let Some(bearer) = remembered(&fingerprint, provider, env) {
-        return pass(&request, bearer, provider, &caller, env);
+    if let Some(bearer) = remembered(&fingerprint, env) {
+        return pass(&request, bearer, &caller, env);
     }
-    if env.config.takes_access_tokens() {
-        let in_hand = Box::new(BearerInHand { request, caller, provider, token, fingerprint });
-        return in_hand.verify(When::First, env.now.plus(MAX_HOLD), env);
-    }
-    reply::refuse(Failure::BearerUnknown, &caller, Offer::default(), env)
+    let Some(issuer) = issuer_of(&token, env) else {
+        return reply::refuse(Failure::BearerUnknown, &caller, Offer::default(), env);
+    };
+    let in_hand = Box::new(BearerInHand { request, caller, issuer, token, fingerprint });
+    in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
+}
+
+/// The issuer whose token it says it is.
+fn issuer_of(token: &RawBearerToken, env: &Env<'_>) -> Option<IssuerId> {
+    let issuer = UnverifiedJws::parse(token.expose()).ok()?.claimed_issuer()?;
+    let known = env.config.token_issuers.iter().find(|known| known.issuer == issuer)?;
+    Some(known.id)
 }
 
 /// The listed token that this is. Each is looked at, and none ends the search, so that the time tells nothing.
@@ -194,10 +199,11 @@ fn listed(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
 }
 
 /// The access token that this is, if it was verified with the keys of now, and those are still trusted.
-fn remembered(fingerprint: &Fingerprint, provider: ProviderId, env: &Env<'_>) -> Option<VerifiedBearer> {
-    env.providers.ready(provider, env.now)?;
-    let known = env.bearers.find(fingerprint, env.providers.keys_version(provider))?;
-    (!known.is_over(env)).then_some(known)
+fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
+    let (bearer, keys_version) = env.bearers.find(fingerprint)?;
+    let issuer = bearer.issuer()?;
+    env.issuers.keys(issuer, env.now)?;
+    (env.issuers.keys_version(issuer) == keys_version && !bearer.is_over(env)).then_some(bearer)
 }
 
 /// An access token that is still to be verified.
@@ -205,19 +211,19 @@ fn remembered(fingerprint: &Fingerprint, provider: ProviderId, env: &Env<'_>) ->
 pub(super) struct BearerInHand {
     request: Request,
     caller: Caller,
-    provider: ProviderId,
+    issuer: IssuerId,
     token: RawBearerToken,
     fingerprint: Fingerprint,
 }
 
 impl BearerInHand {
-    pub(super) const fn provider(&self) -> ProviderId {
-        self.provider
+    pub(super) const fn issuer(&self) -> IssuerId {
+        self.issuer
     }
 
     /// Verifies it, or waits for the keys it needs.
     pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
-        let outcome = verified(self.provider, Asker::Anybody, when, env, |env| self.access_token(env));
+        let outcome = verified(self.issuer, Asker::Anybody, when, env, |env| self.access_token(env));
         let has_room = env.load.strangers < MAX_STRANGERS;
         match outcome {
             // It came before anything was known of its provider.
@@ -227,9 +233,9 @@ impl BearerInHand {
             Some(Err(failure)) => return reply::refuse(failure, &self.caller, Offer::default(), env),
             Some(Ok(token)) => {
                 let bearer = VerifiedBearer(Rc::new(Grounds::AccessToken(token)));
-                let (length, keys_version) = (self.token.expose().len(), env.providers.keys_version(self.provider));
+                let (length, keys_version) = (self.token.expose().len(), env.issuers.keys_version(self.issuer));
                 env.bearers.remember(self.fingerprint, length, keys_version, &bearer);
-                return pass(&self.request, bearer, self.provider, &self.caller, env);
+                return pass(&self.request, bearer, &self.caller, env);
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
@@ -237,20 +243,20 @@ impl BearerInHand {
 
     fn access_token(&self, env: &Env<'_>) -> Result<VerifiedAccessToken, Failure> {
         let unverified = UnverifiedJws::parse(self.token.expose()).map_err(|_| Failure::BearerUnknown)?;
-        let known = env.providers.ready(self.provider, env.now).ok_or(Failure::ProviderNotReady)?;
-        let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)
-            .map_err(Failure::BearerSignature)?;
-        access_token::check(token, known.provider, env.now, env.config.leeway).map_err(Failure::BearerRefused)
+        let issuer = env.config.token_issuer(self.issuer).ok_or(Failure::BearerUnknown)?;
+        let keys = env.issuers.keys(self.issuer, env.now).ok_or(Failure::ProviderNotReady)?;
+        let token = verify(&unverified, keys, &issuer.algorithms, env.platform).map_err(Failure::BearerSignature)?;
+        access_token::check(token, issuer, env.now, env.config.leeway).map_err(Failure::BearerRefused)
     }
 }
 
 /// Upstream, as whoever brought this token, if the rules let them pass.
-fn pass(request: &Request, bearer: VerifiedBearer, provider: ProviderId, caller: &Caller, env: &mut Env<'_>) -> Step {
+fn pass(request: &Request, bearer: VerifiedBearer, caller: &Caller, env: &mut Env<'_>) -> Step {
     let verdict = env.config.rules.decide(request);
     if let Some(rule) = missing_scope(&verdict, &bearer) {
         return reply::refuse(Failure::InsufficientScope(rule), caller, Offer::default(), env);
     }
-    let permit = match (verdict.admits(&bearer, bearer.by_source(provider, env)), verdict.optional()) {
+    let permit = match (verdict.admits(&bearer, bearer.by_source(env)), verdict.optional()) {
         (Ok(admission), _) => Permit::bearer(bearer, &admission),
         // Everybody may pass here, and so may it, as nobody in particular.
         (Err(_), Some(proof)) => Permit::open(&proof),
@@ -287,8 +293,8 @@ mod tests {
         for length in [1, MAX_TOKEN] {
             for number in 0..5_000 {
                 bearers.remember(fingerprint(number), length, 1, &bearer);
-                assert!(bearers.find(&fingerprint(number), 1).is_some());
-                assert!(bearers.find(&fingerprint(number), 2).is_none() && bearers.find(&[7; 32], 1).is_none());
+                assert!(bearers.find(&fingerprint(number)).is_some_and(|(_, version)| version == 1));
+                assert!(bearers.find(&[7; 32]).is_none());
                 let lengths: usize = bearers.slots.iter().flatten().map(|slot| slot.length).sum();
                 assert_eq!(bearers.length, lengths);
                 assert!(bearers.slots.len() == SLOTS && lengths <= MAX_REMEMBERED, "{lengths}");

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crate::{
+    claims::IssuerId,
     http::{CalloutError, CalloutRequest, Request},
     jose::{jws::UnverifiedJws, verify::verify},
     oidc::{
-        ProviderId,
         authorization::{AuthorizationError, AuthorizationResponse},
         id_token::{self, Occasion, VerifiedIdToken},
         token::{self, TokenResponse},
@@ -46,8 +46,8 @@ const MAX_REDEEMING: usize = 64;
 /// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
-/// An authorization response arrives.
-pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
+/// An authorization response arrives, where this provider's do.
+pub(super) fn arrive(provider: IssuerId, request: Request, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
     let home = env.config.origin.as_str().to_owned() + "/";
     if request.method() != "GET" {
@@ -61,8 +61,13 @@ pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
     let Some(state) = State::open(response.state(), &settings.sealer, &env.config.prefix) else {
         return reply::refuse(Failure::CallbackState, &caller, Offer::again(home, Vec::new()), env);
     };
+    // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.
+    if state.provider != provider {
+        let failure = AuthorizationError::WrongIssuer.into();
+        return reply::refuse(failure, &caller, Offer::again(home, Vec::new()), env);
+    }
     let Some(pending) = pending(&request, &state, env) else { return not_pending(request, state, env) };
-    if env.providers.ready(state.provider, env.now).is_none() {
+    if env.issuers.ready(state.provider, env.now).is_none() {
         return Waiter::for_provider(state.provider, request, env);
     }
     redeem(request, &caller, response, &state, pending, env)
@@ -88,7 +93,8 @@ fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
     let attempt = if state.is_expired(env.now, env.config.session.sign_in_timeout) { 0 } else { state.attempt };
     env.events.push(Event::SignInRestarted);
     let attempt = attempt.saturating_add(1);
-    sign_in::begin(request, Wish { attempt, ..Wish::to(state.return_to) }, env)
+    let providers = vec![state.provider];
+    sign_in::begin(request, Wish { attempt, providers, ..Wish::to(state.return_to) }, env)
 }
 
 fn redeem(
@@ -101,7 +107,7 @@ fn redeem(
 ) -> Step {
     let offer = |env: &Env<'_>| offer(&pending, env);
     let brought = Brought::by(&request, env);
-    let (Some(known), Some(matched)) = (env.providers.ready(state.provider, env.now), pending.matches(state)) else {
+    let (Some(known), Some(matched)) = (env.issuers.ready(state.provider, env.now), pending.matches(state)) else {
         let offer = offer(env);
         return reply::refuse(Failure::CallbackState, caller, offer, env);
     };
@@ -124,7 +130,7 @@ fn redeem(
     if !single_use::claim(&pending.state, env) {
         return not_pending(request, pending.state, env);
     }
-    let redirect_uri = env.config.redirect_uri();
+    let redirect_uri = env.config.redirect_uri(known.provider);
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
     let patience = known.provider.timeout.max(MIN_PATIENCE);
     let until = env.now.plus(patience);
@@ -222,20 +228,20 @@ pub(super) struct TokensInHand {
 }
 
 impl TokensInHand {
-    pub(super) const fn provider(&self) -> ProviderId {
+    pub(super) const fn issuer(&self) -> IssuerId {
         self.sign_in.pending.state.provider
     }
 
     /// Verifies them, or waits for the keys they need.
     pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
-        match verified(self.provider(), Asker::Provider, when, env, |env| self.verified(env)) {
+        match verified(self.issuer(), Asker::Provider, when, env, |env| self.verified(env)) {
             Some(outcome) => self.finish(outcome, env),
             None => Waiter::for_keys(Unverified::SignIn(self), until, env),
         }
     }
 
     fn verified(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {
-        let known = env.providers.ready(self.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
+        let known = env.issuers.ready(self.issuer(), env.now).ok_or(Failure::ProviderNotReady)?;
         let unverified = UnverifiedJws::parse(self.id_token.expose())?;
         let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
         let expected = id_token::Expected {
@@ -264,7 +270,11 @@ impl TokensInHand {
         let SignIn { pending, caller, brought } = &self.sign_in;
         let session = self.session(id_token, env)?;
         // An answer that is still on its way must not bring back somebody else's.
-        if let Some(before) = brought.before.as_ref().filter(|before| before.session().subject() != session.subject()) {
+        let is_anothers = |before: &&FreshSession| {
+            let before = before.session();
+            before.subject() != session.subject() || before.provider() != session.provider()
+        };
+        if let Some(before) = brought.before.as_ref().filter(is_anothers) {
             revocation::end(before.marks().session, By::Person, env);
         }
         let settings = &env.config.session;
@@ -296,7 +306,7 @@ impl TokensInHand {
     fn session(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Session, Failure> {
         let pending = &self.sign_in.pending;
         let settings = &env.config.session;
-        let known = env.providers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let known = env.issuers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
         let life = self.tokens.expires_in.unwrap_or_else(|| id_token.claims().expires_at().since(env.now));
         let refresh_token = self.tokens.refresh_token.clone().filter(|_| settings.lifetimes.refresh);
         let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();

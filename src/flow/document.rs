@@ -4,6 +4,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    digest::{HalfDigest, hex},
     http::MAX_CALLOUT_BODY,
     platform::Platform,
     session::seal::{Purpose, Sealer},
@@ -63,9 +64,10 @@ pub(super) struct Document<T> {
 }
 
 impl<T> Document<T> {
-    pub(super) fn new(fingerprint: &str, index: usize, kind: DocumentKind) -> Self {
+    /// Nothing is known of it yet; `of` names the issuer and where its documents are.
+    pub(super) fn new(of: &HalfDigest, kind: DocumentKind) -> Self {
         Self {
-            key: format!("vestibule.{fingerprint}.{index}.{}", kind.name()),
+            key: format!("vestibule.{}.{}", hex(of), kind.name()),
             value: None,
             version: 0,
             fetched: UnixTime::default(),

@@ -9,7 +9,7 @@ use crate::{
     session::{Optional, SealError, store::StoreError},
 };
 
-use super::{failure::Failure, permit::Reason, provider::DocumentKind};
+use super::{failure::Failure, issuers::DocumentKind, permit::Reason};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

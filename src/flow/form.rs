@@ -14,6 +14,7 @@ use super::{
     caller::{Caller, comes_from_elsewhere},
     failure::Failure,
     reply::{self, Offer},
+    sign_in,
 };
 
 /// The most fields of a form that is kept.
@@ -58,7 +59,7 @@ pub(super) fn keep(caller: Caller, target: String, body: &[u8], env: &mut Env<'_
         failure.code(),
     );
     let back = ReturnTo::kept_form(&env.config.prefix);
-    page.action = Some(Action::Link { label: "Sign in", href: start(back.as_str(), env) });
+    page.action = Some(Action::Link { label: "Sign in", href: sign_in::start(back.as_str(), &[], env) });
     page.script = Some(Script::KeepForm);
     page.kept = Some(KeptForm { action: target, fields });
     reply::refuse_with(failure, page, &caller, env)
@@ -75,10 +76,4 @@ pub(super) fn resend(request: &Request, env: &mut Env<'_>) -> Step {
     page.request_id = caller.request_id.as_deref();
     page.script = Some(Script::ResendForm);
     Step::Reply(reply::page(200, "form", &page, Vec::new()))
-}
-
-/// The URL that starts a sign-in and comes back to this target.
-pub(super) fn start(target: &str, env: &Env<'_>) -> String {
-    let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
-    format!("{}?rd={target}", env.config.start_uri())
 }

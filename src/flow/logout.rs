@@ -4,17 +4,18 @@
 use std::time::Duration;
 
 use crate::{
+    claims::IssuerId,
+    digest::{HalfDigest, half_digest},
     http::{LocalReply, Request, parameter},
-    jose::{jws::UnverifiedJws, verify::verify},
+    jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
     oidc::{
-        ProviderId,
         id_token::MAX_SUBJECT,
-        logout_token::{self, LogoutToken},
+        logout_token::{self, LogoutToken, LogoutTokenError},
     },
     page::Page,
     platform::Conflict,
     secret::RawLogoutToken,
-    session::{HalfDigest, half_digest, open::Marks},
+    session::open::Marks,
     time::UnixTime,
 };
 
@@ -58,23 +59,33 @@ pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> S
     let Some(token) = parameter(body, "logout_token") else {
         return reply::refuse(Failure::LogoutMalformed, &caller, Offer::default(), env);
     };
-    let Some(provider) = env.providers.ids().next() else {
-        return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
+    let provider = match provider_of(&token, env) {
+        Ok(provider) => provider,
+        Err(failure) => return reply::refuse(failure, &caller, Offer::default(), env),
     };
     let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token) });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
+}
+
+/// The provider whose token it says it is.
+fn provider_of(token: &str, env: &Env<'_>) -> Result<IssuerId, Failure> {
+    let unverified = UnverifiedJws::parse(token).map_err(|_| Failure::LogoutMalformed)?;
+    let issuer = unverified.claimed_issuer().ok_or(Failure::LogoutMalformed)?;
+    let known = env.config.providers.iter().find(|provider| provider.issuer.as_str() == issuer);
+    let other = LogoutTokenError::Claim(ClaimError::IssuerMismatch);
+    known.map(|provider| provider.id).ok_or(Failure::LogoutToken(other))
 }
 
 /// A logout token that is still to be verified.
 #[derive(Debug)]
 pub(super) struct LogoutInHand {
     caller: Caller,
-    provider: ProviderId,
+    provider: IssuerId,
     token: RawLogoutToken,
 }
 
 impl LogoutInHand {
-    pub(super) const fn provider(&self) -> ProviderId {
+    pub(super) const fn issuer(&self) -> IssuerId {
         self.provider
     }
 
@@ -90,7 +101,7 @@ impl LogoutInHand {
     }
 
     fn logout_token(&self, env: &Env<'_>) -> Result<LogoutToken, Failure> {
-        let known = env.providers.ready(self.provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let known = env.issuers.ready(self.provider, env.now).ok_or(Failure::ProviderNotReady)?;
         let unverified = UnverifiedJws::parse(self.token.expose()).map_err(|_| Failure::LogoutMalformed)?;
         let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)
             .map_err(Failure::LogoutTokenSignature)?;
@@ -103,12 +114,12 @@ impl LogoutInHand {
             Err(failure) => return reply::refuse(failure, &self.caller, Offer::default(), env),
         };
         // Sent again, it was heard before. Were it to count again, it would end a session begun since.
-        let heard = heard(&token, env);
+        let heard = heard(self.provider, &token, env);
         let answer = reply::empty(200, "logged_out");
         if is_known(&heard, env) {
             return Step::Reply(answer);
         }
-        let marks = marks(&token);
+        let marks = marks(self.provider, &token);
         env.events.push(Event::LoggedOut(Some(token.id)));
         end(Ending { marks, heard: Some(heard), answer, caller: self.caller.clone() }, By::Provider, env)
     }
@@ -116,12 +127,13 @@ impl LogoutInHand {
 
 /// Whose sessions a token ends (2.4): with a `sid`, the ones of that session of the provider's. A session whose ID token
 /// did not say of which it is may be of it.
-fn marks(token: &LogoutToken) -> Vec<HalfDigest> {
-    let subject = token.subject.as_deref().map(Marks::of_subject);
+fn marks(provider: IssuerId, token: &LogoutToken) -> Vec<HalfDigest> {
+    let subject = token.subject.as_deref().map(|subject| Marks::of_subject(provider, subject));
     match &token.sid {
-        Some(sid) => {
-            [Some(Marks::of_sid(sid)), subject.as_ref().map(Marks::of_nameless)].into_iter().flatten().collect()
-        }
+        Some(sid) => [Some(Marks::of_sid(provider, sid)), subject.as_ref().map(Marks::of_nameless)]
+            .into_iter()
+            .flatten()
+            .collect(),
         None => subject.into_iter().collect(),
     }
 }
@@ -177,9 +189,9 @@ pub(super) fn remember(heard: Option<Entry>, env: &Env<'_>) {
     }
 }
 
-fn heard(token: &LogoutToken, env: &Env<'_>) -> Entry {
+fn heard(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Entry {
     let keep = token.expires.plus(env.config.leeway.span()).since(env.now).min(MAX_REMEMBERED);
-    Entry::now(half_digest("jti", &[token.id.as_bytes()]), env.now, keep)
+    Entry::now(half_digest("jti", &[provider.as_bytes(), token.id.as_bytes()]), env.now, keep)
 }
 
 fn is_known(heard: &Entry, env: &Env<'_>) -> bool {
@@ -200,13 +212,13 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     } else if request.method() != "GET" {
         Failure::LogoutMethod("GET")
     } else {
-        match sid_of(request, env) {
+        match session_of(request, env) {
             None => Failure::LogoutMalformed,
             Some(_) if env.config.session.store.is_some() && !env.store.takes_report(env.now) => Failure::Busy,
-            Some(sid) => {
+            Some((provider, sid)) => {
                 env.events.push(Event::LoggedOut(None));
                 let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
-                let marks = vec![Marks::of_sid(&sid)];
+                let marks = vec![Marks::of_sid(provider, &sid)];
                 return end(Ending { marks, heard: None, answer, caller }, By::Frame, env);
             }
         }
@@ -214,9 +226,11 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     reply::refuse(failure, &caller, Offer::default(), env)
 }
 
-fn sid_of(request: &Request, env: &Env<'_>) -> Option<String> {
+/// Which session of which provider's.
+fn session_of(request: &Request, env: &Env<'_>) -> Option<(IssuerId, String)> {
     let query = request.query()?;
     let issuer = parameter(query, "iss")?;
-    let is_ours = env.config.providers.iter().any(|provider| provider.issuer.as_str() == issuer);
-    parameter(query, "sid").filter(|sid| is_ours && (1..=MAX_SUBJECT).contains(&sid.len()))
+    let provider = env.config.providers.iter().find(|provider| provider.issuer.as_str() == issuer)?;
+    let sid = parameter(query, "sid").filter(|sid| (1..=MAX_SUBJECT).contains(&sid.len()))?;
+    Some((provider.id, sid))
 }

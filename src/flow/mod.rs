@@ -9,8 +9,8 @@ pub mod bearer;
 pub mod caller;
 pub mod event;
 pub mod failure;
+pub mod issuers;
 pub mod permit;
-pub mod provider;
 pub mod renewal;
 pub mod revocation;
 pub mod store;
@@ -50,8 +50,8 @@ use crate::{
 };
 use bearer::Bearers;
 use event::Event;
+use issuers::Issuers;
 use permit::Permit;
-use provider::Providers;
 use renewal::Renewals;
 use revocation::Revocations;
 use store::{ExpectLastEnd, ExpectStored, Loaded, Saving, StoreState};
@@ -115,7 +115,7 @@ pub type CalloutResult = Result<CalloutResponse, CalloutError>;
 /// What a worker remembers from one decision to the next.
 #[derive(Debug)]
 pub struct Memory {
-    providers: Providers,
+    issuers: Issuers,
     sessions: OpenSessions,
     renewals: Renewals,
     revocations: Revocations,
@@ -127,7 +127,7 @@ impl Memory {
     /// Nothing yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         Self {
-            providers: Providers::new(config, platform),
+            issuers: Issuers::new(config, platform),
             sessions: OpenSessions::new(config.session.cookies.clone()),
             renewals: Renewals::new(config, platform),
             revocations: Revocations::new(config, platform),
@@ -158,7 +158,7 @@ pub struct Load {
 /// The outside world, as far as a decision may see it.
 pub struct Env<'a> {
     config: &'a Config,
-    providers: &'a mut Providers,
+    issuers: &'a mut Issuers,
     sessions: &'a mut OpenSessions,
     renewals: &'a mut Renewals,
     revocations: &'a mut Revocations,
@@ -183,8 +183,8 @@ impl<'a> Env<'a> {
         load: Load,
         events: &'a mut Vec<Event>,
     ) -> Self {
-        let Memory { providers, sessions, renewals, revocations, store, bearers } = memory;
+        let Memory { issuers, sessions, renewals, revocations, store, bearers } = memory;
         let loaded = Loaded::NotAsked;
-        Self { config, providers, sessions, renewals, revocations, store, bearers, loaded, platform, now, load, events }
+        Self { config, issuers, sessions, renewals, revocations, store, bearers, loaded, platform, now, load, events }
     }
 }

@@ -15,17 +15,17 @@ mod tokens;
 pub use calls::ExpectRenewal;
 pub(super) use calls::{answered, poll, revoked};
 
+use crate::{claims::IssuerId, digest::HalfDigest};
 use std::{cell::Cell, time::Duration};
 
 use crate::{
     config::Config,
     http::Request,
-    oidc::ProviderId,
     platform::Platform,
     rules::Verdict,
     secret::RefreshToken,
     session::{
-        HalfDigest, Session,
+        Session,
         open::{FreshSession, Upkeep},
     },
     time::UnixTime,
@@ -68,7 +68,7 @@ pub struct Renewals {
     leased: Vec<Session>,
     in_hand: Vec<InHand>,
     /// Refresh tokens of sessions that have ended.
-    unwanted: Vec<(ProviderId, RefreshToken)>,
+    unwanted: Vec<(IssuerId, RefreshToken)>,
 }
 
 impl Renewals {
@@ -86,7 +86,7 @@ impl Renewals {
     }
 
     /// A refresh token is not wanted any more.
-    pub(super) fn revoke(&mut self, provider: ProviderId, token: Option<RefreshToken>) {
+    pub(super) fn revoke(&mut self, provider: IssuerId, token: Option<RefreshToken>) {
         self.unwanted.extend(token.map(|token| (provider, token)));
     }
 
@@ -147,7 +147,7 @@ pub(super) fn attend(
             // Who is first waits for the cookie; whoever comes while the session is good need not.
             Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
             Found::OthersLease => false,
-            Found::Nothing | Found::Own(_) if env.providers.ready(fresh.session().provider(), env.now).is_none() => {
+            Found::Nothing | Found::Own(_) if env.issuers.ready(fresh.session().provider(), env.now).is_none() => {
                 is_left = true;
                 false
             }
@@ -216,7 +216,7 @@ fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
 /// Begins to renew it, unless somebody else does or there is no provider to ask.
 fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
     let session = fresh.session();
-    let Some(known) = env.providers.ready(session.provider(), env.now) else { return false };
+    let Some(known) = env.issuers.ready(session.provider(), env.now) else { return false };
     // One second more than the call may take, one for the rounding of the clock, and time for a key.
     let until = env.now.plus(known.provider.timeout).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
     let (digest, lease) = (session.grant_digest(), Outcome::Leased(until));

@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
+    claims::IssuerId,
+    config::Config,
     http::Request,
-    oidc::ProviderId,
+    oidc::DEFAULT_PROVIDER,
     rules::Verdict,
     session::{open::FreshSession, return_to::ReturnTo},
     time::UnixTime,
@@ -39,9 +41,9 @@ pub(super) const MAX_STRANGERS: usize = 16;
 
 /// Decides a request.
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
-    env.providers.catch_up(env.platform, env.now);
+    env.issuers.catch_up(env.platform, env.now);
     // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
-    if let Some(reserved) = Reserved::of(request.target(), &env.config.prefix) {
+    if let Some(reserved) = Reserved::of(request.target(), env.config) {
         let loaded = if reserved.asks_who_it_is() { store::load(request, env) } else { Err(request) };
         let request = match loaded {
             Ok(step) => return step,
@@ -49,7 +51,7 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
         };
         return match reserved {
             Reserved::BackChannelLogout => logout::back_channel(&request, env),
-            Reserved::Callback => callback::arrive(request, env),
+            Reserved::Callback(provider) => callback::arrive(provider, request, env),
             Reserved::Form => form::resend(&request, env),
             Reserved::FrontChannelLogout => logout::front_channel(&request, env),
             Reserved::Health => health(env),
@@ -88,7 +90,7 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
 fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
     match verdict.optional() {
         Some(proof) => forward(&request, Permit::open(&proof), env),
-        None => sign_in::begin_for_page(request, verdict.answer(), env),
+        None => sign_in::begin_for_page(request, verdict, env),
     }
 }
 
@@ -100,15 +102,15 @@ fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
 
 fn health(env: &Env<'_>) -> Step {
     // 200 as long as the filter lives: an unreachable provider must not take the app out of its load balancer.
-    let ready = env.providers.ids().all(|id| env.providers.ready(id, env.now).is_some());
-    let provider = if ready { "ready" } else { "waiting" };
+    let provider = if env.issuers.are_ready(env.now) { "ready" } else { "waiting" };
     Step::Reply(reply::json(200, "health", &json!({ "status": "ok", "provider": provider })))
 }
 
 /// The paths under our prefix. They are compared byte by byte; any other spelling is a path like every other.
 enum Reserved {
     BackChannelLogout,
-    Callback,
+    /// Of this provider.
+    Callback(IssuerId),
     Form,
     FrontChannelLogout,
     Health,
@@ -122,14 +124,13 @@ enum Reserved {
 impl Reserved {
     /// Whether its answer depends on the session.
     const fn asks_who_it_is(&self) -> bool {
-        matches!(self, Self::Callback | Self::SignOut | Self::Start | Self::Userinfo)
+        matches!(self, Self::Callback(_) | Self::SignOut | Self::Start | Self::Userinfo)
     }
 
-    fn of(target: &[u8], prefix: &str) -> Option<Self> {
+    fn of(target: &[u8], config: &Config) -> Option<Self> {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        match path.strip_prefix(prefix.as_bytes())? {
+        match path.strip_prefix(config.prefix.as_bytes())? {
             b"/backchannel_logout" => Some(Self::BackChannelLogout),
-            b"/callback" => Some(Self::Callback),
             b"/form" => Some(Self::Form),
             b"/frontchannel_logout" => Some(Self::FrontChannelLogout),
             b"/health" => Some(Self::Health),
@@ -137,16 +138,26 @@ impl Reserved {
             b"/signed_out" => Some(Self::SignedOut),
             b"/start" => Some(Self::Start),
             b"/userinfo" => Some(Self::Userinfo),
-            [] | [b'/', ..] => Some(Self::Unknown),
+            reserved @ ([] | [b'/', ..]) => Some(Self::callback(reserved, config).unwrap_or(Self::Unknown)),
             _ => None,
         }
+    }
+
+    /// `/callback`, or `/callback/` and the name of the provider whose it is.
+    fn callback(path: &[u8], config: &Config) -> Option<Self> {
+        let name = match path.strip_prefix(b"/callback")? {
+            [] => DEFAULT_PROVIDER,
+            [b'/', name @ ..] => std::str::from_utf8(name).ok().filter(|name| *name != DEFAULT_PROVIDER)?,
+            _ => return None,
+        };
+        config.provider_named(name).map(|provider| Self::Callback(provider.id))
     }
 }
 
 /// A request that is held until its provider is known, or known better.
 #[derive(Debug)]
 pub struct Waiter {
-    provider: ProviderId,
+    issuer: IssuerId,
     until: UnixTime,
     then: Then,
 }
@@ -172,11 +183,11 @@ pub(super) enum Unverified {
 }
 
 impl Unverified {
-    const fn provider(&self) -> ProviderId {
+    const fn issuer(&self) -> IssuerId {
         match self {
-            Self::Bearer(token) => token.provider(),
-            Self::Logout(token) => token.provider(),
-            Self::SignIn(tokens) => tokens.provider(),
+            Self::Bearer(token) => token.issuer(),
+            Self::Logout(token) => token.issuer(),
+            Self::SignIn(tokens) => tokens.issuer(),
         }
     }
 
@@ -191,28 +202,28 @@ impl Unverified {
 
 impl Waiter {
     /// Holds a request until anything is known of its provider, or refuses it when too many are held.
-    pub(super) fn for_provider(provider: ProviderId, request: Request, env: &mut Env<'_>) -> Step {
+    pub(super) fn for_provider(issuer: IssuerId, request: Request, env: &mut Env<'_>) -> Step {
         if env.load.held >= MAX_HELD {
             return not_ready(&request, env);
         }
-        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
+        Step::Wait(Self { issuer, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
     }
 
     /// Holds a token until there are keys, or other keys, or until then.
     pub(super) fn for_keys(token: Unverified, until: UnixTime, env: &Env<'_>) -> Step {
-        let provider = token.provider();
-        Step::Wait(Self { provider, until, then: Then::Verify(token, env.providers.keys_version(provider)) })
+        let issuer = token.issuer();
+        Step::Wait(Self { issuer, until, then: Then::Verify(token, env.issuers.keys_version(issuer)) })
     }
 
     /// Holds a request until its session is renewed, or will not be for now.
     pub(super) fn for_renewal(request: Request, fresh: FreshSession, renewal: Awaited, env: &Env<'_>) -> Step {
-        let provider = fresh.session().provider();
-        Step::Wait(Self { provider, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, fresh, renewal) })
+        let issuer = fresh.session().provider();
+        Step::Wait(Self { issuer, until: env.now.plus(MAX_HOLD), then: Then::Renew(request, fresh, renewal) })
     }
 
     /// Holds a request until the next moment, when its call is tried again.
-    pub(super) fn to_call_again(provider: ProviderId, until: UnixTime, expect: Box<ExpectTokens>) -> Step {
-        Step::Wait(Self { provider, until, then: Then::Call(expect) })
+    pub(super) fn to_call_again(issuer: IssuerId, until: UnixTime, expect: Box<ExpectTokens>) -> Step {
+        Step::Wait(Self { issuer, until, then: Then::Call(expect) })
     }
 
     /// Whether a token waits that anybody may have made up.
@@ -229,12 +240,12 @@ impl Waiter {
         self.is_over(env.now)
             || match &self.then {
                 Then::Call(_) => true,
-                Then::Start(_) => env.providers.ready(self.provider, env.now).is_some(),
+                Then::Start(_) => env.issuers.is_ready(self.issuer, env.now),
                 Then::Renew(_, _, renewal) => renewal.is_over(env),
                 Then::Verify(_, version) => {
-                    let is_ready = env.providers.ready(self.provider, env.now).is_some();
-                    let has_other_keys = env.providers.keys_version(self.provider) != *version;
-                    is_ready && (has_other_keys || !env.providers.wants_keys(self.provider, env.now))
+                    let is_ready = env.issuers.is_ready(self.issuer, env.now);
+                    let has_other_keys = env.issuers.keys_version(self.issuer) != *version;
+                    is_ready && (has_other_keys || !env.issuers.wants_keys(self.issuer, env.now))
                 }
             }
     }
@@ -244,7 +255,7 @@ impl Waiter {
         let may_wait = !self.is_over(env.now);
         match self.then {
             Then::Call(expect) => expect.call_again(env),
-            Then::Start(request) if env.providers.ready(self.provider, env.now).is_some() => start(request, env),
+            Then::Start(request) if env.issuers.is_ready(self.issuer, env.now) => start(request, env),
             Then::Start(request) => not_ready(&request, env),
             Then::Renew(request, fresh, _) => pass_without_waiting(request, fresh, env),
             Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),

@@ -9,8 +9,9 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     config::Config,
+    digest::HalfDigest,
     platform::{Conflict, Platform},
-    session::{HalfDigest, Session, open::Marks},
+    session::{Session, open::Marks},
     time::{Leeway, UnixTime},
 };
 

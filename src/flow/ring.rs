@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::{
+    digest::HalfDigest,
     platform::{Conflict, Platform},
-    session::HalfDigest,
     time::UnixTime,
 };
 

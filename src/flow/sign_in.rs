@@ -2,11 +2,12 @@
 //! can finish one; everything else is told that it needs a session.
 
 use crate::{
+    claims::IssuerId,
     http::{Request, parameter},
-    oidc::{ProviderId, authorization::AuthorizationRequest},
+    oidc::{Provider, authorization::AuthorizationRequest},
     page::{Action, Page, Script},
     platform::NoRandomness,
-    rules::Answer,
+    rules::{Answer, Verdict},
     session::{
         cookie::{delete_cookie, set_cookie, with_prefix},
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
@@ -48,12 +49,14 @@ pub(super) struct Wish {
     pub(super) answer: Answer,
     /// Whether somebody wants to come as somebody else.
     pub(super) is_somebody_else: bool,
+    /// At whose sign-in page it may begin; empty means at any.
+    pub(super) providers: Vec<IssuerId>,
 }
 
 impl Wish {
     /// A first one.
     pub(super) fn to(return_to: ReturnTo) -> Self {
-        Self { return_to, attempt: FIRST_ATTEMPT, answer: Answer::Auto, is_somebody_else: false }
+        Self { return_to, attempt: FIRST_ATTEMPT, answer: Answer::Auto, is_somebody_else: false, providers: Vec::new() }
     }
 }
 
@@ -63,26 +66,30 @@ pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
     let return_to = ReturnTo::asked_for(&target, &env.config.origin, &env.config.prefix);
     let prompt = request.query().and_then(|query| parameter(query, "prompt"));
     let is_somebody_else = prompt.as_deref() == Some(SELECT_ACCOUNT);
-    begin(request, Wish { is_somebody_else, ..Wish::to(return_to) }, env)
+    let named = request.query().and_then(|query| parameter(query, "provider")).unwrap_or_default();
+    let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
+    let providers = providers.collect();
+    begin(request, Wish { is_somebody_else, providers, ..Wish::to(return_to) }, env)
 }
 
 /// Begins a sign-in for a page, or says that one is needed.
-pub(super) fn begin_for_page(request: Request, answer: Answer, env: &mut Env<'_>) -> Step {
+pub(super) fn begin_for_page(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
+    let (answer, providers) = (verdict.answer(), verdict.providers());
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
     let caller = Caller::of(&request);
     let is_page = caller.kind == Kind::Navigation && request.method() == "GET";
     if env.config.sign_in.keep_fragment && is_page && answer != Answer::Unauthorized {
-        return follow_with_fragment(&caller, &return_to, env);
+        return follow_with_fragment(&caller, &return_to, &providers, env);
     }
-    begin(request, Wish { answer, ..Wish::to(return_to) }, env)
+    begin(request, Wish { answer, providers, ..Wish::to(return_to) }, env)
 }
 
 /// What stands behind `#` in a URL only a page can know: this one starts the sign-in with it.
-fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, env: &mut Env<'_>) -> Step {
+fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, providers: &[IssuerId], env: &mut Env<'_>) -> Step {
     let failure = Failure::SignInRequired;
     let text = "You are being sent to the sign-in service.";
     let mut page = Page::new("Signing in", text, failure.code());
-    page.action = Some(Action::Link { label: "Sign in", href: form::start(return_to.as_str(), env) });
+    page.action = Some(Action::Link { label: "Sign in", href: start(return_to.as_str(), providers, env) });
     page.script = Some(Script::FollowWithFragment);
     reply::refuse_with(failure, page, caller, env)
 }
@@ -93,7 +100,7 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     match (wish.answer, caller.kind) {
         (_, Kind::Page) => return form::arrive(&request, &caller, env),
         (Answer::Unauthorized, Kind::Navigation) => {
-            let href = form::start(wish.return_to.as_str(), env);
+            let href = start(wish.return_to.as_str(), &wish.providers, env);
             let action = Some(Action::Link { label: "Sign in", href });
             return reply::refuse(Failure::SignInRequired, &caller, Offer { action, cookies: Vec::new() }, env);
         }
@@ -112,16 +119,53 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
         let offer = Offer::again(return_to.location(&env.config.origin), Vec::new());
         return reply::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env);
     }
-    let Some(provider) = env.providers.ids().next() else {
-        return reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env);
+    let provider = match candidates(&wish.providers, env)[..] {
+        [only] => only.id,
+        _ => return choose(&request, &caller, &wish, env),
     };
-    if env.providers.ready(provider, env.now).is_none() {
+    if env.issuers.ready(provider, env.now).is_none() {
         return Waiter::for_provider(provider, request, env);
     }
     match redirect(&request, provider, wish, env) {
         Ok(step) => step,
         Err(NoRandomness) => reply::refuse(Failure::NoRandomness, &caller, Offer::default(), env),
     }
+}
+
+/// The providers at which a sign-in may begin.
+fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
+    let providers = &env.config.providers;
+    let among: Vec<_> = providers.iter().filter(|provider| among.contains(&provider.id)).collect();
+    if among.is_empty() { providers.iter().collect() } else { among }
+}
+
+/// Lets a person choose where to sign in. A program cannot.
+fn choose(request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_>) -> Step {
+    let failure = Failure::SignInRequired;
+    if caller.kind == Kind::Program || request.method() != "GET" {
+        return reply::refuse(failure, caller, Offer::default(), env);
+    }
+    let href = |provider: &Provider| {
+        let href = start(wish.return_to.as_str(), &[provider.id], env);
+        if wish.is_somebody_else { href + "&prompt=" + SELECT_ACCOUNT } else { href }
+    };
+    let choices = candidates(&wish.providers, env).into_iter();
+    let choices = choices.map(|provider| (provider.title.clone(), href(provider))).collect();
+    let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
+    page.action = Some(Action::Choice(choices));
+    reply::refuse_with(failure, page, caller, env)
+}
+
+/// The URL that starts a sign-in, at one of these providers, and comes back to this target.
+pub(super) fn start(target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", target);
+    let named = providers.iter().filter_map(|id| Some(env.config.provider(*id)?.name.as_str()));
+    let named = named.collect::<Vec<_>>().join(",");
+    if !named.is_empty() {
+        query.append_pair("provider", &named);
+    }
+    format!("{}?{}", env.config.start_uri(), query.finish())
 }
 
 /// Whether a program could follow a sign-in at all, and somebody has asked for what it fetches.
@@ -136,9 +180,9 @@ fn is_in_vain(request: &Request, env: &mut Env<'_>) -> bool {
     trail.is_some_and(Trail::is_loop) && signed_in::session(request, env).is_none()
 }
 
-fn redirect(request: &Request, id: ProviderId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {
+fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {
     let settings = &env.config.session;
-    let Some(known) = env.providers.ready(id, env.now) else {
+    let Some(known) = env.issuers.ready(id, env.now) else {
         return Ok(reply::refuse(Failure::ProviderNotReady, &Caller::of(request), Offer::default(), env));
     };
     let most = if wish.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
@@ -147,7 +191,7 @@ fn redirect(request: &Request, id: ProviderId, wish: Wish, env: &mut Env<'_>) ->
     let url = AuthorizationRequest {
         provider: known.provider,
         metadata: known.metadata,
-        redirect_uri: &env.config.redirect_uri(),
+        redirect_uri: &env.config.redirect_uri(known.provider),
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
         nonce: &pending.nonce,
         verifier: &pending.verifier,

@@ -153,8 +153,11 @@ impl Goodbye {
     }
 
     fn logout_request(&self, env: &Env<'_>) -> Option<String> {
-        let id = env.providers.ids().next().filter(|_| env.config.sign_out.at_provider)?;
-        let known = env.providers.ready(id, env.now)?;
+        let of_session = self.session.as_ref().map(|session| session.session().provider());
+        // Without a session nobody knows at which of several somebody may be signed in.
+        let only = if let [only] = &env.config.providers[..] { Some(only.id) } else { None };
+        let provider = of_session.or(only).filter(|_| env.config.sign_out.at_provider)?;
+        let known = env.issuers.ready(provider, env.now)?;
         let endpoint = known.metadata.end_session_endpoint.as_ref()?;
         let state = Farewell { to: self.target.clone().unwrap_or_default(), at: env.now.as_secs() }.seal(env);
         let request = LogoutRequest {

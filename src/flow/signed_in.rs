@@ -1,6 +1,7 @@
 //! Requests that bring a session: it is looked at, kept up, and the request goes upstream with it.
 
 use crate::{
+    claims::IssuerId,
     http::Request,
     page::Action,
     rules::{Refusal, Verdict},
@@ -17,11 +18,11 @@ use super::{
     Env, Step,
     caller::Caller,
     event::Event,
-    form, identity,
+    identity,
     permit::Permit,
     renewal::{self, Patience},
     reply::{self, Offer},
-    revocation, store,
+    revocation, sign_in, store,
 };
 
 /// The session of this request, if it brought a good one that nobody has ended.
@@ -31,7 +32,12 @@ pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSessi
         Some(_) => store::session(env)?,
         None => env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now)?,
     };
-    (!is_ended(&fresh, env)).then_some(fresh)
+    (is_known(&fresh, env) && !is_ended(&fresh, env)).then_some(fresh)
+}
+
+/// Whether its provider is still one of ours: nobody else can say what its people may do.
+fn is_known(fresh: &FreshSession, env: &Env<'_>) -> bool {
+    env.config.provider(fresh.session().provider()).is_some()
 }
 
 /// Whether somebody has ended it.
@@ -132,14 +138,13 @@ pub(super) fn forward(
     cookies: Vec<String>,
     env: &mut Env<'_>,
 ) -> Step {
-    let provider = env.config.providers.get(fresh.session().provider().index());
-    let by_provider = provider.and_then(|provider| provider.allow.as_ref());
+    let by_provider = env.config.provider(fresh.session().provider()).and_then(|provider| provider.allow.as_ref());
     let late = LateCookies::new(&cookies, &fresh);
     let permit = match (verdict.admits(fresh.session(), by_provider), verdict.optional()) {
         (Ok(admission), _) => Permit::session(fresh, &admission),
         // Everybody may pass here, and so may they, as nobody in particular.
         (Err(_), Some(proof)) => Permit::open(&proof),
-        (Err(refusal), None) => return refuse(request, refusal, cookies, env),
+        (Err(refusal), None) => return refuse(request, refusal, &verdict.providers(), cookies, env),
     };
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, env.config);
@@ -147,9 +152,15 @@ pub(super) fn forward(
 }
 
 /// Says to somebody who is signed in that they may not pass, and how to come as somebody else.
-fn refuse(request: &Request, refusal: Refusal<'_>, cookies: Vec<String>, env: &mut Env<'_>) -> Step {
+fn refuse(
+    request: &Request,
+    refusal: Refusal<'_>,
+    providers: &[IssuerId],
+    cookies: Vec<String>,
+    env: &mut Env<'_>,
+) -> Step {
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
-    let href = form::start(target.as_str(), env) + "&prompt=select_account";
+    let href = sign_in::start(target.as_str(), providers, env) + "&prompt=select_account";
     let action = Some(Action::Link { label: "Use another account", href });
     let offer = Offer { action, cookies: Vec::new() };
     // Scripts get the cookies, too: whoever may not open this may open something else, with a session that was renewed.

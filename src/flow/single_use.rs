@@ -2,10 +2,7 @@
 //! callback twice, or an attacker who tries codes one after the other, causes one token call. Browsers that lose the
 //! race simply sign in again.
 
-use crate::{
-    config::Config,
-    session::{half_digest, pending::State},
-};
+use crate::{config::Config, digest::half_digest, session::pending::State};
 
 use super::{
     Env,

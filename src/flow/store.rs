@@ -4,11 +4,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
+    claims::IssuerId,
+    digest::HalfDigest,
     http::{CalloutRequest, LocalReply, Request},
-    oidc::ProviderId,
     secret::RefreshToken,
     session::{
-        HalfDigest, Session,
+        Session,
         open::FreshSession,
         store::{Reference, SavedAgain, Store, StoreError},
     },
@@ -57,7 +58,7 @@ enum Then {
     /// An end that the provider has asked for by this token counts everywhere.
     Heard(Option<Entry>),
     /// Where the session is gone, so is the use of its refresh token.
-    Revoke(ProviderId, Option<RefreshToken>),
+    Revoke(IssuerId, Option<RefreshToken>),
 }
 
 impl Write {

@@ -1,7 +1,7 @@
 //! Tokens that a provider signed are verified with the keys that are known, and once more where newer ones may help: a
 //! provider may rotate its keys just before it signs.
 
-use crate::{jose::verify::VerifyError, oidc::ProviderId};
+use crate::{claims::IssuerId, jose::verify::VerifyError};
 
 use super::{Env, failure::Failure, lease::Asker};
 
@@ -20,7 +20,7 @@ pub(super) enum When {
 /// Verifies a token of this provider's by `verify`. `None`: newer keys may help and are on their way, so the token is to be
 /// verified again once they are there.
 pub(super) fn verified<T>(
-    provider: ProviderId,
+    provider: IssuerId,
     asker: Asker,
     when: When,
     env: &mut Env<'_>,
@@ -30,22 +30,22 @@ pub(super) fn verified<T>(
     match when {
         When::First => {
             // Another worker may have met the new key before.
-            if newer_keys_may_help(outcome.as_ref().err()) && env.providers.look(provider, env.platform, env.now) {
+            if newer_keys_may_help(outcome.as_ref().err()) && env.issuers.look(provider, env.platform, env.now) {
                 outcome = verify(env);
             }
             if newer_keys_may_help(outcome.as_ref().err())
-                && env.providers.ask_for_keys(provider, asker, env.platform, env.now, env.events)
+                && env.issuers.ask_for_keys(provider, asker, env.platform, env.now, env.events)
             {
                 return None;
             }
         }
         When::Later { may_wait } => {
             let may_help = may_wait && newer_keys_may_help(outcome.as_ref().err());
-            if may_help && env.providers.wants_keys(provider, env.now) {
+            if may_help && env.issuers.wants_keys(provider, env.now) {
                 return None;
             }
             if outcome.is_ok() {
-                env.providers.wish_came_true(provider);
+                env.issuers.wish_came_true(provider);
             }
         }
     }

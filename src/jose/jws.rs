@@ -104,6 +104,14 @@ impl<'a> UnverifiedJws<'a> {
         self.header.key_id.as_deref()
     }
 
+    /// `iss`, by which one finds whose keys to verify it with. Whoever wrote it may have made it up.
+    pub fn claimed_issuer(&self) -> Option<String> {
+        match self.payload().ok()?.remove("iss")? {
+            Value::String(issuer) => Some(issuer),
+            _ => None,
+        }
+    }
+
     pub(super) fn typ(&self) -> Option<&str> {
         self.header.token_type.as_deref()
     }

@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Provider, id_token::is_usable_subject};
+use super::{
+    id_token::is_usable_subject,
+    token_issuer::{TokenIssuer, TokenKind},
+};
 use crate::{
-    claims::{Claim, Claims},
+    claims::{Claim, Claims, IssuerId},
     jose::{
         claims::{self, Audience, ClaimError, VerifiedClaims},
         verify::VerifiedJws,
@@ -19,7 +22,10 @@ const OF_OTHER_TOKENS: [&str; 5] = ["at_hash", "c_hash", "events", "nonce", "s_h
 
 /// An access token that passed every check; only [`check`] makes one.
 #[derive(Debug)]
-pub struct VerifiedAccessToken(VerifiedClaims);
+pub struct VerifiedAccessToken {
+    claims: VerifiedClaims,
+    issuer: IssuerId,
+}
 
 /// Why a signed token is no access token for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,33 +44,32 @@ pub enum AccessTokenError {
     Subject,
 }
 
-/// Checks a token whose signature is good: from this provider, for one of `audiences`.
+/// Checks a token whose signature is good: from this issuer, for one of its audiences, and of its kind.
 ///
 /// # Errors
 /// [`AccessTokenError`] names the first check that failed.
 pub fn check(
     token: VerifiedJws,
-    provider: &Provider,
+    issuer: &TokenIssuer,
     now: UnixTime,
     leeway: Leeway,
 ) -> Result<VerifiedAccessToken, AccessTokenError> {
-    // RFC 9068, 4 wants `at+jwt`; many providers say `JWT`, or nothing. Whatever says that it is something else is.
+    // RFC 9068, 4 wants `at+jwt`; many issuers say `JWT`, or nothing. Whatever says that it is something else is.
     let is_one =
         |typ: &str| ["at+jwt", "application/at+jwt", "jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known));
     if token.typ().is_some_and(|typ| !is_one(typ)) {
         return Err(AccessTokenError::Kind);
     }
     let is_typed = token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt"));
-    let audience = Audience::OneOf(&provider.access_token_audiences);
-    let expected = claims::Expected { issuer: provider.issuer.as_str(), audience, now, leeway };
+    let audience = Audience::OneOf(&issuer.audiences);
+    let expected = claims::Expected { issuer: &issuer.issuer, audience, now, leeway };
     let claims = claims::check(token, &expected)?;
-    // Keycloak says in the payload what it is.
-    let said = claims.get("typ").map(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("bearer")));
-    // What does not say what it is may be an ID token: it must look like an access token, and not be for our client too.
-    let looks_like_one = OF_ACCESS_TOKENS.iter().any(|name| claims.get(name).is_some())
-        && !claims.audiences().contains(&provider.client_id);
-    let may_be_other = !said.unwrap_or(is_typed || looks_like_one);
-    if may_be_other || OF_OTHER_TOKENS.iter().any(|name| claims.get(name).is_some()) {
+    let is_of_kind = match issuer.kind {
+        TokenKind::AccessToken => is_access_token(&claims, is_typed, issuer.client_id.as_deref()),
+        TokenKind::Jwt => true,
+        TokenKind::ServiceAccount => is_service_account(&claims),
+    };
+    if !is_of_kind || OF_OTHER_TOKENS.iter().any(|name| claims.get(name).is_some()) {
         return Err(AccessTokenError::Kind);
     }
     if claims.get("cnf").is_some() {
@@ -73,24 +78,45 @@ pub fn check(
     if !claims.text("sub").is_some_and(is_usable_subject) {
         return Err(AccessTokenError::Subject);
     }
-    Ok(VerifiedAccessToken(claims))
+    Ok(VerifiedAccessToken { claims, issuer: issuer.id })
+}
+
+fn is_access_token(claims: &VerifiedClaims, is_typed: bool, client_id: Option<&str>) -> bool {
+    // Keycloak says in the payload what it is.
+    let said = claims.get("typ").map(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("bearer")));
+    // What does not say what it is may be an ID token: it must look like an access token, and not be for our client too.
+    let is_for_client = client_id.is_some_and(|client| claims.audiences().iter().any(|audience| audience == client));
+    let looks_like_one = OF_ACCESS_TOKENS.iter().any(|name| claims.get(name).is_some()) && !is_for_client;
+    said.unwrap_or(is_typed || looks_like_one)
+}
+
+/// Whether a token says in both ways whose it is that Kubernetes has, and the same.
+fn is_service_account(claims: &VerifiedClaims) -> bool {
+    let of_kubernetes = claims.get("kubernetes.io");
+    let text = |pointer: &str| of_kubernetes?.pointer(pointer)?.as_str();
+    let (Some(namespace), Some(name)) = (text("/namespace"), text("/serviceaccount/name")) else { return false };
+    claims.text("sub").is_some_and(|sub| sub == format!("system:serviceaccount:{namespace}:{name}"))
 }
 
 impl VerifiedAccessToken {
     /// Whose it is, or which program's.
     pub fn subject(&self) -> &str {
-        self.0.text("sub").unwrap_or_default()
+        self.claims.text("sub").unwrap_or_default()
     }
 
     /// When it ends.
     pub const fn expires_at(&self) -> UnixTime {
-        self.0.expires_at()
+        self.claims.expires_at()
     }
 }
 
 impl Claims for VerifiedAccessToken {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        self.0.get(name).map(Claim::Json)
+        self.claims.get(name).map(Claim::Json)
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        Some(self.issuer)
     }
 }
 

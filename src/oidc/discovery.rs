@@ -1,8 +1,13 @@
 //! Provider metadata (OpenID Connect Discovery 1.0, section 4).
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
-use super::{ClientAuthentication, Endpoint, EndpointError, PlainHttp, Provider};
+use super::{
+    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider,
+    token_issuer::{KeySource, TokenIssuer},
+};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
     jose::{
@@ -30,6 +35,25 @@ pub struct ProviderMetadata {
     pub account_prompt: &'static str,
     /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
     pub post_only: bool,
+}
+
+/// What is known of an issuer, be it a provider or one that only programs bring tokens of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Metadata {
+    /// Of a provider.
+    Provider(ProviderMetadata),
+    /// Of another issuer: where its keys are.
+    TokenIssuer(Endpoint),
+}
+
+impl Metadata {
+    /// Where the keys are.
+    pub const fn jwks_uri(&self) -> &Endpoint {
+        match self {
+            Self::Provider(metadata) => &metadata.jwks_uri,
+            Self::TokenIssuer(jwks_uri) => jwks_uri,
+        }
+    }
 }
 
 /// Why a metadata document cannot be used.
@@ -61,21 +85,16 @@ pub enum DiscoveryError {
 /// How much of a provider's own name for itself is repeated in the log.
 const MAX_QUOTED: usize = 200;
 
-/// Asks for the metadata.
-pub fn request(provider: &Provider) -> CalloutRequest {
-    get(provider, provider.issuer.discovery())
-}
-
-/// A plain GET of one of the provider's JSON documents.
-pub fn get(provider: &Provider, endpoint: &Endpoint) -> CalloutRequest {
+/// A plain GET of a JSON document.
+pub fn get(endpoint: &Endpoint, clusters: &Clusters, timeout: Duration) -> CalloutRequest {
     CalloutRequest {
-        cluster: provider.clusters.reaching(endpoint).clone(),
+        cluster: clusters.reaching(endpoint).clone(),
         method: "GET",
         authority: endpoint.authority(),
         path: endpoint.path_and_query(),
         headers: vec![("accept", "application/json".to_owned())],
         body: Vec::new(),
-        timeout: provider.timeout,
+        timeout,
     }
 }
 
@@ -94,14 +113,10 @@ impl ProviderMetadata {
     /// # Errors
     /// [`DiscoveryError`] says what is wrong with it.
     pub fn parse(provider: &Provider, document: &[u8]) -> Result<Self, DiscoveryError> {
-        let document = json::parse_object(document, MAX_CALLOUT_BODY)?;
-        // Discovery 4.3: the issuer must be exactly the one whose document was asked for.
-        let said = text(&document, "issuer")?;
-        if said != provider.issuer.as_str() {
-            return Err(DiscoveryError::IssuerMismatch(said.chars().take(MAX_QUOTED).collect()));
-        }
+        let document = document_of(provider.issuer.as_str(), document)?;
+        let plain_http = discovered_by(&provider.issuer, provider.plain_http);
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
-            configured.clone().map_or_else(|| discovered(provider, &document, name), Ok)
+            configured.clone().map_or_else(|| discovered(&document, name, plain_http), Ok)
         };
         // What only sign-out needs must not keep anybody from signing in.
         let further = |name: &'static str, configured: &Option<Endpoint>| endpoint(name, configured).ok();
@@ -131,16 +146,42 @@ fn text<'a>(document: &'a Map<String, Value>, name: &'static str) -> Result<&'a 
     document.get(name).and_then(Value::as_str).ok_or(DiscoveryError::Missing(name))
 }
 
+/// The metadata of this issuer. Discovery 4.3: it must be exactly the one whose document was asked for.
+fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
+    let document = json::parse_object(document, MAX_CALLOUT_BODY)?;
+    let said = text(&document, "issuer")?;
+    if said == issuer {
+        return Ok(document);
+    }
+    Err(DiscoveryError::IssuerMismatch(said.chars().take(MAX_QUOTED).collect()))
+}
+
+/// Where the keys of an issuer are that only programs bring tokens of: nothing else of its metadata is needed.
+///
+/// # Errors
+/// [`DiscoveryError`] says what is wrong with it.
+pub fn jwks_uri_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, DiscoveryError> {
+    let document = document_of(&issuer.issuer, document)?;
+    let plain_http = match &issuer.keys {
+        KeySource::Discovered(from) => discovered_by(from, issuer.plain_http),
+        KeySource::Fixed(_) | KeySource::JwksUri(_) | KeySource::Provider => PlainHttp::Never,
+    };
+    discovered(&document, "jwks_uri", plain_http)
+}
+
+/// Metadata that came by TLS may not lead us, and our secret, to something in plain text on this very machine.
+fn discovered_by(issuer: &Issuer, configured: PlainHttp) -> PlainHttp {
+    match configured {
+        PlainHttp::LoopbackOnly if issuer.discovery().url().scheme() == "https" => PlainHttp::Never,
+        configured => configured,
+    }
+}
+
 fn discovered(
-    provider: &Provider,
     document: &Map<String, Value>,
     name: &'static str,
+    plain_http: PlainHttp,
 ) -> Result<Endpoint, DiscoveryError> {
-    // Metadata that came by TLS may not lead us, and our secret, to something in plain text on this very machine.
-    let plain_http = match provider.plain_http {
-        PlainHttp::LoopbackOnly if provider.issuer.discovery().url().scheme() == "https" => PlainHttp::Never,
-        configured => configured,
-    };
     Endpoint::parse(text(document, name)?, plain_http).map_err(|error| DiscoveryError::BadEndpoint(name, error))
 }
 
@@ -201,7 +242,7 @@ mod tests {
         ] {
             let mut provider = provider();
             provider.issuer = crate::oidc::Issuer::parse(issuer, provider.plain_http).unwrap();
-            let request = request(&provider);
+            let request = get(provider.issuer.discovery(), &provider.clusters, provider.timeout);
             assert_eq!((request.authority.as_str(), request.path.as_str()), ("a.example", path));
         }
     }

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::{
+    digest::{HalfDigest, half_digest},
     jose::{
         Algorithm,
         claims::{self, Audience, ClaimError, VerifiedClaims},
@@ -106,7 +107,7 @@ impl Authentication {
     pub fn of(id_token: &VerifiedIdToken) -> Self {
         let claims = id_token.claims();
         Self {
-            nonce: half_digest(claims.text("nonce").unwrap_or_default()),
+            nonce: nonce_digest(claims.text("nonce").unwrap_or_default()),
             time: claims.get("auth_time").and_then(auth_time),
             sid: claims.text("sid").filter(|sid| sid.len() <= MAX_SUBJECT).map(str::to_owned),
         }
@@ -114,7 +115,7 @@ impl Authentication {
 
     /// OIDC Core 12.2: no nonce, or the first one; the same time of authentication.
     fn is_continued_by(&self, claims: &VerifiedClaims) -> Result<(), IdTokenError> {
-        let same_nonce = |nonce: &str| bool::from(half_digest(nonce).ct_eq(&self.nonce));
+        let same_nonce = |nonce: &str| bool::from(nonce_digest(nonce).ct_eq(&self.nonce));
         if claims.get("nonce").is_some_and(|nonce| !nonce.as_str().is_some_and(same_nonce)) {
             return Err(IdTokenError::Nonce);
         }
@@ -125,9 +126,8 @@ impl Authentication {
     }
 }
 
-fn half_digest(text: &str) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(text).into();
-    digest.first_chunk().copied().unwrap_or_default()
+fn nonce_digest(nonce: &str) -> HalfDigest {
+    half_digest("nonce", &[nonce.as_bytes()])
 }
 
 // Some providers write it with a fraction; zero means that they do not know.

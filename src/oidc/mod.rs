@@ -13,6 +13,7 @@ pub mod logout_token;
 pub mod pkce;
 pub mod revocation;
 pub mod token;
+pub mod token_issuer;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,27 +23,12 @@ use std::{fmt, time::Duration};
 use url::{Host, Url};
 
 use crate::{
-    claims::Conditions,
+    claims::{Conditions, IssuerId},
+    digest::{HalfDigest, half_digest},
     http::{Cluster, parse_url},
     jose::Algorithm,
     secret::ClientSecret,
 };
-
-/// One of the configured providers. Only the configuration makes one, so it always points at something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProviderId(u8);
-
-impl ProviderId {
-    /// The provider at this place of the configured list.
-    pub const fn new(index: u8) -> Self {
-        Self(index)
-    }
-
-    /// Its place in the list.
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// A URL of a provider that we would send secrets to, or a browser: absolute, `https`, without user information or
 /// fragment. Plain `http` only to this machine, or where the operator allows it under `danger`.
@@ -238,9 +224,18 @@ pub struct ConfiguredEndpoints {
     pub revocation: Option<Endpoint>,
 }
 
+/// The name of a provider that has none of its own.
+pub const DEFAULT_PROVIDER: &str = "default";
+
 /// A provider as configured: who it is, who we are there, and what to ask for.
 #[derive(Debug, Clone)]
 pub struct Provider {
+    /// By what sessions know it.
+    pub id: IssuerId,
+    /// By what rules, links and its callback name it: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// What people read where they choose one.
+    pub title: String,
     /// Its issuer identifier.
     pub issuer: Issuer,
     /// Our `client_id` there.
@@ -259,12 +254,22 @@ pub struct Provider {
     pub trusted_audiences: Vec<String>,
     /// Who may pass of those who have signed in there; `None` means all.
     pub allow: Option<Conditions>,
-    /// For whom its access tokens may be that programs bring; none are taken where this is empty.
-    pub access_token_audiences: Vec<String>,
     /// How its hosts are reached.
     pub clusters: Clusters,
     /// How long a call to it may take.
     pub timeout: Duration,
     /// Whether its endpoints may be plain `http` off this machine.
     pub plain_http: PlainHttp,
+}
+
+impl Provider {
+    /// Names what workers may share about it: other issuer, client or endpoints, other name.
+    pub fn fingerprint(&self) -> HalfDigest {
+        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation } = &self.endpoints;
+        let endpoints = [authorization, token, jwks, end_session, revocation];
+        let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
+        let parts: Vec<&[u8]> =
+            [self.issuer.as_str(), &self.client_id].into_iter().chain(endpoints).map(str::as_bytes).collect();
+        half_digest("documents", &parts)
+    }
 }

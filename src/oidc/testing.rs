@@ -9,6 +9,9 @@ pub(crate) const ISSUER: &str = "https://idp.example.com";
 
 pub(crate) fn provider() -> Provider {
     Provider {
+        id: IssuerId::of_provider(ISSUER, "client"),
+        name: DEFAULT_PROVIDER.to_owned(),
+        title: "Example".to_owned(),
         issuer: Issuer::parse(ISSUER, PlainHttp::LoopbackOnly).unwrap(),
         client_id: "client".to_owned(),
         authentication: ClientAuthentication::Unspecified(ClientSecret::new("secret")),
@@ -18,7 +21,6 @@ pub(crate) fn provider() -> Provider {
         algorithms: Algorithm::ALL.to_vec(),
         trusted_audiences: Vec::new(),
         allow: None,
-        access_token_audiences: Vec::new(),
         clusters: Clusters::new(Cluster::new("idp").unwrap(), Vec::new()),
         timeout: Duration::from_secs(5),
         plain_http: PlainHttp::LoopbackOnly,

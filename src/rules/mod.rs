@@ -18,7 +18,10 @@ pub use matching::HeaderCondition;
 pub use pattern::PathPattern;
 pub use verdict::{Admission, OpenRoute, Refusal, Verdict};
 
-use crate::{claims::Conditions, http::Request};
+use crate::{
+    claims::{Conditions, IssuerId},
+    http::Request,
+};
 use index::Index;
 use matching::{Facts, Match};
 use path::Path;
@@ -76,6 +79,8 @@ pub struct Rule {
     pub allow: Option<Conditions>,
     /// The scopes that a token must have.
     pub scopes: Vec<String>,
+    /// Whose people, and tokens, may pass; empty means everybody's.
+    pub providers: Vec<IssuerId>,
 }
 
 /// All rules in order.

@@ -55,6 +55,7 @@ fn everything(access: Access) -> Rule {
         unauthenticated: Answer::Auto,
         allow: None,
         scopes: Vec::new(),
+        providers: Vec::new(),
     }
 }
 
@@ -281,6 +282,10 @@ struct Token(serde_json::Value);
 impl Claims for Token {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
         self.0.get(name).map(Claim::Json)
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        Some(IssuerId::of_provider("https://staff.example.com", "client"))
     }
 }
 

@@ -2,7 +2,7 @@
 //! ones, it is held to what all of these rules say at once.
 
 use super::{Access, Answer, Rule};
-use crate::claims::{Claims, Conditions, Outcome};
+use crate::claims::{Claims, Conditions, IssuerId, Outcome};
 
 /// What the rules say of a request.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +77,14 @@ impl<'a> Verdict<'a> {
         self.rules().flat_map(|rule| rule.scopes.iter().map(String::as_str))
     }
 
+    /// At whose sign-in pages somebody can sign in for this; empty means at everybody's.
+    pub fn providers(&self) -> Vec<IssuerId> {
+        let mut named = self.rules().map(|rule| &rule.providers).filter(|providers| !providers.is_empty());
+        let mut common = named.next().cloned().unwrap_or_default();
+        named.for_each(|others| common.retain(|id| others.contains(id)));
+        common
+    }
+
     /// How somebody without a session is answered: the sternest of what is said.
     pub fn answer(&self) -> Answer {
         self.rules().map(|rule| rule.unauthenticated).max().unwrap_or_default()
@@ -89,6 +97,12 @@ impl<'a> Verdict<'a> {
     pub fn admits(&self, claims: &dyn Claims, by_source: Option<&Conditions>) -> Result<Admission, Refusal<'a>> {
         if let Some(refusal) = self.denial() {
             return Err(refusal);
+        }
+        let is_anothers = |rule: &Rule| {
+            !rule.providers.is_empty() && claims.issuer().is_none_or(|issuer| !rule.providers.contains(&issuer))
+        };
+        if let Some(rule) = self.rules().find(|rule| is_anothers(rule)) {
+            return Err(Refusal { rule: rule.name.as_deref(), left_out: false });
         }
         let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_deref(), rule.allow.as_ref()?)));
         for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {

@@ -11,17 +11,17 @@ pub mod trail;
 
 mod sealed;
 
+use crate::{
+    claims::IssuerId,
+    digest::{HalfDigest, half_digest},
+};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::{
     claims::{Claim, Claims},
-    oidc::{
-        ProviderId,
-        id_token::{Authentication, VerifiedIdToken},
-    },
+    oidc::id_token::{Authentication, VerifiedIdToken},
     platform::{NoRandomness, Platform},
     secret::{RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
@@ -55,25 +55,11 @@ impl SessionId {
     }
 }
 
-/// Half a SHA-256 digest, by which something is known that must not be written down.
-pub type HalfDigest = [u8; 16];
-
-/// Half the SHA-256 digest of these parts; `what` keeps those of different things apart.
-pub fn half_digest(what: &str, parts: &[&[u8]]) -> HalfDigest {
-    let mut hash = Sha256::new();
-    for part in [what.as_bytes()].iter().chain(parts) {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    }
-    let digest: [u8; 32] = hash.finalize().into();
-    digest.first_chunk().copied().unwrap_or_default()
-}
-
 /// Who is signed in, and until when. It is made from a verified ID token and lives in sealed cookies.
 #[derive(Debug, Clone)]
 pub struct Session {
     id: SessionId,
-    provider: ProviderId,
+    provider: IssuerId,
     subject: String,
     claims: Map<String, Value>,
     begun: UnixTime,
@@ -115,7 +101,7 @@ impl Grant {
 /// What a session is begun with, beside the ID token.
 pub struct Beginning<'a> {
     /// At whose.
-    pub provider: ProviderId,
+    pub provider: IssuerId,
     /// Which claims are carried along.
     pub kept: &'a mut dyn Iterator<Item = &'a str>,
     /// Now.
@@ -207,7 +193,7 @@ impl Session {
     }
 
     /// At whose.
-    pub const fn provider(&self) -> ProviderId {
+    pub const fn provider(&self) -> IssuerId {
         self.provider
     }
 
@@ -288,6 +274,10 @@ impl Session {
 impl Claims for Session {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
         if name == "sub" { Some(Claim::Text(&self.subject)) } else { self.claims.get(name).map(Claim::Json) }
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        Some(self.provider)
     }
 }
 

@@ -6,12 +6,13 @@ use std::{cell::OnceCell, rc::Rc};
 use subtle::ConstantTimeEq;
 
 use super::{
-    HalfDigest, Lifetimes, Session,
+    Lifetimes, Session,
     chunks::{Brought, SessionCookies},
-    half_digest,
     seal::Sealer,
 };
 use crate::{
+    claims::IssuerId,
+    digest::{HalfDigest, half_digest},
     http::{HeaderEdit, Request},
     time::UnixTime,
 };
@@ -46,14 +47,14 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The mark of a subject.
-    pub fn of_subject(subject: &str) -> HalfDigest {
-        half_digest("sub", &[subject.as_bytes()])
+    /// The mark of a subject of this provider's.
+    pub fn of_subject(provider: IssuerId, subject: &str) -> HalfDigest {
+        half_digest("sub", &[provider.as_bytes(), subject.as_bytes()])
     }
 
-    /// The mark of a provider's session.
-    pub fn of_sid(sid: &str) -> HalfDigest {
-        half_digest("sid", &[sid.as_bytes()])
+    /// The mark of a session of this provider's own.
+    pub fn of_sid(provider: IssuerId, sid: &str) -> HalfDigest {
+        half_digest("sid", &[provider.as_bytes(), sid.as_bytes()])
     }
 
     /// The mark of those sessions of a subject, given by its mark, whose ID token did not name the provider's session.
@@ -63,9 +64,11 @@ impl Marks {
 
     /// The marks of a session.
     pub fn of(session: &Session) -> Self {
-        let subject = Self::of_subject(session.subject());
+        let provider = session.provider();
+        let subject = Self::of_subject(provider, session.subject());
         let sid = session.authentication().sid.as_deref();
-        Self { session: session.digest(), subject, sid: sid.map_or_else(|| Self::of_nameless(&subject), Self::of_sid) }
+        let sid = sid.map_or_else(|| Self::of_nameless(&subject), |sid| Self::of_sid(provider, sid));
+        Self { session: session.digest(), subject, sid }
     }
 }
 

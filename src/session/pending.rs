@@ -12,7 +12,8 @@ use super::{
     seal::{Purpose, Sealer},
 };
 use crate::{
-    oidc::{ProviderId, authorization::StateMatched},
+    claims::IssuerId,
+    oidc::authorization::StateMatched,
     platform::{NoRandomness, Platform},
     secret::{Nonce, PkceVerifier},
     time::{Leeway, UnixTime},
@@ -47,7 +48,7 @@ pub struct State {
     /// Which sign-in.
     pub id: SignInId,
     /// With which provider.
-    pub provider: ProviderId,
+    pub provider: IssuerId,
     /// Where to go afterwards.
     pub return_to: ReturnTo,
     /// When it began.
@@ -72,8 +73,8 @@ pub struct PendingSignIn {
 struct Sealed {
     #[prost(bytes = "vec", tag = "1")]
     id: Vec<u8>,
-    #[prost(uint32, tag = "2")]
-    provider: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    provider: Vec<u8>,
     #[prost(string, tag = "3")]
     return_to: String,
     #[prost(uint64, tag = "4")]
@@ -103,7 +104,7 @@ impl State {
     fn of(sealed: &Sealed, reserved: &str) -> Option<Self> {
         Some(Self {
             id: SignInId(sealed.id.as_slice().try_into().ok()?),
-            provider: ProviderId::new(u8::try_from(sealed.provider).ok()?),
+            provider: IssuerId::read(&sealed.provider)?,
             return_to: ReturnTo::kept(&sealed.return_to, reserved),
             started: UnixTime::from_secs(sealed.started),
             attempt: u8::try_from(sealed.attempt).ok()?,
@@ -113,7 +114,7 @@ impl State {
     fn shape(&self) -> Sealed {
         Sealed {
             id: self.id.0.to_vec(),
-            provider: u32::try_from(self.provider.index()).unwrap_or(u32::MAX),
+            provider: self.provider.as_bytes().to_vec(),
             return_to: self.return_to.as_str().to_owned(),
             started: self.started.as_secs(),
             attempt: self.attempt.into(),
@@ -128,7 +129,7 @@ impl PendingSignIn {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn begin(
-        provider: ProviderId,
+        provider: IssuerId,
         return_to: ReturnTo,
         attempt: u8,
         now: UnixTime,

@@ -10,8 +10,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{Grant, Session};
 use crate::{
+    claims::IssuerId,
     jose::json,
-    oidc::{ProviderId, id_token::Authentication},
+    oidc::id_token::Authentication,
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
 };
@@ -27,8 +28,8 @@ const MAX_CLAIMS: usize = 256 * 1024;
 struct Sealed {
     #[prost(bytes = "vec", tag = "1")]
     id: Vec<u8>,
-    #[prost(uint32, tag = "2")]
-    provider: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    provider: Vec<u8>,
     #[prost(string, tag = "3")]
     subject: String,
     #[prost(bytes = "vec", tag = "4")]
@@ -65,7 +66,7 @@ pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let grant = session.grant.as_ref();
     let mut sealed = Sealed {
         id: session.id.0.to_vec(),
-        provider: u32::try_from(session.provider.index()).unwrap_or(u32::MAX),
+        provider: session.provider.as_bytes().to_vec(),
         subject: session.subject.clone(),
         claims,
         compressed,
@@ -95,7 +96,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
     let grant = text(sealed.refresh_token).map(|token| Grant::from_to(RefreshToken::new(token), granted, expires));
     Some(Session {
         id: super::SessionId(sealed.id.try_into().ok()?),
-        provider: ProviderId::new(u8::try_from(sealed.provider).ok()?),
+        provider: IssuerId::read(&sealed.provider)?,
         subject: text(sealed.subject)?,
         claims: read_claims(&sealed.claims, sealed.compressed)?,
         begun: UnixTime::from_secs(sealed.begun),

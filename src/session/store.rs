@@ -14,13 +14,14 @@ use prost::Message;
 use serde_json::Value;
 
 use super::{
-    HalfDigest, SealError, Session, SessionId,
+    SealError, Session, SessionId,
     chunks::SessionCookies,
     cookie::set_cookie,
     open::Marks,
     seal::{Purpose, Sealer},
 };
 use crate::{
+    digest::HalfDigest,
     http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request, status_of},
     jose::json,
     platform::Platform,

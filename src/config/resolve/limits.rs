@@ -51,6 +51,10 @@ pub(in crate::config) const MAX_KEYS: usize = 8;
 pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 /// The longest `rules[].name`.
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
+/// The most `providers`: people choose one of them on a page.
+pub(in crate::config) const MAX_PROVIDERS: usize = 16;
+/// The longest name that stands in URLs.
+pub(in crate::config) const MAX_NAME: usize = 64;
 /// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;
 /// The most entries of a list or map, but for the rules.

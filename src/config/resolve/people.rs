@@ -56,20 +56,21 @@ pub(super) fn sign_out(
 }
 
 /// What another setting leaves without any effect is refused: whoever wrote it counts on it.
-pub(super) fn in_vain(sign_out: &SignOutSettings, provider: Option<&Provider>, refreshes: bool, faults: &mut Faults) {
+pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refreshes: bool, faults: &mut Faults) {
     let root = Path::root();
     if sign_out.revoke && !refreshes {
         let expected = "false, because session.refresh is false: there is no refresh token to revoke";
         faults.wrong(&root.key("sign_out").key("revoke"), expected);
     }
-    let at = root.key("providers").index(0);
-    let endpoints = provider.map(|provider| &provider.endpoints);
-    if !sign_out.revoke && endpoints.is_some_and(|endpoints| endpoints.revocation.is_some()) {
-        faults
-            .wrong(&at.key("revocation_endpoint"), "no URL, because nothing is revoked without sign_out.revoke: true");
-    }
-    if !sign_out.at_provider && endpoints.is_some_and(|endpoints| endpoints.end_session.is_some()) {
-        faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
+    for (place, provider) in providers.iter().enumerate() {
+        let at = root.key("providers").index(place);
+        if !sign_out.revoke && provider.endpoints.revocation.is_some() {
+            let expected = "no URL, because nothing is revoked without sign_out.revoke: true";
+            faults.wrong(&at.key("revocation_endpoint"), expected);
+        }
+        if !sign_out.at_provider && provider.endpoints.end_session.is_some() {
+            faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
+        }
     }
 }
 

@@ -1,8 +1,6 @@
-//! The provider, and who we are there.
+//! The providers, and who we are there.
 
 use std::time::Duration;
-
-use sha2::{Digest, Sha256};
 
 use super::{
     super::{
@@ -13,23 +11,76 @@ use super::{
     Environment, allow, bounded, few, limits, text,
 };
 use crate::{
+    claims::IssuerId,
     jose::Algorithm,
     oidc::{
-        ClientAuthentication, Clusters, ConfiguredEndpoints, Endpoint, Issuer, PlainHttp, Provider,
+        ClientAuthentication, Clusters, ConfiguredEndpoints, DEFAULT_PROVIDER, Endpoint, Issuer, PlainHttp, Provider,
         authorization::OWN_PARAMETERS,
+        token_issuer::{KeySource, TokenIssuer, TokenKind},
     },
     secret::ClientSecret,
 };
 
-/// The provider at this place of the document.
-pub(super) fn provider(
+/// What every issuer is read with.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// How hosts are reached.
+    pub(super) clusters: Result<&'a Clusters, Faulty>,
+    /// Whether plain `http` is taken.
+    pub(super) plain_http: PlainHttp,
+    /// Where secrets may be.
+    pub(super) env: Environment<'a>,
+}
+
+/// The issuers that are configured.
+pub(super) struct Known {
+    /// Those that people sign in at.
+    pub(super) providers: Vec<Provider>,
+    /// Those whose tokens programs may bring.
+    pub(super) token_issuers: Vec<TokenIssuer>,
+}
+
+/// The providers, in their order.
+pub(super) fn providers(
+    raw: Option<Vec<raw::Provider>>,
+    at: &Path,
+    around: Around<'_>,
+    faults: &mut Faults,
+) -> Result<Known, Faulty> {
+    let raw = faults.required(at, raw, "a list with at least one provider")?;
+    if !(1..=limits::MAX_PROVIDERS).contains(&raw.len()) {
+        return Err(faults.wrong(at, format!("1 to {} providers, got {}", limits::MAX_PROVIDERS, raw.len())));
+    }
+    let read: Vec<_> =
+        raw.into_iter().enumerate().map(|(place, raw)| provider(raw, &at.index(place), around, faults)).collect();
+    let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut known = Known { providers: Vec::new(), token_issuers: Vec::new() };
+    let mut fault = None;
+    for (place, (provider, tokens)) in read.into_iter().enumerate() {
+        let at = at.index(place);
+        if known.providers.iter().any(|other| other.name == provider.name) {
+            let expected = "a name that no other provider has; one of them may be without";
+            fault = Some(faults.wrong(&at.key("name"), expected));
+        }
+        if known.providers.iter().any(|other| other.issuer == provider.issuer) {
+            fault = Some(faults.wrong(&at.key("issuer"), "each issuer once"));
+        }
+        known.providers.push(provider);
+        known.token_issuers.extend(tokens);
+    }
+    fault.map_or(Ok(known), Err)
+}
+
+/// A provider, and what programs may bring of it.
+fn provider(
     raw: raw::Provider,
     at: &Path,
-    clusters: Result<Clusters, Faulty>,
-    plain_http: PlainHttp,
-    env: Environment<'_>,
+    around: Around<'_>,
     faults: &mut Faults,
-) -> Result<Provider, Faulty> {
+) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
+    let Around { clusters, plain_http, env } = around;
+    let name = name(raw.name, &at.key("name"), faults);
+    let title = title(raw.title, &at.key("title"), faults);
     let issuer = issuer(raw.issuer, &at.key("issuer"), plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
@@ -54,9 +105,29 @@ pub(super) fn provider(
         faults.wrong(&at.key("access_token_audiences"), expected);
     }
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
-    Ok(Provider {
-        issuer: issuer?,
-        client_id: client_id?,
+    let (issuer, client_id, name, allow, clusters) = (issuer?, client_id?, name?, allow?, clusters?.clone());
+    let (algorithms, timeout) = (algorithms?, Duration::from_millis(timeout?));
+    let id = IssuerId::of_provider(issuer.as_str(), &client_id);
+    let audiences = access_token_audiences?;
+    let tokens = (!audiences.is_empty()).then(|| TokenIssuer {
+        id,
+        issuer: issuer.as_str().to_owned(),
+        keys: KeySource::Provider,
+        kind: TokenKind::AccessToken,
+        audiences,
+        client_id: Some(client_id.clone()),
+        algorithms: algorithms.clone(),
+        allow: allow.clone(),
+        clusters: clusters.clone(),
+        timeout,
+        plain_http,
+    });
+    let provider = Provider {
+        id,
+        title: title?.unwrap_or_else(|| title_of(&name, &issuer)),
+        name,
+        issuer,
+        client_id,
         authentication: authentication?,
         scopes: scopes?,
         authorization_params: authorization_params?,
@@ -67,27 +138,43 @@ pub(super) fn provider(
             end_session: end_session?,
             revocation: revocation?,
         },
-        algorithms: algorithms?,
+        algorithms,
         trusted_audiences: trusted_audiences?,
-        access_token_audiences: access_token_audiences?,
-        allow: allow?,
-        clusters: clusters?,
-        timeout: Duration::from_millis(timeout?),
+        allow,
+        clusters,
+        timeout,
         plain_http,
-    })
+    };
+    Ok((provider, tokens))
 }
 
-/// Names what workers may share about this provider: other issuer, client or endpoints, other name.
-pub(super) fn fingerprint(provider: &Provider) -> String {
-    let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation } = &provider.endpoints;
-    let endpoints = [authorization, token, jwks, end_session, revocation];
-    let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
-    let mut hash = Sha256::new();
-    for part in [provider.issuer.as_str(), &provider.client_id].into_iter().chain(endpoints) {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
+/// What people read of a provider without a title: its name, or its host.
+fn title_of(name: &str, issuer: &Issuer) -> String {
+    let host = || issuer.discovery().authority();
+    if name == DEFAULT_PROVIDER { host() } else { name.to_owned() }
+}
+
+/// It stands in URLs, so it must be one way of writing only.
+fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    let Some(name) = value else { return Ok(DEFAULT_PROVIDER.to_owned()) };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=limits::MAX_NAME).contains(&name.len())
+        && name.bytes().all(is_plain)
+        && !matches!(name.as_str(), "." | "..")
+    {
+        return Ok(name);
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Err(faults.wrong_value(at, format!("1 to {} letters, digits, `-`, `_` and `.`", limits::MAX_NAME), &name))
+}
+
+fn title(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option<String>, Faulty> {
+    let Some(title) = value else { return Ok(None) };
+    if (1..=limits::MAX_RULE_NAME).contains(&title.len()) && !title.contains(char::is_control) && title.trim() == title
+    {
+        return Ok(Some(title));
+    }
+    let expected = format!("1 to {} bytes in one line, without spaces around it", limits::MAX_RULE_NAME);
+    Err(faults.wrong_value(at, expected, &title))
 }
 
 fn issuer(value: Option<String>, at: &Path, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {

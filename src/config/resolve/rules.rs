@@ -8,7 +8,11 @@ use super::{
     },
     allow, few, limits, text,
 };
-use crate::rules::{Access, Answer, HeaderCondition, HostPattern, PathPattern, PatternError, Rule, Rules};
+use crate::{
+    claims::IssuerId,
+    oidc::Provider,
+    rules::{Access, Answer, HeaderCondition, HostPattern, PathPattern, PatternError, Rule, Rules},
+};
 
 /// The methods of RFC 9110 and RFC 5789, WebDAV's, and `QUERY`. A closed list, because a misspelt method is a rule that
 /// never matches.
@@ -34,12 +38,18 @@ const METHODS: [&str; 18] = [
 ];
 
 /// The rules in their order.
-pub(super) fn rules(rules: Vec<raw::Rule>, at: &Path, faults: &mut Faults) -> Result<Rules, Faulty> {
-    let rules: Vec<_> = rules.into_iter().enumerate().map(|(place, raw)| rule(raw, &at.index(place), faults)).collect();
+pub(super) fn rules(
+    rules: Vec<raw::Rule>,
+    known: Result<&[Provider], Faulty>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Rules, Faulty> {
+    let rules: Vec<_> =
+        rules.into_iter().enumerate().map(|(place, raw)| rule(raw, known, &at.index(place), faults)).collect();
     rules.into_iter().collect::<Result<_, _>>().map(Rules::new)
 }
 
-fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
+fn rule(raw: raw::Rule, known: Result<&[Provider], Faulty>, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
     let unconditional = raw.path.is_none()
         && raw.prefix.is_none()
         && raw.regex.is_none()
@@ -68,6 +78,12 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
     if given && !is_required {
         faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
+    let given = raw.providers.is_some();
+    let named = |text: String, at: &Path, faults: &mut Faults| provider_named(text, known, at, faults);
+    let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
+    if given && !is_required {
+        faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
+    }
     // A rule whose condition is misspelt is reported there.
     if unconditional && matches!(access, Ok(Access::Public)) && !faults.any_within(at) {
         return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
@@ -82,6 +98,7 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
         unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
         allow: allow?,
         scopes: scopes?,
+        providers: providers?,
     })
 }
 
@@ -174,7 +191,7 @@ fn listed<T>(
     at: &Path,
     noun: &str,
     faults: &mut Faults,
-    read: fn(String, &Path, &mut Faults) -> Result<T, Faulty>,
+    read: impl Fn(String, &Path, &mut Faults) -> Result<T, Faulty>,
 ) -> Result<Vec<T>, Faulty> {
     let Some(list) = list else { return Ok(Vec::new()) };
     if list.is_empty() {
@@ -183,6 +200,21 @@ fn listed<T>(
     let list = few(list, at, faults)?;
     let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();
     read.into_iter().collect()
+}
+
+/// A provider by its name. Where those are faulty, this one may be all right.
+fn provider_named(
+    text: String,
+    known: Result<&[Provider], Faulty>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<IssuerId, Faulty> {
+    let known = known?;
+    if let Some(provider) = known.iter().find(|provider| provider.name == text) {
+        return Ok(provider.id);
+    }
+    let names: Vec<&str> = known.iter().map(|provider| provider.name.as_str()).collect();
+    Err(faults.wrong_value(at, format!("the name of a provider: {}", one_of(&names)), &text))
 }
 
 fn scope(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {

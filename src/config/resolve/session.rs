@@ -11,7 +11,7 @@ use super::{
     Environment, bounded, limits, text,
 };
 use crate::{
-    oidc::Provider,
+    http::Origin,
     secret::StoreCredentials,
     session::{
         Lifetimes,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// All but the sealer, which also takes the provider.
+/// All but the sealer, which also takes our own origin.
 pub(super) struct Session {
     at: Path,
     ring: Vec<SessionKey>,
@@ -70,9 +70,10 @@ impl Session {
         })
     }
 
-    /// With a sealer for this provider and client: what was sealed for others does not open.
-    pub(super) fn sealing_for(self, provider: &Provider, faults: &mut Faults) -> Result<SessionSettings, Faulty> {
-        let context = context_of([provider.issuer.as_str(), &provider.client_id]);
+    /// With a sealer for this app: what was sealed for another does not open. Whatever is sealed about somebody names the
+    /// provider, so that others can come and go.
+    pub(super) fn sealing_for(self, origin: &Origin, faults: &mut Faults) -> Result<SessionSettings, Faulty> {
+        let context = context_of([origin.as_str()]);
         let sealer = Sealer::new(self.ring, &context);
         Ok(SessionSettings {
             sealer: sealer.ok_or_else(|| faults.wrong(&self.at.key("keys"), "at least one key"))?,

@@ -17,7 +17,8 @@ fn printed(config: &Config) -> String {
     format!(
         "{:#?}",
         (
-            (&config.origin, &config.prefix, &config.providers, &config.rules, &config.identity_headers),
+            (&config.origin, &config.prefix, &config.providers, &config.token_issuers),
+            (&config.rules, &config.identity_headers),
             &config.static_tokens,
             (
                 config.leeway,
@@ -156,8 +157,9 @@ fn every_field_arrives() {
     assert_eq!(provider.endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
     assert_eq!(provider.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
     assert_eq!(provider.trusted_audiences, ["other"]);
-    assert_eq!(provider.access_token_audiences, ["https://api.example.com", "api"]);
-    assert!(config.takes_access_tokens() && !settings(&example()).takes_access_tokens());
+    let [tokens] = config.token_issuers.as_slice() else { panic!("its tokens are taken") };
+    assert_eq!(tokens.audiences, ["https://api.example.com", "api"]);
+    assert!(tokens.id == provider.id && settings(&example()).token_issuers.is_empty());
     assert_eq!(provider.timeout, Duration::from_secs(30));
     assert_eq!(provider.plain_http, PlainHttp::Allowed);
     // What the conditions of rules and provider look at is kept.
@@ -301,10 +303,17 @@ fn the_app_may_be_told_nothing() {
 }
 
 #[test]
-fn the_fingerprint_names_issuer_client_and_endpoints() {
-    let fingerprint = |pointer: &str, value: Value| settings(&example_with(pointer, Some(value))).fingerprint;
+fn what_workers_share_is_named_after_the_app_or_after_issuer_client_and_endpoints() {
+    let app = |pointer: &str, value: Value| settings(&example_with(pointer, Some(value))).fingerprint;
     let base = settings(&example()).fingerprint;
-    assert!(base.len() == 16 && base.bytes().all(|byte| byte.is_ascii_hexdigit()), "{base}");
+    assert!(base.len() == 32 && base.bytes().all(|byte| byte.is_ascii_hexdigit()), "{base}");
+    assert_eq!(app("/providers/0/issuer", json!("https://other.example.com")), base);
+    assert_ne!(app("/external_url", json!("https://other.example.com")), base);
+    assert_ne!(app("/session/cookie_name", json!("other")), base);
+
+    let fingerprint =
+        |pointer: &str, value: Value| settings(&example_with(pointer, Some(value))).providers[0].fingerprint();
+    let base = settings(&example()).providers[0].fingerprint();
     assert_eq!(fingerprint("/prefix", json!("/other")), base);
     assert_eq!(fingerprint("/providers/0/client_secret", json!("other")), base);
     let url = "https://idp.example.com/x";

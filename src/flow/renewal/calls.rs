@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    claims::IssuerId,
     http::CalloutRequest,
     oidc::{
-        ProviderId,
         error::OAuthError,
         revocation as revocation_endpoint,
         token::{self, TokenEndpointError, TokenResponse},
@@ -78,7 +78,7 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
     }
     for session in std::mem::take(&mut env.renewals.leased) {
-        let request = env.providers.ready(session.provider(), env.now).and_then(|known| {
+        let request = env.issuers.ready(session.provider(), env.now).and_then(|known| {
             let token = session.refresh_token()?;
             Some(token::refresh_grant(known.provider, known.metadata, token))
         });
@@ -93,7 +93,7 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
 /// How long nobody else may ask: until the session could be loaded, the provider have answered, a key have come and the
 /// outcome be saved.
 fn lease(store: &Store, session: &Session, env: &Env<'_>) -> Duration {
-    let provider = env.providers.ready(session.provider(), env.now).map(|known| known.provider.timeout);
+    let provider = env.issuers.ready(session.provider(), env.now).map(|known| known.provider.timeout);
     let calls = store.timeout.saturating_mul(3).saturating_add(provider.unwrap_or_default());
     calls.saturating_add(MAX_WAIT_FOR_KEYS).saturating_add(SLACK).max(MIN_LEASE)
 }
@@ -164,8 +164,8 @@ fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
 }
 
 /// The call that revokes a refresh token (RFC 7009), where that is wanted and can be done.
-fn revocation_of(provider: ProviderId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
-    let known = env.providers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
+fn revocation_of(provider: IssuerId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
+    let known = env.issuers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
     let endpoint = known.metadata.revocation_endpoint.as_ref()?;
     Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
 }

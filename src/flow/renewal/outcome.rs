@@ -5,10 +5,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::Config,
+    digest::HalfDigest,
     flow::lease::is_ahead,
     platform::{Conflict, Platform},
     session::{
-        HalfDigest, Session,
+        Session,
         seal::{Purpose, Sealer},
     },
     time::UnixTime,
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn sessions_that_are_renewed_at_the_same_time_do_not_meet() {
         let process = Process::new();
-        let sessions: Vec<_> = (0..100_u8).map(|number| crate::session::half_digest("test", &[&[number]])).collect();
+        let sessions: Vec<_> = (0..100_u8).map(|number| crate::digest::half_digest("test", &[&[number]])).collect();
         sessions.iter().for_each(|digest| process.leaves(*digest, &failed(), 0));
         assert!(sessions.iter().all(|digest| matches!(process.finds(*digest), Found::Own(_))));
     }

@@ -33,7 +33,7 @@ pub(super) struct InHand {
 
 impl InHand {
     pub(super) fn new(session: Box<Session>, tokens: TokenResponse, env: &Env<'_>) -> Self {
-        let keys_version = env.providers.keys_version(session.provider());
+        let keys_version = env.issuers.keys_version(session.provider());
         Self { session, tokens, until: env.now.plus(MAX_WAIT_FOR_KEYS), keys_version }
     }
 }
@@ -41,9 +41,9 @@ impl InHand {
 /// Verifies them again, once there is a reason to.
 pub(super) fn verify_in_hand(in_hand: InHand, env: &mut Env<'_>) {
     let provider = in_hand.session.provider();
-    let has_news = env.providers.keys_version(provider) != in_hand.keys_version;
+    let has_news = env.issuers.keys_version(provider) != in_hand.keys_version;
     let may_wait = !in_hand.until.is_over(MAX_WAIT_FOR_KEYS, env.now);
-    if has_news || !may_wait || !env.providers.wants_keys(provider, env.now) {
+    if has_news || !may_wait || !env.issuers.wants_keys(provider, env.now) {
         verify_tokens(in_hand, When::Later { may_wait }, env);
     } else {
         env.renewals.in_hand.push(in_hand);
@@ -56,7 +56,7 @@ pub(super) fn verify_tokens(mut in_hand: InHand, when: When, env: &mut Env<'_>) 
     match verified(provider, Asker::Provider, when, env, |env| id_token(&in_hand, env)) {
         Some(outcome) => finish(in_hand, outcome, env),
         None => {
-            in_hand.keys_version = env.providers.keys_version(provider);
+            in_hand.keys_version = env.issuers.keys_version(provider);
             env.renewals.in_hand.push(in_hand);
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn verify_tokens(mut in_hand: InHand, when: When, env: &mut Env<'_>) 
 fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, Failure> {
     let InHand { session, tokens, .. } = in_hand;
     let Some(raw) = &tokens.id_token else { return Ok(None) };
-    let known = env.providers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
+    let known = env.issuers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
     let unverified = UnverifiedJws::parse(raw.expose())?;
     let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
     let expected = id_token::Expected {

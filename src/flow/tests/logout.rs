@@ -6,6 +6,7 @@ use super::{
     super::*,
     world::{ISSUER, Outcome, World, header},
 };
+use crate::digest::half_digest;
 
 const CHANNEL: &str = "/oauth2/backchannel_logout";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded;charset=UTF-8");
@@ -278,7 +279,7 @@ fn frames_of_nobodys_push_out_nothing_that_the_provider_ended() {
     world.advance(1);
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
     let jar = std::mem::take(&mut world.jar);
-    let digests = (0..4100).map(|number| crate::session::half_digest("sid", &[format!("{number}").as_bytes()]));
+    let digests = (0..4100).map(|number| half_digest("sid", &[format!("{number}").as_bytes()]));
     for digest in digests {
         world.env(|env| revocation::end_here(digest, revocation::By::Frame, env)).unwrap();
     }
@@ -356,7 +357,7 @@ fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
     // Somebody has signed in over and over, and signs out at the provider, which then refuses all of it: what a refusal
     // does to each of those sessions.
     for number in 0..4100 {
-        let digest = crate::session::half_digest("session", &[format!("{number}").as_bytes()]);
+        let digest = half_digest("session", &[format!("{number}").as_bytes()]);
         world.env(|env| revocation::end(digest, revocation::By::Refusal, env));
     }
     world.jar = jar;

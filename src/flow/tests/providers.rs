@@ -140,7 +140,7 @@ fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
-    let fetch = world.env(|env| env.providers.poll(env.platform, env.now)).remove(0);
+    let fetch = world.env(|env| env.issuers.poll(env.platform, env.now)).remove(0);
     world.answer(fetch);
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
     world.use_up_wishes();
@@ -158,7 +158,7 @@ fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
     let mut world = World::ready();
     world.advance(12 * 60);
     // A refresh is under way, and its answer made, when the provider changes its key.
-    let refresh = world.env(|env| env.providers.poll(env.platform, env.now)).remove(0);
+    let refresh = world.env(|env| env.issuers.poll(env.platform, env.now)).remove(0);
     let old = world.provider.answer(&refresh.request, world.now);
     world.provider.rotate();
     world.advance(1);
@@ -178,7 +178,7 @@ fn older_news_do_not_end_the_wait_for_newer_keys() {
     world.workers[1] = Memory::new(&world.config, &world.platform);
     // The second worker knows the metadata and the keys of the first, and nothing of what comes now.
     world.worker = 1;
-    assert!(world.env(|env| env.providers.poll(env.platform, env.now)).is_empty());
+    assert!(world.env(|env| env.issuers.poll(env.platform, env.now)).is_empty());
     world.advance(1);
     // The first worker refreshes its keys just before the rotation; nobody has told the second.
     world.refresh_keys_of_worker(0);
@@ -189,7 +189,7 @@ fn older_news_do_not_end_the_wait_for_newer_keys() {
     let mut outcome = world.visit(&callback);
     for _ in 0..4 {
         let Outcome::Held(waiter) = outcome else { break };
-        for fetch in world.env(|env| env.providers.poll(env.platform, env.now)) {
+        for fetch in world.env(|env| env.issuers.poll(env.platform, env.now)) {
             world.answer(fetch);
         }
         outcome = match world.env(|env| waiter.is_due(env)) {
@@ -248,9 +248,9 @@ fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_floo
 fn a_tampered_share_is_as_if_it_were_not_there() {
     use crate::platform::Platform;
     let mut world = World::new();
-    let fingerprint = world.config.fingerprint.clone();
+    let fingerprint = crate::digest::hex(&world.config.providers[0].fingerprint());
     for kind in ["metadata", "keys"] {
-        let key = format!("vestibule.{fingerprint}.0.{kind}");
+        let key = format!("vestibule.{fingerprint}.{kind}");
         world.platform.shared_set(&key, b"forged by another filter of the same VM id", None).unwrap();
         world.platform.shared_set(&format!("{key}.lease"), b"nonsense", None).unwrap();
     }

@@ -423,9 +423,9 @@ impl World {
         use lease::Asker::{Anybody, Provider};
         // After each failure nobody asks for longer.
         for (asker, pause) in [(Anybody, 2), (Anybody, 3), (Provider, 5), (Provider, 9)] {
-            let id = crate::oidc::ProviderId::new(0);
-            self.env(|env| env.providers.ask_for_keys(id, asker, env.platform, env.now, env.events));
-            for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
+            let id = self.config.providers[0].id;
+            self.env(|env| env.issuers.ask_for_keys(id, asker, env.platform, env.now, env.events));
+            for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
                 self.env(|env| background::answered(fetch.expect, down, env));
             }
@@ -436,10 +436,10 @@ impl World {
     /// This worker fetches the keys although they are good.
     pub(super) fn refresh_keys_of_worker(&mut self, worker: usize) {
         self.worker = worker;
-        let id = crate::oidc::ProviderId::new(0);
+        let id = self.config.providers[0].id;
         let asker = lease::Asker::Provider;
-        assert!(self.env(|env| env.providers.ask_for_keys(id, asker, env.platform, env.now, env.events)));
-        for fetch in self.env(|env| env.providers.poll(env.platform, env.now)) {
+        assert!(self.env(|env| env.issuers.ask_for_keys(id, asker, env.platform, env.now, env.events)));
+        for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
             self.answer(fetch);
         }
     }

@@ -1,0 +1,200 @@
+//! What is known of the issuers: metadata and keys. Each document is fetched by one worker for all workers of the
+//! process, shared sealed, parsed once per worker, refreshed in the background, and kept when a refresh fails.
+
+mod known;
+
+use std::time::Duration;
+
+use crate::{
+    claims::IssuerId,
+    config::Config,
+    jose::jwk::Jwks,
+    oidc::{
+        Provider,
+        discovery::{self, ProviderMetadata},
+        token_issuer::KeySource,
+    },
+    platform::Platform,
+    session::seal::Sealer,
+    time::UnixTime,
+};
+
+pub use super::document::DocumentKind;
+use super::{
+    CalloutResult,
+    background::Fetch,
+    event::Event,
+    lease::{self, Asker, Demand},
+};
+use known::{Known, Whose};
+
+/// How often the shared store is looked at while something is missing.
+const HURRY: Duration = Duration::from_millis(100);
+/// How often otherwise.
+const CALM: Duration = Duration::from_secs(1);
+
+/// A document is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectDocument {
+    issuer: IssuerId,
+    kind: DocumentKind,
+    /// Why.
+    demand: Demand,
+    /// When it was asked for: what comes is at least as old, whenever it comes.
+    started: UnixTime,
+}
+
+/// A provider that sign-ins can use.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready<'a> {
+    /// As configured.
+    pub provider: &'a Provider,
+    /// Its metadata.
+    pub metadata: &'a ProviderMetadata,
+    /// Its keys.
+    pub keys: &'a Jwks,
+}
+
+/// What this worker knows of every issuer.
+#[derive(Debug)]
+pub struct Issuers {
+    sealer: Sealer,
+    known: Vec<Known>,
+}
+
+impl Issuers {
+    /// Nothing is known yet.
+    pub fn new(config: &Config, platform: &dyn Platform) -> Self {
+        let providers = config.providers.iter().map(|provider| Whose::Provider(Box::new(provider.clone())));
+        let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.keys, KeySource::Provider));
+        let others = others.map(|issuer| Whose::TokenIssuer(Box::new(issuer.clone())));
+        let known = providers.chain(others).map(|whose| Known::new(whose, platform)).collect();
+        Self { sealer: config.session.sealer.clone(), known }
+    }
+
+    fn known(&self, id: IssuerId) -> Option<&Known> {
+        self.known.iter().find(|known| known.whose.id() == id)
+    }
+
+    fn known_mut(&mut self, id: IssuerId) -> Option<&mut Known> {
+        self.known.iter_mut().find(|known| known.whose.id() == id)
+    }
+
+    /// The provider, where enough is known of it to sign somebody in.
+    pub fn ready(&self, id: IssuerId, now: UnixTime) -> Option<Ready<'_>> {
+        self.known(id)?.ready(now)
+    }
+
+    /// The keys of an issuer, where they are known.
+    pub fn keys(&self, id: IssuerId, now: UnixTime) -> Option<&Jwks> {
+        self.known(id)?.keys(now)
+    }
+
+    /// Whether all is known that its tokens, or sign-ins there, need.
+    pub fn is_ready(&self, id: IssuerId, now: UnixTime) -> bool {
+        self.known(id).is_some_and(|known| known.is_ready(now))
+    }
+
+    /// Whether that holds for all of them.
+    pub fn are_ready(&self, now: UnixTime) -> bool {
+        self.known.iter().all(|known| known.is_ready(now))
+    }
+
+    /// Counts the key sets that this worker has had.
+    pub fn keys_version(&self, id: IssuerId) -> u64 {
+        self.known(id).map_or(0, |known| known.keys.version)
+    }
+
+    /// Whether newer keys are on their way, or wished for.
+    pub fn wants_keys(&self, id: IssuerId, now: UnixTime) -> bool {
+        self.known(id).is_some_and(|known| known.keys.in_flight || known.keys.is_wished(now))
+    }
+
+    /// Takes over what other workers know, where this one does not know enough: one that has only just begun need not
+    /// wait for its next look around.
+    pub fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
+        for known in &mut self.known {
+            if !known.is_ready(now) {
+                known.take_news(&self.sealer, platform, now);
+            }
+        }
+    }
+
+    /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
+    pub fn look(&mut self, id: IssuerId, platform: &dyn Platform, now: UnixTime) -> bool {
+        let sealer = self.sealer.clone();
+        self.known_mut(id).is_some_and(|known| known.take_news(&sealer, platform, now))
+    }
+
+    /// Asks for newer keys, because a token names one that nobody here has. `false` when that was asked too often.
+    pub fn ask_for_keys(
+        &mut self,
+        id: IssuerId,
+        asker: Asker,
+        platform: &dyn Platform,
+        now: UnixTime,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some(known) = self.known_mut(id).filter(|known| !known.has_fixed_keys()) else { return false };
+        let wished_by = known.keys.wish(now);
+        if wished_by == Some(asker) || wished_by == Some(Asker::Provider) {
+            return true;
+        }
+        let is_granted = lease::grants_wish(&known.keys.key, asker, now, platform);
+        if is_granted {
+            known.keys.wished = Some((now, asker));
+        } else if wished_by.is_none() {
+            events.push(Event::UnknownKeyThrottled);
+        }
+        is_granted || wished_by.is_some()
+    }
+
+    /// A token that waited for newer keys was signed by one of them.
+    pub fn wish_came_true(&mut self, id: IssuerId) {
+        if let Some(known) = self.known_mut(id) {
+            known.keys.wished = None;
+        }
+    }
+
+    /// Looks at what other workers have shared, and says what this one must fetch.
+    pub fn poll(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
+        let mut fetches = Vec::new();
+        for known in &mut self.known {
+            // News may be what was wished for: whoever waits looks at them first.
+            let has_other_keys = known.take_news(&self.sealer, platform, now);
+            if has_other_keys && known.keys.is_wished(now) {
+                continue;
+            }
+            fetches.extend(known.fetches(platform, now));
+        }
+        fetches
+    }
+
+    /// A document came, or did not.
+    pub fn fetched(
+        &mut self,
+        expect: ExpectDocument,
+        result: CalloutResult,
+        platform: &dyn Platform,
+        now: UnixTime,
+        events: &mut Vec<Event>,
+    ) {
+        let sealer = self.sealer.clone();
+        let Some(known) = self.known_mut(expect.issuer) else { return };
+        let issuer = known.whose.issuer().to_owned();
+        let cluster = known.cluster_of(expect.kind, now);
+        let outcome = discovery::body(result).and_then(|body| known.receive(expect, &body, &sealer, platform));
+        let has_good = known.has(expect.kind, now);
+        lease::release(known.settle(expect, outcome.is_ok()), outcome.is_ok(), now, platform);
+        events.push(match outcome {
+            Ok(()) => Event::Fetched(expect.kind, issuer, known.lacks(expect.kind)),
+            Err(error) => Event::NotFetched { kind: expect.kind, issuer, cluster, error, has_good },
+        });
+    }
+
+    /// When to look again.
+    pub fn next_poll(&self, now: UnixTime) -> Duration {
+        let is_calm = |known: &Known| known.is_ready(now) && !known.keys.is_wished(now);
+        if self.known.iter().all(is_calm) { CALM } else { HURRY }
+    }
+}

@@ -1,0 +1,234 @@
+//! What is known of one issuer, whether people sign in there or only programs bring its tokens.
+
+use crate::{
+    claims::IssuerId,
+    http::CalloutRequest,
+    jose::jwk::Jwks,
+    oidc::{
+        Endpoint, Provider,
+        discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
+        token_issuer::{KeySource, TokenIssuer},
+    },
+    platform::Platform,
+    session::seal::Sealer,
+    time::UnixTime,
+};
+
+use super::{
+    super::{
+        background::{ExpectBackground, Fetch},
+        document::{Document, DocumentKind, due},
+        lease,
+    },
+    ExpectDocument, Ready,
+};
+
+/// One issuer and its documents.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) whose: Whose,
+    metadata: Document<Metadata>,
+    pub(super) keys: Document<Jwks>,
+}
+
+/// Whose documents they are.
+#[derive(Debug)]
+pub(super) enum Whose {
+    Provider(Box<Provider>),
+    TokenIssuer(Box<TokenIssuer>),
+}
+
+impl Whose {
+    pub(super) fn id(&self) -> IssuerId {
+        match self {
+            Self::Provider(provider) => provider.id,
+            Self::TokenIssuer(issuer) => issuer.id,
+        }
+    }
+
+    /// As it names itself.
+    pub(super) fn issuer(&self) -> &str {
+        match self {
+            Self::Provider(provider) => provider.issuer.as_str(),
+            Self::TokenIssuer(issuer) => &issuer.issuer,
+        }
+    }
+
+    /// Where its metadata is, where it is needed.
+    fn metadata_endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Provider(provider) => Some(provider.issuer.discovery()),
+            Self::TokenIssuer(issuer) => match &issuer.keys {
+                KeySource::Discovered(issuer) => Some(issuer.discovery()),
+                KeySource::Fixed(_) | KeySource::JwksUri(_) | KeySource::Provider => None,
+            },
+        }
+    }
+
+    fn get(&self, endpoint: &Endpoint) -> CalloutRequest {
+        match self {
+            Self::Provider(provider) => discovery::get(endpoint, &provider.clusters, provider.timeout),
+            Self::TokenIssuer(issuer) => discovery::get(endpoint, &issuer.clusters, issuer.timeout),
+        }
+    }
+
+    fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
+        match self {
+            Self::Provider(provider) => ProviderMetadata::parse(provider, document).map(Metadata::Provider),
+            Self::TokenIssuer(issuer) => discovery::jwks_uri_of(issuer, document).map(Metadata::TokenIssuer),
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn new(whose: Whose, platform: &dyn Platform) -> Self {
+        let fingerprint = match &whose {
+            Whose::Provider(provider) => provider.fingerprint(),
+            Whose::TokenIssuer(issuer) => issuer.fingerprint(),
+        };
+        let metadata = Document::new(&fingerprint, DocumentKind::Metadata);
+        let keys = Document::new(&fingerprint, DocumentKind::Keys);
+        lease::create(&metadata.key, platform);
+        lease::create(&keys.key, platform);
+        Self { whose, metadata, keys }
+    }
+
+    /// All that a sign-in needs.
+    pub(super) fn ready(&self, now: UnixTime) -> Option<Ready<'_>> {
+        let Whose::Provider(provider) = &self.whose else { return None };
+        let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
+        Some(Ready { provider, metadata, keys: self.keys.usable(now)? })
+    }
+
+    /// The keys to verify tokens with.
+    pub(super) fn keys(&self, now: UnixTime) -> Option<&Jwks> {
+        match &self.whose {
+            Whose::TokenIssuer(issuer) => match &issuer.keys {
+                KeySource::Fixed(keys) => Some(keys),
+                KeySource::Discovered(_) | KeySource::JwksUri(_) | KeySource::Provider => self.keys.usable(now),
+            },
+            Whose::Provider(_) => self.keys.usable(now),
+        }
+    }
+
+    /// Whether its keys never change.
+    pub(super) fn has_fixed_keys(&self) -> bool {
+        matches!(&self.whose, Whose::TokenIssuer(issuer) if matches!(issuer.keys, KeySource::Fixed(_)))
+    }
+
+    /// Whether nothing is missing.
+    pub(super) fn is_ready(&self, now: UnixTime) -> bool {
+        let has_metadata = self.whose.metadata_endpoint().is_none() || self.metadata.usable(now).is_some();
+        has_metadata && self.keys(now).is_some()
+    }
+
+    fn jwks_uri(&self, now: UnixTime) -> Option<&Endpoint> {
+        match &self.whose {
+            Whose::TokenIssuer(issuer) => match &issuer.keys {
+                KeySource::JwksUri(endpoint) => Some(endpoint),
+                KeySource::Fixed(_) | KeySource::Provider => None,
+                KeySource::Discovered(_) => self.metadata.usable(now).map(Metadata::jwks_uri),
+            },
+            Whose::Provider(_) => self.metadata.usable(now).map(Metadata::jwks_uri),
+        }
+    }
+
+    /// The cluster that reaches a document.
+    pub(super) fn cluster_of(&self, kind: DocumentKind, now: UnixTime) -> String {
+        let endpoint = match kind {
+            DocumentKind::Keys => self.jwks_uri(now),
+            DocumentKind::Metadata => self.whose.metadata_endpoint(),
+        };
+        endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// What signing out could use, and this document does not offer.
+    pub(super) fn lacks(&self, kind: DocumentKind) -> Vec<&'static str> {
+        let (DocumentKind::Metadata, Some(Metadata::Provider(metadata))) = (kind, &self.metadata.value) else {
+            return Vec::new();
+        };
+        let end_session = metadata.end_session_endpoint.is_none().then_some("end_session_endpoint");
+        let revocation = metadata.revocation_endpoint.is_none().then_some("revocation_endpoint");
+        [end_session, revocation].into_iter().flatten().collect()
+    }
+
+    /// Takes over what other workers have shared. Whether there are other keys now.
+    pub(super) fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> bool {
+        if let Some((fetched, document)) = self.metadata.news(sealer, platform, now)
+            && let Ok(value) = self.whose.read_metadata(&document)
+        {
+            self.metadata.install(value, fetched, due(DocumentKind::Metadata, fetched, platform));
+        }
+        if let Some((fetched, document)) = self.keys.news(sealer, platform, now)
+            && let Ok(value) = Jwks::parse(&document)
+        {
+            self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));
+            // Keys of the same second may still be those from before a rotation.
+            self.keys.wished = self.keys.wished.filter(|(since, _)| fetched <= *since);
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn fetches(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
+        let issuer = self.whose.id();
+        let fetch = |kind, demand, request: CalloutRequest| Fetch {
+            expect: ExpectBackground::Document(ExpectDocument { issuer, kind, demand, started: now }),
+            request,
+        };
+        let mut fetches = Vec::new();
+        if let Some(demand) = self.metadata.demand(now)
+            && let Some(request) = self.whose.metadata_endpoint().map(|endpoint| self.whose.get(endpoint))
+            && lease::take(&self.metadata.key, demand, request.timeout, now, platform)
+        {
+            self.metadata.in_flight = true;
+            fetches.push(fetch(DocumentKind::Metadata, demand, request));
+        }
+        if let Some(demand) = self.keys.demand(now)
+            && let Some(request) = self.jwks_uri(now).map(|endpoint| self.whose.get(endpoint))
+            && lease::take(&self.keys.key, demand, request.timeout, now, platform)
+        {
+            self.keys.in_flight = true;
+            fetches.push(fetch(DocumentKind::Keys, demand, request));
+        }
+        fetches
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        expect: ExpectDocument,
+        body: &[u8],
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Result<(), DiscoveryError> {
+        let ExpectDocument { kind, started, .. } = expect;
+        let due = due(kind, started, platform);
+        match kind {
+            DocumentKind::Metadata => {
+                self.metadata.install(self.whose.read_metadata(body)?, started, due);
+                self.metadata.share(body, started, sealer, platform);
+            }
+            DocumentKind::Keys => {
+                self.keys.install(Jwks::parse(body)?, started, due);
+                self.keys.share(body, started, sealer, platform);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a good document of this kind.
+    pub(super) fn has(&self, kind: DocumentKind, now: UnixTime) -> bool {
+        match kind {
+            DocumentKind::Keys => self.keys.usable(now).is_some(),
+            DocumentKind::Metadata => self.metadata.usable(now).is_some(),
+        }
+    }
+
+    /// A fetch is over; what its document is shared under.
+    pub(super) fn settle(&mut self, expect: ExpectDocument, succeeded: bool) -> &str {
+        match expect.kind {
+            DocumentKind::Keys => self.keys.settle(expect.demand, expect.started, succeeded),
+            DocumentKind::Metadata => self.metadata.settle(expect.demand, expect.started, succeeded),
+        }
+    }
+}

@@ -27,6 +27,11 @@ impl IssuerId {
         Self(half_digest("provider", &[issuer.as_bytes(), client_id.as_bytes()]))
     }
 
+    /// Of an issuer that only programs bring tokens of.
+    pub fn of_tokens(issuer: &str) -> Self {
+        Self(half_digest("token issuer", &[issuer.as_bytes()]))
+    }
+
     /// As it is written down.
     pub const fn as_bytes(&self) -> &HalfDigest {
         &self.0

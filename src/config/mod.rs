@@ -44,6 +44,8 @@ pub struct Config {
     pub rules: Rules,
     /// The tokens of programs that are known by themselves.
     pub static_tokens: Vec<Rc<StaticToken>>,
+    /// The cookie in which a token may be, too.
+    pub token_cookie: Option<String>,
     /// Which claim goes into which header, in the document's order.
     pub identity_headers: Vec<IdentityHeader>,
     /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for

@@ -31,6 +31,12 @@ pub(super) struct Document {
     pub(super) session: Option<Session>,
     /// Who gets what: the first rule that matches a request decides. What no rule matches needs a session.
     pub(super) rules: Option<Vec<Rule>>,
+    /// Issuers whose tokens (JWTs) programs may bring, beside the providers with `access_token_audiences`.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_TOKEN_ISSUERS)))]
+    pub(super) token_issuers: Option<Vec<TokenIssuer>>,
+    /// The name of a cookie in which a token may be too, where a request has no `Authorization: Bearer` and no session.
+    /// Browsers send cookies on behalf of other sites: whatever sets this one should set `SameSite`.
+    pub(super) token_cookie: Option<String>,
     /// Tokens of programs, each known by its SHA-256 digest. A program sends its token as `Authorization: Bearer`.
     pub(super) static_tokens: Option<Vec<StaticToken>>,
     /// Which claim the app gets in which header. What clients send under these names is removed. What is given here
@@ -68,6 +74,8 @@ fields!(Document {
     providers,
     session,
     rules,
+    token_issuers,
+    token_cookie,
     static_tokens,
     identity_headers,
     prefix,
@@ -158,6 +166,65 @@ fields!(Provider {
     allow,
     timeout_ms,
 });
+
+/// An issuer whose tokens programs may bring. Its keys are discovered, unless one of `jwks_uri`, `jwks` and `public_keys`
+/// says where they are or what they are.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct TokenIssuer {
+    /// What its tokens say as `iss`, exactly. A URL where its keys are discovered.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) issuer: Option<String>,
+    /// For whom a token must be: one of these is in its `aud`.
+    #[cfg_attr(test, schemars(required, length(min = 1)))]
+    pub(super) audiences: Option<Vec<String>>,
+    /// What its tokens are.
+    #[cfg_attr(test, schemars(extend("default" = "access_token")))]
+    pub(super) kind: Option<TokenKind>,
+    /// The URL of its keys, as a JWK Set.
+    pub(super) jwks_uri: Option<String>,
+    /// Its keys: a JWK Set (RFC 7517, 5) as JSON text.
+    pub(super) jwks: Option<String>,
+    /// Its keys: public keys in PEM (`-----BEGIN PUBLIC KEY-----`). Whatever a token says as `kid`, each may have signed it.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_PUBLIC_KEYS)))]
+    pub(super) public_keys: Option<Vec<String>>,
+    /// The signature algorithms that its tokens may use. By default every asymmetric one that is known.
+    #[cfg_attr(test, schemars(
+        length(min = 1),
+        extend("items" = limits::one_of(&limits::algorithm_names())),
+        extend("default" = limits::algorithm_names())
+    ))]
+    pub(super) signing_algs: Option<Vec<String>>,
+    /// Who may pass of those who bring a token of its, whatever a rule says beside. By default all of them.
+    pub(super) allow: Option<Allow>,
+    /// How many milliseconds a call to it may take.
+    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
+    pub(super) timeout_ms: Option<u64>,
+}
+
+fields!(TokenIssuer { issuer, audiences, kind, jwks_uri, jwks, public_keys, signing_algs, allow, timeout_ms });
+
+/// What an issuer's tokens are.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(super) enum TokenKind {
+    /// Access tokens (RFC 9068): what could be an ID token is refused.
+    AccessToken,
+    /// Whatever it signs for these audiences, unless it says that it is another kind of token.
+    Jwt,
+    /// Service-account tokens of Kubernetes.
+    KubernetesServiceAccount,
+}
+
+impl Shape for TokenKind {
+    fn read(place: Place<'_, '_>) -> Self {
+        match place.word(&["access_token", "jwt", "kubernetes_service_account"]) {
+            "jwt" => Self::Jwt,
+            "kubernetes_service_account" => Self::KubernetesServiceAccount,
+            _ => Self::AccessToken,
+        }
+    }
+}
 
 /// How we authenticate at the token endpoint.
 #[derive(Clone, Copy)]

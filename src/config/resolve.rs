@@ -9,6 +9,7 @@ mod provider;
 mod rules;
 mod session;
 mod text;
+mod token_issuer;
 
 use url::{Host, Url};
 
@@ -44,6 +45,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
     let wants_tokens = raw_rules.iter().any(|rule| matches!(rule.access, Some(raw::Access::Bearer)));
+    let at_issuers = root.key("token_issuers");
+    let of_providers = providers.as_ref().ok();
+    let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, around, faults);
     let named = providers.as_ref().map(|known| known.providers.as_slice()).map_err(|faulty| *faulty);
     let rules = rules::rules(raw_rules, named, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
@@ -63,12 +67,13 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
     let (known, origin, identity_headers) = (providers?, origin?, identity_headers?);
-    let provider::Known { providers, token_issuers } = known;
+    let provider::Known { providers, mut token_issuers } = known;
+    token_issuers.extend(others?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let static_tokens = static_tokens?;
     warnings.extend(rules.warnings(&prefix));
     if wants_tokens && static_tokens.is_empty() && token_issuers.is_empty() {
-        let why = "lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken";
+        let why = "lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }
     let mut kept_claims = people::kept_claims(&identity_headers, &userinfo_claims);
@@ -78,9 +83,12 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     allowed.for_each(|conditions| conditions.each_claim(&mut keep));
     let session = session?.sealing_for(&origin, faults)?;
     let fingerprint = fingerprint(&origin, &session);
+    let at_cookie = root.key("token_cookie");
+    let token_cookie = bearer::token_cookie(document.token_cookie, session.cookies.name(), &at_cookie, faults)?;
     Ok(Config {
         rules,
         static_tokens,
+        token_cookie,
         origin,
         prefix,
         session,

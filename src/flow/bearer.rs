@@ -11,8 +11,13 @@ use crate::{
     http::Request,
     jose::{jws::UnverifiedJws, verify::verify},
     oidc::access_token::{self, VerifiedAccessToken},
+    page::Action,
     rules::Verdict,
     secret::RawBearerToken,
+    session::{
+        cookie::{self, Found},
+        return_to::ReturnTo,
+    },
     time::UnixTime,
 };
 
@@ -26,6 +31,7 @@ use super::{
     permit::Permit,
     reply::{self, Offer},
     request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
+    sign_in,
     verification::{When, verified},
 };
 
@@ -139,44 +145,92 @@ pub(super) fn is_brought(request: &Request) -> bool {
     request.lines("authorization").any(|line| scheme_and_token(line).is_some())
 }
 
+/// Whether it brings one in the cookie that may hold one.
+pub(super) fn is_in_cookie(request: &Request, env: &Env<'_>) -> bool {
+    env.config
+        .token_cookie
+        .as_ref()
+        .is_some_and(|name| !matches!(cookie::find(request.lines("cookie"), name), Found::Absent | Found::One(b"")))
+}
+
 fn scheme_and_token(line: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = line.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
-/// The one token of the request, `b64token` of RFC 6750, 2.1.
-fn token_of(request: &Request) -> Option<RawBearerToken> {
-    let token = scheme_and_token(request.single("authorization")?)?.trim_ascii();
+/// The one token of the header.
+fn in_header(request: &Request) -> Option<RawBearerToken> {
+    read(scheme_and_token(request.single("authorization")?)?.trim_ascii())
+}
+
+/// The one token of the cookie.
+fn in_cookie(request: &Request, env: &Env<'_>) -> Option<RawBearerToken> {
+    let Found::One(token) = cookie::find(request.lines("cookie"), env.config.token_cookie.as_ref()?) else {
+        return None;
+    };
+    read(token)
+}
+
+/// A `b64token` (RFC 6750, 2.1).
+fn read(token: &[u8]) -> Option<RawBearerToken> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     let text = std::str::from_utf8(token).ok().filter(|_| token.iter().all(is_plain))?;
     (1..=MAX_TOKEN).contains(&text.len()).then(|| RawBearerToken::new(text))
 }
 
-/// Decides a request that brings a token.
+/// Decides a request that brings a token in its header.
 pub(super) fn arrive(request: Request, env: &mut Env<'_>) -> Step {
     let caller = Caller { kind: Kind::Program, ..Caller::of(&request) };
+    let token = in_header(&request);
+    decide(Bringer { request, caller }, token, env)
+}
+
+/// Decides a request that brings a token in a cookie, and nothing better.
+pub(super) fn arrive_with_cookie(request: Request, env: &mut Env<'_>) -> Step {
+    let caller = Caller::of(&request);
+    let token = in_cookie(&request, env);
+    decide(Bringer { request, caller }, token, env)
+}
+
+/// A request with a token.
+#[derive(Debug)]
+struct Bringer {
+    request: Request,
+    caller: Caller,
+}
+
+impl Bringer {
+    /// Refuses it. Whoever came with a browser, and a cookie that is not good any more, can sign in.
+    fn refuse(&self, failure: Failure, env: &mut Env<'_>) -> Step {
+        let mut offer = Offer::default();
+        if self.caller.kind != Kind::Program {
+            let target = ReturnTo::parse(self.request.target(), &env.config.prefix);
+            let href = sign_in::start(target.as_str(), &[], env);
+            offer.action = Some(Action::Link { label: "Sign in", href });
+        }
+        reply::refuse(failure, &self.caller, offer, env)
+    }
+}
+
+fn decide(by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> Step {
     // RFC 6750, 3.1: a token that cannot be checked is no session, whatever cookie stands beside it.
     if env.config.static_tokens.is_empty() && env.config.token_issuers.is_empty() {
-        return reply::refuse(Failure::Bearer, &caller, Offer::default(), env);
+        return by.refuse(Failure::Bearer, env);
     }
-    let Some(token) = token_of(&request) else {
-        return reply::refuse(Failure::BearerMalformed, &caller, Offer::default(), env);
-    };
+    let Some(token) = token else { return by.refuse(Failure::BearerMalformed, env) };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = listed(&fingerprint, env) {
         if bearer.is_over(env) {
             let name = bearer.subject().to_owned();
-            return reply::refuse(Failure::BearerOver(name), &caller, Offer::default(), env);
+            return by.refuse(Failure::BearerOver(name), env);
         }
-        return pass(&request, bearer, &caller, env);
+        return pass(&by, bearer, env);
     }
     if let Some(bearer) = remembered(&fingerprint, env) {
-        return pass(&request, bearer, &caller, env);
+        return pass(&by, bearer, env);
     }
-    let Some(issuer) = issuer_of(&token, env) else {
-        return reply::refuse(Failure::BearerUnknown, &caller, Offer::default(), env);
-    };
-    let in_hand = Box::new(BearerInHand { request, caller, issuer, token, fingerprint });
+    let Some(issuer) = issuer_of(&token, env) else { return by.refuse(Failure::BearerUnknown, env) };
+    let in_hand = Box::new(BearerInHand { by, issuer, token, fingerprint });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
@@ -209,8 +263,7 @@ fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer
 /// An access token that is still to be verified.
 #[derive(Debug)]
 pub(super) struct BearerInHand {
-    request: Request,
-    caller: Caller,
+    by: Bringer,
     issuer: IssuerId,
     token: RawBearerToken,
     fingerprint: Fingerprint,
@@ -229,13 +282,13 @@ impl BearerInHand {
             // It came before anything was known of its provider.
             Some(Err(Failure::ProviderNotReady)) if when == When::First && has_room => {}
             None if when != When::First || has_room => {}
-            None => return reply::refuse(Failure::Busy, &self.caller, Offer::default(), env),
-            Some(Err(failure)) => return reply::refuse(failure, &self.caller, Offer::default(), env),
+            None => return self.by.refuse(Failure::Busy, env),
+            Some(Err(failure)) => return self.by.refuse(failure, env),
             Some(Ok(token)) => {
                 let bearer = VerifiedBearer(Rc::new(Grounds::AccessToken(token)));
                 let (length, keys_version) = (self.token.expose().len(), env.issuers.keys_version(self.issuer));
                 env.bearers.remember(self.fingerprint, length, keys_version, &bearer);
-                return pass(&self.request, bearer, &self.caller, env);
+                return pass(&self.by, bearer, env);
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
@@ -251,19 +304,19 @@ impl BearerInHand {
 }
 
 /// Upstream, as whoever brought this token, if the rules let them pass.
-fn pass(request: &Request, bearer: VerifiedBearer, caller: &Caller, env: &mut Env<'_>) -> Step {
-    let verdict = env.config.rules.decide(request);
+fn pass(by: &Bringer, bearer: VerifiedBearer, env: &mut Env<'_>) -> Step {
+    let verdict = env.config.rules.decide(&by.request);
     if let Some(rule) = missing_scope(&verdict, &bearer) {
-        return reply::refuse(Failure::InsufficientScope(rule), caller, Offer::default(), env);
+        return by.refuse(Failure::InsufficientScope(rule), env);
     }
     let permit = match (verdict.admits(&bearer, bearer.by_source(env)), verdict.optional()) {
         (Ok(admission), _) => Permit::bearer(bearer, &admission),
         // Everybody may pass here, and so may it, as nobody in particular.
         (Err(_), Some(proof)) => Permit::open(&proof),
-        (Err(refusal), None) => return reply::refuse(refusal.into(), caller, Offer::default(), env),
+        (Err(refusal), None) => return by.refuse(refusal.into(), env),
     };
     env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(request, &permit, env.config);
+    let edits = identity::edits(&by.request, &permit, env.config);
     Step::Forward { permit, edits, cookies: None }
 }
 

@@ -77,6 +77,9 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
         return bearer::arrive(request, env);
     }
     if !verdict.takes_sessions() {
+        if bearer::is_in_cookie(&request, env) {
+            return bearer::arrive_with_cookie(request, env);
+        }
         let caller = Caller { kind: Kind::Program, ..Caller::of(&request) };
         return reply::refuse(Failure::TokenRequired, &caller, Offer::default(), env);
     }
@@ -88,6 +91,9 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
 }
 
 fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
+    if bearer::is_in_cookie(&request, env) {
+        return bearer::arrive_with_cookie(request, env);
+    }
     match verdict.optional() {
         Some(proof) => forward(&request, Permit::open(&proof), env),
         None => sign_in::begin_for_page(request, verdict, env),

@@ -1,9 +1,9 @@
-//! The little DER (X.690) that Envoy's signature check wants: keys as SubjectPublicKeyInfo (RFC 5280, 4.1), ECDSA signatures as
-//! a sequence. It is written and never read, so two functions do; the general crates for it are some 15 KB.
+//! The little DER (X.690) that there is: keys as SubjectPublicKeyInfo (RFC 5280, 4.1), ECDSA signatures as a sequence. What is
+//! written is for Envoy's signature check, what is read is the operator's own; the general crates for it are some 15 KB.
 
-const BIT_STRING: u8 = 0x03;
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const SEQUENCE: u8 = 0x30;
 
 /// One element: tag, length, and what these parts hold.
 fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -36,6 +36,23 @@ pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
 pub(super) fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     // No bit of the last byte is unused.
     sequence(&[algorithm, &element(BIT_STRING, &[&[0], key])])
+}
+
+/// What the element at the beginning holds, if it has this tag; `bytes` is then what follows it.
+pub(super) fn read<'a>(tag: u8, bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(2)?;
+    let (length, rest) = match *head {
+        [found, length @ 0..=0x7f] if found == tag => (usize::from(length), rest),
+        [found, 0x81] if found == tag => (usize::from(*rest.first()?), rest.get(1..)?),
+        [found, 0x82] if found == tag => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_be_bytes(*length)), rest)
+        }
+        _ => return None,
+    };
+    let (content, after) = rest.split_at_checked(length)?;
+    *bytes = after;
+    Some(content)
 }
 
 /// Digits, most significant first, without the zeros in front.

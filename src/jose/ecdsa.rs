@@ -42,7 +42,7 @@ impl Curve {
 
     /// The order of its base point (FIPS 186-4, D.1.2), as long as a coordinate (RFC 7518, 6.2.1.2: always the full
     /// length).
-    const fn order(self) -> &'static [u8] {
+    pub(super) const fn order(self) -> &'static [u8] {
         match self {
             Self::P256 => {
                 b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\
@@ -90,6 +90,11 @@ impl EcKey {
         let spki = der::public_key(curve.identifier(), &[&[4], x, y].concat());
         let key = Self { curve, spki };
         arithmetic::is_point(&key).then_some(key)
+    }
+
+    /// As DER SubjectPublicKeyInfo.
+    pub(super) fn spki(&self) -> &[u8] {
+        &self.spki
     }
 
     pub(super) const fn curve(&self) -> Curve {

@@ -9,6 +9,7 @@ use super::{
     ecdsa::{Curve, EcKey},
     json::{self, JsonError},
     jws::MAX_KID,
+    pem,
     rsa::RsaKey,
 };
 
@@ -40,6 +41,8 @@ pub enum JwksError {
 #[derive(Debug, Clone)]
 pub struct Jwks {
     keys: Vec<Jwk>,
+    /// Whether no key has a name: whatever a token says, any of them may have signed it.
+    is_nameless: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +71,20 @@ impl Jwks {
             return Err(JwksError::NoKeys);
         };
         let keys: Vec<Jwk> = keys.iter().filter_map(|key| Jwk::read(key.as_object()?)).take(MAX_KEYS).collect();
-        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self { keys }) }
+        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self { keys, is_nameless: false }) }
+    }
+
+    /// A set of public keys in PEM, which have no names.
+    ///
+    /// # Errors
+    /// The place of the first text that is no such key.
+    pub fn of_pem(texts: &[String]) -> Result<Self, usize> {
+        let key = |(place, text): (usize, &String)| {
+            let key = pem::public_key(text).ok_or(place)?;
+            Ok(Jwk { algorithm: None, key, kid: None })
+        };
+        let keys = texts.iter().enumerate().map(key).collect::<Result<_, usize>>()?;
+        Ok(Self { keys, is_nameless: true })
     }
 
     /// Whether a usable key has this id.
@@ -80,7 +96,8 @@ impl Jwks {
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicKey> {
         self.keys
             .iter()
-            .filter(move |key| (kid.is_none() || key.kid.as_deref() == kid) && key.fits(algorithm))
+            .filter(move |key| self.is_nameless || kid.is_none() || key.kid.as_deref() == kid)
+            .filter(move |key| key.fits(algorithm))
             .map(|key| &key.key)
             .take(MAX_TRIED)
     }
@@ -121,13 +138,15 @@ impl PublicKey {
             ("EC", Some(curve)) => {
                 EcKey::new(Curve::from_name(curve)?, &members.bytes("x")?, &members.bytes("y")?).map(Self::Ec)
             }
-            ("OKP", Some("Ed25519")) => {
-                let key = ed25519_dalek::VerifyingKey::try_from(members.bytes("x")?.as_slice()).ok()?;
-                // A point of small order verifies signatures that nobody made.
-                (!key.is_weak()).then_some(Self::Ed25519(key))
-            }
+            ("OKP", Some("Ed25519")) => Self::ed25519(&members.bytes("x")?),
             _ => None,
         }
+    }
+
+    pub(super) fn ed25519(bytes: &[u8]) -> Option<Self> {
+        let key = ed25519_dalek::VerifyingKey::try_from(bytes).ok()?;
+        // A point of small order verifies signatures that nobody made.
+        (!key.is_weak()).then_some(Self::Ed25519(key))
     }
 
     fn fits(&self, algorithm: Algorithm) -> bool {

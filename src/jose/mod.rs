@@ -14,6 +14,7 @@ mod ecdsa;
 pub mod json;
 pub mod jwk;
 pub mod jws;
+mod pem;
 mod rsa;
 pub mod verify;
 

@@ -85,3 +85,21 @@ fn digest(text: Option<String>, at: &Path, faults: &mut Faults) -> Result<[u8; 3
     }
     Ok(digest)
 }
+
+/// The cookie in which a token may be; `ours` is what the names of all our own begin with.
+pub(super) fn token_cookie(
+    name: Option<String>,
+    ours: &str,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Option<String>, Faulty> {
+    match name {
+        Some(name) if name.len() > limits::MAX_NAME || !text::is_token(&name) || name.starts_with(ours) => {
+            let max = limits::MAX_NAME;
+            let expected =
+                format!("the name of a cookie, of at most {max} characters, that does not begin with {ours}");
+            Err(faults.wrong_value(at, expected, &name))
+        }
+        name => Ok(name),
+    }
+}

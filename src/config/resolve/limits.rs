@@ -53,6 +53,10 @@ pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
 /// The most `providers`: people choose one of them on a page.
 pub(in crate::config) const MAX_PROVIDERS: usize = 16;
+/// The most `token_issuers`.
+pub(in crate::config) const MAX_TOKEN_ISSUERS: usize = 16;
+/// The most `public_keys`: each is tried on a token of its issuer.
+pub(in crate::config) const MAX_PUBLIC_KEYS: usize = 4;
 /// The longest name that stands in URLs.
 pub(in crate::config) const MAX_NAME: usize = 64;
 /// The longest `prefix`.

@@ -177,7 +177,12 @@ fn title(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option
     Err(faults.wrong_value(at, expected, &title))
 }
 
-fn issuer(value: Option<String>, at: &Path, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {
+pub(super) fn issuer(
+    value: Option<String>,
+    at: &Path,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Issuer, Faulty> {
     let value = faults.required(at, value, "the issuer's URL, such as https://accounts.google.com")?;
     text::url_text(&value, at, faults)?;
     if value.contains('?') {
@@ -186,7 +191,7 @@ fn issuer(value: Option<String>, at: &Path, plain_http: PlainHttp, faults: &mut 
     Issuer::parse(&value, plain_http).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
 }
 
-fn endpoint(
+pub(super) fn endpoint(
     value: Option<String>,
     at: &Path,
     plain_http: PlainHttp,
@@ -283,7 +288,7 @@ fn authorization_params(
     fault.map_or(Ok(entries), Err)
 }
 
-fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<Algorithm>, Faulty> {
+pub(super) fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<Algorithm>, Faulty> {
     let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
     let names = few(names, at, faults)?;
     if names.is_empty() {
@@ -297,7 +302,7 @@ fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Res
     algorithms.into_iter().collect()
 }
 
-fn audiences(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+pub(super) fn audiences(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     let audiences = few(value.unwrap_or_default(), at, faults)?;
     let mut fault = None;
     for (place, audience) in audiences.iter().enumerate() {

@@ -8,8 +8,14 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use p256::ecdsa::{Signature, SigningKey, signature::Signer};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64},
+};
+use p256::{
+    ecdsa::{Signature, SigningKey, signature::Signer},
+    pkcs8::EncodePublicKey,
+};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -22,6 +28,8 @@ use crate::{
 
 pub(super) const APP: &str = "https://app.example.com";
 pub(super) const ISSUER: &str = "https://idp.example.com";
+/// Another provider, where a world has one.
+pub(super) const PARTNERS: &str = "https://partners.example.com";
 pub(super) const START: u64 = 1_800_000_000;
 
 type Versioned = (Vec<u8>, u32);
@@ -101,6 +109,7 @@ impl Outcome {
 
 /// A provider that signs with a key of its own and can be told to misbehave.
 pub(super) struct TestProvider {
+    issuer: &'static str,
     key: SigningKey,
     /// What tokens name as `kid`, and the key set too.
     pub(super) kid: Option<String>,
@@ -128,9 +137,10 @@ pub(super) fn ok(body: &Value) -> CalloutResult {
 }
 
 impl TestProvider {
-    fn new() -> Self {
+    fn new(issuer: &'static str) -> Self {
         Self {
-            key: SigningKey::from_slice(&[7; 32]).unwrap(),
+            issuer,
+            key: SigningKey::from_slice(&Sha256::digest(issuer)).unwrap(),
             kid: Some("one".to_owned()),
             up: true,
             claims: Box::new(|_| ()),
@@ -156,28 +166,23 @@ impl TestProvider {
         if !self.up {
             return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
         }
-        assert_eq!(request.authority, "idp.example.com");
+        let issuer = self.issuer;
+        assert_eq!(format!("https://{}", request.authority), issuer);
         match request.path.as_str() {
             "/.well-known/openid-configuration" => {
                 let mut metadata = json!({
-                    "issuer": ISSUER,
-                    "authorization_endpoint": format!("{ISSUER}/authorize?tenant=t"),
-                    "token_endpoint": format!("{ISSUER}/token"),
-                    "jwks_uri": format!("{ISSUER}/jwks"),
-                    "end_session_endpoint": format!("{ISSUER}/end"),
-                    "revocation_endpoint": format!("{ISSUER}/revoke"),
+                    "issuer": issuer,
+                    "authorization_endpoint": format!("{issuer}/authorize?tenant=t"),
+                    "token_endpoint": format!("{issuer}/token"),
+                    "jwks_uri": format!("{issuer}/jwks"),
+                    "end_session_endpoint": format!("{issuer}/end"),
+                    "revocation_endpoint": format!("{issuer}/revoke"),
                     "authorization_response_iss_parameter_supported": true,
                 });
                 (self.metadata)(&mut metadata);
                 ok(&metadata)
             }
-            "/jwks" => {
-                let point = self.key.verifying_key().to_encoded_point(false);
-                ok(&json!({ "keys": [{
-                    "kty": "EC", "crv": "P-256", "kid": self.kid, "use": "sig",
-                    "x": BASE64.encode(point.x().unwrap()), "y": BASE64.encode(point.y().unwrap()),
-                }] }))
-            }
+            "/jwks" => ok(&self.jwks()),
             "/token" => self.token(request, now),
             "/revoke" => {
                 let token = self.form(request)["token"].clone();
@@ -186,6 +191,21 @@ impl TestProvider {
             }
             path => panic!("nobody asked for {path}"),
         }
+    }
+
+    /// Its key set.
+    pub(super) fn jwks(&self) -> Value {
+        let point = self.key.verifying_key().to_encoded_point(false);
+        json!({ "keys": [{
+            "kty": "EC", "crv": "P-256", "kid": self.kid, "use": "sig",
+            "x": BASE64.encode(point.x().unwrap()), "y": BASE64.encode(point.y().unwrap()),
+        }] })
+    }
+
+    /// Its key as `openssl` would write it.
+    pub(super) fn pem(&self) -> String {
+        let der = p256::PublicKey::from(self.key.verifying_key()).to_public_key_der().unwrap();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_bytes()))
     }
 
     fn form(&self, request: &CalloutRequest) -> BTreeMap<String, String> {
@@ -221,7 +241,7 @@ impl TestProvider {
     pub(super) fn logout_token(&self, now: UnixTime, change: impl Fn(&mut Value, &mut Value)) -> String {
         let mut header = json!({ "alg": "ES256", "kid": self.kid, "typ": "logout+jwt" });
         let mut claims = json!({
-            "iss": ISSUER, "aud": "client", "iat": now.as_secs(), "exp": now.as_secs() + 120,
+            "iss": self.issuer, "aud": "client", "iat": now.as_secs(), "exp": now.as_secs() + 120,
             "jti": format!("logout-{}", now.as_secs()), "sub": "alice", "sid": "idp-session",
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         });
@@ -238,7 +258,7 @@ impl TestProvider {
 
     fn id_token(&self, now: UnixTime) -> String {
         let mut claims = json!({
-            "iss": ISSUER, "aud": "client", "sub": "alice", "nonce": self.nonce, "sid": "idp-session",
+            "iss": self.issuer, "aud": "client", "sub": "alice", "nonce": self.nonce, "sid": "idp-session",
             "iat": now.as_secs(), "exp": now.as_secs() + 300,
             "email": "alice@example.com", "email_verified": true, "groups": ["staff", "admins"],
         });
@@ -261,6 +281,7 @@ pub(super) struct World {
     /// How often the store was asked.
     pub(super) redis_asked: usize,
     pub(super) provider: TestProvider,
+    pub(super) partners: TestProvider,
     pub(super) now: UnixTime,
     pub(super) jar: BTreeMap<String, String>,
     pub(super) events: Vec<Event>,
@@ -298,7 +319,8 @@ impl World {
             redis: BTreeMap::new(),
             redis_up: true,
             redis_asked: 0,
-            provider: TestProvider::new(),
+            provider: TestProvider::new(ISSUER),
+            partners: TestProvider::new(PARTNERS),
             now,
             jar: BTreeMap::new(),
             events: Vec::new(),
@@ -360,6 +382,8 @@ impl World {
     pub(super) fn answer_call(&mut self, request: &CalloutRequest) -> CalloutResult {
         if request.cluster.as_str() == "webdis" {
             self.webdis(request)
+        } else if request.authority == "partners.example.com" {
+            self.partners.answer(request, self.now)
         } else {
             self.provider.answer(request, self.now)
         }
@@ -543,11 +567,13 @@ impl World {
 
     /// The provider signs the person in, and sends the browser back: the callback's path and query.
     pub(super) fn signs_in(&mut self, reply: &LocalReply) -> String {
-        let query = query_of(location(reply));
-        self.provider.nonce = query["nonce"].clone();
-        self.provider.challenge = query["code_challenge"].clone();
-        let (state, iss) = (&query["state"], "https%3A%2F%2Fidp.example.com");
-        format!("/oauth2/callback?code=code&state={state}&iss={iss}")
+        let (url, query) = (location(reply), query_of(location(reply)));
+        let provider = if url.starts_with(PARTNERS) { &mut self.partners } else { &mut self.provider };
+        provider.nonce = query["nonce"].clone();
+        provider.challenge = query["code_challenge"].clone();
+        let callback = query["redirect_uri"].strip_prefix(APP).unwrap();
+        let iss: String = form_urlencoded::byte_serialize(provider.issuer.as_bytes()).collect();
+        format!("{callback}?code=code&state={}&iss={iss}", query["state"])
     }
 
     /// From nothing to a session, by way of `target`.

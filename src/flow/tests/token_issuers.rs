@@ -1,0 +1,266 @@
+//! Issuers whose tokens programs bring, beside the providers that people sign in at.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::permit::Reason,
+    world::{ISSUER, Outcome, PARTNERS, World, header, location},
+};
+
+const AUDIENCE: &str = "https://api.example.com";
+
+fn rules() -> Value {
+    json!([
+        { "path": "/public/*", "access": "public" },
+        { "path": "/pods/*", "access": "bearer", "allow": { "claims": {
+            "/kubernetes.io/namespace": ["shop"], "/kubernetes.io/serviceaccount/name": ["cart", "checkout"],
+        } } },
+        { "path": "/staff/*", "access": "required", "providers": ["default"] },
+        { "path": "/api/*", "access": "bearer" },
+    ])
+}
+
+fn world_with(issuer: &Value) -> World {
+    world_and(issuer, &[])
+}
+
+fn world_and(issuer: &Value, changes: &[(&str, Value)]) -> World {
+    let mut all = vec![("token_issuers", json!([issuer])), ("rules", rules())];
+    all.extend_from_slice(changes);
+    World::ready_with(&all)
+}
+
+/// An issuer with its keys from everywhere that they can be from.
+fn sources() -> [Value; 4] {
+    let world = World::new();
+    [
+        json!({ "issuer": PARTNERS, "audiences": [AUDIENCE] }),
+        json!({ "issuer": PARTNERS, "audiences": [AUDIENCE], "jwks_uri": format!("{PARTNERS}/jwks") }),
+        json!({ "issuer": PARTNERS, "audiences": [AUDIENCE], "jwks": world.partners.jwks().to_string() }),
+        json!({ "issuer": PARTNERS, "audiences": [AUDIENCE], "public_keys": [world.partners.pem()] }),
+    ]
+}
+
+/// A token of the partners.
+fn token(world: &World, change: impl Fn(&mut Value, &mut Value)) -> String {
+    let mut claims = json!({
+        "iss": PARTNERS, "aud": AUDIENCE, "sub": "robot", "scope": "read",
+        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
+    });
+    let mut header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": world.partners.kid });
+    change(&mut header, &mut claims);
+    world.partners.signed(&header, &claims)
+}
+
+fn bring(world: &mut World, path: &str, token: &str) -> Outcome {
+    world.send(&[(":method", "GET"), (":path", path), ("authorization", &format!("Bearer {token}"))])
+}
+
+#[track_caller]
+fn assert_passes(outcome: &Outcome) {
+    assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Bearer, .. }), "{outcome:?}");
+}
+
+#[test]
+fn keys_are_discovered_or_fetched_or_configured() {
+    for issuer in sources() {
+        let mut world = world_with(&issuer);
+        let good = token(&world, |_, _| ());
+        assert_passes(&bring(&mut world, "/api/x", &good));
+        // Nothing but its keys is needed of it.
+        let expected: &[&str] = match (issuer.get("jwks_uri"), issuer.get("jwks").or(issuer.get("public_keys"))) {
+            (None, None) => &["/.well-known/openid-configuration", "/jwks"],
+            (Some(_), _) => &["/jwks"],
+            (None, Some(_)) => &[],
+        };
+        assert_eq!(world.partners.asked.keys().map(String::as_str).collect::<Vec<_>>(), expected, "{issuer}");
+        // Two workers, one fetch each for both.
+        assert!(world.partners.asked.values().all(|count| *count == 1), "{:?}", world.partners.asked);
+
+        // By other keys, of another issuer, for others, or without a signature.
+        let of_provider = world.provider.signed(
+            &json!({ "alg": "ES256", "typ": "at+jwt", "kid": "one" }),
+            &json!({ "iss": PARTNERS, "aud": AUDIENCE, "sub": "x", "scope": "a", "iat": world.now.as_secs(), "exp": world.now.as_secs() + 9 }),
+        );
+        let others = [
+            of_provider,
+            token(&world, |_, claims| claims["iss"] = json!(ISSUER)),
+            token(&world, |_, claims| claims["iss"] = json!(format!("{PARTNERS}/"))),
+            token(&world, |_, claims| claims["iss"] = json!([PARTNERS])),
+            token(&world, |_, claims| claims["aud"] = json!("client")),
+            token(&world, |_, claims| claims["nonce"] = json!("of an ID token")),
+            token(&world, |header, _| header["typ"] = json!("logout+jwt")),
+            token(&world, |header, _| header["alg"] = json!("none")),
+            good.rsplit_once('.').unwrap().0.to_owned() + ".",
+        ];
+        for other in others {
+            assert_eq!(bring(&mut world, "/api/x", &other).code(), (401, "invalid_token"), "{other}");
+        }
+        assert_passes(&bring(&mut world, "/api/x", &good));
+    }
+}
+
+#[test]
+fn an_issuer_that_is_down_keeps_nobody_from_signing_in() {
+    let mut world = World::with(&{
+        let mut document = super::world::document();
+        document["token_issuers"] = json!([sources()[0]]);
+        document
+    });
+    world.partners.up = false;
+    world.settle();
+    let good = token(&world, |_, _| ());
+    let held = bring(&mut world, "/page", &good);
+    assert!(matches!(held, Outcome::Held(_)), "{held:?}");
+    world.advance(6);
+    let Outcome::Held(waiter) = held else { return };
+    assert_eq!(world.resume(waiter).code(), (503, "provider_not_ready"));
+    assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
+    world.partners.up = true;
+    world.advance(20);
+    world.settle();
+    let good = token(&world, |_, _| ());
+    assert_passes(&bring(&mut world, "/page", &good));
+}
+
+#[test]
+fn keys_that_were_rotated_are_followed_where_they_are_fetched() {
+    for (place, issuer) in sources().into_iter().enumerate() {
+        let mut world = world_with(&issuer);
+        world.partners.rotate();
+        let new = token(&world, |_, _| ());
+        let outcome = bring(&mut world, "/api/x", &new);
+        match place {
+            0 | 1 => {
+                let outcome = world.then(outcome);
+                assert_passes(&outcome);
+            }
+            _ => assert_eq!(outcome.code(), (401, "invalid_token"), "{issuer}"),
+        }
+    }
+}
+
+#[test]
+fn a_token_that_does_not_say_what_it_is_is_taken_where_the_operator_says_so() {
+    let mut issuer = sources()[3].clone();
+    issuer["issuer"] = json!("ci");
+    let plain = |world: &World| {
+        token(world, |header, claims| {
+            claims["iss"] = json!("ci");
+            claims.as_object_mut().unwrap().shift_remove("scope");
+            header.as_object_mut().unwrap().shift_remove("typ");
+            header["kid"] = json!("whatever");
+        })
+    };
+    let mut world = world_with(&issuer);
+    let text = plain(&world);
+    assert_eq!(bring(&mut world, "/api/x", &text).code(), (401, "invalid_token"));
+    issuer["kind"] = json!("jwt");
+    let mut world = world_with(&issuer);
+    assert_passes(&bring(&mut world, "/api/x", &text));
+    let id_token = token(&world, |_, claims| {
+        claims["iss"] = json!("ci");
+        claims["nonce"] = json!("n");
+    });
+    assert_eq!(bring(&mut world, "/api/x", &id_token).code(), (401, "invalid_token"));
+}
+
+/// A projected token, as Kubernetes 1.30 writes it.
+fn pod(world: &World, change: impl Fn(&mut Value)) -> String {
+    token(world, |header, claims| {
+        header.as_object_mut().unwrap().shift_remove("typ");
+        *claims = json!({
+            "aud": [AUDIENCE], "exp": world.now.as_secs() + 3607, "iat": world.now.as_secs(), "iss": PARTNERS,
+            "jti": "6f2c", "kubernetes.io": {
+                "namespace": "shop", "node": { "name": "node-1", "uid": "a" },
+                "pod": { "name": "cart-5d9", "uid": "b" }, "serviceaccount": { "name": "cart", "uid": "c" },
+            },
+            "nbf": world.now.as_secs(), "sub": "system:serviceaccount:shop:cart",
+        });
+        change(claims);
+    })
+}
+
+#[test]
+fn accounts_of_kubernetes_pass_by_namespace_and_name() {
+    let mut issuer = sources()[1].clone();
+    issuer["kind"] = json!("kubernetes_service_account");
+    let mut world = world_with(&issuer);
+    let cart = pod(&world, |_| ());
+    assert_passes(&bring(&mut world, "/pods/x", &cart));
+    let named = |namespace: &str, name: &str| {
+        let sub = format!("system:serviceaccount:{namespace}:{name}");
+        let (namespace, name) = (json!(namespace), json!(name));
+        pod(&world, move |claims| {
+            claims["kubernetes.io"]["namespace"] = namespace.clone();
+            claims["kubernetes.io"]["serviceaccount"]["name"] = name.clone();
+            claims["sub"] = json!(sub);
+        })
+    };
+    let (other_namespace, other_name) = (named("default", "cart"), named("shop", "other"));
+    for other in [other_namespace, other_name] {
+        assert_eq!(bring(&mut world, "/pods/x", &other).code(), (403, "not_allowed"));
+        assert_passes(&bring(&mut world, "/api/x", &other));
+    }
+    type Change = fn(&mut Value);
+    let odd: [Change; 4] = [
+        |claims| claims["sub"] = json!("system:serviceaccount:shop:other"),
+        |claims| claims["sub"] = json!("alice"),
+        |claims| claims["kubernetes.io"] = json!("shop"),
+        |claims| claims["kubernetes.io"]["serviceaccount"] = json!({ "uid": "c" }),
+    ];
+    for change in odd {
+        let odd = pod(&world, change);
+        assert_eq!(bring(&mut world, "/api/x", &odd).code(), (401, "invalid_token"));
+    }
+    // An access token of the same issuer is none of an account.
+    let other = token(&world, |_, _| ());
+    assert_eq!(bring(&mut world, "/api/x", &other).code(), (401, "invalid_token"));
+}
+
+#[test]
+fn what_an_issuer_allows_holds_beside_the_rules_and_its_tokens_are_no_providers() {
+    let mut issuer = sources()[0].clone();
+    issuer["allow"] = json!({ "claims": { "team": ["a"] } });
+    let mut world = world_with(&issuer);
+    let (a, b) = (token(&world, |_, c| c["team"] = json!("a")), token(&world, |_, c| c["team"] = json!("b")));
+    assert_passes(&bring(&mut world, "/api/x", &a));
+    assert_eq!(bring(&mut world, "/api/x", &b).code(), (403, "not_allowed"));
+    assert_eq!(bring(&mut world, "/staff/x", &a).code(), (403, "not_allowed"));
+}
+
+#[test]
+fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
+    let mut world = world_and(&sources()[0], &[("token_cookie", json!("token"))]);
+    let good = token(&world, |_, _| ());
+    let get = |world: &mut World, path: &str, more: &[(&str, &str)]| {
+        let mut headers = vec![(":method", "GET"), (":path", path)];
+        headers.extend_from_slice(more);
+        world.send(&headers)
+    };
+    let cookie = |token: &str| format!("a=b; token={token}; c=d");
+    assert_passes(&get(&mut world, "/api/x", &[("cookie", &cookie(&good))]));
+    assert_passes(&get(&mut world, "/page", &[("cookie", &cookie(&good))]));
+    // A header counts before it; one that is there twice, or is something else, is refused.
+    let both = [("cookie", cookie(&good)), ("authorization", "Bearer bad".to_owned())];
+    let both = both.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(get(&mut world, "/api/x", &both).code(), (401, "invalid_token"));
+    let twice = format!("token={good}; token={good}");
+    assert_eq!(get(&mut world, "/api/x", &[("cookie", &twice)]).code(), (400, "bearer_malformed"));
+    assert_eq!(get(&mut world, "/api/x", &[("cookie", "token=a b")]).code(), (400, "bearer_malformed"));
+    assert_eq!(get(&mut world, "/api/x", &[("cookie", "token=")]).code(), (401, "token_required"));
+    // Never from a query.
+    assert_eq!(get(&mut world, &format!("/api/x?access_token={good}"), &[]).code(), (401, "token_required"));
+    // A person whose token is over is told how to go on, and a session counts before it.
+    let page = [("cookie", "token=bad"), ("sec-fetch-mode", "navigate"), ("accept", "text/html")];
+    let reply = get(&mut world, "/page", &page).reply();
+    assert_eq!((reply.status, header(&reply, "content-type")), (401, Some("text/html; charset=utf-8")));
+    assert!(String::from_utf8_lossy(&reply.body).contains("/oauth2/start?rd=%2Fpage"));
+    world.sign_in("/page");
+    let outcome = get(&mut world, "/page", &[("cookie", "token=bad")]);
+    assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Session, .. }), "{outcome:?}");
+    // Without the setting it is a cookie like any other.
+    let mut world = world_with(&sources()[0]);
+    assert_eq!(get(&mut world, "/api/x", &[("cookie", &cookie(&good))]).code(), (401, "token_required"));
+    assert!(location(&world.visit("/page").reply()).starts_with(ISSUER));
+}

@@ -41,7 +41,7 @@ pub struct ProviderMetadata {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Metadata {
     /// Of a provider.
-    Provider(ProviderMetadata),
+    Provider(Box<ProviderMetadata>),
     /// Of another issuer: where its keys are.
     TokenIssuer(Endpoint),
 }

@@ -74,7 +74,9 @@ impl Whose {
 
     fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
         match self {
-            Self::Provider(provider) => ProviderMetadata::parse(provider, document).map(Metadata::Provider),
+            Self::Provider(provider) => {
+                ProviderMetadata::parse(provider, document).map(|metadata| Metadata::Provider(Box::new(metadata)))
+            }
             Self::TokenIssuer(issuer) => discovery::jwks_uri_of(issuer, document).map(Metadata::TokenIssuer),
         }
     }

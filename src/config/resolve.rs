@@ -5,6 +5,7 @@ mod bearer;
 mod headers;
 pub(super) mod limits;
 mod people;
+mod policies;
 mod provider;
 mod rules;
 mod session;
@@ -40,8 +41,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
-    let wants_tokens = raw_rules.iter().any(|rule| matches!(rule.access, Some(raw::Access::Bearer)));
-    let rules = rules::rules(raw_rules, &root.key("rules"), faults);
+    let policies = policies::Policies::resolve(document.policies, document.route_metadata, &root, faults);
+    warnings.extend(policies.warnings(&raw_rules));
+    let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let userinfo_claims =
@@ -62,7 +64,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let static_tokens = static_tokens?;
     warnings.extend(rules.warnings(&prefix));
-    if wants_tokens && static_tokens.is_empty() && provider.access_token_audiences.is_empty() {
+    if rules.want_tokens() && static_tokens.is_empty() && provider.access_token_audiences.is_empty() {
         let why = "lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }

@@ -28,7 +28,7 @@ use super::{
     lease::Asker,
     permit::Permit,
     reply::{self, Offer},
-    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
+    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter, misrouted},
     verification::{When, verified},
 };
 
@@ -246,7 +246,10 @@ impl BearerInHand {
 
 /// Upstream, as whoever brought this token, if the rules let them pass.
 fn pass(request: &Request, bearer: VerifiedBearer, provider: ProviderId, caller: &Caller, env: &mut Env<'_>) -> Step {
-    let verdict = env.config.rules.decide(request);
+    let verdict = match env.config.rules.decide(request) {
+        Ok(verdict) => verdict,
+        Err(error) => return misrouted(error, caller, env),
+    };
     if let Some(rule) = missing_scope(&verdict, &bearer) {
         return reply::refuse(Failure::InsufficientScope(rule), caller, Offer::default(), env);
     }

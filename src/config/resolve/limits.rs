@@ -51,6 +51,8 @@ pub(in crate::config) const MAX_KEYS: usize = 8;
 pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 /// The longest `rules[].name`.
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
+/// The longest name in `policies`.
+pub(in crate::config) const MAX_POLICY_NAME: usize = 64;
 /// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;
 /// The most entries of a list or map, but for the rules.

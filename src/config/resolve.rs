@@ -41,8 +41,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
-    let policies = policies::Policies::resolve(document.policies, document.route_metadata, &root, faults);
-    warnings.extend(policies.warnings(&raw_rules));
+    let policies = document.policies.unwrap_or_default();
+    let policies = policies::Policies::resolve(policies, document.route_metadata, &raw_rules, &mut warnings, faults);
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);

@@ -144,6 +144,11 @@ impl Worker {
         outcome
     }
 
+    /// The answer to a request that was permitted and cannot go on.
+    fn refuse(&self, answer: fn(&mut Env<'_>) -> Step) -> Step {
+        self.decide(answer)
+    }
+
     fn load(&self) -> Load {
         let redeems = |call: &&Call| matches!(call.whose, Whose::Request(_, Expect::Tokens(_)));
         let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
@@ -186,7 +191,7 @@ impl Worker {
                 Step::Forward { permit, edits, cookies } => {
                     let trailers_pass = !exchange.has_trailers.get() || self.trailers();
                     if !trailers_pass || !host::edit_request(Part::Headers, edits.iter()) {
-                        step = self.decide(flow::headers_refused);
+                        step = self.refuse(flow::headers_refused);
                         continue;
                     }
                     if let Some(subject) = permit.subject() {
@@ -245,7 +250,7 @@ impl Worker {
     pub(super) fn response(&self, exchange: &Rc<Exchange>) -> Action {
         // Envoy chooses the route anew once headers have changed, and tells us of it no sooner.
         if exchange.phase() == Phase::Forwarded && self.route() != *exchange.route.borrow() {
-            let step = self.decide(flow::route_changed);
+            let step = self.refuse(flow::route_changed);
             return self.perform(exchange, step, Moment::Later);
         }
         let Some(cookies) = exchange.cookies.take() else { return Action::Continue };

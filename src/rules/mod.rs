@@ -100,8 +100,8 @@ impl Policy {
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// The policies that routes may name, each as a rule for everything; none where routes are not asked.
-    policies: Vec<(String, Rule)>,
+    /// The policies that routes may name, each as a rule for everything that has its name; none where routes are not asked.
+    policies: Vec<Rule>,
     index: Index,
     own_port: Option<u16>,
 }
@@ -130,7 +130,7 @@ impl Rules {
 
     /// The rules, and the policies that routes may name.
     fn all(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().chain(self.policies.iter().map(|(_, policy)| policy))
+        self.rules.iter().chain(&self.policies)
     }
 
     /// What they say of this request.
@@ -164,7 +164,7 @@ impl Rules {
             // Envoy found one route for it; an app may find what stands behind another.
             _ => {
                 verdict.fall_through();
-                self.policies.iter().for_each(|(_, policy)| verdict.add(policy));
+                self.policies.iter().for_each(|policy| verdict.add(policy));
             }
         }
         Ok(verdict)

@@ -24,23 +24,31 @@ pub enum RouteError {
     Unreadable,
 }
 
+impl Rule {
+    /// The policy of this name, as a rule for everything.
+    pub const fn everywhere(name: String, says: Policy) -> Self {
+        Self {
+            name: Some(name),
+            path: None,
+            methods: Vec::new(),
+            hosts: Vec::new(),
+            headers: Vec::new(),
+            locked: false,
+            says,
+        }
+    }
+
+    /// Whether this is its name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
+    }
+}
+
 impl Rules {
     /// The same rules beside the policies that routes may name.
     #[must_use]
-    pub fn with_policies(self, policies: Vec<(String, Policy)>) -> Self {
-        let named = |(name, says): (String, Policy)| {
-            let rule = Rule {
-                name: Some(format!("policy {name}")),
-                path: None,
-                methods: Vec::new(),
-                hosts: Vec::new(),
-                headers: Vec::new(),
-                locked: false,
-                says,
-            };
-            (name, rule)
-        };
-        Self { policies: policies.into_iter().map(named).collect(), ..self }
+    pub fn with_policies(self, policies: Vec<Rule>) -> Self {
+        Self { policies, ..self }
     }
 
     /// Whether the metadata of routes has a say.
@@ -54,8 +62,9 @@ impl Rules {
             RouteMetadata::Policy(name) => name,
             RouteMetadata::Unreadable => return Err(RouteError::Unreadable),
         };
-        let known = self.policies.iter().find(|(known, _)| known == name);
-        let unknown = || RouteError::Unknown(name.chars().take(MAX_TOLD).collect());
-        known.map(|(_, policy)| Some(policy)).ok_or_else(unknown)
+        match self.policies.iter().find(|policy| policy.is_called(name)) {
+            Some(policy) => Ok(Some(policy)),
+            None => Err(RouteError::Unknown(name.chars().take(MAX_TOLD).collect())),
+        }
     }
 }

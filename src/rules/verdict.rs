@@ -45,8 +45,12 @@ impl<'a> Verdict<'a> {
 
     /// What locked rules say stays, and this policy takes the place of all else.
     pub(super) fn give_way_to(&mut self, policy: &'a Rule) {
-        let all = std::mem::take(self);
-        all.rules().filter(|rule| rule.locked).chain([policy]).for_each(|rule| self.add(rule));
+        let mut kept = Self::default();
+        for rule in self.rules().filter(|rule| rule.locked) {
+            kept.add(rule);
+        }
+        kept.add(policy);
+        *self = kept;
     }
 
     fn rules(&self) -> impl Iterator<Item = &'a Rule> {

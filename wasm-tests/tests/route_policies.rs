@@ -124,7 +124,7 @@ fn the_metadata_of_a_route_says_who_may_pass_and_locked_rules_hold_beside_it() {
         assert_refused(&world, &Outgoing::fetch(path), &nobody, NOBODY);
         assert_sign_in(&world.browser().get(&world.url(path)), &world);
     }
-    for by in ["policy admins", "owners"] {
+    for by in ["admins", "owners"] {
         assert!(world.log().contains(&format!("may not pass by rule {by:?}")), "{}", world.log());
     }
 }

@@ -4,68 +4,58 @@ use super::{
     super::{
         fault::{Faults, Faulty, Path},
         raw,
-        shape::one_of,
     },
     allow, few, limits,
     rules::listed,
     text,
 };
-use crate::rules::{Access, Answer, Policy};
+use crate::rules::{Access, Answer, Policy, Rule};
 
-/// The policies by their names, and whether routes may name them.
+/// The policies, each as a rule for everything that has its name, and whether routes may name them.
 pub(super) struct Policies {
-    by_name: Vec<(String, Result<Policy, Faulty>)>,
+    pub(super) all: Vec<Rule>,
     pub(super) have_routes: bool,
 }
+
+/// What stands for a policy with a fault; nothing is built from it.
+const NOBODY: Policy = Policy { access: Access::Deny, unauthenticated: Answer::Auto, allow: None, scopes: Vec::new() };
 
 impl Policies {
     /// Every policy.
     pub(super) fn resolve(
-        raw: Option<raw::Policies>,
+        raw: raw::Policies,
         route_metadata: Option<bool>,
-        root: &Path,
+        rules: &[raw::Rule],
+        warnings: &mut Vec<String>,
         faults: &mut Faults,
     ) -> Self {
-        let (at, have_routes) = (root.key("policies"), route_metadata == Some(true));
-        if raw.as_ref().is_none_or(|raw| raw.0.is_empty()) && have_routes {
+        let (root, have_routes) = (Path::root(), route_metadata == Some(true));
+        let at = root.key("policies");
+        if raw.0.is_empty() && have_routes {
             faults.wrong(&root.key("route_metadata"), "nothing; there are no `policies` that a route could name");
         }
-        let mut by_name = Vec::new();
-        for (name, raw) in few(raw.unwrap_or_default().0, &at, faults).unwrap_or_default() {
+        let mut all = Vec::new();
+        for (name, raw) in few(raw.0, &at, faults).unwrap_or_default() {
             let at = at.key(&name);
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
             if !(1..=limits::MAX_POLICY_NAME).contains(&name.len()) || !name.bytes().all(is_plain) {
                 let letters = "letters, digits, `-`, `_` and `.`, as the name of this field";
                 faults.wrong(&at, format!("1 to {} {letters}", limits::MAX_POLICY_NAME));
             }
-            let policy = policy(raw, &at, faults);
-            by_name.push((name, policy));
+            if !have_routes && !rules.iter().any(|rule| rule.policy.as_ref() == Some(&name)) {
+                warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
+            }
+            all.push(Rule::everywhere(name, policy(raw, &at, faults).unwrap_or(NOBODY)));
         }
-        Self { by_name, have_routes }
+        Self { all, have_routes }
     }
 
-    /// The one of this name.
+    /// What the one of this name says.
     pub(super) fn named(&self, name: &str, at: &Path, faults: &mut Faults) -> Result<Policy, Faulty> {
-        let known = self.by_name.iter().find(|(known, _)| known == name);
-        known.map(|(_, policy)| policy.clone()).unwrap_or_else(|| {
-            let names: Vec<_> = self.by_name.iter().map(|(name, _)| name.as_str()).collect();
-            let expected =
-                if names.is_empty() { "one of `policies`, which are missing".to_owned() } else { one_of(&names) };
-            Err(faults.wrong_value(at, expected, name))
-        })
-    }
-
-    /// A line for each that nobody can name.
-    pub(super) fn warnings(&self, rules: &[raw::Rule]) -> Vec<String> {
-        let is_named = |name: &str| self.have_routes || rules.iter().any(|rule| rule.policy.as_deref() == Some(name));
-        let unnamed = self.by_name.iter().filter(|(name, _)| !is_named(name));
-        unnamed.map(|(name, _)| format!("policies.{name} is named by no rule, and `route_metadata` is off")).collect()
-    }
-
-    /// Those that routes may name.
-    pub(super) fn of_routes(self) -> Result<Vec<(String, Policy)>, Faulty> {
-        let named = |(name, policy): (String, Result<Policy, Faulty>)| Ok((name, policy?));
-        self.by_name.into_iter().filter(|_| self.have_routes).map(named).collect()
+        match self.all.iter().find(|policy| policy.is_called(name)) {
+            Some(policy) => Ok(policy.says.clone()),
+            None => Err(faults.wrong_value(at, "the name of one of the `policies`", name)),
+        }
     }
 }
 

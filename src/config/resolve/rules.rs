@@ -44,8 +44,8 @@ pub(super) fn rules(
 ) -> Result<Rules, Faulty> {
     let rules: Vec<_> =
         rules.into_iter().enumerate().map(|(place, raw)| rule(raw, &policies, &at.index(place), faults)).collect();
-    let rules = rules.into_iter().collect::<Result<_, _>>().map(Rules::new);
-    Ok(rules?.with_policies(policies.of_routes()?))
+    let rules = rules.into_iter().collect::<Result<_, _>>().map(Rules::new)?;
+    Ok(if policies.have_routes { rules.with_policies(policies.all) } else { rules })
 }
 
 fn rule(raw: raw::Rule, policies: &Policies, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {

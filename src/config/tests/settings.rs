@@ -351,7 +351,10 @@ fn a_rule_says_what_its_policy_says() {
     assert!(settings(&tokens).warnings.join(" ").contains("`access: bearer` lets nobody pass"));
 
     for (rules, expected) in [
-        (json!([{"path": "/a", "policy": "amdins"}]), r#"rules[0].policy: expected one of open, admins, got "amdins""#),
+        (
+            json!([{"path": "/a", "policy": "amdins"}]),
+            r#"rules[0].policy: expected the name of one of the `policies`, got "amdins""#,
+        ),
         (
             json!([{"policy": "open"}]),
             "rules[0]: expected a condition: this would make everything public; write path: /** if you mean it",

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
+    envoy::Setup,
     issuer::{Answer, Endpoint, Fault, Issuer},
     upstream::{MARK, Upstream},
     user_agent::{Outgoing, UserAgent},
@@ -35,25 +36,26 @@ fn named(prefix: &str, policy: &str) -> Value {
 /// One worker, so that whoever comes after a refusal meets the worker that refused. Behind these routes comes one for
 /// all else, without metadata.
 fn world(issuer: Issuer, routes: Vec<Value>, clusters: &[(&str, u16)]) -> World {
-    World::around(issuer, |setup| {
-        setup.workers = 1;
-        setup.clusters.extend(clusters.iter().map(|(name, port)| ((*name).to_owned(), *port)));
-        setup.configuration["policies"] = policies();
-        setup.configuration["route_metadata"] = json!(true);
-        setup.configuration["rules"] = json!([
-            {"prefix": "/public", "access": "public"},
-            {"name": "owners", "prefix": "/owners", "access": "required", "allow": {"groups": ["owners"]}, "locked": true},
-            {"name": "staff", "prefix": "/staff", "policy": "people"},
-        ]);
-        let mut routes = routes;
-        routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}}));
-        // The filter sees the path as the client wrote it.
-        setup.connection_manager.insert("normalize_path".to_owned(), json!(false));
-        setup.connection_manager.insert("merge_slashes".to_owned(), json!(false));
-        setup.connection_manager.insert("path_with_escaped_slashes_action".to_owned(), json!("KEEP_UNCHANGED"));
-        let host = json!({"name": "app", "domains": ["*"], "routes": routes});
-        setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": [host]}));
-    })
+    World::around(issuer, |setup| set_up(setup, routes, clusters))
+}
+
+fn set_up(setup: &mut Setup, mut routes: Vec<Value>, clusters: &[(&str, u16)]) {
+    setup.workers = 1;
+    setup.clusters.extend(clusters.iter().map(|(name, port)| ((*name).to_owned(), *port)));
+    setup.configuration["policies"] = policies();
+    setup.configuration["route_metadata"] = json!(true);
+    setup.configuration["rules"] = json!([
+        {"prefix": "/public", "access": "public"},
+        {"name": "owners", "prefix": "/owners", "access": "required", "allow": {"groups": ["owners"]}, "locked": true},
+        {"name": "staff", "prefix": "/staff", "policy": "people"},
+    ]);
+    routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}}));
+    // The filter sees the path as the client wrote it.
+    setup.connection_manager.insert("normalize_path".to_owned(), json!(false));
+    setup.connection_manager.insert("merge_slashes".to_owned(), json!(false));
+    setup.connection_manager.insert("path_with_escaped_slashes_action".to_owned(), json!("KEEP_UNCHANGED"));
+    let host = json!({"name": "app", "domains": ["*"], "routes": routes});
+    setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": [host]}));
 }
 
 /// That this was refused so, that no app saw it, and that its worker serves the next.
@@ -225,7 +227,7 @@ fn who_has_waited_is_decided_by_the_policy_of_their_route() {
     assert_sign_in(&world.read(waiting), &world);
 }
 
-/// The app's answer to whatever was let through on another route's policy; who let it through was told `open`.
+/// Envoy chooses anew once we have changed headers: nobody gets an answer from a route whose policy was not asked.
 #[test]
 fn a_header_that_we_take_out_or_set_chooses_no_policy() {
     let other = Upstream::start();
@@ -292,4 +294,23 @@ fn a_route_without_the_filter_asks_for_no_policy() {
     let forged = Outgoing::fetch("/healthz").header("x-forwarded-user", "mallory");
     assert_eq!(seen_as(&world, &forged, &world.browser()).as_deref(), Some("mallory"));
     assert_refused(&world, &Outgoing::fetch("/other"), &world.browser(), NOBODY);
+}
+
+#[test]
+fn identity_headers_that_are_taken_out_before_the_route_is_chosen_harm_nobody() {
+    const EARLY: &str =
+        "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
+    let mut forged = named("/x", "open");
+    forged["match"]["headers"] = json!([{"name": "x-forwarded-user", "present_match": true}]);
+    let mutation = json!({"@type": EARLY, "mutations": [{"remove": "x-forwarded-user"}]});
+    let early = json!([{"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}]);
+    let world = World::around(Issuer::start(), |setup| {
+        set_up(setup, vec![forged, named("/x", "people")], &[]);
+        setup.connection_manager.insert("early_header_mutation_extensions".to_owned(), early);
+    });
+    let send = Outgoing::fetch("/x").header("x-forwarded-user", "mallory");
+    assert_refused(&world, &send, &world.browser(), NOBODY);
+    // Nor are they refused: there are none when the filter looks.
+    let elsewhere = Outgoing::fetch("/other").header("x-forwarded-user", "mallory");
+    assert_eq!(seen_as(&world, &elsewhere, &world.signed_in().0).as_deref(), Some("alice"));
 }

@@ -327,7 +327,7 @@ pub(super) struct Rule {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Policy {
-    /// Who may pass. There must be one.
+    /// Who may pass. It must be there, unless a rule names a policy.
     pub(super) access: Option<Access>,
     /// How a request is answered that needs a session and has none.
     #[cfg_attr(test, schemars(extend("default" = "auto")))]

@@ -135,8 +135,8 @@ fn pairs(pairs: Vec<u8>) -> Option<Request> {
     places(&pairs).and_then(|places| Request::within(pairs, places.into_iter()))
 }
 
-/// What the metadata of the request's route says. The whole of it: of `policy` alone, the host tells an empty one and
-/// none apart by nothing.
+/// What the metadata of the request's route says. It is read whole: asked for `policy` alone, the host gives the same for
+/// an empty one as for none.
 pub(super) fn route_metadata() -> RouteMetadata {
     match hostcalls::get_property(vec!["xds", "route_metadata", "filter_metadata", "vestibule"]) {
         Ok(None) => RouteMetadata::Absent,

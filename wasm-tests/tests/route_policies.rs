@@ -54,7 +54,8 @@ fn set_up(setup: &mut Setup, mut routes: Vec<Value>, clusters: &[(&str, u16)]) {
     setup.connection_manager.insert("normalize_path".to_owned(), json!(false));
     setup.connection_manager.insert("merge_slashes".to_owned(), json!(false));
     setup.connection_manager.insert("path_with_escaped_slashes_action".to_owned(), json!("KEEP_UNCHANGED"));
-    let host = json!({"name": "app", "domains": ["*"], "routes": routes});
+    let domains = ["127.0.0.1".to_owned(), format!("127.0.0.1:{}", setup.port)];
+    let host = json!({"name": "app", "domains": domains, "routes": routes});
     setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": [host]}));
 }
 
@@ -186,16 +187,13 @@ fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
     };
     let redirect = || ("redirect", json!({"path_redirect": "/elsewhere"}));
     let direct = || ("direct_response", json!({"status": 418}));
-    let mut routes = vec![
+    let routes = vec![
         answer("/open/redirect", "open", redirect()),
         answer("/admin/redirect", "admins", redirect()),
         answer("/open/direct", "open", direct()),
         answer("/admin/direct", "admins", direct()),
         named("/oauth2", "admins"),
     ];
-    // All that begins so has no route.
-    let lost = json!({"prefix": "/public/lost"});
-    routes.push(json!({"match": lost, "route": {"cluster_header": "x-nowhere"}}));
     let world = world(Issuer::start(), routes, &[]);
     let (somebody, nobody) = (with_groups(&world, &["owners"]), world.browser());
     for (path, status) in [("/open/redirect", 301), ("/open/direct", 418)] {
@@ -206,7 +204,9 @@ fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
         assert_refused(&world, &Outgoing::fetch(path), &somebody, OTHERS);
     }
     // Whoever has no route is decided by the rules, and then told so by Envoy.
-    assert_eq!(nobody.fetch(&world.url("/public/lost")).status, 503);
+    let lost = |path: &str| world.send(&Outgoing::fetch(path).header("host", "lost.example")).expect("an answer");
+    assert_eq!((lost("/public/x").status, lost("/public/x").code()), (404, None));
+    assert_eq!((lost("/admin/x").status, lost("/admin/x").code().as_deref()), (NOBODY.0, Some(NOBODY.1)));
     // Paths of our own are ours, whatever their route says.
     assert_eq!(somebody.fetch(&world.url("/oauth2/userinfo")).code().as_deref(), Some("userinfo"));
 }

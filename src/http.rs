@@ -14,6 +14,27 @@ pub struct Request {
     bytes: Vec<u8>,
     lines: Vec<Line>,
     more_follows: bool,
+    route: RouteMetadata,
+}
+
+/// What the metadata of a request's route says to this filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RouteMetadata {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// The name of a policy.
+    Policy(String),
+    /// Something else.
+    Unreadable,
+}
+
+impl RouteMetadata {
+    /// What these members say: there must be one alone, which names a policy.
+    pub fn read(members: &Request) -> Self {
+        let policy = members.text("policy").filter(|_| members.lines.len() == 1);
+        policy.map_or(Self::Unreadable, |name| Self::Policy(name.to_owned()))
+    }
 }
 
 /// Where a line's name and value lie in the buffer.
@@ -45,13 +66,24 @@ impl Request {
             bytes.get(value.clone())?;
             lines.push(Line { name, value });
         }
-        Some(Self { bytes, lines, more_follows: false })
+        Some(Self { bytes, lines, ..Self::default() })
     }
 
     /// The request, of which a body or trailers still follow, or nothing does.
     #[must_use]
     pub fn followed_by_more(self, more_follows: bool) -> Self {
         Self { more_follows, ..self }
+    }
+
+    /// The request on a route with this metadata.
+    #[must_use]
+    pub fn on_route(self, route: RouteMetadata) -> Self {
+        Self { route, ..self }
+    }
+
+    /// The metadata of its route, where somebody looked.
+    pub const fn route(&self) -> &RouteMetadata {
+        &self.route
     }
 
     /// Whether these headers are the whole request.

@@ -52,6 +52,11 @@ pub trait Platform {
     /// [`Conflict`] when somebody else wrote meanwhile.
     fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict>;
 
+    /// The name of the route that the present request is on, where the host tells it.
+    fn route_name(&self) -> Option<String> {
+        None
+    }
+
     /// Makes sure that there is such a value: a compare-and-swap on a key that was never written always succeeds, for
     /// everybody.
     fn shared_create(&self, key: &str, bytes: &[u8]) {

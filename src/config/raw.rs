@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 #[cfg(test)]
 use super::resolve::limits;
-use super::shape::{Place, Shape, fields};
+use super::shape::{Members, Place, Shape, fields};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
 #[derive(Default)]
@@ -31,6 +31,13 @@ pub(super) struct Document {
     pub(super) session: Option<Session>,
     /// Who gets what: the first rule that matches a request decides. What no rule matches needs a session.
     pub(super) rules: Option<Vec<Rule>>,
+    /// What rules and routes can name: who may pass, by names of letters, digits, `-`, `_` and `.`.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Policy>>"))]
+    pub(super) policies: Option<Policies>,
+    /// Whether the metadata of a route (`filter_metadata`, key `vestibule`: `{policy: NAME}`) says which policy counts there,
+    /// in place of every rule that is not `locked`. Costs each request two host calls, and none may send identity headers.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) route_metadata: Option<bool>,
     /// Issuers whose tokens (JWTs) programs may bring, beside the providers with `access_token_audiences`.
     #[cfg_attr(test, schemars(length(max = limits::MAX_TOKEN_ISSUERS)))]
     pub(super) token_issuers: Option<Vec<TokenIssuer>>,
@@ -74,6 +81,8 @@ fields!(Document {
     providers,
     session,
     rules,
+    policies,
+    route_metadata,
     token_issuers,
     token_cookie,
     static_tokens,
@@ -358,7 +367,10 @@ fields!(Store { cluster, authority, authorization, key_prefix, timeout_ms, cache
 
 /// One rule. It matches a request that fits all the conditions it has.
 #[derive(Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(
+    deny_unknown_fields,
+    extend("anyOf" = [{"required": ["access"]}, {"required": ["policy"]}])
+))]
 pub(super) struct Rule {
     /// A name for people.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
@@ -379,8 +391,21 @@ pub(super) struct Rule {
     /// Headers by name, each with its whole value, or `*` for any. A client can send whatever it wants.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) headers: Option<Entries>,
-    /// Who may pass.
-    #[cfg_attr(test, schemars(required))]
+    /// Whether it holds whatever policy a route names: a request there must satisfy both. For `route_metadata`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) locked: Option<bool>,
+    /// The policy that says the rest, by its name.
+    pub(super) policy: Option<String>,
+    /// What it says itself, if it names no policy.
+    #[cfg_attr(test, schemars(flatten))]
+    pub(super) says: Option<Policy>,
+}
+
+/// What a rule or a policy says.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct Policy {
+    /// Who may pass. It must be there, unless a rule names a policy.
     pub(super) access: Option<Access>,
     /// How a request is answered that needs a session and has none.
     #[cfg_attr(test, schemars(extend("default" = "auto")))]
@@ -396,7 +421,8 @@ pub(super) struct Rule {
     pub(super) providers: Option<Vec<String>>,
 }
 
-fields!(Rule { name, path, prefix, regex, methods, hosts, headers, access, unauthenticated, allow, scopes, providers });
+fields!(Policy { access, unauthenticated, allow, scopes, providers } as says in
+    Rule { name, path, prefix, regex, methods, hosts, headers, locked, policy });
 
 /// Who may pass.
 #[derive(Clone, Copy)]
@@ -551,6 +577,10 @@ pub(super) enum Scalar {
 /// Lists of values by names of the user's own.
 #[derive(Default)]
 pub(super) struct Lists(pub(super) Vec<(String, Vec<Scalar>)>);
+
+/// Policies by names of the user's own.
+#[derive(Default)]
+pub(super) struct Policies(pub(super) Vec<(String, Policy)>);
 
 /// The members of an object whose keys are the user's own, in the order of the document.
 #[derive(Default)]

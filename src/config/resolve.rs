@@ -5,6 +5,7 @@ mod bearer;
 mod headers;
 pub(super) mod limits;
 mod people;
+mod policies;
 mod provider;
 mod rules;
 mod session;
@@ -44,12 +45,14 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .required(&root.key("session"), document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
-    let wants_tokens = raw_rules.iter().any(|rule| matches!(rule.access, Some(raw::Access::Bearer)));
     let at_issuers = root.key("token_issuers");
     let of_providers = providers.as_ref().ok();
     let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, around, faults);
     let named = providers.as_ref().map(|known| known.providers.as_slice()).map_err(|faulty| *faulty);
-    let rules = rules::rules(raw_rules, named, &root.key("rules"), faults);
+    let policies = document.policies.unwrap_or_default();
+    let policies =
+        policies::Policies::resolve(policies, document.route_metadata, &raw_rules, named, &mut warnings, faults);
+    let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let userinfo_claims =
@@ -72,7 +75,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let static_tokens = static_tokens?;
     warnings.extend(rules.warnings(&prefix));
-    if wants_tokens && static_tokens.is_empty() && token_issuers.is_empty() {
+    if rules.want_tokens() && static_tokens.is_empty() && token_issuers.is_empty() {
         let why = "lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{Faults, Path, Problem},
-    raw::{Entries, Lists, Scalar, Secret},
+    raw::{Entries, Lists, Policies, Scalar, Secret},
 };
 
 /// The largest whole number that a double holds without doubt: 2^53.
@@ -30,13 +30,37 @@ pub(super) trait Shape {
     fn read(place: Place<'_, '_>) -> Self;
 }
 
-/// Reads a struct by the names of its fields. All of them are `Option`: a field that is not there is `None`.
+/// Reads a struct by the names of its fields. All of them are `Option`: a field that is not there is `None`. `Part { … } as
+/// field in Whole { … }` also reads one whose fields stand among those of another, in an `Option` of its own.
 macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {
             fn read(place: Place<'_, '_>) -> Self {
                 let mut members = place.members(Some(&[$(stringify!($field)),+]));
                 Self { $($field: members.field(stringify!($field))),+ }
+            }
+        }
+    };
+    ($part:ident { $($inner:ident),+ $(,)? } as $says:ident in $name:ident { $($field:ident),+ $(,)? }) => {
+        impl $part {
+            const FIELDS: &[&str] = &[$(stringify!($inner)),+];
+
+            fn take(members: &mut Members<'_, '_>) -> Self {
+                Self { $($inner: members.field(stringify!($inner))),+ }
+            }
+        }
+
+        impl Shape for $part {
+            fn read(place: Place<'_, '_>) -> Self {
+                Self::take(&mut place.members(Some(Self::FIELDS)))
+            }
+        }
+
+        impl Shape for $name {
+            fn read(place: Place<'_, '_>) -> Self {
+                let mut members = place.members(Some(&[$(stringify!($field)),+, $(stringify!($inner)),+]));
+                let $says = members.have_any($part::FIELDS).then(|| $part::take(&mut members));
+                Self { $($field: members.field(stringify!($field))),+, $says }
             }
         }
     };
@@ -117,6 +141,11 @@ impl Members<'_, '_> {
         self.place(name).map(T::read)
     }
 
+    /// Whether one of these fields is there.
+    pub(super) fn have_any(&self, names: &[&str]) -> bool {
+        self.known.iter().any(|(key, _)| names.contains(key))
+    }
+
     fn place(&mut self, name: &str) -> Option<Place<'_, '_>> {
         let (_, node) = self.known.iter().find(|(key, _)| *key == name)?;
         Some(Place { node, at: self.at.key(name), faults: self.faults })
@@ -194,6 +223,12 @@ fn entries<T: Shape>(place: Place<'_, '_>) -> Vec<(String, T)> {
 }
 
 impl Shape for Entries {
+    fn read(place: Place<'_, '_>) -> Self {
+        Self(entries(place))
+    }
+}
+
+impl Shape for Policies {
     fn read(place: Place<'_, '_>) -> Self {
         Self(entries(place))
     }

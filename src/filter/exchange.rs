@@ -52,10 +52,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        if let Some(worker) = &self.worker {
-            worker.response(&self.exchange);
-        }
-        Action::Continue
+        self.worker.as_ref().map_or(Action::Continue, |worker| worker.response(&self.exchange))
     }
 
     fn on_http_request_trailers(&mut self, num_trailers: usize) -> Action {

@@ -14,7 +14,9 @@ use proxy_wasm::{
 use vestibule_abi::HeaderMap;
 
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request},
+    http::{
+        CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
+    },
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     time::UnixTime,
 };
@@ -76,6 +78,11 @@ impl Platform for Host {
         }
     }
 
+    fn route_name(&self) -> Option<String> {
+        let name = hostcalls::get_property(vec!["xds", "route_name"]).ok().flatten();
+        name.map(|name| String::from_utf8_lossy(&name).into_owned())
+    }
+
     fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {
         hostcalls::set_shared_data(key, Some(bytes), version).map_err(|_| Conflict)
     }
@@ -118,11 +125,24 @@ impl Part {
 /// The part, whole: one call costs less than three single ones, and none dies on odd bytes. `None` where it cannot be
 /// read.
 pub(super) fn request(part: Part) -> Option<Request> {
-    let pairs = vestibule_abi::header_pairs(match part {
+    pairs(vestibule_abi::header_pairs(match part {
         Part::Headers => HeaderMap::Request,
         Part::Trailers => HeaderMap::RequestTrailers,
-    });
+    }))
+}
+
+fn pairs(pairs: Vec<u8>) -> Option<Request> {
     places(&pairs).and_then(|places| Request::within(pairs, places.into_iter()))
+}
+
+/// What the metadata of the request's route says. It is read whole: asked for `policy` alone, the host gives the same for
+/// an empty one as for none.
+pub(super) fn route_metadata() -> RouteMetadata {
+    match hostcalls::get_property(vec!["xds", "route_metadata", "filter_metadata", "vestibule"]) {
+        Ok(None) => RouteMetadata::Absent,
+        Ok(Some(members)) => pairs(members).map_or(RouteMetadata::Unreadable, |members| RouteMetadata::read(&members)),
+        Err(_) => RouteMetadata::Unreadable,
+    }
 }
 
 /// Where the names and values lie in the ABI's form of a header map.

@@ -20,6 +20,7 @@ use crate::{
         background::{self, ExpectBackground},
         event::Event,
     },
+    http::RouteMetadata,
 };
 
 /// How often held requests are looked at.
@@ -67,6 +68,8 @@ enum Whose {
 pub(super) struct Exchange {
     context_id: u32,
     phase: Cell<Phase>,
+    /// What its route said when it came.
+    route: RefCell<RouteMetadata>,
     /// Cookies to set with the app's answer.
     cookies: RefCell<Option<LateCookies>>,
     /// Whether its trailers came before it was decided.
@@ -90,6 +93,7 @@ impl Exchange {
         Self {
             context_id,
             phase: Cell::new(Phase::Undecided),
+            route: RefCell::new(RouteMetadata::Absent),
             cookies: RefCell::new(None),
             has_trailers: Cell::new(false),
         }
@@ -140,6 +144,11 @@ impl Worker {
         outcome
     }
 
+    /// The answer to a request that was permitted and cannot go on.
+    fn refuse(&self, answer: fn(&mut Env<'_>) -> Step) -> Step {
+        self.decide(answer)
+    }
+
     fn load(&self) -> Load {
         let redeems = |call: &&Call| matches!(call.whose, Whose::Request(_, Expect::Tokens(_)));
         let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
@@ -156,8 +165,16 @@ impl Worker {
     pub(super) fn start(&self, exchange: &Rc<Exchange>, is_whole: bool) -> Action {
         // Headers that cannot be read are none, which is refused.
         let request = host::request(Part::Headers).unwrap_or_default().followed_by_more(!is_whole);
+        let route = self.route();
+        exchange.route.replace(route.clone());
+        let request = request.on_route(route);
         let step = self.decide(|env| flow::start(request, env));
         self.perform(exchange, step, Moment::InHeaders)
+    }
+
+    /// What the metadata of the present request's route says, if that is asked.
+    fn route(&self) -> RouteMetadata {
+        if self.config.rules.ask_routes() { host::route_metadata() } else { RouteMetadata::Absent }
     }
 
     /// The trailers of a permitted request arrive; `false` when they must not pass.
@@ -174,7 +191,7 @@ impl Worker {
                 Step::Forward { permit, edits, cookies } => {
                     let trailers_pass = !exchange.has_trailers.get() || self.trailers();
                     if !trailers_pass || !host::edit_request(Part::Headers, edits.iter()) {
-                        step = self.decide(flow::headers_refused);
+                        step = self.refuse(flow::headers_refused);
                         continue;
                     }
                     if let Some(subject) = permit.subject() {
@@ -230,12 +247,18 @@ impl Worker {
     }
 
     /// The app has answered a permitted request: the browser gets its cookies with that, once.
-    pub(super) fn response(&self, exchange: &Exchange) {
-        let Some(cookies) = exchange.cookies.take() else { return };
+    pub(super) fn response(&self, exchange: &Rc<Exchange>) -> Action {
+        // Envoy chooses the route anew once headers have changed, and tells us of it no sooner.
+        if exchange.phase() == Phase::Forwarded && self.route() != *exchange.route.borrow() {
+            let step = self.refuse(flow::route_changed);
+            return self.perform(exchange, step, Moment::Later);
+        }
+        let Some(cookies) = exchange.cookies.take() else { return Action::Continue };
         let lines = self.decide(|env| cookies.lines(env));
         if !lines.is_empty() && exchange.phase() == Phase::Forwarded {
             host::add_cookies(&lines);
         }
+        Action::Continue
     }
 
     /// A call is answered. A call that nobody waits for any more is over; nothing happens.

@@ -30,7 +30,7 @@ use super::{
     lease::Asker,
     permit::Permit,
     reply::{self, Offer},
-    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
+    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter, misrouted},
     sign_in,
     verification::{When, verified},
 };
@@ -305,7 +305,10 @@ impl BearerInHand {
 
 /// Upstream, as whoever brought this token, if the rules let them pass.
 fn pass(by: &Bringer, bearer: VerifiedBearer, env: &mut Env<'_>) -> Step {
-    let verdict = env.config.rules.decide(&by.request);
+    let verdict = match env.config.rules.decide(&by.request) {
+        Ok(verdict) => verdict,
+        Err(error) => return misrouted(error, &by.caller, env),
+    };
     if let Some(rule) = missing_scope(&verdict, &bearer) {
         return by.refuse(Failure::InsufficientScope(rule), env);
     }

@@ -8,7 +8,7 @@ use crate::{
         access_token::AccessTokenError, authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError,
         logout_token::LogoutTokenError, token::TokenEndpointError,
     },
-    rules::Refusal,
+    rules::{Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
 
@@ -98,9 +98,15 @@ pub enum Failure {
     /// The provider said no at the authorization endpoint.
     #[error("the provider answered {}", .0.as_str())]
     Provider(OAuthError),
+    /// It brings a header that only we may set, and by which Envoy may have chosen its route.
+    #[error("it brings the header {0:?}, which only this filter sets, and its route may have been chosen by that")]
+    ReservedHeader(String),
     /// A path under our prefix that means nothing.
     #[error("nothing is at this reserved path, or the setting that puts something there is off")]
     ReservedPath,
+    /// Its route, by its name if there is one, does not say which policy counts.
+    #[error("its route{} {}", named(.0), .1)]
+    Route(Option<String>, RouteError),
     /// The ID token's signature is not good.
     #[error("the ID token is refused: {0}")]
     Signature(#[from] VerifyError),
@@ -138,6 +144,11 @@ impl From<Refusal<'_>> for Failure {
 /// A rule as a line of the log names it.
 fn rule(name: &Option<String>) -> String {
     name.as_ref().map_or_else(|| "(no name)".to_owned(), |name| format!("{name:?}"))
+}
+
+/// A route as a line of the log names it.
+fn named(route: &Option<String>) -> String {
+    route.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default()
 }
 
 /// What people read.
@@ -221,8 +232,12 @@ impl Failure {
                 "The sign-in service has a problem", "It could not sign you in just now. Please try again in a few seconds."),
             Self::Provider(_) => row!(400, "provider_refused", Warn, "The sign-in did not work",
                 "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
+            Self::ReservedHeader(_) => row!(400, "reserved_header", Info, "This request is not taken",
+                "It says in a header who sends it, which only this site may do."),
             Self::ReservedPath => row!(404, "reserved_path", Info, "There is nothing here",
                 "This address is reserved for signing in and out, but nothing is at it."),
+            Self::Route(..) => row!(500, "route_policy", Error, "Something is wrong here",
+                "This site does not say who may open this address. Please tell its operator the code below."),
             Self::Signature(VerifyError::UnknownKey) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
                 "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
             Self::Signature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",

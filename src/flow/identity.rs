@@ -44,11 +44,12 @@ pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
 
 // Whatever an app could read as one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
-    for (name, _) in request.headers() {
-        if ours.iter().any(|header| is_alike(header, name)) {
-            edits.push(HeaderEdit::Remove(name.to_owned()));
-        }
-    }
+    edits.extend(claimed(request, ours).map(|name| HeaderEdit::Remove(name.to_owned())));
+}
+
+/// The headers that say who sends this, which only we may say.
+pub(super) fn claimed<'a>(request: &'a Request, ours: &'a [String]) -> impl Iterator<Item = &'a str> {
+    request.headers().map(|(name, _)| name).filter(|name| ours.iter().any(|header| is_alike(header, name)))
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {

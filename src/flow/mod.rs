@@ -37,7 +37,7 @@ mod verification;
 pub use body::{BodyError, ExpectBody, MAX_BODY, MAX_READING};
 pub use callback::ExpectTokens;
 pub use identity::trailer_edits;
-pub use reply::headers_refused;
+pub use reply::{headers_refused, route_changed};
 pub use request::{Waiter, start};
 pub use signed_in::LateCookies;
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     http::LocalReply,
     page::{Action, Page},
+    rules::RouteError,
     session::SealError,
 };
 
@@ -14,6 +15,7 @@ use super::{
     caller::{Caller, Kind},
     event::Event,
     failure::Failure,
+    request::misrouted,
 };
 
 /// How long a caller should wait before it tries again, in seconds.
@@ -177,6 +179,12 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
         _ => {}
     }
     reply
+}
+
+/// The answer in place of the app's to a request that Envoy has sent on another route than the one it was permitted on.
+pub fn route_changed(env: &mut Env<'_>) -> Step {
+    let caller = Caller { kind: Kind::Program, request_id: None };
+    misrouted(RouteError::Changed, &caller, env)
 }
 
 /// The answer to a permitted request whose headers the host would not let us change: it must not pass as it is.

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     http::Request,
     oidc::DEFAULT_PROVIDER,
-    rules::Verdict,
+    rules::{RouteError, Verdict},
     session::{open::FreshSession, return_to::ReturnTo},
     time::UnixTime,
 };
@@ -62,7 +62,17 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
             Reserved::Unknown => reply::refuse(Failure::ReservedPath, &Caller::of(&request), Offer::default(), env),
         };
     }
-    let verdict = env.config.rules.decide(&request);
+    // We take such a header out, and Envoy then chooses the route anew: the policy would be another route's.
+    if env.config.rules.ask_routes()
+        && let Some(name) = identity::claimed(&request, &env.config.stripped_headers).next()
+    {
+        let failure = Failure::ReservedHeader(name.to_owned());
+        return reply::refuse(failure, &Caller::of(&request), Offer::default(), env);
+    }
+    let verdict = match env.config.rules.decide(&request) {
+        Ok(verdict) => verdict,
+        Err(error) => return misrouted(error, &Caller::of(&request), env),
+    };
     if let Some(refusal) = verdict.denial() {
         let failure = Failure::Denied(refusal.rule.map(str::to_owned));
         return reply::refuse(failure, &Caller::of(&request), Offer::default(), env);
@@ -88,6 +98,12 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
         Err(request) => request,
     };
     without_session(request, &verdict, env)
+}
+
+/// The answer to a request whose route does not say whose word counts: nobody passes on a guess.
+pub(super) fn misrouted(error: RouteError, caller: &Caller, env: &mut Env<'_>) -> Step {
+    let failure = Failure::Route(env.platform.route_name(), error);
+    reply::refuse(failure, caller, Offer::default(), env)
 }
 
 fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
@@ -274,7 +290,10 @@ fn pass_without_waiting(request: Request, fresh: FreshSession, env: &mut Env<'_>
     if signed_in::is_ended(&fresh, env) {
         return start(request, env);
     }
-    let verdict = env.config.rules.decide(&request);
+    let verdict = match env.config.rules.decide(&request) {
+        Ok(verdict) => verdict,
+        Err(error) => return misrouted(error, &Caller::of(&request), env),
+    };
     renewal::attend(request, fresh, &verdict, Patience::None, env)
         .unwrap_or_else(|request| without_session(request, &verdict, env))
 }

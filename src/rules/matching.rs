@@ -1,7 +1,7 @@
 //! Whether a rule is for a request. Where two readers of the request could disagree, nobody can tell, and the request is
 //! then held to what the rule says and to what the next ones say as well.
 
-use super::{Access, HostPattern, PathPattern, Rule, host::Host, is_method};
+use super::{HostPattern, PathPattern, Rule, host::Host, is_method};
 use crate::http::{Request, is_alike};
 
 /// Whether a rule is for a request.
@@ -105,10 +105,6 @@ impl Rule {
         let everything = PathPattern::prefix("/").ok();
         let is_everything = |own: &PathPattern| everything.as_ref().is_some_and(|everything| own.covers(everything));
         self.methods.is_empty() && self.hosts.is_empty() && self.path.as_ref().is_none_or(is_everything)
-    }
-
-    pub(super) const fn is_open(&self) -> bool {
-        matches!(self.access, Access::Optional | Access::Public)
     }
 }
 

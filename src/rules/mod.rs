@@ -11,11 +11,13 @@ mod index;
 mod matching;
 mod pattern;
 mod review;
+mod route;
 mod verdict;
 
 pub use host::HostPattern;
 pub use matching::HeaderCondition;
 pub use pattern::PathPattern;
+pub use route::RouteError;
 pub use verdict::{Admission, OpenRoute, Refusal, Verdict};
 
 use crate::{
@@ -26,7 +28,7 @@ use index::Index;
 use matching::{Facts, Match};
 use path::Path;
 
-/// What a rule says of the requests it matches.
+/// Who may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Programs that bring a token.
@@ -71,7 +73,16 @@ pub struct Rule {
     pub hosts: Vec<HostPattern>,
     /// What it wants of headers, all of it.
     pub headers: Vec<HeaderCondition>,
+    /// Whether it holds beside the policy that a route names.
+    pub locked: bool,
     /// What it says.
+    pub says: Policy,
+}
+
+/// What a rule says of the requests it matches, and a policy of those on the routes that name it.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Who may pass.
     pub access: Access,
     /// How a request without a session is answered.
     pub unauthenticated: Answer,
@@ -83,10 +94,19 @@ pub struct Rule {
     pub providers: Vec<IssuerId>,
 }
 
+impl Policy {
+    /// Whether everybody may pass.
+    pub const fn is_open(&self) -> bool {
+        matches!(self.access, Access::Optional | Access::Public)
+    }
+}
+
 /// All rules in order.
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// The policies that routes may name, each as a rule for everything that has its name; none where routes are not asked.
+    policies: Vec<Rule>,
     index: Index,
     own_port: Option<u16>,
 }
@@ -94,7 +114,7 @@ pub struct Rules {
 impl Rules {
     /// The rules in the order given; the first that matches decides.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { index: Index::new(&rules), rules, own_port: None }
+        Self { index: Index::new(&rules), rules, policies: Vec::new(), own_port: None }
     }
 
     /// The same rules for an app that is reached at this port, where it is not the scheme's own.
@@ -105,17 +125,32 @@ impl Rules {
 
     /// Calls `with` for each claim that a rule looks at.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
-        self.rules.iter().filter_map(|rule| rule.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+        self.all().filter_map(|rule| rule.says.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+    }
+
+    /// Whether one of them takes nothing but tokens.
+    pub fn want_tokens(&self) -> bool {
+        self.all().any(|rule| rule.says.access == Access::Bearer)
+    }
+
+    /// The rules, and the policies that routes may name.
+    fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().chain(&self.policies)
     }
 
     /// What they say of this request.
-    pub fn decide(&self, request: &Request) -> Verdict<'_> {
+    ///
+    /// # Errors
+    /// [`RouteError`] where its route does not say whose word counts.
+    pub fn decide(&self, request: &Request) -> Result<Verdict<'_>, RouteError> {
+        let policy = self.policy_of(request.route())?;
         let mut verdict = Verdict::default();
-        if self.rules.is_empty() {
+        if self.rules.is_empty() && self.policies.is_empty() {
             verdict.fall_through();
-            return verdict;
+            return Ok(verdict);
         }
         let facts = Facts::read(request, self.own_port);
+        let mut is_clear = facts.is_usual();
         match request.single(":path").map(Path::of_target) {
             Some(Ok(path)) => {
                 for reading in path.readings() {
@@ -125,13 +160,19 @@ impl Rules {
             // Any of them may be meant, or none.
             _ => {
                 self.collect(&facts, None, &mut (0..self.rules.len()), &mut verdict);
-                verdict.fall_through();
+                is_clear = false;
             }
         }
-        if !facts.is_usual() {
-            verdict.fall_through();
+        match policy {
+            Some(policy) if is_clear => verdict.give_way_to(policy),
+            _ if is_clear => {}
+            // Envoy found one route for it; an app may find what stands behind another.
+            _ => {
+                verdict.fall_through();
+                self.policies.iter().for_each(|policy| verdict.add(policy));
+            }
         }
-        verdict
+        Ok(verdict)
     }
 
     /// The rules that decide, for a reader who takes the path for this one.

@@ -1,3 +1,5 @@
+mod routes;
+
 use proptest::prelude::*;
 use url::Url;
 
@@ -16,7 +18,7 @@ enum Decision {
 const PUBLIC: Decision = Decision::Public;
 
 fn decide(rules: &Rules, request: &Request) -> Decision {
-    let verdict = rules.decide(request);
+    let verdict = rules.decide(request).unwrap();
     if verdict.denial().is_some() {
         Decision::Denied
     } else if verdict.public().is_some() {
@@ -51,12 +53,19 @@ fn everything(access: Access) -> Rule {
         methods: Vec::new(),
         hosts: Vec::new(),
         headers: Vec::new(),
-        access,
-        unauthenticated: Answer::Auto,
-        allow: None,
-        scopes: Vec::new(),
-        providers: Vec::new(),
+        locked: false,
+        says: says(access),
     }
+}
+
+fn says(access: Access) -> Policy {
+    Policy { access, unauthenticated: Answer::Auto, allow: None, scopes: Vec::new(), providers: Vec::new() }
+}
+
+/// The rule for those in this group alone.
+fn allowing(group: &str, mut rule: Rule) -> Rule {
+    rule.says.allow = in_group(group);
+    rule
 }
 
 fn methods(methods: &[&str], access: Access) -> Rule {
@@ -294,7 +303,7 @@ fn in_group(group: &str) -> Option<Conditions> {
 }
 
 fn is_admitted(rules: &Rules, request: &Request, groups: &[&str]) -> bool {
-    rules.decide(request).admits(&Token(serde_json::json!({ "groups": groups })), None).is_ok()
+    rules.decide(request).unwrap().admits(&Token(serde_json::json!({ "groups": groups })), None).is_ok()
 }
 
 #[test]
@@ -305,7 +314,7 @@ fn a_rule_denies_whoever_it_is_and_says_its_name() {
     ]);
     for path in ["/internal", "/internal/", "/internal/x?y=/public"] {
         let request = get(path.as_bytes());
-        let verdict = rules.decide(&request);
+        let verdict = rules.decide(&request).unwrap();
         assert_eq!(decide(&rules, &request), Decision::Denied, "{path}");
         assert_eq!(verdict.denial(), Some(Refusal { rule: Some("internal"), left_out: false }));
         assert!(verdict.public().is_none() && verdict.optional().is_none());
@@ -320,7 +329,7 @@ fn optional_is_open_and_never_public() {
     let rules = Rules::new(vec![glob("/news/*", Access::Optional), everything(Access::Required)]);
     let request = get(b"/news/today");
     assert_eq!(decide(&rules, &request), Decision::Optional);
-    assert!(rules.decide(&request).public().is_none());
+    assert!(rules.decide(&request).unwrap().public().is_none());
     assert!(is_admitted(&rules, &request, &[]));
     assert_eq!(decide(&rules, &get(b"/new")), Decision::Required);
     // Where one reader finds it public and another one optional, it is optional.
@@ -408,8 +417,8 @@ fn what_may_be_for_a_request_is_held_to_and_so_is_what_comes_after() {
         // Without a rule for all there is the default, which is none of those that allow more.
         assert_eq!(decide(&Rules::new(vec![build(Public)]), &request), Decision::Required, "{what}");
         // Both conditions must hold.
-        let staff = Rule { allow: in_group("staff"), ..build(Required) };
-        let rules = Rules::new(vec![staff, Rule { allow: in_group("admins"), ..everything(Required) }]);
+        let staff = allowing("staff", build(Required));
+        let rules = Rules::new(vec![staff, allowing("admins", everything(Required))]);
         assert!(is_admitted(&rules, &request, &["admins", "staff"]), "{what}");
         for groups in [&[][..], &["staff"], &["admins"]] {
             assert!(!is_admitted(&rules, &request, groups), "{what}: {groups:?}");
@@ -420,8 +429,8 @@ fn what_may_be_for_a_request_is_held_to_and_so_is_what_comes_after() {
 #[test]
 fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
     let denying = Rules::new(vec![glob("/a/*", Access::Public), glob("/b/*", Access::Deny)]);
-    let admins = Rule { allow: in_group("admins"), ..glob("/admin/*", Access::Required) };
-    let staff = Rule { allow: in_group("staff"), ..glob("/staff/*", Access::Required) };
+    let admins = allowing("admins", glob("/admin/*", Access::Required));
+    let staff = allowing("staff", glob("/staff/*", Access::Required));
     let allowing = Rules::new(vec![admins, everything(Access::Public), staff]);
     for target in path::tests::AMBIGUOUS {
         let what = target.escape_ascii();
@@ -439,7 +448,7 @@ fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
 
 #[test]
 fn somebody_without_a_session_gets_the_sternest_answer() {
-    let with = |unauthenticated: Answer, rule: Rule| Rule { unauthenticated, ..rule };
+    let with = |unauthenticated: Answer, rule: Rule| Rule { says: Policy { unauthenticated, ..rule.says }, ..rule };
     let rules = Rules::new(vec![
         with(Answer::Redirect, glob("/pages/*", Access::Required)),
         with(Answer::Unauthorized, glob("/api/*", Access::Required)),
@@ -450,16 +459,16 @@ fn somebody_without_a_session_gets_the_sternest_answer() {
         ("/other", Answer::Auto),
         ("/pages//x", Answer::Unauthorized),
     ] {
-        assert_eq!(rules.decide(&get(path.as_bytes())).answer(), expected, "{path}");
+        assert_eq!(rules.decide(&get(path.as_bytes())).unwrap().answer(), expected, "{path}");
     }
-    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")).answer(), Answer::Auto);
+    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")).unwrap().answer(), Answer::Auto);
 }
 
 #[test]
 fn whoever_vouches_has_a_say_in_who_may_pass() {
-    let rules = Rules::new(vec![named("staff", Rule { allow: in_group("staff"), ..everything(Access::Required) })]);
+    let rules = Rules::new(vec![named("staff", allowing("staff", everything(Access::Required)))]);
     let request = get(b"/");
-    let verdict = rules.decide(&request);
+    let verdict = rules.decide(&request).unwrap();
     let outcome = |token: serde_json::Value| verdict.admits(&Token(token), in_group("known").as_ref());
     assert!(outcome(serde_json::json!({ "groups": ["known", "staff"] })).is_ok());
     let refused = |rule, left_out| Err(Refusal { rule, left_out });
@@ -577,7 +586,10 @@ impl Plain {
             methods: self.method.map(str::to_owned).into_iter().collect(),
             hosts: self.host.map(|host| HostPattern::parse(host).unwrap()).into_iter().collect(),
             headers: header.into_iter().collect(),
-            allow: self.group.filter(|_| self.access == Access::Required).and_then(in_group),
+            says: Policy {
+                allow: self.group.filter(|_| self.access == Access::Required).and_then(in_group),
+                ..says(self.access)
+            },
             ..rule(pattern, self.access)
         }
     }
@@ -842,7 +854,7 @@ proptest! {
                     scanned.fall_through();
                 }
             }
-            prop_assert_eq!(format!("{:?}", rules.decide(&request)), format!("{scanned:?}"), "{}", path);
+            prop_assert_eq!(format!("{:?}", rules.decide(&request).unwrap()), format!("{scanned:?}"), "{}", path);
         }
     }
 }

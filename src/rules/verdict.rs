@@ -43,24 +43,34 @@ impl<'a> Verdict<'a> {
         self.falls_through = true;
     }
 
+    /// What locked rules say stays, and this policy takes the place of all else.
+    pub(super) fn give_way_to(&mut self, policy: &'a Rule) {
+        let mut kept = Self::default();
+        for rule in self.rules().filter(|rule| rule.locked) {
+            kept.add(rule);
+        }
+        kept.add(policy);
+        *self = kept;
+    }
+
     fn rules(&self) -> impl Iterator<Item = &'a Rule> {
         self.first.into_iter().chain(self.more.iter().copied())
     }
 
     /// The rule by which nobody may pass.
     pub fn denial(&self) -> Option<Refusal<'a>> {
-        let rule = self.rules().find(|rule| rule.access == Access::Deny)?;
+        let rule = self.rules().find(|rule| rule.says.access == Access::Deny)?;
         Some(Refusal { rule: rule.name.as_deref(), left_out: false })
     }
 
     /// Whether everybody may pass, as they are.
     pub fn public(&self) -> Option<OpenRoute> {
-        self.is_all(|rule| rule.access == Access::Public).then_some(OpenRoute(()))
+        self.is_all(|rule| rule.says.access == Access::Public).then_some(OpenRoute(()))
     }
 
     /// Whether everybody may pass, and the app is told who it is where somebody is signed in.
     pub fn optional(&self) -> Option<OpenRoute> {
-        self.is_all(Rule::is_open).then_some(OpenRoute(()))
+        self.is_all(|rule| rule.says.is_open()).then_some(OpenRoute(()))
     }
 
     fn is_all(&self, holds: impl Fn(&Rule) -> bool) -> bool {
@@ -69,17 +79,17 @@ impl<'a> Verdict<'a> {
 
     /// Whether a session is enough, by every rule.
     pub fn takes_sessions(&self) -> bool {
-        self.rules().all(|rule| rule.access != Access::Bearer)
+        self.rules().all(|rule| rule.says.access != Access::Bearer)
     }
 
     /// The scopes that a token must have.
     pub fn scopes(&self) -> impl Iterator<Item = &'a str> {
-        self.rules().flat_map(|rule| rule.scopes.iter().map(String::as_str))
+        self.rules().flat_map(|rule| rule.says.scopes.iter().map(String::as_str))
     }
 
     /// At whose sign-in pages somebody can sign in for this; empty means at everybody's.
     pub fn providers(&self) -> Vec<IssuerId> {
-        let mut named = self.rules().map(|rule| &rule.providers).filter(|providers| !providers.is_empty());
+        let mut named = self.rules().map(|rule| &rule.says.providers).filter(|providers| !providers.is_empty());
         let mut common = named.next().cloned().unwrap_or_default();
         named.for_each(|others| common.retain(|id| others.contains(id)));
         common
@@ -87,7 +97,7 @@ impl<'a> Verdict<'a> {
 
     /// How somebody without a session is answered: the sternest of what is said.
     pub fn answer(&self) -> Answer {
-        self.rules().map(|rule| rule.unauthenticated).max().unwrap_or_default()
+        self.rules().map(|rule| rule.says.unauthenticated).max().unwrap_or_default()
     }
 
     /// Whether somebody of whom this is claimed may pass, by every rule, and by the conditions of whoever vouches for it.
@@ -99,12 +109,13 @@ impl<'a> Verdict<'a> {
             return Err(refusal);
         }
         let is_anothers = |rule: &Rule| {
-            !rule.providers.is_empty() && claims.issuer().is_none_or(|issuer| !rule.providers.contains(&issuer))
+            let providers = &rule.says.providers;
+            !providers.is_empty() && claims.issuer().is_none_or(|issuer| !providers.contains(&issuer))
         };
         if let Some(rule) = self.rules().find(|rule| is_anothers(rule)) {
             return Err(Refusal { rule: rule.name.as_deref(), left_out: false });
         }
-        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_deref(), rule.allow.as_ref()?)));
+        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_deref(), rule.says.allow.as_ref()?)));
         for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
             match conditions.outcome(claims) {
                 Outcome::Yes => {}

@@ -57,7 +57,7 @@ pub(in crate::config) const MAX_PROVIDERS: usize = 16;
 pub(in crate::config) const MAX_TOKEN_ISSUERS: usize = 16;
 /// The most `public_keys`: each is tried on a token of its issuer.
 pub(in crate::config) const MAX_PUBLIC_KEYS: usize = 4;
-/// The longest name that stands in URLs.
+/// The longest name of a provider or a policy: it stands in URLs and in the metadata of routes.
 pub(in crate::config) const MAX_NAME: usize = 64;
 /// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;

@@ -157,11 +157,7 @@ fn title_of(name: &str, issuer: &Issuer) -> String {
 /// It stands in URLs, so it must be one way of writing only.
 fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let Some(name) = value else { return Ok(DEFAULT_PROVIDER.to_owned()) };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if (1..=limits::MAX_NAME).contains(&name.len())
-        && name.bytes().all(is_plain)
-        && !matches!(name.as_str(), "." | "..")
-    {
+    if text::is_name(&name) && !matches!(name.as_str(), "." | "..") {
         return Ok(name);
     }
     Err(faults.wrong_value(at, format!("1 to {} letters, digits, `-`, `_` and `.`", limits::MAX_NAME), &name))

@@ -6,13 +6,11 @@ use super::{
         raw,
         shape::one_of,
     },
-    allow, few, limits, text,
+    few, limits,
+    policies::{self, Policies},
+    text,
 };
-use crate::{
-    claims::IssuerId,
-    oidc::Provider,
-    rules::{Access, Answer, HeaderCondition, HostPattern, PathPattern, PatternError, Rule, Rules},
-};
+use crate::rules::{Access, HeaderCondition, HostPattern, PathPattern, PatternError, Policy, Rule, Rules};
 
 /// The methods of RFC 9110 and RFC 5789, WebDAV's, and `QUERY`. A closed list, because a misspelt method is a rule that
 /// never matches.
@@ -40,16 +38,17 @@ const METHODS: [&str; 18] = [
 /// The rules in their order.
 pub(super) fn rules(
     rules: Vec<raw::Rule>,
-    known: Result<&[Provider], Faulty>,
+    policies: Policies<'_>,
     at: &Path,
     faults: &mut Faults,
 ) -> Result<Rules, Faulty> {
     let rules: Vec<_> =
-        rules.into_iter().enumerate().map(|(place, raw)| rule(raw, known, &at.index(place), faults)).collect();
-    rules.into_iter().collect::<Result<_, _>>().map(Rules::new)
+        rules.into_iter().enumerate().map(|(place, raw)| rule(raw, &policies, &at.index(place), faults)).collect();
+    let rules = rules.into_iter().collect::<Result<_, _>>().map(Rules::new)?;
+    Ok(if policies.have_routes { rules.with_policies(policies.all) } else { rules })
 }
 
-fn rule(raw: raw::Rule, known: Result<&[Provider], Faulty>, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
+fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
     let unconditional = raw.path.is_none()
         && raw.prefix.is_none()
         && raw.regex.is_none()
@@ -61,31 +60,21 @@ fn rule(raw: raw::Rule, known: Result<&[Provider], Faulty>, at: &Path, faults: &
     let methods = listed(raw.methods, &at.key("methods"), "method", faults, method);
     let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
     let headers = headers(raw.headers, &at.key("headers"), faults);
-    let access =
-        faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
-    let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
-    let is_bearer = matches!(access, Ok(Access::Bearer));
-    if raw.unauthenticated.is_some() && (!is_required || is_bearer) {
-        faults.wrong(&at.key("unauthenticated"), "nothing; it is for rules with `access: required`");
-    }
-    let given = raw.allow.is_some();
-    let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
-    if given && !is_required {
-        faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required` or `bearer`");
-    }
-    let given = raw.scopes.is_some();
-    let scopes = listed(raw.scopes, &at.key("scopes"), "scope", faults, scope);
-    if given && !is_required {
-        faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
-    }
-    let given = raw.providers.is_some();
-    let named = |text: String, at: &Path, faults: &mut Faults| provider_named(text, known, at, faults);
-    let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
-    if given && !is_required {
-        faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
+    let (is_locked, at_policy) = (raw.locked == Some(true), at.key("policy"));
+    let says = match (raw.policy, raw.says) {
+        (None, says) => policies::policy(says.unwrap_or_default(), policies.providers, at, faults),
+        (Some(name), None) => policies.named(&name, &at_policy, faults),
+        (Some(_), Some(_)) => {
+            Err(faults.wrong(&at_policy, "nothing beside `access` and what goes with it, or this alone"))
+        }
+    };
+    if is_locked && !policies.have_routes {
+        faults.wrong(&at.key("locked"), "nothing; it is for configurations with `route_metadata: true`");
+    } else if is_locked && says.as_ref().is_ok_and(Policy::is_open) {
+        faults.wrong(&at.key("locked"), "nothing; it is for rules that do not let everybody pass");
     }
     // A rule whose condition is misspelt is reported there.
-    if unconditional && matches!(access, Ok(Access::Public)) && !faults.any_within(at) {
+    if unconditional && says.as_ref().is_ok_and(|says| says.access == Access::Public) && !faults.any_within(at) {
         return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
     }
     Ok(Rule {
@@ -94,30 +83,9 @@ fn rule(raw: raw::Rule, known: Result<&[Provider], Faulty>, at: &Path, faults: &
         methods: methods?,
         hosts: hosts?,
         headers: headers?,
-        access: access?,
-        unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
-        allow: allow?,
-        scopes: scopes?,
-        providers: providers?,
+        locked: is_locked,
+        says: says?,
     })
-}
-
-const fn access(raw: raw::Access) -> Access {
-    match raw {
-        raw::Access::Bearer => Access::Bearer,
-        raw::Access::Deny => Access::Deny,
-        raw::Access::Optional => Access::Optional,
-        raw::Access::Public => Access::Public,
-        raw::Access::Required => Access::Required,
-    }
-}
-
-const fn answer(raw: raw::Unauthenticated) -> Answer {
-    match raw {
-        raw::Unauthenticated::Auto => Answer::Auto,
-        raw::Unauthenticated::Redirect => Answer::Redirect,
-        raw::Unauthenticated::Unauthorized => Answer::Unauthorized,
-    }
 }
 
 fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option<String>, Faulty> {
@@ -186,7 +154,7 @@ fn path(
 }
 
 /// Every element of a list of conditions. An empty list reads like "none", and would mean "all": it is refused.
-fn listed<T>(
+pub(super) fn listed<T>(
     list: Option<Vec<String>>,
     at: &Path,
     noun: &str,
@@ -200,28 +168,6 @@ fn listed<T>(
     let list = few(list, at, faults)?;
     let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();
     read.into_iter().collect()
-}
-
-/// A provider by its name. Where those are faulty, this one may be all right.
-fn provider_named(
-    text: String,
-    known: Result<&[Provider], Faulty>,
-    at: &Path,
-    faults: &mut Faults,
-) -> Result<IssuerId, Faulty> {
-    let known = known?;
-    if let Some(provider) = known.iter().find(|provider| provider.name == text) {
-        return Ok(provider.id);
-    }
-    let names: Vec<&str> = known.iter().map(|provider| provider.name.as_str()).collect();
-    Err(faults.wrong_value(at, format!("the name of a provider: {}", one_of(&names)), &text))
-}
-
-fn scope(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
-    if !text.is_empty() && text.len() <= limits::MAX_TEXT && text::is_nqchar(&text) {
-        return Ok(text);
-    }
-    Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
 }
 
 fn method(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {

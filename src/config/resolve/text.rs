@@ -10,7 +10,7 @@ use super::{
         raw,
     },
     Environment,
-    limits::MAX_TEXT,
+    limits::{MAX_NAME, MAX_TEXT},
 };
 
 /// The longest name of an environment variable.
@@ -68,6 +68,12 @@ pub(super) fn is_nqchar(text: &str) -> bool {
 /// `token` of RFC 9110, 5.6.2: names of headers, cookies and methods.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Whether it can be the name of a provider or a policy: one way of writing only, wherever it stands.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 /// Refuses what is no name of a claim.

@@ -199,6 +199,15 @@ fn lists_that_are_searched_are_short() {
         ("/providers/0/id_token_signing_algs", "providers[0].id_token_signing_algs", json!(texts)),
         ("/providers/0/scopes", "providers[0].scopes", json!(texts)),
         ("/providers/0/trusted_audiences", "providers[0].trusted_audiences", json!(texts)),
+        (
+            "/policies",
+            "policies",
+            texts
+                .iter()
+                .map(|name| (name.clone(), json!({"access": "deny"})))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        ),
         ("/rules/0/allow", "rules[0].allow.claims", json!({ "claims": lists })),
         ("/rules/0/allow", "rules[0].allow.groups", json!({ "groups": texts })),
         ("/rules/0/headers", "rules[0].headers", map),

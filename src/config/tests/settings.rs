@@ -194,7 +194,7 @@ fn listed_tokens_and_scopes_arrive() {
     assert_eq!((second.digest, second.expires_at), ([0xab; 32], Some(UnixTime::from_secs(1_900_000_000))));
     assert!(second.claims.is_empty());
     let request = Request::new([(":method", b"GET".as_slice()), (":path", b"/write")]);
-    let verdict = config.rules.decide(&request);
+    let verdict = config.rules.decide(&request).unwrap();
     assert!(!verdict.takes_sessions());
     assert_eq!(verdict.scopes().collect::<Vec<_>>(), ["read", "api://x/.write"]);
     assert_eq!(settings(&example()).static_tokens.len(), 0);
@@ -207,7 +207,7 @@ fn a_rule_for_tokens_where_none_is_taken_is_told() {
     assert_eq!(
         warnings,
         [
-            "rules: `access: bearer` lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken"
+            "rules: `access: bearer` lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken"
         ]
     );
     document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
@@ -328,4 +328,54 @@ fn what_workers_share_is_named_after_the_app_or_after_issuer_client_and_endpoint
     others.sort();
     others.dedup();
     assert_eq!(others.len(), 6);
+}
+
+#[test]
+fn a_rule_says_what_its_policy_says() {
+    let with = |policies: Value, rules: Value| {
+        let mut document = example_with("/rules", Some(rules));
+        document["policies"] = policies;
+        document
+    };
+    let policies = json!({
+        "open": {"access": "public"},
+        "admins": {"access": "required", "unauthenticated": 401, "allow": {"claims": {"tier": ["gold"]}}},
+    });
+    let by_policy = settings(&with(policies.clone(), json!([{"path": "/a", "policy": "admins"}])));
+    let itself = json!([
+        {"path": "/a", "access": "required", "unauthenticated": 401, "allow": {"claims": {"tier": ["gold"]}}},
+    ]);
+    let itself = settings(&example_with("/rules", Some(itself)));
+    assert_eq!(format!("{:?}", by_policy.rules), format!("{:?}", itself.rules));
+    assert_eq!(by_policy.kept_claims, itself.kept_claims);
+    assert_eq!(by_policy.warnings, ["policies.open is named by no rule, and `route_metadata` is off"]);
+
+    let mut asking = with(policies.clone(), json!([]));
+    asking["route_metadata"] = json!(true);
+    let config = settings(&asking);
+    assert!(config.rules.ask_routes() && !by_policy.rules.ask_routes());
+    assert_eq!(config.warnings, [""; 0]);
+    assert!(config.kept_claims.contains(&"tier".to_owned()), "{:?}", config.kept_claims);
+    let tokens = with(json!({"machines": {"access": "bearer"}}), json!([{"path": "/a", "policy": "machines"}]));
+    assert!(settings(&tokens).warnings.join(" ").contains("`access: bearer` lets nobody pass"));
+
+    for (rules, expected) in [
+        (
+            json!([{"path": "/a", "policy": "amdins"}]),
+            r#"rules[0].policy: expected the name of one of the `policies`, got "amdins""#,
+        ),
+        (
+            json!([{"policy": "open"}]),
+            "rules[0]: expected a condition: this would make everything public; write path: /** if you mean it",
+        ),
+        (
+            json!([{"path": "/a", "policy": "open", "locked": true}, {"path": "/b", "access": "optional", "locked": true}]),
+            "rules[0].locked: expected nothing; it is for rules that do not let everybody pass\n\
+             rules[1].locked: expected nothing; it is for rules that do not let everybody pass",
+        ),
+    ] {
+        let mut document = with(policies.clone(), rules);
+        document["route_metadata"] = json!(true);
+        assert_eq!(super::faults(&document), expected);
+    }
 }

@@ -10,6 +10,7 @@ mod logout;
 mod properties;
 mod providers;
 mod renewal;
+mod routes;
 mod several;
 mod sign_in;
 mod sign_out;

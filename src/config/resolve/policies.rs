@@ -1,0 +1,152 @@
+//! What rules and policies say.
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path},
+        raw,
+        shape::one_of,
+    },
+    allow, few, limits,
+    rules::listed,
+    text,
+};
+use crate::{
+    claims::IssuerId,
+    oidc::Provider,
+    rules::{Access, Answer, Policy, Rule},
+};
+
+/// The policies, each as a rule for everything that has its name, and whether routes may name them.
+pub(super) struct Policies<'a> {
+    pub(super) all: Vec<Rule>,
+    pub(super) have_routes: bool,
+    /// The providers that they, and rules, may name.
+    pub(super) providers: Result<&'a [Provider], Faulty>,
+}
+
+/// What stands for a policy with a fault; nothing is built from it.
+const NOBODY: Policy = Policy {
+    access: Access::Deny,
+    unauthenticated: Answer::Auto,
+    allow: None,
+    scopes: Vec::new(),
+    providers: Vec::new(),
+};
+
+impl<'a> Policies<'a> {
+    /// Every policy.
+    pub(super) fn resolve(
+        raw: raw::Policies,
+        route_metadata: Option<bool>,
+        rules: &[raw::Rule],
+        providers: Result<&'a [Provider], Faulty>,
+        warnings: &mut Vec<String>,
+        faults: &mut Faults,
+    ) -> Self {
+        let (root, have_routes) = (Path::root(), route_metadata == Some(true));
+        let at = root.key("policies");
+        if raw.0.is_empty() && have_routes {
+            faults.wrong(&root.key("route_metadata"), "nothing; there are no `policies` that a route could name");
+        }
+        let mut all = Vec::new();
+        for (name, raw) in few(raw.0, &at, faults).unwrap_or_default() {
+            let at = at.key(&name);
+            if !text::is_name(&name) {
+                let letters = "letters, digits, `-`, `_` and `.`, as the name of this field";
+                faults.wrong(&at, format!("1 to {} {letters}", limits::MAX_NAME));
+            }
+            if !have_routes && !rules.iter().any(|rule| rule.policy.as_ref() == Some(&name)) {
+                warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
+            }
+            all.push(Rule::everywhere(name, policy(raw, providers, &at, faults).unwrap_or(NOBODY)));
+        }
+        Self { all, have_routes, providers }
+    }
+
+    /// What the one of this name says.
+    pub(super) fn named(&self, name: &str, at: &Path, faults: &mut Faults) -> Result<Policy, Faulty> {
+        match self.all.iter().find(|policy| policy.is_called(name)) {
+            Some(policy) => Ok(policy.says.clone()),
+            None => Err(faults.wrong_value(at, "the name of one of the `policies`", name)),
+        }
+    }
+}
+
+/// What is said here.
+pub(super) fn policy(
+    raw: raw::Policy,
+    known: Result<&[Provider], Faulty>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Policy, Faulty> {
+    let access =
+        faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
+    let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
+    let is_bearer = matches!(access, Ok(Access::Bearer));
+    if raw.unauthenticated.is_some() && (!is_required || is_bearer) {
+        faults.wrong(&at.key("unauthenticated"), "nothing; it is for rules with `access: required`");
+    }
+    let given = raw.allow.is_some();
+    let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
+    if given && !is_required {
+        faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required` or `bearer`");
+    }
+    let given = raw.scopes.is_some();
+    let scopes = listed(raw.scopes, &at.key("scopes"), "scope", faults, scope);
+    if given && !is_required {
+        faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
+    }
+    let given = raw.providers.is_some();
+    let named = |text: String, at: &Path, faults: &mut Faults| provider_named(text, known, at, faults);
+    let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
+    if given && !is_required {
+        faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
+    }
+    Ok(Policy {
+        access: access?,
+        unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
+        allow: allow?,
+        scopes: scopes?,
+        providers: providers?,
+    })
+}
+
+const fn access(raw: raw::Access) -> Access {
+    match raw {
+        raw::Access::Bearer => Access::Bearer,
+        raw::Access::Deny => Access::Deny,
+        raw::Access::Optional => Access::Optional,
+        raw::Access::Public => Access::Public,
+        raw::Access::Required => Access::Required,
+    }
+}
+
+const fn answer(raw: raw::Unauthenticated) -> Answer {
+    match raw {
+        raw::Unauthenticated::Auto => Answer::Auto,
+        raw::Unauthenticated::Redirect => Answer::Redirect,
+        raw::Unauthenticated::Unauthorized => Answer::Unauthorized,
+    }
+}
+
+/// A provider by its name. Where those are faulty, this one may be all right.
+fn provider_named(
+    text: String,
+    known: Result<&[Provider], Faulty>,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<IssuerId, Faulty> {
+    let known = known?;
+    if let Some(provider) = known.iter().find(|provider| provider.name == text) {
+        return Ok(provider.id);
+    }
+    let names: Vec<&str> = known.iter().map(|provider| provider.name.as_str()).collect();
+    Err(faults.wrong_value(at, format!("the name of a provider: {}", one_of(&names)), &text))
+}
+
+fn scope(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+    if !text.is_empty() && text.len() <= limits::MAX_TEXT && text::is_nqchar(&text) {
+        return Ok(text);
+    }
+    Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
+}

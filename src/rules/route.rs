@@ -1,0 +1,70 @@
+//! The policy that a request's route names, beside the rules.
+//!
+//! Whoever owns a route says in its metadata which of the configured policies counts there. It takes the place of what
+//! the rules say, and of the default where none matches; a locked rule that decides holds as well. A name that is none
+//! is no way out: such a request does not pass.
+
+use super::{Policy, Rule, Rules};
+use crate::http::RouteMetadata;
+
+/// How much of a name is told.
+const MAX_TOLD: usize = 100;
+
+/// Why a route does not say which policy counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Envoy has chosen another route since it was asked.
+    #[error("was chosen after the request had passed on another, whose metadata says something else")]
+    Changed,
+    /// There is no policy of this name.
+    #[error("names {0:?} in its metadata, which is no policy")]
+    Unknown(String),
+    /// The metadata says something else than a name.
+    #[error("has other metadata under `vestibule` than one name: {{policy: NAME}}")]
+    Unreadable,
+}
+
+impl Rule {
+    /// The policy of this name, as a rule for everything.
+    pub const fn everywhere(name: String, says: Policy) -> Self {
+        Self {
+            name: Some(name),
+            path: None,
+            methods: Vec::new(),
+            hosts: Vec::new(),
+            headers: Vec::new(),
+            locked: false,
+            says,
+        }
+    }
+
+    /// Whether this is its name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
+    }
+}
+
+impl Rules {
+    /// The same rules beside the policies that routes may name.
+    #[must_use]
+    pub fn with_policies(self, policies: Vec<Rule>) -> Self {
+        Self { policies, ..self }
+    }
+
+    /// Whether the metadata of routes has a say.
+    pub const fn ask_routes(&self) -> bool {
+        !self.policies.is_empty()
+    }
+
+    pub(super) fn policy_of(&self, route: &RouteMetadata) -> Result<Option<&Rule>, RouteError> {
+        let name = match route {
+            RouteMetadata::Absent => return Ok(None),
+            RouteMetadata::Policy(name) => name,
+            RouteMetadata::Unreadable => return Err(RouteError::Unreadable),
+        };
+        match self.policies.iter().find(|policy| policy.is_called(name)) {
+            Some(policy) => Ok(Some(policy)),
+            None => Err(RouteError::Unknown(name.chars().take(MAX_TOLD).collect())),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What the policy of a route does to what the rules say.
+
+use super::*;
+use crate::http::RouteMetadata;
+
+fn policies() -> Vec<Rule> {
+    let admins = Policy { allow: in_group("admins"), ..says(Access::Required) };
+    [
+        ("open", says(Access::Public)),
+        ("news", says(Access::Optional)),
+        ("people", says(Access::Required)),
+        ("admins", admins),
+    ]
+    .map(|(name, says)| Rule::everywhere(name.to_owned(), says))
+    .to_vec()
+}
+
+fn on(policy: &str, request: Request) -> Request {
+    request.on_route(RouteMetadata::Policy(policy.to_owned()))
+}
+
+fn locked(rule: Rule) -> Rule {
+    Rule { locked: true, ..rule }
+}
+
+#[test]
+fn the_policy_of_a_route_takes_the_place_of_rules_and_of_the_default() {
+    let admins = allowing("admins", glob("/admin/*", Access::Required));
+    let rules = vec![glob("/public/*", Access::Public), glob("/closed/*", Access::Deny), admins];
+    let rules = Rules::new(rules).with_policies(policies());
+    for path in ["/public/x", "/closed/x", "/admin/x", "/other", "/a%20b"] {
+        let at = |policy: &str| on(policy, get(path.as_bytes()));
+        assert_eq!(decide(&rules, &at("open")), PUBLIC, "{path}");
+        assert_eq!(decide(&rules, &at("news")), Decision::Optional, "{path}");
+        assert_eq!(decide(&rules, &at("people")), Decision::Required, "{path}");
+        assert!(is_admitted(&rules, &at("people"), &[]), "{path}");
+        assert!(is_admitted(&rules, &at("admins"), &["admins"]) && !is_admitted(&rules, &at("admins"), &[]), "{path}");
+    }
+    // Without a policy the rules decide as ever.
+    for (path, expected) in [("/public/x", PUBLIC), ("/closed/x", Decision::Denied), ("/other", Decision::Required)] {
+        assert_eq!(decide(&rules, &get(path.as_bytes())), expected, "{path}");
+    }
+    // And a policy decides where there is no rule at all.
+    let alone = Rules::new(Vec::new()).with_policies(policies());
+    assert_eq!(decide(&alone, &on("open", get(b"/"))), PUBLIC);
+    assert_eq!(decide(&alone, &get(b"/")), Decision::Required);
+}
+
+#[test]
+fn a_locked_rule_that_decides_holds_beside_the_policy() {
+    let staff = locked(allowing("staff", glob("/admin/*", Access::Required)));
+    let rules = vec![
+        glob("/admin/health", Access::Public),
+        staff,
+        locked(glob("/closed/*", Access::Deny)),
+        locked(rule(PathPattern::regex("/a b").unwrap(), Access::Deny)),
+        locked(headers(&[("x-tenant", Some("1"))], Access::Deny)),
+    ];
+    let rules = Rules::new(rules).with_policies(policies());
+    for policy in ["open", "news", "people"] {
+        let request = on(policy, get(b"/admin/x"));
+        assert_eq!(decide(&rules, &request), Decision::Required, "{policy}");
+        assert!(is_admitted(&rules, &request, &["staff"]) && !is_admitted(&rules, &request, &[]), "{policy}");
+        assert_eq!(decide(&rules, &on(policy, get(b"/closed/x"))), Decision::Denied, "{policy}");
+        // By one of its readings.
+        assert_eq!(decide(&rules, &on(policy, get(b"/a%20b"))), Decision::Denied, "{policy}");
+    }
+    let both = on("admins", get(b"/admin/x"));
+    for (groups, expected) in [(&["admins", "staff"][..], true), (&["staff"], false), (&["admins"], false)] {
+        assert_eq!(is_admitted(&rules, &both, groups), expected, "{groups:?}");
+    }
+    // A rule before it decides there, with a policy as without.
+    assert_eq!(decide(&rules, &get(b"/admin/health")), PUBLIC);
+    assert_eq!(decide(&rules, &on("open", get(b"/admin/health"))), PUBLIC);
+    // What may be for the request is held to.
+    let doubled = [(":method", "GET"), (":authority", "a"), (":path", "/x"), ("x-tenant", "1"), ("x-tenant", "2")];
+    assert_eq!(decide(&rules, &on("open", request(&doubled))), Decision::Denied);
+}
+
+/// Envoy has chosen the route for one reading of the path; an app may find what another route leads to.
+#[test]
+fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
+    let staff = allowing("staff", glob("/staff/*", Access::Required));
+    let rules = Rules::new(vec![staff]).with_policies(policies());
+    for target in path::tests::AMBIGUOUS {
+        for request in [get(target), on("open", get(target)), on("people", get(target)), on("admins", get(target))] {
+            let what = format!("{} {:?}", target.escape_ascii(), request.route());
+            assert_eq!(decide(&rules, &request), Decision::Required, "{what}");
+            assert!(is_admitted(&rules, &request, &["admins", "staff"]), "{what}");
+            assert!(
+                !is_admitted(&rules, &request, &["admins"]) && !is_admitted(&rules, &request, &["staff"]),
+                "{what}"
+            );
+        }
+    }
+    for method in ["get", "TRACE", "G T"] {
+        let odd = request(&[(":method", method), (":authority", "a"), (":path", "/x")]);
+        assert_eq!(decide(&rules, &on("open", odd.clone())), Decision::Required, "{method}");
+        assert!(!is_admitted(&rules, &on("open", odd), &["staff"]), "{method}");
+    }
+    let closing = [("closed", Access::Deny), ("open", Access::Public)]
+        .map(|(name, access)| Rule::everywhere(name.to_owned(), says(access)))
+        .to_vec();
+    let rules = Rules::new(Vec::new()).with_policies(closing);
+    assert_eq!(decide(&rules, &on("open", get(b"/a//b"))), Decision::Denied);
+    assert_eq!(decide(&rules, &on("open", get(b"/a/b"))), PUBLIC);
+}
+
+#[test]
+fn a_route_that_names_no_policy_is_no_way_around_them() {
+    let rules = Rules::new(vec![everything(Access::Public)]).with_policies(policies());
+    let fault = |route: RouteMetadata| rules.decide(&get(b"/").on_route(route)).map(|_| ()).unwrap_err();
+    for name in ["", "Open", "open ", "opén", "owners"] {
+        assert_eq!(fault(RouteMetadata::Policy(name.to_owned())), RouteError::Unknown(name.to_owned()));
+    }
+    assert_eq!(fault(RouteMetadata::Policy("é".repeat(300))), RouteError::Unknown("é".repeat(100)));
+    assert_eq!(fault(RouteMetadata::Unreadable), RouteError::Unreadable);
+    assert_eq!(decide(&rules, &get(b"/")), PUBLIC);
+    assert!(rules.ask_routes() && !Rules::new(Vec::new()).ask_routes());
+}
+
+#[test]
+fn metadata_is_one_name_and_nothing_else() {
+    let read = |members: &[(&str, &[u8])]| RouteMetadata::read(&Request::new(members.iter().copied()));
+    assert_eq!(read(&[("policy", b"open")]), RouteMetadata::Policy("open".to_owned()));
+    let odd: [&[(&str, &[u8])]; 6] = [
+        &[],
+        &[("polcy", b"open")],
+        &[("Policy", b"open")],
+        &[("policy", b"open"), ("policy", b"open")],
+        &[("policy", b"open"), ("other", b"x")],
+        &[("policy", b"\xff\0")],
+    ];
+    for members in odd {
+        assert_eq!(read(members), RouteMetadata::Unreadable, "{members:?}");
+    }
+}
+
+fn route() -> impl Strategy<Value = RouteMetadata> {
+    let named = prop::sample::select(vec!["open", "news", "people", "admins"]);
+    prop_oneof![1 => Just(RouteMetadata::Absent), 4 => named.prop_map(|name| RouteMetadata::Policy(name.to_owned()))]
+}
+
+proptest! {
+    /// No metadata gives more than locked rules do, whoever reads the request.
+    #[test]
+    fn no_route_weakens_what_is_locked(
+        plain in proptest::collection::vec((plain_rule(), any::<bool>()), 1..5),
+        target in target(),
+        (method, authorities, lines) in surroundings(),
+        route in route(),
+    ) {
+        let built = plain.iter().map(|(rule, is_locked)| Rule { locked: *is_locked, ..rule.build() });
+        let rules = Rules::new(built.collect()).with_policies(policies());
+        let mut all = vec![(":method", method), (":path", target.as_str())];
+        all.extend(authorities.iter().map(|authority| (":authority", *authority)));
+        all.extend(&lines);
+        let request = request(&all).on_route(route);
+        let decision = decide(&rules, &request);
+        let is_admitted = is_admitted(&rules, &request, &["staff"]);
+        for seen in seen_as(&target, method, &authorities, &lines) {
+            let Some((first, true)) = plain.iter().find(|(rule, _)| rule.covers(&seen)) else { continue };
+            let what = format!("{target} {method} {authorities:?} {lines:?} {:?} as {seen:?}: {first:?}", request.route());
+            match decision {
+                Decision::Denied => {}
+                Decision::Optional => prop_assert!(matches!(first.access, Access::Optional | Access::Public), "{}", what),
+                Decision::Public => prop_assert_eq!(first.access, Access::Public, "{}", what),
+                Decision::Required => prop_assert_ne!(first.access, Access::Deny, "{}", what),
+            }
+            let group = first.group.filter(|_| first.access == Access::Required);
+            prop_assert!(!is_admitted || group.is_none_or(|group| group == "staff"), "{} admitted", what);
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Routes in the real Envoy that say beside themselves who may pass: by the policy that their metadata names, beside
+//! what is locked, and by turning the filter off.
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    envoy::Setup,
+    issuer::{Answer, Endpoint, Fault, Issuer},
+    upstream::{MARK, Upstream},
+    user_agent::{Outgoing, UserAgent},
+    world::{PUBLIC, World, assert_page, assert_sign_in},
+};
+
+fn policies() -> Value {
+    json!({
+        "open": {"access": "public"},
+        "news": {"access": "optional"},
+        "people": {"access": "required"},
+        "admins": {"access": "required", "allow": {"groups": ["admins"]}},
+    })
+}
+
+/// A route to the app for everything below this, with this under `vestibule` in its metadata.
+fn route(prefix: &str, metadata: Value) -> Value {
+    json!({
+        "name": format!("route of {prefix}"),
+        "match": {"prefix": prefix},
+        "route": {"cluster": "app"},
+        "metadata": {"filter_metadata": {"vestibule": metadata}},
+    })
+}
+
+fn named(prefix: &str, policy: &str) -> Value {
+    route(prefix, json!({"policy": policy}))
+}
+
+/// One worker, so that whoever comes after a refusal meets the worker that refused. Behind these routes comes one for
+/// all else, without metadata.
+fn world(issuer: Issuer, routes: Vec<Value>, clusters: &[(&str, u16)]) -> World {
+    World::around(issuer, |setup| set_up(setup, routes, clusters))
+}
+
+fn set_up(setup: &mut Setup, mut routes: Vec<Value>, clusters: &[(&str, u16)]) {
+    setup.workers = 1;
+    setup.clusters.extend(clusters.iter().map(|(name, port)| ((*name).to_owned(), *port)));
+    setup.configuration["policies"] = policies();
+    setup.configuration["route_metadata"] = json!(true);
+    setup.configuration["rules"] = json!([
+        {"prefix": "/public", "access": "public"},
+        {"name": "owners", "prefix": "/owners", "access": "required", "allow": {"groups": ["owners"]}, "locked": true},
+        {"name": "staff", "prefix": "/staff", "policy": "people"},
+    ]);
+    routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}}));
+    // The filter sees the path as the client wrote it.
+    setup.connection_manager.insert("normalize_path".to_owned(), json!(false));
+    setup.connection_manager.insert("merge_slashes".to_owned(), json!(false));
+    setup.connection_manager.insert("path_with_escaped_slashes_action".to_owned(), json!("KEEP_UNCHANGED"));
+    let domains = ["127.0.0.1".to_owned(), format!("127.0.0.1:{}", setup.port)];
+    let host = json!({"name": "app", "domains": domains, "routes": routes});
+    setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": [host]}));
+}
+
+/// That this was refused so, that no app saw it, and that its worker serves the next.
+#[track_caller]
+fn assert_refused(world: &World, send: &Outgoing, browser: &UserAgent, expected: (u16, &str)) {
+    let what = String::from_utf8_lossy(&send.target).into_owned();
+    let before = world.upstream.count();
+    let response = browser.visit(&world.url(&what), send.clone());
+    assert_eq!((response.status, response.code().as_deref()), (expected.0, Some(expected.1)), "{what}: {response:?}");
+    world.upstream.assert_saw_nothing_since(before, &what);
+    let next = world.browser().fetch(&world.url(PUBLIC));
+    assert_eq!((next.status, next.headers.has(MARK)), (200, true), "after {what}: {next:?}");
+}
+
+/// Who the app was told it is, for a request that comes to it.
+#[track_caller]
+fn seen_as(world: &World, send: &Outgoing, browser: &UserAgent) -> Option<String> {
+    let what = String::from_utf8_lossy(&send.target).into_owned();
+    let response = browser.visit(&world.url(&what), send.clone());
+    assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{what}: {response:?}\n{}", world.log());
+    world.upstream.last().headers.text("x-forwarded-user")
+}
+
+fn with_groups(world: &World, groups: &[&str]) -> UserAgent {
+    world.issuer.sign_in_as(json!({"sub": "x", "groups": groups}));
+    world.signed_in().0
+}
+
+const NOBODY: (u16, &str) = (401, "sign_in_required");
+const OTHERS: (u16, &str) = (403, "not_allowed");
+
+#[test]
+fn the_metadata_of_a_route_says_who_may_pass_and_locked_rules_hold_beside_it() {
+    let routes = vec![
+        named("/open", "open"),
+        named("/news", "news"),
+        named("/admin", "admins"),
+        named("/public/admin", "admins"),
+        named("/staff/open", "open"),
+        named("/owners/open", "open"),
+        named("/owners/admin", "admins"),
+        json!({
+            "match": {"prefix": "/foreign"}, "route": {"cluster": "app"},
+            "metadata": {"filter_metadata": {"envoy.lb": {"policy": "open"}, "vestibule.other": {"policy": "open"}}},
+        }),
+    ];
+    let world = world(Issuer::start(), routes, &[]);
+    let nobody = world.browser();
+    let (admin, owner) = (with_groups(&world, &["admins"]), with_groups(&world, &["owners"]));
+    let both = with_groups(&world, &["admins", "owners"]);
+    for send in [Outgoing::navigation, Outgoing::fetch] {
+        assert_eq!(seen_as(&world, &send("/open/x"), &nobody), None);
+        assert_eq!(seen_as(&world, &send("/news/x"), &admin).as_deref(), Some("x"));
+        // In place of a rule, whether that allows more or less.
+        assert_eq!(seen_as(&world, &send("/staff/open"), &nobody), None);
+        for path in ["/admin/x", "/public/admin"] {
+            assert_eq!(seen_as(&world, &send(path), &admin).as_deref(), Some("x"));
+            assert_refused(&world, &send(path), &owner, OTHERS);
+        }
+        // And beside one that is locked.
+        assert_eq!(seen_as(&world, &send("/owners/open"), &owner).as_deref(), Some("x"));
+        assert_refused(&world, &send("/owners/open"), &admin, OTHERS);
+        assert_eq!(seen_as(&world, &send("/owners/admin"), &both).as_deref(), Some("x"));
+        assert_refused(&world, &send("/owners/admin"), &owner, OTHERS);
+        assert_refused(&world, &send("/owners/admin"), &admin, OTHERS);
+    }
+    for path in ["/admin/x", "/public/admin", "/staff", "/owners/open", "/foreign", "/other"] {
+        assert_refused(&world, &Outgoing::fetch(path), &nobody, NOBODY);
+        assert_sign_in(&world.browser().get(&world.url(path)), &world);
+    }
+    for by in ["admins", "owners"] {
+        assert!(world.log().contains(&format!("may not pass by rule {by:?}")), "{}", world.log());
+    }
+}
+
+/// Envoy has found the route for the path as it is written; what the app finds may be another route's.
+#[test]
+fn a_path_that_may_be_another_routes_is_held_to_every_rule_and_policy() {
+    let world = world(Issuer::start(), vec![named("/open", "open"), named("/admin", "admins")], &[]);
+    let (admin, owner) = (with_groups(&world, &["admins"]), with_groups(&world, &["owners"]));
+    let both = with_groups(&world, &["admins", "owners"]);
+    for path in ["/open/../admin", "/open//x", "/open/..;/admin", "/open/%2e%2e/admin", "/open/..%2fowners/x"] {
+        assert_refused(&world, &Outgoing::fetch(path), &world.browser(), NOBODY);
+        assert_refused(&world, &Outgoing::fetch(path), &admin, OTHERS);
+        assert_refused(&world, &Outgoing::fetch(path), &owner, OTHERS);
+        assert_eq!(seen_as(&world, &Outgoing::fetch(path), &both).as_deref(), Some("x"));
+    }
+}
+
+#[test]
+fn metadata_that_names_no_policy_lets_nobody_pass() {
+    let odd = [
+        json!({"policy": "opne"}),
+        json!({"policy": ""}),
+        json!({"policy": 5}),
+        json!({"policy": true}),
+        json!({"policy": null}),
+        json!({"policy": ["open"]}),
+        json!({"policy": {"open": "open"}}),
+        json!({"polcy": "open"}),
+        json!({"policy": "open", "locked": false}),
+        json!({}),
+    ];
+    let paths: Vec<_> = (0..odd.len()).map(|number| format!("/public/{number}-odd")).collect();
+    let routes = paths.iter().zip(odd).map(|(path, metadata)| route(path, metadata)).collect();
+    let world = world(Issuer::start(), routes, &[]);
+    let (somebody, _) = world.signed_in();
+    for path in &paths {
+        for browser in [world.browser(), somebody.clone()] {
+            assert_refused(&world, &Outgoing::fetch(path), &browser, (500, "route_policy"));
+            let post = Outgoing::fetch(path).method("POST").body("a");
+            assert_refused(&world, &post, &browser, (500, "route_policy"));
+            assert_page(&browser.get(&world.url(path)), &[500], path);
+        }
+        let log = world.log();
+        assert!(log.contains(&format!("its route \"route of {path}\"")), "{log}");
+    }
+    assert!(world.log().contains(r#"names "opne" in its metadata, which is no policy"#));
+    assert!(world.metric("refused_route_policy") >= 60);
+}
+
+/// Envoy itself answers there; whoever may not pass does not get that far.
+#[test]
+fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
+    let answer = |path: &str, policy: &str, answer: (&str, Value)| {
+        let metadata = json!({"filter_metadata": {"vestibule": {"policy": policy}}});
+        json!({"match": {"path": path}, answer.0: answer.1, "metadata": metadata})
+    };
+    let redirect = || ("redirect", json!({"path_redirect": "/elsewhere"}));
+    let direct = || ("direct_response", json!({"status": 418}));
+    let routes = vec![
+        answer("/open/redirect", "open", redirect()),
+        answer("/admin/redirect", "admins", redirect()),
+        answer("/open/direct", "open", direct()),
+        answer("/admin/direct", "admins", direct()),
+        named("/oauth2", "admins"),
+    ];
+    let world = world(Issuer::start(), routes, &[]);
+    let (somebody, nobody) = (with_groups(&world, &["owners"]), world.browser());
+    for (path, status) in [("/open/redirect", 301), ("/open/direct", 418)] {
+        assert_eq!(nobody.fetch(&world.url(path)).status, status);
+    }
+    for path in ["/admin/redirect", "/admin/direct"] {
+        assert_refused(&world, &Outgoing::fetch(path), &nobody, NOBODY);
+        assert_refused(&world, &Outgoing::fetch(path), &somebody, OTHERS);
+    }
+    // Whoever has no route is decided by the rules, and then told so by Envoy.
+    let lost = |path: &str| world.send(&Outgoing::fetch(path).header("host", "lost.example")).expect("an answer");
+    assert_eq!((lost("/public/x").status, lost("/public/x").code()), (404, None));
+    assert_eq!((lost("/admin/x").status, lost("/admin/x").code().as_deref()), (NOBODY.0, Some(NOBODY.1)));
+    // Paths of our own are ours, whatever their route says.
+    assert_eq!(somebody.fetch(&world.url("/oauth2/userinfo")).code().as_deref(), Some("userinfo"));
+}
+
+#[test]
+fn who_has_waited_is_decided_by_the_policy_of_their_route() {
+    let issuer = Issuer::start();
+    for endpoint in [Endpoint::Discovery, Endpoint::Jwks] {
+        let late = Answer::Late(std::time::Duration::from_millis(900));
+        issuer.misbehave(Fault::Answer(endpoint, late));
+    }
+    let world = world(issuer, vec![named("/open", "open"), named("/admin", "admins"), named("/bad", "x")], &[]);
+    // Nothing is known yet: only one of these has to wait.
+    let waiting = world.begun(&Outgoing::navigation("/admin/x"));
+    world.until_held(1);
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/open/x"), &world.browser()), None);
+    assert_refused(&world, &Outgoing::fetch("/bad/x"), &world.browser(), (500, "route_policy"));
+    assert_sign_in(&world.read(waiting), &world);
+}
+
+/// Envoy chooses anew once we have changed headers: nobody gets an answer from a route whose policy was not asked.
+#[test]
+fn a_header_that_we_take_out_or_set_chooses_no_policy() {
+    let other = Upstream::start();
+    let with = |name: &str, route: Value| {
+        let mut route = route;
+        route["match"]["headers"] = json!([{"name": name, "present_match": true}]);
+        route
+    };
+    let to_other = |prefix: &str, policy: &str| {
+        let mut route = named(prefix, policy);
+        route["route"]["cluster"] = json!("other");
+        route
+    };
+    let routes = vec![
+        // A client's word would open what is closed to it ...
+        with("x-forwarded-user", named("/taken", "open")),
+        to_other("/taken", "admins"),
+        // ... what we say ourselves would lead to what was never asked for ...
+        with("x-forwarded-user", to_other("/set", "admins")),
+        named("/set", "people"),
+        // ... or to an answer of Envoy's own ...
+        with("x-forwarded-user", {
+            let metadata = json!({"filter_metadata": {"vestibule": {"policy": "admins"}}});
+            json!({"match": {"prefix": "/direct"}, "direct_response": {"status": 200}, "metadata": metadata})
+        }),
+        named("/direct", "people"),
+        // ... and so would a cookie that we take out.
+        with("cookie", named("/cookie", "open")),
+        to_other("/cookie", "admins"),
+        // Where both say the same, nothing is wrong.
+        with("x-forwarded-user", named("/same", "people")),
+        named("/same", "people"),
+    ];
+    let world = world(Issuer::start(), routes, &[("other", other.port())]);
+    let (somebody, nobody) = (world.signed_in().0, world.browser());
+    for name in ["x-forwarded-user", "X-Forwarded-Groups", "x_forwarded_user"] {
+        for path in ["/taken/x", "/public/x", "/other"] {
+            for browser in [&nobody, &somebody] {
+                let forged = Outgoing::fetch(path).header(name, "mallory");
+                assert_refused(&world, &forged, browser, (400, "reserved_header"));
+            }
+        }
+    }
+    assert_refused(&world, &Outgoing::fetch("/taken/x"), &nobody, NOBODY);
+    assert_eq!(other.count(), 0);
+
+    assert_refused(&world, &Outgoing::fetch("/set/x"), &somebody, (500, "route_policy"));
+    assert_refused(&world, &Outgoing::navigation("/set/x"), &somebody, (500, "route_policy"));
+    assert_refused(&world, &Outgoing::fetch("/direct/x"), &somebody, (500, "route_policy"));
+    let cookie = Outgoing::fetch("/cookie/x").header("cookie", "__Host-vestibule-t=1");
+    assert_refused(&world, &cookie, &nobody, (500, "route_policy"));
+    // It came to the app behind; what that said did not come out.
+    assert_eq!(other.count(), 3);
+    assert!(world.log().contains("was chosen after the request had passed on another"), "{}", world.log());
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/same/x"), &somebody).as_deref(), Some("alice"));
+}
+
+#[test]
+fn a_route_without_the_filter_asks_for_no_policy() {
+    const OFF: &str = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+    let mut off = named("/healthz", "admins");
+    off["typed_per_filter_config"] = json!({"vestibule": {"@type": OFF, "disabled": true}});
+    let world = world(Issuer::start(), vec![off], &[]);
+    let forged = Outgoing::fetch("/healthz").header("x-forwarded-user", "mallory");
+    assert_eq!(seen_as(&world, &forged, &world.browser()).as_deref(), Some("mallory"));
+    assert_refused(&world, &Outgoing::fetch("/other"), &world.browser(), NOBODY);
+}
+
+#[test]
+fn identity_headers_that_are_taken_out_before_the_route_is_chosen_harm_nobody() {
+    const EARLY: &str =
+        "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
+    let mut forged = named("/x", "open");
+    forged["match"]["headers"] = json!([{"name": "x-forwarded-user", "present_match": true}]);
+    let mutation = json!({"@type": EARLY, "mutations": [{"remove": "x-forwarded-user"}]});
+    let early = json!([{"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}]);
+    let world = World::around(Issuer::start(), |setup| {
+        set_up(setup, vec![forged, named("/x", "people")], &[]);
+        setup.connection_manager.insert("early_header_mutation_extensions".to_owned(), early);
+    });
+    let send = Outgoing::fetch("/x").header("x-forwarded-user", "mallory");
+    assert_refused(&world, &send, &world.browser(), NOBODY);
+    // Nor are they refused: there are none when the filter looks.
+    let elsewhere = Outgoing::fetch("/other").header("x-forwarded-user", "mallory");
+    assert_eq!(seen_as(&world, &elsewhere, &world.signed_in().0).as_deref(), Some("alice"));
+}

@@ -9,6 +9,7 @@ mod provider;
 mod rules;
 mod session;
 mod text;
+mod told;
 
 use url::{Host, Url};
 
@@ -20,6 +21,8 @@ use super::{
 use crate::{
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, Provider, is_loopback},
+    rules::Authorization,
+    session::handed::HandedOn,
     time::Leeway,
 };
 use limits::Bounds;
@@ -41,9 +44,11 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
     let wants_tokens = raw_rules.iter().any(|rule| matches!(rule.access, Some(raw::Access::Bearer)));
-    let rules = rules::rules(raw_rules, &root.key("rules"), faults);
+    let authorization = document.authorization.map(rules::authorization).unwrap_or_default();
+    let rules = rules::rules(raw_rules, authorization, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let filter_state = told::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         people::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
@@ -60,13 +65,16 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
 
     let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
-    let static_tokens = static_tokens?;
+    let (static_tokens, filter_state) = (static_tokens?, filter_state?);
+    let wants = |token| rules.authorizations().chain([authorization]).any(|wanted| wanted == token);
+    let handed_on =
+        HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
     if wants_tokens && static_tokens.is_empty() && provider.access_token_audiences.is_empty() {
         let why = "lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }
-    let mut kept_claims = people::kept_claims(&identity_headers, &userinfo_claims);
+    let mut kept_claims = people::kept_claims(&[&identity_headers, &filter_state.claims], &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
     provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));
@@ -80,6 +88,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         kept_claims,
         userinfo_claims,
         identity_headers,
+        filter_state,
+        authorization,
+        handed_on,
         sign_in: sign_in?,
         sign_out: sign_out?,
         leeway: leeway?,

@@ -16,6 +16,7 @@ use crate::{
     },
     rules::Verdict,
     secret::RawBearerToken,
+    session::handed::is_b64token,
     time::UnixTime,
 };
 
@@ -59,6 +60,11 @@ impl VerifiedBearer {
             Grounds::AccessToken(token) => token.subject(),
             Grounds::Static(token) => &token.name,
         }
+    }
+
+    /// Whether it is a provider's, and nothing of our own.
+    pub(super) fn is_access_token(&self) -> bool {
+        matches!(*self.0, Grounds::AccessToken(_))
     }
 
     fn is_over(&self, env: &Env<'_>) -> bool {
@@ -146,8 +152,7 @@ fn scheme_and_token(line: &[u8]) -> Option<&[u8]> {
 /// The one token of the request, `b64token` of RFC 6750, 2.1.
 fn token_of(request: &Request) -> Option<RawBearerToken> {
     let token = scheme_and_token(request.single("authorization")?)?.trim_ascii();
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    let text = std::str::from_utf8(token).ok().filter(|_| token.iter().all(is_plain))?;
+    let text = std::str::from_utf8(token).ok().filter(|text| is_b64token(text))?;
     (1..=MAX_TOKEN).contains(&text.len()).then(|| RawBearerToken::new(text))
 }
 
@@ -257,7 +262,7 @@ fn pass(request: &Request, bearer: VerifiedBearer, provider: ProviderId, caller:
         (Err(refusal), None) => return reply::refuse(refusal.into(), caller, Offer::default(), env),
     };
     env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(request, &permit, env.config);
+    let edits = identity::edits(request, &permit, &verdict, env);
     Step::Forward { permit, edits, cookies: None }
 }
 

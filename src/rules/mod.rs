@@ -50,6 +50,20 @@ pub enum Answer {
     Unauthorized,
 }
 
+/// What the app gets in `Authorization`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Authorization {
+    /// The access token of the session, or the one that a program brought.
+    AccessToken,
+    /// The ID token of the session.
+    IdToken,
+    /// What the client sent.
+    #[default]
+    Keep,
+    /// Nothing.
+    Strip,
+}
+
 /// Why a pattern cannot be used: what was expected instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -76,6 +90,8 @@ pub struct Rule {
     pub allow: Option<Conditions>,
     /// The scopes that a token must have.
     pub scopes: Vec<String>,
+    /// What the app gets in `Authorization`.
+    pub authorization: Authorization,
 }
 
 /// All rules in order.
@@ -101,6 +117,11 @@ impl Rules {
     /// Calls `with` for each claim that a rule looks at.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
         self.rules.iter().filter_map(|rule| rule.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+    }
+
+    /// What they give the app in `Authorization`, rule by rule.
+    pub fn authorizations(&self) -> impl Iterator<Item = Authorization> {
+        self.rules.iter().map(|rule| rule.authorization)
     }
 
     /// What they say of this request.

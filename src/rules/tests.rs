@@ -55,6 +55,7 @@ fn everything(access: Access) -> Rule {
         unauthenticated: Answer::Auto,
         allow: None,
         scopes: Vec::new(),
+        authorization: Authorization::Keep,
     }
 }
 

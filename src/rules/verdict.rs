@@ -1,7 +1,7 @@
 //! What the rules say of a request. Mostly it is what one rule says; where readers may take the request for different
 //! ones, it is held to what all of these rules say at once.
 
-use super::{Access, Answer, Rule};
+use super::{Access, Answer, Authorization, Rule};
 use crate::claims::{Claims, Conditions, Outcome};
 
 /// What the rules say of a request.
@@ -80,6 +80,20 @@ impl<'a> Verdict<'a> {
     /// How somebody without a session is answered: the sternest of what is said.
     pub fn answer(&self) -> Answer {
         self.rules().map(|rule| rule.unauthenticated).max().unwrap_or_default()
+    }
+
+    /// The name of the rule, where it is one rule that decides and it has one.
+    pub fn rule(&self) -> Option<&'a str> {
+        self.first.filter(|_| self.more.is_empty() && !self.falls_through)?.name.as_deref()
+    }
+
+    /// What the app gets in `Authorization`, by default this. Where readers disagree it gets nothing: neither a token that
+    /// is meant for another part of it, nor what a client sent and it could take for ours.
+    pub fn authorization(&self, default: Authorization) -> Authorization {
+        let by_default = self.falls_through.then_some(default);
+        let mut said = self.rules().map(|rule| rule.authorization).chain(by_default);
+        let first = said.next().unwrap_or(default);
+        if said.all(|other| other == first) { first } else { Authorization::Strip }
     }
 
     /// Whether somebody of whom this is claimed may pass, by every rule, and by the conditions of whoever vouches for it.

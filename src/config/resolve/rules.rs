@@ -8,7 +8,9 @@ use super::{
     },
     allow, few, limits, text,
 };
-use crate::rules::{Access, Answer, HeaderCondition, HostPattern, PathPattern, PatternError, Rule, Rules};
+use crate::rules::{
+    Access, Answer, Authorization, HeaderCondition, HostPattern, PathPattern, PatternError, Rule, Rules,
+};
 
 /// The methods of RFC 9110 and RFC 5789, WebDAV's, and `QUERY`. A closed list, because a misspelt method is a rule that
 /// never matches.
@@ -34,12 +36,18 @@ const METHODS: [&str; 18] = [
 ];
 
 /// The rules in their order.
-pub(super) fn rules(rules: Vec<raw::Rule>, at: &Path, faults: &mut Faults) -> Result<Rules, Faulty> {
-    let rules: Vec<_> = rules.into_iter().enumerate().map(|(place, raw)| rule(raw, &at.index(place), faults)).collect();
+pub(super) fn rules(
+    rules: Vec<raw::Rule>,
+    by_default: Authorization,
+    at: &Path,
+    faults: &mut Faults,
+) -> Result<Rules, Faulty> {
+    let rule = |(place, raw)| rule(raw, by_default, &at.index(place), faults);
+    let rules: Vec<_> = rules.into_iter().enumerate().map(rule).collect();
     rules.into_iter().collect::<Result<_, _>>().map(Rules::new)
 }
 
-fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
+fn rule(raw: raw::Rule, by_default: Authorization, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
     let unconditional = raw.path.is_none()
         && raw.prefix.is_none()
         && raw.regex.is_none()
@@ -68,6 +76,14 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
     if given && !is_required {
         faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
+    let given = raw.authorization.map(authorization);
+    match (given, &access) {
+        (Some(Authorization::AccessToken | Authorization::IdToken), Ok(Access::Deny | Access::Public))
+        | (Some(Authorization::IdToken), Ok(Access::Bearer)) => {
+            faults.wrong(&at.key("authorization"), "keep or strip; with this `access` there is no such token");
+        }
+        _ => {}
+    }
     // A rule whose condition is misspelt is reported there.
     if unconditional && matches!(access, Ok(Access::Public)) && !faults.any_within(at) {
         return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
@@ -82,7 +98,18 @@ fn rule(raw: raw::Rule, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> 
         unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
         allow: allow?,
         scopes: scopes?,
+        authorization: given.unwrap_or(by_default),
     })
+}
+
+/// What the app gets in `Authorization`.
+pub(super) const fn authorization(raw: raw::Authorization) -> Authorization {
+    match raw {
+        raw::Authorization::AccessToken => Authorization::AccessToken,
+        raw::Authorization::IdToken => Authorization::IdToken,
+        raw::Authorization::Keep => Authorization::Keep,
+        raw::Authorization::Strip => Authorization::Strip,
+    }
 }
 
 const fn access(raw: raw::Access) -> Access {

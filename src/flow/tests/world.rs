@@ -593,10 +593,10 @@ pub(super) fn query_of(url: &str) -> BTreeMap<String, String> {
     Url::parse(url).unwrap().query_pairs().into_owned().collect()
 }
 
-fn edited(request: &Request, edits: &HeaderEdits) -> Vec<(String, String)> {
+fn edited(request: &Request, edits: &Edits) -> Vec<(String, String)> {
     let mut headers: Vec<_> =
         request.headers().map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect();
-    for edit in edits.iter() {
+    for edit in edits.headers() {
         match edit {
             HeaderEdit::Add(name, value) => headers.push((name.clone(), String::from_utf8(value.clone()).unwrap())),
             HeaderEdit::Remove(name) => headers.retain(|(found, _)| found != name),

@@ -78,6 +78,8 @@ pub(super) enum Outcome {
     Forwarded {
         reason: permit::Reason,
         headers: Vec<(String, String)>,
+        /// What Envoy's other filters are told.
+        state: Vec<(String, String)>,
         cookies: Vec<String>,
     },
     Replied(LocalReply),
@@ -491,7 +493,8 @@ impl World {
                     let cookies = cookies.map(|late| self.env(|env| late.lines(env))).unwrap_or_default();
                     self.keep_cookies(cookies.iter().map(String::as_str));
                     let headers = edited(request, &edits);
-                    return Outcome::Forwarded { reason: permit.reason(), headers, cookies };
+                    let state = edits.state().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+                    return Outcome::Forwarded { reason: permit.reason(), headers, state, cookies };
                 }
                 Step::ReadBody(expect) => {
                     let body = std::mem::replace(&mut self.body, Err(BodyError::Missing));

@@ -39,7 +39,11 @@ const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 impl Template {
     /// The claim at this path, and nothing else.
     pub fn of(path: ClaimPath) -> Self {
-        Self { parts: vec![Part::Claim(path)], separator: ',', encoding: Encoding::Utf8 }
+        Self::from(vec![Part::Claim(path)])
+    }
+
+    fn from(parts: Vec<Part>) -> Self {
+        Self { parts, separator: ',', encoding: Encoding::Utf8 }
     }
 
     /// Reads a text with places such as `{sub}` or `{/org/id}`; `{{` is a brace. `None` where it has no place, or one that
@@ -60,7 +64,7 @@ impl Template {
             (rest, has_place) = (after, true);
         }
         parts.push(Part::Text(literal + rest));
-        has_place.then_some(Self { parts, separator: ',', encoding: Encoding::Utf8 })
+        has_place.then(|| Self::from(parts))
     }
 
     /// The same, with lists joined and the text encoded like this.
@@ -69,9 +73,13 @@ impl Template {
         Self { separator, encoding, ..self }
     }
 
-    /// The paths of its claims.
-    pub fn paths(&self) -> impl Iterator<Item = &ClaimPath> {
-        self.parts.iter().filter_map(|part| if let Part::Claim(path) = part { Some(path) } else { None })
+    /// Calls `with` for the path of each of its claims.
+    pub fn each_path(&self, with: &mut dyn FnMut(&ClaimPath)) {
+        for part in &self.parts {
+            if let Part::Claim(path) = part {
+                with(path);
+            }
+        }
     }
 
     /// The text, where every claim is there and says something.

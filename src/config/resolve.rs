@@ -66,7 +66,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let (static_tokens, filter_state) = (static_tokens?, filter_state?);
-    let wants = |token| rules.authorizations().chain([authorization]).any(|wanted| wanted == token);
+    let wants = |token| authorization == token || rules.hand_on(token);
     let handed_on =
         HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
@@ -74,7 +74,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         let why = "lets nobody pass: neither static_tokens nor access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }
-    let mut kept_claims = people::kept_claims(&[&identity_headers, &filter_state.claims], &userinfo_claims);
+    let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
     provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));

@@ -31,18 +31,21 @@ pub(super) fn edits(request: &Request, permit: &Permit, verdict: &Verdict<'_>, e
 }
 
 fn identity(claims: &dyn Claims, config: &Config) -> Identity {
-    let headers = rendered(claims, &config.identity_headers, MAX_HEADER);
-    Identity {
-        headers: headers.map(|(name, value)| HeaderEdit::Set(name, value.into_bytes())).collect(),
-        state: rendered(claims, &config.filter_state.claims, MAX_STATE).collect(),
-    }
+    let (mut headers, mut state) = (Vec::new(), Vec::new());
+    each_value(claims, &config.identity_headers, MAX_HEADER, &mut |name, value| {
+        headers.push(HeaderEdit::Set(name, value.into_bytes()));
+    });
+    each_value(claims, &config.filter_state.claims, MAX_STATE, &mut |name, value| state.push((name, value)));
+    Identity { headers, state }
 }
 
-fn rendered(claims: &dyn Claims, values: &[NamedValue], longest: usize) -> impl Iterator<Item = (String, String)> {
-    values.iter().filter_map(move |known| {
-        let text = known.value.render(claims).filter(|text| text.len() <= longest)?;
-        Some((known.name.clone(), text))
-    })
+/// Calls `with` for each value that can be told.
+fn each_value(claims: &dyn Claims, values: &[NamedValue], longest: usize, with: &mut dyn FnMut(String, String)) {
+    for known in values {
+        if let Some(text) = known.value.render(claims).filter(|text| text.len() <= longest) {
+            with(known.name.clone(), text);
+        }
+    }
 }
 
 /// What becomes of `Authorization`: but for `keep` nothing that a client sent stays, unless it is the very token that is

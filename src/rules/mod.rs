@@ -119,9 +119,9 @@ impl Rules {
         self.rules.iter().filter_map(|rule| rule.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
     }
 
-    /// What they give the app in `Authorization`, rule by rule.
-    pub fn authorizations(&self) -> impl Iterator<Item = Authorization> {
-        self.rules.iter().map(|rule| rule.authorization)
+    /// Whether one of them says this of `Authorization`.
+    pub fn hand_on(&self, what: Authorization) -> bool {
+        self.rules.iter().any(|rule| rule.authorization == what)
     }
 
     /// What they say of this request.

@@ -90,10 +90,14 @@ impl<'a> Verdict<'a> {
     /// What the app gets in `Authorization`, by default this. Where readers disagree it gets nothing: neither a token that
     /// is meant for another part of it, nor what a client sent and it could take for ours.
     pub fn authorization(&self, default: Authorization) -> Authorization {
-        let by_default = self.falls_through.then_some(default);
-        let mut said = self.rules().map(|rule| rule.authorization).chain(by_default);
-        let first = said.next().unwrap_or(default);
-        if said.all(|other| other == first) { first } else { Authorization::Strip }
+        let mut said = self.falls_through.then_some(default);
+        for rule in self.rules() {
+            if said.is_some_and(|said| said != rule.authorization) {
+                return Authorization::Strip;
+            }
+            said = Some(rule.authorization);
+        }
+        said.unwrap_or(default)
     }
 
     /// Whether somebody of whom this is claimed may pass, by every rule, and by the conditions of whoever vouches for it.

@@ -115,9 +115,12 @@ pub(super) fn userinfo_claims(
     let Some(claims) = claims else {
         let headers = headers.as_ref().map(Vec::as_slice).unwrap_or_default();
         // Of a claim of which the app gets a part scripts do not get the whole.
-        let paths = headers.iter().flat_map(|header| header.value.paths()).filter(|path| path.is_whole());
         let mut claims = Vec::new();
-        paths.for_each(|path| keep(path.name(), &mut claims));
+        each_path(headers, &mut |path| {
+            if path.is_whole() {
+                keep(path.name(), &mut claims);
+            }
+        });
         return Ok(claims);
     };
     let claims = few(claims, at, faults)?;
@@ -131,11 +134,17 @@ pub(super) fn userinfo_claims(
 }
 
 /// What a session must carry for them. An address counts only with what the provider says of it.
-pub(super) fn kept_claims(told: &[&[NamedValue]], userinfo: &[String]) -> Vec<String> {
+pub(super) fn kept_claims(headers: &[NamedValue], state: &[NamedValue], userinfo: &[String]) -> Vec<String> {
     let mut kept = vec!["email_verified".to_owned()];
-    let paths = told.iter().copied().flatten().flat_map(|told| told.value.paths());
-    paths.map(ClaimPath::name).chain(userinfo.iter().map(String::as_str)).for_each(|claim| keep(claim, &mut kept));
+    for values in [headers, state] {
+        each_path(values, &mut |path| keep(path.name(), &mut kept));
+    }
+    userinfo.iter().for_each(|claim| keep(claim, &mut kept));
     kept
+}
+
+fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
+    values.iter().for_each(|known| known.value.each_path(with));
 }
 
 /// Keeps one more claim.

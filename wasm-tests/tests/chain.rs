@@ -190,6 +190,9 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
         other.visit(&world.url(path), send)
     };
     assert_passes(&world, &send("/people"), &own);
+    // Nor does naming it as one that ends here (RFC 9110, 7.6.1) take it away.
+    let named = Outgoing::navigation("/people").header("connection", "close, authorization");
+    assert_passes(&world, &other.visit(&world.url("/people"), named), &own);
     assert_passes(&world, &send(&format!("/people?access_token={foreign}")), &own);
     let before = world.upstream.count();
     assert_refused_behind(&world, &send(&format!("/admin?access_token={foreign}")), 403, before);

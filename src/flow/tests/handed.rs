@@ -7,7 +7,7 @@ use super::{
     super::*,
     world::{ISSUER, Outcome, World, ok},
 };
-use crate::session::Optional;
+use crate::session::{Optional, handed::HandedOn};
 
 const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
 
@@ -129,7 +129,7 @@ fn a_program_s_token_goes_on_only_where_it_is_wanted() {
                 let expected = if is_kept { vec![line.clone()] } else { vec![] };
                 assert_eq!(sent(&mut world, path, &[&line]), expected, "{by_default} {path}");
             }
-            assert_eq!(sent(&mut world, "/kept/x", &[&line]), [line.clone()], "{by_default}");
+            assert_eq!(sent(&mut world, "/kept/x", &[&line]), [line], "{by_default}");
         }
     }
 }
@@ -193,6 +193,30 @@ fn a_renewed_session_hands_on_the_new_token() {
     assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
     world.advance(599);
     assert_eq!(sent(&mut world, "/kept/x", &[]), [""; 0]);
+}
+
+#[test]
+fn a_stored_session_hands_on_its_token_too() {
+    let mut world = world_with("access_token", &[("session", json!({ "store": { "cluster": "webdis" } }))]);
+    world.sign_in("/");
+    assert_eq!(sent(&mut world, "/", FORGED[1]), ["Bearer at"]);
+    world.advance(600);
+    assert_eq!(sent(&mut world, "/", FORGED[1]), [""; 0]);
+}
+
+#[test]
+fn a_token_that_is_newly_wanted_comes_with_the_next_renewal() {
+    let more = [("sign_out", json!({ "at_provider": false }))];
+    for (wanted, token) in [("access_token", "Bearer at"), ("id_token", "Bearer ey")] {
+        let mut world = world_with("keep", &more);
+        world.config.handed_on = HandedOn::default();
+        world.provider.refreshes = true;
+        world.sign_in("/");
+        world.config = world_with(wanted, &more).config;
+        assert_eq!(sent(&mut world, "/", FORGED[1]), [""; 0]);
+        world.advance(480);
+        assert!(sent(&mut world, "/", FORGED[1])[0].starts_with(token), "{wanted}");
+    }
 }
 
 #[test]

@@ -173,19 +173,37 @@ pub enum HeaderEdit {
     Set(String, Vec<u8>),
 }
 
-/// Every change to a permitted request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderEdits {
-    /// First, what must go.
-    pub strip: Vec<HeaderEdit>,
-    /// Then, who is there: the same for every request of a session.
-    pub identity: Option<Rc<[HeaderEdit]>>,
+/// Who is there, for those who are told: the same for every request of a session.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// For the app.
+    pub headers: Vec<HeaderEdit>,
+    /// For Envoy: what is put into filter state, under which key.
+    pub state: Vec<(String, String)>,
 }
 
-impl HeaderEdits {
-    /// All of them, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &HeaderEdit> {
-        self.strip.iter().chain(self.identity.iter().flat_map(|edits| edits.iter()))
+/// Every change to a permitted request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edits {
+    /// First, what must go, and what is for this request alone.
+    pub own: Vec<HeaderEdit>,
+    /// Then, who is there.
+    pub identity: Option<Rc<Identity>>,
+    /// The name of the rule, for filter state.
+    pub rule: Option<String>,
+}
+
+impl Edits {
+    /// Those of headers, in order.
+    pub fn headers(&self) -> impl Iterator<Item = &HeaderEdit> {
+        self.own.iter().chain(self.identity.iter().flat_map(|identity| &identity.headers))
+    }
+
+    /// What is put into filter state.
+    pub fn state(&self) -> impl Iterator<Item = (&str, &str)> {
+        let identity = self.identity.iter().flat_map(|identity| &identity.state);
+        let rule = self.rule.as_deref().map(|name| ("vestibule_rule", name));
+        identity.map(|(key, value)| (key.as_str(), value.as_str())).chain(rule)
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod condition;
 mod expression;
+mod template;
 
 pub use condition::{Condition, Conditions, Outcome};
 pub use expression::Expression;
+pub use template::{Encoding, Template};
 
 use serde_json::{Map, Value};
 
@@ -108,6 +110,11 @@ impl ClaimPath {
     /// The name of the claim in which it is found.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is the claim itself, and nothing within it.
+    pub const fn is_whole(&self) -> bool {
+        self.below.is_empty()
     }
 
     /// What stands there.

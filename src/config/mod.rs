@@ -19,11 +19,11 @@ use std::{rc::Rc, time::Duration};
 pub use fault::{ConfigErrors, Fault, Path, Problem};
 
 use crate::{
-    claims::{IssuerId, StaticToken},
+    claims::{IssuerId, StaticToken, Template},
     http::Origin,
     oidc::{DEFAULT_PROVIDER, Provider, token_issuer::TokenIssuer},
-    rules::Rules,
-    session::{Lifetimes, chunks::SessionCookies, seal::Sealer, store::Store},
+    rules::{Authorization, Rules},
+    session::{Lifetimes, chunks::SessionCookies, handed::HandedOn, seal::Sealer, store::Store},
     time::Leeway,
 };
 
@@ -46,12 +46,18 @@ pub struct Config {
     pub static_tokens: Vec<Rc<StaticToken>>,
     /// The cookie in which a token may be, too.
     pub token_cookie: Option<String>,
-    /// Which claim goes into which header, in the document's order.
-    pub identity_headers: Vec<IdentityHeader>,
+    /// What goes into which header, in the document's order.
+    pub identity_headers: Vec<NamedValue>,
     /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for
     /// whether or not anybody configured them.
     pub stripped_headers: Vec<String>,
-    /// The claims that a session carries: those of the headers and of the userinfo endpoint.
+    /// What goes into Envoy's filter state.
+    pub filter_state: FilterState,
+    /// What the app gets in `Authorization` where no rule says otherwise.
+    pub authorization: Authorization,
+    /// Which tokens apps want, by any rule.
+    pub handed_on: HandedOn,
+    /// The claims that a session carries: those of headers, filter state, conditions and the userinfo endpoint.
     pub kept_claims: Vec<String>,
     /// The claims that the userinfo endpoint shows.
     pub userinfo_claims: Vec<String>,
@@ -163,11 +169,20 @@ pub struct SignOutSettings {
     pub front_channel: bool,
 }
 
-/// A header that tells the app who is there.
+/// What is told of whoever is there, and under which name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityHeader {
-    /// The header's name, in lower case.
+pub struct NamedValue {
+    /// The header's name, in lower case, or the key.
     pub name: String,
-    /// The claim it carries.
-    pub claim: String,
+    /// What it says.
+    pub value: Template,
+}
+
+/// What is told to Envoy's other filters and logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FilterState {
+    /// What goes under which key.
+    pub claims: Vec<NamedValue>,
+    /// Whether the name of the rule goes there.
+    pub rule: bool,
 }

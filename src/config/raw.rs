@@ -46,13 +46,18 @@ pub(super) struct Document {
     pub(super) token_cookie: Option<String>,
     /// Tokens of programs, each known by its SHA-256 digest. A program sends its token as `Authorization: Bearer`.
     pub(super) static_tokens: Option<Vec<StaticToken>>,
-    /// Which claim the app gets in which header. What clients send under these names is removed. What is given here
-    /// replaces the default.
+    /// What the app is told in which header of whoever has signed in or brings a token. What clients send under these names
+    /// is removed. What is given here replaces the default.
     #[cfg_attr(test, schemars(
-        with = "Option<std::collections::BTreeMap<String, String>>",
+        with = "Option<std::collections::BTreeMap<String, ClaimText>>",
         extend("default" = limits::object(&limits::IDENTITY_HEADERS))
     ))]
-    pub(super) identity_headers: Option<Entries>,
+    pub(super) identity_headers: Option<Entries<ClaimText>>,
+    /// What the app gets in `Authorization`, unless a rule says otherwise.
+    #[cfg_attr(test, schemars(extend("default" = "keep")))]
+    pub(super) authorization: Option<Authorization>,
+    /// What Envoy's other filters and its logs are told.
+    pub(super) filter_state: Option<FilterState>,
     /// What the paths of our own begin with: callback, sign-out and the others.
     #[cfg_attr(test, schemars(extend("default" = limits::PREFIX)))]
     pub(super) prefix: Option<String>,
@@ -64,7 +69,7 @@ pub(super) struct Document {
     /// What signing out does, and who else may end sessions.
     pub(super) sign_out: Option<SignOut>,
     /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in, from the top level of the
-    /// ID token; `sub` is always among them. By default those of `identity_headers`.
+    /// ID token; `sub` is always among them. By default those of `identity_headers`, without those that a JSON Pointer looks into.
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Says that the field of this name is `true` in Envoy's own configuration of this filter, beside `failure_policy`:
     /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
@@ -87,6 +92,8 @@ fields!(Document {
     token_cookie,
     static_tokens,
     identity_headers,
+    authorization,
+    filter_state,
     prefix,
     clock_leeway_seconds,
     sign_in,
@@ -419,10 +426,105 @@ pub(super) struct Policy {
     /// not matter whose.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) providers: Option<Vec<String>>,
+    /// What the app gets in `Authorization`. By default what `authorization` at the top says.
+    pub(super) authorization: Option<Authorization>,
 }
 
-fields!(Policy { access, unauthenticated, allow, scopes, providers } as says in
+fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization } as says in
     Rule { name, path, prefix, regex, methods, hosts, headers, locked, policy });
+
+/// What the app gets in `Authorization`.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(super) enum Authorization {
+    /// What the client sent, if it may pass with that.
+    Keep,
+    /// Nothing.
+    Strip,
+    /// `Bearer` and the access token of the session, or the one that a program brought; nothing where there is none that is
+    /// good.
+    AccessToken,
+    /// `Bearer` and the ID token of the session; nothing where there is none that is good.
+    IdToken,
+}
+
+impl Shape for Authorization {
+    fn read(place: Place<'_, '_>) -> Self {
+        match place.word(&["keep", "strip", "access_token", "id_token"]) {
+            "strip" => Self::Strip,
+            "access_token" => Self::AccessToken,
+            "id_token" => Self::IdToken,
+            _ => Self::Keep,
+        }
+    }
+}
+
+/// What Envoy's other filters and its logs are told of a request that passes: RBAC, rate limits, access logs.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct FilterState {
+    /// What stands under which key: `tenant` is read as `%FILTER_STATE(wasm.tenant:PLAIN)%`. Letters, digits, `-`, `_` and
+    /// `.`; `vestibule_` begins our own.
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, ClaimText>>",
+        extend("maxProperties" = limits::MAX_FILTER_STATE)
+    ))]
+    pub(super) claims: Option<Entries<ClaimText>>,
+    /// Whether `wasm.vestibule_rule` is the name of the rule that decides, where it is one rule and has a name.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) rule: Option<bool>,
+}
+
+fields!(FilterState { claims, rule });
+
+/// A text made of claims. Where one of them is missing there is none.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
+pub(super) enum ClaimText {
+    /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`.
+    Claim(String),
+    /// More than that.
+    Made(MadeText),
+}
+
+/// A claim, or claims within a text, and how it is written.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct MadeText {
+    /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`. Either this or `template`.
+    pub(super) claim: Option<String>,
+    /// A text in ASCII with claims in it, such as `{email}` or `{/realm_access/roles}`; `{{` is a brace.
+    pub(super) template: Option<String>,
+    /// The character that joins the items of lists. An item that has it is left out.
+    #[cfg_attr(test, schemars(length(min = 1, max = 1), extend("default" = limits::SEPARATOR)))]
+    pub(super) separator: Option<String>,
+    /// How it is written.
+    #[cfg_attr(test, schemars(extend("default" = "utf8")))]
+    pub(super) encoding: Option<Encoding>,
+}
+
+fields!(MadeText { claim, template, separator, encoding });
+
+/// How a text is written.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "lowercase"))]
+pub(super) enum Encoding {
+    /// As it is, in UTF-8.
+    Utf8,
+    /// Each claim, and each item of a list, with `%XX` for all but letters, digits, `-`, `.`, `_` and `~`.
+    Percent,
+    /// The whole text as base64url.
+    Base64Url,
+}
+
+impl Shape for Encoding {
+    fn read(place: Place<'_, '_>) -> Self {
+        match place.word(&["utf8", "percent", "base64url"]) {
+            "percent" => Self::Percent,
+            "base64url" => Self::Base64Url,
+            _ => Self::Utf8,
+        }
+    }
+}
 
 /// Who may pass.
 #[derive(Clone, Copy)]
@@ -574,14 +676,17 @@ pub(super) enum Scalar {
     Text(String),
 }
 
+/// The members of an object whose keys are the user's own, in the order of the document.
+pub(super) struct Entries<T = String>(pub(super) Vec<(String, T)>);
+
 /// Lists of values by names of the user's own.
-#[derive(Default)]
-pub(super) struct Lists(pub(super) Vec<(String, Vec<Scalar>)>);
+pub(super) type Lists = Entries<Vec<Scalar>>;
 
 /// Policies by names of the user's own.
-#[derive(Default)]
-pub(super) struct Policies(pub(super) Vec<(String, Policy)>);
+pub(super) type Policies = Entries<Policy>;
 
-/// The members of an object whose keys are the user's own, in the order of the document.
-#[derive(Default)]
-pub(super) struct Entries(pub(super) Vec<(String, String)>);
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}

@@ -11,6 +11,7 @@ mod rules;
 mod session;
 mod text;
 mod token_issuer;
+mod told;
 
 use url::{Host, Url};
 
@@ -23,6 +24,8 @@ use crate::{
     digest::{half_digest, hex},
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
+    rules::Authorization,
+    session::handed::HandedOn,
     time::Leeway,
 };
 use limits::Bounds;
@@ -49,12 +52,15 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let of_providers = providers.as_ref().ok();
     let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, around, faults);
     let named = providers.as_ref().map(|known| known.providers.as_slice()).map_err(|faulty| *faulty);
+    let authorization = document.authorization.map(policies::authorization).unwrap_or_default();
+    let around_rules = policies::Around { providers: named, authorization };
     let policies = document.policies.unwrap_or_default();
     let policies =
-        policies::Policies::resolve(policies, document.route_metadata, &raw_rules, named, &mut warnings, faults);
+        policies::Policies::resolve(policies, document.route_metadata, &raw_rules, around_rules, &mut warnings, faults);
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let filter_state = told::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         people::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
@@ -73,13 +79,16 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let provider::Known { providers, mut token_issuers } = known;
     token_issuers.extend(others?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
-    let static_tokens = static_tokens?;
+    let (static_tokens, filter_state) = (static_tokens?, filter_state?);
+    let wants = |token| authorization == token || rules.hand_on(token);
+    let handed_on =
+        HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
     if rules.want_tokens() && static_tokens.is_empty() && token_issuers.is_empty() {
         let why = "lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }
-    let mut kept_claims = people::kept_claims(&identity_headers, &userinfo_claims);
+    let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
     let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
@@ -100,6 +109,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         kept_claims,
         userinfo_claims,
         identity_headers,
+        filter_state,
+        authorization,
+        handed_on,
         sign_in: sign_in?,
         sign_out: sign_out?,
         leeway: leeway?,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{Faults, Path, Problem},
-    raw::{Entries, Lists, Policies, Scalar, Secret},
+    raw::{ClaimText, Entries, MadeText, Scalar, Secret},
 };
 
 /// The largest whole number that a double holds without doubt: 2^53.
@@ -215,28 +215,25 @@ impl Shape for Secret {
     }
 }
 
+impl Shape for ClaimText {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        match place.node {
+            Node::Object(_) => Self::Made(MadeText::read(place)),
+            Node::Text(text) => Self::Claim(text.to_string()),
+            _ => {
+                place.misfit("a string or an object");
+                Self::Claim(String::new())
+            }
+        }
+    }
+}
+
 /// Every member of an object whose keys are the user's own.
-fn entries<T: Shape>(place: Place<'_, '_>) -> Vec<(String, T)> {
-    let Members { known, at, faults } = place.members(None);
-    let entry = |(key, node): (&str, _)| (key.to_owned(), T::read(Place { node, at: at.key(key), faults }));
-    known.into_iter().map(entry).collect()
-}
-
-impl Shape for Entries {
+impl<T: Shape> Shape for Entries<T> {
     fn read(place: Place<'_, '_>) -> Self {
-        Self(entries(place))
-    }
-}
-
-impl Shape for Policies {
-    fn read(place: Place<'_, '_>) -> Self {
-        Self(entries(place))
-    }
-}
-
-impl Shape for Lists {
-    fn read(place: Place<'_, '_>) -> Self {
-        Self(entries(place))
+        let Members { known, at, faults } = place.members(None);
+        let entry = |(key, node): (&str, _)| (key.to_owned(), T::read(Place { node, at: at.key(key), faults }));
+        Self(known.into_iter().map(entry).collect())
     }
 }
 

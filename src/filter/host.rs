@@ -242,9 +242,9 @@ pub(super) fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// Tells access logs who it is: `%FILTER_STATE(wasm.vestibule_user:PLAIN)%`.
-pub(super) fn name_user(subject: &str) {
-    let _ = hostcalls::set_property(vec!["vestibule_user"], Some(subject.as_bytes()));
+/// Tells Envoy's other filters and logs: `%FILTER_STATE(wasm.vestibule_user:PLAIN)%`.
+pub(super) fn set_state(key: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
 }
 
 pub(super) fn log(level: LogLevel, line: &str) {

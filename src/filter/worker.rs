@@ -190,13 +190,14 @@ impl Worker {
             match step {
                 Step::Forward { permit, edits, cookies } => {
                     let trailers_pass = !exchange.has_trailers.get() || self.trailers();
-                    if !trailers_pass || !host::edit_request(Part::Headers, edits.iter()) {
+                    if !trailers_pass || !host::edit_request(Part::Headers, edits.headers()) {
                         step = self.refuse(flow::headers_refused);
                         continue;
                     }
                     if let Some(subject) = permit.subject() {
-                        host::name_user(subject);
+                        host::set_state("vestibule_user", subject);
                     }
+                    edits.state().for_each(|(key, value)| host::set_state(key, value));
                     exchange.cookies.replace(cookies);
                     exchange.phase.set(Phase::Forwarded);
                     if moment == Moment::Later {

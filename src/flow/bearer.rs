@@ -16,6 +16,7 @@ use crate::{
     secret::RawBearerToken,
     session::{
         cookie::{self, Found},
+        handed::is_b64token,
         return_to::ReturnTo,
     },
     time::UnixTime,
@@ -62,6 +63,11 @@ impl VerifiedBearer {
             Grounds::AccessToken(token) => token.subject(),
             Grounds::Static(token) => &token.name,
         }
+    }
+
+    /// Whether it is a provider's, and nothing of our own.
+    pub(super) fn is_access_token(&self) -> bool {
+        matches!(*self.0, Grounds::AccessToken(_))
     }
 
     fn is_over(&self, env: &Env<'_>) -> bool {
@@ -173,8 +179,7 @@ fn in_cookie(request: &Request, env: &Env<'_>) -> Option<RawBearerToken> {
 
 /// A `b64token` (RFC 6750, 2.1).
 fn read(token: &[u8]) -> Option<RawBearerToken> {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    let text = std::str::from_utf8(token).ok().filter(|_| token.iter().all(is_plain))?;
+    let text = std::str::from_utf8(token).ok().filter(|text| is_b64token(text))?;
     (1..=MAX_TOKEN).contains(&text.len()).then(|| RawBearerToken::new(text))
 }
 
@@ -319,7 +324,7 @@ fn pass(by: &Bringer, bearer: VerifiedBearer, env: &mut Env<'_>) -> Step {
         (Err(refusal), None) => return by.refuse(refusal.into(), env),
     };
     env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(&by.request, &permit, env.config);
+    let edits = identity::edits(&by.request, &permit, &verdict, env);
     Step::Forward { permit, edits, cookies: None }
 }
 

@@ -307,7 +307,8 @@ impl TokensInHand {
         let pending = &self.sign_in.pending;
         let settings = &env.config.session;
         let known = env.issuers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
-        let life = self.tokens.expires_in.unwrap_or_else(|| id_token.claims().expires_at().since(env.now));
+        let until_exp = Some(id_token.claims().expires_at().since(env.now));
+        let (handed_on, expires_in) = (env.config.handed_on, self.tokens.expires_in);
         let refresh_token = self.tokens.refresh_token.clone().filter(|_| settings.lifetimes.refresh);
         let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
         let with = Beginning {
@@ -315,8 +316,9 @@ impl TokensInHand {
             kept: &mut env.config.kept_claims.iter().map(String::as_str),
             now: env.now,
             lifetime: settings.lifetimes.absolute,
-            grant: refresh_token.map(|token| Grant::new(token, Some(life), env.now)),
-            id_token: wants_hint.then(|| self.id_token.clone()),
+            grant: refresh_token.map(|token| Grant::new(token, handed_on.life(expires_in, until_exp), env.now)),
+            app_token: handed_on.access_token(&self.tokens.access_token, expires_in.or(until_exp), env.now),
+            id_token: (wants_hint || handed_on.id_token).then(|| self.id_token.clone()),
         };
         let mut session = Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
         revocation::begin_after(&mut session, env);

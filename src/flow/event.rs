@@ -136,7 +136,10 @@ impl fmt::Display for Event {
             }
             Self::LeftOut(what) => {
                 let what = match what {
-                    Optional::IdToken => "ID token: the provider's sign-out may ask the person",
+                    Optional::AccessToken => "access token: the app does not get it",
+                    Optional::IdToken => {
+                        "ID token: the app does not get it, and the provider's sign-out may ask the person"
+                    }
                     Optional::RefreshToken => "refresh token: it is not renewed",
                 };
                 write!(f, "left a session that is too large for its cookies without its {what}")

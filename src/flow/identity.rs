@@ -1,44 +1,81 @@
-//! What the app sees of a permitted request: the identity headers we set, none that a client made up, and no cookie
-//! of ours.
-
-use serde_json::Value;
+//! What the app sees of a permitted request: who is there, as we say and no client made up, a token where it wants one,
+//! and no cookie of ours.
 
 use crate::{
-    claims::{Claim, Claims},
-    config::{Config, IdentityHeader, SessionSettings},
-    http::{HeaderEdit, HeaderEdits, Request, is_alike},
+    claims::Claims,
+    config::{Config, NamedValue, SessionSettings},
+    http::{Edits, HeaderEdit, Identity, Request, is_alike},
+    rules::{Authorization, Verdict},
+    secret::{AccessToken, RawIdToken},
     session::cookie::{self, Stripped},
 };
 
-use super::permit::Permit;
+use super::{Env, permit::Permit};
 
 /// The longest identity header we set; most apps refuse headers above 8 KiB.
 const MAX_HEADER: usize = 7 * 1024;
+/// The longest value in filter state.
+const MAX_STATE: usize = 4 * 1024;
 
 /// The changes that turn this request into one the app may see.
-pub(super) fn edits(request: &Request, permit: &Permit, config: &Config) -> HeaderEdits {
-    let mut strip = Vec::new();
-    strip_identity(request, &config.stripped_headers, &mut strip);
-    strip_cookies(request, &config.session, &mut strip);
-    let of_session = permit
-        .session_brought()
-        .map(|fresh| fresh.identity(|session| identity_edits(session, &config.identity_headers)));
-    let identity =
-        of_session.or_else(|| Some(identity_edits(permit.bearer_brought()?, &config.identity_headers).into()));
-    HeaderEdits { strip, identity }
+pub(super) fn edits(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env: &Env<'_>) -> Edits {
+    let config = env.config;
+    let mut own = Vec::new();
+    strip_identity(request, &config.stripped_headers, &mut own);
+    strip_cookies(request, &config.session, &mut own);
+    own.extend(authorization(request, permit, verdict, env));
+    let of_session = permit.session_brought().map(|fresh| fresh.identity(|session| identity(session, config)));
+    let identity = of_session.or_else(|| Some(identity(permit.bearer_brought()?, config).into()));
+    let rule = verdict.rule().filter(|_| config.filter_state.rule).map(str::to_owned);
+    Edits { own, identity, rule }
 }
 
-fn identity_edits(claims: &dyn Claims, headers: &[IdentityHeader]) -> Vec<HeaderEdit> {
-    let edit = |header: &IdentityHeader| {
-        Some(HeaderEdit::Set(header.name.clone(), value(claims, &header.claim)?.into_bytes()))
+fn identity(claims: &dyn Claims, config: &Config) -> Identity {
+    let (mut headers, mut state) = (Vec::new(), Vec::new());
+    each_value(claims, &config.identity_headers, MAX_HEADER, &mut |name, value| {
+        headers.push(HeaderEdit::Set(name, value.into_bytes()));
+    });
+    each_value(claims, &config.filter_state.claims, MAX_STATE, &mut |name, value| state.push((name, value)));
+    Identity { headers, state }
+}
+
+/// Calls `with` for each value that can be told.
+fn each_value(claims: &dyn Claims, values: &[NamedValue], longest: usize, with: &mut dyn FnMut(String, String)) {
+    for known in values {
+        if let Some(text) = known.value.render(claims).filter(|text| text.len() <= longest) {
+            with(known.name.clone(), text);
+        }
+    }
+}
+
+/// What becomes of `Authorization`: but for `keep` nothing that a client sent stays, unless it is the very token that is
+/// wanted, and nothing goes that is over.
+fn authorization(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env: &Env<'_>) -> Option<HeaderEdit> {
+    const NAME: &str = "authorization";
+    let session = permit.session_brought().map(|fresh| fresh.session());
+    let token = match verdict.authorization(env.config.authorization) {
+        Authorization::Keep => return None,
+        Authorization::AccessToken if permit.bearer_brought().is_some_and(|bearer| bearer.is_access_token()) => {
+            return None;
+        }
+        Authorization::AccessToken => {
+            session.and_then(|session| session.app_access_token(env.now)).map(AccessToken::expose)
+        }
+        Authorization::IdToken => session.and_then(|session| session.app_id_token(env.now)).map(RawIdToken::expose),
+        Authorization::Strip => None,
     };
-    headers.iter().filter_map(edit).collect()
+    match token {
+        Some(token) => Some(HeaderEdit::Set(NAME.to_owned(), format!("Bearer {token}").into_bytes())),
+        None => request.has(NAME).then(|| HeaderEdit::Remove(NAME.to_owned())),
+    }
 }
 
-/// The changes to a permitted request's trailers: some apps read them like headers.
+/// The changes to a permitted request's trailers: some apps read them like headers. Credentials have no place there at all
+/// (RFC 9110, 6.5.1).
 pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     strip_identity(trailers, &config.stripped_headers, &mut edits);
+    strip_identity(trailers, &["authorization".to_owned()], &mut edits);
     edits
 }
 
@@ -73,36 +110,4 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
             Stripped::Emptied => {}
         }
     }
-}
-
-/// What a header says of a claim; `None` leaves the header out. Text as it is, lists joined by commas, numbers and
-/// truth values as JSON writes them. What could be read as something else is left out rather than changed: a text
-/// with control characters or with spaces at an end, and a list's item with a comma in it, which would pass for two.
-fn value(claims: &dyn Claims, claim: &str) -> Option<String> {
-    // An address that the provider itself does not vouch for identifies nobody.
-    if claim == "email" && claims.claim("email_verified").is_some_and(|said| !said.is_true()) {
-        return None;
-    }
-    let text = match claims.claim(claim)? {
-        Claim::Text(text) => scalar_text(text)?,
-        Claim::Json(Value::Array(items)) => {
-            items.iter().filter_map(scalar).filter(|item| !item.contains(',')).collect::<Vec<_>>().join(",")
-        }
-        Claim::Json(value) => scalar(value)?,
-    };
-    (!text.is_empty() && text.len() <= MAX_HEADER).then_some(text)
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => scalar_text(text),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Array(_) | Value::Null | Value::Object(_) => None,
-    }
-}
-
-// Spaces at an end would be cut off on the way, and one person could pass for another.
-fn scalar_text(text: &str) -> Option<String> {
-    (!text.contains(char::is_control) && text.trim() == text).then(|| text.to_owned())
 }

@@ -43,7 +43,7 @@ pub use signed_in::LateCookies;
 
 use crate::{
     config::Config,
-    http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdits, LocalReply},
+    http::{CalloutError, CalloutRequest, CalloutResponse, Edits, LocalReply},
     platform::Platform,
     session::open::OpenSessions,
     time::UnixTime,
@@ -72,7 +72,7 @@ pub enum Step {
         /// The right to pass.
         permit: Permit,
         /// What to change first.
-        edits: HeaderEdits,
+        edits: Edits,
         /// Cookies to set with the app's answer, beside its own; the answer must then not be stored.
         cookies: Option<LateCookies>,
     },

@@ -78,10 +78,10 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
         return reply::refuse(failure, &Caller::of(&request), Offer::default(), env);
     }
     if let Some(proof) = verdict.public() {
-        return forward(&request, Permit::open(&proof), env);
+        return forward(&request, Permit::open(&proof), &verdict, env);
     }
     if let Some(permit) = Permit::preflight(&request) {
-        return forward(&request, permit, env);
+        return forward(&request, permit, &verdict, env);
     }
     if bearer::is_brought(&request) {
         return bearer::arrive(request, env);
@@ -111,14 +111,14 @@ fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -
         return bearer::arrive_with_cookie(request, env);
     }
     match verdict.optional() {
-        Some(proof) => forward(&request, Permit::open(&proof), env),
+        Some(proof) => forward(&request, Permit::open(&proof), verdict, env),
         None => sign_in::begin_for_page(request, verdict, env),
     }
 }
 
-fn forward(request: &Request, permit: Permit, env: &mut Env<'_>) -> Step {
+fn forward(request: &Request, permit: Permit, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
     env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(request, &permit, env.config);
+    let edits = identity::edits(request, &permit, verdict, env);
     Step::Forward { permit, edits, cookies: None }
 }
 

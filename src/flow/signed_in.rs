@@ -147,7 +147,7 @@ pub(super) fn forward(
         (Err(refusal), None) => return refuse(request, refusal, &verdict.providers(), cookies, env),
     };
     env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(request, &permit, env.config);
+    let edits = identity::edits(request, &permit, verdict, env);
     Step::Forward { permit, edits, cookies: late }
 }
 

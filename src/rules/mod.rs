@@ -55,6 +55,20 @@ pub enum Answer {
     Unauthorized,
 }
 
+/// What the app gets in `Authorization`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Authorization {
+    /// The access token of the session, or the one that a program brought.
+    AccessToken,
+    /// The ID token of the session.
+    IdToken,
+    /// What the client sent.
+    #[default]
+    Keep,
+    /// Nothing.
+    Strip,
+}
+
 /// Why a pattern cannot be used: what was expected instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -92,6 +106,8 @@ pub struct Policy {
     pub scopes: Vec<String>,
     /// Whose people, and tokens, may pass; empty means everybody's.
     pub providers: Vec<IssuerId>,
+    /// What the app gets in `Authorization`.
+    pub authorization: Authorization,
 }
 
 impl Policy {
@@ -136,6 +152,11 @@ impl Rules {
     /// The rules, and the policies that routes may name.
     fn all(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().chain(&self.policies)
+    }
+
+    /// Whether one of them says this of `Authorization`.
+    pub fn hand_on(&self, what: Authorization) -> bool {
+        self.all().any(|rule| rule.says.authorization == what)
     }
 
     /// What they say of this request.

@@ -59,7 +59,14 @@ fn everything(access: Access) -> Rule {
 }
 
 fn says(access: Access) -> Policy {
-    Policy { access, unauthenticated: Answer::Auto, allow: None, scopes: Vec::new(), providers: Vec::new() }
+    Policy {
+        access,
+        unauthenticated: Answer::Auto,
+        allow: None,
+        scopes: Vec::new(),
+        providers: Vec::new(),
+        authorization: Authorization::Keep,
+    }
 }
 
 /// The rule for those in this group alone.

@@ -1,7 +1,7 @@
 //! What the rules say of a request. Mostly it is what one rule says; where readers may take the request for different
 //! ones, it is held to what all of these rules say at once.
 
-use super::{Access, Answer, Rule};
+use super::{Access, Answer, Authorization, Rule};
 use crate::claims::{Claims, Conditions, IssuerId, Outcome};
 
 /// What the rules say of a request.
@@ -98,6 +98,24 @@ impl<'a> Verdict<'a> {
     /// How somebody without a session is answered: the sternest of what is said.
     pub fn answer(&self) -> Answer {
         self.rules().map(|rule| rule.says.unauthenticated).max().unwrap_or_default()
+    }
+
+    /// The name of the rule, where it is one rule that decides and it has one.
+    pub fn rule(&self) -> Option<&'a str> {
+        self.first.filter(|_| self.more.is_empty() && !self.falls_through)?.name.as_deref()
+    }
+
+    /// What the app gets in `Authorization`, by default this. Where readers disagree it gets nothing: neither a token that
+    /// is meant for another part of it, nor what a client sent and it could take for ours.
+    pub fn authorization(&self, default: Authorization) -> Authorization {
+        let mut said = self.falls_through.then_some(default);
+        for rule in self.rules() {
+            if said.is_some_and(|said| said != rule.says.authorization) {
+                return Authorization::Strip;
+            }
+            said = Some(rule.says.authorization);
+        }
+        said.unwrap_or(default)
     }
 
     /// Whether somebody of whom this is claimed may pass, by every rule, and by the conditions of whoever vouches for it.

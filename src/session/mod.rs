@@ -2,6 +2,7 @@
 
 pub mod chunks;
 pub mod cookie;
+pub mod handed;
 pub mod open;
 pub mod pending;
 pub mod return_to;
@@ -27,6 +28,7 @@ use crate::{
     time::{Leeway, UnixTime},
 };
 use chunks::{Present, SessionCookies};
+use handed::AppToken;
 use seal::{Purpose, Sealer, sealed_len};
 
 /// How long before its end an access token is renewed, as a part of its life.
@@ -71,8 +73,11 @@ pub struct Session {
     /// Counts the refreshes.
     generation: u32,
     grant: Option<Grant>,
-    /// For the provider's sign-out.
+    /// For the app.
+    app_token: Option<AppToken>,
+    /// For the provider's sign-out, and for the app.
     id_token: Option<RawIdToken>,
+    id_token_ends: UnixTime,
 }
 
 /// What renews a session: a refresh token, and how long the access token that came with it is good.
@@ -110,7 +115,9 @@ pub struct Beginning<'a> {
     pub lifetime: Duration,
     /// What renews it.
     pub grant: Option<Grant>,
-    /// The ID token itself, where the provider's sign-out wants it.
+    /// The access token, where the app wants it.
+    pub app_token: Option<AppToken>,
+    /// The ID token itself, where the app or the provider's sign-out wants it.
     pub id_token: Option<RawIdToken>,
 }
 
@@ -122,8 +129,12 @@ pub struct Renewal<'a> {
     pub kept: &'a mut dyn Iterator<Item = &'a str>,
     /// A new refresh token, where the old one was used up.
     pub refresh_token: Option<RefreshToken>,
-    /// How long the new access token is good.
+    /// How long it is until the next renewal is due.
     pub life: Option<Duration>,
+    /// The new access token, where the app wants it.
+    pub app_token: Option<AppToken>,
+    /// Whether the app wants the ID token: whoever signed in before it did may have none.
+    pub wants_id_token: bool,
     /// Now.
     pub now: UnixTime,
 }
@@ -162,7 +173,9 @@ impl Session {
             authentication: Authentication::of(id_token),
             generation: 0,
             grant: with.grant,
+            app_token: with.app_token,
             id_token: with.id_token,
+            id_token_ends: id_token.claims().expires_at(),
         })
     }
 
@@ -172,8 +185,10 @@ impl Session {
         let mut session = Self { seen: by.now, generation: self.generation.saturating_add(1), ..self.clone() };
         if let Some((verified, raw)) = by.id_token {
             session.claims = kept_claims(verified, by.kept);
-            session.id_token = self.id_token.as_ref().map(|_| raw);
+            session.id_token = (by.wants_id_token || self.id_token.is_some()).then_some(raw);
+            session.id_token_ends = verified.claims().expires_at();
         }
+        session.app_token = by.app_token;
         let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
         session.grant = by.refresh_token.or(old).map(|token| Grant::new(token, by.life, by.now));
         session
@@ -313,10 +328,12 @@ pub struct Writing<'a> {
     pub now: UnixTime,
 }
 
-/// What a session can do without, in the order in which it is left out.
+/// What a session can do without: the ID token is left out first, the refresh token last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Optional {
-    /// The ID token: the provider's sign-out then asks the person.
+    /// The access token, which the app then does not get.
+    AccessToken,
+    /// The ID token, which the app then does not get either; the provider's sign-out asks the person.
     IdToken,
     /// The refresh token: the session then lasts its time without being renewed.
     RefreshToken,
@@ -357,6 +374,8 @@ impl Session {
             }
             if session.id_token.take().is_some() {
                 left_out.push(Optional::IdToken);
+            } else if session.app_token.take().is_some() {
+                left_out.push(Optional::AccessToken);
             } else if session.grant.take().is_some() {
                 left_out.push(Optional::RefreshToken);
             } else {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     claims::IssuerId,
     digest::{HalfDigest, half_digest},
-    http::{HeaderEdit, Request},
+    http::{Identity, Request},
     time::UnixTime,
 };
 
@@ -32,7 +32,7 @@ struct Opened {
     marks: Marks,
     /// Whether another key than the first sealed it.
     is_of_old_key: bool,
-    identity: OnceCell<Rc<[HeaderEdit]>>,
+    identity: OnceCell<Rc<Identity>>,
 }
 
 /// By what a session can be ended from outside.
@@ -125,8 +125,8 @@ impl FreshSession {
         self.0.is_of_old_key || self.session().wants_to_slide(lifetimes, now)
     }
 
-    /// What tells the app who it is: made by `render` when it is first asked for.
-    pub fn identity(&self, render: impl FnOnce(&Session) -> Vec<HeaderEdit>) -> Rc<[HeaderEdit]> {
+    /// What tells others who it is: made by `render` when it is first asked for.
+    pub fn identity(&self, render: impl FnOnce(&Session) -> Identity) -> Rc<Identity> {
         Rc::clone(self.0.identity.get_or_init(|| render(&self.0.session).into()))
     }
 }

@@ -8,12 +8,12 @@ use prost::Message;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Grant, Session};
+use super::{Grant, Session, handed::AppToken};
 use crate::{
     claims::IssuerId,
     jose::json,
     oidc::id_token::Authentication,
-    secret::{RawIdToken, RefreshToken},
+    secret::{AccessToken, RawIdToken, RefreshToken},
     time::UnixTime,
 };
 
@@ -58,12 +58,18 @@ struct Sealed {
     expires: u64,
     #[prost(string, tag = "16")]
     id_token: String,
+    #[prost(uint64, tag = "17")]
+    id_token_ends: u64,
+    #[prost(string, tag = "18")]
+    app_token: String,
+    #[prost(uint64, tag = "19")]
+    app_token_ends: u64,
 }
 
 /// Writes a session.
 pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims);
-    let grant = session.grant.as_ref();
+    let (grant, app_token) = (session.grant.as_ref(), session.app_token.as_ref());
     let mut sealed = Sealed {
         id: session.id.0.to_vec(),
         provider: session.provider.as_bytes().to_vec(),
@@ -81,10 +87,14 @@ pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
         granted: grant.map(|grant| grant.granted.as_secs()).unwrap_or_default(),
         expires: grant.map(|grant| grant.expires.as_secs()).unwrap_or_default(),
         id_token: session.id_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
+        id_token_ends: session.id_token.as_ref().map(|_| session.id_token_ends.as_secs()).unwrap_or_default(),
+        app_token: app_token.map(|kept| kept.token.expose().to_owned()).unwrap_or_default(),
+        app_token_ends: app_token.map(|kept| kept.ends.as_secs()).unwrap_or_default(),
     };
     let bytes = Zeroizing::new(sealed.encode_to_vec());
     sealed.refresh_token.zeroize();
     sealed.id_token.zeroize();
+    sealed.app_token.zeroize();
     bytes
 }
 
@@ -109,7 +119,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
         },
         generation: sealed.generation,
         grant,
+        app_token: text(sealed.app_token)
+            .map(|token| AppToken { token: AccessToken::new(token), ends: UnixTime::from_secs(sealed.app_token_ends) }),
         id_token: text(sealed.id_token).map(RawIdToken::new),
+        id_token_ends: UnixTime::from_secs(sealed.id_token_ends),
     })
 }
 

@@ -125,7 +125,11 @@ fn trailers_tell_the_app_no_name_whenever_they_come() {
         });
         let (browser, _) = world.signed_in();
         let http2 = browser.over_http2(world.envoy.port());
-        for (trailer, expected) in [("x-harmless: 1", vec!["x-harmless: 1"]), ("x-forwarded-user: mallory", vec![])] {
+        for (trailer, expected) in [
+            ("x-harmless: 1", vec!["x-harmless: 1"]),
+            ("x-forwarded-user: mallory", vec![]),
+            ("authorization: Bearer mallory", vec![]),
+        ] {
             // Without a length, so that there is an end to put trailers at.
             let post = Outgoing::fetch("/api").method("POST").header(TRAILERS, trailer);
             let post = Outgoing { body: b"abc".to_vec(), ..post };

@@ -113,6 +113,36 @@ fn configured_headers_are_stripped_and_set_like_the_usual_ones() {
 }
 
 #[test]
+fn what_is_not_ascii_arrives_as_it_is_wanted_and_nested_claims_arrive_too() {
+    let world = World::with(|document| {
+        document["identity_headers"] = json!({
+            "x-plain": {"template": "{name} <{email}>"},
+            "x-percent": {"template": "{name} <{email}>", "encoding": "percent"},
+            "x-base64url": {"claim": "name", "encoding": "base64url"},
+            "x-roles": {"claim": "/realm_access/roles", "separator": "|"},
+            "x-whole": {"template": "{name} {missing}"},
+        });
+    });
+    world.issuer.sign_in_as(json!({
+        "sub": "zoë", "name": "Zoë, Zürich", "email": "zoe@example.com",
+        "realm_access": {"roles": ["a,b", "c|d", "é"]},
+    }));
+    let (browser, _) = world.signed_in();
+    let request = Outgoing::navigation("/page").header("x_whole", "mallory").header("x-roles", "mallory");
+    assert_eq!(browser.visit(&world.url("/page"), request).status, 200);
+    let seen = world.upstream.last();
+    for (name, value) in [
+        ("x-plain", "Zoë, Zürich <zoe@example.com>"),
+        ("x-percent", "Zo%C3%AB%2C%20Z%C3%BCrich <zoe%40example.com>"),
+        ("x-base64url", "Wm_DqywgWsO8cmljaA"),
+        ("x-roles", "a,b|é"),
+    ] {
+        assert_eq!(read_as(&seen, name), [value.as_bytes()], "{name}");
+    }
+    assert!(read_as(&seen, "x-whole").is_empty(), "{seen:?}");
+}
+
+#[test]
 fn claims_cannot_split_headers_or_pass_for_other_values() {
     let world = World::start();
     let odd = [

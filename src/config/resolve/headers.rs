@@ -2,11 +2,11 @@
 
 use super::{
     super::{
-        IdentityHeader,
+        NamedValue,
         fault::{Faults, Faulty, Path},
         raw,
     },
-    few, limits, text,
+    few, limits, text, told,
 };
 
 /// Headers that carry the message, other people's secrets, or what Envoy decides by. Removing and setting them, which
@@ -40,18 +40,18 @@ const TAKEN: [&str; 24] = [
 /// And all that begin so.
 const TAKEN_PREFIXES: [&str; 4] = ["content-", "sec-", "x-envoy-", "x-forwarded-client-cert"];
 
-/// Which claim goes into which header.
+/// What goes into which header.
 pub(super) fn identity_headers(
-    entries: Option<raw::Entries>,
+    entries: Option<raw::Entries<raw::ClaimText>>,
     at: &Path,
     faults: &mut Faults,
-) -> Result<Vec<IdentityHeader>, Faulty> {
+) -> Result<Vec<NamedValue>, Faulty> {
     let entries = entries.map_or_else(defaults, |entries| entries.0);
-    let mut found: Vec<IdentityHeader> = Vec::new();
+    let mut found: Vec<NamedValue> = Vec::new();
     let mut fault = None;
-    for (name, claim) in few(entries, at, faults)? {
+    for (name, raw) in few(entries, at, faults)? {
         let at = at.key(&name);
-        match identity_header(&name, claim, &found, &at, faults) {
+        match identity_header(&name, raw, &found, &at, faults) {
             Ok(header) => found.push(header),
             Err(faulty) => fault = Some(faulty),
         }
@@ -59,12 +59,13 @@ pub(super) fn identity_headers(
     fault.map_or(Ok(found), Err)
 }
 
-fn defaults() -> Vec<(String, String)> {
-    limits::IDENTITY_HEADERS.iter().map(|(name, claim)| ((*name).to_owned(), (*claim).to_owned())).collect()
+fn defaults() -> Vec<(String, raw::ClaimText)> {
+    let entry = |(name, claim): &(&str, &str)| ((*name).to_owned(), raw::ClaimText::Claim((*claim).to_owned()));
+    limits::IDENTITY_HEADERS.iter().map(entry).collect()
 }
 
 /// What no client may send: these headers and the default ones.
-pub(super) fn stripped(headers: &[IdentityHeader]) -> Vec<String> {
+pub(super) fn stripped(headers: &[NamedValue]) -> Vec<String> {
     let ours = headers.iter().map(|header| header.name.clone());
     let mut names: Vec<_> = limits::IDENTITY_HEADERS.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.extend(
@@ -75,11 +76,11 @@ pub(super) fn stripped(headers: &[IdentityHeader]) -> Vec<String> {
 
 fn identity_header(
     name: &str,
-    claim: String,
-    known: &[IdentityHeader],
+    raw: raw::ClaimText,
+    known: &[NamedValue],
     at: &Path,
     faults: &mut Faults,
-) -> Result<IdentityHeader, Faulty> {
+) -> Result<NamedValue, Faulty> {
     if !text::is_token(name) || name.len() > limits::MAX_TEXT {
         return Err(faults.wrong(at, "the name of a header as the name of this field"));
     }
@@ -90,8 +91,7 @@ fn identity_header(
     if known.iter().any(|other| self::folded(&other.name) == folded) {
         return Err(faults.wrong(at, "each header once; apps do not tell capitals, or `_` from `-`"));
     }
-    text::claim(&claim, at, faults)?;
-    Ok(IdentityHeader { name: name.to_ascii_lowercase(), claim })
+    Ok(NamedValue { name: name.to_ascii_lowercase(), value: told::value(raw, at, faults)? })
 }
 
 /// The name as CGI-like servers see it, where `X_User`, `X.User` and `X-User` are one header.

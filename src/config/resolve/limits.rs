@@ -45,6 +45,10 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
+/// What joins lists.
+pub(in crate::config) const SEPARATOR: char = ',';
+/// The most entries of `filter_state.claims`: each is a call to Envoy with every request.
+pub(in crate::config) const MAX_FILTER_STATE: usize = 16;
 /// The most keys in `session.keys`: each is tried on a cookie that none of them sealed.
 pub(in crate::config) const MAX_KEYS: usize = 8;
 /// The longest `session.cookie_name`.

@@ -2,13 +2,13 @@
 
 use super::{
     super::{
-        IdentityHeader, SignInSettings, SignOutSettings,
+        NamedValue, SignInSettings, SignOutSettings,
         fault::{Faults, Faulty, Path},
         raw,
     },
     few, text,
 };
-use crate::{http::parse_url, oidc::Provider};
+use crate::{claims::ClaimPath, http::parse_url, oidc::Provider};
 
 /// Whether Envoy hands over bodies while headers are held, as the operator says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,13 +109,20 @@ fn return_to(urls: Vec<String>, at: &Path, faults: &mut Faults) -> Result<Vec<St
 /// What scripts may know.
 pub(super) fn userinfo_claims(
     claims: Option<Vec<String>>,
-    headers: &Result<Vec<IdentityHeader>, Faulty>,
+    headers: &Result<Vec<NamedValue>, Faulty>,
     at: &Path,
     faults: &mut Faults,
 ) -> Result<Vec<String>, Faulty> {
     let Some(claims) = claims else {
         let headers = headers.as_ref().map(Vec::as_slice).unwrap_or_default();
-        return Ok(headers.iter().map(|header| header.claim.clone()).collect());
+        // Of a claim of which the app gets a part scripts do not get the whole.
+        let mut claims = Vec::new();
+        each_path(headers, &mut |path| {
+            if path.is_whole() {
+                keep(path.name(), &mut claims);
+            }
+        });
+        return Ok(claims);
     };
     let claims = few(claims, at, faults)?;
     let mut fault = None;
@@ -127,11 +134,18 @@ pub(super) fn userinfo_claims(
     fault.map_or(Ok(claims), Err)
 }
 
-/// What a session must carry for both. An address counts only with what the provider says of it.
-pub(super) fn kept_claims(headers: &[IdentityHeader], userinfo: &[String]) -> Vec<String> {
+/// What a session must carry for them. An address counts only with what the provider says of it.
+pub(super) fn kept_claims(headers: &[NamedValue], state: &[NamedValue], userinfo: &[String]) -> Vec<String> {
     let mut kept = vec!["email_verified".to_owned()];
-    headers.iter().map(|header| &header.claim).chain(userinfo).for_each(|claim| keep(claim, &mut kept));
+    for values in [headers, state] {
+        each_path(values, &mut |path| keep(path.name(), &mut kept));
+    }
+    userinfo.iter().for_each(|claim| keep(claim, &mut kept));
     kept
+}
+
+fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
+    values.iter().for_each(|known| known.value.each_path(with));
 }
 
 /// Keeps one more claim.

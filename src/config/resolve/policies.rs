@@ -13,15 +13,23 @@ use super::{
 use crate::{
     claims::IssuerId,
     oidc::Provider,
-    rules::{Access, Answer, Policy, Rule},
+    rules::{Access, Answer, Authorization, Policy, Rule},
 };
 
 /// The policies, each as a rule for everything that has its name, and whether routes may name them.
 pub(super) struct Policies<'a> {
     pub(super) all: Vec<Rule>,
     pub(super) have_routes: bool,
-    /// The providers that they, and rules, may name.
+    pub(super) around: Around<'a>,
+}
+
+/// What they, and rules, are read with.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The providers that may be named.
     pub(super) providers: Result<&'a [Provider], Faulty>,
+    /// What the app gets in `Authorization`, unless they say otherwise.
+    pub(super) authorization: Authorization,
 }
 
 /// What stands for a policy with a fault; nothing is built from it.
@@ -31,6 +39,7 @@ const NOBODY: Policy = Policy {
     allow: None,
     scopes: Vec::new(),
     providers: Vec::new(),
+    authorization: Authorization::Keep,
 };
 
 impl<'a> Policies<'a> {
@@ -39,7 +48,7 @@ impl<'a> Policies<'a> {
         raw: raw::Policies,
         route_metadata: Option<bool>,
         rules: &[raw::Rule],
-        providers: Result<&'a [Provider], Faulty>,
+        around: Around<'a>,
         warnings: &mut Vec<String>,
         faults: &mut Faults,
     ) -> Self {
@@ -58,9 +67,9 @@ impl<'a> Policies<'a> {
             if !have_routes && !rules.iter().any(|rule| rule.policy.as_ref() == Some(&name)) {
                 warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
             }
-            all.push(Rule::everywhere(name, policy(raw, providers, &at, faults).unwrap_or(NOBODY)));
+            all.push(Rule::everywhere(name, policy(raw, around, &at, faults).unwrap_or(NOBODY)));
         }
-        Self { all, have_routes, providers }
+        Self { all, have_routes, around }
     }
 
     /// What the one of this name says.
@@ -73,12 +82,7 @@ impl<'a> Policies<'a> {
 }
 
 /// What is said here.
-pub(super) fn policy(
-    raw: raw::Policy,
-    known: Result<&[Provider], Faulty>,
-    at: &Path,
-    faults: &mut Faults,
-) -> Result<Policy, Faulty> {
+pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &Path, faults: &mut Faults) -> Result<Policy, Faulty> {
     let access =
         faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
     let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
@@ -97,10 +101,18 @@ pub(super) fn policy(
         faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     let given = raw.providers.is_some();
-    let named = |text: String, at: &Path, faults: &mut Faults| provider_named(text, known, at, faults);
+    let named = |text: String, at: &Path, faults: &mut Faults| provider_named(text, around.providers, at, faults);
     let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
     if given && !is_required {
         faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
+    }
+    let given = raw.authorization.map(authorization);
+    match (given, &access) {
+        (Some(Authorization::AccessToken | Authorization::IdToken), Ok(Access::Deny | Access::Public))
+        | (Some(Authorization::IdToken), Ok(Access::Bearer)) => {
+            faults.wrong(&at.key("authorization"), "keep or strip; with this `access` there is no such token");
+        }
+        _ => {}
     }
     Ok(Policy {
         access: access?,
@@ -108,6 +120,7 @@ pub(super) fn policy(
         allow: allow?,
         scopes: scopes?,
         providers: providers?,
+        authorization: given.unwrap_or(around.authorization),
     })
 }
 
@@ -118,6 +131,16 @@ const fn access(raw: raw::Access) -> Access {
         raw::Access::Optional => Access::Optional,
         raw::Access::Public => Access::Public,
         raw::Access::Required => Access::Required,
+    }
+}
+
+/// What the app gets in `Authorization`.
+pub(super) const fn authorization(raw: raw::Authorization) -> Authorization {
+    match raw {
+        raw::Authorization::AccessToken => Authorization::AccessToken,
+        raw::Authorization::IdToken => Authorization::IdToken,
+        raw::Authorization::Keep => Authorization::Keep,
+        raw::Authorization::Strip => Authorization::Strip,
     }
 }
 

@@ -62,7 +62,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &Path, faults: &mut Faults)
     let headers = headers(raw.headers, &at.key("headers"), faults);
     let (is_locked, at_policy) = (raw.locked == Some(true), at.key("policy"));
     let says = match (raw.policy, raw.says) {
-        (None, says) => policies::policy(says.unwrap_or_default(), policies.providers, at, faults),
+        (None, says) => policies::policy(says.unwrap_or_default(), policies.around, at, faults),
         (Some(name), None) => policies.named(&name, &at_policy, faults),
         (Some(_), Some(_)) => {
             Err(faults.wrong(&at_policy, "nothing beside `access` and what goes with it, or this alone"))

@@ -12,6 +12,7 @@ use super::{
     Environment,
     limits::{MAX_NAME, MAX_TEXT},
 };
+use crate::claims::ClaimPath;
 
 /// The longest name of an environment variable.
 const MAX_VARIABLE: usize = 128;
@@ -82,6 +83,12 @@ pub(super) fn claim(name: &str, at: &Path, faults: &mut Faults) -> Result<(), Fa
         return Ok(());
     }
     Err(faults.wrong(at, "the name of a claim, without spaces around it"))
+}
+
+/// The path of a claim.
+pub(super) fn claim_path(text: &str, at: &Path, faults: &mut Faults) -> Result<ClaimPath, Faulty> {
+    let path = ClaimPath::parse(text).filter(|_| text.trim() == text);
+    path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, without spaces around it"))
 }
 
 /// URL parsers drop tabs and line breaks, trim spaces, turn `\` into `/` and encode what is not ASCII. What they silently

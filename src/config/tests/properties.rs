@@ -40,8 +40,9 @@ fn leaky() -> impl Strategy<Value = Value> {
 /// Any JSON value, made of our own names more often than of others.
 fn anything() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
-        "external_url|cluster|clusters|providers|session|rules|identity_headers|prefix|danger",
+        "external_url|cluster|clusters|providers|session|rules|identity_headers|filter_state|prefix|danger",
         "issuer|client_id|client_secret|env|scopes|keys|path|regex|methods|access|public|https://a.example",
+        "claims|claim|template|separator|encoding|authorization|id_token|\\{sub\\}|\\{",
         ".{0,20}",
     ];
     let leaf = prop_oneof![

@@ -4,10 +4,13 @@ use serde_json::{Value, json};
 
 use super::{KEY, as_struct, example, example_with, parse_bytes, settings};
 use crate::{
-    config::Config,
+    claims::{ClaimPath, Encoding, Template},
+    config::{Config, FilterState},
     http::Request,
     jose::Algorithm,
     oidc::{ClientAuthentication, Endpoint, PlainHttp},
+    rules::Authorization,
+    session::handed::HandedOn,
     time::UnixTime,
 };
 
@@ -19,7 +22,7 @@ fn printed(config: &Config) -> String {
         (
             (&config.origin, &config.prefix, &config.providers, &config.token_issuers),
             (&config.rules, &config.identity_headers),
-            &config.static_tokens,
+            (&config.static_tokens, &config.filter_state, config.authorization),
             (
                 config.leeway,
                 &config.warnings,
@@ -58,8 +61,13 @@ fn ten_lines_are_enough() {
     assert_eq!(config.session.pending_prefix, "__Host-vestibule-p-");
     assert_eq!(config.leeway.span(), Duration::from_secs(60));
     assert_eq!(config.warnings, [""; 0]);
-    let headers: Vec<_> =
-        config.identity_headers.iter().map(|header| (header.name.as_str(), header.claim.as_str())).collect();
+    let mut headers = Vec::new();
+    for header in &config.identity_headers {
+        header.value.each_path(&mut |path| headers.push((header.name.clone(), path.name().to_owned())));
+    }
+    let headers: Vec<_> = headers.iter().map(|(name, claim)| (name.as_str(), claim.as_str())).collect();
+    assert_eq!((config.authorization, config.handed_on), (Authorization::Keep, HandedOn::default()));
+    assert_eq!(config.filter_state, FilterState::default());
     assert_eq!(
         headers,
         [
@@ -118,14 +126,20 @@ fn full() -> Value {
                 "not": {"groups": ["d"]},
             }},
 
-            {"path": "/write", "access": "bearer", "scopes": ["read", "api://x/.write"]},
+            {"path": "/write", "access": "bearer", "scopes": ["read", "api://x/.write"], "authorization": "strip"},
             {"access": "required"},
         ],
         "static_tokens": [
             {"name": "ci", "sha256": DIGEST, "claims": {"groups": ["machines"], "level": [1, 0.5, true]}},
             {"name": "ci", "sha256": "AB".repeat(32), "expires_at": 1_900_000_000},
         ],
-        "identity_headers": {"X-Email": "email", "X-User": "sub"},
+        "identity_headers": {
+            "X-Email": "email",
+            "X-Teams": {"claim": "/teams/all", "separator": "|"},
+            "X-User": {"template": "{sub}@{/org/id}", "encoding": "percent"},
+        },
+        "authorization": "id_token",
+        "filter_state": {"claims": {"job": {"claim": "job", "encoding": "base64url"}, "tenant": "/org/id"}, "rule": true},
         "prefix": "/-/sign.in",
         "clock_leeway_seconds": 0,
         "danger": {"plain_http_providers": true},
@@ -165,7 +179,20 @@ fn every_field_arrives() {
     // What the conditions of rules and provider look at is kept.
     assert_eq!(
         config.kept_claims,
-        ["email_verified", "email", "sub", "groups", "_claim_names", "hasgroups", "roles", "realm_access", "level"]
+        [
+            "email_verified",
+            "email",
+            "teams",
+            "sub",
+            "org",
+            "job",
+            "groups",
+            "_claim_names",
+            "hasgroups",
+            "roles",
+            "realm_access",
+            "level"
+        ]
     );
     assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(60));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(86_400));
@@ -173,8 +200,22 @@ fn every_field_arrives() {
     assert_eq!(config.leeway.span(), Duration::ZERO);
     assert_eq!(
         config.identity_headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),
-        ["x-email", "x-user"]
+        ["x-email", "x-teams", "x-user"]
     );
+    let written = |text: &str, separator, encoding| Template::parse(text).unwrap().written(separator, encoding);
+    let claim = |path, separator, encoding| Template::of(ClaimPath::parse(path).unwrap()).written(separator, encoding);
+    assert_eq!(config.identity_headers[2].value, written("{sub}@{/org/id}", ',', Encoding::Percent));
+    assert_eq!(config.identity_headers[1].value, claim("/teams/all", '|', Encoding::Utf8));
+    // Scripts get what the app gets whole.
+    assert_eq!(config.userinfo_claims, ["email", "sub"]);
+    let [job, tenant] = config.filter_state.claims.as_slice() else { panic!("{:?}", config.filter_state) };
+    assert_eq!((tenant.name.as_str(), &tenant.value), ("tenant", &claim("/org/id", ',', Encoding::Utf8)));
+    assert_eq!((job.name.as_str(), &job.value), ("job", &claim("job", ',', Encoding::Base64Url)));
+    assert!(config.filter_state.rule);
+    assert_eq!(config.authorization, Authorization::IdToken);
+    assert_eq!(config.handed_on, HandedOn { access_token: false, id_token: true });
+    assert!(config.rules.hand_on(Authorization::IdToken) && config.rules.hand_on(Authorization::Strip));
+    assert!(!config.rules.hand_on(Authorization::Keep));
     assert_eq!(
         config.warnings,
         [

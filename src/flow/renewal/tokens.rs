@@ -89,11 +89,14 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
         }
         Ok(verified) => {
             let until_exp = verified.as_ref().map(|token| token.claims().expires_at().since(env.now));
+            let handed_on = env.config.handed_on;
             let renewed = session.renewed(Renewal {
                 id_token: verified.as_ref().zip(tokens.id_token.clone()),
                 kept: &mut env.config.kept_claims.iter().map(String::as_str),
                 refresh_token: tokens.refresh_token,
-                life: tokens.expires_in.or(until_exp),
+                life: handed_on.life(tokens.expires_in, until_exp),
+                app_token: handed_on.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now),
+                wants_id_token: handed_on.id_token,
                 now: env.now,
             });
             env.events.push(Event::Renewed);

@@ -48,11 +48,16 @@ fn h_01_to_h_05_what_a_client_says_of_itself_is_removed_everywhere() {
 fn h_17_trailers_say_nothing_of_who_is_there() {
     use crate::http::{HeaderEdit, Request};
     let world = World::ready();
-    let trailers = [("x_forwarded_user", "mallory"), ("grpc-status", "0"), ("x-forwarded-groups", "root")];
+    let trailers = [
+        ("x_forwarded_user", "mallory"),
+        ("grpc-status", "0"),
+        ("authorization", "Bearer mallory"),
+        ("x-forwarded-groups", "root"),
+    ];
     let trailers = Request::new(trailers.map(|(name, value)| (name, value.as_bytes())));
     let edits = super::super::trailer_edits(&trailers, &world.config);
     let removed = |name: &str| HeaderEdit::Remove(name.to_owned());
-    assert_eq!(edits, [removed("x_forwarded_user"), removed("x-forwarded-groups")]);
+    assert_eq!(edits, [removed("x_forwarded_user"), removed("x-forwarded-groups"), removed("authorization")]);
 }
 
 #[test]

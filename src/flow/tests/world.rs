@@ -86,6 +86,8 @@ pub(super) enum Outcome {
     Forwarded {
         reason: permit::Reason,
         headers: Vec<(String, String)>,
+        /// What Envoy's other filters are told.
+        state: Vec<(String, String)>,
         cookies: Vec<String>,
     },
     Replied(LocalReply),
@@ -515,7 +517,8 @@ impl World {
                     let cookies = cookies.map(|late| self.env(|env| late.lines(env))).unwrap_or_default();
                     self.keep_cookies(cookies.iter().map(String::as_str));
                     let headers = edited(request, &edits);
-                    return Outcome::Forwarded { reason: permit.reason(), headers, cookies };
+                    let state = edits.state().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+                    return Outcome::Forwarded { reason: permit.reason(), headers, state, cookies };
                 }
                 Step::ReadBody(expect) => {
                     let body = std::mem::replace(&mut self.body, Err(BodyError::Missing));
@@ -619,10 +622,10 @@ pub(super) fn query_of(url: &str) -> BTreeMap<String, String> {
     Url::parse(url).unwrap().query_pairs().into_owned().collect()
 }
 
-fn edited(request: &Request, edits: &HeaderEdits) -> Vec<(String, String)> {
+fn edited(request: &Request, edits: &Edits) -> Vec<(String, String)> {
     let mut headers: Vec<_> =
         request.headers().map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect();
-    for edit in edits.iter() {
+    for edit in edits.headers() {
         match edit {
             HeaderEdit::Add(name, value) => headers.push((name.clone(), String::from_utf8(value.clone()).unwrap())),
             HeaderEdit::Remove(name) => headers.retain(|(found, _)| found != name),

@@ -34,6 +34,8 @@ pub struct Setup {
     pub clusters: Vec<(String, u16)>,
     /// Fields of the HTTP connection manager, added to or put in place of ours.
     pub connection_manager: Map<String, Value>,
+    /// Further HTTP filters between ours and the router.
+    pub filters_behind: Vec<Value>,
     /// The number of worker threads.
     pub workers: u32,
     /// Whether Envoy hands over a request's body while its headers are held (`allow_on_headers_stop_iteration`).
@@ -61,6 +63,7 @@ impl Setup {
             variables: Vec::new(),
             clusters: Vec::new(),
             connection_manager: Map::new(),
+            filters_behind: Vec::new(),
             workers: 2,
             bodies_while_headers_are_held: false,
             clock: None,
@@ -161,6 +164,7 @@ impl Setup {
         if !self.configuration.is_null() {
             filters.push(self.filter());
         }
+        filters.extend(self.filters_behind.iter().cloned());
         filters.push(json!({
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},

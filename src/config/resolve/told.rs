@@ -1,0 +1,75 @@
+//! What others are told of whoever is there: texts made of claims, and what goes into filter state.
+
+use super::{
+    super::{
+        FilterState, NamedValue,
+        fault::{Faults, Faulty, Path},
+        raw,
+    },
+    limits, text,
+};
+use crate::claims::{Encoding, Template};
+
+/// What stands in a header or in filter state.
+pub(super) fn value(raw: raw::ClaimText, at: &Path, faults: &mut Faults) -> Result<Template, Faulty> {
+    let raw = match raw {
+        raw::ClaimText::Claim(claim) => return text::claim_path(&claim, at, faults).map(Template::of),
+        raw::ClaimText::Made(raw) => raw,
+    };
+    let template = match (raw.claim, raw.template) {
+        (Some(claim), None) => text::claim_path(&claim, &at.key("claim"), faults).map(Template::of),
+        (None, Some(text)) => template(&text, &at.key("template"), faults),
+        _ => Err(faults.wrong(at, "either a claim or a template")),
+    };
+    let separator = separator(raw.separator, &at.key("separator"), faults);
+    let encoding = match raw.encoding {
+        Some(raw::Encoding::Base64Url) => Encoding::Base64Url,
+        Some(raw::Encoding::Percent) => Encoding::Percent,
+        Some(raw::Encoding::Utf8) | None => Encoding::Utf8,
+    };
+    Ok(template?.written(separator?, encoding))
+}
+
+fn template(text: &str, at: &Path, faults: &mut Faults) -> Result<Template, Faulty> {
+    // Spaces at an end would be cut off on the way; and what is around the claims is the same in every encoding.
+    let is_plain = text.len() <= limits::MAX_TEXT && text::is_vschar(text) && text.trim() == text;
+    Template::parse(text).filter(|_| is_plain).ok_or_else(|| {
+        let expected = "a text in ASCII with claims in it, such as {email} or {/realm_access/roles}, without spaces around \
+                        it; {{ is a brace";
+        faults.wrong_value(at, expected, text)
+    })
+}
+
+fn separator(raw: Option<String>, at: &Path, faults: &mut Faults) -> Result<char, Faulty> {
+    let Some(text) = raw else { return Ok(limits::SEPARATOR) };
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) if text::is_vschar(&text) => Ok(letter),
+        _ => Err(faults.wrong_value(at, "one character in ASCII", &text)),
+    }
+}
+
+/// What goes into filter state.
+pub(super) fn filter_state(raw: raw::FilterState, at: &Path, faults: &mut Faults) -> Result<FilterState, Faulty> {
+    let (mut claims, mut fault) = (Vec::new(), None);
+    let at = at.key("claims");
+    let entries = raw.claims.unwrap_or_default().0;
+    if entries.len() > limits::MAX_FILTER_STATE {
+        let expected = format!("at most {} entries, got {}", limits::MAX_FILTER_STATE, entries.len());
+        return Err(faults.wrong(&at, expected));
+    }
+    for (name, raw) in entries {
+        let at = at.key(&name);
+        // What stands in a format of access logs as it is, and is not written by ourselves.
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !is_plain || !(1..=limits::MAX_RULE_NAME).contains(&name.len()) || name.starts_with("vestibule_") {
+            let expected = "letters, digits, `-`, `_` and `.` as the name of this field, and not `vestibule_` first";
+            fault = Some(faults.wrong(&at, expected));
+        }
+        match value(raw, &at, faults) {
+            Ok(value) => claims.push(NamedValue { name, value }),
+            Err(faulty) => fault = Some(faulty),
+        }
+    }
+    fault.map_or(Ok(FilterState { claims, rule: raw.rule.unwrap_or(false) }), Err)
+}

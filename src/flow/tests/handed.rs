@@ -1,0 +1,343 @@
+//! What is handed on beside headers: tokens for the app, and filter state.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::*,
+    world::{ISSUER, Outcome, World, ok},
+};
+use crate::session::{Optional, handed::HandedOn};
+
+const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
+
+/// A world with this as the default, and a path for each other wish.
+fn world(by_default: &str) -> World {
+    world_with(by_default, &[])
+}
+
+fn world_with(by_default: &str, more: &[(&str, Value)]) -> World {
+    let digest: String = Sha256::digest(LISTED).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut changes = vec![
+        ("authorization", json!(by_default)),
+        (
+            "providers",
+            json!([{
+                "issuer": ISSUER, "client_id": "client", "client_secret": "secret",
+                "access_token_audiences": ["https://api.example.com"],
+            }]),
+        ),
+        ("static_tokens", json!([{ "name": "ci", "sha256": digest }])),
+        (
+            "rules",
+            json!([
+                { "name": "public", "path": "/public/*", "access": "public" },
+                { "path": "/optional", "access": "optional" },
+                { "name": "kept", "path": "/kept/*", "access": "required", "authorization": "keep" },
+                { "name": "stripped", "path": "/stripped/*", "access": "required", "authorization": "strip" },
+                { "path": "/at/*", "access": "required", "authorization": "access_token" },
+                { "path": "/id/*", "access": "required", "authorization": "id_token" },
+            ]),
+        ),
+    ];
+    changes.extend(more.iter().cloned());
+    World::ready_with(&changes)
+}
+
+fn authorization(outcome: &Outcome) -> Vec<&str> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().filter(|(name, _)| name == "authorization").map(|(_, value)| value.as_str()).collect()
+}
+
+/// What the app gets in `Authorization` of a request with these lines.
+fn sent(world: &mut World, path: &str, lines: &[&str]) -> Vec<String> {
+    let mut headers = vec![(":method", "GET"), (":path", path)];
+    headers.extend(lines.iter().map(|line| ("authorization", *line)));
+    let outcome = world.send(&headers);
+    let outcome = world.then(outcome);
+    authorization(&outcome).into_iter().map(str::to_owned).collect()
+}
+
+fn access_token(world: &World) -> String {
+    let claims = json!({
+        "iss": ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
+        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
+    });
+    world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
+}
+
+/// The provider's next access token.
+fn gives(world: &mut World, token: &'static str) {
+    world.provider.token_response = Box::new(move |mut body| {
+        body["access_token"] = json!(token);
+        ok(&body)
+    });
+}
+
+const FORGED: [&[&str]; 3] = [&[], &["Basic bWU6bWU="], &["Basic bWU6bWU=", "Basic eDp5"]];
+
+#[test]
+fn the_app_gets_the_session_s_token_whatever_the_client_sends() {
+    let mut world = world("access_token");
+    world.sign_in("/");
+    for lines in FORGED {
+        for path in ["/", "/at/x", "/optional"] {
+            assert_eq!(sent(&mut world, path, lines), ["Bearer at"], "{path}");
+        }
+        assert_eq!(sent(&mut world, "/kept/x", lines), lines);
+        for path in ["/stripped/x", "/public/x"] {
+            assert_eq!(sent(&mut world, path, lines), [""; 0], "{path}");
+        }
+        let [id_token] = &sent(&mut world, "/id/x", lines)[..] else { panic!("{lines:?}") };
+        assert!(id_token.starts_with("Bearer ey") && id_token.split('.').count() == 3, "{id_token}");
+    }
+}
+
+#[test]
+fn what_nobody_in_particular_sends_never_passes_for_ours() {
+    let preflight = [
+        (":method", "OPTIONS"),
+        (":path", "/"),
+        ("origin", "https://other.example.com"),
+        ("access-control-request-method", "GET"),
+    ];
+    for (by_default, is_kept) in [("keep", true), ("strip", false), ("access_token", false), ("id_token", false)] {
+        let mut world = world(by_default);
+        for path in ["/public/x", "/optional"] {
+            for lines in FORGED {
+                let expected = if is_kept { lines } else { &[] };
+                assert_eq!(sent(&mut world, path, lines), expected, "{by_default} {path}");
+            }
+        }
+        // A token of somebody's own on a public path is looked at by nobody.
+        let forged = &["Bearer forged"];
+        assert_eq!(sent(&mut world, "/public/x", forged), if is_kept { &forged[..] } else { &[] }, "{by_default}");
+        assert_eq!(authorization(&world.send(&preflight)), [""; 0]);
+    }
+}
+
+#[test]
+fn a_program_s_token_goes_on_only_where_it_is_wanted() {
+    for (by_default, access, listed) in
+        [("keep", true, true), ("strip", false, false), ("access_token", true, false), ("id_token", false, false)]
+    {
+        let mut world = world(by_default);
+        let token = access_token(&world);
+        for (token, is_kept) in [(token.as_str(), access), (LISTED, listed)] {
+            let line = format!("Bearer {token}");
+            for path in ["/", "/optional"] {
+                let expected = if is_kept { vec![line.clone()] } else { vec![] };
+                assert_eq!(sent(&mut world, path, &[&line]), expected, "{by_default} {path}");
+            }
+            assert_eq!(sent(&mut world, "/kept/x", &[&line]), [line], "{by_default}");
+        }
+    }
+}
+
+#[test]
+fn where_readers_disagree_about_the_path_the_app_gets_nothing() {
+    let mut world = world("access_token");
+    world.sign_in("/");
+    for path in ["/at/../kept/x", "/at//x", "/at/%2e%2e/x", "/kept;/x"] {
+        assert_eq!(sent(&mut world, path, &["Basic bWU6bWU="]), [""; 0], "{path}");
+    }
+    // All say the same.
+    let mut world = World::ready_with(&[
+        ("authorization", json!("access_token")),
+        ("rules", json!([{ "path": "/a/*", "access": "required" }, { "path": "/b/*", "access": "optional" }])),
+    ]);
+    world.sign_in("/");
+    assert_eq!(sent(&mut world, "/a/../b/x", &[]), ["Bearer at"]);
+}
+
+#[test]
+fn a_token_that_is_over_and_not_renewed_is_never_sent() {
+    let mut world = world("access_token");
+    world.sign_in("/");
+    world.advance(599);
+    assert_eq!(sent(&mut world, "/", &["Basic x"]), ["Bearer at"]);
+    world.advance(1);
+    assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
+    assert_eq!(sent(&mut world, "/", &[]), [""; 0]);
+    // Nor where a refresh token is there and the provider is not.
+    let mut world = self::world("access_token");
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.provider.up = false;
+    world.advance(500);
+    assert_eq!(sent(&mut world, "/", &["Basic x"]), ["Bearer at"]);
+    world.advance(100);
+    assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
+    // What says that it is over at once is.
+    let mut world = self::world("access_token");
+    world.provider.token_response = Box::new(|mut body| {
+        body["expires_in"] = json!(0);
+        ok(&body)
+    });
+    world.sign_in("/");
+    assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
+}
+
+#[test]
+fn a_renewed_session_hands_on_the_new_token() {
+    let mut world = world("access_token");
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    let old = world.jar.clone();
+    gives(&mut world, "at-2");
+    world.advance(480);
+    assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
+    assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
+    // Whoever still brings the old cookie, too.
+    world.jar = old;
+    assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
+    world.advance(599);
+    assert_eq!(sent(&mut world, "/kept/x", &[]), [""; 0]);
+}
+
+#[test]
+fn a_stored_session_hands_on_its_token_too() {
+    let mut world = world_with("access_token", &[("session", json!({ "store": { "cluster": "webdis" } }))]);
+    world.sign_in("/");
+    assert_eq!(sent(&mut world, "/", FORGED[1]), ["Bearer at"]);
+    world.advance(600);
+    assert_eq!(sent(&mut world, "/", FORGED[1]), [""; 0]);
+}
+
+#[test]
+fn a_token_that_is_newly_wanted_comes_with_the_next_renewal() {
+    let more = [("sign_out", json!({ "at_provider": false }))];
+    for (wanted, token) in [("access_token", "Bearer at"), ("id_token", "Bearer ey")] {
+        let mut world = world_with("keep", &more);
+        world.config.handed_on = HandedOn::default();
+        world.provider.refreshes = true;
+        world.sign_in("/");
+        world.config = world_with(wanted, &more).config;
+        assert_eq!(sent(&mut world, "/", FORGED[1]), [""; 0]);
+        world.advance(480);
+        assert!(sent(&mut world, "/", FORGED[1])[0].starts_with(token), "{wanted}");
+    }
+}
+
+#[test]
+fn an_id_token_is_renewed_before_its_own_end_where_the_app_wants_it() {
+    let mut world = world("id_token");
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    let before = sent(&mut world, "/", &[]);
+    world.advance(239);
+    assert_eq!(sent(&mut world, "/", &[]), before);
+    world.advance(1);
+    let renewed = sent(&mut world, "/", &[]);
+    assert!(renewed.len() == 1 && renewed != before, "{renewed:?}");
+    // Many providers send none with a refresh: the one that there is counts until its end.
+    world.provider.refresh_response = Some(Box::new(|mut body| {
+        body.as_object_mut().unwrap().shift_remove("id_token");
+        ok(&body)
+    }));
+    world.advance(240);
+    assert_eq!(sent(&mut world, "/", &[]), renewed);
+    world.advance(60);
+    assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
+}
+
+#[test]
+fn tokens_are_kept_only_where_somebody_wants_them() {
+    let long = "x".repeat(5000);
+    let cookies = |by_default: &str, more: &[(&str, Value)]| {
+        let token = long.clone();
+        let mut changes = vec![("rules", json!([])), ("sign_out", json!({ "at_provider": false }))];
+        changes.extend(more.iter().cloned());
+        let mut world = world_with(by_default, &changes);
+        world.provider.token_response = Box::new(move |mut body| {
+            body["access_token"] = json!(token);
+            ok(&body)
+        });
+        world.sign_in("/");
+        world.session_cookies().len()
+    };
+    for by_default in ["keep", "strip", "id_token"] {
+        assert_eq!(cookies(by_default, &[]), 1, "{by_default}");
+    }
+    assert_eq!(cookies("access_token", &[]), 2);
+    let rule = json!([{ "path": "/x", "access": "required", "authorization": "access_token" }]);
+    assert_eq!(cookies("strip", &[("rules", rule)]), 2);
+}
+
+#[test]
+fn a_token_that_could_not_stand_in_a_header_is_not_handed_on() {
+    for token in ["a b", "a\r\nx-admin: 1", "é", "a,b", "\"a\"", &"x".repeat(16 * 1024 + 1)] {
+        let mut world = world("access_token");
+        let token = token.to_owned();
+        world.provider.token_response = Box::new(move |mut body| {
+            body["access_token"] = json!(token);
+            ok(&body)
+        });
+        world.sign_in("/");
+        assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_in_order() {
+    for (length, expected) in [
+        (5000, &[][..]),
+        (14_700, &[Event::LeftOut(Optional::IdToken)]),
+        (16_000, &[Event::LeftOut(Optional::IdToken), Event::LeftOut(Optional::AccessToken)]),
+    ] {
+        let mut world = world("access_token");
+        world.provider.refreshes = true;
+        world.provider.token_response = Box::new(move |mut body| {
+            body["access_token"] = json!("x".repeat(length));
+            ok(&body)
+        });
+        world.sign_in("/");
+        let cut: Vec<_> = world.events.iter().filter(|event| matches!(event, Event::LeftOut(_))).cloned().collect();
+        assert_eq!(cut, expected, "{length}");
+        let is_there = sent(&mut world, "/", &["Basic x"]).len();
+        assert_eq!(is_there, usize::from(expected.len() < 2), "{length}");
+        // The rest of the session is as good as ever.
+        world.advance(480);
+        let held = world.visit("/");
+        assert!(matches!(held, Outcome::Held(_)), "{length}");
+    }
+}
+
+#[test]
+fn filter_state_says_who_it_is_and_by_which_rule() {
+    let state = json!({
+        "claims": {
+            "tenant": "/org/id",
+            "who": { "template": "{sub}@{/org/id}", "encoding": "percent" },
+            "groups": { "claim": "groups", "separator": "|" },
+            "missing": "missing",
+        },
+        "rule": true,
+    });
+    let mut world = world_with("keep", &[("filter_state", state)]);
+    world.provider.claims = Box::new(|claims| drop(claims.insert("org".into(), json!({ "id": "acme ü" }))));
+    world.sign_in("/");
+    let state = |world: &mut World, path: &str, line: &str| {
+        let outcome = world.send(&[(":method", "GET"), (":path", path), ("authorization", line)]);
+        let Outcome::Forwarded { state, .. } = outcome else { panic!("{outcome:?}") };
+        state.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+    };
+    let alice = ["tenant=acme ü", "who=alice@acme%20%C3%BC", "groups=staff|admins"];
+    let by = |rule: &'static str| [&alice[..], &[rule]].concat();
+    assert_eq!(state(&mut world, "/", "Basic x"), alice);
+    assert_eq!(state(&mut world, "/kept/x", "Basic x"), by("vestibule_rule=kept"));
+    assert_eq!(state(&mut world, "/stripped/x", "Basic x"), by("vestibule_rule=stripped"));
+    // A rule without a name has none, and so has a path that may be another's.
+    assert_eq!(state(&mut world, "/at/x", "Basic x"), alice);
+    assert_eq!(state(&mut world, "/kept/../x", "Basic x"), alice);
+    assert_eq!(state(&mut world, "/public/x", "Basic x"), ["vestibule_rule=public"]);
+    let token = access_token(&world);
+    assert_eq!(state(&mut world, "/", &format!("Bearer {token}")), [""; 0]);
+    // Another session has another state, and what is too long has none.
+    world.provider.claims = Box::new(|claims| {
+        claims.insert("org".into(), json!({ "id": "x".repeat(4096) }));
+        claims.insert("groups".into(), json!("x".repeat(4097)));
+    });
+    world.sign_in_again();
+    assert_eq!(state(&mut world, "/", "Basic x"), [format!("tenant={}", "x".repeat(4096))]);
+}

@@ -3,7 +3,7 @@
 mod condition;
 mod expression;
 
-pub use condition::{Condition, Conditions, Outcome};
+pub use condition::{CLAIM_NAMES, Condition, Conditions, LEFT_OUT, Outcome, is_left_out};
 pub use expression::Expression;
 
 use serde_json::{Map, Value};
@@ -17,6 +17,13 @@ pub const MAX_PATH: usize = 256;
 pub trait Claims {
     /// The claim of this name.
     fn claim(&self, name: &str) -> Option<Claim<'_>>;
+}
+
+/// Claims by themselves, of whoever it is.
+impl Claims for Map<String, Value> {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        self.get(name).map(Claim::Json)
+    }
 }
 
 /// A claim.

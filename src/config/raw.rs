@@ -50,7 +50,7 @@ pub(super) struct Document {
     /// What signing out does, and who else may end sessions.
     pub(super) sign_out: Option<SignOut>,
     /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in, from the top level of the
-    /// ID token; `sub` is always among them. By default those of `identity_headers`.
+    /// ID token or of `providers[].userinfo`; `sub` is always among them. By default those of `identity_headers`.
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Says that the field of this name is `true` in Envoy's own configuration of this filter, beside `failure_policy`:
     /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
@@ -110,6 +110,12 @@ pub(super) struct Provider {
     pub(super) end_session_endpoint: Option<String>,
     /// The URL where refresh tokens are revoked, instead of the discovered one. For `sign_out.revoke`.
     pub(super) revocation_endpoint: Option<String>,
+    /// Whether the userinfo endpoint is asked for claims that the ID token does not have, at each sign-in and renewal. The
+    /// answer must be plain JSON, about the same `sub`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) userinfo: Option<bool>,
+    /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`.
+    pub(super) userinfo_endpoint: Option<String>,
     /// The signature algorithms that an ID token, or a logout token, may use. By default every asymmetric one that is known.
     #[cfg_attr(test, schemars(
         length(min = 1),
@@ -141,6 +147,8 @@ fields!(Provider {
     jwks_uri,
     end_session_endpoint,
     revocation_endpoint,
+    userinfo,
+    userinfo_endpoint,
     id_token_signing_algs,
     trusted_audiences,
     access_token_audiences,

@@ -18,6 +18,7 @@ use super::{
     raw,
 };
 use crate::{
+    claims::LEFT_OUT,
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, Provider, is_loopback},
     time::Leeway,
@@ -70,6 +71,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
     provider.allow.iter().for_each(|conditions| conditions.each_claim(&mut keep));
+    if provider.userinfo {
+        // A renewal without an ID token must know what the first one has left out.
+        LEFT_OUT.iter().for_each(|name| keep(name));
+    }
     Ok(Config {
         rules,
         static_tokens,

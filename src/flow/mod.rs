@@ -35,7 +35,7 @@ mod userinfo;
 mod verification;
 
 pub use body::{BodyError, ExpectBody, MAX_BODY, MAX_READING};
-pub use callback::ExpectTokens;
+pub use callback::{ExpectTokens, ExpectUserinfo};
 pub use identity::trailer_edits;
 pub use reply::headers_refused;
 pub use request::{Waiter, start};
@@ -95,6 +95,8 @@ pub enum Expect {
     Stored(Box<ExpectStored>),
     /// A code is being redeemed.
     Tokens(Box<ExpectTokens>),
+    /// The userinfo endpoint is being asked for further claims of whoever signs in.
+    Userinfo(Box<ExpectUserinfo>),
 }
 
 impl Expect {
@@ -105,7 +107,13 @@ impl Expect {
             Self::Saved(expect) => expect.resume(result, env),
             Self::Stored(expect) => expect.resume(result, env),
             Self::Tokens(expect) => expect.resume(result, env),
+            Self::Userinfo(expect) => expect.resume(result, env),
         }
+    }
+
+    /// Whether it is a step of a sign-in whose code was used: they are bounded together.
+    pub const fn redeems(&self) -> bool {
+        matches!(self, Self::Tokens(_) | Self::Userinfo(_))
     }
 }
 
@@ -151,7 +159,7 @@ pub struct Load {
     pub strangers: usize,
     /// Requests whose body is being read.
     pub reading: usize,
-    /// Codes that are being redeemed.
+    /// Codes that are being redeemed, up to the last answer that their sign-in needs.
     pub redeeming: usize,
 }
 

@@ -65,6 +65,14 @@ struct Known {
     keys: Document<Jwks>,
 }
 
+impl Ready<'_> {
+    /// How long the calls of a renewal may take.
+    pub fn time_to_renew(&self) -> Duration {
+        let calls = 1 + u32::from(self.metadata.userinfo_endpoint.is_some());
+        self.provider.timeout.saturating_mul(calls)
+    }
+}
+
 impl Providers {
     /// Nothing is known yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {

@@ -24,6 +24,8 @@ pub struct ProviderMetadata {
     pub end_session_endpoint: Option<Endpoint>,
     /// Where tokens are revoked (RFC 8414, 2), if they can be.
     pub revocation_endpoint: Option<Endpoint>,
+    /// Where further claims are, where they are wanted (OIDC Core 5.3).
+    pub userinfo_endpoint: Option<Endpoint>,
     /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
     pub iss_parameter: bool,
     /// The `prompt` by which somebody can come as somebody else.
@@ -111,6 +113,11 @@ impl ProviderMetadata {
             authorization_endpoint: endpoint("authorization_endpoint", &provider.endpoints.authorization)?,
             token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
             jwks_uri: endpoint("jwks_uri", &provider.endpoints.jwks)?,
+            userinfo_endpoint: if provider.userinfo {
+                Some(endpoint("userinfo_endpoint", &provider.endpoints.userinfo)?)
+            } else {
+                None
+            },
             iss_parameter: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
             account_prompt: account_prompt(&document),
             post_only: post_only(&document),

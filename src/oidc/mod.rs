@@ -9,10 +9,12 @@ pub mod discovery;
 pub mod end_session;
 pub mod error;
 pub mod id_token;
+pub mod identity;
 pub mod logout_token;
 pub mod pkce;
 pub mod revocation;
 pub mod token;
+pub mod userinfo;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -236,6 +238,8 @@ pub struct ConfiguredEndpoints {
     pub end_session: Option<Endpoint>,
     /// `revocation_endpoint`
     pub revocation: Option<Endpoint>,
+    /// `userinfo_endpoint`
+    pub userinfo: Option<Endpoint>,
 }
 
 /// A provider as configured: who it is, who we are there, and what to ask for.
@@ -257,6 +261,8 @@ pub struct Provider {
     pub algorithms: Vec<Algorithm>,
     /// Audiences that an ID token may name beside us.
     pub trusted_audiences: Vec<String>,
+    /// Whether its userinfo endpoint is asked for further claims.
+    pub userinfo: bool,
     /// Who may pass of those who have signed in there; `None` means all.
     pub allow: Option<Conditions>,
     /// For whom its access tokens may be that programs bring; none are taken where this is empty.

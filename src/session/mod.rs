@@ -21,6 +21,8 @@ use crate::{
     oidc::{
         ProviderId,
         id_token::{Authentication, VerifiedIdToken},
+        identity::Identity,
+        userinfo::Userinfo,
     },
     platform::{NoRandomness, Platform},
     secret::{RawIdToken, RefreshToken},
@@ -69,13 +71,15 @@ pub fn half_digest(what: &str, parts: &[&[u8]]) -> HalfDigest {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
-/// Who is signed in, and until when. It is made from a verified ID token and lives in sealed cookies.
+/// Who is signed in, and until when. It begins of an identity that a provider vouched for, and lives in sealed cookies.
 #[derive(Debug, Clone)]
 pub struct Session {
     id: SessionId,
     provider: ProviderId,
     subject: String,
     claims: Map<String, Value>,
+    /// What the userinfo endpoint says beside. It is replaced with every renewal, also by one without an ID token.
+    further: Map<String, Value>,
     begun: UnixTime,
     /// The end, whatever happens.
     ends: UnixTime,
@@ -112,12 +116,12 @@ impl Grant {
     }
 }
 
-/// What a session is begun with, beside the ID token.
+/// What a session is begun with, beside the identity.
 pub struct Beginning<'a> {
     /// At whose.
     pub provider: ProviderId,
     /// Which claims are carried along.
-    pub kept: &'a mut dyn Iterator<Item = &'a str>,
+    pub kept: &'a [String],
     /// Now.
     pub now: UnixTime,
     /// How long it lasts at most.
@@ -132,8 +136,10 @@ pub struct Beginning<'a> {
 pub struct Renewal<'a> {
     /// A new ID token, where the provider sent one: its claims replace the old ones, and what it leaves out is gone.
     pub id_token: Option<(&'a VerifiedIdToken, RawIdToken)>,
+    /// What the userinfo endpoint says, where it was asked.
+    pub userinfo: Option<Userinfo>,
     /// Which claims are carried along.
-    pub kept: &'a mut dyn Iterator<Item = &'a str>,
+    pub kept: &'a [String],
     /// A new refresh token, where the old one was used up.
     pub refresh_token: Option<RefreshToken>,
     /// How long the new access token is good.
@@ -154,26 +160,23 @@ pub struct Lifetimes {
 }
 
 impl Session {
-    /// The session of the person whose ID token this is.
+    /// The session of whoever this is.
     ///
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
-    pub fn begin(
-        id_token: &VerifiedIdToken,
-        with: Beginning<'_>,
-        platform: &dyn Platform,
-    ) -> Result<Self, NoRandomness> {
+    pub fn begin(identity: Identity, with: Beginning<'_>, platform: &dyn Platform) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;
         Ok(Self {
             id: SessionId(id),
             provider: with.provider,
-            subject: id_token.subject().to_owned(),
-            claims: kept_claims(id_token, with.kept),
+            subject: identity.subject().to_owned(),
+            claims: kept_claims(identity.claims(), with.kept),
+            further: further_claims(identity.userinfo(), identity.claims(), with.kept),
             begun: with.now,
             ends: with.now.plus(with.lifetime),
             seen: with.now,
-            authentication: Authentication::of(id_token),
+            authentication: identity.into_authentication(),
             generation: 0,
             grant: with.grant,
             id_token: with.id_token,
@@ -184,9 +187,14 @@ impl Session {
     #[must_use]
     pub fn renewed(&self, by: Renewal<'_>) -> Self {
         let mut session = Self { seen: by.now, generation: self.generation.saturating_add(1), ..self.clone() };
+        let userinfo = by.userinfo.as_ref();
         if let Some((verified, raw)) = by.id_token {
-            session.claims = kept_claims(verified, by.kept);
+            let claims = verified.claims().all();
+            session.claims = kept_claims(claims, by.kept);
+            session.further = further_claims(userinfo, claims, by.kept);
             session.id_token = self.id_token.as_ref().map(|_| raw);
+        } else {
+            session.further = further_claims(userinfo, &self.claims, by.kept);
         }
         let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
         session.grant = by.refresh_token.or(old).map(|token| Grant::new(token, by.life, by.now));
@@ -284,17 +292,28 @@ impl Session {
     }
 }
 
-/// Those that were kept; `sub` always is.
+/// Those that were kept; `sub` always is. What both sources have, `further` has with what the ID token says of it.
 impl Claims for Session {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        if name == "sub" { Some(Claim::Text(&self.subject)) } else { self.claims.get(name).map(Claim::Json) }
+        if name == "sub" {
+            return Some(Claim::Text(&self.subject));
+        }
+        self.further.get(name).or_else(|| self.claims.get(name)).map(Claim::Json)
     }
 }
 
-fn kept_claims(id_token: &VerifiedIdToken, kept: &mut dyn Iterator<Item = &str>) -> Map<String, Value> {
+fn kept_claims(all: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+    those_of(kept, &|name| all.get(name).cloned())
+}
+
+fn further_claims(userinfo: Option<&Userinfo>, beside: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+    those_of(kept, &|name| userinfo?.claim(name, beside))
+}
+
+fn those_of(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
-    for name in kept.filter(|name| *name != "sub") {
-        claims.extend(id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())));
+    for name in kept.iter().filter(|name| *name != "sub") {
+        claims.extend(value(name).map(|value| (name.clone(), value)));
     }
     claims
 }

@@ -57,11 +57,16 @@ struct Sealed {
     expires: u64,
     #[prost(string, tag = "16")]
     id_token: String,
+    #[prost(bytes = "vec", tag = "17")]
+    further: Vec<u8>,
+    #[prost(bool, tag = "18")]
+    further_compressed: bool,
 }
 
 /// Writes a session.
 pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims);
+    let (further, further_compressed) = write_claims(&session.further);
     let grant = session.grant.as_ref();
     let mut sealed = Sealed {
         id: session.id.0.to_vec(),
@@ -80,6 +85,8 @@ pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
         granted: grant.map(|grant| grant.granted.as_secs()).unwrap_or_default(),
         expires: grant.map(|grant| grant.expires.as_secs()).unwrap_or_default(),
         id_token: session.id_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
+        further,
+        further_compressed,
     };
     let bytes = Zeroizing::new(sealed.encode_to_vec());
     sealed.refresh_token.zeroize();
@@ -98,6 +105,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
         provider: ProviderId::new(u8::try_from(sealed.provider).ok()?),
         subject: text(sealed.subject)?,
         claims: read_claims(&sealed.claims, sealed.compressed)?,
+        further: read_claims(&sealed.further, sealed.further_compressed)?,
         begun: UnixTime::from_secs(sealed.begun),
         ends: UnixTime::from_secs(sealed.ends),
         seen: UnixTime::from_secs(sealed.seen),

@@ -42,6 +42,11 @@ pub(super) fn provider(
     let jwks = endpoint(raw.jwks_uri, "jwks_uri");
     let end_session = endpoint(raw.end_session_endpoint, "end_session_endpoint");
     let revocation = endpoint(raw.revocation_endpoint, "revocation_endpoint");
+    let userinfo = endpoint(raw.userinfo_endpoint, "userinfo_endpoint");
+    let asks_userinfo = raw.userinfo.unwrap_or(false);
+    if matches!(userinfo, Ok(Some(_))) && !asks_userinfo && !faults.any_within(&at.key("userinfo")) {
+        faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it is not asked without userinfo: true");
+    }
     let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
     let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
@@ -66,10 +71,12 @@ pub(super) fn provider(
             jwks: jwks?,
             end_session: end_session?,
             revocation: revocation?,
+            userinfo: userinfo?,
         },
         algorithms: algorithms?,
         trusted_audiences: trusted_audiences?,
         access_token_audiences: access_token_audiences?,
+        userinfo: asks_userinfo,
         allow: allow?,
         clusters: clusters?,
         timeout: Duration::from_millis(timeout?),
@@ -79,8 +86,8 @@ pub(super) fn provider(
 
 /// Names what workers may share about this provider: other issuer, client or endpoints, other name.
 pub(super) fn fingerprint(provider: &Provider) -> String {
-    let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation } = &provider.endpoints;
-    let endpoints = [authorization, token, jwks, end_session, revocation];
+    let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } = &provider.endpoints;
+    let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
     let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
     let mut hash = Sha256::new();
     for part in [provider.issuer.as_str(), &provider.client_id].into_iter().chain(endpoints) {

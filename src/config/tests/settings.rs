@@ -89,6 +89,8 @@ fn full() -> Value {
             "authorization_endpoint": "https://idp.example.com:8443/authorize?tenant=a",
             "token_endpoint": "https://idp.example.com/token",
             "jwks_uri": "https://keys.example.com/jwks",
+            "userinfo": true,
+            "userinfo_endpoint": "https://idp.example.com/userinfo",
             "id_token_signing_algs": ["ES256", "EdDSA"],
             "trusted_audiences": ["other"],
             "access_token_audiences": ["https://api.example.com", "api"],
@@ -154,6 +156,8 @@ fn every_field_arrives() {
     assert_eq!(authorization.url().as_str(), "https://idp.example.com:8443/authorize?tenant=a");
     assert_eq!(provider.endpoints.token.as_ref().unwrap().url().as_str(), "https://idp.example.com/token");
     assert_eq!(provider.endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
+    assert_eq!(provider.endpoints.userinfo.as_ref().unwrap().url().as_str(), "https://idp.example.com/userinfo");
+    assert!(provider.userinfo && !settings(&example()).providers[0].userinfo);
     assert_eq!(provider.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
     assert_eq!(provider.trusted_audiences, ["other"]);
     assert_eq!(provider.access_token_audiences, ["https://api.example.com", "api"]);

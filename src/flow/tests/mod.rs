@@ -13,4 +13,5 @@ mod renewal;
 mod sign_in;
 mod sign_out;
 mod store;
+mod userinfo;
 pub(super) mod world;

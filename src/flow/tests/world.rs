@@ -119,6 +119,8 @@ pub(super) struct TestProvider {
     refreshed: usize,
     /// Changes the metadata.
     pub(super) metadata: Box<dyn Fn(&mut Value)>,
+    /// What the userinfo endpoint answers.
+    pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
     /// What a refresh answers instead.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
@@ -142,6 +144,7 @@ impl TestProvider {
             refresh_tokens: Vec::new(),
             refreshed: 0,
             metadata: Box::new(|_| ()),
+            userinfo: Box::new(|| panic!("nobody asks")),
             refresh_response: None,
         }
     }
@@ -166,6 +169,7 @@ impl TestProvider {
                     "jwks_uri": format!("{ISSUER}/jwks"),
                     "end_session_endpoint": format!("{ISSUER}/end"),
                     "revocation_endpoint": format!("{ISSUER}/revoke"),
+                    "userinfo_endpoint": format!("{ISSUER}/userinfo"),
                     "authorization_response_iss_parameter_supported": true,
                 });
                 (self.metadata)(&mut metadata);
@@ -179,6 +183,11 @@ impl TestProvider {
                 }] }))
             }
             "/token" => self.token(request, now),
+            "/userinfo" => {
+                let bearer = ("authorization", "Bearer at".to_owned());
+                assert!(request.method == "GET" && request.body.is_empty() && request.headers.contains(&bearer));
+                (self.userinfo)()
+            }
             "/revoke" => {
                 let token = self.form(request)["token"].clone();
                 self.refresh_tokens.retain(|known| *known != token);
@@ -510,8 +519,13 @@ impl World {
     /// What a held request comes to, once the worker has made its calls.
     pub(super) fn then(&mut self, outcome: Outcome) -> Outcome {
         let Outcome::Held(waiter) = outcome else { return outcome };
-        for fetch in self.env(background::poll) {
-            self.answer(fetch);
+        // One answer may lead to the next call.
+        loop {
+            let fetches = self.env(background::poll);
+            if fetches.is_empty() {
+                break;
+            }
+            fetches.into_iter().for_each(|fetch| self.answer(fetch));
         }
         assert!(self.env(|env| waiter.is_due(env)), "{waiter:?}");
         self.resume(waiter)

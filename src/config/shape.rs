@@ -86,9 +86,10 @@ impl<'d, 'f> Place<'d, 'f> {
 
     /// The one of these words that stands here; the first where none of them does.
     pub(super) fn word(mut self, words: &[&'static str]) -> &'static str {
-        // YAML reads a word of digits as a number.
-        let number = if let Node::Number(number) = self.node { Some(number.to_string()) } else { None };
-        if let Some(word) = words.iter().find(|word| number.as_deref() == Some(**word)) {
+        // YAML reads a word of digits as a number. The word is read, and not the number written: what writes every number
+        // there is takes 24 KB, and nothing else needs it.
+        let is_number = |word: &str| matches!(self.node, Node::Number(number) if word.parse::<u16>().is_ok_and(|word| f64::from(word) == *number));
+        if let Some(word) = words.iter().find(|word| is_number(word)) {
             return word;
         }
         if let Node::Text(text) = self.node {

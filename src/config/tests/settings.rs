@@ -270,6 +270,7 @@ fn a_word_of_digits_may_be_a_number() {
         printed(&settings(&example_with("/rules/0", Some(rule))))
     };
     assert_eq!(with(json!(401)), with(json!("401")));
+    assert_eq!(with(json!(401.0)), with(json!("401")));
     assert!(with(json!(401)).contains("unauthenticated: Unauthorized"));
 }
 

@@ -68,8 +68,8 @@ struct Known {
 impl Ready<'_> {
     /// How long the calls of a renewal may take.
     pub fn time_to_renew(&self) -> Duration {
-        let calls = 1 + u32::from(self.metadata.userinfo_endpoint.is_some());
-        self.provider.timeout.saturating_mul(calls)
+        let timeout = self.provider.timeout;
+        if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
     }
 }
 

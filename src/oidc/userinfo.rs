@@ -107,8 +107,10 @@ impl Userinfo {
         let value = self.claims.get(name)?;
         // Both may have left something out.
         if let (CLAIM_NAMES, Some(Value::Object(known)), Value::Object(more)) = (name, id_token.get(name), value) {
-            let mut all = more.clone();
-            all.extend(known.clone());
+            let mut all = known.clone();
+            for (name, source) in more {
+                all.entry(name.as_str()).or_insert_with(|| source.clone());
+            }
             return Some(Value::Object(all));
         }
         let pair = TOGETHER.iter().find(|pair| pair.contains(&name));

@@ -133,6 +133,8 @@ pub struct Settings {
     pub ttl: Value,
     /// Whether a refresh token is used up by its use.
     pub rotate_refresh_tokens: bool,
+    /// Whether the ID token says nothing of the user but `sub`, and the userinfo endpoint all else.
+    pub claims_at_userinfo: bool,
     /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
     pub always_refresh_tokens: bool,
 }
@@ -145,6 +147,7 @@ impl Default for Settings {
             users: users(),
             ttl: json!({}),
             rotate_refresh_tokens: true,
+            claims_at_userinfo: false,
             always_refresh_tokens: false,
         }
     }
@@ -158,6 +161,7 @@ impl Settings {
             "users": self.users,
             "ttl": self.ttl,
             "rotate_refresh_tokens": self.rotate_refresh_tokens,
+            "claims_at_userinfo": self.claims_at_userinfo,
             "always_refresh_tokens": self.always_refresh_tokens,
         })
     }

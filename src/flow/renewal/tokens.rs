@@ -182,7 +182,7 @@ fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
 fn contradicts(failure: &Failure) -> bool {
     let error = match failure {
         Failure::IdToken(error) => error,
-        other => return *other == Failure::UserinfoEndpoint(UserinfoError::OtherSubject),
+        other => return matches!(other, Failure::UserinfoEndpoint(UserinfoError::OtherSubject)),
     };
     match error {
         IdTokenError::AuthenticationTime

@@ -112,7 +112,7 @@ fn redeem(state: &mut State, form: &[(String, String)]) -> Vec<u8> {
 /// New tokens for a sign-in.
 pub(super) fn tokens(state: &mut State, sign_in: usize, by: By) -> Vec<u8> {
     let access_token = state.secret("access-token");
-    state.access_tokens.push(access_token.clone());
+    state.access_tokens.push((access_token.clone(), sign_in));
     let mut answer = json!({
         "access_token": access_token,
         "token_type": "Bearer",

@@ -274,8 +274,8 @@ impl TokensInHand {
         }
     }
 
-    fn welcome(self: Box<Self>, id_token: VerifiedIdToken, userinfo: Option<Userinfo>, env: &mut Env<'_>) -> Step {
-        let Self { sign_in, tokens, id_token: raw } = *self;
+    fn welcome(self, id_token: VerifiedIdToken, userinfo: Option<Userinfo>, env: &mut Env<'_>) -> Step {
+        let Self { sign_in, tokens, id_token: raw } = self;
         let until_exp = id_token.claims().expires_at().since(env.now);
         let granted = Granted {
             refresh_token: tokens.refresh_token,

@@ -80,12 +80,23 @@ fields!(Document {
 
 /// An OpenID provider, and who we are there. What is not given here is discovered.
 #[derive(Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(
+    deny_unknown_fields,
+    extend("if" = serde_json::json!({"properties": {"type": {"const": "github"}}, "required": ["type"]})),
+    extend("else" = serde_json::json!({"required": ["issuer"]}))
+))]
 pub(super) struct Provider {
+    /// What it speaks.
+    #[cfg_attr(test, schemars(extend("default" = "oidc")))]
+    pub(super) r#type: Option<ProviderType>,
     /// The issuer identifier, exactly as the provider's metadata has it. An `https` URL; `http` only for `localhost`,
-    /// `*.localhost` and loopback addresses.
-    #[cfg_attr(test, schemars(required))]
+    /// `*.localhost` and loopback addresses. Required, but not for `type: github`.
     pub(super) issuer: Option<String>,
+    /// Where the pages of a GitHub Enterprise Server are, such as `https://github.example.com`. For `type: github`.
+    #[cfg_attr(test, schemars(extend("default" = limits::GITHUB_URL)))]
+    pub(super) github_url: Option<String>,
+    /// Where its API is. By default `/api/v3` below `github_url`, or `https://api.github.com` without one.
+    pub(super) github_api_url: Option<String>,
     /// The client ID that the provider gave us: printable ASCII.
     #[cfg_attr(test, schemars(required))]
     pub(super) client_id: Option<String>,
@@ -94,7 +105,7 @@ pub(super) struct Provider {
     /// How the client secret is sent. By default `none` without a secret; with one, `client_secret_basic`, unless the
     /// provider only offers `client_secret_post`.
     pub(super) token_endpoint_auth_method: Option<AuthMethod>,
-    /// The scopes to ask for; `openid` is always added.
+    /// The scopes to ask for; `openid` is always added. Those of GitHub follow from the claims that are used.
     #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
     pub(super) scopes: Option<Vec<String>>,
     /// Further parameters of the authorization request, such as `prompt` or `hd`.
@@ -136,7 +147,10 @@ pub(super) struct Provider {
 }
 
 fields!(Provider {
+    r#type,
     issuer,
+    github_url,
+    github_api_url,
     client_id,
     client_secret,
     token_endpoint_auth_method,
@@ -155,6 +169,22 @@ fields!(Provider {
     allow,
     timeout_ms,
 });
+
+/// What a provider speaks.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(super) enum ProviderType {
+    /// OpenID Connect.
+    Oidc,
+    /// GitHub's own OAuth, which has no ID tokens: who it is comes from its API.
+    Github,
+}
+
+impl Shape for ProviderType {
+    fn read(place: Place<'_, '_>) -> Self {
+        if place.word(&["oidc", "github"]) == "github" { Self::Github } else { Self::Oidc }
+    }
+}
 
 /// How we authenticate at the token endpoint.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 
 mod allow;
 mod bearer;
+mod github;
 mod headers;
 pub(super) mod limits;
 mod people;
@@ -59,7 +60,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
-    let (provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
+    let (mut provider, origin, identity_headers) = (provider?, origin?, identity_headers?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let static_tokens = static_tokens?;
     warnings.extend(rules.warnings(&prefix));
@@ -74,6 +75,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     if provider.userinfo {
         // A renewal without an ID token must know what the first one has left out.
         LEFT_OUT.iter().for_each(|name| keep(name));
+    }
+    if let Some(github) = &mut provider.github {
+        provider.scopes = github.ask_for(&kept_claims);
     }
     Ok(Config {
         rules,

@@ -35,13 +35,25 @@ macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {
             fn read(place: Place<'_, '_>) -> Self {
-                let mut members = place.members(Some(&[$(stringify!($field)),+]));
-                Self { $($field: members.field(stringify!($field))),+ }
+                use $crate::config::shape::plain;
+                let mut members = place.members(Some(&[$(const { plain(stringify!($field)) }),+]));
+                Self { $($field: members.field(const { plain(stringify!($field)) })),+ }
             }
         }
     };
 }
 pub(super) use fields;
+
+/// The name of a field, without what Rust puts before a keyword.
+pub(super) const fn plain(name: &str) -> &str {
+    match name.as_bytes() {
+        [b'r', b'#', plain @ ..] => match std::str::from_utf8(plain) {
+            Ok(plain) => plain,
+            Err(_) => name,
+        },
+        _ => name,
+    }
+}
 
 /// One node, where it is, and where to report.
 pub(super) struct Place<'d, 'f> {

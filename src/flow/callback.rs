@@ -1,6 +1,7 @@
 //! The browser is back from the provider: state, issuer and browser are checked before the code is used, the ID token
 //! before there is a session.
 
+mod github;
 mod welcome;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ use super::{
     signed_in, single_use,
     verification::{When, verified},
 };
+pub use github::ExpectGithub;
 use welcome::Granted;
 
 /// How many codes one worker redeems at once.
@@ -213,6 +215,9 @@ impl ExpectTokens {
             return Waiter::to_call_again(self.sign_in.pending.state.provider, self.until, self);
         }
         let sign_in = self.sign_in;
+        if sign_in.is_at_github(env) {
+            return sign_in.redeemed_at_github(result, env);
+        }
         match TokenResponse::read_for_code(result) {
             Ok((tokens, id_token)) => {
                 Box::new(TokensInHand { sign_in, tokens, id_token }).verify(When::First, env.now.plus(MAX_HOLD), env)

@@ -35,7 +35,7 @@ mod userinfo;
 mod verification;
 
 pub use body::{BodyError, ExpectBody, MAX_BODY, MAX_READING};
-pub use callback::{ExpectTokens, ExpectUserinfo};
+pub use callback::{ExpectGithub, ExpectTokens, ExpectUserinfo};
 pub use identity::trailer_edits;
 pub use reply::headers_refused;
 pub use request::{Waiter, start};
@@ -87,6 +87,8 @@ pub enum Step {
 /// A call of a request under way: the one thing that can take its result.
 #[derive(Debug)]
 pub enum Expect {
+    /// GitHub is being asked who signs in.
+    Github(Box<ExpectGithub>),
     /// The store is being asked what a new session begins after.
     LastEnd(Box<ExpectLastEnd>),
     /// The store is being told something.
@@ -103,6 +105,7 @@ impl Expect {
     /// Decides the request with what came of its call.
     pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         match self {
+            Self::Github(expect) => expect.resume(result, env),
             Self::LastEnd(expect) => expect.resume(result, env),
             Self::Saved(expect) => expect.resume(result, env),
             Self::Stored(expect) => expect.resume(result, env),
@@ -113,7 +116,7 @@ impl Expect {
 
     /// Whether it is a step of a sign-in whose code was used: they are bounded together.
     pub const fn redeems(&self) -> bool {
-        matches!(self, Self::Tokens(_) | Self::Userinfo(_))
+        matches!(self, Self::Github(_) | Self::Tokens(_) | Self::Userinfo(_))
     }
 }
 

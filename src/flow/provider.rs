@@ -101,6 +101,9 @@ impl Providers {
     /// The provider, where enough is known of it to sign somebody in.
     pub fn ready(&self, id: ProviderId, now: UnixTime) -> Option<Ready<'_>> {
         let Known { provider, metadata, keys } = self.known.get(id.index())?;
+        if let Some(github) = &provider.github {
+            return Some(Ready { provider, metadata: &github.metadata, keys: Jwks::NONE });
+        }
         Some(Ready { provider, metadata: metadata.usable(now)?, keys: keys.usable(now)? })
     }
 
@@ -118,7 +121,7 @@ impl Providers {
     /// wait for its next look around.
     pub fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
         for known in &mut self.known {
-            if known.metadata.usable(now).is_none() || known.keys.usable(now).is_none() {
+            if !known.is_complete(now) {
                 known.take_news(&self.sealer, platform, now);
             }
         }
@@ -138,7 +141,7 @@ impl Providers {
         now: UnixTime,
         events: &mut Vec<Event>,
     ) -> bool {
-        let Some(known) = self.known.get_mut(id.index()) else { return false };
+        let Some(known) = self.known.get_mut(id.index()).filter(|known| known.has_documents()) else { return false };
         let wished_by = known.keys.wish(now);
         if wished_by == Some(asker) || wished_by == Some(Asker::Provider) {
             return true;
@@ -204,18 +207,25 @@ impl Providers {
 
     /// When to look again.
     pub fn next_poll(&self, now: UnixTime) -> Duration {
-        let is_calm = |known: &Known| {
-            known.metadata.usable(now).is_some() && known.keys.usable(now).is_some() && !known.keys.is_wished(now)
-        };
+        let is_calm = |known: &Known| known.is_complete(now) && !known.keys.is_wished(now);
         if self.known.iter().all(is_calm) { CALM } else { HURRY }
     }
 }
 
 impl Known {
+    /// Whether there is anything to fetch: of GitHub all is known from the start.
+    const fn has_documents(&self) -> bool {
+        self.provider.github.is_none()
+    }
+
+    fn is_complete(&self, now: UnixTime) -> bool {
+        !self.has_documents() || self.metadata.usable(now).is_some() && self.keys.usable(now).is_some()
+    }
+
     fn cluster_of(&self, kind: DocumentKind) -> &str {
         let Self { provider, metadata, .. } = self;
         let endpoint = match (kind, &metadata.value) {
-            (DocumentKind::Keys, Some(metadata)) => &metadata.jwks_uri,
+            (DocumentKind::Keys, Some(ProviderMetadata { jwks_uri: Some(uri), .. })) => uri,
             _ => provider.issuer.discovery(),
         };
         provider.clusters.reaching(endpoint).as_str()
@@ -252,6 +262,9 @@ impl Known {
     fn fetches(&mut self, id: ProviderId, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
         let hold = self.provider.timeout;
         let mut fetches = Vec::new();
+        if !self.has_documents() {
+            return fetches;
+        }
         if let Some(demand) = self.metadata.demand(now)
             && lease::take(&self.metadata.key, demand, hold, now, platform)
         {
@@ -263,14 +276,14 @@ impl Known {
             });
         }
         if let Some(demand) = self.keys.demand(now)
-            && let Some(metadata) = self.metadata.usable(now)
+            && let Some(jwks_uri) = self.metadata.usable(now).and_then(|metadata| metadata.jwks_uri.as_ref())
             && lease::take(&self.keys.key, demand, hold, now, platform)
         {
             self.keys.in_flight = true;
             let expect = ExpectDocument { provider: id, kind: DocumentKind::Keys, demand, started: now };
             fetches.push(Fetch {
                 expect: ExpectBackground::Document(expect),
-                request: discovery::get(&self.provider, &metadata.jwks_uri),
+                request: discovery::get(&self.provider, jwks_uri),
             });
         }
         fetches

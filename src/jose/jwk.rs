@@ -58,6 +58,9 @@ pub(super) enum PublicKey {
 }
 
 impl Jwks {
+    /// The keys of somebody who signs nothing.
+    pub const NONE: &Self = &Self { keys: Vec::new() };
+
     /// Reads a key set.
     ///
     /// # Errors

@@ -18,8 +18,8 @@ pub struct ProviderMetadata {
     pub authorization_endpoint: Endpoint,
     /// Where the code is redeemed.
     pub token_endpoint: Endpoint,
-    /// Where the keys are.
-    pub jwks_uri: Endpoint,
+    /// Where the keys are; nowhere, for somebody who signs nothing.
+    pub jwks_uri: Option<Endpoint>,
     /// Where people sign out (RP-Initiated Logout 2.1), if they can.
     pub end_session_endpoint: Option<Endpoint>,
     /// Where tokens are revoked (RFC 8414, 2), if they can be.
@@ -112,7 +112,7 @@ impl ProviderMetadata {
             revocation_endpoint: further("revocation_endpoint", &provider.endpoints.revocation),
             authorization_endpoint: endpoint("authorization_endpoint", &provider.endpoints.authorization)?,
             token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
-            jwks_uri: endpoint("jwks_uri", &provider.endpoints.jwks)?,
+            jwks_uri: Some(endpoint("jwks_uri", &provider.endpoints.jwks)?),
             userinfo_endpoint: if provider.userinfo {
                 Some(endpoint("userinfo_endpoint", &provider.endpoints.userinfo)?)
             } else {
@@ -216,8 +216,9 @@ mod tests {
     #[test]
     fn endpoints_may_be_on_other_hosts() {
         let metadata = parse(&document()).unwrap();
-        assert_eq!(metadata.jwks_uri.authority(), "keys.example.com");
-        assert_eq!(metadata.jwks_uri.path_and_query(), "/jwks?v=1");
+        let jwks_uri = metadata.jwks_uri.unwrap();
+        assert_eq!(jwks_uri.authority(), "keys.example.com");
+        assert_eq!(jwks_uri.path_and_query(), "/jwks?v=1");
         assert!(!metadata.iss_parameter && !metadata.post_only);
     }
 
@@ -287,7 +288,7 @@ mod tests {
         let mut document = document();
         document["jwks_uri"] = json!("http://169.254.169.254/");
         let metadata = ProviderMetadata::parse(&provider, document.to_string().as_bytes()).unwrap();
-        assert_eq!(metadata.jwks_uri.authority(), "other.example");
+        assert_eq!(metadata.jwks_uri.unwrap().authority(), "other.example");
     }
 
     #[test]

@@ -24,6 +24,16 @@ impl Identity {
         Self { subject, claims: id_token.into_claims(), userinfo, authentication }
     }
 
+    /// The person of whom a provider without ID tokens says this, in answers to the access token of this very sign-in.
+    pub(super) fn fetched(subject: String, claims: Map<String, Value>) -> Self {
+        Self { subject, claims, userinfo: None, authentication: Authentication::default() }
+    }
+
+    /// What such answers say, while they come.
+    pub(super) const fn claims_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.claims
+    }
+
     /// Who it is, as the provider numbers them.
     pub fn subject(&self) -> &str {
         &self.subject

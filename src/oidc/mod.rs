@@ -8,6 +8,7 @@ pub mod authorization;
 pub mod discovery;
 pub mod end_session;
 pub mod error;
+pub mod github;
 pub mod id_token;
 pub mod identity;
 pub mod logout_token;
@@ -29,6 +30,7 @@ use crate::{
     jose::Algorithm,
     secret::ClientSecret,
 };
+use github::Github;
 
 /// One of the configured providers. Only the configuration makes one, so it always points at something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -249,9 +251,11 @@ pub struct Provider {
     pub issuer: Issuer,
     /// Our `client_id` there.
     pub client_id: String,
+    /// Whether it is GitHub, which knows no OpenID Connect.
+    pub github: Option<Github>,
     /// How we authenticate.
     pub authentication: ClientAuthentication,
-    /// What we ask for; `openid` is always among them.
+    /// What we ask for; `openid` is always among them, but at GitHub.
     pub scopes: Vec<String>,
     /// Further parameters of the authorization request; none of ours.
     pub authorization_params: Vec<(String, String)>,

@@ -11,6 +11,7 @@ pub(crate) fn provider() -> Provider {
     Provider {
         issuer: Issuer::parse(ISSUER, PlainHttp::LoopbackOnly).unwrap(),
         client_id: "client".to_owned(),
+        github: None,
         authentication: ClientAuthentication::Unspecified(ClientSecret::new("secret")),
         scopes: vec!["openid".to_owned(), "email".to_owned()],
         authorization_params: Vec::new(),
@@ -31,7 +32,7 @@ pub(crate) fn metadata() -> discovery::ProviderMetadata {
     discovery::ProviderMetadata {
         authorization_endpoint: endpoint("authorize"),
         token_endpoint: endpoint("token"),
-        jwks_uri: endpoint("jwks"),
+        jwks_uri: Some(endpoint("jwks")),
         end_session_endpoint: Some(endpoint("end")),
         revocation_endpoint: Some(endpoint("revoke")),
         userinfo_endpoint: None,

@@ -53,7 +53,10 @@ pub enum UserinfoError {
     /// No response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
-    /// Not a JSON object as it must be.
+    /// A member is missing, or not as it must be.
+    #[error("the userinfo response has no usable {0}")]
+    Malformed(&'static str),
+    /// Not JSON as it must be.
     #[error("the userinfo response is {0}")]
     NotJson(#[from] JsonError),
     /// Somebody else than the ID token names (5.3.2).
@@ -67,9 +70,6 @@ pub enum UserinfoError {
     /// Not 200.
     #[error("{}", status_of("the userinfo endpoint", *.0))]
     Status(u16),
-    /// It does not say whom it is about.
-    #[error("the userinfo response has no sub")]
-    Subject,
 }
 
 /// Asks who the access token is about (5.3.1).
@@ -97,7 +97,7 @@ impl Userinfo {
         match claims.get("sub") {
             Some(Value::String(sub)) if sub == subject => Ok(Self { claims }),
             Some(Value::String(_)) => Err(UserinfoError::OtherSubject),
-            _ => Err(UserinfoError::Subject),
+            _ => Err(UserinfoError::Malformed("sub")),
         }
     }
 
@@ -144,9 +144,9 @@ mod tests {
             (200, r#"{"sub":"Alice"}"#, Some(UserinfoError::OtherSubject)),
             (200, r#"{"sub":"alice "}"#, Some(UserinfoError::OtherSubject)),
             (200, r#"{"sub":""}"#, Some(UserinfoError::OtherSubject)),
-            (200, r#"{"sub":["alice"]}"#, Some(UserinfoError::Subject)),
-            (200, r#"{"sub":null}"#, Some(UserinfoError::Subject)),
-            (200, r#"{"email":"alice@example.com"}"#, Some(UserinfoError::Subject)),
+            (200, r#"{"sub":["alice"]}"#, Some(UserinfoError::Malformed("sub"))),
+            (200, r#"{"sub":null}"#, Some(UserinfoError::Malformed("sub"))),
+            (200, r#"{"email":"alice@example.com"}"#, Some(UserinfoError::Malformed("sub"))),
             (200, r#"{"sub":"alice","sub":"bob"}"#, Some(UserinfoError::NotJson(JsonError::DuplicateMember))),
             (200, r#"[{"sub":"alice"}]"#, Some(UserinfoError::NotJson(JsonError::NotAnObject))),
             (200, "<html>", Some(UserinfoError::NotJson(JsonError::Malformed))),

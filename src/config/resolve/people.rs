@@ -62,6 +62,13 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, provider: Option<&Provider>, r
         let expected = "false, because session.refresh is false: there is no refresh token to revoke";
         faults.wrong(&root.key("sign_out").key("revoke"), expected);
     }
+    if provider.is_some_and(|provider| provider.github.is_some()) {
+        for (is_on, field) in [(sign_out.back_channel, "back_channel"), (sign_out.front_channel, "front_channel")] {
+            if is_on {
+                faults.wrong(&root.key("sign_out").key(field), "false, because GitHub does not end sessions");
+            }
+        }
+    }
     let at = root.key("providers").index(0);
     let endpoints = provider.map(|provider| &provider.endpoints);
     if !sign_out.revoke && endpoints.is_some_and(|endpoints| endpoints.revocation.is_some()) {

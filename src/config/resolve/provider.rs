@@ -10,7 +10,7 @@ use super::{
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, allow, bounded, few, limits, text,
+    Environment, allow, bounded, few, github, limits, text,
 };
 use crate::{
     jose::Algorithm,
@@ -30,6 +30,14 @@ pub(super) fn provider(
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<Provider, Faulty> {
+    if matches!(raw.r#type, Some(raw::ProviderType::Github)) {
+        return github::provider(raw, at, clusters, plain_http, env, faults);
+    }
+    for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
+        if url.is_some() {
+            faults.wrong(&at.key(field), "nothing; it is for providers of `type: github`");
+        }
+    }
     let issuer = issuer(raw.issuer, &at.key("issuer"), plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
@@ -62,6 +70,7 @@ pub(super) fn provider(
     Ok(Provider {
         issuer: issuer?,
         client_id: client_id?,
+        github: None,
         authentication: authentication?,
         scopes: scopes?,
         authorization_params: authorization_params?,
@@ -97,7 +106,12 @@ pub(super) fn fingerprint(provider: &Provider) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn issuer(value: Option<String>, at: &Path, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {
+pub(super) fn issuer(
+    value: Option<String>,
+    at: &Path,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Issuer, Faulty> {
     let value = faults.required(at, value, "the issuer's URL, such as https://accounts.google.com")?;
     text::url_text(&value, at, faults)?;
     if value.contains('?') {
@@ -118,7 +132,7 @@ fn endpoint(
     endpoint.map(Some).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
 }
 
-fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+pub(super) fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let value = faults.required(at, value, "the client ID that the provider gave you")?;
     if text::is_vschar(&value) && (1..=limits::MAX_TEXT).contains(&value.len()) {
         return Ok(value);
@@ -153,7 +167,7 @@ fn authentication(
     }
 }
 
-fn client_secret(
+pub(super) fn client_secret(
     secret: raw::Secret,
     at: &Path,
     env: Environment<'_>,
@@ -182,7 +196,7 @@ fn scopes(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<
     fault.map_or(Ok(scopes), Err)
 }
 
-fn authorization_params(
+pub(super) fn authorization_params(
     entries: raw::Entries,
     at: &Path,
     faults: &mut Faults,

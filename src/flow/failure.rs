@@ -253,7 +253,7 @@ impl Failure {
             Self::TokenEndpoint(error) => match error {
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
-                TokenEndpointError::Refused(OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
+                TokenEndpointError::Refused(OAuthError::BadVerificationCode | OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
                     "The sign-in took too long or was used before. Please try again."),
                 TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
                     "The sign-in service does not accept this site. Please tell its operator the code below."),

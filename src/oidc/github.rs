@@ -9,9 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     Endpoint, EndpointError, PlainHttp, Provider,
     discovery::{self, ProviderMetadata},
-    error::OAuthError,
     identity::Identity,
-    token::{TokenEndpointError, TokenResponse},
     userinfo::UserinfoError,
 };
 use crate::{
@@ -118,29 +116,14 @@ impl Github {
     pub fn ask_for(&mut self, claims: &[String]) -> Vec<String> {
         let is_wanted = |question: &Question| claims.iter().any(|claim| claim == question.claim());
         self.questions = Question::ALL.into_iter().filter(is_wanted).collect();
-        let mut scopes: Vec<_> = self.questions.iter().map(|question| question.path_and_scope().1.to_owned()).collect();
-        scopes.dedup();
+        let mut scopes = Vec::new();
+        for (_, scope) in self.questions.iter().map(|question| question.path_and_scope()) {
+            if !scopes.iter().any(|known| known == scope) {
+                scopes.push(scope.to_owned());
+            }
+        }
         scopes
     }
-}
-
-/// Reads the answer of the token endpoint, in which errors have status 200 too.
-///
-/// # Errors
-/// [`TokenEndpointError`] says why there is no token.
-pub fn read_token(response: Result<CalloutResponse, CalloutError>) -> Result<AccessToken, TokenEndpointError> {
-    let response = response?;
-    if let Ok(body) = json::parse_object(&response.body, MAX_CALLOUT_BODY)
-        && let Some(Value::String(code)) = body.get("error")
-        && response.status == 200
-    {
-        return Err(TokenEndpointError::Refused(match code.as_str() {
-            "bad_verification_code" => OAuthError::InvalidGrant,
-            "incorrect_client_credentials" => OAuthError::InvalidClient,
-            other => OAuthError::from_code(other),
-        }));
-    }
-    Ok(TokenResponse::read(Ok(response))?.access_token)
 }
 
 /// What is being asked of whoever the access token is for.

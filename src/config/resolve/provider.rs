@@ -23,22 +23,30 @@ use crate::{
 
 /// The provider at this place of the document.
 pub(super) fn provider(
-    raw: raw::Provider,
+    mut raw: raw::Provider,
     at: &Path,
     clusters: Result<Clusters, Faulty>,
     plain_http: PlainHttp,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<Provider, Faulty> {
-    if matches!(raw.r#type, Some(raw::ProviderType::Github)) {
-        return github::provider(raw, at, clusters, plain_http, env, faults);
-    }
-    for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
-        if url.is_some() {
-            faults.wrong(&at.key(field), "nothing; it is for providers of `type: github`");
+    let is_github = matches!(raw.r#type, Some(raw::ProviderType::Github));
+    let issuer = if is_github {
+        github::web(&mut raw, at, plain_http, faults)
+    } else {
+        for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
+            if url.is_some() {
+                faults.wrong(&at.key(field), "nothing; it is for `type: github`");
+            }
         }
-    }
-    let issuer = issuer(raw.issuer, &at.key("issuer"), plain_http, faults);
+        issuer(raw.issuer, &at.key("issuer"), plain_http, faults)
+    };
+    let github = match &issuer {
+        Ok(web) if is_github => {
+            github::github(web, raw.github_api_url, &at.key("github_api_url"), plain_http, faults).map(Some)
+        }
+        _ => Ok(None),
+    };
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
     let scopes = scopes(raw.scopes, &at.key("scopes"), faults);
@@ -70,7 +78,7 @@ pub(super) fn provider(
     Ok(Provider {
         issuer: issuer?,
         client_id: client_id?,
-        github: None,
+        github: github?,
         authentication: authentication?,
         scopes: scopes?,
         authorization_params: authorization_params?,
@@ -132,7 +140,7 @@ fn endpoint(
     endpoint.map(Some).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
 }
 
-pub(super) fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let value = faults.required(at, value, "the client ID that the provider gave you")?;
     if text::is_vschar(&value) && (1..=limits::MAX_TEXT).contains(&value.len()) {
         return Ok(value);
@@ -167,7 +175,7 @@ fn authentication(
     }
 }
 
-pub(super) fn client_secret(
+fn client_secret(
     secret: raw::Secret,
     at: &Path,
     env: Environment<'_>,
@@ -196,7 +204,7 @@ fn scopes(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<
     fault.map_or(Ok(scopes), Err)
 }
 
-pub(super) fn authorization_params(
+fn authorization_params(
     entries: raw::Entries,
     at: &Path,
     faults: &mut Faults,

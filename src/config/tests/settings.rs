@@ -203,6 +203,30 @@ fn listed_tokens_and_scopes_arrive() {
 }
 
 #[test]
+fn github_needs_neither_issuer_nor_scopes() {
+    let github = json!({"type": "github", "client_id": "a", "client_secret": "b"});
+    let mut document = example_with("/providers/0", Some(github));
+    let provider = |document: &Value| settings(document).providers.remove(0);
+    let known = provider(&document);
+    let github = known.github.unwrap();
+    assert_eq!((known.issuer.as_str(), github.api.url().as_str()), ("https://github.com", "https://api.github.com/"));
+    assert_eq!(known.scopes, ["user:email"]);
+    document["rules"][0] = json!({"access": "required", "allow": {"claims": {"/teams": ["a/b"], "orgs": ["a"]}}});
+    assert_eq!(provider(&document).scopes, ["user:email", "read:org"]);
+    document["identity_headers"] = json!({});
+    assert_eq!(provider(&document).scopes, ["read:org"]);
+    document["providers"][0]["github_url"] = json!("https://git.example.com/");
+    let github = provider(&document).github.unwrap();
+    assert_eq!(github.api.url().as_str(), "https://git.example.com/api/v3");
+    assert_eq!(github.metadata.token_endpoint.url().as_str(), "https://git.example.com/login/oauth/access_token");
+    document["sign_out"] = json!({"front_channel": true});
+    assert_eq!(
+        super::faults(&document),
+        "sign_out.front_channel: expected false, because GitHub does not end sessions"
+    );
+}
+
+#[test]
 fn a_rule_for_tokens_where_none_is_taken_is_told() {
     let mut document = example_with("/rules/0", Some(json!({"path": "/api/*", "access": "bearer"})));
     let warnings = settings(&document).warnings;

@@ -1,6 +1,9 @@
 //! Somebody signs in at GitHub: the code is redeemed for an access token, and with that the API is asked who it is.
 
-use crate::oidc::github::{Inquiry, Progress, read_token};
+use crate::oidc::{
+    github::{Inquiry, Progress},
+    token::TokenResponse,
+};
 
 use super::{SignIn, welcome::Granted};
 use crate::flow::{CalloutResult, Env, Expect, Step, failure::Failure};
@@ -20,8 +23,8 @@ impl SignIn {
 
     /// The token endpoint has answered.
     pub(super) fn redeemed_at_github(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
-        match read_token(result) {
-            Ok(token) => ExpectGithub { sign_in: self, inquiry: Inquiry::of(token) }.call(env),
+        match TokenResponse::read(result) {
+            Ok(tokens) => ExpectGithub { sign_in: self, inquiry: Inquiry::of(tokens.access_token) }.call(env),
             Err(error) => self.refuse(error.into(), env),
         }
     }

@@ -3,6 +3,7 @@ mod bearer;
 mod callback;
 mod callers;
 mod forms;
+mod github;
 mod id_token;
 mod identity;
 mod lifetimes;

@@ -121,6 +121,8 @@ pub(super) struct TestProvider {
     pub(super) metadata: Box<dyn Fn(&mut Value)>,
     /// What the userinfo endpoint answers.
     pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
+    /// Who answers in its place.
+    pub(super) instead: Option<Box<dyn Fn(&CalloutRequest) -> CalloutResult>>,
     /// What a refresh answers instead.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
@@ -145,6 +147,7 @@ impl TestProvider {
             refreshed: 0,
             metadata: Box::new(|_| ()),
             userinfo: Box::new(|| panic!("nobody asks")),
+            instead: None,
             refresh_response: None,
         }
     }
@@ -158,6 +161,9 @@ impl TestProvider {
         *self.asked.entry(request.path.clone()).or_default() += 1;
         if !self.up {
             return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
+        }
+        if let Some(instead) = &self.instead {
+            return instead(request);
         }
         assert_eq!(request.authority, "idp.example.com");
         match request.path.as_str() {

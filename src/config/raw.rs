@@ -22,7 +22,7 @@ pub(super) struct Document {
     /// to the name of the cluster.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) clusters: Option<Entries>,
-    /// The OpenID provider that people sign in at. One is supported.
+    /// The OpenID provider, or GitHub, that people sign in at. One is supported.
     #[cfg_attr(test, schemars(required, length(min = 1, max = 1)))]
     pub(super) providers: Option<Vec<Provider>>,
     /// How sessions are kept.
@@ -78,7 +78,7 @@ fields!(Document {
     danger,
 });
 
-/// An OpenID provider, and who we are there. What is not given here is discovered.
+/// An OpenID provider, or GitHub, and who we are there. What is not given here is discovered.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(
     deny_unknown_fields,

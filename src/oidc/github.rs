@@ -4,6 +4,8 @@
 //! <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>, and `/user`, `/user/emails`,
 //! `/user/orgs` and `/user/teams` of the REST API.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -127,22 +129,19 @@ impl Github {
 }
 
 /// What is being asked of whoever the access token is for.
-#[derive(Debug)]
 pub struct Inquiry {
     token: AccessToken,
     stage: Stage,
 }
 
-#[derive(Debug)]
 enum Stage {
     /// Who it is.
     User,
     /// What else is to be said of them.
-    Further(Identity, List),
+    Further(Box<Identity>, List),
 }
 
 /// A list that is being read, page by page.
-#[derive(Debug)]
 struct List {
     /// The place of its question.
     place: usize,
@@ -157,13 +156,20 @@ impl List {
     }
 }
 
+/// Shows no claim: they are about a person.
+impl fmt::Debug for Inquiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inquiry").finish_non_exhaustive()
+    }
+}
+
 /// What an answer has led to.
 #[derive(Debug)]
 pub enum Progress {
     /// There is more to ask.
     Ask(Inquiry),
     /// All is known.
-    Known(Identity),
+    Known(Box<Identity>),
 }
 
 impl Inquiry {
@@ -212,7 +218,7 @@ impl Inquiry {
         }
     }
 
-    fn next(token: AccessToken, identity: Identity, place: usize, github: &Github) -> Progress {
+    fn next(token: AccessToken, identity: Box<Identity>, place: usize, github: &Github) -> Progress {
         if place < github.questions.len() {
             Progress::Ask(Self { token, stage: Stage::Further(identity, List::of(place)) })
         } else {
@@ -223,7 +229,7 @@ impl Inquiry {
 
 /// Who it is, by a number: a login can be given up, and taken by somebody else. An address in here is what they show of
 /// themselves, and proves nothing.
-fn user(response: &CalloutResponse) -> Result<Identity, UserinfoError> {
+fn user(response: &CalloutResponse) -> Result<Box<Identity>, UserinfoError> {
     if response.status != 200 {
         return Err(UserinfoError::Status(response.status));
     }
@@ -235,12 +241,12 @@ fn user(response: &CalloutResponse) -> Result<Identity, UserinfoError> {
             claims.insert(claim.to_owned(), text.clone());
         }
     }
-    Ok(Identity::fetched(id.to_string(), claims))
+    Ok(Box::new(Identity::fetched(id.to_string(), claims)))
 }
 
 fn further(
     token: AccessToken,
-    mut identity: Identity,
+    mut identity: Box<Identity>,
     mut list: List,
     response: &CalloutResponse,
     github: &Github,

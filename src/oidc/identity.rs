@@ -1,5 +1,7 @@
 //! Somebody whom a provider has vouched for: of nothing else a session begins.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -7,8 +9,8 @@ use super::{
     userinfo::Userinfo,
 };
 
-/// Who has signed in, and what their provider says of them.
-#[derive(Debug)]
+/// Who has signed in, and what their provider says of them. Only a verified ID token makes one, or what was fetched with the
+/// access token of this very sign-in.
 pub struct Identity {
     subject: String,
     claims: Map<String, Value>,
@@ -52,5 +54,12 @@ impl Identity {
     /// What is known of the sign-in itself.
     pub fn into_authentication(self) -> Authentication {
         self.authentication
+    }
+}
+
+/// Shows no claim: they are about a person.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! OpenID Connect as its endpoints: each file builds one request and reads its response.
+//! OpenID Connect as its endpoints: each file builds one request and reads its response. GitHub, which has OAuth 2.0 alone,
+//! has a file of its own.
 //!
 //! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core,
 //! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.

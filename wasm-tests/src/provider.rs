@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::process::{Running, Scratch};
+use crate::process::{Running, Scratch, said_in_json};
 use crate::tools;
 
 /// A running provider. Dropping it ends it.
@@ -49,10 +49,7 @@ impl Provider {
         command.arg(tools::provider().join("provider.mjs")).arg(settings);
         let mut running = Running::start(&command, &scratch.file("log"));
         let log = scratch.file("log");
-        let ready = running.until("ready provider", || {
-            let said = crate::process::read_text(&log);
-            said.lines().find_map(|line| serde_json::from_str::<Value>(line).ok().filter(Value::is_object))
-        });
+        let ready = running.until("ready provider", || said_in_json(&log));
         let ready = ready.unwrap_or_else(|reason| panic!("the provider {reason}"));
         let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
         Self { running, issuer: text("issuer"), control: text("control"), _scratch: scratch }

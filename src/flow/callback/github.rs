@@ -54,7 +54,7 @@ impl ExpectGithub {
             Ok(Progress::Known(identity)) => {
                 // There is nothing to renew it with, or to sign out with: it lasts for its time.
                 let granted = Granted { refresh_token: None, life: None, id_token: None };
-                sign_in.welcome(identity, granted, env)
+                sign_in.welcome(*identity, granted, env)
             }
             Err(error) => sign_in.refuse(error.into(), env),
         }

@@ -6,7 +6,7 @@ use super::{
     super::*,
     world::{ISSUER, Outcome, World, ok},
 };
-use crate::http::CalloutError;
+use crate::http::{CalloutError, Request};
 
 /// A world in which the userinfo endpoint is asked, only admins pass at `/admin`, and nobody who is banned at `/open`.
 fn world() -> World {
@@ -281,4 +281,24 @@ fn whoever_signs_out_while_it_is_asked_stays_out() {
     assert_eq!(world.opens("/oauth2/sign_out", "same-origin").reply().status, 303);
     world.jar = old;
     assert_eq!(world.then(held).code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_sign_in_counts_as_under_way_until_the_last_answer() {
+    let mut world = world();
+    userinfo_says(&mut world, json!({ "sub": "alice" }));
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let cookies: Vec<_> = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    let lines = [(":method", "GET"), (":path", callback.as_str()), ("cookie", cookies.as_str())];
+    let request = Request::new(lines.into_iter().map(|(name, value)| (name, value.as_bytes())));
+    let mut step = world.env(|env| start(request, env));
+    for path in ["/token", "/userinfo"] {
+        let Step::Call { request, expect } = step else { panic!("{step:?}") };
+        assert_eq!((request.path.as_str(), expect.redeems()), (path, true));
+        let result = world.answer_call(&request);
+        step = world.env(|env| expect.resume(result, env));
+    }
+    assert!(matches!(step, Step::Reply(_)), "{step:?}");
 }

@@ -25,6 +25,7 @@ pub(super) const ISSUER: &str = "https://idp.example.com";
 pub(super) const START: u64 = 1_800_000_000;
 
 type Versioned = (Vec<u8>, u32);
+type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
 type Change = dyn Fn(&mut Map<String, Value>);
 
 /// A platform in memory. Clones share the store, as the workers of one process do.
@@ -122,7 +123,7 @@ pub(super) struct TestProvider {
     /// What the userinfo endpoint answers.
     pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
     /// Who answers in its place.
-    pub(super) instead: Option<Box<dyn Fn(&CalloutRequest) -> CalloutResult>>,
+    pub(super) instead: Option<Box<Answering>>,
     /// What a refresh answers instead.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }

@@ -2,11 +2,11 @@
 
 use std::{fs, process::Command};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     ports,
-    process::{Running, Scratch, read_text},
+    process::{Running, Scratch, said_in_json},
     tools,
 };
 
@@ -50,10 +50,7 @@ impl Emulator {
         let mut command = Command::new("node");
         command.arg(tools::provider().join("github.mjs")).arg(settings);
         let mut running = Running::start(&command, &log);
-        let ready = running.until("ready emulator", || {
-            let said = read_text(&log);
-            said.lines().find_map(|line| serde_json::from_str::<Value>(line).ok().filter(Value::is_object))
-        });
+        let ready = running.until("ready emulator", || said_in_json(&log));
         ready.unwrap_or_else(|reason| panic!("the emulator {reason}"));
         Self { running, url: format!("http://127.0.0.1:{port}"), _scratch: scratch }
     }

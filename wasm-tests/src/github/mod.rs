@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     http1::{Connection, Outcome, Request, Server, response, single},
-    issuer::Answer,
+    issuer::{Answer, random},
     keys::{base64url, sha256},
 };
 
@@ -185,10 +185,4 @@ fn token(state: &mut State, request: &Request) -> Vec<u8> {
     let pairs = answer.as_object().expect("an object").iter().map(|(name, value)| (name, value.as_str().unwrap_or("")));
     let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     response(200, &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")], form.as_bytes())
-}
-
-fn random() -> String {
-    let mut bytes = [0; 16];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("randomness");
-    base64url(&bytes)
 }

@@ -163,7 +163,7 @@ fn basic(authorization: &str, expected: &str) -> Option<()> {
 }
 
 /// 128 bits as text.
-pub(super) fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("randomness");
     base64url(&bytes)

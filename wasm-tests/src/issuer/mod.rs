@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::Value;
 
 pub use answer::Answer;
+pub(crate) use grant::random;
 pub use logout::LOGOUT_EVENT;
 pub use refresh::Refreshes;
 pub use terms::{LogoutState, RefreshTokens, Rotation, Terms};

@@ -43,6 +43,8 @@ fn world(github: &Github) -> World {
         "client_id": github::CLIENT_ID,
         "client_secret": github::CLIENT_SECRET,
         "github_url": github.url(),
+        // A host of its own, as at github.com: Envoy meets it with the first sign-in.
+        "github_api_url": format!("{}{}", github.url().replace("127.0.0.1", "localhost"), github::API),
         "timeout_ms": 1000,
     });
     world_with(provider, rules())

@@ -154,12 +154,15 @@ fn email(claims: &dyn Claims) -> Option<(&str, &str)> {
     is_whole.then_some((email.as_str(), domain))
 }
 
+/// The claims that are elsewhere, and where (OIDC Core 5.6.2).
+pub const CLAIM_NAMES: &str = "_claim_names";
+
 /// What says that a claim was left out.
-const LEFT_OUT: [&str; 2] = ["_claim_names", "hasgroups"];
+pub const LEFT_OUT: [&str; 2] = [CLAIM_NAMES, "hasgroups"];
 
 /// Whether the provider has this claim, but not in here: it names where else it is (OIDC Core 5.6.2), as Entra ID does for
 /// somebody in more than 200 groups, or says just `hasgroups`.
-fn is_left_out(name: &str, claims: &dyn Claims) -> bool {
+pub fn is_left_out(name: &str, claims: &dyn Claims) -> bool {
     let [elsewhere, has_groups] = LEFT_OUT.map(|name| claims.claim(name));
     let is_elsewhere = matches!(elsewhere, Some(Claim::Json(Value::Object(names))) if names.contains_key(name));
     is_elsewhere || name == "groups" && has_groups.is_some_and(Claim::is_true)

@@ -4,7 +4,7 @@ mod condition;
 mod expression;
 mod template;
 
-pub use condition::{Condition, Conditions, Outcome};
+pub use condition::{CLAIM_NAMES, Condition, Conditions, LEFT_OUT, Outcome, is_left_out};
 pub use expression::Expression;
 pub use template::{Encoding, Template};
 
@@ -52,6 +52,17 @@ pub trait Claims {
 
     /// Whose word it is; `None` where it is the operator's own.
     fn issuer(&self) -> Option<IssuerId>;
+}
+
+/// Claims by themselves, of whoever it is.
+impl Claims for Map<String, Value> {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        self.get(name).map(Claim::Json)
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        None
+    }
 }
 
 /// A claim.

@@ -22,8 +22,8 @@ pub(super) struct Document {
     /// to the name of the cluster.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) clusters: Option<Entries>,
-    /// The OpenID providers that people sign in at. Where there are several, people choose one of them on a page, unless a
-    /// rule's `providers` leaves one only.
+    /// The OpenID providers, or GitHub, that people sign in at. Where there are several, people choose one of them on a page,
+    /// unless a rule's `providers` leaves one only.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_PROVIDERS)))]
     pub(super) providers: Option<Vec<Provider>>,
     /// How sessions are kept.
@@ -69,7 +69,8 @@ pub(super) struct Document {
     /// What signing out does, and who else may end sessions.
     pub(super) sign_out: Option<SignOut>,
     /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in, from the top level of the
-    /// ID token; `sub` is always among them. By default those of `identity_headers`, without those that a JSON Pointer looks into.
+    /// ID token or of `providers[].userinfo`; `sub` is always among them. By default those of `identity_headers`, without
+    /// those that a JSON Pointer looks into.
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Says that the field of this name is `true` in Envoy's own configuration of this filter, beside `failure_policy`:
     /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
@@ -103,9 +104,13 @@ fields!(Document {
     danger,
 });
 
-/// An OpenID provider, and who we are there. What is not given here is discovered.
+/// An OpenID provider, or GitHub, and who we are there. What is not given here is discovered.
 #[derive(Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(
+    deny_unknown_fields,
+    extend("if" = serde_json::json!({"properties": {"type": {"const": "github"}}, "required": ["type"]})),
+    extend("else" = serde_json::json!({"required": ["issuer"]}))
+))]
 pub(super) struct Provider {
     /// By what rules name it, and links to `/oauth2/start?provider=`: letters, digits, `-`, `_` and `.`. A provider with a
     /// name has a redirect URI of its own to register: `/oauth2/callback/NAME` below the external URL. One may be without a
@@ -115,10 +120,17 @@ pub(super) struct Provider {
     /// What people read where they choose a provider. By default its name, or its host.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
     pub(super) title: Option<String>,
+    /// What it speaks.
+    #[cfg_attr(test, schemars(extend("default" = "oidc")))]
+    pub(super) r#type: Option<ProviderType>,
     /// The issuer identifier, exactly as the provider's metadata has it. An `https` URL; `http` only for `localhost`,
-    /// `*.localhost` and loopback addresses.
-    #[cfg_attr(test, schemars(required))]
+    /// `*.localhost` and loopback addresses. Required, but not for `type: github`.
     pub(super) issuer: Option<String>,
+    /// Where the pages of a GitHub Enterprise Server are, such as `https://github.example.com`. For `type: github`.
+    #[cfg_attr(test, schemars(extend("default" = limits::GITHUB_URL)))]
+    pub(super) github_url: Option<String>,
+    /// Where its API is. By default `/api/v3` below `github_url`, or `https://api.github.com` without one.
+    pub(super) github_api_url: Option<String>,
     /// The client ID that the provider gave us: printable ASCII.
     #[cfg_attr(test, schemars(required))]
     pub(super) client_id: Option<String>,
@@ -127,7 +139,7 @@ pub(super) struct Provider {
     /// How the client secret is sent. By default `none` without a secret; with one, `client_secret_basic`, unless the
     /// provider only offers `client_secret_post`.
     pub(super) token_endpoint_auth_method: Option<AuthMethod>,
-    /// The scopes to ask for; `openid` is always added.
+    /// The scopes to ask for; `openid` is always added. Those of GitHub follow from the claims that are used.
     #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
     pub(super) scopes: Option<Vec<String>>,
     /// Further parameters of the authorization request, such as `prompt` or `hd`.
@@ -143,6 +155,12 @@ pub(super) struct Provider {
     pub(super) end_session_endpoint: Option<String>,
     /// The URL where refresh tokens are revoked, instead of the discovered one. For `sign_out.revoke`.
     pub(super) revocation_endpoint: Option<String>,
+    /// Whether the userinfo endpoint is asked for claims that the ID token does not have, at each sign-in and renewal. The
+    /// answer must be plain JSON, about the same `sub`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) userinfo: Option<bool>,
+    /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`.
+    pub(super) userinfo_endpoint: Option<String>,
     /// The signature algorithms that an ID token, or a logout token, may use. By default every asymmetric one that is known.
     #[cfg_attr(test, schemars(
         length(min = 1),
@@ -165,7 +183,10 @@ pub(super) struct Provider {
 fields!(Provider {
     name,
     title,
+    r#type,
     issuer,
+    github_url,
+    github_api_url,
     client_id,
     client_secret,
     token_endpoint_auth_method,
@@ -176,6 +197,8 @@ fields!(Provider {
     jwks_uri,
     end_session_endpoint,
     revocation_endpoint,
+    userinfo,
+    userinfo_endpoint,
     id_token_signing_algs,
     trusted_audiences,
     access_token_audiences,
@@ -239,6 +262,22 @@ impl Shape for TokenKind {
             "kubernetes_service_account" => Self::KubernetesServiceAccount,
             _ => Self::AccessToken,
         }
+    }
+}
+
+/// What a provider speaks.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(super) enum ProviderType {
+    /// OpenID Connect.
+    Oidc,
+    /// GitHub's own OAuth, which has no ID tokens: who it is comes from its API.
+    Github,
+}
+
+impl Shape for ProviderType {
+    fn read(place: Place<'_, '_>) -> Self {
+        if place.word(&["oidc", "github"]) == "github" { Self::Github } else { Self::Oidc }
     }
 }
 

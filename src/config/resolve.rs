@@ -2,6 +2,7 @@
 
 mod allow;
 mod bearer;
+mod github;
 mod headers;
 pub(super) mod limits;
 mod people;
@@ -21,6 +22,7 @@ use super::{
     raw,
 };
 use crate::{
+    claims::LEFT_OUT,
     digest::{half_digest, hex},
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
@@ -76,7 +78,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
     let (known, origin, identity_headers) = (providers?, origin?, identity_headers?);
-    let provider::Known { providers, mut token_issuers } = known;
+    let provider::Known { mut providers, mut token_issuers } = known;
     token_issuers.extend(others?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let (static_tokens, filter_state) = (static_tokens?, filter_state?);
@@ -93,6 +95,15 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     rules.each_claim(&mut keep);
     let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
     allowed.for_each(|conditions| conditions.each_claim(&mut keep));
+    if providers.iter().any(|provider| provider.userinfo) {
+        // A renewal without an ID token must know what the first one has left out.
+        LEFT_OUT.iter().for_each(|name| keep(name));
+    }
+    for provider in &mut providers {
+        if let Some(github) = &mut provider.github {
+            provider.scopes = github.ask_for(&kept_claims);
+        }
+    }
     let session = session?.sealing_for(&origin, faults)?;
     let fingerprint = fingerprint(&origin, &session);
     let at_cookie = root.key("token_cookie");

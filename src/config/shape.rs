@@ -36,8 +36,9 @@ macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {
             fn read(place: Place<'_, '_>) -> Self {
-                let mut members = place.members(Some(&[$(stringify!($field)),+]));
-                Self { $($field: members.field(stringify!($field))),+ }
+                use $crate::config::shape::plain;
+                let mut members = place.members(Some(&[$(const { plain(stringify!($field)) }),+]));
+                Self { $($field: members.field(const { plain(stringify!($field)) })),+ }
             }
         }
     };
@@ -66,6 +67,17 @@ macro_rules! fields {
     };
 }
 pub(super) use fields;
+
+/// The name of a field, without what Rust puts before a keyword.
+pub(super) const fn plain(name: &str) -> &str {
+    match name.as_bytes() {
+        [b'r', b'#', plain @ ..] => match std::str::from_utf8(plain) {
+            Ok(plain) => plain,
+            Err(_) => name,
+        },
+        _ => name,
+    }
+}
 
 /// One node, where it is, and where to report.
 pub(super) struct Place<'d, 'f> {
@@ -110,9 +122,10 @@ impl<'d, 'f> Place<'d, 'f> {
 
     /// The one of these words that stands here; the first where none of them does.
     pub(super) fn word(mut self, words: &[&'static str]) -> &'static str {
-        // YAML reads a word of digits as a number.
-        let number = if let Node::Number(number) = self.node { Some(number.to_string()) } else { None };
-        if let Some(word) = words.iter().find(|word| number.as_deref() == Some(**word)) {
+        // YAML reads a word of digits as a number. The word is read, and not the number written: what writes every number
+        // there is takes 24 KB, and nothing else needs it.
+        let is_number = |word: &str| matches!(self.node, Node::Number(number) if word.parse::<u16>().is_ok_and(|word| f64::from(word) == *number));
+        if let Some(word) = words.iter().find(|word| is_number(word)) {
             return word;
         }
         if let Node::Text(text) = self.node {

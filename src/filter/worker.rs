@@ -150,7 +150,7 @@ impl Worker {
     }
 
     fn load(&self) -> Load {
-        let redeems = |call: &&Call| matches!(call.whose, Whose::Request(_, Expect::Tokens(_)));
+        let redeems = |call: &&Call| matches!(&call.whose, Whose::Request(_, expect) if expect.redeems());
         let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
         let strangers = held.iter().filter(is_strangers).count();
         Load {

@@ -1,6 +1,9 @@
 //! The browser is back from the provider: state, issuer and browser are checked before the code is used, the ID token
 //! before there is a session.
 
+mod github;
+mod welcome;
+
 use std::time::Duration;
 
 use crate::{
@@ -10,12 +13,12 @@ use crate::{
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
         id_token::{self, Occasion, VerifiedIdToken},
+        identity::Identity,
         token::{self, TokenResponse},
+        userinfo::{self, Userinfo},
     },
-    platform::NoRandomness,
     secret::RawIdToken,
     session::{
-        Beginning, Grant, Session,
         chunks::Present,
         cookie::{self, Found, delete_cookie},
         open::FreshSession,
@@ -33,12 +36,12 @@ use super::{
     lease::Asker,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
-    revocation::{self, By},
     sign_in::{self, Wish},
     signed_in, single_use,
-    store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
+pub use github::ExpectGithub;
+use welcome::Granted;
 
 /// How many codes one worker redeems at once.
 const MAX_REDEEMING: usize = 64;
@@ -152,6 +155,17 @@ struct SignIn {
     brought: Brought,
 }
 
+impl SignIn {
+    fn offer(&self, env: &Env<'_>) -> Offer {
+        offer(&self.pending, env)
+    }
+
+    fn refuse(&self, failure: Failure, env: &mut Env<'_>) -> Step {
+        let offer = self.offer(env);
+        reply::refuse(failure, &self.caller, offer, env)
+    }
+}
+
 /// What of our cookies the browser brought along.
 #[derive(Debug)]
 struct Brought {
@@ -207,14 +221,14 @@ impl ExpectTokens {
             return Waiter::to_call_again(self.sign_in.pending.state.provider, self.until, self);
         }
         let sign_in = self.sign_in;
+        if sign_in.is_at_github(env) {
+            return sign_in.redeemed_at_github(result, env);
+        }
         match TokenResponse::read_for_code(result) {
             Ok((tokens, id_token)) => {
                 Box::new(TokensInHand { sign_in, tokens, id_token }).verify(When::First, env.now.plus(MAX_HOLD), env)
             }
-            Err(error) => {
-                let offer = offer(&sign_in.pending, env);
-                reply::refuse(error.into(), &sign_in.caller, offer, env)
-            }
+            Err(error) => sign_in.refuse(error.into(), env),
         }
     }
 }
@@ -254,74 +268,48 @@ impl TokensInHand {
         Ok(id_token::check(token, &expected)?)
     }
 
-    fn finish(&self, outcome: Result<VerifiedIdToken, Failure>, env: &mut Env<'_>) -> Step {
-        let SignIn { pending, caller, .. } = &self.sign_in;
-        match outcome.and_then(|id_token| self.welcome(&id_token, env)) {
-            Ok(step) => step,
-            Err(failure) => {
-                let offer = offer(pending, env);
-                reply::refuse(failure, caller, offer, env)
+    fn finish(self: Box<Self>, outcome: Result<VerifiedIdToken, Failure>, env: &mut Env<'_>) -> Step {
+        let id_token = match outcome {
+            Ok(id_token) => id_token,
+            Err(failure) => return self.sign_in.refuse(failure, env),
+        };
+        let Some(known) = env.issuers.ready(self.issuer(), env.now) else {
+            return self.sign_in.refuse(Failure::ProviderNotReady, env);
+        };
+        match &known.metadata.userinfo_endpoint {
+            Some(endpoint) => {
+                let request = userinfo::request(known.provider, endpoint, &self.tokens.access_token);
+                Step::Call { request, expect: Expect::Userinfo(Box::new(ExpectUserinfo { tokens: self, id_token })) }
             }
+            None => self.welcome(id_token, None, env),
         }
     }
 
-    /// Back to where they came from, with a session.
-    fn welcome(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Step, Failure> {
-        let SignIn { pending, caller, brought } = &self.sign_in;
-        let session = self.session(id_token, env)?;
-        // An answer that is still on its way must not bring back somebody else's.
-        let is_anothers = |before: &&FreshSession| {
-            let before = before.session();
-            before.subject() != session.subject() || before.provider() != session.provider()
+    fn welcome(self, id_token: VerifiedIdToken, userinfo: Option<Userinfo>, env: &mut Env<'_>) -> Step {
+        let Self { sign_in, tokens, id_token: raw } = self;
+        let granted = Granted {
+            refresh_token: tokens.refresh_token,
+            access_token: tokens.access_token,
+            expires_in: tokens.expires_in,
+            id_token: Some((raw, id_token.claims().expires_at())),
         };
-        if let Some(before) = brought.before.as_ref().filter(is_anothers) {
-            revocation::end(before.marks().session, By::Person, env);
-        }
-        let settings = &env.config.session;
-        let own = offer(pending, env).cookies;
-        let mut cookies: Vec<_> = brought.surplus.iter().filter(|line| !own.contains(line)).cloned().collect();
-        cookies.extend(own);
-        match settings.store {
-            Some(_) => {
-                cookies.push(signed_in::reference_to(&session, env)?);
-                cookies.extend(settings.cookies.delete_beyond(1, brought.session));
-            }
-            None => cookies.extend(signed_in::write(&session, brought.session, env)?),
-        }
-        let settings = &env.config.session;
-        cookies.push(
-            Trail::and_one(brought.trail, env.now)
-                .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
-                .map_err(|NoRandomness| Failure::NoRandomness)?,
-        );
-        let location = pending.state.return_to.location(&env.config.origin);
-        let reply = reply::redirect(Redirect::SeeOther, "signed_in", location, cookies);
-        env.events.push(Event::SignedIn(id_token.subject().to_owned()));
-        let Some(store) = &env.config.session.store else { return Ok(Step::Reply(reply)) };
-        let offer = offer(pending, env);
-        let saving = Saving { caller: caller.clone(), offer, next: Next::Reply(reply), command: Command::Save };
-        Ok(store::save_then(store, session, saving))
+        sign_in.welcome(Identity::of(id_token, userinfo), granted, env)
     }
+}
 
-    fn session(&self, id_token: &VerifiedIdToken, env: &mut Env<'_>) -> Result<Session, Failure> {
-        let pending = &self.sign_in.pending;
-        let settings = &env.config.session;
-        let known = env.issuers.ready(pending.state.provider, env.now).ok_or(Failure::ProviderNotReady)?;
-        let until_exp = Some(id_token.claims().expires_at().since(env.now));
-        let (handed_on, expires_in) = (env.config.handed_on, self.tokens.expires_in);
-        let refresh_token = self.tokens.refresh_token.clone().filter(|_| settings.lifetimes.refresh);
-        let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
-        let with = Beginning {
-            provider: pending.state.provider,
-            kept: &mut env.config.kept_claims.iter().map(String::as_str),
-            now: env.now,
-            lifetime: settings.lifetimes.absolute,
-            grant: refresh_token.map(|token| Grant::new(token, handed_on.life(expires_in, until_exp), env.now)),
-            app_token: handed_on.access_token(&self.tokens.access_token, expires_in.or(until_exp), env.now),
-            id_token: (wants_hint || handed_on.id_token).then(|| self.id_token.clone()),
-        };
-        let mut session = Session::begin(id_token, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
-        revocation::begin_after(&mut session, env);
-        Ok(session)
+/// The ID token is verified; what else is claimed of its subject is being asked for.
+#[derive(Debug)]
+pub struct ExpectUserinfo {
+    tokens: Box<TokensInHand>,
+    id_token: VerifiedIdToken,
+}
+
+impl ExpectUserinfo {
+    /// The userinfo endpoint has answered. Without a good answer there is no session: what the rules ask for may be missing.
+    pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        match Userinfo::read(result, self.id_token.subject()) {
+            Ok(userinfo) => self.tokens.welcome(self.id_token, Some(userinfo), env),
+            Err(error) => self.tokens.sign_in.refuse(error.into(), env),
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
         access_token::AccessTokenError, authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError,
-        logout_token::LogoutTokenError, token::TokenEndpointError,
+        logout_token::LogoutTokenError, token::TokenEndpointError, userinfo::UserinfoError,
     },
     rules::{Refusal, RouteError},
     session::{SealError, store::StoreError},
@@ -128,6 +128,9 @@ pub enum Failure {
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
     TokenEndpoint(#[from] TokenEndpointError),
+    /// The provider's userinfo endpoint gave no usable answer.
+    #[error("{0}")]
+    UserinfoEndpoint(#[from] UserinfoError),
     /// Userinfo with another method than GET.
     #[error("userinfo takes GET only")]
     UserinfoMethod,
@@ -250,6 +253,14 @@ impl Failure {
                 "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
             Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
                 "Nothing was lost: please try again in a few seconds."),
+            Self::UserinfoEndpoint(error) => match error {
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(500..=599 | 429) => row!(503, "userinfo_endpoint_unavailable", Warn,
+                    "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
+                UserinfoError::OtherSubject => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
+                    "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+                UserinfoError::Callout(CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
+                    "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            },
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
@@ -257,7 +268,7 @@ impl Failure {
             Self::TokenEndpoint(error) => match error {
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
-                TokenEndpointError::Refused(OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
+                TokenEndpointError::Refused(OAuthError::BadVerificationCode | OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
                     "The sign-in took too long or was used before. Please try again."),
                 TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
                     "The sign-in service does not accept this site. Please tell its operator the code below."),

@@ -55,6 +55,14 @@ pub struct Ready<'a> {
     pub keys: &'a Jwks,
 }
 
+impl Ready<'_> {
+    /// How long the calls of a renewal may take.
+    pub fn time_to_renew(&self) -> Duration {
+        let timeout = self.provider.timeout;
+        if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
+    }
+}
+
 /// What this worker knows of every issuer.
 #[derive(Debug)]
 pub struct Issuers {

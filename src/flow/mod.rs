@@ -35,7 +35,7 @@ mod userinfo;
 mod verification;
 
 pub use body::{BodyError, ExpectBody, MAX_BODY, MAX_READING};
-pub use callback::ExpectTokens;
+pub use callback::{ExpectGithub, ExpectTokens, ExpectUserinfo};
 pub use identity::trailer_edits;
 pub use reply::{headers_refused, route_changed};
 pub use request::{Waiter, start};
@@ -87,6 +87,8 @@ pub enum Step {
 /// A call of a request under way: the one thing that can take its result.
 #[derive(Debug)]
 pub enum Expect {
+    /// GitHub is being asked who signs in.
+    Github(Box<ExpectGithub>),
     /// The store is being asked what a new session begins after.
     LastEnd(Box<ExpectLastEnd>),
     /// The store is being told something.
@@ -95,17 +97,26 @@ pub enum Expect {
     Stored(Box<ExpectStored>),
     /// A code is being redeemed.
     Tokens(Box<ExpectTokens>),
+    /// The userinfo endpoint is being asked for further claims of whoever signs in.
+    Userinfo(Box<ExpectUserinfo>),
 }
 
 impl Expect {
     /// Decides the request with what came of its call.
     pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         match self {
+            Self::Github(expect) => expect.resume(result, env),
             Self::LastEnd(expect) => expect.resume(result, env),
             Self::Saved(expect) => expect.resume(result, env),
             Self::Stored(expect) => expect.resume(result, env),
             Self::Tokens(expect) => expect.resume(result, env),
+            Self::Userinfo(expect) => expect.resume(result, env),
         }
+    }
+
+    /// Whether it is a step of a sign-in whose code was used: they are bounded together.
+    pub const fn redeems(&self) -> bool {
+        matches!(self, Self::Github(_) | Self::Tokens(_) | Self::Userinfo(_))
     }
 }
 
@@ -151,7 +162,7 @@ pub struct Load {
     pub strangers: usize,
     /// Requests whose body is being read.
     pub reading: usize,
-    /// Codes that are being redeemed.
+    /// Codes that are being redeemed, up to the last answer that their sign-in needs.
     pub redeeming: usize,
 }
 

@@ -40,7 +40,7 @@ use super::{
     signed_in, store,
 };
 use outcome::{Found, Outcome, Place, Places, Versions};
-use tokens::InHand;
+use tokens::{InHand, Verified};
 
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
 const GRACE: Duration = Duration::from_secs(30);
@@ -67,6 +67,8 @@ pub struct Renewals {
     /// Those that no other process is renewing.
     leased: Vec<Session>,
     in_hand: Vec<InHand>,
+    /// Those whose tokens are verified, and of whom the userinfo endpoint is to be asked.
+    verified: Vec<Verified>,
     /// Refresh tokens of sessions that have ended.
     unwanted: Vec<(IssuerId, RefreshToken)>,
 }
@@ -81,6 +83,7 @@ impl Renewals {
             stale: Vec::new(),
             leased: Vec::new(),
             in_hand: Vec::new(),
+            verified: Vec::new(),
             unwanted: Vec::new(),
         }
     }
@@ -92,8 +95,9 @@ impl Renewals {
 
     /// Whether a call waits to be made.
     pub fn are_queued(&self) -> bool {
-        let Self { queued, stale, leased, unwanted, .. } = self;
-        !(queued.is_empty() && stale.is_empty() && leased.is_empty() && unwanted.is_empty())
+        let Self { queued, stale, leased, verified, unwanted, .. } = self;
+        let sessions = [queued, stale, leased].into_iter().all(Vec::is_empty);
+        !(sessions && verified.is_empty() && unwanted.is_empty())
     }
 }
 
@@ -217,8 +221,8 @@ fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
 fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
     let session = fresh.session();
     let Some(known) = env.issuers.ready(session.provider(), env.now) else { return false };
-    // One second more than the call may take, one for the rounding of the clock, and time for a key.
-    let until = env.now.plus(known.provider.timeout).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
+    // One second more than the calls may take, one for the rounding of the clock, and time for a key.
+    let until = env.now.plus(known.time_to_renew()).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
     let (digest, lease) = (session.grant_digest(), Outcome::Leased(until));
     let is_ours = env.renewals.places.write(place, &digest, &lease, env.now, env.platform).is_ok();
     if is_ours {

@@ -193,7 +193,7 @@ fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> R
         metadata: known.metadata,
         redirect_uri: &env.config.redirect_uri(known.provider),
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
-        nonce: &pending.nonce,
+        nonce: known.provider.github.is_none().then_some(&pending.nonce),
         verifier: &pending.verifier,
         prompt: wish.is_somebody_else.then_some(known.metadata.account_prompt),
     }

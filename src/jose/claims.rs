@@ -93,6 +93,16 @@ impl VerifiedClaims {
         self.claims.get(name)
     }
 
+    /// All of them.
+    pub const fn all(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// All of them, for themselves.
+    pub fn into_all(self) -> Map<String, Value> {
+        self.claims
+    }
+
     /// One claim that is a string.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)

@@ -21,6 +21,9 @@ pub enum JsonError {
     /// JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
+    /// JSON, but not an array.
+    #[error("not a JSON array")]
+    NotAnArray,
     /// More bytes than the caller is ready to read.
     #[error("larger than allowed")]
     TooLarge,
@@ -31,12 +34,23 @@ pub enum JsonError {
 /// # Errors
 /// [`JsonError`]
 pub fn parse_object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, JsonError> {
+    if let Value::Object(members) = parse(bytes, limit)? { Ok(members) } else { Err(JsonError::NotAnObject) }
+}
+
+/// Reads one JSON array of at most `limit` bytes.
+///
+/// # Errors
+/// [`JsonError`]
+pub fn parse_array(bytes: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
+    if let Value::Array(items) = parse(bytes, limit)? { Ok(items) } else { Err(JsonError::NotAnArray) }
+}
+
+fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonError> {
     if bytes.len() > limit {
         return Err(JsonError::TooLarge);
     }
     match serde_json::from_slice(bytes) {
-        Ok(Strict(Value::Object(members))) => Ok(members),
-        Ok(Strict(_)) => Err(JsonError::NotAnObject),
+        Ok(Strict(value)) => Ok(value),
         // The one fault that the reader below finds in well-formed JSON.
         Err(error) if error.classify() == Category::Data => Err(JsonError::DuplicateMember),
         Err(_) => Err(JsonError::Malformed),

@@ -61,6 +61,9 @@ pub(super) enum PublicKey {
 }
 
 impl Jwks {
+    /// The keys of somebody who signs nothing.
+    pub const NONE: &Self = &Self { keys: Vec::new(), is_nameless: false };
+
     /// Reads a key set.
     ///
     /// # Errors

@@ -35,8 +35,8 @@ pub struct AuthorizationRequest<'a> {
     pub redirect_uri: &'a str,
     /// The `state`.
     pub state: &'a str,
-    /// The `nonce`.
-    pub nonce: &'a Nonce,
+    /// The `nonce`, where there will be an ID token to hold it.
+    pub nonce: Option<&'a Nonce>,
     /// The verifier whose challenge is sent.
     pub verifier: &'a PkceVerifier,
     /// What the provider is to ask the person, beside what is configured.
@@ -60,10 +60,10 @@ impl AuthorizationRequest<'_> {
             ("redirect_uri", self.redirect_uri),
             ("scope", self.provider.scopes.join(" ").as_str()),
             ("state", self.state),
-            ("nonce", self.nonce.expose()),
             ("code_challenge", self.verifier.challenge().as_str()),
             ("code_challenge_method", "S256"),
         ]);
+        query.extend_pairs(self.nonce.map(|nonce| ("nonce", nonce.expose())));
         query.extend_pairs(self.provider.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
         query.extend_pairs(self.prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
         query.finish();
@@ -191,7 +191,7 @@ mod tests {
             metadata: &metadata,
             redirect_uri: "https://app.example.com/oauth2/callback",
             state: "the state",
-            nonce: &Nonce::new("the nonce"),
+            nonce: Some(&Nonce::new("the nonce")),
             verifier: &PkceVerifier::new("v"),
             prompt,
         };

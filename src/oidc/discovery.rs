@@ -23,12 +23,14 @@ pub struct ProviderMetadata {
     pub authorization_endpoint: Endpoint,
     /// Where the code is redeemed.
     pub token_endpoint: Endpoint,
-    /// Where the keys are.
-    pub jwks_uri: Endpoint,
+    /// Where the keys are; nowhere, for somebody who signs nothing.
+    pub jwks_uri: Option<Endpoint>,
     /// Where people sign out (RP-Initiated Logout 2.1), if they can.
     pub end_session_endpoint: Option<Endpoint>,
     /// Where tokens are revoked (RFC 8414, 2), if they can be.
     pub revocation_endpoint: Option<Endpoint>,
+    /// Where further claims are, where they are wanted (OIDC Core 5.3).
+    pub userinfo_endpoint: Option<Endpoint>,
     /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
     pub iss_parameter: bool,
     /// The `prompt` by which somebody can come as somebody else.
@@ -48,10 +50,10 @@ pub enum Metadata {
 
 impl Metadata {
     /// Where the keys are.
-    pub const fn jwks_uri(&self) -> &Endpoint {
+    pub const fn jwks_uri(&self) -> Option<&Endpoint> {
         match self {
-            Self::Provider(metadata) => &metadata.jwks_uri,
-            Self::TokenIssuer(jwks_uri) => jwks_uri,
+            Self::Provider(metadata) => metadata.jwks_uri.as_ref(),
+            Self::TokenIssuer(jwks_uri) => Some(jwks_uri),
         }
     }
 }
@@ -125,7 +127,12 @@ impl ProviderMetadata {
             revocation_endpoint: further("revocation_endpoint", &provider.endpoints.revocation),
             authorization_endpoint: endpoint("authorization_endpoint", &provider.endpoints.authorization)?,
             token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
-            jwks_uri: endpoint("jwks_uri", &provider.endpoints.jwks)?,
+            jwks_uri: Some(endpoint("jwks_uri", &provider.endpoints.jwks)?),
+            userinfo_endpoint: if provider.userinfo {
+                Some(endpoint("userinfo_endpoint", &provider.endpoints.userinfo)?)
+            } else {
+                None
+            },
             iss_parameter: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
             account_prompt: account_prompt(&document),
             post_only: post_only(&document),
@@ -250,8 +257,9 @@ mod tests {
     #[test]
     fn endpoints_may_be_on_other_hosts() {
         let metadata = parse(&document()).unwrap();
-        assert_eq!(metadata.jwks_uri.authority(), "keys.example.com");
-        assert_eq!(metadata.jwks_uri.path_and_query(), "/jwks?v=1");
+        let jwks_uri = metadata.jwks_uri.unwrap();
+        assert_eq!(jwks_uri.authority(), "keys.example.com");
+        assert_eq!(jwks_uri.path_and_query(), "/jwks?v=1");
         assert!(!metadata.iss_parameter && !metadata.post_only);
     }
 
@@ -321,7 +329,7 @@ mod tests {
         let mut document = document();
         document["jwks_uri"] = json!("http://169.254.169.254/");
         let metadata = ProviderMetadata::parse(&provider, document.to_string().as_bytes()).unwrap();
-        assert_eq!(metadata.jwks_uri.authority(), "other.example");
+        assert_eq!(metadata.jwks_uri.unwrap().authority(), "other.example");
     }
 
     #[test]

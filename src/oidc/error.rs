@@ -49,4 +49,9 @@ codes! {
     ConsentRequired = "consent_required",
     InteractionRequired = "interaction_required",
     LoginRequired = "login_required",
+    // GitHub
+    ApplicationSuspended = "application_suspended",
+    BadVerificationCode = "bad_verification_code",
+    IncorrectClientCredentials = "incorrect_client_credentials",
+    RedirectUriMismatch = "redirect_uri_mismatch",
 }

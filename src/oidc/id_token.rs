@@ -1,6 +1,7 @@
 //! What makes verified claims an ID token for this client and this sign-in (OIDC Core 2 and 3.1.3.7).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
@@ -35,6 +36,11 @@ impl VerifiedIdToken {
     /// Its claims.
     pub const fn claims(&self) -> &VerifiedClaims {
         &self.claims
+    }
+
+    /// All of them, for themselves.
+    pub fn into_claims(self) -> Map<String, Value> {
+        self.claims.into_all()
     }
 }
 
@@ -131,7 +137,7 @@ fn nonce_digest(nonce: &str) -> HalfDigest {
 }
 
 // Some providers write it with a fraction; zero means that they do not know.
-fn auth_time(value: &serde_json::Value) -> Option<u64> {
+fn auth_time(value: &Value) -> Option<u64> {
     value.as_f64().map(|seconds| seconds as u64).filter(|seconds| *seconds > 0)
 }
 

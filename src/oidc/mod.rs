@@ -1,4 +1,5 @@
-//! OpenID Connect as its endpoints: each file builds one request and reads its response.
+//! OpenID Connect as its endpoints: each file builds one request and reads its response. GitHub, which has OAuth 2.0 alone,
+//! has a file of its own.
 //!
 //! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core,
 //! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
@@ -8,12 +9,15 @@ pub mod authorization;
 pub mod discovery;
 pub mod end_session;
 pub mod error;
+pub mod github;
 pub mod id_token;
+pub mod identity;
 pub mod logout_token;
 pub mod pkce;
 pub mod revocation;
 pub mod token;
 pub mod token_issuer;
+pub mod userinfo;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -29,6 +33,7 @@ use crate::{
     jose::Algorithm,
     secret::ClientSecret,
 };
+use github::Github;
 
 /// A URL of a provider that we would send secrets to, or a browser: absolute, `https`, without user information or
 /// fragment. Plain `http` only to this machine, or where the operator allows it under `danger`.
@@ -222,6 +227,8 @@ pub struct ConfiguredEndpoints {
     pub end_session: Option<Endpoint>,
     /// `revocation_endpoint`
     pub revocation: Option<Endpoint>,
+    /// `userinfo_endpoint`
+    pub userinfo: Option<Endpoint>,
 }
 
 /// The name of a provider that has none of its own.
@@ -240,9 +247,11 @@ pub struct Provider {
     pub issuer: Issuer,
     /// Our `client_id` there.
     pub client_id: String,
+    /// Whether it is GitHub, which knows no OpenID Connect.
+    pub github: Option<Github>,
     /// How we authenticate.
     pub authentication: ClientAuthentication,
-    /// What we ask for; `openid` is always among them.
+    /// What we ask for; `openid` is always among them, but at GitHub.
     pub scopes: Vec<String>,
     /// Further parameters of the authorization request; none of ours.
     pub authorization_params: Vec<(String, String)>,
@@ -252,6 +261,8 @@ pub struct Provider {
     pub algorithms: Vec<Algorithm>,
     /// Audiences that an ID token may name beside us.
     pub trusted_audiences: Vec<String>,
+    /// Whether its userinfo endpoint is asked for further claims.
+    pub userinfo: bool,
     /// Who may pass of those who have signed in there; `None` means all.
     pub allow: Option<Conditions>,
     /// How its hosts are reached.
@@ -265,8 +276,8 @@ pub struct Provider {
 impl Provider {
     /// Names what workers may share about it: other issuer, client or endpoints, other name.
     pub fn fingerprint(&self) -> HalfDigest {
-        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation } = &self.endpoints;
-        let endpoints = [authorization, token, jwks, end_session, revocation];
+        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } = &self.endpoints;
+        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
         let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
         let parts: Vec<&[u8]> =
             [self.issuer.as_str(), &self.client_id].into_iter().chain(endpoints).map(str::as_bytes).collect();

@@ -128,6 +128,10 @@ impl TokenResponse {
             return Err(refusal(&response));
         }
         let body = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+        // GitHub, and who else does not know 400, refuses with status 200.
+        if let Some(refused) = refused(&body) {
+            return Err(refused);
+        }
         // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and one we do not know is not ours to use.
         if !text(&body, "token_type")?.eq_ignore_ascii_case("bearer") {
             return Err(TokenEndpointError::Malformed("token_type"));
@@ -185,9 +189,12 @@ fn refusal(response: &CalloutResponse) -> TokenEndpointError {
         return status;
     }
     let Ok(body) = json::parse_object(&response.body, MAX_CALLOUT_BODY) else { return status };
-    body.get("error")
-        .and_then(Value::as_str)
-        .map_or(status, |code| TokenEndpointError::Refused(OAuthError::from_code(code)))
+    refused(&body).unwrap_or(status)
+}
+
+fn refused(body: &Map<String, Value>) -> Option<TokenEndpointError> {
+    let code = body.get("error")?.as_str()?;
+    Some(TokenEndpointError::Refused(OAuthError::from_code(code)))
 }
 
 #[cfg(test)]

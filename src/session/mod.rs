@@ -22,7 +22,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     claims::{Claim, Claims},
-    oidc::id_token::{Authentication, VerifiedIdToken},
+    oidc::{
+        id_token::{Authentication, VerifiedIdToken},
+        identity::Identity,
+        userinfo::Userinfo,
+    },
     platform::{NoRandomness, Platform},
     secret::{RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
@@ -57,13 +61,15 @@ impl SessionId {
     }
 }
 
-/// Who is signed in, and until when. It is made from a verified ID token and lives in sealed cookies.
+/// Who is signed in, and until when. It begins of an identity that a provider vouched for, and lives in sealed cookies.
 #[derive(Debug, Clone)]
 pub struct Session {
     id: SessionId,
     provider: IssuerId,
     subject: String,
     claims: Map<String, Value>,
+    /// What the userinfo endpoint says beside. It is replaced with every renewal, also by one without an ID token.
+    further: Map<String, Value>,
     begun: UnixTime,
     /// The end, whatever happens.
     ends: UnixTime,
@@ -103,12 +109,12 @@ impl Grant {
     }
 }
 
-/// What a session is begun with, beside the ID token.
+/// What a session is begun with, beside the identity.
 pub struct Beginning<'a> {
     /// At whose.
     pub provider: IssuerId,
     /// Which claims are carried along.
-    pub kept: &'a mut dyn Iterator<Item = &'a str>,
+    pub kept: &'a [String],
     /// Now.
     pub now: UnixTime,
     /// How long it lasts at most.
@@ -119,14 +125,18 @@ pub struct Beginning<'a> {
     pub app_token: Option<AppToken>,
     /// The ID token itself, where the app or the provider's sign-out wants it.
     pub id_token: Option<RawIdToken>,
+    /// When that ends.
+    pub id_token_ends: UnixTime,
 }
 
 /// What a refresh brought.
 pub struct Renewal<'a> {
     /// A new ID token, where the provider sent one: its claims replace the old ones, and what it leaves out is gone.
     pub id_token: Option<(&'a VerifiedIdToken, RawIdToken)>,
+    /// What the userinfo endpoint says, where it was asked.
+    pub userinfo: Option<Userinfo>,
     /// Which claims are carried along.
-    pub kept: &'a mut dyn Iterator<Item = &'a str>,
+    pub kept: &'a [String],
     /// A new refresh token, where the old one was used up.
     pub refresh_token: Option<RefreshToken>,
     /// How long it is until the next renewal is due.
@@ -151,31 +161,28 @@ pub struct Lifetimes {
 }
 
 impl Session {
-    /// The session of the person whose ID token this is.
+    /// The session of whoever this is.
     ///
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
-    pub fn begin(
-        id_token: &VerifiedIdToken,
-        with: Beginning<'_>,
-        platform: &dyn Platform,
-    ) -> Result<Self, NoRandomness> {
+    pub fn begin(identity: Identity, with: Beginning<'_>, platform: &dyn Platform) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;
         Ok(Self {
             id: SessionId(id),
             provider: with.provider,
-            subject: id_token.subject().to_owned(),
-            claims: kept_claims(id_token, with.kept),
+            subject: identity.subject().to_owned(),
+            claims: kept_claims(identity.claims(), with.kept),
+            further: further_claims(identity.userinfo(), identity.claims(), with.kept),
             begun: with.now,
             ends: with.now.plus(with.lifetime),
             seen: with.now,
-            authentication: Authentication::of(id_token),
+            authentication: identity.into_authentication(),
             generation: 0,
             grant: with.grant,
             app_token: with.app_token,
             id_token: with.id_token,
-            id_token_ends: id_token.claims().expires_at(),
+            id_token_ends: with.id_token_ends,
         })
     }
 
@@ -183,10 +190,15 @@ impl Session {
     #[must_use]
     pub fn renewed(&self, by: Renewal<'_>) -> Self {
         let mut session = Self { seen: by.now, generation: self.generation.saturating_add(1), ..self.clone() };
+        let userinfo = by.userinfo.as_ref();
         if let Some((verified, raw)) = by.id_token {
-            session.claims = kept_claims(verified, by.kept);
             session.id_token = (by.wants_id_token || self.id_token.is_some()).then_some(raw);
             session.id_token_ends = verified.claims().expires_at();
+            let claims = verified.claims().all();
+            session.claims = kept_claims(claims, by.kept);
+            session.further = further_claims(userinfo, claims, by.kept);
+        } else {
+            session.further = further_claims(userinfo, &self.claims, by.kept);
         }
         session.app_token = by.app_token;
         let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
@@ -285,10 +297,13 @@ impl Session {
     }
 }
 
-/// Those that were kept; `sub` always is.
+/// Those that were kept; `sub` always is. What both sources have, `further` has with what the ID token says of it.
 impl Claims for Session {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        if name == "sub" { Some(Claim::Text(&self.subject)) } else { self.claims.get(name).map(Claim::Json) }
+        if name == "sub" {
+            return Some(Claim::Text(&self.subject));
+        }
+        self.further.get(name).or_else(|| self.claims.get(name)).map(Claim::Json)
     }
 
     fn issuer(&self) -> Option<IssuerId> {
@@ -296,10 +311,18 @@ impl Claims for Session {
     }
 }
 
-fn kept_claims(id_token: &VerifiedIdToken, kept: &mut dyn Iterator<Item = &str>) -> Map<String, Value> {
+fn kept_claims(all: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+    those_of(kept, &|name| all.get(name).cloned())
+}
+
+fn further_claims(userinfo: Option<&Userinfo>, beside: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+    those_of(kept, &|name| userinfo?.claim(name, beside))
+}
+
+fn those_of(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
-    for name in kept.filter(|name| *name != "sub") {
-        claims.extend(id_token.claims().get(name).map(|value| (name.to_owned(), value.clone())));
+    for name in kept.iter().filter(|name| *name != "sub") {
+        claims.extend(value(name).map(|value| (name.clone(), value)));
     }
     claims
 }

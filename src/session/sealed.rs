@@ -64,11 +64,16 @@ struct Sealed {
     app_token: String,
     #[prost(uint64, tag = "19")]
     app_token_ends: u64,
+    #[prost(bytes = "vec", tag = "20")]
+    further: Vec<u8>,
+    #[prost(bool, tag = "21")]
+    further_compressed: bool,
 }
 
 /// Writes a session.
 pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims);
+    let (further, further_compressed) = write_claims(&session.further);
     let (grant, app_token) = (session.grant.as_ref(), session.app_token.as_ref());
     let mut sealed = Sealed {
         id: session.id.0.to_vec(),
@@ -90,6 +95,8 @@ pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
         id_token_ends: session.id_token.as_ref().map(|_| session.id_token_ends.as_secs()).unwrap_or_default(),
         app_token: app_token.map(|kept| kept.token.expose().to_owned()).unwrap_or_default(),
         app_token_ends: app_token.map(|kept| kept.ends.as_secs()).unwrap_or_default(),
+        further,
+        further_compressed,
     };
     let bytes = Zeroizing::new(sealed.encode_to_vec());
     sealed.refresh_token.zeroize();
@@ -109,6 +116,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
         provider: IssuerId::read(&sealed.provider)?,
         subject: text(sealed.subject)?,
         claims: read_claims(&sealed.claims, sealed.compressed)?,
+        further: read_claims(&sealed.further, sealed.further_compressed)?,
         begun: UnixTime::from_secs(sealed.begun),
         ends: UnixTime::from_secs(sealed.ends),
         seen: UnixTime::from_secs(sealed.seen),

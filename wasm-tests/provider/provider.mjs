@@ -61,7 +61,7 @@ function restart(issuer) {
       profile: ['name', 'preferred_username'],
       groups: ['groups'],
     },
-    conformIdTokenClaims: false, // the claims of a scope stand in the ID token too
+    conformIdTokenClaims: settings.claims_at_userinfo ?? false, // else the claims of a scope stand in the ID token too
     discovery: { prompt_values_supported: ['none', 'login', 'consent'] }, // it refuses all others
     pkce: { required: () => true },
     rotateRefreshToken: settings.rotate_refresh_tokens ?? true,

@@ -4,6 +4,7 @@
 pub mod chromium;
 pub mod clock;
 pub mod envoy;
+pub mod github;
 pub mod glewlwyd;
 pub mod html;
 pub mod http1;

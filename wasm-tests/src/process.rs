@@ -146,6 +146,12 @@ pub fn read_text(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
+/// The first JSON object that a process has written on a line of its own.
+#[must_use]
+pub fn said_in_json(log: &Path) -> Option<serde_json::Value> {
+    read_text(log).lines().find_map(|line| serde_json::from_str(line).ok().filter(serde_json::Value::is_object))
+}
+
 /// The last lines of a log, which is where the reason stands.
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();

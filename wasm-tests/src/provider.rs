@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::process::{Running, Scratch};
+use crate::process::{Running, Scratch, said_in_json};
 use crate::tools;
 
 /// A running provider. Dropping it ends it.
@@ -49,10 +49,7 @@ impl Provider {
         command.arg(tools::provider().join("provider.mjs")).arg(settings);
         let mut running = Running::start(&command, &scratch.file("log"));
         let log = scratch.file("log");
-        let ready = running.until("ready provider", || {
-            let said = crate::process::read_text(&log);
-            said.lines().find_map(|line| serde_json::from_str::<Value>(line).ok().filter(Value::is_object))
-        });
+        let ready = running.until("ready provider", || said_in_json(&log));
         let ready = ready.unwrap_or_else(|reason| panic!("the provider {reason}"));
         let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
         Self { running, issuer: text("issuer"), control: text("control"), _scratch: scratch }
@@ -133,6 +130,8 @@ pub struct Settings {
     pub ttl: Value,
     /// Whether a refresh token is used up by its use.
     pub rotate_refresh_tokens: bool,
+    /// Whether the ID token says nothing of the user but `sub`, and the userinfo endpoint all else.
+    pub claims_at_userinfo: bool,
     /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
     pub always_refresh_tokens: bool,
 }
@@ -145,6 +144,7 @@ impl Default for Settings {
             users: users(),
             ttl: json!({}),
             rotate_refresh_tokens: true,
+            claims_at_userinfo: false,
             always_refresh_tokens: false,
         }
     }
@@ -158,6 +158,7 @@ impl Settings {
             "users": self.users,
             "ttl": self.ttl,
             "rotate_refresh_tokens": self.rotate_refresh_tokens,
+            "claims_at_userinfo": self.claims_at_userinfo,
             "always_refresh_tokens": self.always_refresh_tokens,
         })
     }

@@ -37,6 +37,10 @@ pub(in crate::config) const PREFIX: &str = "/oauth2";
 pub(in crate::config) const COOKIE_NAME: &str = "vestibule";
 /// `providers[].scopes`
 pub(in crate::config) const SCOPES: [&str; 3] = ["openid", "email", "profile"];
+/// `providers[].github_url`
+pub(in crate::config) const GITHUB_URL: &str = "https://github.com";
+/// `providers[].github_api_url`
+pub(in crate::config) const GITHUB_API_URL: &str = "https://api.github.com";
 /// `identity_headers`
 pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-User", "sub"),

@@ -72,6 +72,13 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refres
             faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
         }
     }
+    if providers.iter().all(|provider| provider.github.is_some()) && !providers.is_empty() {
+        for (is_on, field) in [(sign_out.back_channel, "back_channel"), (sign_out.front_channel, "front_channel")] {
+            if is_on {
+                faults.wrong(&root.key("sign_out").key(field), "false, because GitHub does not end sessions");
+            }
+        }
+    }
 }
 
 /// Targets are compared with these as texts, so each must be written as a browser would write it: `https://a.example`

@@ -8,7 +8,7 @@ use super::{
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, allow, bounded, few, limits, text,
+    Environment, allow, bounded, few, github, limits, text,
 };
 use crate::{
     claims::IssuerId,
@@ -73,15 +73,31 @@ pub(super) fn providers(
 
 /// A provider, and what programs may bring of it.
 fn provider(
-    raw: raw::Provider,
+    mut raw: raw::Provider,
     at: &Path,
     around: Around<'_>,
     faults: &mut Faults,
 ) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
     let Around { clusters, plain_http, env } = around;
-    let name = name(raw.name, &at.key("name"), faults);
-    let title = title(raw.title, &at.key("title"), faults);
-    let issuer = issuer(raw.issuer, &at.key("issuer"), plain_http, faults);
+    let name = name(raw.name.take(), &at.key("name"), faults);
+    let title = title(raw.title.take(), &at.key("title"), faults);
+    let is_github = matches!(raw.r#type, Some(raw::ProviderType::Github));
+    let issuer = if is_github {
+        github::web(&mut raw, at, plain_http, faults)
+    } else {
+        for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
+            if url.is_some() {
+                faults.wrong(&at.key(field), "nothing; it is for `type: github`");
+            }
+        }
+        issuer(raw.issuer, &at.key("issuer"), plain_http, faults)
+    };
+    let github = match &issuer {
+        Ok(web) if is_github => {
+            github::github(web, raw.github_api_url, &at.key("github_api_url"), plain_http, faults).map(Some)
+        }
+        _ => Ok(None),
+    };
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
     let scopes = scopes(raw.scopes, &at.key("scopes"), faults);
@@ -93,6 +109,11 @@ fn provider(
     let jwks = endpoint(raw.jwks_uri, "jwks_uri");
     let end_session = endpoint(raw.end_session_endpoint, "end_session_endpoint");
     let revocation = endpoint(raw.revocation_endpoint, "revocation_endpoint");
+    let userinfo = endpoint(raw.userinfo_endpoint, "userinfo_endpoint");
+    let asks_userinfo = raw.userinfo.unwrap_or(false);
+    if matches!(userinfo, Ok(Some(_))) && !asks_userinfo && !faults.any_within(&at.key("userinfo")) {
+        faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it is not asked without userinfo: true");
+    }
     let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
     let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
@@ -128,6 +149,7 @@ fn provider(
         name,
         issuer,
         client_id,
+        github: github?,
         authentication: authentication?,
         scopes: scopes?,
         authorization_params: authorization_params?,
@@ -137,9 +159,11 @@ fn provider(
             jwks: jwks?,
             end_session: end_session?,
             revocation: revocation?,
+            userinfo: userinfo?,
         },
         algorithms,
         trusted_audiences: trusted_audiences?,
+        userinfo: asks_userinfo,
         allow,
         clusters,
         timeout,

@@ -98,6 +98,8 @@ fn full() -> Value {
             "authorization_endpoint": "https://idp.example.com:8443/authorize?tenant=a",
             "token_endpoint": "https://idp.example.com/token",
             "jwks_uri": "https://keys.example.com/jwks",
+            "userinfo": true,
+            "userinfo_endpoint": "https://idp.example.com/userinfo",
             "id_token_signing_algs": ["ES256", "EdDSA"],
             "trusted_audiences": ["other"],
             "access_token_audiences": ["https://api.example.com", "api"],
@@ -169,6 +171,8 @@ fn every_field_arrives() {
     assert_eq!(authorization.url().as_str(), "https://idp.example.com:8443/authorize?tenant=a");
     assert_eq!(provider.endpoints.token.as_ref().unwrap().url().as_str(), "https://idp.example.com/token");
     assert_eq!(provider.endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
+    assert_eq!(provider.endpoints.userinfo.as_ref().unwrap().url().as_str(), "https://idp.example.com/userinfo");
+    assert!(provider.userinfo && !settings(&example()).providers[0].userinfo);
     assert_eq!(provider.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
     assert_eq!(provider.trusted_audiences, ["other"]);
     let [tokens] = config.token_issuers.as_slice() else { panic!("its tokens are taken") };
@@ -242,6 +246,30 @@ fn listed_tokens_and_scopes_arrive() {
 }
 
 #[test]
+fn github_needs_neither_issuer_nor_scopes() {
+    let github = json!({"type": "github", "client_id": "a", "client_secret": "b"});
+    let mut document = example_with("/providers/0", Some(github));
+    let provider = |document: &Value| settings(document).providers.remove(0);
+    let known = provider(&document);
+    let github = known.github.unwrap();
+    assert_eq!((known.issuer.as_str(), github.api.url().as_str()), ("https://github.com", "https://api.github.com/"));
+    assert_eq!(known.scopes, ["user:email"]);
+    document["rules"][0] = json!({"access": "required", "allow": {"claims": {"/teams": ["a/b"], "orgs": ["a"]}}});
+    assert_eq!(provider(&document).scopes, ["user:email", "read:org"]);
+    document["identity_headers"] = json!({});
+    assert_eq!(provider(&document).scopes, ["read:org"]);
+    document["providers"][0]["github_url"] = json!("https://git.example.com/");
+    let github = provider(&document).github.unwrap();
+    assert_eq!(github.api.url().as_str(), "https://git.example.com/api/v3");
+    assert_eq!(github.metadata.token_endpoint.url().as_str(), "https://git.example.com/login/oauth/access_token");
+    document["sign_out"] = json!({"front_channel": true});
+    assert_eq!(
+        super::faults(&document),
+        "sign_out.front_channel: expected false, because GitHub does not end sessions"
+    );
+}
+
+#[test]
 fn a_rule_for_tokens_where_none_is_taken_is_told() {
     let mut document = example_with("/rules/0", Some(json!({"path": "/api/*", "access": "bearer"})));
     let warnings = settings(&document).warnings;
@@ -309,6 +337,7 @@ fn a_word_of_digits_may_be_a_number() {
         printed(&settings(&example_with("/rules/0", Some(rule))))
     };
     assert_eq!(with(json!(401)), with(json!("401")));
+    assert_eq!(with(json!(401.0)), with(json!("401")));
     assert!(with(json!(401)).contains("unauthenticated: Unauthorized"));
 }
 

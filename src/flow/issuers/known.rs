@@ -57,6 +57,8 @@ impl Whose {
     /// Where its metadata is, where it is needed.
     fn metadata_endpoint(&self) -> Option<&Endpoint> {
         match self {
+            // Of GitHub all is known from the start.
+            Self::Provider(provider) if provider.github.is_some() => None,
             Self::Provider(provider) => Some(provider.issuer.discovery()),
             Self::TokenIssuer(issuer) => match &issuer.keys {
                 KeySource::Discovered(issuer) => Some(issuer.discovery()),
@@ -98,6 +100,9 @@ impl Known {
     /// All that a sign-in needs.
     pub(super) fn ready(&self, now: UnixTime) -> Option<Ready<'_>> {
         let Whose::Provider(provider) = &self.whose else { return None };
+        if let Some(github) = &provider.github {
+            return Some(Ready { provider, metadata: &github.metadata, keys: Jwks::NONE });
+        }
         let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
         Some(Ready { provider, metadata, keys: self.keys.usable(now)? })
     }
@@ -109,13 +114,17 @@ impl Known {
                 KeySource::Fixed(keys) => Some(keys),
                 KeySource::Discovered(_) | KeySource::JwksUri(_) | KeySource::Provider => self.keys.usable(now),
             },
+            Whose::Provider(provider) if provider.github.is_some() => Some(Jwks::NONE),
             Whose::Provider(_) => self.keys.usable(now),
         }
     }
 
     /// Whether its keys never change.
     pub(super) fn has_fixed_keys(&self) -> bool {
-        matches!(&self.whose, Whose::TokenIssuer(issuer) if matches!(issuer.keys, KeySource::Fixed(_)))
+        match &self.whose {
+            Whose::Provider(provider) => provider.github.is_some(),
+            Whose::TokenIssuer(issuer) => matches!(issuer.keys, KeySource::Fixed(_)),
+        }
     }
 
     /// Whether nothing is missing.
@@ -129,9 +138,9 @@ impl Known {
             Whose::TokenIssuer(issuer) => match &issuer.keys {
                 KeySource::JwksUri(endpoint) => Some(endpoint),
                 KeySource::Fixed(_) | KeySource::Provider => None,
-                KeySource::Discovered(_) => self.metadata.usable(now).map(Metadata::jwks_uri),
+                KeySource::Discovered(_) => self.metadata.usable(now)?.jwks_uri(),
             },
-            Whose::Provider(_) => self.metadata.usable(now).map(Metadata::jwks_uri),
+            Whose::Provider(_) => self.metadata.usable(now)?.jwks_uri(),
         }
     }
 

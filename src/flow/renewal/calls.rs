@@ -9,6 +9,7 @@ use crate::{
         error::OAuthError,
         revocation as revocation_endpoint,
         token::{self, TokenEndpointError, TokenResponse},
+        userinfo::Userinfo,
     },
     secret::RefreshToken,
     session::{
@@ -20,12 +21,13 @@ use crate::{
 use super::{
     AT_ONCE, MAX_WAIT_FOR_KEYS, MIN_LEASE, OTHERS, PAUSE,
     outcome::Outcome,
-    tokens::{self, InHand},
+    tokens::{self, InHand, Verified, VerifiedTokens},
 };
 use crate::flow::{
     CalloutResult, Env,
     background::{ExpectBackground, Fetch},
     event::Event,
+    failure::Failure,
     revocation::{self, By},
     verification::When,
 };
@@ -41,7 +43,7 @@ pub struct ExpectRenewal {
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Asked {
     /// The store: the right to renew it.
     Lease,
@@ -49,6 +51,8 @@ enum Asked {
     Session,
     /// The provider: tokens.
     Tokens,
+    /// The provider: what else is claimed of the subject of these.
+    Userinfo(Box<VerifiedTokens>),
 }
 
 /// The calls to make now, and tokens whose key may be there by now.
@@ -77,6 +81,12 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         let request = revocation_of(provider, &token, env);
         fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
     }
+    for Verified { session, tokens } in std::mem::take(&mut env.renewals.verified) {
+        match tokens.userinfo_request(&session, env) {
+            Some(request) => fetches.push(fetch(*session, Asked::Userinfo(tokens), request)),
+            None => tokens.conclude(&session, Err(Failure::ProviderNotReady), env),
+        }
+    }
     for session in std::mem::take(&mut env.renewals.leased) {
         let request = env.issuers.ready(session.provider(), env.now).and_then(|known| {
             let token = session.refresh_token()?;
@@ -93,7 +103,7 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
 /// How long nobody else may ask: until the session could be loaded, the provider have answered, a key have come and the
 /// outcome be saved.
 fn lease(store: &Store, session: &Session, env: &Env<'_>) -> Duration {
-    let provider = env.issuers.ready(session.provider(), env.now).map(|known| known.provider.timeout);
+    let provider = env.issuers.ready(session.provider(), env.now).map(|known| known.time_to_renew());
     let calls = store.timeout.saturating_mul(3).saturating_add(provider.unwrap_or_default());
     calls.saturating_add(MAX_WAIT_FOR_KEYS).saturating_add(SLACK).max(MIN_LEASE)
 }
@@ -108,6 +118,10 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
     match asked {
         Asked::Lease => return leased(session, result, env),
         Asked::Session => return loaded(session, result, env),
+        Asked::Userinfo(tokens) => {
+            let userinfo = Userinfo::read(result, session.subject());
+            return tokens.conclude(&session, userinfo.map(Some).map_err(Failure::from), env);
+        }
         Asked::Tokens => {}
     }
     match TokenResponse::read(result) {

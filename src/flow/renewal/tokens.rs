@@ -2,10 +2,12 @@
 //! do not.
 
 use crate::{
+    http::CalloutRequest,
     jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
     oidc::{
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
         token::TokenResponse,
+        userinfo::{self, Userinfo, UserinfoError},
     },
     session::{Renewal, Session, open::Marks},
     time::UnixTime,
@@ -79,20 +81,70 @@ fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, 
     Ok(Some(id_token::check(token, &expected)?))
 }
 
+/// The ID token is verified, where there is one: further claims are asked for, or the session is renewed.
 fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, env: &mut Env<'_>) {
     let InHand { session, tokens, .. } = in_hand;
+    match outcome {
+        Ok(id_token) => {
+            let tokens = Box::new(VerifiedTokens { tokens, id_token });
+            let known = env.issuers.ready(session.provider(), env.now);
+            if known.is_some_and(|known| known.metadata.userinfo_endpoint.is_some()) {
+                env.renewals.verified.push(Verified { session, tokens });
+            } else {
+                tokens.conclude(&session, Ok(None), env);
+            }
+        }
+        Err(failure) => conclude(&session, tokens, Err(failure), env),
+    }
+}
+
+/// A session that these tokens renew, once further claims of its subject are there.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) session: Box<Session>,
+    pub(super) tokens: Box<VerifiedTokens>,
+}
+
+/// What a refresh brought, with the ID token verified, where there is one.
+#[derive(Debug)]
+pub(super) struct VerifiedTokens {
+    tokens: TokenResponse,
+    id_token: Option<VerifiedIdToken>,
+}
+
+impl VerifiedTokens {
+    /// Asks for further claims, where there is somebody to ask.
+    pub(super) fn userinfo_request(&self, session: &Session, env: &Env<'_>) -> Option<CalloutRequest> {
+        let known = env.issuers.ready(session.provider(), env.now)?;
+        let endpoint = known.metadata.userinfo_endpoint.as_ref()?;
+        Some(userinfo::request(known.provider, endpoint, &self.tokens.access_token))
+    }
+
+    /// Renews the session with these claims beside, or does not.
+    pub(super) fn conclude(self, session: &Session, userinfo: Result<Option<Userinfo>, Failure>, env: &mut Env<'_>) {
+        conclude(session, self.tokens, userinfo.map(|userinfo| (self.id_token, userinfo)), env);
+    }
+}
+
+fn conclude(
+    session: &Session,
+    tokens: TokenResponse,
+    outcome: Result<(Option<VerifiedIdToken>, Option<Userinfo>), Failure>,
+    env: &mut Env<'_>,
+) {
     let outcome = match outcome {
         // Somebody signed out meanwhile: their sign-out could not know this token.
-        _ if is_over(&session, env) => {
+        _ if is_over(session, env) => {
             env.renewals.revoke(session.provider(), tokens.refresh_token);
             Outcome::Refused(AT_ONCE)
         }
-        Ok(verified) => {
-            let until_exp = verified.as_ref().map(|token| token.claims().expires_at().since(env.now));
+        Ok((id_token, userinfo)) => {
             let handed_on = env.config.handed_on;
+            let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now));
             let renewed = session.renewed(Renewal {
-                id_token: verified.as_ref().zip(tokens.id_token.clone()),
-                kept: &mut env.config.kept_claims.iter().map(String::as_str),
+                id_token: id_token.as_ref().zip(tokens.id_token),
+                userinfo,
+                kept: &env.config.kept_claims,
                 refresh_token: tokens.refresh_token,
                 life: handed_on.life(tokens.expires_in, until_exp),
                 app_token: handed_on.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now),
@@ -122,7 +174,7 @@ fn finish(in_hand: InHand, outcome: Result<Option<VerifiedIdToken>, Failure>, en
             }
         }
     };
-    settle(&session, &outcome, env);
+    settle(session, &outcome, env);
 }
 
 fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
@@ -131,7 +183,10 @@ fn is_over(session: &Session, env: &mut Env<'_>) -> bool {
 }
 
 fn contradicts(failure: &Failure) -> bool {
-    let Failure::IdToken(error) = failure else { return false };
+    let error = match failure {
+        Failure::IdToken(error) => error,
+        other => return matches!(other, Failure::UserinfoEndpoint(UserinfoError::OtherSubject)),
+    };
     match error {
         IdTokenError::AuthenticationTime
         | IdTokenError::AuthorizedParty

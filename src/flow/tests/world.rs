@@ -33,6 +33,7 @@ pub(super) const PARTNERS: &str = "https://partners.example.com";
 pub(super) const START: u64 = 1_800_000_000;
 
 type Versioned = (Vec<u8>, u32);
+type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
 type Change = dyn Fn(&mut Map<String, Value>);
 
 /// A platform in memory. Clones share the store, as the workers of one process do.
@@ -130,6 +131,10 @@ pub(super) struct TestProvider {
     refreshed: usize,
     /// Changes the metadata.
     pub(super) metadata: Box<dyn Fn(&mut Value)>,
+    /// What the userinfo endpoint answers.
+    pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
+    /// Who answers in its place.
+    pub(super) instead: Option<Box<Answering>>,
     /// What a refresh answers instead.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
@@ -154,6 +159,8 @@ impl TestProvider {
             refresh_tokens: Vec::new(),
             refreshed: 0,
             metadata: Box::new(|_| ()),
+            userinfo: Box::new(|| panic!("nobody asks")),
+            instead: None,
             refresh_response: None,
         }
     }
@@ -168,6 +175,9 @@ impl TestProvider {
         if !self.up {
             return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
         }
+        if let Some(instead) = &self.instead {
+            return instead(request);
+        }
         let issuer = self.issuer;
         assert_eq!(format!("https://{}", request.authority), issuer);
         match request.path.as_str() {
@@ -179,6 +189,7 @@ impl TestProvider {
                     "jwks_uri": format!("{issuer}/jwks"),
                     "end_session_endpoint": format!("{issuer}/end"),
                     "revocation_endpoint": format!("{issuer}/revoke"),
+                    "userinfo_endpoint": format!("{issuer}/userinfo"),
                     "authorization_response_iss_parameter_supported": true,
                 });
                 (self.metadata)(&mut metadata);
@@ -186,6 +197,11 @@ impl TestProvider {
             }
             "/jwks" => ok(&self.jwks()),
             "/token" => self.token(request, now),
+            "/userinfo" => {
+                let bearer = ("authorization", "Bearer at".to_owned());
+                assert!(request.method == "GET" && request.body.is_empty() && request.headers.contains(&bearer));
+                (self.userinfo)()
+            }
             "/revoke" => {
                 let token = self.form(request)["token"].clone();
                 self.refresh_tokens.retain(|known| *known != token);
@@ -537,8 +553,13 @@ impl World {
     /// What a held request comes to, once the worker has made its calls.
     pub(super) fn then(&mut self, outcome: Outcome) -> Outcome {
         let Outcome::Held(waiter) = outcome else { return outcome };
-        for fetch in self.env(background::poll) {
-            self.answer(fetch);
+        // One answer may lead to the next call.
+        loop {
+            let fetches = self.env(background::poll);
+            if fetches.is_empty() {
+                break;
+            }
+            fetches.into_iter().for_each(|fetch| self.answer(fetch));
         }
         assert!(self.env(|env| waiter.is_due(env)), "{waiter:?}");
         self.resume(waiter)

@@ -66,7 +66,7 @@ impl Answer {
         Self::json(200, "[".repeat(depth) + &"]".repeat(depth))
     }
 
-    pub(super) fn give(self, proper: impl FnOnce() -> Vec<u8>, connection: &mut Connection) -> Outcome {
+    pub(crate) fn give(self, proper: impl FnOnce() -> Vec<u8>, connection: &mut Connection) -> Outcome {
         let sent = match self {
             Self::Body { status, content_type, body } => {
                 connection.send(&response(status, &[("content-type", content_type)], &body))

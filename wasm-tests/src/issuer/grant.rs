@@ -112,7 +112,7 @@ fn redeem(state: &mut State, form: &[(String, String)]) -> Vec<u8> {
 /// New tokens for a sign-in.
 pub(super) fn tokens(state: &mut State, sign_in: usize, by: By) -> Vec<u8> {
     let access_token = state.secret("access-token");
-    state.access_tokens.push(access_token.clone());
+    state.access_tokens.push((access_token.clone(), sign_in));
     let mut answer = json!({
         "access_token": access_token,
         "token_type": "Bearer",
@@ -163,7 +163,7 @@ fn basic(authorization: &str, expected: &str) -> Option<()> {
 }
 
 /// 128 bits as text.
-pub(super) fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("randomness");
     base64url(&bytes)

@@ -7,12 +7,14 @@ mod refresh;
 mod state;
 mod terms;
 mod token;
+mod userinfo;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
 pub use answer::Answer;
+pub(crate) use grant::random;
 pub use logout::LOGOUT_EVENT;
 pub use refresh::Refreshes;
 pub use terms::{LogoutState, RefreshTokens, Rotation, Terms};
@@ -44,11 +46,20 @@ pub enum Endpoint {
     Revocation,
     /// `/token`
     Token,
+    /// `/userinfo`
+    Userinfo,
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] =
-        [Self::Authorization, Self::Discovery, Self::EndSession, Self::Jwks, Self::Revocation, Self::Token];
+    const ALL: [Self; 7] = [
+        Self::Authorization,
+        Self::Discovery,
+        Self::EndSession,
+        Self::Jwks,
+        Self::Revocation,
+        Self::Token,
+        Self::Userinfo,
+    ];
 
     /// Its path.
     pub const fn path(self) -> &'static str {
@@ -59,6 +70,7 @@ impl Endpoint {
             Self::Jwks => "/jwks",
             Self::Revocation => "/revoke",
             Self::Token => "/token",
+            Self::Userinfo => "/userinfo",
         }
     }
 
@@ -215,7 +227,7 @@ impl Issuer {
 
     /// Every access token given out, in order.
     pub fn access_tokens(&self) -> Vec<String> {
-        self.state().access_tokens.clone()
+        self.state().access_tokens.iter().map(|(token, _)| token.clone()).collect()
     }
 
     /// Every ID token given out, in order.
@@ -284,6 +296,7 @@ fn serve(state: &Mutex<State>, request: Request, connection: &mut Connection) ->
             Endpoint::Jwks => json_response(200, &state.jwks()),
             Endpoint::Revocation => refresh::revoke(&mut state, &request),
             Endpoint::Token => grant::token(&mut state, &request),
+            Endpoint::Userinfo => userinfo::answer(&state, &request),
         }
     };
     match fault {

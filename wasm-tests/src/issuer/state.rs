@@ -53,7 +53,8 @@ pub(super) struct State {
     /// Where redirect URIs led to.
     pub(super) origins: BTreeSet<String>,
     pub(super) sign_ins: Vec<SignedIn>,
-    pub(super) access_tokens: Vec<String>,
+    /// Every access token, and the sign-in it is for.
+    pub(super) access_tokens: Vec<(String, usize)>,
     pub(super) id_tokens: Vec<String>,
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     /// The refresh token of the refresh that is being answered.
@@ -128,6 +129,7 @@ impl State {
             "authorization_endpoint": format!("{url}{}", Endpoint::Authorization.path()),
             "token_endpoint": format!("{url}{}", Endpoint::Token.path()),
             "jwks_uri": format!("{url}{}", Endpoint::Jwks.path()),
+            "userinfo_endpoint": format!("{url}{}", Endpoint::Userinfo.path()),
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "scopes_supported": ["openid", "offline_access", "email", "profile", "groups"],
@@ -151,6 +153,14 @@ impl State {
             metadata[name] = json!(terms.advertises_back_channel_logout);
         }
         metadata
+    }
+
+    /// What is claimed of whoever signed in. Who has new claims has them at the next refresh; who is somebody else by now
+    /// does not become it.
+    pub(super) fn claims_of(&self, sign_in: usize) -> &Map<String, Value> {
+        let sign_in = &self.sign_ins[sign_in];
+        let same = self.user.get("sub") == sign_in.user.get("sub");
+        if same { &self.user } else { &sign_in.user }
     }
 
     pub(super) fn jwks(&self) -> Value {

@@ -46,6 +46,8 @@ pub struct Terms {
     pub refresh_expires_in: Option<Value>,
     /// Seconds from `iat` to `exp` of every ID token.
     pub id_token_seconds: i64,
+    /// Whether the ID token says nothing of the user but `sub`, and the userinfo endpoint all else.
+    pub claims_at_userinfo: bool,
     /// Who gets a refresh token.
     pub refresh_tokens: RefreshTokens,
     /// What becomes of a used one.
@@ -72,6 +74,7 @@ impl Default for Terms {
             expires_in: Some(json!(3600)),
             refresh_expires_in: Some(json!(3600)),
             id_token_seconds: 3600,
+            claims_at_userinfo: false,
             refresh_tokens: RefreshTokens::OfflineAccess,
             rotation: Rotation::Rotating,
             refresh_id_token: true,

@@ -77,10 +77,9 @@ impl IdToken {
 /// Makes the ID token for this sign-in, with every fault that is asked for.
 pub(super) fn issue(state: &State, sign_in: usize, by: By, access_token: &str) -> String {
     let now = state.now();
+    let mut claims = state.claims_of(sign_in).clone();
+    claims.retain(|name, _| name == "sub" || !state.terms.claims_at_userinfo);
     let sign_in = &state.sign_ins[sign_in];
-    // Who has new claims has them at the next refresh; who is somebody else by now does not become it.
-    let same = state.user.get("sub") == sign_in.user.get("sub");
-    let mut claims = if same { state.user.clone() } else { sign_in.user.clone() };
     for (name, value) in [
         ("iss", json!(state.url)),
         ("aud", json!(CLIENT_ID)),

@@ -1,0 +1,68 @@
+//! GitHub as a provider: what is given of it, and what it does not have.
+
+use super::{
+    super::{
+        fault::{Faults, Faulty, Path},
+        raw,
+    },
+    limits,
+    provider::issuer,
+};
+use crate::oidc::{Endpoint, Issuer, PlainHttp, github::Github};
+
+/// Where its pages are, which stands for the issuer. Whatever is only for other providers is a fault.
+pub(super) fn web(
+    raw: &mut raw::Provider,
+    at: &Path,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Issuer, Faulty> {
+    for (is_given, field) in [
+        (raw.issuer.is_some(), "issuer"),
+        (raw.token_endpoint_auth_method.is_some(), "token_endpoint_auth_method"),
+        (raw.scopes.is_some(), "scopes"),
+        (raw.authorization_endpoint.is_some(), "authorization_endpoint"),
+        (raw.token_endpoint.is_some(), "token_endpoint"),
+        (raw.jwks_uri.is_some(), "jwks_uri"),
+        (raw.end_session_endpoint.is_some(), "end_session_endpoint"),
+        (raw.revocation_endpoint.is_some(), "revocation_endpoint"),
+        (raw.userinfo.is_some(), "userinfo"),
+        (raw.userinfo_endpoint.is_some(), "userinfo_endpoint"),
+        (raw.id_token_signing_algs.is_some(), "id_token_signing_algs"),
+        (raw.trusted_audiences.is_some(), "trusted_audiences"),
+        (raw.access_token_audiences.is_some(), "access_token_audiences"),
+    ] {
+        if is_given {
+            faults.wrong(&at.key(field), "nothing; `type: github` has no such setting");
+        }
+    }
+    if raw.client_secret.is_none() {
+        let _: Result<(), _> =
+            faults.required(&at.key("client_secret"), None, "the client secret that GitHub gave you");
+    }
+    // An Enterprise Server has its API below its pages.
+    match (&raw.github_url, &raw.github_api_url) {
+        (Some(web), None) => raw.github_api_url = Some(format!("{}/api/v3", web.trim_end_matches('/'))),
+        (None, None) => raw.github_api_url = Some(limits::GITHUB_API_URL.to_owned()),
+        (None, Some(_)) => {
+            faults.wrong(&at.key("github_api_url"), "nothing, or the URL of its pages as github_url beside it");
+        }
+        (Some(_), Some(_)) => {}
+    }
+    let web = raw.github_url.take().unwrap_or_else(|| limits::GITHUB_URL.to_owned());
+    issuer(Some(web), &at.key("github_url"), plain_http, faults)
+}
+
+/// What the filter must know of it.
+pub(super) fn github(
+    web: &Issuer,
+    api: Option<String>,
+    at: &Path,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Github, Faulty> {
+    let api = issuer(api, at, plain_http, faults)?;
+    Endpoint::parse(api.as_str(), plain_http)
+        .and_then(|api| Github::new(web.as_str(), api, plain_http))
+        .map_err(|error| faults.wrong(at, error.to_string()))
+}

@@ -1,0 +1,349 @@
+//! GitHub: who signs in is what its API says, and nobody passes by what it does not say.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{Outcome, World, document, location, ok, query_of},
+};
+use crate::http::CalloutError;
+
+/// What each path of GitHub answers, in place of the usual.
+type Answers = Vec<(&'static str, CalloutResult)>;
+
+fn status(status: u16) -> CalloutResult {
+    Ok(CalloutResponse { status, body: br#"{"message":"no"}"#.to_vec() })
+}
+
+fn configured(rules: Value) -> Value {
+    let mut document = document();
+    document["providers"] = json!([{ "type": "github", "client_id": "client", "client_secret": "secret" }]);
+    document["clusters"] = json!({ "api.github.com": "github-api" });
+    document["rules"] = rules;
+    document
+}
+
+/// Members of `my-org` pass at `/org`, of its team `core` at `/team`, and whoever is not in `banned` at `/open`.
+fn rules() -> Value {
+    let only = |path: &str, allow: Value| json!({ "prefix": path, "access": "required", "allow": allow });
+    json!([
+        only("/org", json!({ "claims": { "orgs": ["my-org"] } })),
+        only("/team", json!({ "claims": { "teams": ["my-org/core"] } })),
+        only("/open", json!({ "not": { "claims": { "orgs": ["banned"] } } })),
+        only("/mail", json!({ "allowed_domains": ["example.com"] })),
+    ])
+}
+
+/// A world with GitHub in it, which answers so.
+fn world_with(document: &Value, answers: Answers) -> World {
+    let mut world = World::with(document);
+    world.provider.instead = Some(Box::new(move |request| {
+        let at = format!("{}{}", request.authority, request.path);
+        if let Some((_, answer)) = answers.iter().find(|(path, _)| at.ends_with(path)) {
+            return answer.clone();
+        }
+        usual(request, &at)
+    }));
+    world
+}
+
+fn usual(request: &CalloutRequest, at: &str) -> CalloutResult {
+    let header = |name: &str| request.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str());
+    if at == "github.com/login/oauth/access_token" {
+        let form: BTreeMap<_, _> = form_urlencoded::parse(&request.body).into_owned().collect();
+        assert_eq!(
+            (request.method, request.cluster.as_str(), header("accept")),
+            ("POST", "idp", Some("application/json"))
+        );
+        assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("client", "secret"));
+        assert_eq!(
+            (form["redirect_uri"].as_str(), form["code"].as_str()),
+            ("https://app.example.com/oauth2/callback", "code")
+        );
+        assert!(form["code_verifier"].len() >= 43);
+        return ok(&json!({ "access_token": "gho_x", "scope": "read:org,user:email", "token_type": "bearer" }));
+    }
+    assert_eq!((request.method, request.cluster.as_str()), ("GET", "github-api"));
+    assert_eq!((header("authorization"), header("user-agent")), (Some("Bearer gho_x"), Some("vestibule")));
+    match at.strip_prefix("api.github.com").unwrap() {
+        "/user" => ok(&json!({
+            "id": 583_231, "login": "octocat", "name": "The Octocat", "email": "shown@example.com", "sub": "1",
+            "orgs": ["my-org"], "email_verified": true,
+        })),
+        "/user/emails?per_page=100&page=1" => ok(&json!([
+            { "email": "second@example.com", "primary": false, "verified": true, "visibility": null },
+            { "email": "octocat@example.com", "primary": true, "verified": true, "visibility": "public" },
+        ])),
+        "/user/orgs?per_page=100&page=1" => ok(&json!([{ "login": "my-org", "id": 1 }, { "login": "other", "id": 2 }])),
+        "/user/teams?per_page=50&page=1" => ok(&json!([{ "slug": "core", "organization": { "login": "my-org" } }])),
+        path => panic!("nobody should ask for {path}"),
+    }
+}
+
+/// The callback's path and query, once the person has said yes.
+fn callback(world: &mut World) -> String {
+    let query = query_of(location(&world.visit("/").reply()));
+    format!("/oauth2/callback?code=code&state={}", query["state"])
+}
+
+fn signed_in(rules: Value, answers: Answers) -> World {
+    let mut world = world_with(&configured(rules), answers);
+    let callback = callback(&mut world);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    world
+}
+
+fn access(world: &mut World, path: &str) -> &'static str {
+    match world.visit(path) {
+        Outcome::Forwarded { .. } => "passed",
+        other => other.code().1,
+    }
+}
+
+fn headers(outcome: Outcome) -> BTreeMap<String, String> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.into_iter().filter(|(name, _)| name.starts_with("x-")).collect()
+}
+
+#[test]
+fn it_is_ready_at_once_and_asks_only_for_what_is_used() {
+    let none = json!({ "X-Forwarded-User": "sub" });
+    for (rules, identity_headers, scope, asked) in [
+        (json!([]), Some(none.clone()), "", vec!["/user"]),
+        (json!([]), None, "user:email", vec!["/user", "/user/emails"]),
+        (rules(), Some(none), "user:email read:org", vec!["/user", "/user/emails", "/user/orgs", "/user/teams"]),
+        (json!([]), Some(json!({ "X-Orgs": "orgs" })), "read:org", vec!["/user", "/user/orgs"]),
+    ] {
+        let mut document = configured(rules);
+        if let Some(headers) = identity_headers {
+            document["identity_headers"] = headers;
+        }
+        let mut world = world_with(&document, Vec::new());
+        assert!(world.env(background::poll).is_empty());
+        let health = world.visit("/oauth2/health").reply();
+        assert!(String::from_utf8(health.body).unwrap().contains("ready"));
+        let reply = world.visit("/").reply();
+        let url = location(&reply);
+        assert!(url.starts_with("https://github.com/login/oauth/authorize?"), "{url}");
+        let query = query_of(url);
+        assert_eq!((query["scope"].as_str(), query["code_challenge_method"].as_str()), (scope, "S256"));
+        assert!(!query.contains_key("nonce"));
+        let callback = format!("/oauth2/callback?code=code&state={}", query["state"]);
+        assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+        let paths = world.provider.asked.keys().filter(|path| !path.starts_with("/login/"));
+        assert_eq!(paths.map(|path| path.split('?').next().unwrap()).collect::<Vec<_>>(), asked);
+        assert!(world.env(background::poll).is_empty());
+    }
+}
+
+#[test]
+fn the_app_learns_the_number_and_what_is_verified() {
+    let mut world = signed_in(rules(), Vec::new());
+    let seen = headers(world.visit("/org"));
+    let expected = [
+        ("x-forwarded-email", "octocat@example.com"),
+        ("x-forwarded-preferred-username", "octocat"),
+        ("x-forwarded-user", "583231"),
+    ];
+    assert_eq!(seen.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>(), expected);
+    for path in ["/team", "/open", "/mail"] {
+        assert_eq!(access(&mut world, path), "passed", "{path}");
+    }
+}
+
+#[test]
+fn an_address_counts_that_is_primary_and_verified() {
+    let email =
+        |primary: bool, verified: bool| json!({ "email": "o@example.com", "primary": primary, "verified": verified });
+    for (emails, expected) in [
+        (ok(&json!([email(true, true)])), "passed"),
+        (ok(&json!([email(true, false)])), "not_allowed"),
+        (ok(&json!([email(false, true)])), "not_allowed"),
+        (ok(&json!([email(false, true), email(true, false)])), "not_allowed"),
+        (ok(&json!([{ "email": "o@example.com", "primary": "true", "verified": 1 }])), "not_allowed"),
+        (ok(&json!([{ "email": "o@example.com" }])), "not_allowed"),
+        (ok(&json!([])), "not_allowed"),
+        // The scope was not granted.
+        (status(404), "not_allowed"),
+        (status(403), "not_allowed"),
+    ] {
+        let mut world = signed_in(rules(), vec![("/user/emails?per_page=100&page=1", emails.clone())]);
+        assert_eq!(access(&mut world, "/mail"), expected, "{emails:?}");
+        assert_eq!(headers(world.visit("/org")).contains_key("x-forwarded-email"), expected == "passed", "{emails:?}");
+    }
+}
+
+/// A whole page of organisations nobody asks for.
+fn full_page() -> Vec<Value> {
+    (0..100).map(|number| json!({ "login": format!("org-{number}") })).collect()
+}
+
+#[test]
+fn organisations_are_read_page_by_page_and_what_is_beyond_counts_as_left_out() {
+    let page = |last: &str| ok(&json!([{ "login": last }]));
+    let full = || ok(&full_page().into());
+    let pages = [
+        "/user/orgs?per_page=100&page=1",
+        "/user/orgs?per_page=100&page=2",
+        "/user/orgs?per_page=100&page=3",
+        "/user/orgs?per_page=100&page=4",
+        "/user/orgs?per_page=100&page=5",
+    ];
+    let [first, second, third, fourth, fifth] = pages;
+    let mut with_mine = full_page();
+    with_mine[7] = json!({ "login": "my-org" });
+    for (answers, org, open) in [
+        (vec![(first, page("my-org"))], "passed", "passed"),
+        (vec![(first, page("My-Org"))], "not_allowed", "passed"),
+        (vec![(first, page("banned"))], "not_allowed", "not_allowed"),
+        (vec![(first, full()), (second, page("my-org"))], "passed", "passed"),
+        (vec![(first, full()), (second, ok(&json!([])))], "not_allowed", "passed"),
+        (
+            vec![(first, full()), (second, full()), (third, full()), (fourth, full()), (fifth, page("banned"))],
+            "not_allowed",
+            "not_allowed",
+        ),
+        // Who is in so many may be in any other, and a part of the list says nothing.
+        (
+            vec![
+                (first, ok(&with_mine.clone().into())),
+                (second, full()),
+                (third, full()),
+                (fourth, full()),
+                (fifth, full()),
+            ],
+            "groups_left_out",
+            "groups_left_out",
+        ),
+        // The scope was not granted, or an organisation wants single sign-on.
+        (vec![(first, status(403))], "groups_left_out", "groups_left_out"),
+        (vec![(first, full()), (second, status(404))], "groups_left_out", "groups_left_out"),
+    ] {
+        let what: Vec<_> = answers.iter().map(|(path, _)| *path).collect();
+        let mut world = signed_in(rules(), answers.clone());
+        assert_eq!((access(&mut world, "/org"), access(&mut world, "/open")), (org, open), "{what:?}");
+    }
+}
+
+#[test]
+fn teams_are_named_with_their_organisation() {
+    let team = |slug: &str, organization: &str| json!({ "slug": slug, "organization": { "login": organization } });
+    let teams = "/user/teams?per_page=50&page=1";
+    for (answer, expected) in [
+        (ok(&json!([team("core", "my-org")])), "passed"),
+        (ok(&json!([team("core", "other-org")])), "not_allowed"),
+        (ok(&json!([team("my-org/core", "")])), "not_allowed"),
+        (ok(&json!([])), "not_allowed"),
+        (status(403), "groups_left_out"),
+    ] {
+        let mut world = signed_in(rules(), vec![(teams, answer.clone())]);
+        assert_eq!(access(&mut world, "/team"), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn without_good_answers_nobody_is_signed_in() {
+    let token = "github.com/login/oauth/access_token";
+    let (user, orgs, emails) = ("/user", "/user/orgs?per_page=100&page=1", "/user/emails?per_page=100&page=1");
+    let body = |body: &str| Ok(CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
+    let error = |code: &str| ok(&json!({ "error": code, "error_description": "canary", "error_uri": "https://docs" }));
+    for (path, answer, expected) in [
+        (token, error("bad_verification_code"), (400, "token_endpoint_invalid_grant")),
+        (token, error("incorrect_client_credentials"), (502, "token_endpoint_refused")),
+        (token, error("redirect_uri_mismatch"), (502, "token_endpoint_refused")),
+        (token, error("<script>"), (502, "token_endpoint_refused")),
+        (token, body("access_token=gho_x&scope=&token_type=bearer"), (502, "token_endpoint_malformed")),
+        (token, ok(&json!({ "token_type": "bearer" })), (502, "token_endpoint_malformed")),
+        (token, status(500), (503, "token_endpoint_unavailable")),
+        (token, status(404), (502, "token_endpoint_malformed")),
+        (user, Err(CalloutError::NoResponse), (503, "userinfo_endpoint_unavailable")),
+        (user, status(503), (503, "userinfo_endpoint_unavailable")),
+        (user, status(429), (503, "userinfo_endpoint_unavailable")),
+        (user, status(401), (502, "userinfo_endpoint_malformed")),
+        (user, status(403), (502, "userinfo_endpoint_malformed")),
+        (user, status(304), (502, "userinfo_endpoint_malformed")),
+        (user, body("<html>"), (502, "userinfo_endpoint_malformed")),
+        (user, ok(&json!([{ "id": 1 }])), (502, "userinfo_endpoint_malformed")),
+        (user, ok(&json!({ "login": "octocat" })), (502, "userinfo_endpoint_malformed")),
+        (user, ok(&json!({ "id": "583231" })), (502, "userinfo_endpoint_malformed")),
+        (user, ok(&json!({ "id": 0 })), (502, "userinfo_endpoint_malformed")),
+        (user, ok(&json!({ "id": -1 })), (502, "userinfo_endpoint_malformed")),
+        (user, ok(&json!({ "id": 1.5 })), (502, "userinfo_endpoint_malformed")),
+        (user, body(r#"{"id":1,"id":2}"#), (502, "userinfo_endpoint_malformed")),
+        (orgs, Err(CalloutError::TooLarge), (502, "userinfo_endpoint_malformed")),
+        (orgs, status(500), (503, "userinfo_endpoint_unavailable")),
+        (orgs, ok(&json!({ "login": "my-org" })), (502, "userinfo_endpoint_malformed")),
+        (orgs, ok(&json!(["my-org"])), (502, "userinfo_endpoint_malformed")),
+        (orgs, ok(&json!([{ "login": ["my-org"] }])), (502, "userinfo_endpoint_malformed")),
+        (emails, ok(&json!([{ "email": 1, "primary": true, "verified": true }])), (502, "userinfo_endpoint_malformed")),
+        (emails, Err(CalloutError::Dispatch), (503, "userinfo_endpoint_unavailable")),
+    ] {
+        let spoilt = Rc::new(std::cell::Cell::new(true));
+        let mut world = world_with(&configured(rules()), Vec::new());
+        let (is_spoilt, given) = (Rc::clone(&spoilt), answer.clone());
+        world.provider.instead = Some(Box::new(move |request| {
+            let at = format!("{}{}", request.authority, request.path);
+            if is_spoilt.get() && at.ends_with(path) { given.clone() } else { usual(request, &at) }
+        }));
+        let first = callback(&mut world);
+        assert_eq!(world.visit(&first).code(), expected, "{path} {answer:?}");
+        assert!(!world.has_session() && world.pending() == 0, "{path} {answer:?}");
+        assert!(world.events.iter().all(|event| !event.to_string().contains("gho_x")));
+        spoilt.set(false);
+        let second = callback(&mut world);
+        assert_eq!(world.visit(&second).code(), (303, "signed_in"), "{path} {answer:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_another_provider_is_refused() {
+    let mut world = world_with(&configured(rules()), Vec::new());
+    let callback = callback(&mut world);
+    let mixed = format!("{callback}&iss=https%3A%2F%2Fidp.example.com");
+    assert_eq!(world.visit(&mixed).code(), (400, "callback_wrong_issuer"));
+    assert!(world.provider.asked.is_empty());
+}
+
+#[test]
+fn a_session_lasts_for_its_time_and_is_not_renewed() {
+    let mut world = signed_in(rules(), Vec::new());
+    let asked = world.provider.asked.clone();
+    world.advance(8 * 3600 - 1);
+    assert_eq!(access(&mut world, "/org"), "passed");
+    world.settle();
+    assert_eq!(world.provider.asked, asked);
+    world.advance(1);
+    assert_eq!(access(&mut world, "/org"), "sign_in_started");
+}
+
+#[test]
+fn signing_out_ends_it_here() {
+    let mut world = signed_in(rules(), Vec::new());
+    let reply = world.opens("/oauth2/sign_out", "same-origin").reply();
+    assert_eq!((reply.status, reply.code), (200, "signed_out"));
+    assert!(!world.has_session());
+}
+
+#[test]
+fn an_enterprise_server_has_pages_and_api_of_its_own() {
+    let mut document = configured(rules());
+    document["providers"][0]["github_url"] = json!("https://git.example.com/");
+    document["clusters"] = json!({});
+    let mut world = World::with(&document);
+    world.provider.instead = Some(Box::new(|request| {
+        assert_eq!(request.authority, "git.example.com");
+        match request.path.as_str() {
+            "/login/oauth/access_token" => ok(&json!({ "access_token": "gho_x", "token_type": "bearer" })),
+            "/api/v3/user" => ok(&json!({ "id": 2, "login": "a" })),
+            path if path.starts_with("/api/v3/user/") => ok(&json!([])),
+            path => panic!("{path}"),
+        }
+    }));
+    let reply = world.visit("/").reply();
+    assert!(location(&reply).starts_with("https://git.example.com/login/oauth/authorize?"));
+    let callback = format!("/oauth2/callback?code=code&state={}", query_of(location(&reply))["state"]);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    assert_eq!(headers(world.visit("/open"))["x-forwarded-user"], "2");
+}

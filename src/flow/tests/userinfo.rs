@@ -1,0 +1,304 @@
+//! Claims from the userinfo endpoint: what they add to a session, and what never comes of them.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{ISSUER, Outcome, World, ok},
+};
+use crate::http::{CalloutError, Request};
+
+/// A world in which the userinfo endpoint is asked, only admins pass at `/admin`, and nobody who is banned at `/open`.
+fn world() -> World {
+    World::ready_with(&[
+        (
+            "providers",
+            json!([{ "issuer": ISSUER, "client_id": "client", "client_secret": "secret", "userinfo": true }]),
+        ),
+        (
+            "rules",
+            json!([
+                { "prefix": "/admin", "access": "required", "allow": { "groups": ["admins"] } },
+                { "prefix": "/open", "access": "required", "allow": { "not": { "groups": ["banned"] } } },
+                { "prefix": "/mail", "access": "required", "allow": { "allowed_domains": ["example.com"] } },
+            ]),
+        ),
+    ])
+}
+
+/// The ID token says this beside `sub`, and nothing else of what it usually does.
+fn id_token_says(world: &mut World, claims: Value) {
+    world.provider.claims = Box::new(move |token| {
+        for name in ["email", "email_verified", "groups"] {
+            token.shift_remove(name);
+        }
+        token.extend(claims.as_object().unwrap().clone());
+    });
+}
+
+fn userinfo_says(world: &mut World, claims: Value) {
+    world.provider.userinfo = Box::new(move || ok(&claims));
+}
+
+/// What the callback comes to, where these are said.
+fn sign_in_with(id_token: Value, userinfo: Value) -> (World, (u16, &'static str)) {
+    let mut world = world();
+    id_token_says(&mut world, id_token);
+    userinfo_says(&mut world, userinfo);
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let code = world.visit(&callback).code();
+    (world, code)
+}
+
+/// The code of a refusal, or that it passed.
+fn access(world: &mut World, path: &str) -> &'static str {
+    match world.visit(path) {
+        Outcome::Forwarded { .. } => "passed",
+        other => other.code().1,
+    }
+}
+
+fn header(outcome: &Outcome, wanted: &str) -> Option<String> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(name, value)| (name == wanted).then(|| value.clone()))
+}
+
+#[test]
+fn its_claims_stand_beside_those_of_the_id_token() {
+    let userinfo = json!({
+        "sub": "alice", "groups": ["admins"], "preferred_username": "al", "email": "a@example.com", "email_verified": true,
+        "iss": "https://evil.example", "aud": "other", "nonce": "n", "exp": 1, "sid": "other", "auth_time": 5,
+    });
+    let (mut world, code) = sign_in_with(json!({ "preferred_username": "alice" }), userinfo);
+    assert_eq!(code, (303, "signed_in"));
+    let outcome = world.visit("/admin");
+    assert_eq!(header(&outcome, "x-forwarded-user").as_deref(), Some("alice"));
+    assert_eq!(header(&outcome, "x-forwarded-groups").as_deref(), Some("admins"));
+    assert_eq!(header(&outcome, "x-forwarded-preferred-username").as_deref(), Some("alice"));
+    assert_eq!(header(&outcome, "x-forwarded-email").as_deref(), Some("a@example.com"));
+    assert_eq!(access(&mut world, "/mail"), "passed");
+    assert_eq!(world.provider.asked["/userinfo"], 1);
+}
+
+#[test]
+fn nobody_is_asked_who_was_not_to_be() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    assert_eq!(world.provider.asked.get("/userinfo"), None);
+}
+
+#[test]
+fn an_address_counts_with_its_own_proof_alone() {
+    let verified = |email: &str| json!({ "sub": "alice", "email": email, "email_verified": true });
+    for (id_token, userinfo, expected) in [
+        (json!({}), verified("alice@example.com"), "passed"),
+        (json!({}), json!({ "sub": "alice", "email": "alice@example.com" }), "not_allowed"),
+        // Whoever can change one of the two must not borrow the proof of the other.
+        (json!({ "email": "mallory@example.com" }), verified("mallory@evil.example"), "not_allowed"),
+        (json!({ "email_verified": true }), json!({ "sub": "alice", "email": "mallory@example.com" }), "not_allowed"),
+        (json!({ "email": "a@evil.example", "email_verified": true }), verified("a@example.com"), "not_allowed"),
+        (json!({ "email": "a@example.com", "email_verified": false }), verified("a@example.com"), "not_allowed"),
+    ] {
+        let (mut world, code) = sign_in_with(id_token.clone(), userinfo.clone());
+        assert_eq!(code, (303, "signed_in"));
+        assert_eq!(access(&mut world, "/mail"), expected, "{id_token} {userinfo}");
+    }
+}
+
+#[test]
+fn what_one_of_them_left_out_the_other_does_not_make_good() {
+    let names = json!({ "_claim_names": { "groups": "src1" } });
+    let nameless = json!({ "sub": "alice", "_claim_names": { "groups": "src1" } });
+    let groups = |group: &str| json!({ "sub": "alice", "groups": [group] });
+    for (id_token, userinfo, admin, open) in [
+        // Entra's overage: what another endpoint has of the groups may be less than all of them.
+        (names.clone(), groups("admins"), "groups_left_out", "groups_left_out"),
+        (json!({ "hasgroups": true }), groups("admins"), "groups_left_out", "groups_left_out"),
+        (json!({}), nameless.clone(), "groups_left_out", "groups_left_out"),
+        (json!({ "_claim_names": { "roles": "src1" } }), nameless, "groups_left_out", "groups_left_out"),
+        (json!({}), groups("banned"), "not_allowed", "not_allowed"),
+        (json!({}), groups("admins"), "passed", "passed"),
+        (json!({ "groups": ["banned"] }), groups("admins"), "not_allowed", "not_allowed"),
+    ] {
+        let (mut world, _) = sign_in_with(id_token.clone(), userinfo.clone());
+        let found = (access(&mut world, "/admin"), access(&mut world, "/open"));
+        assert_eq!(found, (admin, open), "{id_token} {userinfo}");
+    }
+}
+
+#[test]
+fn without_a_good_answer_there_is_no_session() {
+    let status = |status| Ok(CalloutResponse { status, body: br#"{"sub":"alice"}"#.to_vec() });
+    let body = |body: &str| Ok(CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
+    for (answer, expected) in [
+        (Err(CalloutError::NoResponse), (503, "userinfo_endpoint_unavailable")),
+        (Err(CalloutError::Dispatch), (503, "userinfo_endpoint_unavailable")),
+        (status(503), (503, "userinfo_endpoint_unavailable")),
+        (status(429), (503, "userinfo_endpoint_unavailable")),
+        (Err(CalloutError::TooLarge), (502, "userinfo_endpoint_malformed")),
+        (status(401), (502, "userinfo_endpoint_malformed")),
+        (status(204), (502, "userinfo_endpoint_malformed")),
+        (status(302), (502, "userinfo_endpoint_malformed")),
+        (body(""), (502, "userinfo_endpoint_malformed")),
+        (body("[]"), (502, "userinfo_endpoint_malformed")),
+        (body("{}"), (502, "userinfo_endpoint_malformed")),
+        (body("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.AAAA"), (502, "userinfo_endpoint_malformed")),
+        (body(r#"{"sub":"mallory","groups":["admins"]}"#), (502, "userinfo_endpoint_refused")),
+    ] {
+        let mut world = world();
+        let given = answer.clone();
+        world.provider.userinfo = Box::new(move || given.clone());
+        let reply = world.visit("/page").reply();
+        let callback = world.signs_in(&reply);
+        assert_eq!(world.visit(&callback).code(), expected, "{answer:?}");
+        // Nothing is kept: neither a session nor the sign-in.
+        assert!(!world.has_session() && world.pending() == 0, "{answer:?}");
+        // And the next sign-in works.
+        userinfo_says(&mut world, json!({ "sub": "alice" }));
+        world.sign_in("/page");
+    }
+}
+
+#[test]
+fn a_provider_without_the_endpoint_is_told_at_start() {
+    let mut world = World::with(&{
+        let mut document = super::world::document();
+        document["providers"][0]["userinfo"] = json!(true);
+        document
+    });
+    world.provider.metadata = Box::new(|metadata| {
+        metadata.as_object_mut().unwrap().shift_remove("userinfo_endpoint");
+    });
+    world.settle();
+    assert!(world.events.iter().any(|event| event.to_string().contains("it has no userinfo_endpoint")));
+}
+
+/// Somebody whose session can be renewed, and whose groups come from the userinfo endpoint.
+fn renewable(groups: &str) -> World {
+    let mut world = world();
+    world.provider.refreshes = true;
+    id_token_says(&mut world, json!({}));
+    userinfo_says(&mut world, json!({ "sub": "alice", "groups": [groups] }));
+    world.sign_in("/");
+    world
+}
+
+fn renew(world: &mut World, path: &str) -> Outcome {
+    let outcome = world.visit(path);
+    assert!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
+    world.then(outcome)
+}
+
+#[test]
+fn each_renewal_asks_anew_and_what_is_gone_is_gone() {
+    for sends_id_token in [true, false] {
+        let mut world = renewable("admins");
+        if !sends_id_token {
+            world.provider.refresh_response = Some(Box::new(|mut body| {
+                body.as_object_mut().unwrap().shift_remove("id_token");
+                ok(&body)
+            }));
+        }
+        assert_eq!(access(&mut world, "/admin"), "passed");
+        world.advance(480);
+        userinfo_says(&mut world, json!({ "sub": "alice", "preferred_username": "al" }));
+        let outcome = renew(&mut world, "/");
+        assert_eq!(header(&outcome, "x-forwarded-groups"), None, "{sends_id_token}");
+        assert_eq!(header(&outcome, "x-forwarded-preferred-username").as_deref(), Some("al"));
+        assert_eq!(access(&mut world, "/admin"), "not_allowed");
+        // Groups that are back are back with the next.
+        world.advance(480);
+        userinfo_says(&mut world, json!({ "sub": "alice", "groups": ["admins"] }));
+        assert!(matches!(renew(&mut world, "/admin"), Outcome::Forwarded { .. }));
+        assert_eq!(world.provider.asked["/userinfo"], 3);
+    }
+}
+
+#[test]
+fn a_renewal_without_an_id_token_changes_nothing_of_what_the_first_one_said() {
+    let mut world = world();
+    world.provider.refreshes = true;
+    id_token_says(&mut world, json!({ "email": "alice@evil.example", "_claim_names": { "groups": "src1" } }));
+    userinfo_says(&mut world, json!({ "sub": "alice" }));
+    world.sign_in("/");
+    world.provider.refresh_response = Some(Box::new(|mut body| {
+        body.as_object_mut().unwrap().shift_remove("id_token");
+        ok(&body)
+    }));
+    let more = json!({ "sub": "alice", "groups": ["admins"], "email": "a@example.com", "email_verified": true });
+    userinfo_says(&mut world, more);
+    world.advance(480);
+    renew(&mut world, "/");
+    assert_eq!((access(&mut world, "/admin"), access(&mut world, "/mail")), ("groups_left_out", "not_allowed"));
+}
+
+#[test]
+fn an_endpoint_in_trouble_ends_no_session_and_costs_no_refresh_token() {
+    for answer in [
+        Err(CalloutError::NoResponse),
+        Ok(CalloutResponse { status: 503, body: Vec::new() }),
+        Ok(CalloutResponse { status: 401, body: Vec::new() }),
+        Ok(CalloutResponse { status: 200, body: b"{}".to_vec() }),
+    ] {
+        let mut world = renewable("admins");
+        world.advance(700);
+        let given = answer.clone();
+        world.provider.userinfo = Box::new(move || given.clone());
+        assert!(matches!(renew(&mut world, "/admin"), Outcome::Forwarded { .. }), "{answer:?}");
+        assert_eq!(world.provider.asked["/token"], 2);
+        // Nobody asks again for a while; then the refresh token of that renewal is the one that counts.
+        assert_eq!(access(&mut world, "/admin"), "passed");
+        world.advance(16);
+        userinfo_says(&mut world, json!({ "sub": "alice", "groups": ["staff"] }));
+        assert_eq!(renew(&mut world, "/admin").code().1, "not_allowed", "{answer:?}");
+        assert_eq!(world.provider.asked["/token"], 3);
+    }
+}
+
+#[test]
+fn claims_of_somebody_else_at_a_renewal_end_the_session() {
+    let mut world = renewable("admins");
+    world.advance(480);
+    userinfo_says(&mut world, json!({ "sub": "mallory", "groups": ["admins"] }));
+    assert_eq!(renew(&mut world, "/admin").code(), (302, "sign_in_started"));
+    assert!(world.events.iter().any(|event| matches!(event, Event::SessionRefused(_) | Event::NotRenewed(_))));
+    // The refresh token that came is given back where that is wanted, and good for nobody here.
+    assert_eq!(access(&mut world, "/admin"), "sign_in_started");
+}
+
+#[test]
+fn whoever_signs_out_while_it_is_asked_stays_out() {
+    let mut world = renewable("admins");
+    world.advance(480);
+    let old = world.jar.clone();
+    let held = world.visit("/");
+    // The refresh is answered; the userinfo endpoint is still to be asked.
+    for fetch in world.env(background::poll) {
+        world.answer(fetch);
+    }
+    world.jar = old.clone();
+    assert_eq!(world.opens("/oauth2/sign_out", "same-origin").reply().status, 303);
+    world.jar = old;
+    assert_eq!(world.then(held).code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_sign_in_counts_as_under_way_until_the_last_answer() {
+    let mut world = world();
+    userinfo_says(&mut world, json!({ "sub": "alice" }));
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let cookies: Vec<_> = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    let lines = [(":method", "GET"), (":path", callback.as_str()), ("cookie", cookies.as_str())];
+    let request = Request::new(lines.into_iter().map(|(name, value)| (name, value.as_bytes())));
+    let mut step = world.env(|env| start(request, env));
+    for path in ["/token", "/userinfo"] {
+        let Step::Call { request, expect } = step else { panic!("{step:?}") };
+        assert_eq!((request.path.as_str(), expect.redeems()), (path, true));
+        let result = world.answer_call(&request);
+        step = world.env(|env| expect.resume(result, env));
+    }
+    assert!(matches!(step, Step::Reply(_)), "{step:?}");
+}

@@ -1,0 +1,225 @@
+//! The userinfo endpoint (OIDC Core 5.3): further claims about whoever an ID token names.
+//!
+//! The ID token is signed, for us and for this sign-in; the answer of this endpoint is not. So it only adds to what the ID
+//! token says, about the same subject, and changes nothing of it.
+
+use std::{fmt, slice};
+
+use serde_json::{Map, Value};
+
+use super::{Endpoint, Provider, discovery};
+use crate::{
+    claims::{CLAIM_NAMES, is_left_out},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
+    jose::json::{self, JsonError},
+    secret::AccessToken,
+};
+
+/// What only a signed token can say: of itself, and of how somebody signed in.
+const OF_THE_TOKEN: [&str; 16] = [
+    "acr",
+    "amr",
+    "at_hash",
+    "aud",
+    "auth_time",
+    "azp",
+    "c_hash",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "nbf",
+    "nonce",
+    "s_hash",
+    "sid",
+    "sub",
+];
+
+/// Claims that mean something only with each other: that one source has verified an address says nothing about the address
+/// that another one has.
+const TOGETHER: [[&str; 2]; 2] = [["email", "email_verified"], ["phone_number", "phone_number_verified"]];
+
+/// What every compact JWS begins with: `{"` in base64url.
+const JWS: &[u8] = b"eyJ";
+
+/// What the endpoint says of the subject that an ID token names. Only [`Self::read`] makes one.
+pub struct Userinfo {
+    claims: Map<String, Value>,
+}
+
+/// Why there are no further claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UserinfoError {
+    /// No response.
+    #[error("{0}")]
+    Callout(#[from] CalloutError),
+    /// A member is missing, or not as it must be.
+    #[error("the userinfo response has no usable {0}")]
+    Malformed(&'static str),
+    /// Not JSON as it must be.
+    #[error("the userinfo response is {0}")]
+    NotJson(#[from] JsonError),
+    /// Somebody else than the ID token names (5.3.2).
+    #[error("the userinfo response is about another sub than the ID token")]
+    OtherSubject,
+    /// A signed answer (5.3.2), or an encrypted one.
+    #[error(
+        "the userinfo response is a JWT, and only plain JSON is read: see userinfo_signed_response_alg of this client there"
+    )]
+    Signed,
+    /// Not 200.
+    #[error("{}", status_of("the userinfo endpoint", *.0))]
+    Status(u16),
+}
+
+/// Asks who the access token is about (5.3.1).
+pub fn request(provider: &Provider, endpoint: &Endpoint, token: &AccessToken) -> CalloutRequest {
+    let mut request = discovery::get(endpoint, &provider.clusters, provider.timeout);
+    request.headers.push(("authorization", format!("Bearer {}", token.expose())));
+    request
+}
+
+impl Userinfo {
+    /// Reads the answer, which must be about this subject: an access token that was exchanged for another would bring
+    /// somebody else's claims (5.3.4).
+    ///
+    /// # Errors
+    /// [`UserinfoError`]
+    pub fn read(response: Result<CalloutResponse, CalloutError>, subject: &str) -> Result<Self, UserinfoError> {
+        let response = response?;
+        if response.status != 200 {
+            return Err(UserinfoError::Status(response.status));
+        }
+        if response.body.trim_ascii_start().starts_with(JWS) {
+            return Err(UserinfoError::Signed);
+        }
+        let claims = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+        match claims.get("sub") {
+            Some(Value::String(sub)) if sub == subject => Ok(Self { claims }),
+            Some(Value::String(_)) => Err(UserinfoError::OtherSubject),
+            _ => Err(UserinfoError::Malformed("sub")),
+        }
+    }
+
+    /// This claim, where it adds something to what the ID token says. What the ID token has, or says it has left out, stays
+    /// as it is: claims of this endpoint may be fewer than all, which a condition with `not` would take for a yes.
+    pub fn claim(&self, name: &str, id_token: &Map<String, Value>) -> Option<Value> {
+        let value = self.claims.get(name)?;
+        // Both may have left something out.
+        if let (CLAIM_NAMES, Some(Value::Object(known)), Value::Object(more)) = (name, id_token.get(name), value) {
+            let mut all = known.clone();
+            for (name, source) in more {
+                all.entry(name.as_str()).or_insert_with(|| source.clone());
+            }
+            return Some(Value::Object(all));
+        }
+        let pair = TOGETHER.iter().find(|pair| pair.contains(&name));
+        let names = pair.map_or_else(|| slice::from_ref(&name), |pair| &pair[..]);
+        let is_said = |name: &&str| id_token.contains_key(*name) || is_left_out(name, id_token);
+        (!OF_THE_TOKEN.contains(&name) && !names.iter().any(is_said)).then(|| value.clone())
+    }
+}
+
+/// Shows no claim: they are about a person.
+impl fmt::Debug for Userinfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Userinfo").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(status: u16, body: &str) -> Result<Userinfo, UserinfoError> {
+        Userinfo::read(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), "alice")
+    }
+
+    #[test]
+    fn only_an_answer_about_the_subject_of_the_id_token_counts() {
+        for (status, body, expected) in [
+            (200, r#"{"sub":"alice"}"#, None),
+            (200, r#"{"sub":"Alice"}"#, Some(UserinfoError::OtherSubject)),
+            (200, r#"{"sub":"alice "}"#, Some(UserinfoError::OtherSubject)),
+            (200, r#"{"sub":""}"#, Some(UserinfoError::OtherSubject)),
+            (200, r#"{"sub":["alice"]}"#, Some(UserinfoError::Malformed("sub"))),
+            (200, r#"{"sub":null}"#, Some(UserinfoError::Malformed("sub"))),
+            (200, r#"{"email":"alice@example.com"}"#, Some(UserinfoError::Malformed("sub"))),
+            (200, r#"{"sub":"alice","sub":"bob"}"#, Some(UserinfoError::NotJson(JsonError::DuplicateMember))),
+            (200, r#"[{"sub":"alice"}]"#, Some(UserinfoError::NotJson(JsonError::NotAnObject))),
+            (200, "<html>", Some(UserinfoError::NotJson(JsonError::Malformed))),
+            (200, "", Some(UserinfoError::NotJson(JsonError::Malformed))),
+            (200, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", Some(UserinfoError::Signed)),
+            (200, "\n eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d", Some(UserinfoError::Signed)),
+            (201, r#"{"sub":"alice"}"#, Some(UserinfoError::Status(201))),
+            (401, r#"{"sub":"alice"}"#, Some(UserinfoError::Status(401))),
+        ] {
+            assert_eq!(read(status, body).err(), expected, "{status} {body}");
+        }
+        assert_eq!(
+            Userinfo::read(Err(CalloutError::NoResponse), "alice").err(),
+            Some(UserinfoError::Callout(CalloutError::NoResponse))
+        );
+    }
+
+    #[test]
+    fn it_adds_to_the_id_token_and_changes_nothing_of_it() {
+        let userinfo = |claims: Value| {
+            let Value::Object(mut claims) = claims else { panic!() };
+            claims.insert("sub".to_owned(), json!("alice"));
+            read(200, &Value::Object(claims).to_string()).unwrap()
+        };
+        let email = || json!({ "email": "a@userinfo.example", "email_verified": true });
+        let names = |names: Value| json!({ "_claim_names": names });
+        let cases = [
+            ("a claim more", json!({ "groups": ["a"] }), json!({}), "groups", Some(json!(["a"]))),
+            ("none", json!({}), json!({ "groups": ["a"] }), "groups", None),
+            ("the ID token wins", json!({ "groups": ["a"] }), json!({ "groups": [] }), "groups", None),
+            ("also with null", json!({ "groups": ["a"] }), json!({ "groups": null }), "groups", None),
+            ("an address", email(), json!({}), "email", Some(json!("a@userinfo.example"))),
+            ("and its proof", email(), json!({}), "email_verified", Some(json!(true))),
+            ("no proof for another", email(), json!({ "email": "b@token.example" }), "email_verified", None),
+            ("no address for a proof", email(), json!({ "email_verified": true }), "email", None),
+            ("a doubt stays", email(), json!({ "email_verified": false }), "email", None),
+            (
+                "a phone alike",
+                json!({ "phone_number": "+1", "phone_number_verified": true }),
+                json!({ "phone_number": "+2" }),
+                "phone_number_verified",
+                None,
+            ),
+            ("left out", json!({ "groups": ["a"] }), names(json!({ "groups": "s" })), "groups", None),
+            ("left out, as said otherwise", json!({ "groups": ["a"] }), json!({ "hasgroups": true }), "groups", None),
+            (
+                "another left out",
+                json!({ "groups": ["a"] }),
+                names(json!({ "roles": "s" })),
+                "groups",
+                Some(json!(["a"])),
+            ),
+            (
+                "here left out",
+                names(json!({ "groups": "s" })),
+                json!({}),
+                "_claim_names",
+                Some(json!({ "groups": "s" })),
+            ),
+            (
+                "both left out",
+                names(json!({ "groups": "s", "roles": "s" })),
+                names(json!({ "roles": "t", "teams": "t" })),
+                "_claim_names",
+                Some(json!({ "groups": "s", "roles": "t", "teams": "t" })),
+            ),
+            ("nothing that hides it", names(json!(null)), names(json!({ "groups": "s" })), "_claim_names", None),
+        ];
+        for (what, said, id_token, name, expected) in cases {
+            assert_eq!(userinfo(said).claim(name, id_token.as_object().unwrap()), expected, "{what}");
+        }
+        for name in OF_THE_TOKEN {
+            assert_eq!(userinfo(json!({ (name): "alice" })).claim(name, &Map::new()), None, "{name}");
+        }
+    }
+}

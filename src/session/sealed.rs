@@ -4,9 +4,8 @@
 //! Only claims are compressed, never beside a token: what somebody chose themselves (a display name) must not tell by
 //! the length of the whole what a secret next to it looks like (CRIME; RFC 8725, 3.6).
 
-use prost::Message;
 use serde_json::{Map, Value};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{Grant, Session};
 use crate::{
@@ -14,6 +13,10 @@ use crate::{
     oidc::{ProviderId, id_token::Authentication},
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
+    wire::{
+        self, Field,
+        Value::{Bytes, Number},
+    },
 };
 
 /// Claims shorter than this are left as they are: a few names do not get shorter.
@@ -23,92 +26,69 @@ const LEVEL: u8 = 6;
 /// The longest claims that are looked at after decompression.
 const MAX_CLAIMS: usize = 256 * 1024;
 
-#[derive(Clone, PartialEq, Message)]
-struct Sealed {
-    #[prost(bytes = "vec", tag = "1")]
-    id: Vec<u8>,
-    #[prost(uint32, tag = "2")]
-    provider: u32,
-    #[prost(string, tag = "3")]
-    subject: String,
-    #[prost(bytes = "vec", tag = "4")]
-    claims: Vec<u8>,
-    #[prost(bool, tag = "5")]
-    compressed: bool,
-    #[prost(uint64, tag = "6")]
-    begun: u64,
-    #[prost(uint64, tag = "7")]
-    ends: u64,
-    #[prost(uint64, tag = "8")]
-    seen: u64,
-    #[prost(bytes = "vec", tag = "9")]
-    nonce: Vec<u8>,
-    #[prost(uint64, tag = "10")]
-    auth_time: u64,
-    #[prost(string, tag = "11")]
-    sid: String,
-    #[prost(string, tag = "12")]
-    refresh_token: String,
-    #[prost(uint32, tag = "13")]
-    generation: u32,
-    #[prost(uint64, tag = "14")]
-    granted: u64,
-    #[prost(uint64, tag = "15")]
-    expires: u64,
-    #[prost(string, tag = "16")]
-    id_token: String,
-}
-
 /// Writes a session.
 pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims);
-    let grant = session.grant.as_ref();
-    let mut sealed = Sealed {
-        id: session.id.0.to_vec(),
-        provider: u32::try_from(session.provider.index()).unwrap_or(u32::MAX),
-        subject: session.subject.clone(),
-        claims,
-        compressed,
-        begun: session.begun.as_secs(),
-        ends: session.ends.as_secs(),
-        seen: session.seen.as_secs(),
-        nonce: session.authentication.nonce.to_vec(),
-        auth_time: session.authentication.time.unwrap_or_default(),
-        sid: session.authentication.sid.clone().unwrap_or_default(),
-        refresh_token: grant.map(|grant| grant.refresh_token.expose().to_owned()).unwrap_or_default(),
-        generation: session.generation,
-        granted: grant.map(|grant| grant.granted.as_secs()).unwrap_or_default(),
-        expires: grant.map(|grant| grant.expires.as_secs()).unwrap_or_default(),
-        id_token: session.id_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
-    };
-    let bytes = Zeroizing::new(sealed.encode_to_vec());
-    sealed.refresh_token.zeroize();
-    sealed.id_token.zeroize();
-    bytes
+    let (grant, at) = (session.grant.as_ref(), |time: UnixTime| Number(time.as_secs()));
+    wire::write(&[
+        Bytes(&session.id.0),
+        Number(session.provider.index() as u64),
+        Bytes(session.subject.as_bytes()),
+        Bytes(&claims),
+        Number(compressed.into()),
+        at(session.begun),
+        at(session.ends),
+        at(session.seen),
+        Bytes(&session.authentication.nonce),
+        Number(session.authentication.time.unwrap_or_default()),
+        Bytes(session.authentication.sid.as_deref().unwrap_or_default().as_bytes()),
+        Bytes(grant.map(|grant| grant.refresh_token.expose()).unwrap_or_default().as_bytes()),
+        Number(session.generation.into()),
+        Number(grant.map(|grant| grant.granted.as_secs()).unwrap_or_default()),
+        Number(grant.map(|grant| grant.expires.as_secs()).unwrap_or_default()),
+        Bytes(session.id_token.as_ref().map(RawIdToken::expose).unwrap_or_default().as_bytes()),
+    ])
 }
 
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
-    let sealed = Sealed::decode(bytes).ok()?;
-    let text = |text: String| (!text.is_empty()).then_some(text);
-    let (granted, expires) = (UnixTime::from_secs(sealed.granted), UnixTime::from_secs(sealed.expires));
-    let grant = text(sealed.refresh_token).map(|token| Grant::from_to(RefreshToken::new(token), granted, expires));
+    let [
+        id,
+        provider,
+        subject,
+        claims,
+        compressed,
+        begun,
+        ends,
+        seen,
+        nonce,
+        auth_time,
+        sid,
+        refresh_token,
+        generation,
+        granted,
+        expires,
+        id_token,
+    ] = wire::read(bytes)?;
+    let at = |field: Field<'_>| field.number().map(UnixTime::from_secs);
+    let text = |field: Field<'_>| field.text().map(|text| (!text.is_empty()).then(|| text.to_owned()));
+    let (granted, expires) = (at(granted)?, at(expires)?);
     Some(Session {
-        id: super::SessionId(sealed.id.try_into().ok()?),
-        provider: ProviderId::new(u8::try_from(sealed.provider).ok()?),
-        subject: text(sealed.subject)?,
-        claims: read_claims(&sealed.claims, sealed.compressed)?,
-        begun: UnixTime::from_secs(sealed.begun),
-        ends: UnixTime::from_secs(sealed.ends),
-        seen: UnixTime::from_secs(sealed.seen),
+        id: super::SessionId(id.bytes()?.try_into().ok()?),
+        provider: ProviderId::new(u8::try_from(provider.number()?).ok()?),
+        subject: text(subject)??,
+        claims: read_claims(claims.bytes()?, compressed.number()? != 0)?,
+        begun: at(begun)?,
+        ends: at(ends)?,
+        seen: at(seen)?,
         authentication: Authentication {
-            nonce: sealed.nonce.try_into().ok()?,
-            time: (sealed.auth_time > 0).then_some(sealed.auth_time),
-            sid: text(sealed.sid),
+            nonce: nonce.bytes()?.try_into().ok()?,
+            time: Some(auth_time.number()?).filter(|time| *time > 0),
+            sid: text(sid)?,
         },
-        generation: sealed.generation,
-        grant,
-        id_token: text(sealed.id_token).map(RawIdToken::new),
+        generation: u32::try_from(generation.number()?).ok()?,
+        grant: text(refresh_token)?.map(|token| Grant::from_to(RefreshToken::new(token), granted, expires)),
+        id_token: text(id_token)?.map(RawIdToken::new),
     })
 }
 

@@ -87,8 +87,10 @@ impl<'d, 'f> Place<'d, 'f> {
     /// The one of these words that stands here; the first where none of them does.
     pub(super) fn word(mut self, words: &[&'static str]) -> &'static str {
         // YAML reads a word of digits as a number.
-        let number = if let Node::Number(number) = self.node { Some(number.to_string()) } else { None };
-        if let Some(word) = words.iter().find(|word| number.as_deref() == Some(**word)) {
+        if let Node::Number(number) = self.node
+            && let Some(word) =
+                words.iter().find(|word| word.parse::<u32>().is_ok_and(|word| f64::from(word) == *number))
+        {
             return word;
         }
         if let Node::Text(text) = self.node {

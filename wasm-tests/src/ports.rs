@@ -63,8 +63,7 @@ fn bind(port: u16) -> io::Result<TcpListener> {
 #[must_use]
 pub fn is_free(port: u16) -> bool {
     let six = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
-    bind(port).is_ok()
-        && !six.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    bind(port).is_ok() && !six.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
 /// How long [`listen`] waits for a port that is still in use.

@@ -9,12 +9,13 @@
 //! | [`secret`] | values that do not print | |
 //! | [`platform`] | what the machine lends: randomness, signature checks, a shared store | |
 //! | [`digest`] | names for what must not be written down itself | |
+//! | [`wire`] | messages of protobuf | |
 //! | [`http`] | requests, answers and calls as values | |
 //! | [`page`] | the one page people see | |
 //! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, http |
-//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, http |
+//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, http |
 //! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
 //! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
@@ -33,6 +34,7 @@ pub mod rules;
 pub mod secret;
 pub mod session;
 pub mod time;
+pub mod wire;
 
 #[cfg(target_family = "wasm")]
 mod filter;

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use prost::{Message, Oneof};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
@@ -11,9 +10,12 @@ use serde::{
 use zeroize::Zeroizing;
 
 use super::fault::{Faults, Faulty, Path, Problem};
+use crate::wire::{self, Field, Value};
 
 /// The largest document that is read: 1 MiB.
 const MAX_DOCUMENT: usize = 1024 * 1024;
+/// The deepest `Struct` that is read. serde_json bounds JSON itself.
+const MAX_DEPTH: usize = 64;
 
 /// A value of the document. Objects keep their order and their duplicates.
 pub(super) enum Node {
@@ -53,74 +55,45 @@ pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     })
 }
 
-/// `google.protobuf.Struct`, its map as the list of entries that it is on the wire.
-#[derive(Clone, PartialEq, Message)]
-struct Struct {
-    #[prost(message, repeated, tag = "1")]
-    fields: Vec<Entry>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Entry {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(message, optional, tag = "2")]
-    value: Option<Value>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
-    kind: Option<Kind>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ListValue {
-    #[prost(message, repeated, tag = "1")]
-    values: Vec<Value>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-enum Kind {
-    #[prost(int32, tag = "1")]
-    Null(i32),
-    #[prost(double, tag = "2")]
-    Number(f64),
-    #[prost(string, tag = "3")]
-    Text(String),
-    #[prost(bool, tag = "4")]
-    Bool(bool),
-    #[prost(message, tag = "5")]
-    Struct(Struct),
-    #[prost(message, tag = "6")]
-    List(ListValue),
-}
-
-/// The tree of a serialized `Struct`. Bytes that say nothing of a `Struct` may still decode as one without fields.
+/// The tree of a serialized `google.protobuf.Struct`. Bytes that say nothing of a `Struct` may still decode as one
+/// without fields.
 fn from_struct(bytes: &[u8]) -> Option<Node> {
-    let decoded = Struct::decode(bytes).ok()?;
-    (!decoded.fields.is_empty()).then(|| object(decoded))
+    object(bytes, MAX_DEPTH).filter(|node| !matches!(node, Node::Object(members) if members.is_empty()))
 }
 
 /// Envoy writes the members in any order; here they get the same one each time.
-fn object(value: Struct) -> Node {
-    let mut members: Vec<(String, Node)> = Vec::with_capacity(value.fields.len());
-    for Entry { key, value } in value.fields {
+fn object(bytes: &[u8], depth: usize) -> Option<Node> {
+    let depth = depth.checked_sub(1)?;
+    let mut members: Vec<(String, Node)> = Vec::new();
+    for entry in wire::read_list(bytes)? {
+        let [key, value] = wire::read(entry)?;
+        let (key, value) = (key.text()?.to_owned(), node(value.bytes()?, depth)?);
         let place = members.partition_point(|(before, _)| *before <= key);
-        members.insert(place, (key, value.map_or(Node::Null, node)));
+        members.insert(place, (key, value));
     }
-    Node::Object(members)
+    Some(Node::Object(members))
 }
 
-fn node(value: Value) -> Node {
-    match value.kind {
-        None | Some(Kind::Null(_)) => Node::Null,
-        Some(Kind::Bool(value)) => Node::Bool(value),
-        Some(Kind::List(list)) => Node::List(list.values.into_iter().map(node).collect()),
-        Some(Kind::Number(number)) => Node::Number(number),
-        Some(Kind::Text(text)) => Node::Text(Zeroizing::new(text)),
-        Some(Kind::Struct(value)) => object(value),
+fn node(bytes: &[u8], depth: usize) -> Option<Node> {
+    let kinds: [Field<'_>; 6] = wire::read(bytes)?;
+    let mut kinds = (1..).zip(kinds).filter_map(|(kind, Field(value))| Some((kind, value?)));
+    let kind = kinds.next();
+    // One of them, or none.
+    if kinds.next().is_some() {
+        return None;
     }
+    Some(match kind {
+        None | Some((1, Value::Number(_))) => Node::Null,
+        Some((2, Value::Double(number))) => Node::Number(number),
+        Some((3, text)) => Node::Text(Zeroizing::new(Field(Some(text)).text()?.to_owned())),
+        Some((4, Value::Number(value))) => Node::Bool(value != 0),
+        Some((5, Value::Bytes(value))) => object(value, depth)?,
+        Some((6, Value::Bytes(list))) => {
+            let depth = depth.checked_sub(1)?;
+            Node::List(wire::read_list(list)?.into_iter().map(|value| node(value, depth)).collect::<Option<_>>()?)
+        }
+        Some(_) => return None,
+    })
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use prost::Message;
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType, MetricType, Status},
@@ -19,30 +18,12 @@ use crate::{
     },
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     time::UnixTime,
+    wire::{self, Value::Bytes},
 };
 
 /// The host as the core's platform.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Host;
-
-/// `VerifySignatureArguments` of Envoy's foreign function of that name.
-#[derive(Clone, PartialEq, Message)]
-struct VerifySignatureArguments {
-    #[prost(string, tag = "1")]
-    hash_function: String,
-    #[prost(bytes = "vec", tag = "2")]
-    public_key: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    signature: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    text: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct VerifySignatureResult {
-    #[prost(bool, tag = "1")]
-    result: bool,
-}
 
 impl Platform for Host {
     fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
@@ -50,21 +31,17 @@ impl Platform for Host {
     }
 
     fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
-        let arguments = VerifySignatureArguments {
-            hash_function: match hash {
-                HashFunction::Sha256 => "sha256",
-                HashFunction::Sha384 => "sha384",
-                HashFunction::Sha512 => "sha512",
-            }
-            .to_owned(),
-            public_key: spki.to_vec(),
-            signature: signature.to_vec(),
-            text: text.to_vec(),
+        let hash = match hash {
+            HashFunction::Sha256 => "sha256",
+            HashFunction::Sha384 => "sha384",
+            HashFunction::Sha512 => "sha512",
         };
-        match hostcalls::call_foreign_function("verify_signature", Some(&arguments.encode_to_vec())) {
+        // Envoy's `VerifySignatureArguments`; of its `VerifySignatureResult`, the first field.
+        let arguments = wire::write(&[Bytes(hash.as_bytes()), Bytes(spki), Bytes(signature), Bytes(text)]);
+        match hostcalls::call_foreign_function("verify_signature", Some(&arguments)) {
             Ok(answer) => {
-                let answer = VerifySignatureResult::decode(answer.unwrap_or_default().as_slice());
-                Some(answer.is_ok_and(|answer| answer.result))
+                let result = wire::read(&answer.unwrap_or_default()).and_then(|[result]| result.number());
+                Some(result.is_some_and(|result| result != 0))
             }
             Err(Status::NotFound) => None,
             Err(_) => Some(false),

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     rc::Rc,
     time::Duration,
 };
@@ -35,7 +34,7 @@ pub(super) struct Worker {
     events: RefCell<Vec<Event>>,
     held: RefCell<Vec<Held>>,
     reading: RefCell<Vec<Reading>>,
-    calls: RefCell<HashMap<u32, Call>>,
+    calls: RefCell<Vec<Call>>,
     report: Report,
     tick: Cell<Duration>,
 }
@@ -53,6 +52,7 @@ struct Reading {
 
 /// A call under way, since when, and who takes its result.
 struct Call {
+    id: u32,
     started: u64,
     whose: Whose,
 }
@@ -157,7 +157,7 @@ impl Worker {
             held: held.len().saturating_sub(strangers),
             strangers,
             reading: self.reading.borrow().len(),
-            redeeming: self.calls.borrow().values().filter(redeems).count(),
+            redeeming: self.calls.borrow().iter().filter(redeems).count(),
         }
     }
 
@@ -231,8 +231,8 @@ impl Worker {
         }
     }
 
-    fn call(&self, call_id: u32, whose: Whose) {
-        self.calls.borrow_mut().insert(call_id, Call { started: host::now_millis(), whose });
+    fn call(&self, id: u32, whose: Whose) {
+        self.calls.borrow_mut().push(Call { id, started: host::now_millis(), whose });
     }
 
     /// More of a body that is being read has come; once it is whole, or too long, its request is decided.
@@ -264,7 +264,9 @@ impl Worker {
 
     /// A call is answered. A call that nobody waits for any more is over; nothing happens.
     pub(super) fn answered(&self, call_id: u32, num_headers: usize, body_size: usize) {
-        let Some(call) = self.calls.borrow_mut().remove(&call_id) else { return };
+        let place = self.calls.borrow().iter().position(|call| call.id == call_id);
+        let Some(place) = place else { return };
+        let call = self.calls.borrow_mut().swap_remove(place);
         let result = host::response(num_headers, body_size);
         self.report.callout_took(host::now_millis().saturating_sub(call.started));
         match call.whose {
@@ -359,7 +361,7 @@ impl Worker {
             return;
         }
         let is_its = |call: &Call| matches!(&call.whose, Whose::Request(owner, _) if Rc::ptr_eq(owner, exchange));
-        self.calls.borrow_mut().retain(|_, call| !is_its(call));
+        self.calls.borrow_mut().retain(|call| !is_its(call));
         self.held.borrow_mut().retain(|held| !Rc::ptr_eq(&held.exchange, exchange));
         self.reading.borrow_mut().retain(|reading| !Rc::ptr_eq(&reading.exchange, exchange));
     }

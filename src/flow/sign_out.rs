@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use prost::Message;
-
 use crate::{
     http::{Origin, Request, parameter, parse_url},
     oidc::end_session::LogoutRequest,
@@ -16,6 +14,10 @@ use crate::{
         seal::Purpose,
     },
     time::UnixTime,
+    wire::{
+        self,
+        Value::{Bytes, Number},
+    },
 };
 
 use super::{
@@ -159,7 +161,7 @@ impl Goodbye {
         let provider = of_session.or(only).filter(|_| env.config.sign_out.at_provider)?;
         let known = env.issuers.ready(provider, env.now)?;
         let endpoint = known.metadata.end_session_endpoint.as_ref()?;
-        let state = Farewell { to: self.target.clone().unwrap_or_default(), at: env.now.as_secs() }.seal(env);
+        let state = Farewell { to: self.target.clone().unwrap_or_default(), at: env.now }.seal(env);
         let request = LogoutRequest {
             provider: known.provider,
             endpoint,
@@ -172,24 +174,23 @@ impl Goodbye {
 }
 
 /// Where to go once the provider has signed somebody out, sealed into its `state`.
-#[derive(Clone, PartialEq, Message)]
 struct Farewell {
-    #[prost(string, tag = "1")]
     to: String,
-    #[prost(uint64, tag = "2")]
-    at: u64,
+    at: UnixTime,
 }
 
 impl Farewell {
     fn seal(&self, env: &Env<'_>) -> Option<String> {
+        let bytes = wire::write(&[Bytes(self.to.as_bytes()), Number(self.at.as_secs())]);
         // Without randomness there is no way back; the person is signed out all the same.
-        env.config.session.sealer.seal(Purpose::State, STATE_LABEL, &self.encode_to_vec(), env.platform).ok()
+        env.config.session.sealer.seal(Purpose::State, STATE_LABEL, &bytes, env.platform).ok()
     }
 
     fn open(sealed: &[u8], env: &Env<'_>) -> Option<Self> {
         let bytes = env.config.session.sealer.open(Purpose::State, STATE_LABEL, sealed)?;
-        let farewell = Self::decode(bytes.as_slice()).ok()?;
-        (env.now < UnixTime::from_secs(farewell.at).plus(STATE_LIFE)).then_some(farewell)
+        let [to, at] = wire::read(&bytes)?;
+        let farewell = Self { to: to.text()?.to_owned(), at: UnixTime::from_secs(at.number()?) };
+        (env.now < farewell.at.plus(STATE_LIFE)).then_some(farewell)
     }
 }
 

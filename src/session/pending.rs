@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use prost::Message;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     return_to::ReturnTo,
@@ -17,6 +15,10 @@ use crate::{
     platform::{NoRandomness, Platform},
     secret::{Nonce, PkceVerifier},
     time::{Leeway, UnixTime},
+    wire::{
+        self, Field,
+        Value::{self, Bytes, Number},
+    },
 };
 
 /// How many sign-ins of one browser may be under way; starting one more ends the oldest.
@@ -68,25 +70,6 @@ pub struct PendingSignIn {
     pub verifier: PkceVerifier,
 }
 
-/// `state`, or with nonce and verifier the cookie.
-#[derive(Clone, PartialEq, Message)]
-struct Sealed {
-    #[prost(bytes = "vec", tag = "1")]
-    id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    provider: Vec<u8>,
-    #[prost(string, tag = "3")]
-    return_to: String,
-    #[prost(uint64, tag = "4")]
-    started: u64,
-    #[prost(uint32, tag = "5")]
-    attempt: u32,
-    #[prost(string, tag = "6")]
-    nonce: String,
-    #[prost(string, tag = "7")]
-    verifier: String,
-}
-
 impl State {
     /// Whether the sign-in has taken longer than `timeout`; also where the clock was set back since by more than clocks
     /// may differ.
@@ -98,28 +81,27 @@ impl State {
     /// Opens a `state` that we sealed; anything else is nothing.
     pub fn open(sealed: &str, sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::State, STATE_LABEL, sealed.as_bytes())?;
-        Self::of(&Sealed::decode(bytes.as_slice()).ok()?, reserved)
+        Self::of(wire::read(&bytes)?, reserved)
     }
 
-    fn of(sealed: &Sealed, reserved: &str) -> Option<Self> {
+    fn of([id, provider, return_to, started, attempt]: [Field<'_>; 5], reserved: &str) -> Option<Self> {
         Some(Self {
-            id: SignInId(sealed.id.as_slice().try_into().ok()?),
-            provider: IssuerId::read(&sealed.provider)?,
-            return_to: ReturnTo::kept(&sealed.return_to, reserved),
-            started: UnixTime::from_secs(sealed.started),
-            attempt: u8::try_from(sealed.attempt).ok()?,
+            id: SignInId(id.bytes()?.try_into().ok()?),
+            provider: IssuerId::read(provider.bytes()?)?,
+            return_to: ReturnTo::kept(return_to.text()?, reserved),
+            started: UnixTime::from_secs(started.number()?),
+            attempt: u8::try_from(attempt.number()?).ok()?,
         })
     }
 
-    fn shape(&self) -> Sealed {
-        Sealed {
-            id: self.id.0.to_vec(),
-            provider: self.provider.as_bytes().to_vec(),
-            return_to: self.return_to.as_str().to_owned(),
-            started: self.started.as_secs(),
-            attempt: self.attempt.into(),
-            ..Sealed::default()
-        }
+    fn fields<'a>(&'a self, return_to: &'a str) -> [Value<'a>; 5] {
+        [
+            Bytes(&self.id.0),
+            Bytes(self.provider.as_bytes()),
+            Bytes(return_to.as_bytes()),
+            Number(self.started.as_secs()),
+            Number(self.attempt.into()),
+        ]
     }
 }
 
@@ -149,11 +131,9 @@ impl PendingSignIn {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn state_parameter(&self, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
-        let mut shape = self.state.shape();
-        if shape.return_to.len() > MAX_RETURN_TO_IN_STATE {
-            "/".clone_into(&mut shape.return_to);
-        }
-        sealer.seal(Purpose::State, STATE_LABEL, &shape.encode_to_vec(), platform)
+        let return_to = Some(self.state.return_to.as_str()).filter(|path| path.len() <= MAX_RETURN_TO_IN_STATE);
+        let bytes = wire::write(&self.state.fields(return_to.unwrap_or("/")));
+        sealer.seal(Purpose::State, STATE_LABEL, &bytes, platform)
     }
 
     /// The name of its cookie, which begins with `prefix`.
@@ -166,27 +146,19 @@ impl PendingSignIn {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
-        let mut shape = Sealed {
-            nonce: self.nonce.expose().to_owned(),
-            verifier: self.verifier.expose().to_owned(),
-            ..self.state.shape()
-        };
-        let bytes = Zeroizing::new(shape.encode_to_vec());
-        shape.nonce.zeroize();
-        shape.verifier.zeroize();
+        let [id, provider, return_to, started, attempt] = self.state.fields(self.state.return_to.as_str());
+        let (nonce, verifier) = (Bytes(self.nonce.expose().as_bytes()), Bytes(self.verifier.expose().as_bytes()));
+        let bytes = wire::write(&[id, provider, return_to, started, attempt, nonce, verifier]);
         sealer.seal(Purpose::PendingSignIn, name, &bytes, platform)
     }
 
     /// Opens a cookie of this name; whatever is wrong with it, it is as if it were not there.
     pub fn open(name: &str, value: &[u8], sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::PendingSignIn, name, value)?;
-        let sealed = Sealed::decode(bytes.as_slice()).ok()?;
-        if sealed.nonce.is_empty() || sealed.verifier.is_empty() {
-            return None;
-        }
-        let state = State::of(&sealed, reserved);
-        let (nonce, verifier) = (Nonce::new(sealed.nonce), PkceVerifier::new(sealed.verifier));
-        Some(Self { state: state?, nonce, verifier })
+        let [id, provider, return_to, started, attempt, nonce, verifier] = wire::read(&bytes)?;
+        let state = State::of([id, provider, return_to, started, attempt], reserved)?;
+        let secret = |field: Field<'_>| field.text().filter(|text| !text.is_empty()).map(str::to_owned);
+        Some(Self { state, nonce: Nonce::new(secret(nonce)?), verifier: PkceVerifier::new(secret(verifier)?) })
     }
 
     /// Proof that `state` is the one of this sign-in.

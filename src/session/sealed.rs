@@ -4,9 +4,8 @@
 //! Only claims are compressed, never beside a token: what somebody chose themselves (a display name) must not tell by
 //! the length of the whole what a secret next to it looks like (CRIME; RFC 8725, 3.6).
 
-use prost::Message;
 use serde_json::{Map, Value};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{Grant, Session, handed::AppToken};
 use crate::{
@@ -15,6 +14,10 @@ use crate::{
     oidc::id_token::Authentication,
     secret::{AccessToken, RawIdToken, RefreshToken},
     time::UnixTime,
+    wire::{
+        self, Field,
+        Value::{Bytes, Number},
+    },
 };
 
 /// Claims shorter than this are left as they are: a few names do not get shorter.
@@ -24,113 +27,87 @@ const LEVEL: u8 = 6;
 /// The longest claims that are looked at after decompression.
 const MAX_CLAIMS: usize = 256 * 1024;
 
-#[derive(Clone, PartialEq, Message)]
-struct Sealed {
-    #[prost(bytes = "vec", tag = "1")]
-    id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    provider: Vec<u8>,
-    #[prost(string, tag = "3")]
-    subject: String,
-    #[prost(bytes = "vec", tag = "4")]
-    claims: Vec<u8>,
-    #[prost(bool, tag = "5")]
-    compressed: bool,
-    #[prost(uint64, tag = "6")]
-    begun: u64,
-    #[prost(uint64, tag = "7")]
-    ends: u64,
-    #[prost(uint64, tag = "8")]
-    seen: u64,
-    #[prost(bytes = "vec", tag = "9")]
-    nonce: Vec<u8>,
-    #[prost(uint64, tag = "10")]
-    auth_time: u64,
-    #[prost(string, tag = "11")]
-    sid: String,
-    #[prost(string, tag = "12")]
-    refresh_token: String,
-    #[prost(uint32, tag = "13")]
-    generation: u32,
-    #[prost(uint64, tag = "14")]
-    granted: u64,
-    #[prost(uint64, tag = "15")]
-    expires: u64,
-    #[prost(string, tag = "16")]
-    id_token: String,
-    #[prost(uint64, tag = "17")]
-    id_token_ends: u64,
-    #[prost(string, tag = "18")]
-    app_token: String,
-    #[prost(uint64, tag = "19")]
-    app_token_ends: u64,
-    #[prost(bytes = "vec", tag = "20")]
-    further: Vec<u8>,
-    #[prost(bool, tag = "21")]
-    further_compressed: bool,
-}
-
 /// Writes a session.
 pub(super) fn encode(session: &Session) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims);
     let (further, further_compressed) = write_claims(&session.further);
     let (grant, app_token) = (session.grant.as_ref(), session.app_token.as_ref());
-    let mut sealed = Sealed {
-        id: session.id.0.to_vec(),
-        provider: session.provider.as_bytes().to_vec(),
-        subject: session.subject.clone(),
-        claims,
-        compressed,
-        begun: session.begun.as_secs(),
-        ends: session.ends.as_secs(),
-        seen: session.seen.as_secs(),
-        nonce: session.authentication.nonce.to_vec(),
-        auth_time: session.authentication.time.unwrap_or_default(),
-        sid: session.authentication.sid.clone().unwrap_or_default(),
-        refresh_token: grant.map(|grant| grant.refresh_token.expose().to_owned()).unwrap_or_default(),
-        generation: session.generation,
-        granted: grant.map(|grant| grant.granted.as_secs()).unwrap_or_default(),
-        expires: grant.map(|grant| grant.expires.as_secs()).unwrap_or_default(),
-        id_token: session.id_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
-        id_token_ends: session.id_token.as_ref().map(|_| session.id_token_ends.as_secs()).unwrap_or_default(),
-        app_token: app_token.map(|kept| kept.token.expose().to_owned()).unwrap_or_default(),
-        app_token_ends: app_token.map(|kept| kept.ends.as_secs()).unwrap_or_default(),
-        further,
-        further_compressed,
-    };
-    let bytes = Zeroizing::new(sealed.encode_to_vec());
-    sealed.refresh_token.zeroize();
-    sealed.id_token.zeroize();
-    sealed.app_token.zeroize();
-    bytes
+    let at = |time: UnixTime| Number(time.as_secs());
+    wire::write(&[
+        Bytes(&session.id.0),
+        Bytes(session.provider.as_bytes()),
+        Bytes(session.subject.as_bytes()),
+        Bytes(&claims),
+        Number(compressed.into()),
+        at(session.begun),
+        at(session.ends),
+        at(session.seen),
+        Bytes(&session.authentication.nonce),
+        Number(session.authentication.time.unwrap_or_default()),
+        Bytes(session.authentication.sid.as_deref().unwrap_or_default().as_bytes()),
+        Bytes(grant.map(|grant| grant.refresh_token.expose()).unwrap_or_default().as_bytes()),
+        Number(session.generation.into()),
+        Number(grant.map(|grant| grant.granted.as_secs()).unwrap_or_default()),
+        Number(grant.map(|grant| grant.expires.as_secs()).unwrap_or_default()),
+        Bytes(session.id_token.as_ref().map(RawIdToken::expose).unwrap_or_default().as_bytes()),
+        at(session.id_token.as_ref().map(|_| session.id_token_ends).unwrap_or_default()),
+        Bytes(app_token.map(|kept| kept.token.expose()).unwrap_or_default().as_bytes()),
+        at(app_token.map(|kept| kept.ends).unwrap_or_default()),
+        Bytes(&further),
+        Number(further_compressed.into()),
+    ])
 }
 
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
-    let sealed = Sealed::decode(bytes).ok()?;
-    let text = |text: String| (!text.is_empty()).then_some(text);
-    let (granted, expires) = (UnixTime::from_secs(sealed.granted), UnixTime::from_secs(sealed.expires));
-    let grant = text(sealed.refresh_token).map(|token| Grant::from_to(RefreshToken::new(token), granted, expires));
+    let [
+        id,
+        provider,
+        subject,
+        claims,
+        compressed,
+        begun,
+        ends,
+        seen,
+        nonce,
+        auth_time,
+        sid,
+        refresh_token,
+        generation,
+        granted,
+        expires,
+        id_token,
+        id_token_ends,
+        app_token,
+        app_token_ends,
+        further,
+        further_compressed,
+    ] = wire::read(bytes)?;
+    let at = |field: Field<'_>| field.number().map(UnixTime::from_secs);
+    let text = |field: Field<'_>| field.text().map(|text| (!text.is_empty()).then(|| text.to_owned()));
+    let (granted, expires) = (at(granted)?, at(expires)?);
     Some(Session {
-        id: super::SessionId(sealed.id.try_into().ok()?),
-        provider: IssuerId::read(&sealed.provider)?,
-        subject: text(sealed.subject)?,
-        claims: read_claims(&sealed.claims, sealed.compressed)?,
-        further: read_claims(&sealed.further, sealed.further_compressed)?,
-        begun: UnixTime::from_secs(sealed.begun),
-        ends: UnixTime::from_secs(sealed.ends),
-        seen: UnixTime::from_secs(sealed.seen),
+        id: super::SessionId(id.bytes()?.try_into().ok()?),
+        provider: IssuerId::read(provider.bytes()?)?,
+        subject: text(subject)??,
+        claims: read_claims(claims.bytes()?, compressed.number()? != 0)?,
+        further: read_claims(further.bytes()?, further_compressed.number()? != 0)?,
+        begun: at(begun)?,
+        ends: at(ends)?,
+        seen: at(seen)?,
         authentication: Authentication {
-            nonce: sealed.nonce.try_into().ok()?,
-            time: (sealed.auth_time > 0).then_some(sealed.auth_time),
-            sid: text(sealed.sid),
+            nonce: nonce.bytes()?.try_into().ok()?,
+            time: Some(auth_time.number()?).filter(|time| *time > 0),
+            sid: text(sid)?,
         },
-        generation: sealed.generation,
-        grant,
-        app_token: text(sealed.app_token)
-            .map(|token| AppToken { token: AccessToken::new(token), ends: UnixTime::from_secs(sealed.app_token_ends) }),
-        id_token: text(sealed.id_token).map(RawIdToken::new),
-        id_token_ends: UnixTime::from_secs(sealed.id_token_ends),
+        generation: u32::try_from(generation.number()?).ok()?,
+        grant: text(refresh_token)?.map(|token| Grant::from_to(RefreshToken::new(token), granted, expires)),
+        app_token: match (text(app_token)?, at(app_token_ends)?) {
+            (Some(token), ends) => Some(AppToken { token: AccessToken::new(token), ends }),
+            (None, _) => None,
+        },
+        id_token: text(id_token)?.map(RawIdToken::new),
+        id_token_ends: at(id_token_ends)?,
     })
 }
 

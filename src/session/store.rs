@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use prost::Message;
 use serde_json::Value;
 
 use super::{
@@ -27,6 +26,10 @@ use crate::{
     platform::Platform,
     secret::StoreCredentials,
     time::UnixTime,
+    wire::{
+        self,
+        Value::{Bytes, Number},
+    },
 };
 
 /// The largest sealed session that is saved: what fits into the largest answer that is read, beside its frame.
@@ -110,18 +113,6 @@ pub struct Reference {
     pub is_of_old_key: bool,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Sealed {
-    #[prost(bytes = "vec", tag = "1")]
-    id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    subject: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    sid: Vec<u8>,
-    #[prost(uint64, tag = "4")]
-    ends: u64,
-}
-
 impl Reference {
     /// The reference to this session.
     pub fn of(session: &Session) -> Self {
@@ -132,13 +123,15 @@ impl Reference {
     pub fn read(request: &Request, cookies: &SessionCookies, sealer: &Sealer, now: UnixTime) -> Option<Self> {
         let brought = cookies.read(request)?;
         let bytes = sealer.open(Purpose::Reference, cookies.name(), &brought.text)?;
-        let sealed = Sealed::decode(bytes.as_slice()).ok()?;
-        let id = SessionId(sealed.id.try_into().ok()?);
-        let subject = sealed.subject.try_into().ok()?;
-        let nameless = || Some(Marks::of_nameless(&subject));
-        let sid = if sealed.sid.is_empty() { nameless() } else { sealed.sid.try_into().ok() };
-        let marks = Marks { session: id.digest(), subject, sid: sid? };
-        let ends = UnixTime::from_secs(sealed.ends);
+        let [id, subject, sid, ends] = wire::read(&bytes)?;
+        let id = SessionId(id.bytes()?.try_into().ok()?);
+        let subject = subject.bytes()?.try_into().ok()?;
+        let sid = match sid.bytes()? {
+            [] => Marks::of_nameless(&subject),
+            sid => sid.try_into().ok()?,
+        };
+        let marks = Marks { session: id.digest(), subject, sid };
+        let ends = UnixTime::from_secs(ends.number()?);
         let is_of_old_key = sealer.is_of_old_key(&brought.text);
         (now < ends).then_some(Self { id, marks, ends, is_of_old_key })
     }
@@ -160,13 +153,9 @@ impl Reference {
         platform: &dyn Platform,
     ) -> Result<String, SealError> {
         let marks = Marks::of(session);
-        let sealed = Sealed {
-            id: session.id.0.to_vec(),
-            subject: marks.subject.to_vec(),
-            sid: marks.sid.to_vec(),
-            ends: session.ends.as_secs(),
-        };
-        let text = sealer.seal(Purpose::Reference, cookies.name(), &sealed.encode_to_vec(), platform)?;
+        let ends = Number(session.ends.as_secs());
+        let bytes = wire::write(&[Bytes(&session.id.0), Bytes(&marks.subject), Bytes(&marks.sid), ends]);
+        let text = sealer.seal(Purpose::Reference, cookies.name(), &bytes, platform)?;
         Ok(set_cookie(cookies.name(), &text, session.ends.since(now)))
     }
 }

@@ -12,6 +12,10 @@ use crate::{
     rules::Authorization,
     session::handed::HandedOn,
     time::UnixTime,
+    wire::{
+        self,
+        Value::{Bytes, Number},
+    },
 };
 
 /// Everything of a configuration that prints.
@@ -298,6 +302,27 @@ fn a_struct_has_the_faults_that_the_json_text_has() {
     document["session"]["lifetime_seconds"] = json!(null);
     document["rules"][0]["access"] = json!("nobody");
     assert_eq!(parse_bytes(&as_struct(&document)).err().unwrap(), super::faults(&document));
+}
+
+#[test]
+fn a_struct_that_is_nested_without_end_or_says_two_things_is_none() {
+    let nested =
+        |bytes: Vec<u8>, _| wire::write(&[Bytes(&wire::write(&[Bytes(b"a"), Bytes(&object_of(&bytes))]))]).to_vec();
+    let text = wire::write(&[Number(0), Number(0), Bytes(b"idp")]);
+    let entry = |value: &[u8]| wire::write(&[Bytes(&wire::write(&[Bytes(b"cluster"), Bytes(value)]))]).to_vec();
+    let both = wire::write(&[Number(0), Number(0), Bytes(b"idp"), Number(1)]);
+    let faults = |bytes: &[u8]| parse_bytes(bytes).err().unwrap();
+    assert!(!faults(&entry(&text)).contains("google.protobuf.Struct"));
+    assert!(faults(&entry(&both)).contains("google.protobuf.Struct"));
+    let shallow = (0..60).fold(entry(&text), nested);
+    assert!(!faults(&shallow).contains("google.protobuf.Struct"));
+    let deep = (0..1_000).fold(entry(&text), nested);
+    assert!(faults(&deep).contains("google.protobuf.Struct"));
+}
+
+/// A `Value` that is this `Struct`.
+fn object_of(bytes: &[u8]) -> Vec<u8> {
+    wire::write(&[Number(0), Number(0), Number(0), Number(0), Bytes(bytes)]).to_vec()
 }
 
 #[test]

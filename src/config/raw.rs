@@ -207,15 +207,15 @@ fields!(Provider {
 });
 
 /// An issuer whose tokens programs may bring. Its keys are discovered, unless one of `jwks_uri`, `jwks` and `public_keys`
-/// says where they are or what they are.
+/// says where they are or what they are, or `introspection` has it asked instead.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct TokenIssuer {
     /// What its tokens say as `iss`, exactly. A URL where its keys are discovered.
     #[cfg_attr(test, schemars(required))]
     pub(super) issuer: Option<String>,
-    /// For whom a token must be: one of these is in its `aud`.
-    #[cfg_attr(test, schemars(required, length(min = 1)))]
+    /// For whom a token must be: one of these is in its `aud`. Required, but not with `introspection`.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) audiences: Option<Vec<String>>,
     /// What its tokens are.
     #[cfg_attr(test, schemars(extend("default" = "access_token")))]
@@ -227,6 +227,8 @@ pub(super) struct TokenIssuer {
     /// Its keys: public keys in PEM (`-----BEGIN PUBLIC KEY-----`). Whatever a token says as `kid`, each may have signed it.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_PUBLIC_KEYS)))]
     pub(super) public_keys: Option<Vec<String>>,
+    /// It is asked about its tokens, and about every token that does not say whose it is: opaque ones. One issuer can be.
+    pub(super) introspection: Option<Introspection>,
     /// The signature algorithms that its tokens may use. By default every asymmetric one that is known.
     #[cfg_attr(test, schemars(
         length(min = 1),
@@ -241,7 +243,40 @@ pub(super) struct TokenIssuer {
     pub(super) timeout_ms: Option<u64>,
 }
 
-fields!(TokenIssuer { issuer, audiences, kind, jwks_uri, jwks, public_keys, signing_algs, allow, timeout_ms });
+fields!(TokenIssuer {
+    issuer,
+    audiences,
+    kind,
+    jwks_uri,
+    jwks,
+    public_keys,
+    introspection,
+    signing_algs,
+    allow,
+    timeout_ms,
+});
+
+/// Who is asked about tokens that cannot be read (RFC 7662), and who we are there.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(super) struct Introspection {
+    /// The URL of the introspection endpoint, instead of the discovered one.
+    pub(super) endpoint: Option<String>,
+    /// The client ID to ask with: printable ASCII.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) client_id: Option<String>,
+    /// Its client secret.
+    #[cfg_attr(test, schemars(required))]
+    pub(super) client_secret: Option<Secret>,
+    /// How the client secret is sent. By default `client_secret_basic`.
+    pub(super) token_endpoint_auth_method: Option<AuthMethod>,
+    /// How many seconds an answer counts, good or bad, if the token does not end before: for so long a token passes that was
+    /// revoked. With 0 every request asks.
+    #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown()))]
+    pub(super) cache_seconds: Option<u64>,
+}
+
+fields!(Introspection { endpoint, client_id, client_secret, token_endpoint_auth_method, cache_seconds });
 
 /// What an issuer's tokens are.
 #[derive(Clone, Copy)]

@@ -150,14 +150,18 @@ impl Worker {
     }
 
     fn load(&self) -> Load {
-        let redeems = |call: &&Call| matches!(&call.whose, Whose::Request(_, expect) if expect.redeems());
+        let calls = |is_one: fn(&Expect) -> bool| {
+            let is_one = |call: &&Call| matches!(&call.whose, Whose::Request(_, expect) if is_one(expect));
+            self.calls.borrow().iter().filter(is_one).count()
+        };
         let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
         let strangers = held.iter().filter(is_strangers).count();
         Load {
             held: held.len().saturating_sub(strangers),
             strangers,
             reading: self.reading.borrow().len(),
-            redeeming: self.calls.borrow().iter().filter(redeems).count(),
+            redeeming: calls(Expect::redeems),
+            asking: calls(Expect::asks),
         }
     }
 

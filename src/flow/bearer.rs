@@ -1,13 +1,15 @@
 //! Programs bring tokens: static ones that the operator has listed, and access tokens of the provider (RFC 6750,
 //! RFC 9068). A token that is there and not good is refused, whatever cookie stands beside it.
 
-use std::rc::Rc;
+mod introspection;
+mod memory;
+mod verified;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    claims::{Claim, Claims, Conditions, IssuerId, StaticToken},
+    claims::IssuerId,
     http::Request,
     jose::{jws::UnverifiedJws, verify::verify},
     oidc::access_token::{self, VerifiedAccessToken},
@@ -35,117 +37,13 @@ use super::{
     sign_in,
     verification::{When, verified},
 };
+pub use introspection::ExpectAnswer;
+pub use memory::Bearers;
+use memory::{Basis, Fingerprint};
+pub use verified::VerifiedBearer;
 
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
-/// How many access tokens a worker remembers, each so long as it is good. One that is pushed out is verified again.
-const SLOTS: usize = 512;
-/// How long they may be all together: what stands in them takes several times as much memory.
-const MAX_REMEMBERED: usize = 1024 * 1024;
-
-/// SHA-256 of a token: what it is known by, so that none is kept.
-type Fingerprint = [u8; 32];
-
-/// Whoever brought a good token. Only this room makes one.
-#[derive(Debug, Clone)]
-pub struct VerifiedBearer(Rc<Grounds>);
-
-#[derive(Debug)]
-enum Grounds {
-    AccessToken(VerifiedAccessToken),
-    Static(Rc<StaticToken>),
-}
-
-impl VerifiedBearer {
-    /// Who it is.
-    pub fn subject(&self) -> &str {
-        match &*self.0 {
-            Grounds::AccessToken(token) => token.subject(),
-            Grounds::Static(token) => &token.name,
-        }
-    }
-
-    /// Whether it is a provider's, and nothing of our own.
-    pub(super) fn is_access_token(&self) -> bool {
-        matches!(*self.0, Grounds::AccessToken(_))
-    }
-
-    fn is_over(&self, env: &Env<'_>) -> bool {
-        match &*self.0 {
-            Grounds::AccessToken(token) => token.expires_at().plus(env.config.leeway.span()) <= env.now,
-            Grounds::Static(token) => token.expires_at.is_some_and(|end| end <= env.now),
-        }
-    }
-
-    /// The conditions of whoever vouches for it: what a provider says of its people holds for its tokens too.
-    fn by_source<'a>(&self, env: &Env<'a>) -> Option<&'a Conditions> {
-        env.config.token_issuer(self.issuer()?)?.allow.as_ref()
-    }
-}
-
-impl Claims for VerifiedBearer {
-    fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        match &*self.0 {
-            Grounds::AccessToken(token) => token.claim(name),
-            Grounds::Static(token) if name == "sub" => Some(Claim::Text(&token.name)),
-            Grounds::Static(token) => token.claims.get(name).map(Claim::Json),
-        }
-    }
-
-    fn issuer(&self) -> Option<IssuerId> {
-        match &*self.0 {
-            Grounds::AccessToken(token) => token.issuer(),
-            Grounds::Static(_) => None,
-        }
-    }
-}
-
-/// The access tokens that a worker has verified lately, under its configuration.
-#[derive(Debug)]
-pub struct Bearers {
-    slots: Vec<Option<Slot>>,
-    /// How long their tokens are all together.
-    length: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    fingerprint: Fingerprint,
-    /// How long the token is.
-    length: usize,
-    /// The keys it was verified with: with others it is verified again.
-    keys_version: u64,
-    bearer: VerifiedBearer,
-}
-
-impl Default for Bearers {
-    fn default() -> Self {
-        Self { slots: std::iter::repeat_with(|| None).take(SLOTS).collect(), length: 0 }
-    }
-}
-
-impl Bearers {
-    /// The token, and which keys it was verified with.
-    fn find(&self, fingerprint: &Fingerprint) -> Option<(VerifiedBearer, u64)> {
-        let slot = self.slots.get(place(fingerprint))?.as_ref()?;
-        bool::from(slot.fingerprint.ct_eq(fingerprint)).then(|| (slot.bearer.clone(), slot.keys_version))
-    }
-
-    fn remember(&mut self, fingerprint: Fingerprint, length: usize, keys_version: u64, bearer: &VerifiedBearer) {
-        if self.length.saturating_add(length) > MAX_REMEMBERED {
-            *self = Self::default();
-        }
-        let Some(slot) = self.slots.get_mut(place(&fingerprint)) else { return };
-        let before = slot.replace(Slot { fingerprint, length, keys_version, bearer: bearer.clone() });
-        self.length = self.length.saturating_add(length).saturating_sub(before.map_or(0, |slot| slot.length));
-    }
-}
-
-fn place(fingerprint: &Fingerprint) -> usize {
-    let [first, second, ..] = *fingerprint;
-    usize::from(u16::from_le_bytes([first, second])) % SLOTS
-}
-
 /// Whether the request brings a token, good or not.
 pub(super) fn is_brought(request: &Request) -> bool {
     request.lines("authorization").any(|line| scheme_and_token(line).is_some())
@@ -225,7 +123,7 @@ fn decide(by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> Step
     let Some(token) = token else { return by.refuse(Failure::BearerMalformed, env) };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = listed(&fingerprint, env) {
-        if bearer.is_over(env) {
+        if bearer.is_over(env.config.leeway, env.now) {
             let name = bearer.subject().to_owned();
             return by.refuse(Failure::BearerOver(name), env);
         }
@@ -239,11 +137,13 @@ fn decide(by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> Step
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
-/// The issuer whose token it says it is.
+/// The issuer whose token it says it is, or who is asked about those that say nothing.
 fn issuer_of(token: &RawBearerToken, env: &Env<'_>) -> Option<IssuerId> {
-    let issuer = UnverifiedJws::parse(token.expose()).ok()?.claimed_issuer()?;
-    let known = env.config.token_issuers.iter().find(|known| known.issuer == issuer)?;
-    Some(known.id)
+    let claimed = UnverifiedJws::parse(token.expose()).ok().and_then(|token| token.claimed_issuer());
+    let issuers = &env.config.token_issuers;
+    let named = issuers.iter().find(|known| claimed.as_ref() == Some(&known.issuer));
+    let asked = || issuers.iter().find(|known| known.introspection().is_some());
+    named.or_else(asked).map(|known| known.id)
 }
 
 /// The listed token that this is. Each is looked at, and none ends the search, so that the time tells nothing.
@@ -254,15 +154,20 @@ fn listed(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
             found = Some(known);
         }
     }
-    Some(VerifiedBearer(Rc::new(Grounds::Static(Rc::clone(found?)))))
+    found.map(VerifiedBearer::listed)
 }
 
-/// The access token that this is, if it was verified with the keys of now, and those are still trusted.
+/// The access token that this is, if what makes it good still does.
 fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
-    let (bearer, keys_version) = env.bearers.find(fingerprint)?;
-    let issuer = bearer.issuer()?;
-    env.issuers.keys(issuer, env.now)?;
-    (env.issuers.keys_version(issuer) == keys_version && !bearer.is_over(env)).then_some(bearer)
+    let (bearer, basis) = env.bearers.find(fingerprint)?;
+    let issuer = bearer.source()?;
+    let is_good = match basis {
+        Basis::Answer(until) => env.now < until,
+        Basis::Keys(version) => {
+            env.issuers.keys(issuer, env.now).is_some() && env.issuers.keys_version(issuer) == version
+        }
+    };
+    (is_good && !bearer.is_over(env.config.leeway, env.now)).then_some(bearer)
 }
 
 /// An access token that is still to be verified.
@@ -281,6 +186,9 @@ impl BearerInHand {
 
     /// Verifies it, or waits for the keys it needs.
     pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+        if env.config.token_issuer(self.issuer).is_some_and(|issuer| issuer.introspection().is_some()) {
+            return introspection::ask(self, when, until, env);
+        }
         let outcome = verified(self.issuer, Asker::Anybody, when, env, |env| self.access_token(env));
         let has_room = env.load.strangers < MAX_STRANGERS;
         match outcome {
@@ -290,13 +198,17 @@ impl BearerInHand {
             None => return self.by.refuse(Failure::Busy, env),
             Some(Err(failure)) => return self.by.refuse(failure, env),
             Some(Ok(token)) => {
-                let bearer = VerifiedBearer(Rc::new(Grounds::AccessToken(token)));
-                let (length, keys_version) = (self.token.expose().len(), env.issuers.keys_version(self.issuer));
-                env.bearers.remember(self.fingerprint, length, keys_version, &bearer);
-                return pass(&self.by, bearer, env);
+                let basis = Basis::Keys(env.issuers.keys_version(self.issuer));
+                return self.welcome(VerifiedBearer::signed(token), basis, env);
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
+    }
+
+    /// Lets it pass, if it may, and remembers it.
+    fn welcome(&self, bearer: VerifiedBearer, basis: Basis, env: &mut Env<'_>) -> Step {
+        env.bearers.remember(self.fingerprint, self.token.expose().len(), basis, &bearer);
+        pass(&self.by, bearer, env)
     }
 
     fn access_token(&self, env: &Env<'_>) -> Result<VerifiedAccessToken, Failure> {
@@ -317,7 +229,7 @@ fn pass(by: &Bringer, bearer: VerifiedBearer, env: &mut Env<'_>) -> Step {
     if let Some(rule) = missing_scope(&verdict, &bearer) {
         return by.refuse(Failure::InsufficientScope(rule), env);
     }
-    let permit = match (verdict.admits(&bearer, bearer.by_source(env)), verdict.optional()) {
+    let permit = match (verdict.admits(&bearer, bearer.by_source(env.config)), verdict.optional()) {
         (Ok(admission), _) => Permit::bearer(bearer, &admission),
         // Everybody may pass here, and so may it, as nobody in particular.
         (Err(_), Some(proof)) => Permit::open(&proof),
@@ -334,32 +246,4 @@ fn missing_scope(verdict: &Verdict<'_>, bearer: &VerifiedBearer) -> Option<Strin
         let wanted: Vec<_> = verdict.scopes().collect();
         wanted.join(" ")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Map;
-
-    use super::*;
-
-    fn fingerprint(number: u32) -> Fingerprint {
-        Sha256::digest(number.to_le_bytes()).into()
-    }
-
-    #[test]
-    fn what_is_remembered_has_an_end_in_number_and_in_length() {
-        let token = StaticToken { name: "ci".to_owned(), digest: [0; 32], claims: Map::new(), expires_at: None };
-        let bearer = VerifiedBearer(Rc::new(Grounds::Static(Rc::new(token))));
-        let mut bearers = Bearers::default();
-        for length in [1, MAX_TOKEN] {
-            for number in 0..5_000 {
-                bearers.remember(fingerprint(number), length, 1, &bearer);
-                assert!(bearers.find(&fingerprint(number)).is_some_and(|(_, version)| version == 1));
-                assert!(bearers.find(&[7; 32]).is_none());
-                let lengths: usize = bearers.slots.iter().flatten().map(|slot| slot.length).sum();
-                assert_eq!(bearers.length, lengths);
-                assert!(bearers.slots.len() == SLOTS && lengths <= MAX_REMEMBERED, "{lengths}");
-            }
-        }
-    }
 }

@@ -218,7 +218,7 @@ impl ExpectTokens {
         // Envoy takes no request with a body for a host that it has yet to resolve. Nothing has left, so the code is as
         // good as before, and the name is being resolved by now.
         if matches!(result, Err(CalloutError::Dispatch)) && self.is_patient(env.now) {
-            return Waiter::to_call_again(self.sign_in.pending.state.provider, self.until, self);
+            return Waiter::to_call_again(self.sign_in.pending.state.provider, self.until, Expect::Tokens(self));
         }
         let sign_in = self.sign_in;
         if sign_in.is_at_github(env) {

@@ -6,7 +6,8 @@ use crate::{
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
         access_token::AccessTokenError, authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError,
-        logout_token::LogoutTokenError, token::TokenEndpointError, userinfo::UserinfoError,
+        introspection::IntrospectionError, logout_token::LogoutTokenError, token::TokenEndpointError,
+        userinfo::UserinfoError,
     },
     rules::{Refusal, RouteError},
     session::{SealError, store::StoreError},
@@ -26,6 +27,9 @@ pub enum Failure {
     /// A listed token that has ended, with its name.
     #[error("the listed token {0:?} is over")]
     BearerOver(String),
+    /// Its issuer says that the token is not good.
+    #[error("its issuer says that the token is not active")]
+    BearerInactive,
     /// The access token is not for us, or is no access token.
     #[error("the access token is refused: {0}")]
     BearerRefused(AccessTokenError),
@@ -68,6 +72,9 @@ pub enum Failure {
     /// The ID token is no signed token.
     #[error("the ID token is refused: {0}")]
     Jws(#[from] JwsError),
+    /// Nobody could say whether the token is good.
+    #[error("{0}")]
+    Introspection(#[from] IntrospectionError),
     /// The token lacks a scope that the rules want, of these.
     #[error("its token lacks a scope of {0:?}")]
     InsufficientScope(String),
@@ -189,7 +196,7 @@ impl Failure {
                 "Sign in with a browser instead."),
             Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
                 "Send one Authorization header with one Bearer token."),
-            Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
+            Self::BearerInactive | Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
                 "It is unknown, over, or for somebody else."),
             Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
                 "This site cannot read what was sent. Please tell its operator the code below."),
@@ -217,6 +224,12 @@ impl Failure {
                 "The sign-in service did not say which groups you are in, perhaps because you are in so many. Please tell the operator of this site the code below."),
             Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
                 "It lacks a scope that this address wants."),
+            Self::Introspection(error) => match error {
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(500..=599 | 429) => row!(503, "introspection_unavailable", Warn,
+                    "The token cannot be checked", "Whoever issued it does not answer. Please try again in a few seconds."),
+                IntrospectionError::Callout(CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
+                    "The token cannot be checked", "Whoever issued it does not answer this site's question. Please tell its operator the code below."),
+            },
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
                 "The request to end a session is not one that can be trusted."),
             Self::LogoutMethod(_) => row!(405, "logout_method", Info, "Nobody was signed out",

@@ -10,9 +10,9 @@ use crate::{
     config::Config,
     jose::jwk::Jwks,
     oidc::{
-        Provider,
+        Endpoint, Provider,
         discovery::{self, ProviderMetadata},
-        token_issuer::KeySource,
+        token_issuer::Validation,
     },
     platform::Platform,
     session::seal::Sealer,
@@ -74,7 +74,7 @@ impl Issuers {
     /// Nothing is known yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         let providers = config.providers.iter().map(|provider| Whose::Provider(Box::new(provider.clone())));
-        let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.keys, KeySource::Provider));
+        let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
         let others = others.map(|issuer| Whose::TokenIssuer(Box::new(issuer.clone())));
         let known = providers.chain(others).map(|whose| Known::new(whose, platform)).collect();
         Self { sealer: config.session.sealer.clone(), known }
@@ -96,6 +96,11 @@ impl Issuers {
     /// The keys of an issuer, where they are known.
     pub fn keys(&self, id: IssuerId, now: UnixTime) -> Option<&Jwks> {
         self.known(id)?.keys(now)
+    }
+
+    /// Where an issuer is asked about its tokens, where that is known.
+    pub fn introspection_endpoint(&self, id: IssuerId, now: UnixTime) -> Option<&Endpoint> {
+        self.known(id)?.introspection_endpoint(now)
     }
 
     /// Whether all is known that its tokens, or sign-ins there, need.

@@ -49,6 +49,7 @@ use crate::{
     time::UnixTime,
 };
 use bearer::Bearers;
+pub use bearer::ExpectAnswer;
 use event::Event;
 use issuers::Issuers;
 use permit::Permit;
@@ -87,6 +88,8 @@ pub enum Step {
 /// A call of a request under way: the one thing that can take its result.
 #[derive(Debug)]
 pub enum Expect {
+    /// An issuer is being asked about a token.
+    Answer(Box<ExpectAnswer>),
     /// GitHub is being asked who signs in.
     Github(Box<ExpectGithub>),
     /// The store is being asked what a new session begins after.
@@ -105,6 +108,7 @@ impl Expect {
     /// Decides the request with what came of its call.
     pub fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         match self {
+            Self::Answer(expect) => expect.resume(result, env),
             Self::Github(expect) => expect.resume(result, env),
             Self::LastEnd(expect) => expect.resume(result, env),
             Self::Saved(expect) => expect.resume(result, env),
@@ -112,6 +116,20 @@ impl Expect {
             Self::Tokens(expect) => expect.resume(result, env),
             Self::Userinfo(expect) => expect.resume(result, env),
         }
+    }
+
+    /// Makes a call again that Envoy did not take.
+    fn call_again(self, env: &mut Env<'_>) -> Step {
+        match self {
+            Self::Answer(expect) => expect.call_again(env),
+            Self::Tokens(expect) => expect.call_again(env),
+            others => others.resume(Err(CalloutError::Dispatch), env),
+        }
+    }
+
+    /// Whether it is a question about a token that anybody may have made up.
+    pub const fn asks(&self) -> bool {
+        matches!(self, Self::Answer(_))
     }
 
     /// Whether it is a step of a sign-in whose code was used: they are bounded together.
@@ -164,6 +182,8 @@ pub struct Load {
     pub reading: usize,
     /// Codes that are being redeemed, up to the last answer that their sign-in needs.
     pub redeeming: usize,
+    /// Tokens that issuers are being asked about.
+    pub asking: usize,
 }
 
 /// The outside world, as far as a decision may see it.

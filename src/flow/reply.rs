@@ -159,9 +159,11 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
     // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin; the rest is RFC 6750, 3.
     let error = match failure {
         Failure::BearerMalformed => Some(", error=\"invalid_request\"".to_owned()),
-        Failure::BearerOver(_) | Failure::BearerRefused(_) | Failure::BearerSignature(_) | Failure::BearerUnknown => {
-            Some(", error=\"invalid_token\"".to_owned())
-        }
+        Failure::BearerInactive
+        | Failure::BearerOver(_)
+        | Failure::BearerRefused(_)
+        | Failure::BearerSignature(_)
+        | Failure::BearerUnknown => Some(", error=\"invalid_token\"".to_owned()),
         Failure::InsufficientScope(scopes) => Some(format!(", error=\"insufficient_scope\", scope=\"{scopes}\"")),
         _ if failure.status() == 401 => Some(String::new()),
         _ => None,

@@ -15,9 +15,9 @@ use crate::{
 };
 
 use super::{
-    Env, Step,
+    Env, Expect, Step,
     bearer::{self, BearerInHand},
-    callback::{self, ExpectTokens, TokensInHand},
+    callback::{self, TokensInHand},
     caller::{Caller, Kind},
     event::Event,
     failure::Failure,
@@ -187,7 +187,7 @@ pub struct Waiter {
 #[derive(Debug)]
 enum Then {
     /// Make a call that Envoy did not take.
-    Call(Box<ExpectTokens>),
+    Call(Expect),
     /// Let the request pass with what became of the renewal of its session, which was good when it came.
     Renew(Request, FreshSession, Awaited),
     /// Walk through the gates from the start.
@@ -244,13 +244,16 @@ impl Waiter {
     }
 
     /// Holds a request until the next moment, when its call is tried again.
-    pub(super) fn to_call_again(issuer: IssuerId, until: UnixTime, expect: Box<ExpectTokens>) -> Step {
+    pub(super) fn to_call_again(issuer: IssuerId, until: UnixTime, expect: Expect) -> Step {
         Step::Wait(Self { issuer, until, then: Then::Call(expect) })
     }
 
     /// Whether a token waits that anybody may have made up.
     pub const fn is_strangers(&self) -> bool {
-        matches!(self.then, Then::Verify(Unverified::Bearer(_) | Unverified::Logout(_), _))
+        matches!(
+            self.then,
+            Then::Call(Expect::Answer(_)) | Then::Verify(Unverified::Bearer(_) | Unverified::Logout(_), _)
+        )
     }
 
     fn is_over(&self, now: UnixTime) -> bool {

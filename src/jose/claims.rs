@@ -156,6 +156,28 @@ pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims
     Ok(VerifiedClaims { algorithm, audiences, claims, expires_at, issued_at, typ })
 }
 
+/// Checks what an issuer answered of a token when it was asked (RFC 7662, 2.2): what it does not say is as it should be,
+/// but for the audience where one is expected. When the token ends, if that is said.
+///
+/// # Errors
+/// [`ClaimError`]
+pub fn check_answer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Option<UnixTime>, ClaimError> {
+    let says = |name: &str| claims.get(name).is_some_and(|value| !value.is_null());
+    if says("iss") {
+        check_issuer(claims, expected)?;
+    }
+    if !matches!(expected.audience, Audience::OneOf([])) {
+        check_audience(claims, expected)?;
+    }
+    if says("iat") {
+        check_issued_at(claims, expected)?;
+    }
+    if says("nbf") {
+        check_not_before(claims, expected)?;
+    }
+    if says("exp") { check_expiry(claims, expected).map(Some) } else { Ok(None) }
+}
+
 fn check_issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), ClaimError> {
     // OIDC Core 3.1.3.7 (2)
     let issuer = claims.get("iss").and_then(Value::as_str).ok_or(ClaimError::IssuerMissing)?;

@@ -25,6 +25,7 @@ const OF_OTHER_TOKENS: [&str; 5] = ["at_hash", "c_hash", "events", "nonce", "s_h
 pub struct VerifiedAccessToken {
     claims: VerifiedClaims,
     issuer: IssuerId,
+    speaks_as: IssuerId,
 }
 
 /// Why a signed token is no access token for us.
@@ -78,7 +79,7 @@ pub fn check(
     if !claims.text("sub").is_some_and(is_usable_subject) {
         return Err(AccessTokenError::Subject);
     }
-    Ok(VerifiedAccessToken { claims, issuer: issuer.id })
+    Ok(VerifiedAccessToken { claims, issuer: issuer.id, speaks_as: issuer.speaks_as })
 }
 
 fn is_access_token(claims: &VerifiedClaims, is_typed: bool, client_id: Option<&str>) -> bool {
@@ -104,6 +105,11 @@ impl VerifiedAccessToken {
         self.claims.text("sub").unwrap_or_default()
     }
 
+    /// The issuer whose keys signed it.
+    pub const fn source(&self) -> IssuerId {
+        self.issuer
+    }
+
     /// When it ends.
     pub const fn expires_at(&self) -> UnixTime {
         self.claims.expires_at()
@@ -116,7 +122,7 @@ impl Claims for VerifiedAccessToken {
     }
 
     fn issuer(&self) -> Option<IssuerId> {
-        Some(self.issuer)
+        Some(self.speaks_as)
     }
 }
 

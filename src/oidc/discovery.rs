@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider,
-    token_issuer::{KeySource, TokenIssuer},
+    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider, token_issuer::TokenIssuer,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
@@ -44,7 +43,7 @@ pub struct ProviderMetadata {
 pub enum Metadata {
     /// Of a provider.
     Provider(Box<ProviderMetadata>),
-    /// Of another issuer: where its keys are.
+    /// Of another issuer: where its keys are, or where it is asked about its tokens.
     TokenIssuer(Endpoint),
 }
 
@@ -163,17 +162,16 @@ fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, Value>, Disc
     Err(DiscoveryError::IssuerMismatch(said.chars().take(MAX_QUOTED).collect()))
 }
 
-/// Where the keys of an issuer are that only programs bring tokens of: nothing else of its metadata is needed.
+/// Where the keys of an issuer are that only programs bring tokens of, or where it is asked about them: nothing else of
+/// its metadata is needed.
 ///
 /// # Errors
 /// [`DiscoveryError`] says what is wrong with it.
-pub fn jwks_uri_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, DiscoveryError> {
+pub fn endpoint_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, DiscoveryError> {
     let document = document_of(&issuer.issuer, document)?;
-    let plain_http = match &issuer.keys {
-        KeySource::Discovered(from) => discovered_by(from, issuer.plain_http),
-        KeySource::Fixed(_) | KeySource::JwksUri(_) | KeySource::Provider => PlainHttp::Never,
-    };
-    discovered(&document, "jwks_uri", plain_http)
+    let plain_http = issuer.discovered().map_or(PlainHttp::Never, |from| discovered_by(from, issuer.plain_http));
+    let name = if issuer.introspection().is_some() { "introspection_endpoint" } else { "jwks_uri" };
+    discovered(&document, name, plain_http)
 }
 
 /// Metadata that came by TLS may not lead us, and our secret, to something in plain text on this very machine.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod github;
 pub mod id_token;
 pub mod identity;
+pub mod introspection;
 pub mod logout_token;
 pub mod pkce;
 pub mod revocation;

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 use serde_json::{Map, Value};
 
-use super::{ClientAuthentication, Endpoint, Provider, discovery::ProviderMetadata, error::OAuthError};
+use super::{ClientAuthentication, Clusters, Endpoint, Provider, discovery::ProviderMetadata, error::OAuthError};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
     jose::json::{self, JsonError},
@@ -74,40 +74,61 @@ pub fn refresh_grant(provider: &Provider, metadata: &ProviderMetadata, token: &R
     post(provider, metadata, &metadata.token_endpoint, &form)
 }
 
-/// A form for an endpoint where we authenticate.
+/// A form for an endpoint of the provider where we authenticate.
 pub(super) fn post(
     provider: &Provider,
     metadata: &ProviderMetadata,
     endpoint: &Endpoint,
     pairs: &[(&str, &str)],
 ) -> CalloutRequest {
-    let mut form = Serializer::new(String::new());
-    form.extend_pairs(pairs);
-    let mut headers = vec![
-        ("accept", "application/json".to_owned()),
-        ("content-type", "application/x-www-form-urlencoded".to_owned()),
-    ];
-    match metadata.authentication(provider) {
-        ClientAuthentication::Basic(secret) | ClientAuthentication::Unspecified(secret) => {
-            headers.push(("authorization", basic(&provider.client_id, &secret)));
-        }
-        ClientAuthentication::Post(secret) => {
-            form.append_pair("client_id", &provider.client_id);
-            form.append_pair("client_secret", secret.expose());
-        }
-        // RFC 6749, 4.1.3: a client that does not authenticate names itself.
-        ClientAuthentication::None => {
-            form.append_pair("client_id", &provider.client_id);
-        }
-    }
-    CalloutRequest {
-        cluster: provider.clusters.reaching(endpoint).clone(),
-        method: "POST",
-        authority: endpoint.authority(),
-        path: endpoint.path_and_query(),
-        headers,
-        body: form.finish().into_bytes(),
+    let client = Client {
+        id: &provider.client_id,
+        authentication: &metadata.authentication(provider),
+        clusters: &provider.clusters,
         timeout: provider.timeout,
+    };
+    client.post(endpoint, pairs)
+}
+
+/// Who we are at an endpoint, and how it is reached.
+pub(super) struct Client<'a> {
+    pub(super) id: &'a str,
+    pub(super) authentication: &'a ClientAuthentication,
+    pub(super) clusters: &'a Clusters,
+    pub(super) timeout: Duration,
+}
+
+impl Client<'_> {
+    /// A form, sent with what we authenticate by.
+    pub(super) fn post(&self, endpoint: &Endpoint, pairs: &[(&str, &str)]) -> CalloutRequest {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(pairs);
+        let mut headers = vec![
+            ("accept", "application/json".to_owned()),
+            ("content-type", "application/x-www-form-urlencoded".to_owned()),
+        ];
+        match self.authentication {
+            ClientAuthentication::Basic(secret) | ClientAuthentication::Unspecified(secret) => {
+                headers.push(("authorization", basic(self.id, secret)));
+            }
+            ClientAuthentication::Post(secret) => {
+                form.append_pair("client_id", self.id);
+                form.append_pair("client_secret", secret.expose());
+            }
+            // RFC 6749, 4.1.3: a client that does not authenticate names itself.
+            ClientAuthentication::None => {
+                form.append_pair("client_id", self.id);
+            }
+        }
+        CalloutRequest {
+            cluster: self.clusters.reaching(endpoint).clone(),
+            method: "POST",
+            authority: endpoint.authority(),
+            path: endpoint.path_and_query(),
+            headers,
+            body: form.finish().into_bytes(),
+            timeout: self.timeout,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Clusters, Endpoint, Issuer, PlainHttp};
+use super::{ClientAuthentication, Clusters, Endpoint, Issuer, PlainHttp};
 use crate::{
     claims::{Conditions, IssuerId},
     digest::{HalfDigest, half_digest},
@@ -14,10 +14,12 @@ use crate::{
 pub struct TokenIssuer {
     /// By what it is known.
     pub id: IssuerId,
+    /// Whose word its tokens are: that of the provider with this issuer, if people sign in there.
+    pub speaks_as: IssuerId,
     /// Its `iss`, byte by byte.
     pub issuer: String,
-    /// Where its keys are from.
-    pub keys: KeySource,
+    /// How its tokens are told from others'.
+    pub validation: Validation,
     /// What its tokens are.
     pub kind: TokenKind,
     /// For whom a token must be: one of these is in its `aud`.
@@ -37,27 +39,69 @@ pub struct TokenIssuer {
 }
 
 impl TokenIssuer {
+    /// Where it is asked about its tokens, if it is.
+    pub const fn introspection(&self) -> Option<&Introspection> {
+        if let Validation::Introspection(introspection) = &self.validation { Some(introspection) } else { None }
+    }
+
+    /// Whose metadata is to be read, if any is.
+    pub fn discovered(&self) -> Option<&Issuer> {
+        match &self.validation {
+            Validation::Discovered(issuer) => Some(issuer),
+            Validation::Introspection(introspection) => match &introspection.endpoint {
+                IntrospectionEndpoint::Discovered(issuer) => Some(issuer),
+                IntrospectionEndpoint::Configured(_) => None,
+            },
+            Validation::Fixed(_) | Validation::JwksUri(_) | Validation::Provider => None,
+        }
+    }
+
     /// Names what workers may share about it.
     pub fn fingerprint(&self) -> HalfDigest {
-        let from = match &self.keys {
-            KeySource::JwksUri(endpoint) => endpoint.url().as_str(),
-            KeySource::Discovered(_) | KeySource::Fixed(_) | KeySource::Provider => "",
+        let from = match &self.validation {
+            Validation::JwksUri(endpoint) => endpoint.url().as_str(),
+            Validation::Introspection(_) => "introspection",
+            Validation::Discovered(_) | Validation::Fixed(_) | Validation::Provider => "",
         };
         half_digest("keys", &[self.issuer.as_bytes(), from.as_bytes()])
     }
 }
 
-/// Where keys are from.
+/// How tokens are validated.
 #[derive(Debug, Clone)]
-pub enum KeySource {
-    /// Its metadata says where.
+pub enum Validation {
+    /// By keys of which its metadata says where they are.
     Discovered(Issuer),
-    /// They are configured.
+    /// By these keys.
     Fixed(Jwks),
-    /// They are there.
+    /// By asking about each (RFC 7662).
+    Introspection(Box<Introspection>),
+    /// By keys that are there.
     JwksUri(Endpoint),
-    /// It is a provider that people sign in at: what is known of it is known.
+    /// By the keys of a provider that people sign in at: what is known of it is known.
     Provider,
+}
+
+/// Where an issuer is asked about its tokens, and who we are there.
+#[derive(Debug, Clone)]
+pub struct Introspection {
+    /// Where.
+    pub endpoint: IntrospectionEndpoint,
+    /// Our `client_id` there.
+    pub client_id: String,
+    /// How we authenticate.
+    pub authentication: ClientAuthentication,
+    /// How long an answer counts.
+    pub cache: Duration,
+}
+
+/// Where an introspection endpoint is.
+#[derive(Debug, Clone)]
+pub enum IntrospectionEndpoint {
+    /// There.
+    Configured(Endpoint),
+    /// Where the metadata says.
+    Discovered(Issuer),
 }
 
 /// What tokens are, which decides how they are told from others that the same keys may sign.

@@ -24,6 +24,8 @@ pub(in crate::config) const TIMEOUT_MS: Bounds = Bounds { min: 100, max: 30_000,
 pub(in crate::config) const STORE_TIMEOUT_MS: Bounds = Bounds { min: 50, max: 10_000, default: 1000 };
 /// `session.store.cache_seconds`
 pub(in crate::config) const STORE_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 60, default: 0 };
+/// `token_issuers[].introspection.cache_seconds`
+pub(in crate::config) const INTROSPECTION_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 600, default: 60 };
 /// `session.store.authority`
 pub(in crate::config) const STORE_AUTHORITY: &str = "webdis";
 /// `session.store.key_prefix`

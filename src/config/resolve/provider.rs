@@ -16,7 +16,7 @@ use crate::{
     oidc::{
         ClientAuthentication, Clusters, ConfiguredEndpoints, DEFAULT_PROVIDER, Endpoint, Issuer, PlainHttp, Provider,
         authorization::OWN_PARAMETERS,
-        token_issuer::{KeySource, TokenIssuer, TokenKind},
+        token_issuer::{TokenIssuer, TokenKind, Validation},
     },
     secret::ClientSecret,
 };
@@ -132,8 +132,9 @@ fn provider(
     let audiences = access_token_audiences?;
     let tokens = (!audiences.is_empty()).then(|| TokenIssuer {
         id,
+        speaks_as: id,
         issuer: issuer.as_str().to_owned(),
-        keys: KeySource::Provider,
+        validation: Validation::Provider,
         kind: TokenKind::AccessToken,
         audiences,
         client_id: Some(client_id.clone()),
@@ -223,7 +224,7 @@ pub(super) fn endpoint(
     endpoint.map(Some).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
 }
 
-fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+pub(super) fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let value = faults.required(at, value, "the client ID that the provider gave you")?;
     if text::is_vschar(&value) && (1..=limits::MAX_TEXT).contains(&value.len()) {
         return Ok(value);
@@ -233,7 +234,7 @@ fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<St
 }
 
 /// Method and secret together: a method that needs a secret has one, and a secret is never left unused.
-fn authentication(
+pub(super) fn authentication(
     method: Option<AuthMethod>,
     secret: Option<raw::Secret>,
     at: &Path,

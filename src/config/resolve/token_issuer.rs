@@ -8,15 +8,15 @@ use super::{
         raw,
     },
     allow, bounded, limits,
-    provider::{Around, Known, algorithms, audiences, endpoint, issuer},
+    provider::{Around, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
     text,
 };
 use crate::{
     claims::IssuerId,
     jose::jwk::Jwks,
     oidc::{
-        PlainHttp,
-        token_issuer::{KeySource, TokenIssuer, TokenKind},
+        ClientAuthentication, Endpoint, Issuer, PlainHttp,
+        token_issuer::{Introspection, IntrospectionEndpoint, TokenIssuer, TokenKind, Validation},
     },
 };
 
@@ -36,6 +36,11 @@ pub(super) fn token_issuers(
         raw.into_iter().enumerate().map(|(place, raw)| token_issuer(raw, &at.index(place), around, faults)).collect();
     let mut read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut fault = None;
+    // Of a token that does not say whose it is, one issuer can be asked.
+    let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);
+    if let Some((place, _)) = asked.next() {
+        fault = Some(faults.wrong(&at.index(place).key("introspection"), "nothing; one issuer can be asked"));
+    }
     for place in 0..read.len() {
         let (before, rest) = read.split_at_mut(place);
         let Some(issuer) = rest.first_mut() else { break };
@@ -53,6 +58,7 @@ pub(super) fn token_issuers(
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
         }
         issuer.client_id = Some(provider.client_id.clone());
+        issuer.speaks_as = provider.id;
     }
     fault.map_or(Ok(read), Err)
 }
@@ -63,19 +69,37 @@ fn token_issuer(
     around: Around<'_>,
     faults: &mut Faults,
 ) -> Result<TokenIssuer, Faulty> {
+    const EXPECTED: &str = "at least one audience that its tokens are for";
     let at_audiences = at.key("audiences");
-    let audiences = faults
-        .required(&at_audiences, raw.audiences, "at least one audience that its tokens are for")
-        .and_then(|given| audiences(Some(given), &at_audiences, faults));
-    if audiences.as_ref().is_ok_and(Vec::is_empty) {
-        faults.wrong(&at_audiences, "at least one audience that its tokens are for");
-    }
-    let sources = [raw.jwks_uri.is_some(), raw.jwks.is_some(), raw.public_keys.is_some()];
+    let is_asked = raw.introspection.is_some();
+    // Who is asked may well say only of tokens for us that they are good, and not for whom.
+    let given =
+        if is_asked { Ok(raw.audiences) } else { faults.required(&at_audiences, raw.audiences, EXPECTED).map(Some) };
+    let audiences = given.and_then(|given| match given {
+        Some(list) if list.is_empty() => Err(faults.wrong(&at_audiences, EXPECTED)),
+        given => audiences(given, &at_audiences, faults),
+    });
+    let sources = [raw.jwks_uri.is_some(), raw.jwks.is_some(), raw.public_keys.is_some(), is_asked];
     if sources.iter().filter(|is_given| **is_given).count() > 1 {
-        faults.wrong(at, "at most one of jwks_uri, jwks and public_keys");
+        faults.wrong(at, "at most one of jwks_uri, jwks, public_keys and introspection");
     }
-    let keys = keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, around.plain_http, faults);
-    let (name, keys) = issuer_and_keys(raw.issuer, keys, &at.key("issuer"), around.plain_http, faults)?;
+    for (is_given, field) in [(raw.kind.is_some(), "kind"), (raw.signing_algs.is_some(), "signing_algs")] {
+        if is_given && is_asked {
+            faults.wrong(&at.key(field), "nothing; with `introspection` nothing is read out of a token itself");
+        }
+    }
+    // Of what is to be discovered, the issuer says where.
+    let has_endpoint = raw.introspection.as_ref().is_some_and(|asked| asked.endpoint.is_some());
+    let is_discovered = !has_endpoint && sources.iter().take(3).all(|is_given| !is_given);
+    let name = if is_discovered {
+        issuer(raw.issuer, &at.key("issuer"), around.plain_http, faults).map(Name::Url)
+    } else {
+        plain_name(raw.issuer, &at.key("issuer"), faults).map(Name::Plain)
+    };
+    let given = match raw.introspection {
+        Some(raw) => introspection(raw, &at.key("introspection"), around, faults).map(Given::Introspection),
+        None => keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, around.plain_http, faults),
+    };
     let kind = match raw.kind {
         None | Some(raw::TokenKind::AccessToken) => TokenKind::AccessToken,
         Some(raw::TokenKind::Jwt) => TokenKind::Jwt,
@@ -84,10 +108,15 @@ fn token_issuer(
     let algorithms = algorithms(raw.signing_algs, &at.key("signing_algs"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
+    let (given, name) = (given?, name?);
+    let text = name.as_str().to_owned();
+    let id = IssuerId::of_tokens(&text);
+    let validation = given.at(name).ok_or_else(|| faults.wrong(&at.key("issuer"), "a URL"))?;
     Ok(TokenIssuer {
-        id: IssuerId::of_tokens(&name),
-        issuer: name,
-        keys,
+        id,
+        speaks_as: id,
+        issuer: text,
+        validation,
         kind,
         audiences: audiences?,
         client_id: None,
@@ -99,7 +128,81 @@ fn token_issuer(
     })
 }
 
-/// What the configuration says of keys; `None` leaves them to discovery.
+/// How tokens are validated, as far as the document says.
+enum Given {
+    /// By keys that are there, or these ones.
+    Keys(Validation),
+    /// By asking.
+    Introspection(Asked),
+    /// By keys that are discovered.
+    Nothing,
+}
+
+/// Who is asked, but perhaps not where.
+struct Asked {
+    endpoint: Option<Endpoint>,
+    client_id: String,
+    authentication: ClientAuthentication,
+    cache: Duration,
+}
+
+/// What an issuer is called.
+enum Name {
+    /// Nothing but that.
+    Plain(String),
+    /// Where its metadata is, too.
+    Url(Issuer),
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(name) => name,
+            Self::Url(issuer) => issuer.as_str(),
+        }
+    }
+}
+
+impl Given {
+    /// How the tokens of this issuer are validated; `None` where something would have to be discovered of a plain name.
+    fn at(self, name: Name) -> Option<Validation> {
+        match (self, name) {
+            (Self::Keys(validation), _) => Some(validation),
+            (Self::Nothing, Name::Url(issuer)) => Some(Validation::Discovered(issuer)),
+            (Self::Nothing, Name::Plain(_)) => None,
+            (Self::Introspection(asked), name) => {
+                let Asked { endpoint, client_id, authentication, cache } = asked;
+                let endpoint = match (endpoint, name) {
+                    (Some(endpoint), _) => IntrospectionEndpoint::Configured(endpoint),
+                    (None, Name::Url(issuer)) => IntrospectionEndpoint::Discovered(issuer),
+                    (None, Name::Plain(_)) => return None,
+                };
+                let introspection = Introspection { endpoint, client_id, authentication, cache };
+                Some(Validation::Introspection(Box::new(introspection)))
+            }
+        }
+    }
+}
+
+fn introspection(raw: raw::Introspection, at: &Path, around: Around<'_>, faults: &mut Faults) -> Result<Asked, Faulty> {
+    let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), around.plain_http, faults);
+    let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
+    let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, around.env, faults);
+    if let Ok(ClientAuthentication::None) = authentication {
+        // RFC 7662, 2.1
+        faults.wrong(&at.key("client_secret"), "a secret: whoever asks about tokens must say who they are");
+    }
+    let at_cache = at.key("cache_seconds");
+    let cache = bounded(raw.cache_seconds, limits::INTROSPECTION_CACHE_SECONDS, "seconds", &at_cache, faults);
+    Ok(Asked {
+        endpoint: endpoint?,
+        client_id: client_id?,
+        authentication: authentication?,
+        cache: Duration::from_secs(cache?),
+    })
+}
+
+/// What the document says of keys.
 fn keys(
     jwks_uri: Option<String>,
     jwks: Option<String>,
@@ -107,17 +210,17 @@ fn keys(
     at: &Path,
     plain_http: PlainHttp,
     faults: &mut Faults,
-) -> Result<Option<KeySource>, Faulty> {
+) -> Result<Given, Faulty> {
     let at_jwks_uri = at.key("jwks_uri");
     if let Some(endpoint) = endpoint(jwks_uri, &at_jwks_uri, plain_http, faults)? {
-        return Ok(Some(KeySource::JwksUri(endpoint)));
+        return Ok(Given::Keys(Validation::JwksUri(endpoint)));
     }
     if let Some(jwks) = jwks {
         let keys = Jwks::parse(jwks.as_bytes());
         let keys = keys.map_err(|error| faults.wrong(&at.key("jwks"), format!("a JWK Set as JSON text, but {error}")));
-        return keys.map(|keys| Some(KeySource::Fixed(keys)));
+        return keys.map(|keys| Given::Keys(Validation::Fixed(keys)));
     }
-    let Some(texts) = public_keys else { return Ok(None) };
+    let Some(texts) = public_keys else { return Ok(Given::Nothing) };
     let at = at.key("public_keys");
     if !(1..=limits::MAX_PUBLIC_KEYS).contains(&texts.len()) {
         return Err(faults.wrong(&at, format!("1 to {} keys, got {}", limits::MAX_PUBLIC_KEYS, texts.len())));
@@ -127,28 +230,14 @@ fn keys(
                         P-384, P-521 or Ed25519";
         faults.wrong(&at.index(place), expected)
     });
-    keys.map(|keys| Some(KeySource::Fixed(keys)))
+    keys.map(|keys| Given::Keys(Validation::Fixed(keys)))
 }
 
-/// An issuer whose keys are discovered is a URL; of any other the name is all that counts.
-fn issuer_and_keys(
-    value: Option<String>,
-    keys: Result<Option<KeySource>, Faulty>,
-    at: &Path,
-    plain_http: PlainHttp,
-    faults: &mut Faults,
-) -> Result<(String, KeySource), Faulty> {
-    let keys = match keys {
-        Ok(None) => {
-            let issuer = issuer(value, at, plain_http, faults)?;
-            return Ok((issuer.as_str().to_owned(), KeySource::Discovered(issuer)));
-        }
-        Ok(Some(keys)) => Ok(keys),
-        Err(faulty) => Err(faulty),
-    };
+/// What tokens say as `iss`, where nothing is discovered.
+fn plain_name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, value, "what its tokens say as iss")?;
-    if !(1..=limits::MAX_TEXT).contains(&name.len()) || !text::is_vschar(&name) {
-        return Err(faults.wrong(at, format!("1 to {} characters of printable ASCII", limits::MAX_TEXT)));
+    if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) {
+        return Ok(name);
     }
-    Ok((name, keys?))
+    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII", limits::MAX_TEXT)))
 }

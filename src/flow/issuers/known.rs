@@ -5,9 +5,9 @@ use crate::{
     http::CalloutRequest,
     jose::jwk::Jwks,
     oidc::{
-        Endpoint, Provider,
+        Endpoint, Issuer, Provider,
         discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
-        token_issuer::{KeySource, TokenIssuer},
+        token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
     session::seal::Sealer,
@@ -60,10 +60,7 @@ impl Whose {
             // Of GitHub all is known from the start.
             Self::Provider(provider) if provider.github.is_some() => None,
             Self::Provider(provider) => Some(provider.issuer.discovery()),
-            Self::TokenIssuer(issuer) => match &issuer.keys {
-                KeySource::Discovered(issuer) => Some(issuer.discovery()),
-                KeySource::Fixed(_) | KeySource::JwksUri(_) | KeySource::Provider => None,
-            },
+            Self::TokenIssuer(issuer) => issuer.discovered().map(Issuer::discovery),
         }
     }
 
@@ -79,7 +76,7 @@ impl Whose {
             Self::Provider(provider) => {
                 ProviderMetadata::parse(provider, document).map(|metadata| Metadata::Provider(Box::new(metadata)))
             }
-            Self::TokenIssuer(issuer) => discovery::jwks_uri_of(issuer, document).map(Metadata::TokenIssuer),
+            Self::TokenIssuer(issuer) => discovery::endpoint_of(issuer, document).map(Metadata::TokenIssuer),
         }
     }
 }
@@ -110,9 +107,11 @@ impl Known {
     /// The keys to verify tokens with.
     pub(super) fn keys(&self, now: UnixTime) -> Option<&Jwks> {
         match &self.whose {
-            Whose::TokenIssuer(issuer) => match &issuer.keys {
-                KeySource::Fixed(keys) => Some(keys),
-                KeySource::Discovered(_) | KeySource::JwksUri(_) | KeySource::Provider => self.keys.usable(now),
+            Whose::TokenIssuer(issuer) => match &issuer.validation {
+                Validation::Fixed(keys) => Some(keys),
+                // It is asked about each token instead.
+                Validation::Introspection(_) => Some(Jwks::NONE),
+                Validation::Discovered(_) | Validation::JwksUri(_) | Validation::Provider => self.keys.usable(now),
             },
             Whose::Provider(provider) if provider.github.is_some() => Some(Jwks::NONE),
             Whose::Provider(_) => self.keys.usable(now),
@@ -123,7 +122,9 @@ impl Known {
     pub(super) fn has_fixed_keys(&self) -> bool {
         match &self.whose {
             Whose::Provider(provider) => provider.github.is_some(),
-            Whose::TokenIssuer(issuer) => matches!(issuer.keys, KeySource::Fixed(_)),
+            Whose::TokenIssuer(issuer) => {
+                matches!(issuer.validation, Validation::Fixed(_) | Validation::Introspection(_))
+            }
         }
     }
 
@@ -135,12 +136,22 @@ impl Known {
 
     fn jwks_uri(&self, now: UnixTime) -> Option<&Endpoint> {
         match &self.whose {
-            Whose::TokenIssuer(issuer) => match &issuer.keys {
-                KeySource::JwksUri(endpoint) => Some(endpoint),
-                KeySource::Fixed(_) | KeySource::Provider => None,
-                KeySource::Discovered(_) => self.metadata.usable(now)?.jwks_uri(),
+            Whose::TokenIssuer(issuer) => match &issuer.validation {
+                Validation::JwksUri(endpoint) => Some(endpoint),
+                Validation::Fixed(_) | Validation::Introspection(_) | Validation::Provider => None,
+                Validation::Discovered(_) => self.metadata.usable(now)?.jwks_uri(),
             },
             Whose::Provider(_) => self.metadata.usable(now)?.jwks_uri(),
+        }
+    }
+
+    /// Where it is asked about its tokens.
+    pub(super) fn introspection_endpoint(&self, now: UnixTime) -> Option<&Endpoint> {
+        let Whose::TokenIssuer(issuer) = &self.whose else { return None };
+        match (&issuer.introspection()?.endpoint, self.metadata.usable(now)) {
+            (IntrospectionEndpoint::Configured(endpoint), _) => Some(endpoint),
+            (IntrospectionEndpoint::Discovered(_), Some(Metadata::TokenIssuer(endpoint))) => Some(endpoint),
+            (IntrospectionEndpoint::Discovered(_), _) => None,
         }
     }
 

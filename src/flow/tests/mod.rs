@@ -7,6 +7,7 @@ mod github;
 mod handed;
 mod id_token;
 mod identity;
+mod introspection;
 mod lifetimes;
 mod logout;
 mod properties;

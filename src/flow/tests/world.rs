@@ -34,6 +34,7 @@ pub(super) const START: u64 = 1_800_000_000;
 
 type Versioned = (Vec<u8>, u32);
 type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
+type Introspecting = dyn Fn(&CalloutRequest, &str) -> CalloutResult;
 type Change = dyn Fn(&mut Map<String, Value>);
 
 /// A platform in memory. Clones share the store, as the workers of one process do.
@@ -135,6 +136,8 @@ pub(super) struct TestProvider {
     pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
     /// Who answers in its place.
     pub(super) instead: Option<Box<Answering>>,
+    /// What it says of a token, asked by this request.
+    pub(super) introspection: Box<Introspecting>,
     /// What a refresh answers instead.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
@@ -161,6 +164,7 @@ impl TestProvider {
             metadata: Box::new(|_| ()),
             userinfo: Box::new(|| panic!("nobody asks")),
             instead: None,
+            introspection: Box::new(|_, _| ok(&json!({ "active": false }))),
             refresh_response: None,
         }
     }
@@ -190,6 +194,7 @@ impl TestProvider {
                     "end_session_endpoint": format!("{issuer}/end"),
                     "revocation_endpoint": format!("{issuer}/revoke"),
                     "userinfo_endpoint": format!("{issuer}/userinfo"),
+                    "introspection_endpoint": format!("{issuer}/introspect"),
                     "authorization_response_iss_parameter_supported": true,
                 });
                 (self.metadata)(&mut metadata);
@@ -201,6 +206,11 @@ impl TestProvider {
                 let bearer = ("authorization", "Bearer at".to_owned());
                 assert!(request.method == "GET" && request.body.is_empty() && request.headers.contains(&bearer));
                 (self.userinfo)()
+            }
+            "/introspect" => {
+                let form = self.form(request);
+                assert!(form["token_type_hint"] == "access_token" && request.method == "POST");
+                (self.introspection)(request, &form["token"])
             }
             "/revoke" => {
                 let token = self.form(request)["token"].clone();

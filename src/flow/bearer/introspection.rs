@@ -1,0 +1,83 @@
+//! Tokens that cannot be read are asked about (RFC 7662): one call for each, whose answer is remembered for a while.
+
+use crate::{
+    http::{CalloutError, CalloutRequest},
+    oidc::introspection::{self, Answer},
+    time::UnixTime,
+};
+
+use super::{BearerInHand, memory::Basis, verified::VerifiedBearer};
+use crate::flow::{
+    CalloutResult, Env, Expect, Step,
+    failure::Failure,
+    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
+    verification::When,
+};
+
+/// How many tokens one worker asks about at once: anybody can make one up.
+const MAX_ASKING: usize = 64;
+
+/// An issuer is being asked about a token.
+#[derive(Debug)]
+pub struct ExpectAnswer {
+    token: Box<BearerInHand>,
+    request: CalloutRequest,
+    /// Until when a call is made again that Envoy did not take.
+    until: UnixTime,
+}
+
+/// Asks about a token, or waits until it is known where.
+pub(super) fn ask(token: Box<BearerInHand>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+    if env.bearers.is_refused(&token.fingerprint, env.now) {
+        return token.by.refuse(Failure::BearerInactive, env);
+    }
+    let issuer = env.config.token_issuer(token.issuer);
+    let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspection()?)));
+    let Some(((issuer, introspection), endpoint)) =
+        asked.zip(env.issuers.introspection_endpoint(token.issuer, env.now))
+    else {
+        // It came before anything was known of its issuer.
+        return if when == When::First && env.load.strangers < MAX_STRANGERS {
+            Waiter::for_keys(Unverified::Bearer(token), until, env)
+        } else {
+            token.by.refuse(Failure::ProviderNotReady, env)
+        };
+    };
+    let request = introspection::request(issuer, introspection, endpoint, &token.token);
+    Box::new(ExpectAnswer { token, request, until }).call_again(env)
+}
+
+impl ExpectAnswer {
+    /// Asks, unless as much is being asked as may be.
+    pub(in crate::flow) fn call_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        if env.load.asking >= MAX_ASKING {
+            return self.token.by.refuse(Failure::Busy, env);
+        }
+        Step::Call { request: self.request.clone(), expect: Expect::Answer(self) }
+    }
+
+    /// The issuer has answered.
+    pub(in crate::flow) fn resume(self: Box<Self>, result: CalloutResult, env: &mut Env<'_>) -> Step {
+        // Envoy takes no request with a body for a host that it has yet to resolve: by now it is being resolved.
+        let may_wait = env.load.strangers < MAX_STRANGERS && !self.until.is_over(MAX_HOLD, env.now);
+        if matches!(result, Err(CalloutError::Dispatch)) && may_wait {
+            return Waiter::to_call_again(self.token.issuer, self.until, Expect::Answer(self));
+        }
+        let token = self.token;
+        let Some(issuer) = env.config.token_issuer(token.issuer) else {
+            return token.by.refuse(Failure::BearerUnknown, env);
+        };
+        let counts_until = issuer.introspection().map_or(env.now, |asked| env.now.plus(asked.cache));
+        match introspection::read(result, issuer, env.now, env.config.leeway) {
+            Ok(Answer::Active(active)) => {
+                token.welcome(VerifiedBearer::active(active), Basis::Answer(counts_until), env)
+            }
+            Ok(Answer::Inactive) => {
+                env.bearers.refuse(token.fingerprint, counts_until);
+                token.by.refuse(Failure::BearerInactive, env)
+            }
+            Ok(Answer::Refused(error)) => token.by.refuse(Failure::BearerRefused(error), env),
+            Err(error) => token.by.refuse(error.into(), env),
+        }
+    }
+}

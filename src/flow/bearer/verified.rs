@@ -1,0 +1,94 @@
+//! Whoever brought a good token.
+
+use std::rc::Rc;
+
+use crate::{
+    claims::{Claim, Claims, Conditions, IssuerId, StaticToken},
+    config::Config,
+    oidc::{access_token::VerifiedAccessToken, introspection::ActiveToken},
+    time::{Leeway, UnixTime},
+};
+
+/// Whoever brought a good token. Only the rooms that look at tokens make one.
+#[derive(Debug, Clone)]
+pub struct VerifiedBearer(Rc<Grounds>);
+
+#[derive(Debug)]
+enum Grounds {
+    AccessToken(VerifiedAccessToken),
+    Active(ActiveToken),
+    Static(Rc<StaticToken>),
+}
+
+impl VerifiedBearer {
+    /// By an access token whose signature is good.
+    pub(super) fn signed(token: VerifiedAccessToken) -> Self {
+        Self(Rc::new(Grounds::AccessToken(token)))
+    }
+
+    /// By a token that its issuer says is good.
+    pub(super) fn active(token: ActiveToken) -> Self {
+        Self(Rc::new(Grounds::Active(token)))
+    }
+
+    /// By a token that is listed.
+    pub(super) fn listed(token: &Rc<StaticToken>) -> Self {
+        Self(Rc::new(Grounds::Static(Rc::clone(token))))
+    }
+
+    /// Who it is.
+    pub fn subject(&self) -> &str {
+        match &*self.0 {
+            Grounds::AccessToken(token) => token.subject(),
+            Grounds::Active(token) => token.subject(),
+            Grounds::Static(token) => &token.name,
+        }
+    }
+
+    /// Whether it is a provider's, and nothing of our own.
+    pub(in crate::flow) fn is_access_token(&self) -> bool {
+        matches!(*self.0, Grounds::AccessToken(_) | Grounds::Active(_))
+    }
+
+    /// Whether its time is over.
+    pub(super) fn is_over(&self, leeway: Leeway, now: UnixTime) -> bool {
+        match &*self.0 {
+            Grounds::AccessToken(token) => token.expires_at().plus(leeway.span()) <= now,
+            Grounds::Active(token) => token.ends().is_some_and(|end| end.plus(leeway.span()) <= now),
+            Grounds::Static(token) => token.expires_at.is_some_and(|end| end <= now),
+        }
+    }
+
+    /// The issuer that vouches for it; `None` where the operator does.
+    pub(super) fn source(&self) -> Option<IssuerId> {
+        match &*self.0 {
+            Grounds::AccessToken(token) => Some(token.source()),
+            Grounds::Active(token) => Some(token.source()),
+            Grounds::Static(_) => None,
+        }
+    }
+
+    /// The conditions of whoever vouches for it: what a provider says of its people holds for its tokens too.
+    pub(super) fn by_source<'a>(&self, config: &'a Config) -> Option<&'a Conditions> {
+        config.token_issuer(self.source()?)?.allow.as_ref()
+    }
+}
+
+impl Claims for VerifiedBearer {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        match &*self.0 {
+            Grounds::AccessToken(token) => token.claim(name),
+            Grounds::Active(token) => token.claim(name),
+            Grounds::Static(token) if name == "sub" => Some(Claim::Text(&token.name)),
+            Grounds::Static(token) => token.claims.get(name).map(Claim::Json),
+        }
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        match &*self.0 {
+            Grounds::AccessToken(token) => token.issuer(),
+            Grounds::Active(token) => token.issuer(),
+            Grounds::Static(_) => None,
+        }
+    }
+}

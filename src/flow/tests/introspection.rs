@@ -1,0 +1,255 @@
+//! Tokens that cannot be read, and are asked about (RFC 7662).
+
+use serde_json::{Value, json};
+
+use super::{
+    super::permit::Reason,
+    world::{ISSUER, Outcome, PARTNERS, START, World, ok},
+};
+use crate::http::{CalloutError, CalloutResponse};
+
+const AUDIENCE: &str = "https://api.example.com";
+
+/// What the issuer says of a good token.
+fn good() -> Value {
+    json!({ "active": true, "sub": "robot", "client_id": "robots", "scope": "read", "aud": AUDIENCE,
+        "iss": PARTNERS, "exp": START + 300, "iat": START, "token_type": "Bearer" })
+}
+
+fn world() -> World {
+    world_with(&json!({ "client_id": "gate", "client_secret": "s3:cret" }), &json!({}))
+}
+
+fn world_with(introspection: &Value, more: &Value) -> World {
+    let mut issuer = json!({ "issuer": PARTNERS, "audiences": [AUDIENCE], "introspection": introspection });
+    issuer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let rules = json!([
+        { "path": "/optional", "access": "optional" },
+        { "path": "/write/*", "access": "bearer", "scopes": ["write"] },
+        { "path": "/staff/*", "access": "required", "providers": ["default"] },
+        { "path": "/api/*", "access": "bearer" },
+    ]);
+    let mut world = World::ready_with(&[("token_issuers", json!([issuer])), ("rules", rules)]);
+    world.partners.introspection = Box::new(|_, token| match token {
+        "opaque" => ok(&good()),
+        _ => ok(&json!({ "active": false })),
+    });
+    world
+}
+
+fn bring(world: &mut World, path: &str, token: &str) -> Outcome {
+    world.send(&[(":method", "GET"), (":path", path), ("authorization", &format!("Bearer {token}"))])
+}
+
+fn asked(world: &World) -> usize {
+    world.partners.asked.get("/introspect").copied().unwrap_or_default()
+}
+
+#[track_caller]
+fn assert_passes(outcome: &Outcome) {
+    let Outcome::Forwarded { reason: Reason::Bearer, headers, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(headers.contains(&("x-forwarded-user".to_owned(), "robot".to_owned())), "{headers:?}");
+}
+
+#[test]
+fn an_opaque_token_passes_while_its_issuer_says_so() {
+    let mut world = world();
+    world.partners.introspection = Box::new(|request, token| {
+        // RFC 6749, 2.3.1: both are form-encoded.
+        let basic = ("authorization", "Basic Z2F0ZTpzMyUzQWNyZXQ=".to_owned());
+        assert!(request.headers.contains(&basic), "{request:?}");
+        ok(&if token == "opaque" { good() } else { json!({ "active": false }) })
+    });
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    assert_passes(&bring(&mut world, "/page", "opaque"));
+    assert_eq!((asked(&world), world.partners.asked.get("/jwks")), (1, None));
+    assert_eq!(bring(&mut world, "/write/x", "opaque").code(), (403, "insufficient_scope"));
+    assert_eq!(bring(&mut world, "/api/x", "unknown").code(), (401, "invalid_token"));
+    assert_eq!(bring(&mut world, "/api/x", "unknown").code(), (401, "invalid_token"));
+    assert_eq!(asked(&world), 2, "no is remembered, too");
+    // After a minute it is asked again, and it was revoked.
+    world.partners.introspection = Box::new(|_, _| ok(&json!({ "active": false })));
+    world.advance(59);
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.advance(1);
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
+    // Whatever is asked, a sign-in needs nothing of it.
+    assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
+    let asks = json!({ "client_id": "gate", "client_secret": "s", "cache_seconds": 600 });
+    let mut world = world_with(&asks, &json!({}));
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.advance(300 + 60);
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
+    let asks = json!({ "client_id": "gate", "client_secret": "s", "cache_seconds": 0 });
+    let mut world = world_with(&asks, &json!({}));
+    for count in 1..4 {
+        assert_passes(&bring(&mut world, "/api/x", "opaque"));
+        assert_eq!(asked(&world), count);
+    }
+    assert_eq!(bring(&mut world, "/api/x", "unknown").code(), (401, "invalid_token"));
+    assert_eq!(bring(&mut world, "/api/x", "unknown").code(), (401, "invalid_token"));
+    assert_eq!(asked(&world), 5);
+}
+
+#[test]
+fn what_the_issuer_says_must_be_right_and_for_us() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change, bool); 20] = [
+        ("no exp", |said| drop(said.as_object_mut().unwrap().shift_remove("exp")), true),
+        ("no iss", |said| drop(said.as_object_mut().unwrap().shift_remove("iss")), true),
+        ("null", |said| said["nbf"] = Value::Null, true),
+        ("another type's name", |said| said["token_type"] = json!("access_token"), true),
+        ("a program's own", |said| said["sub"] = json!("robot"), true),
+        ("several audiences", |said| said["aud"] = json!(["a", AUDIENCE]), true),
+        ("over", |said| said["exp"] = json!(START - 61), false),
+        ("exp as text", |said| said["exp"] = json!("2030"), false),
+        ("not yet", |said| said["nbf"] = json!(START + 61), false),
+        ("from the future", |said| said["iat"] = json!(START + 61), false),
+        ("of another issuer", |said| said["iss"] = json!(ISSUER), false),
+        ("for others", |said| said["aud"] = json!("others"), false),
+        ("for nobody", |said| drop(said.as_object_mut().unwrap().shift_remove("aud")), false),
+        ("bound to a key", |said| said["cnf"] = json!({ "jkt": "x" }), false),
+        ("DPoP", |said| said["token_type"] = json!("DPoP"), false),
+        ("a refresh token (Keycloak)", |said| said["typ"] = json!("Refresh"), false),
+        ("a refresh token (Hydra)", |said| said["token_use"] = json!("refresh_token"), false),
+        ("an ID token", |said| said["typ"] = json!("ID"), false),
+        ("a type of another type", |said| said["token_type"] = json!(["Bearer"]), false),
+        (
+            "nobody's",
+            |said| {
+                said["sub"] = json!("");
+                said["client_id"] = json!(7);
+            },
+            false,
+        ),
+    ];
+    for (name, change, passes) in cases {
+        let mut world = world();
+        world.partners.introspection = Box::new(move |_, _| {
+            let mut said = good();
+            change(&mut said);
+            ok(&said)
+        });
+        let outcome = bring(&mut world, "/api/x", "opaque");
+        if passes {
+            assert_passes(&outcome);
+        } else {
+            assert_eq!(outcome.code(), (401, "invalid_token"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_in_trouble_is_said_so_and_nobody_passes() {
+    type Answer = fn() -> super::super::CalloutResult;
+    let status = |status| Ok(CalloutResponse { status, body: b"{}".to_vec() });
+    let _: super::super::CalloutResult = status(500);
+    let cases: [(Answer, u16, &str); 9] = [
+        (|| Ok(CalloutResponse { status: 503, body: Vec::new() }), 503, "introspection_unavailable"),
+        (|| Ok(CalloutResponse { status: 429, body: Vec::new() }), 503, "introspection_unavailable"),
+        (|| Err(CalloutError::NoResponse), 503, "introspection_unavailable"),
+        (|| Ok(CalloutResponse { status: 401, body: br#"{"active":true}"#.to_vec() }), 502, "introspection_refused"),
+        (|| Ok(CalloutResponse { status: 302, body: Vec::new() }), 502, "introspection_refused"),
+        (|| Ok(CalloutResponse { status: 200, body: b"active".to_vec() }), 502, "introspection_refused"),
+        (|| ok(&json!({})), 502, "introspection_refused"),
+        (|| ok(&json!({ "active": "true" })), 502, "introspection_refused"),
+        (|| ok(&json!({ "active": 1, "sub": "robot" })), 502, "introspection_refused"),
+    ];
+    for (answer, status, code) in cases {
+        let mut world = world();
+        world.partners.introspection = Box::new(move |_, _| answer());
+        for path in ["/api/x", "/page", "/optional"] {
+            assert_eq!(bring(&mut world, path, "opaque").code(), (status, code), "{path}");
+        }
+        // Trouble is not remembered: the next one is asked about again.
+        world.partners.introspection = Box::new(|_, _| ok(&good()));
+        assert_passes(&bring(&mut world, "/api/x", "opaque"));
+        // And what is remembered outlasts trouble for its time.
+        world.partners.introspection = Box::new(move |_, _| answer());
+        assert_passes(&bring(&mut world, "/api/x", "opaque"));
+        world.advance(60);
+        assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (status, code));
+    }
+}
+
+#[test]
+fn a_call_that_envoy_does_not_take_is_made_again() {
+    let mut world = world();
+    world.partners.introspection = Box::new(|_, _| Err(CalloutError::Dispatch));
+    let Outcome::Held(waiter) = bring(&mut world, "/api/x", "opaque") else { panic!("it waits") };
+    assert!(waiter.is_strangers());
+    world.partners.introspection = Box::new(|_, _| ok(&good()));
+    assert_passes(&world.resume(waiter));
+    world.partners.introspection = Box::new(|_, _| Err(CalloutError::Dispatch));
+    let Outcome::Held(waiter) = bring(&mut world, "/api/x", "other") else { panic!("it waits") };
+    world.advance(6);
+    assert_eq!(world.resume(waiter).code(), (503, "introspection_unavailable"));
+}
+
+#[test]
+fn it_is_known_where_to_ask_or_the_token_waits() {
+    let asks = json!({ "client_id": "gate", "client_secret": "s" });
+    let mut document = super::world::document();
+    document["token_issuers"] = json!([{ "issuer": PARTNERS, "introspection": asks }]);
+    let mut world = World::with(&document);
+    world.partners.introspection = Box::new(|_, _| ok(&good()));
+    let held = bring(&mut world, "/page", "opaque");
+    assert!(matches!(held, Outcome::Held(_)), "{held:?}");
+    world.settle();
+    let outcome = world.then(held);
+    assert_passes(&outcome);
+    // Where it is configured, nothing is discovered, and the issuer need be no URL.
+    let asks = json!({ "client_id": "gate", "client_secret": "s", "endpoint": format!("{PARTNERS}/introspect") });
+    document["token_issuers"] = json!([{ "issuer": "partners", "introspection": asks }]);
+    let mut world = World::with(&document);
+    world.settle();
+    world.partners.introspection = Box::new(|_, _| ok(&json!({ "active": true, "sub": "robot" })));
+    assert_passes(&bring(&mut world, "/page", "opaque"));
+    assert_eq!(world.partners.asked.keys().collect::<Vec<_>>(), ["/introspect"]);
+}
+
+#[test]
+fn as_many_are_asked_about_at_once_as_one_worker_takes() {
+    let mut world = world();
+    world.load.asking = 64;
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
+    assert_eq!(asked(&world), 0);
+    world.load.asking = 63;
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    // Those that are known cost nobody anything.
+    world.load.asking = 64;
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_signed_token_of_its_is_asked_about_too_and_others_verify_theirs() {
+    let asks = json!({ "client_id": "gate", "client_secret": "s" });
+    let mut world = world_with(&asks, &json!({ "allow": { "claims": { "client_id": ["robots"] } } }));
+    world.partners.introspection = Box::new(|_, _| ok(&good()));
+    let claims = json!({ "iss": PARTNERS, "exp": 0 });
+    let signed = world.partners.signed(&json!({ "alg": "ES256", "kid": "one" }), &claims);
+    assert_passes(&bring(&mut world, "/api/x", &signed));
+    world.partners.introspection = Box::new(|_, _| {
+        let mut said = good();
+        said["client_id"] = json!("others");
+        ok(&said)
+    });
+    assert_eq!(bring(&mut world, "/api/x", "other").code(), (403, "not_allowed"));
+    // It is no provider that people sign in at.
+    assert_eq!(bring(&mut world, "/staff/x", &signed).code(), (403, "not_allowed"));
+}
+
+#[test]
+fn tokens_of_a_provider_that_people_sign_in_at_are_its_own() {
+    let asks = json!({ "client_id": "client", "client_secret": "secret" });
+    let rules = json!([{ "path": "/staff/*", "access": "required", "providers": ["default"] }]);
+    let issuer = json!({ "issuer": ISSUER, "introspection": asks });
+    let mut world = World::ready_with(&[("token_issuers", json!([issuer])), ("rules", rules)]);
+    world.provider.introspection = Box::new(|_, _| ok(&json!({ "active": true, "sub": "robot" })));
+    assert_passes(&bring(&mut world, "/staff/x", "opaque"));
+}

@@ -1,0 +1,159 @@
+//! The introspection endpoint: whether a token is good, and what it is, says whoever issued it (RFC 7662).
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Endpoint,
+    access_token::AccessTokenError,
+    id_token::is_usable_subject,
+    token::Client,
+    token_issuer::{Introspection, TokenIssuer},
+};
+use crate::{
+    claims::{Claim, Claims, IssuerId},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
+    jose::{
+        claims::{self, Audience},
+        json::{self, JsonError},
+    },
+    secret::RawBearerToken,
+    time::{Leeway, UnixTime},
+};
+
+/// A token that its issuer says is good. Only [`read`] makes one.
+pub struct ActiveToken {
+    claims: Map<String, Value>,
+    issuer: IssuerId,
+    speaks_as: IssuerId,
+    ends: Option<UnixTime>,
+}
+
+/// Why an answer says nothing of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IntrospectionError {
+    /// No response.
+    #[error("{0}")]
+    Callout(#[from] CalloutError),
+    /// Not a JSON object with a truth value `active`.
+    #[error("the answer of the introspection endpoint is not as RFC 7662 has it")]
+    Malformed,
+    /// Not a JSON object.
+    #[error("the answer of the introspection endpoint is {0}")]
+    NotJson(#[from] JsonError),
+    /// Not 200: it does not take our question.
+    #[error("{}", status_of("the introspection endpoint", *.0))]
+    Status(u16),
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub enum Answer {
+    /// The token is good, and for us.
+    Active(ActiveToken),
+    /// It is not good: unknown, over, revoked, or not ours to know.
+    Inactive,
+    /// It is good, and not for us.
+    Refused(AccessTokenError),
+}
+
+/// Asks about a token.
+pub fn request(
+    issuer: &TokenIssuer,
+    introspection: &Introspection,
+    endpoint: &Endpoint,
+    token: &RawBearerToken,
+) -> CalloutRequest {
+    let client = Client {
+        id: &introspection.client_id,
+        authentication: &introspection.authentication,
+        clusters: &issuer.clusters,
+        timeout: issuer.timeout,
+    };
+    client.post(endpoint, &[("token", token.expose()), ("token_type_hint", "access_token")])
+}
+
+/// Reads what an issuer says of one of its tokens.
+///
+/// # Errors
+/// [`IntrospectionError`]
+pub fn read(
+    response: Result<CalloutResponse, CalloutError>,
+    issuer: &TokenIssuer,
+    now: UnixTime,
+    leeway: Leeway,
+) -> Result<Answer, IntrospectionError> {
+    let response = response?;
+    if response.status != 200 {
+        return Err(IntrospectionError::Status(response.status));
+    }
+    let claims = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+    match claims.get("active") {
+        Some(Value::Bool(true)) => Ok(check(claims, issuer, now, leeway).map_or_else(Answer::Refused, Answer::Active)),
+        Some(Value::Bool(false)) => Ok(Answer::Inactive),
+        _ => Err(IntrospectionError::Malformed),
+    }
+}
+
+fn check(
+    claims: Map<String, Value>,
+    issuer: &TokenIssuer,
+    now: UnixTime,
+    leeway: Leeway,
+) -> Result<ActiveToken, AccessTokenError> {
+    let audience = Audience::OneOf(&issuer.audiences);
+    let expected = claims::Expected { issuer: &issuer.issuer, audience, now, leeway };
+    let ends = claims::check_answer(&claims, &expected)?;
+    // A refresh token is good too, as such: Keycloak and Hydra say what it is that is good.
+    let is_other = |name: &str, known: [&str; 2]| {
+        let said = claims.get(name);
+        said.is_some_and(|said| !said.as_str().is_some_and(|said| known.iter().any(|it| said.eq_ignore_ascii_case(it))))
+    };
+    if is_other("typ", ["bearer", "at+jwt"]) || is_other("token_use", ["access_token", "access"]) {
+        return Err(AccessTokenError::Kind);
+    }
+    if claims.contains_key("cnf") || is_other("token_type", ["bearer", "access_token"]) {
+        return Err(AccessTokenError::Bound);
+    }
+    let token = ActiveToken { claims, issuer: issuer.id, speaks_as: issuer.speaks_as, ends };
+    if token.subject().is_empty() { Err(AccessTokenError::Subject) } else { Ok(token) }
+}
+
+impl ActiveToken {
+    /// Whose it is; of a program that acts for nobody, its client ID.
+    pub fn subject(&self) -> &str {
+        let text = |name| self.claims.get(name).and_then(Value::as_str).filter(|text| is_usable_subject(text));
+        text("sub").or_else(|| text("client_id")).unwrap_or_default()
+    }
+
+    /// The issuer that was asked.
+    pub const fn source(&self) -> IssuerId {
+        self.issuer
+    }
+
+    /// When it ends, if that is known.
+    pub const fn ends(&self) -> Option<UnixTime> {
+        self.ends
+    }
+}
+
+impl Claims for ActiveToken {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        match name {
+            "sub" => Some(Claim::Text(self.subject())),
+            name => self.claims.get(name).map(Claim::Json),
+        }
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        Some(self.speaks_as)
+    }
+}
+
+/// Shows no claim: they are about a person.
+impl fmt::Debug for ActiveToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveToken").finish_non_exhaustive()
+    }
+}

@@ -14,7 +14,7 @@ const ANSWERED = new Set([
 // The SDK has a method for every host call, and a table of all methods keeps them. The filter makes none of these: it
 // would trap.
 const UNCALLED = new Set([
-  'proxy_close_stream', 'proxy_dequeue_shared_queue', 'proxy_done', 'proxy_enqueue_shared_queue', 'proxy_get_property',
+  'proxy_close_stream', 'proxy_dequeue_shared_queue', 'proxy_done', 'proxy_enqueue_shared_queue',
   'proxy_get_status', 'proxy_grpc_call', 'proxy_grpc_cancel', 'proxy_grpc_close', 'proxy_grpc_send', 'proxy_grpc_stream',
   'proxy_register_shared_queue', 'proxy_resolve_shared_queue', 'proxy_set_buffer_bytes', 'proxy_set_header_map_pairs',
 ]);

@@ -167,6 +167,25 @@ pub fn module() -> PathBuf {
         .clone()
 }
 
+/// A filter that does nothing, built now as the filter itself is.
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn noop() -> PathBuf {
+    let _lock = lock("noop");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--release", "--target", "wasm32-wasip1", "-p", "vestibule-noop"]);
+    run(build.current_dir(root()), "the toolchain of the filter");
+    let release = target().join("wasm32-wasip1/release");
+    let (built, shrunk) = (release.join("vestibule_noop.wasm"), release.join("vestibule_noop.opt.wasm"));
+    let mut shrink = Command::new("node");
+    shrink.arg(root().join(".wasm-opt/shrink.mjs")).args([&built, &shrunk]);
+    run(&mut shrink, "node, and binaryen as the filter's build installs it");
+    shrunk
+}
+
 /// The library that sets Envoy's clock, built now unless `cargo test` has built it already.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
 //! What the filter costs: CPU time of the whole Envoy per request, side by side in one run. Envoys with and without the
-//! filter, and with Envoy's own oauth2 filter, serve the same direct response; they take turns in many short rounds,
-//! because machines are noisy. What a filter adds is the difference to Envoy alone with the very same request, cookies
-//! included.
+//! filter, with one that does nothing, and with Envoy's own oauth2 filter, serve the same direct response; they take turns
+//! in many short rounds, because machines are noisy. What a filter adds is the difference to Envoy alone with the very same
+//! request, cookies included; what the one that does nothing adds is the VM's.
 //!
 //! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`
 
@@ -20,7 +20,7 @@ use wasm_tests::{
     envoy::{Envoy, Setup},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     process::Scratch,
-    tools::progress,
+    tools::{self, progress},
     user_agent::{Transcript, UserAgent},
 };
 
@@ -43,7 +43,7 @@ fn main() {
     let mut numbers = env::args().skip(1).map(|text| text.parse().expect("ROUNDS and REQUESTS are numbers"));
     let rounds = numbers.next().unwrap_or(ROUNDS);
     let requests = numbers.next().and_then(|number| u32::try_from(number).ok()).unwrap_or(REQUESTS);
-    progress("starting three Envoys");
+    progress("starting four Envoys");
     let issuer = Issuer::start();
     let mut targets = targets(&issuer);
     for round in 0..=rounds {
@@ -98,8 +98,11 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         setup.connection_manager("http_filters", filters).cluster("issuer", issuer.port())
     };
     let start = |setup| Rc::new(Envoy::start(page(setup)));
-    let (alone, filtered, own) = (start(Setup::new(1)), start(vestibule(Setup::new(1))), start(own(Setup::new(1))));
+    let nothing = Setup { module: Some(tools::noop()), ..Setup::new(1).configuration(json!({})) };
+    let (alone, nothing) = (start(Setup::new(1)), start(nothing));
+    let (filtered, own) = (start(vestibule(Setup::new(1))), start(own(Setup::new(1))));
     vec![
+        Target::new("A filter that does nothing", &nothing, &alone, "/page", false),
         Target::new("Vestibule, public path", &filtered, &alone, "/public/page", false),
         Target::new("Vestibule, session", &filtered, &alone, "/page", true),
         Target::new("Envoy's oauth2 filter, session", &own, &alone, "/page", true),

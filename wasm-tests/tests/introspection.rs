@@ -1,0 +1,153 @@
+//! Opaque tokens of the real provider, which is asked about each.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    http1::Response,
+    process::until,
+    site::Site,
+    upstream::MARK,
+    user_agent::{Outgoing, UserAgent},
+};
+
+const ROBOT: (&str, &str) = ("robot", "canary-of-the-robot");
+const GATE: (&str, &str) = ("gate", "canary: of the gate");
+
+/// A site whose provider is asked about tokens by a client of its own, and remembers so long what it says.
+fn site(cache_seconds: u64) -> Site {
+    let site = Site::with(|plan| {
+        let program = |(id, secret): (&str, &str), method: &str| {
+            json!({
+                "client_id": id, "client_secret": secret, "grant_types": ["client_credentials"], "redirect_uris": [],
+                "response_types": [], "token_endpoint_auth_method": method, "scope": "email groups",
+            })
+        };
+        plan.provider.clients.extend([program(ROBOT, "client_secret_post"), program(GATE, "client_secret_basic")]);
+        let configuration = &mut plan.setup.configuration;
+        configuration["token_issuers"] = json!([{
+            "issuer": format!("http://127.0.0.1:{}", plan.provider.port),
+            "introspection": {"client_id": GATE.0, "client_secret": GATE.1, "cache_seconds": cache_seconds},
+        }]);
+        configuration["identity_headers"] = json!({"x-forwarded-user": "sub", "x-client": "client_id"});
+        configuration["rules"] = json!([
+            {"prefix": "/public", "access": "public"},
+            {"path": "/groups", "access": "bearer", "scopes": ["groups"]},
+            {"path": "/staff", "access": "required", "providers": ["default"]},
+            {"path": "/others", "access": "bearer", "allow": {"claims": {"client_id": ["others"]}}},
+        ]);
+    });
+    until("a provider that is known", || {
+        UserAgent::default().get(&site.url("/oauth2/health")).text().contains("ready").then_some(())
+    });
+    site
+}
+
+/// An opaque token of the robot's.
+fn token(site: &Site, scope: &str) -> String {
+    let answer = minreq::post(format!("{}/token", site.provider.issuer()))
+        .with_header("content-type", "application/x-www-form-urlencoded")
+        .with_body(format!(
+            "grant_type=client_credentials&scope={scope}&client_id={}&client_secret={}",
+            ROBOT.0, ROBOT.1
+        ))
+        .send()
+        .expect("an answer");
+    let body: Value = serde_json::from_slice(answer.as_bytes()).expect("JSON");
+    let token = body["access_token"].as_str().unwrap_or_else(|| panic!("{body}\n{}", site.provider.log()));
+    assert!(!token.contains('.'), "it is opaque: {token}");
+    token.to_owned()
+}
+
+fn bring(site: &Site, path: &str, token: &str) -> Response {
+    let send = Outgoing::new("GET", path).header("authorization", format!("Bearer {token}"));
+    UserAgent::default().send(&site.url(path), &send).expect("an answer")
+}
+
+#[track_caller]
+fn assert_passes(site: &Site, path: &str, token: &str) {
+    let response = bring(site, path, token);
+    assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", site.envoy.log());
+    let seen = site.app.last();
+    // The provider names no subject for a program that acts for itself.
+    assert_eq!(
+        (seen.headers.text("x-forwarded-user").as_deref(), seen.headers.text("x-client").as_deref()),
+        (Some(ROBOT.0), Some(ROBOT.0))
+    );
+}
+
+#[track_caller]
+fn assert_refused(site: &Site, path: &str, token: &str, told: (u16, &str)) {
+    let before = site.app.count();
+    let response = bring(site, path, token);
+    assert_eq!((response.status, response.code().as_deref()), (told.0, Some(told.1)), "{response:?}");
+    site.app.assert_saw_nothing_since(before, told.1);
+    // The worker serves on.
+    assert_eq!(UserAgent::default().get(&site.url("/public/x")).status, 200);
+}
+
+fn asked(site: &Site) -> u64 {
+    site.provider.seen("/token/introspection")
+}
+
+#[test]
+fn opaque_tokens_pass_by_what_the_provider_says_of_them() {
+    let site = site(60);
+    let good = token(&site, "groups");
+    for path in ["/groups", "/page", "/staff"] {
+        assert_passes(&site, path, &good);
+    }
+    assert_refused(&site, "/others", &good, (403, "not_allowed"));
+    assert_refused(&site, "/groups", &token(&site, "email"), (403, "insufficient_scope"));
+    assert_refused(&site, "/groups", "made-up", (401, "invalid_token"));
+    // Each worker asks once about each token, whatever becomes of it.
+    let before = asked(&site);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    assert_eq!(bring(&site, "/groups", &good).status, 200);
+                    assert_eq!(bring(&site, "/groups", "made-up").status, 401);
+                }
+            });
+        }
+    });
+    // Those that come at once are asked about at once.
+    assert!(asked(&site) - before < 40, "{} of 160 were asked about", asked(&site) - before);
+    let log = site.envoy.log() + &site.envoy.access_log();
+    for secret in [good.as_str(), GATE.1, ROBOT.1, "made-up"] {
+        assert!(!log.contains(secret), "{secret} stands in the log");
+    }
+}
+
+#[test]
+fn what_is_remembered_ends_and_a_revoked_token_with_it() {
+    let site = site(1);
+    let good = token(&site, "groups");
+    assert_passes(&site, "/groups", &good);
+    site.provider.forget_everybody();
+    let begun = Instant::now();
+    until("a token that is refused", || (bring(&site, "/groups", &good).status == 401).then_some(()));
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    // The other worker may remember it for a second more.
+    thread::sleep(Duration::from_secs(2));
+    assert_refused(&site, "/groups", &good, (401, "invalid_token"));
+    assert_passes(&site, "/groups", &token(&site, "groups"));
+}
+
+#[test]
+fn while_the_provider_is_down_nobody_passes_on_a_guess() {
+    let site = site(0);
+    let good = token(&site, "groups");
+    assert_passes(&site, "/groups", &good);
+    site.provider.down();
+    for path in ["/groups", "/page"] {
+        assert_refused(&site, path, &good, (503, "introspection_unavailable"));
+    }
+    site.provider.up();
+    until("a provider that answers", || (bring(&site, "/groups", &good).status == 200).then_some(()));
+    assert_passes(&site, "/groups", &good);
+}

@@ -27,13 +27,11 @@ use crate::{
 use super::{
     Env, Step,
     caller::{Caller, Kind},
-    event::Event,
     failure::Failure,
-    identity,
     lease::Asker,
     permit::Permit,
     reply::{self, Offer},
-    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter, misrouted},
+    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter, forward, misrouted},
     sign_in,
     verification::{When, verified},
 };
@@ -103,8 +101,16 @@ struct Bringer {
 }
 
 impl Bringer {
-    /// Refuses it. Whoever came with a browser, and a cookie that is not good any more, can sign in.
+    /// Refuses it. Whoever came with a browser, and a cookie that is not good any more, can sign in; where everybody may
+    /// pass, so may they, as nobody in particular: a cookie is not sent on purpose.
     fn refuse(&self, failure: Failure, env: &mut Env<'_>) -> Step {
+        if !is_brought(&self.request)
+            && failure.status() < 500
+            && let Ok(verdict) = env.config.rules.decide(&self.request)
+            && let Some(proof) = verdict.optional()
+        {
+            return forward(&self.request, Permit::open(&proof), &verdict, env);
+        }
         let mut offer = Offer::default();
         if self.caller.kind != Kind::Program {
             let target = ReturnTo::parse(self.request.target(), &env.config.prefix);
@@ -235,9 +241,7 @@ fn pass(by: &Bringer, bearer: VerifiedBearer, env: &mut Env<'_>) -> Step {
         (Err(_), Some(proof)) => Permit::open(&proof),
         (Err(refusal), None) => return by.refuse(refusal.into(), env),
     };
-    env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(&by.request, &permit, &verdict, env);
-    Step::Forward { permit, edits, cookies: None }
+    forward(&by.request, permit, &verdict, env)
 }
 
 /// The scopes that rules want, where the token lacks one.

@@ -127,9 +127,7 @@ impl Issuers {
     /// wait for its next look around.
     pub fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
         for known in &mut self.known {
-            if !known.is_ready(now) {
-                known.take_news(&self.sealer, platform, now);
-            }
+            known.catch_up(&self.sealer, platform, now);
         }
     }
 

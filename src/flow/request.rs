@@ -116,7 +116,7 @@ fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -
     }
 }
 
-fn forward(request: &Request, permit: Permit, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
+pub(super) fn forward(request: &Request, permit: Permit, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, verdict, env);
     Step::Forward { permit, edits, cookies: None }

@@ -29,6 +29,8 @@ pub(super) struct Known {
     pub(super) whose: Whose,
     metadata: Document<Metadata>,
     pub(super) keys: Document<Jwks>,
+    /// When this worker last looked at what others have shared.
+    looked: UnixTime,
 }
 
 /// Whose documents they are.
@@ -91,7 +93,7 @@ impl Known {
         let keys = Document::new(&fingerprint, DocumentKind::Keys);
         lease::create(&metadata.key, platform);
         lease::create(&keys.key, platform);
-        Self { whose, metadata, keys }
+        Self { whose, metadata, keys, looked: UnixTime::default() }
     }
 
     /// All that a sign-in needs.
@@ -174,8 +176,17 @@ impl Known {
         [end_session, revocation].into_iter().flatten().collect()
     }
 
+    /// Takes over what other workers have shared, where something is missing, and once a second at most: an issuer that is
+    /// down must not make every request dearer.
+    pub(super) fn catch_up(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) {
+        if self.looked != now && !self.is_ready(now) {
+            self.take_news(sealer, platform, now);
+        }
+    }
+
     /// Takes over what other workers have shared. Whether there are other keys now.
     pub(super) fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> bool {
+        self.looked = now;
         if let Some((fetched, document)) = self.metadata.news(sealer, platform, now)
             && let Ok(value) = self.whose.read_metadata(&document)
         {

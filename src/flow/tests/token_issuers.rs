@@ -12,6 +12,7 @@ const AUDIENCE: &str = "https://api.example.com";
 fn rules() -> Value {
     json!([
         { "path": "/public/*", "access": "public" },
+        { "path": "/optional", "access": "optional" },
         { "path": "/pods/*", "access": "bearer", "allow": { "claims": {
             "/kubernetes.io/namespace": ["shop"], "/kubernetes.io/serviceaccount/name": ["cart", "checkout"],
         } } },
@@ -259,6 +260,13 @@ fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
     world.sign_in("/page");
     let outcome = get(&mut world, "/page", &[("cookie", "token=bad")]);
     assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Session, .. }), "{outcome:?}");
+    // Where everybody may pass, a cookie that is over is no reason not to, unlike a header.
+    world.jar.clear();
+    for cookie in ["token=bad", "token=a b", twice.as_str()] {
+        let outcome = get(&mut world, "/optional", &[("cookie", cookie)]);
+        assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Public, .. }), "{outcome:?}");
+    }
+    assert_eq!(bring(&mut world, "/optional", "bad").code(), (401, "invalid_token"));
     // Without the setting it is a cookie like any other.
     let mut world = world_with(&sources()[0]);
     assert_eq!(get(&mut world, "/api/x", &[("cookie", &cookie(&good))]).code(), (401, "token_required"));

@@ -231,6 +231,23 @@ fn what_an_issuer_allows_holds_beside_the_rules_and_its_tokens_are_no_providers(
 }
 
 #[test]
+fn a_token_of_a_cookie_is_handed_on_where_the_app_wants_one_and_nothing_else_is() {
+    let settings = [("token_cookie", json!("token")), ("authorization", json!("access_token"))];
+    let mut world = world_and(&sources()[0], &settings);
+    let good = token(&world, |_, _| ());
+    let cookie = format!("token={good}");
+    for forged in [None, Some("Basic YTpi")] {
+        let mut headers = vec![(":method", "GET"), (":path", "/api/x"), ("cookie", cookie.as_str())];
+        headers.extend(forged.map(|value| ("authorization", value)));
+        let outcome = world.send(&headers);
+        assert_passes(&outcome);
+        let Outcome::Forwarded { headers, .. } = outcome else { return };
+        let sent: Vec<_> = headers.iter().filter(|(name, _)| name == "authorization").collect();
+        assert_eq!(sent, [&("authorization".to_owned(), format!("Bearer {good}"))]);
+    }
+}
+
+#[test]
 fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
     let mut world = world_and(&sources()[0], &[("token_cookie", json!("token"))]);
     let good = token(&world, |_, _| ());

@@ -188,6 +188,16 @@ impl Issuer {
         self.state().key_for(Algorithm::Rs256).key.public_forms()
     }
 
+    /// Its keys as a JWK Set.
+    pub fn jwks(&self) -> Value {
+        self.state().jwks()
+    }
+
+    /// Its keys in PEM, in the order of the set.
+    pub fn pems(&self) -> Vec<String> {
+        self.state().keys.iter().map(|published| published.key.pem()).collect()
+    }
+
     /// Every request to this endpoint, in order.
     pub fn requests(&self, endpoint: Endpoint) -> Vec<Request> {
         self.state()

@@ -102,6 +102,14 @@ impl Issuer {
         issuer
     }
 
+    /// Another one, with other keys for RSA and P-256.
+    pub fn another() -> Self {
+        let issuer = Self::start();
+        issuer.rotate();
+        issuer.next_p256(false);
+        issuer
+    }
+
     /// Closes the port: connections are refused from now on.
     pub fn down(&mut self) {
         self.server = None;

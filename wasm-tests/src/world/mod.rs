@@ -74,7 +74,7 @@ impl World {
 
     /// With this issuer, and changes to all of Envoy's set-up.
     pub fn around(issuer: Issuer, change: impl FnOnce(&mut Setup)) -> Self {
-        Self::among(issuer, Issuer::start(), change)
+        Self::among(issuer, Issuer::another(), change)
     }
 
     /// With these issuers, and changes to all of Envoy's set-up.

@@ -69,9 +69,6 @@ impl Keys {
 fn rules() -> Value {
     json!([
         {"prefix": "/public", "access": "public"},
-        {"path": "/pods/*", "access": "bearer", "allow": {"claims": {
-            "/kubernetes.io/namespace": ["shop"], "/kubernetes.io/serviceaccount/name": ["cart", "checkout"],
-        }}},
         {"path": "/staff/*", "access": "required", "providers": ["default"]},
         {"path": "/write/*", "access": "bearer", "scopes": ["write"]},
         {"path": "/api/*", "access": "bearer"},
@@ -340,99 +337,6 @@ fn an_issuer_that_is_down_keeps_nobody_else_waiting_and_comes_back() {
         world.restart(|_| {});
         assert_passes(&world, "/page", &world.partners.access_token(API, |_| {}), "robot");
     }
-}
-
-/// A token as the kubelet projects it into a pod: RS256, no `typ`, and these claims (Kubernetes 1.32).
-fn pod_token(issuer: &Issuer, change: impl FnOnce(&mut IdToken)) -> String {
-    let jwks = issuer.jwks();
-    let kid =
-        jwks["keys"].as_array().and_then(|keys| keys.iter().find(|key| key["kty"] == "RSA")).expect("a key")["kid"]
-            .clone();
-    issuer.access_token(API, |token| {
-        let now = token.issued_at();
-        token.signing = Signing::Published(Algorithm::Rs256);
-        token.raw_header = Some(json!({"alg": "RS256", "kid": kid}).to_string());
-        let Value::Object(claims) = json!({
-            "aud": [API],
-            "exp": now + 3607,
-            "iat": now,
-            "iss": token.text("iss"),
-            "jti": "ea28ed49-2e11-4280-9ec5-bc3d1d84661a",
-            "kubernetes.io": {
-                "namespace": "shop",
-                "node": {"name": "node-1", "uid": "646e7c5e-32d6-4d42-9dbd-e504e6cbe6b1"},
-                "pod": {"name": "cart-5d9c7f6b8-x2x7k", "uid": "5e0bd49b-f040-43b0-99b7-22765a53f7f3"},
-                "serviceaccount": {"name": "cart", "uid": "14ee3fa4-a7e2-420f-9f9a-dbc4507c3798"},
-                "warnafter": now + 3607,
-            },
-            "nbf": now,
-            "sub": "system:serviceaccount:shop:cart",
-        }) else {
-            unreachable!("it is an object")
-        };
-        token.claims = claims;
-        change(token);
-    })
-}
-
-#[test]
-fn service_accounts_of_kubernetes_pass_by_namespace_and_name() {
-    let world = world(Keys::AtJwksUri, |document| {
-        document["token_issuers"][0]["kind"] = json!("kubernetes_service_account");
-        document["filter_state"] = json!({"claims": {"namespace": "/kubernetes.io/namespace"}});
-    });
-    let token = |change: fn(&mut IdToken)| pod_token(&world.partners, change);
-    let cart = token(|_| {});
-    let passes = |path: &str, token: &str, user: &str| {
-        for _ in 0..6 {
-            let response = send(&world, path, token);
-            assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", world.log());
-            assert_eq!(world.upstream.last().headers.text("x-forwarded-user").as_deref(), Some(user));
-        }
-    };
-    let refused = |path: &str, token: &str, expected: (u16, &str)| {
-        let before = world.upstream.count();
-        let answers = world.in_a_row(&[with(path, token), with("/pods/x", &cart)]);
-        assert_eq!(
-            (answers[0].status, answers[0].code().as_deref()),
-            (expected.0, Some(expected.1)),
-            "{:?}",
-            answers[0]
-        );
-        assert_eq!(answers[1].status, 200);
-        world.upstream.assert_saw_nothing_since(before + 1, path);
-    };
-    passes("/pods/x", &cart, "system:serviceaccount:shop:cart");
-    let other_name = token(|token| {
-        token.claims["kubernetes.io"]["serviceaccount"]["name"] = json!("default");
-        token.set("sub", "system:serviceaccount:shop:default");
-    });
-    let other_namespace = token(|token| {
-        token.claims["kubernetes.io"]["namespace"] = json!("default");
-        token.set("sub", "system:serviceaccount:default:cart");
-    });
-    for other in [&other_name, &other_namespace] {
-        refused("/pods/x", other, (403, "not_allowed"));
-    }
-    passes("/api/x", &other_name, "system:serviceaccount:shop:default");
-    // For the API server, of a token of a Secret (without audience), and what says two things of whose it is.
-    type Change = fn(&mut IdToken);
-    let odd: [Change; 8] = [
-        |token| token.set("aud", json!(["https://kubernetes.default.svc.cluster.local"])),
-        |token| token.remove("aud"),
-        |token| token.set("exp", token.issued_at() - 61),
-        |token| token.set("sub", "system:serviceaccount:shop:checkout"),
-        |token| token.set("sub", "alice"),
-        |token| token.claims["kubernetes.io"] = json!("shop"),
-        |token| token.claims["kubernetes.io"]["namespace"] = json!("shop:cart"),
-        |token| token.remove("kubernetes.io"),
-    ];
-    for change in odd {
-        refused("/pods/x", &token(change), (401, "invalid_token"));
-    }
-    // What the same keys sign for other purposes is none.
-    refused("/api/x", &world.partners.access_token(API, |_| {}), (401, "invalid_token"));
-    assert_eq!(fetched(&world.partners), [0, 1]);
 }
 
 #[test]

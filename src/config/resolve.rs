@@ -86,6 +86,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let handed_on =
         HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
+    warnings.extend(people::mistakable(&providers, &identity_headers));
     if rules.want_tokens() && static_tokens.is_empty() && token_issuers.is_empty() {
         let why = "lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));

@@ -1,6 +1,6 @@
 // The certified oidc-provider as a child process: node provider.mjs SETTINGS.json
 //
-// SETTINGS: {"port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}, "ttl": {"AccessToken":
+// SETTINGS: {"host": "127.0.0.1", "port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}, "ttl": {"AccessToken":
 // seconds, ..}, "rotate_refresh_tokens": true, "always_refresh_tokens": false}
 // A client that asks with `resource=` gets a JWT as access token (RFC 8707, RFC 9068), with the scopes `read` and `write`.
 // Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys,
@@ -152,7 +152,7 @@ async function control(request, response) {
 }
 
 const listen = (server, port) => new Promise((done, failed) => {
-  server.once('error', failed).listen(port, '127.0.0.1', () => done(`http://127.0.0.1:${server.address().port}`));
+  server.once('error', failed).listen(port, '127.0.0.1', () => done(`http://${settings.host}:${server.address().port}`));
 });
 
 const issuer = await listen(front, settings.port ?? 0);

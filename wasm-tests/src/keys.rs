@@ -185,25 +185,47 @@ impl SigningKey {
         }
     }
 
-    /// The public RSA key in the forms that a careless verifier would take for a shared secret.
-    pub fn public_forms(&self) -> PublicForms {
-        let Self::Rsa(key) = self else { panic!("only an RSA key has these forms") };
-        let pkcs1 = key.public().as_ref().to_vec();
-        // RFC 3279, 2.3.1: AlgorithmIdentifier rsaEncryption with NULL, then the key as a bit string.
-        let algorithm = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-        let mut bits = vec![0];
-        bits.extend(&pkcs1);
-        let mut body = algorithm.to_vec();
-        body.extend(tagged(0x03, &bits));
-        let spki = tagged(0x30, &body);
-        let text = general_purpose::STANDARD.encode(&spki);
+    /// The public key in PEM: SubjectPublicKeyInfo (RFC 5280, 4.1).
+    pub fn pem(&self) -> String {
+        let text = general_purpose::STANDARD.encode(self.spki());
         let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
         for line in text.as_bytes().chunks(64) {
             pem.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
             pem.push('\n');
         }
         pem.push_str("-----END PUBLIC KEY-----\n");
-        PublicForms { pem, pkcs1, spki, jwk: self.jwk().to_string() }
+        pem
+    }
+
+    /// The AlgorithmIdentifier (RFC 3279, RFC 5480, RFC 8410), then the key as a bit string.
+    fn spki(&self) -> Vec<u8> {
+        const EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+        let (algorithm, key) = match self {
+            Self::Ed25519(key) => (vec![0x06, 0x03, 0x2b, 0x65, 0x70], key.public_key().as_ref().to_vec()),
+            Self::P256(key) => {
+                let curve = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+                ([EC, &curve].concat(), key.public_key().as_ref().to_vec())
+            }
+            Self::P384(key) => {
+                ([EC, &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22]].concat(), key.public_key().as_ref().to_vec())
+            }
+            Self::P521(key) => {
+                let point = p521::ecdsa::VerifyingKey::from(&**key).to_encoded_point(false);
+                ([EC, &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23]].concat(), point.as_bytes().to_vec())
+            }
+            Self::Rsa(key) => {
+                let algorithm = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+                (algorithm.to_vec(), key.public().as_ref().to_vec())
+            }
+        };
+        tagged(0x30, &[tagged(0x30, &algorithm), tagged(0x03, &[&[0], &key[..]].concat())].concat())
+    }
+
+    /// The public RSA key in the forms that a careless verifier would take for a shared secret.
+    pub fn public_forms(&self) -> PublicForms {
+        let Self::Rsa(key) = self else { panic!("only an RSA key has these forms") };
+        let (pem, spki) = (self.pem(), self.spki());
+        PublicForms { pem, pkcs1: key.public().as_ref().to_vec(), spki, jwk: self.jwk().to_string() }
     }
 }
 
@@ -246,11 +268,15 @@ fn curve_jwk(curve: &str, point: &[u8]) -> Value {
     json!({"kty": "EC", "crv": curve, "x": base64url(x), "y": base64url(y)})
 }
 
+/// In DER, whose lengths are as short as they can be.
 fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(content.len()).expect("a short structure").to_be_bytes();
-    let mut bytes = vec![tag, 0x82, length[0], length[1]];
-    bytes.extend(content);
-    bytes
+    let [long, short] = u16::try_from(content.len()).expect("a short structure").to_be_bytes();
+    let head = match (long, short) {
+        (0, ..0x80) => vec![tag, short],
+        (0, _) => vec![tag, 0x81, short],
+        _ => vec![tag, 0x82, long, short],
+    };
+    [head, content.to_vec()].concat()
 }
 
 fn der(pem: &str) -> Vec<u8> {
@@ -317,5 +343,6 @@ pub(crate) mod tests {
     fn the_public_forms_are_those_that_openssl_writes() {
         let forms = SigningKey::rsa(Rsa::First).public_forms();
         assert_eq!(forms.pem, include_str!("../keys/rsa-1.pub.pem"));
+        assert_eq!(SigningKey::p521().pem(), include_str!("../keys/p521.pub.pem"));
     }
 }

@@ -55,7 +55,7 @@ impl Provider {
         Self { running, issuer: text("issuer"), control: text("control"), _scratch: scratch }
     }
 
-    /// The issuer, which is also where it listens: `http://127.0.0.1:PORT`.
+    /// The issuer, which is also where it listens: `http://HOST:PORT`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -119,6 +119,8 @@ impl Provider {
 /// What to start the provider with.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The host in its URLs, which leads to this machine. Browsers keep cookies by host, so two providers need two.
+    pub host: &'static str,
     /// The port; 0 for a free one.
     pub port: u16,
     /// The clients, see [`client`].
@@ -139,6 +141,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            host: "127.0.0.1",
             port: 0,
             clients: Vec::new(),
             users: users(),
@@ -153,6 +156,7 @@ impl Default for Settings {
 impl Settings {
     fn json(&self) -> Value {
         json!({
+            "host": self.host,
             "port": self.port,
             "clients": self.clients,
             "users": self.users,

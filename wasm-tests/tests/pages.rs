@@ -156,6 +156,26 @@ fn the_pages_for_those_who_may_not_pass_are_readable_for_everybody() {
     world.upstream.forget();
 }
 
+#[test]
+fn the_page_where_people_choose_is_readable_for_everybody() {
+    let scratch = Scratch::new("pictures");
+    let partners = Issuer::another();
+    let (url, id) = (partners.url(), wasm_tests::issuer::CLIENT_ID);
+    let world = World::among(Issuer::start(), partners, |setup| {
+        setup.configuration["external_url"] = json!(setup.external_url());
+        setup.configuration["providers"][0]["title"] = json!("Staff of Example & Co. with the card of the company");
+        let one = |name: &str, issuer: &str| json!({"name": name, "issuer": issuer, "client_id": id});
+        let providers = setup.configuration["providers"].as_array_mut().expect("providers");
+        providers.extend([one("partners", &url), one(&"a-name-without-a-space".repeat(2), "http://127.0.0.1:1")]);
+    });
+    let page = format!("http://app.localhost:{}/page?a=b", world.envoy.port());
+    let folder =
+        env::var_os("VESTIBULE_PICTURES").map_or(scratch.file("choose"), |at| PathBuf::from(at).join("choose"));
+    let choose = screenshots(&page, None, &folder);
+    assert_readable(&choose, "Sign in", "partners", ("A", "Staff of Example & Co. with the card of the company"));
+    world.upstream.forget();
+}
+
 /// Bytes that do not get fewer.
 fn noise() -> Vec<u8> {
     (0..700_u64).flat_map(|block| wasm_tests::keys::sha256(&block.to_le_bytes())).collect()

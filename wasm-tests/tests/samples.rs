@@ -12,6 +12,11 @@ fn validate(file: &str, module_in_file: &str) -> (bool, String) {
     let module = tools::module();
     let here = text.replace(module_in_file, module.to_str().expect("a path in UTF-8"));
     assert_ne!(here, text, "{file} does not name {module_in_file}");
+    // What lies beside it where it is used, and what is in every pod.
+    let beside = tools::root().join("envoy/kubernetes-token.yaml");
+    let here = here
+        .replace("/etc/envoy/kubernetes-token.yaml", beside.to_str().expect("a path in UTF-8"))
+        .replace("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "/etc/ssl/certs/ca-certificates.crt");
     let scratch = Scratch::new("samples");
     fs::write(scratch.file(file), here).expect("the target folder can be written");
     let mut envoy = Command::new(tools::envoy());
@@ -45,4 +50,11 @@ fn envoy_accepts_the_configuration_with_areas() {
     assert!(accepted, "{said}");
     // None of its rules is one to be warned of.
     assert!(!said.contains("rules["), "{said}");
+}
+
+#[test]
+fn envoy_accepts_the_configuration_for_kubernetes() {
+    let (accepted, said) = validate("kubernetes.yaml", "/etc/envoy/vestibule.wasm");
+    assert!(accepted, "{said}");
+    assert!(!said.contains("wasm log vestibule"), "{said}");
 }

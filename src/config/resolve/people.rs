@@ -81,6 +81,18 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refres
     }
 }
 
+/// What to tell an operator whose app takes people of different providers for one: only `iss` and `sub` together name
+/// somebody (OIDC Core 5.7), and an address is whatever a provider says it is.
+pub(super) fn mistakable(providers: &[Provider], headers: &[NamedValue]) -> Option<String> {
+    let mut tells_issuer = headers.is_empty();
+    each_path(headers, &mut |path| tells_issuer |= path.name() == "iss");
+    (providers.len() > 1 && !tells_issuer).then(|| {
+        "identity_headers: none carries `iss`, so the app takes people of different providers for one who have the same sub or \
+         email"
+            .to_owned()
+    })
+}
+
 /// Targets are compared with these as texts, so each must be written as a browser would write it: `https://a.example`
 /// without its slash would allow `https://a.example.evil.example/`.
 fn return_to(urls: Vec<String>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {

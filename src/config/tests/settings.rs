@@ -288,6 +288,26 @@ fn a_rule_for_tokens_where_none_is_taken_is_told() {
 }
 
 #[test]
+fn people_of_several_providers_who_look_alike_are_warned_of() {
+    let mut document = example();
+    assert_eq!(settings(&document).warnings, [""; 0]);
+    let other = json!({"name": "other", "issuer": "https://other.example.com", "client_id": "x"});
+    document["providers"].as_array_mut().unwrap().push(other);
+    assert_eq!(
+        settings(&document).warnings,
+        [
+            "identity_headers: none carries `iss`, so the app takes people of different providers for one who have the same sub or email"
+        ]
+    );
+    for headers in
+        [json!({"x-user": "sub", "x-issuer": "iss"}), json!({"x-user": {"template": "{iss} {sub}"}}), json!({})]
+    {
+        document["identity_headers"] = headers;
+        assert_eq!(settings(&document).warnings, [""; 0]);
+    }
+}
+
+#[test]
 fn a_struct_means_what_the_json_text_means() {
     for document in [example(), full()] {
         let from_struct = parse_bytes(&as_struct(&document)).unwrap_or_else(|faults| panic!("{faults}"));

@@ -32,6 +32,8 @@ pub struct Setup {
     pub variables: Vec<(String, String)>,
     /// Further clusters: name and port on 127.0.0.1.
     pub clusters: Vec<(String, u16)>,
+    /// Further clusters with all that they say.
+    pub whole_clusters: Vec<Value>,
     /// Fields of the HTTP connection manager, added to or put in place of ours.
     pub connection_manager: Map<String, Value>,
     /// Further HTTP filters between ours and the router.
@@ -62,6 +64,7 @@ impl Setup {
             module: None,
             variables: Vec::new(),
             clusters: Vec::new(),
+            whole_clusters: Vec::new(),
             connection_manager: Map::new(),
             filters_behind: Vec::new(),
             workers: 2,
@@ -129,6 +132,7 @@ impl Setup {
     pub(super) fn bootstrap(&self, access_log: &Path, listeners: &Path) -> Value {
         let mut clusters = vec![app_cluster(self.app), provider_cluster()];
         clusters.extend(self.clusters.iter().map(|(name, port)| static_cluster(name, *port)));
+        clusters.extend(self.whole_clusters.iter().cloned());
         let mut bootstrap = json!({
             "admin": {"address": address(0)},
             "node": {"id": "test", "cluster": "tests"},

@@ -114,6 +114,14 @@ impl Issuer {
         issuer
     }
 
+    /// Another one, with other keys for RSA and P-256.
+    pub fn another() -> Self {
+        let issuer = Self::start();
+        issuer.rotate();
+        issuer.next_p256(false);
+        issuer
+    }
+
     /// Closes the port: connections are refused from now on.
     pub fn down(&mut self) {
         self.server = None;
@@ -198,6 +206,16 @@ impl Issuer {
     /// The public key it signs with, in every form.
     pub fn public_forms(&self) -> PublicForms {
         self.state().key_for(Algorithm::Rs256).key.public_forms()
+    }
+
+    /// Its keys as a JWK Set.
+    pub fn jwks(&self) -> Value {
+        self.state().jwks()
+    }
+
+    /// Its keys in PEM, in the order of the set.
+    pub fn pems(&self) -> Vec<String> {
+        self.state().keys.iter().map(|published| published.key.pem()).collect()
     }
 
     /// Every request to this endpoint, in order.

@@ -46,18 +46,24 @@ fn names(response: &Response, deleted: bool) -> Vec<String> {
 /// Checks that a response sends the browser to the provider, as it should and no other way.
 #[track_caller]
 pub fn assert_sign_in(response: &Response, world: &World) -> SignIn {
+    assert_sign_in_at(response, world, &world.issuer, "/oauth2/callback")
+}
+
+/// Checks that a response sends the browser to this provider, and from there to this callback.
+#[track_caller]
+pub fn assert_sign_in_at(response: &Response, world: &World, issuer: &Issuer, callback: &str) -> SignIn {
     assert_eq!(response.status, 302, "{response:?}\n{}", world.log());
     assert!(response.body.is_empty(), "{response:?}");
     let location = response.location().expect("a Location");
     let url = Url::parse(&location).expect("a Location that is a URL");
     assert_eq!(
         format!("{}{}", url.origin().ascii_serialization(), url.path()),
-        format!("{}{}", world.issuer.url(), Endpoint::Authorization.path())
+        format!("{}{}", issuer.url(), Endpoint::Authorization.path())
     );
     for (name, value) in [
         ("response_type", "code"),
         ("client_id", CLIENT_ID),
-        ("redirect_uri", &world.url("/oauth2/callback")),
+        ("redirect_uri", &world.url(callback)),
         ("code_challenge_method", "S256"),
     ] {
         assert_eq!(parameter(&location, name), value, "{name}");
@@ -153,16 +159,16 @@ fn assert_our_cookie(line: &str) {
 }
 
 /// Checks that nobody outside learns what only we and the issuer may know.
-pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String], issuer: &Issuer) {
+pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String], issuers: &[&Issuer]) {
     let Some(response) = &exchange.response else { return };
     let mut text = response.text();
     for (name, value) in &response.headers.0 {
         let value = String::from_utf8_lossy(value);
         // OIDC RP-Initiated Logout 1.0, 2: the browser carries the ID token back to where it came from.
-        let hint = (name == "location"
-            && value.starts_with(&format!("{}{}?", issuer.url(), Endpoint::EndSession.path())))
-        .then(|| parameters(&value).into_iter().find(|(name, _)| name == "id_token_hint"))
-        .flatten();
+        let ends = |issuer: &&Issuer| value.starts_with(&format!("{}{}?", issuer.url(), Endpoint::EndSession.path()));
+        let hint = (name == "location" && issuers.iter().any(ends))
+            .then(|| parameters(&value).into_iter().find(|(name, _)| name == "id_token_hint"))
+            .flatten();
         let value = hint.map_or_else(|| value.to_string(), |(_, hint)| value.replace(&hint, ""));
         text.push_str(&format!("\n{name}: {value}"));
     }
@@ -188,7 +194,7 @@ mod tests {
         let secrets = ["h.p.s".to_owned()];
         let end = format!("{}{}", issuer.url(), Endpoint::EndSession.path());
         let checked = |location: &str| {
-            let check = || assert_holds_no_secret(&leads_to(location), &secrets, &issuer);
+            let check = || assert_holds_no_secret(&leads_to(location), &secrets, &[&issuer]);
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok()
         };
         assert!(checked(&format!("{end}?id_token_hint=h.p.s&state=x")));

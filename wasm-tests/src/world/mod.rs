@@ -1,4 +1,4 @@
-//! Everything a scenario needs, started by one call: the issuer, the app, Envoy with the filter between them. Whatever
+//! Everything a scenario needs, started by one call: the issuers, the app, Envoy with the filter between them. Whatever
 //! a scenario did, what must hold after it is checked when its world ends.
 
 mod expect;
@@ -22,7 +22,8 @@ use crate::{
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
 pub use expect::{
-    SignIn, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, deleted_cookies, kept_cookies,
+    SignIn, assert_page, assert_program_refused, assert_sign_in, assert_sign_in_at, assert_signed_in, deleted_cookies,
+    kept_cookies,
 };
 use fleet::Replica;
 
@@ -47,6 +48,8 @@ pub struct World {
     pub envoy: Envoy,
     /// The provider.
     pub issuer: Issuer,
+    /// Another issuer, of which the usual configuration says nothing.
+    pub partners: Issuer,
     /// The app.
     pub upstream: Upstream,
     others: Vec<Replica>,
@@ -71,6 +74,11 @@ impl World {
 
     /// With this issuer, and changes to all of Envoy's set-up.
     pub fn around(issuer: Issuer, change: impl FnOnce(&mut Setup)) -> Self {
+        Self::among(issuer, Issuer::another(), change)
+    }
+
+    /// With these issuers, and changes to all of Envoy's set-up.
+    pub fn among(issuer: Issuer, partners: Issuer, change: impl FnOnce(&mut Setup)) -> Self {
         let upstream = Upstream::start();
         let clock = Clock::new();
         let mut setup = Setup::new(upstream.port()).clock(&clock);
@@ -78,18 +86,20 @@ impl World {
         change(&mut setup);
         let envoy = Envoy::start(setup.clone());
         let (transcript, browsers) = (Transcript::default(), Mutex::default());
-        Self { envoy, issuer, upstream, others: Vec::new(), gone: Vec::new(), clock, setup, transcript, browsers }
+        let (others, gone) = (Vec::new(), Vec::new());
+        Self { envoy, issuer, partners, upstream, others, gone, clock, setup, transcript, browsers }
     }
 
-    /// Lets this many seconds pass for Envoy and the issuer: from the next look at the clock on. Timers do not notice.
+    /// Lets this many seconds pass for Envoy and the issuers: from the next look at the clock on. Timers do not notice.
     pub fn advance(&self, seconds: i64) {
         self.set_clock(self.clock.seconds() + seconds);
     }
 
-    /// Puts the clock of Envoy and the issuer this many seconds ahead of the machine's.
+    /// Puts the clock of Envoy and the issuers this many seconds ahead of the machine's.
     pub fn set_clock(&self, seconds: i64) {
         self.clock.set(seconds);
         self.issuer.set_clock(seconds);
+        self.partners.set_clock(seconds);
     }
 
     /// Ends Envoy and starts another on the same port, with a changed configuration; every Envoy, if there are several.
@@ -274,7 +284,7 @@ impl World {
             if response.code().is_some() {
                 expect::assert_our_reply(exchange);
             }
-            expect::assert_holds_no_secret(exchange, &secrets, &self.issuer);
+            expect::assert_holds_no_secret(exchange, &secrets, &[&self.issuer, &self.partners]);
         }
         assert_eq!(self.upstream.count(), from_app, "the app saw more than it answered:\n{:#?}", self.upstream.seen());
         for browser in self.browsers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -282,9 +292,9 @@ impl World {
         }
     }
 
-    /// What only the filter and the issuer may know.
+    /// What only the filter and the issuers may know.
     pub fn secrets(&self) -> Vec<String> {
-        let mut secrets = self.issuer.secrets();
+        let mut secrets = [self.issuer.secrets(), self.partners.secrets()].concat();
         secrets.push(SESSION_KEY.to_owned());
         secrets.push("canary-client-secret".to_owned());
         secrets.retain(|secret| !secret.is_empty());

@@ -123,8 +123,10 @@ fn check(
 impl ActiveToken {
     /// Whose it is; of a program that acts for nobody, its client ID.
     pub fn subject(&self) -> &str {
-        let text = |name| self.claims.get(name).and_then(Value::as_str).filter(|text| is_usable_subject(text));
-        text("sub").or_else(|| text("client_id")).unwrap_or_default()
+        let said = |name: &str| self.claims.get(name).filter(|value| !value.is_null());
+        // Somebody whose sub cannot be used is nobody, and not the program that acts for them.
+        let subject = said("sub").or_else(|| said("client_id")).and_then(Value::as_str);
+        subject.filter(|text| is_usable_subject(text)).unwrap_or_default()
     }
 
     /// The issuer that was asked.

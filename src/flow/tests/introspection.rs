@@ -98,12 +98,22 @@ fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
 #[test]
 fn what_the_issuer_says_must_be_right_and_for_us() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change, bool); 20] = [
+    let cases: [(&str, Change, bool); 23] = [
         ("no exp", |said| drop(said.as_object_mut().unwrap().shift_remove("exp")), true),
         ("no iss", |said| drop(said.as_object_mut().unwrap().shift_remove("iss")), true),
         ("null", |said| said["nbf"] = Value::Null, true),
         ("another type's name", |said| said["token_type"] = json!("access_token"), true),
-        ("a program's own", |said| said["sub"] = json!("robot"), true),
+        (
+            "a program's own",
+            |said| {
+                said.as_object_mut().unwrap().shift_remove("sub");
+                said["client_id"] = json!("robot");
+            },
+            true,
+        ),
+        ("somebody whose sub is no text", |said| said["sub"] = json!(7), false),
+        ("somebody whose sub would be cut", |said| said["sub"] = json!("robots "), false),
+        ("somebody without a name", |said| said["sub"] = json!(""), false),
         ("several audiences", |said| said["aud"] = json!(["a", AUDIENCE]), true),
         ("over", |said| said["exp"] = json!(START - 61), false),
         ("exp as text", |said| said["exp"] = json!("2030"), false),

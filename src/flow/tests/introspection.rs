@@ -263,3 +263,23 @@ fn tokens_of_a_provider_that_people_sign_in_at_are_its_own() {
     world.provider.introspection = Box::new(|_, _| ok(&json!({ "active": true, "sub": "robot" })));
     assert_passes(&bring(&mut world, "/staff/x", "opaque"));
 }
+
+#[test]
+fn what_an_issuer_says_of_its_people_holds_for_tokens_that_it_is_asked_about() {
+    let allow = json!({ "claims": { "team": ["a"] } });
+    for own in [json!(null), json!({ "claims": { "client_id": ["robots"] } })] {
+        let mut document = super::world::document();
+        document["providers"][0]["allow"] = allow.clone();
+        let asks = json!({ "client_id": "client", "client_secret": "secret" });
+        document["token_issuers"] = json!([{ "issuer": ISSUER, "introspection": asks }]);
+        if !own.is_null() {
+            document["token_issuers"][0]["allow"] = own;
+        }
+        let mut world = World::with(&document);
+        world.settle();
+        let said = |team: &str| json!({ "active": true, "sub": "robot", "client_id": "robots", "team": team });
+        world.provider.introspection = Box::new(move |_, token| ok(&said(token)));
+        assert_passes(&bring(&mut world, "/x", "a"));
+        assert_eq!(bring(&mut world, "/x", "b").code(), (403, "not_allowed"));
+    }
+}

@@ -1,5 +1,7 @@
 //! Tokens that cannot be read, and are asked about (RFC 7662).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -282,4 +284,43 @@ fn what_an_issuer_says_of_its_people_holds_for_tokens_that_it_is_asked_about() {
         assert_passes(&bring(&mut world, "/x", "a"));
         assert_eq!(bring(&mut world, "/x", "b").code(), (403, "not_allowed"));
     }
+}
+
+#[test]
+fn what_is_remembered_of_answers_has_an_end_in_length() {
+    let mut world = world();
+    let long = "x".repeat(200_000);
+    world.partners.introspection = Box::new(move |_, _| {
+        let mut said = good();
+        said["groups"] = json!([long]);
+        ok(&said)
+    });
+    for number in 0..10 {
+        assert_passes(&bring(&mut world, "/api/x", &format!("opaque{number}")));
+    }
+    assert_passes(&bring(&mut world, "/api/x", "opaque9"));
+    assert_eq!(asked(&world), 10);
+    // Ten of them are more than a worker keeps, however short their tokens are.
+    assert_passes(&bring(&mut world, "/api/x", "opaque0"));
+    assert_eq!(asked(&world), 11);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
+    let mut world = world();
+    world.advance(3600);
+    world.partners.introspection = Box::new(|_, token| match token {
+        "opaque" => ok(&json!({ "active": true, "sub": "robot", "aud": AUDIENCE })),
+        _ => ok(&json!({ "active": false })),
+    });
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    assert_eq!(bring(&mut world, "/api/x", "late").code(), (401, "invalid_token"));
+    world.now = world.now.minus(Duration::from_secs(3000));
+    world.partners.introspection = Box::new(|_, token| match token {
+        "late" => ok(&json!({ "active": true, "sub": "robot", "aud": AUDIENCE })),
+        _ => ok(&json!({ "active": false })),
+    });
+    // One was revoked, and the other was not known yet.
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
+    assert_passes(&bring(&mut world, "/api/x", "late"));
 }

@@ -23,7 +23,8 @@ pub(super) struct Document {
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) clusters: Option<Entries>,
     /// The OpenID providers, or GitHub, that people sign in at. Where there are several, people choose one of them on a page,
-    /// unless a rule's `providers` leaves one only.
+    /// unless a rule's `providers` leaves one only. Two of them may call two people by the same `sub`: tell the app `iss` as
+    /// well, in `identity_headers`.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_PROVIDERS)))]
     pub(super) providers: Option<Vec<Provider>>,
     /// How sessions are kept.

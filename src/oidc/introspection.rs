@@ -97,7 +97,7 @@ pub fn read(
 }
 
 fn check(
-    claims: Map<String, Value>,
+    mut claims: Map<String, Value>,
     issuer: &TokenIssuer,
     now: UnixTime,
     leeway: Leeway,
@@ -116,6 +116,8 @@ fn check(
     if claims.contains_key("cnf") || is_other("token_type", ["bearer", "access_token"]) {
         return Err(AccessTokenError::Bound);
     }
+    // Whoever is asked need not say who that is.
+    claims.insert("iss".to_owned(), issuer.issuer.as_str().into());
     let token = ActiveToken { claims, issuer: issuer.id, speaks_as: issuer.speaks_as, ends };
     if token.subject().is_empty() { Err(AccessTokenError::Subject) } else { Ok(token) }
 }

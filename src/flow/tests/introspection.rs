@@ -306,6 +306,24 @@ fn what_is_remembered_of_answers_has_an_end_in_length() {
 }
 
 #[test]
+fn an_app_can_be_told_whose_word_it_is() {
+    let asks = json!({ "client_id": "gate", "client_secret": "s" });
+    let issuer = json!({ "issuer": PARTNERS, "introspection": asks });
+    let headers = json!({ "X-User": { "template": "{iss}#{sub}" } });
+    let mut world = World::ready_with(&[("token_issuers", json!([issuer])), ("identity_headers", headers)]);
+    for said in [json!({}), json!({ "iss": null }), json!({ "iss": PARTNERS })] {
+        world.partners.introspection = Box::new(move |_, _| {
+            let mut answer = json!({ "active": true, "sub": "robot" });
+            answer.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            ok(&answer)
+        });
+        world.advance(60);
+        let Outcome::Forwarded { headers, .. } = bring(&mut world, "/x", "opaque") else { panic!() };
+        assert!(headers.contains(&("x-user".to_owned(), format!("{PARTNERS}#robot"))), "{headers:?}");
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
     let mut world = world();
     world.advance(3600);

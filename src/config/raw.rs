@@ -23,7 +23,8 @@ pub(super) struct Document {
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) clusters: Option<Entries>,
     /// The OpenID providers, or GitHub, that people sign in at. Where there are several, people choose one of them on a page,
-    /// unless a rule's `providers` leaves one only.
+    /// unless a rule's `providers` leaves one only. Two of them may call two people by the same `sub`: tell the app `iss` as
+    /// well, in `identity_headers`.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_PROVIDERS)))]
     pub(super) providers: Option<Vec<Provider>>,
     /// How sessions are kept.
@@ -173,7 +174,8 @@ pub(super) struct Provider {
     /// For whom access tokens of this provider may be (`aud`) that programs bring: JWTs (RFC 9068) signed by its keys. By
     /// default none are taken. The client ID cannot be among them: an ID token would then pass for an access token.
     pub(super) access_token_audiences: Option<Vec<String>>,
-    /// Who may pass of those who have signed in at this provider, whatever a rule says beside. By default all of them.
+    /// Who may pass of those who have signed in at this provider, or bring a token of its, whatever a rule says beside. By
+    /// default all of them.
     pub(super) allow: Option<Allow>,
     /// How many milliseconds a call to the provider may take.
     #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]

@@ -168,7 +168,10 @@ fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer
     let (bearer, basis) = env.bearers.find(fingerprint)?;
     let issuer = bearer.source()?;
     let is_good = match basis {
-        Basis::Answer(until) => env.now < until,
+        Basis::Answer(until) => {
+            let asked = env.config.token_issuer(issuer).and_then(|issuer| issuer.introspection());
+            asked.is_some_and(|asked| !until.is_over(asked.cache, env.now))
+        }
         Basis::Keys(version) => {
             env.issuers.keys(issuer, env.now).is_some() && env.issuers.keys_version(issuer) == version
         }
@@ -205,15 +208,16 @@ impl BearerInHand {
             Some(Err(failure)) => return self.by.refuse(failure, env),
             Some(Ok(token)) => {
                 let basis = Basis::Keys(env.issuers.keys_version(self.issuer));
-                return self.welcome(VerifiedBearer::signed(token), basis, env);
+                return self.welcome(VerifiedBearer::signed(token), basis, 0, env);
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
     }
 
-    /// Lets it pass, if it may, and remembers it.
-    fn welcome(&self, bearer: VerifiedBearer, basis: Basis, env: &mut Env<'_>) -> Step {
-        env.bearers.remember(self.fingerprint, self.token.expose().len(), basis, &bearer);
+    /// Lets it pass, if it may, and remembers it, with so much that its issuer answered.
+    fn welcome(&self, bearer: VerifiedBearer, basis: Basis, answered: usize, env: &mut Env<'_>) -> Step {
+        let length = self.token.expose().len().saturating_add(answered);
+        env.bearers.remember(self.fingerprint, length, basis, &bearer);
         pass(&self.by, bearer, env)
     }
 

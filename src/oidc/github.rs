@@ -27,6 +27,8 @@ const MAX_PAGES: usize = 5;
 /// Where it is, and what it is asked.
 #[derive(Debug, Clone)]
 pub struct Github {
+    /// Where its pages are, which stands for the issuer.
+    web: String,
     /// What the paths of the API stand below.
     pub api: Endpoint,
     /// Its endpoints, which are not discovered.
@@ -111,7 +113,7 @@ impl Github {
             account_prompt: "select_account",
             post_only: true,
         };
-        Ok(Self { api, metadata, questions: Vec::new() })
+        Ok(Self { web: web.to_owned(), api, metadata, questions: Vec::new() })
     }
 
     /// Has it asked for these claims alone. What comes out are the scopes that takes.
@@ -218,7 +220,7 @@ impl Inquiry {
     ) -> Result<Progress, UserinfoError> {
         let response = response?;
         match self.stage {
-            Stage::User => Ok(Self::next(self.token, user(&response)?, 0, github)),
+            Stage::User => Ok(Self::next(self.token, user(&response, github)?, 0, github)),
             Stage::Further(identity, list) => further(self.token, identity, list, &response, github),
         }
     }
@@ -233,14 +235,15 @@ impl Inquiry {
 }
 
 /// Who it is, by a number: a login can be given up, and taken by somebody else. An address in here is what they show of
-/// themselves, and proves nothing.
-fn user(response: &CalloutResponse) -> Result<Box<Identity>, UserinfoError> {
+/// themselves, and proves nothing. Others number their people too, so it is said whose number it is.
+fn user(response: &CalloutResponse, github: &Github) -> Result<Box<Identity>, UserinfoError> {
     if response.status != 200 {
         return Err(UserinfoError::Status(response.status));
     }
     let body = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
     let id = body.get("id").and_then(Value::as_u64).filter(|id| *id > 0).ok_or(UserinfoError::Malformed("id"))?;
     let mut claims = Map::new();
+    claims.insert("iss".to_owned(), github.web.as_str().into());
     for (claim, member) in [("login", "login"), ("preferred_username", "login"), ("name", "name")] {
         if let Some(text @ Value::String(_)) = body.get(member) {
             claims.insert(claim.to_owned(), text.clone());

@@ -97,7 +97,7 @@ pub fn read(
 }
 
 fn check(
-    claims: Map<String, Value>,
+    mut claims: Map<String, Value>,
     issuer: &TokenIssuer,
     now: UnixTime,
     leeway: Leeway,
@@ -116,6 +116,8 @@ fn check(
     if claims.contains_key("cnf") || is_other("token_type", ["bearer", "access_token"]) {
         return Err(AccessTokenError::Bound);
     }
+    // Whoever is asked need not say who that is.
+    claims.insert("iss".to_owned(), issuer.issuer.as_str().into());
     let token = ActiveToken { claims, issuer: issuer.id, speaks_as: issuer.speaks_as, ends };
     if token.subject().is_empty() { Err(AccessTokenError::Subject) } else { Ok(token) }
 }
@@ -123,8 +125,10 @@ fn check(
 impl ActiveToken {
     /// Whose it is; of a program that acts for nobody, its client ID.
     pub fn subject(&self) -> &str {
-        let text = |name| self.claims.get(name).and_then(Value::as_str).filter(|text| is_usable_subject(text));
-        text("sub").or_else(|| text("client_id")).unwrap_or_default()
+        let said = |name: &str| self.claims.get(name).filter(|value| !value.is_null());
+        // Somebody whose sub cannot be used is nobody, and not the program that acts for them.
+        let subject = said("sub").or_else(|| said("client_id")).and_then(Value::as_str);
+        subject.filter(|text| is_usable_subject(text)).unwrap_or_default()
     }
 
     /// The issuer that was asked.

@@ -40,6 +40,11 @@ impl<'a> Facts<'a> {
         Self { request, method, host, is_plain_host: host.is_some_and(|host| host.is_plain(own_port)) }
     }
 
+    /// Whether its host is written as Envoy and every app take it for the same.
+    pub(super) const fn is_plain_host(&self) -> bool {
+        self.is_plain_host
+    }
+
     /// Whether any rule may make it public. TRACE gives back what it was sent, cookies included; no browser sends it.
     pub(super) fn is_usual(&self) -> bool {
         self.method.is_some_and(|method| method != "TRACE")

@@ -171,7 +171,7 @@ impl Rules {
             return Ok(verdict);
         }
         let facts = Facts::read(request, self.own_port);
-        let mut is_clear = facts.is_usual();
+        let mut is_clear = facts.is_usual() && (self.policies.is_empty() || facts.is_plain_host());
         match request.single(":path").map(Path::of_target) {
             Some(Ok(path)) => {
                 for reading in path.readings() {
@@ -187,7 +187,7 @@ impl Rules {
         match policy {
             Some(policy) if is_clear => verdict.give_way_to(policy),
             _ if is_clear => {}
-            // Envoy found one route for it; an app may find what stands behind another.
+            // Envoy found one route for it, in one virtual host; an app may find what stands behind another.
             _ => {
                 verdict.fall_through();
                 self.policies.iter().for_each(|policy| verdict.add(policy));

@@ -12,7 +12,7 @@ use super::{
     text,
 };
 use crate::{
-    claims::IssuerId,
+    claims::{Conditions, IssuerId},
     jose::jwk::Jwks,
     oidc::{
         ClientAuthentication, Endpoint, Issuer, PlainHttp,
@@ -56,6 +56,10 @@ pub(super) fn token_issuers(
             let expected =
                 "other audiences than the client ID of the provider with this issuer, for which ID tokens are";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
+        }
+        // What is said of its people holds for every token of its.
+        if let Some(of_people) = provider.allow.clone() {
+            issuer.allow.get_or_insert(Conditions(Vec::new())).0.extend(of_people.0);
         }
         issuer.client_id = Some(provider.client_id.clone());
         issuer.speaks_as = provider.id;

@@ -1,5 +1,7 @@
 //! Tokens that cannot be read are asked about (RFC 7662): one call for each, whose answer is remembered for a while.
 
+use std::time::Duration;
+
 use crate::{
     http::{CalloutError, CalloutRequest},
     oidc::introspection::{self, Answer},
@@ -28,11 +30,12 @@ pub struct ExpectAnswer {
 
 /// Asks about a token, or waits until it is known where.
 pub(super) fn ask(token: Box<BearerInHand>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
-    if env.bearers.is_refused(&token.fingerprint, env.now) {
-        return token.by.refuse(Failure::BearerInactive, env);
-    }
     let issuer = env.config.token_issuer(token.issuer);
     let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspection()?)));
+    let cache = asked.map_or(Duration::ZERO, |(_, asked)| asked.cache);
+    if env.bearers.is_refused(&token.fingerprint, cache, env.now) {
+        return token.by.refuse(Failure::BearerInactive, env);
+    }
     let Some(((issuer, introspection), endpoint)) =
         asked.zip(env.issuers.introspection_endpoint(token.issuer, env.now))
     else {
@@ -68,9 +71,10 @@ impl ExpectAnswer {
             return token.by.refuse(Failure::BearerUnknown, env);
         };
         let counts_until = issuer.introspection().map_or(env.now, |asked| env.now.plus(asked.cache));
+        let answered = result.as_ref().map_or(0, |answer| answer.body.len());
         match introspection::read(result, issuer, env.now, env.config.leeway) {
             Ok(Answer::Active(active)) => {
-                token.welcome(VerifiedBearer::active(active), Basis::Answer(counts_until), env)
+                token.welcome(VerifiedBearer::active(active), Basis::Answer(counts_until), answered, env)
             }
             Ok(Answer::Inactive) => {
                 env.bearers.refuse(token.fingerprint, counts_until);

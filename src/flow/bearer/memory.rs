@@ -1,5 +1,7 @@
 //! What a worker remembers of tokens that it has looked at lately, under its configuration.
 
+use std::time::Duration;
+
 use subtle::ConstantTimeEq;
 
 use super::verified::VerifiedBearer;
@@ -7,7 +9,7 @@ use crate::time::UnixTime;
 
 /// How many access tokens a worker remembers, each so long as it is good. One that is pushed out is verified again.
 const SLOTS: usize = 512;
-/// How long they may be all together: what stands in them takes several times as much memory.
+/// How long they may be all together, with what issuers answered: what stands in it takes several times as much memory.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
 /// SHA-256 of a token: what it is known by, so that none is kept.
@@ -26,7 +28,7 @@ pub(super) enum Basis {
 #[derive(Debug)]
 pub struct Bearers {
     slots: Vec<Option<Slot>>,
-    /// How long their tokens are all together.
+    /// How long all that is, together.
     length: usize,
     /// Those of which an issuer has said that they are not good, and until when that counts. They have places of their own:
     /// whoever makes tokens up must not push out good ones.
@@ -36,7 +38,7 @@ pub struct Bearers {
 #[derive(Debug)]
 struct Slot {
     fingerprint: Fingerprint,
-    /// How long the token is.
+    /// How long the token is, and what its issuer answered.
     length: usize,
     basis: Basis,
     bearer: VerifiedBearer,
@@ -65,10 +67,10 @@ impl Bearers {
         self.length = self.length.saturating_add(length).saturating_sub(before.map_or(0, |slot| slot.length));
     }
 
-    /// Whether it is known not to be good.
-    pub(super) fn is_refused(&self, fingerprint: &Fingerprint, now: UnixTime) -> bool {
+    /// Whether it is known not to be good, which counts for so long at most.
+    pub(super) fn is_refused(&self, fingerprint: &Fingerprint, cache: Duration, now: UnixTime) -> bool {
         let known = self.refused.get(place(fingerprint)).and_then(Option::as_ref);
-        known.is_some_and(|(known, until)| bool::from(known.ct_eq(fingerprint)) && now < *until)
+        known.is_some_and(|(known, until)| bool::from(known.ct_eq(fingerprint)) && !until.is_over(cache, now))
     }
 
     /// It is not good, which counts until then.

@@ -153,6 +153,28 @@ fn the_app_learns_the_number_and_what_is_verified() {
     }
 }
 
+/// A number is not only GitHub's.
+#[test]
+fn the_app_can_be_told_whose_number_it_is() {
+    for (url, expected) in
+        [(None, "https://github.com#583231"), (Some("https://git.example.com"), "https://git.example.com#583231")]
+    {
+        let mut document = configured(json!([]));
+        document["identity_headers"] = json!({ "X-User": { "template": "{iss}#{sub}" } });
+        if let Some(url) = url {
+            document["providers"][0]["github_url"] = json!(url);
+        }
+        let mut world = World::with(&document);
+        world.provider.instead = Some(Box::new(|request| {
+            let tokens = json!({ "access_token": "gho_x", "token_type": "bearer" });
+            ok(&if request.path.ends_with("/user") { json!({ "id": 583_231, "iss": "x" }) } else { tokens })
+        }));
+        let callback = callback(&mut world);
+        assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+        assert_eq!(headers(world.visit("/")).get("x-user").map(String::as_str), Some(expected));
+    }
+}
+
 #[test]
 fn an_address_counts_that_is_primary_and_verified() {
     let email =

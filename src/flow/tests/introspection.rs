@@ -1,5 +1,7 @@
 //! Tokens that cannot be read, and are asked about (RFC 7662).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -98,12 +100,22 @@ fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
 #[test]
 fn what_the_issuer_says_must_be_right_and_for_us() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change, bool); 20] = [
+    let cases: [(&str, Change, bool); 23] = [
         ("no exp", |said| drop(said.as_object_mut().unwrap().shift_remove("exp")), true),
         ("no iss", |said| drop(said.as_object_mut().unwrap().shift_remove("iss")), true),
         ("null", |said| said["nbf"] = Value::Null, true),
         ("another type's name", |said| said["token_type"] = json!("access_token"), true),
-        ("a program's own", |said| said["sub"] = json!("robot"), true),
+        (
+            "a program's own",
+            |said| {
+                said.as_object_mut().unwrap().shift_remove("sub");
+                said["client_id"] = json!("robot");
+            },
+            true,
+        ),
+        ("somebody whose sub is no text", |said| said["sub"] = json!(7), false),
+        ("somebody whose sub would be cut", |said| said["sub"] = json!("robots "), false),
+        ("somebody without a name", |said| said["sub"] = json!(""), false),
         ("several audiences", |said| said["aud"] = json!(["a", AUDIENCE]), true),
         ("over", |said| said["exp"] = json!(START - 61), false),
         ("exp as text", |said| said["exp"] = json!("2030"), false),
@@ -252,4 +264,81 @@ fn tokens_of_a_provider_that_people_sign_in_at_are_its_own() {
     let mut world = World::ready_with(&[("token_issuers", json!([issuer])), ("rules", rules)]);
     world.provider.introspection = Box::new(|_, _| ok(&json!({ "active": true, "sub": "robot" })));
     assert_passes(&bring(&mut world, "/staff/x", "opaque"));
+}
+
+#[test]
+fn what_an_issuer_says_of_its_people_holds_for_tokens_that_it_is_asked_about() {
+    let allow = json!({ "claims": { "team": ["a"] } });
+    for own in [json!(null), json!({ "claims": { "client_id": ["robots"] } })] {
+        let mut document = super::world::document();
+        document["providers"][0]["allow"] = allow.clone();
+        let asks = json!({ "client_id": "client", "client_secret": "secret" });
+        document["token_issuers"] = json!([{ "issuer": ISSUER, "introspection": asks }]);
+        if !own.is_null() {
+            document["token_issuers"][0]["allow"] = own;
+        }
+        let mut world = World::with(&document);
+        world.settle();
+        let said = |team: &str| json!({ "active": true, "sub": "robot", "client_id": "robots", "team": team });
+        world.provider.introspection = Box::new(move |_, token| ok(&said(token)));
+        assert_passes(&bring(&mut world, "/x", "a"));
+        assert_eq!(bring(&mut world, "/x", "b").code(), (403, "not_allowed"));
+    }
+}
+
+#[test]
+fn what_is_remembered_of_answers_has_an_end_in_length() {
+    let mut world = world();
+    let long = "x".repeat(200_000);
+    world.partners.introspection = Box::new(move |_, _| {
+        let mut said = good();
+        said["groups"] = json!([long]);
+        ok(&said)
+    });
+    for number in 0..10 {
+        assert_passes(&bring(&mut world, "/api/x", &format!("opaque{number}")));
+    }
+    assert_passes(&bring(&mut world, "/api/x", "opaque9"));
+    assert_eq!(asked(&world), 10);
+    // Ten of them are more than a worker keeps, however short their tokens are.
+    assert_passes(&bring(&mut world, "/api/x", "opaque0"));
+    assert_eq!(asked(&world), 11);
+}
+
+#[test]
+fn an_app_can_be_told_whose_word_it_is() {
+    let asks = json!({ "client_id": "gate", "client_secret": "s" });
+    let issuer = json!({ "issuer": PARTNERS, "introspection": asks });
+    let headers = json!({ "X-User": { "template": "{iss}#{sub}" } });
+    let mut world = World::ready_with(&[("token_issuers", json!([issuer])), ("identity_headers", headers)]);
+    for said in [json!({}), json!({ "iss": null }), json!({ "iss": PARTNERS })] {
+        world.partners.introspection = Box::new(move |_, _| {
+            let mut answer = json!({ "active": true, "sub": "robot" });
+            answer.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            ok(&answer)
+        });
+        world.advance(60);
+        let Outcome::Forwarded { headers, .. } = bring(&mut world, "/x", "opaque") else { panic!() };
+        assert!(headers.contains(&("x-user".to_owned(), format!("{PARTNERS}#robot"))), "{headers:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
+    let mut world = world();
+    world.advance(3600);
+    world.partners.introspection = Box::new(|_, token| match token {
+        "opaque" => ok(&json!({ "active": true, "sub": "robot", "aud": AUDIENCE })),
+        _ => ok(&json!({ "active": false })),
+    });
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    assert_eq!(bring(&mut world, "/api/x", "late").code(), (401, "invalid_token"));
+    world.now = world.now.minus(Duration::from_secs(3000));
+    world.partners.introspection = Box::new(|_, token| match token {
+        "late" => ok(&json!({ "active": true, "sub": "robot", "aud": AUDIENCE })),
+        _ => ok(&json!({ "active": false })),
+    });
+    // One was revoked, and the other was not known yet.
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
+    assert_passes(&bring(&mut world, "/api/x", "late"));
 }

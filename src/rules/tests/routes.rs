@@ -106,6 +106,26 @@ fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
     assert_eq!(decide(&rules, &on("open", get(b"/a/b"))), PUBLIC);
 }
 
+/// Envoy finds the virtual host by the host as it is written, with its port; an app mostly by the name.
+#[test]
+fn a_host_that_is_not_written_plainly_may_be_another_routes() {
+    let rules = Rules::new(vec![glob("/public/*", Access::Public)]).with_policies(policies()).at_port(Some(8443));
+    let at = |authority: &str, path: &str| request(&[(":method", "GET"), (":authority", authority), (":path", path)]);
+    for authority in ["app.example.com", "APP.example.com", "app.example.com:8443", "[::1]:8443", "127.0.0.1"] {
+        assert_eq!(decide(&rules, &on("open", at(authority, "/x"))), PUBLIC, "{authority}");
+        assert_eq!(decide(&rules, &at(authority, "/public/x")), PUBLIC, "{authority}");
+    }
+    for authority in ["app.example.com:1", "app.example.com.", "app.example.com.:8443", "a@app.example.com", "a b"] {
+        assert_eq!(decide(&rules, &on("open", at(authority, "/x"))), Decision::Required, "{authority}");
+        assert_eq!(decide(&rules, &at(authority, "/public/x")), Decision::Required, "{authority}");
+        let people = on("people", at(authority, "/x"));
+        assert!(!is_admitted(&rules, &people, &[]) && is_admitted(&rules, &people, &["admins"]), "{authority}");
+    }
+    // Where routes are not asked, the host matters to rules with `hosts` alone.
+    let rules = Rules::new(vec![glob("/public/*", Access::Public)]);
+    assert_eq!(decide(&rules, &at("app.example.com:1", "/public/x")), PUBLIC);
+}
+
 #[test]
 fn a_route_that_names_no_policy_is_no_way_around_them() {
     let rules = Rules::new(vec![everything(Access::Public)]).with_policies(policies());

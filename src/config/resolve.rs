@@ -91,10 +91,6 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         let why = "lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken";
         warnings.push(format!("rules: `access: bearer` {why}"));
     }
-    if providers.len() > 1 && !people::are_told_of("iss", &identity_headers) {
-        let why = "two providers may call two people by the same `sub`, and no header says `iss`";
-        warnings.push(format!("identity_headers: {why}"));
-    }
     let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);

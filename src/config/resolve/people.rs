@@ -163,13 +163,6 @@ pub(super) fn kept_claims(headers: &[NamedValue], state: &[NamedValue], userinfo
     kept
 }
 
-/// Whether one of these says this claim, or a part of it.
-pub(super) fn are_told_of(claim: &str, headers: &[NamedValue]) -> bool {
-    let mut is_told = false;
-    each_path(headers, &mut |path| is_told |= path.name() == claim);
-    is_told
-}
-
 fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
     values.iter().for_each(|known| known.value.each_path(with));
 }

@@ -494,16 +494,3 @@ fn a_rule_says_what_its_policy_says() {
         assert_eq!(super::faults(&document), expected);
     }
 }
-
-#[test]
-fn of_several_providers_it_is_told_that_the_sub_alone_names_nobody() {
-    let warnings = |providers: usize, header: Value| {
-        let mut document = example_with("/identity_headers", Some(json!({ "X-User": header })));
-        let other = |number| json!({"issuer": format!("https://{number}.example"), "client_id": "c", "name": "x"});
-        document["providers"].as_array_mut().unwrap().extend((1..providers).map(other));
-        settings(&document).warnings.join(" ")
-    };
-    assert_eq!(warnings(1, json!("sub")), "");
-    assert_eq!(warnings(2, json!({ "template": "{iss}#{sub}" })), "");
-    assert!(warnings(2, json!("sub")).contains("the same `sub`"));
-}

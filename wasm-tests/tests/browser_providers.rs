@@ -76,7 +76,7 @@ fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
     kept.sort_unstable();
     assert_eq!(kept, [SESSION_COOKIE, TRAIL_COOKIE]);
     let issuer_of = |target: &str| {
-        let seen = site.app.seen().into_iter().filter(|request| request.target == target).next_back();
+        let seen = site.app.seen().into_iter().rfind(|request| request.target == target);
         seen.and_then(|request| request.headers.text("x-issuer"))
     };
     assert_eq!(issuer_of("/page?a=b&c=%2F").as_deref(), Some(partners.issuer()));

@@ -225,7 +225,8 @@ pub(super) struct TokenIssuer {
     /// The URL of its keys, as a JWK Set.
     pub(super) jwks_uri: Option<String>,
     /// Its keys: a JWK Set (RFC 7517, 5) as JSON text.
-    pub(super) jwks: Option<String>,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(super) jwks: Option<JsonText>,
     /// Its keys: public keys in PEM (`-----BEGIN PUBLIC KEY-----`). Whatever a token says as `kid`, each may have signed it.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_PUBLIC_KEYS)))]
     pub(super) public_keys: Option<Vec<String>>,
@@ -257,6 +258,9 @@ fields!(TokenIssuer {
     allow,
     timeout_ms,
 });
+
+/// JSON, as text.
+pub(super) struct JsonText(pub(super) String);
 
 /// Who is asked about tokens that cannot be read (RFC 7662), and who we are there.
 #[derive(Default)]
@@ -736,6 +740,7 @@ pub(super) struct StaticToken {
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
     pub(super) claims: Option<Lists>,
     /// When it ends, in seconds since 1970 (`date -d 2030-01-31 +%s`). By default it does not.
+    #[cfg_attr(test, schemars(range(min = limits::EXPIRES_AT.min, max = limits::EXPIRES_AT.max)))]
     pub(super) expires_at: Option<u64>,
 }
 

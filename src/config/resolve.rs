@@ -87,10 +87,6 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
     warnings.extend(people::mistakable(&providers, &identity_headers));
-    if rules.want_tokens() && static_tokens.is_empty() && token_issuers.is_empty() {
-        let why = "lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken";
-        warnings.push(format!("rules: `access: bearer` {why}"));
-    }
     let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
@@ -109,7 +105,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let fingerprint = fingerprint(&origin, &session);
     let at_cookie = root.key("token_cookie");
     let token_cookie = bearer::token_cookie(document.token_cookie, session.cookies.name(), &at_cookie, faults)?;
-    Ok(Config {
+    let mut config = Config {
         rules,
         static_tokens,
         token_cookie,
@@ -131,7 +127,39 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         warnings,
         providers,
         token_issuers,
-    })
+    };
+    let in_vain = in_vain(&config).map(str::to_owned);
+    config.warnings.extend(in_vain);
+    Ok(config)
+}
+
+/// What is said and has no effect.
+fn in_vain(config: &Config) -> impl Iterator<Item = &'static str> + use<> {
+    let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
+    let is_github = config.providers.iter().all(|provider| provider.github.is_some());
+    let mut asks_groups = false;
+    let mut ask = |name: &str| asks_groups |= name == "groups";
+    config.rules.each_claim(&mut ask);
+    config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(&mut ask));
+    let said = [
+        (
+            takes_none && config.rules.want_tokens(),
+            "rules: `access: bearer` lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says \
+             which tokens are taken",
+        ),
+        (
+            takes_none && config.rules.want_scopes(),
+            "rules: `scopes` keep nobody out: they are for tokens, and none are taken",
+        ),
+        (takes_none && config.token_cookie.is_some(), "token_cookie: is not looked at, because no tokens are taken"),
+        (
+            is_github && config.handed_on.id_token,
+            "authorization: GitHub has no ID tokens, so `id_token` hands nothing on",
+        ),
+        (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
+        (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),
+    ];
+    said.into_iter().filter_map(|(is_so, what)| is_so.then_some(what))
 }
 
 /// Our own origin. A path would be a promise that we cannot keep: cookies and return URLs are those of the origin.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{Faults, Path, Problem},
-    raw::{ClaimText, Entries, MadeText, Scalar, Secret},
+    raw::{ClaimText, Entries, JsonText, MadeText, Scalar, Secret},
 };
 
 /// The largest whole number that a double holds without doubt: 2^53.
@@ -201,6 +201,15 @@ impl Shape for String {
     }
 }
 
+impl Shape for JsonText {
+    fn read(mut place: Place<'_, '_>) -> Self {
+        if let Node::Object(_) = place.node {
+            place.misfit("JSON as text, in quotes");
+        }
+        Self(String::read(place))
+    }
+}
+
 impl<T: Shape> Shape for Vec<T> {
     fn read(mut place: Place<'_, '_>) -> Self {
         let Node::List(elements) = place.node else {
@@ -273,8 +282,12 @@ impl<T: Shape> Shape for Box<T> {
 /// What to say of an unknown field: the one that is nearest, or all there are.
 fn hint(key: &str, fields: &[&str]) -> String {
     const LONGEST: usize = 64;
-    let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+    // One for many, and many for one.
+    let plain = |name: &str| name.trim_end_matches('s').replace(['_', '-'], "").to_ascii_lowercase();
     let wanted = plain(key);
+    if fields.contains(&"allow") && matches!(key, "allowed_domains" | "claims" | "emails" | "groups" | "roles") {
+        return format!("did you mean `allow: {{{key}: ...}}`?");
+    }
     fields
         .iter()
         .filter(|_| key.len() <= LONGEST)

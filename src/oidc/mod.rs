@@ -152,7 +152,7 @@ impl Issuer {
         if text.contains('?') {
             return Err(EndpointError::NotAbsolute);
         }
-        if text.ends_with(WELL_KNOWN) {
+        if text.contains("/.well-known/") {
             return Err(EndpointError::Document);
         }
         Endpoint::parse(text, plain_http)?;

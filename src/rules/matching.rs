@@ -107,8 +107,8 @@ impl Rule {
 
     /// Whether it is for every request, but for what it wants of headers.
     pub(super) fn covers_everything(&self) -> bool {
-        let everything = PathPattern::prefix("/").ok();
-        let is_everything = |own: &PathPattern| everything.as_ref().is_some_and(|everything| own.covers(everything));
+        // What matches these has no condition on anything in them.
+        let is_everything = |own: &PathPattern| ["/", "/~/~.~"].into_iter().all(|path| own.matches(path));
         self.methods.is_empty() && self.hosts.is_empty() && self.path.as_ref().is_none_or(is_everything)
     }
 }

@@ -149,6 +149,16 @@ impl Rules {
         self.all().any(|rule| rule.says.access == Access::Bearer)
     }
 
+    /// Whether one of them asks tokens for scopes.
+    pub fn want_scopes(&self) -> bool {
+        self.all().any(|rule| !rule.says.scopes.is_empty())
+    }
+
+    /// Whether one of them has a name.
+    pub fn have_names(&self) -> bool {
+        self.all().any(|rule| rule.name.is_some())
+    }
+
     /// The rules, and the policies that routes may name.
     fn all(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().chain(&self.policies)

@@ -38,6 +38,10 @@ impl PathPattern {
     /// [`PatternError`] says what was expected.
     pub fn glob(text: &str) -> Result<Self, PatternError> {
         let spellings = Spellings::read(text)?;
+        // Other routers and regular expressions say these for any segment: a rule that protects would match nothing.
+        if text.contains("/:") || text.split('/').any(|segment| segment == ".*") {
+            return Err(PatternError("a path with `*` for any segment (`.*` and others are for `regex`)"));
+        }
         if text.split('/').any(|segment| segment.contains("**") && segment != "**") {
             return Err(PatternError("`**` as a whole segment, such as /a/**/b"));
         }

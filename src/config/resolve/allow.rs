@@ -29,6 +29,10 @@ fn conditions_of(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Vec<
     let domains = list(raw.allowed_domains, &at.key("allowed_domains"), faults, domain);
     add(domains.map(|list| list.map(Condition::Domain)));
     for (name, values) in [("groups", raw.groups), ("roles", raw.roles)] {
+        // Meant as a wildcard, it would let everybody pass behind a `not`.
+        if values.iter().flatten().any(|value| value.contains('*')) {
+            faults.wrong(&at.key(name), "whole names; `*` is no wildcard (`claims` takes it for itself)");
+        }
         let values = values.map(|values| values.into_iter().map(Scalar::Text).collect());
         add(values.map(|values| claim(name, values, &at.key(name), faults)));
     }
@@ -79,6 +83,10 @@ fn claim(name: &str, values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Res
     let path = ClaimPath::parse(name);
     let path =
         path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, as the name of this field"));
+    // Anybody's address may stand there that is not verified.
+    if path.as_ref().is_ok_and(|path| path.name() == "email") {
+        return Err(faults.wrong(at, "another claim; `emails` are for addresses, of which only verified ones count"));
+    }
     let values = self::values(values, at, faults);
     Ok(Condition::Claim(path?, values?))
 }
@@ -96,8 +104,8 @@ fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty
             let exact = number_of(number).filter(|_| number.abs() < LEAST_INEXACT);
             exact.map(Value::Number).ok_or_else(|| faults.wrong(at, "a number below 2^53, which alone are exact"))
         }
-        Scalar::Text(text) if !text.is_empty() => Ok(Value::String(text)),
-        Scalar::Text(_) => Err(faults.wrong(at, "a value that is not empty")),
+        Scalar::Text(text) if !text.is_empty() && text.trim() == text => Ok(Value::String(text)),
+        Scalar::Text(_) => Err(faults.wrong(at, "a value that is not empty, without spaces around it")),
     }
 }
 
@@ -114,8 +122,10 @@ fn number_of(number: f64) -> Option<Number> {
 }
 
 fn email(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
-    let is_whole = text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && is_domain(domain));
-    if is_whole { Ok(text) } else { Err(faults.wrong_value(at, "an email address, such as alice@example.com", &text)) }
+    let is_whole =
+        text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !name.contains('*') && is_domain(domain));
+    let expected = "an email address, such as alice@example.com (`email_matches` and `allowed_domains` are for many)";
+    if is_whole { Ok(text) } else { Err(faults.wrong_value(at, expected, &text)) }
 }
 
 fn domain(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {

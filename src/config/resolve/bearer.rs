@@ -9,7 +9,7 @@ use super::{
         fault::{Faults, Faulty, Path},
         raw,
     },
-    allow, few, limits, text,
+    allow, bounded, few, limits, text,
 };
 use crate::{claims::StaticToken, time::UnixTime};
 
@@ -41,8 +41,8 @@ fn static_token(raw: raw::StaticToken, at: &Path, faults: &mut Faults) -> Result
     let mut fault = None;
     for (name, values) in raw.claims.unwrap_or_default().0 {
         let at = at.key("claims").key(&name);
-        if name == "sub" {
-            fault = Some(faults.wrong(&at, "another claim; `name` is the subject"));
+        if matches!(name.as_str(), "scopes" | "sub") {
+            fault = Some(faults.wrong(&at, "another claim; `name` is the subject, and scopes are in `scp`"));
         }
         if let Err(faulty) = text::claim(&name, &at, faults) {
             fault = Some(faulty);
@@ -52,8 +52,10 @@ fn static_token(raw: raw::StaticToken, at: &Path, faults: &mut Faults) -> Result
             Err(faulty) => fault = Some(faulty),
         }
     }
-    let expires_at = raw.expires_at.map(UnixTime::from_secs);
-    let token = StaticToken { name: name?, digest: digest?, claims, expires_at };
+    let at_end = at.key("expires_at");
+    let mut end = |end| bounded(Some(end), limits::EXPIRES_AT, "seconds since 1970", &at_end, faults);
+    let expires_at = raw.expires_at.map(|seconds| end(seconds).map(UnixTime::from_secs)).transpose();
+    let token = StaticToken { name: name?, digest: digest?, claims, expires_at: expires_at? };
     fault.map_or(Ok(token), Err)
 }
 

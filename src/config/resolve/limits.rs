@@ -26,6 +26,8 @@ pub(in crate::config) const STORE_TIMEOUT_MS: Bounds = Bounds { min: 50, max: 10
 pub(in crate::config) const STORE_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 60, default: 0 };
 /// `token_issuers[].introspection.cache_seconds`
 pub(in crate::config) const INTROSPECTION_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 600, default: 60 };
+/// `static_tokens[].expires_at`: one of ten digits, from 2001 to 2286. Milliseconds would never be over.
+pub(in crate::config) const EXPIRES_AT: Bounds = Bounds { min: 1_000_000_000, max: 9_999_999_999, default: 0 };
 /// `session.store.authority`
 pub(in crate::config) const STORE_AUTHORITY: &str = "webdis";
 /// `session.store.key_prefix`

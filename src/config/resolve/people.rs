@@ -73,9 +73,14 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refres
         }
     }
     if providers.iter().all(|provider| provider.github.is_some()) && !providers.is_empty() {
-        for (is_on, field) in [(sign_out.back_channel, "back_channel"), (sign_out.front_channel, "front_channel")] {
+        let of_others = [
+            (sign_out.back_channel, "back_channel"),
+            (sign_out.front_channel, "front_channel"),
+            (sign_out.revoke, "revoke"),
+        ];
+        for (is_on, field) in of_others {
             if is_on {
-                faults.wrong(&root.key("sign_out").key(field), "false, because GitHub does not end sessions");
+                faults.wrong(&root.key("sign_out").key(field), "false, because GitHub has nothing of the kind");
             }
         }
     }

@@ -65,6 +65,9 @@ pub(super) fn providers(
         if known.providers.iter().any(|other| other.issuer == provider.issuer) {
             fault = Some(faults.wrong(&at.key("issuer"), "each issuer once"));
         }
+        if known.providers.iter().any(|other| other.title == provider.title) {
+            fault = Some(faults.wrong(&at.key("title"), "a title that no other provider has: people choose by it"));
+        }
         known.providers.push(provider);
         known.token_issuers.extend(tokens);
     }
@@ -90,7 +93,12 @@ fn provider(
                 faults.wrong(&at.key(field), "nothing; it is for `type: github`");
             }
         }
-        issuer(raw.issuer, &at.key("issuer"), plain_http, faults)
+        let at = at.key("issuer");
+        let issuer = issuer(raw.issuer, &at, plain_http, faults);
+        if issuer.as_ref().is_ok_and(|issuer| issuer.discovery().authority() == "github.com") {
+            faults.wrong(&at, "nothing, and `type: github`: GitHub does not speak OpenID Connect");
+        }
+        issuer
     };
     let github = match &issuer {
         Ok(web) if is_github => {
@@ -226,11 +234,11 @@ pub(super) fn endpoint(
 
 pub(super) fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let value = faults.required(at, value, "the client ID that the provider gave you")?;
-    if text::is_vschar(&value) && (1..=limits::MAX_TEXT).contains(&value.len()) {
+    if text::is_vschar(&value) && !value.starts_with("${") && (1..=limits::MAX_TEXT).contains(&value.len()) {
         return Ok(value);
     }
     // Not shown: it may be the secret, put into the wrong field.
-    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII", limits::MAX_TEXT)))
+    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII, and no `${{NAME}}`", limits::MAX_TEXT)))
 }
 
 /// Method and secret together: a method that needs a secret has one, and a secret is never left unused.
@@ -327,8 +335,8 @@ pub(super) fn audiences(value: Option<Vec<String>>, at: &Path, faults: &mut Faul
     let audiences = few(value.unwrap_or_default(), at, faults)?;
     let mut fault = None;
     for (place, audience) in audiences.iter().enumerate() {
-        if !(1..=limits::MAX_TEXT).contains(&audience.len()) {
-            fault = Some(faults.wrong(&at.index(place), format!("1 to {} bytes", limits::MAX_TEXT)));
+        if !(1..=limits::MAX_TEXT).contains(&audience.len()) || audience == "*" {
+            fault = Some(faults.wrong(&at.index(place), format!("1 to {} bytes, no wildcard", limits::MAX_TEXT)));
         }
     }
     fault.map_or(Ok(audiences), Err)

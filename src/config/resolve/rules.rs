@@ -64,9 +64,10 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &Path, faults: &mut Faults)
     let says = match (raw.policy, raw.says) {
         (None, says) => policies::policy(says.unwrap_or_default(), policies.around, at, faults),
         (Some(name), None) => policies.named(&name, &at_policy, faults),
-        (Some(_), Some(_)) => {
-            Err(faults.wrong(&at_policy, "nothing beside `access` and what goes with it, or this alone"))
-        }
+        (Some(_), Some(_)) => Err(faults.wrong(
+            &at_policy,
+            "nothing beside `access` and what goes with it: a rule says that itself, or names a policy",
+        )),
     };
     if is_locked && !policies.have_routes {
         faults.wrong(&at.key("locked"), "nothing; it is for configurations with `route_metadata: true`");
@@ -163,7 +164,7 @@ pub(super) fn listed<T>(
 ) -> Result<Vec<T>, Faulty> {
     let Some(list) = list else { return Ok(Vec::new()) };
     if list.is_empty() {
-        return Err(faults.wrong(at, format!("at least one {noun}; without this field the rule is for every {noun}")));
+        return Err(faults.wrong(at, format!("at least one {noun}; leave this field out where any will do")));
     }
     let list = few(list, at, faults)?;
     let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();

@@ -79,22 +79,29 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// Refuses what is no name of a claim.
 pub(super) fn claim(name: &str, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
-    if (1..=MAX_TEXT).contains(&name.len()) && name.trim() == name {
+    if (1..=MAX_TEXT).contains(&name.len()) && name.trim() == name && !name.starts_with('/') {
         return Ok(());
     }
-    Err(faults.wrong(at, "the name of a claim, without spaces around it"))
+    Err(faults.wrong(at, "the name of a whole claim, without spaces around it"))
 }
 
-/// The path of a claim.
+/// The path of a claim that others are told. What is none would never be there.
 pub(super) fn claim_path(text: &str, at: &Path, faults: &mut Faults) -> Result<ClaimPath, Faulty> {
-    let path = ClaimPath::parse(text).filter(|_| text.trim() == text);
-    path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, without spaces around it"))
+    if matches!(text, "access_token" | "id_token") {
+        return Err(faults.wrong(at, "a claim; `authorization` hands tokens on"));
+    }
+    let is_clean = text.trim() == text && !text.contains(['{', '}', '%']);
+    ClaimPath::parse(text).filter(|_| is_clean).ok_or_else(|| {
+        let expected =
+            "the name of a claim, or a JSON Pointer, without spaces around it (`template` is for texts with {sub} in them)";
+        faults.wrong(at, expected)
+    })
 }
 
 /// URL parsers drop tabs and line breaks, trim spaces, turn `\` into `/` and encode what is not ASCII. What they silently
 /// change is refused, because issuers are compared as written.
 pub(super) fn is_clean_url(text: &str) -> bool {
-    text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic() && !br"\{}".contains(&byte))
 }
 
 /// Refuses the text of a URL that parsers would silently change.
@@ -103,8 +110,8 @@ pub(super) fn url_text(text: &str, at: &Path, faults: &mut Faults) -> Result<(),
         return Ok(());
     }
     let expected = format!(
-        "a URL of at most {MAX_TEXT} bytes in ASCII (host names in punycode), without spaces, control characters and \
-         backslashes"
+        "a URL of at most {MAX_TEXT} bytes in ASCII (host names in punycode), without spaces, control characters, \
+         backslashes and braces"
     );
     Err(faults.wrong(at, expected))
 }

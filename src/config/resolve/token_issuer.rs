@@ -191,7 +191,11 @@ impl Given {
 fn introspection(raw: raw::Introspection, at: &Path, around: Around<'_>, faults: &mut Faults) -> Result<Asked, Faulty> {
     let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), around.plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
-    let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, around.env, faults);
+    let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
+    if method.is_none() && raw.token_endpoint_auth_method.is_some() {
+        faults.wrong(&at.key("token_endpoint_auth_method"), "another method: whoever asks must say who they are");
+    }
+    let authentication = authentication(method, raw.client_secret, at, around.env, faults);
     if let Ok(ClientAuthentication::None) = authentication {
         // RFC 7662, 2.1
         faults.wrong(&at.key("client_secret"), "a secret: whoever asks about tokens must say who they are");
@@ -209,7 +213,7 @@ fn introspection(raw: raw::Introspection, at: &Path, around: Around<'_>, faults:
 /// What the document says of keys.
 fn keys(
     jwks_uri: Option<String>,
-    jwks: Option<String>,
+    jwks: Option<raw::JsonText>,
     public_keys: Option<Vec<String>>,
     at: &Path,
     plain_http: PlainHttp,
@@ -219,7 +223,7 @@ fn keys(
     if let Some(endpoint) = endpoint(jwks_uri, &at_jwks_uri, plain_http, faults)? {
         return Ok(Given::Keys(Validation::JwksUri(endpoint)));
     }
-    if let Some(jwks) = jwks {
+    if let Some(raw::JsonText(jwks)) = jwks {
         let keys = Jwks::parse(jwks.as_bytes());
         let keys = keys.map_err(|error| faults.wrong(&at.key("jwks"), format!("a JWK Set as JSON text, but {error}")));
         return keys.map(|keys| Given::Keys(Validation::Fixed(keys)));
@@ -230,8 +234,8 @@ fn keys(
         return Err(faults.wrong(&at, format!("1 to {} keys, got {}", limits::MAX_PUBLIC_KEYS, texts.len())));
     }
     let keys = Jwks::of_pem(&texts).map_err(|place| {
-        let expected = "a public key in PEM that begins with -----BEGIN PUBLIC KEY-----: RSA of 2048 bits or more, P-256, \
-                        P-384, P-521 or Ed25519";
+        let expected = "one public key in PEM that begins with -----BEGIN PUBLIC KEY-----, with line breaks (a `\\n` only \
+                        within double quotes): RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519";
         faults.wrong(&at.index(place), expected)
     });
     keys.map(|keys| Given::Keys(Validation::Fixed(keys)))
@@ -240,8 +244,8 @@ fn keys(
 /// What tokens say as `iss`, where nothing is discovered.
 fn plain_name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, value, "what its tokens say as iss")?;
-    if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) {
+    if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {
         return Ok(name);
     }
-    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII", limits::MAX_TEXT)))
+    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII, as tokens have it", limits::MAX_TEXT)))
 }

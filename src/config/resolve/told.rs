@@ -33,9 +33,11 @@ pub(super) fn value(raw: raw::ClaimText, at: &Path, faults: &mut Faults) -> Resu
 fn template(text: &str, at: &Path, faults: &mut Faults) -> Result<Template, Faulty> {
     // Spaces at an end would be cut off on the way; and what is around the claims is the same in every encoding.
     let is_plain = text.len() <= limits::MAX_TEXT && text::is_vschar(text) && text.trim() == text;
+    // As others write it.
+    let is_plain = is_plain && !["${", "%{"].into_iter().any(|other| text.contains(other));
     Template::parse(text).filter(|_| is_plain).ok_or_else(|| {
-        let expected = "a text in ASCII with claims in it, such as {email} or {/realm_access/roles}, without spaces around \
-                        it; {{ is a brace";
+        let expected = "a text in ASCII with claims in it, such as {email} or {/realm_access/roles} and not ${email}, without \
+                        spaces around it; {{ is a brace";
         faults.wrong_value(at, expected, text)
     })
 }
@@ -62,8 +64,13 @@ pub(super) fn filter_state(raw: raw::FilterState, at: &Path, faults: &mut Faults
         let at = at.key(&name);
         // What stands in a format of access logs as it is, and is not written by ourselves.
         let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if !is_plain || !(1..=limits::MAX_RULE_NAME).contains(&name.len()) || name.starts_with("vestibule_") {
-            let expected = "letters, digits, `-`, `_` and `.` as the name of this field, and not `vestibule_` first";
+        if !is_plain
+            || !(1..=limits::MAX_RULE_NAME).contains(&name.len())
+            || name.starts_with("vestibule_")
+            || name.starts_with("wasm.")
+        {
+            let expected = "letters, digits, `-`, `_` and `.` as the name of this field, and neither `vestibule_` nor `wasm.` \
+                            (which Envoy adds) first";
             fault = Some(faults.wrong(&at, expected));
         }
         match value(raw, &at, faults) {

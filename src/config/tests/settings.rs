@@ -269,7 +269,7 @@ fn github_needs_neither_issuer_nor_scopes() {
     document["sign_out"] = json!({"front_channel": true});
     assert_eq!(
         super::faults(&document),
-        "sign_out.front_channel: expected false, because GitHub does not end sessions"
+        "sign_out.front_channel: expected false, because GitHub has nothing of the kind"
     );
 }
 
@@ -305,6 +305,35 @@ fn people_of_several_providers_who_look_alike_are_warned_of() {
         document["identity_headers"] = headers;
         assert_eq!(settings(&document).warnings, [""; 0]);
     }
+}
+
+#[test]
+fn what_has_no_effect_is_told() {
+    let mut document =
+        example_with("/rules/0", Some(json!({"path": "/a/*", "access": "required", "scopes": ["read"]})));
+    document["token_cookie"] = json!("jwt");
+    document["filter_state"] = json!({"rule": true});
+    assert_eq!(
+        settings(&document).warnings,
+        [
+            "rules: `scopes` keep nobody out: they are for tokens, and none are taken",
+            "token_cookie: is not looked at, because no tokens are taken",
+            "filter_state.rule: no rule has a name",
+        ]
+    );
+    document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
+    document["rules"][0]["name"] = json!("a");
+    assert_eq!(settings(&document).warnings, [""; 0]);
+    document["providers"][0] = json!({"type": "github", "client_id": "a", "client_secret": "b"});
+    document["rules"][0]["allow"] = json!({"groups": ["my-org"]});
+    document["authorization"] = json!("id_token");
+    assert_eq!(
+        settings(&document).warnings,
+        [
+            "authorization: GitHub has no ID tokens, so `id_token` hands nothing on",
+            "allow: GitHub has no `groups`; its claims are `orgs` and `teams`",
+        ]
+    );
 }
 
 #[test]
@@ -396,6 +425,7 @@ fn rules_that_do_not_do_what_they_seem_to_are_warned_of() {
         {"headers": {"x-probe": "*"}, "access": "public"},
         {"path": "/**", "access": "public"},
         {"path": "/c", "access": "required"},
+        {"regex": ".*", "access": "public"},
     ]));
     assert_eq!(
         found,
@@ -405,8 +435,10 @@ fn rules_that_do_not_do_what_they_seem_to_are_warned_of() {
             "rules[3] makes everything public to whoever sends these headers",
             "rules[4] makes everything public",
             "rules[5] can never match: rules[4] comes first and matches all that it does",
+            "rules[6] can never match: rules[4] comes first and matches all that it does",
         ]
     );
+    assert_eq!(warnings(json!([{"regex": ".*", "access": "public"}])), ["rules[0] makes everything public"]);
     let calm =
         json!([{"path": "/a/*", "access": "public"}, {"path": "/b/*", "access": "optional"}, {"access": "deny"}]);
     assert_eq!(warnings(calm), [""; 0]);

@@ -147,6 +147,26 @@ fn a_path_that_may_be_another_routes_is_held_to_every_rule_and_policy() {
 }
 
 #[test]
+fn a_host_that_may_be_another_routes_to_the_app_is_held_to_every_policy() {
+    let world = World::around(Issuer::start(), |setup| {
+        set_up(setup, Vec::new(), &[]);
+        let host =
+            |domain: &str, policy: &str| json!({"name": policy, "domains": [domain], "routes": [named("/", policy)]});
+        let hosts = json!([host("admin.example.com", "admins"), host("*", "open")]);
+        setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": hosts}));
+    });
+    let nobody = world.browser();
+    let at = |host: &str| Outgoing::fetch("/x").header("host", host);
+    for host in ["127.0.0.1", "other.example.com"] {
+        assert_eq!(seen_as(&world, &at(host), &nobody), None, "{host}");
+    }
+    // An app mostly takes all of these for one, and Envoy does not.
+    for host in ["admin.example.com", "ADMIN.example.com", "admin.example.com:1", "admin.example.com."] {
+        assert_refused(&world, &at(host), &nobody, NOBODY);
+    }
+}
+
+#[test]
 fn metadata_that_names_no_policy_lets_nobody_pass() {
     let odd = [
         json!({"policy": "opne"}),

@@ -128,13 +128,12 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         providers,
         token_issuers,
     };
-    let in_vain = in_vain(&config).map(str::to_owned);
-    config.warnings.extend(in_vain);
+    in_vain(&mut config);
     Ok(config)
 }
 
-/// What is said and has no effect.
-fn in_vain(config: &Config) -> impl Iterator<Item = &'static str> + use<> {
+/// Warns of what is said and has no effect.
+fn in_vain(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let is_github = config.providers.iter().all(|provider| provider.github.is_some());
     let mut asks_groups = false;
@@ -159,7 +158,11 @@ fn in_vain(config: &Config) -> impl Iterator<Item = &'static str> + use<> {
         (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
         (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),
     ];
-    said.into_iter().filter_map(|(is_so, what)| is_so.then_some(what))
+    for (is_so, what) in said {
+        if is_so {
+            config.warnings.push(what.to_owned());
+        }
+    }
 }
 
 /// Our own origin. A path would be a promise that we cannot keep: cookies and return URLs are those of the origin.

@@ -34,7 +34,7 @@ fn template(text: &str, at: &Path, faults: &mut Faults) -> Result<Template, Faul
     // Spaces at an end would be cut off on the way; and what is around the claims is the same in every encoding.
     let is_plain = text.len() <= limits::MAX_TEXT && text::is_vschar(text) && text.trim() == text;
     // As others write it.
-    let is_plain = is_plain && !["${", "%{"].into_iter().any(|other| text.contains(other));
+    let is_plain = is_plain && !text.as_bytes().windows(2).any(|pair| matches!(pair, b"${" | b"%{"));
     Template::parse(text).filter(|_| is_plain).ok_or_else(|| {
         let expected = "a text in ASCII with claims in it, such as {email} or {/realm_access/roles} and not ${email}, without \
                         spaces around it; {{ is a brace";

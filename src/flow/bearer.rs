@@ -170,7 +170,7 @@ fn in_header(request: &Request) -> Option<RawBearerToken> {
 }
 
 /// The one token of the cookie.
-fn in_cookie(request: &Request, env: &Env<'_>) -> Option<RawBearerToken> {
+pub(super) fn in_cookie(request: &Request, env: &Env<'_>) -> Option<RawBearerToken> {
     let Found::One(token) = cookie::find(request.lines("cookie"), env.config.token_cookie.as_ref()?) else {
         return None;
     };

@@ -6,11 +6,11 @@ use crate::{
     config::{Config, NamedValue, SessionSettings},
     http::{Edits, HeaderEdit, Identity, Request, is_alike},
     rules::{Authorization, Verdict},
-    secret::{AccessToken, RawIdToken},
+    secret::{AccessToken, RawBearerToken, RawIdToken},
     session::cookie::{self, Stripped},
 };
 
-use super::{Env, permit::Permit};
+use super::{Env, bearer, permit::Permit};
 
 /// The longest identity header we set; most apps refuse headers above 8 KiB.
 const MAX_HEADER: usize = 7 * 1024;
@@ -53,10 +53,16 @@ fn each_value(claims: &dyn Claims, values: &[NamedValue], longest: usize, with: 
 fn authorization(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env: &Env<'_>) -> Option<HeaderEdit> {
     const NAME: &str = "authorization";
     let session = permit.session_brought().map(|fresh| fresh.session());
+    let in_cookie;
     let token = match verdict.authorization(env.config.authorization) {
         Authorization::Keep => return None,
         Authorization::AccessToken if permit.bearer_brought().is_some_and(|bearer| bearer.is_access_token()) => {
-            return None;
+            // A token of the cookie takes the place of whatever else a client has put there.
+            if bearer::is_brought(request) {
+                return None;
+            }
+            in_cookie = bearer::in_cookie(request, env);
+            in_cookie.as_ref().map(RawBearerToken::expose)
         }
         Authorization::AccessToken => {
             session.and_then(|session| session.app_access_token(env.now)).map(AccessToken::expose)

@@ -259,8 +259,19 @@ fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
     world.sign_in("/page");
     let outcome = get(&mut world, "/page", &[("cookie", "token=bad")]);
     assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Session, .. }), "{outcome:?}");
+    // The app that wants an access token gets this one, and not what stands beside it.
+    let mut world =
+        world_and(&sources()[0], &[("token_cookie", json!("token")), ("authorization", json!("access_token"))]);
+    let cookie = cookie(&good);
+    for beside in ["Basic YTpi", "DPoP x"] {
+        let outcome = get(&mut world, "/api/x", &[("cookie", &cookie), ("authorization", beside)]);
+        assert_passes(&outcome);
+        let Outcome::Forwarded { headers, .. } = outcome else { continue };
+        let told: Vec<_> = headers.iter().filter(|(name, _)| name == "authorization").collect();
+        assert_eq!(told, [&("authorization".to_owned(), format!("Bearer {good}"))]);
+    }
     // Without the setting it is a cookie like any other.
     let mut world = world_with(&sources()[0]);
-    assert_eq!(get(&mut world, "/api/x", &[("cookie", &cookie(&good))]).code(), (401, "token_required"));
+    assert_eq!(get(&mut world, "/api/x", &[("cookie", &cookie)]).code(), (401, "token_required"));
     assert!(location(&world.visit("/page").reply()).starts_with(ISSUER));
 }

@@ -71,6 +71,7 @@ fn rules() -> Value {
         {"prefix": "/public", "access": "public"},
         {"path": "/staff/*", "access": "required", "providers": ["default"]},
         {"path": "/write/*", "access": "bearer", "scopes": ["write"]},
+        {"path": "/handed/*", "access": "bearer", "authorization": "access_token"},
         {"path": "/api/*", "access": "bearer"},
     ])
 }
@@ -353,6 +354,14 @@ fn a_token_in_a_cookie_counts_where_there_is_nothing_better() {
             assert_eq!(seen.text("x-forwarded-user").as_deref(), Some("robot"), "{path}");
         }
     }
+    // An app that wants the token in the header gets it there, in place of what a client put beside the cookie.
+    let send_beside = |path: &str| {
+        let response = send(&get(path, &format!("token={good}")).header("authorization", "Basic YTpi"));
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        world.upstream.last().headers.text("authorization")
+    };
+    assert_eq!(send_beside("/api/x").as_deref(), Some("Basic YTpi"));
+    assert_eq!(send_beside("/handed/x"), Some(format!("Bearer {good}")));
     // What is above it, twice there, or no token at all, is refused, and never another is tried.
     let bad = "Bearer bad";
     for (request, status, code) in [

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`time`] | seconds since the epoch | |
 //! | [`secret`] | values that do not print | |
-//! | [`platform`] | what the machine lends: randomness, signature checks, a shared store | |
+//! | [`platform`] | what the machine lends: randomness, signature checks, zlib, a shared store | |
 //! | [`digest`] | names for what must not be written down itself | |
 //! | [`wire`] | messages of protobuf | |
 //! | [`http`] | requests, answers and calls as values | |

@@ -1,5 +1,5 @@
-//! What the core borrows from the machine it runs on, in one trait: randomness, Envoy's signature check, and the
-//! small store that all workers of one process share. The filter implements it with host calls, the tests in memory.
+//! What the core borrows from the machine it runs on, in one trait: randomness, Envoy's signature check and its zlib, and
+//! the small store that all workers of one process share. The filter implements it with host calls, the tests in memory.
 
 /// The machine has no randomness to give. Nothing may be sealed or started without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,13 @@ pub trait Platform {
     /// The host's own check of an RSA PKCS#1 v1.5 or ECDSA signature: key as DER SubjectPublicKeyInfo, an ECDSA
     /// signature as a DER sequence. `None` where the host offers no such call.
     fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool>;
+
+    /// These bytes, made shorter, if the machine can: in the format of zlib (RFC 1950).
+    fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>>;
+
+    /// What [`Self::compress`] made shorter. Only what we have sealed ourselves may come here: the host makes it as long as it
+    /// says that it is.
+    fn decompress(&self, bytes: &[u8]) -> Option<Vec<u8>>;
 
     /// Reads a value that all workers of this process share.
     fn shared_get(&self, key: &str) -> SharedValue;

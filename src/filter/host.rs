@@ -48,6 +48,14 @@ impl Platform for Host {
         }
     }
 
+    fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        hostcalls::call_foreign_function("compress", Some(bytes)).ok().flatten()
+    }
+
+    fn decompress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        hostcalls::call_foreign_function("uncompress", Some(bytes)).ok().flatten()
+    }
+
     fn shared_get(&self, key: &str) -> SharedValue {
         match hostcalls::get_shared_data(key) {
             Ok((bytes, version)) => SharedValue { bytes: bytes.unwrap_or_default(), version },

@@ -30,7 +30,7 @@ mod sign_out;
 mod signed_in;
 mod single_use;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod userinfo;
 mod verification;
 

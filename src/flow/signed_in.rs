@@ -30,7 +30,7 @@ pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSessi
     let settings = &env.config.session;
     let fresh = match settings.store {
         Some(_) => store::session(env)?,
-        None => env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now)?,
+        None => env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now, env.platform)?,
     };
     (is_known(&fresh, env) && !is_ended(&fresh, env)).then_some(fresh)
 }

@@ -199,7 +199,7 @@ impl ExpectStored {
     /// Decides the request with its session.
     pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         let settings = &env.config.session;
-        match Store::loaded(result, &self.reference, &settings.sealer) {
+        match Store::loaded(result, &self.reference, &settings.sealer, env.platform) {
             Ok(session) => {
                 let fresh = session.and_then(|session| {
                     FreshSession::stored(session, self.reference.is_of_old_key, &settings.lifetimes, env.now)

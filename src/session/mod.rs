@@ -389,7 +389,7 @@ impl Session {
         let mut left_out = Vec::new();
         let max_age = self.ends(to.lifetimes).since(to.now);
         loop {
-            let bytes = sealed::encode(&session);
+            let bytes = sealed::encode(&session, platform);
             let size = sealed_len(bytes.len());
             if let Some(count) = to.cookies.count_for(size, max_age) {
                 let text = to.sealer.seal(Purpose::Session, &to.cookies.label(count), &bytes, platform)?;
@@ -407,18 +407,23 @@ impl Session {
         }
     }
 
-    fn open(cookies: &SessionCookies, brought: &chunks::Brought<'_>, sealer: &Sealer) -> Option<Self> {
+    fn open(
+        cookies: &SessionCookies,
+        brought: &chunks::Brought<'_>,
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Option<Self> {
         let bytes = sealer.open(Purpose::Session, &cookies.label(brought.count), &brought.text)?;
-        sealed::decode(&bytes)
+        sealed::decode(&bytes, platform)
     }
 
     /// Writes the session for somebody who seals it otherwise.
-    pub fn to_bytes(&self) -> zeroize::Zeroizing<Vec<u8>> {
-        sealed::encode(self)
+    pub fn to_bytes(&self, platform: &dyn Platform) -> zeroize::Zeroizing<Vec<u8>> {
+        sealed::encode(self, platform)
     }
 
     /// Reads what [`Self::to_bytes`] wrote; only what we sealed ourselves may come here.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        sealed::decode(bytes)
+    pub fn from_bytes(bytes: &[u8], platform: &dyn Platform) -> Option<Self> {
+        sealed::decode(bytes, platform)
     }
 }

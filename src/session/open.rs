@@ -14,6 +14,7 @@ use crate::{
     claims::IssuerId,
     digest::{HalfDigest, half_digest},
     http::{Identity, Request},
+    platform::Platform,
     time::UnixTime,
 };
 
@@ -166,20 +167,21 @@ impl OpenSessions {
         sealer: &Sealer,
         lifetimes: &Lifetimes,
         now: UnixTime,
+        platform: &dyn Platform,
     ) -> Option<FreshSession> {
         let brought = self.cookies.read(request)?;
-        let opened = self.open(&brought, sealer)?;
+        let opened = self.open(&brought, sealer, platform)?;
         opened.session.is_fresh(lifetimes, now).then_some(FreshSession(opened))
     }
 
-    fn open(&mut self, brought: &Brought<'_>, sealer: &Sealer) -> Option<Rc<Opened>> {
+    fn open(&mut self, brought: &Brought<'_>, sealer: &Sealer, platform: &dyn Platform) -> Option<Rc<Opened>> {
         let text = &*brought.text;
         let place = place(text);
         let known = self.slots.get(place)?.as_ref();
         if let Some(slot) = known.filter(|slot| slot.count == brought.count && is_same(&slot.text, text)) {
             return Some(Rc::clone(&slot.opened));
         }
-        let session = Session::open(&self.cookies, brought, sealer)?;
+        let session = Session::open(&self.cookies, brought, sealer, platform)?;
         let opened = Rc::new(Opened::new(session, sealer.is_of_old_key(text)));
         if self.remembered.saturating_add(text.len()) > MAX_REMEMBERED {
             self.slots.fill_with(|| None);

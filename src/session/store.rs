@@ -176,6 +176,7 @@ impl Store {
         response: Result<CalloutResponse, CalloutError>,
         reference: &Reference,
         sealer: &Sealer,
+        platform: &dyn Platform,
     ) -> Result<Option<Session>, StoreError> {
         let answer = answer(response, "MGET")?;
         let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
@@ -192,7 +193,7 @@ impl Store {
             let (_, sealed) = text.split_once(':')?;
             let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
             let bytes = sealer.open_bytes(Purpose::StoredSession, &label(reference.id), &sealed)?;
-            Session::from_bytes(&bytes)
+            Session::from_bytes(&bytes, platform)
         });
         let has_ended = |session: &Session| {
             // In doubt it has.
@@ -346,7 +347,8 @@ impl Store {
 
 /// The session sealed, and before it how often it was renewed and when it was seen, for [`SAVE_AGAIN`].
 fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
-    let sealed = sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(), platform)?;
+    let sealed =
+        sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(platform), platform)?;
     let value = format!("{}.{}:{}", session.generation, session.seen.as_secs(), URL_SAFE_NO_PAD.encode(sealed));
     if value.len() > MAX_SAVED {
         return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });

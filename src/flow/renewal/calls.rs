@@ -160,7 +160,7 @@ fn leased(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
 /// be asked.
 fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
     env.store.forget(&session);
-    let outcome = match Store::loaded(result, &Reference::of(&session), &env.config.session.sealer) {
+    let outcome = match Store::loaded(result, &Reference::of(&session), &env.config.session.sealer, env.platform) {
         Ok(Some(stored)) if stored.is_newer_than(&session) => Outcome::Renewed(Box::new(stored)),
         // One that is older was put back: the store has lost what this process knows.
         Ok(Some(_)) => return env.renewals.leased.push(*session),

@@ -85,7 +85,7 @@ impl Places {
             // Whatever cannot be opened was written by somebody without our key: as if it were not there.
             let bytes = self.sealer.open_bytes(Purpose::SharedDocument, &key, &shared.bytes);
             let record = bytes.as_ref().and_then(|bytes| Record::read(bytes));
-            let (found, age) = record.map_or((Found::Nothing, 0), |record| record.seen_by(digest, now));
+            let (found, age) = record.map_or((Found::Nothing, 0), |record| record.seen_by(digest, now, platform));
             (age, found, Place { key, version: shared.version })
         });
         let is_others = matches!(other.1, Found::Own(_)) || !matches!(one.1, Found::Own(_)) && other.0 < one.0;
@@ -115,7 +115,7 @@ impl Places {
         now: UnixTime,
         platform: &dyn Platform,
     ) -> Result<(), Conflict> {
-        let bytes = write_outcome(digest, outcome, now);
+        let bytes = write_outcome(digest, outcome, now, platform);
         let sealed = self.sealer.seal_bytes(Purpose::SharedDocument, &place.key, &bytes, platform);
         platform.shared_set(&place.key, &sealed.map_err(|_| Conflict)?, place.version)
     }
@@ -147,9 +147,9 @@ impl<'a> Record<'a> {
     }
 
     /// What it is for this session, and when it was written: a lease that somebody holds is given up last.
-    fn seen_by(&self, digest: &HalfDigest, now: UnixTime) -> (Found, u64) {
+    fn seen_by(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, u64) {
         if self.of == *digest {
-            (self.outcome().map_or(Found::Nothing, Found::Own), self.at)
+            (self.outcome(platform).map_or(Found::Nothing, Found::Own), self.at)
         } else if self.tag == LEASED && is_ahead(self.time, now) {
             (Found::OthersLease, u64::MAX)
         } else {
@@ -157,12 +157,12 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn outcome(&self) -> Option<Outcome> {
+    fn outcome(&self, platform: &dyn Platform) -> Option<Outcome> {
         match self.tag {
             LEASED => Some(Outcome::Leased(self.time)),
             FAILED => Some(Outcome::Failed(self.time)),
             REFUSED => Some(Outcome::Refused(self.time)),
-            RENEWED => Some(Outcome::Renewed(Box::new(Session::from_bytes(self.session)?))),
+            RENEWED => Some(Outcome::Renewed(Box::new(Session::from_bytes(self.session, platform)?))),
             ELSEWHERE => Some(Outcome::Elsewhere(self.time)),
             _ => None,
         }
@@ -175,8 +175,8 @@ const REFUSED: u8 = 3;
 const RENEWED: u8 = 4;
 const ELSEWHERE: u8 = 5;
 
-fn write_outcome(digest: &HalfDigest, outcome: &Outcome, now: UnixTime) -> Zeroizing<Vec<u8>> {
-    let session = if let Outcome::Renewed(session) = outcome { Some(session.to_bytes()) } else { None };
+fn write_outcome(digest: &HalfDigest, outcome: &Outcome, now: UnixTime, platform: &dyn Platform) -> Zeroizing<Vec<u8>> {
+    let session = if let Outcome::Renewed(session) = outcome { Some(session.to_bytes(platform)) } else { None };
     let (tag, time) = match outcome {
         Outcome::Leased(until) => (LEASED, *until),
         Outcome::Failed(until) => (FAILED, *until),

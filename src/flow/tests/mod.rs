@@ -20,4 +20,4 @@ mod sign_out;
 mod store;
 mod token_issuers;
 mod userinfo;
-pub(super) mod world;
+pub(crate) mod world;

@@ -39,11 +39,12 @@ type Change = dyn Fn(&mut Map<String, Value>);
 
 /// A platform in memory. Clones share the store, as the workers of one process do.
 #[derive(Clone, Default)]
-pub(in crate::flow) struct TestPlatform {
+pub(crate) struct TestPlatform {
     counter: Rc<Cell<u64>>,
     shared: Rc<RefCell<BTreeMap<String, Versioned>>>,
     versions: Rc<Cell<u32>>,
     pub(super) without_randomness: Rc<Cell<bool>>,
+    pub(crate) without_zlib: Rc<Cell<bool>>,
 }
 
 impl Platform for TestPlatform {
@@ -61,6 +62,14 @@ impl Platform for TestPlatform {
 
     fn verify_signature(&self, _: HashFunction, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
         None
+    }
+
+    fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        (!self.without_zlib.get()).then(|| miniz_oxide::deflate::compress_to_vec_zlib(bytes, 6))
+    }
+
+    fn decompress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        miniz_oxide::inflate::decompress_to_vec_zlib(bytes).ok()
     }
 
     fn shared_get(&self, key: &str) -> SharedValue {
@@ -320,7 +329,7 @@ pub(super) struct World {
     pub(super) body: Result<Vec<u8>, BodyError>,
 }
 
-pub(in crate::flow) fn document() -> Value {
+pub(crate) fn document() -> Value {
     json!({
         "external_url": APP,
         "cluster": "idp",

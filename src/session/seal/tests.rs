@@ -34,6 +34,12 @@ impl Platform for Machine {
     fn verify_signature(&self, _: HashFunction, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
         None
     }
+    fn compress(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+    fn decompress(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
     fn shared_get(&self, _: &str) -> SharedValue {
         SharedValue { bytes: Vec::new(), version: None }
     }

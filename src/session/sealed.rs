@@ -133,43 +133,4 @@ fn read_claims(bytes: &[u8], compressed: bool, platform: &dyn Platform) -> Optio
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::flow::tests::world::TestPlatform;
-
-    #[test]
-    fn claims_come_back_compressed_or_not() {
-        let groups: Vec<String> = (0..400).map(|group| format!("/departments/engineering/team-{group:03}")).collect();
-        for (claims, is_compressed) in [
-            (json!({}), false),
-            (json!({ "email": "alice@example.com" }), false),
-            (json!({ "name": "É👩‍🚀 \u{1}" }), false),
-            (json!({ "groups": groups }), true),
-        ] {
-            let claims = claims.as_object().unwrap().clone();
-            let (bytes, compressed) = write_claims(&claims, &TestPlatform::default());
-            assert_eq!(compressed, is_compressed);
-            assert_eq!(read_claims(&bytes, compressed, &TestPlatform::default()), Some(claims));
-        }
-    }
-
-    #[test]
-    fn where_the_machine_cannot_they_stay_as_they_are() {
-        let claims = json!({ "groups": vec!["a"; 400] }).as_object().unwrap().clone();
-        let machine = TestPlatform::default();
-        machine.without_zlib.set(true);
-        let (bytes, compressed) = write_claims(&claims, &machine);
-        assert!(!compressed);
-        assert_eq!(read_claims(&bytes, compressed, &machine), Some(claims));
-        assert_eq!(read_claims(&bytes, true, &machine), None);
-    }
-
-    #[test]
-    fn what_is_no_session_is_none() {
-        for bytes in [&b""[..], b"\x00", b"{\"i\":[1]}", b"\x0a\x02ab", &[0xff; 64]] {
-            assert!(decode(bytes, &TestPlatform::default()).is_none(), "{bytes:?}");
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use serde::{
 };
 use zeroize::Zeroizing;
 
-use super::fault::{Faults, Faulty, Path, Problem};
+use super::fault::{At, Faults, Faulty, Problem};
 use crate::wire::{self, Field, Value};
 
 /// The largest document that is read: 1 MiB.
@@ -43,15 +43,14 @@ impl Node {
 
 /// Reads the document.
 pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
-    let root = Path::root();
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(faults.add(&root, Problem::Missing { expected: "an object; nothing was configured".into() }));
+        return Err(faults.add(&At::Root, Problem::Missing { expected: "an object; nothing was configured".into() }));
     }
     if bytes.len() > MAX_DOCUMENT {
-        return Err(faults.wrong(&root, format!("at most {MAX_DOCUMENT} bytes")));
+        return Err(faults.wrong(&At::Root, format!("at most {MAX_DOCUMENT} bytes")));
     }
     serde_json::from_slice(bytes).or_else(|error| {
-        from_struct(bytes).ok_or_else(|| faults.add(&root, Problem::Unreadable { reason: error.to_string() }))
+        from_struct(bytes).ok_or_else(|| faults.add(&At::Root, Problem::Unreadable { reason: error.to_string() }))
     })
 }
 

@@ -22,30 +22,48 @@ enum Segment {
 }
 
 impl Path {
-    /// The document itself.
-    pub(super) const fn root() -> Self {
-        Self(Vec::new())
-    }
-
-    /// A member of the object at this place.
-    pub(super) fn key(&self, key: &str) -> Self {
-        self.with(Segment::Key(key.to_owned()))
-    }
-
-    /// An element of the list at this place.
-    pub(super) fn index(&self, index: usize) -> Self {
-        self.with(Segment::Index(index))
-    }
-
-    fn with(&self, segment: Segment) -> Self {
-        let mut place = self.clone();
-        place.0.push(segment);
-        place
-    }
-
     /// The document, and each place on the way here, and this place.
     fn trail(&self) -> impl Iterator<Item = &[Segment]> {
         (0..=self.0.len()).filter_map(|length| self.0.get(..length))
+    }
+}
+
+/// A place in the document while it is read: what it is called in the place around it.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    /// The document itself.
+    Root,
+    /// A member of an object.
+    Key(&'a Self, &'a str),
+    /// An element of a list.
+    Index(&'a Self, usize),
+}
+
+impl<'a> At<'a> {
+    // Not inlined: each is called a hundred times, and a call is shorter.
+
+    /// A member of the object at this place.
+    #[inline(never)]
+    pub(super) const fn key(&'a self, key: &'a str) -> Self {
+        Self::Key(self, key)
+    }
+
+    /// An element of the list at this place.
+    #[inline(never)]
+    pub(super) const fn index(&'a self, index: usize) -> Self {
+        Self::Index(self, index)
+    }
+
+    /// The place, to be kept.
+    pub(super) fn path(&self) -> Path {
+        let (around, segment) = match self {
+            Self::Root => return Path(Vec::new()),
+            Self::Key(around, key) => (around, Segment::Key((*key).to_owned())),
+            Self::Index(around, index) => (around, Segment::Index(*index)),
+        };
+        let mut path = around.path();
+        path.0.push(segment);
+        path
     }
 }
 
@@ -181,14 +199,13 @@ pub(super) struct Faults {
 
 impl Faults {
     /// Reports a problem. What follows from one reported at this place, or around it, is not reported again.
-    pub(super) fn add(&mut self, at: &Path, problem: Problem) -> Faulty {
-        if at.trail().any(|place| self.find(place).is_ok()) {
+    pub(super) fn add(&mut self, at: &At<'_>, problem: Problem) -> Faulty {
+        let path = at.path();
+        if path.trail().any(|place| self.find(place).is_ok()) {
             return Faulty(());
         }
-        match self.find(&at.0) {
-            Err(place) if self.found.len() < MAX_FAULTS => {
-                self.found.insert(place, Fault { path: at.clone(), problem });
-            }
+        match self.find(&path.0) {
+            Err(place) if self.found.len() < MAX_FAULTS => self.found.insert(place, Fault { path, problem }),
             _ => self.more = true,
         }
         Faulty(())
@@ -200,19 +217,19 @@ impl Faults {
     }
 
     /// Reports a value that does not do, without showing it.
-    pub(super) fn wrong(&mut self, at: &Path, expected: impl Into<Cow<'static, str>>) -> Faulty {
+    pub(super) fn wrong(&mut self, at: &At<'_>, expected: impl Into<Cow<'static, str>>) -> Faulty {
         self.add(at, Problem::Value { expected: expected.into(), got: None })
     }
 
     /// Reports a value that does not do, and shows it: only for what cannot be a secret.
-    pub(super) fn wrong_value(&mut self, at: &Path, expected: impl Into<Cow<'static, str>>, got: &str) -> Faulty {
+    pub(super) fn wrong_value(&mut self, at: &At<'_>, expected: impl Into<Cow<'static, str>>, got: &str) -> Faulty {
         self.add(at, Problem::Value { expected: expected.into(), got: Some(quoted(got)) })
     }
 
     /// The value, or a fault that says what is missing.
     pub(super) fn required<T>(
         &mut self,
-        at: &Path,
+        at: &At<'_>,
         value: Option<T>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Result<T, Faulty> {
@@ -220,7 +237,8 @@ impl Faults {
     }
 
     /// Whether something is reported at or below this place.
-    pub(super) fn any_within(&self, place: &Path) -> bool {
+    pub(super) fn any_within(&self, at: &At<'_>) -> bool {
+        let place = at.path();
         self.found.iter().any(|fault| fault.path.0.starts_with(&place.0))
     }
 

@@ -297,7 +297,7 @@ pub(super) enum TokenKind {
 }
 
 impl Shape for TokenKind {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         match place.word(&["access_token", "jwt", "kubernetes_service_account"]) {
             "jwt" => Self::Jwt,
             "kubernetes_service_account" => Self::KubernetesServiceAccount,
@@ -317,7 +317,7 @@ pub(super) enum ProviderType {
 }
 
 impl Shape for ProviderType {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         if place.word(&["oidc", "github"]) == "github" { Self::Github } else { Self::Oidc }
     }
 }
@@ -335,7 +335,7 @@ pub(super) enum AuthMethod {
 }
 
 impl Shape for AuthMethod {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         match place.word(&["client_secret_basic", "client_secret_post", "none"]) {
             "client_secret_post" => Self::ClientSecretPost,
             "none" => Self::None,
@@ -529,7 +529,7 @@ pub(super) enum Authorization {
 }
 
 impl Shape for Authorization {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         match place.word(&["keep", "strip", "access_token", "id_token"]) {
             "strip" => Self::Strip,
             "access_token" => Self::AccessToken,
@@ -597,7 +597,7 @@ pub(super) enum Encoding {
 }
 
 impl Shape for Encoding {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         match place.word(&["utf8", "percent", "base64url"]) {
             "percent" => Self::Percent,
             "base64url" => Self::Base64Url,
@@ -623,7 +623,7 @@ pub(super) enum Access {
 }
 
 impl Shape for Access {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         match place.word(&["public", "required", "optional", "bearer", "deny"]) {
             "public" => Self::Public,
             "required" => Self::Required,
@@ -656,7 +656,7 @@ fn text_or_number(schema: &mut schemars::Schema) {
 }
 
 impl Shape for Unauthenticated {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         match place.word(&["auto", "redirect", "401"]) {
             "auto" => Self::Auto,
             "redirect" => Self::Redirect,

@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 use super::{
     Config, SessionSettings,
-    fault::{Faults, Faulty, Path},
+    fault::{At, Faults, Faulty},
     raw,
 };
 use crate::{
@@ -37,7 +37,7 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The settings of this document. Every field is looked at before the first fault counts.
 pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut Faults) -> Result<Config, Faulty> {
-    let root = Path::root();
+    let root = At::Root;
     let origin = origin(document.external_url, &root.key("external_url"), faults);
     let clusters = clusters(document.cluster, document.clusters, faults);
     let mut warnings = Vec::new();
@@ -46,9 +46,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let around = provider::Around { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
     let providers = provider::providers(document.providers, &at_providers, around, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
+    let at_session = root.key("session");
     let session = faults
-        .required(&root.key("session"), document.session, "an object with keys")
-        .and_then(|session| session::Session::resolve(session, &root.key("session"), env, &mut warnings, faults));
+        .required(&at_session, document.session, "an object with keys")
+        .and_then(|session| session::Session::resolve(session, &at_session, env, &mut warnings, faults));
     let raw_rules = document.rules.unwrap_or_default();
     let at_issuers = root.key("token_issuers");
     let of_providers = providers.as_ref().ok();
@@ -68,7 +69,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
     let sign_in = people::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
     let sign_out = people::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
-    let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&root.key("session").key("refresh"));
+    let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&at_session.key("refresh"));
     if let Ok(sign_out) = &sign_out
         && !is_misread
     {
@@ -101,7 +102,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
             provider.scopes = github.ask_for(&kept_claims);
         }
     }
-    let session = session?.sealing_for(&origin, faults)?;
+    let session = session?.sealing_for(&origin, &at_session, faults)?;
     let fingerprint = fingerprint(&origin, &session);
     let at_cookie = root.key("token_cookie");
     let token_cookie = bearer::token_cookie(document.token_cookie, session.cookies.name(), &at_cookie, faults)?;
@@ -166,7 +167,7 @@ fn in_vain(config: &mut Config) {
 }
 
 /// Our own origin. A path would be a promise that we cannot keep: cookies and return URLs are those of the origin.
-fn origin(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Origin, Faulty> {
+fn origin(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Origin, Faulty> {
     const EXPECTED: &str = "an https origin, such as https://app.example.com";
     let value = faults.required(at, value, EXPECTED)?;
     let url = text::url_text(&value, at, faults)
@@ -192,13 +193,15 @@ fn origin(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Origi
 }
 
 fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut Faults) -> Result<Clusters, Faulty> {
-    let at = Path::root().key("cluster");
+    let at = At::Root.key("cluster");
     let default = faults
         .required(&at, default, "the name of the Envoy cluster that reaches the provider")
         .and_then(|name| cluster(name, &at, faults));
-    let at = Path::root().key("clusters");
+    let at = At::Root.key("clusters");
     let mut by_authority: Vec<(String, Cluster)> = Vec::new();
-    for (host, name) in few(by_host.unwrap_or_default().0, &at, faults)? {
+    let by_host = by_host.unwrap_or_default().0;
+    few(by_host.len(), &at, faults)?;
+    for (host, name) in by_host {
         let at = at.key(&host);
         let authority = authority(&host, &at, "a host, or host:port, as the name of this field", faults);
         let cluster = cluster(name, &at, faults);
@@ -211,7 +214,7 @@ fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut
     Ok(Clusters::new(default?, by_authority))
 }
 
-fn cluster(name: String, at: &Path, faults: &mut Faults) -> Result<Cluster, Faulty> {
+fn cluster(name: String, at: &At<'_>, faults: &mut Faults) -> Result<Cluster, Faulty> {
     const EXPECTED: &str = "the name of an Envoy cluster";
     let clean = name.len() <= limits::MAX_TEXT && !name.chars().any(|char| char.is_control() || char.is_whitespace());
     let cluster = if clean { Cluster::new(name.as_str()) } else { None };
@@ -219,7 +222,7 @@ fn cluster(name: String, at: &Path, faults: &mut Faults) -> Result<Cluster, Faul
 }
 
 /// A host as [`crate::oidc::Endpoint::authority`] spells it.
-fn authority(host: &str, at: &Path, expected: &'static str, faults: &mut Faults) -> Result<String, Faulty> {
+fn authority(host: &str, at: &At<'_>, expected: &'static str, faults: &mut Faults) -> Result<String, Faulty> {
     let url = parse_url(&format!("https://{host}")).filter(|url| {
         let bare = format!("https://{}/", url_authority(url));
         text::is_clean_url(host) && url.as_str() == bare && !host.ends_with('/')
@@ -250,7 +253,7 @@ fn fingerprint(origin: &Origin, session: &SessionSettings) -> String {
 
 /// What the reserved paths begin with. Only unreserved characters: these spell themselves the same way in every
 /// normalisation, so that nothing but the reserved paths can come out as one.
-fn prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn prefix(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = value.unwrap_or_else(|| limits::PREFIX.to_owned());
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     let segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(unreserved);
@@ -267,21 +270,38 @@ fn prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Strin
     Err(faults.wrong_value(at, expected, &value))
 }
 
-fn leeway(value: Option<u64>, at: &Path, faults: &mut Faults) -> Result<Leeway, Faulty> {
+fn leeway(value: Option<u64>, at: &At<'_>, faults: &mut Faults) -> Result<Leeway, Faulty> {
     let seconds = bounded(value, limits::CLOCK_LEEWAY_SECONDS, "seconds", at, faults)?;
     Leeway::from_secs(seconds).ok_or_else(|| faults.wrong(at, "fewer seconds"))
 }
 
-/// The entries of a list or map that is short enough to be searched from its start.
-fn few<T>(entries: Vec<T>, at: &Path, faults: &mut Faults) -> Result<Vec<T>, Faulty> {
-    if entries.len() <= limits::MAX_ENTRIES {
-        return Ok(entries);
+/// Refuses a list or map that is too long to be searched from its start.
+fn few(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
+    if entries <= limits::MAX_ENTRIES {
+        return Ok(());
     }
-    Err(faults.wrong(at, format!("at most {} entries, got {}", limits::MAX_ENTRIES, entries.len())))
+    Err(faults.wrong(at, format!("at most {} entries, got {entries}", limits::MAX_ENTRIES)))
+}
+
+/// Every element of a list, read. All of them are looked at before the first fault counts.
+fn each<R, T>(
+    list: Vec<R>,
+    at: &At<'_>,
+    faults: &mut Faults,
+    mut read: impl FnMut(R, &At<'_>, &mut Faults) -> Result<T, Faulty>,
+) -> Result<Vec<T>, Faulty> {
+    let (mut known, mut fault) = (Vec::new(), None);
+    for (place, element) in list.into_iter().enumerate() {
+        match read(element, &at.index(place), faults) {
+            Ok(element) => known.push(element),
+            Err(faulty) => fault = Some(faulty),
+        }
+    }
+    fault.map_or(Ok(known), Err)
 }
 
 /// A number within its bounds.
-fn bounded(value: Option<u64>, bounds: Bounds, unit: &str, at: &Path, faults: &mut Faults) -> Result<u64, Faulty> {
+fn bounded(value: Option<u64>, bounds: Bounds, unit: &str, at: &At<'_>, faults: &mut Faults) -> Result<u64, Faulty> {
     let value = value.unwrap_or(bounds.default);
     if (bounds.min..=bounds.max).contains(&value) {
         return Ok(value);

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     document::Node,
-    fault::{Faults, Path, Problem},
+    fault::{At, Faults, Problem},
     raw::{ClaimText, Entries, JsonText, MadeText, Scalar, Secret},
 };
 
@@ -21,13 +21,13 @@ const SECRET: &str = "a string or {env: NAME}";
 
 /// Reads the document into its struct.
 pub(super) fn read<T: Shape>(root: &Node, faults: &mut Faults) -> T {
-    T::read(Place { node: root, at: Path::root(), faults })
+    T::read(Place { node: root, at: At::Root, faults })
 }
 
 /// What can stand at a place of the document.
 pub(super) trait Shape {
     /// The value there, or an empty one and a fault.
-    fn read(place: Place<'_, '_>) -> Self;
+    fn read(place: Place<'_>) -> Self;
 }
 
 /// Reads a struct by the names of its fields. All of them are `Option`: a field that is not there is `None`. `Part { … } as
@@ -35,7 +35,7 @@ pub(super) trait Shape {
 macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {
-            fn read(place: Place<'_, '_>) -> Self {
+            fn read(place: Place<'_>) -> Self {
                 use $crate::config::shape::plain;
                 let mut members = place.members(Some(&[$(const { plain(stringify!($field)) }),+]));
                 Self { $($field: members.field(const { plain(stringify!($field)) })),+ }
@@ -46,19 +46,19 @@ macro_rules! fields {
         impl $part {
             const FIELDS: &[&str] = &[$(stringify!($inner)),+];
 
-            fn take(members: &mut Members<'_, '_>) -> Self {
+            fn take(members: &mut Members<'_>) -> Self {
                 Self { $($inner: members.field(stringify!($inner))),+ }
             }
         }
 
         impl Shape for $part {
-            fn read(place: Place<'_, '_>) -> Self {
+            fn read(place: Place<'_>) -> Self {
                 Self::take(&mut place.members(Some(Self::FIELDS)))
             }
         }
 
         impl Shape for $name {
-            fn read(place: Place<'_, '_>) -> Self {
+            fn read(place: Place<'_>) -> Self {
                 let mut members = place.members(Some(&[$(stringify!($field)),+, $(stringify!($inner)),+]));
                 let $says = members.have_any($part::FIELDS).then(|| $part::take(&mut members));
                 Self { $($field: members.field(stringify!($field))),+, $says }
@@ -80,13 +80,13 @@ pub(super) const fn plain(name: &str) -> &str {
 }
 
 /// One node, where it is, and where to report.
-pub(super) struct Place<'d, 'f> {
-    node: &'d Node,
-    at: Path,
-    faults: &'f mut Faults,
+pub(super) struct Place<'a> {
+    node: &'a Node,
+    at: At<'a>,
+    faults: &'a mut Faults,
 }
 
-impl<'d, 'f> Place<'d, 'f> {
+impl<'a> Place<'a> {
     fn misfit(&mut self, expected: impl Into<Cow<'static, str>>) {
         self.misfit_of(expected, self.node.kind());
     }
@@ -97,7 +97,7 @@ impl<'d, 'f> Place<'d, 'f> {
 
     /// The members of the object here. Reports unknown fields (`fields: None` knows any) and those that stand there
     /// twice, which two readers of the same document would read differently.
-    pub(super) fn members(mut self, fields: Option<&[&str]>) -> Members<'d, 'f> {
+    pub(super) fn members(mut self, fields: Option<&[&str]>) -> Members<'a> {
         let mut known: Vec<(&str, &Node)> = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
         if let Node::Object(members) = self.node {
@@ -141,13 +141,13 @@ impl<'d, 'f> Place<'d, 'f> {
 }
 
 /// The members of an object that have a place in the struct, each once.
-pub(super) struct Members<'d, 'f> {
-    known: Vec<(&'d str, &'d Node)>,
-    at: Path,
-    faults: &'f mut Faults,
+pub(super) struct Members<'a> {
+    known: Vec<(&'a str, &'a Node)>,
+    at: At<'a>,
+    faults: &'a mut Faults,
 }
 
-impl Members<'_, '_> {
+impl Members<'_> {
     /// What this field holds, if it is there. null is no way to leave a field out: `client_secret:` with its `env:` on
     /// the wrong level would then make a client without a secret.
     pub(super) fn field<T: Shape>(&mut self, name: &str) -> Option<T> {
@@ -159,14 +159,15 @@ impl Members<'_, '_> {
         self.known.iter().any(|(key, _)| names.contains(key))
     }
 
-    fn place(&mut self, name: &str) -> Option<Place<'_, '_>> {
-        let (_, node) = self.known.iter().find(|(key, _)| *key == name)?;
-        Some(Place { node, at: self.at.key(name), faults: self.faults })
+    fn place(&mut self, name: &str) -> Option<Place<'_>> {
+        // The name as the document has it lives as long as the place.
+        let (key, node) = self.known.iter().find(|(key, _)| *key == name)?;
+        Some(Place { node, at: self.at.key(key), faults: self.faults })
     }
 }
 
 impl Shape for bool {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         let Node::Bool(value) = place.node else {
             place.misfit("true or false");
             return false;
@@ -176,7 +177,7 @@ impl Shape for bool {
 }
 
 impl Shape for u64 {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         const EXPECTED: &str = "a whole number";
         match place.node {
             Node::Number(number) if number.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(number) => {
@@ -192,7 +193,7 @@ impl Shape for u64 {
 }
 
 impl Shape for String {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         let Node::Text(text) = place.node else {
             place.misfit("a string");
             return Self::new();
@@ -202,7 +203,7 @@ impl Shape for String {
 }
 
 impl Shape for JsonText {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         if let Node::Object(_) = place.node {
             place.misfit("JSON as text, in quotes");
         }
@@ -211,7 +212,7 @@ impl Shape for JsonText {
 }
 
 impl<T: Shape> Shape for Vec<T> {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         let Node::List(elements) = place.node else {
             place.misfit("a list");
             return Self::new();
@@ -222,7 +223,7 @@ impl<T: Shape> Shape for Vec<T> {
 }
 
 impl Shape for Secret {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         match place.node {
             Node::Text(text) => return Self::Inline(text.clone()),
             Node::Object(members) if !members.is_empty() && members.iter().all(|(key, _)| key == "env") => {
@@ -238,7 +239,7 @@ impl Shape for Secret {
 }
 
 impl Shape for ClaimText {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         match place.node {
             Node::Object(_) => Self::Made(MadeText::read(place)),
             Node::Text(text) => Self::Claim(text.to_string()),
@@ -252,7 +253,7 @@ impl Shape for ClaimText {
 
 /// Every member of an object whose keys are the user's own.
 impl<T: Shape> Shape for Entries<T> {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         let Members { known, at, faults } = place.members(None);
         let entry = |(key, node): (&str, _)| (key.to_owned(), T::read(Place { node, at: at.key(key), faults }));
         Self(known.into_iter().map(entry).collect())
@@ -260,7 +261,7 @@ impl<T: Shape> Shape for Entries<T> {
 }
 
 impl Shape for Scalar {
-    fn read(mut place: Place<'_, '_>) -> Self {
+    fn read(mut place: Place<'_>) -> Self {
         match place.node {
             Node::Bool(value) => Self::Bool(*value),
             Node::Number(number) => Self::Number(*number),
@@ -274,7 +275,7 @@ impl Shape for Scalar {
 }
 
 impl<T: Shape> Shape for Box<T> {
-    fn read(place: Place<'_, '_>) -> Self {
+    fn read(place: Place<'_>) -> Self {
         Self::new(T::read(place))
     }
 }

@@ -4,23 +4,23 @@ use serde_json::{Number, Value};
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw::{self, Scalar},
     },
-    few,
+    each, few,
 };
 use crate::claims::{ClaimPath, Condition, Conditions, Expression};
 
 /// The conditions that are given here, all of which must hold.
 pub(super) fn conditions(
     allow: Option<raw::Allow>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Option<Conditions>, Faulty> {
     allow.map(|allow| conditions_of(allow, at, faults).map(Conditions)).transpose()
 }
 
-fn conditions_of(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Vec<Condition>, Faulty> {
+fn conditions_of(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Vec<Condition>, Faulty> {
     let mut found: Vec<Result<Condition, Faulty>> = Vec::new();
     let mut add = |condition: Option<Result<Condition, Faulty>>| found.extend(condition);
     add(list(raw.emails, &at.key("emails"), faults, email).map(|list| list.map(Condition::Email)));
@@ -37,12 +37,16 @@ fn conditions_of(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Vec<
         add(values.map(|values| claim(name, values, &at.key(name), faults)));
     }
     let at_claims = at.key("claims");
-    match raw.claims.map(|claims| few(claims.0, &at_claims, faults)).transpose() {
-        Ok(Some(claims)) if claims.is_empty() => add(Some(Err(faults.wrong(&at_claims, "at least one claim")))),
-        Ok(claims) => claims.into_iter().flatten().for_each(|(name, values)| {
-            add(Some(claim(&name, values, &at_claims.key(&name), faults)));
-        }),
-        Err(faulty) => add(Some(Err(faulty))),
+    if let Some(raw::Entries(claims)) = raw.claims {
+        if claims.is_empty() {
+            add(Some(Err(faults.wrong(&at_claims, "at least one claim"))));
+        }
+        match few(claims.len(), &at_claims, faults) {
+            Ok(()) => claims.into_iter().for_each(|(name, values)| {
+                add(Some(claim(&name, values, &at_claims.key(&name), faults)));
+            }),
+            Err(faulty) => add(Some(Err(faulty))),
+        }
     }
     add(list(raw.all, &at.key("all"), faults, all).map(|list| list.map(Condition::All)));
     add(list(raw.any, &at.key("any"), faults, all).map(|list| list.map(Condition::Any)));
@@ -54,32 +58,25 @@ fn conditions_of(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Vec<
     found.into_iter().collect()
 }
 
-fn all(raw: raw::Allow, at: &Path, faults: &mut Faults) -> Result<Condition, Faulty> {
+fn all(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Condition, Faulty> {
     conditions_of(raw, at, faults).map(Condition::All)
 }
 
 /// Every element of a list; an empty one would allow nobody, and reads like "everybody".
 fn list<R, T>(
     list: Option<Vec<R>>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
-    read: fn(R, &Path, &mut Faults) -> Result<T, Faulty>,
+    read: fn(R, &At<'_>, &mut Faults) -> Result<T, Faulty>,
 ) -> Option<Result<Vec<T>, Faulty>> {
     let list = list?;
     if list.is_empty() {
         return Some(Err(faults.wrong(at, "at least one element")));
     }
-    let list = match few(list, at, faults) {
-        Ok(list) => list,
-        Err(faulty) => return Some(Err(faulty)),
-    };
-    // All of them are looked at before the first fault counts.
-    let list: Vec<_> =
-        list.into_iter().enumerate().map(|(place, element)| read(element, &at.index(place), faults)).collect();
-    Some(list.into_iter().collect())
+    Some(few(list.len(), at, faults).and_then(|()| each(list, at, faults, read)))
 }
 
-fn claim(name: &str, values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Result<Condition, Faulty> {
+fn claim(name: &str, values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> Result<Condition, Faulty> {
     let path = ClaimPath::parse(name);
     let path =
         path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, as the name of this field"));
@@ -92,11 +89,11 @@ fn claim(name: &str, values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Res
 }
 
 /// The values of a claim.
-pub(super) fn values(values: Vec<Scalar>, at: &Path, faults: &mut Faults) -> Result<Vec<Value>, Faulty> {
+pub(super) fn values(values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<Value>, Faulty> {
     list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()))
 }
 
-fn scalar(value: Scalar, at: &Path, faults: &mut Faults) -> Result<Value, Faulty> {
+fn scalar(value: Scalar, at: &At<'_>, faults: &mut Faults) -> Result<Value, Faulty> {
     match value {
         Scalar::Bool(truth) => Ok(Value::Bool(truth)),
         // Beyond that one number stands for several, and another person's would do.
@@ -121,14 +118,14 @@ fn number_of(number: f64) -> Option<Number> {
     if is_whole { Some(whole.into()) } else { Number::from_f64(number) }
 }
 
-fn email(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn email(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let is_whole =
         text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !name.contains('*') && is_domain(domain));
     let expected = "an email address, such as alice@example.com (`email_matches` and `allowed_domains` are for many)";
     if is_whole { Ok(text) } else { Err(faults.wrong_value(at, expected, &text)) }
 }
 
-fn domain(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn domain(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     if is_domain(&text) { Ok(text) } else { Err(faults.wrong_value(at, "a domain, such as example.com", &text)) }
 }
 
@@ -138,7 +135,7 @@ fn is_domain(text: &str) -> bool {
     !text.contains(is_odd) && text.split('.').all(|label| !label.is_empty())
 }
 
-fn expression(text: String, at: &Path, faults: &mut Faults) -> Result<Expression, Faulty> {
+fn expression(text: String, at: &At<'_>, faults: &mut Faults) -> Result<Expression, Faulty> {
     Expression::parse(&text).ok_or_else(|| {
         let expected = "a regular expression for a whole email address, of moderate size and without look-around";
         faults.wrong_value(at, expected, &text)

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, few, limits, text,
+    allow, bounded, each, few, limits, text,
 };
 use crate::{claims::StaticToken, time::UnixTime};
 
@@ -19,13 +19,12 @@ const OF_NOTHING: [u8; 4] = [0xe3, 0xb0, 0xc4, 0x42];
 /// The tokens that are listed.
 pub(super) fn static_tokens(
     raw: Option<Vec<raw::StaticToken>>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<Rc<StaticToken>>, Faulty> {
-    let tokens = few(raw.unwrap_or_default(), at, faults)?;
-    let tokens: Vec<_> =
-        tokens.into_iter().enumerate().map(|(place, raw)| static_token(raw, &at.index(place), faults)).collect();
-    let tokens = tokens.into_iter().map(|token| token.map(Rc::new)).collect::<Result<Vec<_>, _>>()?;
+    let raw = raw.unwrap_or_default();
+    few(raw.len(), at, faults)?;
+    let tokens = each(raw, at, faults, |raw, at, faults| static_token(raw, at, faults).map(Rc::new))?;
     for (place, token) in tokens.iter().enumerate() {
         if tokens.iter().take(place).any(|known| known.digest == token.digest) {
             return Err(faults.wrong(&at.index(place).key("sha256"), "each token once"));
@@ -34,13 +33,14 @@ pub(super) fn static_tokens(
     Ok(tokens)
 }
 
-fn static_token(raw: raw::StaticToken, at: &Path, faults: &mut Faults) -> Result<StaticToken, Faulty> {
+fn static_token(raw: raw::StaticToken, at: &At<'_>, faults: &mut Faults) -> Result<StaticToken, Faulty> {
     let name = name(raw.name, &at.key("name"), faults);
     let digest = digest(raw.sha256, &at.key("sha256"), faults);
     let mut claims = Map::new();
     let mut fault = None;
+    let at_claims = at.key("claims");
     for (name, values) in raw.claims.unwrap_or_default().0 {
-        let at = at.key("claims").key(&name);
+        let at = at_claims.key(&name);
         if matches!(name.as_str(), "scopes" | "sub") {
             fault = Some(faults.wrong(&at, "another claim; `name` is the subject, and scopes are in `scp`"));
         }
@@ -59,7 +59,7 @@ fn static_token(raw: raw::StaticToken, at: &Path, faults: &mut Faults) -> Result
     fault.map_or(Ok(token), Err)
 }
 
-fn name(name: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn name(name: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, name, "a name for whoever brings the token")?;
     let is_clean = (1..=limits::MAX_RULE_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
     if is_clean && name.trim() == name {
@@ -73,7 +73,7 @@ fn name(name: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, 
 }
 
 /// What is wrong is not shown: it may be the token itself.
-fn digest(text: Option<String>, at: &Path, faults: &mut Faults) -> Result<[u8; 32], Faulty> {
+fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8; 32], Faulty> {
     const EXPECTED: &str = "a SHA-256 digest of 64 hex digits";
     let text = faults.required(at, text, EXPECTED)?;
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
@@ -92,7 +92,7 @@ fn digest(text: Option<String>, at: &Path, faults: &mut Faults) -> Result<[u8; 3
 pub(super) fn token_cookie(
     name: Option<String>,
     ours: &str,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Option<String>, Faulty> {
     match name {

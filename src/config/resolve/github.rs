@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
     limits,
@@ -13,7 +13,7 @@ use crate::oidc::{Endpoint, Issuer, PlainHttp, github::Github};
 /// Where its pages are, which stands for the issuer. Whatever is only for other providers is a fault.
 pub(super) fn web(
     raw: &mut raw::Provider,
-    at: &Path,
+    at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Issuer, Faulty> {
@@ -57,7 +57,7 @@ pub(super) fn web(
 pub(super) fn github(
     web: &Issuer,
     api: Option<String>,
-    at: &Path,
+    at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Github, Faulty> {

@@ -3,7 +3,7 @@
 use super::{
     super::{
         NamedValue,
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
     few, limits, text, told,
@@ -43,13 +43,14 @@ const TAKEN_PREFIXES: [&str; 4] = ["content-", "sec-", "x-envoy-", "x-forwarded-
 /// What goes into which header.
 pub(super) fn identity_headers(
     entries: Option<raw::Entries<raw::ClaimText>>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<NamedValue>, Faulty> {
     let entries = entries.map_or_else(defaults, |entries| entries.0);
     let mut found: Vec<NamedValue> = Vec::new();
     let mut fault = None;
-    for (name, raw) in few(entries, at, faults)? {
+    few(entries.len(), at, faults)?;
+    for (name, raw) in entries {
         let at = at.key(&name);
         match identity_header(&name, raw, &found, &at, faults) {
             Ok(header) => found.push(header),
@@ -78,7 +79,7 @@ fn identity_header(
     name: &str,
     raw: raw::ClaimText,
     known: &[NamedValue],
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<NamedValue, Faulty> {
     if !text::is_token(name) || name.len() > limits::MAX_TEXT {

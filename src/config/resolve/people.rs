@@ -3,10 +3,10 @@
 use super::{
     super::{
         NamedValue, SignInSettings, SignOutSettings,
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
-    few, text,
+    each, few, text,
 };
 use crate::{claims::ClaimPath, http::parse_url, oidc::Provider};
 
@@ -16,7 +16,7 @@ pub(super) struct Bodies(pub(super) bool);
 
 impl Bodies {
     /// A setting that needs them.
-    fn needed_for(self, wanted: Option<bool>, at: &Path, faults: &mut Faults) -> Result<bool, Faulty> {
+    fn needed_for(self, wanted: Option<bool>, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
         if wanted == Some(true) && !self.0 {
             let expected = "false, or `allow_on_headers_stop_iteration: true` both here, at the top, and beside \
                             `failure_policy` in Envoy's configuration of the filter: without it no body can be read";
@@ -29,7 +29,7 @@ impl Bodies {
 /// How people sign in.
 pub(super) fn sign_in(
     raw: raw::SignIn,
-    at: &Path,
+    at: &At<'_>,
     bodies: Bodies,
     faults: &mut Faults,
 ) -> Result<SignInSettings, Faulty> {
@@ -40,7 +40,7 @@ pub(super) fn sign_in(
 /// How they sign out.
 pub(super) fn sign_out(
     raw: raw::SignOut,
-    at: &Path,
+    at: &At<'_>,
     bodies: Bodies,
     faults: &mut Faults,
 ) -> Result<SignOutSettings, Faulty> {
@@ -57,13 +57,13 @@ pub(super) fn sign_out(
 
 /// What another setting leaves without any effect is refused: whoever wrote it counts on it.
 pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refreshes: bool, faults: &mut Faults) {
-    let root = Path::root();
+    let (at_sign_out, at_providers) = (At::Root.key("sign_out"), At::Root.key("providers"));
     if sign_out.revoke && !refreshes {
         let expected = "false, because session.refresh is false: there is no refresh token to revoke";
-        faults.wrong(&root.key("sign_out").key("revoke"), expected);
+        faults.wrong(&at_sign_out.key("revoke"), expected);
     }
     for (place, provider) in providers.iter().enumerate() {
-        let at = root.key("providers").index(place);
+        let at = at_providers.index(place);
         if !sign_out.revoke && provider.endpoints.revocation.is_some() {
             let expected = "no URL, because nothing is revoked without sign_out.revoke: true";
             faults.wrong(&at.key("revocation_endpoint"), expected);
@@ -80,7 +80,7 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refres
         ];
         for (is_on, field) in of_others {
             if is_on {
-                faults.wrong(&root.key("sign_out").key(field), "false, because GitHub has nothing of the kind");
+                faults.wrong(&at_sign_out.key(field), "false, because GitHub has nothing of the kind");
             }
         }
     }
@@ -100,41 +100,37 @@ pub(super) fn mistakable(providers: &[Provider], headers: &[NamedValue]) -> Opti
 
 /// Targets are compared with these as texts, so each must be written as a browser would write it: `https://a.example`
 /// without its slash would allow `https://a.example.evil.example/`.
-fn return_to(urls: Vec<String>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
-    let urls = few(urls, at, faults)?;
-    let mut fault = None;
-    for (place, text) in urls.iter().enumerate() {
-        let at = at.index(place);
-        if let Err(faulty) = text::url_text(text, &at, faults) {
-            fault = Some(faulty);
-            continue;
+fn return_to(urls: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    few(urls.len(), at, faults)?;
+    each(urls, at, faults, target)
+}
+
+fn target(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    text::url_text(&text, at, faults)?;
+    let url = parse_url(&text).filter(|url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && !text.contains('*')
+    });
+    match url {
+        Some(url) if url.as_str() == text => Ok(text),
+        Some(url) => Err(text::wrong_url(&text, format!("{url}, as browsers write it"), at, faults)),
+        None => {
+            let expected = "an http or https URL without user name, query, fragment and wildcard (what ends in `/` stands \
+                            for all below it, and paths of this site need not be listed)";
+            Err(text::wrong_url(&text, expected, at, faults))
         }
-        let url = parse_url(text).filter(|url| {
-            matches!(url.scheme(), "https" | "http")
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && !text.contains('*')
-        });
-        fault = match url {
-            Some(url) if url.as_str() == text => continue,
-            Some(url) => Some(text::wrong_url(text, format!("{url}, as browsers write it"), &at, faults)),
-            None => {
-                let expected = "an http or https URL without user name, query, fragment and wildcard (what ends in `/` stands \
-                                for all below it, and paths of this site need not be listed)";
-                Some(text::wrong_url(text, expected, &at, faults))
-            }
-        };
     }
-    fault.map_or(Ok(urls), Err)
 }
 
 /// What scripts may know.
 pub(super) fn userinfo_claims(
     claims: Option<Vec<String>>,
     headers: &Result<Vec<NamedValue>, Faulty>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<String>, Faulty> {
     let Some(claims) = claims else {
@@ -148,14 +144,8 @@ pub(super) fn userinfo_claims(
         });
         return Ok(claims);
     };
-    let claims = few(claims, at, faults)?;
-    let mut fault = None;
-    for (place, claim) in claims.iter().enumerate() {
-        if let Err(faulty) = text::claim(claim, &at.index(place), faults) {
-            fault = Some(faulty);
-        }
-    }
-    fault.map_or(Ok(claims), Err)
+    few(claims.len(), at, faults)?;
+    each(claims, at, faults, |claim, at, faults| text::claim(&claim, at, faults).map(|()| claim))
 }
 
 /// What a session must carry for them. An address counts only with what the provider says of it.

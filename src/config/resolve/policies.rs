@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
         shape::one_of,
     },
@@ -52,13 +52,14 @@ impl<'a> Policies<'a> {
         warnings: &mut Vec<String>,
         faults: &mut Faults,
     ) -> Self {
-        let (root, have_routes) = (Path::root(), route_metadata == Some(true));
+        let (root, have_routes) = (At::Root, route_metadata == Some(true));
         let at = root.key("policies");
         if raw.0.is_empty() && have_routes {
             faults.wrong(&root.key("route_metadata"), "nothing; there are no `policies` that a route could name");
         }
         let mut all = Vec::new();
-        for (name, raw) in few(raw.0, &at, faults).unwrap_or_default() {
+        let raw = if few(raw.0.len(), &at, faults).is_ok() { raw.0 } else { Vec::new() };
+        for (name, raw) in raw {
             let at = at.key(&name);
             if !text::is_name(&name) {
                 let letters = "letters, digits, `-`, `_` and `.`, as the name of this field";
@@ -67,13 +68,14 @@ impl<'a> Policies<'a> {
             if !have_routes && !rules.iter().any(|rule| rule.policy.as_ref() == Some(&name)) {
                 warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
             }
-            all.push(Rule::everywhere(name, policy(raw, around, &at, faults).unwrap_or(NOBODY)));
+            let says = policy(raw, around, &at, faults).unwrap_or(NOBODY);
+            all.push(Rule::everywhere(name, says));
         }
         Self { all, have_routes, around }
     }
 
     /// What the one of this name says.
-    pub(super) fn named(&self, name: &str, at: &Path, faults: &mut Faults) -> Result<Policy, Faulty> {
+    pub(super) fn named(&self, name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
         match self.all.iter().find(|policy| policy.is_called(name)) {
             Some(policy) => Ok(policy.says.clone()),
             None => Err(faults.wrong_value(at, "the name of one of the `policies`", name)),
@@ -82,7 +84,7 @@ impl<'a> Policies<'a> {
 }
 
 /// What is said here.
-pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &Path, faults: &mut Faults) -> Result<Policy, Faulty> {
+pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
     let access =
         faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
     let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
@@ -96,12 +98,12 @@ pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &Path, faults: &m
         faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     let given = raw.scopes.is_some();
-    let scopes = listed(raw.scopes, &at.key("scopes"), "scope", faults, scope);
+    let scopes = listed(raw.scopes, &at.key("scopes"), "scope", faults, text::scope);
     if given && !is_required {
         faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     let given = raw.providers.is_some();
-    let named = |text: String, at: &Path, faults: &mut Faults| provider_named(text, around.providers, at, faults);
+    let named = |text: String, at: &At<'_>, faults: &mut Faults| provider_named(text, around.providers, at, faults);
     let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
     if given && !is_required {
         faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
@@ -156,7 +158,7 @@ const fn answer(raw: raw::Unauthenticated) -> Answer {
 fn provider_named(
     text: String,
     known: Result<&[Provider], Faulty>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<IssuerId, Faulty> {
     let known = known?;
@@ -165,11 +167,4 @@ fn provider_named(
     }
     let names: Vec<&str> = known.iter().map(|provider| provider.name.as_str()).collect();
     Err(faults.wrong_value(at, format!("the name of a provider: {}", one_of(&names)), &text))
-}
-
-fn scope(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
-    if !text.is_empty() && text.len() <= limits::MAX_TEXT && text::is_nqchar(&text) {
-        return Ok(text);
-    }
-    Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path, Problem},
+        fault::{At, Faults, Faulty, Problem},
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, allow, bounded, few, github, limits, text,
+    Environment, allow, bounded, each, few, github, limits, text,
 };
 use crate::{
     claims::IssuerId,
@@ -43,7 +43,7 @@ pub(super) struct Known {
 /// The providers, in their order.
 pub(super) fn providers(
     raw: Option<Vec<raw::Provider>>,
-    at: &Path,
+    at: &At<'_>,
     around: Around<'_>,
     faults: &mut Faults,
 ) -> Result<Known, Faulty> {
@@ -51,9 +51,7 @@ pub(super) fn providers(
     if !(1..=limits::MAX_PROVIDERS).contains(&raw.len()) {
         return Err(faults.wrong(at, format!("1 to {} providers, got {}", limits::MAX_PROVIDERS, raw.len())));
     }
-    let read: Vec<_> =
-        raw.into_iter().enumerate().map(|(place, raw)| provider(raw, &at.index(place), around, faults)).collect();
-    let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let read = each(raw, at, faults, |raw, at, faults| provider(raw, at, around, faults))?;
     let mut known = Known { providers: Vec::new(), token_issuers: Vec::new() };
     let mut fault = None;
     for (place, (provider, tokens)) in read.into_iter().enumerate() {
@@ -77,7 +75,7 @@ pub(super) fn providers(
 /// A provider, and what programs may bring of it.
 fn provider(
     mut raw: raw::Provider,
-    at: &Path,
+    at: &At<'_>,
     around: Around<'_>,
     faults: &mut Faults,
 ) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
@@ -188,7 +186,7 @@ fn title_of(name: &str, issuer: &Issuer) -> String {
 }
 
 /// It stands in URLs, so it must be one way of writing only.
-fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let Some(name) = value else { return Ok(DEFAULT_PROVIDER.to_owned()) };
     if text::is_name(&name) && !matches!(name.as_str(), "." | "..") {
         return Ok(name);
@@ -196,7 +194,7 @@ fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String,
     Err(faults.wrong_value(at, format!("1 to {} letters, digits, `-`, `_` and `.`", limits::MAX_NAME), &name))
 }
 
-fn title(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option<String>, Faulty> {
+fn title(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Option<String>, Faulty> {
     let Some(title) = value else { return Ok(None) };
     if (1..=limits::MAX_RULE_NAME).contains(&title.len()) && !title.contains(char::is_control) && title.trim() == title
     {
@@ -208,7 +206,7 @@ fn title(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option
 
 pub(super) fn issuer(
     value: Option<String>,
-    at: &Path,
+    at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Issuer, Faulty> {
@@ -222,7 +220,7 @@ pub(super) fn issuer(
 
 pub(super) fn endpoint(
     value: Option<String>,
-    at: &Path,
+    at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Option<Endpoint>, Faulty> {
@@ -232,7 +230,7 @@ pub(super) fn endpoint(
     endpoint.map(Some).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
 }
 
-pub(super) fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+pub(super) fn client_id(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = faults.required(at, value, "the client ID that the provider gave you")?;
     if text::is_vschar(&value) && !value.starts_with("${") && (1..=limits::MAX_TEXT).contains(&value.len()) {
         return Ok(value);
@@ -245,7 +243,7 @@ pub(super) fn client_id(value: Option<String>, at: &Path, faults: &mut Faults) -
 pub(super) fn authentication(
     method: Option<AuthMethod>,
     secret: Option<raw::Secret>,
-    at: &Path,
+    at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<ClientAuthentication, Faulty> {
@@ -269,7 +267,7 @@ pub(super) fn authentication(
 
 fn client_secret(
     secret: raw::Secret,
-    at: &Path,
+    at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<ClientSecret, Faulty> {
@@ -281,27 +279,25 @@ fn client_secret(
     Ok(ClientSecret::new(text.as_str()))
 }
 
-fn scopes(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+fn scopes(value: Option<Vec<String>>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     let given = value.unwrap_or_else(|| limits::SCOPES.iter().map(|scope| (*scope).to_owned()).collect());
+    few(given.len(), at, faults)?;
     let mut scopes = vec!["openid".to_owned()];
-    let mut fault = None;
-    for (place, scope) in few(given, at, faults)?.into_iter().enumerate() {
-        if scope.is_empty() || scope.len() > limits::MAX_TEXT || !text::is_nqchar(&scope) {
-            fault =
-                Some(faults.wrong_value(&at.index(place), "one scope, without spaces, quotes or backslashes", &scope));
-        } else if !scopes.contains(&scope) {
+    for scope in each(given, at, faults, text::scope)? {
+        if !scopes.contains(&scope) {
             scopes.push(scope);
         }
     }
-    fault.map_or(Ok(scopes), Err)
+    Ok(scopes)
 }
 
 fn authorization_params(
     entries: raw::Entries,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<(String, String)>, Faulty> {
-    let entries = few(entries.0, at, faults)?;
+    let entries = entries.0;
+    few(entries.len(), at, faults)?;
     let mut fault = None;
     for (name, value) in &entries {
         let at = at.key(name);
@@ -317,27 +313,33 @@ fn authorization_params(
     fault.map_or(Ok(entries), Err)
 }
 
-pub(super) fn algorithms(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<Algorithm>, Faulty> {
+pub(super) fn algorithms(
+    value: Option<Vec<String>>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<Vec<Algorithm>, Faulty> {
     let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
-    let names = few(names, at, faults)?;
+    few(names.len(), at, faults)?;
     if names.is_empty() {
         return Err(faults.wrong(at, "at least one algorithm; without this field every asymmetric one is taken"));
     }
-    let algorithm = |(place, name): (usize, &String)| {
-        Algorithm::from_name(name)
-            .ok_or_else(|| faults.wrong_value(&at.index(place), one_of(&Algorithm::ALL.map(Algorithm::name)), name))
-    };
-    let algorithms: Vec<_> = names.iter().enumerate().map(algorithm).collect();
-    algorithms.into_iter().collect()
+    each(names, at, faults, algorithm)
 }
 
-pub(super) fn audiences(value: Option<Vec<String>>, at: &Path, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
-    let audiences = few(value.unwrap_or_default(), at, faults)?;
-    let mut fault = None;
-    for (place, audience) in audiences.iter().enumerate() {
-        if !(1..=limits::MAX_TEXT).contains(&audience.len()) || audience == "*" {
-            fault = Some(faults.wrong(&at.index(place), format!("1 to {} bytes, no wildcard", limits::MAX_TEXT)));
-        }
+pub(super) fn audiences(value: Option<Vec<String>>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    let audiences = value.unwrap_or_default();
+    few(audiences.len(), at, faults)?;
+    each(audiences, at, faults, audience)
+}
+
+fn algorithm(name: String, at: &At<'_>, faults: &mut Faults) -> Result<Algorithm, Faulty> {
+    let algorithm = Algorithm::from_name(&name);
+    algorithm.ok_or_else(|| faults.wrong_value(at, one_of(&Algorithm::ALL.map(Algorithm::name)), &name))
+}
+
+fn audience(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    if (1..=limits::MAX_TEXT).contains(&text.len()) && text != "*" {
+        return Ok(text);
     }
-    fault.map_or(Ok(audiences), Err)
+    Err(faults.wrong(at, format!("1 to {} bytes, no wildcard", limits::MAX_TEXT)))
 }

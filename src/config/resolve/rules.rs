@@ -2,11 +2,11 @@
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
         shape::one_of,
     },
-    few, limits,
+    each, few, limits,
     policies::{self, Policies},
     text,
 };
@@ -39,16 +39,14 @@ const METHODS: [&str; 18] = [
 pub(super) fn rules(
     rules: Vec<raw::Rule>,
     policies: Policies<'_>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Rules, Faulty> {
-    let rules: Vec<_> =
-        rules.into_iter().enumerate().map(|(place, raw)| rule(raw, &policies, &at.index(place), faults)).collect();
-    let rules = rules.into_iter().collect::<Result<_, _>>().map(Rules::new)?;
+    let rules = Rules::new(each(rules, at, faults, |raw, at, faults| rule(raw, &policies, at, faults))?);
     Ok(if policies.have_routes { rules.with_policies(policies.all) } else { rules })
 }
 
-fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &Path, faults: &mut Faults) -> Result<Rule, Faulty> {
+fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Faults) -> Result<Rule, Faulty> {
     let unconditional = raw.path.is_none()
         && raw.prefix.is_none()
         && raw.regex.is_none()
@@ -89,7 +87,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &Path, faults: &mut Faults)
     })
 }
 
-fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option<String>, Faulty> {
+fn name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Option<String>, Faulty> {
     match value {
         Some(name) if !(1..=limits::MAX_RULE_NAME).contains(&name.len()) || name.chars().any(char::is_control) => {
             Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), &name))
@@ -98,14 +96,15 @@ fn name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<Option<
     }
 }
 
-fn headers(entries: Option<raw::Entries>, at: &Path, faults: &mut Faults) -> Result<Vec<HeaderCondition>, Faulty> {
+fn headers(entries: Option<raw::Entries>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<HeaderCondition>, Faulty> {
     let Some(entries) = entries else { return Ok(Vec::new()) };
     if entries.0.is_empty() {
         return Err(faults.wrong(at, "at least one header; without this field the rule looks at none"));
     }
     let mut found = Vec::new();
     let mut fault = None;
-    for (name, value) in few(entries.0, at, faults)? {
+    few(entries.0.len(), at, faults)?;
+    for (name, value) in entries.0 {
         let at = at.key(&name);
         let lower = name.to_ascii_lowercase();
         if !text::is_token(&name) {
@@ -132,7 +131,7 @@ fn path(
     path: Option<String>,
     prefix: Option<String>,
     regex: Option<String>,
-    at: &Path,
+    at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Option<PathPattern>, Faulty> {
     type Compile = fn(&str) -> Result<PathPattern, PatternError>;
@@ -157,27 +156,26 @@ fn path(
 /// Every element of a list of conditions. An empty list reads like "none", and would mean "all": it is refused.
 pub(super) fn listed<T>(
     list: Option<Vec<String>>,
-    at: &Path,
+    at: &At<'_>,
     noun: &str,
     faults: &mut Faults,
-    read: impl Fn(String, &Path, &mut Faults) -> Result<T, Faulty>,
+    read: impl Fn(String, &At<'_>, &mut Faults) -> Result<T, Faulty>,
 ) -> Result<Vec<T>, Faulty> {
     let Some(list) = list else { return Ok(Vec::new()) };
     if list.is_empty() {
         return Err(faults.wrong(at, format!("at least one {noun}; leave this field out where any will do")));
     }
-    let list = few(list, at, faults)?;
-    let read: Vec<_> = list.into_iter().enumerate().map(|(place, text)| read(text, &at.index(place), faults)).collect();
-    read.into_iter().collect()
+    few(list.len(), at, faults)?;
+    each(list, at, faults, read)
 }
 
-fn method(text: String, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn method(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     if METHODS.contains(&text.as_str()) {
         return Ok(text);
     }
     Err(faults.wrong_value(at, one_of(&METHODS), &text))
 }
 
-fn host(text: String, at: &Path, faults: &mut Faults) -> Result<HostPattern, Faulty> {
+fn host(text: String, at: &At<'_>, faults: &mut Faults) -> Result<HostPattern, Faulty> {
     HostPattern::parse(&text).map_err(|error| faults.wrong_value(at, error.to_string(), &text))
 }

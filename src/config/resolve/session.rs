@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{
     super::{
         SessionSettings,
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
-    Environment, bounded, limits, text,
+    Environment, bounded, each, limits, text,
 };
 use crate::{
     http::Origin,
@@ -24,7 +24,6 @@ use crate::{
 
 /// All but the sealer, which also takes our own origin.
 pub(super) struct Session {
-    at: Path,
     ring: Vec<SessionKey>,
     lifetimes: Lifetimes,
     sign_in_timeout: Duration,
@@ -36,7 +35,7 @@ impl Session {
     /// Reads the settings.
     pub(super) fn resolve(
         raw: raw::Session,
-        at: &Path,
+        at: &At<'_>,
         env: Environment<'_>,
         warnings: &mut Vec<String>,
         faults: &mut Faults,
@@ -61,7 +60,6 @@ impl Session {
         let store = raw.store.map(|store| self::store(store, &at.key("store"), env, faults)).transpose();
         let cookie_name = cookie_name(raw.cookie_name, &at.key("cookie_name"), faults);
         Ok(Self {
-            at: at.clone(),
             ring: ring?,
             lifetimes: Lifetimes { absolute: lifetime?, idle: idle?, refresh: raw.refresh.unwrap_or(true) },
             sign_in_timeout: sign_in_timeout?,
@@ -72,11 +70,16 @@ impl Session {
 
     /// With a sealer for this app: what was sealed for another does not open. Whatever is sealed about somebody names the
     /// provider, so that others can come and go.
-    pub(super) fn sealing_for(self, origin: &Origin, faults: &mut Faults) -> Result<SessionSettings, Faulty> {
+    pub(super) fn sealing_for(
+        self,
+        origin: &Origin,
+        at: &At<'_>,
+        faults: &mut Faults,
+    ) -> Result<SessionSettings, Faulty> {
         let context = context_of([origin.as_str()]);
         let sealer = Sealer::new(self.ring, &context);
         Ok(SessionSettings {
-            sealer: sealer.ok_or_else(|| faults.wrong(&self.at.key("keys"), "at least one key"))?,
+            sealer: sealer.ok_or_else(|| faults.wrong(&at.key("keys"), "at least one key"))?,
             lifetimes: self.lifetimes,
             store: self.store,
             sign_in_timeout: self.sign_in_timeout,
@@ -89,7 +92,7 @@ impl Session {
 
 fn ring(
     keys: Option<Vec<raw::Secret>>,
-    at: &Path,
+    at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<SessionKey>, Faulty> {
@@ -97,27 +100,23 @@ fn ring(
     if !(1..=limits::MAX_KEYS).contains(&keys.len()) {
         return Err(faults.wrong(at, format!("1 to {} keys, got {}", limits::MAX_KEYS, keys.len())));
     }
-    let ring: Vec<_> = keys
-        .into_iter()
-        .enumerate()
-        .map(|(place, key)| {
-            let at = at.index(place);
-            let text = text::secret(key, &at, env, faults)?;
-            SessionKey::parse(&text).map_err(|error| faults.wrong(&at, error.to_string()))
-        })
-        .collect();
-    ring.into_iter().collect()
+    each(keys, at, faults, |key, at, faults| {
+        let text = text::secret(key, at, env, faults)?;
+        SessionKey::parse(&text).map_err(|error| faults.wrong(at, error.to_string()))
+    })
 }
 
 /// Templates give the old key the value of the new one before there is another; a rotation with both the same signs
 /// everybody out.
-fn doubles(ring: &[SessionKey], at: &Path) -> Vec<String> {
+fn doubles(ring: &[SessionKey], at: &At<'_>) -> Vec<String> {
     let is_double = |(place, key): &(usize, &SessionKey)| ring.iter().take(*place).any(|before| before.is(key));
     let places = ring.iter().enumerate().filter(is_double);
-    places.map(|(place, _)| format!("{}: the same key as one before it opens nothing more", at.index(place))).collect()
+    places
+        .map(|(place, _)| format!("{}: the same key as one before it opens nothing more", at.index(place).path()))
+        .collect()
 }
 
-fn store(raw: raw::Store, at: &Path, env: Environment<'_>, faults: &mut Faults) -> Result<Store, Faulty> {
+fn store(raw: raw::Store, at: &At<'_>, env: Environment<'_>, faults: &mut Faults) -> Result<Store, Faulty> {
     let cluster = faults
         .required(&at.key("cluster"), raw.cluster, "the name of the Envoy cluster that reaches Webdis")
         .and_then(|name| super::cluster(name, &at.key("cluster"), faults));
@@ -139,7 +138,7 @@ fn store(raw: raw::Store, at: &Path, env: Environment<'_>, faults: &mut Faults) 
 
 fn credentials(
     secret: raw::Secret,
-    at: &Path,
+    at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<StoreCredentials, Faulty> {
@@ -155,7 +154,7 @@ fn credentials(
 }
 
 // What stands in a path of Webdis as it is; behind a dot it would look for a format.
-fn key_prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn key_prefix(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = value.unwrap_or_else(|| limits::STORE_PREFIX.to_owned());
     let is_clean = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
     if is_clean && (1..=limits::MAX_STORE_PREFIX).contains(&value.len()) {
@@ -165,7 +164,7 @@ fn key_prefix(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<S
     Err(faults.wrong_value(at, expected, &value))
 }
 
-fn cookie_name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn cookie_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = value.unwrap_or_else(|| limits::COOKIE_NAME.to_owned());
     if value.starts_with("__") {
         return Err(faults.wrong_value(at, "a name without `__Host-`, which is always put before it", &value));

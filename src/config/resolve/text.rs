@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path, Problem},
+        fault::{At, Faults, Faulty, Problem},
         raw,
     },
     Environment,
@@ -20,7 +20,7 @@ const MAX_VARIABLE: usize = 128;
 /// The text of a secret.
 pub(super) fn secret(
     value: raw::Secret,
-    at: &Path,
+    at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<Zeroizing<String>, Faulty> {
@@ -38,7 +38,7 @@ pub(super) fn secret(
     Err(faults.wrong(at, format!("1 to {MAX_TEXT} characters")))
 }
 
-fn variable(name: &str, at: &Path, env: Environment<'_>, faults: &mut Faults) -> Result<Zeroizing<String>, Faulty> {
+fn variable(name: &str, at: &At<'_>, env: Environment<'_>, faults: &mut Faults) -> Result<Zeroizing<String>, Faulty> {
     // What is no variable's name may be the secret, put in the wrong place: it is not shown.
     let well_formed = name.len() <= MAX_VARIABLE
         && !name.starts_with(|first: char| first.is_ascii_digit())
@@ -77,8 +77,16 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
+/// A scope.
+pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    if (1..=MAX_TEXT).contains(&text.len()) && is_nqchar(&text) {
+        return Ok(text);
+    }
+    Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
+}
+
 /// Refuses what is no name of a claim.
-pub(super) fn claim(name: &str, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
+pub(super) fn claim(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     if (1..=MAX_TEXT).contains(&name.len()) && name.trim() == name && !name.starts_with("/") {
         return Ok(());
     }
@@ -86,7 +94,7 @@ pub(super) fn claim(name: &str, at: &Path, faults: &mut Faults) -> Result<(), Fa
 }
 
 /// The path of a claim that others are told. What is none would never be there.
-pub(super) fn claim_path(text: &str, at: &Path, faults: &mut Faults) -> Result<ClaimPath, Faulty> {
+pub(super) fn claim_path(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<ClaimPath, Faulty> {
     if matches!(text, "access_token" | "id_token") {
         return Err(faults.wrong(at, "a claim; `authorization` hands tokens on"));
     }
@@ -105,7 +113,7 @@ pub(super) fn is_clean_url(text: &str) -> bool {
 }
 
 /// Refuses the text of a URL that parsers would silently change.
-pub(super) fn url_text(text: &str, at: &Path, faults: &mut Faults) -> Result<(), Faulty> {
+pub(super) fn url_text(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     if is_clean_url(text) {
         return Ok(());
     }
@@ -117,6 +125,11 @@ pub(super) fn url_text(text: &str, at: &Path, faults: &mut Faults) -> Result<(),
 }
 
 /// Reports a URL, and shows it unless it may hold a password or a key.
-pub(super) fn wrong_url(text: &str, expected: impl Into<Cow<'static, str>>, at: &Path, faults: &mut Faults) -> Faulty {
+pub(super) fn wrong_url(
+    text: &str,
+    expected: impl Into<Cow<'static, str>>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Faulty {
     if text.contains(['@', '?', '#']) { faults.wrong(at, expected) } else { faults.wrong_value(at, expected, text) }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{
     super::{
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, limits,
+    allow, bounded, each, limits,
     provider::{Around, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
     text,
 };
@@ -24,7 +24,7 @@ use crate::{
 pub(super) fn token_issuers(
     raw: Option<Vec<raw::TokenIssuer>>,
     known: Option<&Known>,
-    at: &Path,
+    at: &At<'_>,
     around: Around<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<TokenIssuer>, Faulty> {
@@ -32,9 +32,7 @@ pub(super) fn token_issuers(
     if raw.len() > limits::MAX_TOKEN_ISSUERS {
         return Err(faults.wrong(at, format!("at most {} issuers, got {}", limits::MAX_TOKEN_ISSUERS, raw.len())));
     }
-    let read: Vec<_> =
-        raw.into_iter().enumerate().map(|(place, raw)| token_issuer(raw, &at.index(place), around, faults)).collect();
-    let mut read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut read = each(raw, at, faults, |raw, at, faults| token_issuer(raw, at, around, faults))?;
     let mut fault = None;
     // Of a token that does not say whose it is, one issuer can be asked.
     let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);
@@ -69,7 +67,7 @@ pub(super) fn token_issuers(
 
 fn token_issuer(
     raw: raw::TokenIssuer,
-    at: &Path,
+    at: &At<'_>,
     around: Around<'_>,
     faults: &mut Faults,
 ) -> Result<TokenIssuer, Faulty> {
@@ -188,7 +186,12 @@ impl Given {
     }
 }
 
-fn introspection(raw: raw::Introspection, at: &Path, around: Around<'_>, faults: &mut Faults) -> Result<Asked, Faulty> {
+fn introspection(
+    raw: raw::Introspection,
+    at: &At<'_>,
+    around: Around<'_>,
+    faults: &mut Faults,
+) -> Result<Asked, Faulty> {
     let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), around.plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
@@ -215,7 +218,7 @@ fn keys(
     jwks_uri: Option<String>,
     jwks: Option<raw::JsonText>,
     public_keys: Option<Vec<String>>,
-    at: &Path,
+    at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Given, Faulty> {
@@ -242,7 +245,7 @@ fn keys(
 }
 
 /// What tokens say as `iss`, where nothing is discovered.
-fn plain_name(value: Option<String>, at: &Path, faults: &mut Faults) -> Result<String, Faulty> {
+fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, value, "what its tokens say as iss")?;
     if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {
         return Ok(name);

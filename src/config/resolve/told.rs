@@ -3,7 +3,7 @@
 use super::{
     super::{
         FilterState, NamedValue,
-        fault::{Faults, Faulty, Path},
+        fault::{At, Faults, Faulty},
         raw,
     },
     limits, text,
@@ -11,7 +11,7 @@ use super::{
 use crate::claims::{Encoding, Template};
 
 /// What stands in a header or in filter state.
-pub(super) fn value(raw: raw::ClaimText, at: &Path, faults: &mut Faults) -> Result<Template, Faulty> {
+pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
     let raw = match raw {
         raw::ClaimText::Claim(claim) => return text::claim_path(&claim, at, faults).map(Template::of),
         raw::ClaimText::Made(raw) => raw,
@@ -30,7 +30,7 @@ pub(super) fn value(raw: raw::ClaimText, at: &Path, faults: &mut Faults) -> Resu
     Ok(template?.written(separator?, encoding))
 }
 
-fn template(text: &str, at: &Path, faults: &mut Faults) -> Result<Template, Faulty> {
+fn template(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
     // Spaces at an end would be cut off on the way; and what is around the claims is the same in every encoding.
     let is_plain = text.len() <= limits::MAX_TEXT && text::is_vschar(text) && text.trim() == text;
     // As others write it.
@@ -42,7 +42,7 @@ fn template(text: &str, at: &Path, faults: &mut Faults) -> Result<Template, Faul
     })
 }
 
-fn separator(raw: Option<String>, at: &Path, faults: &mut Faults) -> Result<char, Faulty> {
+fn separator(raw: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<char, Faulty> {
     let Some(text) = raw else { return Ok(limits::SEPARATOR) };
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
@@ -52,7 +52,7 @@ fn separator(raw: Option<String>, at: &Path, faults: &mut Faults) -> Result<char
 }
 
 /// What goes into filter state.
-pub(super) fn filter_state(raw: raw::FilterState, at: &Path, faults: &mut Faults) -> Result<FilterState, Faulty> {
+pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faults) -> Result<FilterState, Faulty> {
     let (mut claims, mut fault) = (Vec::new(), None);
     let at = at.key("claims");
     let entries = raw.claims.unwrap_or_default().0;

@@ -78,6 +78,8 @@ impl Condition {
                 }
                 outcome
             }
+            // Whoever has no address that counts could have any: nobody passes by not having one.
+            Self::Not(condition) if condition.is_about_address() && email(claims).is_none() => Outcome::No,
             Self::Not(condition) => match condition.outcome(claims) {
                 Outcome::Yes => Outcome::No,
                 Outcome::No => Outcome::Yes,
@@ -98,6 +100,15 @@ impl Condition {
             Self::EmailMatches(known) => {
                 email(claims).is_some_and(|(email, _)| known.iter().any(|known| known.matches(email))).into()
             }
+        }
+    }
+
+    fn is_about_address(&self) -> bool {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().any(Self::is_about_address),
+            Self::Not(condition) => condition.is_about_address(),
+            Self::Claim(..) => false,
+            Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => true,
         }
     }
 
@@ -248,6 +259,23 @@ mod tests {
                 assert_eq!(outcome(email.clone(), verified.clone()), Outcome::No, "{condition:?} {email} {verified}");
             }
             assert_eq!(condition.outcome(&Token(json!({ "email": "alice@example.com" }))), Outcome::No);
+        }
+    }
+
+    #[test]
+    fn nobody_passes_by_having_no_address() {
+        let is_other = Conditions(vec![Condition::Not(Box::new(Condition::Any(vec![
+            Condition::Email(vec!["trainee@example.com".to_owned()]),
+            claim("groups", json!(["guests"])),
+        ])))]);
+        for (claims, expected) in [
+            (json!({ "email": "alice@example.com", "email_verified": true }), Outcome::Yes),
+            (json!({ "email": "trainee@example.com", "email_verified": true }), Outcome::No),
+            (json!({ "email": "trainee@example.com", "email_verified": false }), Outcome::No),
+            (json!({ "email": "trainee@example.com" }), Outcome::No),
+            (json!({}), Outcome::No),
+        ] {
+            assert_eq!(is_other.outcome(&Token(claims.clone())), expected, "{claims}");
         }
     }
 

@@ -42,6 +42,7 @@ pub use verified::VerifiedBearer;
 
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
+
 /// Whether the request brings a token, good or not.
 pub(super) fn is_brought(request: &Request) -> bool {
     request.lines("authorization").any(|line| scheme_and_token(line).is_some())

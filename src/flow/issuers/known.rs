@@ -40,6 +40,14 @@ pub(super) enum Whose {
     TokenIssuer(Box<TokenIssuer>),
 }
 
+/// Where an issuer's keys are from.
+enum KeysFrom<'a> {
+    /// They are configured.
+    Configuration(&'a Jwks),
+    /// They are fetched from there, where that is known.
+    Fetched(Option<&'a Endpoint>),
+}
+
 impl Whose {
     pub(super) fn id(&self) -> IssuerId {
         match self {
@@ -108,25 +116,31 @@ impl Known {
 
     /// The keys to verify tokens with.
     pub(super) fn keys(&self, now: UnixTime) -> Option<&Jwks> {
-        match &self.whose {
-            Whose::TokenIssuer(issuer) => match &issuer.validation {
-                Validation::Fixed(keys) => Some(keys),
-                // It is asked about each token instead.
-                Validation::Introspection(_) => Some(Jwks::NONE),
-                Validation::Discovered(_) | Validation::JwksUri(_) | Validation::Provider => self.keys.usable(now),
-            },
-            Whose::Provider(provider) if provider.github.is_some() => Some(Jwks::NONE),
-            Whose::Provider(_) => self.keys.usable(now),
+        match self.keys_from(now) {
+            KeysFrom::Configuration(keys) => Some(keys),
+            KeysFrom::Fetched(_) => self.keys.usable(now),
         }
     }
 
     /// Whether its keys never change.
     pub(super) fn has_fixed_keys(&self) -> bool {
+        matches!(self.keys_from(UnixTime::default()), KeysFrom::Configuration(_))
+    }
+
+    fn keys_from(&self, now: UnixTime) -> KeysFrom<'_> {
+        let discovered = || self.metadata.usable(now).and_then(Metadata::jwks_uri);
         match &self.whose {
-            Whose::Provider(provider) => provider.github.is_some(),
-            Whose::TokenIssuer(issuer) => {
-                matches!(issuer.validation, Validation::Fixed(_) | Validation::Introspection(_))
-            }
+            // It has none.
+            Whose::Provider(provider) if provider.github.is_some() => KeysFrom::Configuration(Jwks::NONE),
+            Whose::Provider(_) => KeysFrom::Fetched(discovered()),
+            Whose::TokenIssuer(issuer) => match &issuer.validation {
+                Validation::Discovered(_) => KeysFrom::Fetched(discovered()),
+                Validation::Fixed(keys) => KeysFrom::Configuration(keys),
+                // It is asked about each token instead.
+                Validation::Introspection(_) => KeysFrom::Configuration(Jwks::NONE),
+                Validation::JwksUri(endpoint) => KeysFrom::Fetched(Some(endpoint)),
+                Validation::Provider => KeysFrom::Fetched(None),
+            },
         }
     }
 
@@ -137,13 +151,9 @@ impl Known {
     }
 
     fn jwks_uri(&self, now: UnixTime) -> Option<&Endpoint> {
-        match &self.whose {
-            Whose::TokenIssuer(issuer) => match &issuer.validation {
-                Validation::JwksUri(endpoint) => Some(endpoint),
-                Validation::Fixed(_) | Validation::Introspection(_) | Validation::Provider => None,
-                Validation::Discovered(_) => self.metadata.usable(now)?.jwks_uri(),
-            },
-            Whose::Provider(_) => self.metadata.usable(now)?.jwks_uri(),
+        match self.keys_from(now) {
+            KeysFrom::Configuration(_) => None,
+            KeysFrom::Fetched(from) => from,
         }
     }
 

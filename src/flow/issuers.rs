@@ -84,8 +84,10 @@ impl Issuers {
         self.known.iter().find(|known| known.whose.id() == id)
     }
 
-    fn known_mut(&mut self, id: IssuerId) -> Option<&mut Known> {
-        self.known.iter_mut().find(|known| known.whose.id() == id)
+    /// It, and what opens the documents that workers share.
+    fn known_mut(&mut self, id: IssuerId) -> Option<(&mut Known, &Sealer)> {
+        let Self { sealer, known } = self;
+        known.iter_mut().find(|known| known.whose.id() == id).map(|known| (known, &*sealer))
     }
 
     /// The provider, where enough is known of it to sign somebody in.
@@ -133,8 +135,7 @@ impl Issuers {
 
     /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
     pub fn look(&mut self, id: IssuerId, platform: &dyn Platform, now: UnixTime) -> bool {
-        let sealer = self.sealer.clone();
-        self.known_mut(id).is_some_and(|known| known.take_news(&sealer, platform, now))
+        self.known_mut(id).is_some_and(|(known, sealer)| known.take_news(sealer, platform, now))
     }
 
     /// Asks for newer keys, because a token names one that nobody here has. `false` when that was asked too often.
@@ -146,7 +147,7 @@ impl Issuers {
         now: UnixTime,
         events: &mut Vec<Event>,
     ) -> bool {
-        let Some(known) = self.known_mut(id).filter(|known| !known.has_fixed_keys()) else { return false };
+        let Some((known, _)) = self.known_mut(id).filter(|(known, _)| !known.has_fixed_keys(now)) else { return false };
         let wished_by = known.keys.wish(now);
         if wished_by == Some(asker) || wished_by == Some(Asker::Provider) {
             return true;
@@ -162,7 +163,7 @@ impl Issuers {
 
     /// A token that waited for newer keys was signed by one of them.
     pub fn wish_came_true(&mut self, id: IssuerId) {
-        if let Some(known) = self.known_mut(id) {
+        if let Some((known, _)) = self.known_mut(id) {
             known.keys.wished = None;
         }
     }
@@ -190,11 +191,10 @@ impl Issuers {
         now: UnixTime,
         events: &mut Vec<Event>,
     ) {
-        let sealer = self.sealer.clone();
-        let Some(known) = self.known_mut(expect.issuer) else { return };
+        let Some((known, sealer)) = self.known_mut(expect.issuer) else { return };
         let issuer = known.whose.issuer().to_owned();
         let cluster = known.cluster_of(expect.kind, now);
-        let outcome = discovery::body(result).and_then(|body| known.receive(expect, &body, &sealer, platform));
+        let outcome = discovery::body(result).and_then(|body| known.receive(expect, &body, sealer, platform));
         let has_good = known.has(expect.kind, now);
         lease::release(known.settle(expect, outcome.is_ok()), outcome.is_ok(), now, platform);
         events.push(match outcome {

@@ -123,8 +123,8 @@ impl Known {
     }
 
     /// Whether its keys never change.
-    pub(super) fn has_fixed_keys(&self) -> bool {
-        matches!(self.keys_from(UnixTime::default()), KeysFrom::Configuration(_))
+    pub(super) fn has_fixed_keys(&self, now: UnixTime) -> bool {
+        matches!(self.keys_from(now), KeysFrom::Configuration(_))
     }
 
     fn keys_from(&self, now: UnixTime) -> KeysFrom<'_> {

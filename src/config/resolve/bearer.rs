@@ -34,7 +34,10 @@ pub(super) fn static_tokens(
 }
 
 fn static_token(raw: raw::StaticToken, at: &At<'_>, faults: &mut Faults) -> Result<StaticToken, Faulty> {
-    let name = name(raw.name, &at.key("name"), faults);
+    let at_name = at.key("name");
+    let name = faults
+        .required(&at_name, raw.name, "a name for whoever brings the token")
+        .and_then(|name| text::line(name, &at_name, faults));
     let digest = digest(raw.sha256, &at.key("sha256"), faults);
     let mut claims = Map::new();
     let mut fault = None;
@@ -57,19 +60,6 @@ fn static_token(raw: raw::StaticToken, at: &At<'_>, faults: &mut Faults) -> Resu
     let expires_at = raw.expires_at.map(|seconds| end(seconds).map(UnixTime::from_secs)).transpose();
     let token = StaticToken { name: name?, digest: digest?, claims, expires_at: expires_at? };
     fault.map_or(Ok(token), Err)
-}
-
-fn name(name: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
-    let name = faults.required(at, name, "a name for whoever brings the token")?;
-    let is_clean = (1..=limits::MAX_RULE_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    if is_clean && name.trim() == name {
-        return Ok(name);
-    }
-    Err(faults.wrong_value(
-        at,
-        format!("1 to {} bytes in one line, without spaces around it", limits::MAX_RULE_NAME),
-        &name,
-    ))
 }
 
 /// What is wrong is not shown: it may be the token itself.

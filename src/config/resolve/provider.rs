@@ -81,7 +81,7 @@ fn provider(
 ) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
     let Around { clusters, plain_http, env } = around;
     let name = name(raw.name.take(), &at.key("name"), faults);
-    let title = title(raw.title.take(), &at.key("title"), faults);
+    let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
     let is_github = matches!(raw.r#type, Some(raw::ProviderType::Github));
     let issuer = if is_github {
         github::web(&mut raw, at, plain_http, faults)
@@ -192,16 +192,6 @@ fn name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Strin
         return Ok(name);
     }
     Err(faults.wrong_value(at, format!("1 to {} letters, digits, `-`, `_` and `.`", limits::MAX_NAME), &name))
-}
-
-fn title(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Option<String>, Faulty> {
-    let Some(title) = value else { return Ok(None) };
-    if (1..=limits::MAX_RULE_NAME).contains(&title.len()) && !title.contains(char::is_control) && title.trim() == title
-    {
-        return Ok(Some(title));
-    }
-    let expected = format!("1 to {} bytes in one line, without spaces around it", limits::MAX_RULE_NAME);
-    Err(faults.wrong_value(at, expected, &title))
 }
 
 pub(super) fn issuer(

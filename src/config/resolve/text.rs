@@ -10,7 +10,7 @@ use super::{
         raw,
     },
     Environment,
-    limits::{MAX_NAME, MAX_TEXT},
+    limits::{MAX_NAME, MAX_RULE_NAME, MAX_TEXT},
 };
 use crate::claims::ClaimPath;
 
@@ -83,6 +83,14 @@ pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<St
         return Ok(text);
     }
     Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
+}
+
+/// What people read: a few words in one line.
+pub(super) fn line(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    if (1..=MAX_RULE_NAME).contains(&text.len()) && !text.contains(char::is_control) && text.trim() == text {
+        return Ok(text);
+    }
+    Err(faults.wrong_value(at, format!("1 to {MAX_RULE_NAME} bytes in one line, without spaces around it"), &text))
 }
 
 /// Refuses what is no name of a claim.

@@ -13,7 +13,6 @@ use crate::{
     http::Request,
     jose::{jws::UnverifiedJws, verify::verify},
     oidc::access_token::{self, VerifiedAccessToken},
-    page::Action,
     rules::Verdict,
     secret::RawBearerToken,
     session::{
@@ -112,12 +111,13 @@ impl Bringer {
         {
             return forward(&self.request, Permit::open(&proof), &verdict, env);
         }
-        let mut offer = Offer::default();
-        if self.caller.kind != Kind::Program {
-            let target = ReturnTo::parse(self.request.target(), &env.config.prefix);
-            let href = sign_in::start(target.as_str(), &[], env);
-            offer.action = Some(Action::Link { label: "Sign in", href });
-        }
+        let offer = match self.caller.kind {
+            Kind::Program => Offer::default(),
+            Kind::Navigation | Kind::Page => {
+                let target = ReturnTo::parse(self.request.target(), &env.config.prefix);
+                Offer::sign_in(sign_in::start(target.as_str(), &[], env))
+            }
+        };
         reply::refuse(failure, &self.caller, offer, env)
     }
 }

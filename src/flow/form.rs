@@ -40,8 +40,7 @@ pub(super) fn arrive(request: &Request, caller: &Caller, env: &mut Env<'_>) -> S
 
 /// Says that nothing was delivered, and where to sign in.
 pub(super) fn ask_to_sign_in(caller: &Caller, env: &mut Env<'_>) -> Step {
-    let action = Some(Action::Link { label: "Sign in", href: "/".to_owned() });
-    reply::refuse(Failure::SignInRequired, caller, Offer { action, cookies: Vec::new() }, env)
+    reply::refuse(Failure::SignInRequired, caller, Offer::sign_in("/".to_owned()), env)
 }
 
 /// Gives the browser its form to keep.

@@ -93,6 +93,11 @@ pub(super) struct Offer {
 }
 
 impl Offer {
+    /// A link to where one can sign in.
+    pub(super) fn sign_in(href: String) -> Self {
+        Self { action: Some(Action::Link { label: "Sign in", href }), cookies: Vec::new() }
+    }
+
     /// A link that starts again at `href`.
     pub(super) fn again(href: String, cookies: Vec<String>) -> Self {
         Self { action: Some(Action::Link { label: "Try again", href }), cookies }

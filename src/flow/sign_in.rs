@@ -100,9 +100,8 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     match (wish.answer, caller.kind) {
         (_, Kind::Page) => return form::arrive(&request, &caller, env),
         (Answer::Unauthorized, Kind::Navigation) => {
-            let href = start(wish.return_to.as_str(), &wish.providers, env);
-            let action = Some(Action::Link { label: "Sign in", href });
-            return reply::refuse(Failure::SignInRequired, &caller, Offer { action, cookies: Vec::new() }, env);
+            let offer = Offer::sign_in(start(wish.return_to.as_str(), &wish.providers, env));
+            return reply::refuse(Failure::SignInRequired, &caller, offer, env);
         }
         (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
         (Answer::Redirect, Kind::Program) if could_follow(&request) => {}
@@ -119,10 +118,9 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
         let offer = Offer::again(return_to.location(&env.config.origin), Vec::new());
         return reply::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env);
     }
-    let provider = match candidates(&wish.providers, env)[..] {
-        [only] => only.id,
-        _ => return choose(&request, &caller, &wish, env),
-    };
+    let candidates = candidates(&wish.providers, env);
+    let &[provider] = &candidates[..] else { return choose(&candidates, &request, &caller, &wish, env) };
+    let provider = provider.id;
     if env.issuers.ready(provider, env.now).is_none() {
         return Waiter::for_provider(provider, request, env);
     }
@@ -140,7 +138,7 @@ fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
 }
 
 /// Lets a person choose where to sign in. A program cannot.
-fn choose(request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_>) -> Step {
+fn choose(among: &[&Provider], request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_>) -> Step {
     let failure = Failure::SignInRequired;
     if caller.kind == Kind::Program || request.method() != "GET" {
         return reply::refuse(failure, caller, Offer::default(), env);
@@ -149,8 +147,7 @@ fn choose(request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_>) ->
         let href = start(wish.return_to.as_str(), &[provider.id], env);
         if wish.is_somebody_else { href + "&prompt=" + SELECT_ACCOUNT } else { href }
     };
-    let choices = candidates(&wish.providers, env).into_iter();
-    let choices = choices.map(|provider| (provider.title.clone(), href(provider))).collect();
+    let choices = among.iter().map(|provider| (provider.title.clone(), href(provider))).collect();
     let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
     page.action = Some(Action::Choice(choices));
     reply::refuse_with(failure, page, caller, env)

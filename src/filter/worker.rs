@@ -150,19 +150,17 @@ impl Worker {
     }
 
     fn load(&self) -> Load {
-        let calls = |is_one: fn(&Expect) -> bool| {
-            let is_one = |call: &&Call| matches!(&call.whose, Whose::Request(_, expect) if is_one(expect));
-            self.calls.borrow().iter().filter(is_one).count()
-        };
         let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
         let strangers = held.iter().filter(is_strangers).count();
-        Load {
-            held: held.len().saturating_sub(strangers),
-            strangers,
-            reading: self.reading.borrow().len(),
-            redeeming: calls(Expect::redeems),
-            asking: calls(Expect::asks),
+        let mut load = Load { strangers, reading: self.reading.borrow().len(), ..Load::default() };
+        load.held = held.len().saturating_sub(strangers);
+        for call in self.calls.borrow().iter() {
+            if let Whose::Request(_, expect) = &call.whose {
+                load.redeeming += usize::from(expect.redeems());
+                load.asking += usize::from(expect.asks());
+            }
         }
+        load
     }
 
     /// A request arrives.

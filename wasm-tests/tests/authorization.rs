@@ -4,13 +4,11 @@
 use serde_json::{Value, json};
 use wasm_tests::{
     chromium::{place, text, walk},
-    http1::Response,
     issuer::{Issuer, RefreshTokens},
     provider::many_groups,
     site::{ALICE, BIG, Site},
-    upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{PUBLIC, SESSION_COOKIE, World, assert_page, assert_sign_in, kept_cookies},
+    world::{SESSION_COOKIE, World, assert_page, assert_refused, assert_sign_in, kept_cookies, seen_as},
 };
 
 const BOB: (&str, &str) = ("bob", "bob-password");
@@ -43,28 +41,6 @@ fn areas() -> Value {
             "any": [{"groups": ["staff", "admins"]}, {"allowed_domains": ["staff.example"]}],
         }},
     ])
-}
-
-/// That this was refused so, that no app saw it, and that its worker serves the next.
-#[track_caller]
-fn assert_refused(world: &World, send: &Outgoing, browser: &UserAgent, expected: (u16, &str)) -> Response {
-    let what = String::from_utf8_lossy(&send.target).into_owned();
-    let before = world.upstream.count();
-    let response = browser.visit(&world.url(&what), send.clone());
-    assert_eq!((response.status, response.code().as_deref()), (expected.0, Some(expected.1)), "{what}: {response:?}");
-    world.upstream.assert_saw_nothing_since(before, &what);
-    let next = world.browser().fetch(&world.url(PUBLIC));
-    assert_eq!((next.status, next.headers.has(MARK)), (200, true), "after {what}: {next:?}");
-    response
-}
-
-/// Who the app was told it is, for a request that comes to it.
-#[track_caller]
-fn seen_as(world: &World, send: &Outgoing, browser: &UserAgent) -> Option<String> {
-    let what = String::from_utf8_lossy(&send.target).into_owned();
-    let response = browser.visit(&world.url(&what), send.clone());
-    assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{what}: {response:?}\n{}", world.log());
-    world.upstream.last().headers.text("x-forwarded-user")
 }
 
 #[test]

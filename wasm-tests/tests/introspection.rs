@@ -130,10 +130,10 @@ fn what_is_remembered_ends_and_a_revoked_token_with_it() {
     assert_passes(&site, "/groups", &good);
     site.provider.forget_everybody();
     let begun = Instant::now();
-    until("a token that is refused", || (bring(&site, "/groups", &good).status == 401).then_some(()));
+    // Each worker remembers it by itself; of so many connections one of two workers is missed once in a thousand times.
+    let is_refused = |_| bring(&site, "/groups", &good).status == 401;
+    until("every worker refusing the token", || (0..10).all(is_refused).then_some(()));
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    // The other worker may remember it for a second more.
-    thread::sleep(Duration::from_secs(2));
     assert_refused(&site, "/groups", &good, (401, "invalid_token"));
     assert_passes(&site, "/groups", &token(&site, "groups"));
 }

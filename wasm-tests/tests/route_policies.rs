@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use wasm_tests::{
     envoy::Setup,
     issuer::{Answer, Endpoint, Fault, Issuer},
-    upstream::{MARK, Upstream},
+    upstream::Upstream,
     user_agent::{Outgoing, UserAgent},
-    world::{PUBLIC, World, assert_page, assert_sign_in},
+    world::{World, assert_page, assert_refused, assert_sign_in, seen_as},
 };
 
 fn policies() -> Value {
@@ -57,27 +57,6 @@ fn set_up(setup: &mut Setup, mut routes: Vec<Value>, clusters: &[(&str, u16)]) {
     let domains = ["127.0.0.1".to_owned(), format!("127.0.0.1:{}", setup.port)];
     let host = json!({"name": "app", "domains": domains, "routes": routes});
     setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": [host]}));
-}
-
-/// That this was refused so, that no app saw it, and that its worker serves the next.
-#[track_caller]
-fn assert_refused(world: &World, send: &Outgoing, browser: &UserAgent, expected: (u16, &str)) {
-    let what = String::from_utf8_lossy(&send.target).into_owned();
-    let before = world.upstream.count();
-    let response = browser.visit(&world.url(&what), send.clone());
-    assert_eq!((response.status, response.code().as_deref()), (expected.0, Some(expected.1)), "{what}: {response:?}");
-    world.upstream.assert_saw_nothing_since(before, &what);
-    let next = world.browser().fetch(&world.url(PUBLIC));
-    assert_eq!((next.status, next.headers.has(MARK)), (200, true), "after {what}: {next:?}");
-}
-
-/// Who the app was told it is, for a request that comes to it.
-#[track_caller]
-fn seen_as(world: &World, send: &Outgoing, browser: &UserAgent) -> Option<String> {
-    let what = String::from_utf8_lossy(&send.target).into_owned();
-    let response = browser.visit(&world.url(&what), send.clone());
-    assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{what}: {response:?}\n{}", world.log());
-    world.upstream.last().headers.text("x-forwarded-user")
 }
 
 fn with_groups(world: &World, groups: &[&str]) -> UserAgent {

@@ -2,12 +2,13 @@
 
 use url::Url;
 
-use super::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, World, is_session_cookie, parameter, parameters};
+use super::{PENDING_COOKIE, PUBLIC, SESSION_COOKIE, TRAIL_COOKIE, World, is_session_cookie, parameter, parameters};
 use crate::{
     http1::Response,
     issuer::{CLIENT_ID, Endpoint, Issuer},
     keys::from_base64url,
-    user_agent::Exchange,
+    upstream::MARK,
+    user_agent::{Exchange, Outgoing, UserAgent},
 };
 
 /// A sign-in that was begun.
@@ -41,6 +42,35 @@ fn names(response: &Response, deleted: bool) -> Vec<String> {
         .filter(|line| deletes(line) == deleted)
         .filter_map(|line| line.split_once('=').map(|(name, _)| name.to_owned()))
         .collect()
+}
+
+/// Checks that a request is refused so, that no app sees it, and that the worker serves the next; in a world of one worker
+/// it is the same.
+///
+/// # Panics
+/// When it is not.
+#[track_caller]
+pub fn assert_refused(world: &World, send: &Outgoing, browser: &UserAgent, expected: (u16, &str)) -> Response {
+    let what = String::from_utf8_lossy(&send.target).into_owned();
+    let before = world.upstream.count();
+    let response = browser.visit(&world.url(&what), send.clone());
+    assert_eq!((response.status, response.code().as_deref()), (expected.0, Some(expected.1)), "{what}: {response:?}");
+    world.upstream.assert_saw_nothing_since(before, &what);
+    let next = world.browser().fetch(&world.url(PUBLIC));
+    assert_eq!((next.status, next.headers.has(MARK)), (200, true), "after {what}: {next:?}");
+    response
+}
+
+/// Who the app is told it is, by a request that must come to it.
+///
+/// # Panics
+/// When it does not.
+#[track_caller]
+pub fn seen_as(world: &World, send: &Outgoing, browser: &UserAgent) -> Option<String> {
+    let what = String::from_utf8_lossy(&send.target).into_owned();
+    let response = browser.visit(&world.url(&what), send.clone());
+    assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{what}: {response:?}\n{}", world.log());
+    world.upstream.last().headers.text("x-forwarded-user")
 }
 
 /// Checks that a response sends the browser to the provider, as it should and no other way.

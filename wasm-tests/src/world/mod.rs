@@ -22,8 +22,8 @@ use crate::{
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
 pub use expect::{
-    SignIn, assert_page, assert_program_refused, assert_sign_in, assert_sign_in_at, assert_signed_in, deleted_cookies,
-    kept_cookies,
+    SignIn, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in,
+    deleted_cookies, kept_cookies, seen_as,
 };
 use fleet::Replica;
 

@@ -105,6 +105,18 @@ pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Connections enough that one of two workers is missed less than once in ten million times. Polled many times, a few of
+/// them would miss it often.
+const EVERY_WORKER: usize = 24;
+
+/// Polls `holds` until it is so many times in a row that it must be so at every worker.
+///
+/// # Panics
+/// If it is not within [`PATIENCE`].
+pub fn until_everywhere(what: &str, mut holds: impl FnMut() -> bool) {
+    until(what, || (0..EVERY_WORKER).all(|_| holds()).then_some(()));
+}
+
 /// A folder for one run's files. It is removed on drop, unless the test failed and somebody will want to look.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);

@@ -11,6 +11,7 @@ use crate::{
     html::Form,
     http1::Response,
     ports,
+    process::until_everywhere,
     provider::{Provider, Settings, client},
     upstream::Upstream,
     user_agent::{Outgoing, UserAgent},
@@ -92,6 +93,13 @@ impl Site {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// Waits until every worker knows whom it asks.
+    pub fn until_ready(&self) {
+        until_everywhere("a provider that is known", || {
+            UserAgent::default().get(&self.url("/oauth2/health")).text().contains("ready")
+        });
     }
 
     /// Asks for a page without a session and signs in with the provider's form. Returns where that ended.

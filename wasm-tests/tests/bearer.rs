@@ -12,7 +12,7 @@ use wasm_tests::{
     http2::PROTOCOL,
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Signing},
     keys::{Algorithm, sha256},
-    process::until,
+    process::{until, until_everywhere},
     provider::client,
     site::{ALICE, Site},
     upstream::MARK,
@@ -48,14 +48,8 @@ fn take_tokens(document: &mut Value) {
 
 fn world() -> World {
     let world = World::with(take_tokens);
-    until_known(&world);
+    world.until_ready();
     world
-}
-
-fn until_known(world: &World) {
-    until("a provider that is known", || {
-        world.browser().get(&world.url("/oauth2/health")).text().contains("ready").then_some(())
-    });
 }
 
 fn with(path: &str, token: &str) -> Outgoing {
@@ -267,7 +261,7 @@ fn where_no_token_is_taken_none_passes_and_where_one_kind_is_the_other_does_not(
         take_tokens(document);
         document["providers"][0].as_object_mut().expect("a provider").remove("access_token_audiences");
     });
-    until_known(&world);
+    world.until_ready();
     assert_passes(&world, &with("/page", LISTED), "ci");
     assert_bad_token(&world, &world.issuer.access_token(API, |_| {}));
     assert!(world.upstream.seen().iter().all(|request| request.headers.text("authorization") != Some(access.clone())));
@@ -415,9 +409,8 @@ fn keys_change_under_load_and_no_good_token_is_refused() {
     assert_passes(&world, &with("/api/x", &withdrawn), "robot");
     assert_passes(&world, &with("/api/x", &many(1)[0]), "robot");
     // The other worker looks at what this one has once a second.
-    until("the end of the old keys at both workers", || {
-        let ended = (0..10).all(|_| world.send(&with("/api/x", &withdrawn)).is_some_and(|answer| answer.status == 401));
-        ended.then_some(())
+    until_everywhere("the end of the old keys", || {
+        world.send(&with("/api/x", &withdrawn)).is_some_and(|answer| answer.status == 401)
     });
     for token in [&withdrawn, &old[0]] {
         assert_bad_token(&world, token);
@@ -549,7 +542,7 @@ fn tokens_over_http2_and_for_websockets() {
         take_tokens(&mut setup.configuration);
         setup.connection_manager.insert("http2_protocol_options".into(), json!({"allow_connect": true}));
     });
-    until_known(&world);
+    world.until_ready();
     let http2 = world.browser().over_http2(world.envoy.port());
     let access = world.issuer.access_token(API, |_| {});
     let send = |request: &Outgoing| -> Response { http2.send(&world.url("/api/x"), request).expect("an answer") };
@@ -600,7 +593,7 @@ fn tokens_end_by_the_clock_and_with_the_configuration_that_took_them() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
         setup.configuration["static_tokens"][1]["expires_at"] = json!(now + 300);
     });
-    until_known(&world);
+    world.until_ready();
     let access = world.issuer.access_token(API, |_| {});
     for _ in 0..6 {
         assert_passes(&world, &with("/api/x", &access), "robot");
@@ -623,9 +616,8 @@ fn tokens_end_by_the_clock_and_with_the_configuration_that_took_them() {
         document["static_tokens"][0]["sha256"] = json!(digest("another-token"));
         document["static_tokens"][0]["name"] = json!("cd");
     });
-    until("workers with the new configuration", || {
-        let is_new = |_| world.send(&with("/api/x", "another-token")).is_some_and(|response| response.status == 200);
-        (0..10).all(is_new).then_some(())
+    until_everywhere("the new configuration", || {
+        world.send(&with("/api/x", "another-token")).is_some_and(|response| response.status == 200)
     });
     for token in [&access, LISTED] {
         let before = world.upstream.count();

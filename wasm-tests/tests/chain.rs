@@ -8,7 +8,6 @@ use wasm_tests::{
     http1::Response,
     issuer::{CLIENT_ID, Endpoint, IdToken, Issuer, RefreshTokens},
     keys::sha256,
-    process::until,
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{PUBLIC, World, assert_sign_in, assert_signed_in},
@@ -107,9 +106,7 @@ fn world() -> World {
             {"name": "ruled", "prefix": "/ruled", "access": "required"},
         ]);
     });
-    until("a provider that is known", || {
-        world.browser().get(&world.url("/oauth2/health")).text().contains("ready").then_some(())
-    });
+    world.until_ready();
     world
 }
 

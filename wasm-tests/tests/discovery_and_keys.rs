@@ -10,7 +10,7 @@ use serde_json::json;
 use wasm_tests::{
     http1::Response,
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Spoil},
-    process::until,
+    process::until_everywhere,
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{PUBLIC, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in},
@@ -40,7 +40,7 @@ fn unknown_kid(token: &mut IdToken) {
 
 /// Waits until sign-ins begin again.
 fn until_ready(world: &World) {
-    until("sign-in that begins", || (world.browser().get(&world.url("/page")).status == 302).then_some(()));
+    until_everywhere("sign-in that begins", || world.browser().get(&world.url("/page")).status == 302);
 }
 
 #[test]

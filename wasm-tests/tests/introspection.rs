@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use wasm_tests::{
     http1::Response,
-    process::until,
+    process::until_everywhere,
     site::Site,
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
@@ -40,9 +40,7 @@ fn site(cache_seconds: u64) -> Site {
             {"path": "/others", "access": "bearer", "allow": {"claims": {"client_id": ["others"]}}},
         ]);
     });
-    until("a provider that is known", || {
-        UserAgent::default().get(&site.url("/oauth2/health")).text().contains("ready").then_some(())
-    });
+    site.until_ready();
     site
 }
 
@@ -130,9 +128,8 @@ fn what_is_remembered_ends_and_a_revoked_token_with_it() {
     assert_passes(&site, "/groups", &good);
     site.provider.forget_everybody();
     let begun = Instant::now();
-    // Each worker remembers it by itself; of so many connections one of two workers is missed once in a thousand times.
-    let is_refused = |_| bring(&site, "/groups", &good).status == 401;
-    until("every worker refusing the token", || (0..10).all(is_refused).then_some(()));
+    // Each worker remembers it by itself.
+    until_everywhere("refusal of the token", || bring(&site, "/groups", &good).status == 401);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_refused(&site, "/groups", &good, (401, "invalid_token"));
     assert_passes(&site, "/groups", &token(&site, "groups"));
@@ -148,6 +145,6 @@ fn while_the_provider_is_down_nobody_passes_on_a_guess() {
         assert_refused(&site, path, &good, (503, "introspection_unavailable"));
     }
     site.provider.up();
-    until("a provider that answers", || (bring(&site, "/groups", &good).status == 200).then_some(()));
+    until_everywhere("a provider that answers", || bring(&site, "/groups", &good).status == 200);
     assert_passes(&site, "/groups", &good);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wasm_tests::{
     http1::{Connection, Response},
     issuer::{Answer, Endpoint, Fault, Issuer, RefreshTokens},
-    process::until,
+    process::{until, until_everywhere},
     site::Site,
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
@@ -44,7 +44,7 @@ fn reload(world: &mut World) {
         rules.push(json!({"prefix": NEW, "access": "public"}));
     };
     world.reload(add);
-    until("worker with the new configuration", || is_new_in_force(world).then_some(()));
+    until_everywhere("the new configuration", || is_new_in_force(world));
 }
 
 fn is_new_in_force(world: &World) -> bool {
@@ -178,7 +178,7 @@ fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end()
             assert_eq!((response.status, response.code().as_deref()), (503, Some("body_missing")), "{response:?}");
         }
         assert_nobody_passed(&world);
-        until("provider that is known", || world.browser().get(&world.url("/page")).location());
+        until_everywhere("provider that is known", || world.browser().get(&world.url("/page")).location().is_some());
         assert_serves(&world);
     }
 }

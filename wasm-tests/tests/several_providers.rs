@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wasm_tests::{
     http1::Response,
     issuer::{Answer, CLIENT_ID, CLIENT_SECRET, Endpoint, Fault, Issuer, RefreshTokens},
-    process::until,
+    process::{until, until_everywhere},
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{
@@ -402,7 +402,7 @@ fn a_provider_that_is_down_keeps_nobody_from_the_other() {
     assert!(world.browser().get(&world.url("/oauth2/health")).text().contains("waiting"));
 
     world.partners.up();
-    until("the provider", || world.browser().get(&world.url("/partners/x")).location());
+    until_everywhere("the provider", || world.browser().get(&world.url("/partners/x")).location().is_some());
     sign_in(&world, &half_way, At::Partners, "/page");
     assert_passes(&world, &half_way, "/partners/x", At::Partners);
     assert!(world.browser().get(&world.url("/oauth2/health")).text().contains("ready"));
@@ -446,9 +446,7 @@ fn providers_come_and_go_and_sessions_of_the_others_stay() {
     let (alone, cookie) = world.signed_in();
     // While it serves, another one is added; and it may come first.
     world.reload(|document| add_partners(document, &url));
-    until("both providers at every worker", || {
-        (0..10).all(|_| links(&world.browser().get(&world.url("/page"))).len() == 2).then_some(())
-    });
+    until_everywhere("both providers", || links(&world.browser().get(&world.url("/page"))).len() == 2);
     assert_passes(&world, &alone, "/page", At::Staff);
     let partner = signed_in(&world, At::Partners);
     world.restart(|document| document["providers"].as_array_mut().expect("providers").reverse());

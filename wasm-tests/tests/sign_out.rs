@@ -4,7 +4,7 @@ use serde_json::json;
 use wasm_tests::{
     http1::Response,
     issuer::{Answer, Endpoint, Fault, Issuer, LogoutState, RefreshTokens},
-    process::until,
+    process::{until, until_everywhere},
     user_agent::{Outgoing, UserAgent},
     world::{
         SESSION_COOKIE, TRAIL_COOKIE, World, assert_page, assert_program_refused, deleted_cookies, parameter,
@@ -255,10 +255,9 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_e
         assert!(sign_out(&world, &browser, "").location().is_some(), "{what}");
         until("the end of the revocation", || (world.metric("revocation_failed") == failed + 1).then_some(()));
         let copy = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
-        until("the end of the session in both workers", || {
-            let answers: Vec<u16> = (0..8).filter_map(|_| Some(world.send(&copy)?.status)).collect();
+        until_everywhere("the end of the session", || {
             // What passes meanwhile has reached the app.
-            answers.iter().all(|status| *status == 401).then_some(())
+            world.send(&copy).is_some_and(|answer| answer.status == 401)
         });
         world.issuer.behave();
         if trouble_is_down {
@@ -286,10 +285,7 @@ fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
     sign_out(&world, &browser, "");
     let copy = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
     // At once in the worker that signed out, and a moment later in the other one.
-    until("the end of the session in both workers", || {
-        let answers: Vec<Response> = (0..8).filter_map(|_| world.send(&copy)).collect();
-        answers.iter().all(|response| response.status == 401).then_some(())
-    });
+    until_everywhere("the end of the session", || world.send(&copy).is_some_and(|answer| answer.status == 401));
     for _ in 0..8 {
         assert_program_refused(&world.send(&copy).expect("an answer"), "a copy");
     }

@@ -10,7 +10,7 @@ use wasm_tests::{
     http1::Response,
     issuer::{Answer, CLIENT_ID, Endpoint, Fault, IdToken, Issuer, Signing},
     keys::Algorithm,
-    process::until,
+    process::until_everywhere,
     upstream::MARK,
     user_agent::Outgoing,
     world::{World, assert_page, assert_program_refused, assert_sign_in},
@@ -79,7 +79,7 @@ fn rules() -> Value {
 /// With the partners as an issuer of tokens whose keys are from there.
 fn world(keys: Keys, change: impl FnOnce(&mut Value)) -> World {
     let world = world_of(Issuer::another(), keys, change);
-    until_ready(&world);
+    world.until_ready();
     world
 }
 
@@ -92,14 +92,6 @@ fn world_of(partners: Issuer, keys: Keys, change: impl FnOnce(&mut Value)) -> Wo
         document["identity_headers"] = json!({"x-forwarded-user": "sub", "x-issuer": "iss"});
         change(document);
     })
-}
-
-/// Until every worker has what it needs.
-fn until_ready(world: &World) {
-    until("issuers that are known", || {
-        let health = || world.browser().get(&world.url("/oauth2/health")).text().contains("ready");
-        (0..10).all(|_| health()).then_some(())
-    });
 }
 
 fn with(path: &str, token: &str) -> Outgoing {
@@ -170,7 +162,7 @@ fn tokens_of_every_algorithm_pass_wherever_the_keys_are_from() {
             }),
         ));
         let world = world_of(partners, keys, |_| {});
-        until_ready(&world);
+        world.until_ready();
         for algorithm in Algorithm::ALL {
             let sign = |token: &mut IdToken| {
                 token.signing = Signing::Published(algorithm);
@@ -301,7 +293,7 @@ fn an_issuer_that_is_down_keeps_nobody_else_waiting_and_comes_back() {
         let mut world =
             world_of(partners, keys, |document| document["providers"][0]["access_token_audiences"] = json!([API]));
         let token = world.partners.access_token(API, |_| {});
-        until("the provider", || world.browser().get(&world.url("/page")).location());
+        until_everywhere("the provider", || world.browser().get(&world.url("/page")).location().is_some());
         thread::scope(|scope| {
             let waiting = scope.spawn(|| send(&world, "/api/x", &token));
             world.until_held(1);
@@ -319,7 +311,7 @@ fn an_issuer_that_is_down_keeps_nobody_else_waiting_and_comes_back() {
             world.upstream.seen().iter().all(|seen| seen.headers.text("x-issuer") != Some(world.partners.url()));
         assert!(others, "{:#?}", world.upstream.seen());
         world.partners.up();
-        until("a token that passes", || (send(&world, "/api/x", &token).status == 200).then_some(()));
+        until_everywhere("a token that passes", || send(&world, "/api/x", &token).status == 200);
         assert_passes(&world, "/api/x", &token, "robot");
         // Its keys are kept while it is away again.
         world.partners.down();
@@ -402,7 +394,7 @@ fn an_issuer_that_people_sign_in_at_too_takes_no_id_token_from_programs() {
         setup.configuration["token_issuers"] = json!([entry]);
         setup.configuration["providers"][0]["trusted_audiences"] = json!([API]);
     });
-    until_ready(&world);
+    world.until_ready();
     world.issuer.misbehave(Fault::IdToken(|token| {
         token.set("aud", json!([CLIENT_ID, API]));
         token.set("azp", CLIENT_ID);

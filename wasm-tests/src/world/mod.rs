@@ -17,7 +17,7 @@ use crate::{
     envoy::{Envoy, Setup},
     http1::{Answering, Connection, Response, single},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
-    process::until,
+    process::{until, until_everywhere},
     upstream::{MARK, Upstream},
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
@@ -180,6 +180,13 @@ impl World {
     /// A metric of ours, summed over every Envoy.
     pub fn metric(&self, name: &str) -> u64 {
         self.envoys().map(|envoy| envoy.stats(&format!("wasmcustom.vestibule_{name}"))).sum()
+    }
+
+    /// Waits until every worker knows whom it asks.
+    pub fn until_ready(&self) {
+        until_everywhere("an issuer that is known", || {
+            self.browser().get(&self.url("/oauth2/health")).text().contains("ready")
+        });
     }
 
     /// Checks that every worker still lets a public request pass and begins a sign-in.

@@ -39,9 +39,11 @@ impl RouteMetadata {
 
 /// Where a line's name and value lie in the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    name: Range<usize>,
-    value: Range<usize>,
+pub struct Line {
+    /// The name.
+    pub name: Range<usize>,
+    /// The value.
+    pub value: Range<usize>,
 }
 
 impl Request {
@@ -57,14 +59,12 @@ impl Request {
         request
     }
 
-    /// The request whose header lines lie in `bytes` at these places, name and value each. `None` where a place is
-    /// outside, or a name is not text.
-    pub fn within(bytes: Vec<u8>, places: impl Iterator<Item = (Range<usize>, Range<usize>)>) -> Option<Self> {
-        let mut lines = Vec::with_capacity(places.size_hint().0);
-        for (name, value) in places {
-            std::str::from_utf8(bytes.get(name.clone())?).ok()?;
-            bytes.get(value.clone())?;
-            lines.push(Line { name, value });
+    /// The request whose header lines lie in `bytes` at these places. `None` where a place is outside, or a name is not
+    /// text.
+    pub fn within(bytes: Vec<u8>, lines: Vec<Line>) -> Option<Self> {
+        for line in &lines {
+            std::str::from_utf8(bytes.get(line.name.clone())?).ok()?;
+            bytes.get(line.value.clone())?;
         }
         Some(Self { bytes, lines, ..Self::default() })
     }
@@ -93,35 +93,63 @@ impl Request {
 
     /// Every header line in order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.pairs().map(|(name, value)| (std::str::from_utf8(name).unwrap_or_default(), value))
+        self.lines.iter().map(|line| (self.name(line), self.part(&line.value)))
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let part = |place: &Range<usize>| self.bytes.get(place.clone()).unwrap_or_default();
-        self.lines.iter().map(move |line| (part(&line.name), part(&line.value)))
+    fn name(&self, line: &Line) -> &str {
+        std::str::from_utf8(self.part(&line.name)).unwrap_or_default()
+    }
+
+    fn part(&self, place: &Range<usize>) -> &[u8] {
+        self.bytes.get(place.clone()).unwrap_or_default()
+    }
+
+    /// The next line of this header in what is left of all lines. Some thirty questions go through here for each request:
+    /// most lines are passed over by their length alone.
+    fn next_line<'a>(&'a self, name: &[u8], rest: &mut &'a [Line]) -> Option<&'a [u8]> {
+        while let Some((line, after)) = rest.split_first() {
+            *rest = after;
+            if line.name.len() == name.len() && self.part(&line.name) == name {
+                return Some(self.part(&line.value));
+            }
+        }
+        None
     }
 
     /// Every line of one header, in order.
     pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.pairs().filter_map(move |(found, value)| (found == name.as_bytes()).then_some(value))
+        let mut rest = self.lines.as_slice();
+        std::iter::from_fn(move || self.next_line(name.as_bytes(), &mut rest))
     }
 
     /// The value of a header that stands there exactly once. Twice is as good as never: two parsers would read two
     /// different ones.
-    pub fn single<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
-        let mut lines = self.lines(name);
-        let first = lines.next();
-        if lines.next().is_some() { None } else { first }
+    pub fn single(&self, name: &str) -> Option<&[u8]> {
+        let (name, mut rest) = (name.as_bytes(), self.lines.as_slice());
+        let first = self.next_line(name, &mut rest)?;
+        self.next_line(name, &mut rest).is_none().then_some(first)
     }
 
     /// Like [`Self::single`], and readable as text.
-    pub fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+    pub fn text(&self, name: &str) -> Option<&str> {
         self.single(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The names, one for each line, that an app may take for this one: CGI, WSGI and PHP fold `_` and `-` together, and
+    /// some servers all that is no letter or digit.
+    pub fn names_like(&self, name: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        for line in &self.lines {
+            if line.name.len() == name.len() && is_alike(self.part(&line.name), name.as_bytes()) {
+                found.push(self.name(line));
+            }
+        }
+        found
     }
 
     /// Whether the header is there at all, readable or not.
     pub fn has(&self, name: &str) -> bool {
-        self.lines(name).next().is_some()
+        self.next_line(name.as_bytes(), &mut self.lines.as_slice()).is_some()
     }
 
     /// The method, or nothing where it is missing or not text.
@@ -145,11 +173,9 @@ impl Request {
     }
 }
 
-/// Whether an app may take two headers for one by their names: CGI, WSGI and PHP fold `_` and `-` together, and some
-/// servers all that is no letter or digit.
-pub fn is_alike(a: &str, b: &str) -> bool {
+fn is_alike(a: &[u8], b: &[u8]) -> bool {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-    a.len() == b.len() && a.bytes().map(fold).eq(b.bytes().map(fold))
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fold(*a) == fold(*b))
 }
 
 /// The value of a parameter that stands in a query or form exactly once. Twice is as good as never: two readers would

@@ -1,10 +1,7 @@
 //! The only file that calls the host. The SDK's text getters die on a byte that is not UTF-8, and most of its
 //! convenience methods on a status they did not expect: only byte getters are used, each map only in its own phase.
 
-use std::{
-    ops::Range,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use proxy_wasm::{
     hostcalls,
@@ -14,7 +11,8 @@ use vestibule_abi::HeaderMap;
 
 use crate::{
     http::{
-        CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
+        CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, Line, LocalReply, MAX_CALLOUT_BODY, Request,
+        RouteMetadata,
     },
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     time::UnixTime,
@@ -117,7 +115,7 @@ pub(super) fn request(part: Part) -> Option<Request> {
 }
 
 fn pairs(pairs: Vec<u8>) -> Option<Request> {
-    places(&pairs).and_then(|places| Request::within(pairs, places.into_iter()))
+    lines(&pairs).and_then(|lines| Request::within(pairs, lines))
 }
 
 /// What the metadata of the request's route says. It is read whole: asked for `policy` alone, the host gives the same for
@@ -131,19 +129,21 @@ pub(super) fn route_metadata() -> RouteMetadata {
 }
 
 /// Where the names and values lie in the ABI's form of a header map.
-fn places(pairs: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
+fn lines(pairs: &[u8]) -> Option<Vec<Line>> {
     let (count, rest) = pairs.split_first_chunk::<4>()?;
-    let lengths = rest.as_chunks::<4>().0;
+    let lengths = rest.as_chunks::<4>().0.as_chunks::<2>().0;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
-    let lengths = lengths.get(..count.checked_mul(2)?)?;
-    let mut at = count.checked_mul(8)?.checked_add(4)?;
-    let mut next = |length: &[u8; 4]| {
-        let end = at.checked_add(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-        let place = at..end;
-        at = end.checked_add(1)?;
-        Some(place)
-    };
-    lengths.as_chunks::<2>().0.iter().map(|[name, value]| Some((next(name)?, next(value)?))).collect()
+    let lengths = lengths.get(..count)?;
+    let mut lines = Vec::with_capacity(count);
+    let mut start = count.checked_mul(8)?.checked_add(4)?;
+    for [name, value] in lengths {
+        let name = start..start.checked_add(usize::try_from(u32::from_le_bytes(*name)).ok()?)?;
+        let value_start = name.end.checked_add(1)?;
+        let value = value_start..value_start.checked_add(usize::try_from(u32::from_le_bytes(*value)).ok()?)?;
+        start = value.end.checked_add(1)?;
+        lines.push(Line { name, value });
+    }
+    Some(lines)
 }
 
 /// Changes this part of the request; possible only until it is resumed. `false` when the host refused one, and the

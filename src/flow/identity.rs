@@ -4,7 +4,7 @@
 use crate::{
     claims::Claims,
     config::{Config, NamedValue, SessionSettings},
-    http::{Edits, HeaderEdit, Identity, Request, is_alike},
+    http::{Edits, HeaderEdit, Identity, Request},
     rules::{Authorization, Verdict},
     secret::{AccessToken, RawBearerToken, RawIdToken},
     session::cookie::{self, Stripped},
@@ -85,12 +85,16 @@ pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
 
 // Whatever an app could read as one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
-    edits.extend(claimed(request, ours).map(|name| HeaderEdit::Remove(name.to_owned())));
+    for header in ours {
+        for name in request.names_like(header) {
+            edits.push(HeaderEdit::Remove(name.to_owned()));
+        }
+    }
 }
 
-/// The headers that say who sends this, which only we may say.
-pub(super) fn claimed<'a>(request: &'a Request, ours: &'a [String]) -> impl Iterator<Item = &'a str> {
-    request.headers().map(|(name, _)| name).filter(|name| ours.iter().any(|header| is_alike(header, name)))
+/// A header that says who sends this, which only we may say.
+pub(super) fn claimed<'a>(request: &'a Request, ours: &[String]) -> Option<&'a str> {
+    ours.iter().find_map(|header| request.names_like(header).first().copied())
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {
@@ -100,9 +104,13 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
         name.starts_with(common.as_bytes())
             && (settings.cookies.has(name) || name.starts_with(pending.as_bytes()) || name == trail.as_bytes())
     };
-    let mut lines = Vec::new();
-    lines.extend(request.lines("cookie").map(|line| (line, cookie::strip(line, is_ours))));
-    if lines.iter().all(|(_, stripped)| *stripped == Stripped::Unchanged) {
+    let (mut lines, mut is_changed) = (Vec::new(), false);
+    for line in request.lines("cookie") {
+        let stripped = cookie::strip(line, is_ours);
+        is_changed |= stripped != Stripped::Unchanged;
+        lines.push((line, stripped));
+    }
+    if !is_changed {
         return;
     }
     // One name, several lines: they are taken out together and put back one by one, so that the others stay as they are.

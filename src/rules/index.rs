@@ -41,7 +41,8 @@ impl Index {
     pub(super) fn candidates(&self, path: &str) -> Candidates<'_> {
         let mut lists: [&[usize]; MAX_DEPTH + 2] = Default::default();
         // `/a/b` begins with nothing, with `/a`, and with all of it.
-        let ends = path.match_indices('/').map(|(end, _)| end).take(MAX_DEPTH + 1).chain([path.len()]);
+        let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(end, _)| end);
+        let ends = slashes.take(MAX_DEPTH + 1).chain([path.len()]);
         for (list, end) in lists.iter_mut().zip(ends) {
             let beginning = path.get(..end).unwrap_or_default();
             if let Ok(place) = self.places.binary_search_by(|(known, _)| known.as_str().cmp(beginning)) {

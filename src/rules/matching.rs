@@ -1,8 +1,10 @@
 //! Whether a rule is for a request. Where two readers of the request could disagree, nobody can tell, and the request is
 //! then held to what the rule says and to what the next ones say as well.
 
+use std::cell::OnceCell;
+
 use super::{HostPattern, PathPattern, Rule, host::Host, is_method};
-use crate::http::{Request, is_alike};
+use crate::http::Request;
 
 /// Whether a rule is for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,25 +26,27 @@ impl From<bool> for Match {
 /// What a rule may look at beside the path.
 pub(super) struct Facts<'a> {
     request: &'a Request,
+    own_port: Option<u16>,
     /// `None` where it is missing, doubled, or none that every app takes for the same.
     method: Option<&'a str>,
-    /// `None` where it is missing, doubled, or readable in more than one way.
-    host: Option<Host<'a>>,
-    /// Whether Envoy finds the virtual host of just this name for it: `public.example.com:1` may well be routed to
-    /// another app.
-    is_plain_host: bool,
+    /// `None` where it is missing, doubled, or readable in more than one way. Few rules ask for it.
+    host: OnceCell<Option<Host<'a>>>,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn read(request: &'a Request, own_port: Option<u16>) -> Self {
         let method = request.text(":method").filter(|text| is_method(text));
-        let host = request.single(":authority").and_then(Host::read);
-        Self { request, method, host, is_plain_host: host.is_some_and(|host| host.is_plain(own_port)) }
+        Self { request, own_port, method, host: OnceCell::new() }
     }
 
-    /// Whether its host is written as Envoy and every app take it for the same.
-    pub(super) const fn is_plain_host(&self) -> bool {
-        self.is_plain_host
+    fn host(&self) -> Option<Host<'a>> {
+        *self.host.get_or_init(|| self.request.single(":authority").and_then(Host::read))
+    }
+
+    /// Whether its host is written as Envoy and every app take it for the same, so that Envoy finds the virtual host of just
+    /// this name for it: `public.example.com:1` may well be routed to another app.
+    pub(super) fn is_plain_host(&self) -> bool {
+        self.host().is_some_and(|host| host.is_plain(self.own_port))
     }
 
     /// Whether any rule may make it public. TRACE gives back what it was sent, cookies included; no browser sends it.
@@ -86,10 +90,12 @@ impl Rule {
     }
 
     fn matches_host(&self, facts: &Facts<'_>) -> Match {
-        match facts.host {
-            _ if self.hosts.is_empty() => Match::Yes,
+        if self.hosts.is_empty() {
+            return Match::Yes;
+        }
+        match facts.host() {
             Some(host) if !self.hosts.iter().any(|pattern| pattern.matches(host)) => Match::No,
-            Some(_) if facts.is_plain_host => Match::Yes,
+            Some(_) if facts.is_plain_host() => Match::Yes,
             _ => Match::Perhaps,
         }
     }
@@ -131,7 +137,7 @@ impl HeaderCondition {
 
     /// Whether there is another header that an app may take for this one.
     fn has_likeness(&self, request: &Request) -> bool {
-        request.headers().any(|(name, _)| name != self.name && is_alike(name, &self.name))
+        request.names_like(&self.name).iter().any(|name| *name != self.name)
     }
 
     /// Whether every request that has the other one's header has this one's.

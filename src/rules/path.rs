@@ -36,6 +36,14 @@ impl<'a> Path<'a> {
     /// # Errors
     /// [`PatternError`] where it is ambiguous: what was expected of it.
     pub fn read(path: &'a [u8]) -> Result<Self, PatternError> {
+        if path.len() <= MAX_PATH && is_plain(path) {
+            let text = std::str::from_utf8(path).map_err(|_| PatternError("a path in ASCII"))?;
+            return Ok(Self { text, escaped: None });
+        }
+        Self::read_closely(path)
+    }
+
+    fn read_closely(path: &'a [u8]) -> Result<Self, PatternError> {
         if path.len() > MAX_PATH {
             return Err(PatternError("a path of at most 8192 bytes"));
         }
@@ -106,6 +114,23 @@ impl Escaped {
         }
         Ok(Self { normalised, decoded })
     }
+}
+
+/// Whether nothing in a path needs a closer look, as is so with most: one look at each byte tells.
+fn is_plain(path: &[u8]) -> bool {
+    let mut before = b' ';
+    for byte in path.iter().copied() {
+        let is_fine = match byte {
+            b'/' => !matches!(before, b'/' | b'.'),
+            b'%' => false,
+            _ => before != b' ' && may_stand(byte),
+        };
+        if !is_fine {
+            return false;
+        }
+        before = byte;
+    }
+    !matches!(before, b' ' | b'.')
 }
 
 /// RFC 3986, 3.3, less `;`: some cut parameters off (`/public/..;/admin`), others do not.

@@ -23,12 +23,17 @@ pub enum Found<'a> {
 
 /// Looks for a cookie of exactly this name in all `Cookie` lines of a request.
 pub fn find<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> {
-    let mut values = pairs(lines).filter_map(|(found, value)| (found == name.as_bytes()).then_some(value));
-    match (values.next(), values.next()) {
-        (None, _) => Found::Absent,
-        (Some(value), None) => Found::One(value),
-        (Some(_), Some(_)) => Found::Several,
+    let mut found = Found::Absent;
+    for line in lines {
+        for piece in pieces(line) {
+            match (value_of(name, piece), found) {
+                (None, _) => {}
+                (Some(value), Found::Absent) => found = Found::One(value),
+                (Some(_), _) => return Found::Several,
+            }
+        }
     }
+    found
 }
 
 /// Every cookie, as name and value, whose name begins with `prefix`.
@@ -55,18 +60,24 @@ pub enum Stripped {
 /// Quotes do not hold a cookie together here, as in browsers: an app that thinks otherwise could be made to read our
 /// cookie as a part of another one (cookie sandwich).
 pub fn strip(line: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Stripped {
-    let is_foreign = |piece: &&[u8]| !pair(piece).is_some_and(|(name, _)| is_ours(name));
-    let pieces = || pieces(line);
-    if pieces().all(|piece| is_foreign(&piece)) {
+    let (mut kept, mut is_changed, mut first_stays) = (Vec::new(), false, false);
+    for piece in pieces(line) {
+        if pair(piece).is_some_and(|(name, _)| is_ours(name)) {
+            is_changed = true;
+        } else {
+            first_stays |= !is_changed;
+            kept.push(piece);
+        }
+    }
+    if !is_changed {
         return Stripped::Unchanged;
     }
 
-    let rest = pieces().filter(is_foreign).collect::<Vec<_>>().join(&b';');
+    let rest = kept.join(&b';');
     if rest.iter().all(|byte| is_blank(*byte) || *byte == b';') {
         return Stripped::Emptied;
     }
-    let was_first = pieces().next().is_some_and(|piece| is_foreign(&piece));
-    Stripped::Rest(if was_first { rest } else { trim_start(&rest).to_vec() })
+    Stripped::Rest(if first_stays { rest } else { trim_start(&rest).to_vec() })
 }
 
 /// A `Set-Cookie` line for a `__Host-` name; the value is one that [`seal`](super::seal::Sealer::seal) made.
@@ -99,18 +110,28 @@ fn pairs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a
 
 /// What stands between the semicolons.
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    let ends = memchr::memchr_iter(b';', line).chain(std::iter::once(line.len()));
-    ends.filter_map(move |end| line.get(std::mem::replace(&mut start, end.saturating_add(1))..end))
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        let Some(end) = memchr::memchr(b';', line) else { return Some(line) };
+        let (piece, after) = line.split_at_checked(end)?;
+        rest = after.get(1..);
+        Some(piece)
+    })
+}
+
+/// The value, where the cookie is of this name: what [`pair`] finds, without looking for the end of another name.
+fn value_of<'a>(name: &str, piece: &'a [u8]) -> Option<&'a [u8]> {
+    let value = trim_start(piece).strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    Some(trim_end(trim_start(value)))
 }
 
 /// Name and value; a piece without `=` is no cookie of ours. White space before the name belongs to the separator, but
 /// none is cut behind it: a name with a trailing blank is another name, which anybody may set.
 fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut halves = trim_start(piece).splitn(2, |byte| *byte == b'=');
-    let name = halves.next()?;
-    let value = halves.next()?;
-    Some((name, trim_end(trim_start(value))))
+    let piece = trim_start(piece);
+    let (name, value) = piece.split_at_checked(memchr::memchr(b'=', piece)?)?;
+    Some((name, trim_end(trim_start(value.get(1..)?))))
 }
 
 const fn is_blank(byte: u8) -> bool {

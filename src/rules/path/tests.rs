@@ -208,3 +208,19 @@ fn a_path_is_read_as_spelled_normalised_and_decoded() {
         assert_eq!(path.readings().collect::<Vec<_>>(), expected, "{target}");
     }
 }
+
+#[test]
+fn one_look_finds_what_a_closer_one_does() {
+    let mut paths = vec![Vec::new()];
+    for length in 0..6 {
+        let longer = |path: &Vec<u8>| b"/.%a;\x80".map(|byte| [path.as_slice(), &[byte]].concat());
+        paths.extend(paths.iter().filter(|path| path.len() == length).flat_map(longer).collect::<Vec<_>>());
+    }
+    let long = |length: usize| [b"/".as_slice(), &b"a".repeat(length - 1)].concat();
+    paths.extend([MAX_PATH, MAX_PATH + 1].map(long));
+    paths.extend(AMBIGUOUS.iter().map(|path| path.to_vec()));
+    for path in &paths {
+        assert_eq!(Path::read(path), Path::read_closely(path), "{}", String::from_utf8_lossy(path));
+    }
+    assert!(paths.iter().any(|path| is_plain(path)));
+}

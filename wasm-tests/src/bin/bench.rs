@@ -1,7 +1,8 @@
 //! What the filter costs: CPU time of the whole Envoy per request, side by side in one run. Envoys with and without the
-//! filter, with one that does nothing, and with Envoy's own oauth2 filter, serve the same direct response; they take turns
-//! in many short rounds, because machines are noisy. What a filter adds is the difference to Envoy alone with the very same
-//! request, cookies included; what the one that does nothing adds is the VM's.
+//! filter, with one that does nothing, and with Envoy's own oauth2 and `jwt_authn` filters, serve the same direct response;
+//! they take turns in many short rounds, because machines are noisy. What a filter adds is the difference to Envoy alone
+//! with the very same request, cookies included; what the one that does nothing adds is the VM's. Requests come sixteen
+//! at a time, as to a busy worker: one that sleeps before each of them spends most of its time waking up.
 //!
 //! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`
 
@@ -27,12 +28,17 @@ use wasm_tests::{
 /// Requests of one round, unless said otherwise.
 const REQUESTS: u32 = 5_000;
 const ROUNDS: usize = 20;
+/// Requests under way at once.
+const AT_ONCE: u32 = 16;
+/// What access tokens are for.
+const API: &str = "https://api.example.com";
 
 /// A request, sent in turn to an Envoy with a filter and to one without.
 struct Target {
     name: &'static str,
     path: &'static str,
-    cookies: Vec<u8>,
+    /// The header that says who it is, whole, or nothing.
+    credentials: Vec<u8>,
     with: Rc<Envoy>,
     without: Rc<Envoy>,
     /// Microseconds of CPU for each request, one pair a round.
@@ -43,7 +49,7 @@ fn main() {
     let mut numbers = env::args().skip(1).map(|text| text.parse().expect("ROUNDS and REQUESTS are numbers"));
     let rounds = numbers.next().unwrap_or(ROUNDS);
     let requests = numbers.next().and_then(|number| u32::try_from(number).ok()).unwrap_or(REQUESTS);
-    progress("starting four Envoys");
+    progress("starting six Envoys");
     let issuer = Issuer::start();
     let mut targets = targets(&issuer);
     for round in 0..=rounds {
@@ -83,30 +89,80 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
             ]}]}),
         )
     };
-    let vestibule = |setup: Setup| {
+    let vestibule = |further_rules: u32| {
+        let setup = Setup::new(1);
+        let further = (0..further_rules).map(|number| json!({"prefix": format!("/area/{number}"), "access": "public"}));
+        let rules: Vec<Value> = further.chain([json!({"path": "/public/*", "access": "public"})]).collect();
         let document = json!({
             "external_url": format!("http://127.0.0.1:{}", setup.port),
             "cluster": "idp",
-            "providers": [{"issuer": issuer.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}],
+            "providers": [{
+                "issuer": issuer.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
+                "access_token_audiences": [API],
+            }],
             "session": {"keys": [STANDARD.encode(b"a key to measure with, 32 bytes.")]},
-            "rules": [{"path": "/public/*", "access": "public"}],
+            "rules": rules,
         });
         setup.configuration(document)
     };
-    let own = |setup: Setup| {
-        let filters = json!([oauth2(issuer, setup.port), router()]);
+    let own = |filter: &dyn Fn(&Setup) -> Value| {
+        let setup = Setup::new(1);
+        let filters = json!([filter(&setup), router()]);
         setup.connection_manager("http_filters", filters).cluster("issuer", issuer.port())
     };
     let start = |setup| Rc::new(Envoy::start(page(setup)));
     let nothing = Setup { module: Some(tools::noop()), ..Setup::new(1).configuration(json!({})) };
     let (alone, nothing) = (start(Setup::new(1)), start(nothing));
-    let (filtered, own) = (start(vestibule(Setup::new(1))), start(own(Setup::new(1))));
+    let (filtered, ruled) = (start(vestibule(0)), start(vestibule(1000)));
+    let oauth2 = start(own(&|setup| oauth2(issuer, setup.port)));
+    let jwt_authn = start(own(&|_| jwt_authn(issuer)));
+    let token = format!("authorization: Bearer {}", issuer.access_token(API, |_| {})).into_bytes();
+    let nobody = Vec::new();
+    let target = |name, with: &Rc<Envoy>, path, credentials: &[u8]| Target {
+        name,
+        path,
+        credentials: credentials.to_vec(),
+        with: Rc::clone(with),
+        without: Rc::clone(&alone),
+        spent: Vec::new(),
+    };
     vec![
-        Target::new("A filter that does nothing", &nothing, &alone, "/page", false),
-        Target::new("Vestibule, public path", &filtered, &alone, "/public/page", false),
-        Target::new("Vestibule, session", &filtered, &alone, "/page", true),
-        Target::new("Envoy's oauth2 filter, session", &own, &alone, "/page", true),
+        target("A filter that does nothing", &nothing, "/page", &nobody),
+        target("Vestibule, public path", &filtered, "/public/page", &nobody),
+        target("Vestibule, public path, 1,000 rules", &ruled, "/public/page", &nobody),
+        target("Vestibule, session", &filtered, "/page", &session_at(&filtered)),
+        target("Envoy's oauth2 filter, session", &oauth2, "/page", &session_at(&oauth2)),
+        target("Vestibule, token seen before", &filtered, "/page", &token),
+        target("Envoy's jwt_authn, token seen before", &jwt_authn, "/page", &token),
     ]
+}
+
+/// The cookies of a browser that has signed in at the filter there.
+fn session_at(envoy: &Envoy) -> Vec<u8> {
+    let browser = UserAgent::new(&Transcript::default());
+    let pages = browser.follow(&format!("http://127.0.0.1:{}/page", envoy.port()));
+    let arrived = pages.last().is_some_and(|(_, response)| response.status == 200);
+    assert!(arrived, "the sign-in ended at {:?}", pages.last());
+    let cookies = browser.jar().header("127.0.0.1", "/page").expect("a session");
+    [b"cookie: ".as_slice(), &cookies].concat()
+}
+
+/// Envoy's own filter for tokens, with its keys at hand and its cache on.
+fn jwt_authn(issuer: &Issuer) -> Value {
+    json!({
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"issuer": {
+                "issuer": issuer.url(),
+                "audiences": [API],
+                "local_jwks": {"inline_string": issuer.jwks().to_string()},
+                "forward": true,
+                "jwt_cache_config": {"jwt_cache_size": 100},
+            }},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}],
+        },
+    })
 }
 
 fn router() -> Value {
@@ -154,18 +210,6 @@ fn oauth2(issuer: &Issuer, port: u16) -> Value {
 }
 
 impl Target {
-    /// A request for `path`, by a browser that has signed in at the filter first where `signs_in`.
-    fn new(name: &'static str, with: &Rc<Envoy>, without: &Rc<Envoy>, path: &'static str, signs_in: bool) -> Self {
-        let browser = UserAgent::new(&Transcript::default());
-        if signs_in {
-            let pages = browser.follow(&format!("http://127.0.0.1:{}{path}", with.port()));
-            let arrived = pages.last().is_some_and(|(_, response)| response.status == 200);
-            assert!(arrived, "{name}: the sign-in ended at {:?}", pages.last());
-        }
-        let cookies = browser.jar().header("127.0.0.1", path).unwrap_or_default();
-        Self { name, path, cookies, with: Rc::clone(with), without: Rc::clone(without), spent: Vec::new() }
-    }
-
     fn request(&self, port: u16) -> Vec<u8> {
         let mut request = format!(
             "GET {} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64) bench\r\n\
@@ -174,26 +218,35 @@ impl Target {
             self.path
         )
         .into_bytes();
-        if !self.cookies.is_empty() {
-            request.extend_from_slice(&[b"cookie: ", self.cookies.as_slice(), b"\r\n"].concat());
+        if !self.credentials.is_empty() {
+            request.extend_from_slice(&[self.credentials.as_slice(), b"\r\n"].concat());
         }
         request.extend_from_slice(b"\r\n");
         request
     }
 
-    /// Sends the requests one after the other, and tells how many microseconds of CPU each took this Envoy.
+    /// Sends the requests, and tells how many microseconds of CPU each took this Envoy.
     fn round(&self, envoy: &Envoy, requests: u32) -> f64 {
         let (request, pid) = (self.request(envoy.port()), pid_of(envoy));
-        let mut stream = TcpStream::connect(("127.0.0.1", envoy.port())).expect("Envoy listens");
-        stream.set_nodelay(true).expect("a socket option");
-        let mut response = vec![0; length(&mut stream, &request)];
+        let connect = |_| {
+            let stream = TcpStream::connect(("127.0.0.1", envoy.port())).expect("Envoy listens");
+            stream.set_nodelay(true).expect("a socket option");
+            stream
+        };
+        let mut streams: Vec<TcpStream> = (0..AT_ONCE).map(connect).collect();
+        let mut response = vec![0; length(&mut streams[0], &request)];
+        let times = requests.div_ceil(AT_ONCE);
         let before = spent(pid);
-        for _ in 0..requests {
-            stream.write_all(&request).expect("Envoy reads");
-            stream.read_exact(&mut response).expect("Envoy answers");
+        for _ in 0..times {
+            for stream in &mut streams {
+                stream.write_all(&request).expect("Envoy reads");
+            }
+            for stream in &mut streams {
+                stream.read_exact(&mut response).expect("Envoy answers");
+                assert!(response.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&response));
+            }
         }
-        assert!(response.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&response));
-        (spent(pid) - before) / f64::from(requests)
+        (spent(pid) - before) / f64::from(times * AT_ONCE)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn edits(request: &Request, permit: &Permit, verdict: &Verdict<'_>, e
     strip_cookies(request, &config.session, &mut own);
     own.extend(authorization(request, permit, verdict, env));
     let of_session = permit.session_brought().map(|fresh| fresh.identity(|session| identity(session, config)));
-    let identity = of_session.or_else(|| Some(identity(permit.bearer_brought()?, config).into()));
+    let identity = of_session.or_else(|| Some(permit.bearer_brought()?.identity(|bearer| identity(bearer, config))));
     let rule = verdict.rule().filter(|_| config.filter_state.rule).map(str::to_owned);
     Edits { own, identity, rule }
 }

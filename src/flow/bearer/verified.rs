@@ -1,17 +1,24 @@
 //! Whoever brought a good token.
 
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
 
 use crate::{
     claims::{Claim, Claims, Conditions, IssuerId, StaticToken},
     config::Config,
+    http::Identity,
     oidc::{access_token::VerifiedAccessToken, introspection::ActiveToken},
     time::{Leeway, UnixTime},
 };
 
 /// Whoever brought a good token. Only the rooms that look at tokens make one.
 #[derive(Debug, Clone)]
-pub struct VerifiedBearer(Rc<Grounds>);
+pub struct VerifiedBearer(Rc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    grounds: Grounds,
+    identity: OnceCell<Rc<Identity>>,
+}
 
 #[derive(Debug)]
 enum Grounds {
@@ -21,38 +28,47 @@ enum Grounds {
 }
 
 impl VerifiedBearer {
+    fn new(grounds: Grounds) -> Self {
+        Self(Rc::new(Known { grounds, identity: OnceCell::new() }))
+    }
+
     /// By an access token whose signature is good.
     pub(super) fn signed(token: VerifiedAccessToken) -> Self {
-        Self(Rc::new(Grounds::AccessToken(token)))
+        Self::new(Grounds::AccessToken(token))
     }
 
     /// By a token that its issuer says is good.
     pub(super) fn active(token: ActiveToken) -> Self {
-        Self(Rc::new(Grounds::Active(token)))
+        Self::new(Grounds::Active(token))
     }
 
     /// By a token that is listed.
     pub(super) fn listed(token: &Rc<StaticToken>) -> Self {
-        Self(Rc::new(Grounds::Static(Rc::clone(token))))
+        Self::new(Grounds::Static(Rc::clone(token)))
     }
 
     /// Who it is.
     pub fn subject(&self) -> &str {
-        match &*self.0 {
+        match &self.0.grounds {
             Grounds::AccessToken(token) => token.subject(),
             Grounds::Active(token) => token.subject(),
             Grounds::Static(token) => &token.name,
         }
     }
 
+    /// What tells others who it is: made by `render` when it is first asked for, and remembered with it.
+    pub(in crate::flow) fn identity(&self, render: impl FnOnce(&Self) -> Identity) -> Rc<Identity> {
+        Rc::clone(self.0.identity.get_or_init(|| render(self).into()))
+    }
+
     /// Whether it is a provider's, and nothing of our own.
     pub(in crate::flow) fn is_access_token(&self) -> bool {
-        matches!(*self.0, Grounds::AccessToken(_) | Grounds::Active(_))
+        matches!(self.0.grounds, Grounds::AccessToken(_) | Grounds::Active(_))
     }
 
     /// Whether its time is over.
     pub(super) fn is_over(&self, leeway: Leeway, now: UnixTime) -> bool {
-        match &*self.0 {
+        match &self.0.grounds {
             Grounds::AccessToken(token) => token.expires_at().plus(leeway.span()) <= now,
             Grounds::Active(token) => token.ends().is_some_and(|end| end.plus(leeway.span()) <= now),
             Grounds::Static(token) => token.expires_at.is_some_and(|end| end <= now),
@@ -61,7 +77,7 @@ impl VerifiedBearer {
 
     /// The issuer that vouches for it; `None` where the operator does.
     pub(super) fn source(&self) -> Option<IssuerId> {
-        match &*self.0 {
+        match &self.0.grounds {
             Grounds::AccessToken(token) => Some(token.source()),
             Grounds::Active(token) => Some(token.source()),
             Grounds::Static(_) => None,
@@ -76,7 +92,7 @@ impl VerifiedBearer {
 
 impl Claims for VerifiedBearer {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        match &*self.0 {
+        match &self.0.grounds {
             Grounds::AccessToken(token) => token.claim(name),
             Grounds::Active(token) => token.claim(name),
             Grounds::Static(token) if name == "sub" => Some(Claim::Text(&token.name)),
@@ -85,7 +101,7 @@ impl Claims for VerifiedBearer {
     }
 
     fn issuer(&self) -> Option<IssuerId> {
-        match &*self.0 {
+        match &self.0.grounds {
             Grounds::AccessToken(token) => token.issuer(),
             Grounds::Active(token) => token.issuer(),
             Grounds::Static(_) => None,

@@ -1,11 +1,14 @@
 //! The files of `envoy/` as somebody uses them who has put in addresses and secrets, and has changed nothing else: what they
 //! say of TLS holds here, too.
 
+mod in_use;
+
 use std::fs;
 
 use serde_json::{Value, json};
 
 use crate::{envoy::Setup, ports, tools, world::SESSION_KEY};
+pub use in_use::{InUse, add_user, assert_passes};
 
 /// Where the files expect the module.
 const MODULE: &str = "/etc/envoy/vestibule.wasm";
@@ -60,7 +63,13 @@ impl Sample {
 
     /// Trusts the certificate of the providers' doors, in place of the CAs that everybody trusts.
     pub fn trust_the_doors(&mut self) {
-        self.put(TRUSTED, &key("tls.pub.pem"));
+        self.put(TRUSTED, &Self::certificate());
+    }
+
+    /// The file with their certificate.
+    #[must_use]
+    pub fn certificate() -> String {
+        key("tls.pub.pem")
     }
 
     /// A port with a door before the provider that listens on this other one. The door speaks TLS, as the file says of the

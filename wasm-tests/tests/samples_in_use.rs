@@ -30,12 +30,22 @@ fn texts<const N: usize>(texts: [&str; N]) -> [Option<String>; N] {
     texts.map(|text| Some(text.to_owned()))
 }
 
+/// The filter cannot see TLS: that it talks to the provider and to nobody else is Envoy's to say, by these lines of the file.
 #[test]
-fn where_the_provider_has_no_certificate_that_the_file_trusts_nobody_is_sent_there() {
-    let site = InUse::start_with("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, _| {});
-    let refused = (503, Some("provider_not_ready"));
-    site.assert_refused(&UserAgent::default(), Outgoing::navigation("/page"), refused);
-    assert_eq!(site.provider.seen("/.well-known/openid-configuration"), 0);
+fn where_the_provider_has_no_certificate_that_is_trusted_and_its_own_nobody_is_sent_there() {
+    type Change = fn(&mut Sample);
+    let of_somebody_else: Change = |sample| {
+        sample.trust_the_doors();
+        sample.put("http://localhost:", "http://other.localhost:");
+    };
+    let cases: [(Change, &str); 2] = [(|_| {}, "fail_verify_error"), (of_somebody_else, "fail_verify_san")];
+    for (change, why) in cases {
+        let site = InUse::start_with("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, sample| change(sample));
+        let refused = (503, Some("provider_not_ready"));
+        site.assert_refused(&UserAgent::default(), Outgoing::navigation("/page"), refused);
+        assert_eq!(site.provider.seen("/.well-known/openid-configuration"), 0, "{why}");
+        assert!(site.envoy.stats(&format!("cluster.idp.ssl.{why}")) > 0, "{why}: {}", site.envoy.log());
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 // The certified oidc-provider as a child process: node provider.mjs SETTINGS.json
 //
 // SETTINGS: {"host": "127.0.0.1", "port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}, "ttl": {"AccessToken":
-// seconds, ..}, "rotate_refresh_tokens": true, "always_refresh_tokens": false}
+// seconds, ..}, "rotate_refresh_tokens": true, "always_refresh_tokens": false, "scopes": [further ones], "listen": 0}
+// With `listen` it listens on that port, and something else on `port` passes connections on.
 // A client that asks with `resource=` gets a JWT as access token (RFC 8707, RFC 9068), with the scopes `read` and `write`.
 // Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys,
 // /revoke-grants, /forget (everybody who is signed in), /down, /up. GET /seen tells how often each path of the issuer was
@@ -54,7 +55,7 @@ function restart(issuer) {
     findAccount,
     loadExistingGrant: grantWhatIsAskedFor,
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
-    scopes: ['openid', 'offline_access', 'email', 'profile', 'groups'],
+    scopes: ['openid', 'offline_access', 'email', 'profile', 'groups', ...settings.scopes ?? []],
     claims: {
       openid: ['sub'],
       email: ['email', 'email_verified'],
@@ -142,7 +143,7 @@ async function control(request, response) {
     '/revoke-grants': revokeGrants,
     '/forget': () => { forget(); cookieKeys = newCookieKeys(); },
     '/down': down,
-    '/up': () => listen(front, new URL(provider.issuer).port),
+    '/up': () => listen(front, port),
   };
   if (request.method === 'POST' && actions[request.url]) {
     await actions[request.url]();
@@ -152,9 +153,10 @@ async function control(request, response) {
 }
 
 const listen = (server, port) => new Promise((done, failed) => {
-  server.once('error', failed).listen(port, '127.0.0.1', () => done(`http://${settings.host}:${server.address().port}`));
+  server.once('error', failed).listen(port, '127.0.0.1', () => done(server.address().port));
 });
 
-const issuer = await listen(front, settings.port ?? 0);
-restart(issuer);
-console.log(JSON.stringify({ issuer, control: await listen(http.createServer(control), 0) }));
+const url = (port) => `http://${settings.host}:${port}`;
+const port = await listen(front, settings.listen ?? settings.port ?? 0);
+restart(url(settings.listen ? settings.port : port));
+console.log(JSON.stringify({ issuer: provider.issuer, control: url(await listen(http.createServer(control), 0)) }));

@@ -164,13 +164,22 @@ fn listeners_file(scratch: &Scratch) -> PathBuf {
 
 /// Envoy's command line for this setup, whose files go to `scratch`.
 fn command(setup: &Setup, scratch: &Scratch) -> Command {
-    let bootstrap: Value = setup.bootstrap(&access_log_file(scratch), &listeners_file(scratch));
+    let mut command = Command::new(tools::envoy());
+    let (file, text) = match &setup.sample {
+        None => {
+            let bootstrap: Value = setup.bootstrap(&access_log_file(scratch), &listeners_file(scratch));
+            (scratch.file("envoy.json"), bootstrap.to_string())
+        }
+        Some(sample) => {
+            command.args(["--config-yaml", &sample.beside().to_string()]);
+            command.envs(sample.variables().iter().cloned());
+            (scratch.file("envoy.yaml"), sample.text().to_owned())
+        }
+    };
     if setup.reloads {
         write_listeners(setup, scratch);
     }
-    let file = scratch.file("envoy.json");
-    fs::write(&file, bootstrap.to_string()).expect("the target folder can be written");
-    let mut command = Command::new(tools::envoy());
+    fs::write(&file, text).expect("the target folder can be written");
     command.arg("-c").arg(file).arg("--disable-hot-restart");
     command.args(["--concurrency", &setup.workers.to_string(), "--file-flush-interval-msec", "50"]);
     command.args(["--log-level", "info", "--component-log-level", "wasm:debug"]);

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod sample;
 pub mod site;
 pub mod store;
 pub mod tools;

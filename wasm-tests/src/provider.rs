@@ -109,6 +109,21 @@ impl Provider {
         self.control("/seen")[path].as_u64().unwrap_or(0)
     }
 
+    /// An access token of a client with `client_secret_post` that acts for itself, with this scope: an opaque one.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn token_of_program(&self, id: &str, secret: &str, scope: &str) -> String {
+        let answer = minreq::post(format!("{}/token", self.issuer))
+            .with_header("content-type", "application/x-www-form-urlencoded")
+            .with_body(format!("grant_type=client_credentials&scope={scope}&client_id={id}&client_secret={secret}"))
+            .send()
+            .expect("an answer");
+        let body: Value = serde_json::from_slice(answer.as_bytes()).expect("JSON");
+        body["access_token"].as_str().unwrap_or_else(|| panic!("{body}\n{}", self.log())).to_owned()
+    }
+
     fn control(&self, action: &str) -> Value {
         let answer = minreq::post(format!("{}{action}", self.control)).with_timeout(10).send();
         let answer = answer.unwrap_or_else(|error| panic!("no provider any more: {error}\n{}", self.log()));
@@ -123,6 +138,10 @@ pub struct Settings {
     pub host: &'static str,
     /// The port; 0 for a free one.
     pub port: u16,
+    /// The port where it listens, if something else is on the one in its URLs and passes connections on.
+    pub listen: Option<u16>,
+    /// Further scopes that clients may be given.
+    pub scopes: &'static [&'static str],
     /// The clients, see [`client`].
     pub clients: Vec<Value>,
     /// Everybody who can sign in, see [`users`].
@@ -143,6 +162,8 @@ impl Default for Settings {
         Self {
             host: "127.0.0.1",
             port: 0,
+            listen: None,
+            scopes: &[],
             clients: Vec::new(),
             users: users(),
             ttl: json!({}),
@@ -158,6 +179,8 @@ impl Settings {
         json!({
             "host": self.host,
             "port": self.port,
+            "listen": self.listen,
+            "scopes": self.scopes,
             "clients": self.clients,
             "users": self.users,
             "ttl": self.ttl,

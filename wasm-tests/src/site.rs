@@ -19,7 +19,8 @@ use crate::{
 };
 
 const CLIENT_ID: &str = "site";
-const CLIENT_SECRET: &str = "canary-secret-of-the-site";
+/// The secret of the app at the provider; no log may hold it.
+pub const CLIENT_SECRET: &str = "canary-secret-of-the-site";
 
 /// Somebody who can sign in: user name and password.
 pub const ALICE: (&str, &str) = ("alice", "alice-password");

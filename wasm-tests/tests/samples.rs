@@ -12,13 +12,8 @@ fn text(file: &str) -> String {
     fs::read_to_string(tools::root().join(file)).expect("a file of the repository")
 }
 
-/// Whether `envoy --mode validate` accepts the file with the module in its place, and what it said.
-fn validate(file: &str, module_in_file: &str) -> (bool, String) {
-    accepts(file, &text(&format!("envoy/{file}")), module_in_file, &[])
-}
-
-/// The same of a text, with these variables beside those of every sample.
-fn accepts(file: &str, text: &str, module_in_file: &str, variables: &[&str]) -> (bool, String) {
+/// Whether `envoy --mode validate` accepts this text of a file, with the module in its place, and what it said.
+fn accepts(file: &str, text: &str, module_in_file: &str) -> (bool, String) {
     let module = tools::module();
     let here = text.replace(module_in_file, module.to_str().expect("a path in UTF-8"));
     assert_ne!(here, text, "{file} does not name {module_in_file}");
@@ -31,43 +26,82 @@ fn accepts(file: &str, text: &str, module_in_file: &str, variables: &[&str]) -> 
     fs::write(scratch.file(file), here).expect("the target folder can be written");
     let mut envoy = Command::new(tools::envoy());
     envoy.args(["--mode", "validate", "-c"]).arg(scratch.file(file));
-    envoy.env("OIDC_CLIENT_SECRET", "secret").env("VESTIBULE_KEY", "0123456789abcdef".repeat(4));
-    envoy.envs(variables.iter().map(|name| (name, "secret")));
+    envoy.envs(variables(text).map(|name| (name, "secret")));
+    envoy.env("VESTIBULE_KEY", "0123456789abcdef".repeat(4));
     let output = envoy.output().expect("Envoy runs");
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// The variables that a text names.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.split("{env: ").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
+}
+
 #[test]
 fn envoy_accepts_the_demo() {
-    let (accepted, said) = validate("demo.yaml", "target/wasm32-wasip1/release/vestibule.wasm");
+    let (accepted, said) =
+        accepts("demo.yaml", &text("envoy/demo.yaml"), "target/wasm32-wasip1/release/vestibule.wasm");
     assert!(accepted, "{said}");
 }
 
-#[test]
-fn envoy_accepts_the_minimal_configuration() {
-    let (accepted, said) = validate("minimal.yaml", "/etc/envoy/vestibule.wasm");
-    assert!(accepted, "{said}");
+/// The files for Envoy alone.
+fn files() -> Vec<String> {
+    let folder = fs::read_dir(tools::root().join("envoy")).expect("the folder of samples");
+    let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
+    let others = ["demo.yaml", "istio.yaml", "kubernetes-token.yaml"];
+    names.filter(|name| name.ends_with(".yaml") && !others.contains(&name.as_str())).collect()
 }
 
 #[test]
-fn envoy_accepts_the_configuration_with_a_store() {
-    let (accepted, said) = validate("stored.yaml", "/etc/envoy/vestibule.wasm");
-    assert!(accepted, "{said}");
+fn envoy_accepts_every_file_and_warns_of_nothing_in_it() {
+    for file in files() {
+        let (accepted, said) = accepts(&file, &text(&format!("envoy/{file}")), "/etc/envoy/vestibule.wasm");
+        assert!(accepted, "{file}: {said}");
+        for warning in ["wasm log vestibule", "Deprecated"] {
+            assert!(!said.contains(warning), "{file}: {said}");
+        }
+    }
+}
+
+/// What must not differ: how paths are read, whose address counts, what a crash does, and whom Envoy believes to be the provider.
+#[test]
+fn every_file_has_what_the_smallest_says_of_safety() {
+    let minimal = text("envoy/minimal.yaml");
+    let line = |part: &str| {
+        let mut found = minimal.lines().filter(|line| line.contains(part));
+        found.next().unwrap_or_else(|| panic!("{part} does not stand in minimal.yaml"))
+    };
+    for file in files() {
+        let whole = text(&format!("envoy/{file}"));
+        for part in [
+            "normalize_path: ",
+            "merge_slashes: ",
+            "path_with_escaped_slashes_action: ",
+            "use_remote_address: ",
+            "xff_num_trusted_hops: ",
+            "failure_policy: ",
+            "vm_id: ",
+            "inline_string: ",
+            "trusted_ca: ",
+            "auto_sni: ",
+        ] {
+            let line = line(part);
+            assert!(whole.lines().any(|found| found == line), "{file} lacks: {line}");
+        }
+        assert_eq!(
+            whole.contains("                allow_on_headers_stop_iteration: true # "),
+            whole.contains("                    allow_on_headers_stop_iteration: true\n"),
+            "{file}"
+        );
+    }
 }
 
 #[test]
-fn envoy_accepts_the_configuration_with_areas() {
-    let (accepted, said) = validate("areas.yaml", "/etc/envoy/vestibule.wasm");
-    assert!(accepted, "{said}");
-    // None of its rules is one to be warned of.
-    assert!(!said.contains("rules["), "{said}");
-}
-
-#[test]
-fn envoy_accepts_the_configuration_for_kubernetes() {
-    let (accepted, said) = validate("kubernetes.yaml", "/etc/envoy/vestibule.wasm");
-    assert!(accepted, "{said}");
-    assert!(!said.contains("wasm log vestibule"), "{said}");
+fn the_readme_names_every_file() {
+    let readme = text("README.md");
+    for file in files().iter().map(String::as_str).chain(["demo.yaml", "istio.yaml"]) {
+        assert!(readme.contains(&format!("](envoy/{file})")), "{file}");
+    }
 }
 
 /// The filter's configuration in `minimal.yaml`, and how far it stands from the left.
@@ -95,12 +129,11 @@ fn filter_accepts(document: &str) -> (bool, String) {
     let left_out = fields(&body).into_iter().filter(|(name, _)| given.iter().all(|(given, _)| given != name));
     let whole: String = left_out.chain(given.clone()).map(|(_, text)| text).collect();
     let whole: String = whole.lines().map(|line| format!("{}{line}\n", " ".repeat(BODY.2))).collect();
-    let names = document.split("{env: ").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
-    let names: Vec<_> = names.filter(|name| !["OIDC_CLIENT_SECRET", "VESTIBULE_KEY"].contains(name)).collect();
-    let listed: String = names.iter().map(|name| format!("{name}, ")).collect();
+    let names = variables(document).filter(|name| !["OIDC_CLIENT_SECRET", "VESTIBULE_KEY"].contains(name));
+    let listed: String = names.map(|name| format!("{name}, ")).collect();
     let after = after.replace("host_env_keys: [", &format!("host_env_keys: [{listed}"));
     let (start, end) = (BODY.0, BODY.1);
-    accepts("minimal.yaml", &format!("{before}{start}{whole}{end}{after}"), "/etc/envoy/vestibule.wasm", &names)
+    accepts("minimal.yaml", &format!("{before}{start}{whole}{end}{after}"), "/etc/envoy/vestibule.wasm")
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::{clock::Clock, ports, tools};
+use crate::{clock::Clock, ports, sample::Sample, tools};
 
 /// In which of its two forms the filter's configuration is handed to Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Setup {
     pub buffer_limit: u32,
     /// For how many seconds requests go on under a configuration that was replaced.
     pub drain_seconds: u32,
+    /// The file that says all of this in place of us, but the ports, the workers and the clock.
+    pub sample: Option<Sample>,
 }
 
 impl Setup {
@@ -73,6 +75,7 @@ impl Setup {
             reloads: false,
             buffer_limit: 1 << 20,
             drain_seconds: 1,
+            sample: None,
         }
     }
 

@@ -1,0 +1,279 @@
+//! Files of `envoy/` in the real Envoy, before a real provider: whoever copies one, and puts in addresses and secrets, has
+//! what it says. Only the file says anything of the filter and of Envoy here.
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    chromium::{place, text, walk},
+    envoy::{Envoy, Setup},
+    github::emulator::{self, Emulator},
+    http1::Request,
+    provider::{Provider, Settings, client},
+    sample::{InUse, Sample, add_user, assert_passes},
+    site::{ALICE, Site},
+    store::Store,
+    upstream::{MARK, Upstream},
+    user_agent::{Outgoing, UserAgent},
+    world::SESSION_KEY,
+};
+
+const BOB: (&str, &str) = ("bob", "bob-password");
+const CAROL: (&str, &str) = ("carol", "carol-password");
+const DAVE: (&str, &str) = ("dave", "dave-password");
+
+/// Where most files let everybody pass.
+const PUBLIC: &str = "/evaluate/v1/x";
+const NOBODY: (u16, Option<&str>) = (401, Some("sign_in_required"));
+const OTHERS: (u16, Option<&str>) = (403, Some("not_allowed"));
+const SENT_TO_SIGN_IN: (u16, Option<&str>) = (302, Some("sign_in_started"));
+
+fn texts<const N: usize>(texts: [&str; N]) -> [Option<String>; N] {
+    texts.map(|text| Some(text.to_owned()))
+}
+
+/// The filter cannot see TLS: that it talks to the provider and to nobody else is Envoy's to say, by these lines of the file.
+#[test]
+fn where_the_provider_has_no_certificate_that_is_trusted_and_its_own_nobody_is_sent_there() {
+    type Change = fn(&mut Sample);
+    let of_somebody_else: Change = |sample| {
+        sample.trust_the_doors();
+        sample.put("http://localhost:", "http://other.localhost:");
+    };
+    let cases: [(Change, &str); 2] = [(|_| {}, "fail_verify_error"), (of_somebody_else, "fail_verify_san")];
+    for (change, why) in cases {
+        let site = InUse::start_with("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, sample| change(sample));
+        let refused = (503, Some("provider_not_ready"));
+        site.assert_refused(&UserAgent::default(), Outgoing::navigation("/page"), refused);
+        assert_eq!(site.provider.seen("/.well-known/openid-configuration"), 0, "{why}");
+        assert!(site.envoy.stats(&format!("cluster.idp.ssl.{why}")) > 0, "{why}: {}", site.envoy.log());
+    }
+}
+
+#[test]
+fn the_smallest_file_signs_people_in_and_out() {
+    let site = InUse::start("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, _| {});
+    site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NOBODY);
+    let alice = site.signed_in(ALICE, "/page?a=b");
+    assert_eq!(site.app.last().target, "/page?a=b");
+    let told = site.told(&alice, Outgoing::fetch("/page"), ["x-forwarded-user", "x-forwarded-email"]);
+    assert_eq!(told, texts(["alice", "alice@example.com"]));
+    let (_, out) = site.sign_out(&alice, &site.url("/oauth2/sign_out"));
+    assert_eq!(out.code().as_deref(), Some("signed_out"), "{out:?}");
+    site.assert_refused(&alice, Outgoing::fetch("/page"), NOBODY);
+}
+
+#[test]
+fn areas_are_for_those_whom_their_rules_name() {
+    let site = InUse::start("areas.yaml", "https://idp.example.com", PUBLIC, |plan, _| {
+        add_user(&mut plan.provider.users, CAROL, &[]);
+        add_user(&mut plan.provider.users, DAVE, &[]);
+        plan.provider.users["dave"]["claims"]["email"] = json!("dave@example.net");
+    });
+    let visitor = UserAgent::default();
+    site.assert_refused(&visitor, Outgoing::navigation("/api/x"), NOBODY);
+    site.assert_refused(&visitor, Outgoing::navigation("/staff"), SENT_TO_SIGN_IN);
+    for (user, admin, api) in [(ALICE, true, true), (BOB, false, true), (CAROL, false, false)] {
+        let browser = site.signed_in(user, "/staff");
+        for (path, passes) in [("/admin", admin), ("/admin/x", admin), ("/api/x", api)] {
+            if passes {
+                assert_passes(&browser.fetch(&site.url(path)), &site.envoy);
+            } else {
+                site.assert_refused(&browser, Outgoing::fetch(path), OTHERS);
+            }
+        }
+        site.assert_refused(&browser, Outgoing::fetch("/metrics"), (403, Some("denied")));
+    }
+    site.assert_sign_in_refused(DAVE, "/staff", OTHERS);
+}
+
+/// Staff and partners, whose carol is in the group that the file asks for and dave is not.
+fn two_providers() -> (InUse, Provider) {
+    let mut partners = None;
+    let site = InUse::start("providers.yaml", "https://login.example.com", "/docs/x", |plan, sample| {
+        let secret = "canary-secret-of-the-partners";
+        let mut client = client("my-client-at-partners", secret, &plan.origin);
+        client["redirect_uris"] = json!([format!("{}/oauth2/callback/partners", plan.origin)]);
+        let mut users = json!({});
+        add_user(&mut users, CAROL, &["project-x", "admins"]);
+        add_user(&mut users, DAVE, &["admins"]);
+        // On another host than the first one: browsers keep cookies by that.
+        let mut settings = Settings { clients: vec![client], users, ..Settings::default() };
+        sample.provider("https://partners.example.org", &mut settings);
+        sample.secret("PARTNERS_CLIENT_SECRET", secret);
+        partners = Some(Provider::with(&settings));
+    });
+    (site, partners.expect("it was started"))
+}
+
+#[test]
+fn people_of_two_providers_come_in_where_rules_and_routes_let_them() {
+    const NAMES: [&str; 2] = ["x-forwarded-user", "x-forwarded-issuer"];
+    let (site, partners) = two_providers();
+    let visitor = UserAgent::default();
+    // People choose, but where the route or the rule names one.
+    let page = site.assert_refused(&visitor, Outgoing::navigation("/page"), NOBODY).text();
+    assert!(page.contains(">Staff</a>") && page.contains(">Partners</a>"), "{page}");
+    for path in ["/admin/x", "/intranet"] {
+        let begun = site.assert_refused(&visitor, Outgoing::navigation(path), SENT_TO_SIGN_IN);
+        assert!(begun.location().is_some_and(|to| to.starts_with(site.provider.issuer())), "{begun:?}");
+    }
+    let forged = Outgoing::fetch("/docs/x").header("x-forwarded-user", "mallory");
+    site.assert_refused(&visitor, forged, (400, Some("reserved_header")));
+
+    let alice = site.signed_in(ALICE, "/oauth2/start?rd=/page&provider=default");
+    for path in ["/page", "/intranet", "/admin/x"] {
+        let told = site.told(&alice, Outgoing::fetch(path), NAMES);
+        assert_eq!(told, texts(["alice", site.provider.issuer()]), "{path}");
+    }
+    assert_eq!(site.told(&alice, Outgoing::fetch("/docs/x"), NAMES), [None, None]);
+    let bob = site.signed_in(BOB, "/intranet");
+    let carol = site.signed_in(CAROL, "/oauth2/start?rd=/page&provider=partners");
+    assert_eq!(site.told(&carol, Outgoing::fetch("/page"), NAMES), texts(["carol", partners.issuer()]));
+    // That her provider calls her an admin makes her none here.
+    for (browser, path) in [(&bob, "/admin/x"), (&carol, "/admin/x"), (&carol, "/intranet")] {
+        site.assert_refused(browser, Outgoing::fetch(path), OTHERS);
+    }
+    site.assert_sign_in_refused(DAVE, "/oauth2/start?rd=/page&provider=partners", OTHERS);
+}
+
+#[test]
+fn members_of_the_organisation_pass_and_its_team_where_the_admins_are() {
+    let app = Upstream::start();
+    let setup = Setup::new(app.port()).workers(1);
+    let emulator = Emulator::start(&setup.external_url());
+    let mut sample = Sample::of("github.yaml", &setup);
+    sample.trust_the_doors();
+    let github = format!("http://localhost:{}", sample.door(emulator.port()));
+    sample.put(
+        "- type: github",
+        &format!("- github_url: {github}\n{0}github_api_url: {github}\n{0}type: github", " ".repeat(22)),
+    );
+    sample.put("Iv1.0123456789abcdef", emulator::CLIENT_ID);
+    sample.secret("GITHUB_SECRET", emulator::CLIENT_SECRET);
+    let envoy = Envoy::start(Setup { sample: Some(sample), ..setup.clone() });
+    let url = |path: &str| format!("{}{path}", setup.external_url());
+    let access = |browser: &UserAgent, path: &str| {
+        let before = app.count();
+        let response = browser.fetch(&url(path));
+        if response.headers.has(MARK) {
+            return "passed".to_owned();
+        }
+        app.assert_saw_nothing_since(before, path);
+        assert_passes(&UserAgent::default().fetch(&url(PUBLIC)), &envoy);
+        response.code().unwrap_or_default()
+    };
+    for (login, page, admin) in [
+        ("octocat", "passed", "passed"),
+        ("hubot", "passed", "not_allowed"),
+        ("outsider", "not_allowed", "not_allowed"),
+    ] {
+        let browser = UserAgent::default();
+        assert_eq!(access(&browser, "/page"), "sign_in_required");
+        let (_, end) = Emulator::sign_in(&browser, login, &url("/page?a=1"));
+        assert_eq!(end.headers.has(MARK), page == "passed", "{login}: {end:?}\n{}\n{}", envoy.log(), emulator.log());
+        let met = [access(&browser, "/page"), access(&browser, "/admin")];
+        assert_eq!(met, [page, admin], "{login}");
+        let named = |seen: &Request| seen.headers.text("x-forwarded-preferred-username").as_deref() == Some(login);
+        assert_eq!(app.seen().iter().any(named), page == "passed", "{login}");
+    }
+    let log = envoy.log();
+    for word in ["panicked", "Function: proxy_on", emulator::CLIENT_SECRET, SESSION_KEY] {
+        assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
+    }
+}
+
+#[test]
+fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
+    /// Whoever stands behind says no: the answer has none of our codes.
+    const BEHIND: (u16, Option<&str>) = (403, None);
+    let site = InUse::start("chain.yaml", "https://login.example.com", PUBLIC, |plan, _| {
+        add_user(&mut plan.provider.users, CAROL, &["staff"]);
+        plan.provider.always_refresh_tokens = true;
+    });
+    let visitor = UserAgent::default();
+    site.assert_refused(&visitor, Outgoing::navigation("/page"), SENT_TO_SIGN_IN);
+    let (alice, carol) = (site.signed_in(ALICE, "/admin/x"), site.signed_in(CAROL, "/page"));
+    let handed_on = |browser: &UserAgent, path: &str| {
+        let [authorization] = site.told(browser, Outgoing::fetch(path), ["authorization"]);
+        authorization.unwrap_or_else(|| panic!("no token at {path}"))
+    };
+    assert_eq!(handed_on(&alice, "/page"), handed_on(&alice, "/admin/x"));
+    assert_ne!(handed_on(&alice, "/page"), handed_on(&carol, "/page"));
+    // His address is not verified, so it is not told.
+    let bob = site.assert_sign_in_refused(BOB, "/page", BEHIND);
+    let admins = handed_on(&alice, "/page");
+    for (browser, path) in [(&carol, "/admin"), (&carol, "/ADMIN/x"), (&carol, "/x/../admin"), (&bob, "/page")] {
+        let in_query = format!("{path}?access_token={}", &admins["Bearer ".len()..]);
+        for send in [
+            Outgoing::fetch(path),
+            Outgoing::fetch(in_query),
+            Outgoing::fetch(path).header("wasm.email", "bob@example.com"),
+        ] {
+            site.assert_refused(browser, send, BEHIND);
+        }
+    }
+    let public = Outgoing::fetch(PUBLIC).header("authorization", admins);
+    assert_eq!(site.told(&visitor, public, ["authorization"]), [None]);
+}
+
+#[test]
+fn a_single_page_app_keeps_its_place_and_its_forms() {
+    let site = InUse::start("spa.yaml", "https://login.example.com", "/assets/app.js", |_, _| {});
+    let items = "/api/items";
+    for send in [Outgoing::fetch(items), Outgoing::fetch(items).method("POST").body("{}")] {
+        let refused = site.assert_refused(&UserAgent::default(), send, NOBODY);
+        let told: Value = serde_json::from_slice(&refused.body).expect("JSON");
+        assert_eq!(told["sign_in_url"], site.url("/oauth2/start"), "{refused:?}");
+    }
+    site.assert_refused(&UserAgent::default(), Outgoing::navigation(items), NOBODY);
+    let (user, password) = ALICE;
+    let form = "<form method=post action=/save><input name=note value='a b'><button>Save</button></form>";
+    let form: String = url::form_urlencoded::byte_serialize(form.as_bytes()).collect();
+    // What the comment at the top of the file has a script do.
+    let back: String = url::form_urlencoded::byte_serialize(site.url("/app?a=b#/item/8").as_bytes()).collect();
+    let steps = walk(
+        &site.url("/"),
+        [
+            json!(["open", site.url("/app?a=b#/item/7")]),
+            json!(["until", site.provider.issuer()]),
+            json!(["sign_in", user, password]),
+            json!(["fetch", site.url("/oauth2/userinfo")]),
+            json!(["open", site.url(&format!("/assets/form?html={form}"))]),
+            json!(["forget", "app.localhost"]),
+            json!(["click", "button"]),
+            json!(["click", "a"]),
+            json!(["click", "button"]),
+            json!(["forget", "app.localhost"]),
+            json!(["open", site.url(&format!("/oauth2/start?rd={back}"))]),
+        ],
+    );
+    let [_, _, arrived, known, .., sent, _, returned] = &steps;
+    assert_eq!(place(arrived), site.url("/app?a=b#/item/7"), "{arrived:#}\n{}", site.envoy.log());
+    let info: Value = serde_json::from_str(text(&known["answer"], "text")).expect("JSON");
+    assert_eq!(info["claims"], json!({"sub": "alice", "name": "Alice Example", "email": "alice@example.com"}));
+    assert_eq!((place(sent), text(sent, "text")), (site.url("/save"), "hello from the app"), "{sent:#}");
+    assert_eq!(place(returned), site.url("/app?a=b#/item/8"), "{returned:#}");
+    let posts: Vec<_> = site.app.seen().into_iter().filter(|request| request.method == "POST").collect();
+    let [post] = &posts[..] else { panic!("{posts:#?}") };
+    assert_eq!(post.form(), [("note".to_owned(), "a b".to_owned())]);
+    assert_eq!(post.headers.text("x-forwarded-user").as_deref(), Some("alice"));
+}
+
+#[test]
+fn the_provider_ends_sessions_that_stand_in_the_store() {
+    let store = Store::start();
+    let site = InUse::start("stored.yaml", "https://idp.example.com", PUBLIC, |plan, sample| {
+        sample.put("port_value: 7379", &format!("port_value: {}", store.port()));
+        let client = &mut plan.provider.clients[0];
+        client["backchannel_logout_uri"] = json!(format!("{}/oauth2/backchannel_logout", plan.origin));
+        client["backchannel_logout_session_required"] = json!(true);
+        plan.provider.always_refresh_tokens = true;
+    });
+    site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NOBODY);
+    let alice = site.signed_in(ALICE, "/page");
+    assert_eq!(store.count(), 1);
+    let end = format!("{}/session/end", site.provider.issuer());
+    let (at, _) = Site::sign_out(&site, &alice, &end);
+    assert!(at.starts_with(&end), "{at}");
+    assert_eq!(site.provider.seen("backchannel.success"), 1, "{}\n{}", site.provider.log(), site.envoy.log());
+    site.assert_refused(&alice, Outgoing::fetch("/page"), NOBODY);
+}

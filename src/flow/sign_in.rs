@@ -98,7 +98,7 @@ fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, providers: &[Issu
 pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
     match (wish.answer, caller.kind) {
-        (_, Kind::Page) => return form::arrive(&request, &caller, env),
+        (_, Kind::Page) => return form::arrive(&request, caller, wish.providers, env),
         (Answer::Unauthorized, Kind::Navigation) => {
             let offer = Offer::sign_in(start(wish.return_to.as_str(), &wish.providers, env));
             return reply::refuse(Failure::SignInRequired, &caller, offer, env);

@@ -8,10 +8,12 @@ use crate::claims::{Claims, Conditions, IssuerId, Outcome};
 #[derive(Debug, Clone, Default)]
 pub struct Verdict<'a> {
     first: Option<&'a Rule>,
-    /// The others, each once, in runs: each run has rules in the order in which they stand in the configuration. A path
-    /// that anybody can send may be held to all of thousands of rules, in every reading of it, and whether one of them
-    /// is here already must not cost a look at each.
-    more: Vec<Vec<&'a Rule>>,
+    /// The others, each once.
+    more: Vec<&'a Rule>,
+    /// Where in `more` a rule follows that stands before the last one in the configuration: between these places it is
+    /// in order. A path that anybody can send may be held to all of thousands of rules, in every reading of it, and
+    /// whether one of them is here already must not cost a look at each.
+    turns: Vec<usize>,
     /// Whether some reader may find that no rule matches.
     falls_through: bool,
 }
@@ -40,14 +42,25 @@ impl<'a> Verdict<'a> {
             self.first = Some(rule);
             return;
         };
-        let has = |run: &Vec<&Rule>| run.binary_search_by_key(&place, |known| self::place(known)).is_ok();
-        if self::place(first) == place || self.more.iter().any(has) {
+        if self::place(first) == place || self.has_more(place) {
             return;
         }
-        match self.more.last_mut().filter(|run| run.last().is_some_and(|last| self::place(last) < place)) {
-            Some(run) => run.push(rule),
-            None => self.more.push(vec![rule]),
+        if self.more.last().is_some_and(|last| self::place(last) > place) {
+            self.turns.push(self.more.len());
         }
+        self.more.push(rule);
+    }
+
+    fn has_more(&self, place: *const Rule) -> bool {
+        let mut rest = self.more.as_slice();
+        for turn in self.turns.iter().copied().rev().chain([0]) {
+            let (before, run) = rest.split_at_checked(turn).unwrap_or((rest, &[]));
+            if run.binary_search_by_key(&place, |known| self::place(known)).is_ok() {
+                return true;
+            }
+            rest = before;
+        }
+        false
     }
 
     pub(super) const fn fall_through(&mut self) {
@@ -65,7 +78,7 @@ impl<'a> Verdict<'a> {
     }
 
     fn rules(&self) -> impl Iterator<Item = &'a Rule> {
-        self.first.into_iter().chain(self.more.iter().flatten().copied())
+        self.first.into_iter().chain(self.more.iter().copied())
     }
 
     /// The rule by which nobody may pass.

@@ -169,7 +169,9 @@ impl fmt::Display for Event {
             Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
             Self::Refused { failure, issuer, request_id } => {
                 write!(f, "refused a request ({}): {failure}", failure.code())?;
-                issuer.iter().try_for_each(|issuer| write!(f, "; issuer {issuer}"))?;
+                if let Some(issuer) = issuer {
+                    write!(f, "; issuer {issuer}")?;
+                }
                 write!(f, "; request {}", request_id.as_deref().unwrap_or("-"))
             }
             Self::SignInRestarted => f.write_str("began a sign-in again: its cookie was gone, expired or used"),

@@ -158,6 +158,7 @@ impl Worker {
             if let Whose::Request(_, expect) = &call.whose {
                 load.redeeming += usize::from(expect.redeems());
                 load.asking += usize::from(expect.asks());
+                load.asking_again += usize::from(expect.asks_again());
             }
         }
         load

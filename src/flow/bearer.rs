@@ -122,7 +122,7 @@ impl Bringer {
     }
 }
 
-fn decide(by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> Step {
+fn decide(mut by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> Step {
     // RFC 6750, 3.1: a token that cannot be checked is no session, whatever cookie stands beside it.
     if env.config.static_tokens.is_empty() && env.config.token_issuers.is_empty() {
         return by.refuse(Failure::Bearer, env);
@@ -137,9 +137,11 @@ fn decide(by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> Step
         return pass(&by, bearer, env);
     }
     if let Some(bearer) = remembered(&fingerprint, env) {
+        by.caller.issuer = bearer.source();
         return pass(&by, bearer, env);
     }
     let Some(issuer) = issuer_of(&token, env) else { return by.refuse(Failure::BearerUnknown, env) };
+    by.caller.issuer = Some(issuer);
     let in_hand = Box::new(BearerInHand { by, issuer, token, fingerprint });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }

@@ -8,7 +8,8 @@ use super::{
     Env, Step,
     caller::Caller,
     failure::Failure,
-    form, logout,
+    form::Posted,
+    logout,
     reply::{self, Offer},
     request::{MAX_HELD, MAX_HOLD},
 };
@@ -42,7 +43,7 @@ pub struct ExpectBody {
 #[derive(Debug)]
 pub(super) enum Then {
     /// A form that somebody posted without a session.
-    Form(Caller, String),
+    Form(Posted),
     /// A logout token.
     Logout(Caller),
 }
@@ -80,11 +81,11 @@ impl ExpectBody {
             BodyError::TooLong => Failure::BodyTooLong,
         });
         match (self.then, body) {
-            (Then::Form(caller, target), Ok(body)) => form::keep(caller, target, &body, env),
+            (Then::Form(form), Ok(body)) => form.keep(&body, env),
             // It is not kept, then; what it means to the person is the same.
-            (Then::Form(caller, _), Err(Failure::BodyTooLong)) => form::ask_to_sign_in(&caller, env),
+            (Then::Form(form), Err(Failure::BodyTooLong)) => form.ask_to_sign_in(env),
             (Then::Logout(caller), Ok(body)) => logout::token_arrives(caller, &body, env),
-            (Then::Form(caller, _) | Then::Logout(caller), Err(failure)) => {
+            (Then::Form(Posted { caller, .. }) | Then::Logout(caller), Err(failure)) => {
                 reply::refuse(failure, &caller, Offer::default(), env)
             }
         }

@@ -51,7 +51,7 @@ const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An authorization response arrives, where this provider's do.
 pub(super) fn arrive(provider: IssuerId, request: Request, env: &mut Env<'_>) -> Step {
-    let caller = Caller::of(&request);
+    let caller = Caller::of(&request).of_issuer(provider);
     let home = env.config.origin.as_str().to_owned() + "/";
     if request.method() != "GET" {
         return reply::refuse(Failure::CallbackMethod, &caller, Offer::again(home, Vec::new()), env);

@@ -1,6 +1,6 @@
 //! Who is asking: a browser that shows the answer to a person, or a program that could not follow a sign-in.
 
-use crate::http::Request;
+use crate::{claims::IssuerId, http::Request};
 
 /// The kind of caller, as far as an answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,21 @@ pub struct Caller {
     pub kind: Kind,
     /// Envoy's `x-request-id`, so that a person can name it to the operator.
     pub request_id: Option<String>,
+    /// Who vouches for whoever asks, or is asked to; where there are several, the operator must know which.
+    pub issuer: Option<IssuerId>,
 }
 
 impl Caller {
     /// Reads it off the request.
     pub fn of(request: &Request) -> Self {
         let readable = |id: &&str| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
-        Self { kind: kind(request), request_id: request.text("x-request-id").filter(readable).map(str::to_owned) }
+        let request_id = request.text("x-request-id").filter(readable).map(str::to_owned);
+        Self { kind: kind(request), request_id, issuer: None }
+    }
+
+    /// The same, with this issuer.
+    pub fn of_issuer(self, issuer: IssuerId) -> Self {
+        Self { issuer: Some(issuer), ..self }
     }
 }
 

@@ -31,30 +31,37 @@ pub enum Event {
     },
     /// A session was left without something, so that it fits into its cookies.
     LeftOut(Optional),
-    /// The provider ended sessions of somebody: the token's own name, or nothing where it came through a browser.
-    LoggedOut(Option<String>),
-    /// A session was not renewed, and why.
-    NotRenewed(Failure),
+    /// A provider ended sessions of somebody: which, and the token's own name, or nothing where it came through a browser.
+    LoggedOut(String, Option<String>),
+    /// A session was not renewed: whose word it is, and why.
+    NotRenewed(String, Failure),
     /// Something could not be written into the store of sessions.
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
     NotWritten(SealError),
     /// A request may pass.
     Permitted(Reason),
-    /// A request was answered with a failure: which, and the request's id.
-    Refused(Failure, Option<String>),
+    /// A request was answered with a failure.
+    Refused {
+        /// Which.
+        failure: Failure,
+        /// Who vouches for whoever asked, where that is known.
+        issuer: Option<String>,
+        /// The request's id.
+        request_id: Option<String>,
+    },
     /// A session was renewed.
     Renewed,
-    /// A refresh token could not be revoked: the status, where there was an answer.
-    NotRevoked(Option<u16>),
-    /// A session ended because the provider would not renew it: the subject.
-    SessionRefused(String),
+    /// A refresh token could not be revoked: at whose, and the status, where there was an answer.
+    NotRevoked(String, Option<u16>),
+    /// A session ended because its provider would not renew it: which, and the subject.
+    SessionRefused(String, String),
     /// A sign-in was begun again, because this browser no longer had it.
     SignInRestarted,
     /// A browser was sent to the provider.
     SignInStarted,
-    /// Somebody signed in: the subject.
-    SignedIn(String),
+    /// Somebody signed in: at whose, and the subject.
+    SignedIn(String, String),
     /// A browser was signed out.
     SignedOut,
     /// A key that no document has is asked for too often.
@@ -79,17 +86,17 @@ impl Event {
     pub const fn level(&self) -> Level {
         match self {
             Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
-            Self::NotRenewed(failure) => match failure {
+            Self::NotRenewed(_, failure) => match failure {
                 // What they mean is told when the session ends.
                 Failure::TokenEndpoint(TokenEndpointError::Refused(OAuthError::InvalidGrant)) => Level::Info,
                 _ => Level::Warn,
             },
             Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
-            Self::LeftOut(_) | Self::NotRevoked(_) => Level::Warn,
-            Self::LoggedOut(_) | Self::SessionRefused(_) => Level::Info,
-            Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(_) | Self::SignedOut => Level::Info,
+            Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
+            Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
+            Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(..) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
-            Self::Refused(failure, _) => failure.level(),
+            Self::Refused { failure, .. } => failure.level(),
         }
     }
 
@@ -101,21 +108,21 @@ impl Event {
             Self::NotFetched { kind: DocumentKind::Metadata, .. } => "vestibule_metadata_failed",
             Self::NotFetched { kind: DocumentKind::Keys, .. } => "vestibule_keys_failed",
             Self::LeftOut(_) => "vestibule_session_cut",
-            Self::LoggedOut(_) => "vestibule_logged_out",
-            Self::NotRenewed(_) => "vestibule_renewal_failed",
-            Self::NotRevoked(_) => "vestibule_revocation_failed",
+            Self::LoggedOut(..) => "vestibule_logged_out",
+            Self::NotRenewed(..) => "vestibule_renewal_failed",
+            Self::NotRevoked(..) => "vestibule_revocation_failed",
             Self::NotStored(_) => "vestibule_store_failed",
             Self::NotWritten(_) => "vestibule_session_not_written",
             Self::Renewed => "vestibule_renewed",
-            Self::SessionRefused(_) => "vestibule_session_refused",
+            Self::SessionRefused(..) => "vestibule_session_refused",
             Self::Permitted(Reason::Bearer) => "vestibule_permitted_bearer",
             Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
             Self::Permitted(Reason::Public) => "vestibule_permitted_public",
             Self::Permitted(Reason::Session) => "vestibule_permitted_session",
-            Self::Refused(failure, _) => failure.counter(),
+            Self::Refused { failure, .. } => failure.counter(),
             Self::SignInRestarted => "vestibule_sign_in_restarted",
             Self::SignInStarted => "vestibule_sign_in_started",
-            Self::SignedIn(_) => "vestibule_signed_in",
+            Self::SignedIn(..) => "vestibule_signed_in",
             Self::SignedOut => "vestibule_signed_out",
             Self::UnknownKeyThrottled => "vestibule_unknown_key_throttled",
         }
@@ -144,27 +151,32 @@ impl fmt::Display for Event {
                 };
                 write!(f, "left a session that is too large for its cookies without its {what}")
             }
-            Self::LoggedOut(Some(id)) => write!(f, "the provider ended sessions by its logout token {id:?}"),
-            Self::LoggedOut(None) => f.write_str("the provider ended a session through a browser"),
-            Self::NotRenewed(failure) => write!(f, "did not renew a session: {failure}"),
-            Self::NotRevoked(Some(status)) => {
-                write!(f, "could not revoke a refresh token: {}", status_of("the provider", *status))
+            Self::LoggedOut(issuer, Some(id)) => write!(f, "{issuer} ended sessions by its logout token {id:?}"),
+            Self::LoggedOut(issuer, None) => write!(f, "{issuer} ended a session through a browser"),
+            Self::NotRenewed(issuer, failure) => write!(f, "did not renew a session of {issuer}: {failure}"),
+            Self::NotRevoked(issuer, Some(status)) => {
+                write!(f, "could not revoke a refresh token: {}", status_of(issuer, *status))
             }
-            Self::NotRevoked(None) => f.write_str("could not revoke a refresh token: the provider did not answer"),
+            Self::NotRevoked(issuer, None) => {
+                write!(f, "could not revoke a refresh token: {issuer} did not answer")
+            }
             Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
             Self::Renewed => f.write_str("renewed a session"),
-            Self::SessionRefused(subject) => {
-                write!(f, "ended the session of {subject:?}: the provider does not renew it")
+            Self::SessionRefused(issuer, subject) => {
+                write!(f, "ended the session of {subject:?}: {issuer} does not renew it")
             }
             Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
-            Self::Refused(failure, id) => {
-                let id = id.as_deref().unwrap_or("-");
-                write!(f, "refused a request ({}): {failure}; request {id}", failure.code())
+            Self::Refused { failure, issuer, request_id } => {
+                write!(f, "refused a request ({}): {failure}", failure.code())?;
+                if let Some(issuer) = issuer {
+                    write!(f, "; issuer {issuer}")?;
+                }
+                write!(f, "; request {}", request_id.as_deref().unwrap_or("-"))
             }
             Self::SignInRestarted => f.write_str("began a sign-in again: its cookie was gone, expired or used"),
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
-            Self::SignedIn(subject) => write!(f, "{subject:?} signed in"),
+            Self::SignedIn(issuer, subject) => write!(f, "{subject:?} signed in at {issuer}"),
             Self::SignedOut => f.write_str("signed a browser out"),
             Self::UnknownKeyThrottled => {
                 f.write_str("did not fetch the keys again: tokens with unknown keys come too often")

@@ -3,6 +3,7 @@
 //! kept here.
 
 use crate::{
+    claims::IssuerId,
     http::Request,
     page::{Action, KeptForm, Page, Script},
     session::return_to::ReturnTo,
@@ -20,8 +21,18 @@ use super::{
 /// The most fields of a form that is kept.
 const MAX_FIELDS: usize = 500;
 
-/// Answers a form, or another page's request that a sign-in would lose.
-pub(super) fn arrive(request: &Request, caller: &Caller, env: &mut Env<'_>) -> Step {
+/// A form that may be kept, or not: whose it is, and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) caller: Caller,
+    /// Where it was sent.
+    target: String,
+    /// At whose sign-in page its sender may sign in; empty means at any.
+    providers: Vec<IssuerId>,
+}
+
+/// Answers a form, or another page's request that a sign-in at one of these providers would lose.
+pub(super) fn arrive(request: &Request, caller: Caller, providers: Vec<IssuerId>, env: &mut Env<'_>) -> Step {
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     // A page of another site could have its form kept, for this person to send with their session afterwards: what
     // SameSite keeps from happening (CSRF) must not come in here.
@@ -31,37 +42,38 @@ pub(super) fn arrive(request: &Request, caller: &Caller, env: &mut Env<'_>) -> S
         && target.as_str().as_bytes() == request.target()
         && !comes_from_elsewhere(request, env.config.origin.as_str())
         && (request.has("sec-fetch-site") || request.has("origin"));
-    if is_kept {
-        ExpectBody::of(request, Then::Form(caller.clone(), target.as_str().to_owned()), env)
-    } else {
-        ask_to_sign_in(caller, env)
-    }
+    let form = Posted { caller, target: target.as_str().to_owned(), providers };
+    if is_kept { ExpectBody::of(request, Then::Form(form), env) } else { form.ask_to_sign_in(env) }
 }
 
-/// Says that nothing was delivered, and where to sign in.
-pub(super) fn ask_to_sign_in(caller: &Caller, env: &mut Env<'_>) -> Step {
-    reply::refuse(Failure::SignInRequired, caller, Offer::sign_in("/".to_owned()), env)
-}
-
-/// Gives the browser its form to keep.
-pub(super) fn keep(caller: Caller, target: String, body: &[u8], env: &mut Env<'_>) -> Step {
-    let fields: Vec<_> = form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
-    if fields.is_empty() || fields.len() > MAX_FIELDS {
-        return ask_to_sign_in(&caller, env);
+impl Posted {
+    /// Says that nothing was delivered, and where to sign in.
+    pub(super) fn ask_to_sign_in(&self, env: &mut Env<'_>) -> Step {
+        let offer = Offer::sign_in(sign_in::start("/", &self.providers, env));
+        reply::refuse(Failure::SignInRequired, &self.caller, offer, env)
     }
-    let failure = Failure::SignInRequired;
-    let words = failure.words();
-    let mut page = Page::new(
-        words.title,
-        "You are not signed in, or your session is over. What you sent was not delivered, but this tab keeps it: sign \
-         in here, and you can send it again.",
-        failure.code(),
-    );
-    let back = ReturnTo::kept_form(&env.config.prefix);
-    page.action = Some(Action::Link { label: "Sign in", href: sign_in::start(back.as_str(), &[], env) });
-    page.script = Some(Script::KeepForm);
-    page.kept = Some(KeptForm { action: target, fields });
-    reply::refuse_with(failure, page, &caller, env)
+
+    /// Gives the browser its form to keep.
+    pub(super) fn keep(self, body: &[u8], env: &mut Env<'_>) -> Step {
+        let fields: Vec<_> = form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
+        if fields.is_empty() || fields.len() > MAX_FIELDS {
+            return self.ask_to_sign_in(env);
+        }
+        let failure = Failure::SignInRequired;
+        let words = failure.words();
+        let mut page = Page::new(
+            words.title,
+            "You are not signed in, or your session is over. What you sent was not delivered, but this tab keeps it: sign \
+             in here, and you can send it again.",
+            failure.code(),
+        );
+        let back = ReturnTo::kept_form(&env.config.prefix);
+        page.action =
+            Some(Action::Link { label: "Sign in", href: sign_in::start(back.as_str(), &self.providers, env) });
+        page.script = Some(Script::KeepForm);
+        page.kept = Some(KeptForm { action: self.target, fields });
+        reply::refuse_with(failure, page, &self.caller, env)
+    }
 }
 
 /// The page that offers to send it again.

@@ -90,6 +90,11 @@ impl Issuers {
         known.iter_mut().find(|known| known.whose.id() == id).map(|known| (known, &*sealer))
     }
 
+    /// What an issuer calls itself.
+    pub fn name(&self, id: IssuerId) -> String {
+        self.known(id).map(|known| known.whose.issuer().to_owned()).unwrap_or_default()
+    }
+
     /// The provider, where enough is known of it to sign somebody in.
     pub fn ready(&self, id: IssuerId, now: UnixTime) -> Option<Ready<'_>> {
         self.known(id)?.ready(now)

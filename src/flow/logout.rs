@@ -63,6 +63,7 @@ pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> S
         Ok(provider) => provider,
         Err(failure) => return reply::refuse(failure, &caller, Offer::default(), env),
     };
+    let caller = caller.of_issuer(provider);
     let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token) });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
@@ -120,7 +121,7 @@ impl LogoutInHand {
             return Step::Reply(answer);
         }
         let marks = marks(self.provider, &token);
-        env.events.push(Event::LoggedOut(Some(token.id)));
+        env.events.push(Event::LoggedOut(env.issuers.name(self.provider), Some(token.id)));
         end(Ending { marks, heard: Some(heard), answer, caller: self.caller.clone() }, By::Provider, env)
     }
 }
@@ -216,7 +217,7 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
             None => Failure::LogoutMalformed,
             Some(_) if env.config.session.store.is_some() && !env.store.takes_report(env.now) => Failure::Busy,
             Some((provider, sid)) => {
-                env.events.push(Event::LoggedOut(None));
+                env.events.push(Event::LoggedOut(env.issuers.name(provider), None));
                 let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
                 let marks = vec![Marks::of_sid(provider, &sid)];
                 return end(Ending { marks, heard: None, answer, caller }, By::Frame, env);

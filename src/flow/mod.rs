@@ -128,8 +128,13 @@ impl Expect {
     }
 
     /// Whether it is a question about a token that anybody may have made up.
-    pub const fn asks(&self) -> bool {
-        matches!(self, Self::Answer(_))
+    pub fn asks(&self) -> bool {
+        matches!(self, Self::Answer(expect) if !expect.was_good())
+    }
+
+    /// Whether it is a question about a token that was good before.
+    pub fn asks_again(&self) -> bool {
+        matches!(self, Self::Answer(expect) if expect.was_good())
     }
 
     /// Whether it is a step of a sign-in whose code was used: they are bounded together.
@@ -182,8 +187,10 @@ pub struct Load {
     pub reading: usize,
     /// Codes that are being redeemed, up to the last answer that their sign-in needs.
     pub redeeming: usize,
-    /// Tokens that issuers are being asked about.
+    /// Tokens that issuers are being asked about, and that anybody may have made up.
     pub asking: usize,
+    /// Tokens that issuers are being asked about once more.
+    pub asking_again: usize,
 }
 
 /// The outside world, as far as a decision may see it.

@@ -15,11 +15,12 @@ mod tokens;
 pub use calls::ExpectRenewal;
 pub(super) use calls::{answered, poll, revoked};
 
-use crate::{claims::IssuerId, digest::HalfDigest};
 use std::{cell::Cell, time::Duration};
 
 use crate::{
+    claims::IssuerId,
     config::Config,
+    digest::HalfDigest,
     http::Request,
     platform::Platform,
     rules::Verdict,
@@ -136,7 +137,8 @@ pub(super) fn attend(
                     env.revocations.look(env.platform);
                     // Another worker may have said so already.
                     if !signed_in::is_ended(&fresh, env) {
-                        env.events.push(Event::SessionRefused(fresh.session().subject().to_owned()));
+                        let issuer = env.issuers.name(fresh.session().provider());
+                        env.events.push(Event::SessionRefused(issuer, fresh.session().subject().to_owned()));
                         revocation::end(fresh.marks().session, By::Refusal, env);
                     }
                     return Err(request);

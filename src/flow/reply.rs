@@ -111,7 +111,7 @@ pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut 
         Kind::Program => for_program(&failure, caller, &env.config.start_uri()),
     };
     let reply = finish(&failure, reply, env.config.origin.as_str());
-    env.events.push(Event::Refused(failure, caller.request_id.clone()));
+    tell(failure, caller, env);
     Step::Reply(reply)
 }
 
@@ -127,8 +127,13 @@ pub(super) fn refuse_with<'a>(failure: Failure, mut page: Page<'a>, caller: &'a 
     page.request_id = caller.request_id.as_deref();
     let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
     let reply = finish(&failure, reply, env.config.origin.as_str());
-    env.events.push(Event::Refused(failure, caller.request_id.clone()));
+    tell(failure, caller, env);
     Step::Reply(reply)
+}
+
+fn tell(failure: Failure, caller: &Caller, env: &mut Env<'_>) {
+    let issuer = caller.issuer.map(|id| env.issuers.name(id));
+    env.events.push(Event::Refused { failure, issuer, request_id: caller.request_id.clone() });
 }
 
 fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
@@ -190,12 +195,12 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
 
 /// The answer in place of the app's to a request that Envoy has sent on another route than the one it was permitted on.
 pub fn route_changed(env: &mut Env<'_>) -> Step {
-    let caller = Caller { kind: Kind::Program, request_id: None };
+    let caller = Caller { kind: Kind::Program, request_id: None, issuer: None };
     misrouted(RouteError::Changed, &caller, env)
 }
 
 /// The answer to a permitted request whose headers the host would not let us change: it must not pass as it is.
 pub fn headers_refused(env: &mut Env<'_>) -> Step {
-    let caller = Caller { kind: Kind::Program, request_id: None };
+    let caller = Caller { kind: Kind::Program, request_id: None, issuer: None };
     refuse(Failure::HeadersRefused, &caller, Offer::default(), env)
 }

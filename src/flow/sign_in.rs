@@ -98,7 +98,7 @@ fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, providers: &[Issu
 pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
     match (wish.answer, caller.kind) {
-        (_, Kind::Page) => return form::arrive(&request, &caller, env),
+        (_, Kind::Page) => return form::arrive(&request, caller, wish.providers, env),
         (Answer::Unauthorized, Kind::Navigation) => {
             let offer = Offer::sign_in(start(wish.return_to.as_str(), &wish.providers, env));
             return reply::refuse(Failure::SignInRequired, &caller, offer, env);
@@ -180,7 +180,8 @@ fn is_in_vain(request: &Request, env: &mut Env<'_>) -> bool {
 fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {
     let settings = &env.config.session;
     let Some(known) = env.issuers.ready(id, env.now) else {
-        return Ok(reply::refuse(Failure::ProviderNotReady, &Caller::of(request), Offer::default(), env));
+        let caller = Caller::of(request).of_issuer(id);
+        return Ok(reply::refuse(Failure::ProviderNotReady, &caller, Offer::default(), env));
     };
     let most = if wish.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
     let pending = PendingSignIn::begin(id, wish.return_to, wish.attempt, env.now, env.platform)?;

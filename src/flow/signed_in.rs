@@ -144,7 +144,10 @@ pub(super) fn forward(
         (Ok(admission), _) => Permit::session(fresh, &admission),
         // Everybody may pass here, and so may they, as nobody in particular.
         (Err(_), Some(proof)) => Permit::open(&proof),
-        (Err(refusal), None) => return refuse(request, refusal, &verdict.providers(), cookies, env),
+        (Err(refusal), None) => {
+            let caller = Caller::of(request).of_issuer(fresh.session().provider());
+            return refuse(request, &caller, refusal, &verdict.providers(), cookies, env);
+        }
     };
     env.events.push(Event::Permitted(permit.reason()));
     let edits = identity::edits(request, &permit, verdict, env);
@@ -154,6 +157,7 @@ pub(super) fn forward(
 /// Says to somebody who is signed in that they may not pass, and how to come as somebody else.
 fn refuse(
     request: &Request,
+    caller: &Caller,
     refusal: Refusal<'_>,
     providers: &[IssuerId],
     cookies: Vec<String>,
@@ -164,5 +168,5 @@ fn refuse(
     let action = Some(Action::Link { label: "Use another account", href });
     let offer = Offer { action, cookies: Vec::new() };
     // Scripts get the cookies, too: whoever may not open this may open something else, with a session that was renewed.
-    reply::with_cookies(reply::refuse(refusal.into(), &Caller::of(request), offer, env), cookies)
+    reply::with_cookies(reply::refuse(refusal.into(), caller, offer, env), cookies)
 }

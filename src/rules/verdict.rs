@@ -8,7 +8,12 @@ use crate::claims::{Claims, Conditions, IssuerId, Outcome};
 #[derive(Debug, Clone, Default)]
 pub struct Verdict<'a> {
     first: Option<&'a Rule>,
+    /// The others, each once.
     more: Vec<&'a Rule>,
+    /// Where in `more` a rule follows that stands before the last one in the configuration: between these places it is
+    /// in order. A path that anybody can send may be held to all of thousands of rules, in every reading of it, and
+    /// whether one of them is here already must not cost a look at each.
+    turns: Vec<usize>,
     /// Whether some reader may find that no rule matches.
     falls_through: bool,
 }
@@ -32,11 +37,30 @@ pub struct Refusal<'a> {
 
 impl<'a> Verdict<'a> {
     pub(super) fn add(&mut self, rule: &'a Rule) {
-        match self.first {
-            None => self.first = Some(rule),
-            Some(_) if self.rules().any(|known| std::ptr::eq(known, rule)) => {}
-            Some(_) => self.more.push(rule),
+        let place = place(rule);
+        let Some(first) = self.first else {
+            self.first = Some(rule);
+            return;
+        };
+        if self::place(first) == place || self.has_more(place) {
+            return;
         }
+        if self.more.last().is_some_and(|last| self::place(last) > place) {
+            self.turns.push(self.more.len());
+        }
+        self.more.push(rule);
+    }
+
+    fn has_more(&self, place: *const Rule) -> bool {
+        let mut rest = self.more.as_slice();
+        for turn in self.turns.iter().copied().rev().chain([0]) {
+            let (before, run) = rest.split_at_checked(turn).unwrap_or((rest, &[]));
+            if run.binary_search_by_key(&place, |known| self::place(known)).is_ok() {
+                return true;
+            }
+            rest = before;
+        }
+        false
     }
 
     pub(super) const fn fall_through(&mut self) {
@@ -142,5 +166,69 @@ impl<'a> Verdict<'a> {
             }
         }
         Ok(Admission(()))
+    }
+}
+
+/// Where a rule stands: rules of one list follow each other, and no two are at one place.
+const fn place(rule: &Rule) -> *const Rule {
+    rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::*, *};
+    use crate::http::Request;
+
+    fn numbered(number: usize) -> Rule {
+        Rule {
+            name: Some(number.to_string()),
+            path: None,
+            methods: vec!["GET".to_owned()],
+            hosts: Vec::new(),
+            headers: Vec::new(),
+            locked: false,
+            says: Policy {
+                access: Access::Required,
+                unauthenticated: Answer::Auto,
+                allow: None,
+                scopes: vec![number.to_string()],
+                providers: Vec::new(),
+                authorization: Authorization::Keep,
+            },
+        }
+    }
+
+    fn names(verdict: &Verdict<'_>) -> Vec<String> {
+        verdict.rules().filter_map(|rule| rule.name.clone()).collect()
+    }
+
+    #[test]
+    fn each_rule_counts_once_and_where_it_was_first_found() {
+        let rules: Vec<_> = (0..6).map(numbered).collect();
+        let mut verdict = Verdict::default();
+        for number in [2, 4, 2, 4, 1, 2, 3, 0, 5, 5, 3, 1, 0, 2] {
+            verdict.add(&rules[number]);
+        }
+        assert_eq!(names(&verdict), ["2", "4", "1", "3", "0", "5"]);
+        assert_eq!(verdict.rule(), None);
+        let mut verdict = Verdict::default();
+        (0..3).for_each(|_| verdict.add(&rules[2]));
+        assert_eq!((names(&verdict), verdict.rule()), (vec!["2".to_owned()], Some("2")));
+    }
+
+    #[test]
+    fn to_be_held_to_all_of_very_many_rules_takes_no_time() {
+        const COUNT: usize = 100_000;
+        let all: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
+        let policies = (COUNT..COUNT + 10).map(numbered).collect();
+        let rules = Rules::new((0..COUNT).map(numbered).collect()).with_policies(policies);
+        // No method that every app takes for the same, and a path with three readings: each rule may be meant in each.
+        let headers = [(":method", "get"), (":authority", "app.example.com"), (":path", "/%c3%a9")];
+        let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
+        let verdict = rules.decide(&request).unwrap();
+        let named = names(&verdict);
+        assert_eq!((&named[..COUNT], named.len()), (&all[..], COUNT + 10));
+        assert_eq!(verdict.scopes().collect::<Vec<_>>(), named);
+        assert!(verdict.optional().is_none() && verdict.rule().is_none());
     }
 }

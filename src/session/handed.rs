@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DEFAULT_TOKEN_LIFE, Session};
+use super::{Session, lifetimes::DEFAULT_TOKEN_LIFE};
 use crate::{
     secret::{AccessToken, RawIdToken},
     time::UnixTime,

@@ -10,18 +10,20 @@ pub mod seal;
 pub mod store;
 pub mod trail;
 
+mod lifetimes;
 mod sealed;
+mod writing;
 
-use crate::{
-    claims::IssuerId,
-    digest::{HalfDigest, half_digest},
-};
+pub use lifetimes::{Grant, Lifetimes};
+pub use writing::{Optional, SealError, SealedSession, Writing};
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::{
-    claims::{Claim, Claims},
+    claims::{Claim, Claims, IssuerId},
+    digest::{HalfDigest, half_digest},
     oidc::{
         id_token::{Authentication, VerifiedIdToken},
         identity::Identity,
@@ -29,26 +31,9 @@ use crate::{
     },
     platform::{NoRandomness, Platform},
     secret::{RawIdToken, RefreshToken},
-    time::{Leeway, UnixTime},
+    time::UnixTime,
 };
-use chunks::{Present, SessionCookies};
 use handed::AppToken;
-use seal::{Purpose, Sealer, sealed_len};
-
-/// How long before its end an access token is renewed, as a part of its life.
-const AHEAD: u32 = 5;
-/// And at most.
-const MAX_AHEAD: Duration = Duration::from_secs(300);
-/// An access token counts as good for this long at least, whatever the provider says: one that is over at once must
-/// not make every request a refresh.
-const MIN_TOKEN_LIFE: Duration = Duration::from_secs(30);
-/// How long it counts where nobody says.
-const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
-const IDLE_STEP: u32 = 10;
-
-/// How far the clocks of Envoys that share keys may be apart: what ends sessions that have begun is compared by them.
-const SKEW: Duration = Duration::from_secs(2);
 
 /// Names a session: new at every sign-in, so that none can be planted (session fixation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,29 +69,6 @@ pub struct Session {
     /// For the provider's sign-out, and for the app.
     id_token: Option<RawIdToken>,
     id_token_ends: UnixTime,
-}
-
-/// What renews a session: a refresh token, and how long the access token that came with it is good.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    refresh_token: RefreshToken,
-    granted: UnixTime,
-    expires: UnixTime,
-    /// When it is renewed; worked out once, and asked with every request.
-    due: UnixTime,
-}
-
-impl Grant {
-    /// A grant of now.
-    pub fn new(refresh_token: RefreshToken, life: Option<Duration>, now: UnixTime) -> Self {
-        let life = life.unwrap_or(DEFAULT_TOKEN_LIFE).max(MIN_TOKEN_LIFE);
-        Self::from_to(refresh_token, now, now.plus(life))
-    }
-
-    fn from_to(refresh_token: RefreshToken, granted: UnixTime, expires: UnixTime) -> Self {
-        let ahead = expires.since(granted).checked_div(AHEAD).unwrap_or_default().min(MAX_AHEAD);
-        Self { refresh_token, granted, expires, due: expires.minus(ahead) }
-    }
 }
 
 /// What a session is begun with, beside the identity.
@@ -147,17 +109,6 @@ pub struct Renewal<'a> {
     pub wants_id_token: bool,
     /// Now.
     pub now: UnixTime,
-}
-
-/// How long sessions last.
-#[derive(Debug, Clone, Copy)]
-pub struct Lifetimes {
-    /// From the sign-in, whatever happens.
-    pub absolute: Duration,
-    /// From one request to the next.
-    pub idle: Option<Duration>,
-    /// Whether refresh tokens are used.
-    pub refresh: bool,
 }
 
 impl Session {
@@ -209,7 +160,7 @@ impl Session {
     /// The same session with another refresh token: the provider has used up the one before, whatever else it said.
     #[must_use]
     pub fn with_refresh_token(&self, token: RefreshToken) -> Self {
-        let grant = self.grant.clone().map(|grant| Grant { refresh_token: token, ..grant });
+        let grant = self.grant.clone().map(|grant| grant.with(token));
         Self { generation: self.generation.saturating_add(1), grant, ..self.clone() }
     }
 
@@ -244,27 +195,6 @@ impl Session {
         self.id_token.as_ref()
     }
 
-    /// Whether it had begun by then, by a clock that may go a little differently.
-    pub fn had_begun(&self, by: UnixTime) -> bool {
-        self.begun <= by.plus(SKEW)
-    }
-
-    /// Makes it one that begins after this moment, by every such clock.
-    pub fn begin_after(&mut self, moment: UnixTime) {
-        self.begun = self.begun.max(moment.plus(SKEW).plus(Duration::from_secs(1)));
-    }
-
-    /// Whether the access token is over.
-    pub fn is_token_over(&self, now: UnixTime) -> bool {
-        self.grant.as_ref().is_some_and(|grant| grant.expires <= now)
-    }
-
-    /// When it ends, if nothing happens until then.
-    pub fn ends(&self, lifetimes: &Lifetimes) -> UnixTime {
-        let absolute = self.ends.min(self.begun.plus(lifetimes.absolute));
-        lifetimes.idle.map_or(absolute, |idle| absolute.min(self.seen.plus(idle)))
-    }
-
     /// Whether it was renewed more often than the other state of it.
     pub const fn is_newer_than(&self, other: &Self) -> bool {
         self.generation > other.generation
@@ -278,22 +208,6 @@ impl Session {
     /// Names this session with this refresh token of it.
     pub fn grant_digest(&self) -> HalfDigest {
         half_digest("grant", &[&self.id.0, &self.generation.to_le_bytes()])
-    }
-
-    /// Whether its time has begun and is not over. A clock that was set back must not bring ended sessions to life, so
-    /// one from farther ahead than clocks may differ does not count.
-    fn is_fresh(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
-        let ahead = Duration::from_secs(Leeway::MAX_SECS);
-        self.begun <= now.plus(ahead) && self.seen <= now.plus(ahead) && now < self.ends(lifetimes)
-    }
-
-    fn is_due(&self, now: UnixTime) -> bool {
-        self.grant.as_ref().is_some_and(|grant| grant.due <= now)
-    }
-
-    fn wants_to_slide(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
-        let step = lifetimes.idle.and_then(|idle| idle.checked_div(IDLE_STEP));
-        step.is_some_and(|step| self.seen.plus(step.max(Duration::from_secs(1))) <= now)
     }
 }
 
@@ -325,105 +239,4 @@ fn those_of(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<Strin
         claims.extend(value(name).map(|value| (name.clone(), value)));
     }
     claims
-}
-
-/// A session sealed for its browser.
-#[derive(Debug)]
-pub struct SealedSession {
-    /// The `Set-Cookie` lines.
-    pub cookies: Vec<String>,
-    /// What had to be left out so that it fits.
-    pub left_out: Vec<Optional>,
-}
-
-/// How sessions are written into cookies.
-#[derive(Debug, Clone, Copy)]
-pub struct Writing<'a> {
-    /// The cookies.
-    pub cookies: &'a SessionCookies,
-    /// Which of them this browser has.
-    pub present: Present,
-    /// How long sessions last.
-    pub lifetimes: &'a Lifetimes,
-    /// Seals.
-    pub sealer: &'a Sealer,
-    /// Now.
-    pub now: UnixTime,
-}
-
-/// What a session can do without: the ID token is left out first, the refresh token last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Optional {
-    /// The access token, which the app then does not get.
-    AccessToken,
-    /// The ID token, which the app then does not get either; the provider's sign-out asks the person.
-    IdToken,
-    /// The refresh token: the session then lasts its time without being renewed.
-    RefreshToken,
-}
-
-/// Why there is no cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// No randomness.
-    #[error("{0}")]
-    NoRandomness(#[from] NoRandomness),
-    /// Too large, with all left out that can be.
-    #[error("the session takes {size} bytes, and there is room for {budget}")]
-    TooLarge {
-        /// What it takes.
-        size: usize,
-        /// What there is.
-        budget: usize,
-    },
-}
-
-impl Session {
-    /// Seals the session for its cookies. What does not fit is first made smaller (see [`Optional`]); a cookie that
-    /// the browser would drop is never made: that would be a loop.
-    ///
-    /// # Errors
-    /// [`SealError`]
-    pub fn seal(&self, to: &Writing<'_>, platform: &dyn Platform) -> Result<SealedSession, SealError> {
-        let mut session = self.clone();
-        let mut left_out = Vec::new();
-        let max_age = self.ends(to.lifetimes).since(to.now);
-        loop {
-            let bytes = sealed::encode(&session, platform);
-            let size = sealed_len(bytes.len());
-            if let Some(count) = to.cookies.count_for(size, max_age) {
-                let text = to.sealer.seal(Purpose::Session, &to.cookies.label(count), &bytes, platform)?;
-                return Ok(SealedSession { cookies: to.cookies.set(&text, count, max_age, to.present), left_out });
-            }
-            if session.id_token.take().is_some() {
-                left_out.push(Optional::IdToken);
-            } else if session.app_token.take().is_some() {
-                left_out.push(Optional::AccessToken);
-            } else if session.grant.take().is_some() {
-                left_out.push(Optional::RefreshToken);
-            } else {
-                return Err(SealError::TooLarge { size, budget: to.cookies.budget(max_age) });
-            }
-        }
-    }
-
-    fn open(
-        cookies: &SessionCookies,
-        brought: &chunks::Brought<'_>,
-        sealer: &Sealer,
-        platform: &dyn Platform,
-    ) -> Option<Self> {
-        let bytes = sealer.open(Purpose::Session, &cookies.label(brought.count), &brought.text)?;
-        sealed::decode(&bytes, platform)
-    }
-
-    /// Writes the session for somebody who seals it otherwise.
-    pub fn to_bytes(&self, platform: &dyn Platform) -> zeroize::Zeroizing<Vec<u8>> {
-        sealed::encode(self, platform)
-    }
-
-    /// Reads what [`Self::to_bytes`] wrote; only what we sealed ourselves may come here.
-    pub fn from_bytes(bytes: &[u8], platform: &dyn Platform) -> Option<Self> {
-        sealed::decode(bytes, platform)
-    }
 }

@@ -53,7 +53,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         && raw.methods.is_none()
         && raw.hosts.is_none()
         && raw.headers.is_none();
-    let name = name(raw.name, &at.key("name"), faults);
+    let name = raw.name.map(|name| text::line(name, &at.key("name"), faults)).transpose();
     let path = path(raw.path, raw.prefix, raw.regex, at, faults);
     let methods = listed(raw.methods, &at.key("methods"), "method", faults, method);
     let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
@@ -85,15 +85,6 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         locked: is_locked,
         says: says?,
     })
-}
-
-fn name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Option<String>, Faulty> {
-    match value {
-        Some(name) if !(1..=limits::MAX_RULE_NAME).contains(&name.len()) || name.chars().any(char::is_control) => {
-            Err(faults.wrong_value(at, format!("1 to {} bytes in one line", limits::MAX_RULE_NAME), &name))
-        }
-        name => Ok(name),
-    }
 }
 
 fn headers(entries: Option<raw::Entries>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<HeaderCondition>, Faulty> {

@@ -16,13 +16,18 @@ use crate::flow::{
     verification::When,
 };
 
-/// How many tokens one worker asks about at once: anybody can make one up.
+/// How many tokens that are new to it one worker asks about at once: anybody can make one up.
 const MAX_ASKING: usize = 64;
+
+/// And how many beside them that were good before: whoever makes tokens up must not keep those out.
+const MAX_ASKING_AGAIN: usize = 64;
 
 /// An issuer is being asked about a token.
 #[derive(Debug)]
 pub struct ExpectAnswer {
     token: Box<BearerInHand>,
+    /// Whether it was good when its issuer was last asked.
+    was_good: bool,
     request: CalloutRequest,
     /// Until when a call is made again that Envoy did not take.
     until: UnixTime,
@@ -47,16 +52,25 @@ pub(super) fn ask(token: Box<BearerInHand>, when: When, until: UnixTime, env: &m
         };
     };
     let request = introspection::request(issuer, introspection, endpoint, &token.token);
-    Box::new(ExpectAnswer { token, request, until }).call_again(env)
+    let known = env.bearers.find(&token.fingerprint);
+    let was_good = known.is_some_and(|(bearer, _)| !bearer.is_over(env.config.leeway, env.now));
+    Box::new(ExpectAnswer { token, was_good, request, until }).call_again(env)
 }
 
 impl ExpectAnswer {
     /// Asks, unless as much is being asked as may be.
     pub(in crate::flow) fn call_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        if env.load.asking >= MAX_ASKING {
+        let (asking, most) =
+            if self.was_good { (env.load.asking_again, MAX_ASKING_AGAIN) } else { (env.load.asking, MAX_ASKING) };
+        if asking >= most {
             return self.token.by.refuse(Failure::Busy, env);
         }
         Step::Call { request: self.request.clone(), expect: Expect::Answer(self) }
+    }
+
+    /// Whether the token was good when its issuer was last asked: nobody has made it up.
+    pub(in crate::flow) const fn was_good(&self) -> bool {
+        self.was_good
     }
 
     /// The issuer has answered.
@@ -77,10 +91,14 @@ impl ExpectAnswer {
                 token.welcome(VerifiedBearer::active(active), Basis::Answer(counts_until), answered, env)
             }
             Ok(Answer::Inactive) => {
+                env.bearers.forget(&token.fingerprint);
                 env.bearers.refuse(token.fingerprint, counts_until);
                 token.by.refuse(Failure::BearerInactive, env)
             }
-            Ok(Answer::Refused(error)) => token.by.refuse(Failure::BearerRefused(error), env),
+            Ok(Answer::Refused(error)) => {
+                env.bearers.forget(&token.fingerprint);
+                token.by.refuse(Failure::BearerRefused(error), env)
+            }
             Err(error) => token.by.refuse(error.into(), env),
         }
     }

@@ -51,7 +51,7 @@ impl Default for Bearers {
 }
 
 impl Bearers {
-    /// The token, and what makes it good.
+    /// The token, and what makes it good, or did.
     pub(super) fn find(&self, fingerprint: &Fingerprint) -> Option<(VerifiedBearer, Basis)> {
         let slot = self.slots.get(place(fingerprint))?.as_ref()?;
         bool::from(slot.fingerprint.ct_eq(fingerprint)).then(|| (slot.bearer.clone(), slot.basis))
@@ -65,6 +65,13 @@ impl Bearers {
         let Some(slot) = self.slots.get_mut(place(&fingerprint)) else { return };
         let before = slot.replace(Slot { fingerprint, length, basis, bearer: bearer.clone() });
         self.length = self.length.saturating_add(length).saturating_sub(before.map_or(0, |slot| slot.length));
+    }
+
+    /// It is good no longer.
+    pub(super) fn forget(&mut self, fingerprint: &Fingerprint) {
+        let Some(slot) = self.slots.get_mut(place(fingerprint)) else { return };
+        let gone = slot.take_if(|slot| bool::from(slot.fingerprint.ct_eq(fingerprint)));
+        self.length = self.length.saturating_sub(gone.map_or(0, |slot| slot.length));
     }
 
     /// Whether it is known not to be good, which counts for so long at most.
@@ -115,5 +122,10 @@ mod tests {
                 assert!(bearers.slots.len() == SLOTS && lengths <= MAX_REMEMBERED, "{lengths}");
             }
         }
+        for number in 0..5_000 {
+            bearers.forget(&fingerprint(number));
+            assert!(bearers.find(&fingerprint(number)).is_none());
+        }
+        assert!(bearers.length == 0 && bearers.slots.iter().all(Option::is_none));
     }
 }

@@ -71,7 +71,7 @@ impl SignIn {
         );
         let location = pending.state.return_to.location(&env.config.origin);
         let reply = reply::redirect(Redirect::SeeOther, "signed_in", location, cookies);
-        env.events.push(Event::SignedIn(session.subject().to_owned()));
+        env.events.push(Event::SignedIn(env.issuers.name(session.provider()), session.subject().to_owned()));
         let Some(store) = &env.config.session.store else { return Ok(Step::Reply(reply)) };
         let offer = self.offer(env);
         let saving = Saving { caller: caller.clone(), offer, next: Next::Reply(reply), command: Command::Save };

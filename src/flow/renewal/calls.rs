@@ -79,7 +79,7 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
     }
     for (provider, token) in std::mem::take(&mut env.renewals.unwanted) {
         let request = revocation_of(provider, &token, env);
-        fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation, request }));
+        fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation(provider), request }));
     }
     for Verified { session, tokens } in std::mem::take(&mut env.renewals.verified) {
         match tokens.userinfo_request(&session, env) {
@@ -135,7 +135,7 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
                 // Our credentials, or the provider's trouble: no fault of this session.
                 _ => Outcome::Failed(env.now.plus(PAUSE)),
             };
-            env.events.push(Event::NotRenewed(error.into()));
+            env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), error.into()));
             settle(&session, &outcome, env);
         }
     }
@@ -185,10 +185,10 @@ fn revocation_of(provider: IssuerId, token: &RefreshToken, env: &Env<'_>) -> Opt
 }
 
 /// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
-pub(in crate::flow) fn revoked(result: CalloutResult, env: &mut Env<'_>) {
+pub(in crate::flow) fn revoked(provider: IssuerId, result: CalloutResult, env: &mut Env<'_>) {
     let status = result.map(|response| response.status).ok();
     if status != Some(200) {
-        env.events.push(Event::NotRevoked(status));
+        env.events.push(Event::NotRevoked(env.issuers.name(provider), status));
     }
 }
 

@@ -157,7 +157,7 @@ fn conclude(
         }
         Err(failure) => {
             let contradicts = contradicts(&failure);
-            env.events.push(Event::NotRenewed(failure));
+            env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
             if contradicts {
                 // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
                 revocation::end(session.digest(), By::Refusal, env);

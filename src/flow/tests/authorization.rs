@@ -55,7 +55,7 @@ fn page(reply: &LocalReply) -> &str {
 
 /// The lines of the log about refusals.
 fn refusals(world: &World) -> Vec<String> {
-    let refused = world.events.iter().filter(|event| matches!(event, Event::Refused(..)));
+    let refused = world.events.iter().filter(|event| matches!(event, Event::Refused { .. }));
     refused.map(ToString::to_string).collect()
 }
 
@@ -217,9 +217,9 @@ fn both_the_provider_and_the_rule_must_allow_it() {
     assert_eq!(
         log,
         [
-            r#"refused a request (not_allowed): whoever is signed in may not pass by rule "admin area"; request -"#,
-            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); request -",
-            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); request -",
+            r#"refused a request (not_allowed): whoever is signed in may not pass by rule "admin area"; issuer https://idp.example.com; request -"#,
+            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); issuer https://idp.example.com; request -",
+            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); issuer https://idp.example.com; request -",
         ]
     );
 }
@@ -291,7 +291,7 @@ fn groups_that_the_provider_left_out_are_never_taken_for_none() {
                 refusals(&world),
                 [
                     "refused a request (groups_left_out): the provider left out claims that decide (too many groups?) by \
-                  rule \"by groups\"; request -"
+                  rule \"by groups\"; issuer https://idp.example.com; request -"
                 ]
             );
         }

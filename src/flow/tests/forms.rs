@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     super::*,
-    world::{World, header, location, query_of},
+    world::{ISSUER, PARTNERS, World, header, location, query_of},
 };
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -88,6 +88,28 @@ fn what_cannot_be_kept_is_said_not_to_be() {
         let page = html(&post(&mut world, "/save", from_here, body));
         assert!(page.contains("was not delivered") && !page.contains("this tab keeps it"), "{page}");
     }
+}
+
+#[test]
+fn a_form_is_kept_over_a_sign_in_at_the_provider_that_its_rule_names() {
+    let provider = |issuer, name| json!({ "issuer": issuer, "client_id": "c", "client_secret": "s", "name": name });
+    let mut world = World::ready_with(&[
+        ("allow_on_headers_stop_iteration", json!(true)),
+        ("sign_in", json!({ "keep_forms": true })),
+        ("providers", json!([provider(ISSUER, "staff"), provider(PARTNERS, "partners")])),
+        ("rules", json!([{ "path": "/partners/*", "access": "required", "providers": ["partners"] }])),
+    ]);
+    let from_here = ("sec-fetch-site", "same-origin");
+    let kept = post(&mut world, "/partners/save", from_here, "a=b");
+    let link = "start?rd=%2Foauth2%2Fform&#38;provider=partners\"";
+    assert!(html(&kept).contains("name=\"a\"") && html(&kept).contains(link), "{}", html(&kept));
+    // What is not kept leads there as well, and where no rule names one people choose.
+    let lost = post(&mut world, "/partners/save", ("sec-fetch-site", "cross-site"), "a=b");
+    assert!(html(&lost).contains("start?rd=%2F&#38;provider=partners\""), "{}", html(&lost));
+    let start = world.visit("/oauth2/start?rd=%2Foauth2%2Fform&provider=partners").reply();
+    assert!(location(&start).starts_with(PARTNERS));
+    let anywhere = post(&mut world, "/save", from_here, "a=b");
+    assert!(html(&anywhere).contains("start?rd=%2Foauth2%2Fform\""), "{}", html(&anywhere));
 }
 
 #[test]

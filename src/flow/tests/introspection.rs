@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    super::permit::Reason,
+    super::{Load, Step, permit::Reason, start},
     world::{ISSUER, Outcome, PARTNERS, START, World, ok},
 };
-use crate::http::{CalloutError, CalloutResponse};
+use crate::http::{CalloutError, CalloutResponse, Request};
 
 const AUDIENCE: &str = "https://api.example.com";
 
@@ -236,6 +236,73 @@ fn as_many_are_asked_about_at_once_as_one_worker_takes() {
     world.load.asking = 64;
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn made_up_tokens_do_not_keep_out_those_that_were_good_before() {
+    let mut world = world();
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.load.asking = 64;
+    world.advance(60);
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    assert_eq!(asked(&world), 2, "its answer had run out");
+    // These have an end, too, and leave room for tokens that are new.
+    world.load.asking_again = 64;
+    world.advance(60);
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
+    world.load.asking = 0;
+    assert_eq!(bring(&mut world, "/api/x", "made up").code(), (400, "bearer_malformed"));
+    assert_eq!(bring(&mut world, "/api/x", "made-up").code(), (401, "invalid_token"));
+    // Trouble says nothing of the token.
+    world.load = Load { asking: 64, ..Load::default() };
+    world.partners.up = false;
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "introspection_unavailable"));
+    world.partners.up = true;
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+}
+
+#[test]
+fn whoever_has_a_token_that_was_good_once_keeps_nobody_out_with_it() {
+    type Answer = fn() -> Value;
+    let answers: [Answer; 2] = [
+        || json!({ "active": false }),
+        || {
+            let mut said = good();
+            said["aud"] = json!("others");
+            said
+        },
+    ];
+    for answer in answers {
+        let mut world = world();
+        assert_passes(&bring(&mut world, "/api/x", "opaque"));
+        world.advance(60);
+        world.partners.introspection = Box::new(move |_, _| ok(&answer()));
+        assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
+        world.advance(60);
+        world.load.asking = 64;
+        assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
+    }
+    // One that says itself when it is over is asked about as any other from then on.
+    let mut world = world();
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.load.asking = 64;
+    world.advance(300 + 60);
+    assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
+}
+
+#[test]
+fn a_question_counts_by_what_is_known_of_its_token() {
+    let mut world = world();
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.advance(60);
+    for (token, counts) in [("opaque", (false, true)), ("other", (true, false))] {
+        let bearer = format!("Bearer {token}");
+        let headers = [(":method", "GET"), (":path", "/api/x"), ("authorization", &bearer)];
+        let request = Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let step = world.env(|env| start(request, env));
+        let Step::Call { expect, .. } = step else { panic!("{step:?}") };
+        assert_eq!((expect.asks(), expect.asks_again()), counts, "{token}");
+    }
 }
 
 #[test]

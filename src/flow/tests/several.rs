@@ -210,3 +210,25 @@ fn another_person_takes_the_place_of_one_of_the_same_name() {
     world.jar = before;
     assert!(location(&world.visit("/admin/x").reply()).starts_with(ISSUER));
 }
+
+#[test]
+fn the_log_says_whose_people_and_whose_trouble_it_is() {
+    let mut world = world();
+    sign_in_at(&mut world, "partners", "/partners/x");
+    assert_eq!(world.visit("/admin/x").code(), (403, "not_allowed"));
+    let reply = world.visit("/oauth2/start?rd=/&provider=default").reply();
+    let callback = world.signs_in(&reply);
+    world.provider.token_response = Box::new(|_| Err(crate::http::CalloutError::NoResponse));
+    assert_eq!(world.visit(&callback).code(), (503, "token_endpoint_unavailable"));
+    // Nobody knows whose it is.
+    assert_eq!(world.visit("/oauth2/nothing").code(), (404, "reserved_path"));
+    let log: Vec<_> = world.events.iter().map(ToString::to_string).collect();
+    let whose = |said: &str| {
+        let line = log.iter().find(|line| line.contains(said)).unwrap_or_else(|| panic!("{said} is not in {log:#?}"));
+        [ISSUER, PARTNERS].map(|issuer| line.contains(issuer))
+    };
+    assert_eq!(whose("\"alice\" signed in at"), [false, true]);
+    assert_eq!(whose("(not_allowed)"), [false, true]);
+    assert_eq!(whose("(token_endpoint_unavailable)"), [true, false]);
+    assert_eq!(whose("(reserved_path)"), [false, false]);
+}

@@ -46,7 +46,7 @@ fn another_process(of: &World) -> World {
 
 #[track_caller]
 fn assert_no_token_was_used_twice(world: &World) {
-    let refused = world.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    let refused = world.events.iter().filter(|event| matches!(event, Event::NotRenewed(..))).count();
     assert_eq!(refused, 0, "a used refresh token was used again: many providers end everything then");
 }
 
@@ -827,6 +827,6 @@ fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_pr
     third.advance(500);
     let Outcome::Held(_) = third.visit("/") else { panic!() };
     third.settle();
-    let refused = third.events.iter().filter(|event| matches!(event, Event::NotRenewed(_))).count();
+    let refused = third.events.iter().filter(|event| matches!(event, Event::NotRenewed(..))).count();
     assert_eq!((refused, third.provider.asked.get("/token")), (0, Some(&1)));
 }

@@ -22,7 +22,7 @@ fn provider(issuer: &Issuer, audience: &str) -> Value {
         "issuer": issuer.url(),
         "audiences": [audience],
         "remote_jwks": {
-            "http_uri": {"uri": format!("{}{}", issuer.url(), Endpoint::Jwks.path()), "cluster": "jwks", "timeout": "2s"},
+            "http_uri": {"uri": format!("{}{}", issuer.url(), Endpoint::Jwks.path()), "cluster": "jwks", "timeout": "10s"},
             "cache_duration": {"seconds": 600},
         },
         "forward": true,

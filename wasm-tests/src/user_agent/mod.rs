@@ -206,7 +206,8 @@ fn http1_exchange(address: SocketAddr, authority: &str, send: &Outgoing) -> io::
         let more = connection.has_more(Duration::from_millis(2));
         assert!(!more, "more than one response to {} {authority}: {response:?}", send.method);
     }
-    sent.and(response)
+    // What went wrong first says more.
+    response.map_err(|error| sent.err().unwrap_or(error))
 }
 
 /// Opens a connection to where the URL points.

@@ -464,6 +464,7 @@ fn a_token_that_waits_passes_when_the_provider_comes_back() {
         issuer.misbehave(Fault::Answer(endpoint, Answer::Late(Duration::from_millis(600))));
     }
     let world = World::around(issuer, |setup| take_tokens(&mut setup.configuration));
+    world.stop_clock();
     let access = world.issuer.access_token(API, |_| {});
     let requests: Vec<_> = (0..12).map(|_| (world.url("/api/x"), with("/api/x", &access))).collect();
     for response in world.browser().at_once(&requests) {

@@ -86,6 +86,7 @@ fn a_request_that_comes_first_is_held_and_then_sent_to_sign_in() {
         issuer.misbehave(Fault::Answer(endpoint, Answer::Late(Duration::from_millis(600))));
     }
     let world = World::around(issuer, |_| {});
+    world.stop_clock();
     let browsers: Vec<_> = (0..12).map(|_| world.browser()).collect();
     thread::scope(|scope| {
         for browser in &browsers {

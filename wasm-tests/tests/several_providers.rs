@@ -394,7 +394,7 @@ fn a_provider_that_is_down_keeps_nobody_from_the_other() {
     assert_passes(&world, &there, "/partners/x", At::Partners);
     let before = world.upstream.count();
     for url in [world.url("/oauth2/start?rd=/page&provider=partners"), world.url("/partners/x"), callback] {
-        // A browser of the scenarios gives up after half a minute.
+        // A browser of the scenarios gives up after a minute.
         assert_page(&half_way.get(&url), &[503], &url);
     }
     world.upstream.assert_saw_nothing_since(before, "a provider that is down");

@@ -27,7 +27,7 @@ impl Gate {
     /// Waits until it is open.
     pub(crate) fn pass(&self) {
         let closed = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.0.1.wait_timeout_while(closed, FOREVER, |is_open| !*is_open));
+        drop(self.0.1.wait_while(closed, |is_open| !*is_open));
     }
 }
 

@@ -23,7 +23,7 @@ pub use jar::{Cookie, Jar, Refused};
 pub use outgoing::Outgoing;
 
 /// Longer than anything the filter may hold a request for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// More redirects than any sign-in takes.
 const MAX_REDIRECTS: usize = 12;
 

@@ -177,9 +177,9 @@ impl Issuers {
     pub fn poll(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
         let mut fetches = Vec::new();
         for known in &mut self.known {
-            // News may be what was wished for: whoever waits looks at them first.
-            let has_other_keys = known.take_news(&self.sealer, platform, now);
-            if has_other_keys && known.keys.is_wished(now) {
+            known.take_news(&self.sealer, platform, now);
+            // News, of a request's too, may be what was wished for: whoever waits looks at them first.
+            if std::mem::take(&mut known.has_other_keys) && known.keys.is_wished(now) {
                 continue;
             }
             fetches.extend(known.fetches(platform, now));

@@ -47,10 +47,19 @@ export async function sayYes(page) {
   await Promise.all([page.waitForURL((url) => url.origin !== provider), page.click('button[name=logout]')]);
 }
 
-// What a person sees, and where.
+// What a person sees, and where. A page whose script leads on may go while it is looked at: then it is the next one's turn.
 export async function seen(page) {
-  const { pathname, search, hash, origin } = new URL(page.url());
-  return { origin, target: pathname + search + hash, title: await page.title(), text: await page.innerText('body') };
+  for (;;) {
+    const url = page.url();
+    try {
+      const { pathname, search, hash, origin } = new URL(url);
+      const shown = { origin, target: pathname + search + hash, title: await page.title(), text: await page.innerText('body') };
+      if (page.url() === url) return shown;
+    } catch (error) {
+      if (!/context was destroyed|because of a navigation/.test(error.message)) throw error;
+    }
+    await page.waitForLoadState();
+  }
 }
 
 // Our cookies' names and attributes, never their values.

@@ -3,7 +3,7 @@
 //   tabs [URL, ...] (each in a tab of its own, all at once; the steps after it are taken where those before it were)
 //   sign_in USER PASSWORD (in the provider's form) · sign_out (with the button on the provider's page)
 //   fill SELECTOR TEXT · click SELECTOR (which leads to another page: a link, or the button of a form)
-//   until URL (waits for a page that a script leads to; the beginning of its URL)
+//   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
@@ -48,6 +48,7 @@ await observe(async (browser, given) => {
     fill: (selector, text) => page.fill(selector, text),
     click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
+    shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),
     back: () => page.goBack(),
     forward: () => page.goForward(),

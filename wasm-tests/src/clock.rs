@@ -1,8 +1,11 @@
 //! The wall clock of the Envoys of a test, which goes as the machine's does but is ahead of it or behind.
 
-use std::{fs::File, os::unix::fs::FileExt, process::Command, sync::Arc};
+use std::{fs::File, os::unix::fs::FileExt, process::Command, sync::Arc, time::UNIX_EPOCH};
 
 use crate::{process::Scratch, tools};
+
+/// Where the file has the second at which the clock stands, behind how far it is ahead.
+const STANDS_AT: u64 = 8;
 
 /// A clock. A clone is the same one: whoever sets it sets it for every Envoy that was started with it.
 #[derive(Debug, Clone)]
@@ -24,8 +27,13 @@ impl Clock {
         let scratch = Scratch::new("clock");
         let file = File::options().read(true).write(true).create_new(true).open(scratch.file("seconds"));
         let clock = Self(Arc::new(Inner { scratch, file: file.expect("the target folder can be written") }));
+        clock.write(0, STANDS_AT);
         clock.set(0);
         clock
+    }
+
+    fn write(&self, number: i64, at: u64) {
+        self.0.file.write_all_at(&number.to_ne_bytes(), at).expect("the target folder can be written");
     }
 
     /// Puts it this many seconds ahead of the machine's. That holds at once: whoever asks next is told so.
@@ -33,7 +41,25 @@ impl Clock {
     /// # Panics
     /// If its file cannot be written.
     pub fn set(&self, seconds: i64) {
-        self.0.file.write_all_at(&seconds.to_ne_bytes(), 0).expect("the target folder can be written");
+        self.write(seconds, 0);
+    }
+
+    /// Lets it stand still until it goes on; it can be set all the same. However slow the machine is, nothing is over before
+    /// the test says so.
+    ///
+    /// # Panics
+    /// If its file cannot be written.
+    pub fn stop(&self) {
+        let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
+        self.write(now.cast_signed(), STANDS_AT);
+    }
+
+    /// Lets it go on, as if it had never stood.
+    ///
+    /// # Panics
+    /// If its file cannot be written.
+    pub fn go_on(&self) {
+        self.write(0, STANDS_AT);
     }
 
     /// How many seconds it is ahead of the machine's.

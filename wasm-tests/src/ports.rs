@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -60,10 +60,13 @@ fn bind(port: u16) -> io::Result<TcpListener> {
 }
 
 /// Whether nobody listens on this loopback port now. `localhost` is both addresses, and browsers try the second first.
+///
+/// It connects and does not listen: a process that another thread starts just then would keep the port for a moment more.
 #[must_use]
 pub fn is_free(port: u16) -> bool {
-    let six = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
-    bind(port).is_ok() && !six.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]
+        .into_iter()
+        .all(|address| TcpStream::connect((address, port)).is_err())
 }
 
 /// How long [`listen`] waits for a port that is still in use.

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything we start may take to become ready. Generous: two busy cores compile the filter on the way.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything we start or wait for may take. Generous: two busy cores compile the filter on the way, and a browser
+/// that goes from page to page is waited for as a whole.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs its arguments and kills them as soon as its standard input closes, which happens when we drop the child and
 /// also when we are killed ourselves, by whatever signal.

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::process::{Running, Scratch, said_in_json};
-use crate::tools;
+use crate::{ports, tools};
 
 /// A running provider. Dropping it ends it.
 #[derive(Debug)]
@@ -44,6 +44,9 @@ impl Provider {
     pub fn with(given: &Settings) -> Self {
         let scratch = Scratch::new("provider");
         let settings = scratch.file("settings.json");
+        // One of our own: the kernel would give away its port while it is down.
+        let port = if given.port == 0 { ports::free() } else { given.port };
+        let given = Settings { port, ..given.clone() };
         fs::write(&settings, given.json().to_string()).expect("the target folder can be written");
         let mut command = Command::new("node");
         command.arg(tools::provider().join("provider.mjs")).arg(settings);

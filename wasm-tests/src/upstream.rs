@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crate::http1::{Connection, Outcome, Request, Server, response};
+use crate::{
+    http1::{Connection, Outcome, Request, Server, response},
+    issuer::Gate,
+};
 
 /// The header by which an answer of the app is told from an answer of the filter.
 pub const MARK: &str = "x-answered-by";
@@ -15,6 +18,7 @@ pub const MARK: &str = "x-answered-by";
 /// A running app. Dropping it closes its port.
 pub struct Upstream {
     seen: Arc<Mutex<Vec<Request>>>,
+    gate: Gate,
     server: Server,
 }
 
@@ -29,15 +33,25 @@ impl Upstream {
     /// * `status=304`: this status, without a body if it has none;
     /// * `html=…`: a page with this text in its body;
     /// * `late=500`: after this many milliseconds;
+    /// * `held=…`: once [`Self::release`] says so;
     /// * `chunks=3`: in so many chunks, each `late` milliseconds after the one before, and no length.
     pub fn start() -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let recorder = Arc::clone(&seen);
+        let gate = Gate::default();
+        let (recorder, held) = (Arc::clone(&seen), gate.clone());
         let server = Server::start(0, move |request, connection| {
             lock(&recorder).push(request.clone());
+            if request.query().iter().any(|(name, _)| name == "held") {
+                held.pass();
+            }
             if answer(&request, connection).is_ok() { Outcome::KeepAlive } else { Outcome::Close }
         });
-        Self { seen, server }
+        Self { seen, gate, server }
+    }
+
+    /// Answers what was asked to be held, and holds nothing more.
+    pub fn release(&self) {
+        self.gate.open();
     }
 
     /// The port.

@@ -246,6 +246,8 @@ fn a_refresh_shrinks_and_grows_a_session_beside_the_apps_own_answer() {
 #[test]
 fn what_a_session_can_do_without_is_left_out_first() {
     let world = World::with(|document| document["identity_headers"] = json!({"X-Name": "name"}));
+    // Where a worker does not know the provider yet, people are signed out here alone.
+    world.until_ready();
     let (browser, cookies) = signed_in(&world, 2000);
     assert_eq!((cookies.len() > 1, world.metric("session_cut")), (true, 0), "the ID token is kept");
     let hint = |browser: &UserAgent| {

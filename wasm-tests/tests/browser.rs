@@ -195,7 +195,11 @@ fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
     assert_eq!(text(&provider, "origin"), site.provider.issuer(), "{provider:#}");
     assert_eq!(text(&done, "title"), "You are signed out", "{done:#}");
     assert_eq!(names(&done["cookies"]), [""; 0], "{done:#}");
-    assert_eq!([&asked["complaints"], &done["complaints"]], [&json!([]); 2]);
+    for seen in [&asked, &done] {
+        // That our page cannot be framed may be said late, when the next one is there already.
+        let complaints = seen["complaints"].as_array().expect("complaints").iter();
+        assert_eq!(complaints.filter(|said| !said.to_string().contains("frame-ancestors")).count(), 0, "{seen:#}");
+    }
     assert!(went_to_provider(&after, &site), "{after:#}");
 }
 

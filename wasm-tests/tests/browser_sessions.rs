@@ -80,7 +80,8 @@ fn what_stands_behind_the_hash_survives_the_sign_in() {
             // The provider knows who it is, and the fragment is kept all the same.
             json!(["forget", "app.localhost"]),
             json!(["open", site.url("/other#part")]),
-            json!(["until", site.url("/other")]),
+            // Its URL is that of the page which the script was on.
+            json!(["shows", "hello from the app"]),
             json!(["open", site.url("/third#again")]),
         ],
     );

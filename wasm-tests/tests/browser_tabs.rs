@@ -81,14 +81,12 @@ fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_after_their_session_is
         // The browser is at this page while time passes.
         scope.spawn(|| {
             until("the last page of the day", || {
-                site.app
-                    .seen()
-                    .iter()
-                    .any(|request| request.path() == "/public/night")
-                    .then(|| clock.set(LIFETIME + 60))
+                let seen = site.app.seen();
+                seen.iter().any(|request| request.path() == "/public/night").then(|| clock.set(LIFETIME + 60))
             });
+            site.app.release();
         });
-        restored(&site, json!(["open", site.url("/public/night?late=1000")]));
+        restored(&site, json!(["open", site.url("/public/night?held")]));
     });
 }
 

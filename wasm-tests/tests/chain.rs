@@ -22,7 +22,7 @@ fn provider(issuer: &Issuer, audience: &str) -> Value {
         "issuer": issuer.url(),
         "audiences": [audience],
         "remote_jwks": {
-            "http_uri": {"uri": format!("{}{}", issuer.url(), Endpoint::Jwks.path()), "cluster": "jwks", "timeout": "2s"},
+            "http_uri": {"uri": format!("{}{}", issuer.url(), Endpoint::Jwks.path()), "cluster": "jwks", "timeout": "10s"},
             "cache_duration": {"seconds": 600},
         },
         "forward": true,
@@ -225,7 +225,7 @@ fn a_token_that_is_over_never_reaches_envoy_and_a_renewed_one_does() {
         world.issuer.terms(|terms| terms.refresh_tokens = refresh_tokens);
         let browser = somebody(&world, "acme", &["admins"]);
         let first = newest(world.issuer.id_tokens());
-        world.advance(3590);
+        world.advance(3570);
         let response = browser.get(&world.url("/admin"));
         let token = newest(world.issuer.id_tokens());
         assert_eq!(token != first, renews);

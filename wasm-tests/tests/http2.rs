@@ -33,6 +33,8 @@ fn world() -> (World, UserAgent) {
 #[test]
 fn a_browser_signs_in_over_http2() {
     let (world, browser) = world();
+    // Where a worker does not know the provider yet, people are signed out here alone.
+    world.until_ready();
     let sign_in = world.begin(&browser, "/deep/link?a=1&b=%2F");
     let callback = world.answer(&browser, &sign_in);
     assert_signed_in(&browser.get(&callback), &world.url("/deep/link?a=1&b=%2F"));

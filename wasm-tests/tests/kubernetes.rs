@@ -252,7 +252,9 @@ fn envoy_brings_the_pods_own_token_to_the_api_server_and_follows_it() {
     // The kubelet replaces the token; the next time keys are fetched Envoy brings the new one.
     projected.replace("canary-second-of-pod");
     let comes_back = || {
+        let before = server.asked_with().len();
         world.advance(660);
+        until("the next fetch", || (server.asked_with().len() > before).then_some(()));
         server.asked_with().last().is_some_and(|authorization| authorization == "Bearer canary-second-of-pod")
     };
     until("the new token", || comes_back().then_some(()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wasm_tests::{
     http1::{Connection, Response},
-    issuer::{Answer, Endpoint, Fault, Issuer, RefreshTokens},
+    issuer::{Answer, Endpoint, Fault, Gate, Issuer, RefreshTokens},
     process::{until, until_everywhere},
     site::Site,
     upstream::MARK,
@@ -16,14 +16,15 @@ use wasm_tests::{
 
 /// What only the new configuration makes public.
 const NEW: &str = "/new";
-/// Long enough for a reload while the issuer thinks about its answer.
-const LATE: Answer = Answer::Late(Duration::from_millis(1500));
-/// More seconds than a request is held.
-const LONG: u32 = 30;
+/// More seconds than any scenario goes on.
+const LONG: u32 = 600;
+/// Milliseconds after which Envoy gives up a call.
+const TIMEOUT: i64 = 30_000;
 
-/// One worker, whose requests may go on for so many seconds under a configuration that was replaced.
+/// One worker, whose requests may go on for so many seconds under a configuration that was replaced. What it holds is over
+/// by the clock, which stands.
 fn world(issuer: Issuer, drain_seconds: u32) -> World {
-    World::around(issuer, |setup| {
+    let world = World::around(issuer, |setup| {
         setup.workers = 1;
         setup.reloads = true;
         setup.drain_seconds = drain_seconds;
@@ -32,8 +33,10 @@ fn world(issuer: Issuer, drain_seconds: u32) -> World {
         setup.configuration["session"]["lifetime_seconds"] = json!(86_400);
         setup.configuration["sign_out"] = json!({"back_channel": true});
         setup.configuration["sign_in"] = json!({"keep_forms": true});
-        setup.configuration["providers"][0]["timeout_ms"] = json!(4000);
-    })
+        setup.configuration["providers"][0]["timeout_ms"] = json!(TIMEOUT);
+    });
+    world.stop_clock();
+    world
 }
 
 /// Replaces the configuration, and waits until the new one is in force.
@@ -86,8 +89,9 @@ fn halves(world: &World, token: &str) -> [(Connection, Vec<u8>); 2] {
     })
 }
 
-/// Everything that can hold a request once the provider is known, all at once.
+/// Everything that can hold a request once the provider is known, all at once; and what holds back the provider's answers.
 struct Held {
+    gate: Gate,
     renewed: Connection,
     signing_in: Connection,
     logging_out: Connection,
@@ -108,11 +112,13 @@ impl Held {
         world.advance(110);
         // Whatever is signed from now on needs keys that nobody has yet.
         world.issuer.rotate();
+        let gate = Gate::default();
         for endpoint in [Endpoint::Token, Endpoint::Jwks] {
-            world.issuer.misbehave(Fault::Answer(endpoint, LATE));
+            world.issuer.misbehave(Fault::Answer(endpoint, Answer::Behind(gate.clone())));
         }
         let token = || world.issuer.logout_token_for(Some("nobody"), None, |_| {});
         let held = Self {
+            gate,
             renewed: visit(world, &due, &world.url("/page")),
             signing_in: visit(world, &newcomer, &callback),
             logging_out: world.begun(&logout_request(&token())),
@@ -122,9 +128,9 @@ impl Held {
         held
     }
 
-    fn connections(self) -> Vec<Connection> {
+    fn connections(self) -> (Gate, Vec<Connection>) {
         let [(logout, _), (form, _)] = self.halves;
-        vec![self.renewed, self.signing_in, self.logging_out, logout, form]
+        (self.gate, vec![self.renewed, self.signing_in, self.logging_out, logout, form])
     }
 }
 
@@ -135,6 +141,7 @@ fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
     reload(&mut world);
     world.until_held(Held::COUNT);
     assert_nobody_passed(&world);
+    held.gate.open();
     let [logout, form] = held.halves.map(|(mut connection, rest)| {
         connection.send(&rest).expect("the rest of a body");
         world.read(connection)
@@ -166,8 +173,10 @@ fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end()
         world.until_held(3);
         if comes_back {
             world.issuer.up();
+            // It is asked again, and nobody has waited for five seconds yet.
+            world.advance(4);
             assert_sign_in(&world.read(visit), &world);
-            world.advance(6);
+            world.advance(2);
         } else {
             world.advance(6);
             assert_page(&world.read(visit), &[503], "a visit");
@@ -178,6 +187,7 @@ fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end()
             assert_eq!((response.status, response.code().as_deref()), (503, Some("body_missing")), "{response:?}");
         }
         assert_nobody_passed(&world);
+        world.let_clock_go_on();
         until_everywhere("provider that is known", || world.browser().get(&world.url("/page")).location().is_some());
         assert_serves(&world);
     }
@@ -187,7 +197,7 @@ fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end()
 fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
     for leaves_before in [true, false] {
         let mut world = world(Issuer::start(), LONG);
-        let held = Held::start(&world).connections();
+        let (gate, held) = Held::start(&world).connections();
         if leaves_before {
             held.into_iter().for_each(Connection::reset);
             reload(&mut world);
@@ -199,6 +209,7 @@ fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
         world.until_held(0);
         assert_nobody_passed(&world);
         // What was asked for them comes all the same, and is nobody's.
+        gate.open();
         until("renewal", || (world.metric("renewed") == 1).then_some(()));
         world.issuer.behave();
         assert_serves(&world);
@@ -208,16 +219,17 @@ fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
 #[test]
 fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
     let mut world = world(Issuer::start(), 1);
-    let held = Held::start(&world).connections();
+    let (gate, held) = Held::start(&world).connections();
     reload(&mut world);
     for mut connection in held {
-        connection.wait_for_close(Duration::from_secs(10));
+        connection.wait_for_close(Duration::from_secs(30));
     }
     world.until_held(0);
     assert_nobody_passed(&world);
+    gate.open();
     world.issuer.behave();
     // What the old one had begun to ask is nobody's now, until its time is over.
-    world.advance(10);
+    world.advance(TIMEOUT / 1000 + 5);
     assert_serves(&world);
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use wasm_tests::{
     envoy::Setup,
-    issuer::{Answer, Endpoint, Fault, Issuer},
+    issuer::{Answer, Endpoint, Fault, Gate, Issuer},
     upstream::Upstream,
     user_agent::{Outgoing, UserAgent},
     world::{World, assert_page, assert_refused, assert_sign_in, seen_as},
@@ -212,17 +212,18 @@ fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
 
 #[test]
 fn who_has_waited_is_decided_by_the_policy_of_their_route() {
-    let issuer = Issuer::start();
-    for endpoint in [Endpoint::Discovery, Endpoint::Jwks] {
-        let late = Answer::Late(std::time::Duration::from_millis(900));
-        issuer.misbehave(Fault::Answer(endpoint, late));
-    }
+    let (issuer, gate) = (Issuer::start(), Gate::default());
+    issuer.misbehave(Fault::Answer(Endpoint::Discovery, Answer::Behind(gate.clone())));
     let world = world(issuer, vec![named("/open", "open"), named("/admin", "admins"), named("/bad", "x")], &[]);
-    // Nothing is known yet: only one of these has to wait.
+    // Nothing is known yet: only one of these has to wait, for as long as time stands still.
+    world.stop_clock();
     let waiting = world.begun(&Outgoing::navigation("/admin/x"));
     world.until_held(1);
     assert_eq!(seen_as(&world, &Outgoing::fetch("/open/x"), &world.browser()), None);
     assert_refused(&world, &Outgoing::fetch("/bad/x"), &world.browser(), (500, "route_policy"));
+    world.until_held(1);
+    gate.open();
+    world.let_clock_go_on();
     assert_sign_in(&world.read(waiting), &world);
 }
 

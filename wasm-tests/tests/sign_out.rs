@@ -17,6 +17,8 @@ const SIGN_OUT: &str = "/oauth2/sign_out";
 #[test]
 fn signing_out_leaves_no_cookie_of_ours_and_the_next_visit_signs_in_again() {
     let world = World::start();
+    // Where a worker does not know the provider yet, people are signed out here alone.
+    world.until_ready();
     for method in ["GET", "POST"] {
         let (browser, _) = world.signed_in();
         let again = world.browser();
@@ -119,7 +121,9 @@ fn assert_signed_out_page(response: &Response, what: &str) {
 
 #[test]
 fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests() {
-    let world = World::around(Issuer::start(), |_| {});
+    let world = World::start();
+    // Where a worker does not know the provider yet, people are signed out here alone.
+    world.until_ready();
     let registered = world.url("/oauth2/signed_out");
     world.issuer.terms(|terms| terms.post_logout_redirect_uris = Some(vec![registered.clone()]));
     for (what, state) in [
@@ -231,6 +235,7 @@ fn where_the_provider_has_no_sign_out_a_page_says_what_is_over() {
 #[test]
 fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_ever() {
     let mut world = World::with(|document| document["sign_out"] = json!({"revoke": true}));
+    world.until_ready();
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let (browser, _) = world.signed_in();
     sign_out(&world, &browser, "");
@@ -268,9 +273,11 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_e
 
     // Without the setting nothing is revoked, and without a token there is nothing to.
     world.restart(|document| document["sign_out"] = json!({}));
+    world.until_ready();
     let (browser, _) = world.signed_in();
     sign_out(&world, &browser, "");
     world.restart(|document| document["sign_out"] = json!({"revoke": true}));
+    world.until_ready();
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Never);
     let (browser, _) = world.signed_in();
     sign_out(&world, &browser, "");
@@ -303,7 +310,7 @@ fn an_answer_that_comes_after_the_sign_out_brings_no_session_back() {
     world.advance(120);
     std::thread::scope(|scope| {
         // It lets the idle timeout slide, and the app takes its time.
-        let slow = scope.spawn(|| browser.get(&world.url("/page?late=1500")));
+        let slow = scope.spawn(|| browser.get(&world.url("/page?held")));
         until("the request at the app", || (world.upstream.count() > 0).then_some(()));
         let response = browser.visit(
             &world.url(SIGN_OUT),
@@ -315,6 +322,7 @@ fn an_answer_that_comes_after_the_sign_out_brings_no_session_back() {
         );
         assert_eq!(response.code().as_deref(), Some("signed_out"), "{response:?}");
         assert_eq!(browser.session_cookies(), []);
+        world.upstream.release();
         assert_eq!(slow.join().expect("an answer").status, 200);
     });
     let statuses = [0, 1].map(|number| world.through(&browser, number).get(&world.url("/page")).status);

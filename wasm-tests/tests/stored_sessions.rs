@@ -20,7 +20,7 @@ fn fleet(store: &Store, issuer: Issuer, more: Value) -> World {
         *setup = setup.clone().cluster("webdis", port);
         setup.bodies_while_headers_are_held = true;
         let document = &mut setup.configuration;
-        document["session"]["store"] = json!({"cluster": "webdis"});
+        document["session"]["store"] = json!({"cluster": "webdis", "timeout_ms": 10_000});
         document["allow_on_headers_stop_iteration"] = json!(true);
         document["sign_out"] = json!({"back_channel": true});
         for (name, value) in more.as_object().expect("an object") {
@@ -220,7 +220,7 @@ fn an_upload_passes_up_to_what_envoy_keeps_and_is_refused_beyond() {
             *setup = setup.clone().cluster("webdis", port);
             setup.bodies_while_headers_are_held = true;
             setup.buffer_limit = limit;
-            setup.configuration["session"]["store"] = json!({"cluster": "webdis"});
+            setup.configuration["session"]["store"] = json!({"cluster": "webdis", "timeout_ms": 10_000});
             setup.configuration["allow_on_headers_stop_iteration"] = json!(true);
         });
         let (browser, _) = world.signed_in();

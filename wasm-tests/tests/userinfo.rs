@@ -36,7 +36,8 @@ fn world() -> World {
         setup.workers = 1;
         setup.configuration["rules"] = rules();
         setup.configuration["providers"][0]["userinfo"] = json!(true);
-        setup.configuration["providers"][0]["timeout_ms"] = json!(1000);
+        // Longer than a busy machine keeps the issuer from its answer, and what its silence costs.
+        setup.configuration["providers"][0]["timeout_ms"] = json!(4000);
     })
 }
 

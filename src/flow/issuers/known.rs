@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) keys: Document<Jwks>,
     /// When this worker last looked at what others have shared.
     looked: UnixTime,
+    /// Whether there are other keys since those who wait for some were last looked at.
+    pub(super) has_other_keys: bool,
 }
 
 /// Whose documents they are.
@@ -101,7 +103,7 @@ impl Known {
         let keys = Document::new(&fingerprint, DocumentKind::Keys);
         lease::create(&metadata.key, platform);
         lease::create(&keys.key, platform);
-        Self { whose, metadata, keys, looked: UnixTime::default() }
+        Self { whose, metadata, keys, looked: UnixTime::default(), has_other_keys: false }
     }
 
     /// All that a sign-in needs.
@@ -208,6 +210,7 @@ impl Known {
             self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));
             // Keys of the same second may still be those from before a rotation.
             self.keys.wished = self.keys.wished.filter(|(since, _)| fetched <= *since);
+            self.has_other_keys = true;
             return true;
         }
         false

@@ -154,6 +154,31 @@ fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
 }
 
 #[test]
+fn keys_that_a_request_has_taken_over_serve_those_who_wait_and_are_not_fetched_once_more() {
+    let mut world = World::ready();
+    world.provider.rotate();
+    let begun = ["/waits", "/later", "/fetches"].map(|path| world.visit(path).reply());
+    let [waits, comes_later, fetches] = &begun;
+    let arrives = |world: &mut World, begun: &_| {
+        let callback = world.signs_in(begun);
+        world.visit(&callback)
+    };
+    world.worker = 1;
+    let Outcome::Held(waiter) = arrives(&mut world, waits) else { panic!("the key is not known yet") };
+    world.worker = 0;
+    assert!(matches!(arrives(&mut world, fetches), Outcome::Held(_)));
+    let fetch = world.env(|env| env.issuers.poll(env.platform, env.now)).remove(0);
+    world.answer(fetch);
+    // In the second worker a request looks before the worker itself does.
+    world.worker = 1;
+    assert_eq!(arrives(&mut world, comes_later).code(), (303, "signed_in"));
+    assert!(world.env(|env| env.issuers.poll(env.platform, env.now)).is_empty());
+    assert!(world.env(|env| waiter.is_due(env)));
+    assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
+    assert_eq!(asked(&world, "/jwks"), 2);
+}
+
+#[test]
 fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
     let mut world = World::ready();
     world.advance(12 * 60);

@@ -1,8 +1,9 @@
 //! The wall clock of a program that this library is preloaded into (`LD_PRELOAD`), moved while it runs.
 //!
-//! The environment variable `VESTIBULE_CLOCK` names a file of eight bytes: the seconds to add, signed, in the machine's
-//! byte order. The file is mapped, so what is written there holds from the next call on. Timers do not notice: only
-//! `CLOCK_REALTIME` is moved. Nothing here allocates or takes a lock, since a program asks for the time anywhere.
+//! The environment variable `VESTIBULE_CLOCK` names a file of two numbers of eight bytes, signed, in the machine's byte
+//! order: the seconds to add, and the second since 1970 at which the clock stands, or 0 while it goes. The file is mapped, so
+//! what is written there holds from the next call on. Timers do not notice: only `CLOCK_REALTIME` is moved. Nothing here
+//! allocates or takes a lock, since a program asks for the time anywhere.
 //!
 //! Unsafe is what the C library's interface is made of; it is allowed in this crate and in no other.
 
@@ -13,13 +14,22 @@ use std::{
 
 use libc::{c_int, c_long, c_void, clockid_t, time_t, timespec, timeval};
 
+/// What the file says.
+#[repr(C)]
+struct Clock {
+    /// How many seconds are added.
+    ahead: AtomicI64,
+    /// Where the machine's clock is taken to stand.
+    stands_at: AtomicI64,
+}
+
 /// The size of the file.
-const SIZE: usize = size_of::<AtomicI64>();
+const SIZE: usize = size_of::<Clock>();
 
 /// The mapped file; null before the first call.
-static SECONDS: AtomicPtr<AtomicI64> = AtomicPtr::new(null_mut());
-/// What is added without a file.
-static NONE: AtomicI64 = AtomicI64::new(0);
+static CLOCK: AtomicPtr<Clock> = AtomicPtr::new(null_mut());
+/// A clock without a file.
+static NONE: Clock = Clock { ahead: AtomicI64::new(0), stands_at: AtomicI64::new(0) };
 
 /// `clock_gettime(2)`
 ///
@@ -31,7 +41,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
     let result = unsafe { libc::syscall(libc::SYS_clock_gettime, c_long::from(clock), time) };
     if result == 0 && (clock == libc::CLOCK_REALTIME || clock == libc::CLOCK_REALTIME_COARSE) && !time.is_null() {
         // SAFETY: the call has just written there.
-        unsafe { (*time).tv_sec = (*time).tv_sec.wrapping_add(seconds()) };
+        unsafe { *time = shown(*time) };
     }
     if result == 0 { 0 } else { -1 }
 }
@@ -71,19 +81,24 @@ fn now() -> timespec {
     now
 }
 
-/// What is added now.
-fn seconds() -> i64 {
-    let mut mapped = SECONDS.load(Ordering::Acquire);
+/// What is shown when the machine's clock shows this.
+fn shown(machine: timespec) -> timespec {
+    let mut mapped = CLOCK.load(Ordering::Acquire);
     if mapped.is_null() {
         mapped = map();
         // Two threads may both have mapped it: it is the same file, and either will do.
-        SECONDS.store(mapped, Ordering::Release);
+        CLOCK.store(mapped, Ordering::Release);
     }
     // SAFETY: it is a mapping that is never undone, or a static.
-    unsafe { (*mapped).load(Ordering::Relaxed) }
+    let clock = unsafe { &*mapped };
+    let time = match clock.stands_at.load(Ordering::Relaxed) {
+        0 => machine,
+        second => timespec { tv_sec: second, tv_nsec: 0 },
+    };
+    timespec { tv_sec: time.tv_sec.wrapping_add(clock.ahead.load(Ordering::Relaxed)), ..time }
 }
 
-fn map() -> *mut AtomicI64 {
+fn map() -> *mut Clock {
     let none = (&raw const NONE).cast_mut();
     // SAFETY: getenv's text is handed to open as it is; the mapping has the size of the file, and is checked.
     unsafe {

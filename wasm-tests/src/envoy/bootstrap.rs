@@ -287,5 +287,12 @@ fn provider_cluster() -> Value {
                 "dns_cache_config": {"name": "idp", "dns_lookup_family": "V4_PREFERRED"},
             },
         },
+        // Sooner than a provider closes a connection by itself: a request that meets that comes back as 503.
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "common_http_protocol_options": {"idle_timeout": "2s"},
+            "upstream_http_protocol_options": {"auto_sni": true, "auto_san_validation": true},
+            "explicit_http_config": {"http_protocol_options": {}},
+        }},
     })
 }

@@ -1,6 +1,10 @@
 //! Answers that no provider should give.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::sleep,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -9,9 +13,29 @@ use crate::http1::{Connection, Outcome, response};
 /// Longer than any timeout of the tests; a hanging thread dies with its connection or after this.
 const FOREVER: Duration = Duration::from_secs(60);
 
+/// Holds answers back until it is opened. A clone is the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets everything pass from now on.
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is open.
+    pub(crate) fn pass(&self) {
+        let closed = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.0.1.wait_while(closed, |is_open| !*is_open));
+    }
+}
+
 /// What an endpoint answers in place of, or on top of, the proper response.
 #[derive(Debug, Clone)]
 pub enum Answer {
+    /// The proper response, once this gate is open.
+    Behind(Gate),
     /// This status and body.
     Body {
         /// The status code.
@@ -68,6 +92,10 @@ impl Answer {
 
     pub(crate) fn give(self, proper: impl FnOnce() -> Vec<u8>, connection: &mut Connection) -> Outcome {
         let sent = match self {
+            Self::Behind(gate) => {
+                gate.pass();
+                connection.send(&proper())
+            }
             Self::Body { status, content_type, body } => {
                 connection.send(&response(status, &[("content-type", content_type)], &body))
             }

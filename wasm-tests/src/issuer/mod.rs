@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
-pub use answer::Answer;
+pub use answer::{Answer, Gate};
 pub(crate) use grant::random;
 pub use logout::LOGOUT_EVENT;
 pub use refresh::Refreshes;

@@ -137,8 +137,11 @@ impl fmt::Display for Event {
                 lacks.iter().try_for_each(|name| write!(f, "; no usable {name}"))
             }
             Self::NotFetched { kind, issuer, cluster, error, has_good } => {
-                let then =
-                    if *has_good { "what was last good stays in use" } else { "nobody can sign in until it is there" };
+                let then = if *has_good {
+                    "what was last good stays in use"
+                } else {
+                    "nobody of this issuer can come in without it"
+                };
                 write!(f, "cannot use the {kind} of {issuer} (cluster {cluster:?}): {error}; {then}")
             }
             Self::LeftOut(what) => {

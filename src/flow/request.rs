@@ -226,7 +226,7 @@ impl Waiter {
     /// Holds a request until anything is known of its provider, or refuses it when too many are held.
     pub(super) fn for_provider(issuer: IssuerId, request: Request, env: &mut Env<'_>) -> Step {
         if env.load.held >= MAX_HELD {
-            return not_ready(&request, env);
+            return not_ready(&request, issuer, env);
         }
         Step::Wait(Self { issuer, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
     }
@@ -281,7 +281,7 @@ impl Waiter {
         match self.then {
             Then::Call(expect) => expect.call_again(env),
             Then::Start(request) if env.issuers.is_ready(self.issuer, env.now) => start(request, env),
-            Then::Start(request) => not_ready(&request, env),
+            Then::Start(request) => not_ready(&request, self.issuer, env),
             Then::Renew(request, fresh, _) => pass_without_waiting(request, fresh, env),
             Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),
         }
@@ -301,8 +301,8 @@ fn pass_without_waiting(request: Request, fresh: FreshSession, env: &mut Env<'_>
         .unwrap_or_else(|request| without_session(request, &verdict, env))
 }
 
-fn not_ready(request: &Request, env: &mut Env<'_>) -> Step {
+fn not_ready(request: &Request, issuer: IssuerId, env: &mut Env<'_>) -> Step {
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     let offer = Offer::again(target.location(&env.config.origin), Vec::new());
-    reply::refuse(Failure::ProviderNotReady, &Caller::of(request), offer, env)
+    reply::refuse(Failure::ProviderNotReady, &Caller::of(request).of_issuer(issuer), offer, env)
 }

@@ -80,6 +80,23 @@ fn an_opaque_token_passes_while_its_issuer_says_so() {
 }
 
 #[test]
+fn the_app_is_told_what_the_issuer_says_now() {
+    let mut world = world();
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.partners.introspection = Box::new(|_, _| {
+        let mut said = good();
+        said["sub"] = json!("another");
+        ok(&said)
+    });
+    assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    world.advance(60);
+    for _ in 0..2 {
+        let Outcome::Forwarded { headers, .. } = bring(&mut world, "/api/x", "opaque") else { panic!("it is good") };
+        assert!(headers.contains(&("x-forwarded-user".to_owned(), "another".to_owned())), "{headers:?}");
+    }
+}
+
+#[test]
 fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
     let asks = json!({ "client_id": "gate", "client_secret": "s", "cache_seconds": 600 });
     let mut world = world_with(&asks, &json!({}));

@@ -160,4 +160,16 @@ proptest! {
         prop_assert_eq!(find(std::iter::once(rest.as_slice()), OURS), Found::Absent);
         prop_assert_eq!(others(&rest), others(&line));
     }
+
+    #[test]
+    fn a_cookie_is_found_where_it_stands_among_all(line in cookie_line(), name in prop_oneof![Just(OURS), Just("a"), Just("")]) {
+        let line = || std::iter::once(line.as_slice());
+        let values: Vec<_> = pairs(line()).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value).collect();
+        let expected = match values[..] {
+            [] => Found::Absent,
+            [value] => Found::One(value),
+            _ => Found::Several,
+        };
+        prop_assert_eq!(find(line(), name), expected);
+    }
 }

@@ -85,16 +85,18 @@ pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
 
 // Whatever an app could read as one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
-    for header in ours {
-        for name in request.names_like(header) {
-            edits.push(HeaderEdit::Remove(name.to_owned()));
-        }
+    for name in claimed(request, ours) {
+        edits.push(HeaderEdit::Remove(name.to_owned()));
     }
 }
 
-/// A header that says who sends this, which only we may say.
-pub(super) fn claimed<'a>(request: &'a Request, ours: &[String]) -> Option<&'a str> {
-    ours.iter().find_map(|header| request.names_like(header).first().copied())
+/// The headers that say who sends this, which only we may say.
+pub(super) fn claimed<'a>(request: &'a Request, ours: &[String]) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for header in ours {
+        found.append(&mut request.names_like(header));
+    }
+    found
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {

@@ -64,9 +64,9 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     }
     // We take such a header out, and Envoy then chooses the route anew: the policy would be another route's.
     if env.config.rules.ask_routes()
-        && let Some(name) = identity::claimed(&request, &env.config.stripped_headers)
+        && let Some(name) = identity::claimed(&request, &env.config.stripped_headers).first()
     {
-        let failure = Failure::ReservedHeader(name.to_owned());
+        let failure = Failure::ReservedHeader((*name).to_owned());
         return reply::refuse(failure, &Caller::of(&request), Offer::default(), env);
     }
     let verdict = match env.config.rules.decide(&request) {

@@ -9,7 +9,6 @@ use wasm_tests::{
         emulator::{self, Emulator},
     },
     html::Form,
-    http1::Response,
     issuer::{Answer, Issuer},
     upstream::MARK,
     user_agent::UserAgent,
@@ -86,16 +85,6 @@ fn assert_logs_no_token(world: &World, github: &Github) {
     assert!(!log.contains("canary-"), "{log}");
 }
 
-/// Signs in on the emulator's page by the button of this user.
-fn sign_in_at_emulator(browser: &UserAgent, world: &World, login: &str, path: &str) -> Response {
-    let (at, page) = browser.follow(&world.url(path)).pop().expect("a page");
-    let mut form = Form::first(&page.text()).unwrap_or_else(|| panic!("no form at {at}: {page:?}"));
-    form.fields.iter_mut().filter(|(name, _)| name == "login").for_each(|(_, value)| login.clone_into(value));
-    let (to, send) = form.post(&at);
-    let back = browser.visit(&to, send).location().expect("a way back");
-    browser.follow(&back).pop().expect("an end").1
-}
-
 #[test]
 fn an_emulator_of_github_signs_in_its_users() {
     // It is started before the port of the filter is known, and wants to know where its app is.
@@ -118,7 +107,7 @@ fn an_emulator_of_github_signs_in_its_users() {
     });
     let emulator = emulator.expect("it was started");
     let octocat = world.browser();
-    let page = sign_in_at_emulator(&octocat, &world, "octocat", "/org?a=1");
+    let (_, page) = Emulator::sign_in(&octocat, "octocat", &world.url("/org?a=1"));
     assert_eq!((page.status, page.headers.has(MARK)), (200, true), "{page:?}\n{}\n{}", world.log(), emulator.log());
     let seen = world.upstream.last();
     assert_eq!(seen.headers.text("x-forwarded-preferred-username").as_deref(), Some("octocat"));
@@ -127,7 +116,7 @@ fn an_emulator_of_github_signs_in_its_users() {
 
     let before = world.upstream.count();
     let outsider = world.browser();
-    let page = sign_in_at_emulator(&outsider, &world, "outsider", "/org");
+    let (_, page) = Emulator::sign_in(&outsider, "outsider", &world.url("/org"));
     assert_eq!((page.status, page.code().as_deref()), (403, Some("not_allowed")), "{page:?}");
     world.upstream.assert_saw_nothing_since(before, "no member");
 

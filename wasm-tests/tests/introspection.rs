@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wasm_tests::{
     clock::Clock,
     http1::Response,
@@ -46,18 +46,9 @@ fn site(clock: &Clock, cache_seconds: u64) -> Site {
 
 /// An opaque token of the robot's.
 fn token(site: &Site, scope: &str) -> String {
-    let answer = minreq::post(format!("{}/token", site.provider.issuer()))
-        .with_header("content-type", "application/x-www-form-urlencoded")
-        .with_body(format!(
-            "grant_type=client_credentials&scope={scope}&client_id={}&client_secret={}",
-            ROBOT.0, ROBOT.1
-        ))
-        .send()
-        .expect("an answer");
-    let body: Value = serde_json::from_slice(answer.as_bytes()).expect("JSON");
-    let token = body["access_token"].as_str().unwrap_or_else(|| panic!("{body}\n{}", site.provider.log()));
+    let token = site.provider.token_of_program(ROBOT.0, ROBOT.1, scope);
     assert!(!token.contains('.'), "it is opaque: {token}");
-    token.to_owned()
+    token
 }
 
 fn bring(site: &Site, path: &str, token: &str) -> Response {

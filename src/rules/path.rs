@@ -36,11 +36,10 @@ impl<'a> Path<'a> {
     /// # Errors
     /// [`PatternError`] where it is ambiguous: what was expected of it.
     pub fn read(path: &'a [u8]) -> Result<Self, PatternError> {
-        if path.len() <= MAX_PATH && is_plain(path) {
-            let text = std::str::from_utf8(path).map_err(|_| PatternError("a path in ASCII"))?;
-            return Ok(Self { text, escaped: None });
+        match std::str::from_utf8(path) {
+            Ok(text) if path.len() <= MAX_PATH && is_plain(path) => Ok(Self { text, escaped: None }),
+            _ => Self::read_closely(path),
         }
-        Self::read_closely(path)
     }
 
     fn read_closely(path: &'a [u8]) -> Result<Self, PatternError> {

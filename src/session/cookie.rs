@@ -26,11 +26,11 @@ pub fn find<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> 
     let mut found = Found::Absent;
     for line in lines {
         for piece in pieces(line) {
-            match (value_of(name, piece), found) {
-                (None, _) => {}
-                (Some(value), Found::Absent) => found = Found::One(value),
-                (Some(_), _) => return Found::Several,
+            let Some((_, value)) = pair(piece).filter(|(found, _)| *found == name.as_bytes()) else { continue };
+            if found != Found::Absent {
+                return Found::Several;
             }
+            found = Found::One(value);
         }
     }
     found
@@ -118,12 +118,6 @@ fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = after.get(1..);
         Some(piece)
     })
-}
-
-/// The value, where the cookie is of this name: what [`pair`] finds, without looking for the end of another name.
-fn value_of<'a>(name: &str, piece: &'a [u8]) -> Option<&'a [u8]> {
-    let value = trim_start(piece).strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-    Some(trim_end(trim_start(value)))
 }
 
 /// Name and value; a piece without `=` is no cookie of ours. White space before the name belongs to the separator, but

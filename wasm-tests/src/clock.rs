@@ -1,4 +1,4 @@
-//! The wall clock of the Envoys of a test, which goes as the machine's does but is ahead of it or behind.
+//! The wall clock of the Envoys of a test, which goes as the machine's does but is ahead of it or behind, or stands still.
 
 use std::{fs::File, os::unix::fs::FileExt, process::Command, sync::Arc, time::UNIX_EPOCH};
 

@@ -9,12 +9,13 @@
 //! | [`secret`] | values that do not print | |
 //! | [`platform`] | what the machine lends: randomness, signature checks, zlib, a shared store | |
 //! | [`digest`] | names for what must not be written down itself | |
+//! | [`quoted`] | text from outside, as the log may show it | |
 //! | [`wire`] | messages of protobuf | |
 //! | [`http`] | requests, answers and calls as values | |
 //! | [`page`] | the one page people see | |
 //! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
-//! | [`jose`] | signed tokens and their keys | time, platform |
-//! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, http |
+//! | [`jose`] | signed tokens and their keys | time, platform, quoted |
+//! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
 //! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, http |
 //! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
@@ -30,6 +31,7 @@ pub mod jose;
 pub mod oidc;
 pub mod page;
 pub mod platform;
+pub mod quoted;
 pub mod rules;
 pub mod secret;
 pub mod session;

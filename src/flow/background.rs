@@ -51,7 +51,7 @@ pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
 pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'_>) {
     match expect {
         ExpectBackground::Document(expect) => {
-            env.issuers.fetched(expect, result, env.platform, env.now, env.events);
+            env.issuers.fetched(expect, result, env.platform, env.now, env.omissions, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
         ExpectBackground::Revocation(provider) => renewal::revoked(provider, result, env),

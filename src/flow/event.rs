@@ -9,7 +9,7 @@ use crate::{
     session::{Optional, SealError, store::StoreError},
 };
 
-use super::{failure::Failure, issuers::DocumentKind, permit::Reason};
+use super::{failure::Failure, issuers::DocumentKind, omission::Omission, permit::Reason};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,13 @@ pub enum Event {
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
     NotWritten(SealError),
+    /// Part of something was left out while the rest went on.
+    Omitted {
+        /// The part, and why.
+        omission: Omission,
+        /// Whether this worker says so for the first time.
+        is_news: bool,
+    },
     /// A request may pass.
     Permitted(Reason),
     /// A request was answered with a failure.
@@ -96,6 +103,13 @@ impl Event {
             Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(..) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
+            Self::Omitted { is_news, .. } => {
+                if *is_news {
+                    Level::Warn
+                } else {
+                    Level::Count
+                }
+            }
             Self::Refused { failure, .. } => failure.level(),
         }
     }
@@ -113,6 +127,7 @@ impl Event {
             Self::NotRevoked(..) => "vestibule_revocation_failed",
             Self::NotStored(_) => "vestibule_store_failed",
             Self::NotWritten(_) => "vestibule_session_not_written",
+            Self::Omitted { omission, .. } => omission.counter(),
             Self::Renewed => "vestibule_renewed",
             Self::SessionRefused(..) => "vestibule_session_refused",
             Self::Permitted(Reason::Bearer) => "vestibule_permitted_bearer",
@@ -165,6 +180,7 @@ impl fmt::Display for Event {
             }
             Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
+            Self::Omitted { omission, .. } => omission.fmt(f),
             Self::Renewed => f.write_str("renewed a session"),
             Self::SessionRefused(issuer, subject) => {
                 write!(f, "ended the session of {subject:?}: {issuer} does not renew it")

@@ -25,6 +25,7 @@ use super::{
     background::Fetch,
     event::Event,
     lease::{self, Asker, Demand},
+    omission::Omissions,
 };
 use known::{Known, Whose};
 
@@ -194,6 +195,7 @@ impl Issuers {
         result: CalloutResult,
         platform: &dyn Platform,
         now: UnixTime,
+        omissions: &mut Omissions,
         events: &mut Vec<Event>,
     ) {
         let Some((known, sealer)) = self.known_mut(expect.issuer) else { return };
@@ -202,10 +204,16 @@ impl Issuers {
         let outcome = discovery::body(result).and_then(|body| known.receive(expect, &body, sealer, platform));
         let has_good = known.has(expect.kind, now);
         lease::release(known.settle(expect, outcome.is_ok()), outcome.is_ok(), now, platform);
-        events.push(match outcome {
-            Ok(()) => Event::Fetched(expect.kind, issuer, known.lacks(expect.kind)),
+        let event = match outcome {
+            Ok(()) => {
+                for omission in known.omitted(expect.kind, now) {
+                    omissions.report(omission, events);
+                }
+                Event::Fetched(expect.kind, issuer, known.lacks(expect.kind))
+            }
             Err(error) => Event::NotFetched { kind: expect.kind, issuer, cluster, error, has_good },
-        });
+        };
+        events.push(event);
     }
 
     /// When to look again.

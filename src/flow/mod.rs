@@ -10,6 +10,7 @@ pub mod caller;
 pub mod event;
 pub mod failure;
 pub mod issuers;
+pub mod omission;
 pub mod permit;
 pub mod renewal;
 pub mod revocation;
@@ -52,6 +53,7 @@ use bearer::Bearers;
 pub use bearer::ExpectAnswer;
 use event::Event;
 use issuers::Issuers;
+use omission::Omissions;
 use permit::Permit;
 use renewal::Renewals;
 use revocation::Revocations;
@@ -155,6 +157,7 @@ pub struct Memory {
     revocations: Revocations,
     store: StoreState,
     bearers: Bearers,
+    omissions: Omissions,
 }
 
 impl Memory {
@@ -167,6 +170,7 @@ impl Memory {
             revocations: Revocations::new(config, platform),
             store: StoreState::default(),
             bearers: Bearers::default(),
+            omissions: Omissions::default(),
         }
     }
 
@@ -202,6 +206,7 @@ pub struct Env<'a> {
     revocations: &'a mut Revocations,
     store: &'a mut StoreState,
     bearers: &'a mut Bearers,
+    omissions: &'a mut Omissions,
     /// What the store said for this very request.
     loaded: Loaded,
     platform: &'a dyn Platform,
@@ -221,8 +226,22 @@ impl<'a> Env<'a> {
         load: Load,
         events: &'a mut Vec<Event>,
     ) -> Self {
-        let Memory { issuers, sessions, renewals, revocations, store, bearers } = memory;
+        let Memory { issuers, sessions, renewals, revocations, store, bearers, omissions } = memory;
         let loaded = Loaded::NotAsked;
-        Self { config, issuers, sessions, renewals, revocations, store, bearers, loaded, platform, now, load, events }
+        Self {
+            config,
+            issuers,
+            sessions,
+            renewals,
+            revocations,
+            store,
+            bearers,
+            omissions,
+            loaded,
+            platform,
+            now,
+            load,
+            events,
+        }
     }
 }

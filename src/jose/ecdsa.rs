@@ -60,6 +60,14 @@ impl Curve {
         }
     }
 
+    /// A coordinate at its full length (RFC 7518, 6.2.1.2), from one that lacks leading zeros or has too many. `None` where
+    /// there is none, or it is too large.
+    pub(super) fn coordinate(self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let digits = der::without_zeros(bytes);
+        let missing = self.order().len().checked_sub(digits.len()).filter(|_| !bytes.is_empty())?;
+        Some([&vec![0; missing], digits].concat())
+    }
+
     /// AlgorithmIdentifier: id-ecPublicKey and the curve's own name (RFC 5480, 2.1.1).
     const fn identifier(self) -> &'static [u8] {
         match self {

@@ -1,7 +1,8 @@
-//! Key sets (RFC 7517). What cannot be used is skipped and the rest works: providers publish encryption keys and
-//! curves nobody knows beside the key that signs.
+//! Key sets (RFC 7517). A key that cannot be used is left out and the rest works: providers publish encryption keys and
+//! unsupported curves beside the key that signs.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -9,22 +10,26 @@ use super::{
     ecdsa::{Curve, EcKey},
     json::{self, JsonError},
     jws::MAX_KID,
+    members::{Members, Unusable},
     pem,
     rsa::RsaKey,
 };
+use crate::quoted::Quoted;
 
 /// The largest key set that is read.
 pub const MAX_JWKS: usize = 256 * 1024;
-/// How many usable keys of a set are kept.
+/// How many usable keys of a set are kept; as many left out are remembered.
 const MAX_KEYS: usize = 100;
 /// How many keys are tried on one token: each may cost milliseconds.
 const MAX_TRIED: usize = 4;
+/// Keys that the error of a set without usable keys names.
+const MAX_NAMED: usize = 4;
 
-/// Members that only a private or symmetric key has (RFC 7518, 6). Who publishes them has no secret left.
+/// Members that only a private or symmetric key has (RFC 7518, 6).
 const PRIVATE: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
 
 /// Why a document is no key set to verify with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Not a JSON object, or too large a one.
     #[error("the key set is {0}")]
@@ -33,8 +38,102 @@ pub enum JwksError {
     #[error("the key set has no array \"keys\"")]
     NoKeys,
     /// `keys` holds nothing that could verify a token.
-    #[error("the key set has no usable key")]
-    NoUsableKey,
+    #[error("the key set has no usable key{}", named(.0))]
+    NoUsableKey(Vec<LeftOutKey>),
+}
+
+fn named(left_out: &[LeftOutKey]) -> String {
+    let mut text: String =
+        left_out.iter().take(MAX_NAMED).map(|key| format!("; {key} is left out: {}", key.error)).collect();
+    if left_out.len() > MAX_NAMED {
+        text.push_str("; and others");
+    }
+    text
+}
+
+/// Why a key is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// `alg` is no supported signature algorithm.
+    #[error("its alg is not supported")]
+    Algorithm,
+    /// Its coordinates are no point of its curve, or one of small order.
+    #[error("its coordinates are no usable point of its curve")]
+    Point,
+    /// `kid` is longer than that of any token.
+    #[error("its kid is longer than {MAX_KID} bytes")]
+    KeyId,
+    /// `kty` or `crv` is not supported.
+    #[error("its kty and crv are not supported")]
+    Kind,
+    /// A member is missing or of another type.
+    #[error("its {0} is missing or malformed")]
+    Malformed(&'static str),
+    /// `alg` belongs to another kind of key.
+    #[error("its alg is not one for its kty and crv")]
+    Mismatch,
+    /// Not an object.
+    #[error("it is not a JSON object")]
+    NotAnObject,
+    /// It is published with its secret part.
+    #[error("it is published with its private or symmetric part, so anybody can sign with it")]
+    Private,
+    /// A modulus or exponent that is not safe, or costs too much time.
+    #[error("its modulus must be odd and of 2048 to 8192 bits, and its exponent odd and of 2 to 33 bits")]
+    Rsa,
+    /// The set has too many keys.
+    #[error("it comes after {MAX_KEYS} usable keys")]
+    Surplus,
+    /// `use` or `key_ops` is for something else than to verify signatures.
+    #[error("it is not for signatures, by its use or key_ops")]
+    Use,
+}
+
+impl KeyError {
+    /// Whether such keys stand in good key sets: for encryption, or of a kind that no configuration can use.
+    pub const fn is_expected(self) -> bool {
+        matches!(self, Self::Algorithm | Self::Kind | Self::Use)
+    }
+}
+
+impl From<Unusable> for KeyError {
+    fn from(Unusable(name): Unusable) -> Self {
+        Self::Malformed(name)
+    }
+}
+
+/// A key that is left out, by its own description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOutKey {
+    kid: Option<Quoted>,
+    description: Vec<(&'static str, Quoted)>,
+    /// Why.
+    pub error: KeyError,
+}
+
+impl LeftOutKey {
+    fn new(key: &Value, error: KeyError) -> Self {
+        let empty = Map::new();
+        let members = Members::of(key.as_object().unwrap_or(&empty));
+        let quoted = |name| members.label(name).ok().flatten().map(|text| Quoted::new(&text));
+        let description = ["kty", "crv", "alg", "use"].into_iter().filter_map(|name| Some((name, quoted(name)?)));
+        Self { kid: quoted("kid"), description: description.collect(), error }
+    }
+}
+
+impl fmt::Display for LeftOutKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            Some(kid) => write!(f, "the key {kid}")?,
+            None => f.write_str("a key without kid")?,
+        }
+        let mut separator = " (";
+        for (name, value) in &self.description {
+            write!(f, "{separator}{name} {value}")?;
+            separator = ", ";
+        }
+        if self.description.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
 }
 
 /// The usable keys of one issuer.
@@ -43,6 +142,7 @@ pub struct Jwks {
     keys: Vec<Jwk>,
     /// Whether no key has a name: whatever a token says, any of them may have signed it.
     is_nameless: bool,
+    left_out: Vec<LeftOutKey>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +162,7 @@ pub(super) enum PublicKey {
 
 impl Jwks {
     /// The keys of somebody who signs nothing.
-    pub const NONE: &Self = &Self { keys: Vec::new(), is_nameless: false };
+    pub const NONE: &Self = &Self { keys: Vec::new(), is_nameless: false, left_out: Vec::new() };
 
     /// Reads a key set.
     ///
@@ -73,8 +173,18 @@ impl Jwks {
         let Some(Value::Array(keys)) = document.get("keys") else {
             return Err(JwksError::NoKeys);
         };
-        let keys: Vec<Jwk> = keys.iter().filter_map(|key| Jwk::read(key.as_object()?)).take(MAX_KEYS).collect();
-        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self { keys, is_nameless: false }) }
+        let mut set = Self { keys: Vec::new(), is_nameless: false, left_out: Vec::new() };
+        for key in keys {
+            match Jwk::read(key) {
+                Ok(jwk) if set.keys.len() < MAX_KEYS => set.keys.push(jwk),
+                outcome => {
+                    let error = outcome.err().unwrap_or(KeyError::Surplus);
+                    set.left_out.push(LeftOutKey::new(key, error));
+                }
+            }
+            set.left_out.truncate(MAX_KEYS);
+        }
+        if set.keys.is_empty() { Err(JwksError::NoUsableKey(set.left_out)) } else { Ok(set) }
     }
 
     /// A set of public keys in PEM, which have no names.
@@ -87,7 +197,12 @@ impl Jwks {
             Ok(Jwk { algorithm: None, key, kid: None })
         };
         let keys = texts.iter().enumerate().map(key).collect::<Result<_, usize>>()?;
-        Ok(Self { keys, is_nameless: true })
+        Ok(Self { keys, is_nameless: true, left_out: Vec::new() })
+    }
+
+    /// The keys that are left out and should not be: those of other kinds stand in many sets.
+    pub fn left_out(&self) -> impl Iterator<Item = &LeftOutKey> {
+        self.left_out.iter().filter(|key| !key.error.is_expected())
     }
 
     /// Whether a usable key has this id.
@@ -107,25 +222,27 @@ impl Jwks {
 }
 
 impl Jwk {
-    /// The key, or nothing where it is not one that verifies.
-    fn read(members: &Map<String, Value>) -> Option<Self> {
-        let members = Members(members);
-        if PRIVATE.iter().any(|name| members.get(name).is_some()) || !members.may_verify() {
-            return None;
+    fn read(key: &Value) -> Result<Self, KeyError> {
+        let members = Members::of(key.as_object().ok_or(KeyError::NotAnObject)?);
+        if PRIVATE.iter().any(|name| members.get(name).is_some()) {
+            return Err(KeyError::Private);
         }
-        let kid = members.optional_text("kid")?;
-        if kid.is_some_and(|kid| kid.len() > MAX_KID) {
-            return None;
+        if !may_verify(members) {
+            return Err(KeyError::Use);
         }
-        let algorithm = match members.optional_text("alg")? {
-            Some(name) => Some(Algorithm::from_name(name)?),
+        let algorithm = match members.optional("alg")? {
+            Some(name) => Some(Algorithm::from_name(name).ok_or(KeyError::Algorithm)?),
             None => None,
         };
         let key = PublicKey::read(members)?;
         if algorithm.is_some_and(|algorithm| !key.fits(algorithm)) {
-            return None;
+            return Err(KeyError::Mismatch);
         }
-        Some(Self { algorithm, key, kid: kid.map(str::to_owned) })
+        let kid = members.label("kid")?;
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(KeyError::KeyId);
+        }
+        Ok(Self { algorithm, key, kid: kid.map(Into::into) })
     }
 
     /// RFC 8725, 3.1: a key is used with its own algorithm, and never with another kind.
@@ -135,14 +252,16 @@ impl Jwk {
 }
 
 impl PublicKey {
-    fn read(members: Members<'_>) -> Option<Self> {
-        match (members.text("kty")?, members.text("crv")) {
-            ("RSA", _) => RsaKey::new(&members.bytes("n")?, &members.bytes("e")?).map(Self::Rsa),
+    fn read(members: Members<'_>) -> Result<Self, KeyError> {
+        match (members.required("kty")?, members.optional("crv")?) {
+            ("RSA", _) => RsaKey::new(&members.bytes("n")?, &members.bytes("e")?).map(Self::Rsa).ok_or(KeyError::Rsa),
             ("EC", Some(curve)) => {
-                EcKey::new(Curve::from_name(curve)?, &members.bytes("x")?, &members.bytes("y")?).map(Self::Ec)
+                let curve = Curve::from_name(curve).ok_or(KeyError::Kind)?;
+                let coordinate = |name| curve.coordinate(&members.bytes(name)?).ok_or(KeyError::Malformed(name));
+                EcKey::new(curve, &coordinate("x")?, &coordinate("y")?).map(Self::Ec).ok_or(KeyError::Point)
             }
-            ("OKP", Some("Ed25519")) => Self::ed25519(&members.bytes("x")?),
-            _ => None,
+            ("OKP", Some("Ed25519")) => Self::ed25519(&members.bytes("x")?).ok_or(KeyError::Point),
+            _ => Err(KeyError::Kind),
         }
     }
 
@@ -162,35 +281,11 @@ impl PublicKey {
     }
 }
 
-/// A key's members. `null` is as good as absent: some providers write out every member they know.
-#[derive(Clone, Copy)]
-struct Members<'a>(&'a Map<String, Value>);
-
-impl<'a> Members<'a> {
-    fn get(self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
-    }
-
-    fn text(self, name: &str) -> Option<&'a str> {
-        self.get(name)?.as_str()
-    }
-
-    /// `None` where the member is there, and is not text.
-    #[allow(clippy::option_option, reason = "absent is fine, of another type is not")]
-    fn optional_text(self, name: &str) -> Option<Option<&'a str>> {
-        self.get(name).map_or(Some(None), |value| value.as_str().map(Some))
-    }
-
-    /// RFC 7517, 4.2 and 4.3: what is for encryption or for signing does not verify.
-    fn may_verify(self) -> bool {
-        let use_fits = self.get("use").is_none_or(|value| value == "sig");
-        let operations_fit = self.get("key_ops").is_none_or(|value| {
-            value.as_array().is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
-        });
-        use_fits && operations_fit
-    }
-
-    fn bytes(self, name: &str) -> Option<Vec<u8>> {
-        URL_SAFE_NO_PAD.decode(self.text(name)?).ok()
-    }
+/// RFC 7517, 4.2 and 4.3: a key for encryption, or one to sign with, does not verify.
+fn may_verify(members: Members<'_>) -> bool {
+    let use_fits = members.get("use").is_none_or(|value| value == "sig");
+    let operations_fit = members.get("key_ops").is_none_or(|_| {
+        members.list("key_ops").is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
+    });
+    use_fits && operations_fit
 }

@@ -1,4 +1,4 @@
-//! Signed tokens; knows nothing of OpenID Connect. May import `platform`, `secret` and `time`.
+//! Signed tokens; knows nothing of OpenID Connect. May import `platform`, `quoted`, `secret` and `time`.
 //!
 //! A token walks through types, and no step can be left out: [`jws::UnverifiedJws`] (its payload cannot be read) →
 //! [`verify::VerifiedJws`] (the signature is right) → [`claims::VerifiedClaims`] (meant for us, and valid now).
@@ -14,6 +14,7 @@ mod ecdsa;
 pub mod json;
 pub mod jwk;
 pub mod jws;
+pub mod members;
 mod pem;
 mod rsa;
 pub mod verify;

@@ -10,6 +10,7 @@ use crate::{
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
+    quoted::Quoted,
     session::seal::Sealer,
     time::UnixTime,
 };
@@ -19,6 +20,7 @@ use super::{
         background::{ExpectBackground, Fetch},
         document::{Document, DocumentKind, due},
         lease,
+        omission::Omission,
     },
     ExpectDocument, Ready,
 };
@@ -176,6 +178,16 @@ impl Known {
             DocumentKind::Metadata => self.whose.metadata_endpoint(),
         };
         endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// Parts of this document that are left out and should not be.
+    pub(super) fn omitted(&self, kind: DocumentKind, now: UnixTime) -> Vec<Omission> {
+        let (DocumentKind::Keys, Some(keys), Some(endpoint)) = (kind, &self.keys.value, self.jwks_uri(now)) else {
+            return Vec::new();
+        };
+        let issuer = self.whose.issuer();
+        let url = || Quoted::new(endpoint.url().as_str());
+        keys.left_out().map(|key| Omission::Key { issuer: issuer.to_owned(), url: url(), key: key.clone() }).collect()
     }
 
     /// What signing out could use, and this document does not offer.

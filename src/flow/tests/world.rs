@@ -139,6 +139,8 @@ pub(super) struct TestProvider {
     pub(super) refresh_tokens: Vec<String>,
     /// How many were asked for.
     refreshed: usize,
+    /// The key set it publishes instead of its own.
+    pub(super) jwks: Option<CalloutResult>,
     /// Changes the metadata.
     pub(super) metadata: Box<dyn Fn(&mut Value)>,
     /// What the userinfo endpoint answers.
@@ -170,6 +172,7 @@ impl TestProvider {
             refreshes: false,
             refresh_tokens: Vec::new(),
             refreshed: 0,
+            jwks: None,
             metadata: Box::new(|_| ()),
             userinfo: Box::new(|| panic!("nobody asks")),
             instead: None,
@@ -209,7 +212,7 @@ impl TestProvider {
                 (self.metadata)(&mut metadata);
                 ok(&metadata)
             }
-            "/jwks" => ok(&self.jwks()),
+            "/jwks" => self.jwks.clone().unwrap_or_else(|| ok(&self.jwks())),
             "/token" => self.token(request, now),
             "/userinfo" => {
                 let bearer = ("authorization", "Bearer at".to_owned());

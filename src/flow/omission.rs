@@ -1,0 +1,55 @@
+//! Parts that are left out or refused while the rest goes on: said once in the log with name, shape and mend, and counted.
+
+use crate::{jose::jwk::LeftOutKey, quoted::Quoted};
+
+use super::event::Event;
+
+/// Part of a provider's answer, a request or an identity that is left out or refused while the rest goes on. Its text
+/// names the part, the shape found and the mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Omission {
+    /// A key of a provider's JWK set.
+    #[error(
+        "left {key} out of the keys of {issuer} at {url}: {}; tokens that it signs are refused until the provider publishes it as RFC 7518, 6 has it",
+        .key.error
+    )]
+    Key {
+        /// The issuer.
+        issuer: String,
+        /// URL of the key set.
+        url: Quoted,
+        /// The key, and why it is left out.
+        key: LeftOutKey,
+    },
+}
+
+impl Omission {
+    /// Its counter.
+    pub const fn counter(&self) -> &'static str {
+        match self {
+            Self::Key { .. } => "vestibule_left_out_keys",
+        }
+    }
+}
+
+/// Omissions of one kind that a worker logs at most: names from outside may be made up without end. Further ones are
+/// counted alone.
+const MAX_LOGGED: usize = 128;
+
+/// The omissions a worker has already logged.
+#[derive(Debug, Default)]
+pub struct Omissions {
+    logged: Vec<Omission>,
+}
+
+impl Omissions {
+    /// Logs an omission the first time, and counts it each time.
+    pub fn report(&mut self, omission: Omission, events: &mut Vec<Event>) {
+        let of_its_kind = self.logged.iter().filter(|logged| logged.counter() == omission.counter()).count();
+        let is_news = of_its_kind < MAX_LOGGED && !self.logged.contains(&omission);
+        if is_news {
+            self.logged.push(omission.clone());
+        }
+        events.push(Event::Omitted { omission, is_news });
+    }
+}

@@ -206,7 +206,7 @@ impl Issuers {
         lease::release(known.settle(expect, outcome.is_ok()), outcome.is_ok(), now, platform);
         let event = match outcome {
             Ok(()) => {
-                for omission in known.omitted(expect.kind, now) {
+                for omission in known.omitted(expect.kind) {
                     omissions.report(omission, events);
                 }
                 Event::Fetched(expect.kind, issuer, known.lacks(expect.kind))

@@ -59,5 +59,5 @@ fn newer_keys_may_help(failure: Option<&Failure>) -> bool {
         }
         _ => return false,
     };
-    matches!(error, VerifyError::NamelessKey | VerifyError::UnknownKey)
+    matches!(error, VerifyError::NamelessKey(_) | VerifyError::UnknownKey(_))
 }

@@ -1,20 +1,25 @@
-//! JSON from strangers, read one way only: duplicate member names are refused at any depth, since two readers may
+//! JSON from outside, read one way only: duplicate member names are refused at any depth, since two readers may
 //! pick two different ones (RFC 8725, 2.4; RFC 8259, 4).
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value, error::Category};
+use serde_json::{Map, Number, Value};
+
+use crate::quoted::Quoted;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a document is no JSON object to rely on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// A member name stands twice in one object.
-    #[error("a member name stands twice in one object")]
-    DuplicateMember,
+    #[error("ambiguous, because an object in it has the member {0} twice")]
+    DuplicateMember(Quoted),
     /// Not JSON in UTF-8, nested too deeply, or with something after it.
     #[error("not JSON")]
     Malformed,
@@ -29,7 +34,8 @@ pub enum JsonError {
     TooLarge,
 }
 
-/// Reads one JSON object of at most `limit` bytes. serde_json itself bounds the depth (128).
+/// Reads one JSON object of at most `limit` bytes, written as RFC 8259 says: what is signed or sealed. serde_json itself
+/// bounds the depth (128).
 ///
 /// # Errors
 /// [`JsonError`]
@@ -37,45 +43,62 @@ pub fn parse_object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, Js
     if let Value::Object(members) = parse(bytes, limit)? { Ok(members) } else { Err(JsonError::NotAnObject) }
 }
 
-/// Reads one JSON array of at most `limit` bytes.
+/// Reads the object in a provider's response, past a byte order mark (RFC 8259, 8.1).
 ///
 /// # Errors
 /// [`JsonError`]
-pub fn parse_array(bytes: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
-    if let Value::Array(items) = parse(bytes, limit)? { Ok(items) } else { Err(JsonError::NotAnArray) }
+pub fn response_object(body: &[u8], limit: usize) -> Result<Map<String, Value>, JsonError> {
+    parse_object(unmarked(body), limit)
+}
+
+/// Reads the array in a provider's response, past a byte order mark.
+///
+/// # Errors
+/// [`JsonError`]
+pub fn response_array(body: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
+    if let Value::Array(items) = parse(unmarked(body), limit)? { Ok(items) } else { Err(JsonError::NotAnArray) }
+}
+
+fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
 fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonError> {
     if bytes.len() > limit {
         return Err(JsonError::TooLarge);
     }
-    match serde_json::from_slice(bytes) {
-        Ok(Strict(value)) => Ok(value),
-        // The one fault that the reader below finds in well-formed JSON.
-        Err(error) if error.classify() == Category::Data => Err(JsonError::DuplicateMember),
-        Err(_) => Err(JsonError::Malformed),
+    let duplicate = Cell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { duplicate: &duplicate }.deserialize(&mut deserializer);
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(value) => Ok(value),
+        Err(_) => Err(duplicate.take().map_or(JsonError::Malformed, JsonError::DuplicateMember)),
     }
 }
 
 /// Reads one JSON number.
 pub fn parse_number(text: &str) -> Option<Number> {
-    match serde_json::from_slice(text.as_bytes()) {
-        Ok(Strict(Value::Number(number))) => Some(number),
+    match parse(text.as_bytes(), text.len()) {
+        Ok(Value::Number(number)) => Some(number),
         _ => None,
     }
 }
 
-struct Strict(Value);
+/// Reads a value, and keeps the first member name that stands twice.
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    duplicate: &'a Cell<Option<Quoted>>,
+}
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,18 +119,20 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
-        while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
+        while let Some(name) = access.next_key::<String>()? {
             // Names are compared after unescaping: "s\u0075b" is "sub".
-            if members.insert(name, value).is_some() {
+            if members.contains_key(&name) {
+                self.duplicate.set(Some(Quoted::new(&name)));
                 return Err(A::Error::custom("duplicate member name"));
             }
+            members.insert(name, access.next_value_seed(self)?);
         }
         Ok(Value::Object(members))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(Strict(item)) = access.next_element()? {
+        while let Some(item) = access.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -147,11 +172,15 @@ mod tests {
     fn refuses_documents_that_two_readers_may_read_differently() {
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
         let bottomless = format!("{{\"a\":{}", "[".repeat(900));
+        let twice = |name| JsonError::DuplicateMember(Quoted::new(name));
         let cases: &[(&str, &[u8], JsonError)] = &[
-            ("duplicate", br#"{"sub":"a","sub":"b"}"#, JsonError::DuplicateMember),
-            ("duplicate of the same value", br#"{"a":1,"a":1}"#, JsonError::DuplicateMember),
-            ("duplicate, one escaped", br#"{"sub":"a","s\u0075b":"b"}"#, JsonError::DuplicateMember),
-            ("duplicate further down", br#"{"a":[{"b":{"c":1,"c":2}}]}"#, JsonError::DuplicateMember),
+            ("duplicate", br#"{"sub":"a","sub":"b"}"#, twice("sub")),
+            ("duplicate of the same value", br#"{"a":1,"a":1}"#, twice("a")),
+            ("duplicate, one escaped", br#"{"sub":"a","s\u0075b":"b"}"#, twice("sub")),
+            ("duplicate further down", br#"{"a":[{"b":{"c":1,"c":2}}]}"#, twice("c")),
+            ("duplicate of two", br#"{"a":{"b":1,"b":2},"a":1}"#, twice("b")),
+            ("no name but a duplicate", br#"{"":1,"":1}"#, twice("")),
+            ("cut off after a duplicate", br#"{"a":1,"a""#, twice("a")),
             ("array", b"[]", JsonError::NotAnObject),
             ("null", b"null", JsonError::NotAnObject),
             ("string", br#""x""#, JsonError::NotAnObject),
@@ -174,7 +203,20 @@ mod tests {
             ("large", &[b' '; 1001], JsonError::TooLarge),
         ];
         for (name, bytes, error) in cases {
-            assert_eq!(parse_object(bytes, 1000), Err(*error), "{name}");
+            assert_eq!(parse_object(bytes, 1000), Err(error.clone()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_read_past_in_responses_alone() {
+        let marked = b"\xef\xbb\xbf{\"a\":1}";
+        assert_eq!(response_object(marked, 100), parse_object(br#"{"a":1}"#, 100));
+        assert_eq!(response_array(b"\xef\xbb\xbf[1]", 100), Ok(vec![1.into()]));
+        assert_eq!(parse_object(marked, 100), Err(JsonError::Malformed));
+        for twice_or_elsewhere in
+            [&b"\xef\xbb\xbf\xef\xbb\xbf{}"[..], b" \xef\xbb\xbf{}", b"{}\xef\xbb\xbf", b"\xff\xfe{}"]
+        {
+            assert_eq!(response_object(twice_or_elsewhere, 100), Err(JsonError::Malformed));
         }
     }
 

@@ -143,6 +143,7 @@ pub struct Jwks {
     /// Whether no key has a name: whatever a token says, any of them may have signed it.
     is_nameless: bool,
     left_out: Vec<LeftOutKey>,
+    url: Option<Quoted>,
 }
 
 #[derive(Debug, Clone)]
@@ -161,19 +162,23 @@ pub(super) enum PublicKey {
 }
 
 impl Jwks {
-    /// The keys of somebody who signs nothing.
-    pub const NONE: &Self = &Self { keys: Vec::new(), is_nameless: false, left_out: Vec::new() };
+    /// The keys of an issuer that signs nothing.
+    pub const NONE: &Self = &Self::empty();
+
+    const fn empty() -> Self {
+        Self { keys: Vec::new(), is_nameless: false, left_out: Vec::new(), url: None }
+    }
 
     /// Reads a key set.
     ///
     /// # Errors
     /// [`JwksError`]
     pub fn parse(bytes: &[u8]) -> Result<Self, JwksError> {
-        let document = json::parse_object(bytes, MAX_JWKS)?;
+        let document = json::response_object(bytes, MAX_JWKS)?;
         let Some(Value::Array(keys)) = document.get("keys") else {
             return Err(JwksError::NoKeys);
         };
-        let mut set = Self { keys: Vec::new(), is_nameless: false, left_out: Vec::new() };
+        let mut set = Self::empty();
         for key in keys {
             match Jwk::read(key) {
                 Ok(jwk) if set.keys.len() < MAX_KEYS => set.keys.push(jwk),
@@ -197,7 +202,24 @@ impl Jwks {
             Ok(Jwk { algorithm: None, key, kid: None })
         };
         let keys = texts.iter().enumerate().map(key).collect::<Result<_, usize>>()?;
-        Ok(Self { keys, is_nameless: true, left_out: Vec::new() })
+        Ok(Self { keys, is_nameless: true, ..Self::empty() })
+    }
+
+    /// The set, fetched from this URL.
+    #[must_use]
+    pub fn fetched_from(self, url: &str) -> Self {
+        Self { url: Some(Quoted::new(url)), ..self }
+    }
+
+    /// URL that it was fetched from; nothing where the keys are configured.
+    pub const fn url(&self) -> Option<&Quoted> {
+        self.url.as_ref()
+    }
+
+    /// Why the key of this id is left out, if it is.
+    pub(super) fn why_left_out(&self, kid: &str) -> Option<KeyError> {
+        let kid = Some(Quoted::new(kid));
+        self.left_out.iter().find(|key| key.kid == kid).map(|key| key.error)
     }
 
     /// The keys that are left out and should not be: those of other kinds stand in many sets.

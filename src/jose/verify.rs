@@ -8,33 +8,71 @@ use serde_json::{Map, Value};
 use super::{
     Algorithm,
     json::JsonError,
-    jwk::{Jwks, PublicKey},
+    jwk::{Jwks, KeyError, PublicKey},
     jws::UnverifiedJws,
     rsa::RsaKey,
 };
-use crate::platform::Platform;
+use crate::{platform::Platform, quoted::Quoted};
 
 /// Why a token's signature does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Signed with an algorithm that is not expected from this issuer.
-    #[error("a signature algorithm that is not allowed")]
-    AlgorithmNotAllowed,
+    #[error("its signature algorithm {} is not among the configured ones", .0.name())]
+    AlgorithmNotAllowed(Algorithm),
     /// The signature is right, but what was signed is not a JSON object.
-    #[error("the payload is {0}")]
+    #[error("its payload is {0}")]
     BadPayload(JsonError),
     /// The key of this id did not make this signature.
-    #[error("a wrong signature")]
-    BadSignature,
+    #[error("its signature is wrong ({0})")]
+    BadSignature(SoughtKey),
     /// The key of this id is not one for this algorithm.
-    #[error("a key that is not for this algorithm")]
-    KeyMismatch,
+    #[error("its key is not for its algorithm ({0})")]
+    KeyMismatch(SoughtKey),
     /// None of the keys made this signature, and the token does not say which one did: one of a newer set may have.
-    #[error("a wrong signature, by a key without a name")]
-    NamelessKey,
+    #[error("no key of the set made its signature ({0})")]
+    NamelessKey(SoughtKey),
     /// The set has no key of this id, or none at all for a token without one: a newer set may.
-    #[error("an unknown key")]
-    UnknownKey,
+    #[error("it is signed by an unknown key ({0})")]
+    UnknownKey(SoughtKey),
+}
+
+/// The key that a token wants, and where it was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoughtKey {
+    kid: Option<Quoted>,
+    algorithm: Algorithm,
+    /// URL of the key set; nothing where the keys are configured.
+    url: Option<Quoted>,
+    /// Why the set's key of this id is left out.
+    left_out: Option<KeyError>,
+}
+
+impl SoughtKey {
+    fn of(token: &UnverifiedJws<'_>, keys: &Jwks) -> Self {
+        let kid = token.kid();
+        Self {
+            kid: kid.map(Quoted::new),
+            algorithm: token.algorithm(),
+            url: keys.url().cloned(),
+            left_out: kid.and_then(|kid| keys.why_left_out(kid)),
+        }
+    }
+}
+
+impl fmt::Display for SoughtKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            Some(kid) => write!(f, "kid {kid}")?,
+            None => f.write_str("no kid")?,
+        }
+        write!(f, ", alg {}", self.algorithm.name())?;
+        match &self.url {
+            Some(url) => write!(f, ", key set {url}")?,
+            None => f.write_str(", configured keys")?,
+        }
+        self.left_out.map_or(Ok(()), |error| write!(f, "; the set's key of this kid is left out: {error}"))
+    }
 }
 
 /// A token whose signature is right. Only [`verify`] makes one.
@@ -87,15 +125,18 @@ pub fn verify(
 ) -> Result<VerifiedJws, VerifyError> {
     let algorithm = token.algorithm();
     if !allowed.contains(&algorithm) {
-        return Err(VerifyError::AlgorithmNotAllowed);
+        return Err(VerifyError::AlgorithmNotAllowed(algorithm));
     }
     let mut candidates = keys.candidates(token.kid(), algorithm).peekable();
     if candidates.peek().is_none() {
         let known = token.kid().is_some_and(|kid| keys.knows(kid));
-        return Err(if known { VerifyError::KeyMismatch } else { VerifyError::UnknownKey });
+        let sought = SoughtKey::of(token, keys);
+        return Err(if known { VerifyError::KeyMismatch(sought) } else { VerifyError::UnknownKey(sought) });
     }
     if !candidates.any(|key| is_right(algorithm, key, token.signature(), token.signed(), platform)) {
-        return Err(if token.kid().is_some() { VerifyError::BadSignature } else { VerifyError::NamelessKey });
+        let sought = SoughtKey::of(token, keys);
+        let is_named = token.kid().is_some();
+        return Err(if is_named { VerifyError::BadSignature(sought) } else { VerifyError::NamelessKey(sought) });
     }
     let payload = token.payload().map_err(VerifyError::BadPayload)?;
     Ok(VerifiedJws { algorithm, payload, typ: token.typ().map(str::to_owned) })

@@ -154,7 +154,7 @@ fn text<'a>(document: &'a Map<String, Value>, name: &'static str) -> Result<&'a 
 
 /// The metadata of this issuer. Discovery 4.3: it must be exactly the one whose document was asked for.
 fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
-    let document = json::parse_object(document, MAX_CALLOUT_BODY)?;
+    let document = json::response_object(document, MAX_CALLOUT_BODY)?;
     let said = text(&document, "issuer")?;
     if said == issuer {
         return Ok(document);

@@ -240,7 +240,7 @@ fn user(response: &CalloutResponse, github: &Github) -> Result<Box<Identity>, Us
     if response.status != 200 {
         return Err(UserinfoError::Status(response.status));
     }
-    let body = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+    let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
     let id = body.get("id").and_then(Value::as_u64).filter(|id| *id > 0).ok_or(UserinfoError::Malformed("id"))?;
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), github.web.as_str().into());
@@ -263,7 +263,7 @@ fn further(
     let Some(question) = github.questions.get(place) else { return Ok(Progress::Known(identity)) };
     let is_known = match response.status {
         200 => {
-            let page = json::parse_array(&response.body, MAX_CALLOUT_BODY)?;
+            let page = json::response_array(&response.body, MAX_CALLOUT_BODY)?;
             let is_full = page.len() >= question.per_page();
             for element in page {
                 list.found.push(question.read(&element).ok_or(UserinfoError::Malformed(question.claim()))?);

@@ -31,7 +31,7 @@ pub struct ActiveToken {
 }
 
 /// Why an answer says nothing of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
     /// No response.
     #[error("{0}")]
@@ -88,7 +88,7 @@ pub fn read(
     if response.status != 200 {
         return Err(IntrospectionError::Status(response.status));
     }
-    let claims = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+    let claims = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
     match claims.get("active") {
         Some(Value::Bool(true)) => Ok(check(claims, issuer, now, leeway).map_or_else(Answer::Refused, Answer::Active)),
         Some(Value::Bool(false)) => Ok(Answer::Inactive),

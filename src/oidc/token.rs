@@ -31,7 +31,7 @@ pub struct TokenResponse {
 }
 
 /// Why the token endpoint gave us nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEndpointError {
     /// No response.
     #[error("{0}")]
@@ -148,7 +148,7 @@ impl TokenResponse {
         if response.status != 200 {
             return Err(refusal(&response));
         }
-        let body = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+        let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
         // GitHub, and who else does not know 400, refuses with status 200.
         if let Some(refused) = refused(&body) {
             return Err(refused);
@@ -209,7 +209,7 @@ fn refusal(response: &CalloutResponse) -> TokenEndpointError {
     if !(400..500).contains(&response.status) {
         return status;
     }
-    let Ok(body) = json::parse_object(&response.body, MAX_CALLOUT_BODY) else { return status };
+    let Ok(body) = json::response_object(&response.body, MAX_CALLOUT_BODY) else { return status };
     refused(&body).unwrap_or(status)
 }
 

@@ -48,7 +48,7 @@ pub struct Userinfo {
 }
 
 /// Why there are no further claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UserinfoError {
     /// No response.
     #[error("{0}")]
@@ -93,7 +93,7 @@ impl Userinfo {
         if response.body.trim_ascii_start().starts_with(JWS) {
             return Err(UserinfoError::Signed);
         }
-        let claims = json::parse_object(&response.body, MAX_CALLOUT_BODY)?;
+        let claims = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
         match claims.get("sub") {
             Some(Value::String(sub)) if sub == subject => Ok(Self { claims }),
             Some(Value::String(_)) => Err(UserinfoError::OtherSubject),
@@ -137,6 +137,10 @@ mod tests {
         Userinfo::read(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), "alice")
     }
 
+    fn twice(name: &str) -> JsonError {
+        JsonError::DuplicateMember(crate::quoted::Quoted::new(name))
+    }
+
     #[test]
     fn only_an_answer_about_the_subject_of_the_id_token_counts() {
         for (status, body, expected) in [
@@ -147,7 +151,8 @@ mod tests {
             (200, r#"{"sub":["alice"]}"#, Some(UserinfoError::Malformed("sub"))),
             (200, r#"{"sub":null}"#, Some(UserinfoError::Malformed("sub"))),
             (200, r#"{"email":"alice@example.com"}"#, Some(UserinfoError::Malformed("sub"))),
-            (200, r#"{"sub":"alice","sub":"bob"}"#, Some(UserinfoError::NotJson(JsonError::DuplicateMember))),
+            (200, r#"{"sub":"alice","sub":"bob"}"#, Some(UserinfoError::NotJson(twice("sub")))),
+            (200, "\u{feff}{\"sub\":\"alice\"}", None),
             (200, r#"[{"sub":"alice"}]"#, Some(UserinfoError::NotJson(JsonError::NotAnObject))),
             (200, "<html>", Some(UserinfoError::NotJson(JsonError::Malformed))),
             (200, "", Some(UserinfoError::NotJson(JsonError::Malformed))),

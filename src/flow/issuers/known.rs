@@ -3,14 +3,13 @@
 use crate::{
     claims::IssuerId,
     http::CalloutRequest,
-    jose::jwk::Jwks,
+    jose::jwk::{Jwks, JwksError, LeftOutKey},
     oidc::{
         Endpoint, Issuer, Provider,
         discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
-    quoted::Quoted,
     session::seal::Sealer,
     time::UnixTime,
 };
@@ -180,14 +179,22 @@ impl Known {
         endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
     }
 
+    fn read_keys(&self, document: &[u8], now: UnixTime) -> Result<Jwks, JwksError> {
+        let keys = Jwks::parse(document)?;
+        Ok(match self.jwks_uri(now) {
+            Some(endpoint) => keys.fetched_from(endpoint.url().as_str()),
+            None => keys,
+        })
+    }
+
     /// Parts of this document that are left out and should not be.
-    pub(super) fn omitted(&self, kind: DocumentKind, now: UnixTime) -> Vec<Omission> {
-        let (DocumentKind::Keys, Some(keys), Some(endpoint)) = (kind, &self.keys.value, self.jwks_uri(now)) else {
-            return Vec::new();
-        };
+    pub(super) fn omitted(&self, kind: DocumentKind) -> Vec<Omission> {
+        let (DocumentKind::Keys, Some(keys)) = (kind, &self.keys.value) else { return Vec::new() };
+        let Some(url) = keys.url() else { return Vec::new() };
         let issuer = self.whose.issuer();
-        let url = || Quoted::new(endpoint.url().as_str());
-        keys.left_out().map(|key| Omission::Key { issuer: issuer.to_owned(), url: url(), key: key.clone() }).collect()
+        let omission =
+            |key: &LeftOutKey| Omission::Key { issuer: issuer.to_owned(), url: url.clone(), key: key.clone() };
+        keys.left_out().map(omission).collect()
     }
 
     /// What signing out could use, and this document does not offer.
@@ -217,7 +224,7 @@ impl Known {
             self.metadata.install(value, fetched, due(DocumentKind::Metadata, fetched, platform));
         }
         if let Some((fetched, document)) = self.keys.news(sealer, platform, now)
-            && let Ok(value) = Jwks::parse(&document)
+            && let Ok(value) = self.read_keys(&document, now)
         {
             self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));
             // Keys of the same second may still be those from before a rotation.
@@ -267,7 +274,7 @@ impl Known {
                 self.metadata.share(body, started, sealer, platform);
             }
             DocumentKind::Keys => {
-                self.keys.install(Jwks::parse(body)?, started, due);
+                self.keys.install(self.read_keys(body, started)?, started, due);
                 self.keys.share(body, started, sealer, platform);
             }
         }

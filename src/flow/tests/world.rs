@@ -128,6 +128,8 @@ pub(super) struct TestProvider {
     pub(super) kid: Option<String>,
     pub(super) up: bool,
     pub(super) claims: Box<Change>,
+    /// Changes the text of an ID token's payload.
+    pub(super) payload: Box<dyn Fn(String) -> String>,
     pub(super) token_response: Box<dyn Fn(Value) -> CalloutResult>,
     /// How often each path was asked for.
     pub(super) asked: BTreeMap<String, usize>,
@@ -165,6 +167,7 @@ impl TestProvider {
             kid: Some("one".to_owned()),
             up: true,
             claims: Box::new(|_| ()),
+            payload: Box::new(|payload| payload),
             token_response: Box::new(|body| ok(&body)),
             asked: BTreeMap::new(),
             nonce: String::new(),
@@ -290,8 +293,11 @@ impl TestProvider {
     }
 
     pub(super) fn signed(&self, header: &Value, claims: &Value) -> String {
-        let part = |value: &Value| BASE64.encode(value.to_string());
-        let text = format!("{}.{}", part(header), part(claims));
+        self.signed_text(&header.to_string(), &claims.to_string())
+    }
+
+    fn signed_text(&self, header: &str, payload: &str) -> String {
+        let text = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
         let signature: Signature = self.key.sign(text.as_bytes());
         format!("{text}.{}", BASE64.encode(signature.to_bytes()))
     }
@@ -306,7 +312,8 @@ impl TestProvider {
             claims.as_object_mut().unwrap().shift_remove("nonce");
         }
         (self.claims)(claims.as_object_mut().unwrap());
-        self.signed(&json!({ "alg": "ES256", "kid": self.kid }), &claims)
+        let header = json!({ "alg": "ES256", "kid": self.kid }).to_string();
+        self.signed_text(&header, &(self.payload)(claims.to_string()))
     }
 }
 

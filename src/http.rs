@@ -5,6 +5,8 @@ use std::{fmt, ops::Range, rc::Rc, time::Duration};
 
 use url::Url;
 
+use crate::quoted::Quoted;
+
 /// A request's headers as Envoy handed them over: names in lower case, pseudo-headers among them, every line kept.
 ///
 /// They lie in one buffer: a request has some twenty, and two allocations for each would cost more than what is done
@@ -313,6 +315,22 @@ pub struct CalloutRequest {
     pub timeout: Duration,
 }
 
+/// Many firewalls refuse requests without one, and so does GitHub.
+const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
+
+impl CalloutRequest {
+    /// Every header of it, as it goes out.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = [
+            (":method", self.method),
+            (":path", self.path.as_str()),
+            (":authority", self.authority.as_str()),
+            ("user-agent", USER_AGENT),
+        ];
+        own.into_iter().chain(self.headers.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+}
+
 impl fmt::Debug for CalloutRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cluster, method, authority, path, .. } = self;
@@ -329,8 +347,24 @@ pub struct CalloutResponse {
     pub body: Vec<u8>,
 }
 
+impl CalloutResponse {
+    /// What came back, unless it points elsewhere: a redirect is never followed, as what is sent is meant for one host.
+    ///
+    /// # Errors
+    /// [`CalloutError::Redirected`]
+    pub fn received(status: u16, location: Option<&[u8]>, body: Vec<u8>) -> Result<Self, CalloutError> {
+        match location {
+            Some(location) if (300..400).contains(&status) => {
+                let location = Quoted::new(&String::from_utf8_lossy(location));
+                Err(CalloutError::Redirected { status, location })
+            }
+            _ => Ok(Self { status, body }),
+        }
+    }
+}
+
 /// Why nothing came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutError {
     /// The host did not take the call: the cluster is unknown, has no endpoint, or is full.
     #[error("Envoy did not take the call: is the cluster there, and does its host resolve?")]
@@ -338,6 +372,16 @@ pub enum CalloutError {
     /// The stream broke before the response was whole.
     #[error("the response broke off")]
     NoResponse,
+    /// The response points to another URL.
+    #[error(
+        "the response is {status} with Location {location}, which is not followed: configure that issuer or address"
+    )]
+    Redirected {
+        /// The status.
+        status: u16,
+        /// The `Location`.
+        location: Quoted,
+    },
     /// The body is larger than we are ready to read.
     #[error("the response is larger than {} bytes", MAX_CALLOUT_BODY)]
     TooLarge,
@@ -355,3 +399,48 @@ pub fn status_of(who: &str, status: u16) -> String {
 
 /// The largest body of a provider's response that is read: 256 KiB.
 pub const MAX_CALLOUT_BODY: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_says_what_makes_it() {
+        let request = CalloutRequest {
+            cluster: Cluster::new("idp").unwrap(),
+            method: "GET",
+            authority: "idp.example.com".to_owned(),
+            path: "/jwks".to_owned(),
+            headers: vec![("accept", "application/json".to_owned())],
+            body: Vec::new(),
+            timeout: Duration::from_secs(1),
+        };
+        let headers: Vec<_> = request.all_headers().collect();
+        let agent = format!("vestibule/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            headers,
+            [
+                (":method", "GET"),
+                (":path", "/jwks"),
+                (":authority", "idp.example.com"),
+                ("user-agent", agent.as_str()),
+                ("accept", "application/json"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_redirect_is_no_response() {
+        let received = |status, location: Option<&[u8]>| CalloutResponse::received(status, location, Vec::new());
+        for status in [301, 302, 303, 307, 308] {
+            let error = received(status, Some(b"https://new.example/\r\n")).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!(r#"the response is {status} with Location "https://new.example/\r\n", "#))
+            );
+            assert!(received(status, None).is_ok());
+        }
+        for status in [200, 201, 400, 401, 503] {
+            assert!(received(status, Some(b"/")).is_ok());
+        }
+    }
+}

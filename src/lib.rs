@@ -11,7 +11,7 @@
 //! | [`digest`] | names for what must not be written down itself | |
 //! | [`quoted`] | text from outside, as the log may show it | |
 //! | [`wire`] | messages of protobuf | |
-//! | [`http`] | requests, answers and calls as values | |
+//! | [`http`] | requests, answers and calls as values | quoted |
 //! | [`page`] | the one page people see | |
 //! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |

@@ -4,6 +4,8 @@ use std::fmt;
 
 /// Characters of the text that are shown.
 const MAX_CHARS: usize = 200;
+/// Bytes of the shortest word that may be a secret.
+const MIN_SECRET: usize = 16;
 
 /// Text that a provider, a browser or an app has written. A line of the log can be neither broken nor flooded by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,27 @@ impl Quoted {
         let text = chars.by_ref().take(MAX_CHARS).collect();
         Self { text, is_cut: chars.next().is_some() }
     }
+
+    /// Keeps the beginning of a text that may repeat what was sent to its author: words that look like a token, a code or a
+    /// secret are left out.
+    pub fn without_secrets(text: &str) -> Self {
+        let is_of_word = |c: char| c.is_ascii_alphanumeric() || "-._~+=%".contains(c);
+        let mut shown = String::new();
+        for part in text.split_inclusive(|c| !is_of_word(c)) {
+            let word = part.trim_end_matches(|c| !is_of_word(c));
+            let rest = part.get(word.len()..).unwrap_or_default();
+            shown.push_str(if looks_random(word) { "[...]" } else { word });
+            shown.push_str(rest);
+        }
+        Self::new(&shown)
+    }
+}
+
+/// Whether a word is long, and has a digit or changes between small and large letters, as no word of a language does.
+fn looks_random(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let changes = bytes.windows(2).any(|pair| matches!(pair, [b'a'..=b'z', b'A'..=b'Z']));
+    bytes.len() >= MIN_SECRET && (changes || bytes.iter().any(u8::is_ascii_digit))
 }
 
 impl fmt::Display for Quoted {
@@ -37,7 +60,28 @@ mod tests {
         assert_eq!(shown("plain é"), "\"plain é\"");
         assert_eq!(shown("a\r\n[critical] b\0\x1b[31m\"\\"), r#""a\r\n[critical] b\0\u{1b}[31m\"\\""#);
         assert_eq!(shown("\u{202e}\u{2028}\u{85}"), r#""\u{202e}\u{2028}\u{85}""#);
+        assert_eq!(shown(""), r#""""#);
         assert_eq!(shown(&"é".repeat(MAX_CHARS)), format!("{:?}", "é".repeat(MAX_CHARS)));
         assert_eq!(shown(&"é".repeat(MAX_CHARS + 1)), format!("{:?}...", "é".repeat(MAX_CHARS)));
+    }
+
+    #[test]
+    fn words_that_may_be_secrets_are_not_shown() {
+        let shown = |text: &str| Quoted::without_secrets(text).to_string();
+        for (text, expected) in [
+            ("Code not valid", "Code not valid"),
+            ("unsupported_response_type: client_secret_basic", "unsupported_response_type: client_secret_basic"),
+            (
+                "AADSTS70008: expired (see https://login.example/errors)",
+                "AADSTS70008: expired (see https://login.example/errors)",
+            ),
+            ("no code 'SplxlOBeZQQYbYS6WxSbIA', sorry", "no code '[...]', sorry"),
+            ("eyJhbGciOiJub25lIn0.e30. is over", "[...] is over"),
+            ("token=8xLOxBtZp8iJfVuQsSnTqPzA", "[...]"),
+            ("4/0AdQt8qh-rMd0pYcYkq_AAAA", "4/0AdQt8qh-rMd0pYcYkq_AAAA".split_at(2).0),
+        ] {
+            let expected = if text.starts_with("4/") { format!("{expected}[...]") } else { expected.to_owned() };
+            assert_eq!(shown(text), format!("{expected:?}"), "{text}");
+        }
     }
 }

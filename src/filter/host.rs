@@ -195,9 +195,7 @@ pub(super) fn reply(reply: &LocalReply) {
 }
 
 pub(super) fn dispatch(request: &CalloutRequest) -> Result<u32, CalloutError> {
-    let mut headers =
-        vec![(":method", request.method), (":path", request.path.as_str()), (":authority", request.authority.as_str())];
-    headers.extend(request.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let headers = request.all_headers().collect();
     let body = (!request.body.is_empty()).then_some(request.body.as_slice());
     hostcalls::dispatch_http_call(request.cluster.as_str(), headers, body, Vec::new(), request.timeout)
         .map_err(|_| CalloutError::Dispatch)
@@ -211,10 +209,11 @@ pub(super) fn response(num_headers: usize, body_size: usize) -> Result<CalloutRe
     if body_size > MAX_CALLOUT_BODY {
         return Err(CalloutError::TooLarge);
     }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten();
-    let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+    let header = |name| hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten();
+    let status = header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size).ok().flatten();
-    status.map(|status| CalloutResponse { status, body: body.unwrap_or_default() }).ok_or(CalloutError::NoResponse)
+    let status = status.ok_or(CalloutError::NoResponse)?;
+    CalloutResponse::received(status, header("location").as_deref(), body.unwrap_or_default())
 }
 
 /// Acts for this context from here on; `false` when it is gone.

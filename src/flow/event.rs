@@ -4,8 +4,12 @@
 use std::fmt;
 
 use crate::{
-    http::status_of,
-    oidc::{discovery::DiscoveryError, error::OAuthError, token::TokenEndpointError},
+    oidc::{
+        discovery::DiscoveryError,
+        error::{ErrorResponse, OAuthError},
+        revocation::RevocationError,
+        token::TokenEndpointError,
+    },
     session::{Optional, SealError, store::StoreError},
 };
 
@@ -59,8 +63,8 @@ pub enum Event {
     },
     /// A session was renewed.
     Renewed,
-    /// A refresh token could not be revoked: at whose, and the status, where there was an answer.
-    NotRevoked(String, Option<u16>),
+    /// A refresh token could not be revoked: by which issuer, and why.
+    NotRevoked(String, RevocationError),
     /// A session ended because its provider would not renew it: which, and the subject.
     SessionRefused(String, String),
     /// A sign-in was begun again, because this browser no longer had it.
@@ -95,7 +99,10 @@ impl Event {
             Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
             Self::NotRenewed(_, failure) => match failure {
                 // What they mean is told when the session ends.
-                Failure::TokenEndpoint(TokenEndpointError::Refused(OAuthError::InvalidGrant)) => Level::Info,
+                Failure::TokenEndpoint(TokenEndpointError::Refused(ErrorResponse {
+                    error: OAuthError::InvalidGrant,
+                    ..
+                })) => Level::Info,
                 _ => Level::Warn,
             },
             Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
@@ -172,12 +179,7 @@ impl fmt::Display for Event {
             Self::LoggedOut(issuer, Some(id)) => write!(f, "{issuer} ended sessions by its logout token {id:?}"),
             Self::LoggedOut(issuer, None) => write!(f, "{issuer} ended a session through a browser"),
             Self::NotRenewed(issuer, failure) => write!(f, "did not renew a session of {issuer}: {failure}"),
-            Self::NotRevoked(issuer, Some(status)) => {
-                write!(f, "could not revoke a refresh token: {}", status_of(issuer, *status))
-            }
-            Self::NotRevoked(issuer, None) => {
-                write!(f, "could not revoke a refresh token: {issuer} did not answer")
-            }
+            Self::NotRevoked(issuer, error) => write!(f, "could not revoke a refresh token of {issuer}: {error}"),
             Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
             Self::Omitted { omission, .. } => omission.fmt(f),

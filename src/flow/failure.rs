@@ -5,8 +5,13 @@ use crate::{
     http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
-        access_token::AccessTokenError, authorization::AuthorizationError, error::OAuthError, id_token::IdTokenError,
-        introspection::IntrospectionError, logout_token::LogoutTokenError, token::TokenEndpointError,
+        access_token::AccessTokenError,
+        authorization::AuthorizationError,
+        error::{ErrorResponse, OAuthError, UnexpectedStatus},
+        id_token::IdTokenError,
+        introspection::IntrospectionError,
+        logout_token::LogoutTokenError,
+        token::TokenEndpointError,
         userinfo::UserinfoError,
     },
     rules::{Refusal, RouteError},
@@ -103,8 +108,8 @@ pub enum Failure {
     #[error("the provider's metadata or keys are not known yet")]
     ProviderNotReady,
     /// The provider said no at the authorization endpoint.
-    #[error("the provider answered {}", .0.as_str())]
-    Provider(OAuthError),
+    #[error("the authorization response, which came through the browser, says {0}")]
+    Provider(ErrorResponse),
     /// It brings a header that only we may set, and by which Envoy may have chosen its route.
     #[error("it brings the header {0:?}, which only this filter sets, and its route may have been chosen by that")]
     ReservedHeader(String),
@@ -225,9 +230,9 @@ impl Failure {
             Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
                 "It lacks a scope that this address wants."),
             Self::Introspection(error) => match error {
-                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(500..=599 | 429) => row!(503, "introspection_unavailable", Warn,
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { status: 500..=599 | 429, .. }) => row!(503, "introspection_unavailable", Warn,
                     "The token cannot be checked", "Whoever issued it does not answer. Please try again in a few seconds."),
-                IntrospectionError::Callout(CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
+                IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
                     "The token cannot be checked", "Whoever issued it does not answer this site's question. Please tell its operator the code below."),
             },
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
@@ -242,9 +247,9 @@ impl Failure {
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
             Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
                 "Nobody can sign in at the moment. Please try again in a few seconds."),
-            Self::Provider(OAuthError::AccessDenied) => row!(403, "access_denied", Info, "The sign-in was declined",
+            Self::Provider(ErrorResponse { error: OAuthError::AccessDenied, .. }) => row!(403, "access_denied", Info, "The sign-in was declined",
                 "The sign-in service says that you or it declined. You can try again, perhaps with another account."),
-            Self::Provider(OAuthError::ServerError | OAuthError::TemporarilyUnavailable) => row!(503, "provider_unavailable", Warn,
+            Self::Provider(ErrorResponse { error: OAuthError::ServerError | OAuthError::TemporarilyUnavailable, .. }) => row!(503, "provider_unavailable", Warn,
                 "The sign-in service has a problem", "It could not sign you in just now. Please try again in a few seconds."),
             Self::Provider(_) => row!(400, "provider_refused", Warn, "The sign-in did not work",
                 "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
@@ -269,11 +274,11 @@ impl Failure {
             Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
                 "Nothing was lost: please try again in a few seconds."),
             Self::UserinfoEndpoint(error) => match error {
-                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(500..=599 | 429) => row!(503, "userinfo_endpoint_unavailable", Warn,
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { status: 500..=599 | 429, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 UserinfoError::OtherSubject => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
                     "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
-                UserinfoError::Callout(CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
+                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
                     "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             },
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
@@ -281,13 +286,13 @@ impl Failure {
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
                 "Send a Bearer token in the Authorization header."),
             Self::TokenEndpoint(error) => match error {
-                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(500..=599 | 429) => row!(503, "token_endpoint_unavailable", Warn,
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { status: 500..=599 | 429, .. }) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
-                TokenEndpointError::Refused(OAuthError::BadVerificationCode | OAuthError::InvalidGrant) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
+                TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
                     "The sign-in took too long or was used before. Please try again."),
                 TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
                     "The sign-in service does not accept this site. Please tell its operator the code below."),
-                TokenEndpointError::Callout(CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
+                TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
                     "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             },
         }

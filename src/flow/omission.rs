@@ -1,6 +1,6 @@
 //! Parts that are left out or refused while the rest goes on: said once in the log with name, shape and mend, and counted.
 
-use crate::{jose::jwk::LeftOutKey, quoted::Quoted};
+use crate::{jose::jwk::LeftOutKey, oidc::discovery::UnusableEndpoint, quoted::Quoted};
 
 use super::event::Event;
 
@@ -8,6 +8,14 @@ use super::event::Event;
 /// names the part, the shape found and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Omission {
+    /// An endpoint in a provider's metadata.
+    #[error("left an endpoint out of the metadata of {issuer}: {endpoint}")]
+    Endpoint {
+        /// The issuer.
+        issuer: String,
+        /// The endpoint, and why it is left out.
+        endpoint: UnusableEndpoint,
+    },
     /// A key of a provider's JWK set.
     #[error(
         "left {key} out of the keys of {issuer} at {url}: {}; tokens that it signs are refused until the provider publishes it as RFC 7518, 6 has it",
@@ -27,6 +35,7 @@ impl Omission {
     /// Its counter.
     pub const fn counter(&self) -> &'static str {
         match self {
+            Self::Endpoint { .. } => "vestibule_left_out_endpoints",
             Self::Key { .. } => "vestibule_left_out_keys",
         }
     }

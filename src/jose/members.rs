@@ -83,7 +83,6 @@ impl<'a> Members<'a> {
             Value::String(text) => json::parse_number(text.trim())?,
             _ => return None,
         };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
         number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64))
     }
 

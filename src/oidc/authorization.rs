@@ -3,7 +3,7 @@
 
 use subtle::ConstantTimeEq;
 
-use super::{Provider, discovery::ProviderMetadata, error::OAuthError};
+use super::{Provider, discovery::ProviderMetadata, error::ErrorResponse};
 use crate::secret::{AuthorizationCode, Nonce, PkceVerifier};
 
 /// The parameters that are ours alone: neither the configuration nor an endpoint's own query may set one.
@@ -107,7 +107,7 @@ impl StateMatched {
 pub struct AuthorizationResponse {
     state: String,
     iss: Option<String>,
-    outcome: Result<AuthorizationCode, OAuthError>,
+    outcome: Result<AuthorizationCode, ErrorResponse>,
 }
 
 impl AuthorizationResponse {
@@ -120,26 +120,33 @@ impl AuthorizationResponse {
         if query.len() > MAX_QUERY {
             return Err(AuthorizationError::Malformed);
         }
-        let (mut state, mut iss, mut code, mut error) = (None, None, None, None);
+        let (mut state, mut iss, mut code, mut error, mut description) = (None, None, None, None, None);
         for (name, value) in form_urlencoded::parse(query) {
             let slot = match name.as_ref() {
                 "state" => &mut state,
                 "iss" => &mut iss,
                 "code" => &mut code,
                 "error" => &mut error,
+                // For the log alone: it decides nothing, so its form does not either.
+                "error_description" => {
+                    description = description.or(Some(value));
+                    continue;
+                }
                 _ => continue,
             };
             // U+FFFD stands for bytes that were not UTF-8; no provider sends those or controls.
-            if value.is_empty() || value.contains(|c: char| c.is_control() || c == '\u{FFFD}') {
+            if value.contains(|c: char| c.is_control() || c == '\u{FFFD}') {
                 return Err(AuthorizationError::Malformed);
             }
             if slot.replace(value.into_owned()).is_some() {
                 return Err(AuthorizationError::Malformed);
             }
         }
+        // An empty parameter is as good as none (RFC 6749, 3.1).
+        let [state, iss, code, error] = [state, iss, code, error].map(|value| value.filter(|text| !text.is_empty()));
         let outcome = match (code, error) {
             (Some(code), None) => Ok(AuthorizationCode::new(code)),
-            (None, Some(error)) => Err(OAuthError::from_code(&error)),
+            (None, Some(error)) => Err(ErrorResponse::new(&error, description.as_deref())),
             (Some(_), Some(_)) | (None, None) => return Err(AuthorizationError::Malformed),
         };
         let state = state.ok_or(AuthorizationError::Malformed)?;
@@ -160,7 +167,7 @@ impl AuthorizationResponse {
         _state: &StateMatched,
         provider: &Provider,
         metadata: &ProviderMetadata,
-    ) -> Result<Result<AuthorizationCode, OAuthError>, AuthorizationError> {
+    ) -> Result<Result<AuthorizationCode, ErrorResponse>, AuthorizationError> {
         // RFC 9207, 2.4: simple string comparison, on error responses too.
         let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == provider.issuer.as_str());
         if right { Ok(self.outcome) } else { Err(AuthorizationError::WrongIssuer) }

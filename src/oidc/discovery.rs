@@ -1,18 +1,21 @@
 //! Provider metadata (OpenID Connect Discovery 1.0, section 4).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
 use super::{
-    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider, token_issuer::TokenIssuer,
+    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider, error::UnexpectedStatus,
+    token_issuer::TokenIssuer,
 };
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{
         json::{self, JsonError},
         jwk::JwksError,
+        members::Members,
     },
+    quoted::Quoted,
 };
 
 /// What we use of a provider's metadata, with the configured endpoints put over the discovered ones.
@@ -36,6 +39,34 @@ pub struct ProviderMetadata {
     pub account_prompt: &'static str,
     /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
     pub post_only: bool,
+    /// Endpoints that are left out: sign-in goes on without them.
+    pub left_out: Vec<UnusableEndpoint>,
+}
+
+/// An endpoint in the metadata that is no URL we may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableEndpoint {
+    /// The member.
+    pub name: &'static str,
+    /// Its value.
+    url: Quoted,
+    /// Why it cannot be used.
+    pub error: EndpointError,
+}
+
+impl fmt::Display for UnusableEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, url, error } = self;
+        write!(f, "{name} {url} is not {error}")?;
+        if *error == EndpointError::NotHttps {
+            write!(
+                f,
+                "; let the provider publish https URLs, or configure {name} as https and the Envoy cluster that reaches \
+                 it under clusters, or set danger.plain_http_providers"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// What is known of an issuer, be it a provider or one that only programs bring tokens of.
@@ -61,30 +92,27 @@ impl Metadata {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
     /// An endpoint that we would have to use is not a URL we may use.
-    #[error("its {0} is not {1}")]
-    BadEndpoint(&'static str, EndpointError),
+    #[error("its {0}")]
+    BadEndpoint(UnusableEndpoint),
     /// No response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
     /// Another issuer's document (Discovery 4.3): the keys in it could be anybody's.
-    #[error("the provider calls itself {0:?}; write exactly that as issuer, if it is the one you mean")]
-    IssuerMismatch(String),
+    #[error("the provider calls itself {0}; write exactly that as issuer, if it is the one you mean")]
+    IssuerMismatch(Quoted),
     /// No usable key set.
     #[error("{0}")]
     Keys(#[from] JwksError),
     /// Not a JSON object as it must be.
     #[error("it is {0}")]
     Malformed(#[from] JsonError),
-    /// A member is missing.
-    #[error("it has no {0}")]
+    /// A member is missing, or no text.
+    #[error("it has no usable {0}")]
     Missing(&'static str),
     /// Not 200.
-    #[error("{}", status_of("the provider", *.0))]
-    Status(u16),
+    #[error("{}", .0.at("the provider"))]
+    Status(UnexpectedStatus),
 }
-
-/// How much of a provider's own name for itself is repeated in the log.
-const MAX_QUOTED: usize = 200;
 
 /// A plain GET of a JSON document.
 pub fn get(endpoint: &Endpoint, clusters: &Clusters, timeout: Duration) -> CalloutRequest {
@@ -105,7 +133,11 @@ pub fn get(endpoint: &Endpoint, clusters: &Clusters, timeout: Duration) -> Callo
 /// [`DiscoveryError::Callout`] or [`DiscoveryError::Status`].
 pub fn body(response: Result<CalloutResponse, CalloutError>) -> Result<Vec<u8>, DiscoveryError> {
     let response = response?;
-    if response.status == 200 { Ok(response.body) } else { Err(DiscoveryError::Status(response.status)) }
+    if response.status == 200 {
+        Ok(response.body)
+    } else {
+        Err(DiscoveryError::Status(UnexpectedStatus::of(&response)))
+    }
 }
 
 impl ProviderMetadata {
@@ -115,12 +147,20 @@ impl ProviderMetadata {
     /// [`DiscoveryError`] says what is wrong with it.
     pub fn parse(provider: &Provider, document: &[u8]) -> Result<Self, DiscoveryError> {
         let document = document_of(provider.issuer.as_str(), document)?;
+        let members = Members::of(&document);
         let plain_http = discovered_by(&provider.issuer, provider.plain_http);
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
-            configured.clone().map_or_else(|| discovered(&document, name, plain_http), Ok)
+            configured.clone().map_or_else(|| discovered(members, name, plain_http), Ok)
         };
+        let mut left_out = Vec::new();
         // What only sign-out needs must not keep anybody from signing in.
-        let further = |name: &'static str, configured: &Option<Endpoint>| endpoint(name, configured).ok();
+        let mut further = |name: &'static str, configured: &Option<Endpoint>| match endpoint(name, configured) {
+            Err(DiscoveryError::BadEndpoint(unusable)) => {
+                left_out.push(unusable);
+                None
+            }
+            outcome => outcome.ok(),
+        };
         Ok(Self {
             end_session_endpoint: further("end_session_endpoint", &provider.endpoints.end_session),
             revocation_endpoint: further("revocation_endpoint", &provider.endpoints.revocation),
@@ -132,9 +172,13 @@ impl ProviderMetadata {
             } else {
                 None
             },
-            iss_parameter: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
-            account_prompt: account_prompt(&document),
-            post_only: post_only(&document),
+            // In doubt it does: without the parameter, a response is then refused.
+            iss_parameter: members
+                .get("authorization_response_iss_parameter_supported")
+                .is_some_and(|said| *said == true || said == "true"),
+            account_prompt: account_prompt(members),
+            post_only: post_only(members),
+            left_out,
         })
     }
 
@@ -148,18 +192,18 @@ impl ProviderMetadata {
     }
 }
 
-fn text<'a>(document: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, DiscoveryError> {
-    document.get(name).and_then(Value::as_str).ok_or(DiscoveryError::Missing(name))
+fn text<'a>(members: Members<'a>, name: &'static str) -> Result<&'a str, DiscoveryError> {
+    members.required(name).map_err(|_| DiscoveryError::Missing(name))
 }
 
 /// The metadata of this issuer. Discovery 4.3: it must be exactly the one whose document was asked for.
 fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
     let document = json::response_object(document, MAX_CALLOUT_BODY)?;
-    let said = text(&document, "issuer")?;
-    if said == issuer {
-        return Ok(document);
+    let said = text(Members::of(&document), "issuer")?;
+    if said != issuer {
+        return Err(DiscoveryError::IssuerMismatch(Quoted::new(said)));
     }
-    Err(DiscoveryError::IssuerMismatch(said.chars().take(MAX_QUOTED).collect()))
+    Ok(document)
 }
 
 /// Where the keys of an issuer are that only programs bring tokens of, or where it is asked about them: nothing else of
@@ -171,7 +215,7 @@ pub fn endpoint_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, Di
     let document = document_of(&issuer.issuer, document)?;
     let plain_http = issuer.discovered().map_or(PlainHttp::Never, |from| discovered_by(from, issuer.plain_http));
     let name = if issuer.introspection().is_some() { "introspection_endpoint" } else { "jwks_uri" };
-    discovered(&document, name, plain_http)
+    discovered(Members::of(&document), name, plain_http)
 }
 
 /// Metadata that came by TLS may not lead us, and our secret, to something in plain text on this very machine.
@@ -182,25 +226,23 @@ fn discovered_by(issuer: &Issuer, configured: PlainHttp) -> PlainHttp {
     }
 }
 
-fn discovered(
-    document: &Map<String, Value>,
-    name: &'static str,
-    plain_http: PlainHttp,
-) -> Result<Endpoint, DiscoveryError> {
-    Endpoint::parse(text(document, name)?, plain_http).map_err(|error| DiscoveryError::BadEndpoint(name, error))
+fn discovered(members: Members<'_>, name: &'static str, plain_http: PlainHttp) -> Result<Endpoint, DiscoveryError> {
+    let url = text(members, name)?;
+    Endpoint::parse(url, plain_http)
+        .map_err(|error| DiscoveryError::BadEndpoint(UnusableEndpoint { name, url: Quoted::new(url), error }))
 }
 
 // Discovery 3: without the member, client_secret_basic is what the provider takes.
-fn post_only(document: &Map<String, Value>) -> bool {
-    let Some(Value::Array(methods)) = document.get("token_endpoint_auth_methods_supported") else { return false };
+fn post_only(members: Members<'_>) -> bool {
+    let Some(methods) = members.list("token_endpoint_auth_methods_supported") else { return false };
     let offers = |name: &str| methods.iter().any(|method| method.as_str() == Some(name));
     offers("client_secret_post") && !offers("client_secret_basic")
 }
 
 // Initiating User Registration 1.0, 4: whoever lists what they take may refuse the rest, and must take `login`.
-fn account_prompt(document: &Map<String, Value>) -> &'static str {
+fn account_prompt(members: Members<'_>) -> &'static str {
     const SELECT: &str = "select_account";
-    let listed = document.get("prompt_values_supported").and_then(Value::as_array);
+    let listed = members.list("prompt_values_supported");
     if listed.is_none_or(|prompts| prompts.iter().any(|prompt| prompt == SELECT)) { SELECT } else { "login" }
 }
 
@@ -235,7 +277,9 @@ mod tests {
         assert_eq!(parse(&document()).unwrap().account_prompt, "select_account");
         assert_eq!(asked(json!(["none", "login", "select_account"])), "select_account");
         assert_eq!(asked(json!(["none", "login", "consent"])), "login");
-        assert_eq!(asked(json!("login")), "select_account");
+        assert_eq!(asked(json!("login")), "login");
+        assert_eq!(asked(json!("")), "select_account");
+        assert_eq!(asked(json!(7)), "select_account");
     }
 
     #[test]
@@ -264,59 +308,105 @@ mod tests {
     #[test]
     fn a_document_that_could_be_anybodys_or_lead_anywhere_is_refused() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change, DiscoveryError); 11] = [
+        let bad =
+            |name, url, error| DiscoveryError::BadEndpoint(UnusableEndpoint { name, url: Quoted::new(url), error });
+        let cases: [(&str, Change, DiscoveryError); 13] = [
             (
                 "discovery-issuer-mismatch",
                 |d| d["issuer"] = json!("https://evil.example"),
-                DiscoveryError::IssuerMismatch("https://evil.example".to_owned()),
+                DiscoveryError::IssuerMismatch(Quoted::new("https://evil.example")),
             ),
             (
                 "a slash more",
                 |d| d["issuer"] = json!(format!("{ISSUER}/")),
-                DiscoveryError::IssuerMismatch(format!("{ISSUER}/")),
+                DiscoveryError::IssuerMismatch(Quoted::new(&format!("{ISSUER}/"))),
             ),
             ("issuer is a list", |d| d["issuer"] = json!([ISSUER]), DiscoveryError::Missing("issuer")),
             ("no keys", |d| d["jwks_uri"] = Value::Null, DiscoveryError::Missing("jwks_uri")),
+            ("empty", |d| d["token_endpoint"] = json!(""), DiscoveryError::Missing("token_endpoint")),
+            ("a list of one", |d| d["jwks_uri"] = json!([d["jwks_uri"]]), DiscoveryError::Missing("jwks_uri")),
             (
                 "J-17 plain http",
                 |d| d["jwks_uri"] = json!("http://169.254.169.254/"),
-                DiscoveryError::BadEndpoint("jwks_uri", EndpointError::NotHttps),
+                bad("jwks_uri", "http://169.254.169.254/", EndpointError::NotHttps),
             ),
             (
                 "J-17 plain http on this machine",
                 |d| d["token_endpoint"] = json!("http://127.0.0.1:9901/quitquitquit"),
-                DiscoveryError::BadEndpoint("token_endpoint", EndpointError::NotHttps),
+                bad("token_endpoint", "http://127.0.0.1:9901/quitquitquit", EndpointError::NotHttps),
             ),
             (
                 "J-17 a file",
                 |d| d["jwks_uri"] = json!("file:///etc/passwd"),
-                DiscoveryError::BadEndpoint("jwks_uri", EndpointError::NotAbsolute),
+                bad("jwks_uri", "file:///etc/passwd", EndpointError::NotAbsolute),
             ),
             (
                 "another scheme",
                 |d| d["token_endpoint"] = json!("gopher://login.example.com/"),
-                DiscoveryError::BadEndpoint("token_endpoint", EndpointError::NotHttps),
+                bad("token_endpoint", "gopher://login.example.com/", EndpointError::NotHttps),
             ),
             (
                 "J-17 user information",
                 |d| d["token_endpoint"] = json!("https://a:b@login.example.com/"),
-                DiscoveryError::BadEndpoint("token_endpoint", EndpointError::UserInfo),
+                bad("token_endpoint", "https://a:b@login.example.com/", EndpointError::UserInfo),
             ),
             (
                 "javascript",
                 |d| d["authorization_endpoint"] = json!("javascript:alert(1)"),
-                DiscoveryError::BadEndpoint("authorization_endpoint", EndpointError::NotAbsolute),
+                bad("authorization_endpoint", "javascript:alert(1)", EndpointError::NotAbsolute),
             ),
             (
                 "fragment",
                 |d| d["authorization_endpoint"] = json!("https://login.example.com/#a"),
-                DiscoveryError::BadEndpoint("authorization_endpoint", EndpointError::Fragment),
+                bad("authorization_endpoint", "https://login.example.com/#a", EndpointError::Fragment),
             ),
         ];
         for (name, change, expected) in cases {
             let mut document = document();
             change(&mut document);
             assert_eq!(parse(&document), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_plain_http_endpoint_is_named_with_its_url_and_the_mend() {
+        let mut document = document();
+        document["token_endpoint"] = json!("http://idp.internal:8080/token");
+        assert_eq!(
+            parse(&document).unwrap_err().to_string(),
+            r#"its token_endpoint "http://idp.internal:8080/token" is not an https URL (http only for localhost and loopback addresses); let the provider publish https URLs, or configure token_endpoint as https and the Envoy cluster that reaches it under clusters, or set danger.plain_http_providers"#
+        );
+    }
+
+    #[test]
+    fn a_text_is_read_for_a_list_of_one_and_a_text_for_a_truth_value_that_makes_it_stricter() {
+        for (said, expected) in [
+            (json!(true), true),
+            (json!("true"), true),
+            (json!("false"), false),
+            (json!(""), false),
+            (json!(1), false),
+            (Value::Null, false),
+        ] {
+            let mut document = document();
+            document["authorization_response_iss_parameter_supported"] = said.clone();
+            assert_eq!(parse(&document).unwrap().iss_parameter, expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_sign_out_needs_is_left_out_where_it_cannot_be_used() {
+        for (said, left_out) in [
+            (json!("http://login.example.com/end"), true),
+            (json!("javascript:alert(1)"), true),
+            (json!(""), false),
+            (Value::Null, false),
+        ] {
+            let mut document = document();
+            document["end_session_endpoint"] = said.clone();
+            let metadata = parse(&document).unwrap();
+            assert!(metadata.end_session_endpoint.is_none());
+            assert_eq!(!metadata.left_out.is_empty(), left_out, "{said}");
         }
     }
 
@@ -336,7 +426,8 @@ mod tests {
             (json!(["client_secret_post"]), true),
             (json!(["client_secret_post", "client_secret_basic"]), false),
             (json!(["private_key_jwt"]), false),
-            (json!("client_secret_post"), false),
+            (json!("client_secret_post"), true),
+            (json!(""), false),
             (Value::Null, false),
         ] {
             let mut document = document();

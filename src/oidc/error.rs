@@ -1,5 +1,13 @@
-//! The error codes of OAuth 2.0 and OpenID Connect. Only these words are ever logged or shown: a provider's
-//! `error_description` is a stranger's text.
+//! Errors as a provider answers them: the codes of OAuth 2.0 and OpenID Connect, and its explanations, which are for the
+//! log alone.
+
+use std::fmt;
+
+use crate::{
+    http::{CalloutResponse, MAX_CALLOUT_BODY, status_of},
+    jose::{json, members::Members},
+    quoted::Quoted,
+};
 
 macro_rules! codes {
     ($($variant:ident = $code:literal,)*) => {
@@ -54,4 +62,61 @@ codes! {
     BadVerificationCode = "bad_verification_code",
     IncorrectClientCredentials = "incorrect_client_credentials",
     RedirectUriMismatch = "redirect_uri_mismatch",
+}
+
+/// An error response (RFC 6749, 4.1.2.1 and 5.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorResponse {
+    /// `error`
+    pub error: OAuthError,
+    /// `error`, where no specification knows it.
+    unknown: Option<Quoted>,
+    /// `error_description`
+    description: Option<Quoted>,
+}
+
+impl ErrorResponse {
+    /// The response with this code, and what the provider says to its developers.
+    pub fn new(code: &str, description: Option<&str>) -> Self {
+        let error = OAuthError::from_code(code);
+        let unknown = (error == OAuthError::Unknown).then(|| Quoted::without_secrets(code));
+        Self { error, unknown, description: description.map(Quoted::without_secrets) }
+    }
+
+    /// Reads one, where it has a code.
+    pub fn read(members: Members<'_>) -> Option<Self> {
+        let code = members.optional("error").ok()??;
+        Some(Self::new(code, members.optional("error_description").ok().flatten()))
+    }
+}
+
+impl fmt::Display for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error.as_str())?;
+        self.unknown.iter().try_for_each(|code| write!(f, " {code}"))?;
+        self.description.iter().try_for_each(|description| write!(f, " ({description})"))
+    }
+}
+
+/// A status that a response must not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnexpectedStatus {
+    /// The status.
+    pub status: u16,
+    /// The error in the body, if there is one.
+    error: Option<ErrorResponse>,
+}
+
+impl UnexpectedStatus {
+    /// That of this response.
+    pub fn of(response: &CalloutResponse) -> Self {
+        let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
+        Self { status: response.status, error: ErrorResponse::read(Members::of(&body)) }
+    }
+
+    /// A line for the log, by the name of the endpoint.
+    pub fn at(&self, endpoint: &str) -> String {
+        let said = self.error.as_ref().map(|error| format!(", and says {error}"));
+        status_of(endpoint, self.status) + said.unwrap_or_default().as_str()
+    }
 }

@@ -11,13 +11,14 @@ use serde_json::{Map, Value};
 use super::{
     Endpoint, EndpointError, PlainHttp, Provider,
     discovery::{self, ProviderMetadata},
+    error::UnexpectedStatus,
     identity::Identity,
     userinfo::UserinfoError,
 };
 use crate::{
     claims::CLAIM_NAMES,
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
-    jose::json,
+    jose::{json, members::Members},
     secret::AccessToken,
 };
 
@@ -81,7 +82,7 @@ impl Question {
                 let is_good = element.get("primary") == Some(&Value::Bool(true))
                     && element.get("verified") == Some(&Value::Bool(true));
                 if is_good {
-                    element.get("email").filter(|email| email.is_string()).cloned()
+                    element.get("email").filter(|email| email.is_string() && *email != "").cloned()
                 } else {
                     Some(Value::Null)
                 }
@@ -112,6 +113,7 @@ impl Github {
             iss_parameter: false,
             account_prompt: "select_account",
             post_only: true,
+            left_out: Vec::new(),
         };
         Ok(Self { web: web.to_owned(), api, metadata, questions: Vec::new() })
     }
@@ -189,11 +191,9 @@ impl Inquiry {
     pub fn request(&self, provider: &Provider, github: &Github) -> CalloutRequest {
         let mut request = discovery::get(&github.api, &provider.clusters, provider.timeout);
         request.path = format!("{}{}", request.path.trim_end_matches('/'), self.path(github));
-        // The API takes no request without a user agent.
         request.headers = vec![
             ("accept", "application/vnd.github+json".to_owned()),
             ("authorization", format!("Bearer {}", self.token.expose())),
-            ("user-agent", "vestibule".to_owned()),
         ];
         request
     }
@@ -238,14 +238,15 @@ impl Inquiry {
 /// themselves, and proves nothing. Others number their people too, so it is said whose number it is.
 fn user(response: &CalloutResponse, github: &Github) -> Result<Box<Identity>, UserinfoError> {
     if response.status != 200 {
-        return Err(UserinfoError::Status(response.status));
+        return Err(UserinfoError::Status(UnexpectedStatus::of(response)));
     }
     let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
-    let id = body.get("id").and_then(Value::as_u64).filter(|id| *id > 0).ok_or(UserinfoError::Malformed("id"))?;
+    let members = Members::of(&body);
+    let id = members.get("id").and_then(Value::as_u64).filter(|id| *id > 0).ok_or(UserinfoError::Malformed("id"))?;
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), github.web.as_str().into());
     for (claim, member) in [("login", "login"), ("preferred_username", "login"), ("name", "name")] {
-        if let Some(text @ Value::String(_)) = body.get(member) {
+        if let Some(text @ Value::String(_)) = members.get(member) {
             claims.insert(claim.to_owned(), text.clone());
         }
     }
@@ -276,7 +277,7 @@ fn further(
         }
         // The person has granted fewer scopes than were asked for, or the API has had enough.
         403 | 404 => false,
-        status => return Err(UserinfoError::Status(status)),
+        _ => return Err(UserinfoError::Status(UnexpectedStatus::of(response))),
     };
     say(&mut identity, *question, list.found, is_known);
     Ok(Inquiry::next(token, identity, place.saturating_add(1), github))

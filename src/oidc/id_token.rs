@@ -10,6 +10,7 @@ use crate::{
     jose::{
         Algorithm,
         claims::{self, Audience, ClaimError, VerifiedClaims},
+        members::Members,
         verify::VerifiedJws,
     },
     secret::{AccessToken, Nonce},
@@ -115,14 +116,15 @@ impl Authentication {
         Self {
             nonce: nonce_digest(claims.text("nonce").unwrap_or_default()),
             time: claims.get("auth_time").and_then(auth_time),
-            sid: claims.text("sid").filter(|sid| sid.len() <= MAX_SUBJECT).map(str::to_owned),
+            sid: claims.text("sid").filter(|sid| (1..=MAX_SUBJECT).contains(&sid.len())).map(str::to_owned),
         }
     }
 
     /// OIDC Core 12.2: no nonce, or the first one; the same time of authentication.
     fn is_continued_by(&self, claims: &VerifiedClaims) -> Result<(), IdTokenError> {
         let same_nonce = |nonce: &str| bool::from(nonce_digest(nonce).ct_eq(&self.nonce));
-        if claims.get("nonce").is_some_and(|nonce| !nonce.as_str().is_some_and(same_nonce)) {
+        let nonce = Members::of(claims.all()).get("nonce");
+        if nonce.is_some_and(|nonce| !nonce.as_str().is_some_and(same_nonce)) {
             return Err(IdTokenError::Nonce);
         }
         match (self.time, claims.get("auth_time").and_then(auth_time)) {

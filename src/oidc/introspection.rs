@@ -7,16 +7,18 @@ use serde_json::{Map, Value};
 use super::{
     Endpoint,
     access_token::AccessTokenError,
+    error::UnexpectedStatus,
     id_token::is_usable_subject,
     token::Client,
     token_issuer::{Introspection, TokenIssuer},
 };
 use crate::{
     claims::{Claim, Claims, IssuerId},
-    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{
         claims::{self, Audience},
         json::{self, JsonError},
+        members::Members,
     },
     secret::RawBearerToken,
     time::{Leeway, UnixTime},
@@ -43,8 +45,8 @@ pub enum IntrospectionError {
     #[error("the answer of the introspection endpoint is {0}")]
     NotJson(#[from] JsonError),
     /// Not 200: it does not take our question.
-    #[error("{}", status_of("the introspection endpoint", *.0))]
-    Status(u16),
+    #[error("{}", .0.at("the introspection endpoint"))]
+    Status(UnexpectedStatus),
 }
 
 /// What an answer says.
@@ -86,7 +88,7 @@ pub fn read(
 ) -> Result<Answer, IntrospectionError> {
     let response = response?;
     if response.status != 200 {
-        return Err(IntrospectionError::Status(response.status));
+        return Err(IntrospectionError::Status(UnexpectedStatus::of(&response)));
     }
     let claims = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
     match claims.get("active") {
@@ -107,13 +109,14 @@ fn check(
     let ends = claims::check_answer(&claims, &expected)?;
     // A refresh token is good too, as such: Keycloak and Hydra say what it is that is good.
     let is_other = |name: &str, known: [&str; 2]| {
-        let said = claims.get(name);
+        let said = Members::of(&claims).get(name);
         said.is_some_and(|said| !said.as_str().is_some_and(|said| known.iter().any(|it| said.eq_ignore_ascii_case(it))))
     };
     if is_other("typ", ["bearer", "at+jwt"]) || is_other("token_use", ["access_token", "access"]) {
         return Err(AccessTokenError::Kind);
     }
-    if claims.contains_key("cnf") || is_other("token_type", ["bearer", "access_token"]) {
+    let is_bound = claims.get("cnf").is_some_and(|cnf| !cnf.is_null());
+    if is_bound || is_other("token_type", ["bearer", "access_token"]) {
         return Err(AccessTokenError::Bound);
     }
     // Whoever is asked need not say who that is.

@@ -1,7 +1,30 @@
 //! The revocation endpoint: a refresh token that nobody needs any more is given back (RFC 7009).
 
-use super::{Endpoint, Provider, discovery::ProviderMetadata, token};
-use crate::{http::CalloutRequest, secret::RefreshToken};
+use super::{Endpoint, Provider, discovery::ProviderMetadata, error::UnexpectedStatus, token};
+use crate::{
+    http::{CalloutError, CalloutRequest, CalloutResponse},
+    secret::RefreshToken,
+};
+
+/// Why a token is not revoked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RevocationError {
+    /// No response.
+    #[error("{0}")]
+    Callout(#[from] CalloutError),
+    /// Not 200.
+    #[error("{}", .0.at("the revocation endpoint"))]
+    Status(UnexpectedStatus),
+}
+
+/// Reads the answer (2.2): 200, whether the token was good or not.
+///
+/// # Errors
+/// [`RevocationError`]
+pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<(), RevocationError> {
+    let response = response?;
+    if response.status == 200 { Ok(()) } else { Err(RevocationError::Status(UnexpectedStatus::of(&response))) }
+}
 
 /// Asks the provider to forget the token (section 2.1), and with it, as most do, the access tokens it gave.
 pub fn request(

@@ -41,6 +41,7 @@ pub(crate) fn metadata() -> discovery::ProviderMetadata {
         iss_parameter: true,
         account_prompt: "select_account",
         post_only: false,
+        left_out: Vec::new(),
     }
 }
 

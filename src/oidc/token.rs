@@ -3,16 +3,21 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use form_urlencoded::{Serializer, byte_serialize};
-use serde_json::{Map, Value};
-
-use super::{ClientAuthentication, Clusters, Endpoint, Provider, discovery::ProviderMetadata, error::OAuthError};
+use super::{
+    ClientAuthentication, Clusters, Endpoint, Provider,
+    discovery::ProviderMetadata,
+    error::{ErrorResponse, UnexpectedStatus},
+};
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
-    jose::json::{self, JsonError},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
+    jose::{
+        json::{self, JsonError},
+        members::{Members, Unusable},
+    },
     secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken, RefreshToken},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
+use form_urlencoded::{Serializer, byte_serialize};
 
 /// The longest token that is taken; what is longer would not fit anywhere.
 const MAX_TOKEN: usize = 64 * 1024;
@@ -43,11 +48,17 @@ pub enum TokenEndpointError {
     #[error("the token response is {0}")]
     NotJson(#[from] JsonError),
     /// The provider refused, and said why in OAuth's words.
-    #[error("the provider refused: {}", .0.as_str())]
-    Refused(OAuthError),
+    #[error("the token endpoint refused: {0}")]
+    Refused(ErrorResponse),
     /// A status that says nothing.
-    #[error("{}", status_of("the token endpoint", *.0))]
-    Status(u16),
+    #[error("{}", .0.at("the token endpoint"))]
+    Status(UnexpectedStatus),
+}
+
+impl From<Unusable> for TokenEndpointError {
+    fn from(Unusable(name): Unusable) -> Self {
+        Self::Malformed(name)
+    }
 }
 
 /// Redeems a code. The call is never repeated: a code is good once.
@@ -149,21 +160,23 @@ impl TokenResponse {
             return Err(refusal(&response));
         }
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
-        // GitHub, and who else does not know 400, refuses with status 200.
-        if let Some(refused) = refused(&body) {
-            return Err(refused);
+        let members = Members::of(&body);
+        // GitHub, and others that do not know 400, refuse with status 200.
+        if let Some(error) = ErrorResponse::read(members) {
+            return Err(TokenEndpointError::Refused(error));
         }
         // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and one we do not know is not ours to use.
-        if !text(&body, "token_type")?.eq_ignore_ascii_case("bearer") {
+        if !members.required("token_type")?.eq_ignore_ascii_case("bearer") {
             return Err(TokenEndpointError::Malformed("token_type"));
         }
         Ok(Self {
-            access_token: AccessToken::new(text(&body, "access_token")?),
-            id_token: optional(&body, "id_token")?.map(RawIdToken::new),
-            refresh_token: optional(&body, "refresh_token")?
+            access_token: AccessToken::new(members.required("access_token")?),
+            id_token: members.optional("id_token")?.map(RawIdToken::new),
+            refresh_token: members
+                .optional("refresh_token")?
                 .filter(|token| token.len() <= MAX_TOKEN)
                 .map(RefreshToken::new),
-            expires_in: body.get("expires_in").and_then(seconds).map(Duration::from_secs),
+            expires_in: members.seconds("expires_in").map(Duration::from_secs),
         })
     }
 
@@ -180,47 +193,18 @@ impl TokenResponse {
     }
 }
 
-/// A member that may be missing or null, but if it is there, must be text.
-fn optional<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, TokenEndpointError> {
-    match body.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(_) => text(body, name).map(Some),
-    }
-}
-
-/// RFC 6749, 5.1 wants a number of seconds. Some providers send it as text, with a fraction, or beyond all bounds; what
-/// is negative is over, and what cannot be read is as if it were not there.
-fn seconds(value: &Value) -> Option<u64> {
-    let number = match value {
-        Value::Number(number) => number.clone(),
-        Value::String(text) => json::parse_number(text.trim())?,
-        _ => return None,
-    };
-    number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64))
-}
-
-fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, TokenEndpointError> {
-    body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(TokenEndpointError::Malformed(name))
-}
-
 // RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is the provider's trouble, whatever it says.
 fn refusal(response: &CalloutResponse) -> TokenEndpointError {
-    let status = TokenEndpointError::Status(response.status);
-    if !(400..500).contains(&response.status) {
-        return status;
+    let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
+    match ErrorResponse::read(Members::of(&body)) {
+        Some(error) if (400..500).contains(&response.status) => TokenEndpointError::Refused(error),
+        _ => TokenEndpointError::Status(UnexpectedStatus::of(response)),
     }
-    let Ok(body) = json::response_object(&response.body, MAX_CALLOUT_BODY) else { return status };
-    refused(&body).unwrap_or(status)
-}
-
-fn refused(body: &Map<String, Value>) -> Option<TokenEndpointError> {
-    let code = body.get("error")?.as_str()?;
-    Some(TokenEndpointError::Refused(OAuthError::from_code(code)))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::oidc::testing::{metadata, provider};
@@ -307,7 +291,9 @@ mod tests {
         let body = |id_token: Value, refresh_token: Value| json!({ "access_token": "a", "token_type": "bearer", "id_token": id_token, "refresh_token": refresh_token });
         let none = read(&body(Value::Null, Value::Null)).unwrap();
         assert!(none.id_token.is_none() && none.refresh_token.is_none());
-        for odd in [json!(1), json!(""), json!(["x"]), json!({})] {
+        let empty = read(&body(json!(""), json!(""))).unwrap();
+        assert!(empty.id_token.is_none() && empty.refresh_token.is_none());
+        for odd in [json!(1), json!(false), json!(["x"]), json!({})] {
             assert_eq!(read(&body(odd.clone(), Value::Null)).unwrap_err(), TokenEndpointError::Malformed("id_token"));
             assert_eq!(read(&body(Value::Null, odd)).unwrap_err(), TokenEndpointError::Malformed("refresh_token"));
         }
@@ -315,12 +301,49 @@ mod tests {
     }
 
     #[test]
-    fn only_codes_of_the_specifications_are_repeated() {
-        let read = |body: &str| {
-            TokenResponse::read(Ok(CalloutResponse { status: 400, body: body.as_bytes().to_vec() })).unwrap_err()
+    fn a_token_that_must_be_there_must_not_be_empty() {
+        let body = |name: &str| {
+            let mut body = json!({ "access_token": "a", "token_type": "bearer" });
+            body[name] = json!("");
+            read(&body).unwrap_err()
         };
-        assert_eq!(read(r#"{"error":"invalid_client"}"#), TokenEndpointError::Refused(OAuthError::InvalidClient));
-        let unknown = read(r#"{"error":"<script>","error_description":"the-secret"}"#);
-        assert_eq!(unknown.to_string(), "the provider refused: unknown_error");
+        assert_eq!(body("access_token"), TokenEndpointError::Malformed("access_token"));
+        assert_eq!(body("token_type"), TokenEndpointError::Malformed("token_type"));
+    }
+
+    #[test]
+    fn a_refusal_is_logged_with_its_description() {
+        let read = |status: u16, body: &str| {
+            let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
+            TokenResponse::read(Ok(response)).unwrap_err().to_string()
+        };
+        for (status, body, expected) in [
+            (400, r#"{"error":"invalid_client"}"#, "the token endpoint refused: invalid_client"),
+            (
+                401,
+                r#"{"error":"invalid_request","error_description":"Pushed Authorization Request is only allowed."}"#,
+                r#"the token endpoint refused: invalid_request ("Pushed Authorization Request is only allowed.")"#,
+            ),
+            (
+                200,
+                "\u{feff}{\"error\":\"<b>\",\"error_description\":\"a\\r\\nb \\u001b[31m\"}",
+                r#"the token endpoint refused: unknown_error "<b>" ("a\r\nb \u{1b}[31m")"#,
+            ),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"no code SplxlOBeZQQYbYS6WxSbIA"}"#,
+                r#"the token endpoint refused: invalid_grant ("no code [...]")"#,
+            ),
+            (400, r#"{"error":"invalid_grant","error_description":7}"#, "the token endpoint refused: invalid_grant"),
+            (400, r#"{"error":"","error_description":"x"}"#, "the token endpoint answered 400"),
+            (
+                500,
+                r#"{"error":"server_error","error_description":"no database"}"#,
+                r#"the token endpoint answered 500, and says server_error ("no database")"#,
+            ),
+            (404, "<html>", "the token endpoint answered 404"),
+        ] {
+            assert_eq!(read(status, body), expected);
+        }
     }
 }

@@ -7,11 +7,14 @@ use std::{fmt, slice};
 
 use serde_json::{Map, Value};
 
-use super::{Endpoint, Provider, discovery};
+use super::{Endpoint, Provider, discovery, error::UnexpectedStatus};
 use crate::{
     claims::{CLAIM_NAMES, is_left_out},
-    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY, status_of},
-    jose::json::{self, JsonError},
+    http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
+    jose::{
+        json::{self, JsonError},
+        members::Members,
+    },
     secret::AccessToken,
 };
 
@@ -68,8 +71,8 @@ pub enum UserinfoError {
     )]
     Signed,
     /// Not 200.
-    #[error("{}", status_of("the userinfo endpoint", *.0))]
-    Status(u16),
+    #[error("{}", .0.at("the userinfo endpoint"))]
+    Status(UnexpectedStatus),
 }
 
 /// Asks who the access token is about (5.3.1).
@@ -88,7 +91,7 @@ impl Userinfo {
     pub fn read(response: Result<CalloutResponse, CalloutError>, subject: &str) -> Result<Self, UserinfoError> {
         let response = response?;
         if response.status != 200 {
-            return Err(UserinfoError::Status(response.status));
+            return Err(UserinfoError::Status(UnexpectedStatus::of(&response)));
         }
         if response.body.trim_ascii_start().starts_with(JWS) {
             return Err(UserinfoError::Signed);
@@ -104,7 +107,7 @@ impl Userinfo {
     /// This claim, where it adds something to what the ID token says. What the ID token has, or says it has left out, stays
     /// as it is: claims of this endpoint may be fewer than all, which a condition with `not` would take for a yes.
     pub fn claim(&self, name: &str, id_token: &Map<String, Value>) -> Option<Value> {
-        let value = self.claims.get(name)?;
+        let value = Members::of(&self.claims).get(name)?;
         // Both may have left something out.
         if let (CLAIM_NAMES, Some(Value::Object(known)), Value::Object(more)) = (name, id_token.get(name), value) {
             let mut all = known.clone();
@@ -137,6 +140,13 @@ mod tests {
         Userinfo::read(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), "alice")
     }
 
+    const TOKEN_REFUSED: &str = r#"{"error":"insufficient_scope","error_description":"openid scope required"}"#;
+
+    fn status(status: u16, body: &str) -> UserinfoError {
+        let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
+        UserinfoError::Status(UnexpectedStatus::of(&response))
+    }
+
     fn twice(name: &str) -> JsonError {
         JsonError::DuplicateMember(crate::quoted::Quoted::new(name))
     }
@@ -158,11 +168,16 @@ mod tests {
             (200, "", Some(UserinfoError::NotJson(JsonError::Malformed))),
             (200, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", Some(UserinfoError::Signed)),
             (200, "\n eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d", Some(UserinfoError::Signed)),
-            (201, r#"{"sub":"alice"}"#, Some(UserinfoError::Status(201))),
-            (401, r#"{"sub":"alice"}"#, Some(UserinfoError::Status(401))),
+            (201, r#"{"sub":"alice"}"#, Some(status(201, ""))),
+            (401, r#"{"sub":"alice"}"#, Some(status(401, ""))),
+            (403, TOKEN_REFUSED, Some(status(403, TOKEN_REFUSED))),
         ] {
             assert_eq!(read(status, body).err(), expected, "{status} {body}");
         }
+        assert_eq!(
+            read(403, TOKEN_REFUSED).unwrap_err().to_string(),
+            r#"the userinfo endpoint answered 403, and says unknown_error "insufficient_scope" ("openid scope required")"#
+        );
         assert_eq!(
             Userinfo::read(Err(CalloutError::NoResponse), "alice").err(),
             Some(UserinfoError::Callout(CalloutError::NoResponse))
@@ -181,6 +196,9 @@ mod tests {
         let cases = [
             ("a claim more", json!({ "groups": ["a"] }), json!({}), "groups", Some(json!(["a"]))),
             ("none", json!({}), json!({ "groups": ["a"] }), "groups", None),
+            ("an empty one", json!({ "nickname": "" }), json!({}), "nickname", None),
+            ("null", json!({ "groups": null }), json!({}), "groups", None),
+            ("an empty list", json!({ "groups": [] }), json!({}), "groups", Some(json!([]))),
             ("the ID token wins", json!({ "groups": ["a"] }), json!({ "groups": [] }), "groups", None),
             ("also with null", json!({ "groups": ["a"] }), json!({ "groups": null }), "groups", None),
             ("an address", email(), json!({}), "email", Some(json!("a@userinfo.example"))),

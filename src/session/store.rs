@@ -67,7 +67,7 @@ pub struct Store {
 }
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No response.
     #[error("{0}")]

@@ -189,12 +189,21 @@ impl Known {
 
     /// Parts of this document that are left out and should not be.
     pub(super) fn omitted(&self, kind: DocumentKind) -> Vec<Omission> {
-        let (DocumentKind::Keys, Some(keys)) = (kind, &self.keys.value) else { return Vec::new() };
-        let Some(url) = keys.url() else { return Vec::new() };
-        let issuer = self.whose.issuer();
-        let omission =
-            |key: &LeftOutKey| Omission::Key { issuer: issuer.to_owned(), url: url.clone(), key: key.clone() };
-        keys.left_out().map(omission).collect()
+        let issuer = || self.whose.issuer().to_owned();
+        match kind {
+            DocumentKind::Keys => {
+                let keys = self.keys.value.as_ref().and_then(|keys| keys.url().map(|url| (keys, url)));
+                let Some((keys, url)) = keys else { return Vec::new() };
+                let omission =
+                    |key: &LeftOutKey| Omission::Key { issuer: issuer(), url: url.clone(), key: key.clone() };
+                keys.left_out().map(omission).collect()
+            }
+            DocumentKind::Metadata => {
+                let Some(Metadata::Provider(metadata)) = &self.metadata.value else { return Vec::new() };
+                let left_out = metadata.left_out.iter().cloned();
+                left_out.map(|endpoint| Omission::Endpoint { issuer: issuer(), endpoint }).collect()
+            }
+        }
     }
 
     /// What signing out could use, and this document does not offer.

@@ -6,7 +6,7 @@ use crate::{
     claims::IssuerId,
     http::CalloutRequest,
     oidc::{
-        error::OAuthError,
+        error::{ErrorResponse, OAuthError},
         revocation as revocation_endpoint,
         token::{self, TokenEndpointError, TokenResponse},
         userinfo::Userinfo,
@@ -130,8 +130,10 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
             tokens::verify_tokens(in_hand, When::First, env);
         }
         Err(error) => {
-            let outcome = match error {
-                TokenEndpointError::Refused(OAuthError::InvalidGrant) => Outcome::Refused(env.now),
+            let outcome = match &error {
+                TokenEndpointError::Refused(ErrorResponse { error: OAuthError::InvalidGrant, .. }) => {
+                    Outcome::Refused(env.now)
+                }
                 // Our credentials, or the provider's trouble: no fault of this session.
                 _ => Outcome::Failed(env.now.plus(PAUSE)),
             };
@@ -184,11 +186,10 @@ fn revocation_of(provider: IssuerId, token: &RefreshToken, env: &Env<'_>) -> Opt
     Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
 }
 
-/// A token is revoked, or not (RFC 7009, 2.2): 200, whether it was good or not.
+/// A token is revoked, or not.
 pub(in crate::flow) fn revoked(provider: IssuerId, result: CalloutResult, env: &mut Env<'_>) {
-    let status = result.map(|response| response.status).ok();
-    if status != Some(200) {
-        env.events.push(Event::NotRevoked(env.issuers.name(provider), status));
+    if let Err(error) = revocation_endpoint::read(result) {
+        env.events.push(Event::NotRevoked(env.issuers.name(provider), error));
     }
 }
 

@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::http::CalloutResponse;
-
 use super::{
     super::event::{Event, Level},
-    world::{ISSUER, World, ok},
+    world::{ISSUER, Outcome, PARTNERS, World, document, ok},
 };
+use crate::http::CalloutResponse;
 
 /// Lines of the log from here on.
 fn lines(world: &mut World) -> Vec<String> {
@@ -178,4 +177,198 @@ fn a_token_by_a_key_that_is_not_in_the_set_names_kid_algorithm_and_set() {
     assert_eq!(code, (502, "id_token_signature"));
     let told = format!(r#"no key of the set made its signature (no kid, alg ES256, key set "{ISSUER}/jwks")"#);
     assert!(line.contains(&told), "{line}");
+}
+
+#[test]
+fn a_byte_order_mark_is_read_past_in_every_answer() {
+    let token_issuers = json!([{
+        "issuer": PARTNERS, "audiences": ["api"], "introspection": { "client_id": "gate", "client_secret": "s" },
+    }]);
+    let mut document = document();
+    document["providers"][0]["userinfo"] = json!(true);
+    document["token_issuers"] = token_issuers;
+    let mut world = World::with(&document);
+    world.provider.byte_order_mark = true;
+    world.partners.byte_order_mark = true;
+    world.provider.refreshes = true;
+    world.provider.userinfo = Box::new(|| ok(&json!({ "sub": "alice" })));
+    world.partners.introspection = Box::new(|_, _| ok(&json!({ "active": true, "sub": "robot", "aud": "api" })));
+    world.settle();
+    world.sign_in("/");
+    world.advance(480);
+    let outcome = world.visit("/");
+    assert!(matches!(world.then(outcome), Outcome::Forwarded { .. }));
+    assert!(world.events.contains(&Event::Renewed));
+    let bearer = [(":method", "GET"), (":path", "/x"), ("authorization", "Bearer opaque")];
+    assert!(matches!(world.send(&bearer), Outcome::Forwarded { .. }));
+}
+
+#[test]
+fn an_empty_text_is_as_good_as_none() {
+    // At the token endpoint.
+    let mut world = World::ready();
+    world.provider.token_response = Box::new(|mut body| {
+        body["refresh_token"] = json!("");
+        body["expires_in"] = json!("");
+        ok(&body)
+    });
+    world.sign_in("/");
+    world.advance(3600);
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+    // In the metadata.
+    let mut world = World::new();
+    world.provider.metadata = Box::new(|metadata| {
+        metadata["end_session_endpoint"] = json!("");
+        metadata["userinfo_endpoint"] = json!("");
+    });
+    world.settle();
+    assert_eq!(omitted(&world, "vestibule_left_out_endpoints"), 0);
+    world.sign_in("/");
+    // In the key set.
+    with_keys(|keys| {
+        keys[0]["alg"] = json!("");
+        keys[0]["use"] = json!("");
+    })
+    .sign_in("/");
+    // In the authorization response, where the provider does not promise an issuer.
+    let mut world = World::new();
+    world.provider.metadata =
+        Box::new(|metadata| drop(metadata["authorization_response_iss_parameter_supported"].take()));
+    world.settle();
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let callback = format!("{}&iss=&error=", callback.split_once("&iss=").unwrap().0);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+}
+
+#[test]
+fn an_empty_issuer_is_none_and_refused_where_the_provider_always_sends_it() {
+    for (promised, expected) in
+        [(json!(true), (400, "callback_wrong_issuer")), (json!("true"), (400, "callback_wrong_issuer"))]
+    {
+        let mut world = World::new();
+        world.provider.metadata = Box::new(move |metadata| {
+            metadata["authorization_response_iss_parameter_supported"] = promised.clone();
+        });
+        world.settle();
+        let reply = world.visit("/").reply();
+        let callback = world.signs_in(&reply);
+        let callback = format!("{}&iss=", callback.split_once("&iss=").unwrap().0);
+        assert_eq!(world.visit(&callback).code(), expected);
+        world.sign_in("/");
+    }
+}
+
+#[test]
+fn a_key_is_found_by_a_kid_that_is_a_number_or_empty() {
+    for (published, signed) in
+        [(json!(7), Some("7")), (json!(""), None), (json!(""), Some("")), (json!("one"), Some(""))]
+    {
+        let mut world = with_keys(|keys| keys[0]["kid"] = published.clone());
+        world.provider.kid = signed.map(str::to_owned);
+        world.sign_in("/");
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_mend() {
+    let mend = |name: &str| {
+        format!(
+            "; let the provider publish https URLs, or configure {name} as https and the Envoy cluster that reaches it \
+             under clusters, or set danger.plain_http_providers"
+        )
+    };
+    // One that only sign-out needs is left out.
+    let mut world = World::new();
+    world.provider.metadata =
+        Box::new(|metadata| metadata["end_session_endpoint"] = json!("http://idp.example.com/end"));
+    world.settle();
+    let told = format!(
+        r#"left an endpoint out of the metadata of {ISSUER}: end_session_endpoint "http://idp.example.com/end" is not an https URL (http only for localhost and loopback addresses){}"#,
+        mend("end_session_endpoint")
+    );
+    assert!(lines(&mut world).contains(&told));
+    world.sign_in("/");
+    // Others keep everybody out.
+    for (url, told) in [
+        ("http://idp.example.com/token\n", r#"token_endpoint "http://idp.example.com/token\n" is not an https URL"#),
+        ("/token", r#"token_endpoint "/token" is not an absolute URL"#),
+    ] {
+        let mut world = World::new();
+        world.provider.metadata = Box::new(move |metadata| metadata["token_endpoint"] = json!(url));
+        world.settle();
+        let lines = lines(&mut world);
+        assert!(lines.iter().any(|line| line.contains("cannot use the metadata") && line.contains(told)), "{lines:?}");
+        world.provider.metadata = Box::new(|_| ());
+        world.advance(60);
+        world.settle();
+        world.sign_in("/");
+    }
+}
+
+#[test]
+fn a_redirect_is_named_and_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let redirect = CalloutResponse::received(status, Some(b"https://new.example/realm\n"), Vec::new());
+        let told = format!(
+            r#"the response is {status} with Location "https://new.example/realm\n", which is not followed: configure that issuer or address"#
+        );
+        for document in ["metadata", "keys"] {
+            let mut world = World::new();
+            let given = redirect.clone();
+            match document {
+                "keys" => world.provider.jwks = Some(given),
+                _ => world.provider.instead = Some(Box::new(move |_| given.clone())),
+            }
+            world.settle();
+            let lines = lines(&mut world);
+            let line = lines.iter().find(|line| line.contains(&format!("cannot use the {document} of {ISSUER}")));
+            assert!(line.unwrap().contains(&told), "{lines:?}");
+            (world.provider.jwks, world.provider.instead) = (None, None);
+            world.advance(60);
+            world.settle();
+            world.sign_in("/");
+        }
+        let mut world = World::ready();
+        let given = redirect.clone();
+        world.provider.token_response = Box::new(move |_| given.clone());
+        let (code, line) = refused(&mut world);
+        assert_eq!(code, (502, "token_endpoint_malformed"));
+        assert!(line.contains(&told), "{line}");
+    }
+}
+
+#[test]
+fn what_the_provider_says_of_a_refusal_is_in_the_log_and_never_on_the_page() {
+    let mut world = World::ready();
+    for (query, told) in [
+        (
+            "error=invalid_request&error_description=Pushed+Authorization+Request+is+only+allowed.",
+            r#"says invalid_request ("Pushed Authorization Request is only allowed.")"#,
+        ),
+        ("error=access_denied&error_description=a%0d%0ab%1b%5b31m%ff", r#"says access_denied ("a\r\nb\u{1b}[31m"#),
+        ("error=own_code&error_description=", r#"says unknown_error "own_code""#),
+        ("error=login_required&error_description=one&error_description=two", r#"says login_required ("one")"#),
+        ("error=login_required&error_description=SplxlOBeZQQYbYS6WxSbIA", r#"says login_required ("[...]")"#),
+    ] {
+        let reply = world.visit("/").reply();
+        let callback = world.signs_in(&reply);
+        let callback = callback.replace("code=code", query);
+        world.events.clear();
+        let reply = world.visit(&callback).reply();
+        assert!(reply.status >= 400, "{query}");
+        let page = String::from_utf8(reply.body).unwrap();
+        assert!(!["Pushed", "own_code", "31m", "Splx"].iter().any(|text| page.contains(text)), "{page}");
+        let line = lines(&mut world).pop().unwrap();
+        assert!(line.contains("the authorization response, which came through the browser, "), "{line}");
+        assert!(line.contains(told), "{line}");
+        assert!(!line.contains(|c: char| c.is_control()));
+    }
+    let long = "x ".repeat(4000);
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply).replace("code=code", &format!("error=server_error&error_description={long}"));
+    world.events.clear();
+    assert_eq!(world.visit(&callback).code(), (503, "provider_unavailable"));
+    assert!(lines(&mut world).pop().unwrap().len() < 600);
+    world.sign_in("/");
 }

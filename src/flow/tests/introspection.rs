@@ -117,10 +117,17 @@ fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
 #[test]
 fn what_the_issuer_says_must_be_right_and_for_us() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change, bool); 23] = [
+    let cases: [(&str, Change, bool); 30] = [
         ("no exp", |said| drop(said.as_object_mut().unwrap().shift_remove("exp")), true),
         ("no iss", |said| drop(said.as_object_mut().unwrap().shift_remove("iss")), true),
         ("null", |said| said["nbf"] = Value::Null, true),
+        ("an empty iss", |said| said["iss"] = json!(""), true),
+        ("an empty type", |said| said["token_type"] = json!(""), true),
+        ("a type of null", |said| said["typ"] = Value::Null, true),
+        ("an empty exp", |said| said["exp"] = json!(""), true),
+        ("not bound", |said| said["cnf"] = Value::Null, true),
+        ("bound to something", |said| said["cnf"] = json!(""), false),
+        ("an empty audience", |said| said["aud"] = json!(""), false),
         ("another type's name", |said| said["token_type"] = json!("access_token"), true),
         (
             "a program's own",

@@ -261,8 +261,11 @@ fn a_request_does_not_wait_for_ever() {
 #[test]
 fn a_refresh_may_answer_as_providers_do() {
     type Change = fn(&mut Map<String, Value>);
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 11] = [
         ("no ID token", |body| drop(body.shift_remove("id_token"))),
+        ("an empty ID token", |body| drop(body.insert("id_token".to_owned(), json!("")))),
+        ("an empty refresh token", |body| drop(body.insert("refresh_token".to_owned(), json!("")))),
+        ("an empty lifetime", |body| drop(body.insert("expires_in".to_owned(), json!("")))),
         ("no new refresh token", |body| drop(body.shift_remove("refresh_token"))),
         ("null for a refresh token", |body| drop(body.insert("refresh_token".to_owned(), Value::Null))),
         ("no lifetime", |body| drop(body.shift_remove("expires_in"))),

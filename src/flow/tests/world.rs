@@ -143,6 +143,8 @@ pub(super) struct TestProvider {
     refreshed: usize,
     /// The key set it publishes instead of its own.
     pub(super) jwks: Option<CalloutResult>,
+    /// Whether a byte order mark stands before each of its answers.
+    pub(super) byte_order_mark: bool,
     /// Changes the metadata.
     pub(super) metadata: Box<dyn Fn(&mut Value)>,
     /// What the userinfo endpoint answers.
@@ -176,6 +178,7 @@ impl TestProvider {
             refresh_tokens: Vec::new(),
             refreshed: 0,
             jwks: None,
+            byte_order_mark: false,
             metadata: Box::new(|_| ()),
             userinfo: Box::new(|| panic!("nobody asks")),
             instead: None,
@@ -190,6 +193,14 @@ impl TestProvider {
     }
 
     pub(super) fn answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
+        let mut response = self.plain_answer(request, now)?;
+        if self.byte_order_mark {
+            response.body.splice(0..0, *b"\xef\xbb\xbf");
+        }
+        Ok(response)
+    }
+
+    fn plain_answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
         *self.asked.entry(request.path.clone()).or_default() += 1;
         if !self.up {
             return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });

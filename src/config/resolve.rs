@@ -88,6 +88,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
     warnings.extend(people::mistakable(&providers, &identity_headers));
+    warnings.extend(token_issuer::left_out_keys(&token_issuers));
     let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);

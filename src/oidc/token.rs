@@ -48,7 +48,7 @@ pub enum TokenEndpointError {
     #[error("the token response is {0}")]
     NotJson(#[from] JsonError),
     /// The provider refused, and said why in OAuth's words.
-    #[error("the token endpoint refused: {0}")]
+    #[error("the provider refused: {0}")]
     Refused(ErrorResponse),
     /// A status that says nothing.
     #[error("{}", .0.at("the token endpoint"))]
@@ -318,23 +318,23 @@ mod tests {
             TokenResponse::read(Ok(response)).unwrap_err().to_string()
         };
         for (status, body, expected) in [
-            (400, r#"{"error":"invalid_client"}"#, "the token endpoint refused: invalid_client"),
+            (400, r#"{"error":"invalid_client"}"#, "the provider refused: invalid_client"),
             (
                 401,
                 r#"{"error":"invalid_request","error_description":"Pushed Authorization Request is only allowed."}"#,
-                r#"the token endpoint refused: invalid_request ("Pushed Authorization Request is only allowed.")"#,
+                r#"the provider refused: invalid_request ("Pushed Authorization Request is only allowed.")"#,
             ),
             (
                 200,
                 "\u{feff}{\"error\":\"<b>\",\"error_description\":\"a\\r\\nb \\u001b[31m\"}",
-                r#"the token endpoint refused: unknown_error "<b>" ("a\r\nb \u{1b}[31m")"#,
+                r#"the provider refused: unknown_error "<b>" ("a\r\nb \u{1b}[31m")"#,
             ),
             (
                 400,
                 r#"{"error":"invalid_grant","error_description":"no code SplxlOBeZQQYbYS6WxSbIA"}"#,
-                r#"the token endpoint refused: invalid_grant ("no code [...]")"#,
+                r#"the provider refused: invalid_grant ("no code [...]")"#,
             ),
-            (400, r#"{"error":"invalid_grant","error_description":7}"#, "the token endpoint refused: invalid_grant"),
+            (400, r#"{"error":"invalid_grant","error_description":7}"#, "the provider refused: invalid_grant"),
             (400, r#"{"error":"","error_description":"x"}"#, "the token endpoint answered 400"),
             (
                 500,

@@ -10,10 +10,10 @@ use serde_json::json;
 use wasm_tests::{
     http1::Response,
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Spoil},
-    process::until_everywhere,
+    process::{until, until_everywhere},
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{PUBLIC, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in},
+    world::{PUBLIC, USER_AGENT, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in},
 };
 
 /// For how many seconds a request is held at most.
@@ -104,6 +104,7 @@ fn a_request_that_comes_first_is_held_and_then_sent_to_sign_in() {
     assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 1);
     for request in world.issuer.all_requests() {
         assert!(!request.headers.has("cookie") && !request.headers.has("authorization"), "{request:?}");
+        assert!(request.headers.text("user-agent").is_some_and(|agent| agent.starts_with(USER_AGENT)), "{request:?}");
         assert_eq!(request.headers.text("host"), Some(world.issuer.url().replace("http://", "")));
     }
 }
@@ -170,6 +171,36 @@ fn metadata_and_keys_that_cannot_be_used_start_no_sign_in() {
 }
 
 #[test]
+fn documents_that_moved_are_named_in_the_log_and_those_with_a_byte_order_mark_are_read() {
+    let issuer = Issuer::start();
+    let moved = |status: u16| {
+        let head =
+            format!("HTTP/1.1 {status} Moved\r\nlocation: https://new.example/realm\r\ncontent-length: 0\r\n\r\n");
+        Answer::Raw(head.into_bytes())
+    };
+    issuer.misbehave(Fault::Answer(Endpoint::Discovery, moved(301)));
+    let world = World::around(issuer, |_| {});
+    let told = |status: u16| {
+        let text = format!(
+            r#"the response is {status} with Location "https://new.example/realm", which is not followed: configure that issuer or address"#
+        );
+        until("the line of the log", || world.log().contains(&text).then_some(()));
+    };
+    told(301);
+    world.issuer.behave();
+    world.issuer.misbehave(Fault::Answer(Endpoint::Discovery, Answer::Marked));
+    world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, moved(308)));
+    told(308);
+    world.upstream.assert_saw_nothing();
+    world.issuer.behave();
+    for endpoint in [Endpoint::Discovery, Endpoint::Jwks] {
+        world.issuer.misbehave(Fault::Answer(endpoint, Answer::Marked));
+    }
+    until_ready(&world);
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+}
+
+#[test]
 fn keys_that_nobody_knows_or_that_are_broken_are_skipped() {
     let issuer = Issuer::start();
     issuer.misbehave(Fault::Answer(
@@ -205,6 +236,9 @@ fn keys_that_nobody_knows_or_that_are_broken_are_skipped() {
     let without_kid: Spoil = |token| token.without_kid = true;
     world.issuer.misbehave(Fault::IdToken(without_kid));
     assert_signed_in(&sign_in(&world), &world.url("/page"));
+    let log = world.log();
+    assert!(log.contains(r#"left the key "rsa-first" (kty "oct") out of the keys"#), "{log}");
+    assert!(!log.contains("secp256k1") && !log.contains("X448"), "{log}");
 }
 
 #[test]

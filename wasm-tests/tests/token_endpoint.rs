@@ -12,7 +12,7 @@ use wasm_tests::{
     issuer::{Answer, Endpoint, Fault, Issuer},
     process::until,
     user_agent::Outgoing,
-    world::{World, assert_page, assert_signed_in},
+    world::{USER_AGENT, World, assert_page, assert_signed_in},
 };
 
 /// The filter's timeout where the endpoint says nothing.
@@ -40,7 +40,7 @@ fn sign_in(world: &World, answer: Answer) -> Response {
 fn refusals_and_nonsense_end_in_a_page() {
     let world = World::start();
     let error = |status, name| {
-        Answer::json(status, json!({"error": name, "error_description": "canary-description"}).to_string())
+        Answer::json(status, json!({"error": name, "error_description": "canary-description\n"}).to_string())
     };
     let refused: &[u16] = &[400, 502];
     let any: &[u16] = &[400, 502, 503];
@@ -91,10 +91,19 @@ fn refusals_and_nonsense_end_in_a_page() {
         let response = sign_in(&world, answer);
         assert_page(&response, statuses, what);
         assert!(!response.text().contains("canary-description"), "{what}");
-        assert!(!world.log().contains("canary-description"), "{what}");
+    }
+    for told in [
+        r#"the provider refused: invalid_client ("canary-description\\n")"#,
+        r#"the provider refused: unknown_error "<script>" ("canary-description\\n")"#,
+        &format!(r#"the response is 302 with Location "{}/elsewhere", which is not followed"#, world.issuer.url()),
+    ] {
+        assert!(world.log().contains(told), "{told}: {}", world.log());
     }
     world.upstream.assert_saw_nothing();
     assert!(world.issuer.all_requests().iter().all(|request| request.path() != "/elsewhere"));
+    for request in world.issuer.requests(Endpoint::Token) {
+        assert!(request.headers.text("user-agent").is_some_and(|agent| agent.starts_with(USER_AGENT)), "{request:?}");
+    }
     world.signed_in();
 }
 
@@ -110,6 +119,9 @@ fn what_a_sloppy_provider_sends_still_signs_in() {
             }),
         ),
         ("further members", Answer::Edited(|body| body["x"] = json!({"y": [1, null]}))),
+        ("a byte order mark", Answer::Marked),
+        ("an empty refresh token", Answer::Edited(|body| body["refresh_token"] = json!(""))),
+        ("an empty lifetime", Answer::Edited(|body| body["expires_in"] = json!(""))),
         ("slowly, but in time", Answer::Late(Duration::from_millis(200))),
         (
             "two hundred headers",

@@ -244,6 +244,20 @@ fn keys(
     keys.map(|keys| Given::Keys(Validation::Fixed(keys)))
 }
 
+/// Configured keys that no token can be verified with.
+pub(super) fn left_out_keys(issuers: &[TokenIssuer]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for issuer in issuers {
+        if let Validation::Fixed(keys) = &issuer.validation {
+            let name = &issuer.issuer;
+            warnings.extend(
+                keys.left_out().map(|key| format!("{key} is left out of the configured keys of {name}: {}", key.error)),
+            );
+        }
+    }
+    warnings
+}
+
 /// What tokens say as `iss`, where nothing is discovered.
 fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, value, "what its tokens say as iss")?;

@@ -288,6 +288,27 @@ fn a_rule_for_tokens_where_none_is_taken_is_told() {
 }
 
 #[test]
+fn configured_keys_that_cannot_be_used_are_warned_of() {
+    let good = json!({"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let encryption = json!({"kty": "RSA", "use": "enc", "n": "AQ", "e": "AQAB"});
+    let jwks = |keys: &[&Value]| {
+        let issuer = json!({"issuer": "ci", "audiences": ["api"], "jwks": json!({ "keys": keys }).to_string()});
+        settings(&example_with("/token_issuers", Some(json!([issuer])))).warnings
+    };
+    assert_eq!(jwks(&[&good, &encryption]), [""; 0]);
+    for (key, why) in [
+        (json!({"kty": "RSA", "kid": "b", "n": "AQ", "e": "AQAB"}), "its modulus must be odd and"),
+        (json!({"kty": "EC", "crv": "P-256", "kid": "b", "x": "AQ"}), "its y is missing or malformed"),
+        (json!({"kty": "OKP", "crv": "Ed25519", "kid": "b", "x": "AQ"}), "its coordinates are no usable point"),
+    ] {
+        let warnings = jwks(&[&good, &key]);
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(warning.starts_with("the key \"b\" (") && warning.contains(why), "{warning}");
+        assert!(warning.contains("is left out of the configured keys of ci: "), "{warning}");
+    }
+}
+
+#[test]
 fn people_of_several_providers_who_look_alike_are_warned_of() {
     let mut document = example();
     assert_eq!(settings(&document).warnings, [""; 0]);

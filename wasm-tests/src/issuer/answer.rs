@@ -55,6 +55,8 @@ pub enum Answer {
     Headers(Vec<u8>),
     /// These bytes as they are, then the connection is closed.
     Raw(Vec<u8>),
+    /// The proper response, with a byte order mark before its body.
+    Marked,
     /// A redirect to this place.
     Redirect(String),
     /// A reset before any byte.
@@ -119,6 +121,11 @@ impl Answer {
                 let at = proper.windows(2).position(|window| window == b"\r\n").expect("a status line") + 2;
                 connection.send(&[&proper[..at], &lines, &proper[at..]].concat())
             }
+            Self::Marked => {
+                let proper = proper();
+                let marked = [b"\xef\xbb\xbf", &proper[body_of(&proper)..]].concat();
+                connection.send(&response(200, &[("content-type", "application/json")], &marked))
+            }
             Self::Raw(bytes) => {
                 let _ = connection.send(&bytes);
                 return Outcome::Close;
@@ -158,9 +165,12 @@ impl Answer {
     }
 }
 
+fn body_of(proper: &[u8]) -> usize {
+    proper.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole response") + 4
+}
+
 fn edited(proper: &[u8], edit: fn(&mut Value)) -> Vec<u8> {
-    let start = proper.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole response") + 4;
-    let mut body = serde_json::from_slice(&proper[start..]).expect("a response in JSON");
+    let mut body = serde_json::from_slice(&proper[body_of(proper)..]).expect("a response in JSON");
     edit(&mut body);
     super::json_response(200, &body)
 }

@@ -39,6 +39,8 @@ pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
 pub const TRAIL_COOKIE: &str = "__Host-vestibule-t";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
+/// The product in the `User-Agent` of every call of the filter.
+pub const USER_AGENT: &str = "vestibule/";
 /// Connections enough that one of two workers is missed once in a thousand times.
 const EVERY_WORKER: usize = 10;
 

@@ -6,6 +6,28 @@
 #[error("no randomness")]
 pub struct NoRandomness;
 
+/// How often [`draw`] draws at most. One draw in fifty is refused, so the last one is never needed.
+const MAX_DRAWS: usize = 16;
+
+/// Random bytes for a value that travels in URLs and cookies. They are drawn again while their `text` contains `--`, which
+/// firewalls take for an SQL comment.
+///
+/// # Errors
+/// [`NoRandomness`] when the platform has none.
+pub fn draw<const N: usize>(
+    platform: &dyn Platform,
+    text: impl Fn(&[u8; N]) -> String,
+) -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0; N];
+    for _ in 0..MAX_DRAWS {
+        platform.random(&mut bytes)?;
+        if !text(&bytes).contains("--") {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
 /// Somebody else wrote first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the shared value has changed")]

@@ -152,6 +152,12 @@ fn in_vain(config: &mut Config) {
             takes_none && config.rules.want_scopes(),
             "rules: `scopes` keep nobody out: they are for tokens, and none are taken",
         ),
+        (
+            !takes_none
+                && config.token_cookie.is_none()
+                && config.rules.leave_authorization_to_app(config.authorization),
+            "authorization: with `app` in every rule no token is looked at, so that `static_tokens` and `token_issuers` let nobody pass",
+        ),
         (takes_none && config.token_cookie.is_some(), "token_cookie: is not looked at, because no tokens are taken"),
         (
             is_github && config.handed_on.id_token,

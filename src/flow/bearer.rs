@@ -13,7 +13,7 @@ use crate::{
     http::Request,
     jose::{jws::UnverifiedJws, verify::verify},
     oidc::access_token::{self, VerifiedAccessToken},
-    rules::Verdict,
+    rules::{Authorization, Verdict},
     secret::RawBearerToken,
     session::{
         cookie::{self, Found},
@@ -42,9 +42,11 @@ pub use verified::VerifiedBearer;
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Whether the request brings a token, good or not.
-pub(super) fn is_brought(request: &Request) -> bool {
-    request.lines("authorization").any(|line| scheme_and_token(line).is_some())
+/// Whether the request brings a token in its header, good or not. Where the app reads the header itself, no token there
+/// is a credential, a good one neither.
+pub(super) fn is_brought(request: &Request, verdict: &Verdict<'_>, env: &Env<'_>) -> bool {
+    verdict.authorization(env.config.authorization) != Authorization::App
+        && request.lines("authorization").any(|line| scheme_and_token(line).is_some())
 }
 
 /// Whether it brings one in the cookie that may hold one.
@@ -104,9 +106,9 @@ impl Bringer {
     /// Refuses it. Whoever came with a browser, and a cookie that is not good any more, can sign in; where everybody may
     /// pass, so may they, as nobody in particular: a cookie is not sent on purpose.
     fn refuse(&self, failure: Failure, env: &mut Env<'_>) -> Step {
-        if !is_brought(&self.request)
-            && failure.status() < 500
+        if failure.status() < 500
             && let Ok(verdict) = env.config.rules.decide(&self.request)
+            && !is_brought(&self.request, &verdict, env)
             && let Some(proof) = verdict.optional()
         {
             return forward(&self.request, Permit::open(&proof), &verdict, env);

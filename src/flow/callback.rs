@@ -31,12 +31,12 @@ use crate::{
 use super::{
     CalloutResult, Env, Expect, Step,
     caller::Caller,
-    event::Event,
+    event::{Event, Restart},
     failure::Failure,
     lease::Asker,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
-    sign_in::{self, Wish},
+    sign_in::{self, FIRST_ATTEMPT, Wish},
     signed_in, single_use,
     verification::{When, verified},
 };
@@ -86,15 +86,20 @@ fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSig
 }
 
 /// The `state` is ours, but this browser has no such sign-in (any more): the back button, a second tab whose cookie had
-/// to go, a bookmark, another browser. The code is not used. Whoever is signed in goes on, others sign in again.
+/// to go, a bookmark, another browser. The code is not used.
 fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
+    begin_again(request, state, Restart::NotPending, env)
+}
+
+/// A browser with a session goes on with it; another one is sent to sign in again.
+fn begin_again(request: Request, state: State, why: Restart, env: &mut Env<'_>) -> Step {
     if signed_in::session(&request, env).is_some() {
         let location = state.return_to.location(&env.config.origin);
         return Step::Reply(reply::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()));
     }
     // A `state` of long ago says nothing about a loop.
     let attempt = if state.is_expired(env.now, env.config.session.sign_in_timeout) { 0 } else { state.attempt };
-    env.events.push(Event::SignInRestarted);
+    env.events.push(Event::SignInRestarted(why));
     let attempt = attempt.saturating_add(1);
     let providers = vec![state.provider];
     sign_in::begin(request, Wish { attempt, providers, ..Wish::to(state.return_to) }, env)
@@ -116,6 +121,10 @@ fn redeem(
     };
     let code = match response.accept(&matched, known.provider, known.metadata) {
         Ok(Ok(code)) => code,
+        Ok(Err(refused)) if state.attempt == FIRST_ATTEMPT && known.provider.may_succeed_again(refused) => {
+            let (cookies, why) = (offer(env).cookies, Restart::Refused(env.issuers.name(state.provider), refused));
+            return reply::with_cookies(begin_again(request, pending.state, why, env), cookies);
+        }
         Ok(Err(refused)) => {
             let offer = offer(env);
             return reply::refuse(Failure::Provider(refused), caller, offer, env);

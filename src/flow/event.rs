@@ -67,8 +67,8 @@ pub enum Event {
     NotRevoked(String, RevocationError),
     /// A session ended because its provider would not renew it: which, and the subject.
     SessionRefused(String, String),
-    /// A sign-in was begun again, because this browser no longer had it.
-    SignInRestarted,
+    /// A sign-in was begun again.
+    SignInRestarted(Restart),
     /// A browser was sent to the provider.
     SignInStarted,
     /// Somebody signed in: at whose, and the subject.
@@ -77,6 +77,15 @@ pub enum Event {
     SignedOut,
     /// A key that no document has is asked for too often.
     UnknownKeyThrottled,
+}
+
+/// Why a sign-in was begun again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restart {
+    /// The browser no longer had it.
+    NotPending,
+    /// The provider, by its name, answered with this error.
+    Refused(String, OAuthError),
 }
 
 /// How loud an event is.
@@ -108,7 +117,7 @@ impl Event {
             Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
             Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
             Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
-            Self::Fetched(..) | Self::SignInRestarted | Self::SignedIn(..) | Self::SignedOut => Level::Info,
+            Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
             Self::Omitted { is_news, .. } => {
                 if *is_news {
@@ -142,7 +151,7 @@ impl Event {
             Self::Permitted(Reason::Public) => "vestibule_permitted_public",
             Self::Permitted(Reason::Session) => "vestibule_permitted_session",
             Self::Refused { failure, .. } => failure.counter(),
-            Self::SignInRestarted => "vestibule_sign_in_restarted",
+            Self::SignInRestarted(_) => "vestibule_sign_in_restarted",
             Self::SignInStarted => "vestibule_sign_in_started",
             Self::SignedIn(..) => "vestibule_signed_in",
             Self::SignedOut => "vestibule_signed_out",
@@ -195,7 +204,12 @@ impl fmt::Display for Event {
                 }
                 write!(f, "; request {}", request_id.as_deref().unwrap_or("-"))
             }
-            Self::SignInRestarted => f.write_str("began a sign-in again: its cookie was gone, expired or used"),
+            Self::SignInRestarted(Restart::NotPending) => {
+                f.write_str("began a sign-in again: its cookie was gone, expired or used")
+            }
+            Self::SignInRestarted(Restart::Refused(issuer, error)) => {
+                write!(f, "began a sign-in again: {issuer} answered {}", error.as_str())
+            }
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
             Self::SignedIn(issuer, subject) => write!(f, "{subject:?} signed in at {issuer}"),
             Self::SignedOut => f.write_str("signed a browser out"),

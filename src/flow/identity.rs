@@ -48,7 +48,7 @@ fn each_value(claims: &dyn Claims, values: &[NamedValue], longest: usize, with: 
     }
 }
 
-/// What becomes of `Authorization`: but for `keep` nothing that a client sent stays, unless it is the very token that is
+/// What becomes of `Authorization`: but for `app` and `keep` nothing that a client sent stays, unless it is the very token that is
 /// wanted, and nothing goes that is over.
 fn authorization(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env: &Env<'_>) -> Option<HeaderEdit> {
     const NAME: &str = "authorization";
@@ -56,8 +56,8 @@ fn authorization(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env:
     let is_brought = permit.bearer_brought().is_some_and(|bearer| bearer.is_access_token());
     let of_cookie;
     let token = match verdict.authorization(env.config.authorization) {
-        Authorization::Keep => return None,
-        Authorization::AccessToken if is_brought && bearer::is_brought(request) => return None,
+        Authorization::App | Authorization::Keep => return None,
+        Authorization::AccessToken if is_brought && bearer::is_brought(request, verdict, env) => return None,
         Authorization::AccessToken if is_brought => {
             of_cookie = bearer::in_cookie(request, env);
             of_cookie.as_ref().map(RawBearerToken::expose)

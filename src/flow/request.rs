@@ -83,7 +83,7 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     if let Some(permit) = Permit::preflight(&request) {
         return forward(&request, permit, &verdict, env);
     }
-    if bearer::is_brought(&request) {
+    if bearer::is_brought(&request, &verdict, env) {
         return bearer::arrive(request, env);
     }
     if !verdict.takes_sessions() {

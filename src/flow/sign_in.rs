@@ -28,7 +28,7 @@ use super::{
 };
 
 /// A sign-in that nothing went before.
-const FIRST_ATTEMPT: u8 = 1;
+pub(super) const FIRST_ATTEMPT: u8 = 1;
 
 /// Asks for a sign-in as somebody else, although the provider knows who it is (OIDC Core 3.1.2.1).
 const SELECT_ACCOUNT: &str = "select_account";

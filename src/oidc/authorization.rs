@@ -80,6 +80,23 @@ impl AuthorizationRequest<'_> {
     }
 }
 
+impl Provider {
+    /// Whether another authorization request may succeed after this error response, without a change here: the provider's
+    /// sign-in page had expired, or another tab has signed in meanwhile. Keycloak answers `temporarily_unavailable` then,
+    /// Ory Hydra `request_unauthorized`. `server_error` is not one: it may follow a whole sign-in, and would again.
+    pub fn may_succeed_again(&self, error: OAuthError) -> bool {
+        // OIDC Core 3.1.2.6: with `prompt=none` the provider must not ask the person, and would answer the same.
+        let forbids_prompts = |(name, value): &(String, String)| name == "prompt" && value.split(' ').any(|word| word == "none");
+        match error {
+            OAuthError::RequestUnauthorized | OAuthError::TemporarilyUnavailable => true,
+            OAuthError::InteractionRequired | OAuthError::LoginRequired => {
+                !self.authorization_params.iter().any(forbids_prompts)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Why an authorization response is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizationError {

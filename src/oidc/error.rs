@@ -57,6 +57,8 @@ codes! {
     ConsentRequired = "consent_required",
     InteractionRequired = "interaction_required",
     LoginRequired = "login_required",
+    // Ory Hydra
+    RequestUnauthorized = "request_unauthorized",
     // GitHub
     ApplicationSuspended = "application_suspended",
     BadVerificationCode = "bad_verification_code",

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    platform::{NoRandomness, Platform},
+    platform::{NoRandomness, Platform, draw},
     secret::{Nonce, PkceVerifier},
 };
 
@@ -14,12 +14,18 @@ impl PkceVerifier {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn generate(platform: &dyn Platform) -> Result<Self, NoRandomness> {
-        random_text(platform).map(Self::new)
+        // Verifier and challenge follow from the same draw; neither may look like an attack.
+        let texts = |bytes: &[u8; 32]| {
+            let verifier = of_bytes(bytes);
+            let challenge = challenge(&verifier);
+            verifier + " " + &challenge
+        };
+        Ok(Self::new(of_bytes(&draw(platform, texts)?)))
     }
 
     /// The S256 `code_challenge` (4.2).
     pub fn challenge(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose()))
+        challenge(self.expose())
     }
 }
 
@@ -29,14 +35,16 @@ impl Nonce {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn generate(platform: &dyn Platform) -> Result<Self, NoRandomness> {
-        random_text(platform).map(Self::new)
+        Ok(Self::new(of_bytes(&draw(platform, of_bytes)?)))
     }
 }
 
-fn random_text(platform: &dyn Platform) -> Result<String, NoRandomness> {
-    let mut bytes = [0; 32];
-    platform.random(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+fn of_bytes(bytes: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub enum Answer {
 pub enum Authorization {
     /// The access token of the session, or the one that a program brought.
     AccessToken,
+    /// What the client sent, which is the app's own and no credential here.
+    App,
     /// The ID token of the session.
     IdToken,
     /// What the client sent.
@@ -167,6 +169,11 @@ impl Rules {
     /// Whether one of them says this of `Authorization`.
     pub fn hand_on(&self, what: Authorization) -> bool {
         self.all().any(|rule| rule.says.authorization == what)
+    }
+
+    /// Whether every one of them, and this default, leaves `Authorization` to the app.
+    pub fn leave_authorization_to_app(&self, default: Authorization) -> bool {
+        default == Authorization::App && self.all().all(|rule| rule.says.authorization == Authorization::App)
     }
 
     /// What they say of this request.

@@ -12,7 +12,8 @@ use crate::http::Request;
 /// How many cookies a session takes at most.
 pub const MAX_CHUNKS: usize = 5;
 
-/// What stands between the count and the text in the first of several cookies; no sealed text has it.
+/// Separates the count from the text in the first of several cookies. No sealed text has it in second place, where the
+/// version leaves only letters.
 const COUNT_END: u8 = b'.';
 
 /// The names of the session's cookies.

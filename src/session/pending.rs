@@ -7,12 +7,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     return_to::ReturnTo,
-    seal::{Purpose, Sealer},
+    seal::{Purpose, Sealer, sealed_len},
 };
 use crate::{
     claims::IssuerId,
     oidc::authorization::StateMatched,
-    platform::{NoRandomness, Platform},
+    platform::{NoRandomness, Platform, draw},
     secret::{Nonce, PkceVerifier},
     time::{Leeway, UnixTime},
     wire::{
@@ -27,8 +27,9 @@ pub const MAX_PENDING: usize = 5;
 /// How often in a row a sign-in is started again by itself before a page says what may be wrong.
 pub const MAX_ATTEMPTS: u8 = 3;
 
-/// The longest way back that travels in `state`; providers cut long URLs. A longer one is only in the cookie.
-const MAX_RETURN_TO_IN_STATE: usize = 1024;
+/// The longest `state`: providers and firewalls bound parameters at 512 bytes. A way back that does not fit is only in the
+/// cookie.
+const MAX_STATE: usize = 511;
 
 /// What `state` is sealed for, beside its purpose.
 const STATE_LABEL: &str = "state";
@@ -117,8 +118,7 @@ impl PendingSignIn {
         now: UnixTime,
         platform: &dyn Platform,
     ) -> Result<Self, NoRandomness> {
-        let mut id = [0; 16];
-        platform.random(&mut id)?;
+        let id = draw(platform, |id| Self::cookie_name(&SignInId(*id), "-"))?;
         Ok(Self {
             state: State { id: SignInId(id), provider, return_to, started: now, attempt },
             nonce: Nonce::generate(platform)?,
@@ -131,8 +131,10 @@ impl PendingSignIn {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn state_parameter(&self, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
-        let return_to = Some(self.state.return_to.as_str()).filter(|path| path.len() <= MAX_RETURN_TO_IN_STATE);
-        let bytes = wire::write(&self.state.fields(return_to.unwrap_or("/")));
+        let mut bytes = wire::write(&self.state.fields(self.state.return_to.as_str()));
+        if sealed_len(bytes.len()) > MAX_STATE {
+            bytes = wire::write(&self.state.fields("/"));
+        }
         sealer.seal(Purpose::State, STATE_LABEL, &bytes, platform)
     }
 

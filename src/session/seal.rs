@@ -2,8 +2,9 @@
 //! purpose. What is sealed is bound to its purpose, its label (a cookie's name) and the deployment's context, so that
 //! none can stand in for another. What does not open is simply not there: nobody learns why.
 //!
-//! Layout: version (1 byte), key id (4), `aead_nonce` (24), ciphertext with its tag; in text as base64url without
-//! padding.
+//! Layout: version (1 byte), key id (4), `aead_nonce` (24), ciphertext with its tag. In text as base64url without
+//! padding, in which a `-` that would follow another is a `.`: firewalls take `--` for an SQL comment, and `..` for a
+//! path traversal, also in cookies.
 
 use std::{fmt, sync::Arc};
 
@@ -160,7 +161,7 @@ impl Sealer {
         plaintext: &[u8],
         platform: &dyn Platform,
     ) -> Result<String, NoRandomness> {
-        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, label, plaintext, platform)?))
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, label, plaintext, platform)?).replace("--", "-."))
     }
 
     /// Opens what [`Self::seal`] made for this purpose and label.
@@ -168,13 +169,13 @@ impl Sealer {
         if sealed.len() > MAX_SEALED_TEXT {
             return None;
         }
-        self.open_bytes(purpose, label, &BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?)
+        self.open_bytes(purpose, label, &decode(sealed)?)
     }
 
     /// Whether another key than the first sealed this text, by what it says itself.
     pub fn is_of_old_key(&self, sealed: &[u8]) -> bool {
         // Eight letters are six bytes: the version, and the id of the key.
-        let start = sealed.get(..8).and_then(|start| BASE64_URL_SAFE_NO_PAD.decode(start).ok()).unwrap_or_default();
+        let start = sealed.get(..8).and_then(decode).unwrap_or_default();
         start.get(1..=KEY_ID_LEN) != Some(&self.inner.sealing.id)
     }
 
@@ -288,6 +289,12 @@ pub const fn sealed_len(plaintext: usize) -> usize {
 /// Joins the parts of a context (issuer, client id) so that no other parts give the same text.
 pub fn context_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     parts.into_iter().map(|part| format!("{}:{part},", part.len())).collect()
+}
+
+/// Reads base64url with `.` for any `-`.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let dashed: Vec<u8> = text.iter().map(|byte| if *byte == b'.' { b'-' } else { *byte }).collect();
+    BASE64_URL_SAFE_NO_PAD.decode(dashed).ok()
 }
 
 fn from_base64(text: &str, engine: &impl Engine) -> Option<Zeroizing<Vec<u8>>> {

@@ -241,9 +241,7 @@ fn errors_of_the_provider_end_in_a_page_that_helps() {
     for (name, status) in [
         ("access_denied", 403),
         ("server_error", 503),
-        ("temporarily_unavailable", 503),
-        ("login_required", 400),
-        ("interaction_required", 400),
+        ("consent_required", 400),
         ("invalid_scope", 400),
         ("<script>alert(1)</script>", 400),
         ("", 400),

@@ -20,14 +20,17 @@ pub(in crate::config) enum Authorization {
     AccessToken,
     /// `Bearer` and the ID token of the session; nothing where there is none that is good.
     IdToken,
+    /// What the client sent, whatever it is: the app reads it itself, and it is no credential here. A session alone counts.
+    App,
 }
 
 impl Shape for Authorization {
     fn read(place: Place<'_>) -> Self {
-        match place.word(&["keep", "strip", "access_token", "id_token"]) {
+        match place.word(&["keep", "strip", "access_token", "id_token", "app"]) {
             "strip" => Self::Strip,
             "access_token" => Self::AccessToken,
             "id_token" => Self::IdToken,
+            "app" => Self::App,
             _ => Self::Keep,
         }
     }

@@ -116,13 +116,20 @@ pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: 
         }
         _ => {}
     }
+    let of_header = given.unwrap_or(around.authorization);
+    if of_header == Authorization::App && (is_bearer || scopes.as_ref().is_ok_and(|scopes| !scopes.is_empty())) {
+        faults.wrong(
+            &at.key("authorization"),
+            "keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is looked at",
+        );
+    }
     Ok(Policy {
         access: access?,
         unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
         allow: allow?,
         scopes: scopes?,
         providers: providers?,
-        authorization: given.unwrap_or(around.authorization),
+        authorization: of_header,
     })
 }
 
@@ -140,6 +147,7 @@ const fn access(raw: raw::Access) -> Access {
 pub(super) const fn authorization(raw: raw::Authorization) -> Authorization {
     match raw {
         raw::Authorization::AccessToken => Authorization::AccessToken,
+        raw::Authorization::App => Authorization::App,
         raw::Authorization::IdToken => Authorization::IdToken,
         raw::Authorization::Keep => Authorization::Keep,
         raw::Authorization::Strip => Authorization::Strip,

@@ -57,6 +57,20 @@ fn a_method_that_sends_a_secret_needs_one() {
 }
 
 #[test]
+fn a_default_that_leaves_the_header_to_the_app_must_not_meet_rules_for_tokens() {
+    for (field, value) in [("access", json!("bearer")), ("scopes", json!(["read"]))] {
+        let mut document = example_with("/authorization", Some(json!("app")));
+        document["rules"] = json!([{ "path": "/api/*", "access": "required" }]);
+        document["rules"][0][field] = value;
+        assert_eq!(
+            faults(&document),
+            "rules[0].authorization: expected keep, strip or access_token beside `access: bearer` or `scopes`; with `app` \
+             no token is looked at"
+        );
+    }
+}
+
+#[test]
 fn settings_that_another_leaves_without_effect_are_refused() {
     let mut document = example();
     document["session"]["refresh"] = json!(false);

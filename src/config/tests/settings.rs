@@ -358,6 +358,23 @@ fn what_has_no_effect_is_told() {
 }
 
 #[test]
+fn tokens_that_no_rule_looks_at_are_warned_of() {
+    let mut document = example();
+    document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
+    document["authorization"] = json!("app");
+    document["rules"] = json!([{"path": "/public/*", "access": "public"}]);
+    let warnings = settings(&document).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("authorization: with `app` in every rule no token is looked at"), "{warnings:?}");
+    // One rule that looks at tokens is enough, and so is a cookie that may hold one.
+    document["rules"] = json!([{"path": "/api/*", "access": "bearer", "authorization": "keep"}]);
+    assert_eq!(settings(&document).warnings, [""; 0]);
+    document["rules"] = json!([]);
+    document["token_cookie"] = json!("token");
+    assert_eq!(settings(&document).warnings, [""; 0]);
+}
+
+#[test]
 fn a_struct_means_what_the_json_text_means() {
     for document in [example(), full()] {
         let from_struct = parse_bytes(&as_struct(&document)).unwrap_or_else(|faults| panic!("{faults}"));

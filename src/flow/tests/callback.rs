@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::world::{APP, Outcome, World, header, location};
+use serde_json::json;
+
+use super::world::{APP, ISSUER, Outcome, World, header, location};
 use crate::http::{CalloutError, CalloutResponse};
 
 /// Begins a sign-in, changes its callback, and visits it.
@@ -35,7 +37,7 @@ fn a_malformed_or_foreign_callback_is_a_page_and_no_token_call() {
             (400, "callback_wrong_issuer"),
         ),
         ("C-17 declined", |c| c.replace("code=code", "error=access_denied"), (403, "access_denied")),
-        ("C-18 trouble", |c| c.replace("code=code", "error=temporarily_unavailable"), (503, "provider_unavailable")),
+        ("C-18 trouble", |c| c.replace("code=code", "error=server_error"), (503, "provider_unavailable")),
         ("C-18 refusal", |c| c.replace("code=code", "error=invalid_scope"), (400, "provider_refused")),
         ("C-19 both", |c| format!("{c}&error=x"), (400, "callback_malformed")),
     ];
@@ -46,6 +48,83 @@ fn a_malformed_or_foreign_callback_is_a_page_and_no_token_call() {
         assert!(!world.has_session(), "{name}");
         assert_eq!(world.visit("/next").code(), (302, "sign_in_started"), "{name}");
     }
+}
+
+#[test]
+fn an_expired_sign_in_page_of_the_provider_costs_one_new_try() {
+    // Keycloak; Ory Hydra; a provider without a session that was free to ask the person.
+    let description = "&error_description=authentication_expired";
+    for error in ["temporarily_unavailable", "request_unauthorized", "login_required", "interaction_required"] {
+        let mut world = World::ready();
+        let reply = world.visit("/page?a=1").reply();
+        let callback = world.signs_in(&reply).replace("code=code", &format!("error={error}{description}"));
+        let again = world.visit(&callback).reply();
+        assert_eq!((again.status, again.code, world.pending()), (302, "sign_in_started", 1), "{error}");
+        let logged = world.events.iter().any(|event| event.to_string().ends_with(&format!("answered {error}")));
+        assert!(logged, "{:?}", world.events);
+        // The first response is used up, and its description is never repeated.
+        assert!(!location(&again).contains("expired"));
+
+        let callback = world.signs_in(&again);
+        let arrived = world.visit(&callback).reply();
+        assert_eq!((arrived.code, location(&arrived)), ("signed_in", "https://app.example.com/page?a=1"), "{error}");
+        assert_eq!(world.provider.asked["/token"], 1, "{error}");
+    }
+}
+
+#[test]
+fn a_provider_that_goes_on_refusing_is_asked_twice_and_then_there_is_a_page() {
+    for (error, refusal) in [
+        ("temporarily_unavailable", (503, "provider_unavailable")),
+        ("request_unauthorized", (400, "provider_refused")),
+        ("login_required", (400, "provider_refused")),
+    ] {
+        let mut world = World::ready();
+        let first = world.visit("/page").reply();
+        let error = format!("error={error}");
+        let callback = world.signs_in(&first).replace("code=code", &error);
+        let second = world.visit(&callback).reply();
+        let callback = world.signs_in(&second).replace("code=code", &error);
+        let page = world.visit(&callback).reply();
+        assert_eq!((page.status, page.code, world.pending()), (refusal.0, refusal.1, 0), "{error}");
+        assert!(String::from_utf8(page.body).unwrap().contains("href=\"https://app.example.com/page\""));
+        // A person who tries again begins a first sign-in.
+        world.sign_in("/page");
+    }
+}
+
+#[test]
+fn an_error_that_a_new_try_would_not_mend_is_a_page_at_once() {
+    let silent = json!([{ "issuer": ISSUER, "client_id": "client", "client_secret": "secret",
+        "authorization_params": { "prompt": "none" } }]);
+    let cases = [
+        (World::ready(), "server_error", (503, "provider_unavailable")),
+        (World::ready(), "consent_required", (400, "provider_refused")),
+        (World::ready_with(&[("providers", silent.clone())]), "login_required", (400, "provider_refused")),
+        (World::ready_with(&[("providers", silent)]), "interaction_required", (400, "provider_refused")),
+    ];
+    for (mut world, error, refusal) in cases {
+        let reply = world.visit("/page").reply();
+        let callback = world.signs_in(&reply).replace("code=code", &format!("error={error}"));
+        assert_eq!(world.visit(&callback).code(), refusal, "{error}");
+    }
+    // Whose error it is stays checked: another issuer's begins nothing (RFC 9207, 2.4).
+    let mut world = World::ready();
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply).replace("code=code", "error=temporarily_unavailable");
+    let callback = callback.replace("idp.example.com", "evil.example");
+    assert_eq!(world.visit(&callback).code(), (400, "callback_wrong_issuer"));
+}
+
+#[test]
+fn a_browser_that_another_tab_has_signed_in_goes_on_after_an_expired_page() {
+    let mut world = World::ready();
+    let late = world.visit("/late").reply();
+    world.sign_in("/first");
+    let callback = world.signs_in(&late).replace("code=code", "error=temporarily_unavailable");
+    let arrived = world.visit(&callback).reply();
+    assert_eq!((arrived.code, location(&arrived)), ("already_signed_in", "https://app.example.com/late"));
+    assert_eq!(world.pending(), 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod identity;
 mod introspection;
 mod lifetimes;
 mod logout;
+mod own_tokens;
 mod properties;
 mod providers;
 mod renewal;

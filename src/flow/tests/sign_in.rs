@@ -201,3 +201,48 @@ fn without_randomness_nothing_is_begun() {
     world.platform.without_randomness.set(false);
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
 }
+
+/// What firewalls take for an SQL comment (OWASP CRS 942440, naxsi 1007) and for a path traversal (naxsi 1200).
+const REFUSED_BY_FIREWALLS: [&str; 2] = ["--", ".."];
+
+#[test]
+fn firewalls_find_no_attack_in_an_authorization_request_and_its_cookies() {
+    let mut world = World::ready();
+    let targets = [1, 400, 1000].map(|length| format!("/{}", "x".repeat(length - 1)));
+    for target in targets.iter().cycle().take(10_000) {
+        world.jar.clear();
+        world.events.clear();
+        let reply = world.visit(target).reply();
+        let url = location(&reply);
+        let cookie = header(&reply, "set-cookie").unwrap();
+        for refused in REFUSED_BY_FIREWALLS {
+            assert!(!url.contains(refused) && !cookie.contains(refused), "{refused} in {url} or {cookie}");
+        }
+        assert!(query_of(url)["state"].len() < 512, "{url}");
+    }
+}
+
+#[test]
+fn a_short_path_travels_in_state_and_a_longer_one_in_the_cookie_alone() {
+    for (length, ends_in_another_browser) in [(250, true), (320, false), (1000, false), (2048, false)] {
+        let mut world = World::ready();
+        let target = format!("/{}", "x".repeat(length - 1));
+        let reply = world.visit(&target).reply();
+        let state = query_of(location(&reply))["state"].clone();
+        assert!(state.len() < 512, "{length}: {}", state.len());
+        let callback = world.signs_in(&reply);
+        let own = std::mem::take(&mut world.jar);
+
+        // Another browser has no such sign-in, and begins its own for what `state` says.
+        let again = world.visit(&callback).reply();
+        assert_eq!((again.status, again.code), (302, "sign_in_started"));
+        let callback_there = world.signs_in(&again);
+        let arrived = world.visit(&callback_there).reply();
+        let expected = if ends_in_another_browser { &target } else { "/" };
+        assert_eq!(location(&arrived), format!("{APP}{expected}"), "{length}");
+
+        world.jar = own;
+        world.signs_in(&reply);
+        assert_eq!(location(&world.visit(&callback).reply()), format!("{APP}{target}"), "{length}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Apps that read `Authorization` themselves (`authorization: app`): what is there is no credential here, and the session
+//! decides.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{permit::Reason, *},
+    world::{ISSUER, Outcome, World},
+};
+use crate::http::{Request, RouteMetadata};
+
+/// A static token, which is good wherever tokens are looked at.
+const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
+
+fn world(more: &[(&str, Value)]) -> World {
+    let digest: String = Sha256::digest(LISTED).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut changes = vec![
+        (
+            "providers",
+            json!([{
+                "issuer": ISSUER, "client_id": "client", "client_secret": "secret",
+                "access_token_audiences": ["https://api.example.com"],
+            }]),
+        ),
+        ("static_tokens", json!([{ "name": "ci", "sha256": digest }])),
+        (
+            "rules",
+            json!([
+                { "path": "/own/*", "access": "required", "authorization": "app" },
+                { "path": "/also/*", "access": "required", "authorization": "app" },
+                { "path": "/news/*", "access": "optional", "authorization": "app" },
+                { "path": "/open/*", "access": "public", "authorization": "app" },
+                { "path": "/machines/*", "access": "bearer" },
+            ]),
+        ),
+    ];
+    changes.extend(more.iter().cloned());
+    World::ready_with(&changes)
+}
+
+fn access_token(world: &World) -> String {
+    let claims = json!({
+        "iss": ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
+        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
+    });
+    world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
+}
+
+/// What a client may send there: the app's own tokens, good and bad ones of ours, other schemes, several lines.
+fn lines(world: &World) -> Vec<Vec<String>> {
+    let access_token = format!("Bearer {}", access_token(world));
+    let texts: [&[&str]; 8] = [
+        &["Bearer the-app-s-own"],
+        &["Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"],
+        &["Bearer "],
+        &["bearer a b c"],
+        &["Token abc"],
+        &["Bearer one", "Basic bWU6bWU="],
+        &["Bearer vst_0123456789abcdef0123456789abcdef"],
+        &[&access_token],
+    ];
+    texts.map(|lines| lines.iter().map(|line| (*line).to_owned()).collect()).to_vec()
+}
+
+fn send(world: &mut World, path: &str, lines: &[String], mode: &str) -> Outcome {
+    let mut headers = vec![(":method", "GET"), (":path", path), ("sec-fetch-mode", mode), ("accept", "text/html")];
+    headers.extend(lines.iter().map(|line| ("authorization", line.as_str())));
+    world.send(&headers)
+}
+
+/// Who passed, and with which `Authorization`.
+#[track_caller]
+fn passed(outcome: &Outcome) -> (Reason, Option<&str>, Vec<String>) {
+    let Outcome::Forwarded { reason, headers, .. } = outcome else { panic!("{outcome:?}") };
+    let all = |name: &str| headers.iter().filter(move |(found, _)| found == name).map(|(_, value)| value);
+    let user = headers.iter().find(|(name, _)| name == "x-forwarded-user").map(|(_, value)| value.as_str());
+    (*reason, user, all("authorization").cloned().collect())
+}
+
+#[test]
+fn with_a_session_the_app_gets_what_the_client_sent() {
+    let mut world = world(&[]);
+    world.sign_in("/");
+    for lines in lines(&world) {
+        // Several readings that all leave it to the app are clear.
+        for path in ["/own/x", "/news/x", "/own/../also/x"] {
+            let outcome = send(&mut world, path, &lines, "cors");
+            assert_eq!(passed(&outcome), (Reason::Session, Some("alice"), lines.clone()), "{path}");
+        }
+        let outcome = send(&mut world, "/open/x", &lines, "cors");
+        assert_eq!(passed(&outcome), (Reason::Public, None, lines.clone()));
+    }
+}
+
+#[test]
+fn without_a_session_no_token_helps() {
+    let mut world = world(&[]);
+    for lines in lines(&world) {
+        for path in ["/own/x", "/own/../also/x"] {
+            assert_eq!(send(&mut world, path, &lines, "cors").code(), (401, "sign_in_required"), "{lines:?}");
+            assert_eq!(send(&mut world, path, &lines, "navigate").code(), (302, "sign_in_started"), "{lines:?}");
+        }
+        let outcome = send(&mut world, "/news/x", &lines, "cors");
+        assert_eq!(passed(&outcome), (Reason::Public, None, lines.clone()));
+    }
+    // A session that has ended is none.
+    world.sign_in("/");
+    world.advance(8 * 3600);
+    assert_eq!(send(&mut world, "/own/x", &[format!("Bearer {LISTED}")], "cors").code(), (401, "sign_in_required"));
+}
+
+#[test]
+fn where_not_every_reader_leaves_it_to_the_app_a_token_is_checked() {
+    let mut world = world(&[]);
+    world.sign_in("/");
+    let own = ["Bearer the-app-s-own".to_owned()];
+    for path in ["/", "/own/../x", "/own/%2e%2e/machines/x", "/own//x/../../y", "/machines/x"] {
+        assert_eq!(send(&mut world, path, &own, "cors").code(), (401, "invalid_token"), "{path}");
+    }
+    // What is no token does not pass there either, for the app could take it for ours.
+    let outcome = send(&mut world, "/own/../x", &["Token abc".to_owned()], "cors");
+    assert_eq!(passed(&outcome), (Reason::Session, Some("alice"), Vec::new()));
+    let outcome = send(&mut world, "/machines/x", &[format!("Bearer {LISTED}")], "cors");
+    assert_eq!(passed(&outcome).1, Some("ci"));
+}
+
+#[test]
+fn as_the_default_it_holds_where_no_rule_says_otherwise() {
+    let rules = json!([{ "path": "/machines/*", "access": "bearer", "authorization": "keep" }]);
+    let mut world = world(&[("authorization", json!("app")), ("rules", rules)]);
+    let own = ["Bearer the-app-s-own".to_owned()];
+    assert_eq!(send(&mut world, "/", &[format!("Bearer {LISTED}")], "cors").code(), (401, "sign_in_required"));
+    world.sign_in("/");
+    assert_eq!(passed(&send(&mut world, "/", &own, "cors")), (Reason::Session, Some("alice"), own.to_vec()));
+    assert_eq!(send(&mut world, "/machines/x", &own, "cors").code(), (401, "invalid_token"));
+}
+
+#[test]
+fn a_policy_of_a_route_says_it_too() {
+    let policies = json!({
+        "own": { "access": "required", "authorization": "app" },
+        "machines": { "access": "bearer" },
+    });
+    let mut world = world(&[("policies", policies), ("route_metadata", json!(true)), ("rules", json!([]))]);
+    world.sign_in("/");
+    let mut on = |policy: &str, path: &str| {
+        let cookies = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let headers = [
+            (":method", "GET"),
+            (":path", path),
+            (":authority", "app.example.com"),
+            ("cookie", cookies.as_str()),
+            ("authorization", "Bearer the-app-s-own"),
+        ];
+        let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
+        let request = request.on_route(RouteMetadata::Policy(policy.to_owned()));
+        let step = world.env(|env| start(request.clone(), env));
+        world.perform(step, &request)
+    };
+    assert_eq!(passed(&on("own", "/x")).2, ["Bearer the-app-s-own"]);
+    assert_eq!(on("machines", "/x").code(), (401, "invalid_token"));
+    // Another policy may be meant.
+    assert_eq!(on("own", "/x/../y").code(), (401, "invalid_token"));
+}
+
+#[test]
+fn a_token_in_the_cookie_stays_one() {
+    let mut world = world(&[("token_cookie", json!("token"))]);
+    let own = ["Bearer the-app-s-own".to_owned()];
+    world.jar.insert("token".to_owned(), LISTED.to_owned());
+    let outcome = send(&mut world, "/own/x", &own, "cors");
+    assert_eq!(passed(&outcome), (Reason::Bearer, Some("ci"), own.to_vec()));
+    // One that is not good lets nobody pass, and keeps nobody out where everybody may.
+    world.jar.insert("token".to_owned(), "forged".to_owned());
+    assert_eq!(send(&mut world, "/own/x", &own, "cors").code(), (401, "invalid_token"));
+    assert_eq!(passed(&send(&mut world, "/news/x", &own, "cors")), (Reason::Public, None, own.to_vec()));
+    world.sign_in("/");
+    assert_eq!(passed(&send(&mut world, "/own/x", &own, "cors")), (Reason::Session, Some("alice"), own.to_vec()));
+}

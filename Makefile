@@ -6,7 +6,7 @@ CARGO_FILES := $(or $(CARGO_HOME),$(HOME)/.cargo)
 CRATES := $(CARGO_FILES)/registry/src/index.crates.io-1949cf8c6b5b557f
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 
-.PHONY: help build test unit e2e lint check demo size bench toolchain lint-tools
+.PHONY: help build test unit e2e keycloak lint check demo size bench toolchain lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,7 +28,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e bench: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e keycloak bench: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -39,9 +39,12 @@ unit: ## the core alone, natively, in seconds
 e2e: build ## the filter in the real Envoy
 	cargo test -p wasm-tests
 
+keycloak: build ## the filter with Keycloak as its provider; needs a JDK (17 or newer) and Maven
+	cargo test -p wasm-tests --features keycloak --test keycloak
+
 lint: toolchain lint-tools ## formatting and clippy, natively and for wasm
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --target $(TARGET) -p vestibule -p vestibule-noop -- -D warnings
 
 check: lint test size ## what has to pass before a change goes in

@@ -327,3 +327,28 @@ impl Failure {
         self.status() == 503
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// The codes of the table above.
+    fn codes() -> Vec<&'static str> {
+        let rows = include_str!("failure.rs").split("row!(");
+        let rows = rows.filter(|row| row.starts_with(|first: char| first.is_ascii_digit()));
+        rows.filter_map(|row| row.split('"').nth(1)).collect()
+    }
+
+    #[test]
+    fn every_code_has_an_entry_in_the_page_on_troubleshooting_and_no_entry_is_of_another() {
+        let page = include_str!("../../envoy/docs/troubleshooting.md");
+        let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
+        let entries: Vec<_> = headings.flat_map(|heading| heading.split('`').skip(1).step_by(2)).collect();
+        let codes = codes();
+        assert!(codes.len() > 40, "{codes:?}");
+        for code in &codes {
+            assert!(entries.contains(code), "{code} has no entry");
+        }
+        for entry in entries {
+            assert!(codes.contains(&entry), "{entry} is no code");
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod html;
 pub mod http1;
 pub mod http2;
 pub mod issuer;
+pub mod keycloak;
 pub mod keys;
 pub mod ports;
 pub mod process;

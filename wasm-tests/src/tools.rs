@@ -122,6 +122,71 @@ pub fn glewlwyd() -> PathBuf {
     debian("Glewlwyd", "glewlwyd", &["glewlwyd"])
 }
 
+/// The name and password of the administrator in [`KEYCLOAK_DATABASE`].
+pub const KEYCLOAK_ADMIN: &str = "admin";
+/// The database below [`keycloak`], with the master realm and an administrator.
+pub const KEYCLOAK_DATABASE: &str = "data/h2/keycloakdb.mv.db";
+
+/// The folder of Keycloak, from Maven's repository by version and checksum, built and with a database.
+///
+/// # Panics
+/// If it cannot be installed, saying what is lacking.
+#[must_use]
+pub fn keycloak() -> PathBuf {
+    let pins = root().join("wasm-tests/keycloak.sha256");
+    let text = fs::read_to_string(&pins).unwrap_or_else(|error| panic!("cannot read {}: {error}", pins.display()));
+    let (_, name) = text.trim().split_once("  ").expect("a checksum and a name");
+    let version = name.strip_prefix("keycloak-quarkus-dist-").and_then(|rest| rest.strip_suffix(".zip"));
+    let version = version.expect("the name of Keycloak's distribution");
+    let folder = local().join("keycloak");
+    let home = folder.join(format!("keycloak-{version}"));
+    for program in ["java", "mvn"] {
+        assert!(
+            on_path(program).is_some(),
+            "no {program} on the PATH: Keycloak needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven"
+        );
+    }
+    once("keycloak", "Keycloak", &pins, || {
+        let _ = fs::remove_dir_all(&folder);
+        run(
+            Command::new("mvn")
+                .args([
+                    "--quiet",
+                    "--batch-mode",
+                    "-Dstyle.color=never",
+                    "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy",
+                ])
+                .arg(format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{version}:zip"))
+                .arg(format!("-DoutputDirectory={}", folder.display())),
+            "Maven and a way to its central repository",
+        );
+        let in_folder = |program: &str| {
+            let mut command = Command::new(program);
+            command.current_dir(&folder);
+            command
+        };
+        run(in_folder("sha256sum").args(["--quiet", "--check"]).arg(&pins), "the file with this checksum");
+        run(in_folder("python3").args(["-m", "zipfile", "--extract", name, "."]), "python3 and room on the disk");
+        let _ = fs::remove_file(folder.join(name));
+        let administer = |arguments: &[&str]| {
+            let mut command = Command::new("sh");
+            command.arg(home.join("bin/kc.sh")).args(arguments).env("PASSWORD", KEYCLOAK_ADMIN);
+            run(&mut command, "a JDK of version 17 or newer");
+        };
+        administer(&["build", "--db=dev-file", "--cache=local"]);
+        administer(&[
+            "bootstrap-admin",
+            "user",
+            "--optimized",
+            "--username",
+            KEYCLOAK_ADMIN,
+            "--password:env",
+            "PASSWORD",
+        ]);
+    });
+    home
+}
+
 /// The first of these programs that is on the path, after the installation of Debian's package if need be.
 fn debian(what: &str, package: &str, programs: &[&str]) -> PathBuf {
     let find = || programs.iter().copied().find_map(on_path);

@@ -1,4 +1,4 @@
-//! The configurations in `envoy/` and in the README are what people copy: Envoy with the built filter has to accept them as
+//! The configurations in `envoy/`, in its pages and in the README are what people copy: Envoy with the built filter has to accept them as
 //! they are.
 
 use std::fs;
@@ -99,8 +99,9 @@ fn every_file_has_what_the_smallest_says_of_safety() {
 #[test]
 fn the_readme_names_every_file() {
     let readme = text("README.md");
-    for file in files().iter().map(String::as_str).chain(["demo.yaml", "istio.yaml"]) {
-        assert!(readme.contains(&format!("](envoy/{file})")), "{file}");
+    let files = files().into_iter().chain(["demo.yaml", "istio.yaml"].map(str::to_owned));
+    for file in files.map(|name| format!("envoy/{name}")).chain(pages()).filter(|file| file != "README.md") {
+        assert!(readme.contains(&format!("]({file})")), "{file}");
     }
 }
 
@@ -136,21 +137,52 @@ fn filter_accepts(document: &str) -> (bool, String) {
     accepts("minimal.yaml", &format!("{before}{start}{whole}{end}{after}"), "/etc/envoy/vestibule.wasm")
 }
 
-#[test]
-fn the_filter_accepts_what_the_readme_shows() {
-    let readme = text("README.md");
-    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
-    let mut seen = 0;
-    // The others are Envoy's own.
-    for block in blocks.filter(|block| !["@type", "filter_metadata"].iter().any(|own| block.contains(own))) {
-        // What a reader puts in; and a part of a list of rules.
-        let block = block.replace("3f1c…", &"3f1c".repeat(16));
-        let block = if block.starts_with("- ") { format!("rules:\n{block}") } else { block };
-        let (accepted, said) = filter_accepts(&block);
-        assert!(accepted, "{block}\n{said}");
-        seen += 1;
+/// README and the pages of `envoy/docs`.
+fn pages() -> Vec<String> {
+    let folder = fs::read_dir(tools::root().join("envoy/docs")).expect("the folder of pages");
+    let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
+    names.map(|name| format!("envoy/docs/{name}")).chain(["README.md".to_owned()]).collect()
+}
+
+/// The YAML that a page shows, also in lists.
+fn blocks(page: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(indent) = line.strip_suffix("```yaml").filter(|indent| indent.trim().is_empty()) else { continue };
+        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        blocks.push(block.map(|line| format!("{}\n", line.strip_prefix(indent).unwrap_or(line))).collect());
     }
-    assert!(seen > 5, "{seen} blocks");
+    blocks
+}
+
+/// Whether Envoy takes HTTP filters or routes, each in the list of `minimal.yaml` before what is there.
+fn envoy_accepts(elements: &str) -> (bool, String) {
+    let first = if elements.starts_with("- match:") { "- match: {prefix: /}\n" } else { "- name: vestibule\n" };
+    let minimal = text("envoy/minimal.yaml");
+    let (before, after) = minimal.split_once(first).expect("the first of the list");
+    let indent = before.rsplit('\n').next().expect("a line");
+    let elements: String = elements.lines().map(|line| format!("{line}\n{indent}")).collect();
+    accepts("minimal.yaml", &format!("{before}{elements}{first}{after}"), "/etc/envoy/vestibule.wasm")
+}
+
+#[test]
+fn the_filter_and_envoy_accept_what_the_pages_show() {
+    for page in pages() {
+        let blocks = blocks(&text(&page));
+        for block in &blocks {
+            let of_envoy = ["- match:", "- name: envoy."].iter().any(|start| block.starts_with(start));
+            let (accepted, said) = if of_envoy {
+                envoy_accepts(block)
+            } else {
+                // What a reader puts in; and a part of a list of rules.
+                let block = block.replace("3f1c…", &"3f1c".repeat(16));
+                filter_accepts(&if block.starts_with("- ") { format!("rules:\n{block}") } else { block })
+            };
+            assert!(accepted, "{page}: {block}\n{said}");
+        }
+        assert!(blocks.len() > 5, "{page}: {} blocks", blocks.len());
+    }
 }
 
 #[test]

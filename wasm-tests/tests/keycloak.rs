@@ -1,0 +1,275 @@
+//! The filter with Keycloak as its provider. Needs a JDK and Maven: `make keycloak`.
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    clock::Clock,
+    envoy::{Envoy, Setup},
+    keycloak::{ACCESS_TOKEN_LIFESPAN, Keycloak, audience, groups, roles_in_id_tokens},
+    process::until,
+    upstream::{MARK, Upstream},
+    user_agent::{Outgoing, UserAgent},
+    world::{SESSION_KEY, assert_signed_in, parameter},
+};
+
+const API: &str = "https://api.example.com";
+
+/// An app behind the filter, with a client of its own at Keycloak.
+struct Site {
+    keycloak: &'static Keycloak,
+    app: Upstream,
+    envoy: Envoy,
+    clock: Clock,
+    origin: String,
+}
+
+impl Site {
+    fn start(client_id: &str) -> Self {
+        Self::with(client_id, |_| {}, |_| {})
+    }
+
+    /// With changes to the client and to the filter's configuration.
+    fn with(client_id: &str, client: impl FnOnce(&mut Value), configuration: impl FnOnce(&mut Value)) -> Self {
+        let keycloak = Keycloak::shared();
+        let (app, clock) = (Upstream::start(), Clock::new());
+        let setup = Setup { bodies_while_headers_are_held: true, ..Setup::new(app.port()).clock(&clock) };
+        let origin = setup.external_url();
+        let mut document = json!({
+            "external_url": origin,
+            "cluster": "idp",
+            "allow_on_headers_stop_iteration": true,
+            "providers": [keycloak.add_client(client_id, &origin, client)],
+            "session": {"keys": [SESSION_KEY]},
+        });
+        configuration(&mut document);
+        let envoy = Envoy::start(setup.configuration(document));
+        Self { keycloak, app, envoy, clock, origin }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    /// Signs this user in. Returns a browser that can open the page.
+    fn signed_in(&self, user: &str) -> UserAgent {
+        let browser = UserAgent::default();
+        let page = self.url("/page");
+        let back = self.keycloak.sign_in(&browser, &page, user).location().expect("a way back");
+        assert_signed_in(&browser.get(&back), &page);
+        self.assert_served(&browser);
+        browser
+    }
+
+    #[track_caller]
+    fn assert_served(&self, browser: &UserAgent) {
+        let answer = browser.get(&self.url("/page"));
+        assert!(answer.headers.has(MARK), "{answer:?}\n{}", self.envoy.log());
+    }
+
+    /// Whether a page leads this browser to Keycloak.
+    fn asks_to_sign_in(&self, browser: &UserAgent) -> bool {
+        let location = browser.get(&self.url("/page")).location();
+        location.is_some_and(|location| location.starts_with(&self.keycloak.issuer()))
+    }
+
+    fn told(&self, header: &str) -> Option<String> {
+        self.app.last().headers.text(header)
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        self.envoy.stats(&format!("wasmcustom.vestibule_{name}"))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let log = self.envoy.log();
+        for word in ["panicked", "Function: proxy_on", "canary-", SESSION_KEY] {
+            assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
+        }
+    }
+}
+
+#[test]
+fn the_app_receives_groups_and_roles_and_a_sign_out_ends_the_session_at_keycloak() {
+    let site = Site::with(
+        "headers",
+        |client| client["protocolMappers"].as_array_mut().expect("mappers").push(roles_in_id_tokens()),
+        |document| {
+            document["identity_headers"] = json!({
+                "X-Forwarded-User": "preferred_username", "X-Forwarded-Email": "email", "X-Forwarded-Groups": "groups",
+                "X-Roles": "/realm_access/roles", "X-Name": "name",
+            });
+            document["rules"] =
+                json!([{"access": "required", "allow": {"claims": {"/realm_access/roles": ["editor"]}}}]);
+        },
+    );
+    let browser = site.signed_in("alice");
+    for (header, value) in [
+        ("x-forwarded-user", "alice"),
+        ("x-forwarded-email", "alice@example.com"),
+        ("x-forwarded-groups", "staff"),
+        ("x-name", "Zo\u{eb} M\u{f6}ller"),
+    ] {
+        assert_eq!(site.told(header).as_deref(), Some(value), "{header}");
+    }
+    let roles = site.told("x-roles").expect("roles");
+    assert!(roles.split(',').any(|role| role == "editor"), "{roles}");
+
+    let steps = browser.follow(&site.url("/oauth2/sign_out"));
+    let way: Vec<&str> = steps.iter().filter_map(|(url, _)| url.split('?').next()).collect();
+    let end_session = format!("{}/protocol/openid-connect/logout", site.keycloak.issuer());
+    assert_eq!(way, [site.url("/oauth2/sign_out"), end_session, site.url("/oauth2/signed_out")], "{steps:?}");
+    // Keycloak would sign in without a form if it still had its session.
+    let (at, page) = browser.follow(&site.url("/page")).pop().expect("a page");
+    let _ = site.keycloak.post_form(&browser, &at, &page, "alice");
+}
+
+#[test]
+fn roles_in_access_tokens_alone_let_nobody_in() {
+    let site = Site::with(
+        "plain",
+        |_| {},
+        |document| {
+            document["rules"] = json!([
+                {"prefix": "/editors", "access": "required", "allow": {"claims": {"/realm_access/roles": ["editor"]}}},
+            ]);
+        },
+    );
+    let browser = site.signed_in("alice");
+    let before = site.app.count();
+    let refused = browser.get(&site.url("/editors"));
+    assert_eq!((refused.status, refused.code().as_deref()), (403, Some("not_allowed")), "{refused:?}");
+    site.app.assert_saw_nothing_since(before, "/editors");
+    site.assert_served(&browser);
+}
+
+#[test]
+fn a_session_is_renewed_until_keycloak_ends_it() {
+    let site = Site::start("renewal");
+    let browser = site.signed_in("bob");
+    // In the last fifth of the access token's life.
+    site.clock.set(ACCESS_TOKEN_LIFESPAN - 5);
+    site.assert_served(&browser);
+    assert_eq!((site.metric("renewed"), site.metric("renewal_failed")), (1, 0), "{}", site.envoy.log());
+    let user = site.keycloak.user_id("bob");
+    site.keycloak.admin("POST", &format!("/users/{user}/logout"), &Value::Null);
+    site.clock.set(3 * ACCESS_TOKEN_LIFESPAN);
+    let before = site.app.count();
+    assert!(site.asks_to_sign_in(&browser), "{}", site.envoy.log());
+    assert_eq!(site.metric("session_refused"), 1, "{}", site.envoy.log());
+    site.app.assert_saw_nothing_since(before, "a session that Keycloak ended");
+    site.clock.set(0);
+    site.assert_served(&site.signed_in("bob"));
+}
+
+#[test]
+fn an_administrator_ends_a_users_sessions_over_the_back_channel() {
+    let site = Site::with(
+        "back-channel",
+        |client| {
+            let url = client["redirectUris"][0].as_str().expect("text").replace("callback", "backchannel_logout");
+            client["attributes"]["backchannel.logout.url"] = json!(url);
+            client["attributes"]["backchannel.logout.session.required"] = json!("true");
+        },
+        |document| document["sign_out"] = json!({"back_channel": true}),
+    );
+    let (carol, alice) = (site.signed_in("carol"), site.signed_in("alice"));
+    let user = site.keycloak.user_id("carol");
+    site.keycloak.admin("POST", &format!("/users/{user}/logout"), &Value::Null);
+    until("end of the session", || site.asks_to_sign_in(&carol).then_some(()));
+    assert_eq!(site.metric("logged_out"), 1, "{}\n{}", site.envoy.log(), site.keycloak.log());
+    site.assert_served(&alice);
+}
+
+#[test]
+fn a_service_account_calls_with_its_access_token() {
+    let site = Site::with(
+        "service",
+        |client| {
+            client["serviceAccountsEnabled"] = json!(true);
+            client["directAccessGrantsEnabled"] = json!(true);
+            client["protocolMappers"] = json!([audience(API)]);
+        },
+        |document| {
+            document["providers"][0]["access_token_audiences"] = json!([API]);
+            document["rules"] = json!([{"access": "bearer"}]);
+        },
+    );
+    let _ = site.keycloak.add_client("lightweight", &site.origin, |client| {
+        client["serviceAccountsEnabled"] = json!(true);
+        client["attributes"]["client.use.lightweight.access.token.enabled"] = json!("true");
+        client["protocolMappers"] = json!([audience(API)]);
+    });
+    let send = |token: &Value| {
+        let token = token.as_str().expect("a token");
+        let send = Outgoing::fetch("/api").header("authorization", format!("Bearer {token}"));
+        UserAgent::default().visit(&site.url("/api"), send)
+    };
+    let own = [("grant_type", "client_credentials")];
+    let answer = send(&site.keycloak.tokens("service", &own)["access_token"]);
+    assert!(answer.headers.has(MARK), "{answer:?}\n{}", site.envoy.log());
+    assert_eq!(site.told("x-forwarded-preferred-username").as_deref(), Some("service-account-service"));
+
+    let before = site.app.count();
+    let people = [
+        ("grant_type", "password"),
+        ("scope", "openid"),
+        ("username", "alice"),
+        ("password", "canary-password-at-keycloak"),
+    ];
+    let id_token = &site.keycloak.tokens("service", &people)["id_token"];
+    // It has no `sub`.
+    let lightweight = &site.keycloak.tokens("lightweight", &own)["access_token"];
+    for token in [id_token, lightweight] {
+        let answer = send(token);
+        assert_eq!((answer.status, answer.code().as_deref()), (401, Some("invalid_token")), "{answer:?}");
+    }
+    site.app.assert_saw_nothing_since(before, "an ID token, and an access token without sub");
+}
+
+#[test]
+fn three_hundred_groups_are_no_header_and_still_a_session() {
+    let names: Vec<String> = (0..300).map(|number| format!("group-{number:022}")).collect();
+    let site = Site::with(
+        "many-groups",
+        |client| client["protocolMappers"] = json!([groups(&names)]),
+        |document| document["rules"] = json!([{"access": "required", "allow": {"groups": [names[299]]}}]),
+    );
+    site.signed_in("alice");
+    let told = ["x-forwarded-groups", "x-forwarded-email"].map(|header| site.told(header));
+    assert_eq!(told, [None, Some("alice@example.com".to_owned())]);
+}
+
+#[test]
+fn a_new_key_is_fetched_when_it_has_signed() {
+    let site = Site::start("rotation");
+    let before = site.signed_in("alice");
+    site.keycloak.admin(
+        "POST",
+        "/components",
+        &json!({
+            "name": "new", "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider",
+            "config": {"priority": ["200"], "enabled": ["true"], "active": ["true"]},
+        }),
+    );
+    let fetched = site.metric("keys_fetched");
+    site.signed_in("alice");
+    assert!(site.metric("keys_fetched") > fetched, "{}", site.envoy.log());
+    site.assert_served(&before);
+}
+
+#[test]
+fn a_login_page_that_another_tab_has_overtaken_ends_at_its_page() {
+    let site = Site::start("tabs");
+    let browser = UserAgent::default();
+    let (at, page) = browser.follow(&site.url("/other")).pop().expect("a page");
+    let back = site.keycloak.sign_in(&browser, &site.url("/page"), "alice").location().expect("a way back");
+    assert_signed_in(&browser.get(&back), &site.url("/page"));
+    let overtaken = site.keycloak.post_form(&browser, &at, &page, "alice").location().expect("a way back");
+    assert_eq!(parameter(&overtaken, "error"), "temporarily_unavailable", "{overtaken}");
+    let (at, page) = browser.follow(&overtaken).pop().expect("a page");
+    assert!(page.headers.has(MARK) && at == site.url("/other"), "{at} {page:?}\n{}", site.envoy.log());
+}

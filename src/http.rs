@@ -219,6 +219,8 @@ pub struct Edits {
     pub identity: Option<Rc<Identity>>,
     /// The name of the rule, for filter state.
     pub rule: Option<String>,
+    /// The client's credentials, for the pass after an internal redirect.
+    pub credentials: Option<Vec<u8>>,
 }
 
 impl Edits {

@@ -86,6 +86,10 @@ pub(super) struct Document {
     /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) allow_on_headers_stop_iteration: Option<bool>,
+    /// Whether some route of Envoy's has an `internal_redirect_policy`. Requests then keep their session and their token over
+    /// such redirects, which costs each of them some microseconds.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) internal_redirects: Option<bool>,
     /// What makes the sign-in weaker. Each use is logged at start.
     pub(super) danger: Option<Danger>,
 }
@@ -111,6 +115,7 @@ fields!(Document {
     sign_out,
     userinfo_claims,
     allow_on_headers_stop_iteration,
+    internal_redirects,
     danger,
 });
 

@@ -126,6 +126,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         sign_out: sign_out?,
         leeway: leeway?,
         bodies_while_held: bodies.0,
+        internal_redirects: document.internal_redirects == Some(true),
         warnings,
         providers,
         token_issuers,

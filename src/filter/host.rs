@@ -16,7 +16,10 @@ use crate::{
     },
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     time::UnixTime,
-    wire::{self, Value::Bytes},
+    wire::{
+        self,
+        Value::{Bytes, Number},
+    },
 };
 
 /// The host as the core's platform.
@@ -224,6 +227,27 @@ pub(super) fn act_for(context_id: u32) -> bool {
 
 pub(super) fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
+}
+
+/// The key of the credentials that outlive an internal redirect.
+const CREDENTIALS: &str = "vestibule_credentials";
+
+/// Has Envoy keep credentials for all passes of a request; `false` where it cannot.
+#[must_use]
+pub(super) fn declare_credentials() -> bool {
+    /// `LifeSpan.DownstreamRequest`; bytes that may be replaced are what the fields between stand for.
+    const REQUEST: u64 = 1;
+    let arguments = wire::write(&[Bytes(CREDENTIALS.as_bytes()), Number(0), Number(0), Bytes(b""), Number(REQUEST)]);
+    hostcalls::call_foreign_function("declare_property", Some(&arguments)).is_ok()
+}
+
+pub(super) fn keep_credentials(credentials: &[u8]) {
+    let _ = hostcalls::set_property(vec![CREDENTIALS], Some(credentials));
+}
+
+/// The credentials that an earlier pass of this request kept.
+pub(super) fn kept_credentials() -> Option<Vec<u8>> {
+    hostcalls::get_property(vec![CREDENTIALS]).ok().flatten()
 }
 
 /// Tells Envoy's other filters and logs: `%FILTER_STATE(wasm.vestibule_user:PLAIN)%`.

@@ -18,6 +18,7 @@ use crate::{
         self, BodyError, CalloutResult, Env, Expect, ExpectBody, LateCookies, Load, Memory, Step, Waiter,
         background::{self, ExpectBackground},
         event::Event,
+        internal_redirect,
     },
     http::RouteMetadata,
 };
@@ -116,7 +117,11 @@ pub(super) enum Moment {
 }
 
 impl Worker {
-    pub(super) fn new(root_id: u32, config: Config) -> Self {
+    pub(super) fn new(root_id: u32, mut config: Config) -> Self {
+        if config.internal_redirects && !host::declare_credentials() {
+            config.internal_redirects = false;
+            config.warnings.push("internal_redirects: this Envoy cannot keep what they need".to_owned());
+        }
         let worker = Self {
             root_id,
             memory: RefCell::new(Memory::new(&config, &Host)),
@@ -167,8 +172,20 @@ impl Worker {
     /// A request arrives.
     pub(super) fn start(&self, exchange: &Rc<Exchange>, is_whole: bool) -> Action {
         // Headers that cannot be read are none, which is refused.
-        let request = host::request(Part::Headers).unwrap_or_default().followed_by_more(!is_whole);
+        let mut request = host::request(Part::Headers).unwrap_or_default();
+        // Before headers change: Envoy then knows no route until it has chosen one anew.
         let route = self.route();
+        if self.config.internal_redirects
+            && let Some(credentials) = host::kept_credentials()
+        {
+            let edits = internal_redirect::undo(&request, &credentials, &self.config);
+            if !edits.is_some_and(|edits| host::edit_request(Part::Headers, edits.iter())) {
+                let step = self.refuse(flow::headers_refused);
+                return self.perform(exchange, step, Moment::InHeaders);
+            }
+            request = host::request(Part::Headers).unwrap_or_default();
+        }
+        let request = request.followed_by_more(!is_whole);
         exchange.route.replace(route.clone());
         let request = request.on_route(route);
         let step = self.decide(|env| flow::start(request, env));
@@ -201,6 +218,9 @@ impl Worker {
                         host::set_state("vestibule_user", subject);
                     }
                     edits.state().for_each(|(key, value)| host::set_state(key, value));
+                    if let Some(credentials) = &edits.credentials {
+                        host::keep_credentials(credentials);
+                    }
                     exchange.cookies.replace(cookies);
                     exchange.phase.set(Phase::Forwarded);
                     if moment == Moment::Later {

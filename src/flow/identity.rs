@@ -10,7 +10,7 @@ use crate::{
     session::cookie::{self, Stripped},
 };
 
-use super::{Env, bearer, permit::Permit};
+use super::{Env, bearer, internal_redirect, permit::Permit};
 
 /// The longest identity header we set; most apps refuse headers above 8 KiB.
 const MAX_HEADER: usize = 7 * 1024;
@@ -27,7 +27,11 @@ pub(super) fn edits(request: &Request, permit: &Permit, verdict: &Verdict<'_>, e
     let of_session = permit.session_brought().map(|fresh| fresh.identity(|session| identity(session, config)));
     let identity = of_session.or_else(|| Some(permit.bearer_brought()?.identity(|bearer| identity(bearer, config))));
     let rule = verdict.rule().filter(|_| config.filter_state.rule).map(str::to_owned);
-    Edits { own, identity, rule }
+    let mut edits = Edits { own, identity, rule, credentials: None };
+    if config.internal_redirects {
+        edits.credentials = internal_redirect::credentials(request, &edits);
+    }
+    edits
 }
 
 fn identity(claims: &dyn Claims, config: &Config) -> Identity {

@@ -9,6 +9,7 @@ pub mod bearer;
 pub mod caller;
 pub mod event;
 pub mod failure;
+pub mod internal_redirect;
 pub mod issuers;
 pub mod omission;
 pub mod permit;

@@ -29,6 +29,12 @@ pub enum Omission {
         /// The key, and why it is left out.
         key: LeftOutKey,
     },
+    /// The session and the token of a request, over an internal redirect of Envoy's.
+    #[error(
+        "a request without a session came from an internal redirect of Envoy's (x-envoy-original-url): its session and token \
+         went no further than the first pass; set `internal_redirects: true` if routes have an internal_redirect_policy"
+    )]
+    InternalRedirect,
 }
 
 impl Omission {
@@ -37,6 +43,7 @@ impl Omission {
         match self {
             Self::Endpoint { .. } => "vestibule_left_out_endpoints",
             Self::Key { .. } => "vestibule_left_out_keys",
+            Self::InternalRedirect => "vestibule_left_out_redirects",
         }
     }
 }

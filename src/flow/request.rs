@@ -21,8 +21,9 @@ use super::{
     caller::{Caller, Kind},
     event::Event,
     failure::Failure,
-    form, identity,
+    form, identity, internal_redirect,
     logout::{self, LogoutInHand},
+    omission::Omission,
     permit::Permit,
     renewal::{self, Awaited, Patience},
     reply::{self, Offer},
@@ -67,6 +68,7 @@ pub fn start(request: Request, env: &mut Env<'_>) -> Step {
         && let Some(name) = identity::claimed(&request, &env.config.stripped_headers).first()
     {
         let failure = Failure::ReservedHeader((*name).to_owned());
+        report_lost_redirect(&request, env);
         return reply::refuse(failure, &Caller::of(&request), Offer::default(), env);
     }
     let verdict = match env.config.rules.decide(&request) {
@@ -106,7 +108,15 @@ pub(super) fn misrouted(error: RouteError, caller: &Caller, env: &mut Env<'_>) -
     reply::refuse(failure, caller, Offer::default(), env)
 }
 
+/// Names the setting that is missing where a request may have lost its credentials in an internal redirect.
+fn report_lost_redirect(request: &Request, env: &mut Env<'_>) {
+    if !env.config.internal_redirects && internal_redirect::is_claimed(request) {
+        env.omissions.report(Omission::InternalRedirect, env.events);
+    }
+}
+
 fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
+    report_lost_redirect(&request, env);
     if bearer::is_in_cookie(&request, env) {
         return bearer::arrive_with_cookie(request, env);
     }

@@ -86,7 +86,8 @@ impl Provider {
     /// Ory Hydra `request_unauthorized`. `server_error` is not one: it may follow a whole sign-in, and would again.
     pub fn may_succeed_again(&self, error: OAuthError) -> bool {
         // OIDC Core 3.1.2.6: with `prompt=none` the provider must not ask the person, and would answer the same.
-        let forbids_prompts = |(name, value): &(String, String)| name == "prompt" && value.split(' ').any(|word| word == "none");
+        let forbids_prompts =
+            |(name, value): &(String, String)| name == "prompt" && value.split(' ').any(|word| word == "none");
         match error {
             OAuthError::RequestUnauthorized | OAuthError::TemporarilyUnavailable => true,
             OAuthError::InteractionRequired | OAuthError::LoginRequired => {

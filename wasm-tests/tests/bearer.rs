@@ -17,7 +17,10 @@ use wasm_tests::{
     site::{ALICE, Site},
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{PUBLIC, SESSION_COOKIE, World, assert_sign_in, assert_signed_in, parameter},
+    world::{
+        PUBLIC, SESSION_COOKIE, World, assert_refused as assert_refused_as, assert_sign_in, assert_signed_in,
+        parameter, seen_as,
+    },
 };
 
 /// For whom access tokens are.
@@ -754,4 +757,34 @@ fn the_real_provider_gives_programs_tokens_that_pass_and_people_id_tokens_that_d
     site.provider.retire_keys();
     let page = browser.get(&site.url("/page"));
     assert_eq!(page.status, 200, "{page:?}");
+}
+
+#[test]
+fn an_app_with_its_own_bearer_tokens_stands_behind_a_session() {
+    let world = World::around(Issuer::start(), |setup| {
+        setup.workers = 1;
+        take_tokens(&mut setup.configuration);
+        let rules = setup.configuration["rules"].as_array_mut().expect("rules");
+        rules.insert(0, json!({"prefix": "/own", "access": "required", "authorization": "app"}));
+    });
+    let (alice, _) = world.signed_in();
+    let nobody = world.browser();
+    let own = "Bearer the-app-s-own";
+    for line in [own, "bearer eyJhbGciOiJub25lIn0.e30.", "Token abc", &format!("Bearer {LISTED}")] {
+        let send = Outgoing::fetch("/own/data").header("authorization", line);
+        assert_eq!(seen_as(&world, &send, &alice).as_deref(), Some("alice"), "{line}");
+        assert_eq!(world.upstream.last().headers.all("authorization"), [line.as_bytes()], "{line}");
+        // Without a session not even a token that is good elsewhere lets it pass.
+        assert_refused_as(&world, &send, &nobody, (401, "sign_in_required"));
+        let page = Outgoing::navigation("/own/data").header("authorization", line);
+        let before = world.upstream.count();
+        assert_sign_in(&nobody.visit(&world.url("/own/data"), page), &world);
+        world.upstream.assert_saw_nothing_since(before, line);
+    }
+    // Everywhere else a token is checked, whatever cookie stands beside it.
+    assert_refused_as(&world, &Outgoing::fetch("/data").header("authorization", own), &alice, (401, "invalid_token"));
+    let api = Outgoing::fetch("/api/x").header("authorization", own);
+    assert_refused_as(&world, &api, &alice, (401, "invalid_token"));
+    let api = Outgoing::fetch("/api/x").header("authorization", format!("Bearer {LISTED}"));
+    assert_eq!(seen_as(&world, &api, &nobody).as_deref(), Some("ci"));
 }

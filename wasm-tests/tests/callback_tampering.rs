@@ -230,6 +230,32 @@ fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
 }
 
 #[test]
+fn an_expired_page_of_the_provider_costs_one_new_try_and_then_a_page_comes() {
+    let world = World::start();
+    let expired = |all: &mut Vec<(String, String)>| {
+        all.retain(|(name, _)| name != "code");
+        add(all, "error", "temporarily_unavailable");
+        add(all, "error_description", "authentication_expired");
+    };
+    let (browser, response) = arrive(&world, expired);
+    let again = assert_sign_in(&response, &world);
+    assert_eq!(deleted_cookies(&response).len(), 1, "{response:?}");
+    assert_signed_in(&browser.get(&world.answer(&browser, &again)), &world.url("/page"));
+    assert!(world.log().contains("began a sign-in again: "), "{}", world.log());
+
+    let (browser, response) = arrive(&world, expired);
+    let again = assert_sign_in(&response, &world);
+    let before = world.upstream.count();
+    let response = browser.get(&changed(&world.answer(&browser, &again), expired));
+    assert_page(&response, &[503], "the second time");
+    assert_eq!(response.code().as_deref(), Some("provider_unavailable"));
+    world.upstream.assert_saw_nothing_since(before, "an error");
+    // A person who tries again comes in.
+    let again = world.begin(&browser, "/page");
+    assert_signed_in(&browser.get(&world.answer(&browser, &again)), &world.url("/page"));
+}
+
+#[test]
 fn errors_of_the_provider_end_in_a_page_that_helps() {
     let world = World::start();
     let error = |error: &'static str| {

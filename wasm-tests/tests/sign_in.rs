@@ -8,7 +8,7 @@ use wasm_tests::{
     issuer::{Answer, CLIENT_ID, CLIENT_SECRET, Endpoint, Fault},
     keys::{base64url, sha256},
     user_agent::Outgoing,
-    world::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, World, assert_signed_in, parameter},
+    world::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, World, assert_sign_in, assert_signed_in, parameter},
 };
 
 const DEEP_LINK: &str = "/deep/link?a=1&b=%2F%20x&empty=&c=%C3%BC";
@@ -148,4 +148,30 @@ fn configured_scopes_and_parameters_are_asked_for_and_ours_cannot_be_changed() {
     assert_eq!(scopes, ["email", "offline_access", "openid"]);
     assert_eq!(parameter(&sign_in.url, "prompt"), "select_account");
     assert_eq!(parameter(&sign_in.url, "hd"), "a&b=c");
+}
+
+#[test]
+fn firewalls_before_the_provider_and_before_the_app_find_no_attack_in_what_the_filter_writes() {
+    let world = World::start();
+    let is_clean = |text: &str| !text.contains("--") && !text.contains("..");
+    for number in 0..100 {
+        let path = format!("/{number}/{}", "x".repeat(number * 10));
+        let browser = world.browser();
+        let sign_in = world.begin(&browser, &path);
+        assert!(is_clean(&sign_in.url) && sign_in.state.len() < 512, "{}", sign_in.url);
+        let cookies = browser.jar().header("127.0.0.1", "/").expect("the sign-in's cookie");
+        assert!(is_clean(&String::from_utf8_lossy(&cookies)), "{cookies:?}");
+        if number % 10 == 0 {
+            assert_signed_in(&browser.get(&world.answer(&browser, &sign_in)), &world.url(&path));
+            let session = browser.session_cookies().swap_remove(0);
+            assert!(is_clean(&String::from_utf8_lossy(&session.value)), "{session:?}");
+        }
+    }
+    // A browser that does not have the sign-in still arrives at a short path.
+    let sign_in = world.begin(&world.browser(), DEEP_LINK);
+    let other = world.browser();
+    let again = world.answer(&other, &sign_in);
+    let response = other.get(&again);
+    let sign_in = assert_sign_in(&response, &world);
+    assert_signed_in(&other.get(&world.answer(&other, &sign_in)), &world.url(DEEP_LINK));
 }

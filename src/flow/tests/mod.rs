@@ -8,6 +8,7 @@ mod github;
 mod handed;
 mod id_token;
 mod identity;
+mod internal_redirects;
 mod introspection;
 mod lifetimes;
 mod logout;

@@ -219,8 +219,7 @@ fn what_was_sealed_in_base64url_still_opens() {
 #[test]
 fn no_sealed_text_has_what_firewalls_refuse() {
     let (sealer, machine) = (sealer(&[KEY_A], ""), Machine::new());
-    let sealed: Vec<_> =
-        (0..500).map(|_| sealer.seal(Purpose::Session, "s", &[7; 3000], &machine).unwrap()).collect();
+    let sealed: Vec<_> = (0..500).map(|_| sealer.seal(Purpose::Session, "s", &[7; 3000], &machine).unwrap()).collect();
     assert!(sealed.iter().all(|text| !text.contains("--") && !text.contains("..")));
     assert!(sealed.iter().any(|text| text.contains("-.-")), "three in a row");
     for text in &sealed {

@@ -306,7 +306,15 @@ impl World {
             }
             expect::assert_holds_no_secret(exchange, &secrets, &[&self.issuer, &self.partners]);
         }
-        assert_eq!(self.upstream.count(), from_app, "the app saw more than it answered:\n{:#?}", self.upstream.seen());
+        let seen = self.upstream.count();
+        // Of the redirects that Envoy follows itself no client sees an answer.
+        let manager = &self.setup.connection_manager;
+        let follows = manager.values().any(|field| field.to_string().contains("internal_redirect_policy"));
+        assert!(
+            seen == from_app || follows && seen > from_app,
+            "the app saw more than it answered:\n{:#?}",
+            self.upstream.seen()
+        );
         for browser in self.browsers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             assert_eq!(browser.jar().refused(), [], "a browser does not keep these");
         }

@@ -121,7 +121,7 @@ fn redeem(
     };
     let code = match response.accept(&matched, known.provider, known.metadata) {
         Ok(Ok(code)) => code,
-        Ok(Err(refused)) if state.attempt == FIRST_ATTEMPT && known.provider.may_succeed_again(refused) => {
+        Ok(Err(refused)) if state.attempt == FIRST_ATTEMPT && known.provider.may_succeed_again(&refused) => {
             let (cookies, why) = (offer(env).cookies, Restart::Refused(env.issuers.name(state.provider), refused));
             return reply::with_cookies(begin_again(request, pending.state, why, env), cookies);
         }

@@ -85,7 +85,7 @@ pub enum Restart {
     /// The browser no longer had it.
     NotPending,
     /// The provider, by its name, answered with this error.
-    Refused(String, OAuthError),
+    Refused(String, ErrorResponse),
 }
 
 /// How loud an event is.
@@ -208,7 +208,7 @@ impl fmt::Display for Event {
                 f.write_str("began a sign-in again: its cookie was gone, expired or used")
             }
             Self::SignInRestarted(Restart::Refused(issuer, error)) => {
-                write!(f, "began a sign-in again: {issuer} answered {}", error.as_str())
+                write!(f, "began a sign-in again: {issuer} answered {error}")
             }
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
             Self::SignedIn(issuer, subject) => write!(f, "{subject:?} signed in at {issuer}"),

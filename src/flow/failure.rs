@@ -24,7 +24,9 @@ use super::event::Level;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// A bearer token where none is taken.
-    #[error("it carries a bearer token, and none is accepted here")]
+    #[error(
+        "it carries a bearer token, and none is accepted here; if it is the app's own, set `authorization: app` in the rule"
+    )]
     Bearer,
     /// An `Authorization` header that cannot be read.
     #[error("its Authorization header is malformed")]
@@ -42,7 +44,7 @@ pub enum Failure {
     #[error("the access token is refused: {0}")]
     BearerSignature(VerifyError),
     /// A token that is neither listed nor one of the provider's.
-    #[error("it brings a token that nobody here knows")]
+    #[error("it brings a token that nobody here knows; if it is the app's own, set `authorization: app` in the rule")]
     BearerUnknown,
     /// Envoy did not hand over the body.
     #[error("the body did not come in time; is allow_on_headers_stop_iteration true beside failure_policy?")]

@@ -3,7 +3,11 @@
 
 use subtle::ConstantTimeEq;
 
-use super::{Provider, discovery::ProviderMetadata, error::ErrorResponse};
+use super::{
+    Provider,
+    discovery::ProviderMetadata,
+    error::{ErrorResponse, OAuthError},
+};
 use crate::secret::{AuthorizationCode, Nonce, PkceVerifier};
 
 /// The parameters that are ours alone: neither the configuration nor an endpoint's own query may set one.
@@ -84,11 +88,11 @@ impl Provider {
     /// Whether another authorization request may succeed after this error response, without a change here: the provider's
     /// sign-in page had expired, or another tab has signed in meanwhile. Keycloak answers `temporarily_unavailable` then,
     /// Ory Hydra `request_unauthorized`. `server_error` is not one: it may follow a whole sign-in, and would again.
-    pub fn may_succeed_again(&self, error: OAuthError) -> bool {
+    pub fn may_succeed_again(&self, response: &ErrorResponse) -> bool {
         // OIDC Core 3.1.2.6: with `prompt=none` the provider must not ask the person, and would answer the same.
         let forbids_prompts =
             |(name, value): &(String, String)| name == "prompt" && value.split(' ').any(|word| word == "none");
-        match error {
+        match response.error {
             OAuthError::RequestUnauthorized | OAuthError::TemporarilyUnavailable => true,
             OAuthError::InteractionRequired | OAuthError::LoginRequired => {
                 !self.authorization_params.iter().any(forbids_prompts)

@@ -119,8 +119,8 @@ fn user(outcome: &Result<(Reason, Headers), LocalReply>) -> Option<&str> {
 }
 
 fn code(outcome: Result<(Reason, Headers), LocalReply>) -> (u16, &'static str) {
-    let reply = outcome.map_err(|reply| (reply.status, reply.code)).expect_err("a refusal");
-    reply
+    let reply = outcome.expect_err("a refusal");
+    (reply.status, reply.code)
 }
 
 #[test]

@@ -31,7 +31,7 @@ const MEANING: [&str; 3] = ["b64", "crit", "zip"];
 const TEXTS: [&str; 8] = ["alg", "cty", "jku", "kid", "typ", "x5t", "x5t#S256", "x5u"];
 
 /// Why a text is no token that could be verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
     /// `alg` is none of [`Algorithm`]: `none`, an HMAC, unknown, or spelled otherwise.
     #[error("an unknown signature algorithm")]
@@ -39,9 +39,12 @@ pub enum JwsError {
     /// `crit`, `b64` or `zip` in the header.
     #[error("a header that asks for an extension")]
     Extension,
-    /// The header is not a JSON object with the members it must have.
+    /// The header does not have the members it must have.
     #[error("a malformed header")]
     Header,
+    /// The header is not a JSON object, or an ambiguous one.
+    #[error("a header that is {0}")]
+    HeaderJson(#[from] JsonError),
     /// `kid` is longer than any key's.
     #[error("an overlong key id")]
     KeyId,
@@ -82,7 +85,7 @@ impl<'a> UnverifiedJws<'a> {
         }
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::NotCompact);
         let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
-        let parameters = json::parse_object(&header, MAX_HEADER).map_err(|_| JwsError::Header)?;
+        let parameters = json::parse_object(&header, MAX_HEADER)?;
         let (algorithm, header) = read_header(&parameters).ok_or(JwsError::Header)?;
         if MEANING.iter().any(|name| parameters.contains_key(*name)) {
             return Err(JwsError::Extension);

@@ -59,6 +59,10 @@ codes! {
     LoginRequired = "login_required",
     // Ory Hydra
     RequestUnauthorized = "request_unauthorized",
+    // RFC 6750, 3.1, and RFC 7009, 2.2.1
+    InsufficientScope = "insufficient_scope",
+    InvalidToken = "invalid_token",
+    UnsupportedTokenType = "unsupported_token_type",
     // GitHub
     ApplicationSuspended = "application_suspended",
     BadVerificationCode = "bad_verification_code",

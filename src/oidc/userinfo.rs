@@ -176,7 +176,7 @@ mod tests {
         }
         assert_eq!(
             read(403, TOKEN_REFUSED).unwrap_err().to_string(),
-            r#"the userinfo endpoint answered 403, and says unknown_error "insufficient_scope" ("openid scope required")"#
+            r#"the userinfo endpoint answered 403, and says insufficient_scope ("openid scope required")"#
         );
         assert_eq!(
             Userinfo::read(Err(CalloutError::NoResponse), "alice").err(),

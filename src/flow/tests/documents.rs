@@ -1,5 +1,6 @@
 //! Documents of a provider: odd in form and read all the same, or left out and named.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
@@ -371,4 +372,29 @@ fn what_the_provider_says_of_a_refusal_is_in_the_log_and_never_on_the_page() {
     assert_eq!(world.visit(&callback).code(), (503, "provider_unavailable"));
     assert!(lines(&mut world).pop().unwrap().len() < 600);
     world.sign_in("/");
+}
+
+#[test]
+fn a_member_that_stands_twice_in_a_tokens_header_is_named() {
+    for (header, told) in [
+        (
+            r#"{"alg":"ES256","alg":"none"}"#,
+            r#"a header that is ambiguous, because an object in it has the member "alg" twice"#,
+        ),
+        (r#"{"alg":"ES256","x":{"kid":1,"k\u0069d":2}}"#, r#"has the member "kid" twice"#),
+        ("\u{feff}{\"alg\":\"ES256\"}", "a header that is not JSON"),
+    ] {
+        let mut world = World::ready();
+        world.provider.token_response = Box::new(move |mut body| {
+            let token = body["id_token"].as_str().unwrap();
+            body["id_token"] =
+                json!(format!("{}.{}", URL_SAFE_NO_PAD.encode(header), token.split_once('.').unwrap().1));
+            ok(&body)
+        });
+        let (code, line) = refused(&mut world);
+        assert_eq!(code, (502, "id_token_malformed"));
+        assert!(line.contains(told), "{line}");
+        world.provider.token_response = Box::new(|body| ok(&body));
+        world.sign_in("/");
+    }
 }

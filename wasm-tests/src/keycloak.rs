@@ -138,17 +138,17 @@ impl Keycloak {
     #[must_use]
     pub fn sign_in(&self, browser: &UserAgent, url: &str, user: &str) -> Response {
         let (at, page) = browser.follow(url).pop().expect("at least one step");
-        self.post_form(browser, &at, &page, user)
+        self.post_form(browser, &at, &page.text(), user)
     }
 
-    /// Fills in and posts the sign-in form of this page.
+    /// Fills in and posts the sign-in form of the page at this URL.
     ///
     /// # Panics
     /// If there is no form.
     #[must_use]
-    pub fn post_form(&self, browser: &UserAgent, at: &str, page: &Response, user: &str) -> Response {
-        let form = Form::first(&page.text()).filter(|form| form.field("password").is_some());
-        let mut form = form.unwrap_or_else(|| panic!("no sign-in form at {at}: {page:?}\n{}", self.log()));
+    pub fn post_form(&self, browser: &UserAgent, at: &str, html: &str, user: &str) -> Response {
+        let form = Form::first(html).filter(|form| form.field("password").is_some());
+        let mut form = form.unwrap_or_else(|| panic!("no sign-in form at {at}: {html}\n{}", self.log()));
         for (name, value) in &mut form.fields {
             match name.as_str() {
                 "username" => user.clone_into(value),

@@ -9,6 +9,7 @@ mod handed;
 mod id_token;
 mod identity;
 mod introspection;
+mod keys;
 mod lifetimes;
 mod logout;
 mod properties;

@@ -1,6 +1,8 @@
 //! What the core borrows from the machine it runs on, in one trait: randomness, Envoy's signature check and its zlib, and
 //! the small store that all workers of one process share. The filter implements it with host calls, the tests in memory.
 
+use std::net::{IpAddr, SocketAddr};
+
 /// The machine has no randomness to give. Nothing may be sealed or started without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no randomness")]
@@ -40,6 +42,32 @@ pub struct SharedValue {
     pub bytes: Vec<u8>,
     /// The mark of this version; `None` when the key was never written.
     pub version: Option<u32>,
+}
+
+/// The address of a client, as far as it tells one client from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// All that cannot be told apart.
+    Unknown,
+    /// IPv4.
+    V4([u8; 4]),
+    /// The first 64 bits of IPv6: one subscriber has all addresses that share them (RFC 6177).
+    V6([u8; 8]),
+}
+
+impl ClientAddress {
+    /// Reads an address with or without its port, as Envoy writes it.
+    pub fn parse(text: &str) -> Self {
+        let address = text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse());
+        match address.as_ref().map(IpAddr::to_canonical) {
+            Ok(IpAddr::V4(address)) => Self::V4(address.octets()),
+            Ok(IpAddr::V6(address)) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+            Err(_) => Self::Unknown,
+        }
+    }
 }
 
 /// A hash function by the name that the host's signature check takes.
@@ -86,11 +114,39 @@ pub trait Platform {
         None
     }
 
+    /// The address of the client that the present request is from, where the host tells it.
+    fn client_address(&self) -> ClientAddress {
+        ClientAddress::Unknown
+    }
+
     /// Makes sure that there is such a value: a compare-and-swap on a key that was never written always succeeds, for
     /// everybody.
     fn shared_create(&self, key: &str, bytes: &[u8]) {
         if self.shared_get(key).version.is_none() {
             let _ = self.shared_set(key, bytes, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_envoy_writes_it() {
+        let v6 = ClientAddress::V6([0x20, 1, 0xd, 0xb8, 0, 1, 0, 2]);
+        for (text, expected) in [
+            ("192.0.2.1:4711", ClientAddress::V4([192, 0, 2, 1])),
+            ("192.0.2.1:0", ClientAddress::V4([192, 0, 2, 1])),
+            ("192.0.2.1", ClientAddress::V4([192, 0, 2, 1])),
+            ("[::ffff:192.0.2.1]:80", ClientAddress::V4([192, 0, 2, 1])),
+            ("[2001:db8:1:2:3:4:5:6]:443", v6),
+            ("2001:db8:1:2::9", v6),
+            ("/run/envoy.sock", ClientAddress::Unknown),
+            ("", ClientAddress::Unknown),
+            ("192.0.2.1:4711, 192.0.2.2:1", ClientAddress::Unknown),
+        ] {
+            assert_eq!(ClientAddress::parse(text), expected, "{text}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, Line, LocalReply, MAX_CALLOUT_BODY, Request,
         RouteMetadata,
     },
-    platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
+    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     time::UnixTime,
     wire::{
         self,
@@ -67,6 +67,11 @@ impl Platform for Host {
     fn route_name(&self) -> Option<String> {
         let name = hostcalls::get_property(vec!["xds", "route_name"]).ok().flatten();
         name.map(|name| String::from_utf8_lossy(&name).into_owned())
+    }
+
+    fn client_address(&self) -> ClientAddress {
+        let address = hostcalls::get_property(vec!["source", "address"]).ok().flatten().unwrap_or_default();
+        ClientAddress::parse(&String::from_utf8_lossy(&address))
     }
 
     fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {

@@ -155,13 +155,10 @@ impl Worker {
     }
 
     fn load(&self) -> Load {
-        let (held, is_strangers) = (self.held.borrow(), |held: &&Held| held.waiter.is_strangers());
-        let strangers = held.iter().filter(is_strangers).count();
-        let mut load = Load { strangers, reading: self.reading.borrow().len(), ..Load::default() };
-        load.held = held.len().saturating_sub(strangers);
+        let held = self.held.borrow().iter().filter(|held| !held.waiter.is_strangers()).count();
+        let mut load = Load { held, reading: self.reading.borrow().len(), ..Load::default() };
         for call in self.calls.borrow().iter() {
             if let Whose::Request(_, expect) = &call.whose {
-                load.redeeming += usize::from(expect.redeems());
                 load.asking += usize::from(expect.asks());
                 load.asking_again += usize::from(expect.asks_again());
             }

@@ -11,7 +11,10 @@ use subtle::ConstantTimeEq;
 use crate::{
     claims::IssuerId,
     http::Request,
-    jose::{jws::UnverifiedJws, verify::verify},
+    jose::{
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
     oidc::access_token::{self, VerifiedAccessToken},
     rules::{Authorization, Verdict},
     secret::RawBearerToken,
@@ -28,9 +31,10 @@ use super::{
     caller::{Caller, Kind},
     failure::Failure,
     lease::Asker,
+    limits::Place,
     permit::Permit,
     reply::{self, Offer},
-    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter, forward, misrouted},
+    request::{MAX_HOLD, Unverified, Waiter, forward, misrouted},
     sign_in,
     verification::{When, verified},
 };
@@ -144,7 +148,7 @@ fn decide(mut by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> 
     }
     let Some(issuer) = issuer_of(&token, env) else { return by.refuse(Failure::BearerUnknown, env) };
     by.caller.issuer = Some(issuer);
-    let in_hand = Box::new(BearerInHand { by, issuer, token, fingerprint });
+    let in_hand = Box::new(BearerInHand { by, issuer, token, fingerprint, place: None });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
@@ -191,6 +195,8 @@ pub(super) struct BearerInHand {
     issuer: IssuerId,
     token: RawBearerToken,
     fingerprint: Fingerprint,
+    /// Its place among the requests that are held, where it is.
+    place: Option<Place>,
 }
 
 impl BearerInHand {
@@ -199,16 +205,15 @@ impl BearerInHand {
     }
 
     /// Verifies it, or waits for the keys it needs.
-    pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+    pub(super) fn verify(mut self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
         if env.config.token_issuer(self.issuer).is_some_and(|issuer| issuer.introspection().is_some()) {
             return introspection::ask(self, when, until, env);
         }
         let outcome = verified(self.issuer, Asker::Anybody, when, env, |env| self.access_token(env));
-        let has_room = env.load.strangers < MAX_STRANGERS;
         match outcome {
             // It came before anything was known of its provider.
-            Some(Err(Failure::ProviderNotReady)) if when == When::First && has_room => {}
-            None if when != When::First || has_room => {}
+            Some(Err(Failure::ProviderNotReady)) if when == When::First && self.takes_place(env) => {}
+            None if self.takes_place(env) => {}
             None => return self.by.refuse(Failure::Busy, env),
             Some(Err(failure)) => return self.by.refuse(failure, env),
             Some(Ok(token)) => {
@@ -217,6 +222,12 @@ impl BearerInHand {
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
+    }
+
+    /// Takes a place to be held in, unless it has one.
+    fn takes_place(&mut self, env: &Env<'_>) -> bool {
+        self.place = self.place.take().or_else(|| env.limits.unauthenticated.take(env.platform.client_address(), 0));
+        self.place.is_some()
     }
 
     /// Lets it pass, if it may, and remembers it, with so much that its issuer answered.
@@ -230,7 +241,8 @@ impl BearerInHand {
         let unverified = UnverifiedJws::parse(self.token.expose()).map_err(|_| Failure::BearerUnknown)?;
         let issuer = env.config.token_issuer(self.issuer).ok_or(Failure::BearerUnknown)?;
         let keys = env.issuers.keys(self.issuer, env.now).ok_or(Failure::ProviderNotReady)?;
-        let token = verify(&unverified, keys, &issuer.algorithms, env.platform).map_err(Failure::BearerSignature)?;
+        let token = verify(&unverified, keys, &issuer.algorithms, Origin::Request(env.now), env.platform)
+            .map_err(Failure::BearerSignature)?;
         access_token::check(token, issuer, env.now, env.config.leeway).map_err(Failure::BearerRefused)
     }
 }

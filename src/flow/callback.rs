@@ -9,7 +9,10 @@ use std::time::Duration;
 use crate::{
     claims::IssuerId,
     http::{CalloutError, CalloutRequest, Request},
-    jose::{jws::UnverifiedJws, verify::verify},
+    jose::{
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
         id_token::{self, Occasion, VerifiedIdToken},
@@ -34,6 +37,7 @@ use super::{
     event::{Event, Restart},
     failure::Failure,
     lease::Asker,
+    limits::Place,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
     sign_in::{self, FIRST_ATTEMPT, Wish},
@@ -43,8 +47,10 @@ use super::{
 pub use github::ExpectGithub;
 use welcome::Granted;
 
-/// How many codes one worker redeems at once.
-const MAX_REDEEMING: usize = 64;
+/// How many of the places to redeem codes are kept for sign-ins that took longer than [`AT_ONCE`].
+const KEPT: usize = 16;
+/// A sign-in that takes no longer is one without a person, or one of a flood.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
@@ -135,10 +141,12 @@ fn redeem(
         }
     };
     // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
-    if env.load.redeeming >= MAX_REDEEMING || env.load.held >= MAX_HELD {
+    let kept = if env.now.since(pending.state.started) > AT_ONCE { 0 } else { KEPT };
+    let place = env.limits.redeeming.take(env.platform.client_address(), kept).filter(|_| env.load.held < MAX_HELD);
+    let Some(place) = place else {
         let again = Offer::again(pending.state.return_to.location(&env.config.origin), Vec::new());
         return reply::refuse(Failure::Busy, caller, again, env);
-    }
+    };
     if !single_use::claim(&pending.state, env) {
         return not_pending(request, pending.state, env);
     }
@@ -146,7 +154,7 @@ fn redeem(
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
     let patience = known.provider.timeout.max(MIN_PATIENCE);
     let until = env.now.plus(patience);
-    let sign_in = SignIn { pending, caller: caller.clone(), brought };
+    let sign_in = SignIn { pending, caller: caller.clone(), brought, _place: place };
     Box::new(ExpectTokens { sign_in, request, until, patience }).call()
 }
 
@@ -162,6 +170,8 @@ struct SignIn {
     pending: PendingSignIn,
     caller: Caller,
     brought: Brought,
+    /// Given back when the sign-in ends, whatever becomes of it.
+    _place: Place,
 }
 
 impl SignIn {
@@ -213,11 +223,6 @@ impl ExpectTokens {
         Step::Call { request: self.request.clone(), expect: Expect::Tokens(self) }
     }
 
-    /// Asks it again, unless as many codes are being redeemed as may be.
-    pub(super) fn call_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
-        if env.load.redeeming >= MAX_REDEEMING { self.resume(Err(CalloutError::Dispatch), env) } else { self.call() }
-    }
-
     fn is_patient(&self, now: UnixTime) -> bool {
         !self.until.is_over(self.patience, now)
     }
@@ -266,7 +271,7 @@ impl TokensInHand {
     fn verified(&self, env: &Env<'_>) -> Result<VerifiedIdToken, Failure> {
         let known = env.issuers.ready(self.issuer(), env.now).ok_or(Failure::ProviderNotReady)?;
         let unverified = UnverifiedJws::parse(self.id_token.expose())?;
-        let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
+        let token = verify(&unverified, known.keys, &known.provider.algorithms, Origin::TokenEndpoint, env.platform)?;
         let expected = id_token::Expected {
             provider: known.provider,
             occasion: Occasion::SignIn(&self.sign_in.pending.nonce),

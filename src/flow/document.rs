@@ -4,19 +4,20 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    digest::{HalfDigest, hex},
+    digest::{HalfDigest, half_digest, hex},
     http::MAX_CALLOUT_BODY,
     platform::Platform,
     session::seal::{Purpose, Sealer},
     time::UnixTime,
 };
 
-use super::lease::{Asker, Demand};
+use super::lease::{Demand, Wish};
 
 /// How long a document is trusted while its provider cannot be reached.
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long somebody may wait for newer keys before the wish is forgotten.
 const WISH: Duration = Duration::from_secs(10);
+
 /// A document of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocumentKind {
@@ -59,15 +60,18 @@ pub(super) struct Document<T> {
     due: UnixTime,
     seen: Option<u32>,
     pub(super) in_flight: bool,
-    /// Since when a newer one is wished for, and by whom.
-    pub(super) wished: Option<(UnixTime, Asker)>,
+    /// Since when a newer one is wished for, and why.
+    pub(super) wished: Option<(UnixTime, Wish)>,
+    /// Of the document that the value was read from.
+    digest: Option<HalfDigest>,
 }
 
 impl<T> Document<T> {
-    /// Nothing is known of it yet; `of` names the issuer and where its documents are.
-    pub(super) fn new(of: &HalfDigest, kind: DocumentKind) -> Self {
+    /// Nothing is known of it yet; `of` names the issuer and where its documents are. Another app on this machine (`app`)
+    /// could not open it, and must not use up its fetches.
+    pub(super) fn new(app: &str, of: &HalfDigest, kind: DocumentKind) -> Self {
         Self {
-            key: format!("vestibule.{}.{}", hex(of), kind.name()),
+            key: format!("vestibule.{app}.{}.{}", hex(of), kind.name()),
             value: None,
             version: 0,
             fetched: UnixTime::default(),
@@ -75,6 +79,7 @@ impl<T> Document<T> {
             seen: None,
             in_flight: false,
             wished: None,
+            digest: None,
         }
     }
 
@@ -82,16 +87,33 @@ impl<T> Document<T> {
         self.value.as_ref().filter(|_| now < self.fetched.plus(USABLE))
     }
 
-    pub(super) fn install(&mut self, value: T, fetched: UnixTime, due: UnixTime) {
-        self.value = Some(value);
-        self.version = self.version.wrapping_add(1);
+    /// Takes over a document that was fetched then, and returns whether it is another one than before. The same one changes
+    /// nothing but its age: what was verified with it stays so.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) fn install<E>(
+        &mut self,
+        document: &[u8],
+        fetched: UnixTime,
+        due: UnixTime,
+        read: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Result<bool, E> {
+        let digest = Some(half_digest("document", &[document]));
+        let is_other = self.digest != digest;
+        if is_other {
+            self.value = Some(read(document)?);
+            self.digest = digest;
+            self.version = self.version.wrapping_add(1);
+        }
         self.fetched = fetched;
         self.due = due;
+        Ok(is_other)
     }
 
-    /// Whose wish for a newer one it is that counts.
-    pub(super) fn wish(&self, now: UnixTime) -> Option<Asker> {
-        self.wished.filter(|(since, _)| now < since.plus(WISH)).map(|(_, asker)| asker)
+    /// The wish for a newer one that counts.
+    pub(super) fn wish(&self, now: UnixTime) -> Option<Wish> {
+        self.wished.filter(|(since, _)| now < since.plus(WISH)).map(|(_, wish)| wish)
     }
 
     pub(super) fn is_wished(&self, now: UnixTime) -> bool {
@@ -132,8 +154,8 @@ impl<T> Document<T> {
     pub(super) fn demand(&self, now: UnixTime) -> Option<Demand> {
         if self.in_flight {
             None
-        } else if let Some(asker) = self.wish(now) {
-            Some(Demand::Wish(asker))
+        } else if let Some(wish) = self.wish(now) {
+            Some(Demand::Wish(wish))
         } else if self.value.is_none() || self.due <= now {
             Some(Demand::Due)
         } else {

@@ -203,6 +203,9 @@ impl Failure {
                 "Sign in with a browser instead."),
             Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
                 "Send one Authorization header with one Bearer token."),
+            // Each is one forged token of many.
+            Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
+                "Please try again in a few seconds."),
             Self::BearerInactive | Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
                 "It is unknown, over, or for somebody else."),
             Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",

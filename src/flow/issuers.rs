@@ -24,7 +24,7 @@ use super::{
     CalloutResult,
     background::Fetch,
     event::Event,
-    lease::{self, Asker, Demand},
+    lease::{self, Demand, Lack, Wish},
     omission::Omissions,
 };
 use known::{Known, Whose};
@@ -77,7 +77,7 @@ impl Issuers {
         let providers = config.providers.iter().map(|provider| Whose::Provider(Box::new(provider.clone())));
         let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
         let others = others.map(|issuer| Whose::TokenIssuer(Box::new(issuer.clone())));
-        let known = providers.chain(others).map(|whose| Known::new(whose, platform)).collect();
+        let known = providers.chain(others).map(|whose| Known::new(whose, &config.fingerprint, platform)).collect();
         Self { sealer: config.session.sealer.clone(), known }
     }
 
@@ -144,27 +144,27 @@ impl Issuers {
         self.known_mut(id).is_some_and(|(known, sealer)| known.take_news(sealer, platform, now))
     }
 
-    /// Asks for newer keys, because a token names one that nobody here has. `false` when that was asked too often.
+    /// Asks for newer keys, because those that are known do not verify a token. `false` when that was asked too often.
     pub fn ask_for_keys(
         &mut self,
         id: IssuerId,
-        asker: Asker,
+        wish: Wish,
         platform: &dyn Platform,
         now: UnixTime,
         events: &mut Vec<Event>,
     ) -> bool {
         let Some((known, _)) = self.known_mut(id).filter(|(known, _)| !known.has_fixed_keys(now)) else { return false };
-        let wished_by = known.keys.wish(now);
-        if wished_by == Some(asker) || wished_by == Some(Asker::Provider) {
+        let wished = known.keys.wish(now);
+        if wished.is_some_and(|wished| wished.covers(wish)) {
             return true;
         }
-        let is_granted = lease::grants_wish(&known.keys.key, asker, now, platform);
+        let is_granted = lease::grants_wish(&known.keys.key, wish, now, platform);
         if is_granted {
-            known.keys.wished = Some((now, asker));
-        } else if wished_by.is_none() {
+            known.keys.wished = Some((now, wish));
+        } else if wished.is_none() && wish.lack == Lack::Key {
             events.push(Event::UnknownKeyThrottled);
         }
-        is_granted || wished_by.is_some()
+        is_granted || wished.is_some()
     }
 
     /// A token that waited for newer keys was signed by one of them.

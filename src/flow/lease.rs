@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::{platform::Platform, time::UnixTime};
 
-/// How many wishes are granted at once; a rotation just before signing needs one at any time.
+/// How many wishes are granted at once: the last is kept for unknown keys, as a rotation just before signing needs one at
+/// any time.
 const BURST: u32 = 2;
 /// How long it takes until one more is granted.
 const REFILL: Duration = Duration::from_secs(30);
@@ -20,8 +21,49 @@ const TRIES: usize = 4;
 pub(super) enum Demand {
     /// The document is missing or due.
     Due,
-    /// A token names a key that the document does not have.
-    Wish(Asker),
+    /// A token may be signed by a newer key.
+    Wish(Wish),
+}
+
+/// A token that newer keys may verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Where it came from.
+    pub asker: Asker,
+    /// What is wrong with it.
+    pub lack: Lack,
+}
+
+impl Wish {
+    /// Whether a fetch for this wish is granted wherever one for the other is.
+    pub(super) fn covers(self, other: Self) -> bool {
+        let is_asker = self.asker == other.asker && (self.lack == Lack::Key || self.lack == other.lack);
+        is_asker || self.asker == Asker::Provider && other.asker == Asker::Anybody
+    }
+
+    /// Whether keys that were fetched in the second of this wish may be no answer to it: it may be a rotation of that very
+    /// second. Of what anybody may have forged they are.
+    pub(super) fn outlasts_its_second(self) -> bool {
+        self.lack == Lack::Key || self.asker == Asker::Provider
+    }
+
+    /// How many wishes must be left.
+    const fn needs(self) -> u32 {
+        match self.lack {
+            Lack::Key => 1,
+            Lack::Signature => BURST,
+        }
+    }
+}
+
+/// Why the known keys do not verify a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// None may have signed it.
+    Key,
+    /// The one that it names has not signed it: it is forged, or the provider has replaced that key under its `kid`. It is
+    /// asked for once in an interval, and never takes the last wish.
+    Signature,
 }
 
 /// Where such a token came from. What strangers ask for must not keep a sign-in from what it needs.
@@ -119,9 +161,9 @@ pub(super) fn create(document: &str, platform: &dyn Platform) {
 }
 
 /// Whether a fetch for an unknown key is under way, or would be granted now. Taking the lease is what uses one up.
-pub(super) fn grants_wish(document: &str, asker: Asker, now: UnixTime, platform: &dyn Platform) -> bool {
+pub(super) fn grants_wish(document: &str, wish: Wish, now: UnixTime, platform: &dyn Platform) -> bool {
     let mut lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now);
-    *lease.wishes_of(asker) > 0 || lease.is_held(now)
+    *lease.wishes_of(wish.asker) >= wish.needs() || lease.is_held(now)
 }
 
 /// Takes the lease, for one call that takes at most `hold`. `false` when somebody else has it or is to pause.
@@ -132,10 +174,12 @@ pub(super) fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime
     if lease.is_held(now) {
         return false;
     }
-    if let Demand::Wish(asker) = demand {
-        let wishes = lease.wishes_of(asker);
-        let Some(left) = wishes.checked_sub(1) else { return false };
-        *wishes = left;
+    if let Demand::Wish(wish) = demand {
+        let wishes = lease.wishes_of(wish.asker);
+        if *wishes < wish.needs() {
+            return false;
+        }
+        *wishes = wishes.saturating_sub(1);
     }
     // One second more than the call may take, and one for the rounding of the clock.
     lease.until = now.plus(hold).plus(Duration::from_secs(2));

@@ -7,7 +7,11 @@ use crate::{
     claims::IssuerId,
     digest::{HalfDigest, half_digest},
     http::{LocalReply, Request, parameter},
-    jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
+    jose::{
+        claims::ClaimError,
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
     oidc::{
         id_token::MAX_SUBJECT,
         logout_token::{self, LogoutToken, LogoutTokenError},
@@ -26,8 +30,9 @@ use super::{
     event::Event,
     failure::Failure,
     lease::Asker,
+    limits::Place,
     reply::{self, Offer},
-    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
+    request::{MAX_HOLD, Unverified, Waiter},
     revocation::{self, By},
     ring::{Entry, Ring},
     store::{self, Command, Next, Saving},
@@ -64,7 +69,7 @@ pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> S
         Err(failure) => return reply::refuse(failure, &caller, Offer::default(), env),
     };
     let caller = caller.of_issuer(provider);
-    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token) });
+    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token), place: None });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
@@ -83,6 +88,8 @@ pub(super) struct LogoutInHand {
     caller: Caller,
     provider: IssuerId,
     token: RawLogoutToken,
+    /// Its place among the requests that are held, where it is.
+    place: Option<Place>,
 }
 
 impl LogoutInHand {
@@ -91,20 +98,26 @@ impl LogoutInHand {
     }
 
     /// Verifies it, or waits for the keys it needs.
-    pub(super) fn verify(self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+    pub(super) fn verify(mut self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
         match verified(self.provider, Asker::Anybody, when, env, |env| self.logout_token(env)) {
             // It came before anything was known of its provider.
-            Some(Err(Failure::ProviderNotReady)) if when == When::First && env.load.strangers < MAX_STRANGERS => {}
-            None if when != When::First || env.load.strangers < MAX_STRANGERS => {}
+            Some(Err(Failure::ProviderNotReady)) if when == When::First && self.takes_place(env) => {}
+            None if self.takes_place(env) => {}
             outcome => return self.finish(outcome.unwrap_or(Err(Failure::Busy)), env),
         }
         Waiter::for_keys(Unverified::Logout(self), until, env)
     }
 
+    /// Takes a place to be held in, unless it has one.
+    fn takes_place(&mut self, env: &Env<'_>) -> bool {
+        self.place = self.place.take().or_else(|| env.limits.unauthenticated.take(env.platform.client_address(), 0));
+        self.place.is_some()
+    }
+
     fn logout_token(&self, env: &Env<'_>) -> Result<LogoutToken, Failure> {
         let known = env.issuers.ready(self.provider, env.now).ok_or(Failure::ProviderNotReady)?;
         let unverified = UnverifiedJws::parse(self.token.expose()).map_err(|_| Failure::LogoutMalformed)?;
-        let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)
+        let token = verify(&unverified, known.keys, &known.provider.algorithms, Origin::Request(env.now), env.platform)
             .map_err(Failure::LogoutTokenSignature)?;
         logout_token::check(token, known.provider, env.now, env.config.leeway).map_err(Failure::LogoutToken)
     }

@@ -23,6 +23,7 @@ mod document;
 mod form;
 mod identity;
 mod lease;
+mod limits;
 mod logout;
 mod reply;
 mod request;
@@ -54,6 +55,7 @@ use bearer::Bearers;
 pub use bearer::ExpectAnswer;
 use event::Event;
 use issuers::Issuers;
+use limits::Limits;
 use omission::Omissions;
 use permit::Permit;
 use renewal::Renewals;
@@ -125,7 +127,7 @@ impl Expect {
     fn call_again(self, env: &mut Env<'_>) -> Step {
         match self {
             Self::Answer(expect) => expect.call_again(env),
-            Self::Tokens(expect) => expect.call_again(env),
+            Self::Tokens(expect) => expect.call(),
             others => others.resume(Err(CalloutError::Dispatch), env),
         }
     }
@@ -138,11 +140,6 @@ impl Expect {
     /// Whether it is a question about a token that was good before.
     pub fn asks_again(&self) -> bool {
         matches!(self, Self::Answer(expect) if expect.was_good())
-    }
-
-    /// Whether it is a step of a sign-in whose code was used: they are bounded together.
-    pub const fn redeems(&self) -> bool {
-        matches!(self, Self::Github(_) | Self::Tokens(_) | Self::Userinfo(_))
     }
 }
 
@@ -159,6 +156,7 @@ pub struct Memory {
     store: StoreState,
     bearers: Bearers,
     omissions: Omissions,
+    limits: Limits,
 }
 
 impl Memory {
@@ -172,6 +170,7 @@ impl Memory {
             store: StoreState::default(),
             bearers: Bearers::default(),
             omissions: Omissions::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -186,12 +185,8 @@ impl Memory {
 pub struct Load {
     /// Requests that are held, beside those with tokens that may be made up.
     pub held: usize,
-    /// Requests that are held with a token that anybody may have made up.
-    pub strangers: usize,
     /// Requests whose body is being read.
     pub reading: usize,
-    /// Codes that are being redeemed, up to the last answer that their sign-in needs.
-    pub redeeming: usize,
     /// Tokens that issuers are being asked about, and that anybody may have made up.
     pub asking: usize,
     /// Tokens that issuers are being asked about once more.
@@ -208,6 +203,7 @@ pub struct Env<'a> {
     store: &'a mut StoreState,
     bearers: &'a mut Bearers,
     omissions: &'a mut Omissions,
+    limits: &'a Limits,
     /// What the store said for this very request.
     loaded: Loaded,
     platform: &'a dyn Platform,
@@ -227,7 +223,7 @@ impl<'a> Env<'a> {
         load: Load,
         events: &'a mut Vec<Event>,
     ) -> Self {
-        let Memory { issuers, sessions, renewals, revocations, store, bearers, omissions } = memory;
+        let Memory { issuers, sessions, renewals, revocations, store, bearers, omissions, limits } = memory;
         let loaded = Loaded::NotAsked;
         Self {
             config,
@@ -238,6 +234,7 @@ impl<'a> Env<'a> {
             store,
             bearers,
             omissions,
+            limits,
             loaded,
             platform,
             now,

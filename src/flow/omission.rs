@@ -1,6 +1,6 @@
 //! Parts that are left out or refused while the rest goes on: said once in the log with name, shape and mend, and counted.
 
-use crate::{jose::jwk::LeftOutKey, oidc::discovery::UnusableEndpoint, quoted::Quoted};
+use crate::{jose::jwk::LeftOutKey, oidc::discovery::UnusableEndpoint, quoted::Quoted, session::MIN_TOKEN_LIFE};
 
 use super::event::Event;
 
@@ -8,6 +8,17 @@ use super::event::Event;
 /// names the part, the shape found and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Omission {
+    /// An access token that is over before it can be renewed.
+    #[error(
+        "the access tokens of {issuer} last {seconds} seconds: the app gets none from then on until the session is renewed; let the provider issue tokens of {} seconds or more",
+        MIN_TOKEN_LIFE.as_secs()
+    )]
+    AccessToken {
+        /// The issuer.
+        issuer: String,
+        /// Its `expires_in`.
+        seconds: u64,
+    },
     /// An endpoint in a provider's metadata.
     #[error("left an endpoint out of the metadata of {issuer}: {endpoint}")]
     Endpoint {
@@ -41,6 +52,7 @@ impl Omission {
     /// Its counter.
     pub const fn counter(&self) -> &'static str {
         match self {
+            Self::AccessToken { .. } => "vestibule_short_access_tokens",
             Self::Endpoint { .. } => "vestibule_left_out_endpoints",
             Self::Key { .. } => "vestibule_left_out_keys",
             Self::InternalRedirect => "vestibule_left_out_redirects",

@@ -26,7 +26,7 @@ use crate::{
     rules::Verdict,
     secret::RefreshToken,
     session::{
-        Session,
+        MIN_TOKEN_LIFE, Session,
         open::{FreshSession, Upkeep},
     },
     time::UnixTime,
@@ -36,6 +36,7 @@ use super::{
     Env, Step,
     event::Event,
     lease::is_ahead,
+    omission::Omission,
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation::{self, By},
     signed_in, store,
@@ -217,6 +218,14 @@ impl Awaited {
 fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
     let is_over = fresh.session().is_token_over(now);
     at == AT_ONCE || is_over && at.plus(GRACE) <= now
+}
+
+/// Says once that apps want access tokens of this provider's that are over before they can be renewed.
+pub(super) fn report_short_life(provider: IssuerId, life: Option<Duration>, env: &mut Env<'_>) {
+    if let Some(life) = life.filter(|life| env.config.handed_on.access_token && *life < MIN_TOKEN_LIFE) {
+        let omission = Omission::AccessToken { issuer: env.issuers.name(provider), seconds: life.as_secs() };
+        env.omissions.report(omission, env.events);
+    }
 }
 
 /// Begins to renew it, unless somebody else does or there is no provider to ask.

@@ -37,9 +37,6 @@ pub(super) const MAX_HOLD: Duration = Duration::from_secs(5);
 /// How many requests one worker holds at most; the next is answered at once.
 pub(super) const MAX_HELD: usize = 256;
 
-/// How many of them one worker holds beside, where what they wait for may be a token that anybody has made up.
-pub(super) const MAX_STRANGERS: usize = 16;
-
 /// Decides a request.
 pub fn start(request: Request, env: &mut Env<'_>) -> Step {
     env.issuers.catch_up(env.platform, env.now);
@@ -202,8 +199,8 @@ enum Then {
     Renew(Request, FreshSession, Awaited),
     /// Walk through the gates from the start.
     Start(Request),
-    /// Check the token again, with newer keys than those of this version.
-    Verify(Unverified, u64),
+    /// Check the token again, with newer keys than those of this version, or for the first time where there were none.
+    Verify(Unverified, Option<u64>),
 }
 
 /// A token that waits for the keys it needs.
@@ -244,7 +241,8 @@ impl Waiter {
     /// Holds a token until there are keys, or other keys, or until then.
     pub(super) fn for_keys(token: Unverified, until: UnixTime, env: &Env<'_>) -> Step {
         let issuer = token.issuer();
-        Step::Wait(Self { issuer, until, then: Then::Verify(token, env.issuers.keys_version(issuer)) })
+        let version = env.issuers.is_ready(issuer, env.now).then(|| env.issuers.keys_version(issuer));
+        Step::Wait(Self { issuer, until, then: Then::Verify(token, version) })
     }
 
     /// Holds a request until its session is renewed, or will not be for now.
@@ -279,7 +277,7 @@ impl Waiter {
                 Then::Renew(_, _, renewal) => renewal.is_over(env),
                 Then::Verify(_, version) => {
                     let is_ready = env.issuers.is_ready(self.issuer, env.now);
-                    let has_other_keys = env.issuers.keys_version(self.issuer) != *version;
+                    let has_other_keys = version.is_none_or(|before| env.issuers.keys_version(self.issuer) != before);
                     is_ready && (has_other_keys || !env.issuers.wants_keys(self.issuer, env.now))
                 }
             }
@@ -293,6 +291,8 @@ impl Waiter {
             Then::Start(request) if env.issuers.is_ready(self.issuer, env.now) => start(request, env),
             Then::Start(request) => not_ready(&request, self.issuer, env),
             Then::Renew(request, fresh, _) => pass_without_waiting(request, fresh, env),
+            // What it waited for is not a newer key: one may help as with a token that comes now.
+            Then::Verify(token, None) if may_wait => token.verify(When::First, self.until, env),
             Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),
         }
     }

@@ -3,7 +3,11 @@
 
 use crate::{claims::IssuerId, jose::verify::VerifyError};
 
-use super::{Env, failure::Failure, lease::Asker};
+use super::{
+    Env,
+    failure::Failure,
+    lease::{Asker, Lack, Wish},
+};
 
 /// When a token is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +34,17 @@ pub(super) fn verified<T>(
     match when {
         When::First => {
             // Another worker may have met the new key before.
-            if newer_keys_may_help(outcome.as_ref().err()) && env.issuers.look(provider, env.platform, env.now) {
+            if lack(outcome.as_ref().err()).is_some() && env.issuers.look(provider, env.platform, env.now) {
                 outcome = verify(env);
             }
-            if newer_keys_may_help(outcome.as_ref().err())
-                && env.issuers.ask_for_keys(provider, asker, env.platform, env.now, env.events)
+            if let Some(lack) = lack(outcome.as_ref().err())
+                && env.issuers.ask_for_keys(provider, Wish { asker, lack }, env.platform, env.now, env.events)
             {
                 return None;
             }
         }
         When::Later { may_wait } => {
-            let may_help = may_wait && newer_keys_may_help(outcome.as_ref().err());
+            let may_help = may_wait && lack(outcome.as_ref().err()).is_some();
             if may_help && env.issuers.wants_keys(provider, env.now) {
                 return None;
             }
@@ -52,12 +56,17 @@ pub(super) fn verified<T>(
     Some(outcome)
 }
 
-fn newer_keys_may_help(failure: Option<&Failure>) -> bool {
+/// What the known keys lack, where newer ones may verify the token.
+fn lack(failure: Option<&Failure>) -> Option<Lack> {
     let error = match failure {
         Some(Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => {
             error
         }
-        _ => return false,
+        _ => return None,
     };
-    matches!(error, VerifyError::NamelessKey(_) | VerifyError::UnknownKey(_))
+    match error {
+        VerifyError::BadSignature(_) | VerifyError::KeyMismatch(_) => Some(Lack::Signature),
+        VerifyError::NamelessKey(_) | VerifyError::UnknownKey(_) => Some(Lack::Key),
+        VerifyError::AlgorithmNotAllowed(_) | VerifyError::BadPayload(_) | VerifyError::Throttled => None,
+    }
 }

@@ -1,7 +1,7 @@
 //! Key sets (RFC 7517). A key that cannot be used is left out and the rest works: providers publish encryption keys and
 //! unsupported curves beside the key that signs.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use super::{
     pem,
     rsa::RsaKey,
 };
-use crate::quoted::Quoted;
+use crate::{quoted::Quoted, time::UnixTime};
 
 /// The largest key set that is read.
 pub const MAX_JWKS: usize = 256 * 1024;
@@ -22,6 +22,8 @@ pub const MAX_JWKS: usize = 256 * 1024;
 const MAX_KEYS: usize = 100;
 /// How many keys are tried on one token: each may cost milliseconds.
 const MAX_TRIED: usize = 4;
+/// Key trials a second on tokens of unknown origin that may fail, for each key set, before fewer keys are tried.
+const MAX_FAILED_TRIALS: usize = 16;
 /// Keys that the error of a set without usable keys names.
 const MAX_NAMED: usize = 4;
 
@@ -144,13 +146,19 @@ pub struct Jwks {
     is_nameless: bool,
     left_out: Vec<LeftOutKey>,
     url: Option<Quoted>,
+    /// The present second, and the trials that have failed in it.
+    failed: Cell<(UnixTime, usize)>,
+    /// Counts the tokens that [`Self::likely`] chose a key for.
+    turn: Cell<usize>,
 }
 
 #[derive(Debug, Clone)]
-struct Jwk {
+pub(super) struct Jwk {
     algorithm: Option<Algorithm>,
-    key: PublicKey,
+    pub(super) key: PublicKey,
     kid: Option<String>,
+    /// The algorithm of a good token that this key has signed.
+    signed_with: Cell<Option<Algorithm>>,
 }
 
 /// A key.
@@ -163,10 +171,15 @@ pub(super) enum PublicKey {
 
 impl Jwks {
     /// The keys of an issuer that signs nothing.
-    pub const NONE: &Self = &Self::empty();
-
-    const fn empty() -> Self {
-        Self { keys: Vec::new(), is_nameless: false, left_out: Vec::new(), url: None }
+    pub const fn none() -> Self {
+        Self {
+            keys: Vec::new(),
+            is_nameless: false,
+            left_out: Vec::new(),
+            url: None,
+            failed: Cell::new((UnixTime::from_secs(0), 0)),
+            turn: Cell::new(0),
+        }
     }
 
     /// Reads a key set.
@@ -178,7 +191,7 @@ impl Jwks {
         let Some(Value::Array(keys)) = document.get("keys") else {
             return Err(JwksError::NoKeys);
         };
-        let mut set = Self::empty();
+        let mut set = Self::none();
         for key in keys {
             match Jwk::read(key) {
                 Ok(jwk) if set.keys.len() < MAX_KEYS => set.keys.push(jwk),
@@ -199,10 +212,10 @@ impl Jwks {
     pub fn of_pem(texts: &[String]) -> Result<Self, usize> {
         let key = |(place, text): (usize, &String)| {
             let key = pem::public_key(text).ok_or(place)?;
-            Ok(Jwk { algorithm: None, key, kid: None })
+            Ok(Jwk { algorithm: None, key, kid: None, signed_with: Cell::new(None) })
         };
         let keys = texts.iter().enumerate().map(key).collect::<Result<_, usize>>()?;
-        Ok(Self { keys, is_nameless: true, ..Self::empty() })
+        Ok(Self { keys, is_nameless: true, ..Self::none() })
     }
 
     /// The set, fetched from this URL.
@@ -233,13 +246,43 @@ impl Jwks {
     }
 
     /// The keys to try on a token. Several may share a `kid`, or the token may name none (OIDC Core 10.1).
-    pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicKey> {
+    pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<&Jwk> {
         self.keys
             .iter()
-            .filter(move |key| self.is_nameless || kid.is_none() || key.kid.as_deref() == kid)
-            .filter(move |key| key.fits(algorithm))
-            .map(|key| &key.key)
+            .filter(|key| self.is_nameless || kid.is_none() || key.kid.as_deref() == kid)
+            .filter(|key| key.fits(algorithm))
             .take(MAX_TRIED)
+            .collect()
+    }
+
+    /// Whether so many trials have failed in this second that a token of unknown origin gets one at most: each may cost
+    /// milliseconds, and a forger chooses the algorithm.
+    pub(super) fn has_failed_often(&self, now: UnixTime) -> bool {
+        let (second, failed) = self.failed.get();
+        second == now && failed >= MAX_FAILED_TRIALS
+    }
+
+    /// These trials have failed.
+    pub(super) fn count_failed(&self, trials: usize, now: UnixTime) {
+        let (second, failed) = self.failed.get();
+        let before = if second == now { failed } else { 0 };
+        self.failed.set((now, before.saturating_add(trials)));
+    }
+
+    /// The one candidate that is tried while many fail: keys that have signed good tokens take turns, or all where none
+    /// has. Nothing for an algorithm that no such key of the issuer has used or announced (RFC 8725, 3.1: one key is used
+    /// with one algorithm).
+    pub(super) fn likely<'a>(&self, candidates: &[&'a Jwk], algorithm: Algorithm) -> Option<&'a Jwk> {
+        let of_its_kind = self.keys.iter().filter(|key| key.key.fits(algorithm));
+        let mut in_use = of_its_kind.filter_map(|key| key.algorithm.or(key.signed_with.get())).peekable();
+        if in_use.peek().is_some() && !in_use.any(|used| used == algorithm) {
+            return None;
+        }
+        let (proven, others): (Vec<_>, Vec<_>) =
+            candidates.iter().partition(|key| key.signed_with.get() == Some(algorithm));
+        let among = if proven.is_empty() { others } else { proven };
+        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
+        among.get(turn.checked_rem(among.len())?).copied()
     }
 }
 
@@ -264,7 +307,12 @@ impl Jwk {
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(KeyError::KeyId);
         }
-        Ok(Self { algorithm, key, kid: kid.map(Into::into) })
+        Ok(Self { algorithm, key, kid: kid.map(Into::into), signed_with: Cell::new(None) })
+    }
+
+    /// A good token is signed by it.
+    pub(super) fn has_signed_with(&self, algorithm: Algorithm) {
+        self.signed_with.set(Some(algorithm));
     }
 
     /// RFC 8725, 3.1: a key is used with its own algorithm, and never with another kind.

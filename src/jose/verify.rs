@@ -12,7 +12,7 @@ use super::{
     jws::UnverifiedJws,
     rsa::RsaKey,
 };
-use crate::{platform::Platform, quoted::Quoted};
+use crate::{platform::Platform, quoted::Quoted, time::UnixTime};
 
 /// Why a token's signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum VerifyError {
     /// None of the keys made this signature, and the token does not say which one did: one of a newer set may have.
     #[error("no key of the set made its signature ({0})")]
     NamelessKey(SoughtKey),
+    /// Too many wrong signatures come at this moment to try every key: one that was not tried may have made it.
+    #[error("its signature was not checked with every key, because too many wrong ones come")]
+    Throttled,
     /// The set has no key of this id, or none at all for a token without one: a newer set may.
     #[error("it is signed by an unknown key ({0})")]
     UnknownKey(SoughtKey),
@@ -112,32 +115,55 @@ impl fmt::Debug for VerifiedJws {
     }
 }
 
+/// Where a token is from, which decides how many keys are tried on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A request of now: the token may be forged to cost time.
+    Request(UnixTime),
+    /// The provider's token endpoint.
+    TokenEndpoint,
+}
+
 /// Checks a token's signature with the issuer's keys. The caller says which algorithms may be; the token does not
 /// (RFC 8725, 3.1).
 ///
 /// # Errors
-/// [`VerifyError`]; after [`VerifyError::NamelessKey`] and [`VerifyError::UnknownKey`] newer keys may help.
+/// [`VerifyError`]; after all but [`VerifyError::AlgorithmNotAllowed`], [`VerifyError::BadPayload`] and
+/// [`VerifyError::Throttled`] newer keys may help.
 pub fn verify(
     token: &UnverifiedJws<'_>,
     keys: &Jwks,
     allowed: &[Algorithm],
+    origin: Origin,
     platform: &dyn Platform,
 ) -> Result<VerifiedJws, VerifyError> {
     let algorithm = token.algorithm();
     if !allowed.contains(&algorithm) {
         return Err(VerifyError::AlgorithmNotAllowed(algorithm));
     }
-    let mut candidates = keys.candidates(token.kid(), algorithm).peekable();
-    if candidates.peek().is_none() {
+    let candidates = keys.candidates(token.kid(), algorithm);
+    if candidates.is_empty() {
         let known = token.kid().is_some_and(|kid| keys.knows(kid));
         let sought = SoughtKey::of(token, keys);
         return Err(if known { VerifyError::KeyMismatch(sought) } else { VerifyError::UnknownKey(sought) });
     }
-    if !candidates.any(|key| is_right(algorithm, key, token.signature(), token.signed(), platform)) {
+    let tried = match origin {
+        Origin::Request(now) if keys.has_failed_often(now) => keys.likely(&candidates, algorithm).into_iter().collect(),
+        Origin::Request(_) | Origin::TokenEndpoint => candidates.clone(),
+    };
+    let signer = tried.iter().find(|key| is_right(algorithm, &key.key, token.signature(), token.signed(), platform));
+    let Some(signer) = signer else {
+        if let Origin::Request(now) = origin {
+            keys.count_failed(tried.len(), now);
+        }
+        if tried.len() < candidates.len() {
+            return Err(VerifyError::Throttled);
+        }
         let sought = SoughtKey::of(token, keys);
         let is_named = token.kid().is_some();
         return Err(if is_named { VerifyError::BadSignature(sought) } else { VerifyError::NamelessKey(sought) });
-    }
+    };
+    signer.has_signed_with(algorithm);
     let payload = token.payload().map_err(VerifyError::BadPayload)?;
     Ok(VerifiedJws { algorithm, payload, typ: token.typ().map(str::to_owned) })
 }
@@ -161,5 +187,99 @@ fn is_right_rsa(algorithm: Algorithm, key: &RsaKey, signature: &[u8], text: &[u8
             .unwrap_or_else(|| key.has_signed_pkcs1(hash, text, signature)),
         Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => key.has_signed_pss(hash, text, signature),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    use serde_json::json;
+
+    use super::*;
+    use crate::platform::{Conflict, HashFunction, NoRandomness, SharedValue};
+
+    /// A host that finds signatures right that begin with a one.
+    struct Host;
+
+    impl Platform for Host {
+        fn random(&self, _: &mut [u8]) -> Result<(), NoRandomness> {
+            Err(NoRandomness)
+        }
+
+        fn verify_signature(&self, _: HashFunction, _: &[u8], signature: &[u8], _: &[u8]) -> Option<bool> {
+            Some(signature.starts_with(&[1]))
+        }
+
+        fn compress(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn decompress(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn shared_get(&self, _: &str) -> SharedValue {
+            SharedValue { bytes: Vec::new(), version: None }
+        }
+
+        fn shared_set(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<(), Conflict> {
+            Err(Conflict)
+        }
+    }
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    /// Four RSA keys of 2048 bits, which say of themselves what `extra` says.
+    fn keys(extra: &Value) -> Jwks {
+        let key = |number: u8| {
+            let mut key = json!({
+                "kty": "RSA", "e": "AQAB", "n": BASE64.encode([0xff - 2 * number; 256]), "kid": format!("key-{number}"),
+            });
+            key.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            key
+        };
+        Jwks::parse(json!({ "keys": [key(0), key(1), key(2), key(3)] }).to_string().as_bytes()).unwrap()
+    }
+
+    fn verified(keys: &Jwks, header: &Value, first: u8, origin: Origin) -> Result<Algorithm, VerifyError> {
+        let mut signature = [0; 256];
+        signature[0] = first;
+        let token = format!("{}.e30.{}", BASE64.encode(header.to_string()), BASE64.encode(signature));
+        let token = UnverifiedJws::parse(&token).unwrap();
+        verify(&token, keys, &Algorithm::ALL, origin, &Host).map(|token| token.algorithm())
+    }
+
+    #[test]
+    fn a_forger_does_not_choose_an_algorithm_that_the_keys_are_not_used_with() {
+        for extra in [json!({}), json!({ "alg": "RS256" })] {
+            let keys = keys(&extra);
+            let flood = |header: &Value| verified(&keys, header, 0, Origin::Request(NOW)).unwrap_err();
+            assert_eq!(verified(&keys, &json!({ "alg": "RS256" }), 1, Origin::Request(NOW)), Ok(Algorithm::Rs256));
+            for number in 0..8 {
+                let error = flood(&json!({ "alg": "RS256" }));
+                assert_eq!(matches!(error, VerifyError::NamelessKey(_)), number < 4, "{number}: {error}");
+                assert_eq!(error == VerifyError::Throttled, number >= 4, "{number}: {error}");
+            }
+            // Not one trial, with a name or without.
+            for algorithm in [Algorithm::Ps256, Algorithm::Ps512, Algorithm::Rs512] {
+                let candidates = keys.candidates(None, algorithm);
+                assert!(keys.likely(&candidates, algorithm).is_none(), "{algorithm:?}");
+                let named = flood(&json!({ "alg": algorithm.name(), "kid": "key-2" }));
+                assert!(matches!(named, VerifyError::Throttled | VerifyError::KeyMismatch(_)), "{named:?}");
+            }
+            // Good tokens pass: without a name by the key in use, by each with its name, and at the token endpoint.
+            for origin in [Origin::Request(NOW), Origin::TokenEndpoint] {
+                assert_eq!(verified(&keys, &json!({ "alg": "RS256" }), 1, origin), Ok(Algorithm::Rs256));
+                for number in 0..4 {
+                    let header = json!({ "alg": "RS256", "kid": format!("key-{number}") });
+                    assert_eq!(verified(&keys, &header, 1, origin), Ok(Algorithm::Rs256));
+                }
+            }
+            // Every key is tried on a token of the token endpoint, and a second later on others again.
+            for origin in [Origin::TokenEndpoint, Origin::Request(NOW.plus(std::time::Duration::from_secs(1)))] {
+                let wrong = verified(&keys, &json!({ "alg": "RS256" }), 0, origin);
+                assert!(matches!(wrong, Err(VerifyError::NamelessKey(_))), "{wrong:?}");
+            }
+        }
     }
 }

@@ -12,9 +12,11 @@ use crate::{
 const AHEAD: u32 = 5;
 /// And at most.
 const MAX_AHEAD: Duration = Duration::from_secs(300);
-/// An access token counts as good for this long at least, whatever the provider says: one that is over at once must
-/// not make every request a refresh.
-const MIN_TOKEN_LIFE: Duration = Duration::from_secs(30);
+/// The shortest access token that is renewed before its end.
+pub const MIN_TOKEN_LIFE: Duration = Duration::from_secs(5);
+/// One that is shorter counts as good for this long, whatever the provider says: a token that is over at once must not
+/// make every request a refresh.
+const TOO_SHORT_COUNTS: Duration = Duration::from_secs(30);
 /// How long it counts where nobody says.
 pub(super) const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
@@ -47,7 +49,8 @@ pub struct Grant {
 impl Grant {
     /// A grant of now.
     pub fn new(refresh_token: RefreshToken, life: Option<Duration>, now: UnixTime) -> Self {
-        let life = life.unwrap_or(DEFAULT_TOKEN_LIFE).max(MIN_TOKEN_LIFE);
+        let life = life.unwrap_or(DEFAULT_TOKEN_LIFE);
+        let life = if life < MIN_TOKEN_LIFE { TOO_SHORT_COUNTS } else { life };
         Self::from_to(refresh_token, now, now.plus(life))
     }
 

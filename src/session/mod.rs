@@ -14,7 +14,7 @@ mod lifetimes;
 mod sealed;
 mod writing;
 
-pub use lifetimes::{Grant, Lifetimes};
+pub use lifetimes::{Grant, Lifetimes, MIN_TOKEN_LIFE};
 pub use writing::{Optional, SealError, SealedSession, Writing};
 
 use std::time::Duration;

@@ -259,6 +259,43 @@ fn keys_that_change_just_before_signing_are_fetched_and_the_sign_in_goes_on() {
 }
 
 #[test]
+fn keys_that_are_replaced_under_their_names_are_fetched_once_however_many_signatures_are_wrong() {
+    const API: &str = "https://api.example.com";
+    let world = World::with(|document| document["providers"][0]["access_token_audiences"] = json!([API]));
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+    world.issuer.replace_keys();
+    for _ in 0..6 {
+        assert_signed_in(&sign_in(&world), &world.url("/page"));
+    }
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 2);
+    world.advance(61);
+    world.issuer.replace_keys();
+    let bring = |token: &str| {
+        let bearer = Outgoing::new("GET", "/page").header("authorization", format!("Bearer {token}"));
+        world.send(&bearer).expect("an answer")
+    };
+    let token = || world.issuer.access_token(API, |_| {});
+    let passed = bring(&token());
+    assert!(passed.status == 200 && passed.headers.has(MARK), "{passed:?}");
+    world.advance(61);
+    let (before, seen) = (world.issuer.requests(Endpoint::Jwks).len(), world.upstream.count());
+    for _ in 0..20 {
+        let (one, other) = (token(), token());
+        let forged = format!(
+            "{}.{}",
+            one.rsplit_once('.').expect("a signature").0,
+            other.rsplit_once('.').expect("a signature").1
+        );
+        let refused = bring(&forged);
+        assert_eq!((refused.status, refused.code().as_deref()), (401, Some("invalid_token")), "{refused:?}");
+    }
+    world.upstream.assert_saw_nothing_since(seen, "a forged token");
+    assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), before + 1);
+    assert_eq!(bring(&token()).status, 200);
+    assert_signed_in(&sign_in(&world), &world.url("/page"));
+}
+
+#[test]
 fn sign_ins_that_wait_for_keys_are_all_decided_by_one_fetch() {
     let world = World::start();
     let waiting = at_the_provider(&world, 10);

@@ -9,10 +9,10 @@ use std::{
 use serde_json::json;
 use wasm_tests::{
     http1::Response,
-    issuer::{Answer, Endpoint, Fault, Issuer},
+    issuer::{Answer, Endpoint, Fault, Gate, Issuer},
     process::until,
-    user_agent::Outgoing,
-    world::{USER_AGENT, World, assert_page, assert_signed_in},
+    user_agent::{Outgoing, UserAgent},
+    world::{USER_AGENT, World, assert_page, assert_signed_in, changed},
 };
 
 /// The filter's timeout where the endpoint says nothing.
@@ -233,4 +233,51 @@ fn a_token_endpoint_on_a_host_of_its_own_is_found_at_the_first_sign_in() {
     let callback = world.callback_url(&browser, "/page?a=1");
     assert_signed_in(&browser.get(&callback), &world.url("/page?a=1"));
     assert_eq!(world.issuer.requests(Endpoint::Token).len(), 1);
+}
+
+#[test]
+fn made_up_codes_of_one_address_keep_nobody_from_signing_in() {
+    let world = World::around(Issuer::start(), |setup| {
+        setup.connection_manager.insert("xff_num_trusted_hops".into(), json!(1));
+    });
+    world.until_ready();
+    let begun = || {
+        let browser = world.browser();
+        let callback = world.callback_url(&browser, "/page");
+        (browser, callback)
+    };
+    let made_up = |callback: &str| {
+        changed(callback, |parameters| {
+            parameters.iter_mut().filter(|(name, _)| name == "code").for_each(|(_, code)| *code = "made-up".to_owned());
+        })
+    };
+    let flood: Vec<_> = (0..140).map(|_| begun()).collect();
+    let (real, callback) = begun();
+    let (gate, before) = (Gate::default(), world.issuer.requests(Endpoint::Token).len());
+    world.issuer.misbehave(Fault::Answer(Endpoint::Token, Answer::Behind(gate.clone())));
+    let visit = |browser: &UserAgent, callback: &str, from: &str| {
+        let target = callback.strip_prefix(&world.url("")).expect("a callback of ours");
+        browser.visit(callback, Outgoing::navigation(target).header("x-forwarded-for", from))
+    };
+    let redeemed = || world.issuer.requests(Endpoint::Token).len() - before;
+    let busy = || usize::try_from(world.metric("refused_busy")).expect("a few");
+    thread::scope(|scope| {
+        let flood: Vec<_> = flood
+            .iter()
+            .map(|(browser, callback)| scope.spawn(|| visit(browser, &made_up(callback), "203.0.113.66")))
+            .collect();
+        until("the last made-up code", || (redeemed() + busy() >= flood.len()).then_some(()));
+        let (by_flood, refused) = (redeemed(), busy());
+        assert!(by_flood <= 64 && refused > 0, "{by_flood} codes redeemed, {refused} refused");
+        let real = scope.spawn(|| visit(&real, &callback, "198.51.100.1"));
+        until("the code of somebody else", || (redeemed() > by_flood).then_some(()));
+        gate.open();
+        assert_signed_in(&real.join().expect("a browser"), &world.url("/page"));
+        for one in flood {
+            assert_page(&one.join().expect("a browser"), &[400, 503], "a made-up code");
+        }
+    });
+    world.upstream.assert_saw_nothing();
+    world.issuer.behave();
+    world.assert_serves();
 }

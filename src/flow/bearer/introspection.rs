@@ -12,7 +12,7 @@ use super::{BearerInHand, memory::Basis, verified::VerifiedBearer};
 use crate::flow::{
     CalloutResult, Env, Expect, Step,
     failure::Failure,
-    request::{MAX_HOLD, MAX_STRANGERS, Unverified, Waiter},
+    request::{MAX_HOLD, Unverified, Waiter},
     verification::When,
 };
 
@@ -34,7 +34,7 @@ pub struct ExpectAnswer {
 }
 
 /// Asks about a token, or waits until it is known where.
-pub(super) fn ask(token: Box<BearerInHand>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
+pub(super) fn ask(mut token: Box<BearerInHand>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
     let issuer = env.config.token_issuer(token.issuer);
     let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspection()?)));
     let cache = asked.map_or(Duration::ZERO, |(_, asked)| asked.cache);
@@ -45,7 +45,7 @@ pub(super) fn ask(token: Box<BearerInHand>, when: When, until: UnixTime, env: &m
         asked.zip(env.issuers.introspection_endpoint(token.issuer, env.now))
     else {
         // It came before anything was known of its issuer.
-        return if when == When::First && env.load.strangers < MAX_STRANGERS {
+        return if when == When::First && token.takes_place(env) {
             Waiter::for_keys(Unverified::Bearer(token), until, env)
         } else {
             token.by.refuse(Failure::ProviderNotReady, env)
@@ -59,12 +59,13 @@ pub(super) fn ask(token: Box<BearerInHand>, when: When, until: UnixTime, env: &m
 
 impl ExpectAnswer {
     /// Asks, unless as much is being asked as may be.
-    pub(in crate::flow) fn call_again(self: Box<Self>, env: &mut Env<'_>) -> Step {
+    pub(in crate::flow) fn call_again(mut self: Box<Self>, env: &mut Env<'_>) -> Step {
         let (asking, most) =
             if self.was_good { (env.load.asking_again, MAX_ASKING_AGAIN) } else { (env.load.asking, MAX_ASKING) };
         if asking >= most {
             return self.token.by.refuse(Failure::Busy, env);
         }
+        self.token.place = None;
         Step::Call { request: self.request.clone(), expect: Expect::Answer(self) }
     }
 
@@ -74,10 +75,10 @@ impl ExpectAnswer {
     }
 
     /// The issuer has answered.
-    pub(in crate::flow) fn resume(self: Box<Self>, result: CalloutResult, env: &mut Env<'_>) -> Step {
+    pub(in crate::flow) fn resume(mut self: Box<Self>, result: CalloutResult, env: &mut Env<'_>) -> Step {
         // Envoy takes no request with a body for a host that it has yet to resolve: by now it is being resolved.
-        let may_wait = env.load.strangers < MAX_STRANGERS && !self.until.is_over(MAX_HOLD, env.now);
-        if matches!(result, Err(CalloutError::Dispatch)) && may_wait {
+        let is_over = self.until.is_over(MAX_HOLD, env.now);
+        if matches!(result, Err(CalloutError::Dispatch)) && !is_over && self.token.takes_place(env) {
             return Waiter::to_call_again(self.token.issuer, self.until, Expect::Answer(self));
         }
         let token = self.token;

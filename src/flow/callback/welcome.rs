@@ -15,6 +15,7 @@ use crate::flow::{
     Env, Step,
     event::Event,
     failure::Failure,
+    renewal,
     reply::{self, Redirect},
     revocation::{self, By},
     signed_in,
@@ -43,7 +44,7 @@ impl SignIn {
     }
 
     fn seal(&self, session: Session, env: &mut Env<'_>) -> Result<Step, Failure> {
-        let Self { pending, caller, brought } = self;
+        let Self { pending, caller, brought, .. } = self;
         // An answer that is still on its way must not bring back somebody else's.
         let is_anothers = |before: &&FreshSession| {
             let before = before.session();
@@ -85,6 +86,9 @@ impl SignIn {
         let refresh_token = granted.refresh_token.filter(|_| settings.lifetimes.refresh);
         let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
         let handed_on = env.config.handed_on;
+        if refresh_token.is_some() {
+            renewal::report_short_life(provider, granted.expires_in, env);
+        }
         let (id_token, id_token_ends) = granted.id_token.unzip();
         let until_exp = id_token_ends.map(|ends| ends.since(env.now));
         let life = handed_on.life(granted.expires_in, until_exp);

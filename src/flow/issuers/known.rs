@@ -18,7 +18,7 @@ use super::{
     super::{
         background::{ExpectBackground, Fetch},
         document::{Document, DocumentKind, due},
-        lease,
+        lease::{self, Wish},
         omission::Omission,
     },
     ExpectDocument, Ready,
@@ -30,6 +30,7 @@ pub(super) struct Known {
     pub(super) whose: Whose,
     metadata: Document<Metadata>,
     pub(super) keys: Document<Jwks>,
+    no_keys: Jwks,
     /// When this worker last looked at what others have shared.
     looked: UnixTime,
     /// Whether there are other keys since those who wait for some were last looked at.
@@ -95,23 +96,23 @@ impl Whose {
 }
 
 impl Known {
-    pub(super) fn new(whose: Whose, platform: &dyn Platform) -> Self {
+    pub(super) fn new(whose: Whose, app: &str, platform: &dyn Platform) -> Self {
         let fingerprint = match &whose {
             Whose::Provider(provider) => provider.fingerprint(),
             Whose::TokenIssuer(issuer) => issuer.fingerprint(),
         };
-        let metadata = Document::new(&fingerprint, DocumentKind::Metadata);
-        let keys = Document::new(&fingerprint, DocumentKind::Keys);
+        let metadata = Document::new(app, &fingerprint, DocumentKind::Metadata);
+        let keys = Document::new(app, &fingerprint, DocumentKind::Keys);
         lease::create(&metadata.key, platform);
         lease::create(&keys.key, platform);
-        Self { whose, metadata, keys, looked: UnixTime::default(), has_other_keys: false }
+        Self { whose, metadata, keys, no_keys: Jwks::none(), looked: UnixTime::default(), has_other_keys: false }
     }
 
     /// All that a sign-in needs.
     pub(super) fn ready(&self, now: UnixTime) -> Option<Ready<'_>> {
         let Whose::Provider(provider) = &self.whose else { return None };
         if let Some(github) = &provider.github {
-            return Some(Ready { provider, metadata: &github.metadata, keys: Jwks::NONE });
+            return Some(Ready { provider, metadata: &github.metadata, keys: &self.no_keys });
         }
         let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
         Some(Ready { provider, metadata, keys: self.keys.usable(now)? })
@@ -134,13 +135,13 @@ impl Known {
         let discovered = || self.metadata.usable(now).and_then(Metadata::jwks_uri);
         match &self.whose {
             // It has none.
-            Whose::Provider(provider) if provider.github.is_some() => KeysFrom::Configuration(Jwks::NONE),
+            Whose::Provider(provider) if provider.github.is_some() => KeysFrom::Configuration(&self.no_keys),
             Whose::Provider(_) => KeysFrom::Fetched(discovered()),
             Whose::TokenIssuer(issuer) => match &issuer.validation {
                 Validation::Discovered(_) => KeysFrom::Fetched(discovered()),
                 Validation::Fixed(keys) => KeysFrom::Configuration(keys),
                 // It is asked about each token instead.
-                Validation::Introspection(_) => KeysFrom::Configuration(Jwks::NONE),
+                Validation::Introspection(_) => KeysFrom::Configuration(&self.no_keys),
                 Validation::JwksUri(endpoint) => KeysFrom::Fetched(Some(endpoint)),
                 Validation::Provider => KeysFrom::Fetched(None),
             },
@@ -179,11 +180,21 @@ impl Known {
         endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
     }
 
-    fn read_keys(&self, document: &[u8], now: UnixTime) -> Result<Jwks, JwksError> {
-        let keys = Jwks::parse(document)?;
-        Ok(match self.jwks_uri(now) {
-            Some(endpoint) => keys.fetched_from(endpoint.url().as_str()),
-            None => keys,
+    /// Takes over a key set that was fetched then, and returns whether it is another one than before.
+    fn install_keys(
+        &mut self,
+        document: &[u8],
+        fetched: UnixTime,
+        now: UnixTime,
+        platform: &dyn Platform,
+    ) -> Result<bool, JwksError> {
+        let url = self.jwks_uri(now).map(|endpoint| endpoint.url().as_str().to_owned());
+        self.keys.install(document, fetched, due(DocumentKind::Keys, fetched, platform), |document| {
+            let keys = Jwks::parse(document)?;
+            Ok(match &url {
+                Some(url) => keys.fetched_from(url),
+                None => keys,
+            })
         })
     }
 
@@ -227,19 +238,20 @@ impl Known {
     /// Takes over what other workers have shared. Whether there are other keys now.
     pub(super) fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> bool {
         self.looked = now;
-        if let Some((fetched, document)) = self.metadata.news(sealer, platform, now)
-            && let Ok(value) = self.whose.read_metadata(&document)
-        {
-            self.metadata.install(value, fetched, due(DocumentKind::Metadata, fetched, platform));
+        if let Some((fetched, document)) = self.metadata.news(sealer, platform, now) {
+            let due = due(DocumentKind::Metadata, fetched, platform);
+            // A document that this worker cannot read was none to the worker that shared it either.
+            let _ = self.metadata.install(&document, fetched, due, |document| self.whose.read_metadata(document));
         }
         if let Some((fetched, document)) = self.keys.news(sealer, platform, now)
-            && let Ok(value) = self.read_keys(&document, now)
+            && let Ok(are_other) = self.install_keys(&document, fetched, now, platform)
         {
-            self.keys.install(value, fetched, due(DocumentKind::Keys, fetched, platform));
             // Keys of the same second may still be those from before a rotation.
-            self.keys.wished = self.keys.wished.filter(|(since, _)| fetched <= *since);
-            self.has_other_keys = true;
-            return true;
+            let is_left =
+                |(since, wish): &(UnixTime, Wish)| fetched < *since || fetched == *since && wish.outlasts_its_second();
+            self.keys.wished = self.keys.wished.filter(is_left);
+            self.has_other_keys |= are_other;
+            return are_other;
         }
         false
     }
@@ -279,11 +291,11 @@ impl Known {
         let due = due(kind, started, platform);
         match kind {
             DocumentKind::Metadata => {
-                self.metadata.install(self.whose.read_metadata(body)?, started, due);
+                self.metadata.install(body, started, due, |document| self.whose.read_metadata(document))?;
                 self.metadata.share(body, started, sealer, platform);
             }
             DocumentKind::Keys => {
-                self.keys.install(self.read_keys(body, started)?, started, due);
+                self.install_keys(body, started, started, platform)?;
                 self.keys.share(body, started, sealer, platform);
             }
         }

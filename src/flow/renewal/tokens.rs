@@ -3,7 +3,11 @@
 
 use crate::{
     http::CalloutRequest,
-    jose::{claims::ClaimError, jws::UnverifiedJws, verify::verify},
+    jose::{
+        claims::ClaimError,
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
     oidc::{
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
         token::TokenResponse,
@@ -13,7 +17,7 @@ use crate::{
     time::UnixTime,
 };
 
-use super::{AT_ONCE, MAX_WAIT_FOR_KEYS, PAUSE, calls::settle, outcome::Outcome};
+use super::{AT_ONCE, MAX_WAIT_FOR_KEYS, PAUSE, calls::settle, outcome::Outcome, report_short_life};
 use crate::flow::{
     Env,
     event::Event,
@@ -70,7 +74,7 @@ fn id_token(in_hand: &InHand, env: &Env<'_>) -> Result<Option<VerifiedIdToken>, 
     let Some(raw) = &tokens.id_token else { return Ok(None) };
     let known = env.issuers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
     let unverified = UnverifiedJws::parse(raw.expose())?;
-    let token = verify(&unverified, known.keys, &known.provider.algorithms, env.platform)?;
+    let token = verify(&unverified, known.keys, &known.provider.algorithms, Origin::TokenEndpoint, env.platform)?;
     let expected = id_token::Expected {
         provider: known.provider,
         occasion: Occasion::Refresh(session.subject(), session.authentication()),
@@ -139,6 +143,7 @@ fn conclude(
             Outcome::Refused(AT_ONCE)
         }
         Ok((id_token, userinfo)) => {
+            report_short_life(session.provider(), tokens.expires_in, env);
             let handed_on = env.config.handed_on;
             let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now));
             let renewed = session.renewed(Renewal {

@@ -211,19 +211,6 @@ fn a_call_that_envoy_does_not_take_is_tried_again_for_a_while() {
 }
 
 #[test]
-fn too_many_codes_at_once_are_not_redeemed_and_not_used_up() {
-    let mut world = World::ready();
-    let reply = world.visit("/page").reply();
-    let callback = world.signs_in(&reply);
-    world.load.redeeming = 64;
-    let busy = world.visit(&callback).reply();
-    assert_eq!((busy.status, busy.code, header(&busy, "retry-after")), (503, "busy", Some("5")));
-    assert_eq!(world.provider.asked.get("/token"), None);
-    world.load.redeeming = 63;
-    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
-}
-
-#[test]
 fn c_28_c_29_a_cookie_is_good_for_its_own_purpose_and_name_only() {
     let mut world = World::ready();
     world.sign_in("/");

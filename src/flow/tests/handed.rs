@@ -178,6 +178,51 @@ fn a_token_that_is_over_and_not_renewed_is_never_sent() {
     assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
 }
 
+/// A world whose provider's access tokens last so long.
+fn lasting(seconds: u64) -> World {
+    let mut world = world("access_token");
+    world.provider.refreshes = true;
+    world.provider.token_response = Box::new(move |mut body| {
+        body["expires_in"] = json!(seconds);
+        ok(&body)
+    });
+    world.sign_in("/");
+    world
+}
+
+#[test]
+fn a_short_access_token_is_renewed_before_it_ends() {
+    for seconds in [5, 10, 29, 31] {
+        let mut world = lasting(seconds);
+        for second in 0..100 {
+            assert_eq!(sent(&mut world, "/", &[]), ["Bearer at"], "{seconds} at {second}");
+            world.advance(1);
+        }
+        // After a while without a request, too.
+        world.advance(100);
+        assert_eq!(sent(&mut world, "/", &[]), ["Bearer at"], "{seconds}");
+        let refreshes = world.provider.asked["/token"] - 1;
+        assert!(refreshes <= 100 / usize::try_from(seconds * 4 / 5).unwrap() + 1, "{seconds}: {refreshes}");
+    }
+}
+
+#[test]
+fn an_access_token_that_is_too_short_to_renew_is_named_once_and_not_renewed_all_the_time() {
+    let is_its = |event: &&Event| event.counter() == "vestibule_short_access_tokens";
+    for seconds in [0, 1, 4] {
+        let mut world = lasting(seconds);
+        for _ in 0..100 {
+            let _ = sent(&mut world, "/", &["Basic x"]);
+            world.advance(1);
+        }
+        assert!(world.provider.asked["/token"] <= 6, "{seconds}");
+        let said: Vec<_> =
+            world.events.iter().filter(is_its).filter(|event| event.level() == event::Level::Warn).collect();
+        assert!(said.len() == 1 && said[0].to_string().contains(&format!("last {seconds} seconds")), "{said:?}");
+    }
+    assert!(lasting(5).events.iter().find(is_its).is_none());
+}
+
 #[test]
 fn a_renewed_session_hands_on_the_new_token() {
     let mut world = world("access_token");

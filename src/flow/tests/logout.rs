@@ -288,12 +288,12 @@ fn frames_of_nobodys_push_out_nothing_that_the_provider_ended() {
     assert!(!is_in(&mut world));
 }
 
-/// A logout token of nobody's, as the glue counts what comes of it.
-fn made_up(world: &mut World, number: usize) {
+/// A logout token of nobody's, from one of many addresses.
+fn made_up(world: &mut World, number: usize) -> Outcome {
+    world.platform.client.set(u8::try_from(number % 200).unwrap());
     let token = world.provider.logout_token(world.now, |header, _| header["kid"] = json!(format!("kid-{number}")));
     world.body = Ok(format!("logout_token={token}").into_bytes());
-    let outcome = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]);
-    world.load.strangers += usize::from(matches!(outcome, Outcome::Held(_)));
+    world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM])
 }
 
 #[test]
@@ -303,13 +303,11 @@ fn made_up_logout_tokens_leave_room_for_sign_ins() {
     let callback = world.signs_in(&reply);
     // One fetch of the keys fails; until the next, nothing new can come.
     world.provider.up = false;
-    made_up(&mut world, 0);
+    let mut made = vec![made_up(&mut world, 0)];
     world.settle();
     world.provider.up = true;
-    for number in 1..=256 {
-        made_up(&mut world, number);
-    }
-    assert_eq!(world.load.strangers, 16);
+    made.extend((1..=256).map(|number| made_up(&mut world, number)));
+    assert_eq!(made.iter().filter(|outcome| matches!(outcome, Outcome::Held(_))).count(), 32);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
 }
 
@@ -317,9 +315,8 @@ fn made_up_logout_tokens_leave_room_for_sign_ins() {
 fn made_up_logout_tokens_do_not_use_up_the_fetch_that_a_sign_in_needs() {
     let mut world = world();
     for number in 0..3 {
-        made_up(&mut world, number);
+        drop(made_up(&mut world, number));
         world.settle();
-        world.load = Load::default();
     }
     world.advance(2);
     let reply = world.visit("/").reply();

@@ -10,6 +10,7 @@ mod id_token;
 mod identity;
 mod internal_redirects;
 mod introspection;
+mod keys;
 mod lifetimes;
 mod logout;
 mod own_tokens;

@@ -275,7 +275,7 @@ fn a_tampered_share_is_as_if_it_were_not_there() {
     let mut world = World::new();
     let fingerprint = crate::digest::hex(&world.config.providers[0].fingerprint());
     for kind in ["metadata", "keys"] {
-        let key = format!("vestibule.{fingerprint}.{kind}");
+        let key = format!("vestibule.{}.{fingerprint}.{kind}", world.config.fingerprint);
         world.platform.shared_set(&key, b"forged by another filter of the same VM id", None).unwrap();
         world.platform.shared_set(&format!("{key}.lease"), b"nonsense", None).unwrap();
     }

@@ -296,9 +296,10 @@ fn a_sign_in_counts_as_under_way_until_the_last_answer() {
     let mut step = world.env(|env| start(request, env));
     for path in ["/token", "/userinfo"] {
         let Step::Call { request, expect } = step else { panic!("{step:?}") };
-        assert_eq!((request.path.as_str(), expect.redeems()), (path, true));
+        assert_eq!((request.path.as_str(), world.env(|env| env.limits.redeeming.taken())), (path, 1));
         let result = world.answer_call(&request);
         step = world.env(|env| expect.resume(result, env));
     }
     assert!(matches!(step, Step::Reply(_)), "{step:?}");
+    assert_eq!(world.env(|env| env.limits.redeeming.taken()), 0);
 }

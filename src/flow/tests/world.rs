@@ -23,7 +23,7 @@ use url::Url;
 use super::super::*;
 use crate::{
     http::{HeaderEdit, Request},
-    platform::{Conflict, HashFunction, NoRandomness, SharedValue},
+    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, SharedValue},
 };
 
 pub(super) const APP: &str = "https://app.example.com";
@@ -45,6 +45,10 @@ pub(crate) struct TestPlatform {
     versions: Rc<Cell<u32>>,
     pub(super) without_randomness: Rc<Cell<bool>>,
     pub(crate) without_zlib: Rc<Cell<bool>>,
+    /// The last byte of the client's address.
+    pub(super) client: Rc<Cell<u8>>,
+    /// How many signatures were checked.
+    pub(super) trials: Rc<Cell<usize>>,
 }
 
 impl Platform for TestPlatform {
@@ -61,7 +65,12 @@ impl Platform for TestPlatform {
     }
 
     fn verify_signature(&self, _: HashFunction, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
+        self.trials.set(self.trials.get() + 1);
         None
+    }
+
+    fn client_address(&self) -> ClientAddress {
+        ClientAddress::V4([192, 0, 2, self.client.get()])
     }
 
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
@@ -190,6 +199,11 @@ impl TestProvider {
     pub(super) fn rotate(&mut self) {
         self.key = SigningKey::from_slice(&[9; 32]).unwrap();
         self.kid = self.kid.is_some().then(|| "two".to_owned());
+    }
+
+    /// Another key under the same name.
+    pub(super) fn replace_key(&mut self, number: u8) {
+        self.key = SigningKey::from_slice(&[number; 32]).unwrap();
     }
 
     pub(super) fn answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
@@ -502,11 +516,15 @@ impl World {
 
     /// No fetch for an unknown key will be granted for a while.
     pub(super) fn use_up_wishes(&mut self) {
-        use lease::Asker::{Anybody, Provider};
+        use lease::{
+            Asker::{Anybody, Provider},
+            Lack, Wish,
+        };
         // After each failure nobody asks for longer.
         for (asker, pause) in [(Anybody, 2), (Anybody, 3), (Provider, 5), (Provider, 9)] {
             let id = self.config.providers[0].id;
-            self.env(|env| env.issuers.ask_for_keys(id, asker, env.platform, env.now, env.events));
+            let wish = Wish { asker, lack: Lack::Key };
+            self.env(|env| env.issuers.ask_for_keys(id, wish, env.platform, env.now, env.events));
             for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
                 self.env(|env| background::answered(fetch.expect, down, env));
@@ -519,8 +537,8 @@ impl World {
     pub(super) fn refresh_keys_of_worker(&mut self, worker: usize) {
         self.worker = worker;
         let id = self.config.providers[0].id;
-        let asker = lease::Asker::Provider;
-        assert!(self.env(|env| env.issuers.ask_for_keys(id, asker, env.platform, env.now, env.events)));
+        let wish = lease::Wish { asker: lease::Asker::Provider, lack: lease::Lack::Key };
+        assert!(self.env(|env| env.issuers.ask_for_keys(id, wish, env.platform, env.now, env.events)));
         for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
             self.answer(fetch);
         }

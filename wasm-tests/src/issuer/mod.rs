@@ -194,6 +194,21 @@ impl Issuer {
         state.keys.insert(0, PublishedKey::new(&kid, SigningKey::rsa(which)));
     }
 
+    /// Signs with other RSA and P-256 keys under the names of those before.
+    pub fn replace_keys(&self) {
+        let mut state = self.state();
+        state.rotations += 1;
+        let which = if state.rotations % 2 == 1 { Rsa::Second } else { Rsa::First };
+        for published in &mut state.keys {
+            let key = match *published.key {
+                SigningKey::Rsa(_) => SigningKey::rsa(which),
+                SigningKey::P256(_) => SigningKey::p256(),
+                _ => continue,
+            };
+            *published = PublishedKey::new(&published.kid, key);
+        }
+    }
+
     /// Signs access tokens with a new P-256 key from now on; the ones before stay in the set if they are to be kept.
     pub fn next_p256(&self, keep: bool) {
         let mut state = self.state();

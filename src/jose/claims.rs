@@ -146,6 +146,29 @@ impl fmt::Debug for VerifiedClaims {
 /// # Errors
 /// [`ClaimError`]
 pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims, ClaimError> {
+    check_until(jws, expected, check_expiry)
+}
+
+/// The same for a token that need not say when it ends: without `exp` it ends when it is issued, so that the leeway bounds
+/// its age.
+///
+/// # Errors
+/// [`ClaimError`]
+pub fn check_recent(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims, ClaimError> {
+    check_until(jws, expected, |claims, expected| {
+        if claims.contains_key("exp") {
+            return check_expiry(claims, expected);
+        }
+        let issued_at = check_issued_at(claims, expected)?;
+        if expected.now < issued_at.plus(expected.leeway.span()) { Ok(issued_at) } else { Err(ClaimError::Expired) }
+    })
+}
+
+fn check_until(
+    jws: VerifiedJws,
+    expected: &Expected<'_>,
+    check_expiry: fn(&Map<String, Value>, &Expected<'_>) -> Result<UnixTime, ClaimError>,
+) -> Result<VerifiedClaims, ClaimError> {
     let claims = jws.payload();
     check_issuer(claims, expected)?;
     let audiences = check_audience(claims, expected)?;

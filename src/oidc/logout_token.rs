@@ -26,7 +26,7 @@ pub struct LogoutToken {
     pub subject: Option<String>,
     /// Which session of the provider's ends.
     pub sid: Option<String>,
-    /// Until when it could be sent again.
+    /// Until when, and for the leeway after, it could be sent again.
     pub expires: UnixTime,
 }
 
@@ -68,14 +68,14 @@ pub fn check(
     if token.typ().is_some_and(|typ| !is_one(typ)) {
         return Err(LogoutTokenError::Type);
     }
-    // 2.6 (4), (5): iss, aud, iat, exp as for an ID token
+    // 2.6 (4), (5): iss, aud, iat, exp as for an ID token; specifications before December 2023 have no exp
     let expected = claims::Expected {
         issuer: provider.issuer.as_str(),
         audience: Audience::Client(&provider.client_id, &provider.trusted_audiences),
         now,
         leeway,
     };
-    let claims = claims::check(token, &expected)?;
+    let claims = claims::check_recent(token, &expected)?;
     let name = |claim: &str, error: LogoutTokenError| match claims.get(claim) {
         None => Ok(None),
         Some(Value::String(name)) if (1..=MAX_NAME).contains(&name.len()) => Ok(Some(name.clone())),

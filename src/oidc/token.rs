@@ -196,8 +196,11 @@ impl TokenResponse {
 // RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is the provider's trouble, whatever it says.
 fn refusal(response: &CalloutResponse) -> TokenEndpointError {
     let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
-    match ErrorResponse::read(Members::of(&body)) {
-        Some(error) if (400..500).contains(&response.status) => TokenEndpointError::Refused(error),
+    let members = Members::of(&body);
+    // Not "Bad Request", which is a gateway's or a framework's word.
+    let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
+    match ErrorResponse::read(members) {
+        Some(error) if is_code && (400..500).contains(&response.status) => TokenEndpointError::Refused(error),
         _ => TokenEndpointError::Status(UnexpectedStatus::of(response)),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     claims::IssuerId,
     http::CalloutRequest,
     oidc::{
-        error::{ErrorResponse, OAuthError},
+        error::OAuthError,
         revocation as revocation_endpoint,
         token::{self, TokenEndpointError, TokenResponse},
         userinfo::Userinfo,
@@ -131,7 +131,7 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
         }
         Err(error) => {
             let outcome = match &error {
-                TokenEndpointError::Refused(ErrorResponse { error: OAuthError::InvalidGrant, .. }) => {
+                TokenEndpointError::Refused(refused) if refuses_session(refused.error, status) => {
                     Outcome::Refused(env.now)
                 }
                 // Our credentials, or the provider's trouble: no fault of this session.
@@ -140,6 +140,35 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
             env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), error.into()));
             settle(&session, &outcome, env);
         }
+    }
+}
+
+/// Whether the provider's refusal of a refresh is about the session (RFC 6749, 5.2), and not about this client or the
+/// provider's own trouble. `unauthorized_client` is: this client had the grant, and has it no more. `invalid_scope` is: no
+/// scope was asked for, so what was granted is not granted any more.
+fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
+    let is_refusal = matches!(status, Some(400 | 401));
+    match code {
+        OAuthError::InvalidGrant => true,
+        OAuthError::ApplicationSuspended
+        | OAuthError::IncorrectClientCredentials
+        | OAuthError::InvalidClient
+        | OAuthError::ServerError
+        | OAuthError::TemporarilyUnavailable
+        | OAuthError::UnsupportedGrantType => false,
+        OAuthError::AccessDenied
+        | OAuthError::AccountSelectionRequired
+        | OAuthError::BadVerificationCode
+        | OAuthError::ConsentRequired
+        | OAuthError::InteractionRequired
+        | OAuthError::InvalidRequest
+        | OAuthError::InvalidScope
+        | OAuthError::LoginRequired
+        | OAuthError::RedirectUriMismatch
+        | OAuthError::RequestUnauthorized
+        | OAuthError::UnauthorizedClient
+        | OAuthError::Unknown
+        | OAuthError::UnsupportedResponseType => is_refusal,
     }
 }
 

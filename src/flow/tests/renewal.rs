@@ -195,7 +195,7 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
         Err(crate::http::CalloutError::Dispatch),
         Ok(CalloutResponse { status: 503, body: Vec::new() }),
         Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_client"}"#.to_vec() }),
-        Ok(CalloutResponse { status: 401, body: br#"{"error":"unauthorized_client"}"#.to_vec() }),
+        Ok(CalloutResponse { status: 401, body: br#"{"error":"invalid_client"}"#.to_vec() }),
         Ok(CalloutResponse { status: 200, body: b"<html>".to_vec() }),
     ] {
         let mut world = signed_in();
@@ -476,4 +476,47 @@ fn a_request_that_came_in_time_does_not_idle_out_while_its_session_is_renewed() 
     let outcome = world.then(held);
     assert!(matches!(outcome, Outcome::Forwarded { .. }), "{:?}", outcome.code());
     assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+}
+
+#[test]
+fn a_refusal_of_the_refresh_ends_the_session_with_its_access_token() {
+    for (status, error, is_no) in [
+        (400, "invalid_request", true),
+        (400, "unauthorized_client", true),
+        (400, "invalid_scope", true),
+        (400, "access_denied", true),
+        (401, "invalid_token", true),
+        (400, "session_expired", true),
+        (403, "invalid_grant", true),
+        // About this client, or the provider's trouble.
+        (400, "invalid_client", false),
+        (401, "invalid_client", false),
+        (400, "unsupported_grant_type", false),
+        (400, "server_error", false),
+        (400, "temporarily_unavailable", false),
+        (400, "Bad Request", false),
+        (403, "access_denied", false),
+        (404, "not_found", false),
+        (429, "slow_down", false),
+        (500, "invalid_request", false),
+    ] {
+        let mut world = signed_in();
+        world.provider.refresh_response = Some(Box::new(move |_| {
+            Ok(CalloutResponse { status, body: json!({ "error": error }).to_string().into_bytes() })
+        }));
+        world.advance(480);
+        let held = world.visit("/");
+        assert_eq!(user(&world.then(held)), "alice", "{error}: its access token is good");
+        world.advance(119);
+        let outcome = world.visit("/");
+        assert_eq!(user(&world.then(outcome)), "alice", "{error}");
+        world.advance(1);
+        let outcome = world.visit("/");
+        match world.then(outcome) {
+            Outcome::Forwarded { .. } => assert!(!is_no, "{status} {error}"),
+            outcome => assert_eq!((outcome.code(), is_no), ((302, "sign_in_started"), true), "{status} {error}"),
+        }
+        let ended = world.events.iter().filter(|event| matches!(event, Event::SessionRefused(..))).count();
+        assert_eq!(ended, usize::from(is_no), "{status} {error}");
+    }
 }

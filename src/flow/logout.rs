@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     claims::IssuerId,
-    digest::{HalfDigest, half_digest},
+    digest::half_digest,
     http::{LocalReply, Request, parameter},
     jose::{
         claims::ClaimError,
@@ -17,9 +17,8 @@ use crate::{
         logout_token::{self, LogoutToken, LogoutTokenError},
     },
     page::Page,
-    platform::Conflict,
     secret::RawLogoutToken,
-    session::open::Marks,
+    session::{open::Marks, store::Order},
     time::UnixTime,
 };
 
@@ -33,8 +32,8 @@ use super::{
     limits::Place,
     reply::{self, Offer},
     request::{MAX_HOLD, Unverified, Waiter},
-    revocation::{self, By},
-    ring::{Entry, Ring},
+    revocation::{self, By, Revocation},
+    ring::{Entry, Ring, RingError, Room},
     store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
@@ -133,22 +132,24 @@ impl LogoutInHand {
         if is_known(&heard, env) {
             return Step::Reply(answer);
         }
-        let marks = marks(self.provider, &token);
+        let revocations = revocations(self.provider, &token, env);
         env.events.push(Event::LoggedOut(env.issuers.name(self.provider), Some(token.id)));
-        end(Ending { marks, heard: Some(heard), answer, caller: self.caller.clone() }, By::Provider, env)
+        end(Ending { revocations, heard: Some(heard), answer, caller: self.caller.clone() }, By::Provider, env)
     }
 }
 
 /// Whose sessions a token ends (2.4): with a `sid`, the ones of that session of the provider's. A session whose ID token
 /// did not say of which it is may be of it.
-fn marks(provider: IssuerId, token: &LogoutToken) -> Vec<HalfDigest> {
+fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Revocation> {
     let subject = token.subject.as_deref().map(|subject| Marks::of_subject(provider, subject));
     match &token.sid {
-        Some(sid) => [Some(Marks::of_sid(provider, sid)), subject.as_ref().map(Marks::of_nameless)]
-            .into_iter()
-            .flatten()
-            .collect(),
-        None => subject.into_iter().collect(),
+        Some(sid) => {
+            let sid = Marks::of_sid(provider, sid);
+            let owner = subject.or_else(|| revocation::subject_of(&sid, env));
+            let nameless = subject.as_ref().map(Marks::of_nameless);
+            [Some(sid), nameless].into_iter().flatten().map(|mark| Revocation::of(mark, owner, env)).collect()
+        }
+        None => subject.map(|mark| Revocation::of(mark, subject, env)).into_iter().collect(),
     }
 }
 
@@ -156,7 +157,7 @@ fn marks(provider: IssuerId, token: &LogoutToken) -> Vec<HalfDigest> {
 #[derive(Debug)]
 pub(super) struct Ending {
     /// What the store has still to be told.
-    marks: Vec<HalfDigest>,
+    revocations: Vec<Revocation>,
     heard: Option<Entry>,
     answer: LocalReply,
     caller: Caller,
@@ -165,13 +166,16 @@ pub(super) struct Ending {
 /// Ends sessions, and answers once every Envoy can know: where that fails the provider is told to try again, and what it
 /// then sends is not old.
 fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
-    for mark in &ending.marks {
-        if let Err(Conflict) = revocation::end_here(*mark, by, env) {
-            return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env);
+    for revocation in &ending.revocations {
+        match revocation::end_here(revocation, by, env) {
+            // Without room here the store knows it all the same.
+            Err(RingError::Full) if env.config.session.store.is_some() => {}
+            Err(_) => return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env),
+            Ok(()) => {}
         }
         // Should the provider not wait for the answer, it is done all the same. What browsers report may be made up.
         if by == By::Provider {
-            store::end_soon(mark, ending.heard, env);
+            store::end_soon(revocation, ending.heard, env);
         }
     }
     ending.go_on(env)
@@ -181,8 +185,9 @@ impl Ending {
     /// Tells the store what is left to tell, then answers.
     pub(super) fn go_on(mut self, env: &Env<'_>) -> Step {
         let settings = &env.config.session;
-        let Some((store, mark)) = settings.store.as_ref().zip(self.marks.pop()) else { return self.finish(env) };
-        let (request, caller) = (store.end(&mark, revocation::longest_life(env.config), env.now), self.caller.clone());
+        let Some((store, last)) = settings.store.as_ref().zip(self.revocations.pop()) else { return self.finish(env) };
+        let request = store.end(&last.mark, last.until.since(env.now), env.now, Order::Last);
+        let caller = self.caller.clone();
         let next = Next::Ended(Box::new(self));
         let saving = Saving { caller, offer: Offer::default(), next, command: Command::End };
         Step::Call { request, expect: Expect::Saved(Box::new(saving)) }
@@ -199,7 +204,7 @@ impl Ending {
 pub(super) fn remember(heard: Option<Entry>, env: &Env<'_>) {
     if let Some(heard) = heard {
         // In doubt it counts again: who is signed out too often signs in again.
-        let _ = Ring { key: &tokens_key(env), capacity: CAPACITY }.claim(heard, env.now, env.platform);
+        let _ = tokens(&tokens_key(env)).claim(heard, env.now, env.platform);
     }
 }
 
@@ -209,12 +214,16 @@ fn heard(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Entry {
 }
 
 fn is_known(heard: &Entry, env: &Env<'_>) -> bool {
-    let known = Ring { key: &tokens_key(env), capacity: CAPACITY }.entries(env.platform);
+    let known = tokens(&tokens_key(env)).entries(env.platform).list;
     known.iter().any(|entry| entry.digest == heard.digest)
 }
 
 fn tokens_key(env: &Env<'_>) -> String {
-    format!("vestibule.{}.logout_tokens", env.config.fingerprint)
+    format!("vestibule.{}.logout_tokens_heard", env.config.fingerprint)
+}
+
+const fn tokens(key: &str) -> Ring<'_> {
+    Ring { key, capacity: CAPACITY, room: Room::Oldest }
 }
 
 /// A request for the front-channel logout path: a frame on the provider's page. It brings no cookie, because it is of
@@ -228,13 +237,14 @@ pub(super) fn front_channel(request: &Request, env: &mut Env<'_>) -> Step {
     } else {
         match session_of(request, env) {
             None => Failure::LogoutMalformed,
-            Some(_) if env.config.session.store.is_some() && !env.store.takes_report(env.now) => Failure::Busy,
-            Some((provider, sid)) => {
-                env.events.push(Event::LoggedOut(env.issuers.name(provider), None));
-                let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
-                let marks = vec![Marks::of_sid(provider, &sid)];
-                return end(Ending { marks, heard: None, answer, caller }, By::Frame, env);
-            }
+            Some((provider, sid)) => match revocation::framed(Marks::of_sid(provider, &sid), env) {
+                None => Failure::Busy,
+                Some((revocation, by)) => {
+                    env.events.push(Event::LoggedOut(env.issuers.name(provider), None));
+                    let answer = reply::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
+                    return end(Ending { revocations: vec![revocation], heard: None, answer, caller }, by, env);
+                }
+            },
         }
     };
     reply::refuse(failure, &caller, Offer::default(), env)

@@ -22,6 +22,7 @@ mod callback;
 mod document;
 mod form;
 mod identity;
+mod known_sids;
 mod lease;
 mod limits;
 mod logout;

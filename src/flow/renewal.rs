@@ -38,7 +38,7 @@ use super::{
     lease::is_ahead,
     omission::Omission,
     request::{MAX_HELD, MAX_HOLD, Waiter},
-    revocation::{self, By},
+    revocation::{self, By, Revocation},
     signed_in, store,
 };
 use outcome::{Found, Outcome, Place, Places, Versions};
@@ -140,7 +140,8 @@ pub(super) fn attend(
                     if !signed_in::is_ended(&fresh, env) {
                         let issuer = env.issuers.name(fresh.session().provider());
                         env.events.push(Event::SessionRefused(issuer, fresh.session().subject().to_owned()));
-                        revocation::end(fresh.marks().session, By::Refusal, env);
+                        let revocation = Revocation::of_session(fresh.session(), env);
+                        revocation::end(&revocation, By::Refusal, env);
                     }
                     return Err(request);
                 }

@@ -1,36 +1,43 @@
 //! Sessions that were ended from outside before their time: by the provider (back-channel and front-channel logout), by
 //! a refusal to renew them, or by a sign-out in their own browser, of which somebody may have a copy of the cookie.
 //!
-//! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, until the
-//! longest session is over by itself: a bounded list, the oldest first to go. Other processes do not know of it; a
-//! store of sessions does (`session.store`).
+//! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, for as long
+//! as it could live: bounded lists. Nobody brings back what others ended by ending much: a subject has a share of each
+//! list, and what anybody can write without a proof stands in a list of its own, which takes nothing new once it is
+//! full. Other processes do not know of it; a store of sessions does (`session.store`).
 
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
     config::Config,
     digest::HalfDigest,
-    platform::{Conflict, Platform},
-    session::{Session, open::Marks},
+    platform::Platform,
+    session::{
+        END_LISTS, EarlierEnds, End, EndOf, Session,
+        open::{FreshSession, Marks},
+    },
     time::{Leeway, UnixTime},
 };
 
 use super::{
     Env,
-    ring::{Entry, Ring},
+    known_sids::KnownSids,
+    ring::{Entry, Ring, RingError, Room},
     store,
 };
 
-/// How many ends are remembered, of each kind: 128 KiB.
+/// How many ends are remembered, of each kind.
 const CAPACITY: usize = 4096;
-/// How far ahead of now a mark may be that a new session begins after: it must still count as fresh then.
-const MAX_AHEAD: Duration = Duration::from_secs(Leeway::MAX_SECS - 5);
+/// How many of them a subject has. With one more, the older half becomes one end of all sessions of this subject that had
+/// begun when the last of that half was ended.
+const SHARE: usize = 32;
+/// How many ends a worker writes in a minute that anybody could have made up.
+const MAX_UNVERIFIED: u32 = 120;
 
-/// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended, nor
-/// does anybody who opens the front-channel path with names of their own making.
+/// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// A browser, which says that the provider says so.
+    /// A browser, which says that the provider says so, of a `sid` that this process has seen.
     Frame,
     /// Whoever it belongs to.
     Person,
@@ -38,12 +45,45 @@ pub(super) enum By {
     Provider,
     /// A refresh that the provider refused.
     Refusal,
+    /// A browser, of a `sid` that this process has not seen. Anybody can make up as many as they like.
+    Unverified,
+}
+
+/// What ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Revocation {
+    /// The sessions with this mark.
+    pub(super) mark: HalfDigest,
+    /// The mark of their subject, where it is known.
+    pub(super) subject: Option<HalfDigest>,
+    /// When the last of them is over by itself.
+    pub(super) until: UnixTime,
+}
+
+impl Revocation {
+    /// All sessions with this mark that have begun by now; one may have begun by a clock that was a little ahead.
+    pub(super) fn of(mark: HalfDigest, subject: Option<HalfDigest>, env: &Env<'_>) -> Self {
+        let life = env.config.session.lifetimes.absolute.saturating_add(Duration::from_secs(Leeway::MAX_SECS));
+        Self { mark, subject, until: env.now.plus(life) }
+    }
+
+    /// One session.
+    pub(super) fn of_session(session: &Session, env: &Env<'_>) -> Self {
+        let Marks { session: mark, subject, .. } = Marks::of(session);
+        Self { mark, subject: Some(subject), until: session.ends_at_latest(&env.config.session.lifetimes) }
+    }
 }
 
 /// What this worker knows of it.
 #[derive(Debug)]
 pub struct Revocations {
-    lists: [List; 4],
+    lists: [List; END_LISTS],
+    sids: KnownSids,
+    /// Where the name of this process is shared, and the name.
+    process_key: String,
+    process: HalfDigest,
+    /// The minute in which ends were last written that anybody could have made up, and how many.
+    unverified: (u64, u32),
 }
 
 #[derive(Debug)]
@@ -51,42 +91,78 @@ struct List {
     key: String,
     /// Written with every change: a few bytes to read for every request, where the list itself is long.
     changes: String,
+    room: Room,
     seen: Option<u32>,
-    ended: HashMap<HalfDigest, UnixTime>,
+    /// The highest number that was given out.
+    last: u64,
+    ended: HashMap<HalfDigest, End>,
 }
 
 impl Revocations {
     /// Nothing is known yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let list = |name: &str| List::new(format!("vestibule.{}.{name}", config.fingerprint), platform);
-        Self { lists: [list("framed"), list("signed_out"), list("ended"), list("refused")] }
+        let list =
+            |name: &str, room| List::new(format!("vestibule.{}.ends.{name}", config.fingerprint), room, platform);
+        let shares = Room::Shares(SHARE);
+        let process_key = format!("vestibule.{}.ends.process", config.fingerprint);
+        let mut process = HalfDigest::default();
+        // Without randomness nobody signs in.
+        let _ = platform.random(&mut process);
+        platform.shared_create(&process_key, &process);
+        Self {
+            lists: [
+                list("framed", shares),
+                list("signed_out", shares),
+                list("by_provider", shares),
+                list("refused", shares),
+                list("unverified", Room::Nothing),
+            ],
+            sids: KnownSids::new(config, platform),
+            process_key,
+            process,
+            unverified: (0, 0),
+        }
     }
 
     /// Takes over what other workers have added.
     pub fn look(&mut self, platform: &dyn Platform) {
+        // Of workers that begin at once, the last one gives the name.
+        if let Ok(process) = platform.shared_get(&self.process_key).bytes.try_into() {
+            self.process = process;
+        }
         self.lists.iter_mut().for_each(|list| list.look(platform));
     }
 
     /// Whether this session was ended.
     fn has(&self, session: &Session, marks: &Marks) -> bool {
-        self.lists.iter().any(|list| list.has(session, marks))
+        self.lists.iter().enumerate().any(|(number, list)| list.has(session, marks, number, &self.process))
     }
 
     fn of(&mut self, by: By) -> &mut List {
-        let [frame, person, provider, refusal] = &mut self.lists;
+        let [frame, person, provider, refusal, unverified] = &mut self.lists;
         match by {
             By::Frame => frame,
             By::Person => person,
             By::Provider => provider,
             By::Refusal => refusal,
+            By::Unverified => unverified,
         }
+    }
+
+    /// Whether one more end may be written that anybody could have made up.
+    fn takes_unverified(&mut self, now: UnixTime) -> bool {
+        let minute = now.as_secs() / 60;
+        let (before, count) = self.unverified;
+        let count = if before == minute { count.saturating_add(1) } else { 1 };
+        self.unverified = (minute, count);
+        count <= MAX_UNVERIFIED
     }
 }
 
 impl List {
-    fn new(key: String, platform: &dyn Platform) -> Self {
+    fn new(key: String, room: Room, platform: &dyn Platform) -> Self {
         platform.shared_create(&key, &[]);
-        Self { changes: format!("{key}.changes"), key, seen: None, ended: HashMap::new() }
+        Self { changes: format!("{key}.changes"), key, room, seen: None, last: 0, ended: HashMap::new() }
     }
 
     fn look(&mut self, platform: &dyn Platform) {
@@ -96,47 +172,45 @@ impl List {
         }
         self.seen = version;
         let entries = self.ring().entries(platform);
-        self.ended = entries.into_iter().map(|entry| (entry.digest, entry.at)).collect();
+        self.last = entries.last;
+        self.ended =
+            entries.list.into_iter().map(|Entry { digest, at, number, .. }| (digest, End { at, number })).collect();
     }
 
-    fn has(&self, session: &Session, marks: &Marks) -> bool {
+    fn has(&self, session: &Session, marks: &Marks, number: usize, process: &HalfDigest) -> bool {
         if self.ended.is_empty() {
             return false;
         }
         let Marks { session: itself, subject, sid } = marks;
         // Who signs in again afterwards has a new session.
-        let is_ended = |mark| self.ended.get(mark).is_some_and(|at| session.had_begun(*at));
-        self.ended.contains_key(itself) || is_ended(subject) || is_ended(sid)
+        let is_ended =
+            |mark, of| self.ended.get(mark).is_some_and(|end| session.is_ended_by(*end, of, number, process));
+        self.ended.contains_key(itself) || is_ended(subject, EndOf::Subject) || is_ended(sid, EndOf::Sid)
     }
 
-    fn add(
-        &mut self,
-        mark: HalfDigest,
-        config: &Config,
-        now: UnixTime,
-        platform: &dyn Platform,
-    ) -> Result<(), Conflict> {
-        let at = self.ended.entry(mark).or_insert(now);
-        *at = now.max(*at);
-        let entry = Entry::now(mark, now, longest_life(config));
-        self.ring().put(entry, now, platform)?;
-        platform.shared_set(&self.changes, &[], None)
+    fn add(&mut self, revocation: &Revocation, now: UnixTime, platform: &dyn Platform) -> Result<(), RingError> {
+        let Revocation { mark, subject, until } = *revocation;
+        let entry = Entry { digest: mark, owner: subject, at: now, number: 0, forget_at: until };
+        let written = self.ring().put(entry, now, platform);
+        if written != Err(RingError::Full) {
+            let number = written.unwrap_or(self.last.saturating_add(1));
+            let known = self.ended.entry(mark).or_insert(End { at: now, number });
+            *known = End { at: known.at.max(now), number: known.number.max(number) };
+        }
+        written?;
+        let _ = platform.shared_set(&self.changes, &[], None);
+        Ok(())
     }
 
     fn ring(&self) -> Ring<'_> {
-        Ring { key: &self.key, capacity: CAPACITY }
+        Ring { key: &self.key, capacity: CAPACITY, room: self.room }
     }
-}
-
-/// How long an end is remembered: a session may have begun by a clock that was a little ahead.
-pub(super) fn longest_life(config: &Config) -> Duration {
-    config.session.lifetimes.absolute.saturating_add(Duration::from_secs(Leeway::MAX_SECS))
 }
 
 /// Whether this session was ended before its time.
 pub(super) fn is_ended(session: &Session, marks: &Marks, env: &mut Env<'_>) -> bool {
-    // Where a provider can end sessions, it counts at once, for every worker; a sign-out counts at once in its own, and a
-    // second later in the others.
+    // Where a provider can end sessions, it counts at once, for every worker; a sign-out, and an end that anybody could have
+    // made up, counts at once in its own, and a second later in the others: nobody makes every request dearer.
     let sign_out = &env.config.sign_out;
     if sign_out.back_channel || sign_out.front_channel {
         env.revocations.of(By::Provider).look(env.platform);
@@ -148,35 +222,60 @@ pub(super) fn is_ended(session: &Session, marks: &Marks, env: &mut Env<'_>) -> b
 }
 
 /// Lets a new session begin after everything that would end it: who signs in the second after they were signed out, or
-/// while the clock is a little behind, is in.
+/// while the clock is a little behind, is in. What is issued from now on ends it, also in the very same second.
 pub(super) fn begin_after(session: &mut Session, env: &mut Env<'_>) {
     env.revocations.look(env.platform);
-    let marks = Marks::of(session);
-    let known =
-        env.revocations.lists.iter().flat_map(|list| [marks.subject, marks.sid].map(|mark| list.ended.get(&mark)));
-    begin_after_ends(session, known.flatten().copied(), env.now);
+    let Revocations { lists, process, .. } = &*env.revocations;
+    let numbers = lists.each_ref().map(|list| list.last);
+    session.begin_after(EarlierEnds { process: *process, numbers, stored: [UnixTime::default(); 2] });
+    remember_sid(session, &Marks::of(session), env);
 }
 
-/// The same, for these ends.
-pub(super) fn begin_after_ends(session: &mut Session, ends: impl Iterator<Item = UnixTime>, now: UnixTime) {
-    // An end from far ahead is from before a clock was set back: nobody can tell what it means to this session.
-    if let Some(last) = ends.filter(|at| *at <= now.plus(MAX_AHEAD)).max() {
-        session.begin_after(last);
+/// Remembers the provider's session of a session that this worker has opened.
+pub(super) fn meet(fresh: &FreshSession, env: &Env<'_>) {
+    if fresh.is_first_met() {
+        remember_sid(fresh.session(), fresh.marks(), env);
     }
 }
 
-/// Ends every session with this mark that has begun by now.
-pub(super) fn end(mark: HalfDigest, by: By, env: &mut Env<'_>) {
+fn remember_sid(session: &Session, marks: &Marks, env: &Env<'_>) {
+    let until = session.ends_at_latest(&env.config.session.lifetimes);
+    env.revocations.sids.add(session, marks, until, env.now, env.platform);
+}
+
+/// The subject of a session of the provider's that this process has seen.
+pub(super) fn subject_of(sid: &HalfDigest, env: &Env<'_>) -> Option<HalfDigest> {
+    env.revocations.sids.find(sid, env.now, env.platform)?.owner
+}
+
+/// What ends where a browser says that the provider has ended this session of its own. `None`: too many are made up.
+pub(super) fn framed(sid: HalfDigest, env: &mut Env<'_>) -> Option<(Revocation, By)> {
+    let (now, platform) = (env.now, env.platform);
+    let known = env.revocations.sids.find(&sid, now, platform);
+    let frames = env.revocations.of(By::Frame);
+    frames.look(platform);
+    let ended = frames.ended.get(&sid).map(|end| end.at);
+    // Repeated, it costs as much as what is made up.
+    let is_new = known.is_some_and(|known| ended.is_none_or(|at| at <= known.at));
+    if !is_new && !env.revocations.takes_unverified(now) {
+        return None;
+    }
+    let by = if known.is_some() || ended.is_some() { By::Frame } else { By::Unverified };
+    Some((Revocation::of(sid, known.and_then(|known| known.owner), env), by))
+}
+
+/// Ends this, for all workers.
+pub(super) fn end(revocation: &Revocation, by: By, env: &mut Env<'_>) {
     // Where too many others write at once, this worker knows it at least, for a while; and the browser has lost its cookie.
-    let _ = end_here(mark, by, env);
-    store::end_soon(&mark, None, env);
+    let _ = end_here(revocation, by, env);
+    store::end_soon(revocation, None, env);
 }
 
 /// The same, in this process alone.
 ///
 /// # Errors
-/// [`Conflict`] where too many others write at once: the other workers do not know it.
-pub(super) fn end_here(mark: HalfDigest, by: By, env: &mut Env<'_>) -> Result<(), Conflict> {
+/// [`RingError`]: the other workers do not know it.
+pub(super) fn end_here(revocation: &Revocation, by: By, env: &mut Env<'_>) -> Result<(), RingError> {
     store::forget(env);
-    env.revocations.of(by).add(mark, env.config, env.now, env.platform)
+    env.revocations.of(by).add(revocation, env.now, env.platform)
 }

@@ -1,26 +1,29 @@
 //! A bounded list of digests that all workers of one process share: what was used up, ended or seen, since when, and
-//! until when it must be remembered. The oldest go first when it is full.
+//! until when it must be remembered. Each entry has a number, given out in the same write: what is issued later has a
+//! higher one, however coarse the clock is. What makes room in a full list is said by [`Room`].
 
 use std::time::Duration;
 
-use crate::{
-    digest::HalfDigest,
-    platform::{Conflict, Platform},
-    time::UnixTime,
-};
+use crate::{digest::HalfDigest, platform::Platform, time::UnixTime};
 
-/// Bytes of an entry: a digest, then two moments (seconds, little-endian).
-const ENTRY: usize = 32;
+/// Bytes of an entry: digest, owner, two moments (seconds) and a number, little-endian.
+const ENTRY: usize = 56;
+/// The owner of what has none.
+const NOBODY: HalfDigest = [0; 16];
 /// How often a write is tried again when other workers write too.
 const TRIES: usize = 64;
 
 /// Something that is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// What.
+    /// The digest of what it is.
     pub(super) digest: HalfDigest,
+    /// The subject who can cause such entries, where one is known.
+    pub(super) owner: Option<HalfDigest>,
     /// When it happened.
     pub(super) at: UnixTime,
+    /// Its number in the list; the list gives it.
+    pub(super) number: u64,
     /// When it may be forgotten.
     pub(super) forget_at: UnixTime,
 }
@@ -28,22 +31,67 @@ pub(super) struct Entry {
 impl Entry {
     /// Something that happens now, to be remembered for this long.
     pub(super) fn now(digest: HalfDigest, now: UnixTime, keep: Duration) -> Self {
-        Self { digest, at: now, forget_at: now.plus(keep).plus(Duration::from_secs(1)) }
+        let forget_at = now.plus(keep).plus(Duration::from_secs(1));
+        Self { digest, owner: None, at: now, number: 0, forget_at }
     }
 
     fn read(bytes: &[u8; ENTRY]) -> Option<Self> {
         let (digest, rest) = bytes.split_first_chunk::<16>()?;
-        let (at, rest) = rest.split_first_chunk::<8>()?;
-        let time = |bytes: [u8; 8]| UnixTime::from_secs(u64::from_le_bytes(bytes));
-        Some(Self { digest: *digest, at: time(*at), forget_at: time(*rest.first_chunk()?) })
+        let (owner, rest) = rest.split_first_chunk::<16>()?;
+        let [at, number, forget_at] = rest.as_chunks::<8>().0 else { return None };
+        Some(Self {
+            digest: *digest,
+            owner: (*owner != NOBODY).then_some(*owner),
+            at: UnixTime::from_secs(u64::from_le_bytes(*at)),
+            number: u64::from_le_bytes(*number),
+            forget_at: UnixTime::from_secs(u64::from_le_bytes(*forget_at)),
+        })
     }
 
-    fn write(&self) -> [u8; ENTRY] {
-        let mut bytes = [0; ENTRY];
-        let parts = [&self.digest[..], &self.at.as_secs().to_le_bytes(), &self.forget_at.as_secs().to_le_bytes()];
-        bytes.iter_mut().zip(parts.concat()).for_each(|(slot, byte)| *slot = byte);
-        bytes
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.digest);
+        bytes.extend_from_slice(&self.owner.unwrap_or(NOBODY));
+        for number in [self.at.as_secs(), self.number, self.forget_at.as_secs()] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
     }
+
+    /// The same entry, not earlier, not lower and not sooner forgotten than another: a clock that was set back takes
+    /// nothing back.
+    fn joined_with(self, other: &Self) -> Self {
+        Self {
+            at: self.at.max(other.at),
+            number: self.number.max(other.number),
+            forget_at: self.forget_at.max(other.forget_at),
+            owner: self.owner.or(other.owner),
+            ..self
+        }
+    }
+}
+
+/// What makes room for a new entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// The oldest goes.
+    Oldest,
+    /// The oldest of the same owner goes; where there is none, the oldest.
+    Own,
+    /// Nothing goes: a full list takes nothing new.
+    Nothing,
+    /// An owner has this many. Where there would be more, the older half becomes one entry with the owner as its digest.
+    /// Beyond that the oldest goes.
+    Shares(usize),
+}
+
+/// Why an entry was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RingError {
+    /// Too many others wrote at once.
+    #[error("the shared value has changed too often")]
+    Conflict,
+    /// The list is full, and nothing makes room.
+    #[error("the list is full")]
+    Full,
 }
 
 /// The list of this key, which remembers so many at most.
@@ -51,71 +99,122 @@ impl Entry {
 pub(super) struct Ring<'a> {
     pub(super) key: &'a str,
     pub(super) capacity: usize,
+    pub(super) room: Room,
+}
+
+/// All that is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// The highest number that was given out.
+    pub(super) last: u64,
+    /// Oldest first.
+    pub(super) list: Vec<Entry>,
 }
 
 impl Ring<'_> {
     /// All that is remembered.
-    pub(super) fn entries(self, platform: &dyn Platform) -> Vec<Entry> {
-        read(&platform.shared_get(self.key).bytes).collect()
+    pub(super) fn entries(self, platform: &dyn Platform) -> Entries {
+        Entries::read(&platform.shared_get(self.key).bytes)
     }
 
     /// Adds what is not there yet; `Ok(false)` where it was.
     ///
     /// # Errors
-    /// [`Conflict`] where too many others wrote at once: nobody knows then.
-    pub(super) fn claim(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<bool, Conflict> {
-        self.write(now, platform, |entries| {
-            let is_new = !entries.iter().any(|known| known.digest == entry.digest);
-            if is_new {
-                entries.push(entry);
-            }
-            is_new
-        })
+    /// [`RingError`]; after a conflict nobody knows whether it was there.
+    pub(super) fn claim(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<bool, RingError> {
+        let added = self.write(now, platform, |entries| {
+            let is_new = !entries.list.iter().any(|known| known.digest == entry.digest);
+            Ok(is_new.then(|| entries.list.push(entry)))
+        })?;
+        Ok(added.is_some())
     }
 
-    /// Adds it; of two of the same, what is later counts.
+    /// Adds it, or replaces the one with the same digest. The number it has got.
     ///
     /// # Errors
-    /// [`Conflict`] where too many others wrote at once.
-    pub(super) fn put(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<(), Conflict> {
-        let put = |entries: &mut Vec<Entry>| {
-            let mut latest = entry;
-            entries.retain(|known| {
-                if known.digest == entry.digest {
-                    // A clock that was set back meanwhile takes nothing back.
-                    latest.at = latest.at.max(known.at);
-                    latest.forget_at = latest.forget_at.max(known.forget_at);
-                }
-                known.digest != entry.digest
-            });
-            entries.push(latest);
-            true
-        };
-        self.write(now, platform, put).map(drop)
+    /// [`RingError`]
+    pub(super) fn put(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<u64, RingError> {
+        let added = self.write(now, platform, |entries| {
+            let number = entries.last.saturating_add(1);
+            entries.last = number;
+            let before = entries.list.iter().find(|known| known.digest == entry.digest).copied();
+            let mut entry = Entry { number, ..entry };
+            match before {
+                Some(before) => entry = entry.joined_with(&before),
+                None => self.make_room(&entry, entries)?,
+            }
+            entries.list.retain(|known| known.digest != entry.digest);
+            entries.list.push(entry);
+            Ok(Some(number))
+        })?;
+        Ok(added.unwrap_or_default())
     }
 
-    fn write(
+    fn make_room(self, entry: &Entry, entries: &mut Entries) -> Result<(), RingError> {
+        let is_full = entries.list.len() >= self.capacity;
+        match (self.room, entry.owner) {
+            (Room::Nothing, _) if is_full => return Err(RingError::Full),
+            (Room::Own, Some(_)) if is_full => {
+                let own = entries.list.iter().position(|known| known.owner == entry.owner);
+                own.map(|place| entries.list.remove(place));
+            }
+            (Room::Shares(share), Some(owner)) => entries.summarize(&owner, share),
+            (Room::Nothing | Room::Oldest | Room::Own | Room::Shares(_), _) => {}
+        }
+        Ok(())
+    }
+
+    /// Changes the list, unless there is nothing to change (`Ok(None)`).
+    fn write<T>(
         self,
         now: UnixTime,
         platform: &dyn Platform,
-        change: impl Fn(&mut Vec<Entry>) -> bool,
-    ) -> Result<bool, Conflict> {
+        change: impl Fn(&mut Entries) -> Result<Option<T>, RingError>,
+    ) -> Result<Option<T>, RingError> {
         for _ in 0..TRIES {
             let shared = platform.shared_get(self.key);
-            let mut entries: Vec<Entry> = read(&shared.bytes).filter(|entry| entry.forget_at > now).collect();
-            if !change(&mut entries) {
-                return Ok(false);
-            }
-            let surplus = entries.len().saturating_sub(self.capacity);
-            let bytes: Vec<u8> = entries.iter().skip(surplus).flat_map(Entry::write).collect();
-            if platform.shared_set(self.key, &bytes, shared.version).is_ok() {
-                return Ok(true);
+            let mut entries = Entries::read(&shared.bytes);
+            entries.list.retain(|entry| entry.forget_at > now);
+            let Some(changed) = change(&mut entries)? else { return Ok(None) };
+            if platform.shared_set(self.key, &entries.write(self.capacity), shared.version).is_ok() {
+                return Ok(Some(changed));
             }
         }
-        Err(Conflict)
+        Err(RingError::Conflict)
     }
 }
 
-fn read(bytes: &[u8]) -> impl Iterator<Item = Entry> {
-    bytes.as_chunks::<ENTRY>().0.iter().filter_map(Entry::read)
+impl Entries {
+    fn read(bytes: &[u8]) -> Self {
+        let Some((last, entries)) = bytes.split_first_chunk::<8>() else { return Self::default() };
+        let list = entries.as_chunks::<ENTRY>().0.iter().filter_map(Entry::read).collect();
+        Self { last: u64::from_le_bytes(*last), list }
+    }
+
+    fn write(&self, capacity: usize) -> Vec<u8> {
+        let surplus = self.list.len().saturating_sub(capacity);
+        let mut bytes = self.last.to_le_bytes().to_vec();
+        self.list.iter().skip(surplus).for_each(|entry| entry.write(&mut bytes));
+        bytes
+    }
+
+    /// Keeps an owner below its share: the older half of its entries becomes one that is as late as the latest of them.
+    fn summarize(&mut self, owner: &HalfDigest, share: usize) {
+        let is_own = |entry: &Entry| entry.owner == Some(*owner) && entry.digest != *owner;
+        if self.list.iter().filter(|entry| is_own(entry)).count() < share {
+            return;
+        }
+        let mut left = share.div_ceil(2);
+        let mut summary: Option<Entry> = None;
+        self.list.retain(|entry| {
+            let goes = entry.digest == *owner || left > 0 && is_own(entry);
+            if goes {
+                left = left.saturating_sub(usize::from(entry.digest != *owner));
+                let entry = Entry { digest: *owner, ..*entry };
+                summary = Some(summary.map_or(entry, |summary| entry.joined_with(&summary)));
+            }
+            !goes
+        });
+        self.list.extend(summary);
+    }
 }

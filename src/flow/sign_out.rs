@@ -27,7 +27,8 @@ use super::{
     failure::Failure,
     renewal,
     reply::{self, Offer, Redirect},
-    revocation::{self, By},
+    request::{MAX_HELD, Waiter},
+    revocation::{self, By, Revocation},
     signed_in,
     store::{Command, Next, Saving},
 };
@@ -119,7 +120,8 @@ fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut
     if let Some(session) = &session {
         // Whoever has a copy of the cookie is signed out too, as far as this process goes, or its store: there also because
         // somebody may just be writing the session again.
-        revocation::end(session.marks().session, By::Person, env);
+        let revocation = Revocation::of_session(session.session(), env);
+        revocation::end(&revocation, By::Person, env);
         renewal::give_up(session.session(), env);
     }
     env.events.push(Event::SignedOut);

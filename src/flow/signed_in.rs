@@ -32,7 +32,11 @@ pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSessi
         Some(_) => store::session(env)?,
         None => env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now, env.platform)?,
     };
-    (is_known(&fresh, env) && !is_ended(&fresh, env)).then_some(fresh)
+    if !is_known(&fresh, env) || is_ended(&fresh, env) {
+        return None;
+    }
+    revocation::meet(&fresh, env);
+    Some(fresh)
 }
 
 /// Whether its provider is still one of ours: nobody else can say what its people may do.

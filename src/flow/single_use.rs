@@ -6,7 +6,7 @@ use crate::{config::Config, digest::half_digest, session::pending::State};
 
 use super::{
     Env,
-    ring::{Entry, Ring},
+    ring::{Entry, Ring, Room},
 };
 
 /// How many finished sign-ins are remembered.
@@ -18,9 +18,9 @@ pub(super) fn claim(state: &State, env: &Env<'_>) -> bool {
     let digest = half_digest("sign-in", &[state.id.as_bytes()]);
     let keep = state.started.plus(env.config.session.sign_in_timeout).since(env.now);
     let entry = Entry::now(digest, env.now, keep);
-    Ring { key: &key, capacity: CAPACITY }.claim(entry, env.now, env.platform).unwrap_or(false)
+    Ring { key: &key, capacity: CAPACITY, room: Room::Oldest }.claim(entry, env.now, env.platform).unwrap_or(false)
 }
 
 fn key(config: &Config) -> String {
-    format!("vestibule.{}.finished", config.fingerprint)
+    format!("vestibule.{}.sign_ins_finished", config.fingerprint)
 }

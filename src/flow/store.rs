@@ -11,7 +11,7 @@ use crate::{
     session::{
         Session,
         open::FreshSession,
-        store::{Reference, SavedAgain, Store, StoreError},
+        store::{Order, Reference, SavedAgain, Store, StoreError},
     },
     time::UnixTime,
 };
@@ -23,16 +23,14 @@ use super::{
     failure::Failure,
     logout::{self, Ending},
     reply::{self, Offer},
-    request, revocation,
+    request,
+    revocation::Revocation,
     ring::Entry,
     sign_out::Goodbye,
 };
 
 /// How many sessions a worker remembers, where it may at all.
 const REMEMBERED: usize = 512;
-
-/// How many ends that browsers report a worker writes in a minute.
-const MAX_REPORTS: u32 = 120;
 
 /// How soon it is tried again to write what the store did not take.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -109,8 +107,6 @@ pub struct StoreState {
     writes: Vec<Write>,
     /// What the store did not take, to be written once more at its time.
     failed: Vec<(UnixTime, Write)>,
-    /// The minute in which browsers last reported ends of sessions, and how many.
-    reports: (u64, u32),
 }
 
 impl StoreState {
@@ -122,16 +118,6 @@ impl StoreState {
     /// Whether something is to be written.
     pub(super) fn has_writes(&self) -> bool {
         !self.writes.is_empty()
-    }
-
-    /// Whether one more end of a session may be written that a browser reports. Anybody can report sessions that there
-    /// never were; what that leaves in the store is bounded.
-    pub(super) fn takes_report(&mut self, now: UnixTime) -> bool {
-        let minute = now.as_secs() / 60;
-        let (before, count) = self.reports;
-        let count = if before == minute { count.saturating_add(1) } else { 1 };
-        self.reports = (minute, count);
-        count <= MAX_REPORTS
     }
 
     /// What is to be written now.
@@ -242,8 +228,8 @@ impl ExpectLastEnd {
     /// Saves it, as one that has begun after what another process has ended.
     pub(super) fn resume(self, result: CalloutResult, env: &mut Env<'_>) -> Step {
         let Self { mut session, saving } = self;
-        match Store::last_end(result) {
-            Ok(last) => revocation::begin_after_ends(&mut session, last.into_iter(), env.now),
+        match Store::last_ends(result) {
+            Ok(ends) => session.begin_after_stored(ends),
             Err(error) => return unavailable(error, &saving.caller, saving.offer, env),
         }
         let settings = &env.config.session;
@@ -273,10 +259,10 @@ pub(super) fn save_soon(session: &Session, env: &mut Env<'_>) {
 
 /// Writes down that sessions are over, without anybody waiting for it.
 /// The token that asked for it counts as heard once it is done.
-pub(super) fn end_soon(mark: &HalfDigest, heard: Option<Entry>, env: &mut Env<'_>) {
+pub(super) fn end_soon(revocation: &Revocation, heard: Option<Entry>, env: &mut Env<'_>) {
     env.store.remembered.clear();
     let Some(store) = &env.config.session.store else { return };
-    let end = store.end(mark, revocation::longest_life(env.config), env.now);
+    let end = store.end(&revocation.mark, revocation.until.since(env.now), env.now, Order::Repeated);
     env.store.writes.push(Write::new(end, Then::Heard(heard), env.now));
 }
 

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use super::Session;
 use crate::{
+    digest::HalfDigest,
     secret::RefreshToken,
     time::{Leeway, UnixTime},
+    wire::{
+        self,
+        Value::{Bytes, Number},
+    },
 };
 
 /// How long before its end an access token is renewed, as a part of its life.
@@ -22,8 +27,57 @@ pub(super) const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
 const IDLE_STEP: u32 = 10;
 
-/// How far the clocks of Envoys that share keys may be apart: what ends sessions that have begun is compared by them.
+/// How far the clocks of Envoys that share keys may be apart: what another process ends is compared by them.
 const SKEW: Duration = Duration::from_secs(2);
+
+/// In how many lists a process keeps what has ended.
+pub const END_LISTS: usize = 5;
+
+/// The ends that came before a session, by the order in which they were issued: they do not end it, and all others of its
+/// subject or `sid` do. Clocks say that only where the end was issued by another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlierEnds {
+    /// The process that issued them.
+    pub process: HalfDigest,
+    /// The number of the last one in each of its lists.
+    pub numbers: [u64; END_LISTS],
+    /// When the subject was last ended, and when the `sid` was, by the store; zero where they were not.
+    pub stored: [UnixTime; 2],
+}
+
+impl EarlierEnds {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let numbers = self.numbers.into_iter().chain(self.stored.map(UnixTime::as_secs)).map(Number);
+        wire::write(&[Bytes(&self.process)].into_iter().chain(numbers).collect::<Vec<_>>()).to_vec()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let [process, a, b, c, d, e, subject, sid] = wire::read(bytes)?;
+        Some(Self {
+            process: process.bytes()?.try_into().ok()?,
+            numbers: [a.number()?, b.number()?, c.number()?, d.number()?, e.number()?],
+            stored: [UnixTime::from_secs(subject.number()?), UnixTime::from_secs(sid.number()?)],
+        })
+    }
+}
+
+/// Which sessions an end is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOf {
+    /// Those of a subject.
+    Subject = 0,
+    /// Those of a session of the provider's.
+    Sid = 1,
+}
+
+/// An end of all sessions of a subject, or of a `sid`, that have begun by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// When it was issued.
+    pub at: UnixTime,
+    /// Its number in its list.
+    pub number: u64,
+}
 
 /// How long sessions last.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +120,41 @@ impl Grant {
 }
 
 impl Session {
+    /// Lets it begin after these ends.
+    pub fn begin_after(&mut self, ends: EarlierEnds) {
+        self.earlier_ends = Some(ends);
+    }
+
+    /// Lets it begin after what the store says of its subject and its `sid`.
+    pub fn begin_after_stored(&mut self, stored: [UnixTime; 2]) {
+        if let Some(ends) = &mut self.earlier_ends {
+            ends.stored = stored;
+        }
+    }
+
+    /// Whether an end of its subject or `sid` ends it, which stands in this list of this process.
+    pub fn is_ended_by(&self, end: End, of: EndOf, list: usize, process: &HalfDigest) -> bool {
+        let Some(earlier) = &self.earlier_ends else { return self.had_begun(end.at) };
+        if earlier.process == *process {
+            return earlier.numbers.get(list).is_none_or(|number| *number < end.number);
+        }
+        earlier.stored.get(of as usize).is_none_or(|stored| *stored < end.at) && self.had_begun(end.at)
+    }
+
+    /// Whether it is ended by what the store says of its subject and its `sid`.
+    pub fn is_ended_in_store(&self, ends: [Option<UnixTime>; 2]) -> bool {
+        let Some(earlier) = &self.earlier_ends else { return ends.into_iter().flatten().any(|at| self.had_begun(at)) };
+        ends.into_iter().zip(earlier.stored).any(|(end, stored)| end.is_some_and(|at| stored < at))
+    }
+
     /// Whether it had begun by then, by a clock that may go a little differently.
-    pub fn had_begun(&self, by: UnixTime) -> bool {
+    fn had_begun(&self, by: UnixTime) -> bool {
         self.begun <= by.plus(SKEW)
     }
 
-    /// Makes it one that begins after this moment, by every such clock.
-    pub fn begin_after(&mut self, moment: UnixTime) {
-        self.begun = self.begun.max(moment.plus(SKEW).plus(Duration::from_secs(1)));
+    /// When it ends at the latest, whatever happens until then.
+    pub fn ends_at_latest(&self, lifetimes: &Lifetimes) -> UnixTime {
+        self.ends.min(self.begun.plus(lifetimes.absolute))
     }
 
     /// Whether the access token is over.
@@ -83,7 +164,7 @@ impl Session {
 
     /// When it ends, if nothing happens until then.
     pub fn ends(&self, lifetimes: &Lifetimes) -> UnixTime {
-        let absolute = self.ends.min(self.begun.plus(lifetimes.absolute));
+        let absolute = self.ends_at_latest(lifetimes);
         lifetimes.idle.map_or(absolute, |idle| absolute.min(self.seen.plus(idle)))
     }
 

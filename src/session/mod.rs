@@ -14,7 +14,7 @@ mod lifetimes;
 mod sealed;
 mod writing;
 
-pub use lifetimes::{Grant, Lifetimes, MIN_TOKEN_LIFE};
+pub use lifetimes::{END_LISTS, EarlierEnds, End, EndOf, Grant, Lifetimes, MIN_TOKEN_LIFE};
 pub use writing::{Optional, SealError, SealedSession, Writing};
 
 use std::time::Duration;
@@ -69,6 +69,8 @@ pub struct Session {
     /// For the provider's sign-out, and for the app.
     id_token: Option<RawIdToken>,
     id_token_ends: UnixTime,
+    /// What it begins after; sessions of earlier versions do not say it.
+    earlier_ends: Option<EarlierEnds>,
 }
 
 /// What a session is begun with, beside the identity.
@@ -134,6 +136,7 @@ impl Session {
             app_token: with.app_token,
             id_token: with.id_token,
             id_token_ends: with.id_token_ends,
+            earlier_ends: None,
         })
     }
 

@@ -1,7 +1,10 @@
 //! Sessions that requests bring. Opening one costs a decryption and a parse, so what was opened lately is remembered by
 //! the cookie's very bytes, which were authentic then and are authentic now; its time is checked at every request.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+};
 
 use subtle::ConstantTimeEq;
 
@@ -34,6 +37,7 @@ struct Opened {
     /// Whether another key than the first sealed it.
     is_of_old_key: bool,
     identity: OnceCell<Rc<Identity>>,
+    is_met: Cell<bool>,
 }
 
 /// By what a session can be ended from outside.
@@ -110,6 +114,11 @@ impl FreshSession {
         &self.0.marks
     }
 
+    /// Whether nobody has asked this since it was opened.
+    pub fn is_first_met(&self) -> bool {
+        !self.0.is_met.replace(true)
+    }
+
     /// What is to be done for it. Where it is to be refreshed, nothing else is: two answers must not race.
     pub fn upkeep(&self, lifetimes: &Lifetimes, now: UnixTime) -> Upkeep {
         if lifetimes.refresh && self.session().is_due(now) {
@@ -134,7 +143,7 @@ impl FreshSession {
 
 impl Opened {
     fn new(session: Session, is_of_old_key: bool) -> Self {
-        Self { marks: Marks::of(&session), session, is_of_old_key, identity: OnceCell::new() }
+        Self { marks: Marks::of(&session), session, is_of_old_key, identity: OnceCell::new(), is_met: Cell::new(false) }
     }
 }
 

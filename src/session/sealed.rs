@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Grant, Session, handed::AppToken};
+use super::{EarlierEnds, Grant, Session, handed::AppToken};
 use crate::{
     claims::IssuerId,
     jose::json,
@@ -54,6 +54,7 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
         at(app_token.map(|kept| kept.ends).unwrap_or_default()),
         Bytes(&further),
         Number(further_compressed.into()),
+        Bytes(&session.earlier_ends.map(|ends| ends.encode()).unwrap_or_default()),
     ])
 }
 
@@ -81,6 +82,7 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         app_token_ends,
         further,
         further_compressed,
+        earlier_ends,
     ] = wire::read(bytes)?;
     let at = |field: Field<'_>| field.number().map(UnixTime::from_secs);
     let text = |field: Field<'_>| field.text().map(|text| (!text.is_empty()).then(|| text.to_owned()));
@@ -107,6 +109,10 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         },
         id_token: text(id_token)?.map(RawIdToken::new),
         id_token_ends: at(id_token_ends)?,
+        earlier_ends: match earlier_ends.bytes()? {
+            [] => None,
+            ends => Some(EarlierEnds::decode(ends)?),
+        },
     })
 }
 

@@ -44,8 +44,10 @@ const SAVE_AGAIN: &str = "local old = redis.call('GET', KEYS[1]) \
     if by > 0 or by == 0 and at > 0 then return false end \
     return redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])";
 
-/// What Redis runs to remember an end: of two of the same mark, the later one, for as long as either is remembered.
-const END: &str = "local at = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') or 0, tonumber(ARGV[1])) \
+/// What Redis runs to remember an end: of two of the same mark, the later one, for as long as either is remembered. An
+/// end that is to be later than every one before (ARGV[3] is 1) is, however clocks go.
+const END: &str = "local old = tonumber(redis.call('GET', KEYS[1]) or '0') or 0 \
+    local at = math.max(old + tonumber(ARGV[3]), tonumber(ARGV[1])) \
     local life = math.max(redis.call('TTL', KEYS[1]), tonumber(ARGV[2])) \
     return redis.call('SET', KEYS[1], string.format('%d', at), 'EX', life)";
 
@@ -90,6 +92,15 @@ fn status(status: u16) -> String {
         503 => "the gateway has no Redis, or Envoy could not reach it; check the cluster's address".to_owned(),
         other => status_of("the gateway", other),
     }
+}
+
+/// What an end is to others of the same mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// It may be written more than once.
+    Repeated = 0,
+    /// It comes after all that were written before.
+    Last = 1,
 }
 
 /// What came of saving a session again.
@@ -185,9 +196,6 @@ impl Store {
         if *session == Value::Bool(false) {
             return Err(StoreError::Refused);
         }
-        if marks.len() != 2 {
-            return Err(StoreError::Malformed);
-        }
         // What does not open was put there by somebody else: as if it were not there.
         let opened = session.as_str().and_then(|text| {
             let (_, sealed) = text.split_once(':')?;
@@ -195,23 +203,22 @@ impl Store {
             let bytes = sealer.open_bytes(Purpose::StoredSession, &label(reference.id), &sealed)?;
             Session::from_bytes(&bytes, platform)
         });
-        let has_ended = |session: &Session| {
-            // In doubt it has.
-            let at =
-                |mark: &Value| UnixTime::from_secs(mark.as_str().and_then(|at| at.parse().ok()).unwrap_or(u64::MAX));
-            !ended.is_null() || marks.iter().filter(|mark| !mark.is_null()).any(|mark| session.had_begun(at(mark)))
-        };
+        let [subject, sid] = marks else { return Err(StoreError::Malformed) };
+        // In doubt it has.
+        let at = |mark: &Value| (!mark.is_null()).then(|| moment(mark).unwrap_or(UnixTime::from_secs(u64::MAX)));
+        let has_ended = |session: &Session| !ended.is_null() || session.is_ended_in_store([at(subject), at(sid)]);
         Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
     }
 
-    /// When sessions of this reference's subject, or of its session at the provider, were last ended.
+    /// When sessions of this reference's subject, and of its session at the provider, were last ended; zero where they
+    /// were not.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn last_end(response: Result<CalloutResponse, CalloutError>) -> Result<Option<UnixTime>, StoreError> {
+    pub fn last_ends(response: Result<CalloutResponse, CalloutError>) -> Result<[UnixTime; 2], StoreError> {
         let Value::Array(values) = answer(response, "MGET")? else { return Err(StoreError::Malformed) };
-        let [_, _, marks @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
-        Ok(marks.iter().filter_map(|mark| mark.as_str()?.parse().ok()).max().map(UnixTime::from_secs))
+        let [_, _, subject, sid] = values.as_slice() else { return Err(StoreError::Malformed) };
+        Ok([subject, sid].map(|mark| moment(mark).unwrap_or_default()))
     }
 
     /// Saves a session until this end.
@@ -257,9 +264,11 @@ impl Store {
         is_done(&answer).map(|is_done| if is_done { SavedAgain::Done } else { SavedAgain::Newer })
     }
 
-    /// Remembers for this long that every session with this mark which has begun by now is over.
-    pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime) -> CalloutRequest {
-        self.eval(END, format!("{}/{}/{}", self.mark(mark), now.as_secs(), life.as_secs().max(1)))
+    /// Remembers for this long that every session with this mark which has begun by now is over. A repetition ends no more
+    /// than what it repeats.
+    pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime, order: Order) -> CalloutRequest {
+        let (life, step) = (life.as_secs().max(1), order as u8);
+        self.eval(END, format!("{}/{}/{life}/{step}", self.mark(mark), now.as_secs()))
     }
 
     /// Whether an [`Self::end`] was done.
@@ -358,6 +367,11 @@ fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<
 
 fn label(id: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(id.0)
+}
+
+/// What a mark says.
+fn moment(mark: &Value) -> Option<UnixTime> {
+    mark.as_str()?.parse().ok().map(UnixTime::from_secs)
 }
 
 /// Whether a command with a condition was done; null says that the condition did not hold.

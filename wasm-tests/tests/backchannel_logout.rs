@@ -330,18 +330,59 @@ fn the_envoy_that_got_the_token_knows_and_the_others_do_not() {
 }
 
 #[test]
+fn a_logout_within_the_second_of_a_sign_in_has_ended_the_session() {
+    let world = world();
+    world.stop_clock();
+    let (browser, _) = world.signed_in();
+    for what in ["first", "second", "third"] {
+        assert_in(&world, &browser, what);
+        let sid = world.issuer.sids().pop().expect("a session");
+        let token = world.issuer.logout_token_for(Some("alice"), Some(&sid), |_| {});
+        assert_heard(&world.deliver_logout(0, &token), what);
+        assert_out(&world, &browser, what);
+        let token = world.issuer.logout_token_for(Some("alice"), None, |_| {});
+        browser.follow(&world.url("/page"));
+        assert_in(&world, &browser, what);
+        assert_heard(&world.deliver_logout(0, &token), what);
+        assert_out(&world, &browser, what);
+        browser.follow(&world.url("/page"));
+    }
+}
+
+/// The answer to a frame on the provider's page, which brings no cookie.
+fn frame(world: &World, iss: &str, sid: &str) -> Response {
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs([("iss", iss), ("sid", sid)]).finish();
+    let target = format!("{FRONT_CHANNEL_LOGOUT}?{query}");
+    let request = Outgoing::navigation(&target).without("sec-fetch-dest").without("sec-fetch-site");
+    let request = request.header("sec-fetch-dest", "iframe").header("sec-fetch-site", "cross-site");
+    world.send(&request).expect("an answer")
+}
+
+#[test]
+fn made_up_frames_bring_no_session_back_and_keep_no_logout_out() {
+    let world = world();
+    world.stop_clock();
+    let issuer = world.issuer.url();
+    let (browser, _) = world.signed_in();
+    assert_heard(&frame(&world, &issuer, &world.issuer.sids().swap_remove(0)), "a frame");
+    let (other, _) = world.signed_in();
+    let before = world.upstream.count();
+    let statuses: Vec<_> = (0..300).map(|number| frame(&world, &issuer, &format!("made-up-{number}")).status).collect();
+    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+    world.upstream.assert_saw_nothing_since(before, "frames");
+    assert_out(&world, &browser, "after the flood");
+    assert_in(&world, &other, "after the flood");
+    assert_heard(&frame(&world, &issuer, &world.issuer.sids().pop().expect("a session")), "a frame");
+    assert_out(&world, &other, "after the flood");
+}
+
+#[test]
 fn a_frame_of_the_provider_ends_the_session_that_it_names() {
     let world = world();
     let (browser, _) = world.signed_in();
     let sid = world.issuer.sids().swap_remove(0);
-    let frame = |iss: &str, sid: &str| {
-        let query =
-            url::form_urlencoded::Serializer::new(String::new()).extend_pairs([("iss", iss), ("sid", sid)]).finish();
-        let target = format!("{FRONT_CHANNEL_LOGOUT}?{query}");
-        let request = Outgoing::navigation(&target).without("sec-fetch-dest").without("sec-fetch-site");
-        let request = request.header("sec-fetch-dest", "iframe").header("sec-fetch-site", "cross-site");
-        world.send(&request).expect("an answer")
-    };
+    let frame = |iss: &str, sid: &str| frame(&world, iss, sid);
     let issuer = world.issuer.url();
     for (iss, sid) in [("https://evil.example", &*sid), (&issuer, ""), (&format!("{issuer}/"), &sid)] {
         let response = frame(iss, sid);

@@ -17,7 +17,7 @@ use crate::flow::{
     failure::Failure,
     renewal,
     reply::{self, Redirect},
-    revocation::{self, By},
+    revocation::{self, By, Revocation},
     signed_in,
     store::{self, Command, Next, Saving},
 };
@@ -51,7 +51,7 @@ impl SignIn {
             before.subject() != session.subject() || before.provider() != session.provider()
         };
         if let Some(before) = brought.before.as_ref().filter(is_anothers) {
-            revocation::end(before.marks().session, By::Person, env);
+            revocation::end(&Revocation::of_session(before.session(), env), By::Person, env);
         }
         let settings = &env.config.session;
         let own = self.offer(env).cookies;

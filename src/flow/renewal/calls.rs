@@ -28,7 +28,7 @@ use crate::flow::{
     background::{ExpectBackground, Fetch},
     event::Event,
     failure::Failure,
-    revocation::{self, By},
+    revocation::{self, By, Revocation},
     verification::When,
 };
 
@@ -197,7 +197,7 @@ fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
         Ok(Some(_)) => return env.renewals.leased.push(*session),
         // It has ended.
         Ok(None) => {
-            let _ = revocation::end_here(session.digest(), By::Refusal, env);
+            let _ = revocation::end_here(&Revocation::of_session(&session, env), By::Refusal, env);
             Outcome::Refused(AT_ONCE)
         }
         Err(error) => {

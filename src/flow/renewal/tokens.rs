@@ -23,7 +23,7 @@ use crate::flow::{
     event::Event,
     failure::Failure,
     lease::Asker,
-    revocation::{self, By},
+    revocation::{self, By, Revocation},
     store,
     verification::{When, verified},
 };
@@ -165,7 +165,7 @@ fn conclude(
             env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
             if contradicts {
                 // Another person, issuer or client: whatever this is, it does not continue the session, which ends now.
-                revocation::end(session.digest(), By::Refusal, env);
+                revocation::end(&Revocation::of_session(session, env), By::Refusal, env);
                 env.renewals.revoke(session.provider(), tokens.refresh_token);
                 Outcome::Refused(AT_ONCE)
             } else if let Some(token) = tokens.refresh_token {

@@ -219,3 +219,27 @@ fn a_new_key_takes_over_at_the_next_request_and_the_old_one_can_go() {
     after.jar = before.jar;
     assert!(!is_in(&mut after));
 }
+
+/// The cookie of a session that began at [`START`], sealed before sessions said what they begin after.
+const EARLIER: &str = "AeT0pGukvYnQw-FuwDxUNtC5uOsak0vurICER0XhRhD261pX-oOeiw_qIuihWH_x1O7JpzaxlUCog2Y1JC4bVi6GgLpNEYDpTwnEdt5JGLlPPsxggsiQMJG7iAkTl4NJE7mbm5ZD-PwWzzCF9xyL0nfEAa45YN3ASSezG-ZzSciC3nR64FXK2joipYamD9S00wJKbUDZAjqODNC7nrlBAlVda8uOUb_YfO0QDF3GyjamijyWFYE-8ElwnLiw-_toCTExQKKELRjZuezeawyivwPXO893fdSCdaK327-TK0ulzLDAv_-HfLHknEJAb_TJX8sX_QEE2cnsN9i5EE8S89Qgh-ZMvtQ8huYWcrqMcg8Ig8amXFSigWMIugRCLwYqPs8ChATb92JX7MRsTo_OU0YPkoDfSpDty-3sFMfBvfay_37kAmiPY8hIiAnOaZWhoQaMQUUcA_1iGTsTKFzNdJy057d_vqsF-LNxzvb7EQNxKu0GAqf901Xh8FdfFJsyc3qMTd-uyexwOfnnI0OZ8czMefLkCdFvXJNmaiQyOtuzM16Q4zizPcqyt3icmTTcmLuFkZLY1XYbcC53ua-AOxjZCokS7twLFR6CGLPTgNMKjhMLSmq0LE_zoIKMxGSSk13lfkGx7ys7A1mspEvCvrdtq66PvVvQfzZEM91XZyZS9n7I-clLAKuU9W5z5fR7Lv6uW0Auo-Nih46T1rlDkFA_KA8so5oo8KL6eXh3T-KQtdglujJrSbMGoeFAUHa-ldIptUutk9Y1fJmQCdC2z-klb4EcvH1fwmisvBQqlK_o_MFTIrXJSPlweZdvMlKLI1j5WioCQWlY5Mgz63pcZMX_LP6ZgAiHgpA9Qk9AqlW9U_WO-k8Z7LXAoMG9rziCPJl_6V8rBlI1gD3D8MXDGIJVkaWlc2ZjzoQnTrorROlvVdE";
+
+#[test]
+fn a_session_of_an_earlier_version_opens_and_can_be_ended() {
+    let mut world = World::ready_with(&[
+        ("allow_on_headers_stop_iteration", json!(true)),
+        ("sign_out", json!({ "back_channel": true })),
+    ]);
+    world.jar.insert("__Host-vestibule".to_owned(), EARLIER.to_owned());
+    assert!(is_in(&mut world));
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    world.body = Ok(format!("logout_token={token}").into_bytes());
+    let post = [
+        (":method", "POST"),
+        (":path", "/oauth2/backchannel_logout"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    assert_eq!(world.send_more(&post).code(), (200, "logged_out"));
+    assert!(!is_in(&mut world));
+    world.sign_in("/");
+    assert!(is_in(&mut world));
+}

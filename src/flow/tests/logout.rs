@@ -85,7 +85,7 @@ fn a_session_that_its_id_token_did_not_name_ends_with_those_of_its_subject() {
 #[test]
 fn a_token_that_is_not_one_ends_nothing() {
     type Change = fn(&mut Value, &mut Value);
-    let cases: [(&str, Change); 22] = [
+    let cases: [(&str, Change); 27] = [
         ("alg-none", |header, _| header["alg"] = json!("none")),
         ("wrong-alg", |header, _| header["alg"] = json!("RS256")),
         ("alg-hs256", |header, _| header["alg"] = json!("HS256")),
@@ -101,7 +101,21 @@ fn a_token_that_is_not_one_ends_nothing() {
         }),
         ("with-nonce", |_, claims| claims["nonce"] = json!("n")),
         ("no iat", |_, claims| drop(claims.as_object_mut().unwrap().remove("iat"))),
-        ("no exp", |_, claims| drop(claims.as_object_mut().unwrap().remove("exp"))),
+        ("no exp and issued long ago", |_, claims| {
+            claims.as_object_mut().unwrap().remove("exp");
+            claims["iat"] = json!(claims["iat"].as_u64().unwrap() - 61);
+        }),
+        ("no exp and from the future", |_, claims| {
+            claims.as_object_mut().unwrap().remove("exp");
+            claims["iat"] = json!(claims["iat"].as_u64().unwrap() + 100);
+        }),
+        ("neither exp nor iat", |_, claims| {
+            claims.as_object_mut().unwrap().remove("exp");
+            claims.as_object_mut().unwrap().remove("iat");
+        }),
+        ("an exp that is null", |_, claims| claims["exp"] = Value::Null),
+        ("an exp that is text", |_, claims| claims["exp"] = json!("4000000000")),
+        ("a sid that is a number", |_, claims| claims["sid"] = json!(12_345)),
         ("expired", |_, claims| claims["exp"] = json!(1)),
         ("from the future", |_, claims| claims["iat"] = json!(4_000_000_000_u64)),
         ("no jti", |_, claims| drop(claims.as_object_mut().unwrap().remove("jti"))),
@@ -272,20 +286,299 @@ fn a_frame_of_the_provider_ends_the_session_that_it_names() {
     assert!(!is_in(&mut world));
 }
 
+const FRAME: &str = "/oauth2/frontchannel_logout?iss=https%3A%2F%2Fidp.example.com&sid=";
+
+/// A frame on the provider's page, which brings no cookie.
+fn frame(world: &mut World, sid: &str) -> (u16, &'static str) {
+    let jar = std::mem::take(&mut world.jar);
+    let code = world.visit(&format!("{FRAME}{sid}")).code();
+    world.jar = jar;
+    code
+}
+
+/// Frames that nobody's provider has opened, until the list takes no more.
+fn flood_with_frames(world: &mut World) {
+    let mut taken = 0;
+    for number in 0.. {
+        let sid = format!("made-up-{number}");
+        if frame(world, &sid) == (503, "busy") {
+            // So many are taken in a minute.
+            world.advance(60);
+            if frame(world, &sid) == (503, "busy") {
+                break;
+            }
+        }
+        taken += 1;
+    }
+    assert!((4000..=4096).contains(&taken), "{taken}");
+}
+
+fn with_sid(world: &mut World, sid: &str) {
+    let sid = json!(sid);
+    world.provider.claims = Box::new(move |claims| drop(claims.insert("sid".to_owned(), sid.clone())));
+}
+
 #[test]
-fn frames_of_nobodys_push_out_nothing_that_the_provider_ended() {
+fn made_up_frames_push_out_nothing_that_a_frame_ended() {
     let mut world = world();
     world.sign_in("/");
-    world.advance(1);
-    assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
-    let jar = std::mem::take(&mut world.jar);
-    let digests = (0..4100).map(|number| half_digest("sid", &[format!("{number}").as_bytes()]));
-    for digest in digests {
-        world.env(|env| revocation::end_here(digest, revocation::By::Frame, env)).unwrap();
+    // It began at another Envoy, and none of ours has seen it.
+    let jar = world.jar.clone();
+    world.restart();
+    world.settle();
+    assert_eq!(frame(&mut world, "idp-session"), (200, "logged_out"));
+    world.jar.clear();
+    with_sid(&mut world, "second");
+    world.sign_in("/");
+    let known = world.jar.clone();
+    assert_eq!(frame(&mut world, "second"), (200, "logged_out"));
+    flood_with_frames(&mut world);
+    for copy in [jar, known] {
+        for worker in [0, 1] {
+            world.settle();
+            world.worker = worker;
+            world.jar = copy.clone();
+            assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
+        }
     }
-    world.jar = jar;
-    world.env(|env| env.revocations.look(env.platform));
+    // Who signs in meanwhile is in, and is ended by a frame of the provider, at once and everywhere.
+    world.worker = 0;
+    world.jar.clear();
+    with_sid(&mut world, "third");
+    world.sign_in("/");
+    assert!(is_in(&mut world));
+    assert_eq!(frame(&mut world, "third"), (200, "logged_out"));
+    for worker in [0, 1] {
+        world.worker = worker;
+        assert!(!is_in(&mut world), "worker {worker}");
+    }
+}
+
+#[test]
+fn frames_that_anybody_can_repeat_are_written_so_often_a_minute() {
+    let mut world = world();
+    world.sign_in("/");
+    let taken = |world: &mut World, sid: fn(usize) -> String| {
+        world.advance(60);
+        (0..500).filter(|number| frame(world, &sid(*number)) == (200, "logged_out")).count()
+    };
+    assert_eq!(taken(&mut world, |number| format!("made-up-{number}")), 120);
+    assert_eq!(taken(&mut world, |_| "made-up".to_owned()), 120);
+    // The first time it ends something.
+    assert_eq!(taken(&mut world, |_| "idp-session".to_owned()), 121);
     assert!(!is_in(&mut world));
+}
+
+/// Somebody signs in `count` times, each time with another session of the provider's, and ends each like this.
+fn mallory_ends(world: &mut World, count: usize, end: impl Fn(&mut World, &str)) {
+    for number in 0..count {
+        let sid = format!("mallory-{number}");
+        let claims = json!({ "sub": "mallory", "sid": sid });
+        world.provider.claims = Box::new(move |all| all.extend(claims.as_object().unwrap().clone()));
+        world.jar.clear();
+        world.sign_in("/");
+        end(world, &sid);
+    }
+}
+
+/// A logout token of now with this `sub` and `sid`.
+fn ended_by_token(world: &mut World, sub: &str, sid: &str) {
+    let told = logout(world, |_, claims| {
+        claims["sub"] = json!(sub);
+        claims["sid"] = json!(sid);
+        claims["jti"] = json!(sid);
+    });
+    assert_eq!(told, (200, "logged_out"));
+}
+
+#[test]
+fn a_person_who_ends_many_sessions_brings_back_nobody_elses() {
+    type End = fn(&mut World, &str);
+    let by_frame: End = |world, sid| assert_eq!(frame(world, sid), (200, "logged_out"));
+    let by_token: End = |world, sid| ended_by_token(world, if sid == "idp-session" { "alice" } else { "mallory" }, sid);
+    let by_sid_alone: End = |world, sid| {
+        let told = logout(world, |_, claims| {
+            claims.as_object_mut().unwrap().remove("sub");
+            claims["sid"] = json!(sid);
+            claims["jti"] = json!(sid);
+        });
+        assert_eq!(told, (200, "logged_out"));
+    };
+    let by_hand: End = |world, _| assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    let by_another: End = |world, _| {
+        world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
+        world.sign_in_again();
+    };
+    for (list, end) in [
+        ("framed", by_frame),
+        ("by_provider", by_token),
+        ("by_provider", by_sid_alone),
+        ("signed_out", by_hand),
+        ("signed_out", by_another),
+    ] {
+        let mut world = world();
+        world.sign_in("/");
+        let copy = world.jar.clone();
+        end(&mut world, "idp-session");
+        let before = world.ends(list);
+        mallory_ends(&mut world, 70, end);
+        assert!((10..=34).contains(&(world.ends(list) - before)), "{list}: {}", world.ends(list));
+        world.jar = copy;
+        assert!(!is_in(&mut world), "{list}");
+    }
+}
+
+#[test]
+fn a_person_who_signs_out_often_ends_what_they_began_before_that() {
+    let mut world = world();
+    let sign_in = |world: &mut World, sid: &str| {
+        let claims = json!({ "sub": "mallory", "sid": sid });
+        world.provider.claims = Box::new(move |all| all.extend(claims.as_object().unwrap().clone()));
+        world.jar.clear();
+        world.sign_in("/");
+        world.jar.clone()
+    };
+    let early = sign_in(&mut world, "early");
+    let mut copies = Vec::new();
+    let mut late = None;
+    for number in 0..40 {
+        world.advance(1);
+        copies.push(sign_in(&mut world, &format!("number-{number}")));
+        assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+        if number == 20 {
+            late = Some(sign_in(&mut world, "late"));
+        }
+    }
+    // All that was signed out is, and what is no longer remembered one by one has ended the browser of before as well.
+    for (copy, is_left) in copies.into_iter().map(|copy| (copy, false)).chain([(early, false), (late.unwrap(), true)]) {
+        world.jar = copy;
+        assert_eq!(is_in(&mut world), is_left);
+    }
+    sign_in(&mut world, "new");
+    assert!(is_in(&mut world));
+}
+
+#[test]
+fn many_sign_outs_of_one_account_leave_room_for_those_of_all_others() {
+    let mut world = world();
+    let mark = |name: &str, number: usize| half_digest("session", &[format!("{name}-{number}").as_bytes()]);
+    let end = |world: &mut World, name: &str, number: usize, by| {
+        world.env(|env| {
+            let subject = Some(half_digest("sub", &[name.as_bytes()]));
+            revocation::end(&revocation::Revocation::of(mark(name, number), subject, env), by, env);
+        });
+    };
+    for by in [revocation::By::Person, revocation::By::Refusal, revocation::By::Provider, revocation::By::Frame] {
+        for number in 0..100 {
+            end(&mut world, &format!("person-{number}"), 0, by);
+        }
+        for number in 0..300 {
+            end(&mut world, "mallory", number, by);
+        }
+    }
+    for list in ["signed_out", "refused", "by_provider", "framed"] {
+        assert!((101..=133).contains(&world.ends(list)), "{list}: {}", world.ends(list));
+    }
+}
+
+#[test]
+fn an_end_is_forgotten_when_its_session_would_be_over() {
+    let mut world = world();
+    world.sign_in("/");
+    world.advance(3600);
+    world.opens("/oauth2/sign_out", "none");
+    assert_eq!(world.ends("signed_out"), 1);
+    world.advance(7 * 3600);
+    world.sign_in("/");
+    world.opens("/oauth2/sign_out", "none");
+    assert_eq!(world.ends("signed_out"), 1);
+}
+
+#[test]
+fn a_logout_that_is_answered_has_ended_the_session_whenever_it_began() {
+    type End = fn(&mut World, usize);
+    let by_sid: End = |world, number| {
+        let told = logout(world, |_, claims| claims["jti"] = json!(format!("sid-{number}")));
+        assert_eq!(told, (200, "logged_out"));
+    };
+    let by_subject: End = |world, number| {
+        let told = logout(world, |_, claims| {
+            claims.as_object_mut().unwrap().remove("sid");
+            claims["jti"] = json!(format!("sub-{number}"));
+        });
+        assert_eq!(told, (200, "logged_out"));
+    };
+    let by_frame: End = |world, _| assert_eq!(frame(world, "idp-session"), (200, "logged_out"));
+    for (first, second) in
+        [(by_sid, by_sid), (by_subject, by_subject), (by_sid, by_subject), (by_subject, by_sid), (by_frame, by_frame)]
+    {
+        // Seconds from the first logout to the sign-in, and from that to the second.
+        for (until_sign_in, until_logout) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (3, 0), (0, -60), (1, -200)] {
+            let mut world = world();
+            world.advance(1000);
+            world.sign_in("/");
+            first(&mut world, 1);
+            assert!(!is_in(&mut world));
+            world.advance(until_sign_in);
+            world.jar.clear();
+            world.sign_in("/");
+            assert!(is_in(&mut world), "{until_sign_in}");
+            // Where the clock was set back meanwhile, too.
+            world.now = UnixTime::from_secs(world.now.as_secs().saturating_add_signed(until_logout));
+            second(&mut world, 2);
+            for worker in [0, 1] {
+                world.worker = worker;
+                assert!(!is_in(&mut world), "{until_sign_in} {until_logout} worker {worker}");
+            }
+            world.worker = 0;
+            world.jar.clear();
+            world.sign_in("/");
+            assert!(is_in(&mut world), "{until_sign_in} {until_logout}");
+        }
+    }
+}
+
+#[test]
+fn a_logout_at_another_envoy_ends_a_session_by_clocks_that_differ_by_two_seconds() {
+    for behind in [0, 1, 2] {
+        let mut one = world();
+        one.advance(1000);
+        one.sign_in("/");
+        assert_eq!(logout(&mut one, |_, _| ()), (200, "logged_out"));
+        one.jar.clear();
+        one.sign_in("/");
+        assert!(is_in(&mut one));
+        let mut other = world();
+        other.jar = one.jar.clone();
+        other.now = UnixTime::from_secs(one.now.as_secs() - behind);
+        assert!(is_in(&mut other), "{behind}");
+        assert_eq!(logout(&mut other, |_, _| ()), (200, "logged_out"));
+        assert!(!is_in(&mut other), "{behind}");
+    }
+}
+
+#[test]
+fn a_logout_token_without_an_end_is_as_good_as_its_leeway() {
+    for (age, is_taken) in [(0, true), (59, true), (60, false)] {
+        let mut world = world();
+        world.advance(1000);
+        world.sign_in("/");
+        let token = world.provider.logout_token(world.now, |_, claims| {
+            let claims = claims.as_object_mut().unwrap();
+            claims.remove("exp");
+            claims.remove("sub");
+        });
+        world.advance(age);
+        let body = format!("logout_token={token}");
+        assert_eq!(post(&mut world, &body).status, if is_taken { 200 } else { 400 }, "{age}");
+        assert_eq!(is_in(&mut world), !is_taken, "{age}");
+        // It is heard once, for as long as it could be sent again.
+        world.sign_in_again();
+        assert_eq!(post(&mut world, &body).status, if is_taken { 200 } else { 400 }, "{age}");
+        assert!(is_in(&mut world), "{age}");
+        world.advance(60);
+        assert_eq!(post(&mut world, &body).code, "logout_refused");
+    }
 }
 
 /// A logout token of nobody's, from one of many addresses.
@@ -355,7 +648,9 @@ fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
     // does to each of those sessions.
     for number in 0..4100 {
         let digest = half_digest("session", &[format!("{number}").as_bytes()]);
-        world.env(|env| revocation::end(digest, revocation::By::Refusal, env));
+        world.env(|env| {
+            revocation::end(&revocation::Revocation::of(digest, None, env), revocation::By::Refusal, env);
+        });
     }
     world.jar = jar;
     assert!(!is_in(&mut world));

@@ -830,3 +830,57 @@ fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_pr
     let refused = third.events.iter().filter(|event| matches!(event, Event::NotRenewed(..))).count();
     assert_eq!((refused, third.provider.asked.get("/token")), (0, Some(&1)));
 }
+
+#[test]
+fn a_logout_that_is_answered_has_ended_the_session_in_every_process() {
+    type Change = fn(&mut Value, &mut Value);
+    let by_sid: Change = |_, _| ();
+    let by_subject: Change = |_, claims| drop(claims.as_object_mut().unwrap().remove("sid"));
+    let logout = |world: &mut World, jti: &str, change: Change| {
+        let token = world.provider.logout_token(world.now, |header, claims| {
+            claims["jti"] = json!(jti);
+            change(header, claims);
+        });
+        world.body = Ok(format!("logout_token={token}").into_bytes());
+        assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
+    };
+    // All within a second, with another process whose clock goes differently by two.
+    for (first, second) in [(by_sid, by_sid), (by_subject, by_sid), (by_sid, by_subject)] {
+        for ahead in [-2, -1, 0, 1, 2] {
+            let mut one = world();
+            one.advance(1000);
+            one.sign_in("/");
+            logout(&mut one, "first", first);
+            one.settle();
+            assert_eq!(one.visit("/").code(), (302, "sign_in_started"));
+            let mut other = another_process(&one);
+            other.now = UnixTime::from_secs(one.now.as_secs().saturating_add_signed(ahead));
+            other.jar.clear();
+            other.sign_in("/");
+            assert_eq!(user(&other.visit("/")), "alice", "{ahead}");
+            one.redis = other.redis.clone();
+            one.jar = other.jar.clone();
+            assert_eq!(user(&one.visit("/")), "alice", "{ahead}");
+            logout(&mut one, "second", second);
+            one.settle();
+            assert_eq!(one.visit("/").code(), (302, "sign_in_started"), "{ahead}");
+            other.redis = one.redis.clone();
+            assert_eq!(other.visit("/").code(), (302, "sign_in_started"), "{ahead}");
+            other.sign_in("/");
+            assert_eq!(user(&other.visit("/")), "alice", "{ahead}");
+        }
+    }
+}
+
+#[test]
+fn an_end_that_is_written_again_late_ends_no_session_begun_since() {
+    let mut world = world();
+    world.sign_in("/");
+    let token = world.provider.logout_token(world.now, |_, _| ());
+    world.body = Ok(format!("logout_token={token}").into_bytes());
+    assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
+    world.sign_in("/");
+    // What was written without anybody waiting for it comes only now.
+    world.settle();
+    assert_eq!(user(&world.visit("/")), "alice");
+}

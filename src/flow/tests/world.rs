@@ -51,6 +51,18 @@ pub(crate) struct TestPlatform {
     pub(super) trials: Rc<Cell<usize>>,
 }
 
+thread_local! {
+    static PROCESSES: Cell<u64> = const { Cell::new(0) };
+}
+
+impl TestPlatform {
+    /// One with randomness of its own.
+    fn of_a_process() -> Self {
+        let number = PROCESSES.replace(PROCESSES.get() + 1);
+        Self { counter: Rc::new(Cell::new(number << 32)), ..Self::default() }
+    }
+}
+
 impl Platform for TestPlatform {
     fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
         if self.without_randomness.get() {
@@ -381,7 +393,7 @@ impl World {
 
     pub(super) fn with(document: &Value) -> Self {
         let config = Config::parse(document.to_string().as_bytes(), &|_| None).unwrap();
-        let platform = TestPlatform::default();
+        let platform = TestPlatform::of_a_process();
         let workers = [Memory::new(&config, &platform), Memory::new(&config, &platform)];
         let now = UnixTime::from_secs(START);
         Self {
@@ -400,6 +412,18 @@ impl World {
             worker: 0,
             body: Err(BodyError::Missing),
         }
+    }
+
+    /// Envoy begins anew: nothing is left of what its workers shared or knew.
+    pub(super) fn restart(&mut self) {
+        self.platform = TestPlatform::of_a_process();
+        self.workers = [Memory::new(&self.config, &self.platform), Memory::new(&self.config, &self.platform)];
+    }
+
+    /// How many ends stand in a list.
+    pub(super) fn ends(&self, list: &str) -> usize {
+        let shared = self.platform.shared_get(&format!("vestibule.{}.ends.{list}", self.config.fingerprint));
+        shared.bytes.len().saturating_sub(8) / 56
     }
 
     /// The same, with this added to the configuration.
@@ -499,9 +523,10 @@ impl World {
                 Some(_) => json!({ "EVAL": null }),
                 None => json!({ "EVAL": 0 }),
             },
-            ["EVAL", _, "1", key, at, _] => {
+            ["EVAL", _, "1", key, at, _, step] => {
                 let old = self.redis.get(key).and_then(|old| old.parse().ok()).unwrap_or(0_u64);
-                self.redis.insert(key.to_owned(), old.max(at.parse().unwrap()).to_string());
+                let least = old + step.parse::<u64>().unwrap();
+                self.redis.insert(key.to_owned(), least.max(at.parse().unwrap()).to_string());
                 json!({ "EVAL": [true, "OK"] })
             }
             ["SET", key, value, "NX", "EX", _] => {

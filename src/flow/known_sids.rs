@@ -1,0 +1,84 @@
+//! The sessions of providers (`sid`) that this process has seen lately, and the subject of each. Anybody can open the
+//! front-channel logout path, so what it says of a `sid` that is not among them counts less.
+//!
+//! They are kept in many short lists, so that one is read and written for a few hundred bytes. Nobody pushes out many
+//! of the others: where a list is full, the oldest of the same subject goes first.
+
+use crate::{
+    config::Config,
+    digest::HalfDigest,
+    platform::Platform,
+    session::{Session, open::Marks},
+    time::UnixTime,
+};
+
+use super::ring::{Entry, Ring, Room};
+
+/// How many lists there are.
+const LISTS: u16 = 1024;
+/// How many entries each has.
+const CAPACITY: usize = 8;
+
+/// The `sid`s that this process has seen.
+#[derive(Debug)]
+pub(super) struct KnownSids {
+    prefix: String,
+    is_needed: bool,
+}
+
+impl KnownSids {
+    /// None yet. Where no provider ends sessions, none are kept.
+    pub(super) fn new(config: &Config, platform: &dyn Platform) -> Self {
+        let is_needed = config.sign_out.front_channel || config.sign_out.back_channel;
+        let sids = Self { prefix: format!("vestibule.{}.sids", config.fingerprint), is_needed };
+        if is_needed {
+            (0..LISTS).for_each(|number| platform.shared_create(&sids.key(number), &[]));
+        }
+        sids
+    }
+
+    /// Remembers the `sid` of a session that is good, until then.
+    pub(super) fn add(
+        &self,
+        session: &Session,
+        marks: &Marks,
+        until: UnixTime,
+        now: UnixTime,
+        platform: &dyn Platform,
+    ) {
+        if !self.is_needed || session.authentication().sid.is_none() {
+            return;
+        }
+        let Marks { sid, subject, .. } = marks;
+        let key = self.key_of(sid);
+        if self.find(sid, now, platform).is_some_and(|known| known.owner == Some(*subject) && known.forget_at >= until)
+        {
+            return;
+        }
+        let entry = Entry { digest: *sid, owner: Some(*subject), at: now, number: 0, forget_at: until };
+        // One that is not written is added when its session is opened next.
+        let _ = list(&key).put(entry, now, platform);
+    }
+
+    /// The subject of this `sid` and since when it is known, if it is.
+    pub(super) fn find(&self, sid: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> Option<Entry> {
+        if !self.is_needed {
+            return None;
+        }
+        let known = list(&self.key_of(sid)).entries(platform).list;
+        known.into_iter().find(|known| known.digest == *sid && known.forget_at > now)
+    }
+
+    fn key_of(&self, sid: &HalfDigest) -> String {
+        let [a, b, ..] = *sid;
+        self.key(u16::from_le_bytes([a, b]) % LISTS)
+    }
+
+    fn key(&self, number: u16) -> String {
+        format!("{}.{number}", self.prefix)
+    }
+}
+
+const fn list(key: &str) -> Ring<'_> {
+    Ring { key, capacity: CAPACITY, room: Room::Own }
+}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{
     CalloutResult, Env,
     issuers::ExpectDocument,
-    renewal::{self, ExpectRenewal, Renewals},
+    renewal::{self, ExpectRenewal, Renewals, Unwanted},
     store::{StoreState, Write},
 };
-use crate::{claims::IssuerId, http::CalloutRequest};
+use crate::http::CalloutRequest;
 
 /// How soon a call that is queued is made.
 pub const AT_ONCE: Duration = Duration::from_millis(1);
@@ -30,8 +30,8 @@ pub enum ExpectBackground {
     Document(ExpectDocument),
     /// The renewal of a session.
     Renewal(ExpectRenewal),
-    /// The revocation of a refresh token of this provider's.
-    Revocation(IssuerId),
+    /// The revocation of a refresh token.
+    Revocation(Unwanted),
     /// Something that is written into the store.
     Write(Write),
 }
@@ -54,7 +54,7 @@ pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'
             env.issuers.fetched(expect, result, env.platform, env.now, env.omissions, env.events);
         }
         ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
-        ExpectBackground::Revocation(provider) => renewal::revoked(provider, result, env),
+        ExpectBackground::Revocation(unwanted) => renewal::revoked(unwanted, result, env),
         ExpectBackground::Write(write) => write.settle(result, env),
     }
 }

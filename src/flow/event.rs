@@ -33,6 +33,8 @@ pub enum Event {
         /// Whether there is a good one.
         has_good: bool,
     },
+    /// A browser was signed out, and its provider could not be asked to sign it out as well: which.
+    LeftAtProvider(String),
     /// A session was left without something, so that it fits into its cookies.
     LeftOut(Optional),
     /// A provider ended sessions of somebody: which, and the token's own name, or nothing where it came through a browser.
@@ -115,7 +117,7 @@ impl Event {
                 _ => Level::Warn,
             },
             Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
-            Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
+            Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
             Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
@@ -137,6 +139,7 @@ impl Event {
             Self::Fetched(DocumentKind::Keys, ..) => "vestibule_keys_fetched",
             Self::NotFetched { kind: DocumentKind::Metadata, .. } => "vestibule_metadata_failed",
             Self::NotFetched { kind: DocumentKind::Keys, .. } => "vestibule_keys_failed",
+            Self::LeftAtProvider(_) => "vestibule_provider_session_left",
             Self::LeftOut(_) => "vestibule_session_cut",
             Self::LoggedOut(..) => "vestibule_logged_out",
             Self::NotRenewed(..) => "vestibule_renewal_failed",
@@ -174,6 +177,9 @@ impl fmt::Display for Event {
                     "nobody of this issuer can come in without it"
                 };
                 write!(f, "cannot use the {kind} of {issuer} (cluster {cluster:?}): {error}; {then}")
+            }
+            Self::LeftAtProvider(issuer) => {
+                write!(f, "signed a browser out here, and not at {issuer}, which is not known yet")
             }
             Self::LeftOut(what) => {
                 let what = match what {

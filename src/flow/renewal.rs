@@ -54,6 +54,10 @@ const PAUSE: Duration = Duration::from_secs(15);
 const OTHERS: Duration = Duration::from_secs(2);
 /// How long a lease in the store is good at least.
 const MIN_LEASE: Duration = Duration::from_secs(45);
+/// How long a revocation is tried again.
+const MAX_REVOKING: Duration = Duration::from_secs(3600);
+/// How many a worker tries again.
+const MAX_LATER: usize = 256;
 /// How many renewals one old cookie is followed through. No browser brings an older one.
 const MAX_CHAIN: usize = 16;
 /// How long tokens wait for the key that signed them.
@@ -72,7 +76,18 @@ pub struct Renewals {
     /// Those whose tokens are verified, and of whom the userinfo endpoint is to be asked.
     verified: Vec<Verified>,
     /// Refresh tokens of sessions that have ended.
-    unwanted: Vec<(IssuerId, RefreshToken)>,
+    unwanted: Vec<Unwanted>,
+    /// Those that could not be revoked, each to be tried again at its time.
+    later: Vec<(UnixTime, Unwanted)>,
+}
+
+/// A refresh token that is to be revoked.
+#[derive(Debug, Clone)]
+pub struct Unwanted {
+    provider: IssuerId,
+    token: RefreshToken,
+    /// Until when it is tried again, once it was tried.
+    until: Option<UnixTime>,
 }
 
 impl Renewals {
@@ -87,12 +102,13 @@ impl Renewals {
             in_hand: Vec::new(),
             verified: Vec::new(),
             unwanted: Vec::new(),
+            later: Vec::new(),
         }
     }
 
     /// A refresh token is not wanted any more.
     pub(super) fn revoke(&mut self, provider: IssuerId, token: Option<RefreshToken>) {
-        self.unwanted.extend(token.map(|token| (provider, token)));
+        self.unwanted.extend(token.map(|token| Unwanted { provider, token, until: None }));
     }
 
     /// Whether a call waits to be made.

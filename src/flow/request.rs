@@ -27,7 +27,9 @@ use super::{
     permit::Permit,
     renewal::{self, Awaited, Patience},
     reply::{self, Offer},
-    sign_in, sign_out, signed_in, store, userinfo,
+    sign_in,
+    sign_out::{self, Goodbye},
+    signed_in, store, userinfo,
     verification::When,
 };
 
@@ -197,6 +199,8 @@ enum Then {
     Call(Expect),
     /// Let the request pass with what became of the renewal of its session, which was good when it came.
     Renew(Request, FreshSession, Awaited),
+    /// Sign out at the provider as well.
+    SignOut(Box<Goodbye>),
     /// Walk through the gates from the start.
     Start(Request),
     /// Check the token again, with newer keys than those of this version, or for the first time where there were none.
@@ -238,6 +242,11 @@ impl Waiter {
         Step::Wait(Self { issuer, until: env.now.plus(MAX_HOLD), then: Then::Start(request) })
     }
 
+    /// Holds a sign-out until it is known how the provider is asked for one.
+    pub(super) fn for_sign_out(issuer: IssuerId, goodbye: Box<Goodbye>, env: &Env<'_>) -> Step {
+        Step::Wait(Self { issuer, until: env.now.plus(MAX_HOLD), then: Then::SignOut(goodbye) })
+    }
+
     /// Holds a token until there are keys, or other keys, or until then.
     pub(super) fn for_keys(token: Unverified, until: UnixTime, env: &Env<'_>) -> Step {
         let issuer = token.issuer();
@@ -273,7 +282,7 @@ impl Waiter {
         self.is_over(env.now)
             || match &self.then {
                 Then::Call(_) => true,
-                Then::Start(_) => env.issuers.is_ready(self.issuer, env.now),
+                Then::SignOut(_) | Then::Start(_) => env.issuers.is_ready(self.issuer, env.now),
                 Then::Renew(_, _, renewal) => renewal.is_over(env),
                 Then::Verify(_, version) => {
                     let is_ready = env.issuers.is_ready(self.issuer, env.now);
@@ -288,6 +297,7 @@ impl Waiter {
         let may_wait = !self.is_over(env.now);
         match self.then {
             Then::Call(expect) => expect.call_again(env),
+            Then::SignOut(goodbye) => goodbye.resume(self.issuer, env),
             Then::Start(request) if env.issuers.is_ready(self.issuer, env.now) => start(request, env),
             Then::Start(request) => not_ready(&request, self.issuer, env),
             Then::Renew(request, fresh, _) => pass_without_waiting(request, fresh, env),

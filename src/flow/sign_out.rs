@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::{
+    claims::IssuerId,
     http::{Origin, Request, parameter, parse_url},
     oidc::end_session::LogoutRequest,
     page::{Action, Page},
@@ -89,12 +90,7 @@ fn target(asked: &str, env: &Env<'_>) -> Option<String> {
 
 fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> Step {
     let mut page = Page::new("Sign out?", "You will have to sign in again to use this site.", "sign_out_confirm");
-    let mut href = format!("{}/sign_out", env.config.prefix);
-    if let Some(target) = target {
-        href.push_str("?rd=");
-        href.extend(form_urlencoded::byte_serialize(target.as_bytes()));
-    }
-    page.action = Some(Action::Post { label: "Sign out", href });
+    page.action = Some(Action::Post { label: "Sign out", href: sign_out_path(target, env) });
     page.request_id = caller.request_id.as_deref();
     let mut reply = reply::page(200, "sign_out_confirm", &page, Vec::new());
     // Without a referrer, older browsers would not name their origin when the button is pressed.
@@ -104,6 +100,16 @@ fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> Step {
         }
     }
     Step::Reply(reply)
+}
+
+/// Our own sign-out path, with the way back.
+fn sign_out_path(target: Option<&str>, env: &Env<'_>) -> String {
+    let mut path = format!("{}/sign_out", env.config.prefix);
+    if let Some(target) = target {
+        path.push_str("?rd=");
+        path.extend(form_urlencoded::byte_serialize(target.as_bytes()));
+    }
+    path
 }
 
 fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut Env<'_>) -> Step {
@@ -145,8 +151,23 @@ pub(super) struct Goodbye {
 }
 
 impl Goodbye {
+    /// To the provider's sign-out, as soon as it is known where that is. The session here is over by now.
+    pub(super) fn leave(self: Box<Self>, env: &mut Env<'_>) -> Step {
+        match self.provider(env).filter(|provider| env.issuers.ready(*provider, env.now).is_none()) {
+            Some(provider) if env.load.held < MAX_HELD => Waiter::for_sign_out(provider, self, env),
+            Some(provider) => self.leave_without(provider, env),
+            None => self.finish(env),
+        }
+    }
+
+    /// The same, once this provider is known, or was waited for in vain.
+    pub(super) fn resume(self: Box<Self>, provider: IssuerId, env: &mut Env<'_>) -> Step {
+        let is_known = env.issuers.ready(provider, env.now).is_some();
+        if is_known { self.finish(env) } else { self.leave_without(provider, env) }
+    }
+
     /// To the provider's sign-out, where there is one, or to where the person wants to go, or to a page.
-    pub(super) fn leave(self, env: &Env<'_>) -> Step {
+    fn finish(self: Box<Self>, env: &Env<'_>) -> Step {
         if let Some(url) = self.logout_request(env) {
             return Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", url, self.cookies));
         }
@@ -156,11 +177,24 @@ impl Goodbye {
         }
     }
 
-    fn logout_request(&self, env: &Env<'_>) -> Option<String> {
+    /// To a page that says what is left. Where it can be known once more at which provider, the person can try again.
+    fn leave_without(self: Box<Self>, provider: IssuerId, env: &mut Env<'_>) -> Step {
+        env.events.push(Event::LeftAtProvider(env.issuers.name(provider)));
+        let is_only = env.config.providers.len() == 1;
+        let again = is_only.then(|| sign_out_path(self.target.as_deref(), env));
+        signed_out_page(&self.caller, AtProvider::No { again }, self.cookies)
+    }
+
+    /// The provider to sign out at.
+    fn provider(&self, env: &Env<'_>) -> Option<IssuerId> {
         let of_session = self.session.as_ref().map(|session| session.session().provider());
         // Without a session nobody knows at which of several somebody may be signed in.
         let only = if let [only] = &env.config.providers[..] { Some(only.id) } else { None };
-        let provider = of_session.or(only).filter(|_| env.config.sign_out.at_provider)?;
+        of_session.or(only).filter(|_| env.config.sign_out.at_provider)
+    }
+
+    fn logout_request(&self, env: &Env<'_>) -> Option<String> {
+        let provider = self.provider(env)?;
         let known = env.issuers.ready(provider, env.now)?;
         let endpoint = known.metadata.end_session_endpoint.as_ref()?;
         let state = Farewell { to: self.target.clone().unwrap_or_default(), at: env.now }.seal(env);
@@ -207,20 +241,36 @@ pub(super) fn back_from_provider(request: &Request, env: &Env<'_>) -> Step {
     }
 }
 
-/// Whether somebody is signed out at the provider too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the person is signed out at the provider too.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum AtProvider {
+    /// It could not be asked; the link that asks it again.
+    No {
+        again: Option<String>,
+    },
     Perhaps,
     Yes,
 }
 
 fn signed_out_page(caller: &Caller, at_provider: AtProvider, cookies: Vec<String>) -> Step {
-    let text = match at_provider {
-        AtProvider::Perhaps => "Your session on this site is over. The sign-in service may still know you.",
-        AtProvider::Yes => "Your session is over.",
+    let (title, text) = match &at_provider {
+        AtProvider::No { .. } => (
+            "You are signed out here only",
+            "Your session on this site is over, but the sign-in service does not answer, and you are still signed in there: \
+             this browser can come back without a password.",
+        ),
+        AtProvider::Perhaps => {
+            ("You are signed out", "Your session on this site is over. The sign-in service may still know you.")
+        }
+        AtProvider::Yes => ("You are signed out", "Your session is over."),
     };
-    let mut page = Page::new("You are signed out", text, "signed_out");
-    page.action = Some(Action::Link { label: "Sign in again", href: "/".to_owned() });
+    let mut page = Page::new(title, text, "signed_out");
+    page.action = Some(match at_provider {
+        AtProvider::No { again: Some(href) } => Action::Link { label: "Try again", href },
+        AtProvider::No { again: None } | AtProvider::Perhaps | AtProvider::Yes => {
+            Action::Link { label: "Sign in again", href: "/".to_owned() }
+        }
+    });
     page.request_id = caller.request_id.as_deref();
     Step::Reply(reply::page(200, "signed_out", &page, cookies))
 }

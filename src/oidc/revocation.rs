@@ -12,9 +12,22 @@ pub enum RevocationError {
     /// No response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
+    /// It is not known where to ask.
+    #[error("its metadata or keys are not known yet")]
+    NotReady,
     /// Not 200.
     #[error("{}", .0.at("the revocation endpoint"))]
     Status(UnexpectedStatus),
+}
+
+impl RevocationError {
+    /// Whether the same request may succeed later (2.2.1).
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Callout(_) | Self::NotReady => true,
+            Self::Status(unexpected) => matches!(unexpected.status, 429 | 500..=599),
+        }
+    }
 }
 
 /// Reads the answer (2.2): 200, whether the token was good or not.

@@ -17,8 +17,6 @@ const SIGN_OUT: &str = "/oauth2/sign_out";
 #[test]
 fn signing_out_leaves_no_cookie_of_ours_and_the_next_visit_signs_in_again() {
     let world = World::start();
-    // Where a worker does not know the provider yet, people are signed out here alone.
-    world.until_ready();
     for method in ["GET", "POST"] {
         let (browser, _) = world.signed_in();
         let again = world.browser();
@@ -122,8 +120,6 @@ fn assert_signed_out_page(response: &Response, what: &str) {
 #[test]
 fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests() {
     let world = World::start();
-    // Where a worker does not know the provider yet, people are signed out here alone.
-    world.until_ready();
     let registered = world.url("/oauth2/signed_out");
     world.issuer.terms(|terms| terms.post_logout_redirect_uris = Some(vec![registered.clone()]));
     for (what, state) in [
@@ -219,17 +215,48 @@ fn where_the_provider_has_no_sign_out_a_page_says_what_is_over() {
     assert_signed_out_page(&response, "no end_session_endpoint");
     assert!(response.text().contains("may still know you"), "{}", response.text());
 
-    // Where the operator does not want it, neither; and where nothing is known of the provider yet.
+    // Where the operator does not want it, neither.
     let world = World::with(|document| document["sign_out"] = json!({"at_provider": false}));
     let (browser, _) = world.signed_in();
     assert_signed_out_page(&sign_out(&world, &browser, ""), "at_provider: false");
     assert_eq!(world.issuer.requests(Endpoint::EndSession).len(), 0);
-    drop(world);
+}
 
-    let mut issuer = Issuer::start();
-    issuer.down();
-    let world = World::around(issuer, |_| {});
-    assert_signed_out_page(&sign_out(&world, &world.browser(), ""), "a provider that was never there");
+#[test]
+fn a_sign_out_right_after_a_start_is_one_at_the_provider_too_or_says_that_it_is_not() {
+    let mut world = World::with(|document| document["sign_out"] = json!({"revoke": true}));
+    world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
+    let (browser, session) = world.signed_in();
+    let (other, _) = world.signed_in();
+    world.restart(|_| {});
+    let location = sign_out(&world, &browser, "").location().expect("a redirect");
+    assert!(location.starts_with(&format!("{}{}?", world.issuer.url(), Endpoint::EndSession.path())), "{location}");
+    assert!(parameters(&location).iter().any(|(name, _)| name == "id_token_hint"), "{location}");
+    until("the revocation", || (world.issuer.revoked().len() == 1).then_some(()));
+    let copy = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
+    until_everywhere("the end of the session", || world.send(&copy).is_some_and(|answer| answer.status == 401));
+
+    world.issuer.down();
+    world.restart(|_| {});
+    let page = std::thread::scope(|scope| {
+        let held = scope.spawn(|| sign_out(&world, &other, ""));
+        world.until_held(1);
+        world.advance(5);
+        held.join().expect("an answer")
+    });
+    assert_signed_out_page(&page, "a provider that cannot be reached");
+    assert!(page.text().contains("still signed in there"), "{}", page.text());
+    assert_eq!((world.metric("provider_session_left"), world.issuer.revoked().len()), (1, 1));
+    world.issuer.up();
+    until("the revocation", || {
+        world.advance(15);
+        (world.issuer.revoked().len() == 2).then_some(())
+    });
+    // The page's button leads there by now.
+    world.until_ready();
+    let again = Outgoing::navigation(SIGN_OUT).without("sec-fetch-site").header("sec-fetch-site", "same-origin");
+    let location = other.visit(&world.url(SIGN_OUT), again).location().expect("a redirect");
+    assert!(location.starts_with(&format!("{}{}?", world.issuer.url(), Endpoint::EndSession.path())), "{location}");
 }
 
 #[test]
@@ -269,7 +296,11 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_e
             world.issuer.up();
         }
     }
-    assert_eq!(world.issuer.revoked().len(), 1);
+    // Where the provider had trouble it is asked again; where it refused it is not.
+    until("the revocations", || {
+        world.advance(15);
+        (world.issuer.revoked().len() == 4).then_some(())
+    });
 
     // Without the setting nothing is revoked, and without a token there is nothing to.
     world.restart(|document| document["sign_out"] = json!({}));
@@ -281,7 +312,7 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_e
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Never);
     let (browser, _) = world.signed_in();
     sign_out(&world, &browser, "");
-    assert_eq!(world.issuer.revoked().len(), 1);
+    assert_eq!(world.issuer.revoked().len(), 4);
 }
 
 #[test]

@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use crate::{
-    claims::IssuerId,
     http::CalloutRequest,
     oidc::{
         error::OAuthError,
-        revocation as revocation_endpoint,
+        revocation::{self as revocation_endpoint, RevocationError},
         token::{self, TokenEndpointError, TokenResponse},
         userinfo::Userinfo,
     },
-    secret::RefreshToken,
     session::{
         Session,
         store::{Reference, Store},
@@ -19,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    AT_ONCE, MAX_WAIT_FOR_KEYS, MIN_LEASE, OTHERS, PAUSE,
+    AT_ONCE, MAX_LATER, MAX_REVOKING, MAX_WAIT_FOR_KEYS, MIN_LEASE, OTHERS, PAUSE, Unwanted,
     outcome::Outcome,
     tokens::{self, InHand, Verified, VerifiedTokens},
 };
@@ -77,10 +75,7 @@ pub(in crate::flow) fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
         }
         None => env.renewals.leased.extend(queued),
     }
-    for (provider, token) in std::mem::take(&mut env.renewals.unwanted) {
-        let request = revocation_of(provider, &token, env);
-        fetches.extend(request.map(|request| Fetch { expect: ExpectBackground::Revocation(provider), request }));
-    }
+    fetches.extend(revocations(env));
     for Verified { session, tokens } in std::mem::take(&mut env.renewals.verified) {
         match tokens.userinfo_request(&session, env) {
             Some(request) => fetches.push(fetch(*session, Asked::Userinfo(tokens), request)),
@@ -124,6 +119,7 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
         }
         Asked::Tokens => {}
     }
+    let status = result.as_ref().map(|response| response.status).ok();
     match TokenResponse::read(result) {
         Ok(tokens) => {
             let in_hand = InHand::new(session, tokens, env);
@@ -208,17 +204,46 @@ fn loaded(session: Box<Session>, result: CalloutResult, env: &mut Env<'_>) {
     settle(&session, &outcome, env);
 }
 
-/// The call that revokes a refresh token (RFC 7009), where that is wanted and can be done.
-fn revocation_of(provider: IssuerId, token: &RefreshToken, env: &Env<'_>) -> Option<CalloutRequest> {
-    let known = env.issuers.ready(provider, env.now).filter(|_| env.config.sign_out.revoke)?;
-    let endpoint = known.metadata.revocation_endpoint.as_ref()?;
-    Some(revocation_endpoint::request(known.provider, known.metadata, endpoint, token))
+/// The calls that revoke refresh tokens (RFC 7009), where that is wanted and can be done.
+fn revocations(env: &mut Env<'_>) -> Vec<Fetch> {
+    let mut unwanted = std::mem::take(&mut env.renewals.unwanted);
+    if !env.config.sign_out.revoke {
+        return Vec::new();
+    }
+    let now = env.now;
+    unwanted.extend(env.renewals.later.extract_if(.., |(at, _)| at.is_over(PAUSE, now)).map(|(_, unwanted)| unwanted));
+    let mut fetches = Vec::new();
+    for unwanted in unwanted {
+        let Some(known) = env.issuers.ready(unwanted.provider, now) else {
+            put_off(unwanted, RevocationError::NotReady, env);
+            continue;
+        };
+        if let Some(endpoint) = &known.metadata.revocation_endpoint {
+            let request = revocation_endpoint::request(known.provider, known.metadata, endpoint, &unwanted.token);
+            fetches.push(Fetch { expect: ExpectBackground::Revocation(unwanted), request });
+        }
+    }
+    fetches
 }
 
-/// A token is revoked, or not.
-pub(in crate::flow) fn revoked(provider: IssuerId, result: CalloutResult, env: &mut Env<'_>) {
-    if let Err(error) = revocation_endpoint::read(result) {
-        env.events.push(Event::NotRevoked(env.issuers.name(provider), error));
+/// A token is revoked, or not. Where the provider has trouble, it is tried again.
+pub(in crate::flow) fn revoked(unwanted: Unwanted, result: CalloutResult, env: &mut Env<'_>) {
+    match revocation_endpoint::read(result) {
+        Ok(()) => {}
+        Err(error) if error.is_passing() => put_off(unwanted, error, env),
+        Err(error) => env.events.push(Event::NotRevoked(env.issuers.name(unwanted.provider), error)),
+    }
+}
+
+/// Says once that a token is not revoked, and tries it again for a while.
+fn put_off(unwanted: Unwanted, error: RevocationError, env: &mut Env<'_>) {
+    let until = unwanted.until.unwrap_or(env.now.plus(MAX_REVOKING));
+    let is_left = until.is_over(MAX_REVOKING, env.now) || env.renewals.later.len() >= MAX_LATER;
+    if is_left || unwanted.until.is_none() {
+        env.events.push(Event::NotRevoked(env.issuers.name(unwanted.provider), error));
+    }
+    if !is_left {
+        env.renewals.later.push((env.now.plus(PAUSE), Unwanted { until: Some(until), ..unwanted }));
     }
 }
 

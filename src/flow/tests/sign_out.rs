@@ -198,10 +198,134 @@ fn a_worker_that_has_only_just_begun_signs_out_at_the_provider_that_the_others_k
     assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{reply:?}");
 }
 
+/// A world that has begun anew, with the session of before.
+fn restarted(changes: &[(&str, Value)]) -> (World, BTreeMap<String, String>) {
+    let mut world = World::ready_with(changes);
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.restart();
+    let copy = world.jar.clone();
+    (world, copy)
+}
+
+#[test]
+fn a_sign_out_waits_until_the_provider_is_known() {
+    let (mut world, copy) = restarted(&[]);
+    let held = world.opens("/oauth2/sign_out?rd=/bye", "none");
+    assert!(matches!(held, Outcome::Held(_)), "{held:?}");
+    // The session is over by now, whether or not the browser waits.
+    let jar = std::mem::replace(&mut world.jar, copy.clone());
+    assert!(matches!(world.visit("/"), Outcome::Held(_)));
+    world.jar = jar;
+    let reply = world.then(held).reply();
+    assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{reply:?}");
+    let query = query_of(location(&reply));
+    assert_eq!(query["id_token_hint"].split('.').count(), 3);
+    assert!(world.jar.is_empty());
+    assert_is_out(&mut world, &copy);
+    let back = world.visit(&format!("/oauth2/signed_out?state={}", query["state"])).reply();
+    assert_eq!(location(&back), "https://app.example.com/bye");
+}
+
+#[test]
+fn a_provider_that_cannot_be_reached_is_told_later_and_the_person_now() {
+    let (mut world, copy) = restarted(&[("sign_out", json!({ "revoke": true }))]);
+    world.provider.up = false;
+    let Outcome::Held(waiter) = world.opens("/oauth2/sign_out?rd=/bye", "none") else { panic!() };
+    world.settle();
+    assert!(!world.env(|env| waiter.is_due(env)));
+    world.advance(5);
+    assert!(world.env(|env| waiter.is_due(env)));
+    let reply = world.resume(waiter).reply();
+    assert_eq!((reply.status, reply.code), (200, "signed_out"));
+    let page = String::from_utf8(reply.body).unwrap();
+    assert!(page.contains("still signed in there"), "{page}");
+    assert!(page.contains("href=\"/oauth2/sign_out?rd=https%3A%2F%2Fapp.example.com%2Fbye\""), "{page}");
+    assert!(world.jar.is_empty());
+    let count = |world: &World, counter| world.events.iter().filter(|event| event.counter() == counter).count();
+    assert_eq!(count(&world, "vestibule_provider_session_left"), 1);
+    assert_eq!(count(&world, "vestibule_revocation_failed"), 1);
+    // The provider answers again, but not at once.
+    for _ in 0..4 {
+        world.advance(15);
+        world.settle();
+    }
+    assert_eq!(world.provider.refresh_tokens.len(), 1);
+    world.provider.up = true;
+    for _ in 0..2 {
+        world.advance(15);
+        world.settle();
+    }
+    assert_eq!(world.provider.refresh_tokens, [""; 0]);
+    assert_eq!(count(&world, "vestibule_revocation_failed"), 1);
+    assert_is_out(&mut world, &copy);
+    // The link of the page leads there now.
+    world.jar.clear();
+    let reply = world.opens("/oauth2/sign_out?rd=/bye", "same-origin").reply();
+    assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{reply:?}");
+}
+
+#[test]
+fn of_a_provider_among_several_the_person_is_told_the_same() {
+    let partners = json!([
+        { "issuer": ISSUER, "client_id": "client", "client_secret": "secret" },
+        { "name": "partners", "issuer": super::world::PARTNERS, "client_id": "client", "client_secret": "secret" },
+    ]);
+    let mut world = World::ready_with(&[("providers", partners)]);
+    let reply = world.visit("/oauth2/start?provider=partners").reply();
+    let callback = world.signs_in(&reply);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    world.restart();
+    // The other one is known, which helps nobody.
+    world.partners.up = false;
+    let Outcome::Held(waiter) = world.opens("/oauth2/sign_out", "none") else { panic!() };
+    world.settle();
+    assert!(!world.env(|env| waiter.is_due(env)));
+    world.advance(5);
+    let page = String::from_utf8(world.resume(waiter).reply().body).unwrap();
+    assert!(page.contains("still signed in there") && page.contains("href=\"/\""), "{page}");
+    let told: Vec<_> = world.events.iter().filter(|event| matches!(event, Event::LeftAtProvider(_))).collect();
+    assert!(told[0].to_string().contains(super::world::PARTNERS), "{told:?}");
+}
+
+#[test]
+fn a_sign_out_waits_for_nobody_where_nothing_is_to_be_asked_and_where_too_many_are_held() {
+    let (mut world, _) = restarted(&[("sign_out", json!({ "at_provider": false }))]);
+    assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (200, "signed_out"));
+    assert_eq!(world.opens("/oauth2/sign_out?rd=/bye", "none").code(), (303, "signed_out"));
+    let (mut world, copy) = restarted(&[]);
+    world.load.held = 256;
+    let page = String::from_utf8(world.opens("/oauth2/sign_out", "none").reply().body).unwrap();
+    assert!(page.contains("still signed in there"), "{page}");
+    world.load.held = 0;
+    assert_is_out(&mut world, &copy);
+}
+
+#[test]
+fn a_revocation_is_tried_again_for_an_hour_and_not_where_the_provider_says_no() {
+    for (status, again) in [(503, true), (500, true), (429, true), (400, false), (401, false)] {
+        let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
+        world.provider.refreshes = true;
+        world.sign_in("/");
+        world.provider.instead = Some(Box::new(move |_| Ok(CalloutResponse { status, body: Vec::new() })));
+        sign_out(&mut world, "");
+        for _ in 0..300 {
+            world.settle();
+            world.advance(15);
+        }
+        let asked = world.provider.asked["/revoke"];
+        assert!(if again { (200..=242).contains(&asked) } else { asked == 1 }, "{status}: {asked}");
+        let told = world.events.iter().filter(|event| matches!(event, Event::NotRevoked(..))).count();
+        assert_eq!(told, if again { 2 } else { 1 }, "{status}");
+    }
+}
+
 #[test]
 fn a_provider_that_is_not_known_yet_keeps_nobody_signed_in() {
     let mut world = World::new();
-    let reply = sign_out(&mut world, "");
+    let Outcome::Held(waiter) = world.opens("/oauth2/sign_out", "none") else { panic!() };
+    world.advance(5);
+    let reply = world.resume(waiter).reply();
     assert_eq!((reply.status, reply.code), (200, "signed_out"));
 }
 

@@ -1,8 +1,8 @@
-//! The sessions of providers (`sid`) that this process has seen lately, and the subject of each. Anybody can open the
-//! front-channel logout path, so what it says of a `sid` that is not among them counts less.
+//! The sessions of providers (`sid`) that this process has seen lately, and the subject of each. A front-channel logout is
+//! unauthenticated, so one of another `sid` counts less.
 //!
-//! They are kept in many short lists, so that one is read and written for a few hundred bytes. Nobody pushes out many
-//! of the others: where a list is full, the oldest of the same subject goes first.
+//! They are kept in many short lists, so that each is read and written in a few hundred bytes. One subject pushes out few
+//! of the others: where a list is full, the oldest entry of the same subject goes first.
 
 use crate::{
     config::Config,

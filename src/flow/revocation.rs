@@ -2,9 +2,8 @@
 //! a refusal to renew them, or by a sign-out in their own browser, of which somebody may have a copy of the cookie.
 //!
 //! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, for as long
-//! as it could live: bounded lists. Nobody brings back what others ended by ending much: a subject has a share of each
-//! list, and what anybody can write without a proof stands in a list of its own, which takes nothing new once it is
-//! full. Other processes do not know of it; a store of sessions does (`session.store`).
+//! as it could live: bounded lists. A flood of ends brings no other session back: each subject has a share of each list,
+//! and unauthenticated ends stand in a list of their own, which takes nothing new once it is full. Other processes do not know of it; a store of sessions does (`session.store`).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -28,11 +27,13 @@ use super::{
 
 /// How many ends are remembered, of each kind.
 const CAPACITY: usize = 4096;
-/// How many of them a subject has. With one more, the older half becomes one end of all sessions of this subject that had
+/// How many unauthenticated ones are.
+const UNAUTHENTICATED: usize = 1024;
+/// How many of each kind a subject has. With one more, the older half becomes one end of all sessions of this subject that had
 /// begun when the last of that half was ended.
 const SHARE: usize = 32;
-/// How many ends a worker writes in a minute that anybody could have made up.
-const MAX_UNVERIFIED: u32 = 120;
+/// How many unauthenticated ends a worker writes in a minute.
+const MAX_UNAUTHENTICATED: u32 = 120;
 
 /// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +46,11 @@ pub(super) enum By {
     Provider,
     /// A refresh that the provider refused.
     Refusal,
-    /// A browser, of a `sid` that this process has not seen. Anybody can make up as many as they like.
-    Unverified,
+    /// A browser, of a `sid` that this process has not seen: it may be made up.
+    Unauthenticated,
 }
 
-/// What ends.
+/// Sessions that end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Revocation {
     /// The sessions with this mark.
@@ -82,8 +83,8 @@ pub struct Revocations {
     /// Where the name of this process is shared, and the name.
     process_key: String,
     process: HalfDigest,
-    /// The minute in which ends were last written that anybody could have made up, and how many.
-    unverified: (u64, u32),
+    /// The minute in which unauthenticated ends were last written, and how many.
+    unauthenticated: (u64, u32),
 }
 
 #[derive(Debug)]
@@ -106,21 +107,22 @@ impl Revocations {
         let shares = Room::Shares(SHARE);
         let process_key = format!("vestibule.{}.ends.process", config.fingerprint);
         let mut process = HalfDigest::default();
-        // Without randomness nobody signs in.
+        // Without randomness there are no sign-ins.
         let _ = platform.random(&mut process);
         platform.shared_create(&process_key, &process);
+        let process = platform.shared_get(&process_key).bytes.try_into().unwrap_or(process);
         Self {
             lists: [
                 list("framed", shares),
                 list("signed_out", shares),
                 list("by_provider", shares),
                 list("refused", shares),
-                list("unverified", Room::Nothing),
+                list("unauthenticated", Room::Nothing),
             ],
             sids: KnownSids::new(config, platform),
             process_key,
             process,
-            unverified: (0, 0),
+            unauthenticated: (0, 0),
         }
     }
 
@@ -139,23 +141,23 @@ impl Revocations {
     }
 
     fn of(&mut self, by: By) -> &mut List {
-        let [frame, person, provider, refusal, unverified] = &mut self.lists;
+        let [frame, person, provider, refusal, unauthenticated] = &mut self.lists;
         match by {
             By::Frame => frame,
             By::Person => person,
             By::Provider => provider,
             By::Refusal => refusal,
-            By::Unverified => unverified,
+            By::Unauthenticated => unauthenticated,
         }
     }
 
-    /// Whether one more end may be written that anybody could have made up.
-    fn takes_unverified(&mut self, now: UnixTime) -> bool {
+    /// Whether one more unauthenticated end may be written.
+    fn takes_unauthenticated(&mut self, now: UnixTime) -> bool {
         let minute = now.as_secs() / 60;
-        let (before, count) = self.unverified;
+        let (before, count) = self.unauthenticated;
         let count = if before == minute { count.saturating_add(1) } else { 1 };
-        self.unverified = (minute, count);
-        count <= MAX_UNVERIFIED
+        self.unauthenticated = (minute, count);
+        count <= MAX_UNAUTHENTICATED
     }
 }
 
@@ -203,14 +205,15 @@ impl List {
     }
 
     fn ring(&self) -> Ring<'_> {
-        Ring { key: &self.key, capacity: CAPACITY, room: self.room }
+        let capacity = if self.room == Room::Nothing { UNAUTHENTICATED } else { CAPACITY };
+        Ring { key: &self.key, capacity, room: self.room }
     }
 }
 
 /// Whether this session was ended before its time.
 pub(super) fn is_ended(session: &Session, marks: &Marks, env: &mut Env<'_>) -> bool {
-    // Where a provider can end sessions, it counts at once, for every worker; a sign-out, and an end that anybody could have
-    // made up, counts at once in its own, and a second later in the others: nobody makes every request dearer.
+    // Where a provider can end sessions, it counts at once, for every worker; a sign-out, and an unauthenticated end,
+    // counts at once in its own, and a second later in the others, so that a flood does not slow every request down.
     let sign_out = &env.config.sign_out;
     if sign_out.back_channel || sign_out.front_channel {
         env.revocations.of(By::Provider).look(env.platform);
@@ -248,19 +251,20 @@ pub(super) fn subject_of(sid: &HalfDigest, env: &Env<'_>) -> Option<HalfDigest> 
     env.revocations.sids.find(sid, env.now, env.platform)?.owner
 }
 
-/// What ends where a browser says that the provider has ended this session of its own. `None`: too many are made up.
+/// The sessions that end where a browser says that the provider has ended this `sid`. `None`: there are too many
+/// unauthenticated ones.
 pub(super) fn framed(sid: HalfDigest, env: &mut Env<'_>) -> Option<(Revocation, By)> {
     let (now, platform) = (env.now, env.platform);
     let known = env.revocations.sids.find(&sid, now, platform);
     let frames = env.revocations.of(By::Frame);
     frames.look(platform);
     let ended = frames.ended.get(&sid).map(|end| end.at);
-    // Repeated, it costs as much as what is made up.
+    // A repetition ends nothing new, so it counts as unauthenticated.
     let is_new = known.is_some_and(|known| ended.is_none_or(|at| at <= known.at));
-    if !is_new && !env.revocations.takes_unverified(now) {
+    if !is_new && !env.revocations.takes_unauthenticated(now) {
         return None;
     }
-    let by = if known.is_some() || ended.is_some() { By::Frame } else { By::Unverified };
+    let by = if known.is_some() || ended.is_some() { By::Frame } else { By::Unauthenticated };
     Some((Revocation::of(sid, known.and_then(|known| known.owner), env), by))
 }
 

@@ -1,6 +1,6 @@
 //! A bounded list of digests that all workers of one process share: what was used up, ended or seen, since when, and
 //! until when it must be remembered. Each entry has a number, given out in the same write: what is issued later has a
-//! higher one, however coarse the clock is. What makes room in a full list is said by [`Room`].
+//! higher one, however coarse the clock is. [`Room`] says how a full list takes more.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::{digest::HalfDigest, platform::Platform, time::UnixTime};
 
 /// Bytes of an entry: digest, owner, two moments (seconds) and a number, little-endian.
 const ENTRY: usize = 56;
-/// The owner of what has none.
-const NOBODY: HalfDigest = [0; 16];
+/// The owner of an entry that has none.
+const NO_OWNER: HalfDigest = [0; 16];
 /// How often a write is tried again when other workers write too.
 const TRIES: usize = 64;
 
@@ -41,7 +41,7 @@ impl Entry {
         let [at, number, forget_at] = rest.as_chunks::<8>().0 else { return None };
         Some(Self {
             digest: *digest,
-            owner: (*owner != NOBODY).then_some(*owner),
+            owner: (*owner != NO_OWNER).then_some(*owner),
             at: UnixTime::from_secs(u64::from_le_bytes(*at)),
             number: u64::from_le_bytes(*number),
             forget_at: UnixTime::from_secs(u64::from_le_bytes(*forget_at)),
@@ -50,7 +50,7 @@ impl Entry {
 
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.digest);
-        bytes.extend_from_slice(&self.owner.unwrap_or(NOBODY));
+        bytes.extend_from_slice(&self.owner.unwrap_or(NO_OWNER));
         for number in [self.at.as_secs(), self.number, self.forget_at.as_secs()] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -69,7 +69,7 @@ impl Entry {
     }
 }
 
-/// What makes room for a new entry.
+/// The way room is made for a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     /// The oldest goes.
@@ -120,7 +120,7 @@ impl Ring<'_> {
     /// Adds what is not there yet; `Ok(false)` where it was.
     ///
     /// # Errors
-    /// [`RingError`]; after a conflict nobody knows whether it was there.
+    /// [`RingError`]; after a conflict it is not known whether it was there.
     pub(super) fn claim(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<bool, RingError> {
         let added = self.write(now, platform, |entries| {
             let is_new = !entries.list.iter().any(|known| known.digest == entry.digest);
@@ -164,7 +164,7 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Changes the list, unless there is nothing to change (`Ok(None)`).
+    /// Changes the list, unless `change` has nothing to do (`Ok(None)`).
     fn write<T>(
         self,
         now: UnixTime,

@@ -114,7 +114,7 @@ impl FreshSession {
         &self.0.marks
     }
 
-    /// Whether nobody has asked this since it was opened.
+    /// Whether this is asked for the first time since it was opened.
     pub fn is_first_met(&self) -> bool {
         !self.0.is_met.replace(true)
     }

@@ -94,7 +94,7 @@ fn status(status: u16) -> String {
     }
 }
 
-/// What an end is to others of the same mark.
+/// The place of an end among those of the same mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// It may be written more than once.
@@ -369,7 +369,7 @@ fn label(id: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(id.0)
 }
 
-/// What a mark says.
+/// The moment that a mark names.
 fn moment(mark: &Value) -> Option<UnixTime> {
     mark.as_str()?.parse().ok().map(UnixTime::from_secs)
 }

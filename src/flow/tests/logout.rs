@@ -296,7 +296,7 @@ fn frame(world: &mut World, sid: &str) -> (u16, &'static str) {
     code
 }
 
-/// Frames that nobody's provider has opened, until the list takes no more.
+/// Frames with made-up names, until the list takes no more.
 fn flood_with_frames(world: &mut World) {
     let mut taken = 0;
     for number in 0.. {
@@ -310,7 +310,7 @@ fn flood_with_frames(world: &mut World) {
         }
         taken += 1;
     }
-    assert!((4000..=4096).contains(&taken), "{taken}");
+    assert!((1000..=1024).contains(&taken), "{taken}");
 }
 
 fn with_sid(world: &mut World, sid: &str) {
@@ -355,7 +355,7 @@ fn made_up_frames_push_out_nothing_that_a_frame_ended() {
 }
 
 #[test]
-fn frames_that_anybody_can_repeat_are_written_so_often_a_minute() {
+fn made_up_and_repeated_frames_are_written_so_often_a_minute() {
     let mut world = world();
     world.sign_in("/");
     let taken = |world: &mut World, sid: fn(usize) -> String| {
@@ -369,7 +369,7 @@ fn frames_that_anybody_can_repeat_are_written_so_often_a_minute() {
     assert!(!is_in(&mut world));
 }
 
-/// Somebody signs in `count` times, each time with another session of the provider's, and ends each like this.
+/// Mallory signs in `count` times, each time with another session of the provider's, and ends each like this.
 fn mallory_ends(world: &mut World, count: usize, end: impl Fn(&mut World, &str)) {
     for number in 0..count {
         let sid = format!("mallory-{number}");
@@ -392,7 +392,7 @@ fn ended_by_token(world: &mut World, sub: &str, sid: &str) {
 }
 
 #[test]
-fn a_person_who_ends_many_sessions_brings_back_nobody_elses() {
+fn a_person_who_ends_many_sessions_brings_back_no_other_persons() {
     type End = fn(&mut World, &str);
     let by_frame: End = |world, sid| assert_eq!(frame(world, sid), (200, "logged_out"));
     let by_token: End = |world, sid| ended_by_token(world, if sid == "idp-session" { "alice" } else { "mallory" }, sid);

@@ -276,7 +276,7 @@ fn of_a_provider_among_several_the_person_is_told_the_same() {
     let callback = world.signs_in(&reply);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
     world.restart();
-    // The other one is known, which helps nobody.
+    // Only the other one is known.
     world.partners.up = false;
     let Outcome::Held(waiter) = world.opens("/oauth2/sign_out", "none") else { panic!() };
     world.settle();
@@ -289,7 +289,7 @@ fn of_a_provider_among_several_the_person_is_told_the_same() {
 }
 
 #[test]
-fn a_sign_out_waits_for_nobody_where_nothing_is_to_be_asked_and_where_too_many_are_held() {
+fn a_sign_out_does_not_wait_where_nothing_is_to_be_asked_and_where_too_many_are_held() {
     let (mut world, _) = restarted(&[("sign_out", json!({ "at_provider": false }))]);
     assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (200, "signed_out"));
     assert_eq!(world.opens("/oauth2/sign_out?rd=/bye", "none").code(), (303, "signed_out"));

@@ -880,7 +880,7 @@ fn an_end_that_is_written_again_late_ends_no_session_begun_since() {
     world.body = Ok(format!("logout_token={token}").into_bytes());
     assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
     world.sign_in("/");
-    // What was written without anybody waiting for it comes only now.
+    // The write that no request waits for comes only now.
     world.settle();
     assert_eq!(user(&world.visit("/")), "alice");
 }

@@ -156,15 +156,18 @@ fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
         | OAuthError::AccountSelectionRequired
         | OAuthError::BadVerificationCode
         | OAuthError::ConsentRequired
+        | OAuthError::InsufficientScope
         | OAuthError::InteractionRequired
         | OAuthError::InvalidRequest
         | OAuthError::InvalidScope
+        | OAuthError::InvalidToken
         | OAuthError::LoginRequired
         | OAuthError::RedirectUriMismatch
         | OAuthError::RequestUnauthorized
         | OAuthError::UnauthorizedClient
         | OAuthError::Unknown
-        | OAuthError::UnsupportedResponseType => is_refusal,
+        | OAuthError::UnsupportedResponseType
+        | OAuthError::UnsupportedTokenType => is_refusal,
     }
 }
 

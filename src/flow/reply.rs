@@ -28,6 +28,7 @@ fn common(code: &'static str) -> Vec<(&'static str, String)> {
         // RFC 9700, 4.2: a callback's URL holds a code.
         ("referrer-policy", "no-referrer".to_owned()),
         ("vestibule-code", code.to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
     ]
 }
 
@@ -54,7 +55,6 @@ pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Ve
     let mut headers = common(code);
     headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
     headers.push(("content-security-policy", page.content_security_policy()));
-    headers.push(("x-content-type-options", "nosniff".to_owned()));
     headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
     LocalReply { status, code, headers, body: page.html().into_bytes() }
 }
@@ -63,6 +63,7 @@ pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Ve
 pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
     let mut headers = common(code);
     headers.push(("content-type", "application/json".to_owned()));
+    headers.push(("content-security-policy", "default-src 'none'; frame-ancestors 'none'".to_owned()));
     LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
 }
 

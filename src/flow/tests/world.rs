@@ -599,6 +599,15 @@ impl World {
                     step = self.env(|env| expect.resume(body, env));
                 }
                 Step::Reply(reply) => {
+                    for (name, value) in [
+                        ("cache-control", "no-store"),
+                        ("referrer-policy", "no-referrer"),
+                        ("x-content-type-options", "nosniff"),
+                    ] {
+                        let is_confirmation = reply.code == "sign_out_confirm" && name == "referrer-policy";
+                        assert!(is_confirmation || header(&reply, name) == Some(value), "{name}: {reply:?}");
+                    }
+                    assert_eq!(reply.body.is_empty(), header(&reply, "content-security-policy").is_none(), "{reply:?}");
                     let lines = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
                     self.keep_cookies(lines.map(|(_, line)| line.as_str()));
                     return Outcome::Replied(reply);

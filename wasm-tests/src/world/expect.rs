@@ -155,6 +155,7 @@ pub(super) fn assert_our_reply(exchange: &Exchange) {
     let Some(response) = &exchange.response else { return };
     let header = |name| response.headers.text(name).unwrap_or_default();
     assert_eq!(header("cache-control"), "no-store", "{exchange:?}");
+    assert_eq!(header("x-content-type-options"), "nosniff", "{exchange:?}");
     assert!(!matches!(response.status, 307 | 308), "{exchange:?}");
     if header("content-type").starts_with("text/html") {
         let policy = header("content-security-policy");

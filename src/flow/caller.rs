@@ -1,6 +1,9 @@
 //! Who is asking: a browser that shows the answer to a person, or a program that could not follow a sign-in.
 
-use crate::{claims::IssuerId, http::Request};
+use crate::{
+    claims::IssuerId,
+    http::{Request, folded},
+};
 
 /// The kind of caller, as far as an answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,22 +84,25 @@ pub fn comes_from_elsewhere(request: &Request, origin: &str) -> bool {
 }
 
 /// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without a body,
-/// without headers of the page's own, and never as an upgrade. Whatever brings one of those is something else in a
-/// preflight's clothes, and an app could act on it.
+/// without headers of the page's own, and never as an upgrade. A request that brings one of those, in any spelling that an
+/// app may read so, is another one in disguise, and an app could act on it.
 pub fn is_preflight(request: &Request) -> bool {
     request.method() == "OPTIONS"
         && request.single("origin").is_some()
         && request.single("access-control-request-method").is_some()
         && request.is_whole()
-        && !NOT_IN_A_PREFLIGHT.iter().any(|name| request.has(name))
+        && !NOT_IN_A_PREFLIGHT.iter().any(|name| !request.names_like(name).is_empty())
+        && !request.headers().any(|(name, value)| is_method_override(name, value))
 }
 
-const NOT_IN_A_PREFLIGHT: [&str; 7] = [
-    "authorization",
-    "content-type",
-    "transfer-encoding",
-    "upgrade",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-];
+const NOT_IN_A_PREFLIGHT: [&str; 4] = ["authorization", "content-type", "transfer-encoding", "upgrade"];
+
+/// Whether an app may take another method from this header than the request's (such as `X-HTTP-Method-Override`). Which
+/// one depends on the framework, so every name with that word in it counts.
+fn is_method_override(name: &str, value: &[u8]) -> bool {
+    if name.starts_with(':') || name == "access-control-request-method" || value == b"OPTIONS" {
+        return false;
+    }
+    let name = folded(name);
+    name.contains("method") || name.contains("override")
+}

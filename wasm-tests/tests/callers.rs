@@ -162,6 +162,8 @@ fn a_true_preflight_passes_without_identity_and_nothing_else_does() {
         ("a body of no type", preflight().body("x")),
         ("an upgrade", preflight().header("connection", "upgrade").header("upgrade", "websocket")),
         ("credentials", preflight().header("authorization", "Basic YTpi")),
+        ("another method", preflight().header("x-http-method-override", "DELETE")),
+        ("another method, as CGI reads it", preflight().header("X_HTTP_Method_Override", "DELETE")),
     ] {
         assert_program_refused(&ask(&world, &request, what), what);
     }

@@ -94,9 +94,22 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
         ("upgrade", "websocket"),
         ("authorization", "Basic YTpi"),
         ("content-type", "application/json"),
+        ("Content_Type", "application/json"),
         ("transfer-encoding", "chunked"),
-        ("x-http-method-override", "GET"),
         ("origin", "https://b.example"),
+        ("x-http-method-override", "GET"),
+        ("X_HTTP_Method_Override", "DELETE"),
+        ("x.http.method.override", "DELETE"),
+        ("x-http-method_override", "delete"),
+        ("x-http-method", "PUT"),
+        ("x-method-override", "PUT"),
+        ("x-method", "PUT"),
+        ("method", "PUT"),
+        ("_method", "PUT"),
+        ("x-original-method", "PUT"),
+        ("x-http-override", "PUT"),
+        ("access_control_request_method", "PUT"),
+        ("x-http-method-override", "OPTIONS, DELETE"),
     ] {
         let preflight = [
             (":method", "OPTIONS"),
@@ -110,6 +123,10 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
     let preflight =
         [(":method", "OPTIONS"), (":path", "/api"), ("origin", "a"), ("access-control-request-method", "PUT")];
     let request = Request::new(preflight.iter().map(|(name, value)| (*name, value.as_bytes())));
+    // A proxy in between may say which method it is, if that is the same.
+    let mut with_original = preflight.to_vec();
+    with_original.push(("x-original-method", "OPTIONS"));
+    assert!(matches!(world.send(&with_original), Outcome::Forwarded { reason: Reason::Preflight, .. }));
     let with_body = request.followed_by_more(true);
     let step = world.env(|env| super::super::start(with_body.clone(), env));
     assert_eq!(world.perform(step, &with_body).code(), (401, "sign_in_required"));

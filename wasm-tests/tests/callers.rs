@@ -70,6 +70,8 @@ fn programs_get_401_and_no_cookie() {
         ("Connect", bare("/s/M").method("POST").header("content-type", "application/connect+json").body("{}")),
         ("bearer token", Outgoing::fetch("/page").header("authorization", "Bearer anything")),
         ("bearer token of a browser", navigation().header("authorization", "bearer anything")),
+        ("bearer token after a tab", Outgoing::fetch("/page").header("authorization", "Bearer\tforged.jwt.token")),
+        ("bearer token after another scheme", Outgoing::fetch("/page").header("authorization", "Basic YQ==, Bearer x")),
         ("empty bearer token", Outgoing::fetch("/page").header("authorization", "Bearer ")),
         ("token in the query", Outgoing::fetch("/page?access_token=anything&token=anything")),
     ] {

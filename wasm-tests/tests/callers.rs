@@ -146,6 +146,49 @@ fn a_websocket_needs_a_session_too() {
 }
 
 #[test]
+fn an_upgrade_has_no_header_of_ours_taken_out() {
+    let world = World::start();
+    let (_, session) = world.signed_in();
+    let upgrade = |connection: &str| {
+        bare("/socket")
+            .header("connection", connection)
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("cookie", format!("{SESSION_COOKIE}={session}"))
+    };
+    let nominated = upgrade("Upgrade, X-Forwarded-User");
+    for (what, request, expected) in [
+        ("as browsers send it", upgrade("keep-alive, Upgrade"), "keep-alive, Upgrade"),
+        ("one option", nominated.clone(), "Upgrade"),
+        ("two lines", upgrade("Upgrade").header("connection", "x-forwarded-groups"), "Upgrade"),
+        ("another spelling", upgrade("X_Forwarded_User,cookie, upgrade"), "upgrade"),
+        (
+            "what else names headers",
+            nominated
+                .header("keep-alive", "X-Forwarded-User")
+                .header("proxy-connection", "X-Forwarded-User")
+                .header("te", "X-Forwarded-User"),
+            "Upgrade",
+        ),
+    ] {
+        let response = world.send(&request).unwrap_or_else(|| panic!("{what}: no answer"));
+        assert_eq!(response.status, 101, "{what}: {response:?}");
+        let seen = world.upstream.last();
+        assert_eq!(seen.headers.all("connection"), [expected.as_bytes()], "{what}: {seen:?}");
+        assert_eq!(seen.headers.all("x-forwarded-user"), [b"alice"], "{what}");
+        for name in ["keep-alive", "proxy-connection", "te"] {
+            assert!(!seen.headers.has(name), "{what}: {seen:?}");
+        }
+    }
+    // Envoy itself takes them out of everything else.
+    let request = navigation().header("cookie", format!("{SESSION_COOKIE}={session}"));
+    world.send(&request.header("connection", "X-Forwarded-User")).expect("an answer");
+    let seen = world.upstream.last();
+    assert_eq!((seen.headers.has("connection"), seen.headers.has("x-forwarded-user")), (false, true), "{seen:?}");
+}
+
+#[test]
 fn a_true_preflight_passes_without_identity_and_nothing_else_does() {
     let world = World::start();
     let preflight = || {

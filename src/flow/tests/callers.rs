@@ -136,8 +136,50 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
 fn a_bearer_token_is_refused_whatever_cookie_stands_beside_it() {
     let mut world = World::ready();
     world.sign_in("/");
-    let send =
-        |world: &mut World, path| world.send(&[(":method", "GET"), (":path", path), ("authorization", "Bearer x")]);
-    assert_eq!(send(&mut world, "/api").code(), (401, "bearer_not_accepted"));
-    assert!(matches!(send(&mut world, "/public/x"), Outcome::Forwarded { reason: Reason::Public, .. }));
+    for token in [
+        "Bearer x",
+        "Bearer\tx.y.z",
+        "bearer \t x",
+        "Bearer",
+        "Bearer,x",
+        "Bearer:x",
+        "BearerX",
+        "Bearer\u{a0}x",
+        "Bearer\u{b}x",
+        " Bearer x",
+        "\"Bearer x\"",
+        "Basic YTpi, Bearer x",
+        "Token x;bearer x",
+    ] {
+        let mut send = |path| world.send(&[(":method", "GET"), (":path", path), ("authorization", token)]);
+        assert_eq!(send("/api").code(), (401, "bearer_not_accepted"), "{token:?}");
+        assert!(matches!(send("/public/x"), Outcome::Forwarded { reason: Reason::Public, .. }), "{token:?}");
+    }
+    for other in ["Basic YmVhcmVyOmJlYXJlcg==", "Basic xBearerx", "Digest username=forbearer", "Negotiate YQ=="] {
+        let outcome = world.send(&[(":method", "GET"), (":path", "/api"), ("authorization", other)]);
+        assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Session, .. }), "{other}");
+    }
+}
+
+#[test]
+fn an_upgrade_nominates_no_header() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    for (lines, upstream) in [
+        (vec!["Upgrade"], vec!["Upgrade"]),
+        (vec!["keep-alive, Upgrade"], vec!["keep-alive, Upgrade"]),
+        (vec!["Upgrade, X-Forwarded-User"], vec!["Upgrade"]),
+        (vec!["x-forwarded-user,\tcookie ,upgrade"], vec!["upgrade"]),
+        (vec!["Upgrade", "Authorization"], vec!["Upgrade"]),
+        (vec!["close, X_Forwarded_User, Upgrade"], vec!["close, Upgrade"]),
+        (vec!["X-Forwarded-Groups"], vec![]),
+    ] {
+        for (path, reason) in [("/socket", Reason::Session), ("/public/socket", Reason::Public)] {
+            let mut all = vec![(":method", "GET"), (":path", path), ("upgrade", "websocket")];
+            all.extend(lines.iter().map(|line| ("connection", *line)));
+            let Outcome::Forwarded { reason: found, headers, .. } = world.send(&all) else { panic!("{lines:?}") };
+            let options = headers.iter().filter(|(name, _)| name == "connection").map(|(_, value)| value.as_str());
+            assert_eq!((found, options.collect::<Vec<_>>()), (reason, upstream.clone()), "{lines:?}");
+        }
+    }
 }

@@ -271,6 +271,15 @@ impl Origin {
         bare.then_some(Self(origin))
     }
 
+    /// Whether this authority names our host: in any letter case, and with any port, as cookies know none (RFC 6265, 8.5).
+    pub fn matches_host(&self, authority: &str) -> bool {
+        let name = match authority.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => authority,
+        };
+        Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(name)))
+    }
+
     /// Its port, where it is not the scheme's own.
     pub fn port(&self) -> Option<u16> {
         Url::parse(&self.0).ok()?.port()

@@ -129,7 +129,7 @@ impl Bringer {
         }
         let offer = match self.caller.kind {
             Kind::Program => Offer::default(),
-            Kind::Navigation | Kind::Page => {
+            Kind::Frame | Kind::Navigation | Kind::Page => {
                 let target = ReturnTo::parse(self.request.target(), &env.config.prefix);
                 Offer::sign_in(sign_in::start(target.as_str(), &[], env))
             }

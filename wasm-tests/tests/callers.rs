@@ -4,7 +4,7 @@ use wasm_tests::{
     http1::Response,
     upstream::MARK,
     user_agent::Outgoing,
-    world::{SESSION_COOKIE, World, assert_page, assert_program_refused, assert_sign_in},
+    world::{SESSION_COOKIE, World, assert_page, assert_program_refused, assert_refused, assert_sign_in},
 };
 
 fn bare(target: &str) -> Outgoing {
@@ -25,9 +25,11 @@ fn ask(world: &World, request: &Outgoing, what: &str) -> Response {
 #[test]
 fn navigations_are_sent_to_sign_in() {
     let world = World::start();
+    let mode = |mode: &str| navigation().without("sec-fetch-mode").header("sec-fetch-mode", mode);
     for (what, request) in [
         ("a browser of today", navigation()),
         ("a browser without Sec-Fetch", bare("/page").header("accept", "text/html,*/*;q=0.8")),
+        ("a service worker that passes it on", mode("same-origin")),
         ("a conditional request", navigation().header("if-none-match", "\"x\"").header("range", "bytes=0-1")),
         ("HEAD", navigation().method("HEAD")),
     ] {
@@ -47,7 +49,7 @@ fn programs_get_401_and_no_cookie() {
         ("JSON", bare("/page").header("accept", "application/json")),
         ("cors", mode("cors")),
         ("no-cors", mode("no-cors")),
-        ("same-origin", mode("same-origin")),
+        ("same-origin", Outgoing::fetch("/page").without("sec-fetch-mode").header("sec-fetch-mode", "same-origin")),
         ("a mode nobody knows", mode("\u{fc}")),
         ("two modes", navigation().header("sec-fetch-mode", "cors")),
         ("prefetch", navigation().header("sec-purpose", "prefetch")),
@@ -89,6 +91,53 @@ fn programs_get_401_and_no_cookie() {
             serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{what}: {response:?}"));
         assert!(body["error"].is_string(), "{what}: {body}");
         assert_eq!(body["code"].as_str(), response.code().as_deref(), "{what}");
+    }
+}
+
+#[test]
+fn a_frame_gets_a_page_that_leads_out_of_it() {
+    let world = World::start();
+    let browser = world.browser();
+    for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
+        let frame = navigation().without("sec-fetch-dest").header("sec-fetch-dest", dest);
+        let response = assert_refused(&world, &frame, &browser, (401, "sign_in_required"));
+        assert_page(&response, &[401], dest);
+        assert!(response.text().contains("target=\"_top\""), "{dest}: {response:?}");
+    }
+    assert_sign_in(&browser.get(&world.url("/oauth2/start?rd=%2Fpage&session=keep")), &world);
+}
+
+#[test]
+fn another_name_of_the_site_costs_one_sign_in() {
+    let world = World::start();
+    let www = |target: &str| Outgoing::navigation(target).header("host", "www.app.example");
+    let moved = |target: &str| {
+        let response = ask(&world, &www(target), target);
+        assert_eq!((response.status, response.code().as_deref()), (302, Some("other_host")), "{response:?}");
+        assert_eq!(response.set_cookies(), [""; 0]);
+        response.location().expect("a place")
+    };
+    let browser = world.browser();
+    let steps = browser.follow(&moved("/page?a=b"));
+    assert_eq!(steps.last().map(|(url, page)| (url.as_str(), page.status)), Some((&*world.url("/page?a=b"), 200)));
+    let seen = world.upstream.count();
+    let response = browser.get(&world.send(&www("/other")).and_then(|response| response.location()).expect("a place"));
+    assert_eq!((response.status, response.location()), (303, Some(world.url("/other"))), "{response:?}");
+    world.upstream.assert_saw_nothing_since(seen, "only the way there");
+
+    // A proxy that writes another host into every request: each goes its way once.
+    let browser = world.browser();
+    let through = |target: &str| browser.visit(&world.url(target), www(target));
+    let target = |response: &Response| {
+        let location = response.location().expect("a place");
+        location.strip_prefix(&world.url("")).expect("a target").to_owned()
+    };
+    let began = through(&target(&through("/page")));
+    let callback = world.answer(&browser, &assert_sign_in(&began, &world));
+    let back = through(callback.strip_prefix(&world.url("")).expect("a target"));
+    assert_eq!((back.status, target(&back)), (303, "/page".to_owned()), "{back:?}");
+    for page in ["/page", "/other"] {
+        assert_eq!(through(page).status, 200, "{page}");
     }
 }
 

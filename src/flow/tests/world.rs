@@ -362,6 +362,8 @@ pub(super) struct World {
     pub(super) worker: usize,
     /// The body of the next request, where somebody reads it.
     pub(super) body: Result<Vec<u8>, BodyError>,
+    /// The host that requests name.
+    pub(super) host: String,
 }
 
 pub(crate) fn document() -> Value {
@@ -399,6 +401,7 @@ impl World {
             load: Load::default(),
             worker: 0,
             body: Err(BodyError::Missing),
+            host: "app.example.com".to_owned(),
         }
     }
 
@@ -570,8 +573,8 @@ impl World {
     fn send_with(&mut self, headers: &[(&str, &str)], more_follows: bool) -> Outcome {
         let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = pairs.join("; ");
-        let mut all = headers.to_vec();
-        all.push((":authority", "app.example.com"));
+        let (mut all, host) = (headers.to_vec(), self.host.clone());
+        all.push((":authority", &host));
         all.extend((!cookies.is_empty()).then_some(("cookie", cookies.as_str())));
         let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes())));
         let request = request.followed_by_more(more_follows);

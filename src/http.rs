@@ -137,8 +137,7 @@ impl Request {
         self.single(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The names, one for each line, that an app may take for this one: CGI, WSGI and PHP fold `_` and `-` together, and
-    /// some servers all that is no letter or digit.
+    /// The names, one for each line, that an app may take for this one ([`folded`]).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
         let mut found = Vec::new();
         for line in &self.lines {
@@ -176,8 +175,17 @@ impl Request {
 }
 
 fn is_alike(a: &[u8], b: &[u8]) -> bool {
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fold(*a) == fold(*b))
+}
+
+/// A header's name as apps may read it: CGI, WSGI and PHP fold `_` and `-` together, and some servers all that is no
+/// letter or digit.
+pub fn folded(name: &str) -> String {
+    name.bytes().map(|byte| char::from(fold(byte))).collect()
+}
+
+const fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 /// The value of a parameter that stands in a query or form exactly once. Twice is as good as never: two readers would
@@ -261,6 +269,15 @@ impl Origin {
         let origin = url.origin().ascii_serialization();
         let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
         bare.then_some(Self(origin))
+    }
+
+    /// Whether this authority names our host: in any letter case, and with any port, as cookies know none (RFC 6265, 8.5).
+    pub fn matches_host(&self, authority: &str) -> bool {
+        let name = match authority.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => authority,
+        };
+        Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(name)))
     }
 
     /// Its port, where it is not the scheme's own.

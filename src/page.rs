@@ -1,5 +1,5 @@
 //! The one page we show people: a sentence or two, one thing to do next, and the code to tell the operator. It loads
-//! nothing, may not be framed, and has a script only where a browser must do what no answer can ([`Script`]); the
+//! nothing, may be framed only where it answers a frame, and has a script only where a browser must do what no answer can ([`Script`]); the
 //! script is always one of our own, known by its hash.
 
 use askama::Template;
@@ -27,11 +27,11 @@ const STYLE: &str = include_str!("page/style.css");
 <p>{{ text }}</p>
 {%- match action %}
 {%- when Some(Action::Link { label, href }) %}
-<p><a class="button" href="{{ href }}">{{ label }}</a></p>
+<p><a class="button" href="{{ href }}"{% if is_framed %} target="_top"{% endif %}>{{ label }}</a></p>
 {%- when Some(Action::Choice(choices)) %}
 <ul>
 {%- for (label, href) in choices.iter() %}
-<li><a class="button" href="{{ href }}">{{ label }}</a></li>
+<li><a class="button" href="{{ href }}"{% if is_framed %} target="_top"{% endif %}>{{ label }}</a></li>
 {%- endfor %}
 </ul>
 {%- when Some(Action::Post { label, href }) %}
@@ -75,6 +75,8 @@ pub struct Page<'a> {
     pub script: Option<Script>,
     /// A form that the browser is to keep.
     pub kept: Option<KeptForm>,
+    /// Whether it answers a frame: its links lead out of that.
+    pub is_framed: bool,
     style: &'static str,
 }
 
@@ -146,7 +148,17 @@ pub enum Action {
 impl<'a> Page<'a> {
     /// A page with this heading and text.
     pub const fn new(title: &'a str, text: &'a str, code: &'a str) -> Self {
-        Self { title, text, action: None, code, request_id: None, script: None, kept: None, style: STYLE }
+        Self {
+            title,
+            text,
+            action: None,
+            code,
+            request_id: None,
+            script: None,
+            kept: None,
+            is_framed: false,
+            style: STYLE,
+        }
     }
 
     /// The page as HTML.
@@ -160,8 +172,11 @@ impl Page<'_> {
     /// Its Content-Security-Policy: our own style and script, and nothing else.
     pub fn content_security_policy(&self) -> String {
         let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
-        let mut policy =
-            format!("default-src 'none'; style-src {}; frame-ancestors 'none'; base-uri 'none'", source(STYLE));
+        let mut policy = format!("default-src 'none'; style-src {}; base-uri 'none'", source(STYLE));
+        // Clickjacking: a page in a frame has links alone, to where the framing page could send its visitor itself.
+        if !self.is_framed {
+            policy.push_str("; frame-ancestors 'none'");
+        }
         if let Some(script) = self.script {
             policy.push_str("; script-src ");
             policy.push_str(&source(script.text()));

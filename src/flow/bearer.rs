@@ -46,11 +46,20 @@ pub use verified::VerifiedBearer;
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Whether the request brings a token in its header, good or not. Where the app reads the header itself, no token there
+/// Whether the request brings a token in its header, good or not, or what an app may take for one: some look for the scheme
+/// anywhere in the header, and few want exactly one space after it. Where the app reads the header itself, no token there
 /// is a credential, a good one neither.
 pub(super) fn is_brought(request: &Request, verdict: &Verdict<'_>, env: &Env<'_>) -> bool {
     verdict.authorization(env.config.authorization) != Authorization::App
-        && request.lines("authorization").any(|line| scheme_and_token(line).is_some())
+        && request.lines("authorization").any(names_bearer)
+}
+
+fn names_bearer(line: &[u8]) -> bool {
+    const SCHEME: &[u8] = b"bearer";
+    let follows_a_word =
+        |at: usize| at.checked_sub(1).and_then(|at| line.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    let mut parts = line.windows(SCHEME.len()).enumerate();
+    parts.any(|(at, part)| part.eq_ignore_ascii_case(SCHEME) && !follows_a_word(at))
 }
 
 /// Whether it brings one in the cookie that may hold one.
@@ -61,9 +70,10 @@ pub(super) fn is_in_cookie(request: &Request, env: &Env<'_>) -> bool {
         .is_some_and(|name| !matches!(cookie::find(request.lines("cookie"), name), Found::Absent | Found::One(b"")))
 }
 
+/// RFC 9110, 11.4; a tab is white space to some, too.
 fn scheme_and_token(line: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = line.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    let (scheme, token) = line.split_at_checked(6)?;
+    (scheme.eq_ignore_ascii_case(b"bearer") && matches!(token.first(), Some(b' ' | b'\t'))).then_some(token)
 }
 
 /// The one token of the header.
@@ -119,7 +129,7 @@ impl Bringer {
         }
         let offer = match self.caller.kind {
             Kind::Program => Offer::default(),
-            Kind::Navigation | Kind::Page => {
+            Kind::Frame | Kind::Navigation | Kind::Page => {
                 let target = ReturnTo::parse(self.request.target(), &env.config.prefix);
                 Offer::sign_in(sign_in::start(target.as_str(), &[], env))
             }

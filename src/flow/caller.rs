@@ -1,10 +1,15 @@
 //! Who is asking: a browser that shows the answer to a person, or a program that could not follow a sign-in.
 
-use crate::{claims::IssuerId, http::Request};
+use crate::{
+    claims::IssuerId,
+    http::{Request, folded},
+};
 
 /// The kind of caller, as far as an answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A browser opening a page inside a frame: providers forbid frames, and on another site no cookie comes along.
+    Frame,
     /// A browser opening a page with GET or HEAD: it can be sent to sign in.
     Navigation,
     /// A browser that shows a page, but could not repeat this request after a sign-in (a form post).
@@ -39,36 +44,72 @@ impl Caller {
 }
 
 fn kind(request: &Request) -> Kind {
-    if is_program(request) {
+    if !shows_a_page(request) {
         return Kind::Program;
     }
-    match request.method() {
-        "GET" | "HEAD" => Kind::Navigation,
-        _ => Kind::Page,
+    let is_read = matches!(request.method(), "GET" | "HEAD");
+    match destination(request) {
+        Destination::Frame if is_read || request.method() == "POST" => Kind::Frame,
+        Destination::Document | Destination::Unnamed if is_read => Kind::Navigation,
+        Destination::Document | Destination::Unnamed if request.method() == "POST" => Kind::Page,
+        _ => Kind::Program,
     }
 }
 
-fn is_program(request: &Request) -> bool {
+/// Whether a browser shows the answer to a person. Scripts cannot set Sec-Fetch-* (Fetch Metadata, 2), so where a browser
+/// sends them they come first.
+fn shows_a_page(request: &Request) -> bool {
     let content_type = request.text("content-type").unwrap_or_default();
     if is_prefetch(request) || content_type.starts_with("application/grpc") || request.has("upgrade") {
-        return true;
+        return false;
     }
-    // Scripts cannot set Sec-Fetch-*, so where a browser sends it, it is the last word.
-    if request.has("sec-fetch-mode") {
-        return request.single("sec-fetch-mode") != Some(b"navigate");
+    let accepts =
+        |wanted: &[u8]| request.lines("accept").any(|line| line.windows(wanted.len()).any(|part| part == wanted));
+    let accepts_html = accepts(b"text/html") && !request.has("x-requested-with");
+    match request.single("sec-fetch-mode") {
+        Some(b"navigate") => true,
+        // A service worker that passes a navigation on with anything changed (Fetch, 5.4: `init` is not empty). Its
+        // destination is mostly lost then, but not what browsers accept for pages, and it leaves redirects to the browser.
+        Some(b"same-origin") => match destination(request) {
+            Destination::Document | Destination::Frame => true,
+            Destination::Unnamed => accepts_html && accepts(b"application/xhtml+xml"),
+            Destination::Other => false,
+        },
+        Some(_) => false,
+        None => !request.has("sec-fetch-mode") && accepts_html,
     }
-    let accepts_html = request.lines("accept").any(|line| line.windows(9).any(|part| part == b"text/html"));
-    !accepts_html || request.has("x-requested-with")
 }
 
-/// Whether a browser fetches this before anybody asked for it: nothing may be begun or ended then.
+/// The destination of a request (Fetch, 2.2.5), as far as pages are concerned.
+enum Destination {
+    /// The page itself.
+    Document,
+    /// A page inside a page.
+    Frame,
+    /// A part of a page, or nothing that is known.
+    Other,
+    /// None: a script, a download, a service worker that passes a navigation on, an old browser.
+    Unnamed,
+}
+
+fn destination(request: &Request) -> Destination {
+    match request.single("sec-fetch-dest") {
+        Some(b"document") => Destination::Document,
+        Some(b"embed" | b"fencedframe" | b"frame" | b"iframe" | b"object") => Destination::Frame,
+        Some(b"empty") => Destination::Unnamed,
+        None if !request.has("sec-fetch-dest") => Destination::Unnamed,
+        _ => Destination::Other,
+    }
+}
+
+/// Whether a browser fetches this before anybody asked for it, or to show a preview: nothing may be begun or ended then.
 pub fn is_prefetch(request: &Request) -> bool {
-    let says = |name: &str| {
-        request
-            .lines(name)
-            .any(|line| line.to_ascii_lowercase().windows(5).any(|part| part == b"fetch" || part == b"rende"))
+    const WORDS: [&[u8]; 3] = [b"prefetch", b"prerender", b"preview"];
+    let says = |line: &[u8]| {
+        let line = line.to_ascii_lowercase();
+        WORDS.iter().any(|word| line.windows(word.len()).any(|part| part == *word))
     };
-    says("sec-purpose") || says("purpose") || says("x-moz")
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().any(|name| request.lines(name).any(says))
 }
 
 /// Whether a page of another site sends this. Sec-Fetch-Site is the browser's own word; where it is missing, Origin is,
@@ -81,22 +122,25 @@ pub fn comes_from_elsewhere(request: &Request, origin: &str) -> bool {
 }
 
 /// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without a body,
-/// without headers of the page's own, and never as an upgrade. Whatever brings one of those is something else in a
-/// preflight's clothes, and an app could act on it.
+/// without headers of the page's own, and never as an upgrade. A request that brings one of those, in any spelling that an
+/// app may read so, is another one in disguise, and an app could act on it.
 pub fn is_preflight(request: &Request) -> bool {
     request.method() == "OPTIONS"
         && request.single("origin").is_some()
         && request.single("access-control-request-method").is_some()
         && request.is_whole()
-        && !NOT_IN_A_PREFLIGHT.iter().any(|name| request.has(name))
+        && !NOT_IN_A_PREFLIGHT.iter().any(|name| !request.names_like(name).is_empty())
+        && !request.headers().any(|(name, value)| is_method_override(name, value))
 }
 
-const NOT_IN_A_PREFLIGHT: [&str; 7] = [
-    "authorization",
-    "content-type",
-    "transfer-encoding",
-    "upgrade",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-];
+const NOT_IN_A_PREFLIGHT: [&str; 4] = ["authorization", "content-type", "transfer-encoding", "upgrade"];
+
+/// Whether an app may take another method from this header than the request's (such as `X-HTTP-Method-Override`). Which
+/// one depends on the framework, so every name with that word in it counts.
+fn is_method_override(name: &str, value: &[u8]) -> bool {
+    if name.starts_with(':') || name == "access-control-request-method" || value == b"OPTIONS" {
+        return false;
+    }
+    let name = folded(name);
+    name.contains("method") || name.contains("override")
+}

@@ -23,6 +23,7 @@ pub(super) fn edits(request: &Request, permit: &Permit, verdict: &Verdict<'_>, e
     let mut own = Vec::new();
     strip_identity(request, &config.stripped_headers, &mut own);
     strip_cookies(request, &config.session, &mut own);
+    own.extend(connection(request));
     own.extend(authorization(request, permit, verdict, env));
     let of_session = permit.session_brought().map(|fresh| fresh.identity(|session| identity(session, config)));
     let identity = of_session.or_else(|| Some(permit.bearer_brought()?.identity(|bearer| identity(bearer, config))));
@@ -101,6 +102,21 @@ pub(super) fn claimed<'a>(request: &'a Request, ours: &[String]) -> Vec<&'a str>
         found.append(&mut request.names_like(header));
     }
     found
+}
+
+/// `Connection`, which goes upstream with an upgrade. Its options name headers that the next proxy takes out (RFC 9110,
+/// 7.6.1): a client must not have ours taken out so.
+fn connection(request: &Request) -> Option<HeaderEdit> {
+    const NAME: &str = "connection";
+    const KEPT: [&[u8]; 3] = [b"close", b"keep-alive", b"upgrade"];
+    let options = request.lines(NAME).flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let (kept, others): (Vec<_>, Vec<_>) =
+        options.partition(|option| KEPT.iter().any(|known| option.eq_ignore_ascii_case(known)));
+    if others.is_empty() {
+        return None;
+    }
+    let kept = kept.join(b", ".as_slice());
+    Some(if kept.is_empty() { HeaderEdit::Remove(NAME.to_owned()) } else { HeaderEdit::Set(NAME.to_owned(), kept) })
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {

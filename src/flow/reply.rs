@@ -1,5 +1,5 @@
-//! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, framed, or leak where it
-//! came from.
+//! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, taken for another type, or
+//! leak where it came from; none may be framed but what answers a frame.
 
 use serde_json::{Map, Value};
 
@@ -28,6 +28,7 @@ fn common(code: &'static str) -> Vec<(&'static str, String)> {
         // RFC 9700, 4.2: a callback's URL holds a code.
         ("referrer-policy", "no-referrer".to_owned()),
         ("vestibule-code", code.to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
     ]
 }
 
@@ -54,7 +55,6 @@ pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Ve
     let mut headers = common(code);
     headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
     headers.push(("content-security-policy", page.content_security_policy()));
-    headers.push(("x-content-type-options", "nosniff".to_owned()));
     headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
     LocalReply { status, code, headers, body: page.html().into_bytes() }
 }
@@ -63,6 +63,7 @@ pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Ve
 pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
     let mut headers = common(code);
     headers.push(("content-type", "application/json".to_owned()));
+    headers.push(("content-security-policy", "default-src 'none'; frame-ancestors 'none'".to_owned()));
     LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
 }
 
@@ -107,7 +108,7 @@ impl Offer {
 /// Refuses: counted, logged, and answered as the caller can read it.
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> Step {
     let reply = match caller.kind {
-        Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
+        Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
         Kind::Program => for_program(&failure, caller, &env.config.start_uri()),
     };
     let reply = finish(&failure, reply, env.config.origin.as_str());
@@ -125,6 +126,7 @@ pub(super) fn with_cookies(step: Step, cookies: Vec<String>) -> Step {
 /// Refuses with a page that says more than the table does.
 pub(super) fn refuse_with<'a>(failure: Failure, mut page: Page<'a>, caller: &'a Caller, env: &mut Env<'_>) -> Step {
     page.request_id = caller.request_id.as_deref();
+    page.is_framed = caller.kind == Kind::Frame;
     let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
     let reply = finish(&failure, reply, env.config.origin.as_str());
     tell(failure, caller, env);
@@ -141,6 +143,7 @@ fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
     let mut content = Page::new(words.title, words.text, failure.code());
     content.action = offer.action;
     content.request_id = caller.request_id.as_deref();
+    content.is_framed = caller.kind == Kind::Frame;
     let sizes;
     if let Failure::NotWritten(SealError::TooLarge { .. }) = failure {
         sizes = format!("{} ({failure}.)", words.text);

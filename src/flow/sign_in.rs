@@ -33,6 +33,10 @@ pub(super) const FIRST_ATTEMPT: u8 = 1;
 /// Asks for a sign-in as somebody else, although the provider knows who it is (OIDC Core 3.1.2.1).
 const SELECT_ACCOUNT: &str = "select_account";
 
+/// Ends the URL of a start at which a session is kept that is there already: the browser may have come from where its
+/// cookies are not sent.
+const KEEP_SESSION: &str = "&session=keep";
+
 /// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
 const MAX_BEGUN_AGAIN: usize = 24;
 
@@ -68,7 +72,22 @@ pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
     let is_somebody_else = prompt.as_deref() == Some(SELECT_ACCOUNT);
     let named = request.query().and_then(|query| parameter(query, "provider")).unwrap_or_default();
     let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
-    let providers = providers.collect();
+    let providers: Vec<_> = providers.collect();
+    let keeps_session = request.query().and_then(|query| parameter(query, "session")).as_deref() == Some("keep");
+    if Caller::of(&request).kind == Kind::Navigation {
+        if !keeps_session && !env.config.origin.matches_host(request.authority()) {
+            let href = start_as(is_somebody_else, return_to.as_str(), &providers, env) + KEEP_SESSION;
+            return go_to_own_host(&request, href, env);
+        }
+        let is_wanted = |id: IssuerId| providers.is_empty() || providers.contains(&id);
+        if keeps_session
+            && !is_somebody_else
+            && signed_in::session(&request, env).is_some_and(|fresh| is_wanted(fresh.session().provider()))
+        {
+            let location = return_to.location(&env.config.origin);
+            return Step::Reply(reply::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()));
+        }
+    }
     begin(request, Wish { is_somebody_else, providers, ..Wish::to(return_to) }, env)
 }
 
@@ -77,19 +96,34 @@ pub(super) fn begin_for_page(request: Request, verdict: &Verdict<'_>, env: &mut 
     let (answer, providers) = (verdict.answer(), verdict.providers());
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
     let caller = Caller::of(&request);
-    let is_page = caller.kind == Kind::Navigation && request.method() == "GET";
-    if env.config.sign_in.keep_fragment && is_page && answer != Answer::Unauthorized {
-        return follow_with_fragment(&caller, &return_to, &providers, env);
+    if caller.kind == Kind::Navigation && answer != Answer::Unauthorized {
+        let is_own_host = env.config.origin.matches_host(request.authority());
+        let href = start(return_to.as_str(), &providers, env) + if is_own_host { "" } else { KEEP_SESSION };
+        if env.config.sign_in.keep_fragment && request.method() == "GET" {
+            return follow_with_fragment(&caller, href, env);
+        }
+        if !is_own_host {
+            return go_to_own_host(&request, href, env);
+        }
     }
     begin(request, Wish { answer, providers, ..Wish::to(return_to) }, env)
 }
 
+/// Sends a browser that opened a page under another name of this site to our own host, where cookies come back and a
+/// session may be. There it goes no further whatever `Host` says: a proxy may write the same one into every request.
+fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> Step {
+    // A session that does not count here must not count there, behind such a proxy: the browser would go round in circles.
+    let cookies = &env.config.session.cookies;
+    let deleted = cookies.delete_beyond(0, cookies.present(request));
+    Step::Reply(reply::redirect(Redirect::Found, "other_host", start, deleted))
+}
+
 /// What stands behind `#` in a URL only a page can know: this one starts the sign-in with it.
-fn follow_with_fragment(caller: &Caller, return_to: &ReturnTo, providers: &[IssuerId], env: &mut Env<'_>) -> Step {
+fn follow_with_fragment(caller: &Caller, href: String, env: &mut Env<'_>) -> Step {
     let failure = Failure::SignInRequired;
     let text = "You are being sent to the sign-in service.";
     let mut page = Page::new("Signing in", text, failure.code());
-    page.action = Some(Action::Link { label: "Sign in", href: start(return_to.as_str(), providers, env) });
+    page.action = Some(Action::Link { label: "Sign in", href });
     page.script = Some(Script::FollowWithFragment);
     reply::refuse_with(failure, page, caller, env)
 }
@@ -105,6 +139,10 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
         }
         (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
         (Answer::Redirect, Kind::Program) if could_follow(&request) => {}
+        // On another site no cookie comes back to a frame.
+        (Answer::Redirect, Kind::Frame)
+            if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
+        (_, Kind::Frame) => return leave_frame(&request, &caller, &wish, env),
         (_, Kind::Program) => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
     }
     let (return_to, attempt) = (&wish.return_to, wish.attempt);
@@ -130,6 +168,26 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     }
 }
 
+/// A sign-in would end inside a frame, where providers show nothing and cookies of other sites are not kept: this page
+/// leads out of it first.
+fn leave_frame(request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_>) -> Step {
+    // The page around it, where that is one of ours.
+    let origin = &env.config.origin;
+    let is_ours = |url: &&str| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    let around = request.text("referer").filter(is_ours);
+    let around = around.map(|url| ReturnTo::asked_for(url, origin, &env.config.prefix));
+    let return_to = around.as_ref().unwrap_or(&wish.return_to);
+    let failure = Failure::SignInRequired;
+    let text = match request.method() {
+        "POST" => failure.words().text,
+        _ => "You are not signed in, or your session is over. The sign-in takes the whole window.",
+    };
+    let mut page = Page::new(failure.words().title, text, failure.code());
+    let href = start_as(wish.is_somebody_else, return_to.as_str(), &wish.providers, env) + KEEP_SESSION;
+    page.action = Some(Action::Link { label: "Sign in", href });
+    reply::refuse_with(failure, page, caller, env)
+}
+
 /// The providers at which a sign-in may begin.
 fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
     let providers = &env.config.providers;
@@ -143,10 +201,7 @@ fn choose(among: &[&Provider], request: &Request, caller: &Caller, wish: &Wish, 
     if caller.kind == Kind::Program || request.method() != "GET" {
         return reply::refuse(failure, caller, Offer::default(), env);
     }
-    let href = |provider: &Provider| {
-        let href = start(wish.return_to.as_str(), &[provider.id], env);
-        if wish.is_somebody_else { href + "&prompt=" + SELECT_ACCOUNT } else { href }
-    };
+    let href = |provider: &Provider| start_as(wish.is_somebody_else, wish.return_to.as_str(), &[provider.id], env);
     let choices = among.iter().map(|provider| (provider.title.clone(), href(provider))).collect();
     let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
     page.action = Some(Action::Choice(choices));
@@ -165,7 +220,13 @@ pub(super) fn start(target: &str, providers: &[IssuerId], env: &Env<'_>) -> Stri
     format!("{}?{}", env.config.start_uri(), query.finish())
 }
 
-/// Whether a program could follow a sign-in at all, and somebody has asked for what it fetches.
+/// The same, perhaps as somebody else.
+fn start_as(somebody_else: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+    let href = start(target, providers, env);
+    if somebody_else { href + "&prompt=" + SELECT_ACCOUNT } else { href }
+}
+
+/// Whether a program or a frame could follow a sign-in at all, and somebody has asked for what it fetches.
 fn could_follow(request: &Request) -> bool {
     request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
 }

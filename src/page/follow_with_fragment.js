@@ -1,4 +1,5 @@
 {
-  const link = document.querySelector("a.button");
-  location.replace(link.href + encodeURIComponent(location.hash));
+  const start = new URL(document.querySelector("a.button").href);
+  start.searchParams.set("rd", start.searchParams.get("rd") + location.hash);
+  location.replace(start);
 }

@@ -1,5 +1,6 @@
 // Pictures of a page: {url, folder, user?, password?}, signed in first if there is a user. With {link} in place of a user it
 // is the page behind the first link or button of that one, and with {then} the one that is opened after it in the same tab.
+// With {frame: true} it is the page in the first frame of that one.
 // With {scripts: false} no page may run one.
 // Writes light.png, dark.png and phone.png, and reports what the page says, whether a phone has to scroll sideways, how well
 // its texts stand out (WCAG 2.2, 1.4.3: the contrast of each), what the Tab key reaches, and every complaint of the
@@ -37,16 +38,16 @@ function contrasts() {
 }
 
 // What the Tab key reaches first, and whether one can see that: {tag, text, outline}.
-async function focus(page) {
+async function focus(page, shown) {
   await page.keyboard.press('Tab');
-  return page.evaluate(() => {
+  return shown.evaluate(() => {
     const { tagName, innerText } = document.activeElement;
     return { tag: tagName, text: innerText, outline: getComputedStyle(document.activeElement).outlineStyle };
   });
 }
 
 // The browser says in its console that the page itself has an error status; a page that must have one is no fault.
-const ownStatus = (message, page) => message.location().url === page.url() && message.text().startsWith('Failed to load resource');
+const ownStatus = (message, page) => page.frames().some((frame) => frame.url() === message.location().url) && message.text().startsWith('Failed to load resource');
 
 await observe(async (browser, given) => {
   const report = {};
@@ -67,13 +68,14 @@ await observe(async (browser, given) => {
     }
     const file = `${given.folder}/${name}.png`;
     await page.screenshot({ path: file });
-    const rendering = await page.evaluate(() => ({
+    const shown = given.frame ? page.frames()[1] : page;
+    const rendering = await shown.evaluate(() => ({
       scrolls_sideways: document.documentElement.scrollWidth > document.documentElement.clientWidth,
       background: getComputedStyle(document.body).backgroundColor,
       color: getComputedStyle(document.body).color,
     }));
-    const texts = await page.evaluate(contrasts);
-    report[name] = { file, ...await seen(page), ...rendering, texts, focus: await focus(page), complaints };
+    const texts = await shown.evaluate(contrasts);
+    report[name] = { file, ...await seen(shown), ...rendering, texts, focus: await focus(page, shown), complaints };
     await context.close();
   }
   return report;

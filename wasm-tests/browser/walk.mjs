@@ -3,6 +3,7 @@
 //   tabs [URL, ...] (each in a tab of its own, all at once; the steps after it are taken where those before it were)
 //   sign_in USER PASSWORD (in the provider's form) · sign_out (with the button on the provider's page)
 //   fill SELECTOR TEXT · click SELECTOR (which leads to another page: a link, or the button of a form)
+//   frame SELECTOR (clicked in the first frame, and leads out of it)
 //   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
 //   forget HOST (its cookies)
@@ -47,6 +48,7 @@ await observe(async (browser, given) => {
     sign_out: () => sayYes(page),
     fill: (selector, text) => page.fill(selector, text),
     click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
+    frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').locator(selector).click()]),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),

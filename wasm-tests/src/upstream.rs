@@ -32,6 +32,7 @@ impl Upstream {
     /// * `header=name:value`: any other one;
     /// * `status=304`: this status, without a body if it has none;
     /// * `html=…`: a page with this text in its body;
+    /// * `script=…`: this script;
     /// * `late=500`: after this many milliseconds;
     /// * `held=…`: once [`Self::release`] says so;
     /// * `chunks=3`: in so many chunks, each `late` milliseconds after the one before, and no length.
@@ -115,8 +116,12 @@ fn answer(request: &Request, connection: &mut Connection) -> io::Result<()> {
         let value = query.iter().find(|(found, _)| found == name)?.1.parse::<u16>();
         Some(value.unwrap_or_else(|_| panic!("{name} is a number: {query:?}")))
     };
-    let html = query.iter().find(|(name, _)| name == "html").map(|(_, html)| page(html));
-    let kind = if html.is_some() { "text/html; charset=utf-8" } else { "text/plain" };
+    let content = query.iter().find_map(|(name, text)| match name.as_str() {
+        "html" => Some(("text/html; charset=utf-8", page(text))),
+        "script" => Some(("text/javascript", text.clone())),
+        _ => None,
+    });
+    let (kind, content) = content.unwrap_or_else(|| ("text/plain", "hello from the app".to_owned()));
     let mut headers = vec![(MARK, "app"), ("content-type", kind)];
     for (name, value) in &query {
         match name.as_str() {
@@ -127,11 +132,8 @@ fn answer(request: &Request, connection: &mut Connection) -> io::Result<()> {
     }
     let status = number("status").unwrap_or(200);
     let late = Duration::from_millis(number("late").unwrap_or(0).into());
-    let body = match html {
-        _ if request.method == "HEAD" || matches!(status, 204 | 304) => String::new(),
-        Some(html) => html,
-        None => "hello from the app".to_owned(),
-    };
+    let is_bare = request.method == "HEAD" || matches!(status, 204 | 304);
+    let body = if is_bare { String::new() } else { content };
     let Some(chunks) = number("chunks") else {
         sleep(late);
         return connection.send(&response(status, &headers, body.as_bytes()));

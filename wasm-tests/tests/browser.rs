@@ -203,6 +203,74 @@ fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
     assert!(went_to_provider(&after, &site), "{after:#}");
 }
 
+/// A page of the app that holds this HTML, for everybody.
+fn public_page(site: &Site, html: &str) -> String {
+    let html: String = url::form_urlencoded::byte_serialize(html.as_bytes()).collect();
+    site.url(&format!("/public/page?html={html}"))
+}
+
+#[test]
+fn a_person_signs_in_out_of_a_frame() {
+    let site = Site::start();
+    let (user, password) = ALICE;
+    let frame = format!("<iframe src='{}'></iframe>", site.url("/panel?id=1"));
+    let (_server, elsewhere) = other_site(frame.repeat(3));
+    let own = public_page(&site, &frame);
+    let [framed, form, back, _, around, inside] = walk(
+        &site.url("/"),
+        [
+            json!(["open", elsewhere]),
+            json!(["frame", "a.button"]),
+            json!(["sign_in", user, password]),
+            json!(["forget", "app.localhost"]),
+            json!(["open", own]),
+            // The provider knows who it is.
+            json!(["frame", "a.button"]),
+        ],
+    );
+    // Neither there nor in a frame of the site has anything begun.
+    for seen in [&framed, &around] {
+        assert_eq!(names(&seen["cookies"]), [""; 0], "{seen:#}");
+        assert_eq!(seen["complaints"], json!([]), "{seen:#}");
+    }
+    assert!(!went_to_provider(&framed, &site), "{framed:#}");
+    assert_eq!((text(&form, "origin"), text(&form, "title")), (site.provider.issuer(), "Sign in"), "{form:#}");
+    assert_at(&back, &site, "/panel?id=1");
+    assert_eq!(place(&inside), own, "{inside:#}\n{}", site.envoy.log());
+    assert_eq!(site.app.last().target, "/panel?id=1");
+}
+
+#[test]
+fn a_page_that_a_service_worker_fetches_is_sent_to_sign_in() {
+    for options in ["", ", {cache: 'no-cache'}"] {
+        let site = Site::start();
+        let (user, password) = ALICE;
+        let script = format!("addEventListener('fetch', (event) => event.respondWith(fetch(event.request{options})))");
+        let script = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("script", &script)
+            .append_pair("header", "service-worker-allowed:/")
+            .finish();
+        let page = format!(
+            "<script>navigator.serviceWorker.register('/public/worker?{script}', {{scope: '/'}})\
+             .then(() => navigator.serviceWorker.ready).then(() => document.body.append('ready'))</script>"
+        );
+        let [_, _, form, arrived] = walk(
+            &site.url("/"),
+            [
+                json!(["open", public_page(&site, &page)]),
+                json!(["shows", "ready"]),
+                json!(["open", site.url(DEEP_LINK)]),
+                json!(["sign_in", user, password]),
+            ],
+        );
+        assert_eq!(text(&form, "origin"), site.provider.issuer(), "{options}: {form:#}\n{}", site.envoy.log());
+        assert_at(&arrived, &site, DEEP_LINK);
+        let mode = if options.is_empty() { "navigate" } else { "same-origin" };
+        let asked = site.app.last().headers.text("sec-fetch-mode");
+        assert_eq!(asked.as_deref(), Some(mode), "the worker passed the page on");
+    }
+}
+
 #[test]
 fn a_browser_without_cookies_ends_on_a_page_that_says_so() {
     let site = Site::start();

@@ -9,6 +9,8 @@ use wasm_tests::{
 };
 
 const PAGE: &str = "/page?a=b&c=%2F#part";
+/// A page for staff alone.
+const ROW: &str = "/admin/x?a=b&provider=partners#row/7?x=1&y=%26";
 /// The link of the second provider on the page where people choose.
 const SECOND: &str = "li:nth-child(2) a";
 
@@ -53,7 +55,7 @@ fn assert_chooser(seen: &Value, site: &Site) {
 fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
     let (site, partners) = site();
     let (user, password) = ALICE;
-    let [_, chosen, form, page, refused, form_of_staff, admin, asked, out, again] = walk(
+    let [_, chosen, form, page, refused, form_of_staff, admin, asked, out, again, _, _, fragment] = walk(
         &site.url("/"),
         [
             json!(["open", site.url(PAGE)]),
@@ -66,6 +68,9 @@ fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
             json!(["open", site.url("/oauth2/sign_out")]),
             json!(["sign_out"]),
             json!(["open", site.url("/oauth2/start?rd=/page")]),
+            json!(["open", site.url(ROW)]),
+            json!(["until", site.provider.issuer()]),
+            json!(["sign_in", user, password]),
         ],
     );
     assert_chooser(&chosen, &site);
@@ -90,7 +95,8 @@ fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
     // The sign-out is that of the provider where the session is from.
     assert_eq!((text(&asked, "origin"), text(&asked, "title")), (site.provider.issuer(), "Sign out?"), "{asked:#}");
     assert_eq!((text(&out, "title"), names(&out["cookies"])), ("You are signed out", vec![]), "{out:#}");
-    assert_eq!([site.provider.seen("/token"), partners.seen("/token")], [1, 1]);
+    assert_eq!([site.provider.seen("/token"), partners.seen("/token")], [2, 1]);
     assert_eq!([site.provider.seen("end_session.success"), partners.seen("end_session.success")], [1, 0]);
     assert_chooser(&again, &site);
+    assert_eq!(place(&fragment), site.url(ROW), "{fragment:#}");
 }

@@ -4,7 +4,7 @@ use wasm_tests::{
     http1::Response,
     upstream::MARK,
     user_agent::Outgoing,
-    world::{SESSION_COOKIE, World, assert_page, assert_program_refused, assert_sign_in},
+    world::{SESSION_COOKIE, World, assert_page, assert_program_refused, assert_refused, assert_sign_in},
 };
 
 fn bare(target: &str) -> Outgoing {
@@ -25,9 +25,11 @@ fn ask(world: &World, request: &Outgoing, what: &str) -> Response {
 #[test]
 fn navigations_are_sent_to_sign_in() {
     let world = World::start();
+    let mode = |mode: &str| navigation().without("sec-fetch-mode").header("sec-fetch-mode", mode);
     for (what, request) in [
         ("a browser of today", navigation()),
         ("a browser without Sec-Fetch", bare("/page").header("accept", "text/html,*/*;q=0.8")),
+        ("a service worker that passes it on", mode("same-origin")),
         ("a conditional request", navigation().header("if-none-match", "\"x\"").header("range", "bytes=0-1")),
         ("HEAD", navigation().method("HEAD")),
     ] {
@@ -47,7 +49,7 @@ fn programs_get_401_and_no_cookie() {
         ("JSON", bare("/page").header("accept", "application/json")),
         ("cors", mode("cors")),
         ("no-cors", mode("no-cors")),
-        ("same-origin", mode("same-origin")),
+        ("same-origin", Outgoing::fetch("/page").without("sec-fetch-mode").header("sec-fetch-mode", "same-origin")),
         ("a mode nobody knows", mode("\u{fc}")),
         ("two modes", navigation().header("sec-fetch-mode", "cors")),
         ("prefetch", navigation().header("sec-purpose", "prefetch")),
@@ -70,6 +72,8 @@ fn programs_get_401_and_no_cookie() {
         ("Connect", bare("/s/M").method("POST").header("content-type", "application/connect+json").body("{}")),
         ("bearer token", Outgoing::fetch("/page").header("authorization", "Bearer anything")),
         ("bearer token of a browser", navigation().header("authorization", "bearer anything")),
+        ("bearer token after a tab", Outgoing::fetch("/page").header("authorization", "Bearer\tforged.jwt.token")),
+        ("bearer token after another scheme", Outgoing::fetch("/page").header("authorization", "Basic YQ==, Bearer x")),
         ("empty bearer token", Outgoing::fetch("/page").header("authorization", "Bearer ")),
         ("token in the query", Outgoing::fetch("/page?access_token=anything&token=anything")),
     ] {
@@ -87,6 +91,53 @@ fn programs_get_401_and_no_cookie() {
             serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{what}: {response:?}"));
         assert!(body["error"].is_string(), "{what}: {body}");
         assert_eq!(body["code"].as_str(), response.code().as_deref(), "{what}");
+    }
+}
+
+#[test]
+fn a_frame_gets_a_page_that_leads_out_of_it() {
+    let world = World::start();
+    let browser = world.browser();
+    for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
+        let frame = navigation().without("sec-fetch-dest").header("sec-fetch-dest", dest);
+        let response = assert_refused(&world, &frame, &browser, (401, "sign_in_required"));
+        assert_page(&response, &[401], dest);
+        assert!(response.text().contains("target=\"_top\""), "{dest}: {response:?}");
+    }
+    assert_sign_in(&browser.get(&world.url("/oauth2/start?rd=%2Fpage&session=keep")), &world);
+}
+
+#[test]
+fn another_name_of_the_site_costs_one_sign_in() {
+    let world = World::start();
+    let www = |target: &str| Outgoing::navigation(target).header("host", "www.app.example");
+    let moved = |target: &str| {
+        let response = ask(&world, &www(target), target);
+        assert_eq!((response.status, response.code().as_deref()), (302, Some("other_host")), "{response:?}");
+        assert_eq!(response.set_cookies(), [""; 0]);
+        response.location().expect("a place")
+    };
+    let browser = world.browser();
+    let steps = browser.follow(&moved("/page?a=b"));
+    assert_eq!(steps.last().map(|(url, page)| (url.as_str(), page.status)), Some((&*world.url("/page?a=b"), 200)));
+    let seen = world.upstream.count();
+    let response = browser.get(&world.send(&www("/other")).and_then(|response| response.location()).expect("a place"));
+    assert_eq!((response.status, response.location()), (303, Some(world.url("/other"))), "{response:?}");
+    world.upstream.assert_saw_nothing_since(seen, "only the way there");
+
+    // A proxy that writes another host into every request: each goes its way once.
+    let browser = world.browser();
+    let through = |target: &str| browser.visit(&world.url(target), www(target));
+    let target = |response: &Response| {
+        let location = response.location().expect("a place");
+        location.strip_prefix(&world.url("")).expect("a target").to_owned()
+    };
+    let began = through(&target(&through("/page")));
+    let callback = world.answer(&browser, &assert_sign_in(&began, &world));
+    let back = through(callback.strip_prefix(&world.url("")).expect("a target"));
+    assert_eq!((back.status, target(&back)), (303, "/page".to_owned()), "{back:?}");
+    for page in ["/page", "/other"] {
+        assert_eq!(through(page).status, 200, "{page}");
     }
 }
 
@@ -144,6 +195,49 @@ fn a_websocket_needs_a_session_too() {
 }
 
 #[test]
+fn an_upgrade_has_no_header_of_ours_taken_out() {
+    let world = World::start();
+    let (_, session) = world.signed_in();
+    let upgrade = |connection: &str| {
+        bare("/socket")
+            .header("connection", connection)
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("cookie", format!("{SESSION_COOKIE}={session}"))
+    };
+    let nominated = upgrade("Upgrade, X-Forwarded-User");
+    for (what, request, expected) in [
+        ("as browsers send it", upgrade("keep-alive, Upgrade"), "keep-alive, Upgrade"),
+        ("one option", nominated.clone(), "Upgrade"),
+        ("two lines", upgrade("Upgrade").header("connection", "x-forwarded-groups"), "Upgrade"),
+        ("another spelling", upgrade("X_Forwarded_User,cookie, upgrade"), "upgrade"),
+        (
+            "what else names headers",
+            nominated
+                .header("keep-alive", "X-Forwarded-User")
+                .header("proxy-connection", "X-Forwarded-User")
+                .header("te", "X-Forwarded-User"),
+            "Upgrade",
+        ),
+    ] {
+        let response = world.send(&request).unwrap_or_else(|| panic!("{what}: no answer"));
+        assert_eq!(response.status, 101, "{what}: {response:?}");
+        let seen = world.upstream.last();
+        assert_eq!(seen.headers.all("connection"), [expected.as_bytes()], "{what}: {seen:?}");
+        assert_eq!(seen.headers.all("x-forwarded-user"), [b"alice"], "{what}");
+        for name in ["keep-alive", "proxy-connection", "te"] {
+            assert!(!seen.headers.has(name), "{what}: {seen:?}");
+        }
+    }
+    // Envoy itself takes them out of everything else.
+    let request = navigation().header("cookie", format!("{SESSION_COOKIE}={session}"));
+    world.send(&request.header("connection", "X-Forwarded-User")).expect("an answer");
+    let seen = world.upstream.last();
+    assert_eq!((seen.headers.has("connection"), seen.headers.has("x-forwarded-user")), (false, true), "{seen:?}");
+}
+
+#[test]
 fn a_true_preflight_passes_without_identity_and_nothing_else_does() {
     let world = World::start();
     let preflight = || {
@@ -162,6 +256,8 @@ fn a_true_preflight_passes_without_identity_and_nothing_else_does() {
         ("a body of no type", preflight().body("x")),
         ("an upgrade", preflight().header("connection", "upgrade").header("upgrade", "websocket")),
         ("credentials", preflight().header("authorization", "Basic YTpi")),
+        ("another method", preflight().header("x-http-method-override", "DELETE")),
+        ("another method, as CGI reads it", preflight().header("X_HTTP_Method_Override", "DELETE")),
     ] {
         assert_program_refused(&ask(&world, &request, what), what);
     }

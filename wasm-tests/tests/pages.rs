@@ -103,6 +103,14 @@ fn the_pages_around_a_session_are_readable_for_everybody() {
     let kept = pictures("form_kept", json!({"link": form}));
     assert_readable(&kept, "Please sign in", "this tab keeps it", ("A", "Sign in"));
 
+    let frame = format!(
+        "<style>body {{ margin: 0 }} iframe {{ width: 100vw; height: 95vh; border: 0 }}</style><iframe src='{}'></iframe>",
+        url("/page")
+    );
+    let frame: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("html", &frame).finish();
+    let framed = pictures("frame", json!({"url": url(&format!("/public/page?{frame}")), "frame": true}));
+    assert_readable(&framed, "Please sign in", "takes the whole window", ("A", "Sign in"));
+
     let again = pictures("form_again", json!({"link": form, "then": url("/oauth2/form")}));
     assert_readable(&again, "Send your form again?", "/save", ("BUTTON", "Send it now"));
 

@@ -200,13 +200,14 @@ fn what_a_client_says_about_the_connection_changes_nothing() {
         ("forwarded", "host=evil.example;proto=https"),
         ("x-envoy-internal", "true"),
         ("x-forwarded-client-cert", "By=spiffe://x"),
-        ("host", "evil.example"),
         ("referer", "http://evil.example/\",\"x\":\""),
     ] {
         let request = Outgoing::navigation("/page").header(name, value);
         // The authorization request and its redirect_uri are the configured ones, whatever is said here.
         wasm_tests::world::assert_sign_in(&world.send(&request).expect("an answer"), &world);
     }
+    let elsewhere = world.send(&Outgoing::navigation("/page").header("host", "evil.example")).expect("an answer");
+    assert_eq!(elsewhere.location(), Some(world.url("/oauth2/start?rd=%2Fpage&session=keep")), "{elsewhere:?}");
     world.upstream.assert_saw_nothing();
 }
 

@@ -8,6 +8,7 @@ use super::{
     },
     few, limits, text, told,
 };
+use crate::http::folded;
 
 /// Headers that carry the message, other people's secrets, or what Envoy decides by. Removing and setting them, which
 /// is what an identity header means, would break or open something.
@@ -93,9 +94,4 @@ fn identity_header(
         return Err(faults.wrong(at, "each header once; apps do not tell capitals, or `_` from `-`"));
     }
     Ok(NamedValue { name: name.to_ascii_lowercase(), value: told::value(raw, at, faults)? })
-}
-
-/// The name as CGI-like servers see it, where `X_User`, `X.User` and `X-User` are one header.
-fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }

@@ -6,6 +6,7 @@ mod documents;
 mod forms;
 mod github;
 mod handed;
+mod hosts;
 mod id_token;
 mod identity;
 mod internal_redirects;

@@ -374,6 +374,8 @@ pub(super) struct World {
     pub(super) worker: usize,
     /// The body of the next request, where somebody reads it.
     pub(super) body: Result<Vec<u8>, BodyError>,
+    /// The host that requests name.
+    pub(super) host: String,
 }
 
 pub(crate) fn document() -> Value {
@@ -411,6 +413,7 @@ impl World {
             load: Load::default(),
             worker: 0,
             body: Err(BodyError::Missing),
+            host: "app.example.com".to_owned(),
         }
     }
 
@@ -595,8 +598,8 @@ impl World {
     fn send_with(&mut self, headers: &[(&str, &str)], more_follows: bool) -> Outcome {
         let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = pairs.join("; ");
-        let mut all = headers.to_vec();
-        all.push((":authority", "app.example.com"));
+        let (mut all, host) = (headers.to_vec(), self.host.clone());
+        all.push((":authority", &host));
         all.extend((!cookies.is_empty()).then_some(("cookie", cookies.as_str())));
         let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes())));
         let request = request.followed_by_more(more_follows);
@@ -624,6 +627,15 @@ impl World {
                     step = self.env(|env| expect.resume(body, env));
                 }
                 Step::Reply(reply) => {
+                    for (name, value) in [
+                        ("cache-control", "no-store"),
+                        ("referrer-policy", "no-referrer"),
+                        ("x-content-type-options", "nosniff"),
+                    ] {
+                        let is_confirmation = reply.code == "sign_out_confirm" && name == "referrer-policy";
+                        assert!(is_confirmation || header(&reply, name) == Some(value), "{name}: {reply:?}");
+                    }
+                    assert_eq!(reply.body.is_empty(), header(&reply, "content-security-policy").is_none(), "{reply:?}");
                     let lines = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
                     self.keep_cookies(lines.map(|(_, line)| line.as_str()));
                     return Outcome::Replied(reply);

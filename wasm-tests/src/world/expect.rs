@@ -155,14 +155,18 @@ pub(super) fn assert_our_reply(exchange: &Exchange) {
     let Some(response) = &exchange.response else { return };
     let header = |name| response.headers.text(name).unwrap_or_default();
     assert_eq!(header("cache-control"), "no-store", "{exchange:?}");
+    assert_eq!(header("x-content-type-options"), "nosniff", "{exchange:?}");
     assert!(!matches!(response.status, 307 | 308), "{exchange:?}");
     if header("content-type").starts_with("text/html") {
         let policy = header("content-security-policy");
-        // One page is for a frame on the provider's: the one that a front-channel logout loads.
-        let framed = response.status == 200 && response.code().as_deref() == Some("logged_out");
-        for part in ["default-src 'none'", if framed { "frame-ancestors http://" } else { "frame-ancestors 'none'" }] {
-            assert!(policy.contains(part), "{part} is missing: {exchange:?}");
-        }
+        assert!(policy.contains("default-src 'none'"), "{exchange:?}");
+        // One page is for a frame on the provider's: the one that a front-channel logout loads. What answers a frame has
+        // nothing but a link out of it.
+        let logged_out = response.status == 200 && response.code().as_deref() == Some("logged_out");
+        let (is_framed, text) = (response.text().contains("target=\"_top\""), response.text());
+        assert_eq!(policy.contains("frame-ancestors http://"), logged_out, "{exchange:?}");
+        assert_eq!(policy.contains("frame-ancestors 'none'"), !logged_out && !is_framed, "{exchange:?}");
+        assert!(!is_framed || !text.contains("<form"), "{exchange:?}");
         assert!(!policy.contains("unsafe"), "{exchange:?}");
     }
     for line in response.set_cookies() {

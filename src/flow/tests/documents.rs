@@ -101,7 +101,8 @@ fn refused(world: &mut World) -> ((u16, &'static str), String) {
 
 #[test]
 fn a_member_that_stands_twice_is_named_under_a_code_of_its_own() {
-    let cases: [(&str, fn(String) -> String, &str); 4] = [
+    type Change = fn(String) -> String;
+    let cases: [(&str, Change, &str); 4] = [
         ("sub", |payload| payload.replacen('{', r#"{"sub":"admin","#, 1), r#"has the member "sub" twice"#),
         ("escaped", |payload| payload.replacen('{', r#"{"s\u0075b":"admin","#, 1), r#"has the member "sub" twice"#),
         ("deep", |payload| payload.replacen('{', r#"{"a":[{"x\n":1,"x\n":2}],"#, 1), r#"has the member "x\n" twice"#),

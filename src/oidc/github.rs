@@ -81,11 +81,11 @@ impl Question {
             Self::Emails => {
                 let is_good = element.get("primary") == Some(&Value::Bool(true))
                     && element.get("verified") == Some(&Value::Bool(true));
-                if is_good {
-                    element.get("email").filter(|email| email.is_string() && *email != "").cloned()
-                } else {
-                    Some(Value::Null)
+                if !is_good {
+                    return Some(Value::Null);
                 }
+                let email = Members::of(element.as_object()?).optional("email").ok()?;
+                Some(email.map_or(Value::Null, Value::from))
             }
             Self::Organizations => element.get("login").filter(|login| login.is_string()).cloned(),
             Self::Teams => {

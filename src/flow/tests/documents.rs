@@ -101,7 +101,8 @@ fn refused(world: &mut World) -> ((u16, &'static str), String) {
 
 #[test]
 fn a_member_that_stands_twice_is_named_under_a_code_of_its_own() {
-    let cases: [(&str, fn(String) -> String, &str); 4] = [
+    type Change = fn(String) -> String;
+    let cases: [(&str, Change, &str); 4] = [
         ("sub", |payload| payload.replacen('{', r#"{"sub":"admin","#, 1), r#"has the member "sub" twice"#),
         ("escaped", |payload| payload.replacen('{', r#"{"s\u0075b":"admin","#, 1), r#"has the member "sub" twice"#),
         ("deep", |payload| payload.replacen('{', r#"{"a":[{"x\n":1,"x\n":2}],"#, 1), r#"has the member "x\n" twice"#),
@@ -395,6 +396,41 @@ fn a_member_that_stands_twice_in_a_tokens_header_is_named() {
         assert_eq!(code, (502, "id_token_malformed"));
         assert!(line.contains(told), "{line}");
         world.provider.token_response = Box::new(|body| ok(&body));
+        world.sign_in("/");
+    }
+}
+
+#[test]
+fn a_bearer_token_by_an_unknown_key_names_it_too() {
+    let token = |world: &World, issuer: &str| {
+        let now = world.now.as_secs();
+        let claims = json!({ "iss": issuer, "aud": "api", "sub": "robot", "iat": now, "exp": now + 300 });
+        world.provider.signed(&json!({ "alg": "ES256", "kid": "ot\nher", "typ": "at+jwt" }), &claims)
+    };
+    let mut published = World::new().provider.jwks();
+    published["keys"][0]["kid"] = json!("one");
+    for (issuer, keys, set) in [
+        (PARTNERS, json!({ "jwks_uri": format!("{PARTNERS}/keys") }), format!(r#"key set "{PARTNERS}/keys""#)),
+        (PARTNERS, json!({}), format!(r#"key set "{PARTNERS}/jwks""#)),
+        ("ci", json!({ "jwks": published.to_string() }), "configured keys".to_owned()),
+    ] {
+        let mut token_issuer = json!({ "issuer": issuer, "audiences": ["api"] });
+        token_issuer.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let mut document = document();
+        document["token_issuers"] = json!([token_issuer]);
+        let mut world = World::with(&document);
+        if keys.get("jwks_uri").is_some() {
+            let jwks = world.partners.jwks();
+            world.partners.instead = Some(Box::new(move |_| ok(&jwks)));
+        }
+        world.settle();
+        world.events.clear();
+        let bearer = format!("Bearer {}", token(&world, issuer));
+        let outcome = world.send(&[(":method", "GET"), (":path", "/x"), ("authorization", &bearer)]);
+        assert_eq!(world.then(outcome).code(), (401, "invalid_token"), "{issuer} {keys}");
+        let line = lines(&mut world).pop().unwrap();
+        let told = format!(r#"it is signed by an unknown key (kid "ot\nher", alg ES256, {set})"#);
+        assert!(line.contains(&told), "{line}");
         world.sign_in("/");
     }
 }

@@ -171,7 +171,7 @@ fn a_provider_without_the_endpoint_is_told_at_start() {
         metadata.as_object_mut().unwrap().shift_remove("userinfo_endpoint");
     });
     world.settle();
-    assert!(world.events.iter().any(|event| event.to_string().contains("it has no userinfo_endpoint")));
+    assert!(world.events.iter().any(|event| event.to_string().contains("it has no usable userinfo_endpoint")));
 }
 
 /// Somebody whose session can be renewed, and whose groups come from the userinfo endpoint.

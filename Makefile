@@ -6,7 +6,7 @@ CARGO_FILES := $(or $(CARGO_HOME),$(HOME)/.cargo)
 CRATES := $(CARGO_FILES)/registry/src/index.crates.io-1949cf8c6b5b557f
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 
-.PHONY: help build test unit e2e keycloak lint check demo size bench toolchain lint-tools
+.PHONY: help build test unit e2e keycloak lint check demo size bench toolchain java lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,7 +39,7 @@ unit: ## the core alone, natively, in seconds
 e2e: build ## the filter in the real Envoy
 	cargo test -p wasm-tests
 
-keycloak: build ## the filter with Keycloak as its provider; needs a JDK (17 or newer) and Maven
+keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (17 or newer) and Maven
 	cargo test -p wasm-tests --features keycloak --test keycloak
 
 lint: toolchain lint-tools ## formatting and clippy, natively and for wasm
@@ -63,6 +63,9 @@ bench: build ## what the filter costs: CPU per request beside Envoy alone, a fil
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+java:
+	@{ command -v java && command -v mvn; } >/dev/null || { echo "make keycloak needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }
 
 lint-tools:
 	@rustup component list --installed | grep -q clippy || rustup component add clippy rustfmt

@@ -105,8 +105,12 @@ fn the_readme_names_every_file() {
     }
 }
 
-/// The filter's configuration in `minimal.yaml`, and how far it stands from the left.
+/// The filter in `minimal.yaml` with what follows it, its configuration with what follows that, and how far this stands
+/// from the left.
+const FILTER: (&str, &str) = ("          - name: vestibule\n", "          - name: envoy.filters.http.router\n");
 const BODY: (&str, &str, usize) = ("                  value:\n", "                vm_config:\n", 20);
+/// Its first route.
+const ROUTE: &str = "              - match: {prefix: /}\n";
 
 /// A document's text by the fields at its top.
 fn fields(document: &str) -> Vec<(&str, String)> {
@@ -120,9 +124,8 @@ fn fields(document: &str) -> Vec<(&str, String)> {
     fields
 }
 
-/// Whether the filter takes this, where `minimal.yaml` has what it leaves out.
-fn filter_accepts(document: &str) -> (bool, String) {
-    let minimal = text("envoy/minimal.yaml");
+/// The filter of this name with this configuration, where `minimal.yaml` has what it leaves out.
+fn filter(minimal: &str, name: &str, document: &str) -> String {
     let (before, rest) = minimal.split_once(BODY.0).expect("the filter's configuration");
     let (body, after) = rest.split_once(BODY.1).expect("its end");
     let body: String = body.lines().map(|line| format!("{}\n", &line[BODY.2..])).collect();
@@ -130,11 +133,39 @@ fn filter_accepts(document: &str) -> (bool, String) {
     let left_out = fields(&body).into_iter().filter(|(name, _)| given.iter().all(|(given, _)| given != name));
     let whole: String = left_out.chain(given.clone()).map(|(_, text)| text).collect();
     let whole: String = whole.lines().map(|line| format!("{}{line}\n", " ".repeat(BODY.2))).collect();
-    let names = variables(document).filter(|name| !["OIDC_CLIENT_SECRET", "VESTIBULE_KEY"].contains(name));
-    let listed: String = names.map(|name| format!("{name}, ")).collect();
-    let after = after.replace("host_env_keys: [", &format!("host_env_keys: [{listed}"));
-    let (start, end) = (BODY.0, BODY.1);
-    accepts("minimal.yaml", &format!("{before}{start}{whole}{end}{after}"), "/etc/envoy/vestibule.wasm")
+    let before = before.replace("name: vestibule\n", &format!("name: {name:?}\n"));
+    format!("{before}{}{whole}{}{after}", BODY.0, BODY.1)
+}
+
+/// The lines, each this far from the left.
+fn indented(lines: &str, beside: &str) -> String {
+    let indent = beside.len() - beside.trim_start().len();
+    lines.lines().map(|line| format!("{}{line}\n", " ".repeat(indent))).collect()
+}
+
+/// Whether one Envoy takes all of these, each with a name for its log: configurations of the filter, HTTP filters of
+/// Envoy's own and routes.
+fn all_accepted(blocks: &[(String, String)]) -> (bool, String) {
+    let minimal = text("envoy/minimal.yaml");
+    let (before, rest) = minimal.split_once(FILTER.0).expect("the filter");
+    let (usual, after) = rest.split_once(FILTER.1).expect("the router");
+    let usual = format!("{}{usual}", FILTER.0);
+    let (mut filters, mut routes) = (String::new(), String::new());
+    for (name, block) in blocks {
+        match block {
+            route if route.starts_with("- match:") => routes.push_str(&indented(route, ROUTE)),
+            own if own.starts_with("- name: envoy.") => filters.push_str(&indented(own, FILTER.0)),
+            // A part of a list of rules.
+            rules if rules.starts_with("- ") => filters.push_str(&filter(&usual, name, &format!("rules:\n{rules}"))),
+            document => filters.push_str(&filter(&usual, name, document)),
+        }
+    }
+    let mut names: Vec<&str> = variables(&filters).collect();
+    names.sort_unstable();
+    names.dedup();
+    let filters = filters.replace("[OIDC_CLIENT_SECRET, VESTIBULE_KEY]", &format!("[{}]", names.join(", ")));
+    let after = after.replace(ROUTE, &format!("{routes}{ROUTE}"));
+    accepts("minimal.yaml", &format!("{before}{filters}{}{after}", FILTER.1), "/etc/envoy/vestibule.wasm")
 }
 
 /// README and the pages of `envoy/docs`.
@@ -156,33 +187,25 @@ fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
-/// Whether Envoy takes HTTP filters or routes, each in the list of `minimal.yaml` before what is there.
-fn envoy_accepts(elements: &str) -> (bool, String) {
-    let first = if elements.starts_with("- match:") { "- match: {prefix: /}\n" } else { "- name: vestibule\n" };
-    let minimal = text("envoy/minimal.yaml");
-    let (before, after) = minimal.split_once(first).expect("the first of the list");
-    let indent = before.rsplit('\n').next().expect("a line");
-    let elements: String = elements.lines().map(|line| format!("{line}\n{indent}")).collect();
-    accepts("minimal.yaml", &format!("{before}{elements}{first}{after}"), "/etc/envoy/vestibule.wasm")
+#[test]
+fn the_filter_and_envoy_accept_what_the_pages_show() {
+    let mut shown = Vec::new();
+    for page in pages() {
+        let blocks = blocks(&text(&page));
+        assert!(blocks.len() > 5, "{page}: {} blocks", blocks.len());
+        // What a reader puts in.
+        let blocks = blocks.into_iter().map(|block| block.replace("3f1c…", &"3f1c".repeat(16)));
+        shown.extend(blocks.enumerate().map(|(at, block)| (format!("{page}, block {}", at + 1), block)));
+    }
+    let (accepted, said) = all_accepted(&shown);
+    assert!(accepted, "{said}");
 }
 
 #[test]
-fn the_filter_and_envoy_accept_what_the_pages_show() {
-    for page in pages() {
-        let blocks = blocks(&text(&page));
-        for block in &blocks {
-            let of_envoy = ["- match:", "- name: envoy."].iter().any(|start| block.starts_with(start));
-            let (accepted, said) = if of_envoy {
-                envoy_accepts(block)
-            } else {
-                // What a reader puts in; and a part of a list of rules.
-                let block = block.replace("3f1c…", &"3f1c".repeat(16));
-                filter_accepts(&if block.starts_with("- ") { format!("rules:\n{block}") } else { block })
-            };
-            assert!(accepted, "{page}: {block}\n{said}");
-        }
-        assert!(blocks.len() > 5, "{page}: {} blocks", blocks.len());
-    }
+fn a_fault_in_what_a_page_shows_is_found_and_named() {
+    let blocks = [("good", "prefix: /auth\n"), ("bad", "- {path: /x, acess: public}\n")];
+    let (accepted, said) = all_accepted(&blocks.map(|(name, block)| (name.to_owned(), block.to_owned())));
+    assert!(!accepted && said.contains("wasm log bad vestibule: rules[0].acess: unknown field"), "{said}");
 }
 
 #[test]
@@ -191,6 +214,6 @@ fn the_filter_accepts_what_the_sample_for_istio_says() {
     let (_, rest) = sample.split_once("\n  pluginConfig:\n").expect("the filter's configuration");
     let (body, _) = rest.split_once("---\n").expect("its end");
     let body: String = body.lines().map(|line| format!("{}\n", &line[4..])).collect();
-    let (accepted, said) = filter_accepts(&body);
+    let (accepted, said) = all_accepted(&[("istio.yaml".to_owned(), body)]);
     assert!(accepted, "{said}");
 }

@@ -1,19 +1,21 @@
-//! Conditions on claims: who is allowed. A condition holds, or it does not, or nobody can tell, because the provider has
-//! left a claim out that it has; what nobody can tell is never a yes, also not behind a `not`.
+//! Conditions on claims: who is allowed. A condition holds, or does not, or is undecided: the provider has left out a claim
+//! that it has, or the session did not keep it. What is undecided is never a yes, also not behind a `not`.
 
 use serde_json::Value;
 
 use super::{Claim, ClaimPath, Claims, Expression};
 
-/// What came of a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of a condition. Of two that are undecided the later one counts: a new sign-in may decide it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It holds.
     Yes,
     /// It does not.
     No,
-    /// The claim it asks for was left out (OIDC Core 5.6.2; Entra ID's group overage).
+    /// The provider left out the claim (OIDC Core 5.6.2; Entra ID's group overage).
     LeftOut,
+    /// The session did not keep the claim: it was sealed by another configuration.
+    Unknown,
 }
 
 /// One condition.
@@ -52,54 +54,48 @@ impl Conditions {
 }
 
 fn all(conditions: &[Condition], claims: &dyn Claims) -> Outcome {
-    let mut outcome = Outcome::Yes;
+    unless(Outcome::No, Outcome::Yes, conditions, claims)
+}
+
+/// `decisive`, if it is the outcome of a condition; else what is undecided, or `otherwise`.
+fn unless(decisive: Outcome, otherwise: Outcome, conditions: &[Condition], claims: &dyn Claims) -> Outcome {
+    let mut undecided = None;
     for condition in conditions {
         match condition.outcome(claims) {
-            Outcome::Yes => {}
-            Outcome::No => return Outcome::No,
-            Outcome::LeftOut => outcome = Outcome::LeftOut,
+            outcome if outcome == decisive => return decisive,
+            outcome @ (Outcome::LeftOut | Outcome::Unknown) => undecided = undecided.max(Some(outcome)),
+            Outcome::Yes | Outcome::No => {}
         }
     }
-    outcome
+    undecided.unwrap_or(otherwise)
 }
 
 impl Condition {
     fn outcome(&self, claims: &dyn Claims) -> Outcome {
         match self {
             Self::All(conditions) => all(conditions, claims),
-            Self::Any(conditions) => {
-                let mut outcome = Outcome::No;
-                for condition in conditions {
-                    match condition.outcome(claims) {
-                        Outcome::Yes => return Outcome::Yes,
-                        Outcome::No => {}
-                        Outcome::LeftOut => outcome = Outcome::LeftOut,
-                    }
-                }
-                outcome
-            }
-            // Whoever has no address that counts could have any: nobody passes by not having one.
-            Self::Not(condition) if condition.is_about_address() && email(claims).is_none() => Outcome::No,
-            Self::Not(condition) => match condition.outcome(claims) {
-                Outcome::Yes => Outcome::No,
-                Outcome::No => Outcome::Yes,
-                Outcome::LeftOut => Outcome::LeftOut,
+            Self::Any(conditions) => unless(Outcome::Yes, Outcome::No, conditions, claims),
+            Self::Not(condition) => match (condition.outcome(claims), email(claims)) {
+                // Whoever has no address that counts could have any: nobody passes by not having one.
+                (_, Err(outcome)) if condition.is_about_address() => outcome,
+                (Outcome::Yes, _) => Outcome::No,
+                (Outcome::No, _) => Outcome::Yes,
+                (undecided, _) => undecided,
             },
             Self::Claim(path, wanted) => match path.find(claims) {
                 Some(claim) => is_one_of(claim, wanted).into(),
                 None if is_left_out(path.name(), claims) => Outcome::LeftOut,
-                None => Outcome::No,
+                // That it was not left out must be known as well.
+                None if [path.name()].iter().chain(&LEFT_OUT).all(|name| claims.is_known(name)) => Outcome::No,
+                None => Outcome::Unknown,
             },
-            Self::Email(known) => email(claims)
-                .is_some_and(|(email, _)| known.iter().any(|known| known.eq_ignore_ascii_case(email)))
-                .into(),
+            Self::Email(known) => {
+                by_address(claims, &|email, _| known.iter().any(|known| known.eq_ignore_ascii_case(email)))
+            }
             Self::Domain(known) => {
-                let is_known = |domain: &str| known.iter().any(|known| known.eq_ignore_ascii_case(domain));
-                email(claims).is_some_and(|(_, domain)| is_known(domain)).into()
+                by_address(claims, &|_, domain| known.iter().any(|known| known.eq_ignore_ascii_case(domain)))
             }
-            Self::EmailMatches(known) => {
-                email(claims).is_some_and(|(email, _)| known.iter().any(|known| known.matches(email))).into()
-            }
+            Self::EmailMatches(known) => by_address(claims, &|email, _| known.iter().any(|known| known.matches(email))),
         }
     }
 
@@ -154,15 +150,23 @@ fn is_listed(value: &Value, wanted: &[Value]) -> bool {
     })
 }
 
+fn by_address(claims: &dyn Claims, holds: &dyn Fn(&str, &str) -> bool) -> Outcome {
+    email(claims).map_or_else(|outcome| outcome, |(email, domain)| holds(email, domain).into())
+}
+
 /// The email address that the provider vouches for, and its domain: exactly one `@`, with something on both sides.
-fn email(claims: &dyn Claims) -> Option<(&str, &str)> {
-    if !claims.claim("email_verified").is_some_and(Claim::is_true) {
-        return None;
+/// Without one, the outcome of every condition on it.
+fn email(claims: &dyn Claims) -> Result<(&str, &str), Outcome> {
+    let find = |name: &str| {
+        claims.claim(name).ok_or_else(|| if claims.is_known(name) { Outcome::No } else { Outcome::Unknown })
+    };
+    if !find("email_verified")?.is_true() {
+        return Err(Outcome::No);
     }
-    let Some(Claim::Json(Value::String(email))) = claims.claim("email") else { return None };
-    let (name, domain) = email.split_once('@')?;
+    let Claim::Json(Value::String(email)) = find("email")? else { return Err(Outcome::No) };
+    let (name, domain) = email.split_once('@').ok_or(Outcome::No)?;
     let is_whole = !name.is_empty() && !domain.is_empty() && !domain.contains('@');
-    is_whole.then_some((email.as_str(), domain))
+    if is_whole { Ok((email.as_str(), domain)) } else { Err(Outcome::No) }
 }
 
 /// The claims that are elsewhere, and where (OIDC Core 5.6.2).

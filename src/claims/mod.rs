@@ -52,6 +52,11 @@ pub trait Claims {
 
     /// Whose word it is; `None` where it is the operator's own.
     fn issuer(&self) -> Option<IssuerId>;
+
+    /// Whether an absence of this claim is known. Tokens have all their claims; a session has those that it was to keep.
+    fn is_known(&self, _name: &str) -> bool {
+        true
+    }
 }
 
 /// Claims by themselves, of whoever it is.

@@ -14,7 +14,7 @@ use crate::{
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
-    rules::{Refusal, RouteError},
+    rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
 
@@ -125,7 +125,10 @@ pub enum Failure {
     #[error("the ID token is refused: {0}")]
     Signature(#[from] VerifyError),
     /// A sign-in was begun again too often.
-    #[error("there were {0} sign-ins in a row, and their cookies never came back")]
+    #[error(
+        "there were {0} sign-ins in a row, and none brought a session that is enough: their cookies never came back, or \
+             another configuration answers the callback"
+    )]
     SignInLoop(u8),
     /// Nobody is signed in.
     #[error("nobody is signed in")]
@@ -154,7 +157,11 @@ pub enum Failure {
 impl From<Refusal<'_>> for Failure {
     fn from(refusal: Refusal<'_>) -> Self {
         let rule = refusal.rule.map(str::to_owned);
-        if refusal.left_out { Self::GroupsLeftOut(rule) } else { Self::NotAllowed(rule) }
+        match refusal.cause {
+            Cause::LeftOut => Self::GroupsLeftOut(rule),
+            Cause::NotAllowed => Self::NotAllowed(rule),
+            Cause::Unknown => Self::SignInRequired,
+        }
     }
 }
 

@@ -94,6 +94,7 @@ impl SignIn {
         let life = handed_on.life(granted.expires_in, until_exp);
         let with = Beginning {
             provider,
+            claims_request: known.provider.claims_request(),
             kept: &env.config.kept_claims,
             now: env.now,
             lifetime: settings.lifetimes.absolute,

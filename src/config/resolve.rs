@@ -132,6 +132,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         token_issuers,
     };
     in_vain(&mut config);
+    config.warnings.extend(bearer::common_audiences(&config.token_issuers));
     Ok(config)
 }
 

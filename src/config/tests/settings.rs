@@ -309,6 +309,31 @@ fn configured_keys_that_cannot_be_used_are_warned_of() {
 }
 
 #[test]
+fn audiences_of_tokens_for_other_services_are_warned_of() {
+    let warnings = |audience: &str| {
+        let mut document = example_with("/providers/0/access_token_audiences", Some(json!([audience])));
+        let issuer = document["providers"][0]["issuer"].as_str().unwrap().to_owned();
+        let machines = json!({"issuer": "https://machines.example.com/", "audiences": [audience.replace(&issuer, "https://machines.example.com")]});
+        document["token_issuers"] = json!([machines]);
+        settings(&document).warnings
+    };
+    let issuer = example()["providers"][0]["issuer"].as_str().unwrap().to_owned();
+    let common = ["account", "api://default", "00000003-0000-0000-c000-000000000000", "https://kubernetes.default.svc"];
+    let below =
+        ["", "/", "/userinfo", "/api/v2/", "/resources"].map(|path| issuer.trim_end_matches('/').to_owned() + path);
+    for audience in common.into_iter().chain(below.iter().map(String::as_str)) {
+        let found = warnings(audience);
+        assert_eq!(found.len(), 2, "{audience} {found:?}");
+        assert!(found[0].contains("is in access tokens of") && found[1].contains("machines"), "{found:?}");
+    }
+    for audience in
+        ["https://api.example.com", "accounts", "api://app", "https://machines.example.com.evil.example/userinfo"]
+    {
+        assert_eq!(warnings(audience), [""; 0], "{audience}");
+    }
+}
+
+#[test]
 fn people_of_several_providers_who_look_alike_are_warned_of() {
     let mut document = example();
     assert_eq!(settings(&document).warnings, [""; 0]);

@@ -2,11 +2,13 @@
 
 mod condition;
 mod expression;
+mod shape;
 mod template;
 
 pub use condition::{CLAIM_NAMES, Condition, Conditions, LEFT_OUT, Outcome, is_left_out};
 pub use expression::Expression;
-pub use template::{Encoding, Template};
+pub use shape::Shape;
+pub use template::{Encoding, Report, Template, TooLong, Unfit};
 
 use serde_json::{Map, Value};
 
@@ -131,6 +133,14 @@ impl ClaimPath {
     /// Whether it is the claim itself, and nothing within it.
     pub const fn is_whole(&self) -> bool {
         self.below.is_empty()
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> String {
+        if self.is_whole() {
+            return self.name.clone();
+        }
+        format!("/{}{}", self.name.replace('~', "~0").replace('/', "~1"), self.below)
     }
 
     /// What stands there.

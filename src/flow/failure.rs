@@ -73,6 +73,9 @@ pub enum Failure {
     /// The host did not take the changes to the request.
     #[error("the host did not take the changed request headers")]
     HeadersRefused,
+    /// A header or filter state with this name whose value is too long to be told, where that is not taken.
+    #[error("the value of {0:?} is too long, and its `too_long` is `refuse`; have the provider send fewer values")]
+    IdentityTooLong(String),
     /// The ID token is not for us or not for this sign-in.
     #[error("the ID token is refused: {0}")]
     IdToken(#[from] IdTokenError),
@@ -231,6 +234,8 @@ impl Failure {
                 "This address belongs to a sign-in that is over or was not begun here. Please start again."),
             Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
                 "Your request could not be passed on. Please tell the operator of this site the code below."),
+            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Too much is known of you",
+                "What this site would be told of you, such as your groups, is longer than it can take. Please tell its operator the code below."),
             Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",

@@ -157,9 +157,16 @@ pub(super) fn forward(
                 return refuse(&request, &caller, refusal, &verdict.providers(), cookies, env);
             }
         };
-    env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(&request, &permit, verdict, env);
-    Step::Forward { permit, edits, cookies: late }
+    match identity::edits(&request, &permit, verdict, env) {
+        Ok(edits) => {
+            env.events.push(Event::Permitted(permit.reason()));
+            Step::Forward { permit, edits, cookies: late }
+        }
+        Err(failure) => {
+            let caller = Caller::of(&request).of_issuer(provider.id);
+            reply::with_cookies(reply::refuse(failure, &caller, Offer::default(), env), cookies)
+        }
+    }
 }
 
 /// Says to somebody who is signed in that they may not pass, and how to come as somebody else.

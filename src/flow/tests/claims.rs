@@ -318,3 +318,134 @@ fn a_token_has_all_its_claims() {
     let outcome = world.send(&[(":method", "GET"), (":path", "/"), ("authorization", "Bearer t0ken")]);
     assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Bearer, .. }), "{outcome:?}");
 }
+
+/// The last line of the log about a refusal.
+fn refusal(world: &World) -> String {
+    let refused = world.events.iter().rev().find(|event| matches!(event, Event::Refused { .. }));
+    refused.map(ToString::to_string).unwrap_or_default()
+}
+
+/// Lines about what is not told, and how often something was not.
+fn left_out(world: &World) -> (Vec<String>, usize) {
+    let events = world.events.iter().filter(|event| event.counter() == "vestibule_left_out_identity");
+    let news = events.clone().filter(|event| event.level() == event::Level::Warn).map(ToString::to_string);
+    (news.collect(), events.count())
+}
+
+fn header<'a>(outcome: &'a Outcome, name: &str) -> Option<&'a str> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(found, value)| (found == name).then_some(value.as_str()))
+}
+
+#[test]
+fn what_the_app_is_not_told_is_said_once_for_each_user() {
+    let groups: Vec<_> = (0..300).map(|group| format!("/departments/engineering-{group:03}")).collect();
+    for (claims, said) in [
+        (
+            json!({ "groups": groups }),
+            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" takes 8699 bytes, and \
+             7168 may go out; have the provider send fewer values, or see `too_long`",
+        ),
+        (
+            json!({ "groups": { "a": 1 } }),
+            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, where a \
+             text, a number, true, false or a list of these can be told",
+        ),
+        (
+            json!({ "groups": ["a,b", "c"] }),
+            "left items out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" has items with the separator \
+             in them; another `separator`, or `encoding: percent`, tells them apart",
+        ),
+        (
+            json!({ "email_verified": false }),
+            "left the value out of the header \"x-forwarded-email\" of \"alice\": the claim \"email\" is not said to be verified \
+             by the claim \"email_verified\"",
+        ),
+        (
+            json!({ "sub": "al\nice" }),
+            "left the value out of the header \"x-forwarded-user\" of \"al\\nice\": the claim \"sub\" has control characters or \
+             spaces at an end",
+        ),
+    ] {
+        let mut world = World::ready();
+        world.provider.claims = claiming(claims);
+        world.sign_in("/");
+        for _ in 0..3 {
+            assert!(passes(&world.visit("/")));
+        }
+        assert_eq!(left_out(&world), (vec![said.to_owned()], 1));
+        // Another session of the same user is counted, and not said again.
+        world.jar.clear();
+        world.advance(1);
+        world.sign_in("/");
+        assert!(passes(&world.visit("/")));
+        assert_eq!(left_out(&world), (vec![said.to_owned()], 2));
+    }
+    // What is absent, empty or null is left out by the provider itself.
+    let mut world = World::ready();
+    world.provider.claims = claiming(json!({ "groups": [], "preferred_username": "" }));
+    world.sign_in("/");
+    assert!(passes(&world.visit("/")));
+    assert_eq!(left_out(&world), (vec![], 0));
+}
+
+#[test]
+fn a_header_that_is_too_long_is_cut_or_refused_where_that_is_wanted() {
+    let groups: Vec<_> = (0..300).map(|group| format!("/departments/engineering-{group:03}")).collect();
+    let told = |too_long: &str| {
+        [
+            ("identity_headers", json!({ "X-User": "sub", "X-Groups": { "claim": "groups", "too_long": too_long } })),
+            ("filter_state", json!({ "claims": { "groups": { "claim": "groups", "too_long": too_long } } })),
+            (
+                "rules",
+                json!([{ "path": "/public", "access": "public" }, { "path": "/optional", "access": "optional" }]),
+            ),
+        ]
+    };
+    let signed_in = |too_long: &str, groups: &[String]| {
+        let mut world = World::ready_with(&told(too_long));
+        world.provider.claims = claiming(json!({ "groups": groups }));
+        world.sign_in("/oauth2/start?rd=/");
+        world
+    };
+    let mut world = signed_in("cut", &groups);
+    let outcome = world.visit("/");
+    assert_eq!(header(&outcome, "x-groups").unwrap(), groups[..247].join(","));
+    let Outcome::Forwarded { state, .. } = &outcome else { panic!() };
+    assert_eq!(state[0], ("groups".to_owned(), groups[..141].join(",")));
+    assert_eq!(left_out(&world).1, 2);
+    assert!(left_out(&world).0[0].starts_with("left the last items out of the header \"x-groups\" of \"alice\""));
+
+    let mut world = signed_in("refuse", &groups);
+    for _ in 0..2 {
+        for path in ["/", "/optional"] {
+            assert_eq!(world.visit(path).code(), (500, "identity_too_long"), "{path}");
+        }
+    }
+    assert_eq!(fetch(&mut world), (500, "identity_too_long"));
+    assert!(refusal(&world).contains("the value of \"groups\" is too long"), "{}", refusal(&world));
+    assert!(matches!(world.visit("/public"), Outcome::Forwarded { reason: Reason::Public, .. }));
+    // Who is in fewer passes.
+    let mut world = signed_in("refuse", &groups[..100]);
+    assert_eq!(header(&world.visit("/"), "x-groups").unwrap(), groups[..100].join(","));
+}
+
+#[test]
+fn an_address_that_nobody_vouches_for_is_told_unless_only_verified_ones_are_wanted() {
+    for (setting, verified, is_told) in [
+        (None, json!(null), true),
+        (Some(false), json!(null), true),
+        (Some(true), json!(null), false),
+        (Some(true), json!(false), false),
+        (Some(true), json!(true), true),
+    ] {
+        let mut changes = vec![("filter_state", json!({ "claims": { "mail": { "template": "mailto:{email}" } } }))];
+        changes.extend(setting.map(|setting| ("verified_email_only", json!(setting))));
+        let mut world = World::ready_with(&changes);
+        world.provider.claims = claiming(json!({ "email_verified": verified }));
+        world.sign_in("/");
+        let outcome = world.visit("/");
+        let Outcome::Forwarded { state, .. } = &outcome else { panic!() };
+        assert_eq!((header(&outcome, "x-forwarded-email").is_some(), state.len()), (is_told, usize::from(is_told)));
+    }
+}

@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
-use super::{Claim, ClaimPath, Claims, Expression};
+use super::{
+    Claim, ClaimPath, Claims, Expression, Shape,
+    shape::{is_scalar, is_serialized},
+};
 
 /// The outcome of a condition. Of two that are undecided the later one counts: a new sign-in may decide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +40,33 @@ pub enum Condition {
     EmailMatches(Vec<Expression>),
 }
 
+/// A claim that a condition could not use, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    /// It is not there.
+    #[error("the claim {claim:?} is absent from {looked_in}")]
+    Absent {
+        /// Its name or pointer.
+        claim: String,
+        /// Where it was looked for.
+        looked_in: &'static str,
+    },
+    /// It has a form that none of the values has.
+    #[error("the claim {claim:?} is {shape}, which is none of the values of the condition")]
+    Odd {
+        /// Its name or pointer.
+        claim: String,
+        /// Its form.
+        shape: Shape,
+    },
+    /// It is there, and not true.
+    #[error("the claim \"email_verified\" is not true, so the address does not count")]
+    Unverified,
+}
+
+/// Findings that one line of the log names at most.
+const MAX_FINDINGS: usize = 4;
+
 /// All conditions that must hold, and the claims that they need.
 #[derive(Debug, Clone)]
 pub struct Conditions(pub Vec<Condition>);
@@ -45,6 +75,14 @@ impl Conditions {
     /// Whether they hold.
     pub fn outcome(&self, claims: &dyn Claims) -> Outcome {
         all(&self.0, claims)
+    }
+
+    /// What may be the reason that they do not hold, beside other values than those that are wanted.
+    pub fn findings(&self, claims: &dyn Claims) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.0.iter().for_each(|condition| condition.collect_findings(claims, &mut findings));
+        findings.truncate(MAX_FINDINGS);
+        findings
     }
 
     /// Calls `with` for each claim that they look at.
@@ -97,6 +135,34 @@ impl Condition {
             }
             Self::EmailMatches(known) => by_address(claims, &|email, _| known.iter().any(|known| known.matches(email))),
         }
+    }
+
+    fn collect_findings(&self, claims: &dyn Claims, findings: &mut Vec<Finding>) {
+        if self.outcome(claims) != Outcome::No {
+            return;
+        }
+        let absent = |claim: String| Finding::Absent { claim, looked_in: claims.found_in() };
+        let finding = match self {
+            Self::All(conditions) | Self::Any(conditions) => {
+                return conditions.iter().for_each(|condition| condition.collect_findings(claims, findings));
+            }
+            Self::Claim(path, wanted) => match path.find(claims) {
+                None => Some(absent(path.text())),
+                Some(Claim::Text(_)) => None,
+                Some(Claim::Json(value)) => {
+                    let items = if let Value::Array(items) = value { items } else { std::slice::from_ref(value) };
+                    let is_odd = !items.iter().any(|item| has_form_of(item, wanted));
+                    is_odd.then(|| Finding::Odd { claim: path.text(), shape: Shape::of(value) })
+                }
+            },
+            Self::Not(condition) if !condition.is_about_address() => None,
+            Self::Not(_) | Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => {
+                let missing = ["email_verified", "email"].into_iter().find(|name| claims.claim(name).is_none());
+                let is_verified = claims.claim("email_verified").is_some_and(Claim::is_true);
+                missing.map(|name| absent(name.to_owned())).or_else(|| (!is_verified).then_some(Finding::Unverified))
+            }
+        };
+        findings.extend(finding);
     }
 
     fn is_about_address(&self) -> bool {
@@ -152,6 +218,13 @@ fn is_listed(value: &Value, wanted: &[Value]) -> bool {
 
 fn by_address(claims: &dyn Claims, holds: &dyn Fn(&str, &str) -> bool) -> Outcome {
     email(claims).map_or_else(|outcome| outcome, |(email, domain)| holds(email, domain).into())
+}
+
+/// Whether it could be one of the values: of their type, and no list in one text.
+fn has_form_of(value: &Value, wanted: &[Value]) -> bool {
+    let is_text_of_list = |text: &str| is_serialized(text) || text.contains([',', ';']);
+    let is_alike = |wanted: &Value| std::mem::discriminant(wanted) == std::mem::discriminant(value);
+    is_scalar(value) && wanted.iter().any(is_alike) && !value.as_str().is_some_and(is_text_of_list)
 }
 
 /// The email address that the provider vouches for, and its domain: exactly one `@`, with something on both sides.

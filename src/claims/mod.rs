@@ -5,7 +5,7 @@ mod expression;
 mod shape;
 mod template;
 
-pub use condition::{CLAIM_NAMES, Condition, Conditions, LEFT_OUT, Outcome, is_left_out};
+pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, is_left_out};
 pub use expression::Expression;
 pub use shape::Shape;
 pub use template::{Encoding, Report, Template, TooLong, Unfit};
@@ -58,6 +58,11 @@ pub trait Claims {
     /// Whether an absence of this claim is known. Tokens have all their claims; a session has those that it was to keep.
     fn is_known(&self, _name: &str) -> bool {
         true
+    }
+
+    /// Where the claims are from, as a line of the log says it.
+    fn found_in(&self) -> &'static str {
+        "the token"
     }
 }
 

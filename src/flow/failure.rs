@@ -2,6 +2,7 @@
 //! not compile until all of it is decided.
 
 use crate::{
+    claims::Finding,
     http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
@@ -104,8 +105,8 @@ pub enum Failure {
     #[error("the platform gives no randomness")]
     NoRandomness,
     /// Somebody is signed in, and may not pass by this rule's conditions or those of the provider.
-    #[error("whoever is signed in may not pass by rule {}", rule(.0))]
-    NotAllowed(Option<String>),
+    #[error("whoever is signed in may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
+    NotAllowed(Option<String>, Vec<Finding>),
     /// The session cannot be written into cookies.
     #[error("{0}")]
     NotWritten(#[from] SealError),
@@ -162,7 +163,7 @@ impl From<Refusal<'_>> for Failure {
         let rule = refusal.rule.map(str::to_owned);
         match refusal.cause {
             Cause::LeftOut => Self::GroupsLeftOut(rule),
-            Cause::NotAllowed => Self::NotAllowed(rule),
+            Cause::NotAllowed(findings) => Self::NotAllowed(rule, findings),
             Cause::Unknown => Self::SignInRequired,
         }
     }
@@ -258,7 +259,7 @@ impl Failure {
                 "The request to end a session came in a way that is not taken here."),
             Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
                 "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
-            Self::NotAllowed(_) => row!(403, "not_allowed", Info, "You may not open this page",
+            Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
                 "You are signed in, but this page is for others. If you have another account, you can use that."),
             Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),

@@ -42,6 +42,14 @@ impl Claims for SessionClaims<'_> {
         self.session.issuer()
     }
 
+    fn found_in(&self) -> &'static str {
+        match (&self.provider.github, self.session.absent.userinfo) {
+            (Some(_), _) => "GitHub's API",
+            (None, true) => "the ID token and userinfo",
+            (None, false) => "the ID token (userinfo was not asked)",
+        }
+    }
+
     fn is_known(&self, name: &str) -> bool {
         let Absent { names, claims_request, userinfo } = &self.session.absent;
         let was_looked_for = || {

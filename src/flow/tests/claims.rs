@@ -325,6 +325,86 @@ fn refusal(world: &World) -> String {
     refused.map(ToString::to_string).unwrap_or_default()
 }
 
+#[test]
+fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
+    const ID_TOKEN: &str = "is absent from the ID token (userinfo was not asked)";
+    let groups = || json!({ "groups": ["admins", "staff-x"] });
+    let odd = |shape: &str| format!("; the claim \"groups\" is {shape}, which is none of the values of the condition");
+    let cases = [
+        (groups(), json!({ "groups": null }), format!("; the claim \"groups\" {ID_TOKEN}")),
+        (groups(), json!({ "groups": { "admins": {} } }), odd("an object")),
+        (groups(), json!({ "groups": 7 }), odd("a number")),
+        (groups(), json!({ "groups": true }), odd("true or false")),
+        (groups(), json!({ "groups": [["admins"], ["staff-x"]] }), odd("a list of lists, objects or null")),
+        (groups(), json!({ "groups": [{ "name": "admins" }] }), odd("a list of lists, objects or null")),
+        (groups(), json!({ "groups": [] }), odd("an empty list")),
+        (groups(), json!({ "groups": [1, 2] }), odd("a list")),
+        (groups(), json!({ "groups": "[admins, staff-x]" }), odd("one text that is written like a list or an object")),
+        (groups(), json!({ "groups": "[\"admins\"]" }), odd("one text that is written like a list or an object")),
+        (groups(), json!({ "groups": "admins,staff-x" }), odd("a text")),
+        // Another value is no fault of the provider's, and nothing that a log should tell.
+        (groups(), json!({ "groups": ["others"] }), String::new()),
+        (groups(), json!({ "groups": "others" }), String::new()),
+        (not(&json!({ "groups": ["staff"] })), json!({}), String::new()),
+        (json!({ "claims": { "level": [3] } }), json!({ "level": "3" }), odd("a text").replace("groups", "level")),
+        (
+            json!({ "any": [{ "roles": ["x"] }, { "claims": { "/realm_access/roles": ["x"] } }] }),
+            json!({ "realm_access": {} }),
+            format!("; the claim \"roles\" {ID_TOKEN}; the claim \"/realm_access/roles\" {ID_TOKEN}"),
+        ),
+        (
+            json!({ "emails": ["alice@example.com"] }),
+            json!({ "email_verified": null }),
+            format!("; the claim \"email_verified\" {ID_TOKEN}"),
+        ),
+        (
+            not(&json!({ "allowed_domains": ["example.org"] })),
+            json!({ "email_verified": false }),
+            "; the claim \"email_verified\" is not true, so the address does not count".to_owned(),
+        ),
+        (
+            json!({ "allowed_domains": ["example.com"] }),
+            json!({ "email": null }),
+            format!("; the claim \"email\" {ID_TOKEN}"),
+        ),
+    ];
+    for (allow, claims, said) in cases {
+        let mut world = World::ready_with(&[rules(&allow)]);
+        world.provider.claims = claiming(claims.clone());
+        world.sign_in("/");
+        assert_eq!(world.visit("/").code(), (403, "not_allowed"), "{claims}");
+        let expected = format!(
+            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name){said}; issuer \
+             https://idp.example.com; request -"
+        );
+        assert_eq!(refusal(&world), expected, "{claims}");
+    }
+}
+
+#[test]
+fn a_refusal_says_where_an_absent_claim_was_looked_for() {
+    let mut document = super::world::document();
+    document["providers"][0]["userinfo"] = json!(true);
+    document["providers"][0]["access_token_audiences"] = json!(["https://api.example.com"]);
+    let token = ("static_tokens", json!([{ "name": "robot", "sha256": format!("{:x}", Sha256::digest("t0ken")) }]));
+    let mut world =
+        World::ready_with(&[("providers", document["providers"].clone()), rules(&json!({ "roles": ["x"] })), token]);
+    world.provider.userinfo = Box::new(|| ok(&json!({ "sub": "alice" })));
+    world.sign_in("/");
+    assert_eq!(world.visit("/").code(), (403, "not_allowed"));
+    assert!(refusal(&world).contains("\"roles\" is absent from the ID token and userinfo;"), "{}", refusal(&world));
+    let claims = json!({
+        "iss": super::world::ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
+        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
+    });
+    let access_token = world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims);
+    for (token, place) in [("t0ken", "the entry of static_tokens"), (&*access_token, "the access token")] {
+        let headers = [(":method", "GET"), (":path", "/"), ("authorization", &*format!("Bearer {token}"))];
+        assert_eq!(world.send(&headers).code(), (403, "not_allowed"));
+        assert!(refusal(&world).contains(&format!("is absent from {place};")), "{}", refusal(&world));
+    }
+}
+
 /// Lines about what is not told, and how often something was not.
 fn left_out(world: &World) -> (Vec<String>, usize) {
     let events = world.events.iter().filter(|event| event.counter() == "vestibule_left_out_identity");

@@ -442,8 +442,8 @@ fn what_the_app_is_not_told_is_said_once_for_each_user() {
              by the claim \"email_verified\"",
         ),
         (
-            json!({ "sub": "al\nice" }),
-            "left the value out of the header \"x-forwarded-user\" of \"al\\nice\": the claim \"sub\" has control characters or \
+            json!({ "email": "al\nice@example.com" }),
+            "left the value out of the header \"x-forwarded-email\" of \"alice\": the claim \"email\" has control characters or \
              spaces at an end",
         ),
     ] {

@@ -216,6 +216,8 @@ pub struct Identity {
     pub headers: Vec<HeaderEdit>,
     /// For Envoy: what is put into filter state, under which key.
     pub state: Vec<(String, String)>,
+    /// The header or key for which the request is refused, because its value is too long.
+    pub too_long: Option<String>,
 }
 
 /// Every change to a permitted request.

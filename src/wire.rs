@@ -86,6 +86,17 @@ pub fn write(values: &[Value<'_>]) -> Zeroizing<Vec<u8>> {
     out
 }
 
+/// Writes a message whose field 1 is a list.
+pub fn write_list(list: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for bytes in list {
+        varint(1 << 3 | LENGTH, &mut out);
+        varint(bytes.len() as u64, &mut out);
+        out.extend_from_slice(bytes);
+    }
+    out
+}
+
 fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

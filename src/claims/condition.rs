@@ -1,19 +1,24 @@
-//! Conditions on claims: who is allowed. A condition holds, or it does not, or nobody can tell, because the provider has
-//! left a claim out that it has; what nobody can tell is never a yes, also not behind a `not`.
+//! Conditions on claims: who is allowed. A condition holds, or does not, or is undecided: the provider has left out a claim
+//! that it has, or the session did not keep it. What is undecided is never a yes, also not behind a `not`.
 
 use serde_json::Value;
 
-use super::{Claim, ClaimPath, Claims, Expression};
+use super::{
+    Claim, ClaimPath, Claims, Expression, Shape,
+    shape::{is_scalar, is_serialized},
+};
 
-/// What came of a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of a condition. Of two that are undecided the later one counts: a new sign-in may decide it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It holds.
     Yes,
     /// It does not.
     No,
-    /// The claim it asks for was left out (OIDC Core 5.6.2; Entra ID's group overage).
+    /// The provider left out the claim (OIDC Core 5.6.2; Entra ID's group overage).
     LeftOut,
+    /// The session did not keep the claim: it was sealed by another configuration.
+    Unknown,
 }
 
 /// One condition.
@@ -35,6 +40,33 @@ pub enum Condition {
     EmailMatches(Vec<Expression>),
 }
 
+/// A claim that a condition could not use, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    /// It is not there.
+    #[error("the claim {claim:?} is absent from {looked_in}")]
+    Absent {
+        /// Its name or pointer.
+        claim: String,
+        /// Where it was looked for.
+        looked_in: &'static str,
+    },
+    /// It has a form that none of the values has.
+    #[error("the claim {claim:?} is {shape}, which is none of the values of the condition")]
+    Odd {
+        /// Its name or pointer.
+        claim: String,
+        /// Its form.
+        shape: Shape,
+    },
+    /// It is there, and not true.
+    #[error("the claim \"email_verified\" is not true, so the address does not count")]
+    Unverified,
+}
+
+/// Findings that one line of the log names at most.
+const MAX_FINDINGS: usize = 4;
+
 /// All conditions that must hold, and the claims that they need.
 #[derive(Debug, Clone)]
 pub struct Conditions(pub Vec<Condition>);
@@ -45,6 +77,14 @@ impl Conditions {
         all(&self.0, claims)
     }
 
+    /// What may be the reason that they do not hold, beside other values than those that are wanted.
+    pub fn findings(&self, claims: &dyn Claims) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.0.iter().for_each(|condition| condition.collect_findings(claims, &mut findings));
+        findings.truncate(MAX_FINDINGS);
+        findings
+    }
+
     /// Calls `with` for each claim that they look at.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
         self.0.iter().for_each(|condition| condition.each_claim(with));
@@ -52,55 +92,77 @@ impl Conditions {
 }
 
 fn all(conditions: &[Condition], claims: &dyn Claims) -> Outcome {
-    let mut outcome = Outcome::Yes;
+    unless(Outcome::No, Outcome::Yes, conditions, claims)
+}
+
+/// `decisive`, if it is the outcome of a condition; else what is undecided, or `otherwise`.
+fn unless(decisive: Outcome, otherwise: Outcome, conditions: &[Condition], claims: &dyn Claims) -> Outcome {
+    let mut undecided = None;
     for condition in conditions {
         match condition.outcome(claims) {
-            Outcome::Yes => {}
-            Outcome::No => return Outcome::No,
-            Outcome::LeftOut => outcome = Outcome::LeftOut,
+            outcome if outcome == decisive => return decisive,
+            outcome @ (Outcome::LeftOut | Outcome::Unknown) => undecided = undecided.max(Some(outcome)),
+            Outcome::Yes | Outcome::No => {}
         }
     }
-    outcome
+    undecided.unwrap_or(otherwise)
 }
 
 impl Condition {
     fn outcome(&self, claims: &dyn Claims) -> Outcome {
         match self {
             Self::All(conditions) => all(conditions, claims),
-            Self::Any(conditions) => {
-                let mut outcome = Outcome::No;
-                for condition in conditions {
-                    match condition.outcome(claims) {
-                        Outcome::Yes => return Outcome::Yes,
-                        Outcome::No => {}
-                        Outcome::LeftOut => outcome = Outcome::LeftOut,
-                    }
-                }
-                outcome
-            }
-            // Whoever has no address that counts could have any: nobody passes by not having one.
-            Self::Not(condition) if condition.is_about_address() && email(claims).is_none() => Outcome::No,
-            Self::Not(condition) => match condition.outcome(claims) {
-                Outcome::Yes => Outcome::No,
-                Outcome::No => Outcome::Yes,
-                Outcome::LeftOut => Outcome::LeftOut,
+            Self::Any(conditions) => unless(Outcome::Yes, Outcome::No, conditions, claims),
+            Self::Not(condition) => match (condition.outcome(claims), email(claims)) {
+                // Whoever has no address that counts could have any: nobody passes by not having one.
+                (_, Err(outcome)) if condition.is_about_address() => outcome,
+                (Outcome::Yes, _) => Outcome::No,
+                (Outcome::No, _) => Outcome::Yes,
+                (undecided, _) => undecided,
             },
             Self::Claim(path, wanted) => match path.find(claims) {
                 Some(claim) => is_one_of(claim, wanted).into(),
                 None if is_left_out(path.name(), claims) => Outcome::LeftOut,
-                None => Outcome::No,
+                // That it was not left out must be known as well.
+                None if [path.name()].iter().chain(&LEFT_OUT).all(|name| claims.is_known(name)) => Outcome::No,
+                None => Outcome::Unknown,
             },
-            Self::Email(known) => email(claims)
-                .is_some_and(|(email, _)| known.iter().any(|known| known.eq_ignore_ascii_case(email)))
-                .into(),
+            Self::Email(known) => {
+                by_address(claims, &|email, _| known.iter().any(|known| known.eq_ignore_ascii_case(email)))
+            }
             Self::Domain(known) => {
-                let is_known = |domain: &str| known.iter().any(|known| known.eq_ignore_ascii_case(domain));
-                email(claims).is_some_and(|(_, domain)| is_known(domain)).into()
+                by_address(claims, &|_, domain| known.iter().any(|known| known.eq_ignore_ascii_case(domain)))
             }
-            Self::EmailMatches(known) => {
-                email(claims).is_some_and(|(email, _)| known.iter().any(|known| known.matches(email))).into()
-            }
+            Self::EmailMatches(known) => by_address(claims, &|email, _| known.iter().any(|known| known.matches(email))),
         }
+    }
+
+    fn collect_findings(&self, claims: &dyn Claims, findings: &mut Vec<Finding>) {
+        if self.outcome(claims) != Outcome::No {
+            return;
+        }
+        let absent = |claim: String| Finding::Absent { claim, looked_in: claims.found_in() };
+        let finding = match self {
+            Self::All(conditions) | Self::Any(conditions) => {
+                return conditions.iter().for_each(|condition| condition.collect_findings(claims, findings));
+            }
+            Self::Claim(path, wanted) => match path.find(claims) {
+                None => Some(absent(path.text())),
+                Some(Claim::Text(_)) => None,
+                Some(Claim::Json(value)) => {
+                    let items = if let Value::Array(items) = value { items } else { std::slice::from_ref(value) };
+                    let is_odd = !items.iter().any(|item| has_form_of(item, wanted));
+                    is_odd.then(|| Finding::Odd { claim: path.text(), shape: Shape::of(value) })
+                }
+            },
+            Self::Not(condition) if !condition.is_about_address() => None,
+            Self::Not(_) | Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => {
+                let missing = ["email_verified", "email"].into_iter().find(|name| claims.claim(name).is_none());
+                let is_verified = claims.claim("email_verified").is_some_and(Claim::is_true);
+                missing.map(|name| absent(name.to_owned())).or_else(|| (!is_verified).then_some(Finding::Unverified))
+            }
+        };
+        findings.extend(finding);
     }
 
     fn is_about_address(&self) -> bool {
@@ -154,15 +216,30 @@ fn is_listed(value: &Value, wanted: &[Value]) -> bool {
     })
 }
 
+fn by_address(claims: &dyn Claims, holds: &dyn Fn(&str, &str) -> bool) -> Outcome {
+    email(claims).map_or_else(|outcome| outcome, |(email, domain)| holds(email, domain).into())
+}
+
+/// Whether it could be one of the values: of their type, and no list in one text.
+fn has_form_of(value: &Value, wanted: &[Value]) -> bool {
+    let is_text_of_list = |text: &str| is_serialized(text) || text.contains([',', ';']);
+    let is_alike = |wanted: &Value| std::mem::discriminant(wanted) == std::mem::discriminant(value);
+    is_scalar(value) && wanted.iter().any(is_alike) && !value.as_str().is_some_and(is_text_of_list)
+}
+
 /// The email address that the provider vouches for, and its domain: exactly one `@`, with something on both sides.
-fn email(claims: &dyn Claims) -> Option<(&str, &str)> {
-    if !claims.claim("email_verified").is_some_and(Claim::is_true) {
-        return None;
+/// Without one, the outcome of every condition on it.
+fn email(claims: &dyn Claims) -> Result<(&str, &str), Outcome> {
+    let find = |name: &str| {
+        claims.claim(name).ok_or_else(|| if claims.is_known(name) { Outcome::No } else { Outcome::Unknown })
+    };
+    if !find("email_verified")?.is_true() {
+        return Err(Outcome::No);
     }
-    let Some(Claim::Json(Value::String(email))) = claims.claim("email") else { return None };
-    let (name, domain) = email.split_once('@')?;
+    let Claim::Json(Value::String(email)) = find("email")? else { return Err(Outcome::No) };
+    let (name, domain) = email.split_once('@').ok_or(Outcome::No)?;
     let is_whole = !name.is_empty() && !domain.is_empty() && !domain.contains('@');
-    is_whole.then_some((email.as_str(), domain))
+    if is_whole { Ok((email.as_str(), domain)) } else { Err(Outcome::No) }
 }
 
 /// The claims that are elsewhere, and where (OIDC Core 5.6.2).

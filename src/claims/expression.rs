@@ -14,10 +14,22 @@ pub struct Expression(Regex);
 impl Expression {
     /// Compiles it; `None` where it is none, or too large, or more than such an expression (look-around).
     pub fn parse(text: &str) -> Option<Self> {
+        Self::compile(text, false)
+    }
+
+    /// Compiles it for texts in any case of letters in ASCII.
+    pub fn ignoring_case(text: &str) -> Option<Self> {
+        Self::compile(text, true)
+    }
+
+    fn compile(text: &str, ignores_case: bool) -> Option<Self> {
         if text.is_empty() || text.len() > MAX_TEXT {
             return None;
         }
-        let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_SIZE).build().ok();
+        // A letter in either case takes more room.
+        let limit = if ignores_case { 4 * MAX_SIZE } else { MAX_SIZE };
+        let compile =
+            |text: &str| RegexBuilder::new(text).case_insensitive(ignores_case).size_limit(limit).build().ok();
         // By itself first: `a)|(?:b` would leave the group that anchors it.
         compile(text).and_then(|_| compile(&format!("^(?:{text})$"))).map(Self)
     }
@@ -41,6 +53,22 @@ mod tests {
         assert_eq!(matches("a", "a\n"), Some(false));
         for broken in ["", "(", "a)|(?:b", "(?=a)", "a{1000}{1000}", &"a".repeat(1025)] {
             assert_eq!(matches(broken, "a"), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_case_of_letters_counts_or_does_not() {
+        let [exact, any] =
+            [Expression::parse, Expression::ignoring_case].map(|parse| parse(r"[a-e]lice\.B@Example\.com").unwrap());
+        for text in ["alice.b@example.com", "Alice.B@EXAMPLE.com", "ALICE.B@Example.COM"] {
+            assert!(any.matches(text) && !exact.matches(text), "{text}");
+        }
+        // Letters beyond ASCII are compared as they are, as in the other conditions on addresses.
+        assert!(!Expression::ignoring_case("É@example.com").unwrap().matches("é@example.com"));
+        // And no expression becomes too large by it.
+        for length in [100, 500, 900, 1024] {
+            let long = "a".repeat(length);
+            assert!(Expression::parse(&long).is_none() || Expression::ignoring_case(&long).is_some(), "{length}");
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod condition;
 mod expression;
+mod shape;
 mod template;
 
-pub use condition::{CLAIM_NAMES, Condition, Conditions, LEFT_OUT, Outcome, is_left_out};
+pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, is_left_out};
 pub use expression::Expression;
-pub use template::{Encoding, Template};
+pub use shape::Shape;
+pub use template::{Encoding, Report, Template, TooLong, Unfit};
 
 use serde_json::{Map, Value};
 
@@ -52,6 +54,16 @@ pub trait Claims {
 
     /// Whose word it is; `None` where it is the operator's own.
     fn issuer(&self) -> Option<IssuerId>;
+
+    /// Whether an absence of this claim is known. Tokens have all their claims; a session has those that it was to keep.
+    fn is_known(&self, _name: &str) -> bool {
+        true
+    }
+
+    /// Where the claims are from, as a line of the log says it.
+    fn found_in(&self) -> &'static str {
+        "the token"
+    }
 }
 
 /// Claims by themselves, of whoever it is.
@@ -126,6 +138,14 @@ impl ClaimPath {
     /// Whether it is the claim itself, and nothing within it.
     pub const fn is_whole(&self) -> bool {
         self.below.is_empty()
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> String {
+        if self.is_whole() {
+            return self.name.clone();
+        }
+        format!("/{}{}", self.name.replace('~', "~0").replace('/', "~1"), self.below)
     }
 
     /// What stands there.

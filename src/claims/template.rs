@@ -4,7 +4,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{Claim, ClaimPath, Claims};
+use super::{
+    Claim, ClaimPath, Claims, Shape,
+    shape::{is_scalar, is_serialized},
+};
 
 /// How what is not ASCII is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,12 +21,68 @@ pub enum Encoding {
     Utf8,
 }
 
+/// How a text is handled that is longer than it may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TooLong {
+    /// Items at the end of its list are left out.
+    Cut,
+    /// It is left out.
+    #[default]
+    LeaveOut,
+    /// The request is refused.
+    Refuse,
+}
+
+/// Why a claim, or an item of its list, is not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Cut because it is longer than it may be.
+    #[error("takes {length} bytes, and {longest} may go out; have the provider send fewer values")]
+    Cut {
+        /// What it takes.
+        length: usize,
+        /// And may take.
+        longest: usize,
+    },
+    /// Items with control characters, or with spaces at an end.
+    #[error("has items with control characters or with spaces at an end")]
+    ItemsUnclean,
+    /// Items that are lists, objects or null.
+    #[error("has items that are no texts, numbers or truth values")]
+    ItemsShape,
+    /// Items that would pass for two.
+    #[error("has items with the separator in them; another `separator`, or `encoding: percent`, tells them apart")]
+    ItemsSeparator,
+    /// Neither a text, a number, a truth value nor a list of these, or a list in one text.
+    #[error("is {0}, where a text, a number, true, false or a list of these can be told")]
+    Shape(Shape),
+    /// Longer than it may be.
+    #[error("takes {length} bytes, and {longest} may go out; have the provider send fewer values, or see `too_long`")]
+    TooLong {
+        /// What it takes.
+        length: usize,
+        /// And may take.
+        longest: usize,
+    },
+    /// A text with control characters, or with spaces at an end.
+    #[error("has control characters or spaces at an end")]
+    Unclean,
+    /// An address of which the provider does not say that it is verified.
+    #[error("is not said to be verified by the claim \"email_verified\"")]
+    Unverified,
+}
+
+/// Takes the path of a claim that is not told as it is, and why.
+pub type Report<'a> = dyn FnMut(&ClaimPath, Unfit) + 'a;
+
 /// A text that is made of claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
     separator: char,
     encoding: Encoding,
+    too_long: TooLong,
+    wants_verified: bool,
 }
 
 /// What stands one after the other in it.
@@ -43,7 +102,8 @@ impl Template {
     }
 
     fn from(parts: Vec<Part>) -> Self {
-        Self { parts, separator: ',', encoding: Encoding::Utf8 }
+        let too_long = TooLong::LeaveOut;
+        Self { parts, separator: ',', encoding: Encoding::Utf8, too_long, wants_verified: false }
     }
 
     /// Reads a text with places such as `{sub}` or `{/org/id}`; `{{` is a brace. `None` where it has no place, or one that
@@ -73,6 +133,23 @@ impl Template {
         Self { separator, encoding, ..self }
     }
 
+    /// The same, with this done where it is too long.
+    #[must_use]
+    pub fn where_too_long(self, too_long: TooLong) -> Self {
+        Self { too_long, ..self }
+    }
+
+    /// The same, with addresses told only where the provider says that they are verified.
+    #[must_use]
+    pub fn verified_only(self) -> Self {
+        Self { wants_verified: true, ..self }
+    }
+
+    /// Whether it is one claim, and nothing else.
+    pub fn is_claim(&self) -> bool {
+        matches!(self.parts[..], [Part::Claim(_)])
+    }
+
     /// Calls `with` for the path of each of its claims.
     pub fn each_path(&self, with: &mut dyn FnMut(&ClaimPath)) {
         for part in &self.parts {
@@ -85,42 +162,100 @@ impl Template {
     /// The text, where every claim is there and says something.
     ///
     /// A claim's text stands as it is, a list's items are joined, numbers and truth values are as JSON writes them. What
-    /// could be read as something else is left out rather than changed: a text with control characters or with spaces at
-    /// an end, and a list's item with the separator in it, which would pass for two.
-    pub fn render(&self, claims: &dyn Claims) -> Option<String> {
+    /// could be read as something else is left out rather than changed, and reported: a text with control characters or
+    /// with spaces at an end; a list's item with the separator in it, which would pass for two; and a list that is written
+    /// in one text, of which the brackets would pass for parts of the items.
+    ///
+    /// # Errors
+    /// [`Unfit`] where it is too long and the request is to be refused for it.
+    pub fn render(
+        &self,
+        claims: &dyn Claims,
+        longest: usize,
+        report: &mut Report<'_>,
+    ) -> Result<Option<String>, Unfit> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Claim(path) => text.push_str(&self.value(path, claims)?),
+                Part::Claim(path) => match self.value(path, claims, longest, report) {
+                    Some(value) => text.push_str(&value),
+                    None => return Ok(None),
+                },
                 Part::Text(literal) => text.push_str(literal),
             }
         }
-        Some(if self.encoding == Encoding::Base64Url { URL_SAFE_NO_PAD.encode(text) } else { text })
+        let text = if self.encoding == Encoding::Base64Url { URL_SAFE_NO_PAD.encode(text) } else { text };
+        if text.len() <= longest {
+            return Ok(Some(text));
+        }
+        let unfit = Unfit::TooLong { length: text.len(), longest };
+        self.each_path(&mut |path| report(path, unfit));
+        if self.too_long == TooLong::Refuse { Err(unfit) } else { Ok(None) }
     }
 
-    fn value(&self, path: &ClaimPath, claims: &dyn Claims) -> Option<String> {
+    fn value(&self, path: &ClaimPath, claims: &dyn Claims, longest: usize, report: &mut Report<'_>) -> Option<String> {
+        // Many providers write null, or nothing between quotes, where they have nothing to say.
+        let claim = path.find(claims).filter(|claim| !matches!(claim, Claim::Json(Value::Null)))?;
         // An address that the provider itself does not vouch for identifies nobody.
-        if path.name() == "email" && claims.claim("email_verified").is_some_and(|said| !said.is_true()) {
+        let is_verified = || match claims.claim("email_verified") {
+            Some(said) => said.is_true(),
+            None => !self.wants_verified,
+        };
+        if path.name() == "email" && !is_verified() {
+            report(path, Unfit::Unverified);
             return None;
         }
-        let text = match path.find(claims)? {
-            Claim::Text(text) => self.scalar_text(text)?,
-            Claim::Json(Value::Array(items)) => {
-                let items = items.iter().filter_map(|item| self.scalar(item));
-                let items: Vec<_> = items.filter(|item| !item.contains(self.separator)).collect();
-                items.join(self.separator.encode_utf8(&mut [0; 4]))
-            }
-            Claim::Json(value) => self.scalar(value)?,
+        let text = match claim {
+            Claim::Text(text) => self.scalar_text(text).ok_or(Unfit::Unclean),
+            Claim::Json(Value::Array(items)) => Ok(self.joined(items, longest, &mut |unfit| report(path, unfit))),
+            Claim::Json(value) => self.scalar(value),
         };
-        (!text.is_empty()).then_some(text)
+        text.map_err(|unfit| report(path, unfit)).ok().filter(|text| !text.is_empty())
     }
 
-    fn scalar(&self, value: &Value) -> Option<String> {
+    fn joined(&self, items: &[Value], longest: usize, report: &mut dyn FnMut(Unfit)) -> String {
+        // Base64 writes three bytes as four letters.
+        let longest = if self.encoding == Encoding::Base64Url { longest / 4 * 3 } else { longest };
+        let (mut joined, mut length, mut letter) = (String::new(), 0_usize, [0; 4]);
+        let separator = &*self.separator.encode_utf8(&mut letter);
+        for item in items {
+            let text = match item {
+                Value::String(text) => self.scalar_text(text).ok_or(Unfit::ItemsUnclean),
+                item if is_scalar(item) => self.scalar(item),
+                _ => Err(Unfit::ItemsShape),
+            };
+            let is_apart = |text: &String| !text.contains(self.separator);
+            let text = match text.and_then(|text| Some(text).filter(is_apart).ok_or(Unfit::ItemsSeparator)) {
+                Ok(text) if text.is_empty() => continue,
+                Ok(text) => text,
+                Err(unfit) => {
+                    report(unfit);
+                    continue;
+                }
+            };
+            let separator = if length == 0 { "" } else { separator };
+            length = length.saturating_add(separator.len()).saturating_add(text.len());
+            if self.too_long != TooLong::Cut || length <= longest {
+                joined.push_str(separator);
+                joined.push_str(&text);
+            }
+        }
+        if length > joined.len() {
+            report(Unfit::Cut { length, longest });
+        }
+        joined
+    }
+
+    fn scalar(&self, value: &Value) -> Result<String, Unfit> {
         match value {
-            Value::String(text) => self.scalar_text(text),
-            Value::Bool(truth) => Some(truth.to_string()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Array(_) | Value::Null | Value::Object(_) => None,
+            // Percent-encoded it is one value, whatever is in it.
+            Value::String(text) if self.encoding != Encoding::Percent && is_serialized(text) => {
+                Err(Unfit::Shape(Shape::of(value)))
+            }
+            Value::String(text) => self.scalar_text(text).ok_or(Unfit::Unclean),
+            Value::Bool(truth) => Ok(truth.to_string()),
+            Value::Number(number) => Ok(number.to_string()),
+            Value::Array(_) | Value::Null | Value::Object(_) => Err(Unfit::Shape(Shape::of(value))),
         }
     }
 
@@ -157,7 +292,8 @@ mod tests {
 
     #[track_caller]
     fn render(template: &str, separator: char, encoding: Encoding) -> Option<String> {
-        Template::parse(template).unwrap().written(separator, encoding).render(&token())
+        let template = Template::parse(template).unwrap().written(separator, encoding);
+        template.render(&token(), 1000, &mut |_, _| ()).unwrap()
     }
 
     #[test]
@@ -207,6 +343,93 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.decode(whole).unwrap(), "<Bjørn, Å {x}>".as_bytes());
     }
 
+    /// What is rendered of this claim `c`, and what is reported.
+    fn rendered(template: &Template, claim: Value, longest: usize) -> (Result<Option<String>, Unfit>, Vec<Unfit>) {
+        let mut found = Vec::new();
+        let text = template.render(&Token(json!({ "c": claim })), longest, &mut |_, unfit| found.push(unfit));
+        (text, found)
+    }
+
+    #[test]
+    fn nothing_malformed_goes_out_and_each_is_reported() {
+        use Unfit::{ItemsSeparator, ItemsShape, ItemsUnclean, Shape as Odd, Unclean};
+        let cases: [(Value, Option<&str>, &[Unfit]); 20] = [
+            (json!("[admins, staff]"), None, &[Odd(Shape::SerializedText)]),
+            (json!("[\"admins\",\"staff\"]"), None, &[Odd(Shape::SerializedText)]),
+            (json!("['admins']"), None, &[Odd(Shape::SerializedText)]),
+            (json!("{admins,staff}"), None, &[Odd(Shape::SerializedText)]),
+            (json!("[]"), None, &[Odd(Shape::SerializedText)]),
+            (json!({ "admins": {} }), None, &[Odd(Shape::Object)]),
+            (json!({}), None, &[Odd(Shape::Object)]),
+            (json!([["admins"], ["staff"]]), None, &[ItemsShape, ItemsShape]),
+            (json!([{ "name": "admins" }, "staff"]), Some("staff"), &[ItemsShape]),
+            (json!([null, "staff", "", 3]), Some("staff,3"), &[ItemsShape]),
+            (json!(["a,b", "staff"]), Some("staff"), &[ItemsSeparator]),
+            (json!(["a\r\nx-user: b", " c", "staff"]), Some("staff"), &[ItemsUnclean, ItemsUnclean]),
+            (json!("a\nb"), None, &[Unclean]),
+            (json!("a "), None, &[Unclean]),
+            (json!(7), Some("7"), &[]),
+            (json!("[Team] admins"), Some("[Team] admins"), &[]),
+            (json!(["[Team]"]), Some("[Team]"), &[]),
+            (json!(null), None, &[]),
+            (json!(""), None, &[]),
+            (json!([]), None, &[]),
+        ];
+        let claim = Template::of(ClaimPath::parse("c").unwrap());
+        for (value, text, reported) in cases {
+            let expected = (Ok(text.map(str::to_owned)), reported.to_vec());
+            assert_eq!(rendered(&claim, value.clone(), 100), expected, "{value}");
+        }
+        // As one value it can be told.
+        let percent = claim.written(',', Encoding::Percent);
+        assert_eq!(rendered(&percent, json!("[a, b]"), 100), (Ok(Some("%5Ba%2C%20b%5D".to_owned())), vec![]));
+    }
+
+    #[test]
+    fn what_is_too_long_is_left_out_cut_between_items_or_refused() {
+        let claim = |too_long| Template::of(ClaimPath::parse("c").unwrap()).where_too_long(too_long);
+        let groups = || json!(["one", "two", "three", "x"]);
+        let long = |length| Unfit::TooLong { length, longest: 8 };
+        let cut = |length, longest| vec![Unfit::Cut { length, longest }];
+        let some = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(rendered(&claim(TooLong::LeaveOut), groups(), 8), (Ok(None), vec![long(15)]));
+        assert_eq!(rendered(&claim(TooLong::Refuse), groups(), 8), (Err(long(15)), vec![long(15)]));
+        // Nothing that comes after the cut, so that what is there does not depend on the length of the names.
+        assert_eq!(rendered(&claim(TooLong::Cut), groups(), 8), (some("one,two"), cut(15, 8)));
+        assert_eq!(rendered(&claim(TooLong::Cut), groups(), 7), (some("one,two"), cut(15, 7)));
+        assert_eq!(rendered(&claim(TooLong::Cut), groups(), 6), (some("one"), cut(15, 6)));
+        assert_eq!(rendered(&claim(TooLong::Cut), groups(), 2), (Ok(None), cut(15, 2)));
+        assert_eq!(rendered(&claim(TooLong::Cut), groups(), 15), (some("one,two,three,x"), vec![]));
+        // A text has no place to be cut at.
+        assert_eq!(rendered(&claim(TooLong::Cut), json!("123456789"), 8), (Ok(None), vec![long(9)]));
+        // The encoded text is what must fit.
+        let encoded = claim(TooLong::Cut).written(',', Encoding::Base64Url);
+        assert_eq!(rendered(&encoded, groups(), 8), (some("b25l"), cut(15, 6)));
+        let encoded = claim(TooLong::Cut).written(',', Encoding::Percent);
+        assert_eq!(rendered(&encoded, json!(["é", "é"]), 8), (some("%C3%A9"), cut(13, 8)));
+    }
+
+    #[test]
+    fn an_address_is_told_only_where_it_is_said_to_be_verified_if_that_is_wanted() {
+        let template = Template::parse("{email}").unwrap();
+        for (said, is_told, is_told_verified) in [
+            (None, true, false),
+            (Some(json!(true)), true, true),
+            (Some(json!("true")), true, true),
+            (Some(json!(false)), false, false),
+        ] {
+            let mut claims = json!({ "email": "alice@example.com" });
+            claims.as_object_mut().unwrap().extend(said.map(|said| ("email_verified".to_owned(), said)));
+            let told =
+                |template: &Template| template.render(&Token(claims.clone()), 100, &mut |_, _| ()).unwrap().is_some();
+            assert_eq!(
+                (told(&template), told(&template.clone().verified_only())),
+                (is_told, is_told_verified),
+                "{claims}"
+            );
+        }
+    }
+
     #[test]
     fn an_address_counts_only_with_what_the_provider_says_of_it() {
         for template in ["{email}", "x {/email}"] {
@@ -216,7 +439,7 @@ mod tests {
             {
                 let mut token = token();
                 token.0["email_verified"] = said;
-                assert_eq!(template.render(&token).is_some(), is_there, "{template:?}");
+                assert_eq!(template.render(&token, 1000, &mut |_, _| ()).unwrap().is_some(), is_there, "{template:?}");
             }
         }
     }

@@ -14,7 +14,7 @@ use super::shape::{Place, Shape, fields};
 pub(super) use issuers::{AuthMethod, Introspection, JsonText, Provider, ProviderType, TokenIssuer, TokenKind};
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};
-pub(super) use told::{Authorization, ClaimText, Encoding, FilterState, MadeText};
+pub(super) use told::{Authorization, ClaimText, Encoding, FilterState, MadeText, TooLong};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
 #[derive(Default)]
@@ -63,6 +63,10 @@ pub(super) struct Document {
         extend("default" = limits::object(&limits::IDENTITY_HEADERS))
     ))]
     pub(super) identity_headers: Option<Entries<ClaimText>>,
+    /// Whether `email` goes into headers and filter state only where the claim `email_verified` is true. By default also where
+    /// that claim is missing, as at providers that know only addresses of their own.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(super) verified_email_only: Option<bool>,
     /// What the app gets in `Authorization`, unless a rule says otherwise.
     #[cfg_attr(test, schemars(extend("default" = "keep")))]
     pub(super) authorization: Option<Authorization>,
@@ -107,6 +111,7 @@ fields!(Document {
     token_cookie,
     static_tokens,
     identity_headers,
+    verified_email_only,
     authorization,
     filter_state,
     prefix,

@@ -78,11 +78,14 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
-    let (known, origin, identity_headers) = (providers?, origin?, identity_headers?);
+    let (known, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
     let provider::Known { mut providers, mut token_issuers } = known;
     token_issuers.extend(others?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
-    let (static_tokens, filter_state) = (static_tokens?, filter_state?);
+    let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
+    if document.verified_email_only == Some(true) {
+        told::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims));
+    }
     let wants = |token| authorization == token || rules.hand_on(token);
     let handed_on =
         HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
@@ -132,7 +135,17 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         token_issuers,
     };
     in_vain(&mut config);
+    if document.verified_email_only.is_none() {
+        config.warnings.extend(told::unverified_email(&config));
+    }
+    config.warnings.extend(bearer::common_audiences(&config.token_issuers));
     Ok(config)
+}
+
+/// Calls `with` for each claim that a condition on people looks at.
+fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
+    config.rules.each_claim(with);
+    config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(with));
 }
 
 /// Warns of what is said and has no effect.
@@ -140,9 +153,7 @@ fn in_vain(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let is_github = config.providers.iter().all(|provider| provider.github.is_some());
     let mut asks_groups = false;
-    let mut ask = |name: &str| asks_groups |= name == "groups";
-    config.rules.each_claim(&mut ask);
-    config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(&mut ask));
+    each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
     let said = [
         (
             takes_none && config.rules.want_tokens(),

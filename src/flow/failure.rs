@@ -2,6 +2,7 @@
 //! not compile until all of it is decided.
 
 use crate::{
+    claims::Finding,
     http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
@@ -14,7 +15,7 @@ use crate::{
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
-    rules::{Refusal, RouteError},
+    rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
 
@@ -73,6 +74,9 @@ pub enum Failure {
     /// The host did not take the changes to the request.
     #[error("the host did not take the changed request headers")]
     HeadersRefused,
+    /// A header or filter state with this name whose value is too long to be told, where that is not taken.
+    #[error("the value of {0:?} is too long, and its `too_long` is `refuse`; have the provider send fewer values")]
+    IdentityTooLong(String),
     /// The ID token is not for us or not for this sign-in.
     #[error("the ID token is refused: {0}")]
     IdToken(#[from] IdTokenError),
@@ -101,8 +105,8 @@ pub enum Failure {
     #[error("the platform gives no randomness")]
     NoRandomness,
     /// Somebody is signed in, and may not pass by this rule's conditions or those of the provider.
-    #[error("whoever is signed in may not pass by rule {}", rule(.0))]
-    NotAllowed(Option<String>),
+    #[error("whoever is signed in may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
+    NotAllowed(Option<String>, Vec<Finding>),
     /// The session cannot be written into cookies.
     #[error("{0}")]
     NotWritten(#[from] SealError),
@@ -125,7 +129,10 @@ pub enum Failure {
     #[error("the ID token is refused: {0}")]
     Signature(#[from] VerifyError),
     /// A sign-in was begun again too often.
-    #[error("there were {0} sign-ins in a row, and their cookies never came back")]
+    #[error(
+        "there were {0} sign-ins in a row, and none brought a session that is enough: their cookies never came back, or \
+             another configuration answers the callback"
+    )]
     SignInLoop(u8),
     /// Nobody is signed in.
     #[error("nobody is signed in")]
@@ -154,7 +161,11 @@ pub enum Failure {
 impl From<Refusal<'_>> for Failure {
     fn from(refusal: Refusal<'_>) -> Self {
         let rule = refusal.rule.map(str::to_owned);
-        if refusal.left_out { Self::GroupsLeftOut(rule) } else { Self::NotAllowed(rule) }
+        match refusal.cause {
+            Cause::LeftOut => Self::GroupsLeftOut(rule),
+            Cause::NotAllowed(findings) => Self::NotAllowed(rule, findings),
+            Cause::Unknown => Self::SignInRequired,
+        }
     }
 }
 
@@ -224,6 +235,8 @@ impl Failure {
                 "This address belongs to a sign-in that is over or was not begun here. Please start again."),
             Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
                 "Your request could not be passed on. Please tell the operator of this site the code below."),
+            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Too much is known of you",
+                "What this site would be told of you, such as your groups, is longer than it can take. Please tell its operator the code below."),
             Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
@@ -246,7 +259,7 @@ impl Failure {
                 "The request to end a session came in a way that is not taken here."),
             Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
                 "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
-            Self::NotAllowed(_) => row!(403, "not_allowed", Info, "You may not open this page",
+            Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
                 "You are signed in, but this page is for others. If you have another account, you can use that."),
             Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),

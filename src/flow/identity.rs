@@ -2,7 +2,7 @@
 //! and no cookie of ours.
 
 use crate::{
-    claims::Claims,
+    claims::{ClaimPath, Claims, Report, Unfit},
     config::{Config, NamedValue, SessionSettings},
     http::{Edits, HeaderEdit, Identity, Request},
     rules::{Authorization, Verdict},
@@ -10,7 +10,13 @@ use crate::{
     session::cookie::{self, Stripped},
 };
 
-use super::{Env, bearer, internal_redirect, permit::Permit};
+use super::{
+    Env, bearer,
+    failure::Failure,
+    internal_redirect,
+    omission::{Omission, Place},
+    permit::Permit,
+};
 
 /// The longest identity header we set; most apps refuse headers above 8 KiB.
 const MAX_HEADER: usize = 7 * 1024;
@@ -18,39 +24,62 @@ const MAX_HEADER: usize = 7 * 1024;
 const MAX_STATE: usize = 4 * 1024;
 
 /// The changes that turn this request into one the app may see.
-pub(super) fn edits(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env: &Env<'_>) -> Edits {
+///
+/// # Errors
+/// [`Failure::IdentityTooLong`]
+pub(super) fn edits(
+    request: &Request,
+    permit: &Permit,
+    verdict: &Verdict<'_>,
+    env: &mut Env<'_>,
+) -> Result<Edits, Failure> {
     let config = env.config;
     let mut own = Vec::new();
     strip_identity(request, &config.stripped_headers, &mut own);
     strip_cookies(request, &config.session, &mut own);
     own.extend(connection(request));
     own.extend(authorization(request, permit, verdict, env));
-    let of_session = permit.session_brought().map(|fresh| fresh.identity(|session| identity(session, config)));
-    let identity = of_session.or_else(|| Some(permit.bearer_brought()?.identity(|bearer| identity(bearer, config))));
+    let Env { omissions, events, .. } = env;
+    let subject = permit.subject().unwrap_or_default();
+    let mut report = |place, claim: &ClaimPath, unfit| {
+        omissions.report(Omission::identity(place, claim, subject, unfit), events);
+    };
+    let identity = match (permit.session_brought(), permit.bearer_brought()) {
+        (Some(fresh), _) => Some(fresh.identity(|session| identity(session, config, &mut report))),
+        (None, Some(bearer)) => Some(bearer.identity(|bearer| identity(bearer, config, &mut report))),
+        (None, None) => None,
+    };
+    if let Some(name) = identity.as_ref().and_then(|identity| identity.too_long.clone()) {
+        return Err(Failure::IdentityTooLong(name));
+    }
     let rule = verdict.rule().filter(|_| config.filter_state.rule).map(str::to_owned);
     let mut edits = Edits { own, identity, rule, credentials: None };
     if config.internal_redirects {
         edits.credentials = internal_redirect::credentials(request, &edits);
     }
-    edits
+    Ok(edits)
 }
 
-fn identity(claims: &dyn Claims, config: &Config) -> Identity {
-    let (mut headers, mut state) = (Vec::new(), Vec::new());
-    each_value(claims, &config.identity_headers, MAX_HEADER, &mut |name, value| {
-        headers.push(HeaderEdit::Set(name, value.into_bytes()));
-    });
-    each_value(claims, &config.filter_state.claims, MAX_STATE, &mut |name, value| state.push((name, value)));
-    Identity { headers, state }
-}
+/// Takes where a claim is not told as it is, its path, and why.
+type ReportAt<'a> = dyn FnMut(Place, &ClaimPath, Unfit) + 'a;
 
-/// Calls `with` for each value that can be told.
-fn each_value(claims: &dyn Claims, values: &[NamedValue], longest: usize, with: &mut dyn FnMut(String, String)) {
-    for known in values {
-        if let Some(text) = known.value.render(claims).filter(|text| text.len() <= longest) {
-            with(known.name.clone(), text);
+fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> Identity {
+    let (mut headers, mut state, mut too_long) = (Vec::new(), Vec::new(), None);
+    for NamedValue { name, value } in &config.identity_headers {
+        let report: &mut Report<'_> = &mut |claim, unfit| report(Place::Header(name.clone()), claim, unfit);
+        match value.render(claims, MAX_HEADER, report) {
+            Ok(text) => headers.extend(text.map(|text| HeaderEdit::Set(name.clone(), text.into_bytes()))),
+            Err(_) => too_long = Some(name.clone()),
         }
     }
+    for NamedValue { name, value } in &config.filter_state.claims {
+        let report: &mut Report<'_> = &mut |claim, unfit| report(Place::FilterState(name.clone()), claim, unfit);
+        match value.render(claims, MAX_STATE, report) {
+            Ok(text) => state.extend(text.map(|text| (name.clone(), text))),
+            Err(_) => too_long = Some(name.clone()),
+        }
+    }
+    Identity { headers, state, too_long }
 }
 
 /// What becomes of `Authorization`: but for `app` and `keep` nothing that a client sent stays, unless it is the very token that is

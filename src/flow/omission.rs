@@ -1,6 +1,12 @@
 //! Parts that are left out or refused while the rest goes on: said once in the log with name, shape and mend, and counted.
 
-use crate::{jose::jwk::LeftOutKey, oidc::discovery::UnusableEndpoint, quoted::Quoted, session::MIN_TOKEN_LIFE};
+use crate::{
+    claims::{ClaimPath, Unfit},
+    jose::jwk::LeftOutKey,
+    oidc::discovery::UnusableEndpoint,
+    quoted::Quoted,
+    session::MIN_TOKEN_LIFE,
+};
 
 use super::event::Event;
 
@@ -27,6 +33,18 @@ pub enum Omission {
         /// The endpoint, and why it is left out.
         endpoint: UnusableEndpoint,
     },
+    /// A claim, or items of it, that the app or Envoy is not told.
+    #[error("left {} out of {place} of {subject}: the claim {claim:?} {unfit}", part(.unfit))]
+    Identity {
+        /// The header or key of filter state.
+        place: Place,
+        /// The claim's name or pointer.
+        claim: String,
+        /// The user or program.
+        subject: Quoted,
+        /// Why.
+        unfit: Unfit,
+    },
     /// A key of a provider's JWK set.
     #[error(
         "left {key} out of the keys of {issuer} at {url}: {}; tokens that it signs are refused until the provider publishes it as RFC 7518, 6 has it",
@@ -48,12 +66,38 @@ pub enum Omission {
     InternalRedirect,
 }
 
+/// Where a claim is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Place {
+    /// In this key of filter state.
+    #[error("the filter state {0:?}")]
+    FilterState(String),
+    /// In this header.
+    #[error("the header {0:?}")]
+    Header(String),
+}
+
+/// How much of a claim is left out.
+const fn part(unfit: &Unfit) -> &'static str {
+    match unfit {
+        Unfit::ItemsSeparator | Unfit::ItemsShape | Unfit::ItemsUnclean => "items",
+        Unfit::Cut { .. } => "the last items",
+        Unfit::Shape(_) | Unfit::TooLong { .. } | Unfit::Unclean | Unfit::Unverified => "the value",
+    }
+}
+
 impl Omission {
+    /// A claim of this subject that is not told as it is.
+    pub fn identity(place: Place, claim: &ClaimPath, subject: &str, unfit: Unfit) -> Self {
+        Self::Identity { place, claim: claim.text(), subject: Quoted::new(subject), unfit }
+    }
+
     /// Its counter.
     pub const fn counter(&self) -> &'static str {
         match self {
             Self::AccessToken { .. } => "vestibule_short_access_tokens",
             Self::Endpoint { .. } => "vestibule_left_out_endpoints",
+            Self::Identity { .. } => "vestibule_left_out_identity",
             Self::Key { .. } => "vestibule_left_out_keys",
             Self::InternalRedirect => "vestibule_left_out_redirects",
         }

@@ -204,7 +204,7 @@ pub(super) fn attend(
         }
         _ => Vec::new(),
     };
-    Ok(signed_in::forward(&request, fresh, verdict, cookies, env))
+    Ok(signed_in::forward(request, fresh, verdict, cookies, env))
 }
 
 /// A renewal that a request waits for.

@@ -126,9 +126,13 @@ fn without_session(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -
 }
 
 pub(super) fn forward(request: &Request, permit: Permit, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
-    env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(request, &permit, verdict, env);
-    Step::Forward { permit, edits, cookies: None }
+    match identity::edits(request, &permit, verdict, env) {
+        Ok(edits) => {
+            env.events.push(Event::Permitted(permit.reason()));
+            Step::Forward { permit, edits, cookies: None }
+        }
+        Err(failure) => reply::refuse(failure, &Caller::of(request), Offer::default(), env),
+    }
 }
 
 fn health(env: &Env<'_>) -> Step {

@@ -55,12 +55,21 @@ pub(super) struct Wish {
     pub(super) is_somebody_else: bool,
     /// At whose sign-in page it may begin; empty means at any.
     pub(super) providers: Vec<IssuerId>,
+    /// Whether a session is there that does not say enough.
+    pub(super) is_for_more_claims: bool,
 }
 
 impl Wish {
     /// A first one.
     pub(super) fn to(return_to: ReturnTo) -> Self {
-        Self { return_to, attempt: FIRST_ATTEMPT, answer: Answer::Auto, is_somebody_else: false, providers: Vec::new() }
+        Self {
+            return_to,
+            attempt: FIRST_ATTEMPT,
+            answer: Answer::Auto,
+            is_somebody_else: false,
+            providers: Vec::new(),
+            is_for_more_claims: false,
+        }
     }
 }
 
@@ -93,12 +102,26 @@ pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
 
 /// Begins a sign-in for a page, or says that one is needed.
 pub(super) fn begin_for_page(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Step {
-    let (answer, providers) = (verdict.answer(), verdict.providers());
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
+    let wish = Wish { answer: verdict.answer(), providers: verdict.providers(), ..Wish::to(return_to) };
+    begin_with_fragment(request, wish, env)
+}
+
+/// Begins another sign-in at this provider, for a request with a session that does not say what the rules ask.
+pub(super) fn begin_again(request: Request, verdict: &Verdict<'_>, provider: IssuerId, env: &mut Env<'_>) -> Step {
+    let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
+    let (answer, providers) = (verdict.answer(), vec![provider]);
+    begin_with_fragment(request, Wish { answer, providers, is_for_more_claims: true, ..Wish::to(return_to) }, env)
+}
+
+fn begin_with_fragment(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
-    if caller.kind == Kind::Navigation && answer != Answer::Unauthorized {
-        let is_own_host = env.config.origin.matches_host(request.authority());
-        let href = start(return_to.as_str(), &providers, env) + if is_own_host { "" } else { KEEP_SESSION };
+    // The start path cannot tell that the session is not enough, and would go on for ever.
+    let is_loop = wish.is_for_more_claims && is_in_vain(&request, &wish, env);
+    if caller.kind == Kind::Navigation && wish.answer != Answer::Unauthorized && !is_loop {
+        // A browser has a session at our own host alone, whatever `Host` a proxy writes.
+        let is_own_host = wish.is_for_more_claims || env.config.origin.matches_host(request.authority());
+        let href = start(wish.return_to.as_str(), &wish.providers, env) + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
             return follow_with_fragment(&caller, href, env);
         }
@@ -106,7 +129,7 @@ pub(super) fn begin_for_page(request: Request, verdict: &Verdict<'_>, env: &mut 
             return go_to_own_host(&request, href, env);
         }
     }
-    begin(request, Wish { answer, providers, ..Wish::to(return_to) }, env)
+    begin(request, wish, env)
 }
 
 /// Sends a browser that opened a page under another name of this site to our own host, where cookies come back and a
@@ -146,7 +169,7 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
         (_, Kind::Program) => return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env),
     }
     let (return_to, attempt) = (&wish.return_to, wish.attempt);
-    if is_in_vain(&request, env) {
+    if is_in_vain(&request, &wish, env) {
         let settings = &env.config.session;
         let cookies = vec![delete_cookie(&settings.trail_cookie)];
         let offer = Offer::again(return_to.location(&env.config.origin), cookies);
@@ -231,11 +254,11 @@ fn could_follow(request: &Request) -> bool {
     request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
 }
 
-/// Whether sign-ins were completed again and again without a session to show for it.
-fn is_in_vain(request: &Request, env: &mut Env<'_>) -> bool {
+/// Whether sign-ins were completed again and again without a session to show for it, or without one that says enough.
+fn is_in_vain(request: &Request, wish: &Wish, env: &mut Env<'_>) -> bool {
     let settings = &env.config.session;
     let trail = Trail::read(request, &settings.trail_cookie, &settings.sealer, env.now);
-    trail.is_some_and(Trail::is_loop) && signed_in::session(request, env).is_none()
+    trail.is_some_and(Trail::is_loop) && (wish.is_for_more_claims || signed_in::session(request, env).is_none())
 }
 
 fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {

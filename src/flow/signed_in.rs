@@ -4,7 +4,7 @@ use crate::{
     claims::IssuerId,
     http::Request,
     page::Action,
-    rules::{Refusal, Verdict},
+    rules::{Cause, Refusal, Verdict},
     session::{
         SealError, Session, Writing,
         chunks::Present,
@@ -18,6 +18,7 @@ use super::{
     Env, Step,
     caller::Caller,
     event::Event,
+    failure::Failure,
     identity,
     permit::Permit,
     renewal::{self, Patience},
@@ -53,11 +54,11 @@ pub(super) fn is_ended(fresh: &FreshSession, env: &mut Env<'_>) -> bool {
 pub(super) fn pass(request: Request, verdict: &Verdict<'_>, env: &mut Env<'_>) -> Result<Step, Request> {
     let Some(fresh) = session(&request, env) else { return Err(request) };
     match fresh.upkeep(&env.config.session.lifetimes, env.now) {
-        Upkeep::None => Ok(forward(&request, fresh, verdict, Vec::new(), env)),
+        Upkeep::None => Ok(forward(request, fresh, verdict, Vec::new(), env)),
         Upkeep::Refresh => renewal::attend(request, fresh, verdict, Patience::MayWait, env),
         Upkeep::Write => {
             let cookies = write_again(&fresh, &request, env);
-            Ok(forward(&request, fresh, verdict, cookies, env))
+            Ok(forward(request, fresh, verdict, cookies, env))
         }
     }
 }
@@ -136,26 +137,40 @@ impl LateCookies {
 
 /// Upstream, as this person, if the rules let them pass; the answer brings the browser these cookies.
 pub(super) fn forward(
-    request: &Request,
+    request: Request,
     fresh: FreshSession,
     verdict: &Verdict<'_>,
     cookies: Vec<String>,
     env: &mut Env<'_>,
 ) -> Step {
-    let by_provider = env.config.provider(fresh.session().provider()).and_then(|provider| provider.allow.as_ref());
-    let late = LateCookies::new(&cookies, &fresh);
-    let permit = match (verdict.admits(fresh.session(), by_provider), verdict.optional()) {
-        (Ok(admission), _) => Permit::session(fresh, &admission),
-        // Everybody may pass here, and so may they, as nobody in particular.
-        (Err(_), Some(proof)) => Permit::open(&proof),
-        (Err(refusal), None) => {
-            let caller = Caller::of(request).of_issuer(fresh.session().provider());
-            return refuse(request, &caller, refusal, &verdict.providers(), cookies, env);
-        }
+    let config = env.config;
+    let Some(provider) = config.provider(fresh.session().provider()) else {
+        return reply::refuse(Failure::SignInRequired, &Caller::of(&request), Offer::default(), env);
     };
-    env.events.push(Event::Permitted(permit.reason()));
-    let edits = identity::edits(request, &permit, verdict, env);
-    Step::Forward { permit, edits, cookies: late }
+    let late = LateCookies::new(&cookies, &fresh);
+    let permit =
+        match (verdict.admits(&fresh.session().claims_at(provider), provider.allow.as_ref()), verdict.optional()) {
+            (Ok(admission), _) => Permit::session(fresh, &admission),
+            // Everybody may pass here, and so may they, as nobody in particular.
+            (Err(_), Some(proof)) => Permit::open(&proof),
+            (Err(Refusal { cause: Cause::Unknown, .. }), None) => {
+                return reply::with_cookies(sign_in::begin_again(request, verdict, provider.id, env), cookies);
+            }
+            (Err(refusal), None) => {
+                let caller = Caller::of(&request).of_issuer(provider.id);
+                return refuse(&request, &caller, refusal, &verdict.providers(), cookies, env);
+            }
+        };
+    match identity::edits(&request, &permit, verdict, env) {
+        Ok(edits) => {
+            env.events.push(Event::Permitted(permit.reason()));
+            Step::Forward { permit, edits, cookies: late }
+        }
+        Err(failure) => {
+            let caller = Caller::of(&request).of_issuer(provider.id);
+            reply::with_cookies(reply::refuse(failure, &caller, Offer::default(), env), cookies)
+        }
+    }
 }
 
 /// Says to somebody who is signed in that they may not pass, and how to come as somebody else.

@@ -23,7 +23,7 @@ pub mod userinfo;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{fmt, time::Duration};
+use std::{cell::OnceCell, fmt, time::Duration};
 
 use url::{Host, Url};
 
@@ -266,6 +266,8 @@ pub struct Provider {
     pub userinfo: bool,
     /// Who may pass of those who have signed in there; `None` means all.
     pub allow: Option<Conditions>,
+    /// [`Self::claims_request`], once it is asked for.
+    pub claims_request: OnceCell<HalfDigest>,
     /// How its hosts are reached.
     pub clusters: Clusters,
     /// How long a call to it may take.
@@ -275,6 +277,16 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Names the parameters of the authorization request by which the provider decides which claims it gives.
+    pub fn claims_request(&self) -> HalfDigest {
+        *self.claims_request.get_or_init(|| {
+            let scopes = self.scopes.join(" ");
+            let params = self.authorization_params.iter().flat_map(|(name, value)| [name, value]);
+            let parts: Vec<_> = [&scopes].into_iter().chain(params).map(String::as_bytes).collect();
+            half_digest("claims request", &parts)
+        })
+    }
+
     /// Names what workers may share about it: other issuer, client or endpoints, other name.
     pub fn fingerprint(&self) -> HalfDigest {
         let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } = &self.endpoints;

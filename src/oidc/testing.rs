@@ -23,6 +23,7 @@ pub(crate) fn provider() -> Provider {
         trusted_audiences: Vec::new(),
         userinfo: false,
         allow: None,
+        claims_request: OnceCell::new(),
         clusters: Clusters::new(Cluster::new("idp").unwrap(), Vec::new()),
         timeout: Duration::from_secs(5),
         plain_http: PlainHttp::LoopbackOnly,

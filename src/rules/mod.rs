@@ -18,7 +18,7 @@ pub use host::HostPattern;
 pub use matching::HeaderCondition;
 pub use pattern::PathPattern;
 pub use route::RouteError;
-pub use verdict::{Admission, OpenRoute, Refusal, Verdict};
+pub use verdict::{Admission, Cause, OpenRoute, Refusal, Verdict};
 
 use crate::{
     claims::{Conditions, IssuerId},

@@ -323,7 +323,7 @@ fn a_rule_denies_whoever_it_is_and_says_its_name() {
         let request = get(path.as_bytes());
         let verdict = rules.decide(&request).unwrap();
         assert_eq!(decide(&rules, &request), Decision::Denied, "{path}");
-        assert_eq!(verdict.denial(), Some(Refusal { rule: Some("internal"), left_out: false }));
+        assert_eq!(verdict.denial(), Some(Refusal { rule: Some("internal"), cause: Cause::NotAllowed(Vec::new()) }));
         assert!(verdict.public().is_none() && verdict.optional().is_none());
         assert!(!is_admitted(&rules, &request, &["admins"]));
     }
@@ -478,10 +478,13 @@ fn whoever_vouches_has_a_say_in_who_may_pass() {
     let verdict = rules.decide(&request).unwrap();
     let outcome = |token: serde_json::Value| verdict.admits(&Token(token), in_group("known").as_ref());
     assert!(outcome(serde_json::json!({ "groups": ["known", "staff"] })).is_ok());
-    let refused = |rule, left_out| Err(Refusal { rule, left_out });
-    assert_eq!(outcome(serde_json::json!({ "groups": ["known"] })), refused(Some("staff"), false));
-    assert_eq!(outcome(serde_json::json!({ "groups": ["staff"] })), refused(None, false));
-    assert_eq!(outcome(serde_json::json!({ "hasgroups": true })), refused(None, true));
+    let refused = |rule, cause| Err(Refusal { rule, cause });
+    assert_eq!(
+        outcome(serde_json::json!({ "groups": ["known"] })),
+        refused(Some("staff"), Cause::NotAllowed(Vec::new()))
+    );
+    assert_eq!(outcome(serde_json::json!({ "groups": ["staff"] })), refused(None, Cause::NotAllowed(Vec::new())));
+    assert_eq!(outcome(serde_json::json!({ "hasgroups": true })), refused(None, Cause::LeftOut));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! ones, it is held to what all of these rules say at once.
 
 use super::{Access, Answer, Authorization, Rule};
-use crate::claims::{Claims, Conditions, IssuerId, Outcome};
+use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
 
 /// What the rules say of a request.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +27,23 @@ pub struct OpenRoute(());
 pub struct Admission(());
 
 /// Why somebody may not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal<'a> {
     /// The rule's name, if it is a rule and has one.
     pub rule: Option<&'a str>,
-    /// Whether the provider left out what would decide.
-    pub left_out: bool,
+    /// What is missing.
+    pub cause: Cause,
+}
+
+/// Why the rules let somebody not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Access is denied to all or to people of this provider, or a condition does not hold; with claims that it could not use.
+    NotAllowed(Vec<Finding>),
+    /// The provider left out the claims that decide.
+    LeftOut,
+    /// The session did not keep the claims that decide: after a new sign-in they are known.
+    Unknown,
 }
 
 impl<'a> Verdict<'a> {
@@ -84,7 +95,7 @@ impl<'a> Verdict<'a> {
     /// The rule by which nobody may pass.
     pub fn denial(&self) -> Option<Refusal<'a>> {
         let rule = self.rules().find(|rule| rule.says.access == Access::Deny)?;
-        Some(Refusal { rule: rule.name.as_deref(), left_out: false })
+        Some(Refusal { rule: rule.name.as_deref(), cause: Cause::NotAllowed(Vec::new()) })
     }
 
     /// Whether everybody may pass, as they are.
@@ -155,17 +166,19 @@ impl<'a> Verdict<'a> {
             !providers.is_empty() && claims.issuer().is_none_or(|issuer| !providers.contains(&issuer))
         };
         if let Some(rule) = self.rules().find(|rule| is_anothers(rule)) {
-            return Err(Refusal { rule: rule.name.as_deref(), left_out: false });
+            return Err(Refusal { rule: rule.name.as_deref(), cause: Cause::NotAllowed(Vec::new()) });
         }
         let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_deref(), rule.says.allow.as_ref()?)));
+        let mut undecided = None;
         for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
             match conditions.outcome(claims) {
                 Outcome::Yes => {}
-                Outcome::No => return Err(Refusal { rule, left_out: false }),
-                Outcome::LeftOut => return Err(Refusal { rule, left_out: true }),
+                Outcome::No => return Err(Refusal { rule, cause: Cause::NotAllowed(conditions.findings(claims)) }),
+                Outcome::LeftOut => undecided = undecided.or(Some(Refusal { rule, cause: Cause::LeftOut })),
+                Outcome::Unknown => undecided = Some(Refusal { rule, cause: Cause::Unknown }),
             }
         }
-        Ok(Admission(()))
+        undecided.map_or(Ok(Admission(())), Err)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the browser carries: sealed cookies, and nothing it could read or change.
 
+pub mod absent;
 pub mod chunks;
 pub mod cookie;
 pub mod handed;
@@ -33,6 +34,7 @@ use crate::{
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
 };
+use absent::Absent;
 use handed::AppToken;
 
 /// Names a session: new at every sign-in, so that none can be planted (session fixation).
@@ -55,6 +57,8 @@ pub struct Session {
     claims: Map<String, Value>,
     /// What the userinfo endpoint says beside. It is replaced with every renewal, also by one without an ID token.
     further: Map<String, Value>,
+    /// The claims that neither has.
+    absent: Absent,
     begun: UnixTime,
     /// The end, whatever happens.
     ends: UnixTime,
@@ -77,6 +81,8 @@ pub struct Session {
 pub struct Beginning<'a> {
     /// At whose.
     pub provider: IssuerId,
+    /// Names the request for claims by which the provider signed in the user.
+    pub claims_request: HalfDigest,
     /// Which claims are carried along.
     pub kept: &'a [String],
     /// Now.
@@ -121,12 +127,19 @@ impl Session {
     pub fn begin(identity: Identity, with: Beginning<'_>, platform: &dyn Platform) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;
+        let claims = kept_claims(identity.claims(), with.kept);
+        let further = further_claims(identity.userinfo(), identity.claims(), with.kept);
         Ok(Self {
             id: SessionId(id),
             provider: with.provider,
             subject: identity.subject().to_owned(),
-            claims: kept_claims(identity.claims(), with.kept),
-            further: further_claims(identity.userinfo(), identity.claims(), with.kept),
+            absent: Absent {
+                names: absent_names(with.kept, [&claims, &further]),
+                claims_request: with.claims_request,
+                userinfo: identity.userinfo().is_some(),
+            },
+            claims,
+            further,
             begun: with.now,
             ends: with.now.plus(with.lifetime),
             seen: with.now,
@@ -151,13 +164,23 @@ impl Session {
             let claims = verified.claims().all();
             session.claims = kept_claims(claims, by.kept);
             session.further = further_claims(userinfo, claims, by.kept);
+            session.absent.names = absent_names(by.kept, [&session.claims, &session.further]);
         } else {
-            session.further = further_claims(userinfo, &self.claims, by.kept);
+            // Of a claim that is newly kept, nobody knows what the ID token said.
+            let kept: Vec<_> = by.kept.iter().filter(|name| self.has_kept(name)).cloned().collect();
+            session.further = further_claims(userinfo, &self.claims, &kept);
+            session.absent.names = absent_names(&kept, [&session.claims, &session.further]);
         }
+        session.absent.userinfo = userinfo.is_some();
         session.app_token = by.app_token;
         let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
         session.grant = by.refresh_token.or(old).map(|token| Grant::new(token, by.life, by.now));
         session
+    }
+
+    /// Whether it was to keep this claim.
+    fn has_kept(&self, name: &String) -> bool {
+        self.claim(name).is_some() || self.absent.names.contains(name)
     }
 
     /// The same session with another refresh token: the provider has used up the one before, whatever else it said.
@@ -226,6 +249,11 @@ impl Claims for Session {
     fn issuer(&self) -> Option<IssuerId> {
         Some(self.provider)
     }
+}
+
+/// Those that are kept and stand in neither.
+fn absent_names(kept: &[String], claims: [&Map<String, Value>; 2]) -> Vec<String> {
+    kept.iter().filter(|name| !claims.iter().any(|claims| claims.contains_key(*name))).cloned().collect()
 }
 
 fn kept_claims(all: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {

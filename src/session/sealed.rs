@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{EarlierEnds, Grant, Session, handed::AppToken};
+use super::{EarlierEnds, Grant, Session, absent::Absent, handed::AppToken};
 use crate::{
     claims::IssuerId,
     jose::json,
@@ -31,6 +31,8 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
     let (claims, compressed) = write_claims(&session.claims, platform);
     let (further, further_compressed) = write_claims(&session.further, platform);
     let (grant, app_token) = (session.grant.as_ref(), session.app_token.as_ref());
+    let absent: Vec<_> = session.absent.names.iter().map(String::as_bytes).collect();
+    let absent = wire::write_list(&absent);
     let at = |time: UnixTime| Number(time.as_secs());
     wire::write(&[
         Bytes(&session.id.0),
@@ -55,6 +57,9 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
         Bytes(&further),
         Number(further_compressed.into()),
         Bytes(&session.earlier_ends.map(|ends| ends.encode()).unwrap_or_default()),
+        Bytes(&absent),
+        Bytes(&session.absent.claims_request),
+        Number(session.absent.userinfo.into()),
     ])
 }
 
@@ -83,9 +88,13 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         further,
         further_compressed,
         earlier_ends,
+        absent,
+        claims_request,
+        userinfo,
     ] = wire::read(bytes)?;
     let at = |field: Field<'_>| field.number().map(UnixTime::from_secs);
     let text = |field: Field<'_>| field.text().map(|text| (!text.is_empty()).then(|| text.to_owned()));
+    let name = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
     let (granted, expires) = (at(granted)?, at(expires)?);
     Some(Session {
         id: super::SessionId(id.bytes()?.try_into().ok()?),
@@ -93,6 +102,12 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         subject: text(subject)??,
         claims: read_claims(claims.bytes()?, compressed.number()? != 0, platform)?,
         further: read_claims(further.bytes()?, further_compressed.number()? != 0, platform)?,
+        absent: Absent {
+            names: wire::read_list(absent.bytes()?)?.into_iter().map(name).collect::<Option<_>>()?,
+            // Sessions of earlier versions have none.
+            claims_request: claims_request.bytes()?.try_into().unwrap_or_default(),
+            userinfo: userinfo.number()? != 0,
+        },
         begun: at(begun)?,
         ends: at(ends)?,
         seen: at(seen)?,

@@ -11,7 +11,9 @@ use wasm_tests::{
     site::Site,
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, logout_request},
+    world::{
+        World, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_signed_in, logout_request, seen_as,
+    },
 };
 
 /// What only the new configuration makes public.
@@ -41,12 +43,17 @@ fn world(issuer: Issuer, drain_seconds: u32) -> World {
 
 /// Replaces the configuration, and waits until the new one is in force.
 fn reload(world: &mut World) {
+    reload_with(world, &[]);
+}
+
+/// The same, with these rules at the end.
+fn reload_with(world: &mut World, more: &[Value]) {
     assert!(!is_new_in_force(world));
-    let add = |document: &mut Value| {
+    world.reload(|document| {
         let rules = document["rules"].as_array_mut().expect("rules");
         rules.push(json!({"prefix": NEW, "access": "public"}));
-    };
-    world.reload(add);
+        rules.extend(more.iter().cloned());
+    });
     until_everywhere("the new configuration", || is_new_in_force(world));
 }
 
@@ -231,6 +238,19 @@ fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
     // What the old one had begun to ask is nobody's now, until its time is over.
     world.advance(TIMEOUT / 1000 + 5);
     assert_serves(&world);
+}
+
+#[test]
+fn a_condition_on_a_claim_that_sessions_did_not_keep_asks_for_a_sign_in_once() {
+    let mut world = world(Issuer::start(), LONG);
+    let (browser, _) = world.signed_in();
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/page"), &browser).as_deref(), Some("alice"));
+    reload_with(&mut world, &[json!({"access": "required", "allow": {"not": {"claims": {"status": ["banned"]}}}})]);
+    assert_refused(&world, &Outgoing::fetch("/page"), &browser, (401, "sign_in_required"));
+    let steps = browser.follow(&world.url("/page"));
+    let codes: Vec<_> = steps.iter().filter_map(|(_, response)| response.code()).collect();
+    assert_eq!(codes, ["sign_in_started", "signed_in"], "{steps:#?}");
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/page"), &browser).as_deref(), Some("alice"));
 }
 
 #[test]

@@ -134,7 +134,7 @@ pub(in crate::config) struct Allow {
     /// Email addresses, in any case of letters. Like the next two, only an address counts whose `email_verified` is true.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) emails: Option<Vec<String>>,
-    /// Regular expressions for whole email addresses.
+    /// Regular expressions for whole email addresses, in any case of letters.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) email_matches: Option<Vec<String>>,
     /// Domains of email addresses, such as `example.com`, which is not its subdomains.

@@ -77,9 +77,34 @@ pub(in crate::config) struct MadeText {
     /// How it is written.
     #[cfg_attr(test, schemars(extend("default" = "utf8")))]
     pub(in crate::config) encoding: Option<Encoding>,
+    /// What is done where it is longer than a header (7 KiB) or filter state (4 KiB) may be.
+    #[cfg_attr(test, schemars(extend("default" = "leave_out")))]
+    pub(in crate::config) too_long: Option<TooLong>,
 }
 
-fields!(MadeText { claim, template, separator, encoding });
+fields!(MadeText { claim, template, separator, encoding, too_long });
+
+/// What is done with a text that is too long.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum TooLong {
+    /// There is none.
+    LeaveOut,
+    /// Items at the end of a list are left out. Only for apps to which fewer groups never mean more rights.
+    Cut,
+    /// The request is refused.
+    Refuse,
+}
+
+impl Shape for TooLong {
+    fn read(place: Place<'_>) -> Self {
+        match place.word(&["leave_out", "cut", "refuse"]) {
+            "cut" => Self::Cut,
+            "refuse" => Self::Refuse,
+            _ => Self::LeaveOut,
+        }
+    }
+}
 
 /// How a text is written.
 #[derive(Clone, Copy)]

@@ -136,7 +136,7 @@ fn is_domain(text: &str) -> bool {
 }
 
 fn expression(text: String, at: &At<'_>, faults: &mut Faults) -> Result<Expression, Faulty> {
-    Expression::parse(&text).ok_or_else(|| {
+    Expression::ignoring_case(&text).ok_or_else(|| {
         let expected = "a regular expression for a whole email address, of moderate size and without look-around";
         faults.wrong_value(at, expected, &text)
     })

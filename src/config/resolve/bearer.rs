@@ -11,10 +11,53 @@ use super::{
     },
     allow, bounded, each, few, limits, text,
 };
-use crate::{claims::StaticToken, time::UnixTime};
+use crate::{claims::StaticToken, oidc::token_issuer::TokenIssuer, time::UnixTime};
 
 /// SHA-256 of nothing, which a script makes of a variable that is not set.
 const OF_NOTHING: [u8; 4] = [0xe3, 0xb0, 0xc4, 0x42];
+
+/// Audiences of access tokens that providers give to every client, or for services of their own.
+const COMMON_AUDIENCES: [&str; 11] = [
+    // Keycloak's own clients: the first is in nearly every token, the others where a user has roles in them.
+    "account",
+    "broker",
+    "realm-management",
+    // Microsoft Graph, of which every client of Entra ID gets tokens.
+    "00000003-0000-0000-c000-000000000000",
+    "https://graph.microsoft.com",
+    // Okta's default authorization server.
+    "api://default",
+    // The API server of Kubernetes, for which the token of every pod is.
+    "https://kubernetes.default.svc",
+    "https://kubernetes.default.svc.cluster.local",
+    "kubernetes.default.svc",
+    // The federations of clouds, for which many workloads have tokens.
+    "api://AzureADTokenExchange",
+    "sts.amazonaws.com",
+];
+/// And these below the issuer: itself, userinfo, Auth0's management API, and what IdentityServer adds to every token.
+const COMMON_BELOW_ISSUER: [&str; 4] = ["", "/userinfo", "/api/v2", "/resources"];
+
+/// Warns of audiences that tokens for other services have too (RFC 8725, 3.9): whoever gets one of these can bring it.
+pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for issuer in issuers {
+        let base = issuer.issuer.trim_end_matches('/');
+        let below = |audience: &str| audience.strip_prefix(base).map(|rest| rest.trim_end_matches('/').to_owned());
+        for audience in &issuer.audiences {
+            let is_common = COMMON_AUDIENCES.contains(&audience.as_str())
+                || below(audience).is_some_and(|rest| COMMON_BELOW_ISSUER.contains(&rest.as_str()));
+            if is_common {
+                warnings.push(format!(
+                    "audiences: {audience:?} is in access tokens of {:?} that are for other services; have it give tokens an \
+                     audience of this app, or anybody who gets such a token can bring it here",
+                    issuer.issuer
+                ));
+            }
+        }
+    }
+    warnings
+}
 
 /// The tokens that are listed.
 pub(super) fn static_tokens(

@@ -1,6 +1,6 @@
 //! The providers, and who we are there.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use super::{
     super::{
@@ -172,6 +172,7 @@ fn provider(
         trusted_audiences: trusted_audiences?,
         userinfo: asks_userinfo,
         allow,
+        claims_request: OnceCell::new(),
         clusters,
         timeout,
         plain_http,

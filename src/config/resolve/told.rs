@@ -2,13 +2,13 @@
 
 use super::{
     super::{
-        FilterState, NamedValue,
+        Config, FilterState, NamedValue,
         fault::{At, Faults, Faulty},
         raw,
     },
-    limits, text,
+    each_condition_claim, limits, text,
 };
-use crate::claims::{Encoding, Template};
+use crate::claims::{Encoding, Template, TooLong};
 
 /// What stands in a header or in filter state.
 pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
@@ -27,7 +27,15 @@ pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Re
         Some(raw::Encoding::Percent) => Encoding::Percent,
         Some(raw::Encoding::Utf8) | None => Encoding::Utf8,
     };
-    Ok(template?.written(separator?, encoding))
+    let too_long = match raw.too_long {
+        Some(raw::TooLong::Cut) => TooLong::Cut,
+        Some(raw::TooLong::Refuse) => TooLong::Refuse,
+        Some(raw::TooLong::LeaveOut) | None => TooLong::LeaveOut,
+    };
+    if too_long == TooLong::Cut && template.as_ref().is_ok_and(|template| !template.is_claim()) {
+        return Err(faults.wrong(&at.key("too_long"), "leave_out or refuse; `cut` is for a claim, not for a template"));
+    }
+    Ok(template?.written(separator?, encoding).where_too_long(too_long))
 }
 
 fn template(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
@@ -49,6 +57,30 @@ fn separator(raw: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<ch
         (Some(letter), None) if text::is_vschar(&text) => Ok(letter),
         _ => Err(faults.wrong_value(at, "one character in ASCII", &text)),
     }
+}
+
+/// Tells addresses only where the provider says that they are verified.
+pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) {
+    values.filter(|known| carries_email(known)).for_each(|known| known.value = known.value.clone().verified_only());
+}
+
+/// Warns of an app that may take any address for one that the rules have looked at.
+pub(super) fn unverified_email(config: &Config) -> Option<String> {
+    let mut asks = false;
+    each_condition_claim(config, &mut |name| asks |= name == "email");
+    let has_claim = config.providers.iter().any(|provider| provider.github.is_none());
+    let header = config.identity_headers.iter().find(|known| carries_email(known)).filter(|_| asks && has_claim)?;
+    Some(format!(
+        "identity_headers: {:?} carries an email also where the provider does not send email_verified, and `allow` counts \
+         verified ones only; set verified_email_only to true, or to false where users cannot choose their address there",
+        header.name
+    ))
+}
+
+fn carries_email(known: &NamedValue) -> bool {
+    let mut carries = false;
+    known.value.each_path(&mut |path| carries |= path.name() == "email");
+    carries
 }
 
 /// What goes into filter state.

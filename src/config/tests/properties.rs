@@ -42,7 +42,7 @@ fn anything() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         "external_url|cluster|clusters|providers|session|rules|identity_headers|filter_state|prefix|danger",
         "issuer|client_id|client_secret|env|scopes|keys|path|regex|methods|access|public|https://a.example",
-        "claims|claim|template|separator|encoding|authorization|id_token|\\{sub\\}|\\{",
+        "claims|claim|template|separator|encoding|too_long|verified_email_only|authorization|id_token|\\{sub\\}|\\{",
         ".{0,20}",
     ];
     let leaf = prop_oneof![

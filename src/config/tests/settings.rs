@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{KEY, as_struct, example, example_with, parse_bytes, settings};
 use crate::{
-    claims::{ClaimPath, Encoding, Template},
+    claims::{ClaimPath, Encoding, Template, TooLong},
     config::{Config, FilterState},
     http::Request,
     jose::Algorithm,
@@ -141,9 +141,10 @@ fn full() -> Value {
         ],
         "identity_headers": {
             "X-Email": "email",
-            "X-Teams": {"claim": "/teams/all", "separator": "|"},
+            "X-Teams": {"claim": "/teams/all", "separator": "|", "too_long": "cut"},
             "X-User": {"template": "{sub}@{/org/id}", "encoding": "percent"},
         },
+        "verified_email_only": true,
         "authorization": "id_token",
         "filter_state": {"claims": {"job": {"claim": "job", "encoding": "base64url"}, "tenant": "/org/id"}, "rule": true},
         "prefix": "/-/sign.in",
@@ -213,7 +214,9 @@ fn every_field_arrives() {
     let written = |text: &str, separator, encoding| Template::parse(text).unwrap().written(separator, encoding);
     let claim = |path, separator, encoding| Template::of(ClaimPath::parse(path).unwrap()).written(separator, encoding);
     assert_eq!(config.identity_headers[2].value, written("{sub}@{/org/id}", ',', Encoding::Percent));
-    assert_eq!(config.identity_headers[1].value, claim("/teams/all", '|', Encoding::Utf8));
+    let teams = claim("/teams/all", '|', Encoding::Utf8).where_too_long(TooLong::Cut);
+    assert_eq!(config.identity_headers[1].value, teams);
+    assert_eq!(config.identity_headers[0].value, claim("email", ',', Encoding::Utf8).verified_only());
     // Scripts get what the app gets whole.
     assert_eq!(config.userinfo_claims, ["email", "sub"]);
     let [job, tenant] = config.filter_state.claims.as_slice() else { panic!("{:?}", config.filter_state) };
@@ -305,6 +308,55 @@ fn configured_keys_that_cannot_be_used_are_warned_of() {
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(warning.starts_with("the key \"b\" (") && warning.contains(why), "{warning}");
         assert!(warning.contains("is left out of the configured keys of ci: "), "{warning}");
+    }
+}
+
+#[test]
+fn an_address_that_only_the_app_takes_for_verified_is_warned_of() {
+    let warns = |rules: Value, setting: Option<bool>, headers: Option<Value>, provider: Value| {
+        let mut document = example_with("/rules", Some(rules));
+        document.as_object_mut().unwrap().extend(setting.map(|on| ("verified_email_only".to_owned(), json!(on))));
+        document.as_object_mut().unwrap().extend(headers.map(|headers| ("identity_headers".to_owned(), headers)));
+        document["providers"][0].as_object_mut().unwrap().extend(provider.as_object().unwrap().clone());
+        let warnings = settings(&document).warnings;
+        assert!(warnings.iter().all(|said| said.contains("email_verified")), "{warnings:?}");
+        !warnings.is_empty()
+    };
+    let by = |allow: Value| json!([{"access": "required", "allow": allow}]);
+    let domain = || json!({"allowed_domains": ["example.com"]});
+    let none = || json!({});
+    assert!(warns(by(domain()), None, None, none()));
+    assert!(warns(by(json!({"any": [{"groups": ["a"]}, {"not": {"email_matches": ["a@.*"]}}]})), None, None, none()));
+    assert!(warns(json!([]), None, None, json!({"allow": {"emails": ["a@example.com"]}})));
+    assert!(warns(by(domain()), None, Some(json!({"X-Name": {"template": "{name} <{email}>"}})), none()));
+    // Decided, not told, or not asked.
+    assert!(!warns(by(domain()), Some(true), None, none()) && !warns(by(domain()), Some(false), None, none()));
+    assert!(!warns(by(domain()), None, Some(json!({"X-User": "sub"})), none()));
+    assert!(!warns(by(json!({"groups": ["a"]})), None, None, none()));
+}
+
+#[test]
+fn audiences_of_tokens_for_other_services_are_warned_of() {
+    let warnings = |audience: &str| {
+        let mut document = example_with("/providers/0/access_token_audiences", Some(json!([audience])));
+        let issuer = document["providers"][0]["issuer"].as_str().unwrap().to_owned();
+        let machines = json!({"issuer": "https://machines.example.com/", "audiences": [audience.replace(&issuer, "https://machines.example.com")]});
+        document["token_issuers"] = json!([machines]);
+        settings(&document).warnings
+    };
+    let issuer = example()["providers"][0]["issuer"].as_str().unwrap().to_owned();
+    let common = ["account", "api://default", "00000003-0000-0000-c000-000000000000", "https://kubernetes.default.svc"];
+    let below =
+        ["", "/", "/userinfo", "/api/v2/", "/resources"].map(|path| issuer.trim_end_matches('/').to_owned() + path);
+    for audience in common.into_iter().chain(below.iter().map(String::as_str)) {
+        let found = warnings(audience);
+        assert_eq!(found.len(), 2, "{audience} {found:?}");
+        assert!(found[0].contains("is in access tokens of") && found[1].contains("machines"), "{found:?}");
+    }
+    for audience in
+        ["https://api.example.com", "accounts", "api://app", "https://machines.example.com.evil.example/userinfo"]
+    {
+        assert_eq!(warnings(audience), [""; 0], "{audience}");
     }
 }
 

@@ -107,4 +107,12 @@ impl Claims for VerifiedBearer {
             Grounds::Static(_) => None,
         }
     }
+
+    fn found_in(&self) -> &'static str {
+        match &self.0.grounds {
+            Grounds::AccessToken(_) => "the access token",
+            Grounds::Active(_) => "the introspection response",
+            Grounds::Static(_) => "the entry of static_tokens",
+        }
+    }
 }

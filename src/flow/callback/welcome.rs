@@ -85,6 +85,7 @@ impl SignIn {
         let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
         let refresh_token = granted.refresh_token.filter(|_| settings.lifetimes.refresh);
         let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
+        let claims_request = known.provider.claims_request();
         let handed_on = env.config.handed_on;
         if refresh_token.is_some() {
             renewal::report_short_life(provider, granted.expires_in, env);
@@ -94,6 +95,7 @@ impl SignIn {
         let life = handed_on.life(granted.expires_in, until_exp);
         let with = Beginning {
             provider,
+            claims_request,
             kept: &env.config.kept_claims,
             now: env.now,
             lifetime: settings.lifetimes.absolute,

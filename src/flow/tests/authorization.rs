@@ -130,13 +130,26 @@ fn what_nobody_may_open_is_closed_to_whoever_comes_and_however() {
 
 #[test]
 fn who_may_pass_by_what_is_claimed_of_them() {
-    let cases: [(&str, Value, Value, bool); 27] = [
+    let cases: [(&str, Value, Value, bool); 30] = [
         ("email", json!({ "emails": ["Alice@example.com"] }), json!({}), true),
         ("another email", json!({ "emails": ["bob@example.com"] }), json!({}), false),
         ("unverified email", json!({ "emails": ["alice@example.com"] }), json!({ "email_verified": false }), false),
         ("nobody vouches", json!({ "emails": ["alice@example.com"] }), json!({ "email_verified": null }), false),
         ("no email", json!({ "emails": ["alice@example.com"] }), json!({ "email": null }), false),
         ("expression", json!({ "email_matches": ["a.*@example\\.com"] }), json!({}), true),
+        ("expression in another case", json!({ "email_matches": ["A.*@EXAMPLE\\.com"] }), json!({}), true),
+        (
+            "address in another case",
+            json!({ "email_matches": ["alice@example\\.com"] }),
+            json!({ "email": "ALICE@Example.COM" }),
+            true,
+        ),
+        (
+            "class in another case",
+            json!({ "not": { "email_matches": ["[a-c]+@.*"] } }),
+            json!({ "email": "ABBA@example.com" }),
+            false,
+        ),
         ("part of an expression", json!({ "email_matches": ["lice@example\\.com"] }), json!({}), false),
         ("domain", json!({ "allowed_domains": ["example.org", "example.com"] }), json!({}), true),
         ("subdomain", json!({ "allowed_domains": ["example.com"] }), json!({ "email": "a@b.example.com" }), false),

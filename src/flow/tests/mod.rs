@@ -2,6 +2,7 @@ mod authorization;
 mod bearer;
 mod callback;
 mod callers;
+mod claims;
 mod documents;
 mod forms;
 mod github;

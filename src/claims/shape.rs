@@ -1,0 +1,72 @@
+//! Forms of claims that nothing can be made of, as a line of the log names them.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// The form of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `[]`
+    EmptyList,
+    /// A list without any text, number or truth value.
+    ListOfOthers,
+    /// Any other list.
+    List,
+    /// `null`
+    Null,
+    /// A number.
+    Number,
+    /// An object.
+    Object,
+    /// One text that is written like a list or an object.
+    SerializedText,
+    /// Any other text.
+    Text,
+    /// `true` or `false`
+    Truth,
+}
+
+impl Shape {
+    /// The form of this value.
+    pub fn of(value: &Value) -> Self {
+        match value {
+            Value::Array(items) if items.is_empty() => Self::EmptyList,
+            Value::Array(items) if !items.iter().any(is_scalar) => Self::ListOfOthers,
+            Value::Array(_) => Self::List,
+            Value::Bool(_) => Self::Truth,
+            Value::Null => Self::Null,
+            Value::Number(_) => Self::Number,
+            Value::Object(_) => Self::Object,
+            Value::String(text) if is_serialized(text) => Self::SerializedText,
+            Value::String(_) => Self::Text,
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EmptyList => "an empty list",
+            Self::List => "a list",
+            Self::ListOfOthers => "a list of lists, objects or null",
+            Self::Null => "null",
+            Self::Number => "a number",
+            Self::Object => "an object",
+            Self::SerializedText => "one text that is written like a list or an object",
+            Self::Text => "a text",
+            Self::Truth => "true or false",
+        })
+    }
+}
+
+/// Whether it is a text, a number or a truth value: what can be compared and told.
+pub(super) const fn is_scalar(value: &Value) -> bool {
+    matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
+}
+
+/// Whether a text is in brackets or braces: split at its commas, it would pass for several values with a bracket at an end.
+pub(super) fn is_serialized(text: &str) -> bool {
+    let text = text.trim();
+    [('[', ']'), ('{', '}')].iter().any(|(first, last)| text.starts_with(*first) && text.ends_with(*last))
+}

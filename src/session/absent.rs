@@ -1,0 +1,62 @@
+//! Claims that a session lacks. That a claim is absent means something only where the provider was asked for it and the
+//! session was to keep it: a condition with `not` would else hold for every session of an earlier configuration, or of
+//! another filter at this origin.
+
+use super::Session;
+use crate::{
+    claims::{Claim, Claims, IssuerId},
+    digest::HalfDigest,
+    oidc::Provider,
+};
+
+/// The claims that were looked for and are absent. Sessions of earlier versions know of none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Absent {
+    /// Their names.
+    pub(super) names: Vec<String>,
+    /// [`Provider::claims_request`] at the sign-in.
+    pub(super) claims_request: HalfDigest,
+    /// Whether the userinfo endpoint was asked too.
+    pub(super) userinfo: bool,
+}
+
+/// The claims of a session, for conditions of the present configuration.
+pub struct SessionClaims<'a> {
+    session: &'a Session,
+    provider: &'a Provider,
+}
+
+impl Session {
+    /// Its claims, for conditions on what its provider says today.
+    pub const fn claims_at<'a>(&'a self, provider: &'a Provider) -> SessionClaims<'a> {
+        SessionClaims { session: self, provider }
+    }
+}
+
+impl Claims for SessionClaims<'_> {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        self.session.claim(name)
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        self.session.issuer()
+    }
+
+    fn found_in(&self) -> &'static str {
+        match (&self.provider.github, self.session.absent.userinfo) {
+            (Some(_), _) => "GitHub's API",
+            (None, true) => "the ID token and userinfo",
+            (None, false) => "the ID token (userinfo was not asked)",
+        }
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let Absent { names, claims_request, userinfo } = &self.session.absent;
+        let was_looked_for = || {
+            names.iter().any(|absent| absent == name)
+                && (*userinfo || !self.provider.userinfo)
+                && *claims_request == self.provider.claims_request()
+        };
+        self.claim(name).is_some() || was_looked_for()
+    }
+}

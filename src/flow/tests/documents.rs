@@ -350,8 +350,8 @@ fn what_the_provider_says_of_a_refusal_is_in_the_log_and_never_on_the_page() {
         ),
         ("error=access_denied&error_description=a%0d%0ab%1b%5b31m%ff", r#"says access_denied ("a\r\nb\u{1b}[31m"#),
         ("error=own_code&error_description=", r#"says unknown_error "own_code""#),
-        ("error=login_required&error_description=one&error_description=two", r#"says login_required ("one")"#),
-        ("error=login_required&error_description=SplxlOBeZQQYbYS6WxSbIA", r#"says login_required ("[...]")"#),
+        ("error=consent_required&error_description=one&error_description=two", r#"says consent_required ("one")"#),
+        ("error=consent_required&error_description=SplxlOBeZQQYbYS6WxSbIA", r#"says consent_required ("[...]")"#),
     ] {
         let reply = world.visit("/").reply();
         let callback = world.signs_in(&reply);

@@ -12,7 +12,8 @@ use wasm_tests::{
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{
-        World, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_signed_in, logout_request, seen_as,
+        World, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_signed_in, logout_request,
+        seen_as,
     },
 };
 

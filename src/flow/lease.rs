@@ -35,14 +35,14 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Whether a fetch for this wish is granted wherever one for the other is.
+    /// Whether a fetch for this wish serves the other as well.
     pub(super) fn covers(self, other: Self) -> bool {
         let is_asker = self.asker == other.asker && (self.lack == Lack::Key || self.lack == other.lack);
         is_asker || self.asker == Asker::Provider && other.asker == Asker::Anybody
     }
 
-    /// Whether keys that were fetched in the second of this wish may be no answer to it: it may be a rotation of that very
-    /// second. Of what anybody may have forged they are.
+    /// Whether keys that were fetched in the second of this wish may be from before the rotation that it asks for. A wrong
+    /// signature that may be forged is not worth another fetch.
     pub(super) fn outlasts_its_second(self) -> bool {
         self.lack == Lack::Key || self.asker == Asker::Provider
     }
@@ -59,10 +59,10 @@ impl Wish {
 /// Why the known keys do not verify a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lack {
-    /// None may have signed it.
+    /// The set has no key that may have signed it.
     Key,
-    /// The one that it names has not signed it: it is forged, or the provider has replaced that key under its `kid`. It is
-    /// asked for once in an interval, and never takes the last wish.
+    /// The key that it names did not sign it: the token is forged, or the provider has replaced the key under its `kid`. This
+    /// is granted once in an interval, and never takes the last wish.
     Signature,
 }
 

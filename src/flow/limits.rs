@@ -1,5 +1,5 @@
-//! Places that a worker has for work that requests of unknown worth cause, shared fairly by client address: one address
-//! alone must not keep everybody else out. A place gives itself back when it is dropped.
+//! Places of a worker for requests that are not authenticated, shared by client address: one address cannot take all of
+//! them. A place is given back when it is dropped.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -25,7 +25,7 @@ impl Default for Limits {
     }
 }
 
-/// So many places at most, each taken by a client address.
+/// A number of places, each taken by a client address.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
@@ -42,8 +42,8 @@ impl Places {
         self.taken.borrow().len()
     }
 
-    /// A place for this client, of which so many are kept free. A client has as many places as are still free at most: alone
-    /// half of them, beside another a third; and the last is for one that has none.
+    /// A place for this client, while `kept` places stay free. A client has at most as many places as are still free: one
+    /// alone has half of all, two have a third each, and the last place is for a client that has none.
     pub(super) fn take(&self, client: ClientAddress, kept: usize) -> Option<Place> {
         let mut taken = self.taken.borrow_mut();
         let own = taken.iter().filter(|other| **other == client).count();
@@ -79,7 +79,7 @@ mod tests {
         ClientAddress::parse(&format!("192.0.2.{last}:4711"))
     }
 
-    /// As many places as this client gets.
+    /// All places that this client gets.
     fn all(places: &Places, client: ClientAddress, kept: usize) -> Vec<Place> {
         std::iter::from_fn(|| places.take(client, kept)).collect()
     }

@@ -22,7 +22,7 @@ pub const MAX_JWKS: usize = 256 * 1024;
 const MAX_KEYS: usize = 100;
 /// How many keys are tried on one token: each may cost milliseconds.
 const MAX_TRIED: usize = 4;
-/// Key trials a second on tokens of unknown origin that may fail, for each key set, before fewer keys are tried.
+/// Trials of a key set that may fail in a second; beyond them a token that may be forged is tried with one key.
 const MAX_FAILED_TRIALS: usize = 16;
 /// Keys that the error of a set without usable keys names.
 const MAX_NAMED: usize = 4;
@@ -255,8 +255,8 @@ impl Jwks {
             .collect()
     }
 
-    /// Whether so many trials have failed in this second that a token of unknown origin gets one at most: each may cost
-    /// milliseconds, and a forger chooses the algorithm.
+    /// Whether so many trials have failed in this second that a token that may be forged is tried with one key at most: each
+    /// trial may cost milliseconds, and a forger chooses the algorithm.
     pub(super) fn has_failed_often(&self, now: UnixTime) -> bool {
         let (second, failed) = self.failed.get();
         second == now && failed >= MAX_FAILED_TRIALS

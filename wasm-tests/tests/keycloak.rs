@@ -144,6 +144,8 @@ fn roles_in_access_tokens_alone_let_nobody_in() {
     let refused = browser.get(&site.url("/editors"));
     assert_eq!((refused.status, refused.code().as_deref()), (403, Some("not_allowed")), "{refused:?}");
     site.app.assert_saw_nothing_since(before, "/editors");
+    let log = site.envoy.log();
+    assert!(log.contains(r#"the claim "/realm_access/roles" is absent from the ID token"#), "{log}");
     site.assert_served(&browser);
 }
 
@@ -247,6 +249,8 @@ fn three_hundred_groups_are_no_header_and_still_a_session() {
     site.signed_in("alice");
     let told = ["x-forwarded-groups", "x-forwarded-email"].map(|header| site.told(header));
     assert_eq!(told, [None, Some("alice@example.com".to_owned())]);
+    let log = site.envoy.log();
+    assert!(log.contains(r#"left the value out of the header "x-forwarded-groups""#), "{log}");
 }
 
 #[test]

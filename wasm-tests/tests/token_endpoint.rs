@@ -93,8 +93,8 @@ fn refusals_and_nonsense_end_in_a_page() {
         assert!(!response.text().contains("canary-description"), "{what}");
     }
     for told in [
-        r#"the provider refused: invalid_client ("canary-description\\n")"#,
-        r#"the provider refused: unknown_error "<script>" ("canary-description\\n")"#,
+        r#"the provider refused: invalid_client ("canary-description\n")"#,
+        r#"the provider refused: unknown_error "<script>" ("canary-description\n")"#,
         &format!(r#"the response is 302 with Location "{}/elsewhere", which is not followed"#, world.issuer.url()),
     ] {
         assert!(world.log().contains(told), "{told}: {}", world.log());

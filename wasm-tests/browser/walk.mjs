@@ -48,7 +48,7 @@ await observe(async (browser, given) => {
     sign_out: () => sayYes(page),
     fill: (selector, text) => page.fill(selector, text),
     click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
-    frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').locator(selector).click()]),
+    frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').first().locator(selector).click()]),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),

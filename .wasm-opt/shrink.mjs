@@ -22,10 +22,10 @@ const UNCALLED = new Set([
 const [from, to] = process.argv.slice(2);
 const module = binaryen.readBinary(readFileSync(from));
 // What rustc uses for this target, and so what Envoy has to take anyway.
-const { BulkMemory, BulkMemoryOpt, ExtendedConst, Multivalue, MutableGlobals, NontrappingFPToInt, ReferenceTypes, SignExt } =
+const { BulkMemory, BulkMemoryOpt, ExtendedConst, Multivalue, MutableGlobals, NontrappingFPToInt, ReferenceTypes, SIMD128, SignExt } =
   binaryen.Features;
 module.setFeatures(BulkMemory | BulkMemoryOpt | ExtendedConst | Multivalue | MutableGlobals | NontrappingFPToInt
-  | ReferenceTypes | SignExt);
+  | ReferenceTypes | SIMD128 | SignExt);
 const names = Array.from({ length: module.getNumExports() }, (_, index) =>
   binaryen.getExportInfo(module.getExportByIndex(index)).name);
 for (const name of ANSWERED) {

@@ -4,12 +4,14 @@
 //! with the very same request, cookies included; what the one that does nothing adds is the VM's. Requests come sixteen
 //! at a time, as to a busy worker: one that sleeps before each of them spends most of its time waking up.
 //!
-//! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`
+//! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`; `VESTIBULE_BASELINES` names other builds of
+//! the filter to measure beside this one, such as the one before a change, with `:` between them.
 
 use std::{
     env, fs,
     io::{Read, Write},
     net::TcpStream,
+    path::PathBuf,
     rc::Rc,
 };
 
@@ -35,7 +37,7 @@ const API: &str = "https://api.example.com";
 
 /// A request, sent in turn to an Envoy with a filter and to one without.
 struct Target {
-    name: &'static str,
+    name: String,
     path: &'static str,
     /// The header that says who it is, whole, or nothing.
     credentials: Vec<u8>,
@@ -49,7 +51,7 @@ fn main() {
     let mut numbers = env::args().skip(1).map(|text| text.parse().expect("ROUNDS and REQUESTS are numbers"));
     let rounds = numbers.next().unwrap_or(ROUNDS);
     let requests = numbers.next().and_then(|number| u32::try_from(number).ok()).unwrap_or(REQUESTS);
-    progress("starting six Envoys");
+    progress("starting the Envoys");
     let issuer = Issuer::start();
     let mut targets = targets(&issuer);
     for round in 0..=rounds {
@@ -71,12 +73,17 @@ fn report(targets: &[Target], requests: u32) {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    println!("CPU microseconds of Envoy per request, {requests} requests a round, medians:");
-    println!("{:40} {:>8} {:>8} {:>8}", "", "without", "with", "added");
+    println!(
+        "CPU microseconds of Envoy per request, {requests} requests a round, medians; `least` is the difference of minima:"
+    );
+    println!("{:44} {:>8} {:>8} {:>8} {:>8}", "", "without", "with", "added", "least");
     for target in targets {
-        let of = |pick: fn(&(f64, f64)) -> f64| median(target.spent.iter().map(pick).collect());
+        let all = |pick: fn(&(f64, f64)) -> f64| target.spent.iter().map(pick).collect::<Vec<_>>();
+        let of = |pick| median(all(pick));
+        let minimum = |pick| all(pick).into_iter().fold(f64::INFINITY, f64::min);
         let (without, with, added) = (of(|pair| pair.1), of(|pair| pair.0), of(|pair| pair.0 - pair.1));
-        println!("{:40} {without:8.1} {with:8.1} {added:8.1}", target.name);
+        let least = minimum(|pair| pair.0) - minimum(|pair| pair.1);
+        println!("{:44} {without:8.1} {with:8.1} {added:8.1} {least:8.1}", target.name);
     }
 }
 
@@ -89,8 +96,8 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
             ]}]}),
         )
     };
-    let vestibule = |further_rules: u32| {
-        let setup = Setup::new(1);
+    let vestibule = |further_rules: u32, module: Option<PathBuf>| {
+        let setup = Setup { module, ..Setup::new(1) };
         let further = (0..further_rules).map(|number| json!({"prefix": format!("/area/{number}"), "access": "public"}));
         let rules: Vec<Value> = further.chain([json!({"path": "/public/*", "access": "public"})]).collect();
         let document = json!({
@@ -113,20 +120,20 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
     let start = |setup| Rc::new(Envoy::start(page(setup)));
     let nothing = Setup { module: Some(tools::noop()), ..Setup::new(1).configuration(json!({})) };
     let (alone, nothing) = (start(Setup::new(1)), start(nothing));
-    let (filtered, ruled) = (start(vestibule(0)), start(vestibule(1000)));
+    let (filtered, ruled) = (start(vestibule(0, None)), start(vestibule(1000, None)));
     let oauth2 = start(own(&|setup| oauth2(issuer, setup.port)));
     let jwt_authn = start(own(&|_| jwt_authn(issuer)));
     let token = format!("authorization: Bearer {}", issuer.access_token(API, |_| {})).into_bytes();
     let nobody = Vec::new();
-    let target = |name, with: &Rc<Envoy>, path, credentials: &[u8]| Target {
-        name,
+    let target = |name: &str, with: &Rc<Envoy>, path, credentials: &[u8]| Target {
+        name: name.to_owned(),
         path,
         credentials: credentials.to_vec(),
         with: Rc::clone(with),
         without: Rc::clone(&alone),
         spent: Vec::new(),
     };
-    vec![
+    let mut targets = vec![
         target("A filter that does nothing", &nothing, "/page", &nobody),
         target("Vestibule, public path", &filtered, "/public/page", &nobody),
         target("Vestibule, public path, 1,000 rules", &ruled, "/public/page", &nobody),
@@ -134,7 +141,17 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         target("Envoy's oauth2 filter, session", &oauth2, "/page", &session_at(&oauth2)),
         target("Vestibule, token seen before", &filtered, "/page", &token),
         target("Envoy's jwt_authn, token seen before", &jwt_authn, "/page", &token),
-    ]
+    ];
+    for module in env::var_os("VESTIBULE_BASELINES").iter().flat_map(env::split_paths) {
+        let build = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let other = start(vestibule(0, Some(module)));
+        targets.extend([
+            target(&format!("{build}, public path"), &other, "/public/page", &nobody),
+            target(&format!("{build}, session"), &other, "/page", &session_at(&other)),
+            target(&format!("{build}, token seen before"), &other, "/page", &token),
+        ]);
+    }
+    targets
 }
 
 /// The cookies of a browser that has signed in at the filter there.

@@ -167,7 +167,7 @@ impl Goodbye {
     }
 
     /// To the provider's sign-out, where there is one, or to where the person wants to go, or to a page.
-    fn finish(self: Box<Self>, env: &Env<'_>) -> Step {
+    fn finish(self, env: &Env<'_>) -> Step {
         if let Some(url) = self.logout_request(env) {
             return Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", url, self.cookies));
         }
@@ -178,7 +178,7 @@ impl Goodbye {
     }
 
     /// To a page that says what is left. Where it can be known once more at which provider, the person can try again.
-    fn leave_without(self: Box<Self>, provider: IssuerId, env: &mut Env<'_>) -> Step {
+    fn leave_without(self, provider: IssuerId, env: &mut Env<'_>) -> Step {
         env.events.push(Event::LeftAtProvider(env.issuers.name(provider)));
         let is_only = env.config.providers.len() == 1;
         let again = is_only.then(|| sign_out_path(self.target.as_deref(), env));

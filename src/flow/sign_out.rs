@@ -161,7 +161,7 @@ impl Goodbye {
     }
 
     /// The same, once this provider is known, or was waited for in vain.
-    pub(super) fn resume(self: Box<Self>, provider: IssuerId, env: &mut Env<'_>) -> Step {
+    pub(super) fn resume(self, provider: IssuerId, env: &mut Env<'_>) -> Step {
         let is_known = env.issuers.ready(provider, env.now).is_some();
         if is_known { self.finish(env) } else { self.leave_without(provider, env) }
     }

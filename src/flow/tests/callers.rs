@@ -82,9 +82,11 @@ const BROWSERS: [(&str, Fetched, Answer); 44] = [
     ("curl", ["", "", "", "*/*"], Answer::Json),
 ];
 
+type Headers = &'static [(&'static str, &'static str)];
+
 /// Other requests: method, and all headers.
 #[rustfmt::skip]
-const OTHERS: [(&str, &str, &[(&str, &str)], Answer); 33] = [
+const OTHERS: [(&str, &str, Headers, Answer); 33] = [
     ("M-16 nothing said", "GET", &[], Answer::Json),
     ("M-03 HEAD of a browser", "HEAD", &[("sec-fetch-mode", "navigate"), HTML], Answer::SignIn),
     ("mail scanner, HEAD", "HEAD", &[HTML], Answer::SignInWithoutCookie),

@@ -23,7 +23,10 @@ fn not(allow: &Value) -> Value {
     json!({ "not": allow })
 }
 
-fn claiming(claims: Value) -> Box<dyn Fn(&mut Map<String, Value>)> {
+/// A change to the claims of a token.
+type Change = Box<dyn Fn(&mut Map<String, Value>)>;
+
+fn claiming(claims: Value) -> Change {
     Box::new(move |token| {
         for (name, value) in claims.as_object().unwrap() {
             token.shift_remove(name);
@@ -253,7 +256,7 @@ fn what_userinfo_says_of_a_claim_that_the_id_token_was_not_asked_for_is_not_enou
     document["providers"][0]["userinfo"] = json!(true);
     let providers = ("providers", document["providers"].clone());
     let ban = rules(&not(&json!({ "claims": { "status": ["banned"] } })));
-    let mut world = World::ready_with(&[providers.clone()]);
+    let mut world = World::ready_with(std::slice::from_ref(&providers));
     world.provider.refreshes = true;
     world.provider.userinfo = Box::new(|| ok(&json!({ "sub": "alice", "status": "fine" })));
     // What it says there counts, and nobody has kept it.

@@ -188,7 +188,8 @@ fn the_same_keys_once_more_leave_what_was_verified_as_it_is() {
 fn a_token_that_came_before_the_keys_asks_once_for_newer_ones() {
     // The keys are fetched, and rotated in the same second.
     type Arrive = fn(&mut World) -> Outcome;
-    let cases: [(Arrive, fn(&Outcome) -> bool); 2] = [
+    type Check = fn(&Outcome) -> bool;
+    let cases: [(Arrive, Check); 2] = [
         (
             |world| {
                 let token = access_token(world, |_, _| ());

@@ -133,7 +133,10 @@ fn a_token_that_is_not_one_ends_nothing() {
         ("events in a list", |token| token.set("events", json!([LOGOUT_EVENT]))),
         ("with-nonce", |token| token.set("nonce", "any")),
         ("no iat", |token| token.remove("iat")),
-        ("no exp", |token| token.remove("exp")),
+        ("no exp, and issued longer ago than clocks may differ", |token| {
+            token.remove("exp");
+            token.set("iat", token.issued_at() - 600);
+        }),
         ("over", |token| token.set("exp", token.issued_at() - 61)),
         ("from the future", |token| token.set("iat", token.issued_at() + 600)),
         ("no jti", |token| token.remove("jti")),
@@ -333,8 +336,8 @@ fn the_envoy_that_got_the_token_knows_and_the_others_do_not() {
 fn a_logout_within_the_second_of_a_sign_in_has_ended_the_session() {
     let world = world();
     world.stop_clock();
-    let (browser, _) = world.signed_in();
     for what in ["first", "second", "third"] {
+        let (browser, _) = world.signed_in();
         assert_in(&world, &browser, what);
         let sid = world.issuer.sids().pop().expect("a session");
         let token = world.issuer.logout_token_for(Some("alice"), Some(&sid), |_| {});
@@ -345,7 +348,6 @@ fn a_logout_within_the_second_of_a_sign_in_has_ended_the_session() {
         assert_in(&world, &browser, what);
         assert_heard(&world.deliver_logout(0, &token), what);
         assert_out(&world, &browser, what);
-        browser.follow(&world.url("/page"));
     }
 }
 

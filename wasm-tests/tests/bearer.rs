@@ -287,6 +287,10 @@ fn hostile_bytes_in_authorization_are_refused_and_hurt_nobody() {
         b"Bearer \xc3\xa9",
         b"Bearer  , ",
         b"Bearer realm=\"x\"",
+        b"Bearer",
+        b"Bearer ",
+        b"Bearerx y",
+        b"Basic YTpi, Bearer x",
         &long,
     ] {
         assert_refused(&world, &line(value), 400, "bearer_malformed", malformed);
@@ -303,8 +307,9 @@ fn hostile_bytes_in_authorization_are_refused_and_hurt_nobody() {
         let part = wasm_tests::keys::base64url(json.as_bytes());
         assert_bad_token(&world, &format!("{part}.{part}.AAAA"));
     }
-    // No token: what is not Bearer is nobody's, whoever reads it.
-    for value in [b"Bearer".as_slice(), b"Bearer ", b"Bearer\tx", b"Basic YTpi", b"DPoP x", b"Bearerx y", b""] {
+    assert_refused(&world, &line(b"Bearer\tx"), 401, "invalid_token", Some(", error=\"invalid_token\""));
+    // No token: a line that does not name Bearer is no bearer token to any reader.
+    for value in [b"Basic YTpi".as_slice(), b"DPoP x", b"xBearer y", b""] {
         assert_refused(&world, &line(value), 401, "token_required", Some(""));
         let page = Outgoing::new("GET", "/page").header("authorization", value);
         let before = world.upstream.count();

@@ -34,8 +34,18 @@ pub struct Exchange {
     pub port: u16,
     /// The request line.
     pub request: String,
+    /// Whether a browser shows the answer in a frame.
+    pub is_framed: bool,
     /// The response; nothing when the connection ended before one.
     pub response: Option<Response>,
+}
+
+impl Exchange {
+    /// What came back for this request.
+    pub fn of(send: &Outgoing, port: u16, response: Option<Response>) -> Self {
+        let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
+        Self { port, request, is_framed: send.is_framed(), response }
+    }
 }
 
 /// Every exchange of one scenario's user agents.
@@ -187,8 +197,7 @@ impl UserAgent {
                 http1_exchange(address, &authority(url), send)
             }
         });
-        let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
-        let exchange = Exchange { port, request, response: result.as_ref().ok().cloned() };
+        let exchange = Exchange::of(send, port, result.as_ref().ok().cloned());
         self.transcript.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(exchange);
         result
     }

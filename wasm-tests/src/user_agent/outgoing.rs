@@ -62,6 +62,12 @@ impl Outgoing {
         self
     }
 
+    /// Whether a browser sends this for a frame.
+    pub fn is_framed(&self) -> bool {
+        const FRAMES: [&[u8]; 5] = [b"embed", b"fencedframe", b"frame", b"iframe", b"object"];
+        self.headers.iter().any(|(name, value)| name == b"sec-fetch-dest" && FRAMES.contains(&value.as_slice()))
+    }
+
     /// Leaves out the header lines of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

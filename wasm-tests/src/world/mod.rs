@@ -230,8 +230,7 @@ impl World {
             connection.send(&send.bytes(url.authority())).expect("a request that is taken");
             let answer = connection.read_response(Answering::Other);
             let response = answer.unwrap_or_else(|error| panic!("no answer to {send:?}: {error}"));
-            let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
-            let exchange = Exchange { port: self.envoy.port(), request, response: Some(response.clone()) };
+            let exchange = Exchange::of(send, self.envoy.port(), Some(response.clone()));
             self.transcript.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
             response
         };
@@ -268,7 +267,7 @@ impl World {
     pub fn read(&self, mut connection: Connection) -> Response {
         let response = connection.read_response(Answering::Other).expect("an answer");
         let (port, request) = (self.envoy.port(), "on a connection of its own".to_owned());
-        let exchange = Exchange { port, request, response: Some(response.clone()) };
+        let exchange = Exchange { port, request, is_framed: false, response: Some(response.clone()) };
         self.transcript.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
         response
     }

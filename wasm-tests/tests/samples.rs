@@ -205,7 +205,8 @@ fn the_filter_and_envoy_accept_what_the_pages_show() {
 fn a_fault_in_what_a_page_shows_is_found_and_named() {
     let blocks = [("good", "prefix: /auth\n"), ("bad", "- {path: /x, acess: public}\n")];
     let (accepted, said) = all_accepted(&blocks.map(|(name, block)| (name.to_owned(), block.to_owned())));
-    assert!(!accepted && said.contains("wasm log bad vestibule: rules[0].acess: unknown field"), "{said}");
+    let is_named = said.contains("rules[0].acess: unknown field") && said.contains("Plugin bad failed to load");
+    assert!(!accepted && is_named, "{said}");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! a refusal to renew them, or by a sign-out in their own browser, of which somebody may have a copy of the cookie.
 //!
 //! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, for as long
-//! as it could live: bounded lists. A flood of ends brings no other session back: each subject has a share of each list,
-//! and unauthenticated ends stand in a list of their own, which takes nothing new once it is full. Other processes do not know of it; a store of sessions does (`session.store`).
+//! as it could live: bounded lists. A flood of ends brings no other session back: in a full list the subject with the most
+//! ends makes room, and unauthenticated ends stand in a list of their own, which takes nothing new once it is full. Other
+//! processes do not know of it; a store of sessions does (`session.store`).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -25,13 +26,11 @@ use super::{
     store,
 };
 
-/// How many ends are remembered, of each kind.
-const CAPACITY: usize = 4096;
+/// How many ends are remembered, of each kind. With one more, the subject with the most has the older half of its own made one
+/// end of all its sessions that had begun when the last of that half was ended.
+pub(super) const MAX_ENDS: usize = 4096;
 /// How many unauthenticated ones are.
 const UNAUTHENTICATED: usize = 1024;
-/// How many of each kind a subject has. With one more, the older half becomes one end of all sessions of this subject that had
-/// begun when the last of that half was ended.
-const SHARE: usize = 32;
 /// How many unauthenticated ends a worker writes in a minute.
 const MAX_UNAUTHENTICATED: u32 = 120;
 
@@ -104,7 +103,6 @@ impl Revocations {
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
         let list =
             |name: &str, room| List::new(format!("vestibule.{}.ends.{name}", config.fingerprint), room, platform);
-        let shares = Room::Shares(SHARE);
         let process_key = format!("vestibule.{}.ends.process", config.fingerprint);
         let mut process = HalfDigest::default();
         // Without randomness there are no sign-ins.
@@ -113,10 +111,10 @@ impl Revocations {
         let process = platform.shared_get(&process_key).bytes.try_into().unwrap_or(process);
         Self {
             lists: [
-                list("framed", shares),
-                list("signed_out", shares),
-                list("by_provider", shares),
-                list("refused", shares),
+                list("framed", Room::Largest),
+                list("signed_out", Room::Largest),
+                list("by_provider", Room::Largest),
+                list("refused", Room::Largest),
                 list("unauthenticated", Room::Nothing),
             ],
             sids: KnownSids::new(config, platform),
@@ -205,7 +203,7 @@ impl List {
     }
 
     fn ring(&self) -> Ring<'_> {
-        let capacity = if self.room == Room::Nothing { UNAUTHENTICATED } else { CAPACITY };
+        let capacity = if self.room == Room::Nothing { UNAUTHENTICATED } else { MAX_ENDS };
         Ring { key: &self.key, capacity, room: self.room }
     }
 }

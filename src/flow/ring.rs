@@ -2,7 +2,7 @@
 //! until when it must be remembered. Each entry has a number, given out in the same write: what is issued later has a
 //! higher one, however coarse the clock is. [`Room`] says how a full list takes more.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use crate::{digest::HalfDigest, platform::Platform, time::UnixTime};
 
@@ -72,15 +72,15 @@ impl Entry {
 /// The way room is made for a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
+    /// The owner of the most entries makes room: the older half of them becomes one entry with the owner as its digest.
+    /// Where none has more than two, the oldest goes.
+    Largest,
     /// The oldest goes.
     Oldest,
     /// The oldest of the same owner goes; where there is none, the oldest.
     Own,
     /// Nothing goes: a full list takes nothing new.
     Nothing,
-    /// An owner has this many. Where there would be more, the older half becomes one entry with the owner as its digest.
-    /// Beyond that the oldest goes.
-    Shares(usize),
 }
 
 /// Why an entry was not written.
@@ -151,15 +151,17 @@ impl Ring<'_> {
     }
 
     fn make_room(self, entry: &Entry, entries: &mut Entries) -> Result<(), RingError> {
-        let is_full = entries.list.len() >= self.capacity;
-        match (self.room, entry.owner) {
-            (Room::Nothing, _) if is_full => return Err(RingError::Full),
-            (Room::Own, Some(_)) if is_full => {
+        if entries.list.len() < self.capacity {
+            return Ok(());
+        }
+        match self.room {
+            Room::Nothing => return Err(RingError::Full),
+            Room::Largest => entries.summarize_largest(),
+            Room::Own if entry.owner.is_some() => {
                 let own = entries.list.iter().position(|known| known.owner == entry.owner);
                 own.map(|place| entries.list.remove(place));
             }
-            (Room::Shares(share), Some(owner)) => entries.summarize(&owner, share),
-            (Room::Nothing | Room::Oldest | Room::Own | Room::Shares(_), _) => {}
+            Room::Oldest | Room::Own => {}
         }
         Ok(())
     }
@@ -198,23 +200,45 @@ impl Entries {
         bytes
     }
 
-    /// Keeps an owner below its share: the older half of its entries becomes one that is as late as the latest of them.
-    fn summarize(&mut self, owner: &HalfDigest, share: usize) {
-        let is_own = |entry: &Entry| entry.owner == Some(*owner) && entry.digest != *owner;
-        if self.list.iter().filter(|entry| is_own(entry)).count() < share {
-            return;
+    /// Turns the older half of the entries of the owner with the most into one that is as late as the latest of them.
+    fn summarize_largest(&mut self) {
+        let mut counts: HashMap<HalfDigest, usize> = HashMap::new();
+        for entry in &self.list {
+            if let Some(owner) = entry.owner.filter(|owner| *owner != entry.digest) {
+                let count = counts.entry(owner).or_default();
+                *count = count.saturating_add(1);
+            }
         }
-        let mut left = share.div_ceil(2);
+        let largest = counts.into_iter().max_by_key(|(owner, count)| (*count, *owner));
+        let Some((owner, count)) = largest.filter(|(_, count)| *count > 2) else { return };
+        let mut left = count.div_ceil(2);
         let mut summary: Option<Entry> = None;
         self.list.retain(|entry| {
-            let goes = entry.digest == *owner || left > 0 && is_own(entry);
+            let is_summary = entry.digest == owner;
+            let goes = is_summary || left > 0 && entry.owner == Some(owner);
             if goes {
-                left = left.saturating_sub(usize::from(entry.digest != *owner));
-                let entry = Entry { digest: *owner, ..*entry };
+                left = left.saturating_sub(usize::from(!is_summary));
+                let entry = Entry { digest: owner, ..*entry };
                 summary = Some(summary.map_or(entry, |summary| entry.joined_with(&summary)));
             }
             !goes
         });
         self.list.extend(summary);
+    }
+}
+
+#[cfg(test)]
+impl Ring<'_> {
+    /// Fills the list with entries of this owner.
+    pub(super) fn fill(self, owner: HalfDigest, now: UnixTime, platform: &dyn Platform) {
+        let shared = platform.shared_get(self.key);
+        let mut entries = Entries::read(&shared.bytes);
+        while entries.list.len() < self.capacity {
+            entries.last += 1;
+            let digest = crate::digest::half_digest("filler", &[&owner, &entries.last.to_le_bytes()]);
+            let entry = Entry::now(digest, now, Duration::from_secs(3600));
+            entries.list.push(Entry { owner: Some(owner), number: entries.last, ..entry });
+        }
+        platform.shared_set(self.key, &entries.write(self.capacity), shared.version).unwrap();
     }
 }

@@ -22,8 +22,14 @@ use url::Url;
 
 use super::super::*;
 use crate::{
+    digest::HalfDigest,
+    flow::{
+        revocation::MAX_ENDS,
+        ring::{Ring, Room},
+    },
     http::{HeaderEdit, Request},
     platform::{ClientAddress, Conflict, HashFunction, NoRandomness, SharedValue},
+    session::open::Marks,
 };
 
 pub(super) const APP: &str = "https://app.example.com";
@@ -425,8 +431,23 @@ impl World {
 
     /// How many ends stand in a list.
     pub(super) fn ends(&self, list: &str) -> usize {
-        let shared = self.platform.shared_get(&format!("vestibule.{}.ends.{list}", self.config.fingerprint));
-        shared.bytes.len().saturating_sub(8) / 56
+        self.end_digests(list).len()
+    }
+
+    /// The digests in a list of ends.
+    pub(super) fn end_digests(&self, list: &str) -> Vec<HalfDigest> {
+        self.list_of_ends(list, |ring| ring.entries(&self.platform).list.iter().map(|entry| entry.digest).collect())
+    }
+
+    /// Fills a list of ends with those of this subject.
+    pub(super) fn fill_ends(&self, list: &str, subject: &str) {
+        let owner = Marks::of_subject(self.config.providers[0].id, subject);
+        self.list_of_ends(list, |ring| ring.fill(owner, self.now, &self.platform));
+    }
+
+    fn list_of_ends<T>(&self, list: &str, with: impl FnOnce(Ring<'_>) -> T) -> T {
+        let key = format!("vestibule.{}.ends.{list}", self.config.fingerprint);
+        with(Ring { key: &key, capacity: MAX_ENDS, room: Room::Largest })
     }
 
     /// The same, with this added to the configuration.

@@ -431,8 +431,8 @@ fn what_the_app_is_not_told_is_said_once_for_each_user() {
         ),
         (
             json!({ "groups": { "a": 1 } }),
-            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, where a \
-             text, a number, true, false or a list of these can be told",
+            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, and must be \
+             a text, a number, true, false or a list of these",
         ),
         (
             json!({ "groups": ["a,b", "c"] }),

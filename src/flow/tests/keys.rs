@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Memory, Step, background, limits::Place, permit::Reason, start},
+    super::{Memory, Step, background, limits::Slot, permit::Reason, start},
     world::{ISSUER, Outcome, PARTNERS, World, document, header, ok},
 };
 use crate::{http::Request, platform::ClientAddress};
@@ -102,10 +102,10 @@ fn assert_signs_in(world: &mut World) {
     assert_eq!(world.then(outcome).code(), (303, "signed_in"));
 }
 
-/// All places that requests with tokens that may be forged are held in.
-pub(super) fn all_places(world: &mut World) -> Vec<Place> {
-    let place = |last| world.env(|env| env.limits.unauthenticated.take(ClientAddress::V4([198, 51, 100, last]), 0));
-    (0..64).filter_map(place).collect()
+/// All slots for requests that are held with a token that may be forged.
+pub(super) fn all_slots(world: &mut World) -> Vec<Slot> {
+    let slot = |last| world.env(|env| env.limits.unauthenticated.take(ClientAddress::V4([198, 51, 100, last]), 0));
+    (0..64).filter_map(slot).collect()
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_session_key_that_is_added_loses_no_document() {
 }
 
 #[test]
-fn made_up_codes_of_one_address_leave_places_to_others() {
+fn made_up_codes_of_one_address_leave_slots_to_others() {
     let mut world = world();
     world.platform.client.set(66);
     let mut under_way = Vec::new();
@@ -352,7 +352,7 @@ fn made_up_codes_of_one_address_leave_places_to_others() {
     assert_eq!(world.visit(&callback).code(), (503, "busy"));
     world.advance(2);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"), "it was not used up");
-    // Whatever becomes of the others, their places are given back.
+    // However the others end, their slots are given back.
     drop(under_way);
     let request = begun(&mut world);
     assert!(matches!(world.env(|env| start(request, env)), Step::Call { .. }));
@@ -370,5 +370,5 @@ fn forged_tokens_of_one_address_leave_room_to_hold_others() {
     let other = bring(&mut world, &token);
     assert_passes(&world.then(other));
     drop(held);
-    assert_eq!(all_places(&mut world).len(), 32);
+    assert_eq!(all_slots(&mut world).len(), 32);
 }

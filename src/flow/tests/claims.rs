@@ -377,7 +377,7 @@ fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
         world.sign_in("/");
         assert_eq!(world.visit("/").code(), (403, "not_allowed"), "{claims}");
         let expected = format!(
-            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name){said}; issuer \
+            "refused a request (not_allowed): the user or client may not pass by rule (no name){said}; issuer \
              https://idp.example.com; request -"
         );
         assert_eq!(refusal(&world), expected, "{claims}");

@@ -46,9 +46,9 @@ pub use verified::VerifiedBearer;
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Whether the request brings a token in its header, good or not, or what an app may take for one: some look for the scheme
-/// anywhere in the header, and few want exactly one space after it. Where the app reads the header itself, no token there
-/// is a credential, a good one neither.
+/// Whether `Authorization` has a bearer token, valid or not, or text that an app may take for one: some apps look for the
+/// scheme anywhere in the header, and few want exactly one space after it. With `authorization: app` the header is the
+/// app's, and holds no credential for us.
 pub(super) fn is_brought(request: &Request, verdict: &Verdict<'_>, env: &Env<'_>) -> bool {
     verdict.authorization(env.config.authorization) != Authorization::App
         && request.lines("authorization").any(names_bearer)
@@ -70,7 +70,7 @@ pub(super) fn is_in_cookie(request: &Request, env: &Env<'_>) -> bool {
         .is_some_and(|name| !matches!(cookie::find(request.lines("cookie"), name), Found::Absent | Found::One(b"")))
 }
 
-/// RFC 9110, 11.4; a tab is white space to some, too.
+/// RFC 9110, 11.4, and a tab, which some apps take for the space.
 fn scheme_and_token(line: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = line.split_at_checked(6)?;
     (scheme.eq_ignore_ascii_case(b"bearer") && matches!(token.first(), Some(b' ' | b'\t'))).then_some(token)

@@ -163,7 +163,7 @@ pub(super) struct Ending {
 fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
     for revocation in &ending.revocations {
         match revocation::end_here(revocation, by, env) {
-            // Without room here the store knows it all the same.
+            // The list has no room, but the store takes it.
             Err(RingError::Full) if env.config.session.store.is_some() => {}
             Err(_) => return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env),
             Ok(()) => {}

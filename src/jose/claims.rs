@@ -46,7 +46,7 @@ pub enum ClaimError {
     #[error("aud is neither a string nor an array of strings")]
     AudienceMalformed,
     /// `aud` does not name us.
-    #[error("aud is for somebody else")]
+    #[error("aud is for another client or service")]
     AudienceMismatch,
     /// `aud` names us, and somebody we have no reason to trust.
     #[error("aud names an audience that is not trusted")]

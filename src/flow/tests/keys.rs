@@ -1,4 +1,4 @@
-//! Keys that change under their names, and forged tokens that must not cost what others need.
+//! Keys that are replaced under their `kid`, and forged tokens that must not use up what others need.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn world() -> World {
     World::ready_with(&changes())
 }
 
-/// One whose workers know nothing yet.
+/// A world whose workers have fetched nothing yet.
 fn early() -> World {
     let mut document = document();
     changes().into_iter().for_each(|(name, value)| document[name] = value);
@@ -50,7 +50,7 @@ fn access_token(world: &World, change: impl Fn(&mut Value, &mut Value)) -> Strin
     world.provider.signed(&header, &claims)
 }
 
-/// A token whose signature is another token's.
+/// An access token with the signature of another one.
 fn forged(world: &World, number: usize) -> String {
     let signed = access_token(world, |_, _| ());
     let text = access_token(world, |_, claims| claims["jti"] = json!(number));
@@ -64,7 +64,7 @@ fn bring(world: &mut World, token: &str) -> Outcome {
     outcome
 }
 
-/// Brings a forged token and waits for what becomes of it.
+/// Brings a forged token and waits for the answer.
 fn forge(world: &mut World, number: usize) -> (u16, &'static str) {
     let token = forged(world, number);
     let outcome = bring(world, &token);
@@ -149,7 +149,7 @@ fn a_key_of_another_kind_under_the_same_kid_is_fetched_too() {
 }
 
 #[test]
-fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_takes_nobodys_fetch() {
+fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_uses_up_no_other_fetch() {
     let mut world = world();
     for number in 0..100 {
         world.worker = number % 2;
@@ -213,7 +213,7 @@ fn a_token_that_came_before_the_keys_asks_once_for_newer_ones() {
         assert!(is_good(&outcome), "{outcome:?}");
         assert_eq!(fetches(&world), 2);
     }
-    // One that nobody has signed asks once as well.
+    // A forged one asks once as well.
     let mut world = early();
     let token = access_token(&world, |header, _| header["kid"] = json!("unknown"));
     let Outcome::Held(waiter) = bring(&mut world, &token) else { panic!("nothing is known yet") };

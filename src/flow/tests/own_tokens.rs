@@ -1,4 +1,4 @@
-//! Apps that read `Authorization` themselves (`authorization: app`): what is there is no credential here, and the session
+//! Apps that read `Authorization` themselves (`authorization: app`): the header holds no credential for us, and the session
 //! decides.
 
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn access_token(world: &World) -> String {
     world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
 }
 
-/// What a client may send there: the app's own tokens, good and bad ones of ours, other schemes, several lines.
+/// Values of the header: the app's own tokens, valid and invalid ones of ours, other schemes, several lines.
 fn lines(world: &World) -> Vec<Vec<String>> {
     let access_token = format!("Bearer {}", access_token(world));
     let texts: [&[&str]; 8] = [
@@ -67,7 +67,7 @@ fn send(world: &mut World, path: &str, lines: &[String], mode: &str) -> Outcome 
     world.send(&headers)
 }
 
-/// Who passed, and with which `Authorization`.
+/// The reason why it passed, the user, and the `Authorization` that the app got.
 #[track_caller]
 fn passed(outcome: &Outcome) -> (Reason, Option<&str>, Vec<String>) {
     let Outcome::Forwarded { reason, headers, .. } = outcome else { panic!("{outcome:?}") };
@@ -113,7 +113,7 @@ fn where_not_every_reader_leaves_it_to_the_app_a_token_is_checked() {
     for path in ["/", "/own/../x", "/own/%2e%2e/x", "/own//x/../../y", "/own/..;/x"] {
         assert_eq!(send(&mut world, path, &own, "cors").code(), (401, "invalid_token"), "{path}");
     }
-    // What is no token does not pass there either, for the app could take it for ours.
+    // A malformed token does not pass there either: the app could take it for one of ours.
     let outcome = send(&mut world, "/own/../x", &["Token abc".to_owned()], "cors");
     assert_eq!(passed(&outcome), (Reason::Session, Some("alice"), Vec::new()));
     let outcome = send(&mut world, "/own/../x", &[format!("Bearer {LISTED}")], "cors");
@@ -172,7 +172,7 @@ fn a_token_in_the_cookie_stays_one() {
     world.jar.insert("token".to_owned(), LISTED.to_owned());
     let outcome = send(&mut world, "/own/x", &own, "cors");
     assert_eq!(passed(&outcome), (Reason::Bearer, Some("ci"), own.to_vec()));
-    // One that is not good lets nobody pass, and keeps nobody out where everybody may.
+    // An invalid one is refused, except where a session is optional.
     world.jar.insert("token".to_owned(), "forged".to_owned());
     assert_eq!(send(&mut world, "/own/x", &own, "cors").code(), (401, "invalid_token"));
     assert_eq!(passed(&send(&mut world, "/news/x", &own, "cors")), (Reason::Public, None, own.to_vec()));

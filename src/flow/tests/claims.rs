@@ -396,11 +396,7 @@ fn a_refusal_says_where_an_absent_claim_was_looked_for() {
     world.sign_in("/");
     assert_eq!(world.visit("/").code(), (403, "not_allowed"));
     assert!(refusal(&world).contains("\"roles\" is absent from the ID token and userinfo;"), "{}", refusal(&world));
-    let claims = json!({
-        "iss": super::world::ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
-        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
-    });
-    let access_token = world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims);
+    let access_token = world.access_token();
     for (token, place) in [("t0ken", "the entry of static_tokens"), (&*access_token, "the access token")] {
         let headers = [(":method", "GET"), (":path", "/"), ("authorization", &*format!("Bearer {token}"))];
         assert_eq!(world.send(&headers).code(), (403, "not_allowed"));

@@ -1,23 +1,19 @@
 //! Envoy runs the filter again on a request that it redirects itself.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     super::{permit::Reason, *},
-    world::{Outcome, World},
+    world::{Outcome, STATIC_TOKEN, World, static_tokens},
 };
 use crate::http::{HeaderEdit, Request};
-
-const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
 
 type Headers = Vec<(String, String)>;
 
 fn world(more: &[(&str, Value)]) -> World {
-    let digest: String = Sha256::digest(LISTED).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut changes = vec![
         ("internal_redirects", json!(true)),
-        ("static_tokens", json!([{ "name": "ci", "sha256": digest }])),
+        static_tokens(),
         (
             "rules",
             json!([
@@ -213,7 +209,7 @@ fn a_token_that_a_pass_handed_on_is_not_the_clients_in_the_next() {
 fn a_programs_token_is_checked_in_each_pass() {
     let mut world = world(&[]);
     world.sign_in("/");
-    let bearer = format!("Bearer {LISTED}");
+    let bearer = format!("Bearer {STATIC_TOKEN}");
     let mut request = Redirected::new(&world, &[("authorization", &bearer)]);
     for path in ["/a", "/bare/b", "/c"] {
         let outcome = request.pass(&mut world, path);

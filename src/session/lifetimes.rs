@@ -17,7 +17,7 @@ use crate::{
 const AHEAD: u32 = 5;
 /// Upper bound of the time by which a token is renewed before its end.
 const MAX_AHEAD: Duration = Duration::from_secs(300);
-/// The shortest access token that is renewed before its end.
+/// The shortest life of an access token that is renewed before its end.
 pub const MIN_TOKEN_LIFE: Duration = Duration::from_secs(5);
 /// A shorter one counts as good for this long, so that not every request becomes a refresh.
 const ASSUMED_SHORT_LIFE: Duration = Duration::from_secs(30);

@@ -214,7 +214,7 @@ pub enum HeaderEdit {
 pub struct Identity {
     /// For the app.
     pub headers: Vec<HeaderEdit>,
-    /// For Envoy: what is put into filter state, under which key.
+    /// Filter state: keys and values.
     pub state: Vec<(String, String)>,
     /// The header or key for which the request is refused, because its value is too long.
     pub too_long: Option<String>,
@@ -336,11 +336,11 @@ pub struct CalloutRequest {
     pub timeout: Duration,
 }
 
-/// Many firewalls refuse requests without one, and so does GitHub.
+/// `User-Agent` of every call: GitHub and many firewalls refuse requests without one.
 const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
 
 impl CalloutRequest {
-    /// Every header of it, as it goes out.
+    /// All its headers, pseudo-headers first.
     pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let own = [
             (":method", self.method),
@@ -369,7 +369,7 @@ pub struct CalloutResponse {
 }
 
 impl CalloutResponse {
-    /// What came back, unless it points elsewhere: a redirect is never followed, as what is sent is meant for one host.
+    /// The response, unless it is a redirect. None is followed, because a request with credentials is meant for one host.
     ///
     /// # Errors
     /// [`CalloutError::Redirected`]
@@ -393,7 +393,7 @@ pub enum CalloutError {
     /// The stream broke before the response was whole.
     #[error("the response broke off")]
     NoResponse,
-    /// The response points to another URL.
+    /// The response is a redirect.
     #[error(
         "the response is {status} with Location {location}, which is not followed: configure that issuer or address"
     )]
@@ -426,7 +426,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_says_what_makes_it() {
+    fn every_call_has_a_user_agent() {
         let request = CalloutRequest {
             cluster: Cluster::new("idp").unwrap(),
             method: "GET",

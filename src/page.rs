@@ -1,6 +1,6 @@
 //! The one page we show people: a sentence or two, one thing to do next, and the code to tell the operator. It loads
-//! nothing, may be framed only where it answers a frame, and has a script only where a browser must do what no answer can ([`Script`]); the
-//! script is always one of our own, known by its hash.
+//! nothing, may be framed only where it answers a frame, and has a script only where a browser must do what no answer can
+//! ([`Script`]); the script is always one of our own, known by its hash.
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -75,7 +75,7 @@ pub struct Page<'a> {
     pub script: Option<Script>,
     /// A form that the browser is to keep.
     pub kept: Option<KeptForm>,
-    /// Whether it answers a frame: its links lead out of that.
+    /// Whether it answers a frame. Its links then open in the whole window.
     pub is_framed: bool,
     style: &'static str,
 }
@@ -173,7 +173,7 @@ impl Page<'_> {
     pub fn content_security_policy(&self) -> String {
         let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
         let mut policy = format!("default-src 'none'; style-src {}; base-uri 'none'", source(STYLE));
-        // Clickjacking: a page in a frame has links alone, to where the framing page could send its visitor itself.
+        // Clickjacking: a page in a frame has nothing but links, and the framing page could open their targets itself.
         if !self.is_framed {
             policy.push_str("; frame-ancestors 'none'");
         }

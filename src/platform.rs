@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 #[error("no randomness")]
 pub struct NoRandomness;
 
-/// How often [`draw`] draws at most. One draw in fifty is refused, so the last one is never needed.
+/// The most draws of [`draw`]. Of a verifier with its challenge, one draw in fifty is refused, so so many are never needed.
 const MAX_DRAWS: usize = 16;
 
 /// Random bytes for a value that travels in URLs and cookies. They are drawn again while their `text` contains `--`, which
@@ -47,7 +47,7 @@ pub struct SharedValue {
 /// The address of a client, as far as it tells one client from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAddress {
-    /// All that cannot be told apart.
+    /// No IP address, such as the path of a Unix socket. All such clients count as one.
     Unknown,
     /// IPv4.
     V4([u8; 4]),
@@ -114,7 +114,7 @@ pub trait Platform {
         None
     }
 
-    /// The address of the client that the present request is from, where the host tells it.
+    /// The address of the client that sent the present request, as the host has it.
     fn client_address(&self) -> ClientAddress {
         ClientAddress::Unknown
     }

@@ -1,4 +1,4 @@
-//! Text from outside as a log line may show it: bounded, quoted, control characters escaped.
+//! Text from outside in the form in which the log shows it: bounded, quoted, control characters escaped.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ const MAX_CHARS: usize = 200;
 /// Bytes of the shortest word that may be a secret.
 const MIN_SECRET: usize = 16;
 
-/// Text that a provider, a browser or an app has written. A line of the log can be neither broken nor flooded by it.
+/// Text that a provider, a browser or an app has written. It can neither break nor flood a line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quoted {
     text: String,
@@ -22,8 +22,8 @@ impl Quoted {
         Self { text, is_cut: chars.next().is_some() }
     }
 
-    /// Keeps the beginning of a text that may repeat what was sent to its author: words that look like a token, a code or a
-    /// secret are left out.
+    /// Keeps the beginning of a text that may repeat parts of our request: words that look like a token, a code or a secret are
+    /// left out.
     pub fn without_secrets(text: &str) -> Self {
         let is_of_word = |c: char| c.is_ascii_alphanumeric() || "-._~+=%".contains(c);
         let mut shown = String::new();
@@ -37,7 +37,7 @@ impl Quoted {
     }
 }
 
-/// Whether a word is long, and has a digit or changes between small and large letters, as no word of a language does.
+/// Whether a word is long, and has a digit or a capital after a small letter, as no word of a language has.
 fn looks_random(word: &str) -> bool {
     let bytes = word.as_bytes();
     let changes = bytes.windows(2).any(|pair| matches!(pair, [b'a'..=b'z', b'A'..=b'Z']));

@@ -86,7 +86,7 @@ pub fn write(values: &[Value<'_>]) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// Writes a message whose field 1 is a list.
+/// Writes a message with this list as its repeated field 1.
 pub fn write_list(list: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for bytes in list {

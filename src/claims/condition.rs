@@ -8,7 +8,7 @@ use super::{
     shape::{is_scalar, is_serialized},
 };
 
-/// The outcome of a condition. Of two that are undecided the later one counts: a new sign-in may decide it.
+/// The outcome of a condition. `Unknown` counts before `LeftOut`, because a new sign-in may decide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It holds.
@@ -77,7 +77,8 @@ impl Conditions {
         all(&self.0, claims)
     }
 
-    /// What may be the reason that they do not hold, beside other values than those that are wanted.
+    /// The claims that may be the reason why they do not hold: absent, unverified, or of a form that no wanted value has. A
+    /// claim that only has another value is not among them.
     pub fn findings(&self, claims: &dyn Claims) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.0.iter().for_each(|condition| condition.collect_findings(claims, &mut findings));
@@ -92,11 +93,11 @@ impl Conditions {
 }
 
 fn all(conditions: &[Condition], claims: &dyn Claims) -> Outcome {
-    unless(Outcome::No, Outcome::Yes, conditions, claims)
+    combined(Outcome::No, Outcome::Yes, conditions, claims)
 }
 
-/// `decisive`, if it is the outcome of a condition; else what is undecided, or `otherwise`.
-fn unless(decisive: Outcome, otherwise: Outcome, conditions: &[Condition], claims: &dyn Claims) -> Outcome {
+/// `decisive` where a condition has this outcome; else the outcome of the undecided ones, or `otherwise` where there are none.
+fn combined(decisive: Outcome, otherwise: Outcome, conditions: &[Condition], claims: &dyn Claims) -> Outcome {
     let mut undecided = None;
     for condition in conditions {
         match condition.outcome(claims) {
@@ -112,9 +113,9 @@ impl Condition {
     fn outcome(&self, claims: &dyn Claims) -> Outcome {
         match self {
             Self::All(conditions) => all(conditions, claims),
-            Self::Any(conditions) => unless(Outcome::Yes, Outcome::No, conditions, claims),
+            Self::Any(conditions) => combined(Outcome::Yes, Outcome::No, conditions, claims),
             Self::Not(condition) => match (condition.outcome(claims), email(claims)) {
-                // Whoever has no address that counts could have any: nobody passes by not having one.
+                // A user without a verified address may have any address: `not` does not admit them.
                 (_, Err(outcome)) if condition.is_about_address() => outcome,
                 (Outcome::Yes, _) => Outcome::No,
                 (Outcome::No, _) => Outcome::Yes,
@@ -123,7 +124,7 @@ impl Condition {
             Self::Claim(path, wanted) => match path.find(claims) {
                 Some(claim) => is_one_of(claim, wanted).into(),
                 None if is_left_out(path.name(), claims) => Outcome::LeftOut,
-                // That it was not left out must be known as well.
+                // It is absent only if it is also known that the provider left nothing out.
                 None if [path.name()].iter().chain(&LEFT_OUT).all(|name| claims.is_known(name)) => Outcome::No,
                 None => Outcome::Unknown,
             },
@@ -220,7 +221,7 @@ fn by_address(claims: &dyn Claims, holds: &dyn Fn(&str, &str) -> bool) -> Outcom
     email(claims).map_or_else(|outcome| outcome, |(email, domain)| holds(email, domain).into())
 }
 
-/// Whether it could be one of the values: of their type, and no list in one text.
+/// Whether it has the type of one of the values, and is not a list written as one text.
 fn has_form_of(value: &Value, wanted: &[Value]) -> bool {
     let is_text_of_list = |text: &str| is_serialized(text) || text.contains([',', ';']);
     let is_alike = |wanted: &Value| std::mem::discriminant(wanted) == std::mem::discriminant(value);

@@ -55,12 +55,13 @@ pub trait Claims {
     /// Whose word it is; `None` where it is the operator's own.
     fn issuer(&self) -> Option<IssuerId>;
 
-    /// Whether an absence of this claim is known. Tokens have all their claims; a session has those that it was to keep.
+    /// Whether it is known that this claim is there or absent. A token has all its claims; a session has those that were
+    /// configured when it began.
     fn is_known(&self, _name: &str) -> bool {
         true
     }
 
-    /// Where the claims are from, as a line of the log says it.
+    /// Where the claims are from, for the log.
     fn found_in(&self) -> &'static str {
         "the token"
     }

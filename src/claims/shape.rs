@@ -1,4 +1,4 @@
-//! Forms of claims that nothing can be made of, as a line of the log names them.
+//! The form of a claim, as the log names it where the claim cannot be used.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde_json::Value;
 pub enum Shape {
     /// `[]`
     EmptyList,
-    /// A list without any text, number or truth value.
-    ListOfOthers,
-    /// Any other list.
+    /// A list with a text, a number or a truth value in it.
     List,
+    /// A list of lists, objects or null alone.
+    ListOfOthers,
     /// `null`
     Null,
     /// A number.
@@ -60,12 +60,12 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Whether it is a text, a number or a truth value: what can be compared and told.
+/// Whether it is a text, a number or a truth value, which can be compared and written into a header.
 pub(super) const fn is_scalar(value: &Value) -> bool {
     matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
 }
 
-/// Whether a text is in brackets or braces: split at its commas, it would pass for several values with a bracket at an end.
+/// Whether a text is in brackets or braces. An app that splits it at commas would read several values, some with a bracket.
 pub(super) fn is_serialized(text: &str) -> bool {
     let text = text.trim();
     [('[', ']'), ('{', '}')].iter().any(|(first, last)| text.starts_with(*first) && text.ends_with(*last))

@@ -21,58 +21,58 @@ pub enum Encoding {
     Utf8,
 }
 
-/// How a text is handled that is longer than it may be.
+/// The handling of a text that is longer than its limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TooLong {
     /// Items at the end of its list are left out.
     Cut,
-    /// It is left out.
+    /// The whole text is left out.
     #[default]
     LeaveOut,
     /// The request is refused.
     Refuse,
 }
 
-/// Why a claim, or an item of its list, is not told.
+/// Why a claim, or an item of its list, is left out of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Cut because it is longer than it may be.
+    /// Longer than the limit, and cut.
     #[error("takes {length} bytes, and {longest} may go out; have the provider send fewer values")]
     Cut {
-        /// What it takes.
+        /// Its length in bytes.
         length: usize,
-        /// And may take.
+        /// The limit in bytes.
         longest: usize,
     },
-    /// Items with control characters, or with spaces at an end.
-    #[error("has items with control characters or with spaces at an end")]
-    ItemsUnclean,
+    /// Items with the separator in them, each of which an app would read as two.
+    #[error("has items with the separator in them; another `separator`, or `encoding: percent`, tells them apart")]
+    ItemsSeparator,
     /// Items that are lists, objects or null.
     #[error("has items that are no texts, numbers or truth values")]
     ItemsShape,
-    /// Items that would pass for two.
-    #[error("has items with the separator in them; another `separator`, or `encoding: percent`, tells them apart")]
-    ItemsSeparator,
+    /// Items with control characters, or with spaces at an end.
+    #[error("has items with control characters or with spaces at an end")]
+    ItemsUnclean,
     /// Neither a text, a number, a truth value nor a list of these, or a list in one text.
-    #[error("is {0}, where a text, a number, true, false or a list of these can be told")]
+    #[error("is {0}, and must be a text, a number, true, false or a list of these")]
     Shape(Shape),
-    /// Longer than it may be.
+    /// Longer than the limit.
     #[error("takes {length} bytes, and {longest} may go out; have the provider send fewer values, or see `too_long`")]
     TooLong {
-        /// What it takes.
+        /// Its length in bytes.
         length: usize,
-        /// And may take.
+        /// The limit in bytes.
         longest: usize,
     },
     /// A text with control characters, or with spaces at an end.
     #[error("has control characters or spaces at an end")]
     Unclean,
-    /// An address of which the provider does not say that it is verified.
+    /// An address that the provider does not call verified.
     #[error("is not said to be verified by the claim \"email_verified\"")]
     Unverified,
 }
 
-/// Takes the path of a claim that is not told as it is, and why.
+/// Called with the path of a claim that is left out or cut, and the reason.
 pub type Report<'a> = dyn FnMut(&ClaimPath, Unfit) + 'a;
 
 /// A text that is made of claims.
@@ -133,19 +133,19 @@ impl Template {
         Self { separator, encoding, ..self }
     }
 
-    /// The same, with this done where it is too long.
+    /// The same template with this handling of texts that are too long.
     #[must_use]
     pub fn where_too_long(self, too_long: TooLong) -> Self {
         Self { too_long, ..self }
     }
 
-    /// The same, with addresses told only where the provider says that they are verified.
+    /// The same template, which leaves out addresses that the provider does not call verified.
     #[must_use]
     pub fn verified_only(self) -> Self {
         Self { wants_verified: true, ..self }
     }
 
-    /// Whether it is one claim, and nothing else.
+    /// Whether it consists of one claim.
     pub fn is_claim(&self) -> bool {
         matches!(self.parts[..], [Part::Claim(_)])
     }
@@ -164,7 +164,7 @@ impl Template {
     /// A claim's text stands as it is, a list's items are joined, numbers and truth values are as JSON writes them. What
     /// could be read as something else is left out rather than changed, and reported: a text with control characters or
     /// with spaces at an end; a list's item with the separator in it, which would pass for two; and a list that is written
-    /// in one text, of which the brackets would pass for parts of the items.
+    /// as one text, because its brackets would pass for parts of its items.
     ///
     /// # Errors
     /// [`Unfit`] where it is too long and the request is to be refused for it.
@@ -248,7 +248,7 @@ impl Template {
 
     fn scalar(&self, value: &Value) -> Result<String, Unfit> {
         match value {
-            // Percent-encoded it is one value, whatever is in it.
+            // Percent-encoded, the brackets and commas cannot be mistaken.
             Value::String(text) if self.encoding != Encoding::Percent && is_serialized(text) => {
                 Err(Unfit::Shape(Shape::of(value)))
             }
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.decode(whole).unwrap(), "<Bjørn, Å {x}>".as_bytes());
     }
 
-    /// What is rendered of this claim `c`, and what is reported.
+    /// The text that the template makes of this claim `c`, and the reports.
     fn rendered(template: &Template, claim: Value, longest: usize) -> (Result<Option<String>, Unfit>, Vec<Unfit>) {
         let mut found = Vec::new();
         let text = template.render(&Token(json!({ "c": claim })), longest, &mut |_, unfit| found.push(unfit));
@@ -380,7 +380,7 @@ mod tests {
             let expected = (Ok(text.map(str::to_owned)), reported.to_vec());
             assert_eq!(rendered(&claim, value.clone(), 100), expected, "{value}");
         }
-        // As one value it can be told.
+        // Percent-encoded it goes out as one value.
         let percent = claim.written(',', Encoding::Percent);
         assert_eq!(rendered(&percent, json!("[a, b]"), 100), (Ok(Some("%5Ba%2C%20b%5D".to_owned())), vec![]));
     }
@@ -394,7 +394,7 @@ mod tests {
         let some = |text: &str| Ok(Some(text.to_owned()));
         assert_eq!(rendered(&claim(TooLong::LeaveOut), groups(), 8), (Ok(None), vec![long(15)]));
         assert_eq!(rendered(&claim(TooLong::Refuse), groups(), 8), (Err(long(15)), vec![long(15)]));
-        // Nothing that comes after the cut, so that what is there does not depend on the length of the names.
+        // No item after the cut goes out, not even one that would fit.
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 8), (some("one,two"), cut(15, 8)));
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 7), (some("one,two"), cut(15, 7)));
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 6), (some("one"), cut(15, 6)));

@@ -73,7 +73,7 @@ pub struct Config {
     pub fingerprint: String,
     /// Whether Envoy hands over the bodies of requests that are held, as the operator says: it then keeps only so much.
     pub bodies_while_held: bool,
-    /// Whether requests keep their credentials over internal redirects of Envoy's.
+    /// Whether requests keep their credentials over Envoy's internal redirects.
     pub internal_redirects: bool,
 }
 

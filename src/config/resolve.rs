@@ -142,7 +142,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     Ok(config)
 }
 
-/// Calls `with` for each claim that a condition on people looks at.
+/// Calls `with` for each claim that a condition of a rule or provider names.
 fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
     config.rules.each_claim(with);
     config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(with));

@@ -234,13 +234,13 @@ pub(super) fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// The key of the credentials that outlive an internal redirect.
+/// The property that holds a request's credentials over internal redirects.
 const CREDENTIALS: &str = "vestibule_credentials";
 
-/// Has Envoy keep credentials for all passes of a request; `false` where it cannot.
+/// Declares the property for all passes of a request; `false` where this Envoy cannot.
 #[must_use]
 pub(super) fn declare_credentials() -> bool {
-    /// `LifeSpan.DownstreamRequest`; bytes that may be replaced are what the fields between stand for.
+    /// `LifeSpan.DownstreamRequest`. The fields before it: not read-only, of the type bytes, without a schema.
     const REQUEST: u64 = 1;
     let arguments = wire::write(&[Bytes(CREDENTIALS.as_bytes()), Number(0), Number(0), Bytes(b""), Number(REQUEST)]);
     hostcalls::call_foreign_function("declare_property", Some(&arguments)).is_ok()
@@ -250,7 +250,7 @@ pub(super) fn keep_credentials(credentials: &[u8]) {
     let _ = hostcalls::set_property(vec![CREDENTIALS], Some(credentials));
 }
 
-/// The credentials that an earlier pass of this request kept.
+/// The credentials that the pass before has kept.
 pub(super) fn kept_credentials() -> Option<Vec<u8>> {
     hostcalls::get_property(vec![CREDENTIALS]).ok().flatten()
 }

@@ -120,7 +120,10 @@ impl Worker {
     pub(super) fn new(root_id: u32, mut config: Config) -> Self {
         if config.internal_redirects && !host::declare_credentials() {
             config.internal_redirects = false;
-            config.warnings.push("internal_redirects: this Envoy cannot keep what they need".to_owned());
+            config.warnings.push(
+                "internal_redirects: has no effect, because this Envoy cannot keep credentials (declare_property)"
+                    .to_owned(),
+            );
         }
         let worker = Self {
             root_id,
@@ -170,7 +173,7 @@ impl Worker {
     pub(super) fn start(&self, exchange: &Rc<Exchange>, is_whole: bool) -> Action {
         // Headers that cannot be read are none, which is refused.
         let mut request = host::request(Part::Headers).unwrap_or_default();
-        // Before headers change: Envoy then knows no route until it has chosen one anew.
+        // Read before headers change: a change clears Envoy's choice of a route.
         let route = self.route();
         if self.config.internal_redirects
             && let Some(credentials) = host::kept_credentials()

@@ -31,7 +31,7 @@ use super::{
     caller::{Caller, Kind},
     failure::Failure,
     lease::Asker,
-    limits::Place,
+    limits::Slot,
     permit::Permit,
     reply::{self, Offer},
     request::{MAX_HOLD, Unverified, Waiter, forward, misrouted},
@@ -46,9 +46,9 @@ pub use verified::VerifiedBearer;
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Whether the request brings a token in its header, good or not, or what an app may take for one: some look for the scheme
-/// anywhere in the header, and few want exactly one space after it. Where the app reads the header itself, no token there
-/// is a credential, a good one neither.
+/// Whether `Authorization` has a bearer token, valid or not, or text that an app may take for one: some apps look for the
+/// scheme anywhere in the header, and few want exactly one space after it. With `authorization: app` the header is the
+/// app's, and holds no credential for us.
 pub(super) fn is_brought(request: &Request, verdict: &Verdict<'_>, env: &Env<'_>) -> bool {
     verdict.authorization(env.config.authorization) != Authorization::App
         && request.lines("authorization").any(names_bearer)
@@ -70,7 +70,7 @@ pub(super) fn is_in_cookie(request: &Request, env: &Env<'_>) -> bool {
         .is_some_and(|name| !matches!(cookie::find(request.lines("cookie"), name), Found::Absent | Found::One(b"")))
 }
 
-/// RFC 9110, 11.4; a tab is white space to some, too.
+/// RFC 9110, 11.4, and a tab, which some apps take for the space.
 fn scheme_and_token(line: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = line.split_at_checked(6)?;
     (scheme.eq_ignore_ascii_case(b"bearer") && matches!(token.first(), Some(b' ' | b'\t'))).then_some(token)
@@ -158,7 +158,7 @@ fn decide(mut by: Bringer, token: Option<RawBearerToken>, env: &mut Env<'_>) -> 
     }
     let Some(issuer) = issuer_of(&token, env) else { return by.refuse(Failure::BearerUnknown, env) };
     by.caller.issuer = Some(issuer);
-    let in_hand = Box::new(BearerInHand { by, issuer, token, fingerprint, place: None });
+    let in_hand = Box::new(BearerInHand { by, issuer, token, fingerprint, slot: None });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
@@ -205,8 +205,8 @@ pub(super) struct BearerInHand {
     issuer: IssuerId,
     token: RawBearerToken,
     fingerprint: Fingerprint,
-    /// Its place among the requests that are held, where it is.
-    place: Option<Place>,
+    /// Its slot among the requests that are held, while it is held.
+    slot: Option<Slot>,
 }
 
 impl BearerInHand {
@@ -222,8 +222,9 @@ impl BearerInHand {
         let outcome = verified(self.issuer, Asker::Anybody, when, env, |env| self.access_token(env));
         match outcome {
             // It came before anything was known of its provider.
-            Some(Err(Failure::ProviderNotReady)) if when == When::First && self.takes_place(env) => {}
-            None if self.takes_place(env) => {}
+            Some(Err(Failure::ProviderNotReady))
+                if when == When::First && env.limits.hold(&mut self.slot, env.platform) => {}
+            None if env.limits.hold(&mut self.slot, env.platform) => {}
             None => return self.by.refuse(Failure::Busy, env),
             Some(Err(failure)) => return self.by.refuse(failure, env),
             Some(Ok(token)) => {
@@ -232,12 +233,6 @@ impl BearerInHand {
             }
         }
         Waiter::for_keys(Unverified::Bearer(self), until, env)
-    }
-
-    /// Takes a place to be held in, unless it has one.
-    fn takes_place(&mut self, env: &Env<'_>) -> bool {
-        self.place = self.place.take().or_else(|| env.limits.unauthenticated.take(env.platform.client_address(), 0));
-        self.place.is_some()
     }
 
     /// Lets it pass, if it may, and remembers it, with so much that its issuer answered.

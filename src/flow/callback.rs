@@ -37,7 +37,7 @@ use super::{
     event::{Event, Restart},
     failure::Failure,
     lease::Asker,
-    limits::Place,
+    limits::Slot,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},
     sign_in::{self, FIRST_ATTEMPT, Wish},
@@ -47,10 +47,10 @@ use super::{
 pub use github::ExpectGithub;
 use welcome::Granted;
 
-/// How many of the places to redeem codes are kept for sign-ins that took longer than [`AT_ONCE`].
-const KEPT: usize = 16;
-/// A sign-in that takes no longer is one without a person, or one of a flood.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// Slots to redeem codes that are kept for sign-ins that took longer than [`IMMEDIATE`].
+const KEPT_FOR_SLOWER: usize = 16;
+/// A sign-in that takes no longer needs no input of a user, or is one of a flood.
+const IMMEDIATE: Duration = Duration::from_secs(1);
 
 /// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
@@ -141,9 +141,9 @@ fn redeem(
         }
     };
     // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
-    let kept = if env.now.since(pending.state.started) > AT_ONCE { 0 } else { KEPT };
-    let place = env.limits.redeeming.take(env.platform.client_address(), kept).filter(|_| env.load.held < MAX_HELD);
-    let Some(place) = place else {
+    let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { KEPT_FOR_SLOWER };
+    let slot = env.limits.redeeming.take(env.platform.client_address(), kept).filter(|_| env.load.held < MAX_HELD);
+    let Some(slot) = slot else {
         let again = Offer::again(pending.state.return_to.location(&env.config.origin), Vec::new());
         return reply::refuse(Failure::Busy, caller, again, env);
     };
@@ -154,7 +154,7 @@ fn redeem(
     let request = token::code_grant(known.provider, known.metadata, &code, &pending.verifier, &redirect_uri);
     let patience = known.provider.timeout.max(MIN_PATIENCE);
     let until = env.now.plus(patience);
-    let sign_in = SignIn { pending, caller: caller.clone(), brought, _place: place };
+    let sign_in = SignIn { pending, caller: caller.clone(), brought, _slot: slot };
     Box::new(ExpectTokens { sign_in, request, until, patience }).call()
 }
 
@@ -170,8 +170,8 @@ struct SignIn {
     pending: PendingSignIn,
     caller: Caller,
     brought: Brought,
-    /// Given back when the sign-in ends, whatever becomes of it.
-    _place: Place,
+    /// Given back when the sign-in ends, with or without a session.
+    _slot: Slot,
 }
 
 impl SignIn {

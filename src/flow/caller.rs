@@ -56,8 +56,8 @@ fn kind(request: &Request) -> Kind {
     }
 }
 
-/// Whether a browser shows the answer to a person. Scripts cannot set Sec-Fetch-* (Fetch Metadata, 2), so where a browser
-/// sends them they come first.
+/// Whether a browser shows the answer to a person. `Sec-Fetch-*` decide where they are there, because scripts cannot set
+/// them (Fetch Metadata, 2).
 fn shows_a_page(request: &Request) -> bool {
     let content_type = request.text("content-type").unwrap_or_default();
     if is_prefetch(request) || content_type.starts_with("application/grpc") || request.has("upgrade") {
@@ -102,7 +102,7 @@ fn destination(request: &Request) -> Destination {
     }
 }
 
-/// Whether a browser fetches this before anybody asked for it, or to show a preview: nothing may be begun or ended then.
+/// Whether a browser fetches this ahead of time or for a preview: such a request may begin and end nothing.
 pub fn is_prefetch(request: &Request) -> bool {
     const WORDS: [&[u8]; 3] = [b"prefetch", b"prerender", b"preview"];
     let says = |line: &[u8]| {
@@ -122,8 +122,8 @@ pub fn comes_from_elsewhere(request: &Request, origin: &str) -> bool {
 }
 
 /// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without a body,
-/// without headers of the page's own, and never as an upgrade. A request that brings one of those, in any spelling that an
-/// app may read so, is another one in disguise, and an app could act on it.
+/// without headers of the page's own, and never as an upgrade. A request with one of those, in any spelling that an app may
+/// read so, is none, and an app could act on it.
 pub fn is_preflight(request: &Request) -> bool {
     request.method() == "OPTIONS"
         && request.single("origin").is_some()
@@ -135,8 +135,8 @@ pub fn is_preflight(request: &Request) -> bool {
 
 const NOT_IN_A_PREFLIGHT: [&str; 4] = ["authorization", "content-type", "transfer-encoding", "upgrade"];
 
-/// Whether an app may take another method from this header than the request's (such as `X-HTTP-Method-Override`). Which
-/// one depends on the framework, so every name with that word in it counts.
+/// Whether an app may take another method from this header than the request's (such as `X-HTTP-Method-Override`). The name
+/// depends on the framework, so every name with `method` or `override` in it counts.
 fn is_method_override(name: &str, value: &[u8]) -> bool {
     if name.starts_with(':') || name == "access-control-request-method" || value == b"OPTIONS" {
         return false;

@@ -60,15 +60,15 @@ pub(super) struct Document<T> {
     due: UnixTime,
     seen: Option<u32>,
     pub(super) in_flight: bool,
-    /// Since when a newer one is wished for, and why.
+    /// The wish for a newer one, and since when there is one.
     pub(super) wished: Option<(UnixTime, Wish)>,
-    /// Of the document that the value was read from.
+    /// The digest of the document that the value was read from.
     digest: Option<HalfDigest>,
 }
 
 impl<T> Document<T> {
-    /// Nothing is known of it yet; `of` names the issuer and where its documents are. Another app on this machine (`app`)
-    /// could not open it, and must not use up its fetches.
+    /// Nothing is known of it yet. `of` names the issuer and where its documents are, `app` the filter's own app: another
+    /// app in this process could not open what is shared, and must not use up its fetches.
     pub(super) fn new(app: &str, of: &HalfDigest, kind: DocumentKind) -> Self {
         Self {
             key: format!("vestibule.{app}.{}.{}", hex(of), kind.name()),
@@ -87,8 +87,8 @@ impl<T> Document<T> {
         self.value.as_ref().filter(|_| now < self.fetched.plus(USABLE))
     }
 
-    /// Takes over a document that was fetched then, and returns whether it is another one than before. The same one changes
-    /// nothing but its age: what was verified with it stays so.
+    /// Takes over a document that was fetched at that moment, and returns whether it differs from the one before. An equal
+    /// one changes only its age: what was verified with it stays verified.
     ///
     /// # Errors
     /// Those of `read`.

@@ -33,7 +33,7 @@ pub enum Event {
         /// Whether there is a good one.
         has_good: bool,
     },
-    /// A browser was signed out, and its provider could not be asked to sign it out as well: which.
+    /// A browser was signed out here, and not at this provider, which was not known yet.
     LeftAtProvider(String),
     /// A session was left without something, so that it fits into its cookies.
     LeftOut(Optional),
@@ -49,7 +49,7 @@ pub enum Event {
     Omitted {
         /// The part, and why.
         omission: Omission,
-        /// Whether this worker says so for the first time.
+        /// Whether this worker logs it for the first time.
         is_news: bool,
     },
     /// A request may pass.
@@ -65,7 +65,7 @@ pub enum Event {
     },
     /// A session was renewed.
     Renewed,
-    /// A refresh token could not be revoked: by which issuer, and why.
+    /// This issuer did not revoke a refresh token, for this reason.
     NotRevoked(String, RevocationError),
     /// A session ended because its provider would not renew it: which, and the subject.
     SessionRefused(String, String),
@@ -84,9 +84,9 @@ pub enum Event {
 /// Why a sign-in was begun again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restart {
-    /// The browser no longer had it.
+    /// The browser no longer had its cookie.
     NotPending,
-    /// The provider, by its name, answered with this error.
+    /// The provider with this name answered with this error.
     Refused(String, ErrorResponse),
 }
 

@@ -45,7 +45,9 @@ pub enum Failure {
     #[error("the access token is refused: {0}")]
     BearerSignature(VerifyError),
     /// A token that is neither listed nor one of the provider's.
-    #[error("it brings a token that nobody here knows; if it is the app's own, set `authorization: app` in the rule")]
+    #[error(
+        "its bearer token is neither a static token nor of a known issuer; if it is the app's own, set `authorization: app` in the rule"
+    )]
     BearerUnknown,
     /// Envoy did not hand over the body.
     #[error("the body did not come in time; is allow_on_headers_stop_iteration true beside failure_policy?")]
@@ -74,7 +76,7 @@ pub enum Failure {
     /// The host did not take the changes to the request.
     #[error("the host did not take the changed request headers")]
     HeadersRefused,
-    /// A header or filter state with this name whose value is too long to be told, where that is not taken.
+    /// The value of this header or key of filter state is too long, and its `too_long` is `refuse`.
     #[error("the value of {0:?} is too long, and its `too_long` is `refuse`; have the provider send fewer values")]
     IdentityTooLong(String),
     /// The ID token is not for us or not for this sign-in.
@@ -105,7 +107,7 @@ pub enum Failure {
     #[error("the platform gives no randomness")]
     NoRandomness,
     /// Somebody is signed in, and may not pass by this rule's conditions or those of the provider.
-    #[error("whoever is signed in may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
+    #[error("the user or client may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
     NotAllowed(Option<String>, Vec<Finding>),
     /// The session cannot be written into cookies.
     #[error("{0}")]
@@ -130,7 +132,7 @@ pub enum Failure {
     Signature(#[from] VerifyError),
     /// A sign-in was begun again too often.
     #[error(
-        "there were {0} sign-ins in a row, and none brought a session that is enough: their cookies never came back, or \
+        "there were {0} sign-ins in a row, and none brought a session with all that the rules ask for: their cookies never came back, or \
              another configuration answers the callback"
     )]
     SignInLoop(u8),
@@ -214,7 +216,7 @@ impl Failure {
                 "Sign in with a browser instead."),
             Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
                 "Send one Authorization header with one Bearer token."),
-            // Each is one forged token of many.
+            // Forged tokens come in numbers: this one is refused like any request beyond a limit.
             Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
                 "Please try again in a few seconds."),
             Self::BearerInactive | Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
@@ -235,8 +237,8 @@ impl Failure {
                 "This address belongs to a sign-in that is over or was not begun here. Please start again."),
             Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
                 "Your request could not be passed on. Please tell the operator of this site the code below."),
-            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Too much is known of you",
-                "What this site would be told of you, such as your groups, is longer than it can take. Please tell its operator the code below."),
+            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Your account has too much data",
+                "The data of your account that this site would receive, such as your groups, is too long. Please tell its operator the code below."),
             Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_has_an_entry_in_the_page_on_troubleshooting_and_no_entry_is_of_another() {
+    fn the_page_on_troubleshooting_has_one_entry_for_each_code_and_no_others() {
         let page = include_str!("../../envoy/docs/troubleshooting.md");
         let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
         let entries: Vec<_> = headings.flat_map(|heading| heading.split('`').skip(1).step_by(2)).collect();

@@ -60,30 +60,30 @@ pub(super) fn edits(
     Ok(edits)
 }
 
-/// Takes where a claim is not told as it is, its path, and why.
+/// Called with the header or key of filter state, the path of the claim that is left out or cut, and the reason.
 type ReportAt<'a> = dyn FnMut(Place, &ClaimPath, Unfit) + 'a;
 
 fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> Identity {
-    let (mut headers, mut state, mut too_long) = (Vec::new(), Vec::new(), None);
-    for NamedValue { name, value } in &config.identity_headers {
-        let report: &mut Report<'_> = &mut |claim, unfit| report(Place::Header(name.clone()), claim, unfit);
-        match value.render(claims, MAX_HEADER, report) {
-            Ok(text) => headers.extend(text.map(|text| HeaderEdit::Set(name.clone(), text.into_bytes()))),
-            Err(_) => too_long = Some(name.clone()),
+    let mut too_long = None;
+    let mut render = |NamedValue { name, value }: &NamedValue, longest, place: fn(String) -> Place| {
+        let report: &mut Report<'_> = &mut |claim, unfit| report(place(name.clone()), claim, unfit);
+        match value.render(claims, longest, report) {
+            Ok(text) => Some((name.clone(), text?)),
+            Err(_) => {
+                too_long = Some(name.clone());
+                None
+            }
         }
-    }
-    for NamedValue { name, value } in &config.filter_state.claims {
-        let report: &mut Report<'_> = &mut |claim, unfit| report(Place::FilterState(name.clone()), claim, unfit);
-        match value.render(claims, MAX_STATE, report) {
-            Ok(text) => state.extend(text.map(|text| (name.clone(), text))),
-            Err(_) => too_long = Some(name.clone()),
-        }
-    }
+    };
+    let headers = config.identity_headers.iter().filter_map(|known| render(known, MAX_HEADER, Place::Header));
+    let headers = headers.map(|(name, text)| HeaderEdit::Set(name, text.into_bytes())).collect();
+    let state = &config.filter_state.claims;
+    let state = state.iter().filter_map(|known| render(known, MAX_STATE, Place::FilterState)).collect();
     Identity { headers, state, too_long }
 }
 
-/// What becomes of `Authorization`: but for `app` and `keep` nothing that a client sent stays, unless it is the very token that is
-/// wanted, and nothing goes that is over.
+/// The change to `Authorization`: but for `app` and `keep`, nothing that a client sent stays except the very token that is
+/// wanted, and no expired token goes upstream.
 fn authorization(request: &Request, permit: &Permit, verdict: &Verdict<'_>, env: &Env<'_>) -> Option<HeaderEdit> {
     const NAME: &str = "authorization";
     let session = permit.session_brought().map(|fresh| fresh.session());
@@ -134,7 +134,7 @@ pub(super) fn claimed<'a>(request: &'a Request, ours: &[String]) -> Vec<&'a str>
 }
 
 /// `Connection`, which goes upstream with an upgrade. Its options name headers that the next proxy takes out (RFC 9110,
-/// 7.6.1): a client must not have ours taken out so.
+/// 7.6.1): a client must not have ours removed that way.
 fn connection(request: &Request) -> Option<HeaderEdit> {
     const NAME: &str = "connection";
     const KEPT: [&[u8]; 3] = [b"close", b"keep-alive", b"upgrade"];

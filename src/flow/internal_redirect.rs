@@ -13,19 +13,19 @@ use crate::{
 
 use super::identity;
 
-/// The headers in which a client brings what lets it pass, and which edits take out or replace.
+/// The headers with a client's credentials. Edits remove or replace them.
 const CREDENTIALS: [&str; 2] = ["cookie", "authorization"];
 
 /// Separates the lines of one header; no line contains it (RFC 9110, 5.5).
 const LINE_END: u8 = b'\n';
 
-/// Whether Envoy, or a client in its place, says that this request comes from an internal redirect.
+/// Whether the request says that it comes from an internal redirect. Envoy sets this header, and a client may forge it.
 pub(super) fn is_claimed(request: &Request) -> bool {
     request.has("x-envoy-original-url")
 }
 
 /// The credentials of a request that goes upstream with these edits, for the pass after an internal redirect. `None` where
-/// the edits change none.
+/// there are no edits to undo.
 pub(super) fn credentials(request: &Request, edits: &Edits) -> Option<Vec<u8>> {
     if edits.own.is_empty() && edits.identity.is_none() {
         return None;
@@ -34,7 +34,7 @@ pub(super) fn credentials(request: &Request, edits: &Edits) -> Option<Vec<u8>> {
     Some(wire::write(&[Bytes(&cookie), Bytes(&authorization)]).to_vec())
 }
 
-/// The edits that undo the first pass of a request with these credentials. `None` where they cannot be read.
+/// The edits that undo the pass before: our headers go, and these credentials come back. `None` where they cannot be read.
 pub fn undo(request: &Request, credentials: &[u8], config: &Config) -> Option<Vec<HeaderEdit>> {
     let fields: [wire::Field<'_>; 2] = wire::read(credentials)?;
     let claimed = identity::claimed(request, &config.stripped_headers).into_iter();

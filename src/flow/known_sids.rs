@@ -1,5 +1,5 @@
 //! The sessions of providers (`sid`) that this process has seen lately, and the subject of each. A front-channel logout is
-//! unauthenticated, so one of another `sid` counts less.
+//! unauthenticated, so one with an unknown `sid` counts less (`By::Unauthenticated`).
 //!
 //! They are kept in many short lists, so that each is read and written in a few hundred bytes. One subject pushes out few
 //! of the others: where a list is full, the oldest entry of the same subject goes first.
@@ -14,9 +14,9 @@ use crate::{
 
 use super::ring::{Entry, Ring, Room};
 
-/// How many lists there are.
+/// Lists that the `sid`s are spread over.
 const LISTS: u16 = 1024;
-/// How many entries each has.
+/// Entries of each list.
 const CAPACITY: usize = 8;
 
 /// The `sid`s that this process has seen.
@@ -37,7 +37,7 @@ impl KnownSids {
         sids
     }
 
-    /// Remembers the `sid` of a session that is good, until then.
+    /// Remembers the `sid` of a valid session until this moment.
     pub(super) fn add(
         &self,
         session: &Session,
@@ -56,11 +56,11 @@ impl KnownSids {
             return;
         }
         let entry = Entry { digest: *sid, owner: Some(*subject), at: now, number: 0, forget_at: until };
-        // One that is not written is added when its session is opened next.
+        // An entry that could not be written is added when a worker opens the session next.
         let _ = list(&key).put(entry, now, platform);
     }
 
-    /// The subject of this `sid` and since when it is known, if it is.
+    /// The entry of this `sid`, with its subject and the moment at which it was first seen.
     pub(super) fn find(&self, sid: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> Option<Entry> {
         if !self.is_needed {
             return None;

@@ -25,12 +25,12 @@ pub(super) enum Demand {
     Wish(Wish),
 }
 
-/// A token that newer keys may verify.
+/// A wish for newer keys, for the sake of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
-    /// Where it came from.
+    /// Where the token came from.
     pub asker: Asker,
-    /// What is wrong with it.
+    /// Why the known keys do not verify it.
     pub lack: Lack,
 }
 
@@ -47,7 +47,7 @@ impl Wish {
         self.lack == Lack::Key || self.asker == Asker::Provider
     }
 
-    /// How many wishes must be left.
+    /// Wishes that must be left for this one to be granted.
     const fn needs(self) -> u32 {
         match self.lack {
             Lack::Key => 1,

@@ -1,9 +1,9 @@
-//! Places of a worker for requests that are not authenticated, shared by client address: one address cannot take all of
-//! them. A place is given back when it is dropped.
+//! Slots of a worker for requests that are not authenticated, shared by client address: one address cannot take all of
+//! them. A slot is given back when it is dropped.
 
 use std::{cell::RefCell, rc::Rc};
 
-use crate::platform::ClientAddress;
+use crate::platform::{ClientAddress, Platform};
 
 /// Codes that one worker redeems at once.
 const MAX_REDEEMING: usize = 64;
@@ -14,25 +14,35 @@ const MAX_UNAUTHENTICATED: usize = 32;
 #[derive(Debug)]
 pub(super) struct Limits {
     /// Codes that are being redeemed, up to the last answer that their sign-in needs.
-    pub(super) redeeming: Places,
+    pub(super) redeeming: Slots,
     /// Requests that are held with a token that may be forged.
-    pub(super) unauthenticated: Places,
+    pub(super) unauthenticated: Slots,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { redeeming: Places::new(MAX_REDEEMING), unauthenticated: Places::new(MAX_UNAUTHENTICATED) }
+        Self { redeeming: Slots::new(MAX_REDEEMING), unauthenticated: Slots::new(MAX_UNAUTHENTICATED) }
     }
 }
 
-/// A number of places, each taken by a client address.
+impl Limits {
+    /// Gives a request with a token that may be forged a slot to be held in, unless it has one. `false` where none is left.
+    pub(super) fn hold(&self, slot: &mut Option<Slot>, platform: &dyn Platform) -> bool {
+        if slot.is_none() {
+            *slot = self.unauthenticated.take(platform.client_address(), 0);
+        }
+        slot.is_some()
+    }
+}
+
+/// A number of slots, each taken by a client address.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Slots {
     most: usize,
     taken: Rc<RefCell<Vec<ClientAddress>>>,
 }
 
-impl Places {
+impl Slots {
     pub(super) fn new(most: usize) -> Self {
         Self { most, taken: Rc::default() }
     }
@@ -42,31 +52,31 @@ impl Places {
         self.taken.borrow().len()
     }
 
-    /// A place for this client, while `kept` places stay free. A client has at most as many places as are still free: one
-    /// alone has half of all, two have a third each, and the last place is for a client that has none.
-    pub(super) fn take(&self, client: ClientAddress, kept: usize) -> Option<Place> {
+    /// A slot for this client, while `kept` slots stay free. A client has at most as many slots as are still free: one
+    /// alone has half of all, two have a third each, and the last slot is for a client that has none.
+    pub(super) fn take(&self, client: ClientAddress, kept: usize) -> Option<Slot> {
         let mut taken = self.taken.borrow_mut();
         let own = taken.iter().filter(|other| **other == client).count();
         let free = self.most.saturating_sub(kept).saturating_sub(taken.len());
         (own < free).then(|| {
             taken.push(client);
-            Place { client, taken: Rc::clone(&self.taken) }
+            Slot { client, taken: Rc::clone(&self.taken) }
         })
     }
 }
 
-/// A place that is taken.
+/// A slot that is taken.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     client: ClientAddress,
     taken: Rc<RefCell<Vec<ClientAddress>>>,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.taken.borrow_mut();
-        if let Some(place) = taken.iter().position(|client| *client == self.client) {
-            taken.swap_remove(place);
+        if let Some(slot) = taken.iter().position(|client| *client == self.client) {
+            taken.swap_remove(slot);
         }
     }
 }
@@ -79,33 +89,33 @@ mod tests {
         ClientAddress::parse(&format!("192.0.2.{last}:4711"))
     }
 
-    /// All places that this client gets.
-    fn all(places: &Places, client: ClientAddress, kept: usize) -> Vec<Place> {
-        std::iter::from_fn(|| places.take(client, kept)).collect()
+    /// All slots that this client gets.
+    fn all(slots: &Slots, client: ClientAddress, kept: usize) -> Vec<Slot> {
+        std::iter::from_fn(|| slots.take(client, kept)).collect()
     }
 
     #[test]
     fn one_client_takes_half_and_the_next_ones_half_of_the_rest() {
-        let places = Places::new(64);
-        let taken: Vec<_> = (1..=6).map(|last| all(&places, client(last), 0)).collect();
+        let slots = Slots::new(64);
+        let taken: Vec<_> = (1..=6).map(|last| all(&slots, client(last), 0)).collect();
         assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [32, 16, 8, 4, 2, 1]);
-        assert!(places.take(client(1), 0).is_none() && places.take(client(7), 0).is_some());
+        assert!(slots.take(client(1), 0).is_none() && slots.take(client(7), 0).is_some());
     }
 
     #[test]
-    fn a_place_that_is_dropped_is_free_again() {
-        let places = Places::new(4);
+    fn a_slot_that_is_dropped_is_free_again() {
+        let slots = Slots::new(4);
         for _ in 0..10 {
-            assert_eq!(all(&places, client(1), 0).len(), 2);
+            assert_eq!(all(&slots, client(1), 0).len(), 2);
         }
-        assert!(places.taken.borrow().is_empty());
+        assert!(slots.taken.borrow().is_empty());
     }
 
     #[test]
-    fn places_that_are_kept_free_are_for_others() {
-        let places = Places::new(64);
-        let fresh = all(&places, client(1), 16);
+    fn slots_that_are_kept_free_are_for_others() {
+        let slots = Slots::new(64);
+        let fresh = all(&slots, client(1), 16);
         assert_eq!(fresh.len(), 24);
-        assert_eq!(all(&places, client(1), 0).len(), 8);
+        assert_eq!(all(&slots, client(1), 0).len(), 8);
     }
 }

@@ -29,7 +29,7 @@ use super::{
     event::Event,
     failure::Failure,
     lease::Asker,
-    limits::Place,
+    limits::Slot,
     reply::{self, Offer},
     request::{MAX_HOLD, Unverified, Waiter},
     revocation::{self, By, Revocation},
@@ -68,7 +68,7 @@ pub(super) fn token_arrives(caller: Caller, body: &[u8], env: &mut Env<'_>) -> S
         Err(failure) => return reply::refuse(failure, &caller, Offer::default(), env),
     };
     let caller = caller.of_issuer(provider);
-    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token), place: None });
+    let in_hand = Box::new(LogoutInHand { caller, provider, token: RawLogoutToken::new(token), slot: None });
     in_hand.verify(When::First, env.now.plus(MAX_HOLD), env)
 }
 
@@ -87,8 +87,8 @@ pub(super) struct LogoutInHand {
     caller: Caller,
     provider: IssuerId,
     token: RawLogoutToken,
-    /// Its place among the requests that are held, where it is.
-    place: Option<Place>,
+    /// Its slot among the requests that are held, while it is held.
+    slot: Option<Slot>,
 }
 
 impl LogoutInHand {
@@ -100,17 +100,12 @@ impl LogoutInHand {
     pub(super) fn verify(mut self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
         match verified(self.provider, Asker::Anybody, when, env, |env| self.logout_token(env)) {
             // It came before anything was known of its provider.
-            Some(Err(Failure::ProviderNotReady)) if when == When::First && self.takes_place(env) => {}
-            None if self.takes_place(env) => {}
+            Some(Err(Failure::ProviderNotReady))
+                if when == When::First && env.limits.hold(&mut self.slot, env.platform) => {}
+            None if env.limits.hold(&mut self.slot, env.platform) => {}
             outcome => return self.finish(outcome.unwrap_or(Err(Failure::Busy)), env),
         }
         Waiter::for_keys(Unverified::Logout(self), until, env)
-    }
-
-    /// Takes a place to be held in, unless it has one.
-    fn takes_place(&mut self, env: &Env<'_>) -> bool {
-        self.place = self.place.take().or_else(|| env.limits.unauthenticated.take(env.platform.client_address(), 0));
-        self.place.is_some()
     }
 
     fn logout_token(&self, env: &Env<'_>) -> Result<LogoutToken, Failure> {
@@ -168,7 +163,7 @@ pub(super) struct Ending {
 fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
     for revocation in &ending.revocations {
         match revocation::end_here(revocation, by, env) {
-            // Without room here the store knows it all the same.
+            // The list has no room, but the store takes it.
             Err(RingError::Full) if env.config.session.store.is_some() => {}
             Err(_) => return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env),
             Ok(()) => {}

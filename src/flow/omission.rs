@@ -1,4 +1,4 @@
-//! Parts that are left out or refused while the rest goes on: said once in the log with name, shape and mend, and counted.
+//! Parts that are left out or refused while the rest goes on: counted each time, and logged once with name, form and remedy.
 
 use crate::{
     claims::{ClaimPath, Unfit},
@@ -11,10 +11,10 @@ use crate::{
 use super::event::Event;
 
 /// Part of a provider's answer, a request or an identity that is left out or refused while the rest goes on. Its text
-/// names the part, the shape found and the mend.
+/// names the part, the form that was found and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Omission {
-    /// An access token that is over before it can be renewed.
+    /// An access token that expires before it can be renewed.
     #[error(
         "the access tokens of {issuer} last {seconds} seconds: the app gets none from then on until the session is renewed; let the provider issue tokens of {} seconds or more",
         MIN_TOKEN_LIFE.as_secs()
@@ -33,7 +33,7 @@ pub enum Omission {
         /// The endpoint, and why it is left out.
         endpoint: UnusableEndpoint,
     },
-    /// A claim, or items of it, that the app or Envoy is not told.
+    /// A claim, or items of it, in a header or filter state.
     #[error("left {} out of {place} of {subject}: the claim {claim:?} {unfit}", part(.unfit))]
     Identity {
         /// The header or key of filter state.
@@ -42,9 +42,15 @@ pub enum Omission {
         claim: String,
         /// The user or program.
         subject: Quoted,
-        /// Why.
+        /// The reason.
         unfit: Unfit,
     },
+    /// The session and the token of a request, over an internal redirect of Envoy's.
+    #[error(
+        "a request without a session came from an internal redirect of Envoy's (x-envoy-original-url): its session and token \
+         went no further than the first pass; set `internal_redirects: true` if routes have an internal_redirect_policy"
+    )]
+    InternalRedirect,
     /// A key of a provider's JWK set.
     #[error(
         "left {key} out of the keys of {issuer} at {url}: {}; tokens that it signs are refused until the provider publishes it as RFC 7518, 6 has it",
@@ -58,26 +64,20 @@ pub enum Omission {
         /// The key, and why it is left out.
         key: LeftOutKey,
     },
-    /// The session and the token of a request, over an internal redirect of Envoy's.
-    #[error(
-        "a request without a session came from an internal redirect of Envoy's (x-envoy-original-url): its session and token \
-         went no further than the first pass; set `internal_redirects: true` if routes have an internal_redirect_policy"
-    )]
-    InternalRedirect,
 }
 
-/// Where a claim is told.
+/// The place that a claim is written to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Place {
-    /// In this key of filter state.
+    /// This key of filter state.
     #[error("the filter state {0:?}")]
     FilterState(String),
-    /// In this header.
+    /// This header.
     #[error("the header {0:?}")]
     Header(String),
 }
 
-/// How much of a claim is left out.
+/// The part of a claim that is left out.
 const fn part(unfit: &Unfit) -> &'static str {
     match unfit {
         Unfit::ItemsSeparator | Unfit::ItemsShape | Unfit::ItemsUnclean => "items",
@@ -87,7 +87,7 @@ const fn part(unfit: &Unfit) -> &'static str {
 }
 
 impl Omission {
-    /// A claim of this subject that is not told as it is.
+    /// A claim of this subject that is left out or cut.
     pub fn identity(place: Place, claim: &ClaimPath, subject: &str, unfit: Unfit) -> Self {
         Self::Identity { place, claim: claim.text(), subject: Quoted::new(subject), unfit }
     }
@@ -98,8 +98,8 @@ impl Omission {
             Self::AccessToken { .. } => "vestibule_short_access_tokens",
             Self::Endpoint { .. } => "vestibule_left_out_endpoints",
             Self::Identity { .. } => "vestibule_left_out_identity",
-            Self::Key { .. } => "vestibule_left_out_keys",
             Self::InternalRedirect => "vestibule_left_out_redirects",
+            Self::Key { .. } => "vestibule_left_out_keys",
         }
     }
 }
@@ -115,7 +115,7 @@ pub struct Omissions {
 }
 
 impl Omissions {
-    /// Logs an omission the first time, and counts it each time.
+    /// Counts an omission, and logs it the first time.
     pub fn report(&mut self, omission: Omission, events: &mut Vec<Event>) {
         let of_its_kind = self.logged.iter().filter(|logged| logged.counter() == omission.counter()).count();
         let is_news = of_its_kind < MAX_LOGGED && !self.logged.contains(&omission);

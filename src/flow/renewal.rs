@@ -54,9 +54,9 @@ const PAUSE: Duration = Duration::from_secs(15);
 const OTHERS: Duration = Duration::from_secs(2);
 /// How long a lease in the store is good at least.
 const MIN_LEASE: Duration = Duration::from_secs(45);
-/// How long a revocation is tried again.
+/// A failed revocation is retried for this long.
 const MAX_REVOKING: Duration = Duration::from_secs(3600);
-/// How many a worker tries again.
+/// Failed revocations that a worker retries.
 const MAX_LATER: usize = 256;
 /// How many renewals one old cookie is followed through. No browser brings an older one.
 const MAX_CHAIN: usize = 16;
@@ -77,7 +77,7 @@ pub struct Renewals {
     verified: Vec<Verified>,
     /// Refresh tokens of sessions that have ended.
     unwanted: Vec<Unwanted>,
-    /// Those that could not be revoked, each to be tried again at its time.
+    /// Those whose revocation failed, with the moment of the next try.
     later: Vec<(UnixTime, Unwanted)>,
 }
 
@@ -86,7 +86,7 @@ pub struct Renewals {
 pub struct Unwanted {
     provider: IssuerId,
     token: RefreshToken,
-    /// Until when it is tried again, once it was tried.
+    /// The end of its retries, once the first try has failed.
     until: Option<UnixTime>,
 }
 
@@ -237,7 +237,7 @@ fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
     at == AT_ONCE || is_over && at.plus(GRACE) <= now
 }
 
-/// Says once that apps want access tokens of this provider's that are over before they can be renewed.
+/// Reports access tokens for the app that expire before they can be renewed.
 pub(super) fn report_short_life(provider: IssuerId, life: Option<Duration>, env: &mut Env<'_>) {
     if let Some(life) = life.filter(|life| env.config.handed_on.access_token && *life < MIN_TOKEN_LIFE) {
         let omission = Omission::AccessToken { issuer: env.issuers.name(provider), seconds: life.as_secs() };

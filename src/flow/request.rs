@@ -107,7 +107,7 @@ pub(super) fn misrouted(error: RouteError, caller: &Caller, env: &mut Env<'_>) -
     reply::refuse(failure, caller, Offer::default(), env)
 }
 
-/// Names the setting that is missing where a request may have lost its credentials in an internal redirect.
+/// Reports a request that may have lost its credentials in an internal redirect: the log names the missing setting.
 fn report_lost_redirect(request: &Request, env: &mut Env<'_>) {
     if !env.config.internal_redirects && internal_redirect::is_claimed(request) {
         env.omissions.report(Omission::InternalRedirect, env.events);
@@ -305,7 +305,7 @@ impl Waiter {
             Then::Start(request) if env.issuers.is_ready(self.issuer, env.now) => start(request, env),
             Then::Start(request) => not_ready(&request, self.issuer, env),
             Then::Renew(request, fresh, _) => pass_without_waiting(request, fresh, env),
-            // What it waited for is not a newer key: one may help as with a token that comes now.
+            // It waited for the first keys. A newer one may still help, as it may help a token that comes now.
             Then::Verify(token, None) if may_wait => token.verify(When::First, self.until, env),
             Then::Verify(token, _) => token.verify(When::Later { may_wait }, self.until, env),
         }

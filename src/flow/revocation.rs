@@ -2,9 +2,9 @@
 //! a refusal to renew them, or by a sign-out in their own browser, of which somebody may have a copy of the cookie.
 //!
 //! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, for as long
-//! as it could live: bounded lists. A flood of ends brings no other session back: in a full list the subject with the most
+//! as it could live, in bounded lists. A flood of ends brings no other session back: in a full list the subject with the most
 //! ends makes room, and unauthenticated ends stand in a list of their own, which takes nothing new once it is full. Other
-//! processes do not know of it; a store of sessions does (`session.store`).
+//! processes do not know of them, unless there is a store of sessions (`session.store`).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -26,18 +26,18 @@ use super::{
     store,
 };
 
-/// How many ends are remembered, of each kind. With one more, the subject with the most has the older half of its own made one
-/// end of all its sessions that had begun when the last of that half was ended.
+/// Ends that are remembered, of each kind. With one more, the older half of those of the subject with the most becomes one end
+/// of all its sessions that had begun when the last of that half was ended.
 pub(super) const MAX_ENDS: usize = 4096;
-/// How many unauthenticated ones are.
+/// Unauthenticated ends that are remembered.
 const UNAUTHENTICATED: usize = 1024;
-/// How many unauthenticated ends a worker writes in a minute.
+/// Unauthenticated ends that a worker writes in a minute.
 const MAX_UNAUTHENTICATED: u32 = 120;
 
 /// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// A browser, which says that the provider says so, of a `sid` that this process has seen.
+    /// A front-channel logout with a `sid` that this process has seen.
     Frame,
     /// Whoever it belongs to.
     Person,
@@ -45,7 +45,7 @@ pub(super) enum By {
     Provider,
     /// A refresh that the provider refused.
     Refusal,
-    /// A browser, of a `sid` that this process has not seen: it may be made up.
+    /// A front-channel logout with a `sid` that this process has not seen: it may be made up.
     Unauthenticated,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Revocation {
 }
 
 impl Revocation {
-    /// All sessions with this mark that have begun by now; one may have begun by a clock that was a little ahead.
+    /// All sessions with this mark that have begun by now, by a clock that may be a little ahead.
     pub(super) fn of(mark: HalfDigest, subject: Option<HalfDigest>, env: &Env<'_>) -> Self {
         let life = env.config.session.lifetimes.absolute.saturating_add(Duration::from_secs(Leeway::MAX_SECS));
         Self { mark, subject, until: env.now.plus(life) }
@@ -79,8 +79,9 @@ impl Revocation {
 pub struct Revocations {
     lists: [List; END_LISTS],
     sids: KnownSids,
-    /// Where the name of this process is shared, and the name.
+    /// The key under which the workers share the name of this process.
     process_key: String,
+    /// The random name of this process, which tells its ends from those of other processes.
     process: HalfDigest,
     /// The minute in which unauthenticated ends were last written, and how many.
     unauthenticated: (u64, u32),
@@ -126,7 +127,7 @@ impl Revocations {
 
     /// Takes over what other workers have added.
     pub fn look(&mut self, platform: &dyn Platform) {
-        // Of workers that begin at once, the last one gives the name.
+        // Of workers that begin at the same time, the last one to write gives the name.
         if let Ok(process) = platform.shared_get(&self.process_key).bytes.try_into() {
             self.process = process;
         }
@@ -211,7 +212,7 @@ impl List {
 /// Whether this session was ended before its time.
 pub(super) fn is_ended(session: &Session, marks: &Marks, env: &mut Env<'_>) -> bool {
     // Where a provider can end sessions, it counts at once, for every worker; a sign-out, and an unauthenticated end,
-    // counts at once in its own, and a second later in the others, so that a flood does not slow every request down.
+    // counts at once in its own, and within a second in the others, so that a flood does not slow down every request.
     let sign_out = &env.config.sign_out;
     if sign_out.back_channel || sign_out.front_channel {
         env.revocations.of(By::Provider).look(env.platform);
@@ -223,7 +224,8 @@ pub(super) fn is_ended(session: &Session, marks: &Marks, env: &mut Env<'_>) -> b
 }
 
 /// Lets a new session begin after everything that would end it: who signs in the second after they were signed out, or
-/// while the clock is a little behind, is in. What is issued from now on ends it, also in the very same second.
+/// while the clock is a little behind, is in. Ends that are issued
+/// from now on end it, also within the same second.
 pub(super) fn begin_after(session: &mut Session, env: &mut Env<'_>) {
     env.revocations.look(env.platform);
     let Revocations { lists, process, .. } = &*env.revocations;
@@ -232,9 +234,9 @@ pub(super) fn begin_after(session: &mut Session, env: &mut Env<'_>) {
     remember_sid(session, &Marks::of(session), env);
 }
 
-/// Remembers the provider's session of a session that this worker has opened.
-pub(super) fn meet(fresh: &FreshSession, env: &Env<'_>) {
-    if fresh.is_first_met() {
+/// Remembers the `sid` of a session at the first request with it.
+pub(super) fn note_sid(fresh: &FreshSession, env: &Env<'_>) {
+    if fresh.begins_use() {
         remember_sid(fresh.session(), fresh.marks(), env);
     }
 }
@@ -244,13 +246,13 @@ fn remember_sid(session: &Session, marks: &Marks, env: &Env<'_>) {
     env.revocations.sids.add(session, marks, until, env.now, env.platform);
 }
 
-/// The subject of a session of the provider's that this process has seen.
+/// The subject of this `sid`, where this process has seen it.
 pub(super) fn subject_of(sid: &HalfDigest, env: &Env<'_>) -> Option<HalfDigest> {
     env.revocations.sids.find(sid, env.now, env.platform)?.owner
 }
 
-/// The sessions that end where a browser says that the provider has ended this `sid`. `None`: there are too many
-/// unauthenticated ones.
+/// The revocation that a front-channel logout with this `sid` asks for. `None` where too many unauthenticated ones came in
+/// this minute.
 pub(super) fn framed(sid: HalfDigest, env: &mut Env<'_>) -> Option<(Revocation, By)> {
     let (now, platform) = (env.now, env.platform);
     let known = env.revocations.sids.find(&sid, now, platform);
@@ -266,7 +268,7 @@ pub(super) fn framed(sid: HalfDigest, env: &mut Env<'_>) -> Option<(Revocation, 
     Some((Revocation::of(sid, known.and_then(|known| known.owner), env), by))
 }
 
-/// Ends this, for all workers.
+/// Ends these sessions, for all workers.
 pub(super) fn end(revocation: &Revocation, by: By, env: &mut Env<'_>) {
     // Where too many others write at once, this worker knows it at least, for a while; and the browser has lost its cookie.
     let _ = end_here(revocation, by, env);

@@ -16,13 +16,13 @@ const TRIES: usize = 64;
 /// Something that is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The digest of what it is.
+    /// Identifies what was used up, ended or seen.
     pub(super) digest: HalfDigest,
-    /// The subject who can cause such entries, where one is known.
+    /// The subject that can cause such entries, where it is known.
     pub(super) owner: Option<HalfDigest>,
     /// When it happened.
     pub(super) at: UnixTime,
-    /// Its number in the list; the list gives it.
+    /// Its number, which the list gives it.
     pub(super) number: u64,
     /// When it may be forgotten.
     pub(super) forget_at: UnixTime,
@@ -56,8 +56,7 @@ impl Entry {
         }
     }
 
-    /// The same entry, not earlier, not lower and not sooner forgotten than another: a clock that was set back takes
-    /// nothing back.
+    /// The same entry with the later moments and the higher number of both: a clock that was set back undoes nothing.
     fn joined_with(self, other: &Self) -> Self {
         Self {
             at: self.at.max(other.at),
@@ -129,7 +128,7 @@ impl Ring<'_> {
         Ok(added.is_some())
     }
 
-    /// Adds it, or replaces the one with the same digest. The number it has got.
+    /// Adds it, or replaces the one with the same digest. Returns its number.
     ///
     /// # Errors
     /// [`RingError`]

@@ -33,8 +33,8 @@ pub(super) const FIRST_ATTEMPT: u8 = 1;
 /// Asks for a sign-in as somebody else, although the provider knows who it is (OIDC Core 3.1.2.1).
 const SELECT_ACCOUNT: &str = "select_account";
 
-/// Ends the URL of a start at which a session is kept that is there already: the browser may have come from where its
-/// cookies are not sent.
+/// Appended to the URL of the start path, which then keeps a session that the browser has: the browser may come from another
+/// host or from a frame, to which it does not send our cookies.
 const KEEP_SESSION: &str = "&session=keep";
 
 /// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
@@ -55,7 +55,7 @@ pub(super) struct Wish {
     pub(super) is_somebody_else: bool,
     /// At whose sign-in page it may begin; empty means at any.
     pub(super) providers: Vec<IssuerId>,
-    /// Whether a session is there that does not say enough.
+    /// Whether the browser has a session that lacks claims the rules ask for.
     pub(super) is_for_more_claims: bool,
 }
 
@@ -77,12 +77,12 @@ impl Wish {
 pub(super) fn asked_for(request: Request, env: &mut Env<'_>) -> Step {
     let target = sign_out::asked_for(&request).unwrap_or_default();
     let return_to = ReturnTo::asked_for(&target, &env.config.origin, &env.config.prefix);
-    let prompt = request.query().and_then(|query| parameter(query, "prompt"));
-    let is_somebody_else = prompt.as_deref() == Some(SELECT_ACCOUNT);
-    let named = request.query().and_then(|query| parameter(query, "provider")).unwrap_or_default();
+    let parameter = |name| request.query().and_then(|query| parameter(query, name));
+    let is_somebody_else = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
+    let named = parameter("provider").unwrap_or_default();
     let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
     let providers: Vec<_> = providers.collect();
-    let keeps_session = request.query().and_then(|query| parameter(query, "session")).as_deref() == Some("keep");
+    let keeps_session = parameter("session").as_deref() == Some("keep");
     if Caller::of(&request).kind == Kind::Navigation {
         if !keeps_session && !env.config.origin.matches_host(request.authority()) {
             let href = start_as(is_somebody_else, return_to.as_str(), &providers, env) + KEEP_SESSION;
@@ -107,7 +107,7 @@ pub(super) fn begin_for_page(request: Request, verdict: &Verdict<'_>, env: &mut 
     begin_with_fragment(request, wish, env)
 }
 
-/// Begins another sign-in at this provider, for a request with a session that does not say what the rules ask.
+/// Begins another sign-in at this provider, for a request with a session that lacks claims the rules ask for.
 pub(super) fn begin_again(request: Request, verdict: &Verdict<'_>, provider: IssuerId, env: &mut Env<'_>) -> Step {
     let return_to = ReturnTo::parse(request.target(), &env.config.prefix);
     let (answer, providers) = (verdict.answer(), vec![provider]);
@@ -116,10 +116,10 @@ pub(super) fn begin_again(request: Request, verdict: &Verdict<'_>, provider: Iss
 
 fn begin_with_fragment(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let caller = Caller::of(&request);
-    // The start path cannot tell that the session is not enough, and would go on for ever.
+    // The start path cannot tell that the session lacks claims, so the loop must end here.
     let is_loop = wish.is_for_more_claims && is_in_vain(&request, &wish, env);
     if caller.kind == Kind::Navigation && wish.answer != Answer::Unauthorized && !is_loop {
-        // A browser has a session at our own host alone, whatever `Host` a proxy writes.
+        // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
         let is_own_host = wish.is_for_more_claims || env.config.origin.matches_host(request.authority());
         let href = start(wish.return_to.as_str(), &wish.providers, env) + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
@@ -132,10 +132,12 @@ fn begin_with_fragment(request: Request, wish: Wish, env: &mut Env<'_>) -> Step 
     begin(request, wish, env)
 }
 
-/// Sends a browser that opened a page under another name of this site to our own host, where cookies come back and a
-/// session may be. There it goes no further whatever `Host` says: a proxy may write the same one into every request.
+/// Redirects a page load under another host to the start path under the host of `external_url`, to which our cookies are
+/// sent. With [`KEEP_SESSION`] that redirects to no host again, whatever `Host` says: a proxy may write the same one into
+/// every request.
 fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> Step {
-    // A session that does not count here must not count there, behind such a proxy: the browser would go round in circles.
+    // Behind such a proxy our cookies do come along. A session that was not accepted here is deleted, or the start path
+    // might accept it and send the browser back for ever.
     let cookies = &env.config.session.cookies;
     let deleted = cookies.delete_beyond(0, cookies.present(request));
     Step::Reply(reply::redirect(Redirect::Found, "other_host", start, deleted))
@@ -162,7 +164,7 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
         }
         (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
         (Answer::Redirect, Kind::Program) if could_follow(&request) => {}
-        // On another site no cookie comes back to a frame.
+        // A frame on another site sends no cookie back.
         (Answer::Redirect, Kind::Frame)
             if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &wish, env),
@@ -191,15 +193,15 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     }
 }
 
-/// A sign-in would end inside a frame, where providers show nothing and cookies of other sites are not kept: this page
-/// leads out of it first.
+/// Answers a frame with a page whose link begins the sign-in in the whole window: providers may not be framed, and a frame
+/// on another site keeps no cookies.
 fn leave_frame(request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_>) -> Step {
-    // The page around it, where that is one of ours.
+    // Back to the page that holds the frame, where it is one of ours.
     let origin = &env.config.origin;
     let is_ours = |url: &&str| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
-    let around = request.text("referer").filter(is_ours);
-    let around = around.map(|url| ReturnTo::asked_for(url, origin, &env.config.prefix));
-    let return_to = around.as_ref().unwrap_or(&wish.return_to);
+    let framing = request.text("referer").filter(is_ours);
+    let framing = framing.map(|url| ReturnTo::asked_for(url, origin, &env.config.prefix));
+    let return_to = framing.as_ref().unwrap_or(&wish.return_to);
     let failure = Failure::SignInRequired;
     let text = match request.method() {
         "POST" => failure.words().text,
@@ -243,18 +245,18 @@ pub(super) fn start(target: &str, providers: &[IssuerId], env: &Env<'_>) -> Stri
     format!("{}?{}", env.config.start_uri(), query.finish())
 }
 
-/// The same, perhaps as somebody else.
+/// [`start`], and where another account is asked for, with the prompt that lets the user select one.
 fn start_as(somebody_else: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
     let href = start(target, providers, env);
     if somebody_else { href + "&prompt=" + SELECT_ACCOUNT } else { href }
 }
 
-/// Whether a program or a frame could follow a sign-in at all, and somebody has asked for what it fetches.
+/// Whether a program or a frame can follow a redirect to a sign-in, and a user has asked for this request.
 fn could_follow(request: &Request) -> bool {
     request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
 }
 
-/// Whether sign-ins were completed again and again without a session to show for it, or without one that says enough.
+/// Whether several sign-ins in a row brought no session, or none with the claims that the rules ask for.
 fn is_in_vain(request: &Request, wish: &Wish, env: &mut Env<'_>) -> bool {
     let settings = &env.config.session;
     let trail = Trail::read(request, &settings.trail_cookie, &settings.sealer, env.now);

@@ -102,7 +102,7 @@ fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> Step {
     Step::Reply(reply)
 }
 
-/// Our own sign-out path, with the way back.
+/// Our sign-out path, with the target as `rd`.
 fn sign_out_path(target: Option<&str>, env: &Env<'_>) -> String {
     let mut path = format!("{}/sign_out", env.config.prefix);
     if let Some(target) = target {
@@ -151,7 +151,7 @@ pub(super) struct Goodbye {
 }
 
 impl Goodbye {
-    /// To the provider's sign-out, as soon as it is known where that is. The session here is over by now.
+    /// Goes on to the provider's sign-out, and waits for its metadata where they are not known. Our session has ended before.
     pub(super) fn leave(self: Box<Self>, env: &mut Env<'_>) -> Step {
         match self.provider(env).filter(|provider| env.issuers.ready(*provider, env.now).is_none()) {
             Some(provider) if env.load.held < MAX_HELD => Waiter::for_sign_out(provider, self, env),
@@ -160,13 +160,13 @@ impl Goodbye {
         }
     }
 
-    /// The same, once this provider is known, or was waited for in vain.
+    /// Goes on once the metadata are known, or after [`MAX_HOLD`](super::request::MAX_HOLD) without them.
     pub(super) fn resume(self, provider: IssuerId, env: &mut Env<'_>) -> Step {
         let is_known = env.issuers.ready(provider, env.now).is_some();
         if is_known { self.finish(env) } else { self.leave_without(provider, env) }
     }
 
-    /// To the provider's sign-out, where there is one, or to where the person wants to go, or to a page.
+    /// Redirects to the provider's sign-out where it has one, else to the target; without a target it answers a page.
     fn finish(self, env: &Env<'_>) -> Step {
         if let Some(url) = self.logout_request(env) {
             return Step::Reply(reply::redirect(Redirect::SeeOther, "signed_out", url, self.cookies));
@@ -177,7 +177,8 @@ impl Goodbye {
         }
     }
 
-    /// To a page that says what is left. Where it can be known once more at which provider, the person can try again.
+    /// Answers a page that says that the provider's session lives on. Its link tries again where there is one provider: among
+    /// several, the next request could not tell which one it was.
     fn leave_without(self, provider: IssuerId, env: &mut Env<'_>) -> Step {
         env.events.push(Event::LeftAtProvider(env.issuers.name(provider)));
         let is_only = env.config.providers.len() == 1;
@@ -188,7 +189,7 @@ impl Goodbye {
     /// The provider to sign out at.
     fn provider(&self, env: &Env<'_>) -> Option<IssuerId> {
         let of_session = self.session.as_ref().map(|session| session.session().provider());
-        // Without a session nobody knows at which of several somebody may be signed in.
+        // Without a session it is unknown at which of several providers the browser may be signed in.
         let only = if let [only] = &env.config.providers[..] { Some(only.id) } else { None };
         of_session.or(only).filter(|_| env.config.sign_out.at_provider)
     }
@@ -244,7 +245,7 @@ pub(super) fn back_from_provider(request: &Request, env: &Env<'_>) -> Step {
 /// Whether the person is signed out at the provider too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum AtProvider {
-    /// It could not be asked; the link that asks it again.
+    /// The provider was not known in time. `again` is the link that tries once more.
     No {
         again: Option<String>,
     },

@@ -36,7 +36,7 @@ pub(super) fn session(request: &Request, env: &mut Env<'_>) -> Option<FreshSessi
     if !is_known(&fresh, env) || is_ended(&fresh, env) {
         return None;
     }
-    revocation::meet(&fresh, env);
+    revocation::note_sid(&fresh, env);
     Some(fresh)
 }
 

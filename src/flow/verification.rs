@@ -56,7 +56,7 @@ pub(super) fn verified<T>(
     Some(outcome)
 }
 
-/// What the known keys lack, where newer ones may verify the token.
+/// The lack of the known keys, where newer ones may verify the token.
 fn lack(failure: Option<&Failure>) -> Option<Lack> {
     let error = match failure {
         Some(Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => {

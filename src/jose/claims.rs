@@ -46,7 +46,7 @@ pub enum ClaimError {
     #[error("aud is neither a string nor an array of strings")]
     AudienceMalformed,
     /// `aud` does not name us.
-    #[error("aud is for somebody else")]
+    #[error("aud is for another client or service")]
     AudienceMismatch,
     /// `aud` names us, and somebody we have no reason to trust.
     #[error("aud names an audience that is not trusted")]
@@ -149,8 +149,7 @@ pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims
     check_until(jws, expected, check_expiry)
 }
 
-/// The same for a token that need not say when it ends: without `exp` it ends when it is issued, so that the leeway bounds
-/// its age.
+/// [`check`] for a token whose `exp` may be absent: it then ends when it is issued, so that the leeway bounds its age.
 ///
 /// # Errors
 /// [`ClaimError`]

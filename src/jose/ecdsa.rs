@@ -60,8 +60,8 @@ impl Curve {
         }
     }
 
-    /// A coordinate at its full length (RFC 7518, 6.2.1.2), from one that lacks leading zeros or has too many. `None` where
-    /// there is none, or it is too large.
+    /// A coordinate at its full length (RFC 7518, 6.2.1.2), from one with too few or too many leading zeros. `None` where it is
+    /// empty or too large.
     pub(super) fn coordinate(self, bytes: &[u8]) -> Option<Vec<u8>> {
         let digits = der::without_zeros(bytes);
         let missing = self.order().len().checked_sub(digits.len()).filter(|_| !bytes.is_empty())?;

@@ -34,8 +34,8 @@ pub enum JsonError {
     TooLarge,
 }
 
-/// Reads one JSON object of at most `limit` bytes, written as RFC 8259 says: what is signed or sealed. serde_json itself
-/// bounds the depth (128).
+/// Reads one JSON object of at most `limit` bytes, strictly as RFC 8259 has it: for what is signed or sealed. serde_json
+/// itself bounds the depth (128).
 ///
 /// # Errors
 /// [`JsonError`]
@@ -43,7 +43,7 @@ pub fn parse_object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, Js
     if let Value::Object(members) = parse(bytes, limit)? { Ok(members) } else { Err(JsonError::NotAnObject) }
 }
 
-/// Reads the object in a provider's response, past a byte order mark (RFC 8259, 8.1).
+/// Reads the JSON object in a provider's response, after a byte order mark if there is one (RFC 8259, 8.1).
 ///
 /// # Errors
 /// [`JsonError`]
@@ -51,7 +51,7 @@ pub fn response_object(body: &[u8], limit: usize) -> Result<Map<String, Value>, 
     parse_object(unmarked(body), limit)
 }
 
-/// Reads the array in a provider's response, past a byte order mark.
+/// Reads the JSON array in a provider's response, after a byte order mark if there is one.
 ///
 /// # Errors
 /// [`JsonError`]

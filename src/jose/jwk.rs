@@ -18,13 +18,13 @@ use crate::{quoted::Quoted, time::UnixTime};
 
 /// The largest key set that is read.
 pub const MAX_JWKS: usize = 256 * 1024;
-/// How many usable keys of a set are kept; as many left out are remembered.
+/// Usable keys of a set that are kept. As many keys that are left out are remembered.
 const MAX_KEYS: usize = 100;
-/// How many keys are tried on one token: each may cost milliseconds.
+/// Keys that are tried on one token: each may cost milliseconds.
 const MAX_TRIED: usize = 4;
 /// Trials of a key set that may fail in a second; beyond them a token that may be forged is tried with one key.
 const MAX_FAILED_TRIALS: usize = 16;
-/// Keys that the error of a set without usable keys names.
+/// Keys that the error about a set without usable keys names.
 const MAX_NAMED: usize = 4;
 
 /// Members that only a private or symmetric key has (RFC 7518, 6).
@@ -92,7 +92,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// Whether such keys stand in good key sets: for encryption, or of a kind that no configuration can use.
+    /// Whether sound key sets have such keys too: for encryption, or of a kind that is not supported.
     pub const fn is_expected(self) -> bool {
         matches!(self, Self::Algorithm | Self::Kind | Self::Use)
     }
@@ -146,7 +146,7 @@ pub struct Jwks {
     is_nameless: bool,
     left_out: Vec<LeftOutKey>,
     url: Option<Quoted>,
-    /// The present second, and the trials that have failed in it.
+    /// The last second with failed trials, and their number.
     failed: Cell<(UnixTime, usize)>,
     /// Counts the tokens that [`Self::likely`] chose a key for.
     turn: Cell<usize>,
@@ -224,18 +224,18 @@ impl Jwks {
         Self { url: Some(Quoted::new(url)), ..self }
     }
 
-    /// URL that it was fetched from; nothing where the keys are configured.
+    /// The URL that it was fetched from; `None` where the keys are configured.
     pub const fn url(&self) -> Option<&Quoted> {
         self.url.as_ref()
     }
 
-    /// Why the key of this id is left out, if it is.
+    /// Why the key with this `kid` is left out, if it is.
     pub(super) fn why_left_out(&self, kid: &str) -> Option<KeyError> {
         let kid = Some(Quoted::new(kid));
         self.left_out.iter().find(|key| key.kid == kid).map(|key| key.error)
     }
 
-    /// The keys that are left out and should not be: those of other kinds stand in many sets.
+    /// The keys that are left out, without those that sound key sets have too ([`KeyError::is_expected`]).
     pub fn left_out(&self) -> impl Iterator<Item = &LeftOutKey> {
         self.left_out.iter().filter(|key| !key.error.is_expected())
     }
@@ -255,23 +255,23 @@ impl Jwks {
             .collect()
     }
 
-    /// Whether so many trials have failed in this second that a token that may be forged is tried with one key at most: each
-    /// trial may cost milliseconds, and a forger chooses the algorithm.
+    /// Whether too many trials have failed in this second to try more than one key on a token that may be forged: a trial may
+    /// cost milliseconds, and a forger chooses the algorithm.
     pub(super) fn has_failed_often(&self, now: UnixTime) -> bool {
         let (second, failed) = self.failed.get();
         second == now && failed >= MAX_FAILED_TRIALS
     }
 
-    /// These trials have failed.
+    /// Counts these trials as failed.
     pub(super) fn count_failed(&self, trials: usize, now: UnixTime) {
         let (second, failed) = self.failed.get();
         let before = if second == now { failed } else { 0 };
         self.failed.set((now, before.saturating_add(trials)));
     }
 
-    /// The one candidate that is tried while many fail: keys that have signed good tokens take turns, or all where none
-    /// has. Nothing for an algorithm that no such key of the issuer has used or announced (RFC 8725, 3.1: one key is used
-    /// with one algorithm).
+    /// The one candidate that is tried while many fail: keys that have signed good tokens take turns, or all keys where none
+    /// has. `None` for an algorithm with which no key of this kind is announced or has signed, where another one is known
+    /// (RFC 8725, 3.1: one key is used with one algorithm).
     pub(super) fn likely<'a>(&self, candidates: &[&'a Jwk], algorithm: Algorithm) -> Option<&'a Jwk> {
         let of_its_kind = self.keys.iter().filter(|key| key.key.fits(algorithm));
         let mut in_use = of_its_kind.filter_map(|key| key.algorithm.or(key.signed_with.get())).peekable();
@@ -310,7 +310,7 @@ impl Jwk {
         Ok(Self { algorithm, key, kid: kid.map(Into::into), signed_with: Cell::new(None) })
     }
 
-    /// A good token is signed by it.
+    /// Notes that it has signed a good token with this algorithm.
     pub(super) fn has_signed_with(&self, algorithm: Algorithm) {
         self.signed_with.set(Some(algorithm));
     }
@@ -351,7 +351,7 @@ impl PublicKey {
     }
 }
 
-/// RFC 7517, 4.2 and 4.3: a key for encryption, or one to sign with, does not verify.
+/// Whether `use` and `key_ops` allow verification (RFC 7517, 4.2 and 4.3).
 fn may_verify(members: Members<'_>) -> bool {
     let use_fits = members.get("use").is_none_or(|value| value == "sig");
     let operations_fit = members.get("key_ops").is_none_or(|_| {

@@ -143,7 +143,7 @@ fn read_header(parameters: &Map<String, Value>) -> Option<(&str, Header)> {
     let mut header = Header::empty();
     header.certificate_sha1_thumbprint = text("x5t").map(thumbprint).transpose().ok()?;
     header.certificate_thumbprint = text("x5t#S256").map(thumbprint).transpose().ok()?;
-    // A hint that is empty hints at no key.
+    // An empty `kid` names no key.
     header.key_id = text("kid").filter(|kid| !kid.is_empty()).map(str::to_owned);
     header.token_type = text("typ").map(str::to_owned);
     Some((text("alg")?, header))

@@ -1,5 +1,5 @@
-//! Members of a JSON object that a provider sent: lenient in form where nothing is at stake. Whether a token is good, and
-//! of whom it speaks, is read exactly, and not here.
+//! Members of a JSON object that a provider sent, read leniently in form. Claims that decide whether a token is valid, and
+//! its subject, are read strictly in [`super::claims`].
 
 use std::borrow::Cow;
 
@@ -53,7 +53,7 @@ impl<'a> Members<'a> {
         self.optional(name)?.ok_or(Unusable(name))
     }
 
-    /// A name that means nothing but itself and may be absent: a text, or a whole number.
+    /// An identifier that may be absent, as a text or a whole number.
     ///
     /// # Errors
     /// [`Unusable`] where it is there, and of another type.
@@ -75,8 +75,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Seconds, as a number or as text, with a fraction or beyond all bounds; what is negative is over, and what cannot be
-    /// read is absent.
+    /// Seconds, as a number or as text. A fraction is cut off, a negative number is 0, and a huge one is the largest. `None`
+    /// where it cannot be read.
     pub fn seconds(self, name: &str) -> Option<u64> {
         let number = match self.get(name)? {
             Value::Number(number) => number.clone(),

@@ -32,22 +32,22 @@ pub enum VerifyError {
     /// None of the keys made this signature, and the token does not say which one did: one of a newer set may have.
     #[error("no key of the set made its signature ({0})")]
     NamelessKey(SoughtKey),
-    /// Too many wrong signatures come at this moment to try every key: one that was not tried may have made it.
-    #[error("its signature was not checked with every key, because too many wrong ones come")]
+    /// Too many signatures are wrong at the moment to try every key: one that was not tried may have made it.
+    #[error("its signature was not checked with every key, because too many are wrong at the moment")]
     Throttled,
     /// The set has no key of this id, or none at all for a token without one: a newer set may.
     #[error("it is signed by an unknown key ({0})")]
     UnknownKey(SoughtKey),
 }
 
-/// The key that a token wants, and where it was looked for.
+/// The key that a token names, and the key set in which it was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoughtKey {
     kid: Option<Quoted>,
     algorithm: Algorithm,
-    /// URL of the key set; nothing where the keys are configured.
+    /// The URL of the key set; `None` where the keys are configured.
     url: Option<Quoted>,
-    /// Why the set's key of this id is left out.
+    /// Why the set's key with this `kid` is left out, if it is.
     left_out: Option<KeyError>,
 }
 
@@ -115,10 +115,10 @@ impl fmt::Debug for VerifiedJws {
     }
 }
 
-/// Where a token is from, which decides how many keys are tried on it.
+/// The origin of a token, which decides how many keys are tried on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A request of now: the token may be forged to cost time.
+    /// A request at this moment: the token may be forged to cost time.
     Request(UnixTime),
     /// The provider's token endpoint.
     TokenEndpoint,
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::platform::{Conflict, HashFunction, NoRandomness, SharedValue};
 
-    /// A host that finds signatures right that begin with a one.
+    /// A host that accepts each signature that begins with a one.
     struct Host;
 
     impl Platform for Host {
@@ -229,7 +229,7 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
-    /// Four RSA keys of 2048 bits, which say of themselves what `extra` says.
+    /// Four RSA keys of 2048 bits with the members of `extra`.
     fn keys(extra: &Value) -> Jwks {
         let key = |number: u8| {
             let mut key = json!({

@@ -85,9 +85,9 @@ impl AuthorizationRequest<'_> {
 }
 
 impl Provider {
-    /// Whether another authorization request may succeed after this error response, without a change here: the provider's
-    /// sign-in page had expired, or another tab has signed in meanwhile. Keycloak answers `temporarily_unavailable` then,
-    /// Ory Hydra `request_unauthorized`. `server_error` is not one: it may follow a whole sign-in, and would again.
+    /// Whether a second authorization request may succeed after this error response: the provider's sign-in page had expired,
+    /// or another tab has signed in meanwhile. Keycloak then answers `temporarily_unavailable`, Ory Hydra
+    /// `request_unauthorized`. Not after `server_error`, which may follow a complete sign-in and would again.
     pub fn may_succeed_again(&self, response: &ErrorResponse) -> bool {
         // OIDC Core 3.1.2.6: with `prompt=none` the provider must not ask the person, and would answer the same.
         let forbids_prompts =
@@ -149,7 +149,7 @@ impl AuthorizationResponse {
                 "iss" => &mut iss,
                 "code" => &mut code,
                 "error" => &mut error,
-                // For the log alone: it decides nothing, so its form does not either.
+                // For the log alone. In any form it refuses nothing.
                 "error_description" => {
                     description = description.or(Some(value));
                     continue;

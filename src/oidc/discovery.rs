@@ -50,7 +50,7 @@ pub struct UnusableEndpoint {
     pub name: &'static str,
     /// Its value.
     url: Quoted,
-    /// Why it cannot be used.
+    /// The reason.
     pub error: EndpointError,
 }
 
@@ -172,7 +172,7 @@ impl ProviderMetadata {
             } else {
                 None
             },
-            // In doubt it does: without the parameter, a response is then refused.
+            // The text counts too: it makes us stricter, as a response without the parameter is then refused.
             iss_parameter: members
                 .get("authorization_response_iss_parameter_supported")
                 .is_some_and(|said| *said == true || said == "true"),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_http_endpoint_is_named_with_its_url_and_the_mend() {
+    fn a_plain_http_endpoint_is_named_with_its_url_and_the_remedy() {
         let mut document = document();
         document["token_endpoint"] = json!("http://idp.internal:8080/token");
         assert_eq!(
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_read_for_a_list_of_one_and_a_text_for_a_truth_value_that_makes_it_stricter() {
+    fn the_text_true_asks_for_iss_as_the_truth_value_does() {
         for (said, expected) in [
             (json!(true), true),
             (json!("true"), true),

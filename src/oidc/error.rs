@@ -82,14 +82,14 @@ pub struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// The response with this code, and what the provider says to its developers.
+    /// The response with this code and this description.
     pub fn new(code: &str, description: Option<&str>) -> Self {
         let error = OAuthError::from_code(code);
         let unknown = (error == OAuthError::Unknown).then(|| Quoted::without_secrets(code));
         Self { error, unknown, description: description.map(Quoted::without_secrets) }
     }
 
-    /// Reads one, where it has a code.
+    /// Reads an error response; `None` where it has no code.
     pub fn read(members: Members<'_>) -> Option<Self> {
         let code = members.optional("error").ok()??;
         Some(Self::new(code, members.optional("error_description").ok().flatten()))
@@ -104,7 +104,7 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
-/// A status that a response must not have.
+/// The status of a response that is no success, with its error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnexpectedStatus {
     /// The status.
@@ -114,13 +114,13 @@ pub struct UnexpectedStatus {
 }
 
 impl UnexpectedStatus {
-    /// That of this response.
+    /// The status and error of this response.
     pub fn of(response: &CalloutResponse) -> Self {
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
         Self { status: response.status, error: ErrorResponse::read(Members::of(&body)) }
     }
 
-    /// A line for the log, by the name of the endpoint.
+    /// A sentence for the log about the endpoint with this name.
     pub fn at(&self, endpoint: &str) -> String {
         let said = self.error.as_ref().map(|error| format!(", and says {error}"));
         status_of(endpoint, self.status) + said.unwrap_or_default().as_str()

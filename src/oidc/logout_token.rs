@@ -26,7 +26,7 @@ pub struct LogoutToken {
     pub subject: Option<String>,
     /// Which session of the provider's ends.
     pub sid: Option<String>,
-    /// Until when, and for the leeway after, it could be sent again.
+    /// The moment until which, plus the leeway, it could be sent again.
     pub expires: UnixTime,
 }
 

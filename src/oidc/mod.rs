@@ -266,7 +266,7 @@ pub struct Provider {
     pub userinfo: bool,
     /// Who may pass of those who have signed in there; `None` means all.
     pub allow: Option<Conditions>,
-    /// [`Self::claims_request`], once it is asked for.
+    /// The cached value of [`Self::claims_request`].
     pub claims_request: OnceCell<HalfDigest>,
     /// How its hosts are reached.
     pub clusters: Clusters,
@@ -277,7 +277,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Names the parameters of the authorization request by which the provider decides which claims it gives.
+    /// A digest of the scopes and parameters of the authorization request, by which the provider decides which claims it sends.
     pub fn claims_request(&self) -> HalfDigest {
         *self.claims_request.get_or_init(|| {
             let scopes = self.scopes.join(" ");

@@ -14,7 +14,7 @@ impl PkceVerifier {
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
     pub fn generate(platform: &dyn Platform) -> Result<Self, NoRandomness> {
-        // Verifier and challenge follow from the same draw; neither may look like an attack.
+        // Neither the verifier nor the challenge, which follows from it, may look like an attack.
         let texts = |bytes: &[u8; 32]| {
             let verifier = of_bytes(bytes);
             let challenge = challenge(&verifier);

@@ -12,7 +12,7 @@ pub enum RevocationError {
     /// No response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
-    /// It is not known where to ask.
+    /// The provider's metadata or keys are not known.
     #[error("its metadata or keys are not known yet")]
     NotReady,
     /// Not 200.
@@ -30,7 +30,7 @@ impl RevocationError {
     }
 }
 
-/// Reads the answer (2.2): 200, whether the token was good or not.
+/// Reads the response (2.2): 200, for an invalid token too.
 ///
 /// # Errors
 /// [`RevocationError`]

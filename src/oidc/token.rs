@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use form_urlencoded::{Serializer, byte_serialize};
+
 use super::{
     ClientAuthentication, Clusters, Endpoint, Provider,
     discovery::ProviderMetadata,
@@ -16,8 +19,6 @@ use crate::{
     },
     secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken, RefreshToken},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-use form_urlencoded::{Serializer, byte_serialize};
 
 /// The longest token that is taken; what is longer would not fit anywhere.
 const MAX_TOKEN: usize = 64 * 1024;
@@ -47,7 +48,7 @@ pub enum TokenEndpointError {
     /// Not a JSON object as it must be.
     #[error("the token response is {0}")]
     NotJson(#[from] JsonError),
-    /// The provider refused, and said why in OAuth's words.
+    /// The provider refused with an error of OAuth.
     #[error("the provider refused: {0}")]
     Refused(ErrorResponse),
     /// A status that says nothing.
@@ -197,7 +198,7 @@ impl TokenResponse {
 fn refusal(response: &CalloutResponse) -> TokenEndpointError {
     let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
     let members = Members::of(&body);
-    // Not "Bad Request", which is a gateway's or a framework's word.
+    // A gateway or framework writes "Bad Request", which is no code of OAuth.
     let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
     match ErrorResponse::read(members) {
         Some(error) if is_code && (400..500).contains(&response.status) => TokenEndpointError::Refused(error),

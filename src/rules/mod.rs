@@ -60,7 +60,7 @@ pub enum Answer {
 pub enum Authorization {
     /// The access token of the session, or the one that a program brought.
     AccessToken,
-    /// What the client sent, which is the app's own and no credential here.
+    /// The header that the client sent, which is the app's own and no credential here.
     App,
     /// The ID token of the session.
     IdToken,
@@ -171,7 +171,7 @@ impl Rules {
         self.all().any(|rule| rule.says.authorization == what)
     }
 
-    /// Whether every one of them, and this default, leaves `Authorization` to the app.
+    /// Whether every rule, and this default, leaves `Authorization` to the app.
     pub fn leave_authorization_to_app(&self, default: Authorization) -> bool {
         default == Authorization::App && self.all().all(|rule| rule.says.authorization == Authorization::App)
     }

@@ -31,14 +31,15 @@ pub struct Admission(());
 pub struct Refusal<'a> {
     /// The rule's name, if it is a rule and has one.
     pub rule: Option<&'a str>,
-    /// What is missing.
+    /// The reason, for the answer and the log.
     pub cause: Cause,
 }
 
-/// Why the rules let somebody not pass.
+/// Why the rules do not admit a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// Access is denied to all or to people of this provider, or a condition does not hold; with claims that it could not use.
+    /// The rule denies all, or all of this provider, or a condition does not hold. With the claims that conditions could not
+    /// use.
     NotAllowed(Vec<Finding>),
     /// The provider left out the claims that decide.
     LeftOut,

@@ -1,5 +1,5 @@
-//! Claims that a session lacks. That a claim is absent means something only where the provider was asked for it and the
-//! session was to keep it: a condition with `not` would else hold for every session of an earlier configuration, or of
+//! Claims that a session lacks. The absence of a claim counts only where the provider was asked for it and the session's
+//! configuration kept it. Otherwise a condition with `not` would hold for every session of an earlier configuration, or of
 //! another filter at this origin.
 
 use super::Session;
@@ -9,14 +9,14 @@ use crate::{
     oidc::Provider,
 };
 
-/// The claims that were looked for and are absent. Sessions of earlier versions know of none.
+/// The claims that were looked for and are absent. Sessions of earlier versions list none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Absent {
     /// Their names.
     pub(super) names: Vec<String>,
     /// [`Provider::claims_request`] at the sign-in.
     pub(super) claims_request: HalfDigest,
-    /// Whether the userinfo endpoint was asked too.
+    /// Whether the userinfo endpoint was asked.
     pub(super) userinfo: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct SessionClaims<'a> {
 }
 
 impl Session {
-    /// Its claims, for conditions on what its provider says today.
+    /// Its claims, for conditions under the provider's present configuration.
     pub const fn claims_at<'a>(&'a self, provider: &'a Provider) -> SessionClaims<'a> {
         SessionClaims { session: self, provider }
     }

@@ -15,33 +15,32 @@ use crate::{
 
 /// How long before its end an access token is renewed, as a part of its life.
 const AHEAD: u32 = 5;
-/// And at most.
+/// Upper bound of the time by which a token is renewed before its end.
 const MAX_AHEAD: Duration = Duration::from_secs(300);
-/// The shortest access token that is renewed before its end.
+/// The shortest life of an access token that is renewed before its end.
 pub const MIN_TOKEN_LIFE: Duration = Duration::from_secs(5);
-/// One that is shorter counts as good for this long, whatever the provider says: a token that is over at once must not
-/// make every request a refresh.
-const TOO_SHORT_COUNTS: Duration = Duration::from_secs(30);
-/// How long it counts where nobody says.
+/// A shorter one counts as good for this long, so that not every request becomes a refresh.
+const ASSUMED_SHORT_LIFE: Duration = Duration::from_secs(30);
+/// The life of a token for which the provider names none.
 pub(super) const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
 const IDLE_STEP: u32 = 10;
 
-/// How far the clocks of Envoys that share keys may be apart: what another process ends is compared by them.
+/// How far the clocks of Envoys that share keys may be apart: ends by another process are compared by clock.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// In how many lists a process keeps what has ended.
+/// The lists in which a process keeps ends, one for each kind of cause.
 pub const END_LISTS: usize = 5;
 
-/// The ends that came before a session, by the order in which they were issued: they do not end it, and all others of its
-/// subject or `sid` do. Clocks say that only where the end was issued by another process.
+/// The ends that were issued before a session began. They do not end it; every later one of its subject or `sid` does. The
+/// order is that of the numbers; clocks decide only about an end that another process has issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EarlierEnds {
     /// The process that issued them.
     pub process: HalfDigest,
     /// The number of the last one in each of its lists.
     pub numbers: [u64; END_LISTS],
-    /// When the subject was last ended, and when the `sid` was, by the store; zero where they were not.
+    /// The last ends of the subject and of the `sid` in the store; zero where there is none.
     pub stored: [UnixTime; 2],
 }
 
@@ -61,12 +60,12 @@ impl EarlierEnds {
     }
 }
 
-/// Which sessions an end is of.
+/// The sessions that an end is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOf {
     /// Those of a subject.
     Subject = 0,
-    /// Those of a session of the provider's.
+    /// Those of one session at the provider.
     Sid = 1,
 }
 
@@ -104,7 +103,7 @@ impl Grant {
     /// A grant of now.
     pub fn new(refresh_token: RefreshToken, life: Option<Duration>, now: UnixTime) -> Self {
         let life = life.unwrap_or(DEFAULT_TOKEN_LIFE);
-        let life = if life < MIN_TOKEN_LIFE { TOO_SHORT_COUNTS } else { life };
+        let life = if life < MIN_TOKEN_LIFE { ASSUMED_SHORT_LIFE } else { life };
         Self::from_to(refresh_token, now, now.plus(life))
     }
 
@@ -125,14 +124,14 @@ impl Session {
         self.earlier_ends = Some(ends);
     }
 
-    /// Lets it begin after what the store says of its subject and its `sid`.
+    /// Lets it begin after the ends of its subject and its `sid` in the store.
     pub fn begin_after_stored(&mut self, stored: [UnixTime; 2]) {
         if let Some(ends) = &mut self.earlier_ends {
             ends.stored = stored;
         }
     }
 
-    /// Whether an end of its subject or `sid` ends it, which stands in this list of this process.
+    /// Whether this end of its subject or `sid` ends it. `list` is the list that has the end, and `process` our own process.
     pub fn is_ended_by(&self, end: End, of: EndOf, list: usize, process: &HalfDigest) -> bool {
         let Some(earlier) = &self.earlier_ends else { return self.had_begun(end.at) };
         if earlier.process == *process {
@@ -141,7 +140,7 @@ impl Session {
         earlier.stored.get(of as usize).is_none_or(|stored| *stored < end.at) && self.had_begun(end.at)
     }
 
-    /// Whether it is ended by what the store says of its subject and its `sid`.
+    /// Whether it is ended by the ends of its subject and its `sid` in the store.
     pub fn is_ended_in_store(&self, ends: [Option<UnixTime>; 2]) -> bool {
         let Some(earlier) = &self.earlier_ends else { return ends.into_iter().flatten().any(|at| self.had_begun(at)) };
         ends.into_iter().zip(earlier.stored).any(|(end, stored)| end.is_some_and(|at| stored < at))
@@ -152,7 +151,7 @@ impl Session {
         self.begun <= by.plus(SKEW)
     }
 
-    /// When it ends at the latest, whatever happens until then.
+    /// The latest moment of its end, however much it is used.
     pub fn ends_at_latest(&self, lifetimes: &Lifetimes) -> UnixTime {
         self.ends.min(self.begun.plus(lifetimes.absolute))
     }

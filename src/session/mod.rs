@@ -57,7 +57,7 @@ pub struct Session {
     claims: Map<String, Value>,
     /// What the userinfo endpoint says beside. It is replaced with every renewal, also by one without an ID token.
     further: Map<String, Value>,
-    /// The claims that neither has.
+    /// The claims that neither `claims` nor `further` has.
     absent: Absent,
     begun: UnixTime,
     /// The end, whatever happens.
@@ -73,7 +73,7 @@ pub struct Session {
     /// For the provider's sign-out, and for the app.
     id_token: Option<RawIdToken>,
     id_token_ends: UnixTime,
-    /// What it begins after; sessions of earlier versions do not say it.
+    /// The ends that came before it; `None` in sessions of earlier versions.
     earlier_ends: Option<EarlierEnds>,
 }
 
@@ -81,7 +81,7 @@ pub struct Session {
 pub struct Beginning<'a> {
     /// At whose.
     pub provider: IssuerId,
-    /// Names the request for claims by which the provider signed in the user.
+    /// [`Provider::claims_request`](crate::oidc::Provider::claims_request) of the sign-in.
     pub claims_request: HalfDigest,
     /// Which claims are carried along.
     pub kept: &'a [String],
@@ -166,7 +166,7 @@ impl Session {
             session.further = further_claims(userinfo, claims, by.kept);
             session.absent.names = absent_names(by.kept, [&session.claims, &session.further]);
         } else {
-            // Of a claim that is newly kept, nobody knows what the ID token said.
+            // For a claim that is newly kept, it is unknown whether the ID token had it.
             let kept: Vec<_> = by.kept.iter().filter(|name| self.has_kept(name)).cloned().collect();
             session.further = further_claims(userinfo, &self.claims, &kept);
             session.absent.names = absent_names(&kept, [&session.claims, &session.further]);
@@ -178,7 +178,7 @@ impl Session {
         session
     }
 
-    /// Whether it was to keep this claim.
+    /// Whether its configuration kept this claim.
     fn has_kept(&self, name: &String) -> bool {
         self.claim(name).is_some() || self.absent.names.contains(name)
     }
@@ -251,7 +251,7 @@ impl Claims for Session {
     }
 }
 
-/// Those that are kept and stand in neither.
+/// The names of kept claims that neither of these has.
 fn absent_names(kept: &[String], claims: [&Map<String, Value>; 2]) -> Vec<String> {
     kept.iter().filter(|name| !claims.iter().any(|claims| claims.contains_key(*name))).cloned().collect()
 }

@@ -37,7 +37,7 @@ struct Opened {
     /// Whether another key than the first sealed it.
     is_of_old_key: bool,
     identity: OnceCell<Rc<Identity>>,
-    is_met: Cell<bool>,
+    is_in_use: Cell<bool>,
 }
 
 /// By what a session can be ended from outside.
@@ -114,9 +114,9 @@ impl FreshSession {
         &self.0.marks
     }
 
-    /// Whether this is asked for the first time since it was opened.
-    pub fn is_first_met(&self) -> bool {
-        !self.0.is_met.replace(true)
+    /// `true` the first time that this is called since the session was opened.
+    pub fn begins_use(&self) -> bool {
+        !self.0.is_in_use.replace(true)
     }
 
     /// What is to be done for it. Where it is to be refreshed, nothing else is: two answers must not race.
@@ -143,7 +143,13 @@ impl FreshSession {
 
 impl Opened {
     fn new(session: Session, is_of_old_key: bool) -> Self {
-        Self { marks: Marks::of(&session), session, is_of_old_key, identity: OnceCell::new(), is_met: Cell::new(false) }
+        Self {
+            marks: Marks::of(&session),
+            session,
+            is_of_old_key,
+            identity: OnceCell::new(),
+            is_in_use: Cell::new(false),
+        }
     }
 }
 

@@ -291,7 +291,7 @@ pub fn context_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     parts.into_iter().map(|part| format!("{}:{part},", part.len())).collect()
 }
 
-/// Reads base64url with `.` for any `-`.
+/// Reads base64url in which `.` may stand for `-`.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let dashed: Vec<u8> = text.iter().map(|byte| if *byte == b'.' { b'-' } else { *byte }).collect();
     BASE64_URL_SAFE_NO_PAD.decode(dashed).ok()

@@ -44,8 +44,8 @@ const SAVE_AGAIN: &str = "local old = redis.call('GET', KEYS[1]) \
     if by > 0 or by == 0 and at > 0 then return false end \
     return redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])";
 
-/// What Redis runs to remember an end: of two of the same mark, the later one, for as long as either is remembered. An
-/// end that is to be later than every one before (ARGV[3] is 1) is, however clocks go.
+/// The script by which Redis remembers an end: of two of the same mark, the later one, for as long as either is remembered.
+/// With ARGV[3] = 1 it is later than every end before it, whatever the clocks say.
 const END: &str = "local old = tonumber(redis.call('GET', KEYS[1]) or '0') or 0 \
     local at = math.max(old + tonumber(ARGV[3]), tonumber(ARGV[1])) \
     local life = math.max(redis.call('TTL', KEYS[1]), tonumber(ARGV[2])) \
@@ -97,7 +97,7 @@ fn status(status: u16) -> String {
 /// The place of an end among those of the same mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// It may be written more than once.
+    /// It may be written more than once: a repetition ends no further session.
     Repeated = 0,
     /// It comes after all that were written before.
     Last = 1,
@@ -264,8 +264,7 @@ impl Store {
         is_done(&answer).map(|is_done| if is_done { SavedAgain::Done } else { SavedAgain::Newer })
     }
 
-    /// Remembers for this long that every session with this mark which has begun by now is over. A repetition ends no more
-    /// than what it repeats.
+    /// Remembers for this long that every session with this mark which has begun by now is over.
     pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime, order: Order) -> CalloutRequest {
         let (life, step) = (life.as_secs().max(1), order as u8);
         self.eval(END, format!("{}/{}/{life}/{step}", self.mark(mark), now.as_secs()))

@@ -21,7 +21,7 @@ pub const CLIENT_SECRET: &str = "canary-secret-at-keycloak";
 const PASSWORD: &str = "canary-password-at-keycloak";
 /// The realm.
 const REALM: &str = "tests";
-/// How long an access token is good, in seconds.
+/// The life of an access token, in seconds.
 pub const ACCESS_TOKEN_LIFESPAN: i64 = 60;
 
 /// A running Keycloak.
@@ -52,7 +52,7 @@ impl Keycloak {
         fs::write(&hosts, "127.0.0.1 app.localhost\n").expect("the target folder can be written");
         fs::copy(installed.join(tools::KEYCLOAK_DATABASE), database.with_extension("mv.db"))
             .expect("the database of the installation can be copied");
-        // Not by `kc.sh`, whose Java would outlive it.
+        // Not by `kc.sh`: its Java process would outlive it.
         let mut command = Command::new("java");
         command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m"]);
         for package in ["util", "util.concurrent", "security", "lang"] {
@@ -241,7 +241,7 @@ pub fn roles_in_id_tokens() -> Value {
     })
 }
 
-/// The mapper that puts these groups into ID tokens, whoever signs in.
+/// The mapper that puts these groups into the ID tokens of all users.
 #[must_use]
 pub fn groups(names: &[String]) -> Value {
     json!({

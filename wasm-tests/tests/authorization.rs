@@ -164,7 +164,7 @@ fn staff_and_admins_have_their_areas_by_what_the_issuer_says_of_them() {
         }
     }
     for (rule, log) in [("admins", world.log()), ("staff", world.log())] {
-        assert!(log.contains(&format!("whoever is signed in may not pass by rule {rule:?}")), "{log}");
+        assert!(log.contains(&format!("the user or client may not pass by rule {rule:?}")), "{log}");
     }
 
     let left_out = json!({"sub": "x", "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://g.example"}}});

@@ -786,7 +786,7 @@ fn an_app_with_its_own_bearer_tokens_stands_behind_a_session() {
         assert_sign_in(&nobody.visit(&world.url("/own/data"), page), &world);
         world.upstream.assert_saw_nothing_since(before, line);
     }
-    // Everywhere else a token is checked, whatever cookie stands beside it.
+    // On all other paths a token is checked, with or without a cookie.
     assert_refused_as(&world, &Outgoing::fetch("/data").header("authorization", own), &alice, (401, "invalid_token"));
     let api = Outgoing::fetch("/api/x").header("authorization", own);
     assert_refused_as(&world, &api, &alice, (401, "invalid_token"));

@@ -58,7 +58,7 @@ fn hop(world: &World, path: &str, next: &str, status: u16) -> String {
     format!("{path}?{query}")
 }
 
-/// What the app saw of a request through all its passes: path, user, `Authorization`.
+/// The path, user and `Authorization` that the app saw in each pass of a request.
 fn seen(world: &World, before: usize) -> Vec<(String, Option<String>, Option<String>)> {
     let requests = world.upstream.seen();
     let passes = requests[before..].iter().map(|request| {
@@ -109,7 +109,7 @@ fn the_session_passes_each_time_and_each_path_has_its_own_rule() {
     assert_eq!(seen(&world, before).len(), 1);
     assert_eq!(seen_as(&world, &Outgoing::navigation("/next"), &alice), as_alice);
 
-    // Nobody is signed in: the first is public, the second is not.
+    // Without a session: the first is public, the second is not.
     let before = world.upstream.count();
     let nobody = world.browser();
     assert_sign_in(&send(&world, &nobody, Outgoing::navigation(hop(&world, "/public/a", "/b", 302))), &world);

@@ -129,7 +129,7 @@ fn the_app_receives_groups_and_roles_and_a_sign_out_ends_the_session_at_keycloak
 }
 
 #[test]
-fn roles_in_access_tokens_alone_let_nobody_in() {
+fn roles_in_access_tokens_alone_satisfy_no_rule() {
     let site = Site::with(
         "plain",
         |_| {},

@@ -1,5 +1,5 @@
-//! The configurations in `envoy/`, in its pages and in the README are what people copy: Envoy with the built filter has to accept them as
-//! they are.
+//! Users copy the configurations in `envoy/`, in its pages and in the README: Envoy with the built filter has to accept them
+//! as they are.
 
 use std::fs;
 use std::process::Command;
@@ -105,11 +105,11 @@ fn the_readme_names_every_file() {
     }
 }
 
-/// The filter in `minimal.yaml` with what follows it, its configuration with what follows that, and how far this stands
-/// from the left.
+/// The first lines of the filter and of the next one in `minimal.yaml`.
 const FILTER: (&str, &str) = ("          - name: vestibule\n", "          - name: envoy.filters.http.router\n");
+/// The lines before and after the filter's configuration there, and its indentation.
 const BODY: (&str, &str, usize) = ("                  value:\n", "                vm_config:\n", 20);
-/// Its first route.
+/// The first route there.
 const ROUTE: &str = "              - match: {prefix: /}\n";
 
 /// A document's text by the fields at its top.
@@ -124,7 +124,7 @@ fn fields(document: &str) -> Vec<(&str, String)> {
     fields
 }
 
-/// The filter of this name with this configuration, where `minimal.yaml` has what it leaves out.
+/// The filter of this name with this configuration, whose missing fields are those of `minimal.yaml`.
 fn filter(minimal: &str, name: &str, document: &str) -> String {
     let (before, rest) = minimal.split_once(BODY.0).expect("the filter's configuration");
     let (body, after) = rest.split_once(BODY.1).expect("its end");

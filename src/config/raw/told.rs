@@ -20,7 +20,7 @@ pub(in crate::config) enum Authorization {
     AccessToken,
     /// `Bearer` and the ID token of the session; nothing where there is none that is good.
     IdToken,
-    /// What the client sent, whatever it is: the app reads it itself, and it is no credential here. A session alone counts.
+    /// What the client sent: the app reads the header itself. It is no credential here, only a session is.
     App,
 }
 
@@ -77,18 +77,18 @@ pub(in crate::config) struct MadeText {
     /// How it is written.
     #[cfg_attr(test, schemars(extend("default" = "utf8")))]
     pub(in crate::config) encoding: Option<Encoding>,
-    /// What is done where it is longer than a header (7 KiB) or filter state (4 KiB) may be.
+    /// The handling of a text that is too long for a header (7 KiB) or for filter state (4 KiB).
     #[cfg_attr(test, schemars(extend("default" = "leave_out")))]
     pub(in crate::config) too_long: Option<TooLong>,
 }
 
 fields!(MadeText { claim, template, separator, encoding, too_long });
 
-/// What is done with a text that is too long.
+/// The handling of a text that is too long.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum TooLong {
-    /// There is none.
+    /// The whole text is left out.
     LeaveOut,
     /// Items at the end of a list are left out. Only for apps to which fewer groups never mean more rights.
     Cut,

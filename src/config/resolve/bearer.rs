@@ -35,10 +35,11 @@ const COMMON_AUDIENCES: [&str; 11] = [
     "api://AzureADTokenExchange",
     "sts.amazonaws.com",
 ];
-/// And these below the issuer: itself, userinfo, Auth0's management API, and what IdentityServer adds to every token.
+/// Common audiences as paths below the issuer: itself, userinfo, Auth0's management API, and the one that IdentityServer
+/// adds to every token.
 const COMMON_BELOW_ISSUER: [&str; 4] = ["", "/userinfo", "/api/v2", "/resources"];
 
-/// Warns of audiences that tokens for other services have too (RFC 8725, 3.9): whoever gets one of these can bring it.
+/// Warns of audiences that tokens for other services have too (RFC 8725, 3.9): such a token would be accepted here.
 pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
     let mut warnings = Vec::new();
     for issuer in issuers {

@@ -116,8 +116,8 @@ pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: 
         }
         _ => {}
     }
-    let of_header = given.unwrap_or(around.authorization);
-    if of_header == Authorization::App && (is_bearer || scopes.as_ref().is_ok_and(|scopes| !scopes.is_empty())) {
+    let effective = given.unwrap_or(around.authorization);
+    if effective == Authorization::App && (is_bearer || scopes.as_ref().is_ok_and(|scopes| !scopes.is_empty())) {
         faults.wrong(
             &at.key("authorization"),
             "keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is looked at",
@@ -129,7 +129,7 @@ pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: 
         allow: allow?,
         scopes: scopes?,
         providers: providers?,
-        authorization: of_header,
+        authorization: effective,
     })
 }
 

@@ -244,7 +244,7 @@ fn keys(
     keys.map(|keys| Given::Keys(Validation::Fixed(keys)))
 }
 
-/// Configured keys that no token can be verified with.
+/// Warns of configured keys that cannot verify a token.
 pub(super) fn left_out_keys(issuers: &[TokenIssuer]) -> Vec<String> {
     let mut warnings = Vec::new();
     for issuer in issuers {

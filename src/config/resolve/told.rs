@@ -59,12 +59,12 @@ fn separator(raw: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<ch
     }
 }
 
-/// Tells addresses only where the provider says that they are verified.
+/// Leaves addresses out of these values unless the provider calls them verified.
 pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) {
     values.filter(|known| carries_email(known)).for_each(|known| known.value = known.value.clone().verified_only());
 }
 
-/// Warns of an app that may take any address for one that the rules have looked at.
+/// Warns where the app may receive an unverified address, while conditions count verified ones only.
 pub(super) fn unverified_email(config: &Config) -> Option<String> {
     let mut asks = false;
     each_condition_claim(config, &mut |name| asks |= name == "email");

@@ -45,7 +45,7 @@ pub(super) fn ask(mut token: Box<BearerInHand>, when: When, until: UnixTime, env
         asked.zip(env.issuers.introspection_endpoint(token.issuer, env.now))
     else {
         // It came before anything was known of its issuer.
-        return if when == When::First && token.takes_place(env) {
+        return if when == When::First && env.limits.hold(&mut token.slot, env.platform) {
             Waiter::for_keys(Unverified::Bearer(token), until, env)
         } else {
             token.by.refuse(Failure::ProviderNotReady, env)
@@ -65,7 +65,7 @@ impl ExpectAnswer {
         if asking >= most {
             return self.token.by.refuse(Failure::Busy, env);
         }
-        self.token.place = None;
+        self.token.slot = None;
         Step::Call { request: self.request.clone(), expect: Expect::Answer(self) }
     }
 
@@ -78,7 +78,10 @@ impl ExpectAnswer {
     pub(in crate::flow) fn resume(mut self: Box<Self>, result: CalloutResult, env: &mut Env<'_>) -> Step {
         // Envoy takes no request with a body for a host that it has yet to resolve: by now it is being resolved.
         let is_over = self.until.is_over(MAX_HOLD, env.now);
-        if matches!(result, Err(CalloutError::Dispatch)) && !is_over && self.token.takes_place(env) {
+        if matches!(result, Err(CalloutError::Dispatch))
+            && !is_over
+            && env.limits.hold(&mut self.token.slot, env.platform)
+        {
             return Waiter::to_call_again(self.token.issuer, self.until, Expect::Answer(self));
         }
         let token = self.token;

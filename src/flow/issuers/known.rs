@@ -180,7 +180,7 @@ impl Known {
         endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
     }
 
-    /// Takes over a key set that was fetched then, and returns whether it is another one than before.
+    /// Takes over a key set that was fetched at that moment, and returns whether it differs from the one before.
     fn install_keys(
         &mut self,
         document: &[u8],
@@ -198,7 +198,7 @@ impl Known {
         })
     }
 
-    /// Parts of this document that are left out and should not be.
+    /// Parts of this document that had to be left out, for the log.
     pub(super) fn omitted(&self, kind: DocumentKind) -> Vec<Omission> {
         let issuer = || self.whose.issuer().to_owned();
         match kind {
@@ -240,7 +240,7 @@ impl Known {
         self.looked = now;
         if let Some((fetched, document)) = self.metadata.news(sealer, platform, now) {
             let due = due(DocumentKind::Metadata, fetched, platform);
-            // A document that this worker cannot read was none to the worker that shared it either.
+            // A worker shares only documents that it could read, so this one can be read too.
             let _ = self.metadata.install(&document, fetched, due, |document| self.whose.read_metadata(document));
         }
         if let Some((fetched, document)) = self.keys.news(sealer, platform, now)

@@ -139,9 +139,9 @@ pub(in crate::flow) fn answered(expect: ExpectRenewal, result: CalloutResult, en
     }
 }
 
-/// Whether the provider's refusal of a refresh is about the session (RFC 6749, 5.2), and not about this client or the
-/// provider's own trouble. `unauthorized_client` is: this client had the grant, and has it no more. `invalid_scope` is: no
-/// scope was asked for, so what was granted is not granted any more.
+/// Whether a refused refresh ends the session (RFC 6749, 5.2): not where the code is about this client's configuration or the
+/// provider's trouble. `unauthorized_client` ends it, because this client has lost the grant that it had; `invalid_scope`
+/// too, because the refresh asks for no scope, so the granted ones are gone.
 fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
     let is_refusal = matches!(status, Some(400 | 401));
     match code {
@@ -229,7 +229,7 @@ fn revocations(env: &mut Env<'_>) -> Vec<Fetch> {
     fetches
 }
 
-/// A token is revoked, or not. Where the provider has trouble, it is tried again.
+/// The provider has answered a revocation. A failure that may pass is retried.
 pub(in crate::flow) fn revoked(unwanted: Unwanted, result: CalloutResult, env: &mut Env<'_>) {
     match revocation_endpoint::read(result) {
         Ok(()) => {}
@@ -238,14 +238,14 @@ pub(in crate::flow) fn revoked(unwanted: Unwanted, result: CalloutResult, env: &
     }
 }
 
-/// Says once that a token is not revoked, and tries it again for a while.
+/// Retries a revocation every [`PAUSE`]. The first failure is logged, and the last.
 fn put_off(unwanted: Unwanted, error: RevocationError, env: &mut Env<'_>) {
     let until = unwanted.until.unwrap_or(env.now.plus(MAX_REVOKING));
-    let is_left = until.is_over(MAX_REVOKING, env.now) || env.renewals.later.len() >= MAX_LATER;
-    if is_left || unwanted.until.is_none() {
+    let gives_up = until.is_over(MAX_REVOKING, env.now) || env.renewals.later.len() >= MAX_LATER;
+    if gives_up || unwanted.until.is_none() {
         env.events.push(Event::NotRevoked(env.issuers.name(unwanted.provider), error));
     }
-    if !is_left {
+    if !gives_up {
         env.renewals.later.push((env.now.plus(PAUSE), Unwanted { until: Some(until), ..unwanted }));
     }
 }

@@ -230,9 +230,9 @@ fn both_the_provider_and_the_rule_must_allow_it() {
     assert_eq!(
         log,
         [
-            r#"refused a request (not_allowed): whoever is signed in may not pass by rule "admin area"; issuer https://idp.example.com; request -"#,
-            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); issuer https://idp.example.com; request -",
-            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name); issuer https://idp.example.com; request -",
+            r#"refused a request (not_allowed): the user or client may not pass by rule "admin area"; issuer https://idp.example.com; request -"#,
+            "refused a request (not_allowed): the user or client may not pass by rule (no name); issuer https://idp.example.com; request -",
+            "refused a request (not_allowed): the user or client may not pass by rule (no name); issuer https://idp.example.com; request -",
         ]
     );
 }

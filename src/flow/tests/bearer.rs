@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::permit::Reason,
-    keys::all_places,
+    keys::all_slots,
     world::{Outcome, START, World, header},
 };
 
@@ -355,11 +355,11 @@ fn a_key_that_was_rotated_is_fetched_and_made_up_ones_take_nobodys_place() {
         outcome => assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\"")),
     }
     world.advance(60);
-    let places = all_places(&mut world);
+    let slots = all_slots(&mut world);
     let made_up = access_token(&world, |header, _| header["kid"] = json!("made-up"));
     let outcome = with(&mut world, "/api/x", &made_up);
     assert_refused(&mut world, outcome, 503, "busy", None);
-    drop(places);
+    drop(slots);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn an_error_that_a_new_try_would_not_mend_is_a_page_at_once() {
         let callback = world.signs_in(&reply).replace("code=code", &format!("error={error}"));
         assert_eq!(world.visit(&callback).code(), refusal, "{error}");
     }
-    // Whose error it is stays checked: another issuer's begins nothing (RFC 9207, 2.4).
+    // `iss` is checked on errors too (RFC 9207, 2.4): one of another issuer begins nothing.
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply).replace("code=code", "error=temporarily_unavailable");

@@ -23,7 +23,7 @@ enum Answer {
     SignInWithoutCookie,
 }
 
-/// What browsers accept for a page: Chromium 156, Firefox 145 and Safari 26, a browser of 2012.
+/// `Accept` of page loads: Chromium 156, Firefox 145, Safari 26, a browser of 2012.
 const CHROMIUM: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
                         application/signed-exchange;v=b3;q=0.7";
 const FIREFOX: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -169,7 +169,7 @@ fn framed(world: &mut World, target: &str, site: &str, more: &[(&str, &str)]) ->
     world.send(&all)
 }
 
-/// Where the one link of a page leads.
+/// The target of a page's only link.
 fn link(reply: &LocalReply) -> String {
     let page = String::from_utf8(reply.body.clone()).unwrap();
     let (_, rest) = page.split_once("href=\"").unwrap_or_else(|| panic!("no link: {page}"));
@@ -241,7 +241,7 @@ fn a_refusal_in_a_frame_shows_and_its_link_opens_at_the_top() {
         assert!(header(&at_the_top, "content-security-policy").unwrap().contains("frame-ancestors 'none'"));
         assert!(!String::from_utf8_lossy(&at_the_top.body).contains("_top"));
     }
-    // What does more than lead on may be framed nowhere.
+    // A page with more than a link may not be framed.
     let confirmation = framed(&mut world, "/oauth2/sign_out", "cross-site", &[]).reply();
     assert_eq!(confirmation.code, "sign_out_confirm");
     assert!(header(&confirmation, "content-security-policy").unwrap().contains("frame-ancestors 'none'"));

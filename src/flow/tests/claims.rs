@@ -1,5 +1,5 @@
-//! Claims that a session did not keep: nobody can tell whether they are absent, so nobody passes by them or by their
-//! absence; a new sign-in tells.
+//! Claims that a session did not keep: it is unknown whether they are absent, so no condition on them holds, with `not` or
+//! without, until a new sign-in.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ use crate::{
     wire::{self, Field},
 };
 
-/// Who passes `/`, and nobody anywhere else.
+/// Rules by which these pass `/`, and no other path is open.
 fn rules(allow: &Value) -> (&'static str, Value) {
     ("rules", json!([{ "path": "/", "access": "required", "allow": allow }]))
 }
@@ -251,7 +251,7 @@ fn a_renewal_keeps_what_is_newly_asked_for() {
 }
 
 #[test]
-fn what_userinfo_says_of_a_claim_that_the_id_token_was_not_asked_for_is_not_enough() {
+fn a_claim_that_userinfo_has_stays_undecided_until_an_id_token_is_read_for_it() {
     let mut document = super::world::document();
     document["providers"][0]["userinfo"] = json!(true);
     let providers = ("providers", document["providers"].clone());
@@ -259,7 +259,7 @@ fn what_userinfo_says_of_a_claim_that_the_id_token_was_not_asked_for_is_not_enou
     let mut world = World::ready_with(std::slice::from_ref(&providers));
     world.provider.refreshes = true;
     world.provider.userinfo = Box::new(|| ok(&json!({ "sub": "alice", "status": "fine" })));
-    // What it says there counts, and nobody has kept it.
+    // The ID token's value counts, and the session has not kept it.
     world.provider.claims = claiming(json!({ "status": "banned" }));
     world.sign_in("/");
     reconfigure(&mut world, &[providers, ban]);
@@ -296,7 +296,7 @@ fn where_the_callback_is_answered_by_another_configuration_the_sign_ins_end() {
         }
         reconfigure(&mut world, &here);
         assert_eq!(world.visit("/").code(), (400, "sign_in_loop"), "{keep_fragment}");
-        // Whoever tries again may.
+        // A user may try again.
         signs_in_once_more(&mut world, keep_fragment);
     }
 }
@@ -345,7 +345,7 @@ fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
         (groups(), json!({ "groups": "[admins, staff-x]" }), odd("one text that is written like a list or an object")),
         (groups(), json!({ "groups": "[\"admins\"]" }), odd("one text that is written like a list or an object")),
         (groups(), json!({ "groups": "admins,staff-x" }), odd("a text")),
-        // Another value is no fault of the provider's, and nothing that a log should tell.
+        // Another value is not logged: it is no fault of the provider's.
         (groups(), json!({ "groups": ["others"] }), String::new()),
         (groups(), json!({ "groups": "others" }), String::new()),
         (not(&json!({ "groups": ["staff"] })), json!({}), String::new()),
@@ -377,7 +377,7 @@ fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
         world.sign_in("/");
         assert_eq!(world.visit("/").code(), (403, "not_allowed"), "{claims}");
         let expected = format!(
-            "refused a request (not_allowed): whoever is signed in may not pass by rule (no name){said}; issuer \
+            "refused a request (not_allowed): the user or client may not pass by rule (no name){said}; issuer \
              https://idp.example.com; request -"
         );
         assert_eq!(refusal(&world), expected, "{claims}");
@@ -396,11 +396,7 @@ fn a_refusal_says_where_an_absent_claim_was_looked_for() {
     world.sign_in("/");
     assert_eq!(world.visit("/").code(), (403, "not_allowed"));
     assert!(refusal(&world).contains("\"roles\" is absent from the ID token and userinfo;"), "{}", refusal(&world));
-    let claims = json!({
-        "iss": super::world::ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
-        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
-    });
-    let access_token = world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims);
+    let access_token = world.access_token();
     for (token, place) in [("t0ken", "the entry of static_tokens"), (&*access_token, "the access token")] {
         let headers = [(":method", "GET"), (":path", "/"), ("authorization", &*format!("Bearer {token}"))];
         assert_eq!(world.send(&headers).code(), (403, "not_allowed"));
@@ -408,7 +404,7 @@ fn a_refusal_says_where_an_absent_claim_was_looked_for() {
     }
 }
 
-/// Lines about what is not told, and how often something was not.
+/// The log lines about values that are left out, and the number of omissions.
 fn left_out(world: &World) -> (Vec<String>, usize) {
     let events = world.events.iter().filter(|event| event.counter() == "vestibule_left_out_identity");
     let news = events.clone().filter(|event| event.level() == event::Level::Warn).map(ToString::to_string);
@@ -421,7 +417,7 @@ fn header<'a>(outcome: &'a Outcome, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn what_the_app_is_not_told_is_said_once_for_each_user() {
+fn a_value_that_is_left_out_is_logged_once_for_each_user() {
     let groups: Vec<_> = (0..300).map(|group| format!("/departments/engineering-{group:03}")).collect();
     for (claims, said) in [
         (
@@ -431,8 +427,8 @@ fn what_the_app_is_not_told_is_said_once_for_each_user() {
         ),
         (
             json!({ "groups": { "a": 1 } }),
-            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, where a \
-             text, a number, true, false or a list of these can be told",
+            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, and must be \
+             a text, a number, true, false or a list of these",
         ),
         (
             json!({ "groups": ["a,b", "c"] }),
@@ -464,7 +460,7 @@ fn what_the_app_is_not_told_is_said_once_for_each_user() {
         assert!(passes(&world.visit("/")));
         assert_eq!(left_out(&world), (vec![said.to_owned()], 2));
     }
-    // What is absent, empty or null is left out by the provider itself.
+    // An absent, empty or null claim is no omission of ours.
     let mut world = World::ready();
     world.provider.claims = claiming(json!({ "groups": [], "preferred_username": "" }));
     world.sign_in("/");
@@ -508,13 +504,13 @@ fn a_header_that_is_too_long_is_cut_or_refused_where_that_is_wanted() {
     assert_eq!(fetch(&mut world), (500, "identity_too_long"));
     assert!(refusal(&world).contains("the value of \"groups\" is too long"), "{}", refusal(&world));
     assert!(matches!(world.visit("/public"), Outcome::Forwarded { reason: Reason::Public, .. }));
-    // Who is in fewer passes.
+    // A user with fewer groups passes.
     let mut world = signed_in("refuse", &groups[..100]);
     assert_eq!(header(&world.visit("/"), "x-groups").unwrap(), groups[..100].join(","));
 }
 
 #[test]
-fn an_address_that_nobody_vouches_for_is_told_unless_only_verified_ones_are_wanted() {
+fn an_address_without_email_verified_goes_out_unless_only_verified_ones_are_wanted() {
     for (setting, verified, is_told) in [
         (None, json!(null), true),
         (Some(false), json!(null), true),

@@ -88,7 +88,7 @@ fn made_up_omissions_do_not_flood_the_log() {
     assert_eq!(lines(&mut world).iter().filter(|line| line.starts_with("left the key")).count(), 128);
 }
 
-/// What a sign-in whose callback is refused comes to, and its line of the log.
+/// The answer to a sign-in whose callback is refused, and its line of the log.
 fn refused(world: &mut World) -> ((u16, &'static str), String) {
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
@@ -273,8 +273,8 @@ fn a_key_is_found_by_a_kid_that_is_a_number_or_empty() {
 }
 
 #[test]
-fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_mend() {
-    let mend = |name: &str| {
+fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_remedy() {
+    let remedy = |name: &str| {
         format!(
             "; let the provider publish https URLs, or configure {name} as https and the Envoy cluster that reaches it \
              under clusters, or set danger.plain_http_providers"
@@ -287,7 +287,7 @@ fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_mend() {
     world.settle();
     let told = format!(
         r#"left an endpoint out of the metadata of {ISSUER}: end_session_endpoint "http://idp.example.com/end" is not an https URL (http only for localhost and loopback addresses){}"#,
-        mend("end_session_endpoint")
+        remedy("end_session_endpoint")
     );
     assert!(lines(&mut world).contains(&told));
     world.sign_in("/");

@@ -1,15 +1,12 @@
 //! What is handed on beside headers: tokens for the app, and filter state.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     super::*,
-    world::{ISSUER, Outcome, World, ok},
+    world::{Outcome, STATIC_TOKEN, World, access_tokens, ok, static_tokens},
 };
 use crate::session::{Optional, handed::HandedOn};
-
-const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
 
 /// A world with this as the default, and a path for each other wish.
 fn world(by_default: &str) -> World {
@@ -17,17 +14,10 @@ fn world(by_default: &str) -> World {
 }
 
 fn world_with(by_default: &str, more: &[(&str, Value)]) -> World {
-    let digest: String = Sha256::digest(LISTED).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut changes = vec![
         ("authorization", json!(by_default)),
-        (
-            "providers",
-            json!([{
-                "issuer": ISSUER, "client_id": "client", "client_secret": "secret",
-                "access_token_audiences": ["https://api.example.com"],
-            }]),
-        ),
-        ("static_tokens", json!([{ "name": "ci", "sha256": digest }])),
+        access_tokens(),
+        static_tokens(),
         (
             "rules",
             json!([
@@ -56,14 +46,6 @@ fn sent(world: &mut World, path: &str, lines: &[&str]) -> Vec<String> {
     let outcome = world.send(&headers);
     let outcome = world.then(outcome);
     authorization(&outcome).into_iter().map(str::to_owned).collect()
-}
-
-fn access_token(world: &World) -> String {
-    let claims = json!({
-        "iss": ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
-        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
-    });
-    world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
 }
 
 /// The provider's next access token.
@@ -122,8 +104,8 @@ fn a_program_s_token_goes_on_only_where_it_is_wanted() {
         [("keep", true, true), ("strip", false, false), ("access_token", true, false), ("id_token", false, false)]
     {
         let mut world = world(by_default);
-        let token = access_token(&world);
-        for (token, is_kept) in [(token.as_str(), access), (LISTED, listed)] {
+        let token = world.access_token();
+        for (token, is_kept) in [(token.as_str(), access), (STATIC_TOKEN, listed)] {
             let line = format!("Bearer {token}");
             for path in ["/", "/optional"] {
                 let expected = if is_kept { vec![line.clone()] } else { vec![] };
@@ -376,7 +358,7 @@ fn filter_state_says_who_it_is_and_by_which_rule() {
     assert_eq!(state(&mut world, "/at/x", "Basic x"), alice);
     assert_eq!(state(&mut world, "/kept/../x", "Basic x"), alice);
     assert_eq!(state(&mut world, "/public/x", "Basic x"), ["vestibule_rule=public"]);
-    let token = access_token(&world);
+    let token = world.access_token();
     assert_eq!(state(&mut world, "/", &format!("Bearer {token}")), [""; 0]);
     // Another session has another state, and what is too long has none.
     world.provider.claims = Box::new(|claims| {

@@ -129,7 +129,7 @@ fn a_start_under_another_name_moves_too() {
     world.sign_in("/");
     let start = hop(at(&mut world, WWW, "/oauth2/start?rd=/page&prompt=select_account"));
     assert_eq!(start, "/oauth2/start?rd=%2Fpage&prompt=select_account&session=keep");
-    // Somebody else is to sign in, whatever session there is.
+    // Another account is asked for, so no session is kept.
     assert_eq!(world.visit(&start).code(), (302, "sign_in_started"));
     let start = "/oauth2/start?rd=/page&provider=default&session=keep";
     assert_eq!(world.visit(start).code(), (303, "already_signed_in"));

@@ -1,23 +1,19 @@
 //! Envoy runs the filter again on a request that it redirects itself.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     super::{permit::Reason, *},
-    world::{Outcome, World},
+    world::{Outcome, STATIC_TOKEN, World, static_tokens},
 };
 use crate::http::{HeaderEdit, Request};
-
-const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
 
 type Headers = Vec<(String, String)>;
 
 fn world(more: &[(&str, Value)]) -> World {
-    let digest: String = Sha256::digest(LISTED).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut changes = vec![
         ("internal_redirects", json!(true)),
-        ("static_tokens", json!([{ "name": "ci", "sha256": digest }])),
+        static_tokens(),
         (
             "rules",
             json!([
@@ -36,9 +32,9 @@ fn world(more: &[(&str, Value)]) -> World {
 /// A client's request, and what Envoy has of it from pass to pass.
 struct Redirected {
     headers: Headers,
-    /// What stands in filter state.
+    /// The filter state.
     credentials: Option<Vec<u8>>,
-    /// Whether the answer to the last pass brings the browser cookies; those of earlier passes go nowhere.
+    /// Whether the answer to the last pass sets cookies. Those of earlier passes are lost.
     sets_cookies: bool,
 }
 
@@ -61,7 +57,7 @@ fn apply<'a>(headers: &mut Headers, edits: impl Iterator<Item = &'a HeaderEdit>)
 }
 
 impl Redirected {
-    /// What the client sends: the browser's cookies, and this.
+    /// A client's request with the browser's cookies and these headers.
     fn new(world: &World, more: &[(&str, &str)]) -> Self {
         let mut headers =
             vec![(":method".to_owned(), "GET".to_owned()), (":authority".to_owned(), "app.example.com".into())];
@@ -110,7 +106,7 @@ fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
 }
 
-/// As whom it passed.
+/// The user as whom it passed.
 #[track_caller]
 fn user(outcome: &Result<(Reason, Headers), LocalReply>) -> Option<&str> {
     let (_, headers) = outcome.as_ref().unwrap_or_else(|reply| panic!("{reply:?}"));
@@ -148,7 +144,7 @@ fn each_pass_is_decided_by_its_own_rule_for_the_session_that_the_client_brought(
 
 #[test]
 fn no_pass_lends_its_identity_to_the_next() {
-    // Nobody is signed in: a public page redirects to one that is not.
+    // Without a session: a public page redirects to one that is not public.
     let mut world = world(&[]);
     let mut request = Redirected::new(&world, &[]);
     assert_eq!(user(&request.pass(&mut world, "/public/a")), None);
@@ -176,7 +172,7 @@ fn a_client_that_claims_a_redirect_gains_nothing() {
     let mut request = Redirected::new(&world, &forged);
     assert_eq!(user(&request.pass(&mut world, "/public/a")), None);
     assert_eq!(code(request.pass(&mut world, "/b")), (302, "sign_in_started"));
-    // Whatever stood in filter state is checked like a client's own.
+    // Credentials from filter state are checked like a client's own.
     let mut request = Redirected::new(&world, &forged);
     for credentials in [&b""[..], b"\x0a\x18__Host-vestibule=forged!", b"\xff\xff", b"\x12\x0fBearer forged-t"] {
         let undo = internal_redirect::undo(&request_of(&request.headers), credentials, &world.config);
@@ -213,7 +209,7 @@ fn a_token_that_a_pass_handed_on_is_not_the_clients_in_the_next() {
 fn a_programs_token_is_checked_in_each_pass() {
     let mut world = world(&[]);
     world.sign_in("/");
-    let bearer = format!("Bearer {LISTED}");
+    let bearer = format!("Bearer {STATIC_TOKEN}");
     let mut request = Redirected::new(&world, &[("authorization", &bearer)]);
     for path in ["/a", "/bare/b", "/c"] {
         let outcome = request.pass(&mut world, path);

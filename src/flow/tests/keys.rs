@@ -1,9 +1,9 @@
-//! Keys that change under their names, and forged tokens that must not cost what others need.
+//! Keys that are replaced under their `kid`, and forged tokens that must not use up what others need.
 
 use serde_json::{Value, json};
 
 use super::{
-    super::{Memory, Step, background, limits::Place, permit::Reason, start},
+    super::{Memory, Step, background, limits::Slot, permit::Reason, start},
     world::{ISSUER, Outcome, PARTNERS, World, document, header, ok},
 };
 use crate::{http::Request, platform::ClientAddress};
@@ -29,7 +29,7 @@ fn world() -> World {
     World::ready_with(&changes())
 }
 
-/// One whose workers know nothing yet.
+/// A world whose workers have fetched nothing yet.
 fn early() -> World {
     let mut document = document();
     changes().into_iter().for_each(|(name, value)| document[name] = value);
@@ -50,7 +50,7 @@ fn access_token(world: &World, change: impl Fn(&mut Value, &mut Value)) -> Strin
     world.provider.signed(&header, &claims)
 }
 
-/// A token whose signature is another token's.
+/// An access token with the signature of another one.
 fn forged(world: &World, number: usize) -> String {
     let signed = access_token(world, |_, _| ());
     let text = access_token(world, |_, claims| claims["jti"] = json!(number));
@@ -64,7 +64,7 @@ fn bring(world: &mut World, token: &str) -> Outcome {
     outcome
 }
 
-/// Brings a forged token and waits for what becomes of it.
+/// Brings a forged token and waits for the answer.
 fn forge(world: &mut World, number: usize) -> (u16, &'static str) {
     let token = forged(world, number);
     let outcome = bring(world, &token);
@@ -102,10 +102,10 @@ fn assert_signs_in(world: &mut World) {
     assert_eq!(world.then(outcome).code(), (303, "signed_in"));
 }
 
-/// All places that requests with tokens that may be forged are held in.
-pub(super) fn all_places(world: &mut World) -> Vec<Place> {
-    let place = |last| world.env(|env| env.limits.unauthenticated.take(ClientAddress::V4([198, 51, 100, last]), 0));
-    (0..64).filter_map(place).collect()
+/// All slots for requests that are held with a token that may be forged.
+pub(super) fn all_slots(world: &mut World) -> Vec<Slot> {
+    let slot = |last| world.env(|env| env.limits.unauthenticated.take(ClientAddress::V4([198, 51, 100, last]), 0));
+    (0..64).filter_map(slot).collect()
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_key_of_another_kind_under_the_same_kid_is_fetched_too() {
 }
 
 #[test]
-fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_takes_nobodys_fetch() {
+fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_uses_up_no_other_fetch() {
     let mut world = world();
     for number in 0..100 {
         world.worker = number % 2;
@@ -213,7 +213,7 @@ fn a_token_that_came_before_the_keys_asks_once_for_newer_ones() {
         assert!(is_good(&outcome), "{outcome:?}");
         assert_eq!(fetches(&world), 2);
     }
-    // One that nobody has signed asks once as well.
+    // A forged one asks once as well.
     let mut world = early();
     let token = access_token(&world, |header, _| header["kid"] = json!("unknown"));
     let Outcome::Held(waiter) = bring(&mut world, &token) else { panic!("nothing is known yet") };
@@ -324,7 +324,7 @@ fn a_session_key_that_is_added_loses_no_document() {
 }
 
 #[test]
-fn made_up_codes_of_one_address_leave_places_to_others() {
+fn made_up_codes_of_one_address_leave_slots_to_others() {
     let mut world = world();
     world.platform.client.set(66);
     let mut under_way = Vec::new();
@@ -352,7 +352,7 @@ fn made_up_codes_of_one_address_leave_places_to_others() {
     assert_eq!(world.visit(&callback).code(), (503, "busy"));
     world.advance(2);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"), "it was not used up");
-    // Whatever becomes of the others, their places are given back.
+    // However the others end, their slots are given back.
     drop(under_way);
     let request = begun(&mut world);
     assert!(matches!(world.env(|env| start(request, env)), Step::Call { .. }));
@@ -370,5 +370,5 @@ fn forged_tokens_of_one_address_leave_room_to_hold_others() {
     let other = bring(&mut world, &token);
     assert_passes(&world.then(other));
     drop(held);
-    assert_eq!(all_places(&mut world).len(), 32);
+    assert_eq!(all_slots(&mut world).len(), 32);
 }

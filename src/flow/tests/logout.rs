@@ -341,7 +341,7 @@ fn made_up_frames_push_out_nothing_that_a_frame_ended() {
             assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "worker {worker}");
         }
     }
-    // Who signs in meanwhile is in, and is ended by a frame of the provider, at once and everywhere.
+    // A new session begins meanwhile, and a frame of the provider ends it at once in all workers.
     world.worker = 0;
     world.jar.clear();
     with_sid(&mut world, "third");
@@ -601,7 +601,7 @@ fn a_logout_token_without_an_end_is_as_good_as_its_leeway() {
     }
 }
 
-/// A logout token of nobody's, from one of many addresses.
+/// A forged logout token, from one of many addresses.
 fn made_up(world: &mut World, number: usize) -> Outcome {
     world.platform.client.set(u8::try_from(number % 200).unwrap());
     let token = world.provider.logout_token(world.now, |header, _| header["kid"] = json!(format!("kid-{number}")));

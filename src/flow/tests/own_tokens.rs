@@ -1,29 +1,18 @@
-//! Apps that read `Authorization` themselves (`authorization: app`): what is there is no credential here, and the session
+//! Apps that read `Authorization` themselves (`authorization: app`): the header holds no credential for us, and the session
 //! decides.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     super::{permit::Reason, *},
-    world::{ISSUER, Outcome, World},
+    world::{Outcome, STATIC_TOKEN, World, access_tokens, static_tokens},
 };
 use crate::http::{Request, RouteMetadata};
 
-/// A static token, which is good wherever tokens are looked at.
-const LISTED: &str = "vst_0123456789abcdef0123456789abcdef";
-
 fn world(more: &[(&str, Value)]) -> World {
-    let digest: String = Sha256::digest(LISTED).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut changes = vec![
-        (
-            "providers",
-            json!([{
-                "issuer": ISSUER, "client_id": "client", "client_secret": "secret",
-                "access_token_audiences": ["https://api.example.com"],
-            }]),
-        ),
-        ("static_tokens", json!([{ "name": "ci", "sha256": digest }])),
+        access_tokens(),
+        static_tokens(),
         (
             "rules",
             json!([
@@ -37,17 +26,9 @@ fn world(more: &[(&str, Value)]) -> World {
     World::ready_with(&changes)
 }
 
-fn access_token(world: &World) -> String {
-    let claims = json!({
-        "iss": ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot",
-        "iat": world.now.as_secs(), "exp": world.now.as_secs() + 300,
-    });
-    world.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
-}
-
-/// What a client may send there: the app's own tokens, good and bad ones of ours, other schemes, several lines.
+/// Values of the header: the app's own tokens, valid and invalid ones of ours, other schemes, several lines.
 fn lines(world: &World) -> Vec<Vec<String>> {
-    let access_token = format!("Bearer {}", access_token(world));
+    let access_token = format!("Bearer {}", world.access_token());
     let texts: [&[&str]; 8] = [
         &["Bearer the-app-s-own"],
         &["Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"],
@@ -67,7 +48,7 @@ fn send(world: &mut World, path: &str, lines: &[String], mode: &str) -> Outcome 
     world.send(&headers)
 }
 
-/// Who passed, and with which `Authorization`.
+/// The reason why it passed, the user, and the `Authorization` that the app got.
 #[track_caller]
 fn passed(outcome: &Outcome) -> (Reason, Option<&str>, Vec<String>) {
     let Outcome::Forwarded { reason, headers, .. } = outcome else { panic!("{outcome:?}") };
@@ -102,7 +83,10 @@ fn without_a_session_no_token_helps() {
     // A session that has ended is none.
     world.sign_in("/");
     world.advance(8 * 3600);
-    assert_eq!(send(&mut world, "/own/x", &[format!("Bearer {LISTED}")], "cors").code(), (401, "sign_in_required"));
+    assert_eq!(
+        send(&mut world, "/own/x", &[format!("Bearer {STATIC_TOKEN}")], "cors").code(),
+        (401, "sign_in_required")
+    );
 }
 
 #[test]
@@ -113,10 +97,10 @@ fn where_not_every_reader_leaves_it_to_the_app_a_token_is_checked() {
     for path in ["/", "/own/../x", "/own/%2e%2e/x", "/own//x/../../y", "/own/..;/x"] {
         assert_eq!(send(&mut world, path, &own, "cors").code(), (401, "invalid_token"), "{path}");
     }
-    // What is no token does not pass there either, for the app could take it for ours.
+    // A malformed token does not pass there either: the app could take it for one of ours.
     let outcome = send(&mut world, "/own/../x", &["Token abc".to_owned()], "cors");
     assert_eq!(passed(&outcome), (Reason::Session, Some("alice"), Vec::new()));
-    let outcome = send(&mut world, "/own/../x", &[format!("Bearer {LISTED}")], "cors");
+    let outcome = send(&mut world, "/own/../x", &[format!("Bearer {STATIC_TOKEN}")], "cors");
     assert_eq!(passed(&outcome), (Reason::Bearer, Some("ci"), Vec::new()));
 }
 
@@ -125,7 +109,7 @@ fn as_the_default_it_holds_where_no_rule_says_otherwise() {
     let rules = json!([{ "path": "/machines/*", "access": "bearer", "authorization": "keep" }]);
     let mut world = world(&[("authorization", json!("app")), ("rules", rules)]);
     let own = ["Bearer the-app-s-own".to_owned()];
-    assert_eq!(send(&mut world, "/", &[format!("Bearer {LISTED}")], "cors").code(), (401, "sign_in_required"));
+    assert_eq!(send(&mut world, "/", &[format!("Bearer {STATIC_TOKEN}")], "cors").code(), (401, "sign_in_required"));
     world.sign_in("/");
     assert_eq!(passed(&send(&mut world, "/", &own, "cors")), (Reason::Session, Some("alice"), own.to_vec()));
     assert_eq!(send(&mut world, "/machines/x", &own, "cors").code(), (401, "invalid_token"));
@@ -169,10 +153,10 @@ fn a_policy_of_a_route_says_it_too() {
 fn a_token_in_the_cookie_stays_one() {
     let mut world = world(&[("token_cookie", json!("token"))]);
     let own = ["Bearer the-app-s-own".to_owned()];
-    world.jar.insert("token".to_owned(), LISTED.to_owned());
+    world.jar.insert("token".to_owned(), STATIC_TOKEN.to_owned());
     let outcome = send(&mut world, "/own/x", &own, "cors");
     assert_eq!(passed(&outcome), (Reason::Bearer, Some("ci"), own.to_vec()));
-    // One that is not good lets nobody pass, and keeps nobody out where everybody may.
+    // An invalid one is refused, except where a session is optional.
     world.jar.insert("token".to_owned(), "forged".to_owned());
     assert_eq!(send(&mut world, "/own/x", &own, "cors").code(), (401, "invalid_token"));
     assert_eq!(passed(&send(&mut world, "/news/x", &own, "cors")), (Reason::Public, None, own.to_vec()));

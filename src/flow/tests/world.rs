@@ -37,6 +37,22 @@ pub(super) const ISSUER: &str = "https://idp.example.com";
 /// Another provider, where a world has one.
 pub(super) const PARTNERS: &str = "https://partners.example.com";
 pub(super) const START: u64 = 1_800_000_000;
+/// A static token, for worlds with [`static_tokens`].
+pub(super) const STATIC_TOKEN: &str = "vst_0123456789abcdef0123456789abcdef";
+/// The audience of [`World::access_token`].
+const API: &str = "https://api.example.com";
+
+/// The setting by which [`STATIC_TOKEN`] is accepted, with the name `ci`.
+pub(super) fn static_tokens() -> (&'static str, Value) {
+    ("static_tokens", json!([{ "name": "ci", "sha256": format!("{:x}", Sha256::digest(STATIC_TOKEN)) }]))
+}
+
+/// The setting by which [`World::access_token`] is accepted.
+pub(super) fn access_tokens() -> (&'static str, Value) {
+    let mut providers = document()["providers"].clone();
+    providers[0]["access_token_audiences"] = json!([API]);
+    ("providers", providers)
+}
 
 type Versioned = (Vec<u8>, u32);
 type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
@@ -429,7 +445,16 @@ impl World {
         self.workers = [Memory::new(&self.config, &self.platform), Memory::new(&self.config, &self.platform)];
     }
 
-    /// How many ends stand in a list.
+    /// An access token of the provider for the client `robot`.
+    pub(super) fn access_token(&self) -> String {
+        let claims = json!({
+            "iss": ISSUER, "aud": API, "sub": "robot", "client_id": "robot",
+            "iat": self.now.as_secs(), "exp": self.now.as_secs() + 300,
+        });
+        self.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
+    }
+
+    /// The number of ends in a list.
     pub(super) fn ends(&self, list: &str) -> usize {
         self.end_digests(list).len()
     }

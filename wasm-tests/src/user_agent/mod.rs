@@ -41,7 +41,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// What came back for this request.
+    /// The exchange of this request and its response.
     pub fn of(send: &Outgoing, port: u16, response: Option<Response>) -> Self {
         let request = format!("{} {}", send.method, String::from_utf8_lossy(&send.target));
         Self { port, request, is_framed: send.is_framed(), response }

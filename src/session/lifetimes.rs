@@ -152,6 +152,11 @@ impl Session {
         self.begun <= by.plus(SKEW)
     }
 
+    /// Whether it was begun then or later.
+    pub fn has_begun_since(&self, moment: UnixTime) -> bool {
+        moment <= self.begun
+    }
+
     /// When it ends at the latest, whatever happens until then.
     pub fn ends_at_latest(&self, lifetimes: &Lifetimes) -> UnixTime {
         self.ends.min(self.begun.plus(lifetimes.absolute))

@@ -532,3 +532,20 @@ fn an_address_that_nobody_vouches_for_is_told_unless_only_verified_ones_are_want
         assert_eq!((header(&outcome, "x-forwarded-email").is_some(), state.len()), (is_told, usize::from(is_told)));
     }
 }
+
+#[test]
+fn a_provider_that_refuses_a_sign_in_for_more_claims_is_asked_twice() {
+    let mut world = World::ready_with(&[rules(&json!({ "groups": ["staff"] }))]);
+    world.sign_in("/");
+    world.advance(1);
+    reconfigure(&mut world, &[rules(&not(&json!({ "claims": { "status": ["banned"] } })))]);
+    let refused = |callback: String| callback.replace("code=code", "error=temporarily_unavailable");
+    let first = world.visit("/").reply();
+    let callback = refused(world.signs_in(&first));
+    let second = world.visit(&callback).reply();
+    // Its session would lead to the page, and that to the provider again.
+    assert_eq!((second.status, second.code), (302, "sign_in_started"));
+    let callback = refused(world.signs_in(&second));
+    assert_eq!(world.visit(&callback).code(), (503, "provider_unavailable"));
+    assert!(world.has_session());
+}

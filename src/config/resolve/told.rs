@@ -59,9 +59,14 @@ fn separator(raw: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<ch
     }
 }
 
-/// Tells addresses only where the provider says that they are verified.
-pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) {
-    values.filter(|known| carries_email(known)).for_each(|known| known.value = known.value.clone().verified_only());
+/// Tells addresses only where the provider says that they are verified; `false` where none are told.
+pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) -> bool {
+    let mut are_told = false;
+    for known in values.filter(|known| carries_email(known)) {
+        known.value = known.value.clone().verified_only();
+        are_told = true;
+    }
+    are_told
 }
 
 /// Warns of an app that may take any address for one that the rules have looked at.

@@ -83,8 +83,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     token_issuers.extend(others?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
-    if document.verified_email_only == Some(true) {
-        told::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims));
+    if document.verified_email_only == Some(true)
+        && !told::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
+    {
+        warnings.push("verified_email_only: no header and no filter state carries an email".to_owned());
     }
     let wants = |token| authorization == token || rules.hand_on(token);
     let handed_on =

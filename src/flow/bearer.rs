@@ -47,8 +47,8 @@ pub use verified::VerifiedBearer;
 const MAX_TOKEN: usize = 16 * 1024;
 
 /// Whether `Authorization` has a bearer token, valid or not, or text that an app may take for one: some apps look for the
-/// scheme anywhere in the header, and few want exactly one space after it. With `authorization: app` the header is the
-/// app's, and holds no credential for us.
+/// scheme anywhere in the header, also at the end of a word, and few want exactly one space after it. With
+/// `authorization: app` the header is the app's, and holds no credential for us.
 pub(super) fn is_brought(request: &Request, verdict: &Verdict<'_>, env: &Env<'_>) -> bool {
     verdict.authorization(env.config.authorization) != Authorization::App
         && request.lines("authorization").any(names_bearer)
@@ -58,8 +58,10 @@ fn names_bearer(line: &[u8]) -> bool {
     const SCHEME: &[u8] = b"bearer";
     let follows_a_word =
         |at: usize| at.checked_sub(1).and_then(|at| line.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'\x0b' || !byte.is_ascii();
+    let is_before_space = |at: usize| line.get(at.saturating_add(SCHEME.len())).is_some_and(is_space);
     let mut parts = line.windows(SCHEME.len()).enumerate();
-    parts.any(|(at, part)| part.eq_ignore_ascii_case(SCHEME) && !follows_a_word(at))
+    parts.any(|(at, part)| part.eq_ignore_ascii_case(SCHEME) && (!follows_a_word(at) || is_before_space(at)))
 }
 
 /// Whether it brings one in the cookie that may hold one.

@@ -99,7 +99,10 @@ fn not_pending(request: Request, state: State, env: &mut Env<'_>) -> Step {
 
 /// A browser with a session goes on with it; another one is sent to sign in again.
 fn begin_again(request: Request, state: State, why: Restart, env: &mut Env<'_>) -> Step {
-    if signed_in::session(&request, env).is_some() {
+    // After a refusal only a session of another tab counts, begun meanwhile: the one that was not enough before would lead
+    // here again, round and round.
+    let counts = |fresh: FreshSession| why == Restart::NotPending || fresh.session().has_begun_since(state.started);
+    if signed_in::session(&request, env).is_some_and(counts) {
         let location = state.return_to.location(&env.config.origin);
         return Step::Reply(reply::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()));
     }

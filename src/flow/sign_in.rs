@@ -208,7 +208,9 @@ fn leave_frame(request: &Request, caller: &Caller, wish: &Wish, env: &mut Env<'_
         _ => "You are not signed in, or your session is over. The sign-in takes the whole window.",
     };
     let mut page = Page::new(failure.words().title, text, failure.code());
-    let href = start_as(wish.is_somebody_else, return_to.as_str(), &wish.providers, env) + KEEP_SESSION;
+    // A session that is not enough would lead back here.
+    let keep = if wish.is_for_more_claims { "" } else { KEEP_SESSION };
+    let href = start_as(wish.is_somebody_else, return_to.as_str(), &wish.providers, env) + keep;
     page.action = Some(Action::Link { label: "Sign in", href });
     reply::refuse_with(failure, page, caller, env)
 }

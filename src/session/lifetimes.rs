@@ -151,6 +151,11 @@ impl Session {
         self.begun <= by.plus(SKEW)
     }
 
+    /// Whether it was begun then or later.
+    pub fn has_begun_since(&self, moment: UnixTime) -> bool {
+        moment <= self.begun
+    }
+
     /// The latest moment of its end, however much it is used.
     pub fn ends_at_latest(&self, lifetimes: &Lifetimes) -> UnixTime {
         self.ends.min(self.begun.plus(lifetimes.absolute))

@@ -290,6 +290,7 @@ fn hostile_bytes_in_authorization_are_refused_and_hurt_nobody() {
         b"Bearer",
         b"Bearer ",
         b"Bearerx y",
+        b"xBearer y",
         b"Basic YTpi, Bearer x",
         &long,
     ] {
@@ -309,7 +310,7 @@ fn hostile_bytes_in_authorization_are_refused_and_hurt_nobody() {
     }
     assert_refused(&world, &line(b"Bearer\tx"), 401, "invalid_token", Some(", error=\"invalid_token\""));
     // No token: a line that does not name Bearer is no bearer token to any reader.
-    for value in [b"Basic YTpi".as_slice(), b"DPoP x", b"xBearer y", b""] {
+    for value in [b"Basic YTpi".as_slice(), b"DPoP x", b"Digest username=forbearer", b""] {
         assert_refused(&world, &line(value), 401, "token_required", Some(""));
         let page = Outgoing::new("GET", "/page").header("authorization", value);
         let before = world.upstream.count();

@@ -59,9 +59,14 @@ fn separator(raw: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<ch
     }
 }
 
-/// Leaves addresses out of these values unless the provider calls them verified.
-pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) {
-    values.filter(|known| carries_email(known)).for_each(|known| known.value = known.value.clone().verified_only());
+/// Leaves addresses out of these values unless the provider calls them verified; `false` where no value has one.
+pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) -> bool {
+    let mut has_one = false;
+    for known in values.filter(|known| carries_email(known)) {
+        known.value = known.value.clone().verified_only();
+        has_one = true;
+    }
+    has_one
 }
 
 /// Warns where the app may receive an unverified address, while conditions count verified ones only.

@@ -319,7 +319,8 @@ fn an_address_that_only_the_app_takes_for_verified_is_warned_of() {
         document.as_object_mut().unwrap().extend(headers.map(|headers| ("identity_headers".to_owned(), headers)));
         document["providers"][0].as_object_mut().unwrap().extend(provider.as_object().unwrap().clone());
         let warnings = settings(&document).warnings;
-        assert!(warnings.iter().all(|said| said.contains("email_verified")), "{warnings:?}");
+        let is_about_it = |said: &String| said.contains("email_verified") || said.contains("verified_email_only");
+        assert!(warnings.iter().all(is_about_it), "{warnings:?}");
         !warnings.is_empty()
     };
     let by = |allow: Value| json!([{"access": "required", "allow": allow}]);
@@ -329,6 +330,7 @@ fn an_address_that_only_the_app_takes_for_verified_is_warned_of() {
     assert!(warns(by(json!({"any": [{"groups": ["a"]}, {"not": {"email_matches": ["a@.*"]}}]})), None, None, none()));
     assert!(warns(json!([]), None, None, json!({"allow": {"emails": ["a@example.com"]}})));
     assert!(warns(by(domain()), None, Some(json!({"X-Name": {"template": "{name} <{email}>"}})), none()));
+    assert!(warns(json!([]), Some(true), Some(json!({"X-User": "sub"})), none()), "it has no effect");
     // Decided, not told, or not asked.
     assert!(!warns(by(domain()), Some(true), None, none()) && !warns(by(domain()), Some(false), None, none()));
     assert!(!warns(by(domain()), None, Some(json!({"X-User": "sub"})), none()));

@@ -352,6 +352,10 @@ fn a_bearer_token_is_refused_whatever_cookie_stands_beside_it() {
         "\"Bearer x\"",
         "Basic YTpi, Bearer x",
         "Token x;bearer x",
+        // `Bearer\s(\S+)`, as many apps look for it, finds these too.
+        "XBearer x",
+        "Token1bearer\tx",
+        "xBearer\u{a0}x",
     ] {
         let mut send = |path| world.send(&[(":method", "GET"), (":path", path), ("authorization", token)]);
         assert_eq!(send("/api").code(), (401, "bearer_not_accepted"), "{token:?}");

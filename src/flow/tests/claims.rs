@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::{permit::Reason, *},
-    world::{Outcome, World, location, ok},
+    world::{APP, Outcome, World, location, ok},
 };
 use crate::{
     http::{Request, RouteMetadata},
@@ -527,4 +527,41 @@ fn an_address_without_email_verified_goes_out_unless_only_verified_ones_are_want
         let Outcome::Forwarded { state, .. } = &outcome else { panic!() };
         assert_eq!((header(&outcome, "x-forwarded-email").is_some(), state.len()), (is_told, usize::from(is_told)));
     }
+}
+
+#[test]
+fn a_provider_that_refuses_a_sign_in_for_more_claims_is_asked_twice() {
+    let mut world = World::ready_with(&[rules(&json!({ "groups": ["staff"] }))]);
+    world.sign_in("/");
+    world.advance(1);
+    reconfigure(&mut world, &[rules(&not(&json!({ "claims": { "status": ["banned"] } })))]);
+    let refused = |callback: String| callback.replace("code=code", "error=temporarily_unavailable");
+    let first = world.visit("/").reply();
+    let callback = refused(world.signs_in(&first));
+    let second = world.visit(&callback).reply();
+    // Its session would lead to the page, and that to the provider again.
+    assert_eq!((second.status, second.code), (302, "sign_in_started"));
+    let callback = refused(world.signs_in(&second));
+    assert_eq!(world.visit(&callback).code(), (503, "provider_unavailable"));
+    assert!(world.has_session());
+}
+
+#[test]
+fn a_frame_whose_session_is_not_enough_leads_to_a_new_sign_in() {
+    let mut world = World::ready_with(&[rules(&json!({ "groups": ["staff"] }))]);
+    world.sign_in("/");
+    reconfigure(&mut world, &[rules(&not(&json!({ "claims": { "status": ["banned"] } })))]);
+    let mut headers = vec![(":method", "GET"), (":path", "/"), ("accept", "text/html")];
+    let fetch = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe"), ("sec-fetch-site", "same-origin")];
+    headers.extend(fetch);
+    let page = world.send(&headers).reply();
+    let page = String::from_utf8(page.body).unwrap();
+    let href = page.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().replace("&#38;", "&");
+    let start = href.strip_prefix(APP).unwrap();
+    // The session that it has would only lead back to the page.
+    let reply = world.visit(start).reply();
+    assert_eq!((reply.status, reply.code), (302, "sign_in_started"), "{start}");
+    let callback = world.signs_in(&reply);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    assert!(passes(&world.send(&headers)));
 }

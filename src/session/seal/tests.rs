@@ -230,6 +230,21 @@ fn no_sealed_text_has_what_firewalls_refuse() {
 }
 
 #[test]
+fn a_seal_is_read_as_it_was_written_and_as_it_would_have_been_before_and_in_no_third_way() {
+    let (sealer, machine) = (sealer(&[KEY_A], ""), Machine::new());
+    for _ in 0..100 {
+        let sealed = sealer.seal(Purpose::Session, "s", b"alice", &machine).unwrap();
+        let before = sealed.replace('.', "-");
+        for (place, sign) in sealed.match_indices(['-', '.']) {
+            let mut other = sealed.clone();
+            other.replace_range(place..=place, if sign == "-" { "." } else { "-" });
+            let is_open = sealer.open(Purpose::Session, "s", other.as_bytes()).is_some();
+            assert_eq!(is_open, other == before, "{other} for {sealed}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_sealed_by_us_is_not_there() {
     let sealer = sealer(&[KEY_A], "");
     let sealed = sealer.seal(Purpose::Session, "s", b"alice", &Machine::new()).unwrap();

@@ -234,25 +234,27 @@ pub(super) fn tick_every(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// The property that holds a request's credentials over internal redirects.
-const CREDENTIALS: &str = "vestibule_credentials";
+/// The key of the credentials that outlive an internal redirect: each filter of a chain has its own.
+pub(super) fn credentials_key(fingerprint: &str) -> String {
+    format!("vestibule_credentials_{fingerprint}")
+}
 
-/// Declares the property for all passes of a request; `false` where this Envoy cannot.
+/// Has Envoy keep credentials under this key for all passes of a request; `false` where it cannot.
 #[must_use]
-pub(super) fn declare_credentials() -> bool {
-    /// `LifeSpan.DownstreamRequest`. The fields before it: not read-only, of the type bytes, without a schema.
+pub(super) fn declare_credentials(key: &str) -> bool {
+    /// `LifeSpan.DownstreamRequest`; the fields between stand for bytes that may be replaced.
     const REQUEST: u64 = 1;
-    let arguments = wire::write(&[Bytes(CREDENTIALS.as_bytes()), Number(0), Number(0), Bytes(b""), Number(REQUEST)]);
+    let arguments = wire::write(&[Bytes(key.as_bytes()), Number(0), Number(0), Bytes(b""), Number(REQUEST)]);
     hostcalls::call_foreign_function("declare_property", Some(&arguments)).is_ok()
 }
 
-pub(super) fn keep_credentials(credentials: &[u8]) {
-    let _ = hostcalls::set_property(vec![CREDENTIALS], Some(credentials));
+pub(super) fn keep_credentials(key: &str, credentials: &[u8]) {
+    let _ = hostcalls::set_property(vec![key], Some(credentials));
 }
 
-/// The credentials that the pass before has kept.
-pub(super) fn kept_credentials() -> Option<Vec<u8>> {
-    hostcalls::get_property(vec![CREDENTIALS]).ok().flatten()
+/// The credentials that an earlier pass of this request kept.
+pub(super) fn kept_credentials(key: &str) -> Option<Vec<u8>> {
+    hostcalls::get_property(vec![key]).ok().flatten()
 }
 
 /// Tells Envoy's other filters and logs: `%FILTER_STATE(wasm.vestibule_user:PLAIN)%`.

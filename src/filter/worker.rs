@@ -30,6 +30,8 @@ const HOLDING: Duration = Duration::from_millis(25);
 pub(super) struct Worker {
     root_id: u32,
     config: Config,
+    /// The key of what requests keep over internal redirects.
+    credentials_key: String,
     memory: RefCell<Memory>,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
@@ -118,7 +120,8 @@ pub(super) enum Moment {
 
 impl Worker {
     pub(super) fn new(root_id: u32, mut config: Config) -> Self {
-        if config.internal_redirects && !host::declare_credentials() {
+        let credentials_key = host::credentials_key(&config.fingerprint);
+        if config.internal_redirects && !host::declare_credentials(&credentials_key) {
             config.internal_redirects = false;
             config.warnings.push(
                 "internal_redirects: has no effect, because this Envoy cannot keep credentials (declare_property)"
@@ -130,6 +133,7 @@ impl Worker {
             memory: RefCell::new(Memory::new(&config, &Host)),
             events: RefCell::default(),
             config,
+            credentials_key,
             held: RefCell::default(),
             reading: RefCell::default(),
             calls: RefCell::default(),
@@ -176,7 +180,7 @@ impl Worker {
         // Read before headers change: a change clears Envoy's choice of a route.
         let route = self.route();
         if self.config.internal_redirects
-            && let Some(credentials) = host::kept_credentials()
+            && let Some(credentials) = host::kept_credentials(&self.credentials_key)
         {
             let edits = internal_redirect::undo(&request, &credentials, &self.config);
             if !edits.is_some_and(|edits| host::edit_request(Part::Headers, edits.iter())) {
@@ -219,7 +223,7 @@ impl Worker {
                     }
                     edits.state().for_each(|(key, value)| host::set_state(key, value));
                     if let Some(credentials) = &edits.credentials {
-                        host::keep_credentials(credentials);
+                        host::keep_credentials(&self.credentials_key, credentials);
                     }
                     exchange.cookies.replace(cookies);
                     exchange.phase.set(Phase::Forwarded);

@@ -4,12 +4,11 @@ use serde_json::{Value, json};
 use wasm_tests::{
     clock::Clock,
     envoy::{Envoy, Setup},
-    http1::single,
     keycloak::{ACCESS_TOKEN_LIFESPAN, Keycloak, audience, groups, roles_in_id_tokens},
     process::until,
     upstream::{MARK, Upstream},
     user_agent::{Outgoing, UserAgent},
-    world::{SESSION_KEY, assert_signed_in, parameters},
+    world::{SESSION_KEY, assert_signed_in},
 };
 
 const API: &str = "https://api.example.com";

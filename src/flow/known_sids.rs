@@ -50,14 +50,13 @@ impl KnownSids {
             return;
         }
         let Marks { sid, subject, .. } = marks;
-        let key = self.key_of(sid);
         if self.find(sid, now, platform).is_some_and(|known| known.owner == Some(*subject) && known.forget_at >= until)
         {
             return;
         }
         let entry = Entry { digest: *sid, owner: Some(*subject), at: now, number: 0, forget_at: until };
         // An entry that could not be written is added when a worker opens the session next.
-        let _ = list(&key).put(entry, now, platform);
+        let _ = list(&self.key_of(sid)).put(entry, now, platform);
     }
 
     /// The entry of this `sid`, with its subject and the moment at which it was first seen.

@@ -271,3 +271,6 @@ fn those_of(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<Strin
     }
     claims
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
 //! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, http |
+//! | [`shared`] | what all workers of an Envoy process share | time, digest, platform, http, session |
 //! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
 //! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
@@ -35,6 +36,7 @@ pub mod quoted;
 pub mod rules;
 pub mod secret;
 pub mod session;
+pub mod shared;
 pub mod time;
 pub mod wire;
 

@@ -23,6 +23,7 @@ use crate::{
         handed::is_b64token,
         return_to::ReturnTo,
     },
+    shared::lease::Asker,
     time::UnixTime,
 };
 
@@ -30,7 +31,6 @@ use super::{
     Env, Step,
     caller::{Caller, Kind},
     failure::Failure,
-    lease::Asker,
     limits::Slot,
     permit::Permit,
     reply::{self, Offer},
@@ -221,7 +221,7 @@ impl BearerInHand {
         if env.config.token_issuer(self.issuer).is_some_and(|issuer| issuer.introspection().is_some()) {
             return introspection::ask(self, when, until, env);
         }
-        let outcome = verified(self.issuer, Asker::Anybody, when, env, |env| self.access_token(env));
+        let outcome = verified(self.issuer, Asker::Unauthenticated, when, env, |env| self.access_token(env));
         match outcome {
             // It came before anything was known of its provider.
             Some(Err(Failure::ProviderNotReady))

@@ -28,6 +28,7 @@ use crate::{
         pending::{MAX_PENDING, PendingSignIn, State},
         trail::Trail,
     },
+    shared::lease::Asker,
     time::UnixTime,
 };
 
@@ -36,7 +37,6 @@ use super::{
     caller::Caller,
     event::{Event, Restart},
     failure::Failure,
-    lease::Asker,
     limits::Slot,
     reply::{self, Offer, Redirect},
     request::{MAX_HELD, MAX_HOLD, Unverified, Waiter},

@@ -16,17 +16,12 @@ use crate::{
     },
     platform::Platform,
     session::seal::Sealer,
+    shared::lease::{self, Demand, KeyRequest, Lack},
     time::UnixTime,
 };
 
-pub use super::document::DocumentKind;
-use super::{
-    CalloutResult,
-    background::Fetch,
-    event::Event,
-    lease::{self, Demand, Lack, Wish},
-    omission::Omissions,
-};
+use super::{CalloutResult, background::Fetch, event::Event, omission::Omissions};
+pub use crate::shared::document::DocumentKind;
 use known::{Known, Whose};
 
 /// How often the shared store is looked at while something is missing.
@@ -128,7 +123,7 @@ impl Issuers {
 
     /// Whether newer keys are on their way, or wished for.
     pub fn wants_keys(&self, id: IssuerId, now: UnixTime) -> bool {
-        self.known(id).is_some_and(|known| known.keys.in_flight || known.keys.is_wished(now))
+        self.known(id).is_some_and(|known| known.keys.in_flight || known.keys.has_key_request(now))
     }
 
     /// Takes over what other workers know, where this one does not know enough: one that has only just begun need not
@@ -148,29 +143,29 @@ impl Issuers {
     pub fn ask_for_keys(
         &mut self,
         id: IssuerId,
-        wish: Wish,
+        request: KeyRequest,
         platform: &dyn Platform,
         now: UnixTime,
         events: &mut Vec<Event>,
     ) -> bool {
         let Some((known, _)) = self.known_mut(id).filter(|(known, _)| !known.has_fixed_keys(now)) else { return false };
-        let wished = known.keys.wish(now);
-        if wished.is_some_and(|wished| wished.covers(wish)) {
+        let requested = known.keys.key_request(now);
+        if requested.is_some_and(|requested| requested.covers(request)) {
             return true;
         }
-        let is_granted = lease::grants_wish(&known.keys.key, wish, now, platform);
+        let is_granted = lease::grants_key_request(&known.keys.key, request, now, platform);
         if is_granted {
-            known.keys.wished = Some((now, wish));
-        } else if wished.is_none() && wish.lack == Lack::Key {
+            known.keys.requested = Some((now, request));
+        } else if requested.is_none() && request.lack == Lack::Key {
             events.push(Event::UnknownKeyThrottled);
         }
-        is_granted || wished.is_some()
+        is_granted || requested.is_some()
     }
 
     /// A token that waited for newer keys was signed by one of them.
     pub fn wish_came_true(&mut self, id: IssuerId) {
         if let Some((known, _)) = self.known_mut(id) {
-            known.keys.wished = None;
+            known.keys.requested = None;
         }
     }
 
@@ -180,7 +175,7 @@ impl Issuers {
         for known in &mut self.known {
             known.take_news(&self.sealer, platform, now);
             // News, of a request's too, may be what was wished for: whoever waits looks at them first.
-            if std::mem::take(&mut known.has_other_keys) && known.keys.is_wished(now) {
+            if std::mem::take(&mut known.has_other_keys) && known.keys.has_key_request(now) {
                 continue;
             }
             fetches.extend(known.fetches(platform, now));
@@ -218,7 +213,7 @@ impl Issuers {
 
     /// When to look again.
     pub fn next_poll(&self, now: UnixTime) -> Duration {
-        let is_calm = |known: &Known| known.is_ready(now) && !known.keys.is_wished(now);
+        let is_calm = |known: &Known| known.is_ready(now) && !known.keys.has_key_request(now);
         if self.known.iter().all(is_calm) { CALM } else { HURRY }
     }
 }

@@ -9,10 +9,9 @@ use crate::{
     digest::HalfDigest,
     platform::Platform,
     session::{Session, open::Marks},
+    shared::denylist::{Entry, Eviction, SharedDenylist},
     time::UnixTime,
 };
-
-use super::ring::{Entry, Ring, Room};
 
 /// Lists that the `sid`s are spread over.
 const LISTS: u16 = 1024;
@@ -78,6 +77,6 @@ impl KnownSids {
     }
 }
 
-const fn list(key: &str) -> Ring<'_> {
-    Ring { key, capacity: CAPACITY, room: Room::Own }
+const fn list(key: &str) -> SharedDenylist<'_> {
+    SharedDenylist { key, capacity: CAPACITY, eviction: Eviction::SameOwner }
 }

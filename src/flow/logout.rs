@@ -19,6 +19,10 @@ use crate::{
     page::Page,
     secret::RawLogoutToken,
     session::{open::Marks, store::Order},
+    shared::{
+        denylist::{DenylistError, Entry, Eviction, SharedDenylist},
+        lease::Asker,
+    },
     time::UnixTime,
 };
 
@@ -28,12 +32,10 @@ use super::{
     caller::{Caller, Kind},
     event::Event,
     failure::Failure,
-    lease::Asker,
     limits::Slot,
     reply::{self, Offer},
     request::{MAX_HOLD, Unverified, Waiter},
     revocation::{self, By, Revocation},
-    ring::{Entry, Ring, RingError, Room},
     store::{self, Command, Next, Saving},
     verification::{When, verified},
 };
@@ -98,7 +100,7 @@ impl LogoutInHand {
 
     /// Verifies it, or waits for the keys it needs.
     pub(super) fn verify(mut self: Box<Self>, when: When, until: UnixTime, env: &mut Env<'_>) -> Step {
-        match verified(self.provider, Asker::Anybody, when, env, |env| self.logout_token(env)) {
+        match verified(self.provider, Asker::Unauthenticated, when, env, |env| self.logout_token(env)) {
             // It came before anything was known of its provider.
             Some(Err(Failure::ProviderNotReady))
                 if when == When::First && env.limits.hold(&mut self.slot, env.platform) => {}
@@ -164,7 +166,7 @@ fn end(ending: Ending, by: By, env: &mut Env<'_>) -> Step {
     for revocation in &ending.revocations {
         match revocation::end_here(revocation, by, env) {
             // The list has no room, but the store takes it.
-            Err(RingError::Full) if env.config.session.store.is_some() => {}
+            Err(DenylistError::Full) if env.config.session.store.is_some() => {}
             Err(_) => return reply::refuse(Failure::Busy, &ending.caller, Offer::default(), env),
             Ok(()) => {}
         }
@@ -217,8 +219,8 @@ fn tokens_key(env: &Env<'_>) -> String {
     format!("vestibule.{}.logout_tokens_heard", env.config.fingerprint)
 }
 
-const fn tokens(key: &str) -> Ring<'_> {
-    Ring { key, capacity: CAPACITY, room: Room::Oldest }
+const fn tokens(key: &str) -> SharedDenylist<'_> {
+    SharedDenylist { key, capacity: CAPACITY, eviction: Eviction::Oldest }
 }
 
 /// A request for the front-channel logout path: a frame on the provider's page. It brings no cookie, because it is of

@@ -19,16 +19,13 @@ pub mod store;
 
 mod body;
 mod callback;
-mod document;
 mod form;
 mod identity;
 mod known_sids;
-mod lease;
 mod limits;
 mod logout;
 mod reply;
 mod request;
-mod ring;
 mod sign_in;
 mod sign_out;
 mod signed_in;

@@ -9,7 +9,6 @@
 //! that is still good.
 
 mod calls;
-mod outcome;
 mod tokens;
 
 pub use calls::ExpectRenewal;
@@ -29,19 +28,21 @@ use crate::{
         MIN_TOKEN_LIFE, Session,
         open::{FreshSession, Upkeep},
     },
+    shared::{
+        lease::is_ahead,
+        renewals::{Found, Outcome, Outcomes, Place, Versions},
+    },
     time::UnixTime,
 };
 
 use super::{
     Env, Step,
     event::Event,
-    lease::is_ahead,
     omission::Omission,
     request::{MAX_HELD, MAX_HOLD, Waiter},
     revocation::{self, By, Revocation},
     signed_in, store,
 };
-use outcome::{Found, Outcome, Place, Places, Versions};
 use tokens::{InHand, Verified};
 
 /// How long a refusal is nothing: another process may have been faster, and its cookie is on the way to the browser.
@@ -66,7 +67,7 @@ const MAX_WAIT_FOR_KEYS: Duration = MAX_HOLD;
 /// The renewals that this worker makes.
 #[derive(Debug)]
 pub struct Renewals {
-    places: Places,
+    outcomes: Outcomes,
     queued: Vec<Session>,
     /// Those whose lease this process has, and which may have been renewed before it had.
     stale: Vec<Session>,
@@ -93,9 +94,9 @@ pub struct Unwanted {
 impl Renewals {
     /// None is under way.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let places = Places::new(config, platform);
+        let outcomes = Outcomes::new(&config.fingerprint, &config.session.sealer, platform);
         Self {
-            places,
+            outcomes,
             queued: Vec::new(),
             stale: Vec::new(),
             leased: Vec::new(),
@@ -139,7 +140,7 @@ pub(super) fn attend(
     loop {
         let digest = fresh.session().grant_digest();
         let is_over = fresh.session().is_token_over(env.now);
-        let (found, place) = env.renewals.places.find(&digest, env.now, env.platform);
+        let (found, place) = env.renewals.outcomes.find(&digest, env.now, env.platform);
         let waits = match found {
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
@@ -223,11 +224,11 @@ impl Awaited {
 
     /// Whether it is over.
     pub(super) fn is_over(&self, env: &Env<'_>) -> bool {
-        let versions = env.renewals.places.versions(&self.digest, env.platform);
+        let versions = env.renewals.outcomes.versions(&self.digest, env.platform);
         if self.seen.replace(versions) == versions {
             return false;
         }
-        let (found, _) = env.renewals.places.find(&self.digest, env.now, env.platform);
+        let (found, _) = env.renewals.outcomes.find(&self.digest, env.now, env.platform);
         !matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now))
     }
 }
@@ -252,7 +253,7 @@ fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
     // One second more than the calls may take, one for the rounding of the clock, and time for a key.
     let until = env.now.plus(known.time_to_renew()).plus(MAX_WAIT_FOR_KEYS).plus(Duration::from_secs(2));
     let (digest, lease) = (session.grant_digest(), Outcome::Leased(until));
-    let is_ours = env.renewals.places.write(place, &digest, &lease, env.now, env.platform).is_ok();
+    let is_ours = env.renewals.outcomes.write(place, &digest, &lease, env.now, env.platform).is_ok();
     if is_ours {
         // A request made it; it is no idle session, however long the provider takes.
         env.renewals.queued.push(session.seen_at(env.now));
@@ -265,7 +266,7 @@ fn begin(fresh: &FreshSession, place: &Place, env: &mut Env<'_>) -> bool {
 pub(super) fn give_up(session: &Session, env: &mut Env<'_>) {
     let mut latest = session.clone();
     for _ in 0..MAX_CHAIN {
-        let (found, _) = env.renewals.places.find(&latest.grant_digest(), env.now, env.platform);
+        let (found, _) = env.renewals.outcomes.find(&latest.grant_digest(), env.now, env.platform);
         let Found::Own(Outcome::Renewed(next)) = found else { break };
         latest = *next;
     }

@@ -16,15 +16,11 @@ use crate::{
         END_LISTS, EarlierEnds, End, EndOf, Session,
         open::{FreshSession, Marks},
     },
+    shared::denylist::{DenylistError, Entry, Eviction, SharedDenylist},
     time::{Leeway, UnixTime},
 };
 
-use super::{
-    Env,
-    known_sids::KnownSids,
-    ring::{Entry, Ring, RingError, Room},
-    store,
-};
+use super::{Env, known_sids::KnownSids, store};
 
 /// Ends that are remembered, of each kind. With one more, the older half of those of the subject with the most becomes one end
 /// of all its sessions that had begun when the last of that half was ended.
@@ -92,7 +88,7 @@ struct List {
     key: String,
     /// Written with every change: a few bytes to read for every request, where the list itself is long.
     changes: String,
-    room: Room,
+    eviction: Eviction,
     seen: Option<u32>,
     /// The highest number that was given out.
     last: u64,
@@ -102,8 +98,9 @@ struct List {
 impl Revocations {
     /// Nothing is known yet.
     pub fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let list =
-            |name: &str, room| List::new(format!("vestibule.{}.ends.{name}", config.fingerprint), room, platform);
+        let list = |name: &str, eviction| {
+            List::new(format!("vestibule.{}.ends.{name}", config.fingerprint), eviction, platform)
+        };
         let process_key = format!("vestibule.{}.ends.process", config.fingerprint);
         let mut process = HalfDigest::default();
         // Without randomness there are no sign-ins.
@@ -112,11 +109,11 @@ impl Revocations {
         let process = platform.shared_get(&process_key).bytes.try_into().unwrap_or(process);
         Self {
             lists: [
-                list("framed", Room::Largest),
-                list("signed_out", Room::Largest),
-                list("by_provider", Room::Largest),
-                list("refused", Room::Largest),
-                list("unauthenticated", Room::Nothing),
+                list("framed", Eviction::LargestOwner),
+                list("signed_out", Eviction::LargestOwner),
+                list("by_provider", Eviction::LargestOwner),
+                list("refused", Eviction::LargestOwner),
+                list("unauthenticated", Eviction::Never),
             ],
             sids: KnownSids::new(config, platform),
             process_key,
@@ -161,9 +158,9 @@ impl Revocations {
 }
 
 impl List {
-    fn new(key: String, room: Room, platform: &dyn Platform) -> Self {
+    fn new(key: String, eviction: Eviction, platform: &dyn Platform) -> Self {
         platform.shared_create(&key, &[]);
-        Self { changes: format!("{key}.changes"), key, room, seen: None, last: 0, ended: HashMap::new() }
+        Self { changes: format!("{key}.changes"), key, eviction, seen: None, last: 0, ended: HashMap::new() }
     }
 
     fn look(&mut self, platform: &dyn Platform) {
@@ -172,7 +169,7 @@ impl List {
             return;
         }
         self.seen = version;
-        let entries = self.ring().entries(platform);
+        let entries = self.denylist().entries(platform);
         self.last = entries.last;
         self.ended =
             entries.list.into_iter().map(|Entry { digest, at, number, .. }| (digest, End { at, number })).collect();
@@ -189,11 +186,11 @@ impl List {
         self.ended.contains_key(itself) || is_ended(subject, EndOf::Subject) || is_ended(sid, EndOf::Sid)
     }
 
-    fn add(&mut self, revocation: &Revocation, now: UnixTime, platform: &dyn Platform) -> Result<(), RingError> {
+    fn add(&mut self, revocation: &Revocation, now: UnixTime, platform: &dyn Platform) -> Result<(), DenylistError> {
         let Revocation { mark, subject, until } = *revocation;
         let entry = Entry { digest: mark, owner: subject, at: now, number: 0, forget_at: until };
-        let written = self.ring().put(entry, now, platform);
-        if written != Err(RingError::Full) {
+        let written = self.denylist().put(entry, now, platform);
+        if written != Err(DenylistError::Full) {
             let number = written.unwrap_or(self.last.saturating_add(1));
             let known = self.ended.entry(mark).or_insert(End { at: now, number });
             *known = End { at: known.at.max(now), number: known.number.max(number) };
@@ -203,9 +200,9 @@ impl List {
         Ok(())
     }
 
-    fn ring(&self) -> Ring<'_> {
-        let capacity = if self.room == Room::Nothing { UNAUTHENTICATED } else { MAX_ENDS };
-        Ring { key: &self.key, capacity, room: self.room }
+    fn denylist(&self) -> SharedDenylist<'_> {
+        let capacity = if self.eviction == Eviction::Never { UNAUTHENTICATED } else { MAX_ENDS };
+        SharedDenylist { key: &self.key, capacity, eviction: self.eviction }
     }
 }
 
@@ -278,8 +275,8 @@ pub(super) fn end(revocation: &Revocation, by: By, env: &mut Env<'_>) {
 /// The same, in this process alone.
 ///
 /// # Errors
-/// [`RingError`]: the other workers do not know it.
-pub(super) fn end_here(revocation: &Revocation, by: By, env: &mut Env<'_>) -> Result<(), RingError> {
+/// [`DenylistError`]: the other workers do not know it.
+pub(super) fn end_here(revocation: &Revocation, by: By, env: &mut Env<'_>) -> Result<(), DenylistError> {
     store::forget(env);
     env.revocations.of(by).add(revocation, env.now, env.platform)
 }

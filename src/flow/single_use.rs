@@ -2,12 +2,14 @@
 //! callback twice, or an attacker who tries codes one after the other, causes one token call. Browsers that lose the
 //! race simply sign in again.
 
-use crate::{config::Config, digest::half_digest, session::pending::State};
-
-use super::{
-    Env,
-    ring::{Entry, Ring, Room},
+use crate::{
+    config::Config,
+    digest::half_digest,
+    session::pending::State,
+    shared::denylist::{Entry, Eviction, SharedDenylist},
 };
+
+use super::Env;
 
 /// How many finished sign-ins are remembered.
 const CAPACITY: usize = 1024;
@@ -18,7 +20,9 @@ pub(super) fn claim(state: &State, env: &Env<'_>) -> bool {
     let digest = half_digest("sign-in", &[state.id.as_bytes()]);
     let keep = state.started.plus(env.config.session.sign_in_timeout).since(env.now);
     let entry = Entry::now(digest, env.now, keep);
-    Ring { key: &key, capacity: CAPACITY, room: Room::Oldest }.claim(entry, env.now, env.platform).unwrap_or(false)
+    SharedDenylist { key: &key, capacity: CAPACITY, eviction: Eviction::Oldest }
+        .claim(entry, env.now, env.platform)
+        .unwrap_or(false)
 }
 
 fn key(config: &Config) -> String {

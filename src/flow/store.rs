@@ -13,6 +13,7 @@ use crate::{
         open::FreshSession,
         store::{Order, Reference, SavedAgain, Store, StoreError},
     },
+    shared::denylist::Entry,
     time::UnixTime,
 };
 
@@ -25,7 +26,6 @@ use super::{
     reply::{self, Offer},
     request,
     revocation::Revocation,
-    ring::Entry,
     sign_out::Goodbye,
 };
 

@@ -1,13 +1,13 @@
 //! Tokens that a provider signed are verified with the keys that are known, and once more where newer ones may help: a
 //! provider may rotate its keys just before it signs.
 
-use crate::{claims::IssuerId, jose::verify::VerifyError};
-
-use super::{
-    Env,
-    failure::Failure,
-    lease::{Asker, Lack, Wish},
+use crate::{
+    claims::IssuerId,
+    jose::verify::VerifyError,
+    shared::lease::{Asker, KeyRequest, Lack},
 };
+
+use super::{Env, failure::Failure};
 
 /// When a token is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) fn verified<T>(
                 outcome = verify(env);
             }
             if let Some(lack) = lack(outcome.as_ref().err())
-                && env.issuers.ask_for_keys(provider, Wish { asker, lack }, env.platform, env.now, env.events)
+                && env.issuers.ask_for_keys(provider, KeyRequest { asker, lack }, env.platform, env.now, env.events)
             {
                 return None;
             }

@@ -11,14 +11,16 @@ use crate::{
     },
     platform::Platform,
     session::seal::Sealer,
+    shared::{
+        document::{Document, DocumentKind, due},
+        lease::{self, KeyRequest},
+    },
     time::UnixTime,
 };
 
 use super::{
     super::{
         background::{ExpectBackground, Fetch},
-        document::{Document, DocumentKind, due},
-        lease::{self, Wish},
         omission::Omission,
     },
     ExpectDocument, Ready,
@@ -247,9 +249,10 @@ impl Known {
             && let Ok(are_other) = self.install_keys(&document, fetched, now, platform)
         {
             // Keys of the same second may still be those from before a rotation.
-            let is_left =
-                |(since, wish): &(UnixTime, Wish)| fetched < *since || fetched == *since && wish.outlasts_its_second();
-            self.keys.wished = self.keys.wished.filter(is_left);
+            let is_left = |(since, request): &(UnixTime, KeyRequest)| {
+                fetched < *since || fetched == *since && request.needs_later_second()
+            };
+            self.keys.requested = self.keys.requested.filter(is_left);
             self.has_other_keys |= are_other;
             return are_other;
         }

@@ -14,11 +14,11 @@ use crate::{
         Session,
         store::{Reference, Store},
     },
+    shared::renewals::Outcome,
 };
 
 use super::{
     AT_ONCE, MAX_LATER, MAX_REVOKING, MAX_WAIT_FOR_KEYS, MIN_LEASE, OTHERS, PAUSE, Unwanted,
-    outcome::Outcome,
     tokens::{self, InHand, Verified, VerifiedTokens},
 };
 use crate::flow::{
@@ -252,5 +252,5 @@ fn put_off(unwanted: Unwanted, error: RevocationError, env: &mut Env<'_>) {
 
 /// Leaves the outcome where the lease was.
 pub(super) fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
-    env.renewals.places.settle(&session.grant_digest(), outcome, env.now, env.platform);
+    env.renewals.outcomes.settle(&session.grant_digest(), outcome, env.now, env.platform);
 }

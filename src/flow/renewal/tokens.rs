@@ -14,15 +14,15 @@ use crate::{
         userinfo::{self, Userinfo, UserinfoError},
     },
     session::{Renewal, Session, open::Marks},
+    shared::{lease::Asker, renewals::Outcome},
     time::UnixTime,
 };
 
-use super::{AT_ONCE, MAX_WAIT_FOR_KEYS, PAUSE, calls::settle, outcome::Outcome, report_short_life};
+use super::{AT_ONCE, MAX_WAIT_FOR_KEYS, PAUSE, calls::settle, report_short_life};
 use crate::flow::{
     Env,
     event::Event,
     failure::Failure,
-    lease::Asker,
     revocation::{self, By, Revocation},
     store,
     verification::{When, verified},

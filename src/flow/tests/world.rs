@@ -23,13 +23,14 @@ use url::Url;
 use super::super::*;
 use crate::{
     digest::HalfDigest,
-    flow::{
-        revocation::MAX_ENDS,
-        ring::{Ring, Room},
-    },
+    flow::revocation::MAX_ENDS,
     http::{HeaderEdit, Request},
     platform::{ClientAddress, Conflict, HashFunction, NoRandomness, SharedValue},
     session::open::Marks,
+    shared::{
+        denylist::{Eviction, SharedDenylist},
+        lease::{Asker, KeyRequest, Lack},
+    },
 };
 
 pub(super) const APP: &str = "https://app.example.com";
@@ -461,18 +462,18 @@ impl World {
 
     /// The digests in a list of ends.
     pub(super) fn end_digests(&self, list: &str) -> Vec<HalfDigest> {
-        self.list_of_ends(list, |ring| ring.entries(&self.platform).list.iter().map(|entry| entry.digest).collect())
+        self.list_of_ends(list, |list| list.entries(&self.platform).list.iter().map(|entry| entry.digest).collect())
     }
 
     /// Fills a list of ends with those of this subject.
     pub(super) fn fill_ends(&self, list: &str, subject: &str) {
         let owner = Marks::of_subject(self.config.providers[0].id, subject);
-        self.list_of_ends(list, |ring| ring.fill(owner, self.now, &self.platform));
+        self.list_of_ends(list, |list| list.fill(owner, self.now, &self.platform));
     }
 
-    fn list_of_ends<T>(&self, list: &str, with: impl FnOnce(Ring<'_>) -> T) -> T {
+    fn list_of_ends<T>(&self, list: &str, with: impl FnOnce(SharedDenylist<'_>) -> T) -> T {
         let key = format!("vestibule.{}.ends.{list}", self.config.fingerprint);
-        with(Ring { key: &key, capacity: MAX_ENDS, room: Room::Largest })
+        with(SharedDenylist { key: &key, capacity: MAX_ENDS, eviction: Eviction::LargestOwner })
     }
 
     /// The same, with this added to the configuration.
@@ -590,15 +591,12 @@ impl World {
 
     /// No fetch for an unknown key will be granted for a while.
     pub(super) fn use_up_wishes(&mut self) {
-        use lease::{
-            Asker::{Anybody, Provider},
-            Lack, Wish,
-        };
+        use Asker::{Provider, Unauthenticated};
         // After each failure nobody asks for longer.
-        for (asker, pause) in [(Anybody, 2), (Anybody, 3), (Provider, 5), (Provider, 9)] {
+        for (asker, pause) in [(Unauthenticated, 2), (Unauthenticated, 3), (Provider, 5), (Provider, 9)] {
             let id = self.config.providers[0].id;
-            let wish = Wish { asker, lack: Lack::Key };
-            self.env(|env| env.issuers.ask_for_keys(id, wish, env.platform, env.now, env.events));
+            let request = KeyRequest { asker, lack: Lack::Key };
+            self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now, env.events));
             for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
                 self.env(|env| background::answered(fetch.expect, down, env));
@@ -611,8 +609,8 @@ impl World {
     pub(super) fn refresh_keys_of_worker(&mut self, worker: usize) {
         self.worker = worker;
         let id = self.config.providers[0].id;
-        let wish = lease::Wish { asker: lease::Asker::Provider, lack: lease::Lack::Key };
-        assert!(self.env(|env| env.issuers.ask_for_keys(id, wish, env.platform, env.now, env.events)));
+        let request = KeyRequest { asker: Asker::Provider, lack: Lack::Key };
+        assert!(self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now, env.events)));
         for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
             self.answer(fetch);
         }

@@ -4,14 +4,13 @@
 use zeroize::Zeroizing;
 
 use crate::{
-    config::Config,
     digest::HalfDigest,
-    flow::lease::is_ahead,
     platform::{Conflict, Platform},
     session::{
         Session,
         seal::{Purpose, Sealer},
     },
+    shared::lease::is_ahead,
     time::UnixTime,
 };
 
@@ -24,7 +23,7 @@ const MAX_SESSION: usize = 32 * 1024;
 
 /// What became of the renewal of a session.
 #[derive(Debug, Clone)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// Somebody is at it, until then at most.
     Leased(UnixTime),
     /// Another process is at it, or nobody can tell; not again before then.
@@ -38,7 +37,7 @@ pub(super) enum Outcome {
 }
 
 /// What stands in a session's place.
-pub(super) enum Found {
+pub enum Found {
     /// Nothing that counts.
     Nothing,
     /// Another session's renewal is under way.
@@ -49,28 +48,27 @@ pub(super) enum Found {
 
 /// One place, as it was when it was looked at.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     key: String,
     version: Option<u32>,
 }
 
 /// What has changed in a session's places, and what not.
-pub(in crate::flow) type Versions = [Option<u32>; 2];
+pub type Versions = [Option<u32>; 2];
 
 /// Where they stand.
 #[derive(Debug)]
-pub(super) struct Places {
+pub struct Outcomes {
     prefix: String,
     sealer: Sealer,
 }
 
-impl Places {
-    /// Makes sure that there are all of them.
-    pub(super) fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let places =
-            Self { prefix: format!("vestibule.{}.renewed", config.fingerprint), sealer: config.session.sealer.clone() };
-        (0..PLACES).for_each(|number| platform.shared_create(&places.key(number), &[]));
-        places
+impl Outcomes {
+    /// Makes sure that there are all of them, for this app.
+    pub fn new(app: &str, sealer: &Sealer, platform: &dyn Platform) -> Self {
+        let outcomes = Self { prefix: format!("vestibule.{app}.renewed"), sealer: sealer.clone() };
+        (0..PLACES).for_each(|number| platform.shared_create(&outcomes.key(number), &[]));
+        outcomes
     }
 
     fn key(&self, number: u16) -> String {
@@ -78,7 +76,7 @@ impl Places {
     }
 
     /// What is known of this session's renewal, and the place where it stands, or may stand.
-    pub(super) fn find(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Place) {
+    pub fn find(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, Place) {
         let [one, other] = self.numbers(digest).map(|number| {
             let key = self.key(number);
             let shared = platform.shared_get(&key);
@@ -94,7 +92,7 @@ impl Places {
     }
 
     /// The marks of what stands in this session's places; they change with whatever is written there.
-    pub(super) fn versions(&self, digest: &HalfDigest, platform: &dyn Platform) -> Versions {
+    pub fn versions(&self, digest: &HalfDigest, platform: &dyn Platform) -> Versions {
         self.numbers(digest).map(|number| platform.shared_get(&self.key(number)).version)
     }
 
@@ -107,7 +105,7 @@ impl Places {
     ///
     /// # Errors
     /// [`Conflict`]
-    pub(super) fn write(
+    pub fn write(
         &self,
         place: &Place,
         digest: &HalfDigest,
@@ -121,7 +119,7 @@ impl Places {
     }
 
     /// Leaves the outcome where the lease was, whatever stands there by now.
-    pub(super) fn settle(&self, digest: &HalfDigest, outcome: &Outcome, now: UnixTime, platform: &dyn Platform) {
+    pub fn settle(&self, digest: &HalfDigest, outcome: &Outcome, now: UnixTime, platform: &dyn Platform) {
         let (_, place) = self.find(digest, now, platform);
         let _ = self.write(&Place { version: None, ..place }, digest, outcome, now, platform);
     }
@@ -198,12 +196,15 @@ fn write_outcome(digest: &HalfDigest, outcome: &Outcome, now: UnixTime, platform
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::tests::world::{TestPlatform, document};
+    use crate::{
+        config::Config,
+        flow::tests::world::{TestPlatform, document},
+    };
 
     const NOW: u64 = 1_800_000_000;
 
     struct Process {
-        places: Places,
+        outcomes: Outcomes,
         platform: TestPlatform,
     }
 
@@ -211,15 +212,15 @@ mod tests {
         fn new() -> Self {
             let config = Config::parse(document().to_string().as_bytes(), &|_| None).unwrap();
             let platform = TestPlatform::default();
-            Self { places: Places::new(&config, &platform), platform }
+            Self { outcomes: Outcomes::new(&config.fingerprint, &config.session.sealer, &platform), platform }
         }
 
         fn leaves(&self, digest: HalfDigest, outcome: &Outcome, second: u64) {
-            self.places.settle(&digest, outcome, UnixTime::from_secs(NOW + second), &self.platform);
+            self.outcomes.settle(&digest, outcome, UnixTime::from_secs(NOW + second), &self.platform);
         }
 
         fn finds(&self, digest: HalfDigest) -> Found {
-            self.places.find(&digest, UnixTime::from_secs(NOW + 5), &self.platform).0
+            self.outcomes.find(&digest, UnixTime::from_secs(NOW + 5), &self.platform).0
         }
     }
 

@@ -18,32 +18,32 @@ const TRIES: usize = 4;
 
 /// Why somebody wants the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Demand {
+pub enum Demand {
     /// The document is missing or due.
     Due,
     /// A token may be signed by a newer key.
-    Wish(Wish),
+    Keys(KeyRequest),
 }
 
 /// A wish for newer keys, for the sake of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct KeyRequest {
     /// Where the token came from.
     pub asker: Asker,
     /// Why the known keys do not verify it.
     pub lack: Lack,
 }
 
-impl Wish {
+impl KeyRequest {
     /// Whether a fetch for this wish serves the other as well.
-    pub(super) fn covers(self, other: Self) -> bool {
+    pub fn covers(self, other: Self) -> bool {
         let is_asker = self.asker == other.asker && (self.lack == Lack::Key || self.lack == other.lack);
-        is_asker || self.asker == Asker::Provider && other.asker == Asker::Anybody
+        is_asker || self.asker == Asker::Provider && other.asker == Asker::Unauthenticated
     }
 
     /// Whether keys that were fetched in the second of this wish may be from before the rotation that it asks for. A wrong
     /// signature that may be forged is not worth another fetch.
-    pub(super) fn outlasts_its_second(self) -> bool {
+    pub fn needs_later_second(self) -> bool {
         self.lack == Lack::Key || self.asker == Asker::Provider
     }
 
@@ -62,7 +62,7 @@ pub enum Lack {
     /// The set has no key that may have signed it.
     Key,
     /// The key that it names did not sign it: the token is forged, or the provider has replaced the key under its `kid`. This
-    /// is granted once in an interval, and never takes the last wish.
+    /// is granted once in an interval, and never takes the last request.
     Signature,
 }
 
@@ -70,7 +70,7 @@ pub enum Lack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker {
     /// Anybody: it may be made up.
-    Anybody,
+    Unauthenticated,
     /// The provider's token endpoint.
     Provider,
 }
@@ -80,15 +80,15 @@ struct Lease {
     until: UnixTime,
     failures: u32,
     /// How many are left, of those for strangers too.
-    wishes: u32,
-    wishes_of_strangers: u32,
+    provider: u32,
+    unauthenticated: u32,
     refilled: UnixTime,
 }
 
 impl Default for Lease {
     fn default() -> Self {
         let (until, refilled) = (UnixTime::default(), UnixTime::default());
-        Self { until, failures: 0, wishes: BURST, wishes_of_strangers: BURST, refilled }
+        Self { until, failures: 0, provider: BURST, unauthenticated: BURST, refilled }
     }
 }
 
@@ -99,20 +99,20 @@ impl Lease {
         let long = |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
         let short = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
         match (long(0), short(8), short(12), short(16), long(20)) {
-            (Some(until), Some(failures), Some(wishes), Some(wishes_of_strangers), Some(refilled))
+            (Some(until), Some(failures), Some(provider), Some(unauthenticated), Some(refilled))
                 if bytes.len() == Self::SIZE =>
             {
                 let (until, refilled) = (UnixTime::from_secs(until), UnixTime::from_secs(refilled));
-                Self { until, failures, wishes, wishes_of_strangers, refilled }
+                Self { until, failures, provider, unauthenticated, refilled }
             }
             _ => Self::default(),
         }
     }
 
-    fn wishes_of(&mut self, asker: Asker) -> &mut u32 {
+    fn left_for(&mut self, asker: Asker) -> &mut u32 {
         match asker {
-            Asker::Anybody => &mut self.wishes_of_strangers,
-            Asker::Provider => &mut self.wishes,
+            Asker::Unauthenticated => &mut self.unauthenticated,
+            Asker::Provider => &mut self.provider,
         }
     }
 
@@ -120,8 +120,8 @@ impl Lease {
         let mut bytes = Vec::with_capacity(Self::SIZE);
         bytes.extend_from_slice(&self.until.as_secs().to_le_bytes());
         bytes.extend_from_slice(&self.failures.to_le_bytes());
-        bytes.extend_from_slice(&self.wishes.to_le_bytes());
-        bytes.extend_from_slice(&self.wishes_of_strangers.to_le_bytes());
+        bytes.extend_from_slice(&self.provider.to_le_bytes());
+        bytes.extend_from_slice(&self.unauthenticated.to_le_bytes());
         bytes.extend_from_slice(&self.refilled.as_secs().to_le_bytes());
         bytes
     }
@@ -131,8 +131,8 @@ impl Lease {
         let back = now.since(self.refilled).as_secs() / REFILL.as_secs();
         if back > 0 || self.refilled > now {
             let back = u32::try_from(back).unwrap_or(BURST);
-            for asker in [Asker::Anybody, Asker::Provider] {
-                let left = self.wishes_of(asker);
+            for asker in [Asker::Unauthenticated, Asker::Provider] {
+                let left = self.left_for(asker);
                 *left = left.saturating_add(back).min(BURST);
             }
             self.refilled = now;
@@ -147,7 +147,7 @@ impl Lease {
 }
 
 /// Whether the end of a lease is still to come. One far ahead was written by a clock that has been set back since.
-pub(super) fn is_ahead(until: UnixTime, now: UnixTime) -> bool {
+pub fn is_ahead(until: UnixTime, now: UnixTime) -> bool {
     now < until && until < now.plus(Duration::from_secs(120))
 }
 
@@ -156,30 +156,30 @@ fn lease_key(document: &str) -> String {
 }
 
 /// Makes sure that the lease exists.
-pub(super) fn create(document: &str, platform: &dyn Platform) {
+pub fn create(document: &str, platform: &dyn Platform) {
     platform.shared_create(&lease_key(document), &Lease::default().write());
 }
 
 /// Whether a fetch for an unknown key is under way, or would be granted now. Taking the lease is what uses one up.
-pub(super) fn grants_wish(document: &str, wish: Wish, now: UnixTime, platform: &dyn Platform) -> bool {
+pub fn grants_key_request(document: &str, request: KeyRequest, now: UnixTime, platform: &dyn Platform) -> bool {
     let mut lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now);
-    *lease.wishes_of(wish.asker) >= wish.needs() || lease.is_held(now)
+    *lease.left_for(request.asker) >= request.needs() || lease.is_held(now)
 }
 
 /// Takes the lease, for one call that takes at most `hold`. `false` when somebody else has it or is to pause.
-pub(super) fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime, platform: &dyn Platform) -> bool {
+pub fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime, platform: &dyn Platform) -> bool {
     let key = lease_key(document);
     let shared = platform.shared_get(&key);
     let mut lease = Lease::read(&shared.bytes).refill(now);
     if lease.is_held(now) {
         return false;
     }
-    if let Demand::Wish(wish) = demand {
-        let wishes = lease.wishes_of(wish.asker);
-        if *wishes < wish.needs() {
+    if let Demand::Keys(request) = demand {
+        let left = lease.left_for(request.asker);
+        if *left < request.needs() {
             return false;
         }
-        *wishes = wishes.saturating_sub(1);
+        *left = left.saturating_sub(1);
     }
     // One second more than the call may take, and one for the rounding of the clock.
     lease.until = now.plus(hold).plus(Duration::from_secs(2));
@@ -187,7 +187,7 @@ pub(super) fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime
 }
 
 /// Gives the lease back; after a failure nobody may take it for a while.
-pub(super) fn release(document: &str, succeeded: bool, now: UnixTime, platform: &dyn Platform) {
+pub fn release(document: &str, succeeded: bool, now: UnixTime, platform: &dyn Platform) {
     let key = lease_key(document);
     for _ in 0..TRIES {
         let shared = platform.shared_get(&key);

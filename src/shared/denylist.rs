@@ -1,6 +1,6 @@
 //! A bounded list of digests that all workers of one process share: what was used up, ended or seen, since when, and
 //! until when it must be remembered. Each entry has a number, given out in the same write: what is issued later has a
-//! higher one, however coarse the clock is. [`Room`] says how a full list takes more.
+//! higher one, however coarse the clock is. [`Eviction`] says how a full list takes more.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,22 +15,22 @@ const TRIES: usize = 64;
 
 /// Something that is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Identifies what was used up, ended or seen.
-    pub(super) digest: HalfDigest,
+    pub digest: HalfDigest,
     /// The subject that can cause such entries, where it is known.
-    pub(super) owner: Option<HalfDigest>,
+    pub owner: Option<HalfDigest>,
     /// When it happened.
-    pub(super) at: UnixTime,
+    pub at: UnixTime,
     /// Its number, which the list gives it.
-    pub(super) number: u64,
+    pub number: u64,
     /// When it may be forgotten.
-    pub(super) forget_at: UnixTime,
+    pub forget_at: UnixTime,
 }
 
 impl Entry {
     /// Something that happens now, to be remembered for this long.
-    pub(super) fn now(digest: HalfDigest, now: UnixTime, keep: Duration) -> Self {
+    pub fn now(digest: HalfDigest, now: UnixTime, keep: Duration) -> Self {
         let forget_at = now.plus(keep).plus(Duration::from_secs(1));
         Self { digest, owner: None, at: now, number: 0, forget_at }
     }
@@ -70,21 +70,21 @@ impl Entry {
 
 /// The way room is made for a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub enum Eviction {
     /// The owner of the most entries makes room: the older half of them becomes one entry with the owner as its digest.
     /// Where none has more than two, the oldest goes.
-    Largest,
+    LargestOwner,
     /// The oldest goes.
     Oldest,
     /// The oldest of the same owner goes; where there is none, the oldest.
-    Own,
+    SameOwner,
     /// Nothing goes: a full list takes nothing new.
-    Nothing,
+    Never,
 }
 
 /// Why an entry was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RingError {
+pub enum DenylistError {
     /// Too many others wrote at once.
     #[error("the shared value has changed too often")]
     Conflict,
@@ -95,32 +95,32 @@ pub(super) enum RingError {
 
 /// The list of this key, which remembers so many at most.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ring<'a> {
-    pub(super) key: &'a str,
-    pub(super) capacity: usize,
-    pub(super) room: Room,
+pub struct SharedDenylist<'a> {
+    pub key: &'a str,
+    pub capacity: usize,
+    pub eviction: Eviction,
 }
 
 /// All that is remembered.
 #[derive(Debug, Default)]
-pub(super) struct Entries {
+pub struct Entries {
     /// The highest number that was given out.
-    pub(super) last: u64,
+    pub last: u64,
     /// Oldest first.
-    pub(super) list: Vec<Entry>,
+    pub list: Vec<Entry>,
 }
 
-impl Ring<'_> {
+impl SharedDenylist<'_> {
     /// All that is remembered.
-    pub(super) fn entries(self, platform: &dyn Platform) -> Entries {
+    pub fn entries(self, platform: &dyn Platform) -> Entries {
         Entries::read(&platform.shared_get(self.key).bytes)
     }
 
     /// Adds what is not there yet; `Ok(false)` where it was.
     ///
     /// # Errors
-    /// [`RingError`]; after a conflict it is not known whether it was there.
-    pub(super) fn claim(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<bool, RingError> {
+    /// [`DenylistError`]; after a conflict it is not known whether it was there.
+    pub fn claim(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<bool, DenylistError> {
         let added = self.write(now, platform, |entries| {
             let is_new = !entries.list.iter().any(|known| known.digest == entry.digest);
             Ok(is_new.then(|| entries.list.push(entry)))
@@ -131,8 +131,8 @@ impl Ring<'_> {
     /// Adds it, or replaces the one with the same digest. Returns its number.
     ///
     /// # Errors
-    /// [`RingError`]
-    pub(super) fn put(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<u64, RingError> {
+    /// [`DenylistError`]
+    pub fn put(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<u64, DenylistError> {
         let added = self.write(now, platform, |entries| {
             let number = entries.last.saturating_add(1);
             entries.last = number;
@@ -149,18 +149,18 @@ impl Ring<'_> {
         Ok(added.unwrap_or_default())
     }
 
-    fn make_room(self, entry: &Entry, entries: &mut Entries) -> Result<(), RingError> {
+    fn make_room(self, entry: &Entry, entries: &mut Entries) -> Result<(), DenylistError> {
         if entries.list.len() < self.capacity {
             return Ok(());
         }
-        match self.room {
-            Room::Nothing => return Err(RingError::Full),
-            Room::Largest => entries.summarize_largest(),
-            Room::Own if entry.owner.is_some() => {
+        match self.eviction {
+            Eviction::Never => return Err(DenylistError::Full),
+            Eviction::LargestOwner => entries.summarize_largest(),
+            Eviction::SameOwner if entry.owner.is_some() => {
                 let own = entries.list.iter().position(|known| known.owner == entry.owner);
                 own.map(|place| entries.list.remove(place));
             }
-            Room::Oldest | Room::Own => {}
+            Eviction::Oldest | Eviction::SameOwner => {}
         }
         Ok(())
     }
@@ -170,8 +170,8 @@ impl Ring<'_> {
         self,
         now: UnixTime,
         platform: &dyn Platform,
-        change: impl Fn(&mut Entries) -> Result<Option<T>, RingError>,
-    ) -> Result<Option<T>, RingError> {
+        change: impl Fn(&mut Entries) -> Result<Option<T>, DenylistError>,
+    ) -> Result<Option<T>, DenylistError> {
         for _ in 0..TRIES {
             let shared = platform.shared_get(self.key);
             let mut entries = Entries::read(&shared.bytes);
@@ -181,7 +181,7 @@ impl Ring<'_> {
                 return Ok(Some(changed));
             }
         }
-        Err(RingError::Conflict)
+        Err(DenylistError::Conflict)
     }
 }
 
@@ -227,9 +227,9 @@ impl Entries {
 }
 
 #[cfg(test)]
-impl Ring<'_> {
+impl SharedDenylist<'_> {
     /// Fills the list with entries of this owner.
-    pub(super) fn fill(self, owner: HalfDigest, now: UnixTime, platform: &dyn Platform) {
+    pub fn fill(self, owner: HalfDigest, now: UnixTime, platform: &dyn Platform) {
         let shared = platform.shared_get(self.key);
         let mut entries = Entries::read(&shared.bytes);
         while entries.list.len() < self.capacity {

@@ -11,12 +11,12 @@ use crate::{
     time::UnixTime,
 };
 
-use super::lease::{Demand, Wish};
+use super::lease::{Demand, KeyRequest};
 
 /// How long a document is trusted while its provider cannot be reached.
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long somebody may wait for newer keys before the wish is forgotten.
-const WISH: Duration = Duration::from_secs(10);
+const KEY_REQUEST_LIFE: Duration = Duration::from_secs(10);
 
 /// A document of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +51,17 @@ impl fmt::Display for DocumentKind {
 
 /// A document as this worker has it.
 #[derive(Debug)]
-pub(super) struct Document<T> {
-    pub(super) key: String,
-    pub(super) value: Option<T>,
+pub struct Document<T> {
+    pub key: String,
+    pub value: Option<T>,
     /// Counts what was installed, so that a waiter can tell newer from older.
-    pub(super) version: u64,
+    pub version: u64,
     fetched: UnixTime,
     due: UnixTime,
     seen: Option<u32>,
-    pub(super) in_flight: bool,
+    pub in_flight: bool,
     /// The wish for a newer one, and since when there is one.
-    pub(super) wished: Option<(UnixTime, Wish)>,
+    pub requested: Option<(UnixTime, KeyRequest)>,
     /// The digest of the document that the value was read from.
     digest: Option<HalfDigest>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Document<T> {
 impl<T> Document<T> {
     /// Nothing is known of it yet. `of` names the issuer and where its documents are, `app` the filter's own app: another
     /// app in this process could not open what is shared, and must not use up its fetches.
-    pub(super) fn new(app: &str, of: &HalfDigest, kind: DocumentKind) -> Self {
+    pub fn new(app: &str, of: &HalfDigest, kind: DocumentKind) -> Self {
         Self {
             key: format!("vestibule.{app}.{}.{}", hex(of), kind.name()),
             value: None,
@@ -78,12 +78,12 @@ impl<T> Document<T> {
             due: UnixTime::default(),
             seen: None,
             in_flight: false,
-            wished: None,
+            requested: None,
             digest: None,
         }
     }
 
-    pub(super) fn usable(&self, now: UnixTime) -> Option<&T> {
+    pub fn usable(&self, now: UnixTime) -> Option<&T> {
         self.value.as_ref().filter(|_| now < self.fetched.plus(USABLE))
     }
 
@@ -92,7 +92,7 @@ impl<T> Document<T> {
     ///
     /// # Errors
     /// Those of `read`.
-    pub(super) fn install<E>(
+    pub fn install<E>(
         &mut self,
         document: &[u8],
         fetched: UnixTime,
@@ -112,21 +112,16 @@ impl<T> Document<T> {
     }
 
     /// The wish for a newer one that counts.
-    pub(super) fn wish(&self, now: UnixTime) -> Option<Wish> {
-        self.wished.filter(|(since, _)| now < since.plus(WISH)).map(|(_, wish)| wish)
+    pub fn key_request(&self, now: UnixTime) -> Option<KeyRequest> {
+        self.requested.filter(|(since, _)| now < since.plus(KEY_REQUEST_LIFE)).map(|(_, request)| request)
     }
 
-    pub(super) fn is_wished(&self, now: UnixTime) -> bool {
-        self.wish(now).is_some()
+    pub fn has_key_request(&self, now: UnixTime) -> bool {
+        self.key_request(now).is_some()
     }
 
     /// What another worker has shared since this one last looked: when it was fetched, and the document.
-    pub(super) fn news(
-        &mut self,
-        sealer: &Sealer,
-        platform: &dyn Platform,
-        now: UnixTime,
-    ) -> Option<(UnixTime, Vec<u8>)> {
+    pub fn news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> Option<(UnixTime, Vec<u8>)> {
         let shared = platform.shared_get(&self.key);
         if shared.version == self.seen {
             return None;
@@ -142,7 +137,7 @@ impl<T> Document<T> {
         (!is_older).then(|| (fetched, document.to_vec()))
     }
 
-    pub(super) fn share(&self, document: &[u8], fetched: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
+    pub fn share(&self, document: &[u8], fetched: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
         let stamped = [&fetched.as_secs().to_le_bytes(), document].concat();
         if let Ok(sealed) = sealer.seal_bytes(Purpose::SharedDocument, &self.key, &stamped, platform) {
             // Without a version the write always succeeds; the newest document wins.
@@ -151,11 +146,11 @@ impl<T> Document<T> {
     }
 
     /// Why it should be fetched now, if it should.
-    pub(super) fn demand(&self, now: UnixTime) -> Option<Demand> {
+    pub fn demand(&self, now: UnixTime) -> Option<Demand> {
         if self.in_flight {
             None
-        } else if let Some(wish) = self.wish(now) {
-            Some(Demand::Wish(wish))
+        } else if let Some(request) = self.key_request(now) {
+            Some(Demand::Keys(request))
         } else if self.value.is_none() || self.due <= now {
             Some(Demand::Due)
         } else {
@@ -165,16 +160,16 @@ impl<T> Document<T> {
 
     /// The fetch is over, and with it the wish it was made for. One that was made while another fetch was under way
     /// stays: the answer may be from before what it wishes for.
-    pub(super) fn settle(&mut self, demand: Demand, started: UnixTime, succeeded: bool) -> &str {
+    pub fn settle(&mut self, demand: Demand, started: UnixTime, succeeded: bool) -> &str {
         self.in_flight = false;
         let is_left = |since: UnixTime| since > started || demand == Demand::Due && since == started;
-        self.wished = self.wished.filter(|(since, _)| succeeded && is_left(*since));
+        self.requested = self.requested.filter(|(since, _)| succeeded && is_left(*since));
         &self.key
     }
 }
 
 /// When a document is refreshed: up to a tenth later than it must be, so that a fleet does not ask all at once.
-pub(super) fn due(kind: DocumentKind, fetched: UnixTime, platform: &dyn Platform) -> UnixTime {
+pub fn due(kind: DocumentKind, fetched: UnixTime, platform: &dyn Platform) -> UnixTime {
     let mut byte = [0; 1];
     // Without randomness there is no jitter, and no harm.
     let _ = platform.random(&mut byte);

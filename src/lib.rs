@@ -11,13 +11,14 @@
 //! | [`digest`] | names for what must not be written down itself | |
 //! | [`quoted`] | text from outside, as the log may show it | |
 //! | [`wire`] | messages of protobuf | |
+//! | [`record`] | records of fixed layout, with a version byte | time |
 //! | [`http`] | requests, answers and calls as values | quoted |
 //! | [`page`] | the one page people see | |
 //! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
 //! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, http |
-//! | [`shared`] | what all workers of an Envoy process share | time, digest, platform, http, session |
+//! | [`shared`] | what all workers of an Envoy process share | time, digest, platform, record, http, session |
 //! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
 //! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
@@ -33,6 +34,7 @@ pub mod oidc;
 pub mod page;
 pub mod platform;
 pub mod quoted;
+pub mod record;
 pub mod rules;
 pub mod secret;
 pub mod session;

@@ -1,50 +1,54 @@
-//! A bounded list of digests that all workers of one process share: what was used up, ended or seen, since when, and
-//! until when it must be remembered. Each entry has a number, given out in the same write: what is issued later has a
-//! higher one, however coarse the clock is. [`Eviction`] says how a full list takes more.
+//! A bounded list of digests in the shared store: ended sessions, finished sign-ins, used logout tokens, known `sid`s. Each
+//! entry has a moment, an expiry, and a number that is given out in the same write: a later entry has a higher number,
+//! however coarse the clock is. [`Eviction`] says how a full list takes more.
+//!
+//! The layout has no version byte and is that of the first release: while one version of the module replaces another, the
+//! workers of both read and write the same lists, and no ended session comes back. Another layout needs new keys, and
+//! workers that read the old ones too.
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::{digest::HalfDigest, platform::Platform, time::UnixTime};
+use crate::{digest::HalfDigest, platform::Platform, record::Fields, time::UnixTime};
 
-/// Bytes of an entry: digest, owner, two moments (seconds) and a number, little-endian.
+/// The most entries that are read: the largest capacity of a list.
+pub const MAX_ENTRIES: usize = 4096;
+/// Bytes of an entry: digest, owner, moment, number, expiry.
 const ENTRY: usize = 56;
 /// The owner of an entry that has none.
 const NO_OWNER: HalfDigest = [0; 16];
-/// How often a write is tried again when other workers write too.
+/// A write is tried this often when other workers write too.
 const TRIES: usize = 64;
 
-/// Something that is remembered.
+/// An entry of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Identifies what was used up, ended or seen.
+    /// The digest of a session, a sign-in, a logout token or a `sid`.
     pub digest: HalfDigest,
     /// The subject that can cause such entries, where it is known.
     pub owner: Option<HalfDigest>,
     /// When it happened.
     pub at: UnixTime,
-    /// Its number, which the list gives it.
+    /// Its number, given by the list.
     pub number: u64,
-    /// When it may be forgotten.
+    /// Its expiry.
     pub forget_at: UnixTime,
 }
 
 impl Entry {
-    /// Something that happens now, to be remembered for this long.
+    /// An entry of this moment, to be kept for this long.
     pub fn now(digest: HalfDigest, now: UnixTime, keep: Duration) -> Self {
         let forget_at = now.plus(keep).plus(Duration::from_secs(1));
         Self { digest, owner: None, at: now, number: 0, forget_at }
     }
 
     fn read(bytes: &[u8; ENTRY]) -> Option<Self> {
-        let (digest, rest) = bytes.split_first_chunk::<16>()?;
-        let (owner, rest) = rest.split_first_chunk::<16>()?;
-        let [at, number, forget_at] = rest.as_chunks::<8>().0 else { return None };
+        let mut fields = Fields::unversioned(bytes);
         Some(Self {
-            digest: *digest,
-            owner: (*owner != NO_OWNER).then_some(*owner),
-            at: UnixTime::from_secs(u64::from_le_bytes(*at)),
-            number: u64::from_le_bytes(*number),
-            forget_at: UnixTime::from_secs(u64::from_le_bytes(*forget_at)),
+            digest: fields.array()?,
+            owner: fields.array().map(|owner| (owner != NO_OWNER).then_some(owner))?,
+            at: fields.time()?,
+            number: fields.u64()?,
+            forget_at: fields.time()?,
         })
     }
 
@@ -71,37 +75,40 @@ impl Entry {
 /// The way room is made for a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eviction {
-    /// The owner of the most entries makes room: the older half of them becomes one entry with the owner as its digest.
-    /// Where none has more than two, the oldest goes.
+    /// The older half of the entries of the owner with the most becomes one entry with the owner as its digest. Where no
+    /// owner has more than two, the oldest entry goes.
     LargestOwner,
     /// The oldest goes.
     Oldest,
     /// The oldest of the same owner goes; where there is none, the oldest.
     SameOwner,
-    /// Nothing goes: a full list takes nothing new.
+    /// No entry goes: a full list takes no new one.
     Never,
 }
 
 /// Why an entry was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DenylistError {
-    /// Too many others wrote at once.
+    /// Other workers wrote at every try.
     #[error("the shared value has changed too often")]
     Conflict,
-    /// The list is full, and nothing makes room.
+    /// The list is full, and no entry may go.
     #[error("the list is full")]
     Full,
 }
 
-/// The list of this key, which remembers so many at most.
+/// A list.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedDenylist<'a> {
+    /// Its key in the shared store.
     pub key: &'a str,
+    /// The most entries, up to [`MAX_ENTRIES`].
     pub capacity: usize,
+    /// How a full list takes more.
     pub eviction: Eviction,
 }
 
-/// All that is remembered.
+/// The content of a list.
 #[derive(Debug, Default)]
 pub struct Entries {
     /// The highest number that was given out.
@@ -111,15 +118,15 @@ pub struct Entries {
 }
 
 impl SharedDenylist<'_> {
-    /// All that is remembered.
+    /// Its content.
     pub fn entries(self, platform: &dyn Platform) -> Entries {
         Entries::read(&platform.shared_get(self.key).bytes)
     }
 
-    /// Adds what is not there yet; `Ok(false)` where it was.
+    /// Adds an entry, unless there is one with its digest (`Ok(false)`).
     ///
     /// # Errors
-    /// [`DenylistError`]; after a conflict it is not known whether it was there.
+    /// [`DenylistError`]; after a conflict it is not known whether there was one.
     pub fn claim(self, entry: Entry, now: UnixTime, platform: &dyn Platform) -> Result<bool, DenylistError> {
         let added = self.write(now, platform, |entries| {
             let is_new = !entries.list.iter().any(|known| known.digest == entry.digest);
@@ -128,7 +135,7 @@ impl SharedDenylist<'_> {
         Ok(added.is_some())
     }
 
-    /// Adds it, or replaces the one with the same digest. Returns its number.
+    /// Adds an entry, or replaces the one with the same digest. Returns its number.
     ///
     /// # Errors
     /// [`DenylistError`]
@@ -186,13 +193,17 @@ impl SharedDenylist<'_> {
 }
 
 impl Entries {
-    fn read(bytes: &[u8]) -> Self {
-        let Some((last, entries)) = bytes.split_first_chunk::<8>() else { return Self::default() };
-        let list = entries.as_chunks::<ENTRY>().0.iter().filter_map(Entry::read).collect();
-        Self { last: u64::from_le_bytes(*last), list }
+    /// Reads what [`Self::write`] wrote.
+    pub fn read(bytes: &[u8]) -> Self {
+        let mut fields = Fields::unversioned(bytes);
+        let Some(last) = fields.u64() else { return Self::default() };
+        let (entries, _) = fields.rest().as_chunks::<ENTRY>();
+        let surplus = entries.len().saturating_sub(MAX_ENTRIES);
+        Self { last, list: entries.iter().skip(surplus).filter_map(Entry::read).collect() }
     }
 
-    fn write(&self, capacity: usize) -> Vec<u8> {
+    /// Writes the list with its latest entries, `capacity` at most.
+    pub fn write(&self, capacity: usize) -> Vec<u8> {
         let surplus = self.list.len().saturating_sub(capacity);
         let mut bytes = self.last.to_le_bytes().to_vec();
         self.list.iter().skip(surplus).for_each(|entry| entry.write(&mut bytes));
@@ -225,6 +236,9 @@ impl Entries {
         self.list.extend(summary);
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
 impl SharedDenylist<'_> {

@@ -1,21 +1,26 @@
-//! One document of a provider, whichever it is: fetched by one worker, shared sealed with the others, refreshed, kept
-//! while it is good.
+//! A document of a provider: fetched by one worker, shared sealed with the others, refreshed, and kept while it is good.
 
 use std::{fmt, time::Duration};
+
+use zeroize::Zeroizing;
 
 use crate::{
     digest::{HalfDigest, half_digest, hex},
     http::MAX_CALLOUT_BODY,
     platform::Platform,
-    session::seal::{Purpose, Sealer},
+    record,
+    session::seal::{MAX_SEALED_BYTES, Sealer},
     time::UnixTime,
 };
 
-use super::lease::{Demand, KeyRequest};
+use super::{
+    lease::{Demand, KeyRequest},
+    sealed,
+};
 
 /// How long a document is trusted while its provider cannot be reached.
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long somebody may wait for newer keys before the wish is forgotten.
+/// A request for newer keys is forgotten after this time.
 const KEY_REQUEST_LIFE: Duration = Duration::from_secs(10);
 
 /// A document of a provider.
@@ -52,23 +57,26 @@ impl fmt::Display for DocumentKind {
 /// A document as this worker has it.
 #[derive(Debug)]
 pub struct Document<T> {
+    /// The key of the shared store; the document's lease is named after it.
     pub key: String,
+    /// The parsed document.
     pub value: Option<T>,
-    /// Counts what was installed, so that a waiter can tell newer from older.
+    /// Counts the values, so that a waiter can tell newer from older.
     pub version: u64,
     fetched: UnixTime,
     due: UnixTime,
     seen: Option<u32>,
+    /// Whether this worker is fetching it.
     pub in_flight: bool,
-    /// The wish for a newer one, and since when there is one.
+    /// The request for newer keys, and when it was made.
     pub requested: Option<(UnixTime, KeyRequest)>,
     /// The digest of the document that the value was read from.
     digest: Option<HalfDigest>,
 }
 
 impl<T> Document<T> {
-    /// Nothing is known of it yet. `of` names the issuer and where its documents are, `app` the filter's own app: another
-    /// app in this process could not open what is shared, and must not use up its fetches.
+    /// A document that is not fetched yet. `of` names the issuer and where its documents are, `app` the filter's own app:
+    /// another app in this process could not open what is shared, and must not use up its fetches.
     pub fn new(app: &str, of: &HalfDigest, kind: DocumentKind) -> Self {
         Self {
             key: format!("vestibule.{app}.{}.{}", hex(of), kind.name()),
@@ -83,6 +91,7 @@ impl<T> Document<T> {
         }
     }
 
+    /// The value, unless it is too old to be trusted.
     pub fn usable(&self, now: UnixTime) -> Option<&T> {
         self.value.as_ref().filter(|_| now < self.fetched.plus(USABLE))
     }
@@ -111,41 +120,39 @@ impl<T> Document<T> {
         Ok(is_other)
     }
 
-    /// The wish for a newer one that counts.
+    /// The request for newer keys that counts.
     pub fn key_request(&self, now: UnixTime) -> Option<KeyRequest> {
         self.requested.filter(|(since, _)| now < since.plus(KEY_REQUEST_LIFE)).map(|(_, request)| request)
     }
 
+    /// Whether there is such a request.
     pub fn has_key_request(&self, now: UnixTime) -> bool {
         self.key_request(now).is_some()
     }
 
-    /// What another worker has shared since this one last looked: when it was fetched, and the document.
+    /// The document that another worker has shared since this one last looked, and when it was fetched.
     pub fn news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> Option<(UnixTime, Vec<u8>)> {
         let shared = platform.shared_get(&self.key);
         if shared.version == self.seen {
             return None;
         }
         self.seen = shared.version;
-        // Whatever cannot be opened was written by somebody without our key: as if it were not there.
-        let opened = sealer.open_bytes(Purpose::SharedDocument, &self.key, &shared.bytes)?;
-        let (fetched, document) = opened.split_first_chunk::<8>()?;
-        let fetched = UnixTime::from_secs(u64::from_le_bytes(*fetched));
-        // Older than what is here: an old document put back, perhaps with a key that was withdrawn since. Where our own
-        // is from the future, the clock was set back.
+        let opened = sealed::open(&self.key, &shared, sealer)?;
+        let SharedDocument { fetched, document } = SharedDocument::read(&opened)?;
+        // An older document was put back, perhaps with a key that was withdrawn since. Where our own is from the future,
+        // the clock was set back.
         let is_older = fetched < self.fetched && self.fetched <= now;
         (!is_older).then(|| (fetched, document.to_vec()))
     }
 
+    /// Shares a document that was fetched at that moment.
     pub fn share(&self, document: &[u8], fetched: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
-        let stamped = [&fetched.as_secs().to_le_bytes(), document].concat();
-        if let Ok(sealed) = sealer.seal_bytes(Purpose::SharedDocument, &self.key, &stamped, platform) {
-            // Without a version the write always succeeds; the newest document wins.
-            let _ = platform.shared_set(&self.key, &sealed, None);
-        }
+        let record = SharedDocument { fetched, document }.write();
+        // Without a version the write always succeeds; the newest document wins.
+        let _ = sealed::set(&self.key, &record, None, sealer, platform);
     }
 
-    /// Why it should be fetched now, if it should.
+    /// The reason to fetch it now, if there is one.
     pub fn demand(&self, now: UnixTime) -> Option<Demand> {
         if self.in_flight {
             None
@@ -158,13 +165,37 @@ impl<T> Document<T> {
         }
     }
 
-    /// The fetch is over, and with it the wish it was made for. One that was made while another fetch was under way
-    /// stays: the answer may be from before what it wishes for.
+    /// The fetch is over, and with it the key request it was made for. One that was made while another fetch was under way
+    /// stays: the answer may be from before the rotation.
     pub fn settle(&mut self, demand: Demand, started: UnixTime, succeeded: bool) -> &str {
         self.in_flight = false;
         let is_left = |since: UnixTime| since > started || demand == Demand::Due && since == started;
         self.requested = self.requested.filter(|(since, _)| succeeded && is_left(*since));
         &self.key
+    }
+}
+
+/// A document in the shared store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedDocument<'a> {
+    /// When it was fetched.
+    pub fetched: UnixTime,
+    /// As the provider sent it.
+    pub document: &'a [u8],
+}
+
+impl<'a> SharedDocument<'a> {
+    const VERSION: u8 = 1;
+
+    /// Reads what [`Self::write`] wrote.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut fields = record::read(Self::VERSION, bytes, MAX_SEALED_BYTES)?;
+        Some(Self { fetched: fields.time()?, document: fields.rest() })
+    }
+
+    /// Writes the record.
+    pub fn write(self) -> Zeroizing<Vec<u8>> {
+        record::write(Self::VERSION, &[&self.fetched.as_secs().to_le_bytes(), self.document])
     }
 }
 
@@ -177,4 +208,4 @@ pub fn due(kind: DocumentKind, fetched: UnixTime, platform: &dyn Platform) -> Un
     fetched.plus(after).plus(after.mul_f64(f64::from(byte[0]) / 2560.0))
 }
 
-const _: () = assert!(MAX_CALLOUT_BODY <= 1 << 20, "a shared document must fit into a seal");
+const _: () = assert!(MAX_CALLOUT_BODY < MAX_SEALED_BYTES - 64, "a shared document must fit into a seal");

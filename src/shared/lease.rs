@@ -1,22 +1,24 @@
-//! Who fetches: one worker of the process at a time takes a lease in the shared store, by compare-and-swap. The lease
-//! also remembers failures, so that a provider in trouble is asked less and less often, and how often keys were asked
-//! for because of a token nobody could check, so that an attacker's tokens do not become a flood at the provider.
+//! One worker of the process at a time fetches a document: the one that takes its lease in the shared store, by
+//! compare-and-swap. The lease counts failures, so that a failing provider is asked less and less often. It also counts
+//! fetches for tokens with an unknown key, so that an attacker's tokens do not become a flood at the provider.
 
 use std::time::Duration;
 
-use crate::{platform::Platform, time::UnixTime};
+use zeroize::Zeroizing;
 
-/// How many wishes are granted at once: the last is kept for unknown keys, as a rotation just before signing needs one at
-/// any time.
+use crate::{platform::Platform, record, time::UnixTime};
+
+/// Key requests that are granted at once. The last is kept for unknown keys: a provider may rotate its keys just before it
+/// signs.
 const BURST: u32 = 2;
-/// How long it takes until one more is granted.
+/// One more key request is granted after this time.
 const REFILL: Duration = Duration::from_secs(30);
 /// The longest pause after failures.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// How often a write is tried again when another worker was faster.
 const TRIES: usize = 4;
 
-/// Why somebody wants the lease.
+/// The reason for a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
     /// The document is missing or due.
@@ -25,7 +27,7 @@ pub enum Demand {
     Keys(KeyRequest),
 }
 
-/// A wish for newer keys, for the sake of a token.
+/// A request for newer keys, because the known ones do not verify a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyRequest {
     /// Where the token came from.
@@ -35,19 +37,19 @@ pub struct KeyRequest {
 }
 
 impl KeyRequest {
-    /// Whether a fetch for this wish serves the other as well.
+    /// Whether a fetch for this request serves the other as well.
     pub fn covers(self, other: Self) -> bool {
         let is_asker = self.asker == other.asker && (self.lack == Lack::Key || self.lack == other.lack);
         is_asker || self.asker == Asker::Provider && other.asker == Asker::Unauthenticated
     }
 
-    /// Whether keys that were fetched in the second of this wish may be from before the rotation that it asks for. A wrong
-    /// signature that may be forged is not worth another fetch.
+    /// Whether keys fetched in the second of this request do not settle it: they may be from before the rotation. A wrong
+    /// signature on a token that may be forged is not worth another fetch.
     pub fn needs_later_second(self) -> bool {
         self.lack == Lack::Key || self.asker == Asker::Provider
     }
 
-    /// Wishes that must be left for this one to be granted.
+    /// Requests that must be left for this one to be granted.
     const fn needs(self) -> u32 {
         match self.lack {
             Lack::Key => 1,
@@ -66,21 +68,23 @@ pub enum Lack {
     Signature,
 }
 
-/// Where such a token came from. What strangers ask for must not keep a sign-in from what it needs.
+/// The origin of such a token. Requests for unauthenticated tokens do not use up those that a sign-in needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker {
-    /// Anybody: it may be made up.
+    /// A request brought it: it may be made up.
     Unauthenticated,
     /// The provider's token endpoint.
     Provider,
 }
 
+/// The state of a lease, as the workers share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Lease {
+pub struct Lease {
     until: UnixTime,
     failures: u32,
-    /// How many are left, of those for strangers too.
+    /// Key requests left for tokens of the provider's token endpoint.
     provider: u32,
+    /// Key requests left for unauthenticated tokens.
     unauthenticated: u32,
     refilled: UnixTime,
 }
@@ -93,20 +97,33 @@ impl Default for Lease {
 }
 
 impl Lease {
-    const SIZE: usize = 28;
+    const VERSION: u8 = 1;
+    const SIZE: usize = 29;
 
-    fn read(bytes: &[u8]) -> Self {
-        let long = |at: usize| bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
-        let short = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
-        match (long(0), short(8), short(12), short(16), long(20)) {
-            (Some(until), Some(failures), Some(provider), Some(unauthenticated), Some(refilled))
-                if bytes.len() == Self::SIZE =>
-            {
-                let (until, refilled) = (UnixTime::from_secs(until), UnixTime::from_secs(refilled));
-                Self { until, failures, provider, unauthenticated, refilled }
-            }
-            _ => Self::default(),
-        }
+    /// Reads what [`Self::write`] wrote.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = record::read(Self::VERSION, bytes, Self::SIZE)?;
+        let lease = Self {
+            until: fields.time()?,
+            failures: fields.u32()?,
+            provider: fields.u32()?,
+            unauthenticated: fields.u32()?,
+            refilled: fields.time()?,
+        };
+        fields.end()?;
+        Some(lease)
+    }
+
+    /// Writes the record.
+    pub fn write(self) -> Zeroizing<Vec<u8>> {
+        let fields: [&[u8]; 5] = [
+            &self.until.as_secs().to_le_bytes(),
+            &self.failures.to_le_bytes(),
+            &self.provider.to_le_bytes(),
+            &self.unauthenticated.to_le_bytes(),
+            &self.refilled.as_secs().to_le_bytes(),
+        ];
+        record::write(Self::VERSION, &fields)
     }
 
     fn left_for(&mut self, asker: Asker) -> &mut u32 {
@@ -116,17 +133,7 @@ impl Lease {
         }
     }
 
-    fn write(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::SIZE);
-        bytes.extend_from_slice(&self.until.as_secs().to_le_bytes());
-        bytes.extend_from_slice(&self.failures.to_le_bytes());
-        bytes.extend_from_slice(&self.provider.to_le_bytes());
-        bytes.extend_from_slice(&self.unauthenticated.to_le_bytes());
-        bytes.extend_from_slice(&self.refilled.as_secs().to_le_bytes());
-        bytes
-    }
-
-    /// The wishes that time has given back. A clock that was set back gives all of them back.
+    /// Adds the key requests that time has given back. A clock that was set back gives all of them back.
     fn refill(mut self, now: UnixTime) -> Self {
         let back = now.since(self.refilled).as_secs() / REFILL.as_secs();
         if back > 0 || self.refilled > now {
@@ -140,7 +147,7 @@ impl Lease {
         self
     }
 
-    /// Whether somebody holds it, or a failure asks for a pause.
+    /// Whether a worker holds it, or a failure asks for a pause.
     fn is_held(self, now: UnixTime) -> bool {
         is_ahead(self.until, now)
     }
@@ -160,17 +167,17 @@ pub fn create(document: &str, platform: &dyn Platform) {
     platform.shared_create(&lease_key(document), &Lease::default().write());
 }
 
-/// Whether a fetch for an unknown key is under way, or would be granted now. Taking the lease is what uses one up.
+/// Whether a fetch for an unknown key is under way, or would be granted now. Only taking the lease uses up a request.
 pub fn grants_key_request(document: &str, request: KeyRequest, now: UnixTime, platform: &dyn Platform) -> bool {
-    let mut lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).refill(now);
+    let mut lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).unwrap_or_default().refill(now);
     *lease.left_for(request.asker) >= request.needs() || lease.is_held(now)
 }
 
-/// Takes the lease, for one call that takes at most `hold`. `false` when somebody else has it or is to pause.
+/// Takes the lease, for one call that takes at most `hold`. `false` when another worker has it, or a pause is on.
 pub fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime, platform: &dyn Platform) -> bool {
     let key = lease_key(document);
     let shared = platform.shared_get(&key);
-    let mut lease = Lease::read(&shared.bytes).refill(now);
+    let mut lease = Lease::read(&shared.bytes).unwrap_or_default().refill(now);
     if lease.is_held(now) {
         return false;
     }
@@ -186,12 +193,12 @@ pub fn take(document: &str, demand: Demand, hold: Duration, now: UnixTime, platf
     platform.shared_set(&key, &lease.write(), shared.version).is_ok()
 }
 
-/// Gives the lease back; after a failure nobody may take it for a while.
+/// Gives the lease back; after a failure no worker can take it for a while.
 pub fn release(document: &str, succeeded: bool, now: UnixTime, platform: &dyn Platform) {
     let key = lease_key(document);
     for _ in 0..TRIES {
         let shared = platform.shared_get(&key);
-        let mut lease = Lease::read(&shared.bytes);
+        let mut lease = Lease::read(&shared.bytes).unwrap_or_default();
         if succeeded {
             lease.failures = 0;
             lease.until = now;
@@ -203,5 +210,19 @@ pub fn release(document: &str, succeeded: bool, now: UnixTime, platform: &dyn Pl
         if platform.shared_set(&key, &lease.write(), shared.version).is_ok() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_of_another_version_counts_as_free() {
+        let lease = Lease { failures: 3, provider: 1, until: UnixTime::from_secs(9), ..Lease::default() };
+        let bytes = lease.write();
+        assert_eq!((Lease::read(&bytes), bytes.len()), (Some(lease), Lease::SIZE));
+        // Those of the first release have no version byte.
+        assert_eq!((Lease::read(&bytes[1..]), Lease::read(&[]), Lease::read(&[0xff; Lease::SIZE])), (None, None, None));
     }
 }

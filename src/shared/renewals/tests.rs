@@ -1,0 +1,74 @@
+use super::*;
+use crate::{flow::tests::world::TestPlatform, session::seal::SessionKey};
+
+const NOW: u64 = 1_800_000_000;
+
+struct Process {
+    outcomes: Outcomes,
+    platform: TestPlatform,
+}
+
+impl Process {
+    fn new() -> Self {
+        let key = SessionKey::parse("9f0c1e6d7a5b4c3d2e1f00112233445566778899aabbccddeeff0123456789ab").unwrap();
+        let sealer = Sealer::new(vec![key], "app").unwrap();
+        let platform = TestPlatform::default();
+        Self { outcomes: Outcomes::new("app", &sealer, &platform), platform }
+    }
+
+    fn leaves(&self, digest: HalfDigest, outcome: &Outcome, second: u64) {
+        self.outcomes.settle(&digest, outcome, UnixTime::from_secs(NOW + second), &self.platform);
+    }
+
+    fn finds(&self, digest: HalfDigest) -> Found {
+        self.outcomes.find(&digest, UnixTime::from_secs(NOW + 5), &self.platform).0
+    }
+}
+
+/// One of the sessions that have the same two places.
+fn named(name: u8) -> HalfDigest {
+    let mut digest = [7; 16];
+    digest[2] = 8;
+    digest[15] = name;
+    digest
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(UnixTime::from_secs(NOW + 60))
+}
+
+#[test]
+fn of_two_places_the_one_goes_that_was_written_longer_ago() {
+    let process = Process::new();
+    for (second, name) in [1, 2, 3].into_iter().enumerate() {
+        assert!(matches!(process.finds(named(name)), Found::Nothing));
+        process.leaves(named(name), &failed(), u64::try_from(second).unwrap());
+    }
+    assert!(matches!(process.finds(named(1)), Found::Nothing));
+    assert!(matches!(process.finds(named(2)), Found::Own(Outcome::Failed(_))));
+    assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Failed(_))));
+    // What a session has left is written over by itself, wherever it stands.
+    process.leaves(named(2), &Outcome::Refused(UnixTime::from_secs(NOW)), 4);
+    assert!(matches!(process.finds(named(2)), Found::Own(Outcome::Refused(_))));
+    assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Failed(_))));
+}
+
+#[test]
+fn a_lease_that_somebody_holds_is_not_taken_away() {
+    let lease = Outcome::Leased(UnixTime::from_secs(NOW + 10));
+    let process = Process::new();
+    process.leaves(named(1), &lease, 0);
+    process.leaves(named(2), &failed(), 1);
+    process.leaves(named(3), &lease, 2);
+    assert!(matches!(process.finds(named(1)), Found::Own(Outcome::Leased(_))));
+    assert!(matches!(process.finds(named(2)), Found::OthersLease));
+    assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Leased(_))));
+}
+
+#[test]
+fn sessions_that_are_renewed_at_the_same_time_do_not_meet() {
+    let process = Process::new();
+    let sessions: Vec<_> = (0..100_u8).map(|number| crate::digest::half_digest("test", &[&[number]])).collect();
+    sessions.iter().for_each(|digest| process.leaves(*digest, &failed(), 0));
+    assert!(sessions.iter().all(|digest| matches!(process.finds(*digest), Found::Own(_))));
+}

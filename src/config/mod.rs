@@ -143,8 +143,8 @@ pub struct SessionSettings {
     pub cookies: SessionCookies,
     /// What the names of the cookies of pending sign-ins begin with.
     pub pending_prefix: String,
-    /// The name of the cookie that counts sign-ins in a row.
-    pub trail_cookie: String,
+    /// The name of the cookie of recent sign-ins.
+    pub login_loop_cookie: String,
 }
 
 /// How people sign in.

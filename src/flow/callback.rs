@@ -24,9 +24,9 @@ use crate::{
     session::{
         chunks::Present,
         cookie::{self, Found, delete_cookie},
+        login_loop_guard::LoginLoopGuard,
         open::FreshSession,
         pending::{MAX_PENDING, PendingSignIn, State},
-        trail::Trail,
     },
     shared::lease::Asker,
     time::UnixTime,
@@ -193,7 +193,7 @@ impl SignIn {
 struct Brought {
     before: Option<FreshSession>,
     session: Present,
-    trail: Option<Trail>,
+    login_loop: Option<LoginLoopGuard>,
     /// What deletes the sign-ins that are too many: tabs that were opened at once began them without knowing of each other.
     surplus: Vec<String>,
 }
@@ -205,7 +205,7 @@ impl Brought {
         Self {
             before,
             session: settings.cookies.present(request),
-            trail: Trail::read(request, &settings.trail_cookie, &settings.sealer, env.now),
+            login_loop: LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now),
             surplus: sign_in::surplus(request, MAX_PENDING, env),
         }
     }

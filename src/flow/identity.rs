@@ -149,11 +149,12 @@ fn connection(request: &Request) -> Option<HeaderEdit> {
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {
-    let (common, pending, trail) = (&settings.cookies.name(), &settings.pending_prefix, &settings.trail_cookie);
+    let (common, pending, login_loop) =
+        (&settings.cookies.name(), &settings.pending_prefix, &settings.login_loop_cookie);
     // All our names begin like the first: others are told by that alone.
     let is_ours = |name: &[u8]| {
         name.starts_with(common.as_bytes())
-            && (settings.cookies.has(name) || name.starts_with(pending.as_bytes()) || name == trail.as_bytes())
+            && (settings.cookies.has(name) || name.starts_with(pending.as_bytes()) || name == login_loop.as_bytes())
     };
     let (mut lines, mut is_changed) = (Vec::new(), false);
     for line in request.lines("cookie") {

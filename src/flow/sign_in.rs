@@ -10,9 +10,9 @@ use crate::{
     rules::{Answer, Verdict},
     session::{
         cookie::{delete_cookie, set_cookie, with_prefix},
+        login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
         return_to::ReturnTo,
-        trail::{MAX_IN_VAIN, Trail},
     },
 };
 
@@ -173,9 +173,9 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     let (return_to, attempt) = (&wish.return_to, wish.attempt);
     if is_in_vain(&request, &wish, env) {
         let settings = &env.config.session;
-        let cookies = vec![delete_cookie(&settings.trail_cookie)];
+        let cookies = vec![delete_cookie(&settings.login_loop_cookie)];
         let offer = Offer::again(return_to.location(&env.config.origin), cookies);
-        return reply::refuse(Failure::SignInLoop(MAX_IN_VAIN), &caller, offer, env);
+        return reply::refuse(Failure::SignInLoop(MAX_SIGN_INS), &caller, offer, env);
     }
     if attempt > MAX_ATTEMPTS {
         let offer = Offer::again(return_to.location(&env.config.origin), Vec::new());
@@ -261,8 +261,9 @@ fn could_follow(request: &Request) -> bool {
 /// Whether several sign-ins in a row brought no session, or none with the claims that the rules ask for.
 fn is_in_vain(request: &Request, wish: &Wish, env: &mut Env<'_>) -> bool {
     let settings = &env.config.session;
-    let trail = Trail::read(request, &settings.trail_cookie, &settings.sealer, env.now);
-    trail.is_some_and(Trail::is_loop) && (wish.is_for_more_claims || signed_in::session(request, env).is_none())
+    let login_loop = LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now);
+    login_loop.is_some_and(LoginLoopGuard::would_loop)
+        && (wish.is_for_more_claims || signed_in::session(request, env).is_none())
 }
 
 fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {

@@ -115,7 +115,7 @@ fn sign_out_path(target: Option<&str>, env: &Env<'_>) -> String {
 fn sign_out(request: &Request, caller: Caller, target: Option<String>, env: &mut Env<'_>) -> Step {
     let settings = &env.config.session;
     let mut cookies = settings.cookies.delete(settings.cookies.present(request));
-    cookies.push(delete_cookie(&settings.trail_cookie));
+    cookies.push(delete_cookie(&settings.login_loop_cookie));
     cookies.extend(
         with_prefix(request.lines("cookie"), &settings.pending_prefix)
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())

@@ -4,12 +4,12 @@ pub mod absent;
 pub mod chunks;
 pub mod cookie;
 pub mod handed;
+pub mod login_loop_guard;
 pub mod open;
 pub mod pending;
 pub mod return_to;
 pub mod seal;
 pub mod store;
-pub mod trail;
 
 mod lifetimes;
 mod sealed;

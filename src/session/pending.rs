@@ -173,8 +173,3 @@ impl PendingSignIn {
 pub fn cookie_prefix(cookie_name: &str) -> String {
     format!("__Host-{cookie_name}-p-")
 }
-
-/// The name of the cookie that counts sign-ins in a row, under this configured name.
-pub fn trail_cookie(cookie_name: &str) -> String {
-    format!("__Host-{cookie_name}-t")
-}

@@ -91,8 +91,8 @@ pub enum Purpose {
     State,
     /// Who has signed in, as it stands in a store.
     StoredSession,
-    /// How many sign-ins there were in a row.
-    Trail,
+    /// The number of recent sign-ins in a row.
+    LoginLoop,
 }
 
 impl Purpose {
@@ -103,7 +103,7 @@ impl Purpose {
         Self::SharedDocument,
         Self::State,
         Self::StoredSession,
-        Self::Trail,
+        Self::LoginLoop,
     ];
 
     /// What the key derivation knows it by; a change makes everything sealed before unreadable.
@@ -115,7 +115,7 @@ impl Purpose {
             Self::SharedDocument => b"shared document",
             Self::State => b"state",
             Self::StoredSession => b"stored session",
-            Self::Trail => b"trail",
+            Self::LoginLoop => b"trail",
         }
     }
 }
@@ -262,12 +262,12 @@ impl DerivedKeys {
             hkdf.expand_multi_info(&[b"seal ", purpose.name()], derived.as_mut_slice()).ok()?;
             Some(XChaCha20Poly1305::new(Key::from_slice(derived.as_slice())))
         };
-        let [pending, reference, session, document, state, stored, trail] = Purpose::ALL.map(cipher);
-        Some(Self { id, ciphers: [pending?, reference?, session?, document?, state?, stored?, trail?] })
+        let [pending, reference, session, document, state, stored, login_loop] = Purpose::ALL.map(cipher);
+        Some(Self { id, ciphers: [pending?, reference?, session?, document?, state?, stored?, login_loop?] })
     }
 
     const fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [pending, reference, session, document, state, stored, trail] = &self.ciphers;
+        let [pending, reference, session, document, state, stored, login_loop] = &self.ciphers;
         match purpose {
             Purpose::PendingSignIn => pending,
             Purpose::Reference => reference,
@@ -275,7 +275,7 @@ impl DerivedKeys {
             Purpose::SharedDocument => document,
             Purpose::State => state,
             Purpose::StoredSession => stored,
-            Purpose::Trail => trail,
+            Purpose::LoginLoop => login_loop,
         }
     }
 }

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::{
     chunks::SessionCookies,
-    pending::{PendingSignIn, State, cookie_prefix, trail_cookie},
+    login_loop_guard::{LoginLoopGuard, login_loop_cookie},
+    pending::{PendingSignIn, State, cookie_prefix},
     seal::{Sealer, SessionKey, context_of},
     store::{Reference, Store},
-    trail::Trail,
     *,
 };
 use crate::{
@@ -171,7 +171,7 @@ fn a_recorded_sign_in_goes_on() {
 
 #[test]
 fn a_recorded_login_loop_cookie_counts() {
-    let guard = Trail::read(&request("login loop"), &trail_cookie(NAME), &sealer(), at(5)).unwrap();
-    assert!(!guard.is_loop());
-    assert!(Trail::and_one(Some(guard), at(6)).is_loop());
+    let guard = LoginLoopGuard::read(&request("login loop"), &login_loop_cookie(NAME), &sealer(), at(5)).unwrap();
+    assert!(!guard.would_loop());
+    assert!(LoginLoopGuard::and_one(Some(guard), at(6)).would_loop());
 }

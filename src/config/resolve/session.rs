@@ -16,7 +16,8 @@ use crate::{
     session::{
         Lifetimes,
         chunks::SessionCookies,
-        pending::{cookie_prefix, trail_cookie},
+        login_loop_guard::login_loop_cookie,
+        pending::cookie_prefix,
         seal::{Sealer, SessionKey, context_of},
         store::Store,
     },
@@ -85,7 +86,7 @@ impl Session {
             sign_in_timeout: self.sign_in_timeout,
             cookies: SessionCookies::new(&self.cookie_name),
             pending_prefix: cookie_prefix(&self.cookie_name),
-            trail_cookie: trail_cookie(&self.cookie_name),
+            login_loop_cookie: login_loop_cookie(&self.cookie_name),
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     oidc::identity::Identity,
     platform::NoRandomness,
     secret::{AccessToken, RawIdToken, RefreshToken},
-    session::{Beginning, Grant, Session, open::FreshSession, trail::Trail},
+    session::{Beginning, Grant, Session, login_loop_guard::LoginLoopGuard, open::FreshSession},
     time::UnixTime,
 };
 
@@ -66,8 +66,8 @@ impl SignIn {
         }
         let settings = &env.config.session;
         cookies.push(
-            Trail::and_one(brought.trail, env.now)
-                .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
+            LoginLoopGuard::and_one(brought.login_loop, env.now)
+                .cookie(&settings.login_loop_cookie, &settings.sealer, env.platform)
                 .map_err(|NoRandomness| Failure::NoRandomness)?,
         );
         let location = pending.state.return_to.location(&env.config.origin);

@@ -1,14 +1,9 @@
-//! Names for what must not be written down itself.
+//! Digests that stand for values which must not be written down.
 
 use sha2::{Digest, Sha256};
 
-/// Half a SHA-256 digest, by which something is known that must not be written down.
+/// Half a SHA-256 digest.
 pub type HalfDigest = [u8; 16];
-
-/// As it stands in the names of things.
-pub fn hex(digest: &HalfDigest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Half the SHA-256 digest of these parts; `what` keeps those of different things apart.
 pub fn half_digest(what: &str, parts: &[&[u8]]) -> HalfDigest {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     claims::LEFT_OUT,
-    digest::{half_digest, hex},
+    digest::half_digest,
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
     rules::Authorization,
@@ -269,7 +269,8 @@ fn plain_http(danger: raw::Danger, warnings: &mut Vec<String>) -> PlainHttp {
 
 /// Names what this app shares between workers.
 fn fingerprint(origin: &Origin, session: &SessionSettings) -> String {
-    hex(&half_digest("app", &[origin.as_str().as_bytes(), session.cookies.name().as_bytes()]))
+    let digest = half_digest("app", &[origin.as_str().as_bytes(), session.cookies.name().as_bytes()]);
+    base16ct::lower::encode_string(&digest)
 }
 
 /// What the reserved paths begin with. Only unreserved characters: these spell themselves the same way in every

@@ -97,15 +97,17 @@ impl Escaped {
                 decoded.push(byte);
                 continue;
             }
-            let (Some(high), Some(low)) = (hex(rest.next()), hex(rest.next())) else {
+            let mut value = [0];
+            let digits = [rest.next().unwrap_or_default(), rest.next().unwrap_or_default()];
+            if base16ct::mixed::decode(digits, &mut value).is_err() {
                 return Err(PatternError("a path in which % is followed by two hex digits"));
-            };
-            let value = high << 4 | low;
+            }
+            let [value] = value;
             if !may_be_escaped(value) {
                 return Err(PatternError("a path without %XX for what is plain (%61) or parts a path (%2F, %2E, %3F)"));
             }
             decoded.push(value);
-            normalised.extend([high, low].map(hex_digit));
+            normalised.extend(digits.map(|digit| char::from(digit.to_ascii_uppercase())));
         }
         let decoded = String::from_utf8(decoded).map_err(|_| PatternError("a path whose %XX are UTF-8"))?;
         if decoded.chars().any(reads_as_syntax) {
@@ -162,14 +164,6 @@ fn reads_as_syntax(letter: char) -> bool {
             | '\u{2215}' | '\u{2216}' | '\u{2488}'..='\u{249b}' | '\u{29f5}'..='\u{29f9}' | '\u{33c2}'
             | '\u{33c7}' | '\u{33d8}' | '\u{fe10}'..='\u{fe19}' | '\u{fe30}' | '\u{fe50}'..='\u{fe6f}'
             | '\u{feff}'..='\u{ffef}' | '\u{fff9}'..='\u{fffd}' | '\u{1f100}'..='\u{1f10a}' | '\u{e0000}'..='\u{e007f}')
-}
-
-fn hex(digit: Option<u8>) -> Option<u8> {
-    char::from(digit?).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
-
-fn hex_digit(value: u8) -> char {
-    char::from_digit(value.into(), 16).unwrap_or_default().to_ascii_uppercase()
 }
 
 #[cfg(test)]

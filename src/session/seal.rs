@@ -309,13 +309,7 @@ fn from_base64(text: &str, engine: &impl Engine) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 2));
-    for pair in text.as_bytes().chunks(2) {
-        let &[high, low] = pair else { return None };
-        let value = char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?;
-        bytes.push(u8::try_from(value).ok()?);
-    }
-    Some(bytes)
+    base16ct::mixed::decode_vec(text).ok().map(Zeroizing::new)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use zeroize::Zeroizing;
 
 use crate::{
-    digest::{HalfDigest, half_digest, hex},
+    digest::{HalfDigest, half_digest},
     http::MAX_CALLOUT_BODY,
     platform::Platform,
     record,
@@ -79,7 +79,7 @@ impl<T> Document<T> {
     /// another app in this process could not open what is shared, and must not use up its fetches.
     pub fn new(app: &str, of: &HalfDigest, kind: DocumentKind) -> Self {
         Self {
-            key: format!("vestibule.{app}.{}.{}", hex(of), kind.name()),
+            key: format!("vestibule.{app}.{}.{}", base16ct::lower::encode_string(of), kind.name()),
             value: None,
             version: 0,
             fetched: UnixTime::default(),

@@ -110,12 +110,11 @@ fn static_token(raw: raw::StaticToken, at: &At<'_>, faults: &mut Faults) -> Resu
 fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8; 32], Faulty> {
     const EXPECTED: &str = "a SHA-256 digest of 64 hex digits";
     let text = faults.required(at, text, EXPECTED)?;
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let is_hex = rest.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-    let digest = bytes.filter(|_| is_hex).and_then(|bytes| bytes.try_into().ok());
-    let digest: [u8; 32] = digest.ok_or_else(|| faults.wrong(at, EXPECTED))?;
+    let mut digest = [0; 32];
+    let read = base16ct::mixed::decode(&text, &mut digest);
+    if !read.is_ok_and(|bytes| bytes.len() == 32) {
+        return Err(faults.wrong(at, EXPECTED));
+    }
     if digest.starts_with(&OF_NOTHING) {
         return Err(faults.wrong(at, "the digest of a token; this is that of an empty text"));
     }

@@ -275,7 +275,7 @@ fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_floo
 fn a_tampered_share_is_as_if_it_were_not_there() {
     use crate::platform::Platform;
     let mut world = World::new();
-    let fingerprint = crate::digest::hex(&world.config.providers[0].fingerprint());
+    let fingerprint = base16ct::lower::encode_string(&world.config.providers[0].fingerprint());
     for kind in ["metadata", "keys"] {
         let key = format!("vestibule.{}.{fingerprint}.{kind}", world.config.fingerprint);
         world.platform.shared_set(&key, b"forged by another filter of the same VM id", None).unwrap();

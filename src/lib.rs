@@ -6,6 +6,7 @@
 //! | room | what it is for | may import |
 //! | --- | --- | --- |
 //! | [`time`] | seconds since the epoch | |
+//! | [`cache`] | values that a worker remembers, bounded | |
 //! | [`secret`] | values that do not print | |
 //! | [`platform`] | what the machine lends: randomness, signature checks, zlib, a shared store | |
 //! | [`digest`] | names for what must not be written down itself | |
@@ -17,13 +18,14 @@
 //! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
-//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, record, http |
+//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, record, cache, http |
 //! | [`shared`] | what all workers of an Envoy process share | time, digest, platform, record, http, session |
 //! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
 //! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
 //! | `filter` | performs steps in Envoy; decides nothing | all of the above |
 
+pub mod cache;
 pub mod claims;
 pub mod config;
 pub mod digest;

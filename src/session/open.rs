@@ -1,5 +1,5 @@
-//! Sessions that requests bring. Opening one costs a decryption and a parse, so what was opened lately is remembered by
-//! the cookie's very bytes, which were authentic then and are authentic now; its time is checked at every request.
+//! Sessions that requests bring. Opening one costs a decryption and a parse, so a worker remembers opened sessions by the
+//! bytes of their cookies, which stay authentic; a session's time is checked at every request.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -14,6 +14,7 @@ use super::{
     seal::Sealer,
 };
 use crate::{
+    cache::Cache,
     claims::IssuerId,
     digest::{HalfDigest, half_digest},
     http::{Identity, Request},
@@ -21,9 +22,9 @@ use crate::{
     time::UnixTime,
 };
 
-/// How many sessions a worker remembers. One that is pushed out is opened again.
+/// Sessions that a worker remembers. One that is replaced is opened again.
 const SLOTS: usize = 512;
-/// How many bytes of cookies are remembered; with one more, all are forgotten and opened again.
+/// Bytes of cookies that a worker remembers; with one more, all sessions are opened again.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
 /// A session that the browser brought, that we sealed, and whose time is not over. Only [`OpenSessions::fresh`] makes one.
@@ -157,21 +158,20 @@ impl Opened {
 #[derive(Debug)]
 pub struct OpenSessions {
     cookies: SessionCookies,
-    slots: Vec<Option<Slot>>,
-    remembered: usize,
+    opened: Cache<OpenedText>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct OpenedText {
     text: Box<[u8]>,
     count: usize,
-    opened: Rc<Opened>,
+    session: Rc<Opened>,
 }
 
 impl OpenSessions {
     /// None yet, of these cookies.
     pub fn new(cookies: SessionCookies) -> Self {
-        Self { cookies, slots: std::iter::repeat_with(|| None).take(SLOTS).collect(), remembered: 0 }
+        Self { cookies, opened: Cache::new(SLOTS, MAX_REMEMBERED) }
     }
 
     /// The session of this request, if it brought a good one. A cookie that is expired, foreign, altered or there twice
@@ -191,21 +191,15 @@ impl OpenSessions {
 
     fn open(&mut self, brought: &Brought<'_>, sealer: &Sealer, platform: &dyn Platform) -> Option<Rc<Opened>> {
         let text = &*brought.text;
-        let place = place(text);
-        let known = self.slots.get(place)?.as_ref();
-        if let Some(slot) = known.filter(|slot| slot.count == brought.count && is_same(&slot.text, text)) {
-            return Some(Rc::clone(&slot.opened));
+        let hash = hash(text);
+        let is_it = |known: &OpenedText| known.count == brought.count && is_same(&known.text, text);
+        if let Some(known) = self.opened.find(hash, is_it) {
+            return Some(Rc::clone(&known.session));
         }
         let session = Session::open(&self.cookies, brought, sealer, platform)?;
         let opened = Rc::new(Opened::new(session, sealer.is_of_old_key(text)));
-        if self.remembered.saturating_add(text.len()) > MAX_REMEMBERED {
-            self.slots.fill_with(|| None);
-            self.remembered = 0;
-        }
-        self.remembered = self.remembered.saturating_add(text.len());
-        let slot = Slot { text: text.into(), count: brought.count, opened: Rc::clone(&opened) };
-        let before = self.slots.get_mut(place)?.replace(slot);
-        self.remembered = self.remembered.saturating_sub(before.map_or(0, |slot| slot.text.len()));
+        let known = OpenedText { text: text.into(), count: brought.count, session: Rc::clone(&opened) };
+        self.opened.insert(hash, known, text.len());
         Some(opened)
     }
 }
@@ -220,10 +214,9 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && bool::from((difference | u64::from(rest)).ct_eq(&0))
 }
 
-/// The end of a sealed value is its authentication tag, as good as random; only what we sealed is ever stored.
-fn place(value: &[u8]) -> usize {
-    let tail = value.iter().rev().take(8);
-    tail.fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % SLOTS
+/// The end of a sealed value is its authentication tag, as good as random; only values that we sealed are kept.
+fn hash(value: &[u8]) -> u64 {
+    value.iter().rev().take(8).fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
 }
 
 #[cfg(test)]

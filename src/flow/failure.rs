@@ -250,7 +250,7 @@ impl Failure {
             Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
                 "It lacks a scope that this address wants."),
             Self::Introspection(error) => match error {
-                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { status: 500..=599 | 429, .. }) => row!(503, "introspection_unavailable", Warn,
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn,
                     "The token cannot be checked", "Whoever issued it does not answer. Please try again in a few seconds."),
                 IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
                     "The token cannot be checked", "Whoever issued it does not answer this site's question. Please tell its operator the code below."),
@@ -294,7 +294,7 @@ impl Failure {
             Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
                 "Nothing was lost: please try again in a few seconds."),
             Self::UserinfoEndpoint(error) => match error {
-                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { status: 500..=599 | 429, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 UserinfoError::OtherSubject => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
                     "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
@@ -306,7 +306,7 @@ impl Failure {
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
                 "Send a Bearer token in the Authorization header."),
             Self::TokenEndpoint(error) => match error {
-                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { status: 500..=599 | 429, .. }) => row!(503, "token_endpoint_unavailable", Warn,
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
                     "The sign-in took too long or was used before. Please try again."),

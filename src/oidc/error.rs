@@ -109,6 +109,8 @@ impl fmt::Display for ErrorResponse {
 pub struct UnexpectedStatus {
     /// The status.
     pub status: u16,
+    /// Whether the same request may succeed later.
+    pub is_temporary: bool,
     /// The error in the body, if there is one.
     error: Option<ErrorResponse>,
 }
@@ -117,7 +119,8 @@ impl UnexpectedStatus {
     /// The status and error of this response.
     pub fn of(response: &CalloutResponse) -> Self {
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
-        Self { status: response.status, error: ErrorResponse::read(Members::of(&body)) }
+        let is_temporary = matches!(response.status, 429 | 500..=599);
+        Self { status: response.status, is_temporary, error: ErrorResponse::read(Members::of(&body)) }
     }
 
     /// A sentence for the log about the endpoint with this name.

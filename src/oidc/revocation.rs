@@ -25,7 +25,7 @@ impl RevocationError {
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Callout(_) | Self::NotReady => true,
-            Self::Status(unexpected) => matches!(unexpected.status, 429 | 500..=599),
+            Self::Status(unexpected) => unexpected.is_temporary,
         }
     }
 }

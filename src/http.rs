@@ -48,6 +48,12 @@ pub struct Line {
     pub value: Range<usize>,
 }
 
+impl AsRef<Self> for Request {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Request {
     /// The request with these header lines.
     pub fn new<'a>(lines: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {

@@ -29,15 +29,28 @@ impl UnixTime {
         Self(self.0.saturating_sub(by.as_secs()))
     }
 
-    /// Whether a wait of at most `span` that ends here is over; also where the clock was set back, and the end is farther
-    /// than it ever was.
-    pub fn is_over(self, span: Duration, now: Self) -> bool {
-        self <= now || now.plus(span) < self
-    }
-
     /// How long after `earlier` this is; zero when it is not.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The end of a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    at: UnixTime,
+    span: Duration,
+}
+
+impl Deadline {
+    /// The end of a wait of this span (whole seconds) that begins now.
+    pub const fn after(span: Duration, now: UnixTime) -> Self {
+        Self { at: now.plus(span), span }
+    }
+
+    /// Whether it is over. A clock that was set back ends it too: it is then farther away than it ever was.
+    pub fn is_over(self, now: UnixTime) -> bool {
+        self.at <= now || now.plus(self.span) < self.at
     }
 }
 

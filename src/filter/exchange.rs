@@ -1,80 +1,104 @@
-//! One request's callbacks. Until the request is permitted, no part of it moves.
+//! One request, as far as the host is concerned.
 
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
 
-use proxy_wasm::{
-    traits::{Context, HttpContext},
-    types::Action,
+use crate::{
+    flow::{BodyError, LateCookies, MAX_BODY},
+    http::RouteMetadata,
 };
 
-use super::worker::{Exchange, Phase, Worker};
-use crate::flow::MAX_BODY;
+use super::host;
 
 /// One request.
-pub(super) struct Stream {
-    exchange: Rc<Exchange>,
-    worker: Option<Rc<Worker>>,
+pub(super) struct Exchange {
+    context_id: u32,
+    phase: Cell<Phase>,
+    /// The metadata of its route when it came.
+    route: RefCell<RouteMetadata>,
+    /// Cookies to set with the app's answer.
+    cookies: RefCell<Option<LateCookies>>,
+    /// Whether its trailers came before it was decided.
+    has_trailers: Cell<bool>,
+    /// The size of its body by now, and whether that is all.
+    body: Cell<(usize, bool)>,
 }
 
-impl Stream {
-    pub(super) fn new(context_id: u32, worker: Option<Rc<Worker>>) -> Self {
-        Self { exchange: Rc::new(Exchange::new(context_id)), worker }
-    }
-
-    /// Where an operator allows bodies to be seen while the headers are held, Continue from a body callback would
-    /// release the whole request.
-    fn pass_if_permitted(&self) -> Action {
-        if self.exchange.phase() == Phase::Forwarded { Action::Continue } else { Action::Pause }
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The client is gone.
+    Gone,
+    /// It went upstream, with a permit.
+    Forwarded,
+    /// It was answered here.
+    Replied,
+    /// It is not decided, and must not move.
+    Undecided,
 }
 
-impl Context for Stream {
-    fn on_http_call_response(&mut self, call_id: u32, num_headers: usize, body_size: usize, _num_trailers: usize) {
-        if let Some(worker) = &self.worker {
-            worker.answered(call_id, num_headers, body_size);
+impl Exchange {
+    pub(super) const fn new(context_id: u32) -> Self {
+        Self {
+            context_id,
+            phase: Cell::new(Phase::Undecided),
+            route: RefCell::new(RouteMetadata::Absent),
+            cookies: RefCell::new(None),
+            has_trailers: Cell::new(false),
+            body: Cell::new((0, false)),
         }
     }
-}
 
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
-        // Without a configuration there is no worker, and the request stays where it is.
-        self.worker.as_ref().map_or(Action::Pause, |worker| worker.start(&self.exchange, end_of_stream))
+    pub(super) const fn context_id(&self) -> u32 {
+        self.context_id
     }
 
-    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        if let Some(worker) = self.worker.as_ref().filter(|_| self.exchange.phase() == Phase::Undecided) {
-            worker.body(&self.exchange, body_size, end_of_stream);
-            // Whatever came of it, the request is answered or waits: it was never permitted with a body that was read.
-            return Action::Pause;
-        }
-        self.pass_if_permitted()
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase.get()
     }
 
-    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        self.worker.as_ref().map_or(Action::Continue, |worker| worker.response(&self.exchange))
+    /// Sets the phase, and returns the one before.
+    pub(super) const fn set_phase(&self, phase: Phase) -> Phase {
+        self.phase.replace(phase)
     }
 
-    fn on_http_request_trailers(&mut self, num_trailers: usize) -> Action {
-        // They are where a body ends that is being read; were it longer than this, it would have been answered by now.
-        if let Some(worker) = self.worker.as_ref().filter(|_| self.exchange.phase() == Phase::Undecided) {
-            self.exchange.keep_trailers(num_trailers);
-            worker.body(&self.exchange, MAX_BODY, true);
-            return Action::Pause;
-        }
-        match (self.pass_if_permitted(), &self.worker) {
-            // The host gives nothing for none, as it does for what it cannot give.
-            (Action::Continue, _) if num_trailers == 0 => Action::Continue,
-            (Action::Continue, Some(worker)) if worker.trailers() => Action::Continue,
-            _ => Action::Pause,
-        }
+    /// It goes upstream; the app's answer brings these cookies.
+    pub(super) fn permit(&self, cookies: Option<LateCookies>) {
+        self.cookies.replace(cookies);
+        self.phase.set(Phase::Forwarded);
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(worker) = &self.worker {
-            worker.forget(&self.exchange);
+    pub(super) fn take_cookies(&self) -> Option<LateCookies> {
+        self.cookies.take()
+    }
+
+    pub(super) fn set_route(&self, route: RouteMetadata) {
+        self.route.replace(route);
+    }
+
+    pub(super) fn is_on_route(&self, route: &RouteMetadata) -> bool {
+        *self.route.borrow() == *route
+    }
+
+    pub(super) fn note_trailers(&self, count: usize) {
+        self.has_trailers.set(count > 0);
+        // They are where a body ends: all of it is read, which is no longer than it may be.
+        let (size, _) = self.body.get();
+        self.body.set((size.max(MAX_BODY), true));
+    }
+
+    pub(super) const fn has_trailers(&self) -> bool {
+        self.has_trailers.get()
+    }
+
+    pub(super) fn note_body(&self, size: usize, is_whole: bool) {
+        self.body.set((size, is_whole));
+    }
+
+    /// Its body, once it is whole or too long.
+    pub(super) fn body(&self) -> Option<Result<Vec<u8>, BodyError>> {
+        match self.body.get() {
+            (size, _) if size > MAX_BODY => Some(Err(BodyError::TooLong)),
+            (size, true) => Some(Ok(host::request_body(size))),
+            (_, false) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod exchange;
 mod host;
 mod report;
 mod root;
+mod stream;
 mod worker;
 
 proxy_wasm::main! {{

@@ -22,17 +22,16 @@ impl Report {
         }
     }
 
-    pub(super) fn tell(&self, events: &[Event]) {
-        for event in events {
-            self.count(event.counter());
-            let level = match event.level() {
-                Level::Count => continue,
-                Level::Info => LogLevel::Info,
-                Level::Warn => LogLevel::Warn,
-                Level::Error => LogLevel::Error,
-            };
-            host::log(level, &event.to_string());
-        }
+    /// Counts an event, and logs it where its level says so.
+    pub(super) fn report(&self, event: &Event) {
+        self.count(event.counter());
+        let level = match event.level() {
+            Level::Count => return,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        };
+        host::log(level, &event.to_string());
     }
 
     fn count(&self, name: &'static str) {

@@ -7,7 +7,7 @@ use proxy_wasm::{
     types::{ContextType, LogLevel},
 };
 
-use super::{exchange::Stream, host, worker::Worker};
+use super::{host, stream::Stream, worker::Worker};
 use crate::config::Config;
 
 /// The root context of one plugin configuration in one worker.

@@ -1,70 +1,41 @@
-//! What a worker does beside its requests: it fetches documents and renews sessions, in calls of its own, so that no
-//! client that leaves takes a result along.
+//! The work of a worker beside its requests: it fetches documents and polls the tasks that requests have spawned, with calls
+//! of its own, so that no client that leaves takes a result along.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use super::{
-    CalloutResult, Env,
-    issuers::ExpectDocument,
-    renewal::{self, ExpectRenewal, Renewals, Unwanted},
-    store::{StoreState, Write},
+    context::{Call, Env, Worker},
+    memory::issuers::Fetch,
 };
-use crate::http::CalloutRequest;
 
-/// How soon a call that is queued is made.
+/// How soon spawned work begins.
 pub const AT_ONCE: Duration = Duration::from_millis(1);
 
-/// A call that must be made, and what its result is for.
-#[derive(Debug)]
-pub struct Fetch {
-    /// Hand the result back with this.
-    pub expect: ExpectBackground,
-    /// The call.
-    pub request: CalloutRequest,
-}
+impl Worker {
+    /// Looks at the data that other workers have shared, and polls the tasks. Returns the calls to make.
+    #[must_use]
+    pub fn drive(self: &Rc<Self>) -> Vec<Call> {
+        // Nothing is borrowed here, so this cannot fail.
+        let _ = self.with(look_around);
+        self.poll_tasks();
+        self.outbox.take()
+    }
 
-/// What a call of the worker's own is for.
-#[derive(Debug)]
-pub enum ExpectBackground {
-    /// A document of a provider.
-    Document(ExpectDocument),
-    /// The renewal of a session.
-    Renewal(ExpectRenewal),
-    /// The revocation of a refresh token.
-    Revocation(Unwanted),
-    /// Something that is written into the store.
-    Write(Write),
-}
-
-/// Looks at what other workers have shared, and says what calls this one must make.
-pub fn poll(env: &mut Env<'_>) -> Vec<Fetch> {
-    env.revocations.look(env.platform);
-    let mut fetches = env.issuers.poll(env.platform, env.now);
-    fetches.extend(renewal::poll(env));
-    let writes = env.store.take_writes(env.now).into_iter();
-    fetches
-        .extend(writes.map(|write| Fetch { request: write.request.clone(), expect: ExpectBackground::Write(write) }));
-    fetches
-}
-
-/// A call came to its end.
-pub fn answered(expect: ExpectBackground, result: CalloutResult, env: &mut Env<'_>) {
-    match expect {
-        ExpectBackground::Document(expect) => {
-            env.issuers.fetched(expect, result, env.platform, env.now, env.omissions, env.events);
+    /// The time until the worker is to be driven again.
+    pub fn next_drive(&self) -> Duration {
+        if self.has_spawned() {
+            return AT_ONCE;
         }
-        ExpectBackground::Renewal(expect) => renewal::answered(expect, result, env),
-        ExpectBackground::Revocation(unwanted) => renewal::revoked(unwanted, result, env),
-        ExpectBackground::Write(write) => write.settle(result, env),
+        self.with(|env| env.issuers.next_poll(env.now)).unwrap_or(AT_ONCE)
     }
 }
 
-/// Whether a call waits to be made.
-pub(super) fn is_queued(renewals: &Renewals, store: &StoreState) -> bool {
-    renewals.are_queued() || store.has_writes()
-}
-
-/// When to look again.
-pub fn next_poll(env: &Env<'_>) -> Duration {
-    if is_queued(env.renewals, env.store) { AT_ONCE } else { env.issuers.next_poll(env.now) }
+fn look_around(env: &mut Env<'_>) {
+    env.revocations.look(env.platform);
+    for Fetch { request, document } in env.issuers.poll(env.platform, env.now) {
+        env.spawn(move |cx| async move {
+            let answer = cx.call(request).await;
+            cx.with(|env| env.issuers.fetched(document, answer, env.platform, env.now, env.omissions, env.events))
+        });
+    }
 }

@@ -1,38 +1,38 @@
-//! Who is signed in, for scripts of the app: claims that the operator lists, and when the session ends. It shows no
-//! token, and asking does not keep the session alive: a tab in the background must not.
+//! The user, for scripts of the app: claims that the operator lists, and the end of the session. It shows no token, and asking
+//! does not keep the session alive: a tab in the background must not.
 
 use serde_json::{Map, Value};
 
 use crate::{
     claims::{Claim, Claims},
-    http::Request,
-    session::Session,
+    http::{LocalReply, Request},
+    session::{Session, open::FreshSession},
 };
 
 use super::{
-    Env, Step,
-    caller::{Caller, Kind},
-    failure::Failure,
-    reply::{self, Offer},
-    signed_in,
+    answer::{
+        self, Offer,
+        caller::{Caller, Kind},
+    },
+    context::Env,
+    event::failure::Failure,
 };
 
-/// A request for the userinfo path.
-pub(super) fn arrive(request: &Request, env: &mut Env<'_>) -> Step {
+/// Decides a request for the userinfo path.
+pub(super) fn decide(request: &Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> LocalReply {
     let caller = Caller { kind: Kind::Program, ..Caller::of(request) };
     if !matches!(request.method(), "GET" | "HEAD") {
-        return reply::refuse(Failure::UserinfoMethod, &caller, Offer::default(), env);
+        return answer::refuse(Failure::UserinfoMethod, &caller, Offer::default(), env);
     }
-    let Some(fresh) = signed_in::session(request, env) else {
-        return reply::refuse(Failure::SignInRequired, &caller, Offer::default(), env);
+    let Some(session) = session.map(FreshSession::session) else {
+        return answer::refuse(Failure::SignInRequired, &caller, Offer::default(), env);
     };
-    let session = fresh.session();
     let ends = session.ends(&env.config.session.lifetimes);
     let mut body = Map::new();
     body.insert("claims".to_owned(), Value::Object(claims(session, &env.config.userinfo_claims)));
     body.insert("expires_at".to_owned(), ends.as_secs().into());
     body.insert("expires_in".to_owned(), ends.since(env.now).as_secs().into());
-    Step::Reply(reply::json(200, "userinfo", &Value::Object(body)))
+    answer::json(200, "userinfo", &Value::Object(body))
 }
 
 fn claims(session: &Session, listed: &[String]) -> Map<String, Value> {

@@ -1,6 +1,6 @@
 //! Provider metadata (OpenID Connect Discovery 1.0, section 4).
 
-use std::{fmt, time::Duration};
+use std::{fmt, rc::Rc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -73,14 +73,14 @@ impl fmt::Display for UnusableEndpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Metadata {
     /// Of a provider.
-    Provider(Box<ProviderMetadata>),
+    Provider(Rc<ProviderMetadata>),
     /// Of another issuer: where its keys are, or where it is asked about its tokens.
     TokenIssuer(Endpoint),
 }
 
 impl Metadata {
     /// Where the keys are.
-    pub const fn jwks_uri(&self) -> Option<&Endpoint> {
+    pub fn jwks_uri(&self) -> Option<&Endpoint> {
         match self {
             Self::Provider(metadata) => metadata.jwks_uri.as_ref(),
             Self::TokenIssuer(jwks_uri) => Some(jwks_uri),

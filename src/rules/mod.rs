@@ -7,6 +7,7 @@
 pub mod host;
 pub mod path;
 
+mod admission;
 mod index;
 mod matching;
 mod pattern;
@@ -14,11 +15,14 @@ mod review;
 mod route;
 mod verdict;
 
+pub use admission::{Admitted, Anyone, NotAdmitted, Principal, RuledRequest};
 pub use host::HostPattern;
 pub use matching::HeaderCondition;
 pub use pattern::PathPattern;
 pub use route::RouteError;
-pub use verdict::{Admission, Cause, OpenRoute, Refusal, Verdict};
+pub use verdict::{Cause, Refusal, Verdict};
+
+use std::rc::Rc;
 
 use crate::{
     claims::{Conditions, IssuerId},
@@ -122,9 +126,11 @@ impl Policy {
 /// All rules in order.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    rules: Vec<Rule>,
-    /// The policies that routes may name, each as a rule for everything that has its name; none where routes are not asked.
-    policies: Vec<Rule>,
+    /// The rules, then the policies.
+    all: Rc<[Rule]>,
+    /// Where the policies that routes may name begin: each is a rule for everything that has its name; none where routes are
+    /// not asked.
+    first_policy: usize,
     index: Index,
     own_port: Option<u16>,
 }
@@ -132,7 +138,7 @@ pub struct Rules {
 impl Rules {
     /// The rules in the order given; the first that matches decides.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { index: Index::new(&rules), rules, policies: Vec::new(), own_port: None }
+        Self { index: Index::new(&rules), first_policy: rules.len(), all: rules.into(), own_port: None }
     }
 
     /// The same rules for an app that is reached at this port, where it is not the scheme's own.
@@ -143,52 +149,64 @@ impl Rules {
 
     /// Calls `with` for each claim that a rule looks at.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
-        self.all().filter_map(|rule| rule.says.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+        self.all.iter().filter_map(|rule| rule.says.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
     }
 
     /// Whether one of them takes nothing but tokens.
     pub fn want_tokens(&self) -> bool {
-        self.all().any(|rule| rule.says.access == Access::Bearer)
+        self.all.iter().any(|rule| rule.says.access == Access::Bearer)
     }
 
     /// Whether one of them asks tokens for scopes.
     pub fn want_scopes(&self) -> bool {
-        self.all().any(|rule| !rule.says.scopes.is_empty())
+        self.all.iter().any(|rule| !rule.says.scopes.is_empty())
     }
 
     /// Whether one of them has a name.
     pub fn have_names(&self) -> bool {
-        self.all().any(|rule| rule.name.is_some())
+        self.all.iter().any(|rule| rule.name.is_some())
     }
 
-    /// The rules, and the policies that routes may name.
-    fn all(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().chain(&self.policies)
+    /// The rules without the policies.
+    fn rules(&self) -> &[Rule] {
+        self.all.get(..self.first_policy).unwrap_or_default()
+    }
+
+    /// The policies, with their places among all rules.
+    fn policies(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        self.all.iter().enumerate().skip(self.first_policy)
     }
 
     /// Whether one of them says this of `Authorization`.
     pub fn hand_on(&self, what: Authorization) -> bool {
-        self.all().any(|rule| rule.says.authorization == what)
+        self.all.iter().any(|rule| rule.says.authorization == what)
     }
 
     /// Whether every rule, and this default, leaves `Authorization` to the app.
     pub fn leave_authorization_to_app(&self, default: Authorization) -> bool {
-        default == Authorization::App && self.all().all(|rule| rule.says.authorization == Authorization::App)
+        default == Authorization::App && self.all.iter().all(|rule| rule.says.authorization == Authorization::App)
     }
 
-    /// What they say of this request.
+    /// The request with what they say of it.
     ///
     /// # Errors
-    /// [`RouteError`] where its route does not say whose word counts.
-    pub fn decide(&self, request: &Request) -> Result<Verdict<'_>, RouteError> {
+    /// [`RouteError`] where its route does not name one policy; with the request.
+    pub fn rule_on(&self, request: Request) -> Result<RuledRequest, (RouteError, Request)> {
+        match self.decide(&request) {
+            Ok(verdict) => Ok(RuledRequest::new(request, verdict)),
+            Err(error) => Err((error, request)),
+        }
+    }
+
+    fn decide(&self, request: &Request) -> Result<Verdict, RouteError> {
         let policy = self.policy_of(request.route())?;
-        let mut verdict = Verdict::default();
-        if self.rules.is_empty() && self.policies.is_empty() {
+        let mut verdict = Verdict::new(&self.all);
+        if self.all.is_empty() {
             verdict.fall_through();
             return Ok(verdict);
         }
         let facts = Facts::read(request, self.own_port);
-        let mut is_clear = facts.is_usual() && (self.policies.is_empty() || facts.is_plain_host());
+        let mut is_clear = facts.is_usual() && (!self.ask_routes() || facts.is_plain_host());
         match request.single(":path").map(Path::of_target) {
             Some(Ok(path)) => {
                 for reading in path.readings() {
@@ -197,7 +215,7 @@ impl Rules {
             }
             // Any of them may be meant, or none.
             _ => {
-                self.collect(&facts, None, &mut (0..self.rules.len()), &mut verdict);
+                self.collect(&facts, None, &mut (0..self.first_policy), &mut verdict);
                 is_clear = false;
             }
         }
@@ -207,25 +225,25 @@ impl Rules {
             // Envoy found one route for it, in one virtual host; an app may find what stands behind another.
             _ => {
                 verdict.fall_through();
-                self.policies.iter().for_each(|policy| verdict.add(policy));
+                self.policies().for_each(|(number, _)| verdict.add(number));
             }
         }
         Ok(verdict)
     }
 
     /// The rules that decide, for a reader who takes the path for this one.
-    fn collect<'a>(
-        &'a self,
+    fn collect(
+        &self,
         facts: &Facts<'_>,
         path: Option<&str>,
         numbers: &mut dyn Iterator<Item = usize>,
-        verdict: &mut Verdict<'a>,
+        verdict: &mut Verdict,
     ) {
-        for rule in numbers.filter_map(|number| self.rules.get(number)) {
-            match rule.matches(facts, path) {
+        for number in numbers {
+            match self.rules().get(number).map_or(Match::No, |rule| rule.matches(facts, path)) {
                 Match::No => {}
-                Match::Perhaps => verdict.add(rule),
-                Match::Yes => return verdict.add(rule),
+                Match::Perhaps => verdict.add(number),
+                Match::Yes => return verdict.add(number),
             }
         }
         verdict.fall_through();

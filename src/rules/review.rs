@@ -10,14 +10,14 @@ impl Rules {
             let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
             self.warning(number, rule, reserved).map(|what| format!("rules[{number}]{name} {what}"))
         };
-        self.rules.iter().enumerate().filter_map(warning).collect()
+        self.rules().iter().enumerate().filter_map(warning).collect()
     }
 
     fn warning(&self, number: usize, rule: &Rule, reserved: &str) -> Option<String> {
         let beginning = rule.path.as_ref().and_then(|path| path.beginnings().next()).unwrap_or_default();
         // Whatever covers it stands in the index where its own path begins, or before.
         let mut before = self.index.candidates(beginning).take_while(|before| *before < number);
-        if let Some(wider) = before.find(|before| self.rules.get(*before).is_some_and(|before| before.covers(rule))) {
+        if let Some(wider) = before.find(|before| self.rules().get(*before).is_some_and(|before| before.covers(rule))) {
             return Some(format!("can never match: rules[{wider}] comes first and matches all that it does"));
         }
         if beginning.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {

@@ -48,22 +48,24 @@ impl Rules {
     /// The same rules beside the policies that routes may name.
     #[must_use]
     pub fn with_policies(self, policies: Vec<Rule>) -> Self {
-        Self { policies, ..self }
+        let rules = self.rules().iter().cloned();
+        Self { all: rules.chain(policies).collect(), ..self }
     }
 
     /// Whether the metadata of routes has a say.
-    pub const fn ask_routes(&self) -> bool {
-        !self.policies.is_empty()
+    pub fn ask_routes(&self) -> bool {
+        self.all.len() > self.first_policy
     }
 
-    pub(super) fn policy_of(&self, route: &RouteMetadata) -> Result<Option<&Rule>, RouteError> {
+    /// The place of the policy that this route names.
+    pub(super) fn policy_of(&self, route: &RouteMetadata) -> Result<Option<usize>, RouteError> {
         let name = match route {
             RouteMetadata::Absent => return Ok(None),
             RouteMetadata::Policy(name) => name,
             RouteMetadata::Unreadable => return Err(RouteError::Unreadable),
         };
-        match self.policies.iter().find(|policy| policy.is_called(name)) {
-            Some(policy) => Ok(Some(policy)),
+        match self.policies().find(|(_, policy)| policy.is_called(name)) {
+            Some((number, _)) => Ok(Some(number)),
             None => Err(RouteError::Unknown(name.chars().take(MAX_TOLD).collect())),
         }
     }

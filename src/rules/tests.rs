@@ -21,9 +21,9 @@ fn decide(rules: &Rules, request: &Request) -> Decision {
     let verdict = rules.decide(request).unwrap();
     if verdict.denial().is_some() {
         Decision::Denied
-    } else if verdict.public().is_some() {
+    } else if verdict.is_public() {
         Decision::Public
-    } else if verdict.optional().is_some() {
+    } else if verdict.is_open() {
         Decision::Optional
     } else {
         Decision::Required
@@ -323,8 +323,11 @@ fn a_rule_denies_whoever_it_is_and_says_its_name() {
         let request = get(path.as_bytes());
         let verdict = rules.decide(&request).unwrap();
         assert_eq!(decide(&rules, &request), Decision::Denied, "{path}");
-        assert_eq!(verdict.denial(), Some(Refusal { rule: Some("internal"), cause: Cause::NotAllowed(Vec::new()) }));
-        assert!(verdict.public().is_none() && verdict.optional().is_none());
+        assert_eq!(
+            verdict.denial(),
+            Some(Refusal { rule: Some("internal".to_owned()), cause: Cause::NotAllowed(Vec::new()) })
+        );
+        assert!(!verdict.is_public() && !verdict.is_open());
         assert!(!is_admitted(&rules, &request, &["admins"]));
     }
     assert_eq!(decide(&rules, &get(b"/internals")), PUBLIC);
@@ -336,7 +339,7 @@ fn optional_is_open_and_never_public() {
     let rules = Rules::new(vec![glob("/news/*", Access::Optional), everything(Access::Required)]);
     let request = get(b"/news/today");
     assert_eq!(decide(&rules, &request), Decision::Optional);
-    assert!(rules.decide(&request).unwrap().public().is_none());
+    assert!(!rules.decide(&request).unwrap().is_public());
     assert!(is_admitted(&rules, &request, &[]));
     assert_eq!(decide(&rules, &get(b"/new")), Decision::Required);
     // Where one reader finds it public and another one optional, it is optional.
@@ -481,7 +484,7 @@ fn whoever_vouches_has_a_say_in_who_may_pass() {
     let refused = |rule, cause| Err(Refusal { rule, cause });
     assert_eq!(
         outcome(serde_json::json!({ "groups": ["known"] })),
-        refused(Some("staff"), Cause::NotAllowed(Vec::new()))
+        refused(Some("staff".to_owned()), Cause::NotAllowed(Vec::new()))
     );
     assert_eq!(outcome(serde_json::json!({ "groups": ["staff"] })), refused(None, Cause::NotAllowed(Vec::new())));
     assert_eq!(outcome(serde_json::json!({ "hasgroups": true })), refused(None, Cause::LeftOut));
@@ -848,19 +851,19 @@ proptest! {
         for path in paths {
             let request = get(path.as_bytes());
             let facts = Facts::read(&request, None);
-            let mut scanned = Verdict::default();
+            let mut scanned = Verdict::new(&rules.all);
             match Path::of_target(path.as_bytes()) {
                 Ok(path) => for reading in path.readings() {
                     let candidates: Vec<_> = rules.index.candidates(reading).collect();
                     prop_assert!(candidates.is_sorted_by(|a, b| a < b), "{:?}", candidates);
-                    for (number, rule) in rules.rules.iter().enumerate() {
+                    for (number, rule) in rules.rules().iter().enumerate() {
                         let is_found = candidates.contains(&number);
                         prop_assert!(is_found || rule.matches(&facts, Some(reading)) == Match::No, "{:?} {:?}", rule.path, reading);
                     }
-                    rules.collect(&facts, Some(reading), &mut (0..rules.rules.len()), &mut scanned);
+                    rules.collect(&facts, Some(reading), &mut (0..rules.rules().len()), &mut scanned);
                 },
                 Err(_) => {
-                    rules.collect(&facts, None, &mut (0..rules.rules.len()), &mut scanned);
+                    rules.collect(&facts, None, &mut (0..rules.rules().len()), &mut scanned);
                     scanned.fall_through();
                 }
             }

@@ -1,15 +1,19 @@
 //! What the rules say of a request. Mostly it is what one rule says; where readers may take the request for different
 //! ones, it is held to what all of these rules say at once.
 
+use std::rc::Rc;
+
 use super::{Access, Answer, Authorization, Rule};
 use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
 
 /// What the rules say of a request.
-#[derive(Debug, Clone, Default)]
-pub struct Verdict<'a> {
-    first: Option<&'a Rule>,
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// All rules; the numbers below are places in it.
+    all: Rc<[Rule]>,
+    first: Option<usize>,
     /// The others, each once.
-    more: Vec<&'a Rule>,
+    more: Vec<usize>,
     /// Where in `more` a rule follows that stands before the last one in the configuration: between these places it is
     /// in order. A path that anybody can send may be held to all of thousands of rules, in every reading of it, and
     /// whether one of them is here already must not cost a look at each.
@@ -18,19 +22,11 @@ pub struct Verdict<'a> {
     falls_through: bool,
 }
 
-/// Proof that everybody may pass; only a [`Verdict`] makes one.
-#[derive(Debug, PartialEq, Eq)]
-pub struct OpenRoute(());
-
-/// Proof that whoever this is claimed of may pass; only a [`Verdict`] makes one.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Admission(());
-
-/// Why somebody may not pass.
+/// A refusal by the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal<'a> {
+pub struct Refusal {
     /// The rule's name, if it is a rule and has one.
-    pub rule: Option<&'a str>,
+    pub rule: Option<String>,
     /// The reason, for the answer and the log.
     pub cause: Cause,
 }
@@ -47,27 +43,31 @@ pub enum Cause {
     Unknown,
 }
 
-impl<'a> Verdict<'a> {
-    pub(super) fn add(&mut self, rule: &'a Rule) {
-        let place = place(rule);
-        let Some(first) = self.first else {
-            self.first = Some(rule);
-            return;
-        };
-        if self::place(first) == place || self.has_more(place) {
-            return;
-        }
-        if self.more.last().is_some_and(|last| self::place(last) > place) {
-            self.turns.push(self.more.len());
-        }
-        self.more.push(rule);
+impl Verdict {
+    pub(super) fn new(all: &Rc<[Rule]>) -> Self {
+        Self { all: Rc::clone(all), first: None, more: Vec::new(), turns: Vec::new(), falls_through: false }
     }
 
-    fn has_more(&self, place: *const Rule) -> bool {
+    /// Adds the rule at this place in the list of all rules, unless it is here already.
+    pub(super) fn add(&mut self, number: usize) {
+        let Some(first) = self.first else {
+            self.first = Some(number);
+            return;
+        };
+        if first == number || self.has_more(number) {
+            return;
+        }
+        if self.more.last().is_some_and(|last| *last > number) {
+            self.turns.push(self.more.len());
+        }
+        self.more.push(number);
+    }
+
+    fn has_more(&self, number: usize) -> bool {
         let mut rest = self.more.as_slice();
         for turn in self.turns.iter().copied().rev().chain([0]) {
             let (before, run) = rest.split_at_checked(turn).unwrap_or((rest, &[]));
-            if run.binary_search_by_key(&place, |known| self::place(known)).is_ok() {
+            if run.binary_search(&number).is_ok() {
                 return true;
             }
             rest = before;
@@ -80,33 +80,37 @@ impl<'a> Verdict<'a> {
     }
 
     /// What locked rules say stays, and this policy takes the place of all else.
-    pub(super) fn give_way_to(&mut self, policy: &'a Rule) {
-        let mut kept = Self::default();
-        for rule in self.rules().filter(|rule| rule.locked) {
-            kept.add(rule);
+    pub(super) fn give_way_to(&mut self, policy: usize) {
+        let mut kept = Self::new(&self.all);
+        for number in self.numbers().filter(|number| self.all.get(*number).is_some_and(|rule| rule.locked)) {
+            kept.add(number);
         }
         kept.add(policy);
         *self = kept;
     }
 
-    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+    fn numbers(&self) -> impl Iterator<Item = usize> {
         self.first.into_iter().chain(self.more.iter().copied())
     }
 
-    /// The rule by which nobody may pass.
-    pub fn denial(&self) -> Option<Refusal<'a>> {
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.numbers().filter_map(|number| self.all.get(number))
+    }
+
+    /// The refusal of a rule that denies all.
+    pub fn denial(&self) -> Option<Refusal> {
         let rule = self.rules().find(|rule| rule.says.access == Access::Deny)?;
-        Some(Refusal { rule: rule.name.as_deref(), cause: Cause::NotAllowed(Vec::new()) })
+        Some(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) })
     }
 
-    /// Whether everybody may pass, as they are.
-    pub fn public(&self) -> Option<OpenRoute> {
-        self.is_all(|rule| rule.says.access == Access::Public).then_some(OpenRoute(()))
+    /// Whether all may pass, as they are.
+    pub(super) fn is_public(&self) -> bool {
+        self.is_all(|rule| rule.says.access == Access::Public)
     }
 
-    /// Whether everybody may pass, and the app is told who it is where somebody is signed in.
-    pub fn optional(&self) -> Option<OpenRoute> {
-        self.is_all(|rule| rule.says.is_open()).then_some(OpenRoute(()))
+    /// Whether all may pass, and the app gets the identity where there is one.
+    pub fn is_open(&self) -> bool {
+        self.is_all(|rule| rule.says.is_open())
     }
 
     fn is_all(&self, holds: impl Fn(&Rule) -> bool) -> bool {
@@ -119,7 +123,7 @@ impl<'a> Verdict<'a> {
     }
 
     /// The scopes that a token must have.
-    pub fn scopes(&self) -> impl Iterator<Item = &'a str> {
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.rules().flat_map(|rule| rule.says.scopes.iter().map(String::as_str))
     }
 
@@ -137,8 +141,9 @@ impl<'a> Verdict<'a> {
     }
 
     /// The name of the rule, where it is one rule that decides and it has one.
-    pub fn rule(&self) -> Option<&'a str> {
-        self.first.filter(|_| self.more.is_empty() && !self.falls_through)?.name.as_deref()
+    pub fn rule(&self) -> Option<&str> {
+        let number = self.first.filter(|_| self.more.is_empty() && !self.falls_through)?;
+        self.all.get(number)?.name.as_deref()
     }
 
     /// What the app gets in `Authorization`, by default this. Where readers disagree it gets nothing: neither a token that
@@ -154,11 +159,11 @@ impl<'a> Verdict<'a> {
         said.unwrap_or(default)
     }
 
-    /// Whether somebody of whom this is claimed may pass, by every rule, and by the conditions of whoever vouches for it.
+    /// Whether a principal with these claims may pass, by every rule, and by the conditions of the source of the claims.
     ///
     /// # Errors
     /// [`Refusal`]
-    pub fn admits(&self, claims: &dyn Claims, by_source: Option<&Conditions>) -> Result<Admission, Refusal<'a>> {
+    pub(super) fn admits(&self, claims: &dyn Claims, by_source: Option<&Conditions>) -> Result<(), Refusal> {
         if let Some(refusal) = self.denial() {
             return Err(refusal);
         }
@@ -167,25 +172,24 @@ impl<'a> Verdict<'a> {
             !providers.is_empty() && claims.issuer().is_none_or(|issuer| !providers.contains(&issuer))
         };
         if let Some(rule) = self.rules().find(|rule| is_anothers(rule)) {
-            return Err(Refusal { rule: rule.name.as_deref(), cause: Cause::NotAllowed(Vec::new()) });
+            return Err(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) });
         }
-        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_deref(), rule.says.allow.as_ref()?)));
+        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_ref(), rule.says.allow.as_ref()?)));
         let mut undecided = None;
         for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
             match conditions.outcome(claims) {
                 Outcome::Yes => {}
-                Outcome::No => return Err(Refusal { rule, cause: Cause::NotAllowed(conditions.findings(claims)) }),
-                Outcome::LeftOut => undecided = undecided.or(Some(Refusal { rule, cause: Cause::LeftOut })),
-                Outcome::Unknown => undecided = Some(Refusal { rule, cause: Cause::Unknown }),
+                Outcome::No => {
+                    return Err(Refusal { rule: rule.cloned(), cause: Cause::NotAllowed(conditions.findings(claims)) });
+                }
+                Outcome::LeftOut => {
+                    undecided = undecided.or(Some(Refusal { rule: rule.cloned(), cause: Cause::LeftOut }))
+                }
+                Outcome::Unknown => undecided = Some(Refusal { rule: rule.cloned(), cause: Cause::Unknown }),
             }
         }
-        undecided.map_or(Ok(Admission(())), Err)
+        undecided.map_or(Ok(()), Err)
     }
-}
-
-/// Where a rule stands: rules of one list follow each other, and no two are at one place.
-const fn place(rule: &Rule) -> *const Rule {
-    rule
 }
 
 #[cfg(test)]
@@ -212,21 +216,21 @@ mod tests {
         }
     }
 
-    fn names(verdict: &Verdict<'_>) -> Vec<String> {
+    fn names(verdict: &Verdict) -> Vec<String> {
         verdict.rules().filter_map(|rule| rule.name.clone()).collect()
     }
 
     #[test]
     fn each_rule_counts_once_and_where_it_was_first_found() {
-        let rules: Vec<_> = (0..6).map(numbered).collect();
-        let mut verdict = Verdict::default();
+        let rules: Rc<[_]> = (0..6).map(numbered).collect();
+        let mut verdict = Verdict::new(&rules);
         for number in [2, 4, 2, 4, 1, 2, 3, 0, 5, 5, 3, 1, 0, 2] {
-            verdict.add(&rules[number]);
+            verdict.add(number);
         }
         assert_eq!(names(&verdict), ["2", "4", "1", "3", "0", "5"]);
         assert_eq!(verdict.rule(), None);
-        let mut verdict = Verdict::default();
-        (0..3).for_each(|_| verdict.add(&rules[2]));
+        let mut verdict = Verdict::new(&rules);
+        (0..3).for_each(|_| verdict.add(2));
         assert_eq!((names(&verdict), verdict.rule()), (vec!["2".to_owned()], Some("2")));
     }
 
@@ -243,6 +247,6 @@ mod tests {
         let named = names(&verdict);
         assert_eq!((&named[..COUNT], named.len()), (&all[..], COUNT + 10));
         assert_eq!(verdict.scopes().collect::<Vec<_>>(), named);
-        assert!(verdict.optional().is_none() && verdict.rule().is_none());
+        assert!(!verdict.is_open() && verdict.rule().is_none());
     }
 }

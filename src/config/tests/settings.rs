@@ -246,7 +246,8 @@ fn listed_tokens_and_scopes_arrive() {
     assert_eq!((second.digest, second.expires_at), ([0xab; 32], Some(UnixTime::from_secs(1_900_000_000))));
     assert!(second.claims.is_empty());
     let request = Request::new([(":method", b"GET".as_slice()), (":path", b"/write")]);
-    let verdict = config.rules.decide(&request).unwrap();
+    let ruled = config.rules.rule_on(request).unwrap();
+    let verdict = ruled.verdict();
     assert!(!verdict.takes_sessions());
     assert_eq!(verdict.scopes().collect::<Vec<_>>(), ["read", "api://x/.write"]);
     assert_eq!(settings(&example()).static_tokens.len(), 0);

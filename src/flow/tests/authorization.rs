@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{permit::Reason, *},
+    super::{
+        event::{Event, Reason},
+        *,
+    },
     world::{APP, Outcome, World, header, location, query_of},
 };
 

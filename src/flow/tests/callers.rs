@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    super::permit::Reason,
+    super::event::Reason,
     world::{APP, Outcome, World, header, location, query_of},
 };
 use crate::http::{LocalReply, Request};
@@ -330,7 +330,7 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
     with_original.push(("x-original-method", "OPTIONS"));
     assert!(matches!(world.send(&with_original), Outcome::Forwarded { reason: Reason::Preflight, .. }));
     let with_body = request.followed_by_more(true);
-    let step = world.env(|env| super::super::start(with_body.clone(), env));
+    let step = world.start(with_body.clone());
     assert_eq!(world.perform(step, &with_body).code(), (401, "sign_in_required"));
 }
 

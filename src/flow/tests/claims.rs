@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{permit::Reason, *},
+    super::{
+        event::{Event, Reason},
+        *,
+    },
     world::{APP, Outcome, World, location, ok},
 };
 use crate::{
@@ -216,7 +219,7 @@ fn a_policy_that_a_route_names_asks_for_its_claims_too() {
             [(":method", "GET"), (":path", "/x"), (":authority", "app.example.com"), ("cookie", &cookies.join("; "))];
         let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
         let request = request.on_route(RouteMetadata::Policy("members".to_owned()));
-        let step = world.env(|env| start(request.clone(), env));
+        let step = world.start(request.clone());
         world.perform(step, &request)
     };
     assert_eq!(visit().code(), (401, "sign_in_required"));

@@ -14,7 +14,7 @@ use crate::http::CalloutError;
 type Answers = Vec<(&'static str, CalloutResult)>;
 
 fn status(status: u16) -> CalloutResult {
-    Ok(CalloutResponse { status, body: br#"{"message":"no"}"#.to_vec() })
+    Ok(crate::http::CalloutResponse { status, body: br#"{"message":"no"}"#.to_vec() })
 }
 
 fn configured(rules: Value) -> Value {
@@ -49,7 +49,7 @@ fn world_with(document: &Value, answers: Answers) -> World {
     world
 }
 
-fn usual(request: &CalloutRequest, at: &str) -> CalloutResult {
+fn usual(request: &crate::http::CalloutRequest, at: &str) -> CalloutResult {
     let header = |name: &str| request.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str());
     if at == "github.com/login/oauth/access_token" {
         let form: BTreeMap<_, _> = form_urlencoded::parse(&request.body).into_owned().collect();
@@ -122,7 +122,7 @@ fn it_is_ready_at_once_and_asks_only_for_what_is_used() {
             document["identity_headers"] = headers;
         }
         let mut world = world_with(&document, Vec::new());
-        assert!(world.env(background::poll).is_empty());
+        assert!(world.drive().is_empty());
         let health = world.visit("/oauth2/health").reply();
         assert!(String::from_utf8(health.body).unwrap().contains("ready"));
         let reply = world.visit("/").reply();
@@ -135,7 +135,7 @@ fn it_is_ready_at_once_and_asks_only_for_what_is_used() {
         assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
         let paths = world.provider.asked.keys().filter(|path| !path.starts_with("/login/"));
         assert_eq!(paths.map(|path| path.split('?').next().unwrap()).collect::<Vec<_>>(), asked);
-        assert!(world.env(background::poll).is_empty());
+        assert!(world.drive().is_empty());
     }
 }
 
@@ -157,7 +157,8 @@ fn the_app_learns_the_number_and_what_is_verified() {
 #[test]
 fn an_empty_text_is_as_good_as_none_and_a_byte_order_mark_is_read_past() {
     let emails = "/user/emails?per_page=100&page=1";
-    let marked = |body: &str| Ok(CalloutResponse { status: 200, body: format!("\u{feff}{body}").into_bytes() });
+    let marked =
+        |body: &str| Ok(crate::http::CalloutResponse { status: 200, body: format!("\u{feff}{body}").into_bytes() });
     for (answers, expected) in [
         (vec![("/user", ok(&json!({ "id": 583_231, "login": "", "name": "" })))], Some("octocat@example.com")),
         (vec![("/user", ok(&json!({ "id": 583_231, "login": null })))], Some("octocat@example.com")),
@@ -289,7 +290,7 @@ fn teams_are_named_with_their_organisation() {
 fn without_good_answers_nobody_is_signed_in() {
     let token = "github.com/login/oauth/access_token";
     let (user, orgs, emails) = ("/user", "/user/orgs?per_page=100&page=1", "/user/emails?per_page=100&page=1");
-    let body = |body: &str| Ok(CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
+    let body = |body: &str| Ok(crate::http::CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
     let error = |code: &str| ok(&json!({ "error": code, "error_description": "canary", "error_uri": "https://docs" }));
     for (path, answer, expected) in [
         (token, error("bad_verification_code"), (400, "token_endpoint_invalid_grant")),

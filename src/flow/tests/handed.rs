@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::*,
+    super::{event::Event, *},
     world::{Outcome, STATIC_TOKEN, World, access_tokens, ok, static_tokens},
 };
 use crate::session::{Optional, handed::HandedOn};
@@ -236,10 +236,10 @@ fn a_token_that_is_newly_wanted_comes_with_the_next_renewal() {
     let more = [("sign_out", json!({ "at_provider": false }))];
     for (wanted, token) in [("access_token", "Bearer at"), ("id_token", "Bearer ey")] {
         let mut world = world_with("keep", &more);
-        world.config.handed_on = HandedOn::default();
+        world.reconfigure(|config| config.handed_on = HandedOn::default());
         world.provider.refreshes = true;
         world.sign_in("/");
-        world.config = world_with(wanted, &more).config;
+        world.reconfigure(|config| *config = world_with(wanted, &more).config);
         assert_eq!(sent(&mut world, "/", FORGED[1]), [""; 0]);
         world.advance(480);
         assert!(sent(&mut world, "/", FORGED[1])[0].starts_with(token), "{wanted}");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::world::{APP, Outcome, PARTNERS, World, document, header, location};
-use crate::flow::permit::Reason;
+use crate::flow::event::Reason;
 
 const WWW: &str = "www.app.example.com";
 

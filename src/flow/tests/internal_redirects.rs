@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{permit::Reason, *},
+    super::{
+        event::{Event, Reason},
+        *,
+    },
     world::{Outcome, STATIC_TOKEN, World, static_tokens},
 };
 use crate::http::{HeaderEdit, Request};
@@ -74,17 +77,17 @@ impl Redirected {
         self.headers.push((":path".to_owned(), path.to_owned()));
         let request = request_of(&self.headers);
         if let Some(credentials) = &self.credentials {
-            let edits = internal_redirect::undo(&request, credentials, &world.config).unwrap();
+            let edits = authorize::internal_redirect::undo(&request, credentials, &world.config).unwrap();
             apply(&mut self.headers, edits.iter());
         }
         let request = request_of(&self.headers);
-        let mut step = world.env(|env| start(request.clone(), env));
+        let mut step = world.start(request.clone());
         if let Step::Wait(waiter) = step {
             world.settle();
-            step = world.env(|env| waiter.resume(env));
+            step = world.decide(|_| waiter.resume());
         }
         match step {
-            Step::Forward { permit, edits, cookies } => {
+            Step::Done(Decision::Forward(Forward { permit, edits, cookies })) => {
                 self.sets_cookies = cookies.is_some();
                 apply(&mut self.headers, edits.headers());
                 self.credentials = edits.credentials.clone().or(self.credentials.take());
@@ -175,7 +178,7 @@ fn a_client_that_claims_a_redirect_gains_nothing() {
     // Credentials from filter state are checked like a client's own.
     let mut request = Redirected::new(&world, &forged);
     for credentials in [&b""[..], b"\x0a\x18__Host-vestibule=forged!", b"\xff\xff", b"\x12\x0fBearer forged-t"] {
-        let undo = internal_redirect::undo(&request_of(&request.headers), credentials, &world.config);
+        let undo = authorize::internal_redirect::undo(&request_of(&request.headers), credentials, &world.config);
         if undo.is_some() {
             request.credentials = Some(credentials.to_vec());
             let outcome = request.pass(&mut world, "/a").expect_err("nobody is there");
@@ -262,13 +265,17 @@ fn stored(request: &mut Redirected, world: &mut World, path: &str) -> Option<Str
     request.headers.retain(|(name, _)| name != ":path");
     request.headers.push((":path".to_owned(), path.to_owned()));
     if let Some(credentials) = &request.credentials {
-        let edits = internal_redirect::undo(&request_of(&request.headers), credentials, &world.config).unwrap();
+        let edits =
+            authorize::internal_redirect::undo(&request_of(&request.headers), credentials, &world.config).unwrap();
         apply(&mut request.headers, edits.iter());
     }
     let sent = request_of(&request.headers);
-    let Step::Call { request: call, expect } = world.env(|env| start(sent, env)) else { panic!("the store is asked") };
-    let result = world.answer_call(&call);
-    let Step::Forward { edits, .. } = world.env(|env| expect.resume(result, env)) else { panic!("a session") };
+    let Step::Wait(pending) = world.start(sent) else { panic!("the store is asked") };
+    let call = pending.take_calls().remove(0);
+    let result = world.answer_call(call.request());
+    call.answer(result);
+    let step = world.decide(|_| pending.resume());
+    let Step::Done(Decision::Forward(Forward { edits, .. })) = step else { panic!("a session") };
     apply(&mut request.headers, edits.headers());
     request.credentials.clone_from(&edits.credentials);
     value(&request.headers, "x-forwarded-user").map(str::to_owned)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Load, Step, permit::Reason, start},
+    super::{Step, event::Reason},
     world::{ISSUER, Outcome, PARTNERS, START, World, ok},
 };
 use crate::http::{CalloutError, CalloutResponse, Request};
@@ -217,7 +217,7 @@ fn a_call_that_envoy_does_not_take_is_made_again() {
     let mut world = world();
     world.partners.introspection = Box::new(|_, _| Err(CalloutError::Dispatch));
     let Outcome::Held(waiter) = bring(&mut world, "/api/x", "opaque") else { panic!("it waits") };
-    assert!(waiter.is_strangers());
+    assert_eq!(world.limits().unauthenticated.taken(), 1);
     world.partners.introspection = Box::new(|_, _| ok(&good()));
     assert_passes(&world.resume(waiter));
     world.partners.introspection = Box::new(|_, _| Err(CalloutError::Dispatch));
@@ -251,13 +251,13 @@ fn it_is_known_where_to_ask_or_the_token_waits() {
 #[test]
 fn as_many_are_asked_about_at_once_as_one_worker_takes() {
     let mut world = world();
-    world.load.asking = 64;
+    let mut under_way = world.limits().introspecting.take_all_but(0);
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
     assert_eq!(asked(&world), 0);
-    world.load.asking = 63;
+    under_way.pop();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     // Those that are known cost nobody anything.
-    world.load.asking = 64;
+    let _last = world.limits().introspecting.take();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
 }
@@ -266,19 +266,20 @@ fn as_many_are_asked_about_at_once_as_one_worker_takes() {
 fn made_up_tokens_do_not_keep_out_those_that_were_good_before() {
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
-    world.load.asking = 64;
+    let under_way = world.limits().introspecting.take_all_but(0);
     world.advance(60);
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     assert_eq!(asked(&world), 2, "its answer had run out");
     // These have an end, too, and leave room for tokens that are new.
-    world.load.asking_again = 64;
+    let again = world.limits().introspecting_again.take_all_but(0);
     world.advance(60);
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
-    world.load.asking = 0;
+    drop(under_way);
     assert_eq!(bring(&mut world, "/api/x", "made up").code(), (400, "bearer_malformed"));
     assert_eq!(bring(&mut world, "/api/x", "made-up").code(), (401, "invalid_token"));
     // Trouble says nothing of the token.
-    world.load = Load { asking: 64, ..Load::default() };
+    drop(again);
+    let _under_way = world.limits().introspecting.take_all_but(0);
     world.partners.up = false;
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "introspection_unavailable"));
     world.partners.up = true;
@@ -303,13 +304,13 @@ fn whoever_has_a_token_that_was_good_once_keeps_nobody_out_with_it() {
         world.partners.introspection = Box::new(move |_, _| ok(&answer()));
         assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
         world.advance(60);
-        world.load.asking = 64;
+        let _under_way = world.limits().introspecting.take_all_but(0);
         assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
     }
     // One that says itself when it is over is asked about as any other from then on.
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
-    world.load.asking = 64;
+    let _under_way = world.limits().introspecting.take_all_but(0);
     world.advance(300 + 60);
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
 }
@@ -319,13 +320,14 @@ fn a_question_counts_by_what_is_known_of_its_token() {
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     world.advance(60);
-    for (token, counts) in [("opaque", (false, true)), ("other", (true, false))] {
+    for (token, counts) in [("opaque", (0, 1)), ("other", (1, 0))] {
         let bearer = format!("Bearer {token}");
         let headers = [(":method", "GET"), (":path", "/api/x"), ("authorization", &bearer)];
         let request = Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-        let step = world.env(|env| start(request, env));
-        let Step::Call { expect, .. } = step else { panic!("{step:?}") };
-        assert_eq!((expect.asks(), expect.asks_again()), counts, "{token}");
+        let step = world.start(request);
+        let Step::Wait(_pending) = step else { panic!("{step:?}") };
+        let limits = world.limits();
+        assert_eq!((limits.introspecting.taken(), limits.introspecting_again.taken()), counts, "{token}");
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Memory, Step, background, limits::Slot, permit::Reason, start},
+    super::{Decision, Step, event::Reason, limits::Slot},
     world::{ISSUER, Outcome, PARTNERS, World, document, header, ok},
 };
 use crate::{http::Request, platform::ClientAddress};
@@ -294,7 +294,7 @@ fn filters_that_share_a_process_do_not_use_up_each_others_fetches() {
     document["external_url"] = json!("https://other.example.com");
     let mut other = World::with(&document);
     other.platform = one.platform.clone();
-    other.workers = [(); 2].map(|()| Memory::new(&other.config, &other.platform));
+    other.workers = super::world::workers(&other.config, &other.platform);
     other.settle();
     assert_eq!((fetches(&one), fetches(&other)), (1, 1));
     for number in 0..4 {
@@ -317,8 +317,8 @@ fn a_session_key_that_is_added_loses_no_document() {
     changed["session"]["keys"] = json!(["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", old]);
     let reloaded = World::with(&changed);
     world.config = reloaded.config;
-    world.workers = [(); 2].map(|()| Memory::new(&world.config, &world.platform));
-    assert!(world.env(background::poll).is_empty());
+    world.workers = super::world::workers(&world.config, &world.platform);
+    assert!(world.drive().is_empty());
     assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
     assert_eq!(fetches(&world), 1);
 }
@@ -331,9 +331,9 @@ fn made_up_codes_of_one_address_leave_slots_to_others() {
     let mut refused = 0;
     for _ in 0..150 {
         let request = begun(&mut world);
-        match world.env(|env| start(request, env)) {
-            step @ Step::Call { .. } => under_way.push(step),
-            Step::Reply(reply) => {
+        match world.start(request) {
+            step @ Step::Wait(_) => under_way.push(step),
+            Step::Done(Decision::Reply(reply)) => {
                 assert_eq!((reply.status, reply.code, header(&reply, "retry-after")), (503, "busy", Some("5")));
                 refused += 1;
             }
@@ -355,7 +355,7 @@ fn made_up_codes_of_one_address_leave_slots_to_others() {
     // However the others end, their slots are given back.
     drop(under_way);
     let request = begun(&mut world);
-    assert!(matches!(world.env(|env| start(request, env)), Step::Call { .. }));
+    assert!(matches!(world.start(request), Step::Wait(_)));
 }
 
 #[test]

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::*,
+    super::event::Event,
     world::{Outcome, START, World, document},
 };
+use crate::time::UnixTime;
 
 fn cookies(outcome: &Outcome) -> usize {
     let Outcome::Forwarded { cookies, .. } = outcome else { panic!("{outcome:?}") };
@@ -68,7 +69,7 @@ fn sliding_does_not_move_the_absolute_end() {
 fn an_operator_can_shorten_what_has_begun() {
     let mut world = World::ready();
     world.sign_in("/");
-    world.config.session.lifetimes.absolute = std::time::Duration::from_secs(600);
+    world.reconfigure(|config| config.session.lifetimes.absolute = std::time::Duration::from_secs(600));
     world.advance(599);
     assert!(is_in(&mut world));
     world.advance(1);
@@ -180,7 +181,7 @@ fn four_hundred_groups_fit() {
 fn what_is_optional_is_left_out_before_anybody_is_turned_away() {
     // With the provider's sign-out in its metadata the ID token is kept, which repeats the name.
     let mut world = with_name_of(9000);
-    world.config.sign_out.at_provider = true;
+    world.reconfigure(|config| config.sign_out.at_provider = true);
     world.provider.refreshes = true;
     world.sign_in("/");
     assert!(is_in(&mut world));

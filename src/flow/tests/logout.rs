@@ -6,7 +6,11 @@ use super::{
     super::*,
     world::{ISSUER, Outcome, World, header},
 };
-use crate::{digest::half_digest, flow::revocation::MAX_ENDS};
+use crate::{
+    digest::half_digest,
+    flow::memory::revocations::{By, MAX_ENDS, Revocation},
+    time::UnixTime,
+};
 
 const CHANNEL: &str = "/oauth2/backchannel_logout";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded;charset=UTF-8");
@@ -143,13 +147,13 @@ fn a_token_that_is_not_one_ends_nothing() {
 #[test]
 fn bodies_that_come_slowly_keep_nobody_out() {
     let mut world = world();
-    world.load.reading = 256;
+    let mut reading = world.limits().reading.take_all_but(0);
     let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).reply();
     assert_eq!((reply.status, reply.code, header(&reply, "retry-after")), (503, "busy", Some("5")));
     world.sign_in("/");
     assert!(is_in(&mut world));
     // With fewer, a body is waited for, until its place is needed.
-    world.load.reading = 255;
+    reading.pop();
     world.body = Err(BodyError::Crowded);
     assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (503, "busy"));
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
@@ -246,7 +250,6 @@ fn a_key_that_was_rotated_just_before_is_fetched() {
     world.body = Ok(format!("logout_token={token}").into_bytes());
     let Outcome::Held(waiter) = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]) else { panic!() };
     world.settle();
-    assert!(world.env(|env| waiter.is_due(env)));
     assert_eq!(world.resume(waiter).code(), (200, "logged_out"));
     assert!(!is_in(&mut world));
 }
@@ -475,10 +478,11 @@ fn many_sign_outs_of_one_account_leave_room_for_those_of_all_others() {
     let end = |world: &mut World, name: &str, number: usize, by| {
         world.env(|env| {
             let subject = Some(half_digest("sub", &[name.as_bytes()]));
-            revocation::end(&revocation::Revocation::of(mark(name, number), subject, env), by, env);
+            let revocation = Revocation::of(mark(name, number), subject, &env.config.session.lifetimes, env.now);
+            let _ = session::end_here(&revocation, by, env);
         });
     };
-    for by in [revocation::By::Person, revocation::By::Refusal, revocation::By::Provider, revocation::By::Frame] {
+    for by in [By::Person, By::Refusal, By::Provider, By::Frame] {
         for number in 0..10 {
             end(&mut world, &format!("person-{number}"), 0, by);
         }
@@ -486,12 +490,9 @@ fn many_sign_outs_of_one_account_leave_room_for_those_of_all_others() {
     for list in ["signed_out", "refused", "by_provider", "framed"] {
         world.fill_ends(list, "mallory");
     }
-    for (by, list) in [
-        (revocation::By::Person, "signed_out"),
-        (revocation::By::Refusal, "refused"),
-        (revocation::By::Provider, "by_provider"),
-        (revocation::By::Frame, "framed"),
-    ] {
+    for (by, list) in
+        [(By::Person, "signed_out"), (By::Refusal, "refused"), (By::Provider, "by_provider"), (By::Frame, "framed")]
+    {
         for number in 10..20 {
             end(&mut world, &format!("person-{number}"), 0, by);
         }
@@ -669,7 +670,8 @@ fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
     for number in 0..4100 {
         let digest = half_digest("session", &[format!("{number}").as_bytes()]);
         world.env(|env| {
-            revocation::end(&revocation::Revocation::of(digest, None, env), revocation::By::Refusal, env);
+            let revocation = Revocation::of(digest, None, &env.config.session.lifetimes, env.now);
+            let _ = session::end_here(&revocation, By::Refusal, env);
         });
     }
     world.jar = jar;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{permit::Reason, *},
+    super::event::Reason,
     world::{Outcome, STATIC_TOKEN, World, access_tokens, static_tokens},
 };
 use crate::http::{Request, RouteMetadata};
@@ -140,7 +140,7 @@ fn a_policy_of_a_route_says_it_too() {
         ];
         let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
         let request = request.on_route(RouteMetadata::Policy(policy.to_owned()));
-        let step = world.env(|env| start(request.clone(), env));
+        let step = world.start(request.clone());
         world.perform(step, &request)
     };
     assert_eq!(passed(&on("own", "/x")).2, ["Bearer the-app-s-own"]);

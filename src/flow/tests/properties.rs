@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
-    super::permit::Reason,
+    super::event::Reason,
     world::{Outcome, World},
 };
 use crate::http::Request;
@@ -70,7 +70,7 @@ proptest! {
                 },
                 Input::Garbage(headers) => {
                     let request = Request::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
-                    let step = world.env(|env| super::super::start(request.clone(), env));
+                    let step = world.start(request.clone());
                     world.perform(step, &request)
                 }
                 Input::Visit(path) => world.visit(&path),

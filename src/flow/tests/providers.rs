@@ -41,9 +41,8 @@ fn what_sign_out_could_use_and_the_provider_does_not_offer_is_told() {
 fn a_request_that_comes_too_early_is_held_and_then_decided() {
     let mut world = World::new();
     let Outcome::Held(waiter) = world.visit("/page") else { panic!("nothing is known yet") };
-    assert!(!world.env(|env| waiter.is_due(env)));
+    let waiter = world.waits_on(waiter);
     world.settle();
-    assert!(world.env(|env| waiter.is_due(env)));
     assert_eq!(world.resume(waiter).code(), (302, "sign_in_started"));
 }
 
@@ -54,7 +53,6 @@ fn a_held_request_is_answered_when_its_time_is_over() {
     let Outcome::Held(waiter) = world.visit("/page") else { panic!("nothing is known yet") };
     world.settle();
     world.advance(5);
-    assert!(world.env(|env| waiter.is_due(env)));
     let reply = world.resume(waiter).reply();
     assert_eq!((reply.status, reply.code, header(&reply, "retry-after")), (503, "provider_not_ready", Some("5")));
 }
@@ -62,7 +60,7 @@ fn a_held_request_is_answered_when_its_time_is_over() {
 #[test]
 fn not_more_requests_are_held_than_there_is_room_for() {
     let mut world = World::new();
-    world.load.held = 256;
+    let _held = world.limits().held.take_all_but(0);
     assert_eq!(world.visit("/page").code(), (503, "provider_not_ready"));
 }
 
@@ -127,9 +125,8 @@ fn signing_key_rotation_just_before_signing_is_followed() {
     world.provider.rotate();
     let callback = world.signs_in(&reply);
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
-    assert!(!world.env(|env| waiter.is_due(env)));
+    let waiter = world.waits_on(waiter);
     world.settle();
-    assert!(world.env(|env| waiter.is_due(env)));
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
     assert_eq!((asked(&world, "/jwks"), asked(&world, "/token")), (2, 1));
 }
@@ -142,7 +139,7 @@ fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
-    let fetch = world.env(|env| env.issuers.poll(env.platform, env.now)).remove(0);
+    let fetch = world.drive().remove(0);
     world.answer(fetch);
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
     world.use_up_wishes();
@@ -169,13 +166,12 @@ fn keys_that_a_request_has_taken_over_serve_those_who_wait_and_are_not_fetched_o
     let Outcome::Held(waiter) = arrives(&mut world, waits) else { panic!("the key is not known yet") };
     world.worker = 0;
     assert!(matches!(arrives(&mut world, fetches), Outcome::Held(_)));
-    let fetch = world.env(|env| env.issuers.poll(env.platform, env.now)).remove(0);
+    let fetch = world.drive().remove(0);
     world.answer(fetch);
     // In the second worker a request looks before the worker itself does.
     world.worker = 1;
     assert_eq!(arrives(&mut world, comes_later).code(), (303, "signed_in"));
-    assert!(world.env(|env| env.issuers.poll(env.platform, env.now)).is_empty());
-    assert!(world.env(|env| waiter.is_due(env)));
+    assert!(world.drive().is_empty());
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
     assert_eq!(asked(&world, "/jwks"), 2);
 }
@@ -185,14 +181,14 @@ fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
     let mut world = World::ready();
     world.advance(12 * 60);
     // A refresh is under way, and its answer made, when the provider changes its key.
-    let refresh = world.env(|env| env.issuers.poll(env.platform, env.now)).remove(0);
-    let old = world.provider.answer(&refresh.request, world.now);
+    let refresh = world.drive().remove(0);
+    let old = world.provider.answer(refresh.request(), world.now);
     world.provider.rotate();
     world.advance(1);
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
-    world.env(|env| super::super::background::answered(refresh.expect, old, env));
+    world.answer_with(refresh, old);
     let Outcome::Held(waiter) = world.resume(waiter) else { panic!("the old keys are no answer") };
     world.settle();
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
@@ -200,12 +196,12 @@ fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
 
 #[test]
 fn older_news_do_not_end_the_wait_for_newer_keys() {
-    use super::super::Memory;
     let mut world = World::ready();
-    world.workers[1] = Memory::new(&world.config, &world.platform);
+    let [_, fresh] = super::world::workers(&world.config, &world.platform);
+    world.workers[1] = fresh;
     // The second worker knows the metadata and the keys of the first, and nothing of what comes now.
     world.worker = 1;
-    assert!(world.env(|env| env.issuers.poll(env.platform, env.now)).is_empty());
+    assert!(world.drive().is_empty());
     world.advance(1);
     // The first worker refreshes its keys just before the rotation; nobody has told the second.
     world.refresh_keys_of_worker(0);
@@ -216,13 +212,10 @@ fn older_news_do_not_end_the_wait_for_newer_keys() {
     let mut outcome = world.visit(&callback);
     for _ in 0..4 {
         let Outcome::Held(waiter) = outcome else { break };
-        for fetch in world.env(|env| env.issuers.poll(env.platform, env.now)) {
+        for fetch in world.drive() {
             world.answer(fetch);
         }
-        outcome = match world.env(|env| waiter.is_due(env)) {
-            true => world.resume(waiter),
-            false => Outcome::Held(waiter),
-        };
+        outcome = world.resume(waiter);
     }
     assert_eq!(outcome.code(), (303, "signed_in"));
 }
@@ -256,7 +249,6 @@ fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_floo
         match world.visit(&callback) {
             Outcome::Held(waiter) => {
                 world.settle();
-                assert!(world.env(|env| waiter.is_due(env)));
                 assert_eq!(world.resume(waiter).code(), (502, "id_token_unknown_key"));
             }
             decided => assert_eq!(decided.code(), (502, "id_token_unknown_key")),

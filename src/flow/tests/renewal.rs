@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::*,
+    super::event::Event,
     world::{Outcome, World, ok},
 };
 
@@ -193,10 +193,10 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
     for trouble in [
         Err(crate::http::CalloutError::NoResponse),
         Err(crate::http::CalloutError::Dispatch),
-        Ok(CalloutResponse { status: 503, body: Vec::new() }),
-        Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_client"}"#.to_vec() }),
-        Ok(CalloutResponse { status: 401, body: br#"{"error":"invalid_client"}"#.to_vec() }),
-        Ok(CalloutResponse { status: 200, body: b"<html>".to_vec() }),
+        Ok(crate::http::CalloutResponse { status: 503, body: Vec::new() }),
+        Ok(crate::http::CalloutResponse { status: 400, body: br#"{"error":"invalid_client"}"#.to_vec() }),
+        Ok(crate::http::CalloutResponse { status: 401, body: br#"{"error":"invalid_client"}"#.to_vec() }),
+        Ok(crate::http::CalloutResponse { status: 200, body: b"<html>".to_vec() }),
     ] {
         let mut world = signed_in();
         let what = format!("{trouble:?}");
@@ -232,7 +232,7 @@ fn a_worker_that_has_only_just_begun_renews_with_what_the_others_know() {
     let mut world = World::new();
     world.provider.refreshes = true;
     for _ in 0..4 {
-        for fetch in world.env(background::poll) {
+        for fetch in world.drive() {
             world.answer(fetch);
         }
     }
@@ -250,11 +250,10 @@ fn a_request_does_not_wait_for_ever() {
     let mut world = signed_in();
     world.advance(700);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
-    let calls = world.env(background::poll);
-    assert!(calls.iter().any(|call| matches!(call.expect, background::ExpectBackground::Renewal(_))));
-    assert!(!world.env(|env| waiter.is_due(env)));
+    let calls = world.drive();
+    assert!(calls.iter().any(|call| call.request().path == "/token"));
+    let waiter = world.waits_on(waiter);
     world.advance(5);
-    assert!(world.env(|env| waiter.is_due(env)));
     assert_eq!(user(&world.resume(waiter)), "alice");
 }
 
@@ -372,12 +371,11 @@ fn a_key_that_was_rotated_before_the_refresh_is_fetched_and_nothing_is_lost() {
     world.provider.rotate();
     world.advance(480);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
-    for fetch in world.env(background::poll) {
+    for fetch in world.drive() {
         world.answer(fetch);
     }
-    assert!(!world.env(|env| waiter.is_due(env)), "the tokens wait for the key");
+    let waiter = world.waits_on(waiter);
     world.settle();
-    assert!(world.env(|env| waiter.is_due(env)));
     let outcome = world.resume(waiter);
     assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
 }
@@ -426,6 +424,7 @@ fn nothing_is_renewed_where_the_operator_does_not_want_it() {
 fn a_forged_outcome_in_the_shared_store_is_nothing() {
     let mut world = signed_in();
     world.advance(480);
+    use crate::platform::Platform;
     for place in 0..256 {
         let key = format!("vestibule.{}.renewed.{place}", world.config.fingerprint);
         world
@@ -470,7 +469,7 @@ fn a_request_that_came_in_time_does_not_idle_out_while_its_session_is_renewed() 
     let held = world.send(&post);
     assert!(matches!(held, Outcome::Held(_)));
     // The provider takes two seconds.
-    let fetch = world.env(background::poll).pop().unwrap();
+    let fetch = world.drive().pop().unwrap();
     world.advance(2);
     world.answer(fetch);
     let outcome = world.then(held);
@@ -502,7 +501,7 @@ fn a_refusal_of_the_refresh_ends_the_session_with_its_access_token() {
     ] {
         let mut world = signed_in();
         world.provider.refresh_response = Some(Box::new(move |_| {
-            Ok(CalloutResponse { status, body: json!({ "error": error }).to_string().into_bytes() })
+            Ok(crate::http::CalloutResponse { status, body: json!({ "error": error }).to_string().into_bytes() })
         }));
         world.advance(480);
         let held = world.visit("/");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    super::{permit::Reason, *},
+    super::{event::Reason, *},
     world::{Outcome, World},
 };
 use crate::http::{Request, RouteMetadata};
@@ -42,7 +42,7 @@ fn on(world: &mut World, route: RouteMetadata, path: &str, headers: &[(&str, &st
     let mut all = vec![(":method", "GET"), (":path", path), (":authority", "app.example.com"), ("cookie", &cookies)];
     all.extend(headers);
     let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes()))).on_route(route);
-    let step = world.env(|env| start(request.clone(), env));
+    let step = world.start(request.clone());
     world.perform(step, &request)
 }
 
@@ -144,7 +144,7 @@ fn whoever_has_waited_is_decided_by_the_policy_of_their_route() {
 #[test]
 fn an_answer_from_another_route_than_the_permitted_one_does_not_go_out() {
     let mut world = world();
-    let Step::Reply(reply) = world.env(route_changed) else { panic!("a reply") };
+    let reply = world.decide(|worker| worker.route_changed());
     assert_eq!((reply.status, reply.code), (500, "route_policy"));
     assert!(world.events.last().unwrap().to_string().contains("its route was chosen after"));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::permit::Reason,
+    super::event::Reason,
     world::{APP, ISSUER, Outcome, PARTNERS, World, header, location, query_of},
 };
 

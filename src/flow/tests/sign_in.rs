@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::permit::Reason,
+    super::event::Reason,
     world::{APP, Outcome, World, header, location, query_of},
 };
 
@@ -55,9 +55,9 @@ fn the_verifier_sent_to_the_token_endpoint_is_the_one_of_the_challenge() {
         ("accept", b"text/html"),
         ("authorization", b"Bearer of-the-client"),
     ]);
-    let crate::flow::Step::Call { request, .. } = world.env(|env| crate::flow::start(request, env)) else {
-        panic!("the code is redeemed")
-    };
+    let crate::flow::Step::Wait(pending) = world.start(request) else { panic!("the code is redeemed") };
+    let call = pending.take_calls().remove(0);
+    let request = call.request();
     let form: std::collections::BTreeMap<_, _> = form_urlencoded::parse(&request.body).into_owned().collect();
     assert_eq!(URL_SAFE_NO_PAD.encode(Sha256::digest(&form["code_verifier"])), challenge);
     assert_eq!(form["redirect_uri"], "https://app.example.com/oauth2/callback");

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    super::*,
+    super::{event::Event, *},
     world::{ISSUER, Outcome, World, header, location, query_of},
 };
+use crate::time::UnixTime;
 
 fn sign_out(world: &mut World, target: &str) -> LocalReply {
     world.opens(&format!("/oauth2/sign_out{target}"), "none").reply()
@@ -146,11 +147,11 @@ fn a_refresh_that_a_sign_out_overtakes_leaves_no_token_behind() {
     // The provider has given a new token, and its answer is on the way.
     let held = world.visit("/");
     assert!(matches!(held, Outcome::Held(_)));
-    let fetch = world.env(background::poll).pop().unwrap();
-    let late = world.provider.answer(&fetch.request, world.now);
+    let fetch = world.drive().pop().unwrap();
+    let late = world.provider.answer(fetch.request(), world.now);
     sign_out(&mut world, "");
     assert_eq!(world.provider.refresh_tokens.len(), 1);
-    world.env(|env| background::answered(fetch.expect, late, env));
+    world.answer_with(fetch, late);
     world.settle();
     assert_eq!(world.provider.refresh_tokens, [""; 0]);
     // Whoever has a copy of a cookie is out, and where the cookie is old, its newest token is revoked.
@@ -188,7 +189,7 @@ fn somebody_without_a_session_can_still_leave_the_provider() {
 fn a_worker_that_has_only_just_begun_signs_out_at_the_provider_that_the_others_know() {
     let mut world = World::new();
     for _ in 0..4 {
-        for fetch in world.env(background::poll) {
+        for fetch in world.drive() {
             world.answer(fetch);
         }
     }
@@ -233,9 +234,8 @@ fn a_provider_that_cannot_be_reached_is_told_later_and_the_person_now() {
     world.provider.up = false;
     let Outcome::Held(waiter) = world.opens("/oauth2/sign_out?rd=/bye", "none") else { panic!() };
     world.settle();
-    assert!(!world.env(|env| waiter.is_due(env)));
+    let waiter = world.waits_on(waiter);
     world.advance(5);
-    assert!(world.env(|env| waiter.is_due(env)));
     let reply = world.resume(waiter).reply();
     assert_eq!((reply.status, reply.code), (200, "signed_out"));
     let page = String::from_utf8(reply.body).unwrap();
@@ -280,7 +280,7 @@ fn of_a_provider_among_several_the_person_is_told_the_same() {
     world.partners.up = false;
     let Outcome::Held(waiter) = world.opens("/oauth2/sign_out", "none") else { panic!() };
     world.settle();
-    assert!(!world.env(|env| waiter.is_due(env)));
+    let waiter = world.waits_on(waiter);
     world.advance(5);
     let page = String::from_utf8(world.resume(waiter).reply().body).unwrap();
     assert!(page.contains("still signed in there") && page.contains("href=\"/\""), "{page}");
@@ -294,10 +294,10 @@ fn a_sign_out_does_not_wait_where_nothing_is_to_be_asked_and_where_too_many_are_
     assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (200, "signed_out"));
     assert_eq!(world.opens("/oauth2/sign_out?rd=/bye", "none").code(), (303, "signed_out"));
     let (mut world, copy) = restarted(&[]);
-    world.load.held = 256;
+    let held = world.limits().held.take_all_but(0);
     let page = String::from_utf8(world.opens("/oauth2/sign_out", "none").reply().body).unwrap();
     assert!(page.contains("still signed in there"), "{page}");
-    world.load.held = 0;
+    drop(held);
     assert_is_out(&mut world, &copy);
 }
 
@@ -307,7 +307,7 @@ fn a_revocation_is_tried_again_for_an_hour_and_not_where_the_provider_says_no() 
         let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
         world.provider.refreshes = true;
         world.sign_in("/");
-        world.provider.instead = Some(Box::new(move |_| Ok(CalloutResponse { status, body: Vec::new() })));
+        world.provider.instead = Some(Box::new(move |_| Ok(crate::http::CalloutResponse { status, body: Vec::new() })));
         sign_out(&mut world, "");
         for _ in 0..300 {
             world.settle();
@@ -407,9 +407,9 @@ fn a_refresh_token_that_comes_after_a_sign_out_at_another_envoy_is_revoked_too()
     let mut calls = Vec::new();
     for _ in ["the lease", "the session", "the tokens"] {
         calls.drain(..).for_each(|call| one.answer(call));
-        calls = one.env(background::poll);
+        calls = one.drive();
     }
-    assert_eq!(calls[0].request.path, "/token");
+    assert_eq!(calls[0].request().path, "/token");
     // While the provider renews it, the person signs out elsewhere, with the refresh token from before.
     let mut other = world();
     (other.now, other.redis, other.jar) = (one.now, one.redis.clone(), one.jar.clone());

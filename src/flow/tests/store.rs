@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::*,
+    super::{event::Event, *},
     world::{Outcome, World},
 };
+use crate::time::UnixTime;
 
 /// How a provider posts a logout token.
 const LOGOUT: [(&str, &str); 3] = [
@@ -360,8 +361,10 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
         let cookies = cookies.join("; ");
         let lines = request.into_iter().chain([("cookie", cookies.as_str())]);
         let request = crate::http::Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
-        let Step::Call { expect, .. } = world.env(|env| start(request.clone(), env)) else { panic!() };
-        let step = world.env(|env| expect.resume(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), env));
+        let Step::Wait(pending) = world.start(request.clone()) else { panic!() };
+        let answer = Ok(crate::http::CalloutResponse { status, body: body.as_bytes().to_vec() });
+        pending.take_calls().remove(0).answer(answer);
+        let step = world.decide(|_| pending.resume());
         let outcome = world.perform(step, &request);
         assert_eq!(outcome.code(), (503, "store_unavailable"), "{status} {body}");
         let told = world.events.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -377,12 +380,12 @@ fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_ref
     world.advance(480);
     assert!(matches!(world.visit("/"), Outcome::Held(_)));
     // The lease, then the tokens; then the store is away for a moment, and the person's next request goes elsewhere.
-    let mut fetches = world.env(background::poll);
-    while let Some(fetch) = fetches.pop() {
-        let is_token = fetch.request.path == "/token";
+    let mut calls = world.drive();
+    while let Some(fetch) = calls.pop() {
+        let is_token = fetch.request().path == "/token";
         world.answer(fetch);
         world.redis_up = !is_token;
-        fetches.extend(world.env(background::poll));
+        calls.extend(world.drive());
     }
     assert!(world.events.iter().any(|event| matches!(event, Event::NotStored(_))));
     world.redis_up = true;
@@ -408,7 +411,7 @@ fn a_write_that_comes_late_does_not_put_an_older_session_back() {
     // One process lets the idle timeout slide in the last second before the session is due, and its write is on its way.
     world.advance(479);
     assert_eq!(user(&world.visit("/")), "alice");
-    let late: Vec<_> = world.env(background::poll);
+    let late: Vec<_> = world.drive();
     assert_eq!(late.len(), 1);
     // Meanwhile another one renews the session.
     let mut other = another_process(&world);
@@ -446,15 +449,14 @@ fn a_request_with_a_stored_session_does_not_wait_for_ever_either() {
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
     // The lease is had, the session is as it was, and the provider does not answer.
     for _ in ["the lease", "the session"] {
-        world.env(background::poll).into_iter().for_each(|fetch| world.answer(fetch));
+        world.drive().into_iter().for_each(|fetch| world.answer(fetch));
     }
-    let calls = world.env(background::poll);
-    assert!(calls.iter().any(|call| call.request.path == "/token"));
+    let calls = world.drive();
+    assert!(calls.iter().any(|call| call.request().path == "/token"));
     world.advance(5);
-    assert!(world.env(|env| waiter.is_due(env)));
     let request = [(":method", "GET"), (":path", "/"), ("sec-fetch-mode", "navigate")];
     let request = crate::http::Request::new(request.map(|(name, value)| (name, value.as_bytes())));
-    let step = world.env(|env| waiter.resume(env));
+    let step = world.decide(|_| waiter.resume());
     assert_eq!(user(&world.perform(step, &request)), "alice");
 }
 
@@ -479,17 +481,21 @@ fn leaves(world: &mut World, headers: &[(&str, &str)], body: Option<Vec<u8>>) {
     let lines = headers.iter().copied().chain([("cookie", cookies.as_str())]);
     let request = crate::http::Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
     let request = request.followed_by_more(body.is_some());
-    let mut step = world.env(|env| start(request.clone(), env));
+    let mut step = world.start(request.clone());
     loop {
         step = match step {
-            Step::ReadBody(expect) => world.env(|env| expect.resume(Ok(body.clone().unwrap()), env)),
-            Step::Call { request, expect: expect @ Expect::Stored(_) } => {
-                let result = world.answer_call(&request);
-                world.env(|env| expect.resume(result, env))
+            Step::Wait(pending) if pending.wants_body() => {
+                pending.give_body(Ok(body.clone().unwrap()));
+                world.decide(|_| pending.resume())
             }
-            Step::Call { request, .. } => {
-                let _ = world.answer_call(&request);
-                break;
+            Step::Wait(pending) => {
+                let call = pending.take_calls().remove(0);
+                let result = world.answer_call(call.request());
+                if !call.request().path.starts_with("/MGET/") {
+                    break;
+                }
+                call.answer(result);
+                world.decide(|_| pending.resume())
             }
             other => panic!("{other:?}"),
         };
@@ -701,12 +707,12 @@ fn frames_do_not_push_out_what_is_still_to_be_written() {
     world.advance(500);
     let Outcome::Held(_) = world.visit("/") else { panic!() };
     // The lease, then the tokens; then the store is away for some minutes.
-    let mut fetches = world.env(background::poll);
-    while let Some(fetch) = fetches.pop() {
-        let is_token = fetch.request.path == "/token";
+    let mut calls = world.drive();
+    while let Some(fetch) = calls.pop() {
+        let is_token = fetch.request().path == "/token";
         world.answer(fetch);
         world.redis_up &= !is_token;
-        fetches.extend(if world.redis_up { world.env(background::poll) } else { Vec::new() });
+        calls.extend(if world.redis_up { world.drive() } else { Vec::new() });
     }
     assert_eq!(world.provider.asked["/token"], 2);
     world.jar.clear();
@@ -714,7 +720,7 @@ fn frames_do_not_push_out_what_is_still_to_be_written() {
         let path = format!("/oauth2/frontchannel_logout?iss=https%3A%2F%2Fidp.example.com&sid={number}");
         drop(world.visit(&path));
         world.advance(1);
-        for fetch in world.env(background::poll) {
+        for fetch in world.drive() {
             world.answer(fetch);
         }
     }
@@ -745,17 +751,17 @@ fn a_lease_lasts_as_long_as_the_calls_that_are_made_under_it_may_take() {
     };
     let mut lease = 0;
     for wanted in ["the lease", "the session"] {
-        let mut calls = world.env(background::poll);
+        let mut calls = world.drive();
         assert_eq!(calls.len(), 1, "{wanted}");
         let call = calls.remove(0);
-        lease = lease.max(lifetime(&call.request).unwrap_or(0));
-        let result = world.answer_call(&call.request);
+        lease = lease.max(lifetime(call.request()).unwrap_or(0));
+        let result = world.answer_call(call.request());
         world.advance(9);
-        world.env(|env| background::answered(call.expect, result, env));
+        world.answer_with(call, result);
     }
     // The provider takes the refresh token, and its answer is still on its way.
-    let calls = world.env(background::poll);
-    assert!(calls.iter().any(|call| call.request.path == "/token"));
+    let calls = world.drive();
+    assert!(calls.iter().any(|call| call.request().path == "/token"));
     world.advance(28);
     // At another Envoy somebody asks, with the very same session.
     let mut other = another_process(&world);
@@ -795,12 +801,12 @@ fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_pr
     let mut other = another_process(&world);
     assert!(matches!(world.visit("/"), Outcome::Held(_)));
     // The lease, the session, the tokens; then this Envoy does not reach the store for some minutes.
-    let mut fetches = world.env(background::poll);
-    while let Some(fetch) = fetches.pop() {
-        let is_token = fetch.request.path == "/token";
+    let mut calls = world.drive();
+    while let Some(fetch) = calls.pop() {
+        let is_token = fetch.request().path == "/token";
         world.answer(fetch);
         world.redis_up &= !is_token;
-        fetches.extend(if world.redis_up { world.env(background::poll) } else { Vec::new() });
+        calls.extend(if world.redis_up { world.drive() } else { Vec::new() });
     }
     world.settle();
     // When the lease is over another one renews it too; this provider takes a refresh token twice within its leeway, and

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::*,
+    super::{event::Event, *},
     world::{ISSUER, Outcome, World, ok},
 };
 use crate::http::{CalloutError, Request};
@@ -129,8 +129,8 @@ fn what_one_of_them_left_out_the_other_does_not_make_good() {
 
 #[test]
 fn without_a_good_answer_there_is_no_session() {
-    let status = |status| Ok(CalloutResponse { status, body: br#"{"sub":"alice"}"#.to_vec() });
-    let body = |body: &str| Ok(CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
+    let status = |status| Ok(crate::http::CalloutResponse { status, body: br#"{"sub":"alice"}"#.to_vec() });
+    let body = |body: &str| Ok(crate::http::CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
     for (answer, expected) in [
         (Err(CalloutError::NoResponse), (503, "userinfo_endpoint_unavailable")),
         (Err(CalloutError::Dispatch), (503, "userinfo_endpoint_unavailable")),
@@ -237,9 +237,9 @@ fn a_renewal_without_an_id_token_changes_nothing_of_what_the_first_one_said() {
 fn an_endpoint_in_trouble_ends_no_session_and_costs_no_refresh_token() {
     for answer in [
         Err(CalloutError::NoResponse),
-        Ok(CalloutResponse { status: 503, body: Vec::new() }),
-        Ok(CalloutResponse { status: 401, body: Vec::new() }),
-        Ok(CalloutResponse { status: 200, body: b"{}".to_vec() }),
+        Ok(crate::http::CalloutResponse { status: 503, body: Vec::new() }),
+        Ok(crate::http::CalloutResponse { status: 401, body: Vec::new() }),
+        Ok(crate::http::CalloutResponse { status: 200, body: b"{}".to_vec() }),
     ] {
         let mut world = renewable("admins");
         world.advance(700);
@@ -274,7 +274,7 @@ fn whoever_signs_out_while_it_is_asked_stays_out() {
     let old = world.jar.clone();
     let held = world.visit("/");
     // The refresh is answered; the userinfo endpoint is still to be asked.
-    for fetch in world.env(background::poll) {
+    for fetch in world.drive() {
         world.answer(fetch);
     }
     world.jar = old.clone();
@@ -293,13 +293,15 @@ fn a_sign_in_counts_as_under_way_until_the_last_answer() {
     let cookies = cookies.join("; ");
     let lines = [(":method", "GET"), (":path", callback.as_str()), ("cookie", cookies.as_str())];
     let request = Request::new(lines.into_iter().map(|(name, value)| (name, value.as_bytes())));
-    let mut step = world.env(|env| start(request, env));
+    let mut step = world.start(request);
     for path in ["/token", "/userinfo"] {
-        let Step::Call { request, expect } = step else { panic!("{step:?}") };
-        assert_eq!((request.path.as_str(), world.env(|env| env.limits.redeeming.taken())), (path, 1));
-        let result = world.answer_call(&request);
-        step = world.env(|env| expect.resume(result, env));
+        let Step::Wait(pending) = step else { panic!("{step:?}") };
+        let call = pending.take_calls().remove(0);
+        assert_eq!((call.request().path.as_str(), world.limits().redeeming.taken()), (path, 1));
+        let result = world.answer_call(call.request());
+        call.answer(result);
+        step = world.decide(|_| pending.resume());
     }
-    assert!(matches!(step, Step::Reply(_)), "{step:?}");
-    assert_eq!(world.env(|env| env.limits.redeeming.taken()), 0);
+    assert!(matches!(step, Step::Done(Decision::Reply(_))), "{step:?}");
+    assert_eq!(world.limits().redeeming.taken(), 0);
 }

@@ -20,17 +20,18 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::super::*;
+use super::super::{context::Env, event::Event, memory::revocations::MAX_ENDS, *};
 use crate::{
+    config::Config,
     digest::HalfDigest,
-    flow::revocation::MAX_ENDS,
-    http::{HeaderEdit, Request},
-    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, SharedValue},
+    http::{CalloutRequest, CalloutResponse, Edits, HeaderEdit, Request},
+    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     session::open::Marks,
     shared::{
         denylist::{Eviction, SharedDenylist},
         lease::{Asker, KeyRequest, Lack},
     },
+    time::UnixTime,
 };
 
 pub(super) const APP: &str = "https://app.example.com";
@@ -139,7 +140,7 @@ impl Platform for TestPlatform {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Forwarded {
-        reason: permit::Reason,
+        reason: event::Reason,
         headers: Vec<(String, String)>,
         /// What Envoy's other filters are told.
         state: Vec<(String, String)>,
@@ -147,7 +148,7 @@ pub(super) enum Outcome {
     },
     Replied(LocalReply),
     /// It waits for the provider to be known, or known better.
-    Held(Waiter),
+    Held(Pending),
 }
 
 impl Outcome {
@@ -381,7 +382,7 @@ impl TestProvider {
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) platform: TestPlatform,
-    pub(super) workers: [Memory; 2],
+    pub(super) workers: [Rc<Worker>; 2],
     /// The store, and whether it answers.
     pub(super) redis: BTreeMap<String, String>,
     pub(super) redis_up: bool,
@@ -392,7 +393,6 @@ pub(super) struct World {
     pub(super) now: UnixTime,
     pub(super) jar: BTreeMap<String, String>,
     pub(super) events: Vec<Event>,
-    pub(super) load: Load,
     /// Which worker the next request reaches.
     pub(super) worker: usize,
     /// The body of the next request, where somebody reads it.
@@ -411,6 +411,10 @@ pub(crate) fn document() -> Value {
     })
 }
 
+pub(super) fn workers(config: &Config, platform: &TestPlatform) -> [Rc<Worker>; 2] {
+    [(); 2].map(|()| Worker::new(config.clone(), Box::new(platform.clone())))
+}
+
 impl World {
     pub(super) fn new() -> Self {
         Self::with(&document())
@@ -419,7 +423,7 @@ impl World {
     pub(super) fn with(document: &Value) -> Self {
         let config = Config::parse(document.to_string().as_bytes(), &|_| None).unwrap();
         let platform = TestPlatform::of_a_process();
-        let workers = [Memory::new(&config, &platform), Memory::new(&config, &platform)];
+        let workers = workers(&config, &platform);
         let now = UnixTime::from_secs(START);
         Self {
             config,
@@ -433,7 +437,6 @@ impl World {
             now,
             jar: BTreeMap::new(),
             events: Vec::new(),
-            load: Load::default(),
             worker: 0,
             body: Err(BodyError::Missing),
             host: "app.example.com".to_owned(),
@@ -443,7 +446,7 @@ impl World {
     /// Envoy begins anew: nothing is left of what its workers shared or knew.
     pub(super) fn restart(&mut self) {
         self.platform = TestPlatform::of_a_process();
-        self.workers = [Memory::new(&self.config, &self.platform), Memory::new(&self.config, &self.platform)];
+        self.workers = workers(&self.config, &self.platform);
     }
 
     /// An access token of the provider for the client `robot`.
@@ -501,9 +504,40 @@ impl World {
         self.now = self.now.plus(Duration::from_secs(seconds));
     }
 
+    /// Changes the configuration; the workers keep what they know.
+    pub(super) fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        let (config, platform) = (&self.config, &self.platform);
+        self.workers =
+            self.workers.each_ref().map(|worker| worker.reconfigured(config.clone(), Box::new(platform.clone())));
+    }
+
+    /// Decides something at the present worker, at the present time.
+    pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&Rc<Worker>) -> R) -> R {
+        let worker = Rc::clone(&self.workers[self.worker]);
+        worker.set_time(self.now);
+        let outcome = decision(&worker);
+        worker.take_events(|event| self.events.push(event));
+        outcome
+    }
+
+    /// Uses the state of the present worker.
     pub(super) fn env<R>(&mut self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
-        let memory = &mut self.workers[self.worker];
-        decision(&mut Env::new(&self.config, memory, &self.platform, self.now, self.load, &mut self.events))
+        self.decide(|worker| worker.with(decision).unwrap())
+    }
+
+    /// The limits of the present worker.
+    pub(super) fn limits(&self) -> &limits::Limits {
+        self.workers[self.worker].limits()
+    }
+
+    pub(super) fn start(&mut self, request: Request) -> Step {
+        self.decide(|worker| worker.start(request))
+    }
+
+    /// The calls that the present worker makes by itself now.
+    pub(super) fn drive(&mut self) -> Vec<Call> {
+        self.decide(Worker::drive)
     }
 
     /// Lets every worker look around, and answers what they ask, until nobody asks any more.
@@ -511,18 +545,24 @@ impl World {
         for _ in 0..8 {
             for worker in 0..self.workers.len() {
                 self.worker = worker;
-                for fetch in self.env(background::poll) {
-                    self.answer(fetch);
+                for call in self.drive() {
+                    self.answer(call);
                 }
             }
         }
         self.worker = 0;
     }
 
-    /// The provider answers what the present worker asked.
-    pub(super) fn answer(&mut self, fetch: background::Fetch) {
-        let result = self.answer_call(&fetch.request);
-        self.env(|env| background::answered(fetch.expect, result, env));
+    /// The provider answers a call of the present worker.
+    pub(super) fn answer(&mut self, call: Call) {
+        let result = self.answer_call(call.request());
+        self.answer_with(call, result);
+    }
+
+    /// A call of the present worker has this result.
+    pub(super) fn answer_with(&mut self, call: Call, result: CalloutResult) {
+        call.answer(result);
+        self.decide(Worker::poll_tasks);
     }
 
     pub(super) fn answer_call(&mut self, request: &CalloutRequest) -> CalloutResult {
@@ -597,9 +637,9 @@ impl World {
             let id = self.config.providers[0].id;
             let request = KeyRequest { asker, lack: Lack::Key };
             self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now, env.events));
-            for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
+            for call in self.drive() {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
-                self.env(|env| background::answered(fetch.expect, down, env));
+                self.answer_with(call, down);
             }
             self.advance(pause);
         }
@@ -611,8 +651,8 @@ impl World {
         let id = self.config.providers[0].id;
         let request = KeyRequest { asker: Asker::Provider, lack: Lack::Key };
         assert!(self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now, env.events)));
-        for fetch in self.env(|env| env.issuers.poll(env.platform, env.now)) {
-            self.answer(fetch);
+        for call in self.drive() {
+            self.answer(call);
         }
     }
 
@@ -647,66 +687,86 @@ impl World {
         all.extend((!cookies.is_empty()).then_some(("cookie", cookies.as_str())));
         let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes())));
         let request = request.followed_by_more(more_follows);
-        let step = self.env(|env| start(request.clone(), env));
+        let step = self.start(request.clone());
         self.perform(step, &request)
     }
 
     /// Performs a step as the glue would.
     pub(super) fn perform(&mut self, mut step: Step, request: &Request) -> Outcome {
         loop {
-            match step {
-                Step::Call { request, expect } => {
-                    let result = self.answer_call(&request);
-                    step = self.env(|env| expect.resume(result, env));
-                }
-                Step::Forward { permit, edits, cookies } => {
-                    let cookies = cookies.map(|late| self.env(|env| late.lines(env))).unwrap_or_default();
+            step = match step {
+                Step::Done(Decision::Forward(forward)) => {
+                    let Forward { permit, edits, cookies } = forward;
+                    let cookies = cookies.map(|late| self.decide(|worker| worker.late_cookies(late)));
+                    let cookies = cookies.unwrap_or_default();
                     self.keep_cookies(cookies.iter().map(String::as_str));
                     let headers = edited(request, &edits);
                     let state = edits.state().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
                     return Outcome::Forwarded { reason: permit.reason(), headers, state, cookies };
                 }
-                Step::ReadBody(expect) => {
-                    let body = std::mem::replace(&mut self.body, Err(BodyError::Missing));
-                    step = self.env(|env| expect.resume(body, env));
-                }
-                Step::Reply(reply) => {
-                    for (name, value) in [
-                        ("cache-control", "no-store"),
-                        ("referrer-policy", "no-referrer"),
-                        ("x-content-type-options", "nosniff"),
-                    ] {
-                        let is_confirmation = reply.code == "sign_out_confirm" && name == "referrer-policy";
-                        assert!(is_confirmation || header(&reply, name) == Some(value), "{name}: {reply:?}");
-                    }
-                    assert_eq!(reply.body.is_empty(), header(&reply, "content-security-policy").is_none(), "{reply:?}");
-                    let lines = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
-                    self.keep_cookies(lines.map(|(_, line)| line.as_str()));
+                Step::Done(Decision::Reply(reply)) => {
+                    self.check(&reply);
                     return Outcome::Replied(reply);
                 }
-                Step::Wait(waiter) => return Outcome::Held(waiter),
+                Step::Wait(pending) => {
+                    let calls = pending.take_calls();
+                    if calls.is_empty() && !pending.wants_body() {
+                        return Outcome::Held(pending);
+                    }
+                    for call in calls {
+                        let result = self.answer_call(call.request());
+                        call.answer(result);
+                    }
+                    if pending.wants_body() {
+                        pending.give_body(std::mem::replace(&mut self.body, Err(BodyError::Missing)));
+                    }
+                    self.decide(|_| pending.resume())
+                }
             }
         }
+    }
+
+    /// Checks the headers of a reply, and keeps its cookies.
+    fn check(&mut self, reply: &LocalReply) {
+        for (name, value) in
+            [("cache-control", "no-store"), ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff")]
+        {
+            let is_confirmation = reply.code == "sign_out_confirm" && name == "referrer-policy";
+            assert!(is_confirmation || header(reply, name) == Some(value), "{name}: {reply:?}");
+        }
+        assert_eq!(reply.body.is_empty(), header(reply, "content-security-policy").is_none(), "{reply:?}");
+        let lines = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
+        self.keep_cookies(lines.map(|(_, line)| line.as_str()));
     }
 
     /// What a held request comes to, once the worker has made its calls.
     pub(super) fn then(&mut self, outcome: Outcome) -> Outcome {
-        let Outcome::Held(waiter) = outcome else { return outcome };
+        let Outcome::Held(pending) = outcome else { return outcome };
         // One answer may lead to the next call.
         loop {
-            let fetches = self.env(background::poll);
-            if fetches.is_empty() {
+            let calls = self.drive();
+            if calls.is_empty() {
                 break;
             }
-            fetches.into_iter().for_each(|fetch| self.answer(fetch));
+            calls.into_iter().for_each(|call| self.answer(call));
         }
-        assert!(self.env(|env| waiter.is_due(env)), "{waiter:?}");
-        self.resume(waiter)
+        let outcome = self.resume(pending);
+        assert!(!matches!(outcome, Outcome::Held(_)), "it waits on");
+        outcome
     }
 
-    pub(super) fn resume(&mut self, waiter: Waiter) -> Outcome {
-        let step = self.env(|env| waiter.resume(env));
+    /// Drives a held request, which goes on or waits on.
+    pub(super) fn resume(&mut self, pending: Pending) -> Outcome {
+        let step = self.decide(|_| pending.resume());
         self.perform(step, &Request::default())
+    }
+
+    /// Drives a held request, which waits on.
+    pub(super) fn waits_on(&mut self, pending: Pending) -> Pending {
+        match self.resume(pending) {
+            Outcome::Held(pending) => pending,
+            outcome => panic!("it does not wait on: {outcome:?}"),
+        }
     }
 
     // What RFC 6265bis wants of a `__Host-` cookie, and what browsers take at most.

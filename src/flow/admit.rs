@@ -1,0 +1,93 @@
+//! A request with a session: the session is kept up, and the request passes if the rules admit its user.
+
+use crate::{
+    claims::IssuerId,
+    http::LocalReply,
+    page::Action,
+    rules::{Cause, NotAdmitted, Refusal, RuledRequest},
+    session::{
+        open::{FreshSession, Upkeep},
+        return_to::ReturnTo,
+    },
+};
+
+use super::{
+    answer::{self, Offer, caller::Caller},
+    authorize::{
+        LateCookies, forward,
+        permit::{Permit, SignedIn},
+    },
+    context::Env,
+    event::failure::Failure,
+    executor::Gate,
+    gates::without_session,
+    session::{self, Attended},
+    sign_in,
+};
+
+/// Keeps the session up, and lets the request pass if the rules admit its user.
+pub(super) fn admit_session(ruled: RuledRequest, session: FreshSession, env: &mut Env<'_>) -> Gate {
+    match session.upkeep(&env.config.session.lifetimes, env.now) {
+        Upkeep::None => admit(ruled, session, Vec::new(), env),
+        Upkeep::Write => {
+            let cookies = session::write_again(&session, ruled.request(), env);
+            admit(ruled, session, cookies, env)
+        }
+        Upkeep::Refresh => {
+            let attended = session::attend(ruled.request(), session, env);
+            after_renewal(ruled, attended, env)
+        }
+    }
+}
+
+fn after_renewal(ruled: RuledRequest, attended: Attended, env: &mut Env<'_>) -> Gate {
+    match attended {
+        Attended::Session(session, cookies) => admit(ruled, session, cookies, env),
+        Attended::Over => without_session(ruled, env),
+        Attended::Waits(renewing) => Gate::flow(move |cx| async move {
+            let caller = Caller::of(ruled.request());
+            let gate = match session::attend_again(ruled.request(), renewing, &cx).await {
+                Ok(attended) => cx.with(|env| after_renewal(ruled, attended, env)),
+                Err(bug) => Err(bug),
+            };
+            match gate {
+                Ok(gate) => gate.settle(&cx).await,
+                Err(bug) => cx.refuse(bug, &caller, Offer::default()).into(),
+            }
+        }),
+    }
+}
+
+/// Lets the request pass as this user, if the rules admit that; the app's answer brings the browser these cookies.
+fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: &mut Env<'_>) -> Gate {
+    let Some(provider) = env.config.provider(session.session().provider()) else {
+        return answer::refuse(Failure::SignInRequired, &Caller::of(ruled.request()), Offer::default(), env).into();
+    };
+    let late = LateCookies::new(&cookies, &session);
+    let NotAdmitted { ruled, refusal } = match ruled.admit(SignedIn { session, provider }, provider.allow.as_ref()) {
+        Ok(admitted) => return forward(Permit::session(admitted), late, env).into(),
+        Err(refused) => *refused,
+    };
+    // Where the rules admit everyone, this user passes too, without the identity.
+    let ruled = match ruled.admit_anyone() {
+        Ok(admitted) => return forward(Permit::open(admitted), late, env).into(),
+        Err(ruled) => ruled,
+    };
+    if refusal.cause == Cause::Unknown {
+        let sign_in = sign_in::begin_for_claims(ruled, provider.id, env);
+        return Gate::flow(move |cx| async move { answer::with_cookies(sign_in.settle(&cx).await, cookies).into() });
+    }
+    answer::with_cookies(refuse(&ruled, provider.id, refusal, env), cookies).into()
+}
+
+/// Refuses a user whom the rules do not admit, and offers to select another account. A renewed session is written all the
+/// same: its user may open other pages.
+fn refuse(ruled: &RuledRequest, provider: IssuerId, refusal: Refusal, env: &mut Env<'_>) -> LocalReply {
+    let request = ruled.request();
+    let target = ReturnTo::parse(request.target(), &env.config.prefix);
+    let providers = ruled.verdict().providers();
+    let href = sign_in::start_url(target.as_str(), &providers, env) + "&prompt=select_account";
+    let action = Some(Action::Link { label: "Use another account", href });
+    let caller = Caller::of(request).of_issuer(provider);
+    answer::refuse(refusal.into(), &caller, Offer { action, cookies: Vec::new() }, env)
+}

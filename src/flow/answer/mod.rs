@@ -1,0 +1,234 @@
+//! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, taken for another type, or
+//! leak where it came from; none may be framed but what answers a frame.
+
+use serde_json::{Map, Value};
+
+pub(super) mod caller;
+
+use crate::{
+    http::{LocalReply, Request, parameter},
+    page::{Action, Page},
+    rules::RouteError,
+    session::SealError,
+};
+
+use super::{
+    context::{Env, TaskContext},
+    event::{Event, failure::Failure},
+};
+use caller::{Caller, Kind};
+
+/// How long a caller should wait before it tries again, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// The headers of every answer.
+fn common(code: &'static str) -> Vec<(&'static str, String)> {
+    vec![
+        ("cache-control", "no-store".to_owned()),
+        // RFC 9700, 4.2: a callback's URL holds a code.
+        ("referrer-policy", "no-referrer".to_owned()),
+        ("vestibule-code", code.to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
+    ]
+}
+
+/// A redirect that turns every method into GET. 307 and 308 are never used: they would send a form's body to the
+/// provider (RFC 9700, 4.12).
+pub(super) fn redirect(status: Redirect, code: &'static str, location: String, cookies: Vec<String>) -> LocalReply {
+    let mut headers = common(code);
+    headers.push(("location", location));
+    headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
+    LocalReply { status: status as u16, code, headers, body: Vec::new() }
+}
+
+/// The redirects we send.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Redirect {
+    /// To the provider.
+    Found = 302,
+    /// Back to the app.
+    SeeOther = 303,
+}
+
+/// A page for a person.
+pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Vec<String>) -> LocalReply {
+    let mut headers = common(code);
+    headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
+    headers.push(("content-security-policy", page.content_security_policy()));
+    headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
+    LocalReply { status, code, headers, body: page.html().into_bytes() }
+}
+
+/// A JSON document for a program.
+pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
+    let mut headers = common(code);
+    headers.push(("content-type", "application/json".to_owned()));
+    headers.push(("content-security-policy", "default-src 'none'; frame-ancestors 'none'".to_owned()));
+    LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
+}
+
+/// A page that the provider may frame.
+pub(super) fn framed(status: u16, code: &'static str, page: &Page<'_>, env: &Env<'_>) -> LocalReply {
+    let mut reply = self::page(status, code, page, Vec::new());
+    let origins: Vec<_> = env.config.providers.iter().map(|p| p.issuer.discovery().origin()).collect();
+    for (name, value) in &mut reply.headers {
+        if *name == "content-security-policy" {
+            *value = value.replace("frame-ancestors 'none'", &format!("frame-ancestors {}", origins.join(" ")));
+        }
+    }
+    reply
+}
+
+/// `rd` of the query: the page to go to afterwards. One that stands there twice is none.
+pub(super) fn return_target(request: &Request) -> Option<String> {
+    parameter(request.query()?, "rd")
+}
+
+/// An answer that says all there is to say by its status.
+pub(super) fn empty(status: u16, code: &'static str) -> LocalReply {
+    LocalReply { status, code, headers: common(code), body: Vec::new() }
+}
+
+/// What a refusal offers beside its reason.
+#[derive(Debug, Default)]
+pub(super) struct Offer {
+    /// What a person can do next.
+    pub(super) action: Option<Action>,
+    /// Cookies to set or delete; a program gets none.
+    pub(super) cookies: Vec<String>,
+}
+
+impl Offer {
+    /// A link to where one can sign in.
+    pub(super) fn sign_in(href: String) -> Self {
+        Self { action: Some(Action::Link { label: "Sign in", href }), cookies: Vec::new() }
+    }
+
+    /// A link that starts again at `href`.
+    pub(super) fn again(href: String, cookies: Vec<String>) -> Self {
+        Self { action: Some(Action::Link { label: "Try again", href }), cookies }
+    }
+}
+
+/// Refuses: counted, logged, and answered as the caller can read it.
+pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
+    let reply = match caller.kind {
+        Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
+        Kind::Program => for_program(&failure, caller, &env.config.start_uri()),
+    };
+    let reply = finish(&failure, reply, env.config.origin.as_str());
+    tell(failure, caller, env);
+    reply
+}
+
+/// The same answer with these cookies.
+pub(super) fn with_cookies(mut reply: LocalReply, cookies: Vec<String>) -> LocalReply {
+    reply.headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
+    reply
+}
+
+impl TaskContext {
+    /// [`refuse`], for a flow.
+    pub(super) fn refuse(&self, failure: Failure, caller: &Caller, offer: Offer) -> LocalReply {
+        self.with(|env| refuse(failure, caller, offer, env)).unwrap_or_else(|bug| self::bug(&bug))
+    }
+}
+
+/// The answer where the state of the worker cannot be used.
+pub(super) fn bug(bug: &Failure) -> LocalReply {
+    empty(bug.status(), bug.code())
+}
+
+/// The answer to a request whose route does not name one policy: it does not pass.
+pub(super) fn misrouted(error: RouteError, caller: &Caller, env: &mut Env<'_>) -> LocalReply {
+    let failure = Failure::Route(env.platform.route_name(), error);
+    refuse(failure, caller, Offer::default(), env)
+}
+
+/// Refuses with a page that says more than the table does.
+pub(super) fn refuse_with<'a>(
+    failure: Failure,
+    mut page: Page<'a>,
+    caller: &'a Caller,
+    env: &mut Env<'_>,
+) -> LocalReply {
+    page.request_id = caller.request_id.as_deref();
+    page.is_framed = caller.kind == Kind::Frame;
+    let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
+    let reply = finish(&failure, reply, env.config.origin.as_str());
+    tell(failure, caller, env);
+    reply
+}
+
+fn tell(failure: Failure, caller: &Caller, env: &mut Env<'_>) {
+    let issuer = caller.issuer.map(|id| env.issuers.name(id));
+    env.events.push(Event::Refused { failure, issuer, request_id: caller.request_id.clone() });
+}
+
+fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
+    let words = failure.words();
+    let mut content = Page::new(words.title, words.text, failure.code());
+    content.action = offer.action;
+    content.request_id = caller.request_id.as_deref();
+    content.is_framed = caller.kind == Kind::Frame;
+    let sizes;
+    if let Failure::NotWritten(SealError::TooLarge { .. }) = failure {
+        sizes = format!("{} ({failure}.)", words.text);
+        content.text = &sizes;
+    }
+    page(failure.status(), failure.code(), &content, offer.cookies)
+}
+
+fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
+    let words = failure.words();
+    let mut body = Map::new();
+    let mut say = |name: &str, value: &str| drop(body.insert(name.to_owned(), value.into()));
+    say("error", words.title);
+    say("code", failure.code());
+    // A script of the app can send its page there, with `?rd=` and the way back.
+    if *failure == Failure::SignInRequired {
+        say("sign_in_url", start);
+    }
+    if let Some(id) = &caller.request_id {
+        say("request_id", id);
+    }
+    json(failure.status(), failure.code(), &Value::Object(body))
+}
+
+fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply {
+    // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin; the rest is RFC 6750, 3.
+    let error = match failure {
+        Failure::BearerMalformed => Some(", error=\"invalid_request\"".to_owned()),
+        Failure::BearerInactive
+        | Failure::BearerOver(_)
+        | Failure::BearerRefused(_)
+        | Failure::BearerSignature(_)
+        | Failure::BearerUnknown => Some(", error=\"invalid_token\"".to_owned()),
+        Failure::InsufficientScope(scopes) => Some(format!(", error=\"insufficient_scope\", scope=\"{scopes}\"")),
+        _ if failure.status() == 401 => Some(String::new()),
+        _ => None,
+    };
+    if let Some(error) = error {
+        reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"{error}")));
+    }
+    if failure.is_passing() {
+        reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
+    }
+    match failure {
+        Failure::CallbackMethod | Failure::UserinfoMethod => reply.headers.push(("allow", "GET".to_owned())),
+        Failure::LogoutMethod(method) => reply.headers.push(("allow", (*method).to_owned())),
+        Failure::SignOutMethod => reply.headers.push(("allow", "GET, POST".to_owned())),
+        _ => {}
+    }
+    reply
+}
+
+/// The answer in place of the app's to a request that Envoy has sent on another route than the one it was permitted on.
+pub(super) fn route_changed(env: &mut Env<'_>) -> LocalReply {
+    misrouted(RouteError::Changed, &Caller::unknown(), env)
+}
+
+/// The answer to a permitted request whose headers the host would not let us change: it must not pass as it is.
+pub(super) fn headers_refused(env: &mut Env<'_>) -> LocalReply {
+    refuse(Failure::HeadersRefused, &Caller::unknown(), Offer::default(), env)
+}

@@ -1,0 +1,231 @@
+//! Bearer tokens of API clients: static ones that the operator has listed, and access tokens of issuers (RFC 6750, RFC
+//! 9068). A token that is there and not good is refused, whatever cookie stands beside it.
+
+mod introspection;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    claims::IssuerId,
+    config::Config,
+    http::LocalReply,
+    jose::{
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
+    oidc::access_token::{self, VerifiedAccessToken},
+    rules::{NotAdmitted, RuledRequest, Verdict},
+    secret::RawBearerToken,
+    session::return_to::ReturnTo,
+    shared::lease::Asker,
+};
+
+use super::{
+    answer::{
+        self, Offer,
+        caller::{Caller, Kind},
+    },
+    authorize::{Decision, bearer_token, forward, permit::Permit},
+    context::{Env, RequestContext},
+    event::failure::Failure,
+    executor::Gate,
+    keys::verify_with_keys,
+    limits::hold_from,
+    memory::{
+        bearers::{Basis, Fingerprint},
+        verified_bearer::VerifiedBearer,
+    },
+    sign_in,
+};
+
+/// The place that a bearer token is sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// The cookie that `token_cookie` names.
+    Cookie,
+    /// The header `Authorization`.
+    Header,
+}
+
+/// A request with a bearer token.
+struct Presented {
+    ruled: RuledRequest,
+    caller: Caller,
+    carrier: Carrier,
+}
+
+/// A token whose issuer must be known, or asked, to check it.
+struct Unchecked {
+    presented: Presented,
+    issuer: IssuerId,
+    token: RawBearerToken,
+    fingerprint: Fingerprint,
+}
+
+/// A token that is good.
+struct Checked {
+    bearer: VerifiedBearer,
+    basis: Basis,
+    /// The length of its issuer's answer.
+    answered: usize,
+}
+
+/// Decides a request with a bearer token.
+pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -> Gate {
+    let request = ruled.request();
+    let (caller, token) = match carrier {
+        Carrier::Cookie => (Caller::of(request), bearer_token::in_cookie(request, env.config)),
+        Carrier::Header => (Caller { kind: Kind::Program, ..Caller::of(request) }, bearer_token::in_header(request)),
+    };
+    let mut presented = Presented { ruled, caller, carrier };
+    // RFC 6750, 3.1: a token that cannot be checked is no session, whatever cookie stands beside it.
+    if env.config.static_tokens.is_empty() && env.config.token_issuers.is_empty() {
+        return presented.refuse(Failure::Bearer, env).into();
+    }
+    let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
+    let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
+    if let Some(bearer) = listed(&fingerprint, env.config) {
+        if bearer.is_over(env.config.leeway, env.now) {
+            let name = bearer.subject().to_owned();
+            return presented.refuse(Failure::BearerOver(name), env).into();
+        }
+        return presented.pass(bearer, env).into();
+    }
+    if let Some(bearer) = remembered(&fingerprint, env) {
+        presented.caller.issuer = bearer.source();
+        return presented.pass(bearer, env).into();
+    }
+    let Some(issuer) = issuer_of(&token, env.config) else {
+        return presented.refuse(Failure::BearerUnknown, env).into();
+    };
+    presented.caller.issuer = Some(issuer);
+    let unchecked = Unchecked { presented, issuer, token, fingerprint };
+    Gate::flow(move |cx| check(unchecked, cx))
+}
+
+/// Checks a token with the keys of its issuer, or by asking the issuer.
+async fn check(unchecked: Unchecked, cx: RequestContext) -> Decision {
+    let is_introspected =
+        cx.config().token_issuer(unchecked.issuer).is_some_and(|issuer| issuer.introspection().is_some());
+    let checked = if is_introspected {
+        introspection::introspect(&unchecked, &cx).await
+    } else {
+        verify_signature(&unchecked, &cx).await
+    };
+    let Unchecked { presented, token, fingerprint, .. } = unchecked;
+    let decided = cx.with(|env| match checked {
+        Ok(Checked { bearer, basis, answered }) => {
+            let length = token.expose().len().saturating_add(answered);
+            env.bearers.remember(fingerprint, length, basis, &bearer);
+            presented.pass(bearer, env)
+        }
+        Err(failure) => presented.refuse(failure, env),
+    });
+    decided.unwrap_or_else(|bug| answer::bug(&bug).into())
+}
+
+/// RFC 9068, 4.
+async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<Checked, Failure> {
+    let verified = |env: &Env<'_>| {
+        let token = access_token(unchecked, env)?;
+        Ok((token, env.issuers.keys_version(unchecked.issuer)))
+    };
+    let deadline = hold_from(cx.now());
+    let (token, version) = verify_with_keys(unchecked.issuer, Asker::Unauthenticated, deadline, cx, verified).await?;
+    Ok(Checked { bearer: VerifiedBearer::signed(token), basis: Basis::Keys(version), answered: 0 })
+}
+
+fn access_token(unchecked: &Unchecked, env: &Env<'_>) -> Result<VerifiedAccessToken, Failure> {
+    let parsed = UnverifiedJws::parse(unchecked.token.expose()).map_err(|_| Failure::BearerUnknown)?;
+    let issuer = env.config.token_issuer(unchecked.issuer).ok_or(Failure::BearerUnknown)?;
+    let keys = env.issuers.keys(unchecked.issuer, env.now).ok_or(Failure::ProviderNotReady)?;
+    let token = verify(&parsed, keys, &issuer.algorithms, Origin::Request(env.now), env.platform)
+        .map_err(Failure::BearerSignature)?;
+    access_token::check(token, issuer, env.now, env.config.leeway).map_err(Failure::BearerRefused)
+}
+
+impl Presented {
+    /// Lets it pass as the subject of its token, if the rules admit that.
+    fn pass(self, bearer: VerifiedBearer, env: &mut Env<'_>) -> Decision {
+        if let Some(scopes) = missing_scope(self.ruled.verdict(), &bearer) {
+            return self.refuse(Failure::InsufficientScope(scopes), env);
+        }
+        let Self { ruled, caller, carrier } = self;
+        let by_source = bearer.by_source(env.config);
+        let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, by_source) {
+            Ok(admitted) => return forward(Permit::bearer(admitted), None, env),
+            Err(refused) => *refused,
+        };
+        // Where the rules admit everyone, this client passes too, without its identity.
+        match ruled.admit_anyone() {
+            Ok(admitted) => forward(Permit::open(admitted), None, env),
+            Err(ruled) => Self { ruled, caller, carrier }.reply(refusal.into(), env).into(),
+        }
+    }
+
+    /// Refuses it. A browser whose cookie is not good any more is offered a sign-in; where the rules admit everyone, it
+    /// passes without an identity: browsers send cookies unasked.
+    fn refuse(self, failure: Failure, env: &mut Env<'_>) -> Decision {
+        if failure.status() >= 500 || self.carrier == Carrier::Header {
+            return self.reply(failure, env).into();
+        }
+        let Self { ruled, caller, carrier } = self;
+        match ruled.admit_anyone() {
+            Ok(admitted) => forward(Permit::open(admitted), None, env),
+            Err(ruled) => Self { ruled, caller, carrier }.reply(failure, env).into(),
+        }
+    }
+
+    fn reply(&self, failure: Failure, env: &mut Env<'_>) -> LocalReply {
+        let offer = match self.caller.kind {
+            Kind::Program => Offer::default(),
+            Kind::Frame | Kind::Navigation | Kind::Page => {
+                let target = ReturnTo::parse(self.ruled.request().target(), &env.config.prefix);
+                Offer::sign_in(sign_in::start_url(target.as_str(), &[], env))
+            }
+        };
+        answer::refuse(failure, &self.caller, offer, env)
+    }
+}
+
+/// The issuer that the token claims, or the one that is asked about tokens that claim none.
+fn issuer_of(token: &RawBearerToken, config: &Config) -> Option<IssuerId> {
+    let claimed = UnverifiedJws::parse(token.expose()).ok().and_then(|token| token.claimed_issuer());
+    let issuers = &config.token_issuers;
+    let named = issuers.iter().find(|known| claimed.as_ref() == Some(&known.issuer));
+    let asked = || issuers.iter().find(|known| known.introspection().is_some());
+    named.or_else(asked).map(|known| known.id)
+}
+
+/// The static token with this fingerprint. Each is compared, and none ends the search, so that the time tells nothing.
+fn listed(fingerprint: &Fingerprint, config: &Config) -> Option<VerifiedBearer> {
+    let mut found = None;
+    for known in &config.static_tokens {
+        if bool::from(known.digest.ct_eq(fingerprint)) {
+            found = Some(known);
+        }
+    }
+    found.map(VerifiedBearer::listed)
+}
+
+/// The access token with this fingerprint, if it was good lately and still is.
+fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
+    let (bearer, basis) = env.bearers.find(fingerprint)?;
+    let issuer = bearer.source()?;
+    let is_good = match basis {
+        Basis::Answer(until) => !until.is_over(env.now),
+        Basis::Keys(version) => {
+            env.issuers.keys(issuer, env.now).is_some() && env.issuers.keys_version(issuer) == version
+        }
+    };
+    (is_good && !bearer.is_over(env.config.leeway, env.now)).then_some(bearer)
+}
+
+/// The scopes that the rules want, where the token lacks one.
+fn missing_scope(verdict: &Verdict, bearer: &VerifiedBearer) -> Option<String> {
+    verdict.scopes().any(|scope| !access_token::has_scope(bearer, scope)).then(|| {
+        let wanted: Vec<_> = verdict.scopes().collect();
+        wanted.join(" ")
+    })
+}

@@ -1,0 +1,371 @@
+//! One worker of Envoy, and the contexts through which its flows use it.
+//!
+//! A flow that waits is an `async fn` over a [`RequestContext`]; work that outlives its request is spawned and runs over a
+//! [`TaskContext`]. Neither dispatches, answers or resumes anything: calls go into an outbox, which the host empties after
+//! each poll, and their answers come back the same way. State is reached by [`TaskContext::with`] only, so that no borrow
+//! lives over an `.await`.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::{Future, poll_fn},
+    ops::Deref,
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+};
+
+use crate::{
+    claims::IssuerId,
+    config::Config,
+    http::{CalloutError, CalloutRequest, CalloutResponse},
+    platform::Platform,
+    session::open::{FreshSession, OpenSessions},
+    shared::renewals::Outcomes,
+    time::{Deadline, UnixTime},
+};
+
+use super::{
+    body::{BodyError, BodySlot},
+    event::{Event, failure::Failure},
+    limits::{Limits, hold_from},
+    memory::{
+        Memory,
+        bearers::Bearers,
+        issuers::{Issuers, Ready},
+        omissions::Omissions,
+        revocations::Revocations,
+        stored::CachedSessions,
+    },
+};
+
+/// The result of a call.
+pub type CalloutResult = Result<CalloutResponse, CalloutError>;
+
+/// One worker of Envoy: its configuration, the host it runs on, and what it keeps between decisions.
+pub struct Worker {
+    config: Config,
+    platform: Box<dyn Platform>,
+    memory: RefCell<Memory>,
+    limits: Limits,
+    now: Cell<UnixTime>,
+    /// Empty between decisions; kept so that a request need not allocate it.
+    events: RefCell<Vec<Event>>,
+    /// Work that is to begin when the host drives the worker next.
+    spawned: RefCell<Vec<Spawn>>,
+    pub(super) tasks: RefCell<Vec<super::executor::Task>>,
+    /// The calls of the tasks that the host has not made yet.
+    pub(super) outbox: Outbox,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// The work of a flow, or of a task.
+pub(super) type Flow<T> = Pin<Box<dyn Future<Output = T>>>;
+/// Begins a task.
+pub(super) type Spawn = Box<dyn FnOnce(TaskContext) -> Flow<Result<(), Failure>>>;
+pub(super) type Outbox = Rc<RefCell<Vec<Call>>>;
+
+impl Worker {
+    /// A worker that knows nothing yet.
+    pub fn new(config: Config, platform: Box<dyn Platform>) -> Rc<Self> {
+        let memory = Memory::new(&config, &*platform);
+        Rc::new(Self {
+            config,
+            platform,
+            memory: RefCell::new(memory),
+            limits: Limits::default(),
+            now: Cell::default(),
+            events: RefCell::default(),
+            spawned: RefCell::default(),
+            tasks: RefCell::default(),
+            outbox: Outbox::default(),
+        })
+    }
+
+    /// The configuration.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The limits.
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets the time of the decisions that follow.
+    pub fn set_time(&self, now: UnixTime) {
+        self.now.set(now);
+    }
+
+    /// Calls `with` for each event since the last time.
+    pub fn take_events(&self, mut with: impl FnMut(Event)) {
+        if let Ok(mut events) = self.events.try_borrow_mut() {
+            events.drain(..).for_each(&mut with);
+        }
+    }
+
+    /// Whether spawned work waits to begin.
+    pub fn has_spawned(&self) -> bool {
+        self.spawned.try_borrow().is_ok_and(|spawned| !spawned.is_empty())
+    }
+
+    pub(super) fn take_spawned(&self) -> Vec<Spawn> {
+        self.spawned.take()
+    }
+
+    /// Uses the state for one synchronous decision.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`] inside another such decision.
+    pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
+        let (Ok(mut memory), Ok(mut events), Ok(mut spawned)) =
+            (self.memory.try_borrow_mut(), self.events.try_borrow_mut(), self.spawned.try_borrow_mut())
+        else {
+            return Err(Failure::Unreachable("a decision began inside another one"));
+        };
+        let Memory { issuers, sessions, renewals, revocations, stored, bearers, omissions } = &mut *memory;
+        Ok(decision(&mut Env {
+            config: &self.config,
+            issuers,
+            sessions,
+            renewals,
+            revocations,
+            stored,
+            bearers,
+            omissions,
+            limits: &self.limits,
+            platform: &*self.platform,
+            now: self.now.get(),
+            events: &mut events,
+            spawned: &mut spawned,
+        }))
+    }
+}
+
+#[cfg(test)]
+impl Worker {
+    /// A worker with another configuration, and with what this one keeps.
+    pub(super) fn reconfigured(&self, config: Config, platform: Box<dyn Platform>) -> Rc<Self> {
+        let mut memory = Memory::new(&config, &*platform);
+        std::mem::swap(&mut memory, &mut self.memory.borrow_mut());
+        let worker = Self::new(config, platform);
+        worker.memory.replace(memory);
+        worker.spawned.replace(self.spawned.take());
+        worker
+    }
+}
+
+/// The state of a worker, borrowed for one synchronous decision.
+pub(super) struct Env<'a> {
+    pub(super) config: &'a Config,
+    pub(super) issuers: &'a mut Issuers,
+    pub(super) sessions: &'a mut OpenSessions,
+    pub(super) renewals: &'a mut Outcomes,
+    pub(super) revocations: &'a mut Revocations,
+    pub(super) stored: &'a mut CachedSessions,
+    pub(super) bearers: &'a mut Bearers,
+    pub(super) omissions: &'a mut Omissions,
+    pub(super) limits: &'a Limits,
+    pub(super) platform: &'a dyn Platform,
+    pub(super) now: UnixTime,
+    pub(super) events: &'a mut Vec<Event>,
+    spawned: &'a mut Vec<Spawn>,
+}
+
+impl Env<'_> {
+    /// Whether this session was ended before its time.
+    pub(super) fn is_ended(&mut self, session: &FreshSession) -> bool {
+        self.revocations.is_ended(session.session(), session.marks(), &self.config.sign_out, self.platform)
+    }
+
+    /// Begins work that outlives the request: a client that leaves must not take its result along.
+    pub(super) fn spawn<F>(&mut self, begin: impl FnOnce(TaskContext) -> F + 'static)
+    where
+        F: Future<Output = Result<(), Failure>> + 'static,
+    {
+        self.spawned.push(Box::new(move |cx| Box::pin(begin(cx))));
+    }
+}
+
+/// A call for the host to make.
+pub struct Call {
+    request: CalloutRequest,
+    answer: Rc<Cell<Option<CalloutResult>>>,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.request).finish()
+    }
+}
+
+impl Call {
+    /// The call.
+    pub const fn request(&self) -> &CalloutRequest {
+        &self.request
+    }
+
+    /// Hands its result to the flow that made it, which goes on when it is polled next.
+    pub fn answer(self, result: CalloutResult) {
+        self.answer.set(Some(result));
+    }
+}
+
+/// What a flow may use that is no request's.
+#[derive(Debug, Clone)]
+pub(super) struct TaskContext {
+    worker: Rc<Worker>,
+    outbox: Outbox,
+}
+
+impl TaskContext {
+    pub(super) const fn new(worker: Rc<Worker>, outbox: Outbox) -> Self {
+        Self { worker, outbox }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        self.worker.config()
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.worker.now.get()
+    }
+
+    pub(super) fn platform(&self) -> &dyn Platform {
+        &*self.worker.platform
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        self.worker.limits()
+    }
+
+    /// Uses the worker's state for one synchronous decision.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`] inside another such decision.
+    pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
+        self.worker.with(decision)
+    }
+
+    /// Makes a call.
+    pub(super) fn call(&self, request: CalloutRequest) -> impl Future<Output = CalloutResult> + use<> {
+        let answer = Rc::new(Cell::new(None));
+        self.outbox.borrow_mut().push(Call { request, answer: Rc::clone(&answer) });
+        poll_fn(move |_| answer.take().map_or(Poll::Pending, Poll::Ready))
+    }
+
+    /// Makes a call, and makes it again until the deadline while Envoy does not take it: Envoy takes no request with a body
+    /// for a host name that it has yet to resolve. Nothing has left then.
+    pub(super) async fn call_until(&self, deadline: Deadline, request: CalloutRequest) -> CalloutResult {
+        loop {
+            let result = self.call(request.clone()).await;
+            if !matches!(result, Err(CalloutError::Dispatch)) || deadline.is_over(self.now()) {
+                return result;
+            }
+            self.pause().await;
+        }
+    }
+
+    /// Waits until the host drives the worker again.
+    pub(super) fn pause(&self) -> impl Future<Output = ()> + use<> {
+        let mut has_paused = false;
+        poll_fn(move |_| if std::mem::replace(&mut has_paused, true) { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    /// Waits until `ready` gives a value, which it returns. `None` when the deadline is over.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`]
+    pub(super) async fn until<T>(
+        &self,
+        deadline: Deadline,
+        mut ready: impl FnMut(&mut Env<'_>) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        poll_fn(|_| match self.with(|env| (ready(env), deadline.is_over(env.now))) {
+            Ok((None, false)) => Poll::Pending,
+            Ok((value, _)) => Poll::Ready(Ok(value)),
+            Err(bug) => Poll::Ready(Err(bug)),
+        })
+        .await
+    }
+
+    /// Waits until the deadline.
+    pub(super) fn sleep(&self, deadline: Deadline) -> impl Future<Output = ()> + use<> {
+        let worker = Rc::clone(&self.worker);
+        poll_fn(move |_| if deadline.is_over(worker.now.get()) { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    /// The provider, where enough is known of it for a sign-in.
+    ///
+    /// # Errors
+    /// [`Failure::ProviderNotReady`]
+    pub(super) fn ready(&self, provider: IssuerId) -> Result<Ready, Failure> {
+        self.with(|env| env.issuers.ready(provider, env.now))?.ok_or(Failure::ProviderNotReady)
+    }
+}
+
+/// What the flow of a request may use.
+#[derive(Debug, Clone)]
+pub(super) struct RequestContext {
+    task: TaskContext,
+    body: Rc<BodySlot>,
+}
+
+impl Deref for RequestContext {
+    type Target = TaskContext;
+
+    fn deref(&self) -> &TaskContext {
+        &self.task
+    }
+}
+
+impl RequestContext {
+    pub(super) fn new(worker: &Rc<Worker>) -> Self {
+        Self { task: TaskContext::new(Rc::clone(worker), Outbox::default()), body: Rc::default() }
+    }
+
+    pub(super) fn take_calls(&self) -> Vec<Call> {
+        self.task.outbox.take()
+    }
+
+    pub(super) fn body_slot(&self) -> &BodySlot {
+        &self.body
+    }
+
+    /// Waits until the metadata and keys of this provider are known, for 5 seconds at most.
+    ///
+    /// # Errors
+    /// [`Failure::ProviderNotReady`]; also where this worker holds as many requests as it may.
+    pub(super) async fn provider(&self, provider: IssuerId) -> Result<Ready, Failure> {
+        if let Ok(ready) = self.ready(provider) {
+            return Ok(ready);
+        }
+        let _held = self.limits().held.take().ok_or(Failure::ProviderNotReady)?;
+        let ready = self.until(hold_from(self.now()), |env| env.issuers.ready(provider, env.now)).await?;
+        ready.ok_or(Failure::ProviderNotReady)
+    }
+
+    /// Waits for the body of the request.
+    ///
+    /// # Errors
+    /// [`BodyError`]
+    pub(super) async fn body(&self) -> Result<Vec<u8>, BodyError> {
+        let place = self.limits().reading.take().ok_or(BodyError::Crowded)?;
+        let deadline = hold_from(self.now());
+        self.body.expect();
+        let body = poll_fn(|_| match self.body.take() {
+            Some(body) => Poll::Ready(body),
+            None if deadline.is_over(self.now()) => Poll::Ready(Err(BodyError::Missing)),
+            None if place.is_crowded_out() => Poll::Ready(Err(BodyError::Crowded)),
+            None => Poll::Pending,
+        })
+        .await;
+        self.body.close();
+        body
+    }
+}

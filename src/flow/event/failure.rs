@@ -1,0 +1,390 @@
+//! Every way to say no, in one table: what the caller gets, what the log says, which counter moves. A new failure does
+//! not compile until all of it is decided.
+
+use crate::{
+    claims::Finding,
+    http::CalloutError,
+    jose::{jws::JwsError, verify::VerifyError},
+    oidc::{
+        access_token::AccessTokenError,
+        authorization::AuthorizationError,
+        error::{ErrorResponse, OAuthError, UnexpectedStatus},
+        id_token::IdTokenError,
+        introspection::IntrospectionError,
+        logout_token::LogoutTokenError,
+        token::TokenEndpointError,
+        userinfo::UserinfoError,
+    },
+    rules::{Cause, Refusal, RouteError},
+    session::{SealError, store::StoreError},
+};
+
+/// The level of an event in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Counted, not logged.
+    Count,
+    /// As expected.
+    Info,
+    /// An operator should look.
+    Warn,
+    /// A fault of the configuration or of this filter.
+    Error,
+}
+
+/// Why a request was answered with something else than what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A bearer token where none is taken.
+    #[error(
+        "it carries a bearer token, and none is accepted here; if it is the app's own, set `authorization: app` in the rule"
+    )]
+    Bearer,
+    /// An `Authorization` header that cannot be read.
+    #[error("its Authorization header is malformed")]
+    BearerMalformed,
+    /// A listed token that has ended, with its name.
+    #[error("the listed token {0:?} is over")]
+    BearerOver(String),
+    /// Its issuer says that the token is not good.
+    #[error("its issuer says that the token is not active")]
+    BearerInactive,
+    /// The access token is not for us, or is no access token.
+    #[error("the access token is refused: {0}")]
+    BearerRefused(AccessTokenError),
+    /// The access token's signature is not good.
+    #[error("the access token is refused: {0}")]
+    BearerSignature(VerifyError),
+    /// A token that is neither listed nor one of the provider's.
+    #[error(
+        "its bearer token is neither a static token nor of a known issuer; if it is the app's own, set `authorization: app` in the rule"
+    )]
+    BearerUnknown,
+    /// Envoy did not hand over the body.
+    #[error("the body did not come in time; is allow_on_headers_stop_iteration true beside failure_policy?")]
+    BodyMissing,
+    /// The body is longer than it may be.
+    #[error("the body is too long")]
+    BodyTooLong,
+    /// As much of this is under way as one worker takes at once.
+    #[error("this worker has as much of this under way as it takes at once")]
+    Busy,
+    /// An authorization response that is malformed or comes from another issuer.
+    #[error("{0}")]
+    Callback(#[from] AuthorizationError),
+    /// A callback with another method than GET.
+    #[error("the callback takes GET only")]
+    CallbackMethod,
+    /// A `state` that we did not seal.
+    #[error("its state is not one of ours")]
+    CallbackState,
+    /// A rule by which nobody may pass, with its name.
+    #[error("nobody may pass by rule {}", rule(.0))]
+    Denied(Option<String>),
+    /// The provider left out the claims that decide, in favour of this rule's conditions or its own.
+    #[error("the provider left out claims that decide (too many groups?) by rule {}", rule(.0))]
+    GroupsLeftOut(Option<String>),
+    /// The host did not take the changes to the request.
+    #[error("the host did not take the changed request headers")]
+    HeadersRefused,
+    /// The value of this header or key of filter state is too long, and its `too_long` is `refuse`.
+    #[error("the value of {0:?} is too long, and its `too_long` is `refuse`; have the provider send fewer values")]
+    IdentityTooLong(String),
+    /// The ID token is not for us or not for this sign-in.
+    #[error("the ID token is refused: {0}")]
+    IdToken(#[from] IdTokenError),
+    /// The ID token is no signed token.
+    #[error("the ID token is refused: {0}")]
+    Jws(#[from] JwsError),
+    /// Nobody could say whether the token is good.
+    #[error("{0}")]
+    Introspection(#[from] IntrospectionError),
+    /// The token lacks a scope that the rules want, of these.
+    #[error("its token lacks a scope of {0:?}")]
+    InsufficientScope(String),
+    /// A logout by the provider without what it must name.
+    #[error("it has no readable logout_token in a form, or no sid and our iss in its query")]
+    LogoutMalformed,
+    /// A logout by the provider with another method than this one.
+    #[error("this kind of logout takes {0} only")]
+    LogoutMethod(&'static str),
+    /// The logout token is not one for us.
+    #[error("the logout token is refused: {0}")]
+    LogoutToken(LogoutTokenError),
+    /// The logout token is not signed as it must be.
+    #[error("the logout token is refused: {0}")]
+    LogoutTokenSignature(VerifyError),
+    /// No randomness.
+    #[error("the platform gives no randomness")]
+    NoRandomness,
+    /// Somebody is signed in, and may not pass by this rule's conditions or those of the provider.
+    #[error("the user or client may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
+    NotAllowed(Option<String>, Vec<Finding>),
+    /// The session cannot be written into cookies.
+    #[error("{0}")]
+    NotWritten(#[from] SealError),
+    /// The provider's metadata or keys are not known (yet).
+    #[error("the provider's metadata or keys are not known yet")]
+    ProviderNotReady,
+    /// The provider said no at the authorization endpoint.
+    #[error("the authorization response, which came through the browser, says {0}")]
+    Provider(ErrorResponse),
+    /// It brings a header that only we may set, and by which Envoy may have chosen its route.
+    #[error("it brings the header {0:?}, which only this filter sets, and its route may have been chosen by that")]
+    ReservedHeader(String),
+    /// A path under our prefix that means nothing.
+    #[error("nothing is at this reserved path, or the setting that puts something there is off")]
+    ReservedPath,
+    /// Its route, by its name if there is one, does not say which policy counts.
+    #[error("its route{} {}", named(.0), .1)]
+    Route(Option<String>, RouteError),
+    /// The ID token's signature is not good.
+    #[error("the ID token is refused: {0}")]
+    Signature(#[from] VerifyError),
+    /// A sign-in was begun again too often.
+    #[error(
+        "there were {0} sign-ins in a row, and none brought a session with all that the rules ask for: their cookies never came back, or \
+             another configuration answers the callback"
+    )]
+    SignInLoop(u8),
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    SignInRequired,
+    /// Sign-out with a method that is neither GET nor POST, or posted from another site.
+    #[error("sign-out was asked for in a way that is not taken")]
+    SignOutMethod,
+    /// The store of sessions did not do what it must.
+    #[error("session.store: {0}")]
+    Store(#[from] StoreError),
+    /// Only programs with a token may pass here.
+    #[error("it brings no token, and the rule takes nothing else")]
+    TokenRequired,
+    /// The token endpoint gave no usable answer.
+    #[error("{0}")]
+    TokenEndpoint(#[from] TokenEndpointError),
+    /// A state that the code never reaches: a bug of this filter.
+    #[error("a bug of this filter: {0}")]
+    Unreachable(&'static str),
+    /// The provider's userinfo endpoint gave no usable answer.
+    #[error("{0}")]
+    UserinfoEndpoint(#[from] UserinfoError),
+    /// Userinfo with another method than GET.
+    #[error("userinfo takes GET only")]
+    UserinfoMethod,
+}
+
+/// A principal that the rules do not admit.
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let rule = refusal.rule;
+        match refusal.cause {
+            Cause::LeftOut => Self::GroupsLeftOut(rule),
+            Cause::NotAllowed(findings) => Self::NotAllowed(rule, findings),
+            Cause::Unknown => Self::SignInRequired,
+        }
+    }
+}
+
+/// A rule as a line of the log names it.
+fn rule(name: &Option<String>) -> String {
+    name.as_ref().map_or_else(|| "(no name)".to_owned(), |name| format!("{name:?}"))
+}
+
+/// A route as a line of the log names it.
+fn named(route: &Option<String>) -> String {
+    route.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default()
+}
+
+/// What people read.
+pub(in crate::flow) struct Words {
+    pub(in crate::flow) title: &'static str,
+    pub(in crate::flow) text: &'static str,
+}
+
+/// One row of the table.
+struct Row {
+    status: u16,
+    code: &'static str,
+    counter: &'static str,
+    level: Level,
+    words: Words,
+}
+
+macro_rules! row {
+    ($status:literal, $code:literal, $level:ident, $title:literal, $text:literal) => {
+        Row {
+            status: $status,
+            code: $code,
+            counter: concat!("vestibule_refused_", $code),
+            level: Level::$level,
+            words: Words { title: $title, text: $text },
+        }
+    };
+}
+
+impl Failure {
+    #[rustfmt::skip]
+    const fn row(&self) -> Row {
+        match self {
+            Self::Bearer => row!(401, "bearer_not_accepted", Info, "This address takes no token",
+                "Sign in with a browser instead."),
+            Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
+                "Send one Authorization header with one Bearer token."),
+            // Forged tokens come in numbers: this one is refused like any request beyond a limit.
+            Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
+                "Please try again in a few seconds."),
+            Self::BearerInactive | Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
+                "It is unknown, over, or for somebody else."),
+            Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
+                "This site cannot read what was sent. Please tell its operator the code below."),
+            Self::BodyTooLong => row!(413, "body_too_long", Info, "This is too much",
+                "What was sent is longer than is taken here."),
+            Self::Busy => row!(503, "busy", Warn, "This site is very busy",
+                "Please try again in a few seconds."),
+            Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, "The sign-in did not work",
+                "The answer of the sign-in service was incomplete. Please try again."),
+            Self::Callback(AuthorizationError::WrongIssuer) => row!(400, "callback_wrong_issuer", Warn, "The sign-in did not work",
+                "The answer came from another sign-in service than the one you were sent to. Please try again."),
+            Self::CallbackMethod => row!(405, "callback_method", Info, "The sign-in did not work",
+                "The answer of the sign-in service came in a way that is not taken here. Please try again."),
+            Self::CallbackState => row!(400, "callback_state", Info, "The sign-in did not work",
+                "This address belongs to a sign-in that is over or was not begun here. Please start again."),
+            Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
+                "Your request could not be passed on. Please tell the operator of this site the code below."),
+            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Your account has too much data",
+                "The data of your account that this site would receive, such as your groups, is too long. Please tell its operator the code below."),
+            Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
+                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+            Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
+                "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            Self::Denied(_) => row!(403, "denied", Info, "This address is closed",
+                "Nobody can open it from here."),
+            Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, "You may not open this page",
+                "The sign-in service did not say which groups you are in, perhaps because you are in so many. Please tell the operator of this site the code below."),
+            Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
+                "It lacks a scope that this address wants."),
+            Self::Introspection(error) => match error {
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn,
+                    "The token cannot be checked", "Whoever issued it does not answer. Please try again in a few seconds."),
+                IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
+                    "The token cannot be checked", "Whoever issued it does not answer this site's question. Please tell its operator the code below."),
+            },
+            Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
+                "The request to end a session is not one that can be trusted."),
+            Self::LogoutMethod(_) => row!(405, "logout_method", Info, "Nobody was signed out",
+                "The request to end a session came in a way that is not taken here."),
+            Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
+                "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
+            Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
+                "You are signed in, but this page is for others. If you have another account, you can use that."),
+            Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
+                "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
+            Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
+                "Nobody can sign in at the moment. Please try again in a few seconds."),
+            Self::Provider(ErrorResponse { error: OAuthError::AccessDenied, .. }) => row!(403, "access_denied", Info, "The sign-in was declined",
+                "The sign-in service says that you or it declined. You can try again, perhaps with another account."),
+            Self::Provider(ErrorResponse { error: OAuthError::ServerError | OAuthError::TemporarilyUnavailable, .. }) => row!(503, "provider_unavailable", Warn,
+                "The sign-in service has a problem", "It could not sign you in just now. Please try again in a few seconds."),
+            Self::Provider(_) => row!(400, "provider_refused", Warn, "The sign-in did not work",
+                "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
+            Self::ReservedHeader(_) => row!(400, "reserved_header", Info, "This request is not taken",
+                "It says in a header who sends it, which only this site may do."),
+            Self::ReservedPath => row!(404, "reserved_path", Info, "There is nothing here",
+                "This address is reserved for signing in and out, but nothing is at it."),
+            Self::Route(..) => row!(500, "route_policy", Error, "Something is wrong here",
+                "This site does not say who may open this address. Please tell its operator the code below."),
+            Self::Signature(VerifyError::BadPayload(_)) => row!(502, "id_token_payload", Warn, "The sign-in did not work",
+                "The sign-in service vouched for you in words that can be read in two ways, or not at all. Please tell the operator of this site the code below."),
+            Self::Signature(VerifyError::UnknownKey(_)) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
+                "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
+            Self::Signature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
+                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+            Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, "Your browser does not keep the sign-in",
+                "You were sent to sign in several times, and each time this site's cookie did not come back. Allow cookies for this site, open it by its usual https address, and try again."),
+            Self::SignInRequired => row!(401, "sign_in_required", Count, "Please sign in",
+                "You are not signed in, or your session is over. What you sent was not delivered."),
+            Self::SignOutMethod => row!(405, "sign_out_method", Info, "You are still signed in",
+                "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
+            Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
+                "Nothing was lost: please try again in a few seconds."),
+            Self::UserinfoEndpoint(error) => match error {
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
+                    "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
+                UserinfoError::OtherSubject => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
+                    "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
+                    "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            },
+            Self::Unreachable(_) => row!(500, "bug", Error, "Something is wrong here",
+                "This site has met a fault of its own. Please tell its operator the code below."),
+            Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
+                "This address only tells who is signed in."),
+            Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
+                "Send a Bearer token in the Authorization header."),
+            Self::TokenEndpoint(error) => match error {
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
+                    "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
+                TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
+                    "The sign-in took too long or was used before. Please try again."),
+                TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
+                    "The sign-in service does not accept this site. Please tell its operator the code below."),
+                TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
+                    "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+            },
+        }
+    }
+
+    /// The status code.
+    pub const fn status(&self) -> u16 {
+        self.row().status
+    }
+
+    /// The stable code: response header, response-code details, page and log.
+    pub const fn code(&self) -> &'static str {
+        self.row().code
+    }
+
+    /// The counter.
+    pub const fn counter(&self) -> &'static str {
+        self.row().counter
+    }
+
+    /// How loud it is.
+    pub const fn level(&self) -> Level {
+        self.row().level
+    }
+
+    pub(in crate::flow) const fn words(&self) -> Words {
+        self.row().words
+    }
+
+    /// Whether the same request may well succeed in a few seconds.
+    pub const fn is_passing(&self) -> bool {
+        self.status() == 503
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The codes of the table above.
+    fn codes() -> Vec<&'static str> {
+        let rows = include_str!("failure.rs").split("row!(");
+        let rows = rows.filter(|row| row.starts_with(|first: char| first.is_ascii_digit()));
+        rows.filter_map(|row| row.split('"').nth(1)).collect()
+    }
+
+    #[test]
+    fn the_page_on_troubleshooting_has_one_entry_for_each_code_and_no_others() {
+        let page = include_str!("../../../envoy/docs/troubleshooting.md");
+        let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
+        let entries: Vec<_> = headings.flat_map(|heading| heading.split('`').skip(1).step_by(2)).collect();
+        let codes = codes();
+        assert!(codes.len() > 40, "{codes:?}");
+        for code in &codes {
+            assert!(entries.contains(code), "{code} has no entry");
+        }
+        for entry in entries {
+            assert!(codes.contains(&entry), "{entry} is no code");
+        }
+    }
+}

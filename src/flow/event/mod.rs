@@ -1,0 +1,233 @@
+//! Events as values: the host logs and counts each. No event carries a secret; text from outside is escaped.
+
+pub mod failure;
+pub mod omission;
+
+use std::fmt;
+
+use crate::{
+    oidc::{
+        discovery::DiscoveryError,
+        error::{ErrorResponse, OAuthError},
+        revocation::RevocationError,
+        token::TokenEndpointError,
+    },
+    session::{Optional, SealError, store::StoreError},
+};
+
+pub use failure::Level;
+
+use crate::shared::document::DocumentKind;
+use failure::Failure;
+use omission::Omission;
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A document of a provider was read: which, whose, and what it does not offer of what sign-out can use.
+    Fetched(DocumentKind, String, Vec<&'static str>),
+    /// A document of a provider could not be read; the last good one, if any, stays in use.
+    NotFetched {
+        /// Which.
+        kind: DocumentKind,
+        /// Whose.
+        issuer: String,
+        /// The cluster that was to reach it.
+        cluster: String,
+        /// Why not.
+        error: DiscoveryError,
+        /// Whether there is a good one.
+        has_good: bool,
+    },
+    /// A browser was signed out here, and not at this provider, which was not known yet.
+    LeftAtProvider(String),
+    /// A session was left without something, so that it fits into its cookies.
+    LeftOut(Optional),
+    /// A provider ended sessions of somebody: which, and the token's own name, or nothing where it came through a browser.
+    LoggedOut(String, Option<String>),
+    /// A session was not renewed: whose word it is, and why.
+    NotRenewed(String, Failure),
+    /// Something could not be written into the store of sessions.
+    NotStored(StoreError),
+    /// A session could not be written into its cookies; the request passed all the same.
+    NotWritten(SealError),
+    /// Part of something was left out while the rest went on.
+    Omitted {
+        /// The part, and why.
+        omission: Omission,
+        /// Whether this worker logs it for the first time.
+        is_news: bool,
+    },
+    /// A request may pass.
+    Permitted(Reason),
+    /// A request was answered with a failure.
+    Refused {
+        /// Which.
+        failure: Failure,
+        /// Who vouches for whoever asked, where that is known.
+        issuer: Option<String>,
+        /// The request's id.
+        request_id: Option<String>,
+    },
+    /// A session was renewed.
+    Renewed,
+    /// This issuer did not revoke a refresh token, for this reason.
+    NotRevoked(String, RevocationError),
+    /// A session ended because its provider would not renew it: which, and the subject.
+    SessionRefused(String, String),
+    /// A sign-in was begun again.
+    SignInRestarted(Restart),
+    /// A browser was sent to the provider.
+    SignInStarted,
+    /// Somebody signed in: at whose, and the subject.
+    SignedIn(String, String),
+    /// A browser was signed out.
+    SignedOut,
+    /// A key that no document has is asked for too often.
+    UnknownKeyThrottled,
+}
+
+/// Why a sign-in was begun again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restart {
+    /// The browser no longer had its cookie.
+    NotPending,
+    /// The provider with this name answered with this error.
+    Refused(String, ErrorResponse),
+}
+
+/// The reason that a request goes upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A bearer token.
+    Bearer,
+    /// It is a CORS preflight.
+    Preflight,
+    /// A rule that is public.
+    Public,
+    /// A session.
+    Session,
+}
+
+impl Event {
+    /// How loud it is.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
+            Self::NotRenewed(_, failure) => match failure {
+                // What they mean is told when the session ends.
+                Failure::TokenEndpoint(TokenEndpointError::Refused(ErrorResponse {
+                    error: OAuthError::InvalidGrant,
+                    ..
+                })) => Level::Info,
+                _ => Level::Warn,
+            },
+            Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
+            Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
+            Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
+            Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
+            Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
+            Self::Omitted { is_news, .. } => {
+                if *is_news {
+                    Level::Warn
+                } else {
+                    Level::Count
+                }
+            }
+            Self::Refused { failure, .. } => failure.level(),
+        }
+    }
+
+    /// Its counter.
+    pub const fn counter(&self) -> &'static str {
+        match self {
+            Self::Fetched(DocumentKind::Metadata, ..) => "vestibule_metadata_fetched",
+            Self::Fetched(DocumentKind::Keys, ..) => "vestibule_keys_fetched",
+            Self::NotFetched { kind: DocumentKind::Metadata, .. } => "vestibule_metadata_failed",
+            Self::NotFetched { kind: DocumentKind::Keys, .. } => "vestibule_keys_failed",
+            Self::LeftAtProvider(_) => "vestibule_provider_session_left",
+            Self::LeftOut(_) => "vestibule_session_cut",
+            Self::LoggedOut(..) => "vestibule_logged_out",
+            Self::NotRenewed(..) => "vestibule_renewal_failed",
+            Self::NotRevoked(..) => "vestibule_revocation_failed",
+            Self::NotStored(_) => "vestibule_store_failed",
+            Self::NotWritten(_) => "vestibule_session_not_written",
+            Self::Omitted { omission, .. } => omission.counter(),
+            Self::Renewed => "vestibule_renewed",
+            Self::SessionRefused(..) => "vestibule_session_refused",
+            Self::Permitted(Reason::Bearer) => "vestibule_permitted_bearer",
+            Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
+            Self::Permitted(Reason::Public) => "vestibule_permitted_public",
+            Self::Permitted(Reason::Session) => "vestibule_permitted_session",
+            Self::Refused { failure, .. } => failure.counter(),
+            Self::SignInRestarted(_) => "vestibule_sign_in_restarted",
+            Self::SignInStarted => "vestibule_sign_in_started",
+            Self::SignedIn(..) => "vestibule_signed_in",
+            Self::SignedOut => "vestibule_signed_out",
+            Self::UnknownKeyThrottled => "vestibule_unknown_key_throttled",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetched(kind, issuer, lacks) => {
+                write!(f, "read the {kind} of {issuer}")?;
+                lacks.iter().try_for_each(|name| write!(f, "; no usable {name}"))
+            }
+            Self::NotFetched { kind, issuer, cluster, error, has_good } => {
+                let then = if *has_good {
+                    "what was last good stays in use"
+                } else {
+                    "nobody of this issuer can come in without it"
+                };
+                write!(f, "cannot use the {kind} of {issuer} (cluster {cluster:?}): {error}; {then}")
+            }
+            Self::LeftAtProvider(issuer) => {
+                write!(f, "signed a browser out here, and not at {issuer}, which is not known yet")
+            }
+            Self::LeftOut(what) => {
+                let what = match what {
+                    Optional::AccessToken => "access token: the app does not get it",
+                    Optional::IdToken => {
+                        "ID token: the app does not get it, and the provider's sign-out may ask the person"
+                    }
+                    Optional::RefreshToken => "refresh token: it is not renewed",
+                };
+                write!(f, "left a session that is too large for its cookies without its {what}")
+            }
+            Self::LoggedOut(issuer, Some(id)) => write!(f, "{issuer} ended sessions by its logout token {id:?}"),
+            Self::LoggedOut(issuer, None) => write!(f, "{issuer} ended a session through a browser"),
+            Self::NotRenewed(issuer, failure) => write!(f, "did not renew a session of {issuer}: {failure}"),
+            Self::NotRevoked(issuer, error) => write!(f, "could not revoke a refresh token of {issuer}: {error}"),
+            Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
+            Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
+            Self::Omitted { omission, .. } => omission.fmt(f),
+            Self::Renewed => f.write_str("renewed a session"),
+            Self::SessionRefused(issuer, subject) => {
+                write!(f, "ended the session of {subject:?}: {issuer} does not renew it")
+            }
+            Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
+            Self::Refused { failure, issuer, request_id } => {
+                write!(f, "refused a request ({}): {failure}", failure.code())?;
+                if let Some(issuer) = issuer {
+                    write!(f, "; issuer {issuer}")?;
+                }
+                write!(f, "; request {}", request_id.as_deref().unwrap_or("-"))
+            }
+            Self::SignInRestarted(Restart::NotPending) => {
+                f.write_str("began a sign-in again: its cookie was gone, expired or used")
+            }
+            Self::SignInRestarted(Restart::Refused(issuer, error)) => {
+                write!(f, "began a sign-in again: {issuer} answered {error}")
+            }
+            Self::SignInStarted => f.write_str("sent a browser to sign in"),
+            Self::SignedIn(issuer, subject) => write!(f, "{subject:?} signed in at {issuer}"),
+            Self::SignedOut => f.write_str("signed a browser out"),
+            Self::UnknownKeyThrottled => {
+                f.write_str("did not fetch the keys again: tokens with unknown keys come too often")
+            }
+        }
+    }
+}

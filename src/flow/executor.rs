@@ -1,0 +1,154 @@
+//! Runs the flows that wait. A flow is polled when something it may wait for has come: an answer, a body, or the next time
+//! the host drives the worker. No waker is needed.
+
+use std::{
+    fmt,
+    future::Future,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::http::LocalReply;
+
+use super::{
+    answer,
+    authorize::Decision,
+    body::BodyError,
+    context::{Call, Env, Flow, RequestContext, Spawn, TaskContext, Worker},
+    event::failure::Failure,
+};
+
+/// What to do with a request next.
+#[must_use]
+#[derive(Debug)]
+pub enum Step {
+    /// It is decided.
+    Done(Decision),
+    /// It waits.
+    Wait(Pending),
+}
+
+/// What a gate makes of a request.
+pub(super) enum Gate<T = Decision> {
+    /// It is settled at once.
+    Settled(T),
+    /// This flow settles it.
+    Waits(Box<dyn FnOnce(RequestContext) -> Flow<T>>),
+}
+
+impl<T: 'static> Gate<T> {
+    /// The gate of a flow. Nothing is allocated for a request that needs none.
+    pub(super) fn flow<F>(begin: impl FnOnce(RequestContext) -> F + 'static) -> Self
+    where
+        F: Future<Output = T> + 'static,
+    {
+        Self::Waits(Box::new(move |cx| Box::pin(begin(cx))))
+    }
+
+    /// What it comes to, at once or after waiting.
+    pub(super) async fn settle(self, cx: &RequestContext) -> T {
+        match self {
+            Self::Settled(settled) => settled,
+            Self::Waits(begin) => begin(cx.clone()).await,
+        }
+    }
+}
+
+impl From<LocalReply> for Gate<LocalReply> {
+    fn from(reply: LocalReply) -> Self {
+        Self::Settled(reply)
+    }
+}
+
+impl<T: Into<Decision>> From<T> for Gate {
+    fn from(settled: T) -> Self {
+        Self::Settled(settled.into())
+    }
+}
+
+impl Gate<LocalReply> {
+    /// The same as a decision.
+    pub(super) fn decision(self) -> Gate {
+        match self {
+            Self::Settled(reply) => reply.into(),
+            Self::Waits(begin) => Gate::flow(move |cx| async move { begin(cx).await.into() }),
+        }
+    }
+}
+
+/// A request whose flow waits. Dropping it is safe: the client has left.
+pub struct Pending {
+    flow: Flow<Decision>,
+    context: RequestContext,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").finish_non_exhaustive()
+    }
+}
+
+impl Pending {
+    /// The calls that the flow has made since the last time, for the host to make. Each result goes to
+    /// [`Call::answer`]; then the flow is resumed.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<Call> {
+        self.context.take_calls()
+    }
+
+    /// Whether it waits for the body of its request.
+    pub fn wants_body(&self) -> bool {
+        self.context.body_slot().is_expected()
+    }
+
+    /// Hands it the body; then the flow is resumed.
+    pub fn give_body(&self, body: Result<Vec<u8>, BodyError>) {
+        self.context.body_slot().give(body);
+    }
+
+    /// Goes on as far as possible.
+    pub fn resume(mut self) -> Step {
+        match self.flow.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Step::Wait(self),
+            Poll::Ready(decision) => Step::Done(decision),
+        }
+    }
+}
+
+/// Work of the worker's own.
+pub(super) struct Task(Flow<Result<(), Failure>>);
+
+impl Worker {
+    /// Lets `gates` decide a request, and begins its flow where one is needed.
+    pub(super) fn decide(self: &Rc<Self>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
+        match self.with(gates) {
+            Ok(Gate::Settled(decision)) => Step::Done(decision),
+            Ok(Gate::Waits(begin)) => {
+                let context = RequestContext::new(self);
+                Pending { flow: begin(context.clone()), context }.resume()
+            }
+            Err(bug) => Step::Done(answer::bug(&bug).into()),
+        }
+    }
+
+    /// Polls the tasks, and begins those that were spawned. Their calls are in the worker's outbox afterwards.
+    pub(super) fn poll_tasks(self: &Rc<Self>) {
+        let mut due = self.tasks.take();
+        loop {
+            due.extend(self.take_spawned().into_iter().map(|spawn| self.task(spawn)));
+            if due.is_empty() {
+                return;
+            }
+            for mut task in due.drain(..) {
+                // A failure here is our own bug, and has no one to be answered.
+                if task.0.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                    self.tasks.borrow_mut().push(task);
+                }
+            }
+        }
+    }
+
+    fn task(self: &Rc<Self>, spawn: Spawn) -> Task {
+        Task(spawn(TaskContext::new(Rc::clone(self), Rc::clone(&self.outbox))))
+    }
+}

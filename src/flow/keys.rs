@@ -1,0 +1,117 @@
+//! Signed tokens are verified with the keys that are known, and again where newer ones may help: a provider may rotate its
+//! keys just before it signs.
+
+use crate::{
+    claims::IssuerId,
+    jose::verify::VerifyError,
+    shared::lease::{Asker, KeyRequest, Lack},
+    time::Deadline,
+};
+
+use super::{
+    context::{Env, TaskContext},
+    event::failure::Failure,
+};
+
+/// Verifies a token of this issuer by `verify`, and waits until the deadline for keys, or newer keys, that it needs.
+///
+/// # Errors
+/// Those of `verify`, and [`Failure::Busy`] where as many requests with tokens that may be forged wait as may.
+pub(super) async fn verify_with_keys<T>(
+    issuer: IssuerId,
+    asker: Asker,
+    deadline: Deadline,
+    cx: &TaskContext,
+    verify: impl Fn(&Env<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut slot = None;
+    // Requests with a token that may be forged wait in slots that are shared by client address.
+    let mut may_wait = || {
+        if slot.is_none() && asker == Asker::Unauthenticated {
+            slot = cx.limits().unauthenticated.take(cx.platform().client_address(), 0);
+        }
+        slot.is_some() || asker == Asker::Provider
+    };
+    let mut attempt = cx.with(|env| verify_first(issuer, asker, env, &verify))?;
+    if let Attempt::Done(Err(Failure::ProviderNotReady)) = attempt {
+        if !may_wait() {
+            return Err(Failure::ProviderNotReady);
+        }
+        if cx.until(deadline, |env| env.issuers.is_ready(issuer, env.now).then_some(())).await?.is_none() {
+            return Err(Failure::ProviderNotReady);
+        }
+        // A newer key may still help, as it may help a token that comes now.
+        attempt = cx.with(|env| verify_first(issuer, asker, env, &verify))?;
+    }
+    match attempt {
+        Attempt::Done(outcome) => return outcome,
+        Attempt::NeedsKeys if may_wait() => {}
+        Attempt::NeedsKeys => return Err(Failure::Busy),
+    }
+    loop {
+        let version = cx.with(|env| env.issuers.keys_version(issuer))?;
+        let has_news = |env: &mut Env<'_>| {
+            let has_other_keys = env.issuers.keys_version(issuer) != version;
+            let is_over = has_other_keys || !env.issuers.wants_keys(issuer, env.now);
+            (env.issuers.is_ready(issuer, env.now) && is_over).then_some(())
+        };
+        let _ = cx.until(deadline, has_news).await?;
+        let attempt = cx.with(|env| {
+            let outcome = verify(env);
+            let may_help = !deadline.is_over(env.now) && lack(outcome.as_ref().err()).is_some();
+            if may_help && env.issuers.wants_keys(issuer, env.now) {
+                return Attempt::NeedsKeys;
+            }
+            if outcome.is_ok() {
+                env.issuers.withdraw_key_request(issuer);
+            }
+            Attempt::Done(outcome)
+        })?;
+        if let Attempt::Done(outcome) = attempt {
+            return outcome;
+        }
+    }
+}
+
+/// The result of one attempt to verify a token.
+enum Attempt<T> {
+    Done(Result<T, Failure>),
+    /// Newer keys may help, and were asked for.
+    NeedsKeys,
+}
+
+fn verify_first<T>(
+    issuer: IssuerId,
+    asker: Asker,
+    env: &mut Env<'_>,
+    verify: &impl Fn(&Env<'_>) -> Result<T, Failure>,
+) -> Attempt<T> {
+    let mut outcome = verify(env);
+    // Another worker may have met the new key before.
+    if lack(outcome.as_ref().err()).is_some() && env.issuers.look(issuer, env.platform, env.now) {
+        outcome = verify(env);
+    }
+    match lack(outcome.as_ref().err()) {
+        Some(lack)
+            if env.issuers.ask_for_keys(issuer, KeyRequest { asker, lack }, env.platform, env.now, env.events) =>
+        {
+            Attempt::NeedsKeys
+        }
+        _ => Attempt::Done(outcome),
+    }
+}
+
+/// The lack of the known keys, where newer ones may verify the token.
+fn lack(failure: Option<&Failure>) -> Option<Lack> {
+    let error = match failure {
+        Some(Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => {
+            error
+        }
+        _ => return None,
+    };
+    match error {
+        VerifyError::BadSignature(_) | VerifyError::KeyMismatch(_) => Some(Lack::Signature),
+        VerifyError::NamelessKey(_) | VerifyError::UnknownKey(_) => Some(Lack::Key),
+        VerifyError::AlgorithmNotAllowed(_) | VerifyError::BadPayload(_) | VerifyError::Throttled => None,
+    }
+}

@@ -1,0 +1,328 @@
+//! What is known of one issuer, whether people sign in there or only programs bring its tokens.
+
+use std::rc::Rc;
+
+use crate::{
+    claims::IssuerId,
+    http::CalloutRequest,
+    jose::jwk::{Jwks, JwksError, LeftOutKey},
+    oidc::{
+        Endpoint, Issuer, Provider,
+        discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
+        token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
+    },
+    platform::Platform,
+    session::seal::Sealer,
+    shared::{
+        document::{Document, DocumentKind, due},
+        lease::{self, KeyRequest},
+    },
+    time::UnixTime,
+};
+
+use super::{super::super::event::omission::Omission, Fetch, FetchedDocument, Ready};
+
+/// One issuer and its documents.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) whose: Whose,
+    metadata: Document<Metadata>,
+    pub(super) keys: Document<Rc<Jwks>>,
+    no_keys: Rc<Jwks>,
+    /// When this worker last looked at what others have shared.
+    looked: UnixTime,
+    /// Whether there are other keys since those who wait for some were last looked at.
+    pub(super) has_other_keys: bool,
+}
+
+/// Whose documents they are.
+#[derive(Debug)]
+pub(super) enum Whose {
+    Provider(Rc<Provider>),
+    TokenIssuer(Box<TokenIssuer>),
+}
+
+/// Where an issuer's keys are from.
+enum KeysFrom<'a> {
+    /// They are configured.
+    Configuration(&'a Jwks),
+    /// They are fetched from there, where that is known.
+    Fetched(Option<&'a Endpoint>),
+}
+
+impl Whose {
+    pub(super) fn id(&self) -> IssuerId {
+        match self {
+            Self::Provider(provider) => provider.id,
+            Self::TokenIssuer(issuer) => issuer.id,
+        }
+    }
+
+    /// As it names itself.
+    pub(super) fn issuer(&self) -> &str {
+        match self {
+            Self::Provider(provider) => provider.issuer.as_str(),
+            Self::TokenIssuer(issuer) => &issuer.issuer,
+        }
+    }
+
+    /// Where its metadata is, where it is needed.
+    fn metadata_endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            // Of GitHub all is known from the start.
+            Self::Provider(provider) if provider.github.is_some() => None,
+            Self::Provider(provider) => Some(provider.issuer.discovery()),
+            Self::TokenIssuer(issuer) => issuer.discovered().map(Issuer::discovery),
+        }
+    }
+
+    fn get(&self, endpoint: &Endpoint) -> CalloutRequest {
+        match self {
+            Self::Provider(provider) => discovery::get(endpoint, &provider.clusters, provider.timeout),
+            Self::TokenIssuer(issuer) => discovery::get(endpoint, &issuer.clusters, issuer.timeout),
+        }
+    }
+
+    fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
+        match self {
+            Self::Provider(provider) => {
+                ProviderMetadata::parse(provider, document).map(|metadata| Metadata::Provider(Rc::new(metadata)))
+            }
+            Self::TokenIssuer(issuer) => discovery::endpoint_of(issuer, document).map(Metadata::TokenIssuer),
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn new(whose: Whose, app: &str, platform: &dyn Platform) -> Self {
+        let fingerprint = match &whose {
+            Whose::Provider(provider) => provider.fingerprint(),
+            Whose::TokenIssuer(issuer) => issuer.fingerprint(),
+        };
+        let metadata = Document::new(app, &fingerprint, DocumentKind::Metadata);
+        let keys = Document::new(app, &fingerprint, DocumentKind::Keys);
+        lease::create(&metadata.key, platform);
+        lease::create(&keys.key, platform);
+        Self {
+            whose,
+            metadata,
+            keys,
+            no_keys: Rc::new(Jwks::none()),
+            looked: UnixTime::default(),
+            has_other_keys: false,
+        }
+    }
+
+    /// All that a sign-in needs.
+    pub(super) fn ready(&self, now: UnixTime) -> Option<Ready> {
+        let Whose::Provider(provider) = &self.whose else { return None };
+        let provider = Rc::clone(provider);
+        if let Some(github) = &provider.github {
+            let metadata = Rc::new(github.metadata.clone());
+            return Some(Ready { metadata, provider, keys: Rc::clone(&self.no_keys) });
+        }
+        let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
+        Some(Ready { provider, metadata: Rc::clone(metadata), keys: Rc::clone(self.keys.usable(now)?) })
+    }
+
+    /// The keys to verify tokens with.
+    pub(super) fn keys(&self, now: UnixTime) -> Option<&Jwks> {
+        match self.keys_from(now) {
+            KeysFrom::Configuration(keys) => Some(keys),
+            KeysFrom::Fetched(_) => self.keys.usable(now).map(|keys| &**keys),
+        }
+    }
+
+    /// Whether its keys never change.
+    pub(super) fn has_fixed_keys(&self, now: UnixTime) -> bool {
+        matches!(self.keys_from(now), KeysFrom::Configuration(_))
+    }
+
+    fn keys_from(&self, now: UnixTime) -> KeysFrom<'_> {
+        let discovered = || self.metadata.usable(now).and_then(Metadata::jwks_uri);
+        match &self.whose {
+            // It has none.
+            Whose::Provider(provider) if provider.github.is_some() => KeysFrom::Configuration(&self.no_keys),
+            Whose::Provider(_) => KeysFrom::Fetched(discovered()),
+            Whose::TokenIssuer(issuer) => match &issuer.validation {
+                Validation::Discovered(_) => KeysFrom::Fetched(discovered()),
+                Validation::Fixed(keys) => KeysFrom::Configuration(keys),
+                // It is asked about each token instead.
+                Validation::Introspection(_) => KeysFrom::Configuration(&self.no_keys),
+                Validation::JwksUri(endpoint) => KeysFrom::Fetched(Some(endpoint)),
+                Validation::Provider => KeysFrom::Fetched(None),
+            },
+        }
+    }
+
+    /// Whether nothing is missing.
+    pub(super) fn is_ready(&self, now: UnixTime) -> bool {
+        let has_metadata = self.whose.metadata_endpoint().is_none() || self.metadata.usable(now).is_some();
+        has_metadata && self.keys(now).is_some()
+    }
+
+    fn jwks_uri(&self, now: UnixTime) -> Option<&Endpoint> {
+        match self.keys_from(now) {
+            KeysFrom::Configuration(_) => None,
+            KeysFrom::Fetched(from) => from,
+        }
+    }
+
+    /// Where it is asked about its tokens.
+    pub(super) fn introspection_endpoint(&self, now: UnixTime) -> Option<&Endpoint> {
+        let Whose::TokenIssuer(issuer) = &self.whose else { return None };
+        match (&issuer.introspection()?.endpoint, self.metadata.usable(now)) {
+            (IntrospectionEndpoint::Configured(endpoint), _) => Some(endpoint),
+            (IntrospectionEndpoint::Discovered(_), Some(Metadata::TokenIssuer(endpoint))) => Some(endpoint),
+            (IntrospectionEndpoint::Discovered(_), _) => None,
+        }
+    }
+
+    /// The cluster that reaches a document.
+    pub(super) fn cluster_of(&self, kind: DocumentKind, now: UnixTime) -> String {
+        let endpoint = match kind {
+            DocumentKind::Keys => self.jwks_uri(now),
+            DocumentKind::Metadata => self.whose.metadata_endpoint(),
+        };
+        endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// Takes over a key set that was fetched at that moment, and returns whether it differs from the one before.
+    fn install_keys(
+        &mut self,
+        document: &[u8],
+        fetched: UnixTime,
+        now: UnixTime,
+        platform: &dyn Platform,
+    ) -> Result<bool, JwksError> {
+        let url = self.jwks_uri(now).map(|endpoint| endpoint.url().as_str().to_owned());
+        self.keys.install(document, fetched, due(DocumentKind::Keys, fetched, platform), |document| {
+            let keys = Jwks::parse(document)?;
+            Ok(Rc::new(match &url {
+                Some(url) => keys.fetched_from(url),
+                None => keys,
+            }))
+        })
+    }
+
+    /// Parts of this document that had to be left out, for the log.
+    pub(super) fn omitted(&self, kind: DocumentKind) -> Vec<Omission> {
+        let issuer = || self.whose.issuer().to_owned();
+        match kind {
+            DocumentKind::Keys => {
+                let keys = self.keys.value.as_ref().and_then(|keys| keys.url().map(|url| (keys, url)));
+                let Some((keys, url)) = keys else { return Vec::new() };
+                let omission =
+                    |key: &LeftOutKey| Omission::Key { issuer: issuer(), url: url.clone(), key: key.clone() };
+                keys.left_out().map(omission).collect()
+            }
+            DocumentKind::Metadata => {
+                let Some(Metadata::Provider(metadata)) = &self.metadata.value else { return Vec::new() };
+                let left_out = metadata.left_out.iter().cloned();
+                left_out.map(|endpoint| Omission::Endpoint { issuer: issuer(), endpoint }).collect()
+            }
+        }
+    }
+
+    /// What signing out could use, and this document does not offer.
+    pub(super) fn lacks(&self, kind: DocumentKind) -> Vec<&'static str> {
+        let (DocumentKind::Metadata, Some(Metadata::Provider(metadata))) = (kind, &self.metadata.value) else {
+            return Vec::new();
+        };
+        let end_session = metadata.end_session_endpoint.is_none().then_some("end_session_endpoint");
+        let revocation = metadata.revocation_endpoint.is_none().then_some("revocation_endpoint");
+        [end_session, revocation].into_iter().flatten().collect()
+    }
+
+    /// Takes over what other workers have shared, where something is missing, and once a second at most: an issuer that is
+    /// down must not make every request dearer.
+    pub(super) fn catch_up(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) {
+        if self.looked != now && !self.is_ready(now) {
+            self.take_news(sealer, platform, now);
+        }
+    }
+
+    /// Takes over what other workers have shared. Whether there are other keys now.
+    pub(super) fn take_news(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) -> bool {
+        self.looked = now;
+        if let Some((fetched, document)) = self.metadata.news(sealer, platform, now) {
+            let due = due(DocumentKind::Metadata, fetched, platform);
+            // A worker shares only documents that it could read, so this one can be read too.
+            let _ = self.metadata.install(&document, fetched, due, |document| self.whose.read_metadata(document));
+        }
+        if let Some((fetched, document)) = self.keys.news(sealer, platform, now)
+            && let Ok(are_other) = self.install_keys(&document, fetched, now, platform)
+        {
+            // Keys of the same second may still be those from before a rotation.
+            let is_left = |(since, request): &(UnixTime, KeyRequest)| {
+                fetched < *since || fetched == *since && request.needs_later_second()
+            };
+            self.keys.requested = self.keys.requested.filter(is_left);
+            self.has_other_keys |= are_other;
+            return are_other;
+        }
+        false
+    }
+
+    pub(super) fn fetches(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
+        let issuer = self.whose.id();
+        let fetch = |kind, demand, request: CalloutRequest| Fetch {
+            document: FetchedDocument { issuer, kind, demand, started: now },
+            request,
+        };
+        let mut fetches = Vec::new();
+        if let Some(demand) = self.metadata.demand(now)
+            && let Some(request) = self.whose.metadata_endpoint().map(|endpoint| self.whose.get(endpoint))
+            && lease::take(&self.metadata.key, demand, request.timeout, now, platform)
+        {
+            self.metadata.in_flight = true;
+            fetches.push(fetch(DocumentKind::Metadata, demand, request));
+        }
+        if let Some(demand) = self.keys.demand(now)
+            && let Some(request) = self.jwks_uri(now).map(|endpoint| self.whose.get(endpoint))
+            && lease::take(&self.keys.key, demand, request.timeout, now, platform)
+        {
+            self.keys.in_flight = true;
+            fetches.push(fetch(DocumentKind::Keys, demand, request));
+        }
+        fetches
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        fetched: FetchedDocument,
+        body: &[u8],
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Result<(), DiscoveryError> {
+        let FetchedDocument { kind, started, .. } = fetched;
+        let due = due(kind, started, platform);
+        match kind {
+            DocumentKind::Metadata => {
+                self.metadata.install(body, started, due, |document| self.whose.read_metadata(document))?;
+                self.metadata.share(body, started, sealer, platform);
+            }
+            DocumentKind::Keys => {
+                self.install_keys(body, started, started, platform)?;
+                self.keys.share(body, started, sealer, platform);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a good document of this kind.
+    pub(super) fn has(&self, kind: DocumentKind, now: UnixTime) -> bool {
+        match kind {
+            DocumentKind::Keys => self.keys.usable(now).is_some(),
+            DocumentKind::Metadata => self.metadata.usable(now).is_some(),
+        }
+    }
+
+    /// A fetch is over; what its document is shared under.
+    pub(super) fn settle(&mut self, document: FetchedDocument, succeeded: bool) -> &str {
+        match document.kind {
+            DocumentKind::Keys => self.keys.settle(document.demand, document.started, succeeded),
+            DocumentKind::Metadata => self.metadata.settle(document.demand, document.started, succeeded),
+        }
+    }
+}

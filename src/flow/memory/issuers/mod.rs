@@ -1,0 +1,231 @@
+//! What is known of the issuers: metadata and keys. Each document is fetched by one worker for all workers of the
+//! process, shared sealed, parsed once per worker, refreshed in the background, and kept when a refresh fails.
+
+mod known;
+
+use std::{rc::Rc, time::Duration};
+
+use crate::{
+    claims::IssuerId,
+    config::Config,
+    http::{CalloutError, CalloutRequest, CalloutResponse},
+    jose::jwk::Jwks,
+    oidc::{
+        Endpoint, Provider,
+        discovery::{self, ProviderMetadata},
+        token_issuer::Validation,
+    },
+    platform::Platform,
+    session::seal::Sealer,
+    shared::{
+        document::DocumentKind,
+        lease::{self, Demand, KeyRequest, Lack},
+    },
+    time::UnixTime,
+};
+
+use super::{super::event::Event, omissions::Omissions};
+use known::{Known, Whose};
+
+/// How often the shared store is looked at while something is missing.
+const POLL_PENDING: Duration = Duration::from_millis(100);
+/// How often otherwise.
+const POLL_READY: Duration = Duration::from_secs(1);
+
+/// A document to fetch.
+#[derive(Debug)]
+pub(in crate::flow) struct Fetch {
+    /// The call.
+    pub(in crate::flow) request: CalloutRequest,
+    /// The document that its answer holds.
+    pub(in crate::flow) document: FetchedDocument,
+}
+
+/// A document that is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flow) struct FetchedDocument {
+    issuer: IssuerId,
+    kind: DocumentKind,
+    /// Why.
+    demand: Demand,
+    /// When it was asked for: what comes is at least as old, whenever it comes.
+    started: UnixTime,
+}
+
+/// A provider whose metadata and keys are known. Flows keep it while they wait.
+#[derive(Debug, Clone)]
+pub(in crate::flow) struct Ready {
+    /// The configured provider.
+    pub(in crate::flow) provider: Rc<Provider>,
+    /// Its metadata.
+    pub(in crate::flow) metadata: Rc<ProviderMetadata>,
+    /// Its keys.
+    pub(in crate::flow) keys: Rc<Jwks>,
+}
+
+impl Ready {
+    /// How long the calls of a renewal may take.
+    pub(in crate::flow) fn time_to_renew(&self) -> Duration {
+        let timeout = self.provider.timeout;
+        if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
+    }
+}
+
+/// What this worker knows of every issuer.
+#[derive(Debug)]
+pub(in crate::flow) struct Issuers {
+    sealer: Sealer,
+    known: Vec<Known>,
+}
+
+impl Issuers {
+    /// Nothing is known yet.
+    pub(in crate::flow) fn new(config: &Config, platform: &dyn Platform) -> Self {
+        let providers = config.providers.iter().map(|provider| Whose::Provider(Rc::new(provider.clone())));
+        let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
+        let others = others.map(|issuer| Whose::TokenIssuer(Box::new(issuer.clone())));
+        let known = providers.chain(others).map(|whose| Known::new(whose, &config.fingerprint, platform)).collect();
+        Self { sealer: config.session.sealer.clone(), known }
+    }
+
+    fn known(&self, id: IssuerId) -> Option<&Known> {
+        self.known.iter().find(|known| known.whose.id() == id)
+    }
+
+    /// It, and what opens the documents that workers share.
+    fn known_mut(&mut self, id: IssuerId) -> Option<(&mut Known, &Sealer)> {
+        let Self { sealer, known } = self;
+        known.iter_mut().find(|known| known.whose.id() == id).map(|known| (known, &*sealer))
+    }
+
+    /// What an issuer calls itself.
+    pub(in crate::flow) fn name(&self, id: IssuerId) -> String {
+        self.known(id).map(|known| known.whose.issuer().to_owned()).unwrap_or_default()
+    }
+
+    /// The provider, where enough is known of it to sign somebody in.
+    pub(in crate::flow) fn ready(&self, id: IssuerId, now: UnixTime) -> Option<Ready> {
+        self.known(id)?.ready(now)
+    }
+
+    /// The keys of an issuer, where they are known.
+    pub(in crate::flow) fn keys(&self, id: IssuerId, now: UnixTime) -> Option<&Jwks> {
+        self.known(id)?.keys(now)
+    }
+
+    /// Where an issuer is asked about its tokens, where that is known.
+    pub(in crate::flow) fn introspection_endpoint(&self, id: IssuerId, now: UnixTime) -> Option<&Endpoint> {
+        self.known(id)?.introspection_endpoint(now)
+    }
+
+    /// Whether all is known that its tokens, or sign-ins there, need.
+    pub(in crate::flow) fn is_ready(&self, id: IssuerId, now: UnixTime) -> bool {
+        self.known(id).is_some_and(|known| known.is_ready(now))
+    }
+
+    /// Whether that holds for all of them.
+    pub(in crate::flow) fn are_ready(&self, now: UnixTime) -> bool {
+        self.known.iter().all(|known| known.is_ready(now))
+    }
+
+    /// Counts the key sets that this worker has had.
+    pub(in crate::flow) fn keys_version(&self, id: IssuerId) -> u64 {
+        self.known(id).map_or(0, |known| known.keys.version)
+    }
+
+    /// Whether newer keys are on their way, or asked for.
+    pub(in crate::flow) fn wants_keys(&self, id: IssuerId, now: UnixTime) -> bool {
+        self.known(id).is_some_and(|known| known.keys.in_flight || known.keys.has_key_request(now))
+    }
+
+    /// Takes over what other workers know, where this one does not know enough: one that has only just begun need not
+    /// wait for its next look around.
+    pub(in crate::flow) fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
+        for known in &mut self.known {
+            known.catch_up(&self.sealer, platform, now);
+        }
+    }
+
+    /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
+    pub(in crate::flow) fn look(&mut self, id: IssuerId, platform: &dyn Platform, now: UnixTime) -> bool {
+        self.known_mut(id).is_some_and(|(known, sealer)| known.take_news(sealer, platform, now))
+    }
+
+    /// Asks for newer keys, because those that are known do not verify a token. `false` when that was asked too often.
+    pub(in crate::flow) fn ask_for_keys(
+        &mut self,
+        id: IssuerId,
+        request: KeyRequest,
+        platform: &dyn Platform,
+        now: UnixTime,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some((known, _)) = self.known_mut(id).filter(|(known, _)| !known.has_fixed_keys(now)) else { return false };
+        let requested = known.keys.key_request(now);
+        if requested.is_some_and(|requested| requested.covers(request)) {
+            return true;
+        }
+        let is_granted = lease::grants_key_request(&known.keys.key, request, now, platform);
+        if is_granted {
+            known.keys.requested = Some((now, request));
+        } else if requested.is_none() && request.lack == Lack::Key {
+            events.push(Event::UnknownKeyThrottled);
+        }
+        is_granted || requested.is_some()
+    }
+
+    /// Withdraws the request for newer keys: a token that waited for them was signed by one.
+    pub(in crate::flow) fn withdraw_key_request(&mut self, id: IssuerId) {
+        if let Some((known, _)) = self.known_mut(id) {
+            known.keys.requested = None;
+        }
+    }
+
+    /// Looks at what other workers have shared, and says what this one must fetch.
+    pub(in crate::flow) fn poll(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
+        let mut fetches = Vec::new();
+        for known in &mut self.known {
+            known.take_news(&self.sealer, platform, now);
+            // News, of a request's too, may be what was wished for: whoever waits looks at them first.
+            if std::mem::take(&mut known.has_other_keys) && known.keys.has_key_request(now) {
+                continue;
+            }
+            fetches.extend(known.fetches(platform, now));
+        }
+        fetches
+    }
+
+    /// A document came, or did not.
+    pub(in crate::flow) fn fetched(
+        &mut self,
+        document: FetchedDocument,
+        result: Result<CalloutResponse, CalloutError>,
+        platform: &dyn Platform,
+        now: UnixTime,
+        omissions: &mut Omissions,
+        events: &mut Vec<Event>,
+    ) {
+        let Some((known, sealer)) = self.known_mut(document.issuer) else { return };
+        let issuer = known.whose.issuer().to_owned();
+        let cluster = known.cluster_of(document.kind, now);
+        let outcome = discovery::body(result).and_then(|body| known.receive(document, &body, sealer, platform));
+        let has_good = known.has(document.kind, now);
+        lease::release(known.settle(document, outcome.is_ok()), outcome.is_ok(), now, platform);
+        let event = match outcome {
+            Ok(()) => {
+                for omission in known.omitted(document.kind) {
+                    omissions.report(omission, events);
+                }
+                Event::Fetched(document.kind, issuer, known.lacks(document.kind))
+            }
+            Err(error) => Event::NotFetched { kind: document.kind, issuer, cluster, error, has_good },
+        };
+        events.push(event);
+    }
+
+    /// When to look again.
+    pub(in crate::flow) fn next_poll(&self, now: UnixTime) -> Duration {
+        let is_calm = |known: &Known| known.is_ready(now) && !known.keys.has_key_request(now);
+        if self.known.iter().all(is_calm) { POLL_READY } else { POLL_PENDING }
+    }
+}

@@ -1,0 +1,118 @@
+//! Whoever brought a good token.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use crate::{
+    claims::{Claim, Claims, Conditions, IssuerId, StaticToken},
+    config::Config,
+    http::Identity,
+    oidc::{access_token::VerifiedAccessToken, introspection::ActiveToken},
+    time::{Leeway, UnixTime},
+};
+
+/// Whoever brought a good token. Only the rooms that look at tokens make one.
+#[derive(Debug, Clone)]
+pub struct VerifiedBearer(Rc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    grounds: Grounds,
+    identity: OnceCell<Rc<Identity>>,
+}
+
+#[derive(Debug)]
+enum Grounds {
+    AccessToken(VerifiedAccessToken),
+    Active(ActiveToken),
+    Static(Rc<StaticToken>),
+}
+
+impl VerifiedBearer {
+    fn new(grounds: Grounds) -> Self {
+        Self(Rc::new(Known { grounds, identity: OnceCell::new() }))
+    }
+
+    /// By an access token whose signature is good.
+    pub(in crate::flow) fn signed(token: VerifiedAccessToken) -> Self {
+        Self::new(Grounds::AccessToken(token))
+    }
+
+    /// By a token that its issuer says is good.
+    pub(in crate::flow) fn active(token: ActiveToken) -> Self {
+        Self::new(Grounds::Active(token))
+    }
+
+    /// By a token that is listed.
+    pub(in crate::flow) fn listed(token: &Rc<StaticToken>) -> Self {
+        Self::new(Grounds::Static(Rc::clone(token)))
+    }
+
+    /// Who it is.
+    pub fn subject(&self) -> &str {
+        match &self.0.grounds {
+            Grounds::AccessToken(token) => token.subject(),
+            Grounds::Active(token) => token.subject(),
+            Grounds::Static(token) => &token.name,
+        }
+    }
+
+    /// What tells others who it is: made by `render` when it is first asked for, and remembered with it.
+    pub(in crate::flow) fn identity(&self, render: impl FnOnce(&Self) -> Identity) -> Rc<Identity> {
+        Rc::clone(self.0.identity.get_or_init(|| render(self).into()))
+    }
+
+    /// Whether it is a provider's, and nothing of our own.
+    pub(in crate::flow) fn is_access_token(&self) -> bool {
+        matches!(self.0.grounds, Grounds::AccessToken(_) | Grounds::Active(_))
+    }
+
+    /// Whether its time is over.
+    pub(in crate::flow) fn is_over(&self, leeway: Leeway, now: UnixTime) -> bool {
+        match &self.0.grounds {
+            Grounds::AccessToken(token) => token.expires_at().plus(leeway.span()) <= now,
+            Grounds::Active(token) => token.ends().is_some_and(|end| end.plus(leeway.span()) <= now),
+            Grounds::Static(token) => token.expires_at.is_some_and(|end| end <= now),
+        }
+    }
+
+    /// The issuer that vouches for it; `None` where the operator does.
+    pub(in crate::flow) fn source(&self) -> Option<IssuerId> {
+        match &self.0.grounds {
+            Grounds::AccessToken(token) => Some(token.source()),
+            Grounds::Active(token) => Some(token.source()),
+            Grounds::Static(_) => None,
+        }
+    }
+
+    /// The conditions of whoever vouches for it: what a provider says of its people holds for its tokens too.
+    pub(in crate::flow) fn by_source<'a>(&self, config: &'a Config) -> Option<&'a Conditions> {
+        config.token_issuer(self.source()?)?.allow.as_ref()
+    }
+}
+
+impl Claims for VerifiedBearer {
+    fn claim(&self, name: &str) -> Option<Claim<'_>> {
+        match &self.0.grounds {
+            Grounds::AccessToken(token) => token.claim(name),
+            Grounds::Active(token) => token.claim(name),
+            Grounds::Static(token) if name == "sub" => Some(Claim::Text(&token.name)),
+            Grounds::Static(token) => token.claims.get(name).map(Claim::Json),
+        }
+    }
+
+    fn issuer(&self) -> Option<IssuerId> {
+        match &self.0.grounds {
+            Grounds::AccessToken(token) => token.issuer(),
+            Grounds::Active(token) => token.issuer(),
+            Grounds::Static(_) => None,
+        }
+    }
+
+    fn found_in(&self) -> &'static str {
+        match &self.0.grounds {
+            Grounds::AccessToken(_) => "the access token",
+            Grounds::Active(_) => "the introspection response",
+            Grounds::Static(_) => "the entry of static_tokens",
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A request whose session is due for renewal: it goes on with the renewed session or with the one it has, or waits.
+
+use std::cell::Cell;
+
+use crate::{
+    digest::HalfDigest,
+    http::Request,
+    session::open::{FreshSession, Upkeep},
+    shared::{
+        lease::is_ahead,
+        renewals::{Found, Outcome, Versions},
+    },
+    time::{Deadline, UnixTime},
+};
+
+use super::{
+    super::{
+        context::{Env, RequestContext},
+        event::{Event, failure::Failure},
+        limits::{Counted, hold_from},
+        memory::revocations::By,
+    },
+    cookies_of, end, renewal, store, write_again,
+};
+
+/// The time within which a refusal may be another process's doing: that one was faster, and its cookie is on the way to the
+/// browser.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What becomes of a request whose session is due.
+pub(in crate::flow) enum Attended {
+    /// It goes on with this session; the app's answer brings the browser these cookies.
+    Session(FreshSession, Vec<String>),
+    /// The session is over.
+    Over,
+    /// It waits for the renewal.
+    Waits(Renewing),
+}
+
+/// A renewal that a request waits for.
+#[derive(Debug)]
+pub(in crate::flow) struct Renewing {
+    session: FreshSession,
+    grant: HalfDigest,
+    deadline: Deadline,
+    _held: Counted,
+}
+
+/// Decides whether a request goes on with its session or waits for the renewal, which begins where none is under way.
+pub(in crate::flow) fn attend(request: &Request, session: FreshSession, env: &mut Env<'_>) -> Attended {
+    // Of a body that it hands over Envoy keeps only so much, and refuses a request whose body is longer.
+    let can_wait = request.is_whole() || !env.config.bodies_while_held;
+    go_on(request, session, Some(can_wait), env)
+}
+
+/// Waits for the renewal, and goes on with the session there is by then.
+///
+/// # Errors
+/// [`Failure::Unreachable`]
+pub(in crate::flow) async fn attend_again(
+    request: &Request,
+    renewing: Renewing,
+    cx: &RequestContext,
+) -> Result<Attended, Failure> {
+    let Renewing { session, grant, deadline, _held } = renewing;
+    // Requests that wait look often: most looks only find that nothing has changed.
+    let seen: Cell<Versions> = Cell::new([None; 2]);
+    let is_over = |env: &mut Env<'_>| {
+        let versions = env.renewals.versions(&grant, env.platform);
+        if seen.replace(versions) == versions {
+            return None;
+        }
+        let (found, _) = env.renewals.find(&grant, env.now, env.platform);
+        let is_leased = matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now));
+        (!is_leased).then_some(())
+    };
+    let _ = cx.until(deadline, is_over).await?;
+    cx.with(|env| if env.is_ended(&session) { Attended::Over } else { go_on(request, session, None, env) })
+}
+
+/// `can_wait` is `None` for a request that has waited: it begins no renewal either.
+fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env: &mut Env<'_>) -> Attended {
+    let (mut followed, mut is_left) = (0, false);
+    loop {
+        let grant = fresh.session().grant_digest();
+        let is_over = fresh.session().is_token_over(env.now);
+        let (found, place) = env.renewals.find(&grant, env.now, env.platform);
+        let waits = match found {
+            Found::Own(Outcome::Renewed(session)) => {
+                let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
+                (fresh, followed) = (next, followed + 1);
+                if followed == renewal::MAX_CHAIN || env.is_ended(&fresh) {
+                    return Attended::Over;
+                }
+                if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }
+            }
+            Found::Own(Outcome::Refused(at)) => {
+                if is_refusal_final(&fresh, at, env.now) {
+                    end_refused(&fresh, env);
+                    return Attended::Over;
+                }
+                false
+            }
+            Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now) => {
+                is_left = true;
+                false
+            }
+            Found::Own(Outcome::Elsewhere(until)) if is_ahead(until, env.now) => false,
+            // The first request waits for the cookie; those that come while the session is good need not.
+            Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
+            Found::OthersLease => false,
+            Found::Nothing | Found::Own(_) if env.issuers.ready(fresh.session().provider(), env.now).is_none() => {
+                is_left = true;
+                false
+            }
+            Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
+                can_wait.is_some() && (renewal::begin(fresh.session(), &place, env) || is_over)
+            }
+        };
+        if waits
+            && can_wait == Some(true)
+            && let Some(held) = env.limits.held.take()
+        {
+            let deadline = hold_from(env.now);
+            return Attended::Waits(Renewing { session: fresh, grant, deadline, _held: held });
+        }
+        break;
+    }
+    let is_news = followed > 0;
+    let cookies = match env.config.session.store {
+        // The cookie refers to the session as it is by now. Where the store still has the old one, what this process wrote is
+        // lost or on its way.
+        Some(_) if is_news => {
+            store::save_soon(fresh.session(), env);
+            Vec::new()
+        }
+        None if is_news => cookies_of(fresh.session(), request, env),
+        // It is not renewed for now, but it is in use: the idle timeout must not end it.
+        _ if is_left && fresh.wants_writing(&env.config.session.lifetimes, env.now) => {
+            write_again(&fresh, request, env)
+        }
+        _ => Vec::new(),
+    };
+    Attended::Session(fresh, cookies)
+}
+
+fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
+    let is_over = fresh.session().is_token_over(now);
+    at == renewal::AT_ONCE || is_over && at.plus(GRACE) <= now
+}
+
+/// Ends a session whose renewal was refused, unless another worker has ended it.
+fn end_refused(fresh: &FreshSession, env: &mut Env<'_>) {
+    env.revocations.look(env.platform);
+    if !env.is_ended(fresh) {
+        let issuer = env.issuers.name(fresh.session().provider());
+        env.events.push(Event::SessionRefused(issuer, fresh.session().subject().to_owned()));
+        end(fresh.session(), By::Refusal, env);
+    }
+}

@@ -1,0 +1,378 @@
+//! Renewal of sessions with their refresh tokens: ahead of time while they are in use, in place, and once for all requests of
+//! all workers of this process.
+//!
+//! Most providers take a refresh token once, and some end everything when it comes twice. So a worker that finds a session
+//! due writes a lease into the data that workers share, renews the session as a task of its own (a client that leaves takes
+//! nothing along), and leaves the outcome where the lease was. Another request with the old cookie finds it there: the
+//! renewed session, which it gets as its cookie too, so that no order of answers leaves a browser with a dead one; or a
+//! refusal; or a pause, because the provider is in trouble. None of that ends a session that is still good.
+
+use std::time::Duration;
+
+use crate::{
+    claims::IssuerId,
+    jose::{
+        claims::ClaimError,
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
+    oidc::{
+        error::OAuthError,
+        id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
+        revocation::{self as revocation_endpoint, RevocationError},
+        token::{self, TokenEndpointError, TokenResponse},
+        userinfo::{self, Userinfo, UserinfoError},
+    },
+    secret::RefreshToken,
+    session::{
+        MIN_TOKEN_LIFE, Renewal, Session,
+        open::Marks,
+        store::{Reference, Store},
+    },
+    shared::{
+        lease::Asker,
+        renewals::{Found, Outcome, Place},
+    },
+    time::{Deadline, UnixTime},
+};
+
+use super::{
+    super::{
+        context::{Env, TaskContext},
+        event::{Event, failure::Failure, omission::Omission},
+        keys::verify_with_keys,
+        limits::{Counted, MAX_HOLD, hold_from},
+        memory::{
+            issuers::Ready,
+            revocations::{By, Revocation},
+        },
+    },
+    end, end_here, store,
+};
+
+/// The time of a refusal that counts at once.
+pub(super) const AT_ONCE: UnixTime = UnixTime::from_secs(0);
+/// The time without another try after the provider was in trouble.
+const PAUSE: Duration = Duration::from_secs(15);
+/// The time that another process has to renew a session before this one looks again.
+const OTHERS: Duration = Duration::from_secs(2);
+/// Lower bound of a lease in the store.
+const MIN_LEASE: Duration = Duration::from_secs(45);
+/// The time by which a lease in the store outlasts all that is done under it.
+const SLACK: Duration = Duration::from_secs(5);
+/// A failed revocation is retried for this long.
+const MAX_REVOKING: Duration = Duration::from_secs(3600);
+/// Renewals that one old cookie is followed through. No browser brings an older one.
+pub(super) const MAX_CHAIN: usize = 16;
+
+/// Begins to renew a session, unless another request does or its provider is not known.
+pub(super) fn begin(session: &Session, place: &Place, env: &mut Env<'_>) -> bool {
+    let Some(provider) = env.issuers.ready(session.provider(), env.now) else { return false };
+    // One second more than the calls may take, one for the rounding of the clock, and time for a key.
+    let until = env.now.plus(provider.time_to_renew()).plus(MAX_HOLD).plus(Duration::from_secs(2));
+    let (grant, lease) = (session.grant_digest(), Outcome::Leased(until));
+    let is_ours = env.renewals.write(place, &grant, &lease, env.now, env.platform).is_ok();
+    if is_ours {
+        // A request made it; it is no idle session, however long the provider takes.
+        let session = session.seen_at(env.now);
+        env.spawn(move |cx| renew(session, cx));
+    }
+    is_ours
+}
+
+/// Renews a session, and leaves the outcome for the requests that bring it.
+async fn renew(session: Session, cx: TaskContext) -> Result<(), Failure> {
+    let outcome = match with_lease_of_store(&session, &cx).await? {
+        Some(outcome) => outcome,
+        None => with_refresh_token(&session, &cx).await?,
+    };
+    cx.with(|env| settle(&session, &outcome, env))
+}
+
+/// Leaves the outcome where the lease was.
+fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
+    env.renewals.settle(&session.grant_digest(), outcome, env.now, env.platform);
+}
+
+/// Takes the lease in the store, so that no other process renews the session, and looks whether one has done so before.
+/// `None` where this process is to renew it.
+async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Option<Outcome>, Failure> {
+    let Some(store) = &cx.config().session.store else { return Ok(None) };
+    let request = store.lease(&session.grant_digest(), lease(store, session, cx));
+    let leased = Store::leased(cx.call(request).await);
+    let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now.plus(pause));
+    let found = match leased {
+        Ok(true) => {
+            cx.with(|env| env.stored.forget(session))?;
+            store::load(store, &Reference::of(session), cx).await
+        }
+        // The process that has the lease writes the renewed session into the store, where the next request finds it.
+        Ok(false) => {
+            return cx.with(|env| {
+                env.stored.forget(session);
+                Some(elsewhere(OTHERS, env))
+            });
+        }
+        Err(error) => Err(error),
+    };
+    cx.with(|env| {
+        env.stored.forget(session);
+        match found {
+            Ok(Some(stored)) if stored.is_newer_than(session) => Some(Outcome::Renewed(Box::new(stored))),
+            // One that is older was put back: the store has lost what this process knows.
+            Ok(Some(_)) => None,
+            // It has ended.
+            Ok(None) => {
+                let revocation = Revocation::of_session(session, &env.config.session.lifetimes);
+                let _ = end_here(&revocation, By::Refusal, env);
+                Some(Outcome::Refused(AT_ONCE))
+            }
+            Err(error) => {
+                env.events.push(Event::NotStored(error));
+                Some(elsewhere(PAUSE, env))
+            }
+        }
+    })
+}
+
+/// The time for which no other process may renew the session: until it could be loaded, the provider have answered, a key
+/// have come and the outcome be saved.
+fn lease(store: &Store, session: &Session, cx: &TaskContext) -> Duration {
+    let provider = cx.ready(session.provider()).map(|provider| provider.time_to_renew());
+    let calls = store.timeout.saturating_mul(3).saturating_add(provider.unwrap_or_default());
+    calls.saturating_add(MAX_HOLD).saturating_add(SLACK).max(MIN_LEASE)
+}
+
+/// Redeems the refresh token (RFC 6749, 6; OIDC Core, 12).
+async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure> {
+    let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
+        return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
+    };
+    let answer = cx.call(token::refresh_grant(&provider.provider, &provider.metadata, token)).await;
+    let status = answer.as_ref().map(|response| response.status).ok();
+    match TokenResponse::read(answer) {
+        Ok(tokens) => {
+            let identity = identify(session, &tokens, cx).await;
+            cx.with(|env| conclude(session, tokens, identity, env))
+        }
+        Err(error) => {
+            let outcome = match &error {
+                TokenEndpointError::Refused(refused) if refuses_session(refused.error, status) => {
+                    Outcome::Refused(cx.now())
+                }
+                // Our credentials, or the provider's trouble: no fault of this session.
+                _ => Outcome::Failed(cx.now().plus(PAUSE)),
+            };
+            cx.with(|env| {
+                env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), error.into()));
+                outcome
+            })
+        }
+    }
+}
+
+/// The identity that refreshed tokens bring. OIDC Core, 12.2: an ID token need not come, but one that does must continue the
+/// session.
+async fn identify(
+    session: &Session,
+    tokens: &TokenResponse,
+    cx: &TaskContext,
+) -> Result<(Option<VerifiedIdToken>, Option<Userinfo>), Failure> {
+    let id_token = match &tokens.id_token {
+        None => None,
+        Some(raw) => {
+            let unverified = UnverifiedJws::parse(raw.expose())?;
+            let verified = |env: &Env<'_>| {
+                let known: Ready = env.issuers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
+                let provider = &known.provider;
+                let token =
+                    verify(&unverified, &known.keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)?;
+                let expected = id_token::Expected {
+                    provider,
+                    occasion: Occasion::Refresh(session.subject(), session.authentication()),
+                    access_token: &tokens.access_token,
+                    now: env.now,
+                    leeway: env.config.leeway,
+                };
+                Ok(id_token::check(token, &expected)?)
+            };
+            let deadline = hold_from(cx.now());
+            Some(verify_with_keys(session.provider(), Asker::Provider, deadline, cx, verified).await?)
+        }
+    };
+    let provider = cx.ready(session.provider())?;
+    let userinfo = match &provider.metadata.userinfo_endpoint {
+        None => None,
+        Some(endpoint) => {
+            let answer = cx.call(userinfo::request(&provider.provider, endpoint, &tokens.access_token)).await;
+            Some(Userinfo::read(answer, session.subject())?)
+        }
+    };
+    Ok((id_token, userinfo))
+}
+
+/// Continues the session with these tokens, or does not.
+fn conclude(
+    session: &Session,
+    tokens: TokenResponse,
+    identity: Result<(Option<VerifiedIdToken>, Option<Userinfo>), Failure>,
+    env: &mut Env<'_>,
+) -> Outcome {
+    env.revocations.look(env.platform);
+    if env.revocations.is_ended(session, &Marks::of(session), &env.config.sign_out, env.platform) {
+        // It ended meanwhile: a sign-out could not know this token.
+        revoke(session.provider(), tokens.refresh_token, env);
+        return Outcome::Refused(AT_ONCE);
+    }
+    match identity {
+        Ok((id_token, userinfo)) => {
+            report_short_life(session.provider(), tokens.expires_in, env);
+            let handed_on = env.config.handed_on;
+            let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now));
+            let renewed = session.renewed(Renewal {
+                id_token: id_token.as_ref().zip(tokens.id_token),
+                userinfo,
+                kept: &env.config.kept_claims,
+                refresh_token: tokens.refresh_token,
+                life: handed_on.life(tokens.expires_in, until_exp),
+                app_token: handed_on.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now),
+                wants_id_token: handed_on.id_token,
+                now: env.now,
+            });
+            env.events.push(Event::Renewed);
+            store::save_soon(&renewed, env);
+            Outcome::Renewed(Box::new(renewed))
+        }
+        Err(failure) => {
+            let contradicts = contradicts(&failure);
+            env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
+            if contradicts {
+                // Another subject, issuer or client does not continue the session, which ends now.
+                end(session, By::Refusal, env);
+                revoke(session.provider(), tokens.refresh_token, env);
+                Outcome::Refused(AT_ONCE)
+            } else if let Some(token) = tokens.refresh_token {
+                // The provider may take the old token no more, so the session goes on with the new one, and tries again.
+                let kept = session.with_refresh_token(token);
+                settle(&kept, &Outcome::Failed(env.now.plus(PAUSE)), env);
+                store::save_soon(&kept, env);
+                Outcome::Renewed(Box::new(kept))
+            } else {
+                Outcome::Failed(env.now.plus(PAUSE))
+            }
+        }
+    }
+}
+
+/// Whether a refused refresh ends the session (RFC 6749, 5.2): not where the code is about this client's configuration or the
+/// provider's trouble. `unauthorized_client` ends it, because this client has lost the grant that it had; `invalid_scope`
+/// too, because the refresh asks for no scope, so the granted ones are gone.
+fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
+    let is_refusal = matches!(status, Some(400 | 401));
+    match code {
+        OAuthError::InvalidGrant => true,
+        OAuthError::ApplicationSuspended
+        | OAuthError::IncorrectClientCredentials
+        | OAuthError::InvalidClient
+        | OAuthError::ServerError
+        | OAuthError::TemporarilyUnavailable
+        | OAuthError::UnsupportedGrantType => false,
+        OAuthError::AccessDenied
+        | OAuthError::AccountSelectionRequired
+        | OAuthError::BadVerificationCode
+        | OAuthError::ConsentRequired
+        | OAuthError::InsufficientScope
+        | OAuthError::InteractionRequired
+        | OAuthError::InvalidRequest
+        | OAuthError::InvalidScope
+        | OAuthError::InvalidToken
+        | OAuthError::LoginRequired
+        | OAuthError::RedirectUriMismatch
+        | OAuthError::RequestUnauthorized
+        | OAuthError::UnauthorizedClient
+        | OAuthError::Unknown
+        | OAuthError::UnsupportedResponseType
+        | OAuthError::UnsupportedTokenType => is_refusal,
+    }
+}
+
+fn contradicts(failure: &Failure) -> bool {
+    let error = match failure {
+        Failure::IdToken(error) => error,
+        other => return matches!(other, Failure::UserinfoEndpoint(UserinfoError::OtherSubject)),
+    };
+    match error {
+        IdTokenError::AuthenticationTime
+        | IdTokenError::AuthorizedParty
+        | IdTokenError::Nonce
+        | IdTokenError::OtherSubject
+        | IdTokenError::Subject
+        | IdTokenError::Type => true,
+        IdTokenError::Claim(error) => matches!(
+            error,
+            ClaimError::IssuerMissing
+                | ClaimError::IssuerMismatch
+                | ClaimError::AudienceMissing
+                | ClaimError::AudienceMalformed
+                | ClaimError::AudienceMismatch
+                | ClaimError::AudienceUntrusted
+        ),
+        IdTokenError::AccessTokenHash => false,
+    }
+}
+
+/// Reports access tokens for the app that expire before they can be renewed.
+pub(in crate::flow) fn report_short_life(provider: IssuerId, life: Option<Duration>, env: &mut Env<'_>) {
+    if let Some(life) = life.filter(|life| env.config.handed_on.access_token && *life < MIN_TOKEN_LIFE) {
+        let omission = Omission::AccessToken { issuer: env.issuers.name(provider), seconds: life.as_secs() };
+        env.omissions.report(omission, env.events);
+    }
+}
+
+/// Revokes the refresh token that a session has by now, whatever its cookie says, after a sign-out.
+pub(in crate::flow) fn revoke_latest(session: &Session, env: &mut Env<'_>) {
+    let mut latest = session.clone();
+    for _ in 0..MAX_CHAIN {
+        let (found, _) = env.renewals.find(&latest.grant_digest(), env.now, env.platform);
+        let Found::Own(Outcome::Renewed(next)) = found else { break };
+        latest = *next;
+    }
+    revoke(latest.provider(), latest.refresh_token().cloned(), env);
+}
+
+/// Revokes a refresh token (RFC 7009) without a request that waits, where the configuration asks for it.
+pub(super) fn revoke(provider: IssuerId, token: Option<RefreshToken>, env: &mut Env<'_>) {
+    if let Some(token) = token.filter(|_| env.config.sign_out.revoke) {
+        env.spawn(move |cx| revoke_token(provider, token, cx));
+    }
+}
+
+/// A failure that may pass is retried; the first is reported, and the last.
+async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Result<(), Failure> {
+    let deadline = Deadline::after(MAX_REVOKING, cx.now());
+    let mut slot: Option<Counted> = None;
+    loop {
+        let result = match cx.ready(id) {
+            Err(_) => Err(RevocationError::NotReady),
+            Ok(Ready { provider, metadata, .. }) => match &metadata.revocation_endpoint {
+                None => return Ok(()),
+                Some(endpoint) => {
+                    let request = revocation_endpoint::request(&provider, &metadata, endpoint, &token);
+                    revocation_endpoint::read(cx.call(request).await)
+                }
+            },
+        };
+        let Err(error) = result else { return Ok(()) };
+        let is_first = slot.is_none();
+        let may_pass = matches!(error, RevocationError::NotReady) || error.is_passing();
+        slot = slot.take().or_else(|| cx.limits().retried_revocations.take()).filter(|_| may_pass);
+        let gives_up = deadline.is_over(cx.now()) || slot.is_none();
+        if is_first || gives_up {
+            cx.with(|env| env.events.push(Event::NotRevoked(env.issuers.name(id), error)))?;
+        }
+        if gives_up {
+            return Ok(());
+        }
+        cx.sleep(Deadline::after(PAUSE, cx.now())).await;
+    }
+}

@@ -1,0 +1,145 @@
+//! Sessions in a store (`session.store`). Where the store does not answer, a request is neither let in nor sent to sign in:
+//! 503, until it does.
+
+use std::time::Duration;
+
+use crate::{
+    claims::IssuerId,
+    http::CalloutRequest,
+    secret::RefreshToken,
+    session::{
+        Session,
+        store::{Order, Reference, SavedAgain, Store, StoreError},
+    },
+    time::Deadline,
+};
+
+use super::{
+    super::{
+        context::{CalloutResult, Env, TaskContext},
+        event::{Event, failure::Failure},
+        limits::Counted,
+        memory::revocations::Revocation,
+    },
+    renewal,
+};
+
+/// The time between two tries to write what the store did not take.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How long that is tried. By then other processes have found the session as it was before.
+const MAX_RETRYING: Duration = Duration::from_secs(600);
+
+/// Loads a session.
+///
+/// # Errors
+/// [`StoreError`]
+pub(super) async fn load(
+    store: &Store,
+    reference: &Reference,
+    cx: &TaskContext,
+) -> Result<Option<Session>, StoreError> {
+    let answer = cx.call(store.load(reference)).await;
+    Store::loaded(answer, reference, &cx.config().session.sealer, cx.platform())
+}
+
+/// Saves a new session, as one that has begun after what another process has ended.
+///
+/// # Errors
+/// [`Failure::Store`], [`Failure::NotWritten`]
+pub(in crate::flow) async fn save(store: &Store, mut session: Session, cx: &TaskContext) -> Result<(), Failure> {
+    let answer = cx.call(store.load(&Reference::of(&session))).await;
+    session.begin_after_stored(Store::last_ends(answer)?);
+    let settings = &cx.config().session;
+    let life = session.ends(&settings.lifetimes).since(cx.now());
+    let answer = cx.call(store.save(&session, life, &settings.sealer, cx.platform())?).await;
+    Ok(Store::done(answer)?)
+}
+
+/// Forgets a session.
+///
+/// # Errors
+/// [`Failure::Store`]
+pub(in crate::flow) async fn forget(store: &Store, session: &Session, cx: &TaskContext) -> Result<(), Failure> {
+    let answer = cx.call(store.forget(&session.digest())).await;
+    Ok(Store::forgotten(answer)?)
+}
+
+/// Ends the sessions of these revocations.
+///
+/// # Errors
+/// [`Failure::Store`]
+pub(in crate::flow) async fn end(store: &Store, revocations: &[Revocation], cx: &TaskContext) -> Result<(), Failure> {
+    for revocation in revocations.iter().rev() {
+        let life = revocation.until.since(cx.now());
+        Store::ended(cx.call(store.end(&revocation.mark, life, cx.now(), Order::Last)).await)?;
+    }
+    Ok(())
+}
+
+/// Writes a session without a request that waits; what is lost is written again with the next request.
+pub(in crate::flow) fn save_soon(session: &Session, env: &mut Env<'_>) {
+    let settings = &env.config.session;
+    let Some(store) = &settings.store else { return };
+    let life = session.ends(&settings.lifetimes).since(env.now);
+    match store.save_again(session, life, &settings.sealer, env.platform) {
+        Ok(request) => {
+            env.stored.forget(session);
+            let (provider, token) = (session.provider(), session.refresh_token().cloned());
+            env.spawn(move |cx| write_session(request, provider, token, cx));
+        }
+        Err(error) => env.events.push(Event::NotWritten(error)),
+    }
+}
+
+async fn write_session(
+    request: CalloutRequest,
+    provider: IssuerId,
+    token: Option<RefreshToken>,
+    cx: TaskContext,
+) -> Result<(), Failure> {
+    match write(request, Store::saved_again, &cx).await? {
+        // The session is gone, and with it the use of its refresh token.
+        Some(SavedAgain::Gone) => cx.with(|env| renewal::revoke(provider, token, env)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Ends sessions in the store without a request that waits; then does this.
+pub(in crate::flow) fn end_soon(revocation: &Revocation, then: impl FnOnce(&mut Env<'_>) + 'static, env: &mut Env<'_>) {
+    let Some(store) = &env.config.session.store else { return };
+    let request = store.end(&revocation.mark, revocation.until.since(env.now), env.now, Order::Repeated);
+    env.spawn(move |cx| async move {
+        if write(request, Store::ended, &cx).await?.is_some() {
+            cx.with(then)?;
+        }
+        Ok(())
+    });
+}
+
+/// Makes this write, and makes it again where the store does not take it: otherwise other processes go on with a refresh
+/// token that is used, or with a session that has ended. `None` where it was given up. The first failure and the last are
+/// reported.
+async fn write<T>(
+    request: CalloutRequest,
+    read: fn(CalloutResult) -> Result<T, StoreError>,
+    cx: &TaskContext,
+) -> Result<Option<T>, Failure> {
+    let deadline = Deadline::after(MAX_RETRYING, cx.now());
+    let mut slot: Option<Counted> = None;
+    loop {
+        let error = match read(cx.call(request.clone()).await) {
+            Ok(done) => return Ok(Some(done)),
+            Err(error) => error,
+        };
+        let is_first = slot.is_none();
+        slot = slot.take().or_else(|| cx.limits().retried_writes.take());
+        let gives_up = deadline.is_over(cx.now()) || slot.is_none();
+        if is_first || gives_up {
+            cx.with(|env| env.events.push(Event::NotStored(error)))?;
+        }
+        if gives_up {
+            return Ok(None);
+        }
+        cx.sleep(Deadline::after(PAUSE, cx.now())).await;
+    }
+}

@@ -1,0 +1,285 @@
+//! The authorization response: state, issuer and browser are checked before the code is redeemed, and the identity before
+//! there is a session.
+
+use std::time::Duration;
+
+use crate::{
+    claims::IssuerId,
+    http::{LocalReply, Request},
+    jose::{
+        jws::UnverifiedJws,
+        verify::{Origin, verify},
+    },
+    oidc::{
+        authorization::{AuthorizationError, AuthorizationResponse},
+        id_token::{self, Occasion, VerifiedIdToken},
+        identity::Identity,
+        token::{self, TokenResponse},
+        userinfo::{self, Userinfo},
+    },
+    secret::AuthorizationCode,
+    session::{
+        cookie::{self, Found, delete_cookie},
+        open::FreshSession,
+        pending::{PendingSignIn, State},
+    },
+    shared::lease::Asker,
+    time::Deadline,
+};
+
+use super::{
+    super::{
+        answer::{self, Offer, Redirect, caller::Caller},
+        context::{CalloutResult, Env, RequestContext},
+        event::{Event, Restart, failure::Failure},
+        executor::Gate,
+        keys::verify_with_keys,
+        limits::{Slot, hold_from},
+        memory::issuers::Ready,
+    },
+    FIRST_ATTEMPT, OwnSession, SignInRequest, begin,
+    complete::{Granted, complete},
+    github, single_use,
+};
+
+/// Slots to redeem codes that are kept for sign-ins that took longer than [`IMMEDIATE`].
+const KEPT_FOR_SLOWER: usize = 16;
+/// A sign-in that takes no longer needs no input of a user, or is one of a flood.
+const IMMEDIATE: Duration = Duration::from_secs(1);
+
+/// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
+const MIN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// An authorization response that belongs to a sign-in which this browser began.
+pub(super) struct Callback {
+    pub(super) request: Request,
+    pub(super) caller: Caller,
+    /// The session that the browser has.
+    pub(super) session: Option<FreshSession>,
+    /// The sign-in, from the browser's cookie: `state` leaves out a long path.
+    pub(super) pending: PendingSignIn,
+    /// The parameter `state`.
+    state: State,
+}
+
+/// Decides a request for the redirect URI of this provider.
+pub(in crate::flow) fn arrive(
+    provider: IssuerId,
+    request: Request,
+    session: Option<FreshSession>,
+    env: &mut Env<'_>,
+) -> Gate<LocalReply> {
+    let caller = Caller::of(&request).of_issuer(provider);
+    let home = || Offer::again(env.config.origin.as_str().to_owned() + "/", Vec::new());
+    let (response, state) = match authorization_response(provider, &request, env) {
+        Ok(parsed) => parsed,
+        Err(failure) => return answer::refuse(failure, &caller, home(), env).into(),
+    };
+    let Some(pending) = pending(&request, &state, env) else {
+        return begin_again(request, state, session.as_ref(), Restart::NotPending, env);
+    };
+    Gate::flow(move |cx| redeem(Callback { request, caller, session, pending, state }, response, cx))
+}
+
+fn authorization_response(
+    provider: IssuerId,
+    request: &Request,
+    env: &Env<'_>,
+) -> Result<(AuthorizationResponse, State), Failure> {
+    if request.method() != "GET" {
+        return Err(Failure::CallbackMethod);
+    }
+    let response = AuthorizationResponse::parse(request.query().unwrap_or_default())?;
+    let state = State::open(response.state(), &env.config.session.sealer, &env.config.prefix);
+    let state = state.ok_or(Failure::CallbackState)?;
+    // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.
+    if state.provider != provider {
+        return Err(AuthorizationError::WrongIssuer.into());
+    }
+    Ok((response, state))
+}
+
+/// The sign-in of this `state`, if this very browser began it and it has not taken too long.
+fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSignIn> {
+    let settings = &env.config.session;
+    let name = PendingSignIn::cookie_name(&state.id, &settings.pending_prefix);
+    let Found::One(value) = cookie::find(request.lines("cookie"), &name) else { return None };
+    PendingSignIn::open(&name, value, &settings.sealer, &env.config.prefix)
+        .filter(|pending| !pending.state.is_expired(env.now, settings.sign_in_timeout))
+}
+
+/// Begins the sign-in again without using the code: the `state` is ours, but the browser has no such sign-in any more (back
+/// button, bookmark, another browser, a cookie that had to go), or the provider asked for it. A browser with a session goes
+/// on with that.
+fn begin_again(
+    request: Request,
+    state: State,
+    session: Option<&FreshSession>,
+    why: Restart,
+    env: &mut Env<'_>,
+) -> Gate<LocalReply> {
+    // After a refusal only a session of another tab counts, begun meanwhile: the one that was not enough before would lead
+    // here again, round and round.
+    let counts =
+        |session: &&FreshSession| why == Restart::NotPending || session.session().has_begun_since(state.started);
+    if session.filter(counts).is_some() {
+        let location = state.return_to.location(&env.config.origin);
+        return answer::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()).into();
+    }
+    // A `state` of long ago says nothing about a loop.
+    let attempt = if state.is_expired(env.now, env.config.session.sign_in_timeout) { 0 } else { state.attempt };
+    env.events.push(Event::SignInRestarted(why));
+    let sign_in = SignInRequest {
+        attempt: attempt.saturating_add(1),
+        providers: vec![state.provider],
+        session: OwnSession::of(session),
+        ..SignInRequest::to(state.return_to)
+    };
+    begin(request, sign_in, env)
+}
+
+/// Redeems the code, and signs in.
+async fn redeem(callback: Callback, response: AuthorizationResponse, cx: RequestContext) -> LocalReply {
+    let again = || callback.pending.state.return_to.location(&cx.config().origin);
+    let provider = match cx.provider(callback.pending.state.provider).await {
+        Ok(provider) => provider,
+        Err(failure) => return cx.refuse(failure, &callback.caller, Offer::again(again(), Vec::new())),
+    };
+    match accept(&callback, response, &provider, &cx) {
+        Ok(Accepted::Code(sign_in)) => match sign_in.finish(&callback, &provider, &cx).await {
+            Ok(reply) => reply,
+            Err(failure) => cx.refuse(failure, &callback.caller, callback.offer(&cx)),
+        },
+        Ok(Accepted::Again(why)) => callback.begin_again(why, &cx).await,
+        // The code is not used, so the browser may come back with it.
+        Err(Failure::Busy) => cx.refuse(Failure::Busy, &callback.caller, Offer::again(again(), Vec::new())),
+        Err(failure) => cx.refuse(failure, &callback.caller, callback.offer(&cx)),
+    }
+}
+
+impl Callback {
+    /// A link that starts again; the cookie of this sign-in goes.
+    fn offer(&self, cx: &RequestContext) -> Offer {
+        Offer::again(self.pending.state.return_to.location(&cx.config().origin), vec![self.delete_pending(cx)])
+    }
+
+    /// Deletes the cookie of this sign-in.
+    pub(super) fn delete_pending(&self, cx: &RequestContext) -> String {
+        delete_cookie(&PendingSignIn::cookie_name(&self.state.id, &cx.config().session.pending_prefix))
+    }
+
+    async fn begin_again(self, why: Restart, cx: &RequestContext) -> LocalReply {
+        let is_refused = why != Restart::NotPending;
+        let cookies = if is_refused { vec![self.delete_pending(cx)] } else { Vec::new() };
+        let Self { request, caller, session, pending, .. } = self;
+        match cx.with(|env| begin_again(request, pending.state, session.as_ref(), why, env)) {
+            Ok(gate) => answer::with_cookies(gate.settle(cx).await, cookies),
+            Err(bug) => cx.refuse(bug, &caller, Offer::default()),
+        }
+    }
+}
+
+/// What follows from the response.
+enum Accepted {
+    Again(Restart),
+    Code(Redeeming),
+}
+
+/// A code that is being redeemed.
+struct Redeeming {
+    code: AuthorizationCode,
+    /// Given back when the sign-in ends, with or without a session.
+    _slot: Slot,
+}
+
+/// Accepts a response for one sign-in, once (RFC 9207, RFC 9700).
+fn accept(
+    callback: &Callback,
+    response: AuthorizationResponse,
+    provider: &Ready,
+    cx: &RequestContext,
+) -> Result<Accepted, Failure> {
+    let Callback { pending, state, .. } = callback;
+    // It may have expired while the provider was waited for.
+    if pending.state.is_expired(cx.now(), cx.config().session.sign_in_timeout) {
+        return Ok(Accepted::Again(Restart::NotPending));
+    }
+    let matched = pending.matches(state).ok_or(Failure::CallbackState)?;
+    let code = match response.accept(&matched, &provider.provider, &provider.metadata)? {
+        Ok(code) => code,
+        Err(refused) if pending.state.attempt == FIRST_ATTEMPT && provider.provider.may_succeed_again(&refused) => {
+            let name = provider.provider.issuer.as_str().to_owned();
+            return Ok(Accepted::Again(Restart::Refused(name, refused)));
+        }
+        Err(refused) => return Err(Failure::Provider(refused)),
+    };
+    cx.with(|env| {
+        // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
+        let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { KEPT_FOR_SLOWER };
+        let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
+        if !single_use::claim(&pending.state, env) {
+            return Ok(Accepted::Again(Restart::NotPending));
+        }
+        Ok(Accepted::Code(Redeeming { code, _slot: slot }))
+    })?
+}
+
+impl Redeeming {
+    /// Redeems the code (RFC 6749, 4.1.3), learns the identity and begins the session.
+    async fn finish(self, callback: &Callback, provider: &Ready, cx: &RequestContext) -> Result<LocalReply, Failure> {
+        let redirect_uri = cx.config().redirect_uri(&provider.provider);
+        let Self { code, _slot } = self;
+        let pending = &callback.pending;
+        let grant = token::code_grant(&provider.provider, &provider.metadata, &code, &pending.verifier, &redirect_uri);
+        // A call that was not taken has not left, so the code is as good as before.
+        let deadline = Deadline::after(provider.provider.timeout.max(MIN_PATIENCE), cx.now());
+        let answer = cx.call_until(deadline, grant).await;
+        let (identity, granted) = if provider.provider.github.is_some() {
+            github::identify(answer, provider, cx).await?
+        } else {
+            identify(answer, provider, pending, cx).await?
+        };
+        complete(callback, identity, granted, cx).await
+    }
+}
+
+/// The identity by ID token (OIDC Core, 3.1.3.7) and userinfo (5.3.2). Without a good userinfo answer there is no session:
+/// claims that the rules ask for may be missing.
+async fn identify(
+    answer: CalloutResult,
+    known: &Ready,
+    pending: &PendingSignIn,
+    cx: &RequestContext,
+) -> Result<(Identity, Granted), Failure> {
+    let (tokens, raw) = TokenResponse::read_for_code(answer)?;
+    let id = known.provider.id;
+    let unverified = UnverifiedJws::parse(raw.expose())?;
+    let verified = |env: &Env<'_>| {
+        let Ready { provider, keys, .. } = env.issuers.ready(id, env.now).ok_or(Failure::ProviderNotReady)?;
+        let token = verify(&unverified, &keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)?;
+        let expected = id_token::Expected {
+            provider: &provider,
+            occasion: Occasion::SignIn(&pending.nonce),
+            access_token: &tokens.access_token,
+            now: env.now,
+            leeway: env.config.leeway,
+        };
+        Ok(id_token::check(token, &expected)?)
+    };
+    let id_token: VerifiedIdToken = verify_with_keys(id, Asker::Provider, hold_from(cx.now()), cx, verified).await?;
+    let userinfo = match &known.metadata.userinfo_endpoint {
+        None => None,
+        Some(endpoint) => {
+            let answer = cx.call(userinfo::request(&known.provider, endpoint, &tokens.access_token)).await;
+            Some(Userinfo::read(answer, id_token.subject())?)
+        }
+    };
+    let ends = id_token.claims().expires_at();
+    let granted = Granted {
+        refresh_token: tokens.refresh_token,
+        access_token: tokens.access_token,
+        expires_in: tokens.expires_in,
+        id_token: Some((raw, ends)),
+    };
+    Ok((Identity::of(id_token, userinfo), granted))
+}

@@ -1,0 +1,122 @@
+//! The identity is known: the browser gets a session, and goes back to the page it came from.
+
+use std::time::Duration;
+
+use crate::{
+    http::LocalReply,
+    oidc::identity::Identity,
+    platform::NoRandomness,
+    secret::{AccessToken, RawIdToken, RefreshToken},
+    session::{Beginning, Grant, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
+    time::UnixTime,
+};
+
+use super::{
+    super::{
+        answer::{self, Redirect},
+        context::{Env, RequestContext},
+        event::{Event, failure::Failure},
+        memory::revocations::By,
+        session,
+    },
+    callback::Callback,
+    surplus,
+};
+
+/// The parts of a token response that a session keeps.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// The refresh token.
+    pub(super) refresh_token: Option<RefreshToken>,
+    /// The access token.
+    pub(super) access_token: AccessToken,
+    /// Its lifetime, where that is known.
+    pub(super) expires_in: Option<Duration>,
+    /// The ID token and its end.
+    pub(super) id_token: Option<(RawIdToken, UnixTime)>,
+}
+
+/// Begins the session, and sends the browser back.
+pub(super) async fn complete(
+    callback: &Callback,
+    identity: Identity,
+    granted: Granted,
+    cx: &RequestContext,
+) -> Result<LocalReply, Failure> {
+    let (session, cookies) = cx.with(|env| {
+        let session = begin(callback, identity, granted, env)?;
+        let cookies = cookies(callback, &session, callback.delete_pending(cx), env)?;
+        Ok::<_, Failure>((session, cookies))
+    })??;
+    let location = callback.pending.state.return_to.location(&cx.config().origin);
+    let reply = answer::redirect(Redirect::SeeOther, "signed_in", location, cookies);
+    if let Some(store) = &cx.config().session.store {
+        session::store::save(store, session, cx).await?;
+    }
+    Ok(reply)
+}
+
+fn begin(callback: &Callback, identity: Identity, granted: Granted, env: &mut Env<'_>) -> Result<Session, Failure> {
+    let provider = callback.pending.state.provider;
+    let settings = &env.config.session;
+    let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
+    let refresh_token = granted.refresh_token.filter(|_| settings.lifetimes.refresh);
+    let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
+    let handed_on = env.config.handed_on;
+    if refresh_token.is_some() {
+        session::renewal::report_short_life(provider, granted.expires_in, env);
+    }
+    let (id_token, id_token_ends) = granted.id_token.unzip();
+    let until_exp = id_token_ends.map(|ends| ends.since(env.now));
+    let life = handed_on.life(granted.expires_in, until_exp);
+    let with = Beginning {
+        provider,
+        claims_request: known.provider.claims_request(),
+        kept: &env.config.kept_claims,
+        now: env.now,
+        lifetime: settings.lifetimes.absolute,
+        grant: refresh_token.map(|token| Grant::new(token, life, env.now)),
+        app_token: handed_on.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now),
+        id_token: id_token.filter(|_| wants_hint || handed_on.id_token),
+        id_token_ends: id_token_ends.unwrap_or_default(),
+    };
+    let mut session = Session::begin(identity, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
+    session::begin_after_ends(&mut session, env);
+    Ok(session)
+}
+
+fn cookies(
+    callback: &Callback,
+    session: &Session,
+    delete_pending: String,
+    env: &mut Env<'_>,
+) -> Result<Vec<String>, Failure> {
+    let Callback { request, session: before, .. } = callback;
+    // An answer that is still on its way must not bring back the session of another user.
+    let is_anothers = |before: &&FreshSession| {
+        let before = before.session();
+        before.subject() != session.subject() || before.provider() != session.provider()
+    };
+    if let Some(before) = before.as_ref().filter(is_anothers) {
+        session::end(before.session(), By::Person, env);
+    }
+    let settings = &env.config.session;
+    let guard = LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now);
+    let present = settings.cookies.present(request);
+    // Tabs that were opened at once began their sign-ins without knowing of each other: those that are too many go.
+    let mut cookies = surplus(request, MAX_PENDING, env);
+    cookies.retain(|line| *line != delete_pending);
+    cookies.push(delete_pending);
+    match settings.store {
+        Some(_) => {
+            cookies.push(session::reference_to(session, env)?);
+            cookies.extend(settings.cookies.delete_beyond(1, present));
+        }
+        None => cookies.extend(session::write(session, present, env)?),
+    }
+    let guard =
+        LoginLoopGuard::and_one(guard, env.now).cookie(&settings.login_loop_cookie, &settings.sealer, env.platform);
+    cookies.push(guard.map_err(|NoRandomness| Failure::NoRandomness)?);
+    env.events.push(Event::SignedIn(env.issuers.name(session.provider()), session.subject().to_owned()));
+    Ok(cookies)
+}

@@ -1,0 +1,381 @@
+//! Sends a browser to the provider, with a sealed cookie of the pending sign-in. A sign-in starts only for a request that
+//! can finish one; any other is told that it needs a session.
+
+pub(super) mod callback;
+pub(super) mod kept_form;
+
+mod complete;
+mod github;
+mod single_use;
+
+use crate::{
+    claims::IssuerId,
+    http::{LocalReply, Request, parameter},
+    oidc::{Provider, authorization::AuthorizationRequest},
+    page::{Action, Page, Script},
+    platform::NoRandomness,
+    rules::{Answer, RuledRequest},
+    session::{
+        cookie::{delete_cookie, set_cookie, with_prefix},
+        login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
+        open::FreshSession,
+        pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
+        return_to::ReturnTo,
+    },
+};
+
+use super::{
+    answer::{
+        self, Offer, Redirect,
+        caller::{Caller, Kind, is_prefetch},
+    },
+    context::{Env, RequestContext},
+    event::{Event, failure::Failure},
+    executor::Gate,
+    memory::issuers::Ready,
+};
+
+/// A sign-in that nothing went before.
+pub(super) const FIRST_ATTEMPT: u8 = 1;
+
+/// Asks for a sign-in as somebody else, although the provider knows who it is (OIDC Core 3.1.2.1).
+const SELECT_ACCOUNT: &str = "select_account";
+
+/// Appended to the URL of the start path, which then keeps a session that the browser has: the browser may come from another
+/// host or from a frame, to which it does not send our cookies.
+const KEEP_SESSION: &str = "&session=keep";
+
+/// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
+const MAX_BEGUN_AGAIN: usize = 24;
+
+/// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
+const MAX_LOOKED_AT: usize = 32;
+
+/// A sign-in that is to begin.
+pub(super) struct SignInRequest {
+    /// The page to come back to.
+    pub(super) return_to: ReturnTo,
+    /// Its number among attempts in a row.
+    pub(super) attempt: u8,
+    /// The answer to a request that cannot be sent to sign in.
+    pub(super) answer: Answer,
+    /// Whether the provider is to let the user select another account.
+    pub(super) selects_account: bool,
+    /// The providers to choose from; empty means all.
+    pub(super) providers: Vec<IssuerId>,
+    /// The session that the browser has.
+    pub(super) session: OwnSession,
+}
+
+/// The session of a browser whose sign-in is to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnSession {
+    /// It has one.
+    Good,
+    /// It has one that lacks claims the rules ask for.
+    LacksClaims,
+    /// It has none.
+    None,
+}
+
+impl OwnSession {
+    pub(super) const fn of(session: Option<&FreshSession>) -> Self {
+        if session.is_some() { Self::Good } else { Self::None }
+    }
+}
+
+impl SignInRequest {
+    /// A first attempt of a browser without a session.
+    pub(super) fn to(return_to: ReturnTo) -> Self {
+        Self {
+            return_to,
+            attempt: FIRST_ATTEMPT,
+            answer: Answer::Auto,
+            selects_account: false,
+            providers: Vec::new(),
+            session: OwnSession::None,
+        }
+    }
+}
+
+/// A request for the path that starts a sign-in, and comes back to `rd`.
+pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let target = answer::return_target(&request).unwrap_or_default();
+    let return_to = ReturnTo::asked_for(&target, &env.config.origin, &env.config.prefix);
+    let parameter = |name| request.query().and_then(|query| parameter(query, name));
+    let selects_account = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
+    let named = parameter("provider").unwrap_or_default();
+    let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
+    let providers: Vec<_> = providers.collect();
+    let keeps_session = parameter("session").as_deref() == Some("keep");
+    if Caller::of(&request).kind == Kind::Navigation {
+        if !keeps_session && !env.config.origin.matches_host(request.authority()) {
+            let href = start_as(selects_account, return_to.as_str(), &providers, env) + KEEP_SESSION;
+            return go_to_own_host(&request, href, env).into();
+        }
+        let is_wanted = |id: IssuerId| providers.is_empty() || providers.contains(&id);
+        if keeps_session && !selects_account && session.is_some_and(|session| is_wanted(session.session().provider())) {
+            let location = return_to.location(&env.config.origin);
+            return answer::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()).into();
+        }
+    }
+    let session = OwnSession::of(session);
+    begin(request, SignInRequest { selects_account, providers, session, ..SignInRequest::to(return_to) }, env)
+}
+
+/// Begins a sign-in for a page, or says that one is needed.
+pub(super) fn begin_for_page(ruled: RuledRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
+    let (answer, providers) = (ruled.verdict().answer(), ruled.verdict().providers());
+    begin_with_fragment(ruled.into_request(), SignInRequest { answer, providers, ..SignInRequest::to(return_to) }, env)
+}
+
+/// Begins another sign-in at this provider, for a request with a session that lacks claims the rules ask for.
+pub(super) fn begin_for_claims(ruled: RuledRequest, provider: IssuerId, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
+    let (answer, providers) = (ruled.verdict().answer(), vec![provider]);
+    let session = OwnSession::LacksClaims;
+    begin_with_fragment(
+        ruled.into_request(),
+        SignInRequest { answer, providers, session, ..SignInRequest::to(return_to) },
+        env,
+    )
+}
+
+fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let caller = Caller::of(&request);
+    // The start path cannot tell that the session lacks claims, so the loop must end here.
+    let is_loop = sign_in.session == OwnSession::LacksClaims && would_loop(&request, &sign_in, env);
+    if caller.kind == Kind::Navigation && sign_in.answer != Answer::Unauthorized && !is_loop {
+        // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
+        let is_own_host =
+            sign_in.session == OwnSession::LacksClaims || env.config.origin.matches_host(request.authority());
+        let href = start_url(sign_in.return_to.as_str(), &sign_in.providers, env)
+            + if is_own_host { "" } else { KEEP_SESSION };
+        if env.config.sign_in.keep_fragment && request.method() == "GET" {
+            return follow_with_fragment(&caller, href, env).into();
+        }
+        if !is_own_host {
+            return go_to_own_host(&request, href, env).into();
+        }
+    }
+    begin(request, sign_in, env)
+}
+
+/// Redirects a page load under another host to the start path under the host of `external_url`, to which our cookies are
+/// sent. With [`KEEP_SESSION`] that redirects to no host again, whatever `Host` says: a proxy may write the same one into
+/// every request.
+fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> LocalReply {
+    // Behind such a proxy our cookies do come along. A session that was not accepted here is deleted, or the start path
+    // might accept it and send the browser back for ever.
+    let cookies = &env.config.session.cookies;
+    let deleted = cookies.delete_beyond(0, cookies.present(request));
+    answer::redirect(Redirect::Found, "other_host", start, deleted)
+}
+
+/// What stands behind `#` in a URL only a page can know: this one starts the sign-in with it.
+fn follow_with_fragment(caller: &Caller, href: String, env: &mut Env<'_>) -> LocalReply {
+    let failure = Failure::SignInRequired;
+    let text = "You are being sent to the sign-in service.";
+    let mut page = Page::new("Signing in", text, failure.code());
+    page.action = Some(Action::Link { label: "Sign in", href });
+    page.script = Some(Script::FollowWithFragment);
+    answer::refuse_with(failure, page, caller, env)
+}
+
+/// Begins a sign-in for this request, or says that one is needed.
+pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let caller = Caller::of(&request);
+    match (sign_in.answer, caller.kind) {
+        (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in.providers, env),
+        (Answer::Unauthorized, Kind::Navigation) => {
+            let offer = Offer::sign_in(start_url(sign_in.return_to.as_str(), &sign_in.providers, env));
+            return answer::refuse(Failure::SignInRequired, &caller, offer, env).into();
+        }
+        (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
+        (Answer::Redirect, Kind::Program) if could_follow(&request) => {}
+        // A frame on another site sends no cookie back.
+        (Answer::Redirect, Kind::Frame)
+            if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
+        (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
+        (_, Kind::Program) => {
+            return answer::refuse(Failure::SignInRequired, &caller, Offer::default(), env).into();
+        }
+    }
+    let back = || sign_in.return_to.location(&env.config.origin);
+    if would_loop(&request, &sign_in, env) {
+        let offer = Offer::again(back(), vec![delete_cookie(&env.config.session.login_loop_cookie)]);
+        return answer::refuse(Failure::SignInLoop(MAX_SIGN_INS), &caller, offer, env).into();
+    }
+    if sign_in.attempt > MAX_ATTEMPTS {
+        let offer = Offer::again(back(), Vec::new());
+        return answer::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env).into();
+    }
+    let candidates = candidates(&sign_in.providers, env);
+    let &[provider] = &candidates[..] else { return choose(&candidates, &request, &caller, &sign_in, env).into() };
+    match env.issuers.ready(provider.id, env.now) {
+        Some(provider) => redirect(&request, &provider, sign_in, env).into(),
+        None => {
+            let provider = provider.id;
+            Gate::flow(move |cx| redirect_when_ready(request, provider, sign_in, cx))
+        }
+    }
+}
+
+/// Begins a sign-in at a provider whose metadata and keys are not known yet.
+async fn redirect_when_ready(
+    request: Request,
+    provider: IssuerId,
+    sign_in: SignInRequest,
+    cx: RequestContext,
+) -> LocalReply {
+    let caller = Caller::of(&request).of_issuer(provider);
+    let redirected = match cx.provider(provider).await {
+        Ok(provider) => cx.with(|env| redirect(&request, &provider, sign_in, env)),
+        Err(failure) => Err(failure),
+    };
+    redirected.unwrap_or_else(|failure| {
+        let target = ReturnTo::parse(request.target(), &cx.config().prefix);
+        cx.refuse(failure, &caller, Offer::again(target.location(&cx.config().origin), Vec::new()))
+    })
+}
+
+/// Answers a frame with a page whose link begins the sign-in in the whole window: providers may not be framed, and a frame
+/// on another site keeps no cookies.
+fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env: &mut Env<'_>) -> LocalReply {
+    // Back to the page that holds the frame, where it is one of ours.
+    let origin = &env.config.origin;
+    let is_ours = |url: &&str| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    let framing = request.text("referer").filter(is_ours);
+    let framing = framing.map(|url| ReturnTo::asked_for(url, origin, &env.config.prefix));
+    let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
+    let failure = Failure::SignInRequired;
+    let text = match request.method() {
+        "POST" => failure.words().text,
+        _ => "You are not signed in, or your session is over. The sign-in takes the whole window.",
+    };
+    let mut page = Page::new(failure.words().title, text, failure.code());
+    // A session that is not enough would lead back here.
+    let keep = if sign_in.session == OwnSession::LacksClaims { "" } else { KEEP_SESSION };
+    let href = start_as(sign_in.selects_account, return_to.as_str(), &sign_in.providers, env) + keep;
+    page.action = Some(Action::Link { label: "Sign in", href });
+    answer::refuse_with(failure, page, caller, env)
+}
+
+/// The providers at which a sign-in may begin.
+fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
+    let providers = &env.config.providers;
+    let among: Vec<_> = providers.iter().filter(|provider| among.contains(&provider.id)).collect();
+    if among.is_empty() { providers.iter().collect() } else { among }
+}
+
+/// The page to choose a provider on. A program cannot choose.
+fn choose(
+    among: &[&Provider],
+    request: &Request,
+    caller: &Caller,
+    sign_in: &SignInRequest,
+    env: &mut Env<'_>,
+) -> LocalReply {
+    let failure = Failure::SignInRequired;
+    if caller.kind == Kind::Program || request.method() != "GET" {
+        return answer::refuse(failure, caller, Offer::default(), env);
+    }
+    let href = |provider: &Provider| start_as(sign_in.selects_account, sign_in.return_to.as_str(), &[provider.id], env);
+    let choices = among.iter().map(|provider| (provider.title.clone(), href(provider))).collect();
+    let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
+    page.action = Some(Action::Choice(choices));
+    answer::refuse_with(failure, page, caller, env)
+}
+
+/// The URL that starts a sign-in, at one of these providers, and comes back to this target.
+pub(super) fn start_url(target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", target);
+    let named = providers.iter().filter_map(|id| Some(env.config.provider(*id)?.name.as_str()));
+    let named = named.collect::<Vec<_>>().join(",");
+    if !named.is_empty() {
+        query.append_pair("provider", &named);
+    }
+    format!("{}?{}", env.config.start_uri(), query.finish())
+}
+
+/// [`start_url`], and where another account is asked for, with the prompt that lets the user select one.
+fn start_as(selects_account: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+    let href = start_url(target, providers, env);
+    if selects_account { href + "&prompt=" + SELECT_ACCOUNT } else { href }
+}
+
+/// Whether a program or a frame can follow a redirect to a sign-in, and a user has asked for this request.
+fn could_follow(request: &Request) -> bool {
+    request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
+}
+
+/// Whether several sign-ins in a row brought no session, or none with the claims that the rules ask for.
+fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool {
+    let settings = &env.config.session;
+    let guard = || LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now);
+    sign_in.session != OwnSession::Good && guard().is_some_and(LoginLoopGuard::would_loop)
+}
+
+/// Redirects to the authorization endpoint.
+fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut Env<'_>) -> LocalReply {
+    authorization_request(request, known, sign_in, env).unwrap_or_else(|NoRandomness| {
+        answer::refuse(Failure::NoRandomness, &Caller::of(request), Offer::default(), env)
+    })
+}
+
+fn authorization_request(
+    request: &Request,
+    known: &Ready,
+    sign_in: SignInRequest,
+    env: &mut Env<'_>,
+) -> Result<LocalReply, NoRandomness> {
+    let settings = &env.config.session;
+    let Ready { provider, metadata, .. } = known;
+    let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
+    let pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now, env.platform)?;
+    let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
+    let url = AuthorizationRequest {
+        provider,
+        metadata,
+        redirect_uri: &env.config.redirect_uri(provider),
+        state: &pending.state_parameter(&settings.sealer, env.platform)?,
+        nonce: provider.github.is_none().then_some(&pending.nonce),
+        verifier: &pending.verifier,
+        prompt: sign_in.selects_account.then_some(metadata.account_prompt),
+    }
+    .url();
+    let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
+    let mut cookies = Vec::new();
+    // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
+    if request.method() == "GET" || request.has("sec-fetch-mode") {
+        // One that is begun again must not end others that are on their way back: they would end it in their turn.
+        cookies = surplus(request, most, env);
+        cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
+    }
+    env.events.push(Event::SignInStarted);
+    Ok(answer::redirect(Redirect::Found, "sign_in_started", url, cookies))
+}
+
+/// Deletes what must go so that one more pending sign-in makes `most`: the unreadable and expired first, then the oldest.
+pub(super) fn surplus(request: &Request, most: usize, env: &Env<'_>) -> Vec<String> {
+    let settings = &env.config.session;
+    let mut gone = Vec::new();
+    let mut kept = Vec::new();
+    for (name, value) in with_prefix(request.lines("cookie"), &settings.pending_prefix).take(MAX_LOOKED_AT) {
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        match PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix) {
+            Some(pending) if !pending.state.is_expired(env.now, settings.sign_in_timeout) => {
+                kept.push((pending.state.started, name));
+            }
+            Some(_) | None => gone.push(name),
+        }
+    }
+    while kept.len() >= most {
+        // Browsers send older cookies first (RFC 6265bis, 5.8.3), so the first of a second is its oldest.
+        let oldest = kept.iter().enumerate().min_by_key(|(_, (started, _))| *started).map_or(0, |(place, _)| place);
+        gone.push(kept.remove(oldest).1);
+    }
+    gone.into_iter().map(delete_cookie).collect()
+}

@@ -1,0 +1,288 @@
+//! Ends the session of this browser: every cookie of ours goes, the session counts no more, and the user is signed out at the
+//! provider too, where it can be asked for that (RP-Initiated Logout 1.0).
+
+pub(super) mod back_channel;
+pub(super) mod front_channel;
+
+use std::time::Duration;
+
+use crate::{
+    claims::IssuerId,
+    http::{LocalReply, Origin, Request, parse_url},
+    oidc::end_session::LogoutRequest,
+    page::{Action, Page},
+    session::{
+        cookie::{delete_cookie, with_prefix},
+        open::FreshSession,
+        return_to::ReturnTo,
+        seal::Purpose,
+    },
+    time::UnixTime,
+    wire::{
+        self,
+        Value::{Bytes, Number},
+    },
+};
+
+use super::{
+    answer::{
+        self, Offer, Redirect,
+        caller::{Caller, comes_from_elsewhere, is_prefetch},
+    },
+    context::{Env, RequestContext},
+    event::{Event, failure::Failure},
+    executor::Gate,
+    memory::{issuers::Ready, revocations::By},
+    session::{self, renewal},
+};
+
+/// How many pending sign-ins are deleted at once. Envoy drops all headers of an answer that has too many.
+const MAX_DELETED: usize = 64;
+/// What the `state` of a logout request is sealed for, beside its purpose.
+const STATE_LABEL: &str = "sign-out";
+/// The time that a user may take at the provider before the way back is forgotten.
+const STATE_LIFE: Duration = Duration::from_secs(3600);
+
+/// A request for the sign-out path.
+pub(super) fn begin(request: &Request, session: Option<FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let caller = Caller::of(request);
+    let asks = match request.method() {
+        // A picture, a frame, a prefetch or a link on another site must not sign a user out unasked.
+        "GET" if is_opened_by_user(request) => Asks::SignOut,
+        "GET" => Asks::Confirmation,
+        "POST" if !comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::SignOut,
+        _ => return answer::refuse(Failure::SignOutMethod, &caller, Offer::default(), env).into(),
+    };
+    let target = answer::return_target(request).and_then(|asked| target(&asked, env));
+    match asks {
+        Asks::Confirmation => confirm(&caller, target.as_deref(), env).into(),
+        Asks::SignOut => sign_out(request, session, caller, target, env),
+    }
+}
+
+enum Asks {
+    Confirmation,
+    SignOut,
+}
+
+/// Whether the user opened this page here, by the browser's own word; a browser that does not say so has to confirm.
+fn is_opened_by_user(request: &Request) -> bool {
+    !is_prefetch(request)
+        && request.single("sec-fetch-mode") == Some(b"navigate")
+        && request.single("sec-fetch-dest") == Some(b"document")
+        && matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"))
+}
+
+/// The URL to go to afterwards, if it may be gone to: a path of our own, or one of the configured URLs.
+fn target(asked: &str, env: &Env<'_>) -> Option<String> {
+    let own: &Origin = &env.config.origin;
+    if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
+        return Some(ReturnTo::asked_for(asked, own, &env.config.prefix).location(own));
+    }
+    // What a browser makes of it is compared, not what was written.
+    let url = String::from(parse_url(asked)?);
+    let is_allowed = |known: &String| if known.ends_with('/') { url.starts_with(known) } else { url == *known };
+    env.config.sign_out.return_to.iter().any(is_allowed).then_some(url)
+}
+
+fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> LocalReply {
+    let mut page = Page::new("Sign out?", "You will have to sign in again to use this site.", "sign_out_confirm");
+    page.action = Some(Action::Post { label: "Sign out", href: sign_out_path(target, env) });
+    page.request_id = caller.request_id.as_deref();
+    let mut reply = answer::page(200, "sign_out_confirm", &page, Vec::new());
+    // Without a referrer, older browsers would not name their origin when the button is pressed.
+    for (name, value) in &mut reply.headers {
+        if *name == "referrer-policy" {
+            "same-origin".clone_into(value);
+        }
+    }
+    reply
+}
+
+/// Our sign-out path, with the target as `rd`.
+fn sign_out_path(target: Option<&str>, env: &Env<'_>) -> String {
+    let mut path = format!("{}/sign_out", env.config.prefix);
+    if let Some(target) = target {
+        path.push_str("?rd=");
+        path.extend(form_urlencoded::byte_serialize(target.as_bytes()));
+    }
+    path
+}
+
+fn sign_out(
+    request: &Request,
+    session: Option<FreshSession>,
+    caller: Caller,
+    target: Option<String>,
+    env: &mut Env<'_>,
+) -> Gate<LocalReply> {
+    let settings = &env.config.session;
+    let mut cookies = settings.cookies.delete(settings.cookies.present(request));
+    cookies.push(delete_cookie(&settings.login_loop_cookie));
+    cookies.extend(
+        with_prefix(request.lines("cookie"), &settings.pending_prefix)
+            .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+            .take(MAX_DELETED)
+            .map(delete_cookie),
+    );
+    if let Some(session) = &session {
+        // A copy of the cookie is signed out too, in this process or through its store: there also because a request may be
+        // writing the session again.
+        session::end(session.session(), By::Person, env);
+        renewal::revoke_latest(session.session(), env);
+    }
+    env.events.push(Event::SignedOut);
+    let sign_out = SignOut { caller, target, cookies, session };
+    let needs_store = sign_out.session.is_some() && settings.store.is_some();
+    match sign_out.provider(env) {
+        Some(provider) if needs_store || env.issuers.ready(provider, env.now).is_none() => {
+            Gate::flow(move |cx| async move { sign_out.finish(Some(provider), cx).await })
+        }
+        None if needs_store => Gate::flow(move |cx| async move { sign_out.finish(None, cx).await }),
+        Some(provider) => {
+            let known = env.issuers.ready(provider, env.now);
+            sign_out.leave(known.as_ref(), env).into()
+        }
+        None => sign_out.leave(None, env).into(),
+    }
+}
+
+/// A browser that is signed out here.
+struct SignOut {
+    caller: Caller,
+    target: Option<String>,
+    cookies: Vec<String>,
+    session: Option<FreshSession>,
+}
+
+impl SignOut {
+    /// Forgets the session in the store, then goes on to the provider's sign-out, and waits for its metadata where they are
+    /// not known. Our session has ended before.
+    async fn finish(self, provider: Option<IssuerId>, cx: RequestContext) -> LocalReply {
+        if let (Some(store), Some(session)) = (&cx.config().session.store, &self.session)
+            && let Err(failure) = session::store::forget(store, session.session(), &cx).await
+        {
+            return cx.refuse(failure, &self.caller, Offer::default());
+        }
+        let caller = self.caller.clone();
+        let known = match provider {
+            None => None,
+            Some(provider) => match cx.provider(provider).await {
+                Ok(known) => Some(known),
+                Err(_) => {
+                    return cx
+                        .with(|env| self.leave_without(provider, env))
+                        .unwrap_or_else(|bug| cx.refuse(bug, &caller, Offer::default()));
+                }
+            },
+        };
+        cx.with(|env| self.leave(known.as_ref(), env)).unwrap_or_else(|bug| cx.refuse(bug, &caller, Offer::default()))
+    }
+
+    /// Redirects to the provider's sign-out where it has one, else to the target; without a target it answers a page.
+    fn leave(self, provider: Option<&Ready>, env: &Env<'_>) -> LocalReply {
+        if let Some(url) = provider.and_then(|provider| self.logout_request(provider, env)) {
+            return answer::redirect(Redirect::SeeOther, "signed_out", url, self.cookies);
+        }
+        match self.target {
+            Some(target) => answer::redirect(Redirect::SeeOther, "signed_out", target, self.cookies),
+            None => signed_out_page(&self.caller, AtProvider::Perhaps, self.cookies),
+        }
+    }
+
+    /// Answers a page that says that the provider's session lives on. Its link tries again where there is one provider: among
+    /// several, the next request could not tell which one it was.
+    fn leave_without(self, provider: IssuerId, env: &mut Env<'_>) -> LocalReply {
+        env.events.push(Event::LeftAtProvider(env.issuers.name(provider)));
+        let is_only = env.config.providers.len() == 1;
+        let again = is_only.then(|| sign_out_path(self.target.as_deref(), env));
+        signed_out_page(&self.caller, AtProvider::No { again }, self.cookies)
+    }
+
+    /// The provider to sign out at.
+    fn provider(&self, env: &Env<'_>) -> Option<IssuerId> {
+        let of_session = self.session.as_ref().map(|session| session.session().provider());
+        // Without a session it is unknown at which of several providers the browser may be signed in.
+        let only = if let [only] = &env.config.providers[..] { Some(only.id) } else { None };
+        of_session.or(only).filter(|_| env.config.sign_out.at_provider)
+    }
+
+    fn logout_request(&self, provider: &Ready, env: &Env<'_>) -> Option<String> {
+        let endpoint = provider.metadata.end_session_endpoint.as_ref()?;
+        let state = ReturnState { to: self.target.clone().unwrap_or_default(), at: env.now }.seal(env);
+        let request = LogoutRequest {
+            provider: &provider.provider,
+            endpoint,
+            id_token_hint: self.session.as_ref().and_then(|session| session.session().id_token()),
+            post_logout_redirect_uri: &env.config.signed_out_uri(),
+            state: state.as_deref(),
+        };
+        Some(request.url())
+    }
+}
+
+/// The page to go to after the provider's sign-out, sealed into the `state` of the logout request.
+struct ReturnState {
+    to: String,
+    at: UnixTime,
+}
+
+impl ReturnState {
+    fn seal(&self, env: &Env<'_>) -> Option<String> {
+        let bytes = wire::write(&[Bytes(self.to.as_bytes()), Number(self.at.as_secs())]);
+        // Without randomness there is no way back; the user is signed out all the same.
+        env.config.session.sealer.seal(Purpose::State, STATE_LABEL, &bytes, env.platform).ok()
+    }
+
+    fn open(sealed: &[u8], env: &Env<'_>) -> Option<Self> {
+        let bytes = env.config.session.sealer.open(Purpose::State, STATE_LABEL, sealed)?;
+        let [to, at] = wire::read(&bytes)?;
+        let state = Self { to: to.text()?.to_owned(), at: UnixTime::from_secs(at.number()?) };
+        (env.now < state.at.plus(STATE_LIFE)).then_some(state)
+    }
+}
+
+/// The provider sends the browser back after its sign-out. It may bring back our `state`, another one, or none: the user has
+/// signed out in any case.
+pub(super) fn handle_post_logout(request: &Request, env: &Env<'_>) -> LocalReply {
+    let state = form_urlencoded::parse(request.query().unwrap_or_default()).find(|(name, _)| name == "state");
+    let state = state.and_then(|(_, state)| ReturnState::open(state.as_bytes(), env));
+    match state.map(|state| state.to).filter(|to| !to.is_empty()) {
+        Some(to) => answer::redirect(Redirect::SeeOther, "signed_out", to, Vec::new()),
+        None => signed_out_page(&Caller::of(request), AtProvider::Yes, Vec::new()),
+    }
+}
+
+/// Whether the user is signed out at the provider too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AtProvider {
+    /// The provider was not known in time. `again` is the link that tries once more.
+    No {
+        again: Option<String>,
+    },
+    Perhaps,
+    Yes,
+}
+
+fn signed_out_page(caller: &Caller, at_provider: AtProvider, cookies: Vec<String>) -> LocalReply {
+    let (title, text) = match &at_provider {
+        AtProvider::No { .. } => (
+            "You are signed out here only",
+            "Your session on this site is over, but the sign-in service does not answer, and you are still signed in there: \
+             this browser can come back without a password.",
+        ),
+        AtProvider::Perhaps => {
+            ("You are signed out", "Your session on this site is over. The sign-in service may still know you.")
+        }
+        AtProvider::Yes => ("You are signed out", "Your session is over."),
+    };
+    let mut page = Page::new(title, text, "signed_out");
+    page.action = Some(match at_provider {
+        AtProvider::No { again: Some(href) } => Action::Link { label: "Try again", href },
+        AtProvider::No { again: None } | AtProvider::Perhaps | AtProvider::Yes => {
+            Action::Link { label: "Sign in again", href: "/".to_owned() }
+        }
+    });
+    page.request_id = caller.request_id.as_deref();
+    answer::page(200, "signed_out", &page, cookies)
+}

@@ -1,0 +1,109 @@
+//! Proofs that a request may pass. Each owns the request that it was made for, so that it proves nothing of another.
+
+use super::{Refusal, Verdict};
+use crate::{
+    claims::{Claims, Conditions},
+    http::Request,
+};
+
+/// A request and what the rules say of it.
+#[derive(Debug)]
+pub struct RuledRequest {
+    request: Request,
+    verdict: Verdict,
+}
+
+/// A party that the rules may admit.
+pub trait Principal {
+    /// Calls `look` with its claims.
+    fn with_claims<R>(&self, look: impl FnOnce(&dyn Claims) -> R) -> R;
+}
+
+/// Any client, where the rules admit all.
+#[derive(Debug)]
+pub struct Anyone;
+
+/// A request that the rules admit, for this principal. Only a [`RuledRequest`] makes one.
+#[derive(Debug)]
+pub struct Admitted<P> {
+    ruled: RuledRequest,
+    principal: P,
+}
+
+/// A request that the rules do not admit.
+#[derive(Debug)]
+pub struct NotAdmitted {
+    /// The request.
+    pub ruled: RuledRequest,
+    /// The reason.
+    pub refusal: Refusal,
+}
+
+impl RuledRequest {
+    pub(super) const fn new(request: Request, verdict: Verdict) -> Self {
+        Self { request, verdict }
+    }
+
+    /// The request.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The request alone, for an answer.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+
+    /// What the rules say of it.
+    pub const fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Admits it where all may pass, as they are.
+    ///
+    /// # Errors
+    /// The request, where that is not so.
+    pub fn admit_public(self) -> Result<Admitted<Anyone>, Self> {
+        if self.verdict.is_public() { Ok(self.admitted(Anyone)) } else { Err(self) }
+    }
+
+    /// Admits it where all may pass, with an identity or without.
+    ///
+    /// # Errors
+    /// The request, where that is not so.
+    pub fn admit_anyone(self) -> Result<Admitted<Anyone>, Self> {
+        if self.verdict.is_open() { Ok(self.admitted(Anyone)) } else { Err(self) }
+    }
+
+    /// Admits this principal by every rule, and by the conditions of the source of its claims.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`]
+    pub fn admit<P: Principal>(
+        self,
+        principal: P,
+        by_source: Option<&Conditions>,
+    ) -> Result<Admitted<P>, Box<NotAdmitted>> {
+        match principal.with_claims(|claims| self.verdict.admits(claims, by_source)) {
+            Ok(()) => Ok(self.admitted(principal)),
+            Err(refusal) => Err(Box::new(NotAdmitted { ruled: self, refusal })),
+        }
+    }
+
+    const fn admitted<P>(self, principal: P) -> Admitted<P> {
+        Admitted { ruled: self, principal }
+    }
+}
+
+impl AsRef<Request> for RuledRequest {
+    fn as_ref(&self) -> &Request {
+        &self.request
+    }
+}
+
+impl<P> Admitted<P> {
+    /// The request and the principal.
+    pub fn into_parts(self) -> (RuledRequest, P) {
+        (self.ruled, self.principal)
+    }
+}

@@ -20,9 +20,12 @@ use super::{
     context::Env,
     event::failure::Failure,
     executor::Gate,
-    gates::without_session,
-    session::{self, Attended},
+    session::{
+        self,
+        renew::{Attended, attend, attend_again},
+    },
     sign_in,
+    with_session::without_session,
 };
 
 /// Keeps the session up, and lets the request pass if the rules admit its user.
@@ -34,7 +37,7 @@ pub(super) fn admit_session(ruled: RuledRequest, session: FreshSession, env: &mu
             admit(ruled, session, cookies, env)
         }
         Upkeep::Refresh => {
-            let attended = session::attend(ruled.request(), session, env);
+            let attended = attend(ruled.request(), session, env);
             after_renewal(ruled, attended, env)
         }
     }
@@ -46,7 +49,7 @@ fn after_renewal(ruled: RuledRequest, attended: Attended, env: &mut Env<'_>) -> 
         Attended::Over => without_session(ruled, env),
         Attended::Waits(renewing) => Gate::flow(move |cx| async move {
             let caller = Caller::of(ruled.request());
-            let gate = match session::attend_again(ruled.request(), renewing, &cx).await {
+            let gate = match attend_again(ruled.request(), renewing, &cx).await {
                 Ok(attended) => cx.with(|env| after_renewal(ruled, attended, env)),
                 Err(bug) => Err(bug),
             };

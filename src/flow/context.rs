@@ -53,7 +53,7 @@ pub struct Worker {
     events: RefCell<Vec<Event>>,
     /// Work that is to begin when the host drives the worker next.
     spawned: RefCell<Vec<Spawn>>,
-    pub(super) tasks: RefCell<Vec<super::executor::Task>>,
+    pub(super) tasks: RefCell<Vec<Task>>,
     /// The calls of the tasks that the host has not made yet.
     pub(super) outbox: Outbox,
 }
@@ -67,7 +67,9 @@ impl fmt::Debug for Worker {
 /// The work of a flow, or of a task.
 pub(super) type Flow<T> = Pin<Box<dyn Future<Output = T>>>;
 /// Begins a task.
-pub(super) type Spawn = Box<dyn FnOnce(TaskContext) -> Flow<Result<(), Failure>>>;
+pub(super) type Spawn = Box<dyn FnOnce(TaskContext) -> Task>;
+/// The work of the worker itself.
+pub(super) type Task = Flow<Result<(), Failure>>;
 pub(super) type Outbox = Rc<RefCell<Vec<Call>>>;
 
 impl Worker {

@@ -14,8 +14,7 @@ use super::{
     answer,
     authorize::Decision,
     body::BodyError,
-    context::{Call, Env, Flow, RequestContext, Spawn, TaskContext, Worker},
-    event::failure::Failure,
+    context::{Call, Env, Flow, RequestContext, Spawn, Task, TaskContext, Worker},
 };
 
 /// What to do with a request next.
@@ -115,8 +114,13 @@ impl Pending {
     }
 }
 
-/// Work of the worker's own.
-pub(super) struct Task(Flow<Result<(), Failure>>);
+#[cfg(test)]
+impl Pending {
+    /// Bytes of the flow that waits.
+    pub(super) fn size(&self) -> usize {
+        size_of_val(&*self.flow)
+    }
+}
 
 impl Worker {
     /// Lets `gates` decide a request, and begins its flow where one is needed.
@@ -141,7 +145,7 @@ impl Worker {
             }
             for mut task in due.drain(..) {
                 // A failure here is our own bug, and has no one to be answered.
-                if task.0.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
                     self.tasks.borrow_mut().push(task);
                 }
             }
@@ -149,6 +153,6 @@ impl Worker {
     }
 
     fn task(self: &Rc<Self>, spawn: Spawn) -> Task {
-        Task(spawn(TaskContext::new(Rc::clone(self), Rc::clone(&self.outbox))))
+        spawn(TaskContext::new(Rc::clone(self), Rc::clone(&self.outbox)))
     }
 }

@@ -1,10 +1,6 @@
 //! The gates that a request passes, in order. What can be settled at once is settled here; the rest waits in a flow.
 
-use crate::{
-    http::{LocalReply, Request},
-    rules::RuledRequest,
-    session::open::FreshSession,
-};
+use crate::http::{LocalReply, Request};
 
 use super::{
     admit::admit_session,
@@ -12,14 +8,13 @@ use super::{
         self, Offer,
         caller::{Caller, Kind},
     },
-    authorize::{bearer_token, forward, identity_headers, internal_redirect, permit::Permit},
+    authorize::{bearer_token, forward, internal_redirect, permit::Permit},
     bearer::{self, Carrier},
     context::Env,
-    event::{failure::Failure, omission::Omission},
+    event::failure::Failure,
     executor::Gate,
     reserved::Reserved,
-    session::{self, Found},
-    sign_in,
+    with_session::{report_lost_redirect, with_session, without_session},
 };
 
 /// Decides a request.
@@ -31,7 +26,7 @@ pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
     }
     // We take such a header out, and Envoy then chooses the route anew: the policy would be another route's.
     if env.config.rules.ask_routes()
-        && let Some(name) = identity_headers::claimed(&request, &env.config.stripped_headers).first()
+        && let Some(name) = internal_redirect::claimed_identity(&request, &env.config.stripped_headers).first()
     {
         let failure = Failure::ReservedHeader((*name).to_owned());
         report_lost_redirect(&request, env);
@@ -68,48 +63,6 @@ pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
     })
 }
 
-/// Goes on with the session of this request, which the store may have to be asked for.
-pub(super) fn with_session<R: AsRef<Request> + 'static>(
-    request: R,
-    env: &mut Env<'_>,
-    then: impl FnOnce(R, Option<FreshSession>, &mut Env<'_>) -> Gate + 'static,
-) -> Gate {
-    let reference = match session::find(request.as_ref(), env) {
-        Found::Known(session) => return then(request, session, env),
-        Found::Stored(reference) => reference,
-    };
-    Gate::flow(move |cx| async move {
-        let caller = Caller::of(request.as_ref());
-        let gate = match session::load(reference, &cx).await {
-            Ok(session) => cx.with(|env| then(request, session, env)),
-            Err(failure) => Err(failure),
-        };
-        match gate {
-            Ok(gate) => gate.settle(&cx).await,
-            Err(failure) => cx.refuse(failure, &caller, Offer::default()).into(),
-        }
-    })
-}
-
-/// Decides a request without a session.
-pub(super) fn without_session(ruled: RuledRequest, env: &mut Env<'_>) -> Gate {
-    report_lost_redirect(ruled.request(), env);
-    if bearer_token::is_in_cookie(ruled.request(), env.config) {
-        return bearer::decide(ruled, Carrier::Cookie, env);
-    }
-    match ruled.admit_anyone() {
-        Ok(admitted) => forward(Permit::open(admitted), None, env).into(),
-        Err(ruled) => sign_in::begin_for_page(ruled, env).decision(),
-    }
-}
-
 fn refuse(failure: Failure, request: &Request, env: &mut Env<'_>) -> LocalReply {
     answer::refuse(failure, &Caller::of(request), Offer::default(), env)
-}
-
-/// Reports a request that may have lost its credentials in an internal redirect: the log names the missing setting.
-fn report_lost_redirect(request: &Request, env: &mut Env<'_>) {
-    if !env.config.internal_redirects && internal_redirect::is_claimed(request) {
-        env.omissions.report(Omission::InternalRedirect, env.events);
-    }
 }

@@ -4,16 +4,29 @@
 //! A request goes upstream with a [`Permit`](authorize::permit::Permit) only. The gates settle what can be settled at once; a
 //! request that must wait waits in a flow, an `async fn` that decides it when it ends.
 //!
+//! Each layer imports only those above it:
+//!
 //! | layer | what it is for |
 //! | --- | --- |
 //! | `event` | what happened, and the one table of failures |
+//! | `limits` | slots that give themselves back |
 //! | `memory` | the values that a worker keeps between decisions |
-//! | `context`, `limits`, `body`, `keys` | what a flow may use |
+//! | `body` | bodies that a flow reads |
+//! | `context` | the worker, and what a flow may use |
+//! | `keys` | signatures that may need newer keys |
 //! | `answer` | replies and pages |
-//! | `authorize` | from a verdict to a permit |
+//! | `authorize` | from an admitted request to a permit, and what the app sees |
 //! | `executor` | runs the flows that wait |
-//! | `session`, `sign_in`, `sign_out`, `bearer`, `userinfo` | the flows |
-//! | `gates`, `admit`, `reserved` | the order in which they are tried |
+//! | `session` | sessions: found, kept up, written, ended |
+//! | `sign_in` | from the authorization request to the session |
+//! | `sign_out` | sign-out by the user and by the provider |
+//! | `bearer` | tokens of API clients |
+//! | `userinfo` | the user, for scripts of the app |
+//! | `background` | the work of a worker beside its requests |
+//! | `with_session` | a request with its session, or without one |
+//! | `admit` | a user whom the rules admit or not |
+//! | `reserved` | the paths under our prefix |
+//! | `gates` | the order of it all, on one screen |
 
 pub mod authorize;
 pub mod background;
@@ -36,6 +49,7 @@ mod sign_out;
 #[cfg(test)]
 pub(crate) mod tests;
 mod userinfo;
+mod with_session;
 
 use std::rc::Rc;
 

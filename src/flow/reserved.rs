@@ -14,10 +14,10 @@ use super::{
     context::Env,
     event::failure::Failure,
     executor::Gate,
-    gates::with_session,
     sign_in::{self, callback, kept_form},
     sign_out::{self, back_channel, front_channel},
     userinfo,
+    with_session::with_session,
 };
 
 /// A path under our prefix.

@@ -19,6 +19,7 @@ use super::{
         },
     },
     bearer_token, internal_redirect,
+    internal_redirect::claimed_identity,
     permit::Permit,
 };
 
@@ -121,18 +122,9 @@ pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
 
 // Whatever an app could read as one of our headers goes, under the name it came with.
 fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
-    for name in claimed(request, ours) {
+    for name in claimed_identity(request, ours) {
         edits.push(HeaderEdit::Remove(name.to_owned()));
     }
-}
-
-/// The headers that say who sends this, which only we may say.
-pub(in crate::flow) fn claimed<'a>(request: &'a Request, ours: &[String]) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    for header in ours {
-        found.append(&mut request.names_like(header));
-    }
-    found
 }
 
 /// `Connection`, which goes upstream with an upgrade. Its options name headers that the next proxy takes out (RFC 9110,

@@ -11,8 +11,6 @@ use crate::{
     wire::{self, Value::Bytes},
 };
 
-use super::identity_headers;
-
 /// The headers with a client's credentials. Edits remove or replace them.
 const CREDENTIALS: [&str; 2] = ["cookie", "authorization"];
 
@@ -34,10 +32,15 @@ pub(super) fn credentials(request: &Request, edits: &Edits) -> Option<Vec<u8>> {
     Some(wire::write(&[Bytes(&cookie), Bytes(&authorization)]).to_vec())
 }
 
+/// The headers of a request that claim an identity, which only we may set.
+pub(in crate::flow) fn claimed_identity<'a>(request: &'a Request, ours: &[String]) -> Vec<&'a str> {
+    ours.iter().flat_map(|header| request.names_like(header)).collect()
+}
+
 /// The edits that undo the pass before: our headers go, and these credentials come back. `None` where they cannot be read.
 pub fn undo(request: &Request, credentials: &[u8], config: &Config) -> Option<Vec<HeaderEdit>> {
     let fields: [wire::Field<'_>; 2] = wire::read(credentials)?;
-    let claimed = identity_headers::claimed(request, &config.stripped_headers).into_iter();
+    let claimed = claimed_identity(request, &config.stripped_headers).into_iter();
     let mut edits: Vec<_> = claimed.chain(CREDENTIALS).map(|name| HeaderEdit::Remove(name.to_owned())).collect();
     for (name, field) in CREDENTIALS.into_iter().zip(fields) {
         let lines = field.bytes()?.split(|byte| *byte == LINE_END).filter(|line| !line.is_empty());

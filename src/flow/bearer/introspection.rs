@@ -1,31 +1,37 @@
 //! Token introspection (RFC 7662): one call for each token that cannot be read, whose answer is kept for a while.
 
 use crate::{
+    claims::IssuerId,
     http::CalloutError,
     oidc::introspection::{self, Answer},
+    secret::RawBearerToken,
     time::Deadline,
 };
 
-use super::{
-    super::{
-        context::{Env, RequestContext},
-        event::failure::Failure,
-        limits::{Slot, hold_from},
-        memory::{bearers::Basis, verified_bearer::VerifiedBearer},
+use super::super::{
+    context::{Env, RequestContext},
+    event::failure::Failure,
+    limits::{Slot, hold_from},
+    memory::{
+        bearers::{Basis, CheckedToken, Fingerprint},
+        verified_bearer::VerifiedBearer,
     },
-    Checked, Unchecked,
 };
 
 /// Asks the issuer about a token.
-pub(super) async fn introspect(unchecked: &Unchecked, cx: &RequestContext) -> Result<Checked, Failure> {
-    let Unchecked { issuer: id, token, fingerprint, .. } = unchecked;
-    let issuer = cx.config().token_issuer(*id).ok_or(Failure::BearerUnknown)?;
+pub(super) async fn introspect(
+    id: IssuerId,
+    token: &RawBearerToken,
+    fingerprint: &Fingerprint,
+    cx: &RequestContext,
+) -> Result<CheckedToken, Failure> {
+    let issuer = cx.config().token_issuer(id).ok_or(Failure::BearerUnknown)?;
     let settings = issuer.introspection().ok_or(Failure::BearerUnknown)?;
     if cx.with(|env| env.bearers.is_refused(fingerprint, env.now))? {
         return Err(Failure::BearerInactive);
     }
     let deadline = hold_from(cx.now());
-    let endpoint = |env: &mut Env<'_>| env.issuers.introspection_endpoint(*id, env.now).cloned();
+    let endpoint = |env: &mut Env<'_>| env.issuers.introspection_endpoint(id, env.now).cloned();
     let endpoint = match cx.with(endpoint)? {
         Some(endpoint) => endpoint,
         // It came before the metadata of its issuer.
@@ -55,7 +61,7 @@ pub(super) async fn introspect(unchecked: &Unchecked, cx: &RequestContext) -> Re
     let answered = answer.as_ref().map_or(0, |answer| answer.body.len());
     match introspection::read(answer, issuer, cx.now(), cx.config().leeway)? {
         Answer::Active(active) => {
-            Ok(Checked { bearer: VerifiedBearer::active(active), basis: Basis::Answer(kept_for), answered })
+            Ok(CheckedToken { bearer: VerifiedBearer::active(active), basis: Basis::Answer(kept_for), answered })
         }
         Answer::Inactive => cx.with(|env| {
             env.bearers.forget(fingerprint);

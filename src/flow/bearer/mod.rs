@@ -33,7 +33,7 @@ use super::{
     keys::verify_with_keys,
     limits::hold_from,
     memory::{
-        bearers::{Basis, Fingerprint},
+        bearers::{Basis, CheckedToken, Fingerprint},
         verified_bearer::VerifiedBearer,
     },
     sign_in,
@@ -61,14 +61,6 @@ struct Unchecked {
     issuer: IssuerId,
     token: RawBearerToken,
     fingerprint: Fingerprint,
-}
-
-/// A token that is good.
-struct Checked {
-    bearer: VerifiedBearer,
-    basis: Basis,
-    /// The length of its issuer's answer.
-    answered: usize,
 }
 
 /// Decides a request with a bearer token.
@@ -109,13 +101,13 @@ async fn check(unchecked: Unchecked, cx: RequestContext) -> Decision {
     let is_introspected =
         cx.config().token_issuer(unchecked.issuer).is_some_and(|issuer| issuer.introspection().is_some());
     let checked = if is_introspected {
-        introspection::introspect(&unchecked, &cx).await
+        introspection::introspect(unchecked.issuer, &unchecked.token, &unchecked.fingerprint, &cx).await
     } else {
         verify_signature(&unchecked, &cx).await
     };
     let Unchecked { presented, token, fingerprint, .. } = unchecked;
     let decided = cx.with(|env| match checked {
-        Ok(Checked { bearer, basis, answered }) => {
+        Ok(CheckedToken { bearer, basis, answered }) => {
             let length = token.expose().len().saturating_add(answered);
             env.bearers.remember(fingerprint, length, basis, &bearer);
             presented.pass(bearer, env)
@@ -126,14 +118,14 @@ async fn check(unchecked: Unchecked, cx: RequestContext) -> Decision {
 }
 
 /// RFC 9068, 4.
-async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<Checked, Failure> {
+async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<CheckedToken, Failure> {
     let verified = |env: &Env<'_>| {
         let token = access_token(unchecked, env)?;
         Ok((token, env.issuers.keys_version(unchecked.issuer)))
     };
     let deadline = hold_from(cx.now());
     let (token, version) = verify_with_keys(unchecked.issuer, Asker::Unauthenticated, deadline, cx, verified).await?;
-    Ok(Checked { bearer: VerifiedBearer::signed(token), basis: Basis::Keys(version), answered: 0 })
+    Ok(CheckedToken { bearer: VerifiedBearer::signed(token), basis: Basis::Keys(version), answered: 0 })
 }
 
 fn access_token(unchecked: &Unchecked, env: &Env<'_>) -> Result<VerifiedAccessToken, Failure> {

@@ -25,6 +25,17 @@ pub(in crate::flow) enum Basis {
     Keys(u64),
 }
 
+/// A token that is good.
+#[derive(Debug)]
+pub(in crate::flow) struct CheckedToken {
+    /// Its client.
+    pub(in crate::flow) bearer: VerifiedBearer,
+    /// The reason why it is good.
+    pub(in crate::flow) basis: Basis,
+    /// The length of its issuer's answer.
+    pub(in crate::flow) answered: usize,
+}
+
 /// The access tokens that a worker remembers.
 #[derive(Debug)]
 pub(in crate::flow) struct Bearers {

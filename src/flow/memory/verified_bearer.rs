@@ -1,4 +1,4 @@
-//! Whoever brought a good token.
+//! The client of a bearer token that is good.
 
 use std::{cell::OnceCell, rc::Rc};
 
@@ -10,9 +10,9 @@ use crate::{
     time::{Leeway, UnixTime},
 };
 
-/// Whoever brought a good token. Only the rooms that look at tokens make one.
+/// The client of a bearer token that is good.
 #[derive(Debug, Clone)]
-pub struct VerifiedBearer(Rc<Known>);
+pub(in crate::flow) struct VerifiedBearer(Rc<Known>);
 
 #[derive(Debug)]
 struct Known {
@@ -47,8 +47,8 @@ impl VerifiedBearer {
         Self::new(Grounds::Static(Rc::clone(token)))
     }
 
-    /// Who it is.
-    pub fn subject(&self) -> &str {
+    /// Its subject.
+    pub(in crate::flow) fn subject(&self) -> &str {
         match &self.0.grounds {
             Grounds::AccessToken(token) => token.subject(),
             Grounds::Active(token) => token.subject(),
@@ -56,12 +56,12 @@ impl VerifiedBearer {
         }
     }
 
-    /// What tells others who it is: made by `render` when it is first asked for, and remembered with it.
+    /// Its identity for the app, made by `render` when it is first asked for, and kept.
     pub(in crate::flow) fn identity(&self, render: impl FnOnce(&Self) -> Identity) -> Rc<Identity> {
         Rc::clone(self.0.identity.get_or_init(|| render(self).into()))
     }
 
-    /// Whether it is a provider's, and nothing of our own.
+    /// Whether it is an access token of an issuer.
     pub(in crate::flow) fn is_access_token(&self) -> bool {
         matches!(self.0.grounds, Grounds::AccessToken(_) | Grounds::Active(_))
     }

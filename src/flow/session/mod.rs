@@ -1,11 +1,9 @@
 //! The session of a request: found, kept up, written and ended.
 
+pub(super) mod renew;
 pub(super) mod renewal;
+pub(super) mod revocation;
 pub(super) mod store;
-
-mod renew;
-
-pub(super) use renew::{Attended, attend, attend_again};
 
 use crate::{
     http::Request,

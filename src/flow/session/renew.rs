@@ -20,7 +20,9 @@ use super::{
         limits::{Counted, hold_from},
         memory::revocations::By,
     },
-    cookies_of, end, renewal, store, write_again,
+    cookies_of, end, renewal,
+    revocation::MAX_CHAIN,
+    store, write_again,
 };
 
 /// The time within which a refusal may be another process's doing: that one was faster, and its cookie is on the way to the
@@ -89,7 +91,7 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
                 (fresh, followed) = (next, followed + 1);
-                if followed == renewal::MAX_CHAIN || env.is_ended(&fresh) {
+                if followed == MAX_CHAIN || env.is_ended(&fresh) {
                     return Attended::Over;
                 }
                 if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }

@@ -19,11 +19,9 @@ use crate::{
     oidc::{
         error::OAuthError,
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
-        revocation::{self as revocation_endpoint, RevocationError},
         token::{self, TokenEndpointError, TokenResponse},
         userinfo::{self, Userinfo, UserinfoError},
     },
-    secret::RefreshToken,
     session::{
         MIN_TOKEN_LIFE, Renewal, Session,
         open::Marks,
@@ -31,9 +29,9 @@ use crate::{
     },
     shared::{
         lease::Asker,
-        renewals::{Found, Outcome, Place},
+        renewals::{Outcome, Place},
     },
-    time::{Deadline, UnixTime},
+    time::UnixTime,
 };
 
 use super::{
@@ -41,13 +39,15 @@ use super::{
         context::{Env, TaskContext},
         event::{Event, failure::Failure, omission::Omission},
         keys::verify_with_keys,
-        limits::{Counted, MAX_HOLD, hold_from},
+        limits::{MAX_HOLD, hold_from},
         memory::{
             issuers::Ready,
             revocations::{By, Revocation},
         },
     },
-    end, end_here, store,
+    end, end_here,
+    revocation::revoke,
+    store,
 };
 
 /// The time of a refusal that counts at once.
@@ -60,10 +60,6 @@ const OTHERS: Duration = Duration::from_secs(2);
 const MIN_LEASE: Duration = Duration::from_secs(45);
 /// The time by which a lease in the store outlasts all that is done under it.
 const SLACK: Duration = Duration::from_secs(5);
-/// A failed revocation is retried for this long.
-const MAX_REVOKING: Duration = Duration::from_secs(3600);
-/// Renewals that one old cookie is followed through. No browser brings an older one.
-pub(super) const MAX_CHAIN: usize = 16;
 
 /// Begins to renew a session, unless another request does or its provider is not known.
 pub(super) fn begin(session: &Session, place: &Place, env: &mut Env<'_>) -> bool {
@@ -326,53 +322,5 @@ pub(in crate::flow) fn report_short_life(provider: IssuerId, life: Option<Durati
     if let Some(life) = life.filter(|life| env.config.handed_on.access_token && *life < MIN_TOKEN_LIFE) {
         let omission = Omission::AccessToken { issuer: env.issuers.name(provider), seconds: life.as_secs() };
         env.omissions.report(omission, env.events);
-    }
-}
-
-/// Revokes the refresh token that a session has by now, whatever its cookie says, after a sign-out.
-pub(in crate::flow) fn revoke_latest(session: &Session, env: &mut Env<'_>) {
-    let mut latest = session.clone();
-    for _ in 0..MAX_CHAIN {
-        let (found, _) = env.renewals.find(&latest.grant_digest(), env.now, env.platform);
-        let Found::Own(Outcome::Renewed(next)) = found else { break };
-        latest = *next;
-    }
-    revoke(latest.provider(), latest.refresh_token().cloned(), env);
-}
-
-/// Revokes a refresh token (RFC 7009) without a request that waits, where the configuration asks for it.
-pub(super) fn revoke(provider: IssuerId, token: Option<RefreshToken>, env: &mut Env<'_>) {
-    if let Some(token) = token.filter(|_| env.config.sign_out.revoke) {
-        env.spawn(move |cx| revoke_token(provider, token, cx));
-    }
-}
-
-/// A failure that may pass is retried; the first is reported, and the last.
-async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Result<(), Failure> {
-    let deadline = Deadline::after(MAX_REVOKING, cx.now());
-    let mut slot: Option<Counted> = None;
-    loop {
-        let result = match cx.ready(id) {
-            Err(_) => Err(RevocationError::NotReady),
-            Ok(Ready { provider, metadata, .. }) => match &metadata.revocation_endpoint {
-                None => return Ok(()),
-                Some(endpoint) => {
-                    let request = revocation_endpoint::request(&provider, &metadata, endpoint, &token);
-                    revocation_endpoint::read(cx.call(request).await)
-                }
-            },
-        };
-        let Err(error) = result else { return Ok(()) };
-        let is_first = slot.is_none();
-        let may_pass = matches!(error, RevocationError::NotReady) || error.is_passing();
-        slot = slot.take().or_else(|| cx.limits().retried_revocations.take()).filter(|_| may_pass);
-        let gives_up = deadline.is_over(cx.now()) || slot.is_none();
-        if is_first || gives_up {
-            cx.with(|env| env.events.push(Event::NotRevoked(env.issuers.name(id), error)))?;
-        }
-        if gives_up {
-            return Ok(());
-        }
-        cx.sleep(Deadline::after(PAUSE, cx.now())).await;
     }
 }

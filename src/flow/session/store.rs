@@ -21,7 +21,7 @@ use super::{
         limits::Counted,
         memory::revocations::Revocation,
     },
-    renewal,
+    revocation::revoke,
 };
 
 /// The time between two tries to write what the store did not take.
@@ -99,7 +99,7 @@ async fn write_session(
 ) -> Result<(), Failure> {
     match write(request, Store::saved_again, &cx).await? {
         // The session is gone, and with it the use of its refresh token.
-        Some(SavedAgain::Gone) => cx.with(|env| renewal::revoke(provider, token, env)),
+        Some(SavedAgain::Gone) => cx.with(|env| revoke(provider, token, env)),
         Some(_) | None => Ok(()),
     }
 }

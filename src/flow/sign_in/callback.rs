@@ -19,7 +19,7 @@ use crate::{
     },
     secret::AuthorizationCode,
     session::{
-        cookie::{self, Found, delete_cookie},
+        cookie::{self, Found},
         open::FreshSession,
         pending::{PendingSignIn, State},
     },
@@ -38,6 +38,7 @@ use super::{
         memory::issuers::Ready,
     },
     FIRST_ATTEMPT, OwnSession, SignInRequest, begin,
+    callback_request::CallbackRequest,
     complete::{Granted, complete},
     github, single_use,
 };
@@ -49,18 +50,6 @@ const IMMEDIATE: Duration = Duration::from_secs(1);
 
 /// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
-
-/// An authorization response that belongs to a sign-in which this browser began.
-pub(super) struct Callback {
-    pub(super) request: Request,
-    pub(super) caller: Caller,
-    /// The session that the browser has.
-    pub(super) session: Option<FreshSession>,
-    /// The sign-in, from the browser's cookie: `state` leaves out a long path.
-    pub(super) pending: PendingSignIn,
-    /// The parameter `state`.
-    state: State,
-}
 
 /// Decides a request for the redirect URI of this provider.
 pub(in crate::flow) fn arrive(
@@ -78,7 +67,7 @@ pub(in crate::flow) fn arrive(
     let Some(pending) = pending(&request, &state, env) else {
         return begin_again(request, state, session.as_ref(), Restart::NotPending, env);
     };
-    Gate::flow(move |cx| redeem(Callback { request, caller, session, pending, state }, response, cx))
+    Gate::flow(move |cx| redeem(CallbackRequest { request, caller, session, pending, state }, response, cx))
 }
 
 fn authorization_response(
@@ -139,7 +128,7 @@ fn begin_again(
 }
 
 /// Redeems the code, and signs in.
-async fn redeem(callback: Callback, response: AuthorizationResponse, cx: RequestContext) -> LocalReply {
+async fn redeem(callback: CallbackRequest, response: AuthorizationResponse, cx: RequestContext) -> LocalReply {
     let again = || callback.pending.state.return_to.location(&cx.config().origin);
     let provider = match cx.provider(callback.pending.state.provider).await {
         Ok(provider) => provider,
@@ -150,32 +139,20 @@ async fn redeem(callback: Callback, response: AuthorizationResponse, cx: Request
             Ok(reply) => reply,
             Err(failure) => cx.refuse(failure, &callback.caller, callback.offer(&cx)),
         },
-        Ok(Accepted::Again(why)) => callback.begin_again(why, &cx).await,
+        Ok(Accepted::Again(why)) => begin_sign_in_again(callback, why, &cx).await,
         // The code is not used, so the browser may come back with it.
         Err(Failure::Busy) => cx.refuse(Failure::Busy, &callback.caller, Offer::again(again(), Vec::new())),
         Err(failure) => cx.refuse(failure, &callback.caller, callback.offer(&cx)),
     }
 }
 
-impl Callback {
-    /// A link that starts again; the cookie of this sign-in goes.
-    fn offer(&self, cx: &RequestContext) -> Offer {
-        Offer::again(self.pending.state.return_to.location(&cx.config().origin), vec![self.delete_pending(cx)])
-    }
-
-    /// Deletes the cookie of this sign-in.
-    pub(super) fn delete_pending(&self, cx: &RequestContext) -> String {
-        delete_cookie(&PendingSignIn::cookie_name(&self.state.id, &cx.config().session.pending_prefix))
-    }
-
-    async fn begin_again(self, why: Restart, cx: &RequestContext) -> LocalReply {
-        let is_refused = why != Restart::NotPending;
-        let cookies = if is_refused { vec![self.delete_pending(cx)] } else { Vec::new() };
-        let Self { request, caller, session, pending, .. } = self;
-        match cx.with(|env| begin_again(request, pending.state, session.as_ref(), why, env)) {
-            Ok(gate) => answer::with_cookies(gate.settle(cx).await, cookies),
-            Err(bug) => cx.refuse(bug, &caller, Offer::default()),
-        }
+async fn begin_sign_in_again(callback: CallbackRequest, why: Restart, cx: &RequestContext) -> LocalReply {
+    let is_refused = why != Restart::NotPending;
+    let cookies = if is_refused { vec![callback.delete_pending(cx)] } else { Vec::new() };
+    let CallbackRequest { request, caller, session, pending, .. } = callback;
+    match cx.with(|env| begin_again(request, pending.state, session.as_ref(), why, env)) {
+        Ok(gate) => answer::with_cookies(gate.settle(cx).await, cookies),
+        Err(bug) => cx.refuse(bug, &caller, Offer::default()),
     }
 }
 
@@ -194,12 +171,12 @@ struct Redeeming {
 
 /// Accepts a response for one sign-in, once (RFC 9207, RFC 9700).
 fn accept(
-    callback: &Callback,
+    callback: &CallbackRequest,
     response: AuthorizationResponse,
     provider: &Ready,
     cx: &RequestContext,
 ) -> Result<Accepted, Failure> {
-    let Callback { pending, state, .. } = callback;
+    let CallbackRequest { pending, state, .. } = callback;
     // It may have expired while the provider was waited for.
     if pending.state.is_expired(cx.now(), cx.config().session.sign_in_timeout) {
         return Ok(Accepted::Again(Restart::NotPending));
@@ -226,7 +203,12 @@ fn accept(
 
 impl Redeeming {
     /// Redeems the code (RFC 6749, 4.1.3), learns the identity and begins the session.
-    async fn finish(self, callback: &Callback, provider: &Ready, cx: &RequestContext) -> Result<LocalReply, Failure> {
+    async fn finish(
+        self,
+        callback: &CallbackRequest,
+        provider: &Ready,
+        cx: &RequestContext,
+    ) -> Result<LocalReply, Failure> {
         let redirect_uri = cx.config().redirect_uri(&provider.provider);
         let Self { code, _slot } = self;
         let pending = &callback.pending;

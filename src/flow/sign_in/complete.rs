@@ -19,7 +19,7 @@ use super::{
         memory::revocations::By,
         session,
     },
-    callback::Callback,
+    callback_request::CallbackRequest,
     surplus,
 };
 
@@ -38,7 +38,7 @@ pub(super) struct Granted {
 
 /// Begins the session, and sends the browser back.
 pub(super) async fn complete(
-    callback: &Callback,
+    callback: &CallbackRequest,
     identity: Identity,
     granted: Granted,
     cx: &RequestContext,
@@ -56,7 +56,12 @@ pub(super) async fn complete(
     Ok(reply)
 }
 
-fn begin(callback: &Callback, identity: Identity, granted: Granted, env: &mut Env<'_>) -> Result<Session, Failure> {
+fn begin(
+    callback: &CallbackRequest,
+    identity: Identity,
+    granted: Granted,
+    env: &mut Env<'_>,
+) -> Result<Session, Failure> {
     let provider = callback.pending.state.provider;
     let settings = &env.config.session;
     let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
@@ -86,12 +91,12 @@ fn begin(callback: &Callback, identity: Identity, granted: Granted, env: &mut En
 }
 
 fn cookies(
-    callback: &Callback,
+    callback: &CallbackRequest,
     session: &Session,
     delete_pending: String,
     env: &mut Env<'_>,
 ) -> Result<Vec<String>, Failure> {
-    let Callback { request, session: before, .. } = callback;
+    let CallbackRequest { request, session: before, .. } = callback;
     // An answer that is still on its way must not bring back the session of another user.
     let is_anothers = |before: &&FreshSession| {
         let before = before.session();

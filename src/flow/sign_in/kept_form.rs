@@ -19,7 +19,7 @@ use super::{
         event::failure::Failure,
         executor::Gate,
     },
-    start_url,
+    start_url::start_url,
 };
 
 /// The most fields of a form that is kept.

@@ -4,9 +4,13 @@
 pub(super) mod callback;
 pub(super) mod kept_form;
 
+mod callback_request;
 mod complete;
 mod github;
 mod single_use;
+mod start_url;
+
+pub(super) use start_url::start_url;
 
 use crate::{
     claims::IssuerId,
@@ -34,16 +38,10 @@ use super::{
     executor::Gate,
     memory::issuers::Ready,
 };
+use start_url::{KEEP_SESSION, SELECT_ACCOUNT, start_as};
 
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
-
-/// Asks for a sign-in as somebody else, although the provider knows who it is (OIDC Core 3.1.2.1).
-const SELECT_ACCOUNT: &str = "select_account";
-
-/// Appended to the URL of the start path, which then keeps a session that the browser has: the browser may come from another
-/// host or from a frame, to which it does not send our cookies.
-const KEEP_SESSION: &str = "&session=keep";
 
 /// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
 const MAX_BEGUN_AGAIN: usize = 24;
@@ -286,24 +284,6 @@ fn choose(
     let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
     page.action = Some(Action::Choice(choices));
     answer::refuse_with(failure, page, caller, env)
-}
-
-/// The URL that starts a sign-in, at one of these providers, and comes back to this target.
-pub(super) fn start_url(target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("rd", target);
-    let named = providers.iter().filter_map(|id| Some(env.config.provider(*id)?.name.as_str()));
-    let named = named.collect::<Vec<_>>().join(",");
-    if !named.is_empty() {
-        query.append_pair("provider", &named);
-    }
-    format!("{}?{}", env.config.start_uri(), query.finish())
-}
-
-/// [`start_url`], and where another account is asked for, with the prompt that lets the user select one.
-fn start_as(selects_account: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
-    let href = start_url(target, providers, env);
-    if selects_account { href + "&prompt=" + SELECT_ACCOUNT } else { href }
 }
 
 /// Whether a program or a frame can follow a redirect to a sign-in, and a user has asked for this request.

@@ -33,7 +33,7 @@ use super::{
     event::{Event, failure::Failure},
     executor::Gate,
     memory::{issuers::Ready, revocations::By},
-    session::{self, renewal},
+    session::{self, revocation},
 };
 
 /// How many pending sign-ins are deleted at once. Envoy drops all headers of an answer that has too many.
@@ -129,7 +129,7 @@ fn sign_out(
         // A copy of the cookie is signed out too, in this process or through its store: there also because a request may be
         // writing the session again.
         session::end(session.session(), By::Person, env);
-        renewal::revoke_latest(session.session(), env);
+        revocation::revoke_latest(session.session(), env);
     }
     env.events.push(Event::SignedOut);
     let sign_out = SignOut { caller, target, cookies, session };

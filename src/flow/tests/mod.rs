@@ -4,6 +4,7 @@ mod callback;
 mod callers;
 mod claims;
 mod documents;
+mod executor;
 mod forms;
 mod github;
 mod handed;

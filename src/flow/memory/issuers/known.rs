@@ -1,6 +1,6 @@
 //! What is known of one issuer, whether people sign in there or only programs bring its tokens.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use crate::{
     claims::IssuerId,
@@ -15,12 +15,51 @@ use crate::{
     session::seal::Sealer,
     shared::{
         document::{Document, DocumentKind, due},
-        lease::{self, KeyRequest},
+        lease::{self, Demand, KeyRequest},
     },
     time::UnixTime,
 };
 
-use super::{super::super::event::omission::Omission, Fetch, FetchedDocument, Ready};
+use super::super::super::event::omission::Omission;
+
+/// A document to fetch.
+#[derive(Debug)]
+pub(in crate::flow) struct Fetch {
+    /// The call.
+    pub(in crate::flow) request: CalloutRequest,
+    /// The document that its answer holds.
+    pub(in crate::flow) document: FetchedDocument,
+}
+
+/// A document that is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flow) struct FetchedDocument {
+    pub(super) issuer: IssuerId,
+    pub(super) kind: DocumentKind,
+    /// Why.
+    demand: Demand,
+    /// When it was asked for: what comes is at least as old, whenever it comes.
+    started: UnixTime,
+}
+
+/// A provider whose metadata and keys are known. Flows keep it while they wait.
+#[derive(Debug, Clone)]
+pub(in crate::flow) struct Ready {
+    /// The configured provider.
+    pub(in crate::flow) provider: Rc<Provider>,
+    /// Its metadata.
+    pub(in crate::flow) metadata: Rc<ProviderMetadata>,
+    /// Its keys.
+    pub(in crate::flow) keys: Rc<Jwks>,
+}
+
+impl Ready {
+    /// How long the calls of a renewal may take.
+    pub(in crate::flow) fn time_to_renew(&self) -> Duration {
+        let timeout = self.provider.timeout;
+        if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
+    }
+}
 
 /// One issuer and its documents.
 #[derive(Debug)]

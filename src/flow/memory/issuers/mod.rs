@@ -8,68 +8,23 @@ use std::{rc::Rc, time::Duration};
 use crate::{
     claims::IssuerId,
     config::Config,
-    http::{CalloutError, CalloutRequest, CalloutResponse},
+    http::{CalloutError, CalloutResponse},
     jose::jwk::Jwks,
-    oidc::{
-        Endpoint, Provider,
-        discovery::{self, ProviderMetadata},
-        token_issuer::Validation,
-    },
+    oidc::{Endpoint, discovery, token_issuer::Validation},
     platform::Platform,
     session::seal::Sealer,
-    shared::{
-        document::DocumentKind,
-        lease::{self, Demand, KeyRequest, Lack},
-    },
+    shared::lease::{self, KeyRequest, Lack},
     time::UnixTime,
 };
 
 use super::{super::event::Event, omissions::Omissions};
+pub(in crate::flow) use known::{Fetch, FetchedDocument, Ready};
 use known::{Known, Whose};
 
 /// How often the shared store is looked at while something is missing.
 const POLL_PENDING: Duration = Duration::from_millis(100);
 /// How often otherwise.
 const POLL_READY: Duration = Duration::from_secs(1);
-
-/// A document to fetch.
-#[derive(Debug)]
-pub(in crate::flow) struct Fetch {
-    /// The call.
-    pub(in crate::flow) request: CalloutRequest,
-    /// The document that its answer holds.
-    pub(in crate::flow) document: FetchedDocument,
-}
-
-/// A document that is being fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::flow) struct FetchedDocument {
-    issuer: IssuerId,
-    kind: DocumentKind,
-    /// Why.
-    demand: Demand,
-    /// When it was asked for: what comes is at least as old, whenever it comes.
-    started: UnixTime,
-}
-
-/// A provider whose metadata and keys are known. Flows keep it while they wait.
-#[derive(Debug, Clone)]
-pub(in crate::flow) struct Ready {
-    /// The configured provider.
-    pub(in crate::flow) provider: Rc<Provider>,
-    /// Its metadata.
-    pub(in crate::flow) metadata: Rc<ProviderMetadata>,
-    /// Its keys.
-    pub(in crate::flow) keys: Rc<Jwks>,
-}
-
-impl Ready {
-    /// How long the calls of a renewal may take.
-    pub(in crate::flow) fn time_to_renew(&self) -> Duration {
-        let timeout = self.provider.timeout;
-        if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
-    }
-}
 
 /// What this worker knows of every issuer.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use crate::{
     http::{Request, parameter},
     oidc::{Provider, authorization::AuthorizationRequest},
     page::{Action, Page, Script},
-    platform::NoRandomness,
     rules::{Answer, Verdict},
     session::{
+        SealError,
         cookie::{delete_cookie, set_cookie, with_prefix},
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
         return_to::ReturnTo,
@@ -189,7 +189,7 @@ pub(super) fn begin(request: Request, wish: Wish, env: &mut Env<'_>) -> Step {
     }
     match redirect(&request, provider, wish, env) {
         Ok(step) => step,
-        Err(NoRandomness) => reply::refuse(Failure::NoRandomness, &caller, Offer::default(), env),
+        Err(error) => reply::refuse(error.into(), &caller, Offer::default(), env),
     }
 }
 
@@ -265,7 +265,7 @@ fn is_in_vain(request: &Request, wish: &Wish, env: &mut Env<'_>) -> bool {
     trail.is_some_and(Trail::is_loop) && (wish.is_for_more_claims || signed_in::session(request, env).is_none())
 }
 
-fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> Result<Step, NoRandomness> {
+fn redirect(request: &Request, id: IssuerId, wish: Wish, env: &mut Env<'_>) -> Result<Step, SealError> {
     let settings = &env.config.session;
     let Some(known) = env.issuers.ready(id, env.now) else {
         let caller = Caller::of(request).of_issuer(id);

@@ -5,13 +5,9 @@ use std::time::Duration;
 
 use super::{
     cookie::{self, Found, set_cookie},
-    seal::{Purpose, Sealer},
+    seal::{Purpose, SealError, Sealer},
 };
-use crate::{
-    http::Request,
-    platform::{NoRandomness, Platform},
-    time::UnixTime,
-};
+use crate::{http::Request, platform::Platform, time::UnixTime};
 
 /// How long a sign-in counts.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -49,8 +45,8 @@ impl Trail {
     /// The cookie.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the platform has none.
-    pub fn cookie(self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
+    /// [`SealError`]
+    pub fn cookie(self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
         let bytes = [&[self.count][..], &self.since.as_secs().to_le_bytes()].concat();
         Ok(set_cookie(name, &sealer.seal(Purpose::Trail, name, &bytes, platform)?, WINDOW))
     }

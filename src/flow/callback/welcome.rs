@@ -65,11 +65,11 @@ impl SignIn {
             None => cookies.extend(signed_in::write(&session, brought.session, env)?),
         }
         let settings = &env.config.session;
-        cookies.push(
-            Trail::and_one(brought.trail, env.now)
-                .cookie(&settings.trail_cookie, &settings.sealer, env.platform)
-                .map_err(|NoRandomness| Failure::NoRandomness)?,
-        );
+        cookies.push(Trail::and_one(brought.trail, env.now).cookie(
+            &settings.trail_cookie,
+            &settings.sealer,
+            env.platform,
+        )?);
         let location = pending.state.return_to.location(&env.config.origin);
         let reply = reply::redirect(Redirect::SeeOther, "signed_in", location, cookies);
         env.events.push(Event::SignedIn(env.issuers.name(session.provider()), session.subject().to_owned()));

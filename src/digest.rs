@@ -1,16 +1,16 @@
-//! Names for what must not be written down itself.
+//! Digests that stand for secrets and personal data in keys, logs and memory.
 
 use sha2::{Digest, Sha256};
 
-/// Half a SHA-256 digest, by which something is known that must not be written down.
+/// The first half of a SHA-256 digest.
 pub type HalfDigest = [u8; 16];
 
-/// As it stands in the names of things.
+/// The digest in lower-case hex digits, for names of keys.
 pub fn hex(digest: &HalfDigest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Half the SHA-256 digest of these parts; `what` keeps those of different things apart.
+/// The digest of these parts, each with its length in front. `what` separates the digests of different kinds of values.
 pub fn half_digest(what: &str, parts: &[&[u8]]) -> HalfDigest {
     let mut hash = Sha256::new();
     for part in [what.as_bytes()].iter().chain(parts) {

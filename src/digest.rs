@@ -1,11 +1,11 @@
-//! Digests that stand for values which must not be written down.
+//! Digests that stand for secrets and personal data in keys, logs and memory.
 
 use sha2::{Digest, Sha256};
 
-/// Half a SHA-256 digest.
+/// The first half of a SHA-256 digest.
 pub type HalfDigest = [u8; 16];
 
-/// Half the SHA-256 digest of these parts; `what` keeps those of different things apart.
+/// The digest of these parts, each with its length in front. `what` separates the digests of different kinds of values.
 pub fn half_digest(what: &str, parts: &[&[u8]]) -> HalfDigest {
     let mut hash = Sha256::new();
     for part in [what.as_bytes()].iter().chain(parts) {

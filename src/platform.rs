@@ -1,21 +1,24 @@
-//! What the core borrows from the machine it runs on, in one trait: randomness, Envoy's signature check and its zlib, and
-//! the small store that all workers of one process share. The filter implements it with host calls, the tests in memory.
+//! The host as a trait: randomness, Envoy's signature check and zlib, the key-value store that all workers of a process
+//! share, and facts about the current request. The filter implements it with host calls, the tests in memory.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The machine has no randomness to give. Nothing may be sealed or started without it.
+#[cfg(test)]
+pub(crate) mod testing;
+
+/// The host has no randomness. Nothing may be sealed or started without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no randomness")]
+#[error("the platform gives no randomness")]
 pub struct NoRandomness;
 
-/// The most draws of [`draw`]. Of a verifier with its challenge, one draw in fifty is refused, so so many are never needed.
+/// The most draws of [`draw`]. At most one draw in fifty, that of a PKCE verifier, is repeated.
 const MAX_DRAWS: usize = 16;
 
-/// Random bytes for a value that travels in URLs and cookies. They are drawn again while their `text` contains `--`, which
-/// firewalls take for an SQL comment.
+/// Random bytes whose `text` stands in URLs and cookies. They are drawn again while it contains `--`, which firewalls take for
+/// an SQL comment.
 ///
 /// # Errors
-/// [`NoRandomness`] when the platform has none.
+/// [`NoRandomness`]
 pub fn draw<const N: usize>(
     platform: &dyn Platform,
     text: impl Fn(&[u8; N]) -> String,
@@ -30,33 +33,33 @@ pub fn draw<const N: usize>(
     Ok(bytes)
 }
 
-/// Somebody else wrote first.
+/// Another worker wrote the value first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the shared value has changed")]
 pub struct Conflict;
 
-/// A value of the shared store, with the mark that a compare-and-swap wants back.
+/// A value of the shared store, with its version for a compare-and-swap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedValue {
-    /// The bytes; empty when the key was never written.
+    /// The bytes; empty where the key was never written.
     pub bytes: Vec<u8>,
-    /// The mark of this version; `None` when the key was never written.
+    /// The version; `None` where the key was never written.
     pub version: Option<u32>,
 }
 
-/// The address of a client, as far as it tells one client from another.
+/// The part of a client's address that limits are counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAddress {
-    /// No IP address, such as the path of a Unix socket. All such clients count as one.
+    /// Not an IP address, such as the path of a Unix socket. All such clients count as one.
     Unknown,
     /// IPv4.
     V4([u8; 4]),
-    /// The first 64 bits of IPv6: one subscriber has all addresses that share them (RFC 6177).
+    /// The first 64 bits of IPv6, which are one subscriber's (RFC 6177).
     V6([u8; 8]),
 }
 
 impl ClientAddress {
-    /// Reads an address with or without its port, as Envoy writes it.
+    /// Reads an address as Envoy writes it, with or without a port.
     pub fn parse(text: &str) -> Self {
         let address = text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse());
         match address.as_ref().map(IpAddr::to_canonical) {
@@ -70,7 +73,7 @@ impl ClientAddress {
     }
 }
 
-/// A hash function by the name that the host's signature check takes.
+/// A hash function of the host's signature check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashFunction {
     /// SHA-256
@@ -81,46 +84,46 @@ pub enum HashFunction {
     Sha512,
 }
 
-/// The machine, as far as the core needs it.
+/// The calls to the host that the core needs.
 pub trait Platform {
     /// Fills `bytes` from a cryptographically secure source.
     ///
     /// # Errors
-    /// [`NoRandomness`] when there is none; the caller must then refuse.
+    /// [`NoRandomness`]
     fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness>;
 
-    /// The host's own check of an RSA PKCS#1 v1.5 or ECDSA signature: key as DER SubjectPublicKeyInfo, an ECDSA
-    /// signature as a DER sequence. `None` where the host offers no such call.
+    /// Checks an RSASSA-PKCS1-v1_5 or ECDSA signature. The key is a DER SubjectPublicKeyInfo, an ECDSA signature a DER
+    /// sequence. `None` where the host offers no such call.
     fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool>;
 
-    /// These bytes, made shorter, if the machine can: in the format of zlib (RFC 1950).
+    /// Compresses in the format of zlib (RFC 1950). `None` where the host cannot.
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>>;
 
-    /// What [`Self::compress`] made shorter. Only what we have sealed ourselves may come here: the host makes it as long as it
-    /// says that it is.
+    /// Decompresses the output of [`Self::compress`]. Only for bytes that we sealed ourselves: the host bounds no length, so that
+    /// foreign ones could fill the memory.
     fn decompress(&self, bytes: &[u8]) -> Option<Vec<u8>>;
 
-    /// Reads a value that all workers of this process share.
+    /// Reads a value of the store that all workers of this process share.
     fn shared_get(&self, key: &str) -> SharedValue;
 
-    /// Writes such a value, provided that it is still at `version` (`None`: whatever it is).
+    /// Writes a value of the shared store if it is still at `version`, or in any case for `None`.
     ///
     /// # Errors
-    /// [`Conflict`] when somebody else wrote meanwhile.
+    /// [`Conflict`]
     fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict>;
 
-    /// The name of the route that the present request is on, where the host tells it.
+    /// The name of the current request's route, if it has one.
     fn route_name(&self) -> Option<String> {
         None
     }
 
-    /// The address of the client that sent the present request, as the host has it.
+    /// The address of the current request's client.
     fn client_address(&self) -> ClientAddress {
         ClientAddress::Unknown
     }
 
-    /// Makes sure that there is such a value: a compare-and-swap on a key that was never written always succeeds, for
-    /// everybody.
+    /// Writes a value of the shared store if there is none: a compare-and-swap on a key that was never written succeeds for all
+    /// workers.
     fn shared_create(&self, key: &str, bytes: &[u8]) {
         if self.shared_get(key).version.is_none() {
             let _ = self.shared_set(key, bytes, None);

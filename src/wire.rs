@@ -1,30 +1,30 @@
-//! Protobuf's wire format, without groups, which nobody has written in years.
+//! Protobuf's wire format, without the deprecated groups.
 //!
 //! A message is an array of values, the field with number 1 first. As in proto3, a number that is 0 and bytes that are
-//! empty are left out. A field that comes twice, or as another type than was asked for, is as malformed as one that is
-//! cut off; numbers beyond those asked for are skipped.
+//! empty are left out. A field that comes twice, has another type than expected or is cut off makes the message malformed;
+//! fields with higher numbers than expected are skipped.
 
 use zeroize::Zeroizing;
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
-    /// Whatever has a length: bytes, text, a message.
+    /// Bytes, text or a message.
     Bytes(&'a [u8]),
     /// A double.
     Double(f64),
     /// A float.
     Float(f32),
-    /// An unsigned integer, or a truth value.
+    /// An unsigned integer or a boolean.
     Number(u64),
 }
 
-/// The value of a field that may not be there.
+/// The value of a field, if it is there. The methods return `None` for a value of another type.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Field<'a>(pub Option<Value<'a>>);
 
 impl<'a> Field<'a> {
-    /// Bytes; none where the field is not there. `None` for another type, here and below.
+    /// Bytes; empty where the field is absent.
     pub const fn bytes(self) -> Option<&'a [u8]> {
         match self.0 {
             None => Some(&[]),
@@ -33,7 +33,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A number; 0 where the field is not there.
+    /// A number; 0 where the field is absent.
     pub const fn number(self) -> Option<u64> {
         match self.0 {
             None => Some(0),
@@ -42,7 +42,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Text in UTF-8; none where the field is not there.
+    /// Text in UTF-8; empty where the field is absent.
     pub fn text(self) -> Option<&'a str> {
         std::str::from_utf8(self.bytes()?).ok()
     }
@@ -53,10 +53,10 @@ const FIXED_64: u64 = 1;
 const LENGTH: u64 = 2;
 const FIXED_32: u64 = 5;
 
-/// The longest varint: 64 bits, seven in a byte.
+/// The longest varint in bytes: 64 bits, seven in a byte.
 const MAX_VARINT: usize = 10;
 
-/// Writes a message. The buffer never grows, so that nothing secret stays behind in an old one.
+/// Writes a message. The buffer never grows, so that no secret stays behind in an old allocation.
 pub fn write(values: &[Value<'_>]) -> Zeroizing<Vec<u8>> {
     let length = |value: &Value<'_>| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 };
     let capacity = values.iter().map(|value| 2 * MAX_VARINT + length(value)).sum();
@@ -86,7 +86,7 @@ pub fn write(values: &[Value<'_>]) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// Writes a message with this list as its repeated field 1.
+/// Writes a message whose repeated field 1 is this list.
 pub fn write_list(list: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for bytes in list {
@@ -105,7 +105,7 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Reads a message with the fields 1 to `N`, each there once at most.
+/// Reads the fields 1 to `N` of a message.
 pub fn read<const N: usize>(bytes: &[u8]) -> Option<[Field<'_>; N]> {
     let mut fields = [Field::default(); N];
     read_into(bytes, &mut fields)?;
@@ -113,16 +113,16 @@ pub fn read<const N: usize>(bytes: &[u8]) -> Option<[Field<'_>; N]> {
 }
 
 fn read_into<'a>(bytes: &'a [u8], fields: &mut [Field<'a>]) -> Option<()> {
-    each(bytes, &mut |number, value| {
+    for_each_field(bytes, &mut |number, value| {
         let field = fields.get_mut(usize::try_from(number).ok()?.checked_sub(1)?);
         field.is_none_or(|field| field.0.replace(value).is_none()).then_some(())
     })
 }
 
-/// Reads a message whose field 1 is a list of messages.
+/// Reads the repeated field 1 of a message.
 pub fn read_list(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut list = Vec::new();
-    each(bytes, &mut |number, value| {
+    for_each_field(bytes, &mut |number, value| {
         if number == 1 {
             list.push(Field(Some(value)).bytes()?);
         }
@@ -131,8 +131,8 @@ pub fn read_list(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     Some(list)
 }
 
-/// Hands over field by field, until one is not taken.
-fn each<'a>(mut rest: &'a [u8], take: &mut dyn FnMut(u64, Value<'a>) -> Option<()>) -> Option<()> {
+/// Calls `take` with each field. `None` where the message is malformed, or `take` refuses a field.
+fn for_each_field<'a>(mut rest: &'a [u8], take: &mut dyn FnMut(u64, Value<'a>) -> Option<()>) -> Option<()> {
     while !rest.is_empty() {
         let key = read_varint(&mut rest)?;
         let number = key >> 3;
@@ -147,7 +147,7 @@ fn each<'a>(mut rest: &'a [u8], take: &mut dyn FnMut(u64, Value<'a>) -> Option<(
                 Value::Bytes(split(&mut rest, length)?)
             }
             FIXED_32 => Value::Float(f32::from_le_bytes(split(&mut rest, 4)?.try_into().ok()?)),
-            // Groups, and two types that there are not.
+            // Groups (3 and 4), and two unassigned types.
             _ => return None,
         };
         take(number, value)?;
@@ -166,7 +166,7 @@ fn read_varint(rest: &mut &[u8]) -> Option<u64> {
     for place in 0..MAX_VARINT {
         let (&byte, after) = rest.split_first()?;
         *rest = after;
-        // What is over 64 bits would be lost.
+        // Bits beyond 64 would be lost.
         let bits = u64::from(byte & 0x7f);
         let shifted = bits << (7 * place);
         if shifted >> (7 * place) != bits {

@@ -104,9 +104,9 @@ fn verify_first<T>(
 /// The lack of the known keys, where newer ones may verify the token.
 fn lack(failure: Option<&Failure>) -> Option<Lack> {
     let error = match failure {
-        Some(Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::Signature(error)) => {
-            error
-        }
+        Some(
+            Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::IdTokenSignature(error),
+        ) => error,
         _ => return None,
     };
     match error {

@@ -1,5 +1,5 @@
-//! The claims every signed token must have to mean anything to us (RFC 7519, 4.1; OIDC Core 3.1.3.7): from whom, for
-//! whom, from when and until when. What else a kind of token needs, `sub` and `azp` included, its reader checks.
+//! The claims that every kind of signed token needs (RFC 7519, 4.1; OIDC Core 3.1.3.7): `iss`, `aud`, `exp`, `iat` and
+//! `nbf`. All others, `sub` and `azp` included, are checked where a kind of token is read.
 
 use std::fmt;
 
@@ -8,29 +8,29 @@ use serde_json::{Map, Value};
 use super::{Algorithm, members::Members, verify::VerifiedJws};
 use crate::time::{Leeway, UnixTime};
 
-/// What a token must say.
+/// The values a token is checked against (OIDC Core 3.1.3.7).
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// `iss`, byte by byte.
+    /// `iss`, compared byte by byte.
     pub issuer: &'a str,
-    /// Who must be in `aud`, and who may.
+    /// `aud`
     pub audience: Audience<'a>,
-    /// The time.
+    /// The time to compare with `exp`, `iat` and `nbf`.
     pub now: UnixTime,
-    /// How far the issuer's clock may be from ours.
+    /// The tolerated difference between the issuer's clock and ours.
     pub leeway: Leeway,
 }
 
-/// For whom a token must be.
+/// The audiences a token must and may have.
 #[derive(Debug, Clone, Copy)]
 pub enum Audience<'a> {
-    /// For this client, and besides for those alone (OIDC Core 3.1.3.7).
+    /// This client id, and besides it trusted audiences only (OIDC Core 3.1.3.7).
     Client(&'a str, &'a [String]),
-    /// For one of these, and whoever else (RFC 7519, 4.1.3; RFC 9068, 4).
+    /// One of these, and any others (RFC 7519, 4.1.3; RFC 9068, 4).
     OneOf(&'a [String]),
 }
 
-/// What is wrong with the claims. Of several faults the first in this order of reading: issuer, audience, times.
+/// The first fault of the claims, in the order issuer, audience, dates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// `iss` is missing or not a string.
@@ -48,7 +48,7 @@ pub enum ClaimError {
     /// `aud` does not name us.
     #[error("aud is for another client or service")]
     AudienceMismatch,
-    /// `aud` names us, and somebody we have no reason to trust.
+    /// `aud` names an audience beside us that is not trusted.
     #[error("aud names an audience that is not trusted")]
     AudienceUntrusted,
     /// `exp` is missing.
@@ -57,7 +57,7 @@ pub enum ClaimError {
     /// `exp` is not a number of seconds.
     #[error("exp is not a number of seconds")]
     ExpiryMalformed,
-    /// `exp` is over.
+    /// `exp` has passed.
     #[error("expired")]
     Expired,
     /// `iat` is missing.
@@ -66,18 +66,18 @@ pub enum ClaimError {
     /// `iat` is not a number of seconds.
     #[error("iat is not a number of seconds")]
     IssuedAtMalformed,
-    /// `iat` is yet to come.
+    /// `iat` is in the future.
     #[error("issued in the future")]
     IssuedInFuture,
-    /// `nbf` is there and not a number of seconds.
+    /// `nbf` is not a number of seconds.
     #[error("nbf is not a number of seconds")]
     NotBeforeMalformed,
-    /// `nbf` is yet to come.
+    /// `nbf` is in the future.
     #[error("not valid yet")]
     NotYetValid,
 }
 
-/// The claims of a token that its issuer signed, for us, and that is valid now. Only [`check`] makes them.
+/// The claims of a token with a right signature, issuer and audience, valid now. Made by [`check`] and [`check_recent`] only.
 pub struct VerifiedClaims {
     algorithm: Algorithm,
     audiences: Vec<String>,
@@ -88,32 +88,32 @@ pub struct VerifiedClaims {
 }
 
 impl VerifiedClaims {
-    /// One claim.
+    /// The value of a claim.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.claims.get(name)
     }
 
-    /// All of them.
+    /// All claims.
     pub const fn all(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// All of them, for themselves.
-    pub fn into_all(self) -> Map<String, Value> {
+    /// All claims, owned.
+    pub fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
 
-    /// One claim that is a string.
+    /// The value of a claim that is a string.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
 
-    /// What the token was signed with.
+    /// `alg` of the header.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// `aud`: never empty, and we are in it.
+    /// `aud`, never empty.
     pub fn audiences(&self) -> &[String] {
         &self.audiences
     }
@@ -134,14 +134,14 @@ impl VerifiedClaims {
     }
 }
 
-/// Shows no claim: they are about a person.
+/// Shows no claim: they are personal data.
 impl fmt::Debug for VerifiedClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedClaims").finish_non_exhaustive()
     }
 }
 
-/// Checks whether a token is from the expected issuer, for us, and valid now.
+/// Checks issuer, audience and dates of a token.
 ///
 /// # Errors
 /// [`ClaimError`]
@@ -149,7 +149,7 @@ pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims
     check_until(jws, expected, check_expiry)
 }
 
-/// [`check`] for a token whose `exp` may be absent: it then ends when it is issued, so that the leeway bounds its age.
+/// [`check`] for a token that need not have `exp`: without it the token expires at `iat`, so that the leeway bounds its age.
 ///
 /// # Errors
 /// [`ClaimError`]
@@ -178,26 +178,29 @@ fn check_until(
     Ok(VerifiedClaims { algorithm, audiences, claims, expires_at, issued_at, typ })
 }
 
-/// Checks what an issuer answered of a token when it was asked (RFC 7662, 2.2): what it does not say is as it should be,
-/// but for the audience where one is expected. When the token ends, if that is said.
+/// Checks the claims of an introspection response (RFC 7662, 2.2) and returns `exp`, if it is there. An absent claim passes,
+/// except for `aud` where an audience is expected.
 ///
 /// # Errors
 /// [`ClaimError`]
-pub fn check_answer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Option<UnixTime>, ClaimError> {
-    let says = |name: &str| Members::of(claims).get(name).is_some();
-    if says("iss") {
+pub fn check_introspection_response(
+    claims: &Map<String, Value>,
+    expected: &Expected<'_>,
+) -> Result<Option<UnixTime>, ClaimError> {
+    let has = |name: &str| Members::of(claims).get(name).is_some();
+    if has("iss") {
         check_issuer(claims, expected)?;
     }
     if !matches!(expected.audience, Audience::OneOf([])) {
         check_audience(claims, expected)?;
     }
-    if says("iat") {
+    if has("iat") {
         check_issued_at(claims, expected)?;
     }
-    if says("nbf") {
+    if has("nbf") {
         check_not_before(claims, expected)?;
     }
-    if says("exp") { check_expiry(claims, expected).map(Some) } else { Ok(None) }
+    if has("exp") { check_expiry(claims, expected).map(Some) } else { Ok(None) }
 }
 
 fn check_issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), ClaimError> {
@@ -224,7 +227,7 @@ fn check_audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Resul
     if !audiences.iter().any(is_us) {
         return Err(ClaimError::AudienceMismatch);
     }
-    // OIDC Core 3.1.3.7 (3): we are in it, and nobody else that is not trusted.
+    // OIDC Core 3.1.3.7 (3)
     let is_trusted = |audience: &String| match expected.audience {
         Audience::Client(id, trusted) => audience == id || trusted.contains(audience),
         Audience::OneOf(_) => true,
@@ -240,7 +243,7 @@ fn check_expiry(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<
 }
 
 fn check_issued_at(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<UnixTime, ClaimError> {
-    // OIDC Core 3.1.3.7 (10). A clock that stands at zero ends here too.
+    // OIDC Core 3.1.3.7 (10). Where our own clock stands at zero, every token fails here.
     let issued_at = claims.get("iat").ok_or(ClaimError::IssuedAtMissing)?;
     let issued_at = numeric_date(issued_at).ok_or(ClaimError::IssuedAtMalformed)?;
     if issued_at <= expected.now.plus(expected.leeway.span()) { Ok(issued_at) } else { Err(ClaimError::IssuedInFuture) }
@@ -252,8 +255,8 @@ fn check_not_before(claims: &Map<String, Value>, expected: &Expected<'_>) -> Res
     if not_before <= expected.now.plus(expected.leeway.span()) { Ok(()) } else { Err(ClaimError::NotYetValid) }
 }
 
-/// A NumericDate (RFC 7519, 2): a number, and nothing that only looks like one. A fraction is rounded up, which decides
-/// every comparison with our whole seconds exactly; what is too large saturates.
+/// A NumericDate (RFC 7519, 2), which must be a JSON number. A fraction is rounded up, which leaves every comparison with
+/// whole seconds exact; a larger number than fits saturates.
 fn numeric_date(value: &Value) -> Option<UnixTime> {
     let Value::Number(number) = value else { return None };
     if let Some(seconds) = number.as_u64() {

@@ -1,17 +1,17 @@
-//! The little DER (X.690) that there is: keys as SubjectPublicKeyInfo (RFC 5280, 4.1), ECDSA signatures as a sequence. What is
-//! written is for Envoy's signature check, what is read is the operator's own; the general crates for it are some 15 KB.
+//! DER (X.690): SubjectPublicKeyInfo (RFC 5280, 4.1) is written for Envoy's signature check and read from the configuration,
+//! ECDSA signatures are written. The general crates for it would add some 15 KB.
 
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const SEQUENCE: u8 = 0x30;
 
-/// One element: tag, length, and what these parts hold.
+/// An element: tag, length, and these parts as its content.
 fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let length = content.len().to_be_bytes();
     let length = without_zeros(&length);
     let mut out = vec![tag];
-    // 8.1.3: a length below 128 stands for itself; before a longer one stands how many bytes it has.
+    // 8.1.3: a length below 128 is one byte; a longer one follows the number of its bytes.
     if content.len() >= 0x80 {
         out.push(0x80 | u8::try_from(length.len()).unwrap_or_default());
     }
@@ -20,10 +20,10 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// A number that is not negative. It is zero where there are no digits.
+/// An INTEGER that is not negative. No digits are zero.
 pub(super) fn integer(digits: &[u8]) -> Vec<u8> {
     let digits = without_zeros(digits);
-    // 8.3: as short as can be, and the top bit is the sign.
+    // 8.3: the shortest form, and the top bit is the sign.
     let sign: &[u8] = if digits.first().is_none_or(|first| *first >= 0x80) { &[0] } else { &[] };
     element(INTEGER, &[sign, digits])
 }
@@ -32,13 +32,13 @@ pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(SEQUENCE, parts)
 }
 
-/// SubjectPublicKeyInfo: the algorithm, already encoded, and the key.
+/// SubjectPublicKeyInfo of an encoded AlgorithmIdentifier and a key.
 pub(super) fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
-    // No bit of the last byte is unused.
+    // The first byte counts the unused bits of the last.
     sequence(&[algorithm, &element(BIT_STRING, &[&[0], key])])
 }
 
-/// What the element at the beginning holds, if it has this tag; `bytes` is then what follows it.
+/// Takes the element with this tag off the beginning and returns its content.
 pub(super) fn read<'a>(tag: u8, bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(2)?;
     let (length, rest) = match *head {

@@ -1,9 +1,12 @@
-//! ECDSA (RFC 7518, 3.4): prepared here, decided by the host. Envoy checks the signature and that the key is a point of
-//! its curve. The arithmetic to do so ourselves would be a quarter of the module, so only the native build has it, which
-//! has no Envoy; in wasm, a host that does not check signatures accepts no `ES*`.
+//! ECDSA (RFC 7518, 3.4) for the host's signature check, which takes keys and signatures in DER. The module has no
+//! arithmetic to check ECDSA itself, which would be a quarter of its size.
+
+use crypto_bigint::{
+    BoxedUint, Odd,
+    modular::{BoxedMontyForm, BoxedMontyParams},
+};
 
 use super::{Algorithm, der};
-use crate::platform::Platform;
 
 /// A curve that an algorithm of JWS goes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,57 @@ impl Curve {
         }
     }
 
+    /// The prime of its field (SP 800-186, 3.2.1).
+    const fn prime(self) -> &'static [u8] {
+        match self {
+            Self::P256 => {
+                b"\xff\xff\xff\xff\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff\
+                \xff\xff\xff\xff\xff\xff\xff\xff"
+            }
+            Self::P384 => {
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+                \xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff"
+            }
+            Self::P521 => {
+                b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+                \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+                \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+            }
+        }
+    }
+
+    /// The constant b of its equation.
+    const fn constant(self) -> &'static [u8] {
+        match self {
+            Self::P256 => {
+                b"\x5a\xc6\x35\xd8\xaa\x3a\x93\xe7\xb3\xeb\xbd\x55\x76\x98\x86\xbc\x65\x1d\x06\xb0\xcc\x53\xb0\xf6\
+                \x3b\xce\x3c\x3e\x27\xd2\x60\x4b"
+            }
+            Self::P384 => {
+                b"\xb3\x31\x2f\xa7\xe2\x3e\xe7\xe4\x98\x8e\x05\x6b\xe3\xf8\x2d\x19\x18\x1d\x9c\x6e\xfe\x81\x41\x12\
+                \x03\x14\x08\x8f\x50\x13\x87\x5a\xc6\x56\x39\x8d\x8a\x2e\xd1\x9d\x2a\x85\xc8\xed\xd3\xec\x2a\xef"
+            }
+            Self::P521 => {
+                b"\x00\x51\x95\x3e\xb9\x61\x8e\x1c\x9a\x1f\x92\x9a\x21\xa0\xb6\x85\x40\xee\xa2\xda\x72\x5b\x99\xb3\
+                \x15\xf3\xb8\xb4\x89\x91\x8e\xf1\x09\xe1\x56\x19\x39\x51\xec\x7e\x93\x7b\x16\x52\xc0\xbd\x3b\xb1\
+                \xbf\x07\x35\x73\xdf\x88\x3d\x2c\x34\xf1\xef\x45\x1f\xd4\x6b\x50\x3f\x00"
+            }
+        }
+    }
+
+    /// Whether y² = x³ - 3x + b in its field: an operator learns from the log that a published key is damaged. No signature
+    /// counts by this check alone, so it need not run in constant time.
+    fn has_point(self, x: &[u8], y: &[u8]) -> Option<bool> {
+        let bits = u32::try_from(self.order().len()).ok()? * u8::BITS;
+        let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, bits).ok();
+        let prime = number(self.prime())?;
+        let field = BoxedMontyParams::new_vartime(Odd::new(prime.clone()).into_option()?);
+        let element = |bytes| number(bytes).filter(|number| *number < prime).map(|it| BoxedMontyForm::new(it, &field));
+        let (x, y, b) = (element(x)?, element(y)?, element(self.constant())?);
+        let triple = &x + &x + &x;
+        Some(y.square() == x.square() * &x - triple + b)
+    }
+
     /// A coordinate at its full length (RFC 7518, 6.2.1.2), from one with too few or too many leading zeros. `None` where it is
     /// empty or too large.
     pub(super) fn coordinate(self, bytes: &[u8]) -> Option<Vec<u8>> {
@@ -77,9 +131,9 @@ impl Curve {
         }
     }
 
-    /// A signature comes as r and s at full length; the host wants a DER sequence. Every other length is refused, and so is
-    /// zero, and what is not below the order: a check with r = s = 0 once said yes to everything (CVE-2022-21449).
-    fn to_der(self, signature: &[u8]) -> Option<Vec<u8>> {
+    /// The DER sequence of a JWS signature, which is r and s at full length. Any other length is refused, and so are zero and
+    /// numbers not below the order: a check with r = s = 0 once accepted everything (CVE-2022-21449).
+    pub(super) fn to_der(self, signature: &[u8]) -> Option<Vec<u8>> {
         let order = self.order();
         let (r, s) = signature.split_at_checked(order.len())?;
         let is_scalar = |number: &[u8]| number.iter().any(|byte| *byte != 0) && number < order;
@@ -89,15 +143,14 @@ impl Curve {
 }
 
 impl EcKey {
-    /// The key with these coordinates. In wasm it may be no point of the curve: then the host refuses it at every use.
+    /// The key with these coordinates, if they are a point of the curve.
     pub(super) fn new(curve: Curve, x: &[u8], y: &[u8]) -> Option<Self> {
-        if x.len() != curve.order().len() || y.len() != curve.order().len() {
+        if x.len() != curve.order().len() || y.len() != curve.order().len() || !curve.has_point(x, y)? {
             return None;
         }
         // An uncompressed point (SEC 1, 2.3.3).
         let spki = der::public_key(curve.identifier(), &[&[4], x, y].concat());
-        let key = Self { curve, spki };
-        arithmetic::is_point(&key).then_some(key)
+        Some(Self { curve, spki })
     }
 
     /// As DER SubjectPublicKeyInfo.
@@ -107,60 +160,6 @@ impl EcKey {
 
     pub(super) const fn curve(&self) -> Curve {
         self.curve
-    }
-
-    /// Whether it made this signature.
-    pub(super) fn has_signed(&self, text: &[u8], signature: &[u8], platform: &dyn Platform) -> bool {
-        let Some(signature) = self.curve.to_der(signature) else { return false };
-        platform
-            .verify_signature(self.curve.algorithm().hash(), &self.spki, &signature, text)
-            .unwrap_or_else(|| arithmetic::has_signed(self, text, &signature))
-    }
-}
-
-#[cfg(target_family = "wasm")]
-mod arithmetic {
-    use super::EcKey;
-
-    pub(super) const fn is_point(_: &EcKey) -> bool {
-        true
-    }
-
-    pub(super) const fn has_signed(_: &EcKey, _: &[u8], _: &[u8]) -> bool {
-        false
-    }
-}
-
-#[cfg(not(target_family = "wasm"))]
-mod arithmetic {
-    use p256::pkcs8::DecodePublicKey;
-
-    use super::{Curve, EcKey};
-
-    pub(super) fn is_point(EcKey { curve, spki }: &EcKey) -> bool {
-        match curve {
-            Curve::P256 => p256::PublicKey::from_public_key_der(spki).is_ok(),
-            Curve::P384 => p384::PublicKey::from_public_key_der(spki).is_ok(),
-            Curve::P521 => p521::PublicKey::from_public_key_der(spki).is_ok(),
-        }
-    }
-
-    macro_rules! has_signed {
-        ($curve:ident, $spki:expr, $text:expr, $signature:expr) => {{
-            use $curve::ecdsa::{Signature, VerifyingKey, signature::Verifier};
-            let key = $curve::PublicKey::from_public_key_der($spki).ok();
-            let key = key.and_then(|key| VerifyingKey::from_affine(*key.as_affine()).ok());
-            let signature = Signature::from_der($signature).ok();
-            key.zip(signature).is_some_and(|(key, signature)| key.verify($text, &signature).is_ok())
-        }};
-    }
-
-    pub(super) fn has_signed(EcKey { curve, spki }: &EcKey, text: &[u8], signature: &[u8]) -> bool {
-        match curve {
-            Curve::P256 => has_signed!(p256, spki, text, signature),
-            Curve::P384 => has_signed!(p384, spki, text, signature),
-            Curve::P521 => has_signed!(p521, spki, text, signature),
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! JSON from outside, read one way only: duplicate member names are refused at any depth, since two readers may
-//! pick two different ones (RFC 8725, 2.4; RFC 8259, 4).
+//! JSON from outside. Duplicate member names are refused at any depth, since two readers may pick different ones (RFC 8725,
+//! 2.4; RFC 8259, 4).
 
 use std::{cell::Cell, fmt};
 
@@ -14,13 +14,13 @@ use crate::quoted::Quoted;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why a document is no JSON object to rely on.
+/// Why a document was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// A member name stands twice in one object.
     #[error("ambiguous, because an object in it has the member {0} twice")]
     DuplicateMember(Quoted),
-    /// Not JSON in UTF-8, nested too deeply, or with something after it.
+    /// Not JSON in UTF-8, nested too deeply, or followed by more.
     #[error("not JSON")]
     Malformed,
     /// JSON, but not an object.
@@ -29,13 +29,13 @@ pub enum JsonError {
     /// JSON, but not an array.
     #[error("not a JSON array")]
     NotAnArray,
-    /// More bytes than the caller is ready to read.
+    /// Longer than the caller's limit.
     #[error("larger than allowed")]
     TooLarge,
 }
 
-/// Reads one JSON object of at most `limit` bytes, strictly as RFC 8259 has it: for what is signed or sealed. serde_json
-/// itself bounds the depth (128).
+/// Reads one JSON object of at most `limit` bytes, strictly by RFC 8259: for signed and sealed documents. serde_json bounds
+/// the depth (128).
 ///
 /// # Errors
 /// [`JsonError`]
@@ -48,7 +48,7 @@ pub fn parse_object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, Js
 /// # Errors
 /// [`JsonError`]
 pub fn response_object(body: &[u8], limit: usize) -> Result<Map<String, Value>, JsonError> {
-    parse_object(unmarked(body), limit)
+    parse_object(without_byte_order_mark(body), limit)
 }
 
 /// Reads the JSON array in a provider's response, after a byte order mark if there is one.
@@ -56,10 +56,14 @@ pub fn response_object(body: &[u8], limit: usize) -> Result<Map<String, Value>, 
 /// # Errors
 /// [`JsonError`]
 pub fn response_array(body: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
-    if let Value::Array(items) = parse(unmarked(body), limit)? { Ok(items) } else { Err(JsonError::NotAnArray) }
+    if let Value::Array(items) = parse(without_byte_order_mark(body), limit)? {
+        Ok(items)
+    } else {
+        Err(JsonError::NotAnArray)
+    }
 }
 
-fn unmarked(body: &[u8]) -> &[u8] {
+fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
@@ -84,7 +88,7 @@ pub fn parse_number(text: &str) -> Option<Number> {
     }
 }
 
-/// Reads a value, and keeps the first member name that stands twice.
+/// Reads a value, and keeps the first duplicate member name.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     duplicate: &'a Cell<Option<Quoted>>,

@@ -1,5 +1,5 @@
-//! Key sets (RFC 7517). A key that cannot be used is left out and the rest works: providers publish encryption keys and
-//! unsupported curves beside the key that signs.
+//! Key sets (RFC 7517). A key that cannot be used is left out: providers publish encryption keys and unsupported curves
+//! beside the key that signs.
 
 use std::{cell::Cell, fmt};
 
@@ -10,36 +10,36 @@ use super::{
     ecdsa::{Curve, EcKey},
     json::{self, JsonError},
     jws::MAX_KID,
-    members::{Members, Unusable},
+    members::{BadMember, Members},
     pem,
     rsa::RsaKey,
 };
 use crate::{quoted::Quoted, time::UnixTime};
 
-/// The largest key set that is read.
+/// The largest key set that is read, in bytes.
 pub const MAX_JWKS: usize = 256 * 1024;
-/// Usable keys of a set that are kept. As many keys that are left out are remembered.
+/// Usable keys that are kept of a set, and keys left out that are remembered.
 const MAX_KEYS: usize = 100;
 /// Keys that are tried on one token: each may cost milliseconds.
 const MAX_TRIED: usize = 4;
-/// Trials of a key set that may fail in a second; beyond them a token that may be forged is tried with one key.
+/// Failed trials of a key set in one second after which a token that may be forged is tried with one key only.
 const MAX_FAILED_TRIALS: usize = 16;
-/// Keys that the error about a set without usable keys names.
+/// Keys that [`JwksError::NoUsableKey`] names.
 const MAX_NAMED: usize = 4;
 
 /// Members that only a private or symmetric key has (RFC 7518, 6).
-const PRIVATE: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
 
-/// Why a document is no key set to verify with.
+/// Why a document is no usable key set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
-    /// Not a JSON object, or too large a one.
+    /// Not a JSON object of at most [`MAX_JWKS`] bytes.
     #[error("the key set is {0}")]
     Json(#[from] JsonError),
     /// No array `keys`.
     #[error("the key set has no array \"keys\"")]
     NoKeys,
-    /// `keys` holds nothing that could verify a token.
+    /// Every key of `keys` is left out.
     #[error("the key set has no usable key{}", named(.0))]
     NoUsableKey(Vec<LeftOutKey>),
 }
@@ -59,10 +59,10 @@ pub enum KeyError {
     /// `alg` is no supported signature algorithm.
     #[error("its alg is not supported")]
     Algorithm,
-    /// Its coordinates are no point of its curve, or one of small order.
+    /// Its coordinates are no point of its curve, or a point of small order.
     #[error("its coordinates are no usable point of its curve")]
     Point,
-    /// `kid` is longer than that of any token.
+    /// `kid` is longer than [`MAX_KID`].
     #[error("its kid is longer than {MAX_KID} bytes")]
     KeyId,
     /// `kty` or `crv` is not supported.
@@ -77,16 +77,16 @@ pub enum KeyError {
     /// Not an object.
     #[error("it is not a JSON object")]
     NotAnObject,
-    /// It is published with its secret part.
+    /// It has a private or symmetric part.
     #[error("it is published with its private or symmetric part, so anybody can sign with it")]
     Private,
-    /// A modulus or exponent that is not safe, or costs too much time.
+    /// Its modulus or exponent is not secure, or too large.
     #[error("its modulus must be odd and of 2048 to 8192 bits, and its exponent odd and of 2 to 33 bits")]
     Rsa,
-    /// The set has too many keys.
+    /// It comes after [`MAX_KEYS`] usable keys.
     #[error("it comes after {MAX_KEYS} usable keys")]
     Surplus,
-    /// `use` or `key_ops` is for something else than to verify signatures.
+    /// `use` or `key_ops` excludes signatures.
     #[error("it is not for signatures, by its use or key_ops")]
     Use,
 }
@@ -98,18 +98,18 @@ impl KeyError {
     }
 }
 
-impl From<Unusable> for KeyError {
-    fn from(Unusable(name): Unusable) -> Self {
+impl From<BadMember> for KeyError {
+    fn from(BadMember(name): BadMember) -> Self {
         Self::Malformed(name)
     }
 }
 
-/// A key that is left out, by its own description.
+/// A key that is left out, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOutKey {
     kid: Option<Quoted>,
     description: Vec<(&'static str, Quoted)>,
-    /// Why.
+    /// The reason.
     pub error: KeyError,
 }
 
@@ -142,13 +142,13 @@ impl fmt::Display for LeftOutKey {
 #[derive(Debug, Clone)]
 pub struct Jwks {
     keys: Vec<Jwk>,
-    /// Whether no key has a name: whatever a token says, any of them may have signed it.
-    is_nameless: bool,
+    /// The keys have no ids (PEM), so that a token's `kid` selects none of them.
+    ignores_kid: bool,
     left_out: Vec<LeftOutKey>,
     url: Option<Quoted>,
-    /// The last second with failed trials, and their number.
+    /// The last second with failed trials, and the number of them.
     failed: Cell<(UnixTime, usize)>,
-    /// Counts the tokens that [`Self::likely`] chose a key for.
+    /// Counts the calls of [`Self::likely_signer`], so that keys take turns.
     turn: Cell<usize>,
 }
 
@@ -157,11 +157,11 @@ pub(super) struct Jwk {
     algorithm: Option<Algorithm>,
     pub(super) key: PublicKey,
     kid: Option<String>,
-    /// The algorithm of a good token that this key has signed.
+    /// The algorithm of the last token whose signature this key verified.
     signed_with: Cell<Option<Algorithm>>,
 }
 
-/// A key.
+/// A public key.
 #[derive(Debug, Clone)]
 pub(super) enum PublicKey {
     Ec(EcKey),
@@ -174,7 +174,7 @@ impl Jwks {
     pub const fn none() -> Self {
         Self {
             keys: Vec::new(),
-            is_nameless: false,
+            ignores_kid: false,
             left_out: Vec::new(),
             url: None,
             failed: Cell::new((UnixTime::from_secs(0), 0)),
@@ -205,43 +205,43 @@ impl Jwks {
         if set.keys.is_empty() { Err(JwksError::NoUsableKey(set.left_out)) } else { Ok(set) }
     }
 
-    /// A set of public keys in PEM, which have no names.
+    /// A set of public keys in PEM, which have no ids.
     ///
     /// # Errors
-    /// The place of the first text that is no such key.
+    /// The index of the first text that is no public key.
     pub fn of_pem(texts: &[String]) -> Result<Self, usize> {
-        let key = |(place, text): (usize, &String)| {
-            let key = pem::public_key(text).ok_or(place)?;
+        let key = |(index, text): (usize, &String)| {
+            let key = pem::public_key(text).ok_or(index)?;
             Ok(Jwk { algorithm: None, key, kid: None, signed_with: Cell::new(None) })
         };
         let keys = texts.iter().enumerate().map(key).collect::<Result<_, usize>>()?;
-        Ok(Self { keys, is_nameless: true, ..Self::none() })
+        Ok(Self { keys, ignores_kid: true, ..Self::none() })
     }
 
-    /// The set, fetched from this URL.
+    /// The set with the URL that it was fetched from.
     #[must_use]
     pub fn fetched_from(self, url: &str) -> Self {
         Self { url: Some(Quoted::new(url)), ..self }
     }
 
-    /// The URL that it was fetched from; `None` where the keys are configured.
+    /// The URL of the key set; `None` where the keys are configured.
     pub const fn url(&self) -> Option<&Quoted> {
         self.url.as_ref()
     }
 
-    /// Why the key with this `kid` is left out, if it is.
-    pub(super) fn why_left_out(&self, kid: &str) -> Option<KeyError> {
+    /// The reason why the key with this `kid` is left out, if it is.
+    pub(super) fn reason_left_out(&self, kid: &str) -> Option<KeyError> {
         let kid = Some(Quoted::new(kid));
         self.left_out.iter().find(|key| key.kid == kid).map(|key| key.error)
     }
 
-    /// The keys that are left out, without those that sound key sets have too ([`KeyError::is_expected`]).
+    /// The keys that are left out for other reasons than [`KeyError::is_expected`].
     pub fn left_out(&self) -> impl Iterator<Item = &LeftOutKey> {
         self.left_out.iter().filter(|key| !key.error.is_expected())
     }
 
-    /// Whether a usable key has this id.
-    pub fn knows(&self, kid: &str) -> bool {
+    /// Whether a usable key has this `kid`.
+    pub fn has_kid(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
@@ -249,30 +249,30 @@ impl Jwks {
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<&Jwk> {
         self.keys
             .iter()
-            .filter(|key| self.is_nameless || kid.is_none() || key.kid.as_deref() == kid)
+            .filter(|key| self.ignores_kid || kid.is_none() || key.kid.as_deref() == kid)
             .filter(|key| key.fits(algorithm))
             .take(MAX_TRIED)
             .collect()
     }
 
-    /// Whether too many trials have failed in this second to try more than one key on a token that may be forged: a trial may
-    /// cost milliseconds, and a forger chooses the algorithm.
+    /// Whether [`MAX_FAILED_TRIALS`] are reached in this second: a trial may cost milliseconds, and a forger chooses the
+    /// algorithm.
     pub(super) fn has_failed_often(&self, now: UnixTime) -> bool {
         let (second, failed) = self.failed.get();
         second == now && failed >= MAX_FAILED_TRIALS
     }
 
-    /// Counts these trials as failed.
+    /// Counts failed trials.
     pub(super) fn count_failed(&self, trials: usize, now: UnixTime) {
         let (second, failed) = self.failed.get();
         let before = if second == now { failed } else { 0 };
         self.failed.set((now, before.saturating_add(trials)));
     }
 
-    /// The one candidate that is tried while many fail: keys that have signed good tokens take turns, or all keys where none
-    /// has. `None` for an algorithm with which no key of this kind is announced or has signed, where another one is known
+    /// The one candidate that is tried while many trials fail. Keys that verified a token with this algorithm take turns, or
+    /// all candidates where none did. `None` where the keys of this kind are known to be used with other algorithms only
     /// (RFC 8725, 3.1: one key is used with one algorithm).
-    pub(super) fn likely<'a>(&self, candidates: &[&'a Jwk], algorithm: Algorithm) -> Option<&'a Jwk> {
+    pub(super) fn likely_signer<'a>(&self, candidates: &[&'a Jwk], algorithm: Algorithm) -> Option<&'a Jwk> {
         let of_its_kind = self.keys.iter().filter(|key| key.key.fits(algorithm));
         let mut in_use = of_its_kind.filter_map(|key| key.algorithm.or(key.signed_with.get())).peekable();
         if in_use.peek().is_some() && !in_use.any(|used| used == algorithm) {
@@ -289,7 +289,7 @@ impl Jwks {
 impl Jwk {
     fn read(key: &Value) -> Result<Self, KeyError> {
         let members = Members::of(key.as_object().ok_or(KeyError::NotAnObject)?);
-        if PRIVATE.iter().any(|name| members.get(name).is_some()) {
+        if PRIVATE_MEMBERS.iter().any(|name| members.get(name).is_some()) {
             return Err(KeyError::Private);
         }
         if !may_verify(members) {
@@ -310,12 +310,12 @@ impl Jwk {
         Ok(Self { algorithm, key, kid: kid.map(Into::into), signed_with: Cell::new(None) })
     }
 
-    /// Notes that it has signed a good token with this algorithm.
-    pub(super) fn has_signed_with(&self, algorithm: Algorithm) {
+    /// Records that the key verified a token with this algorithm.
+    pub(super) fn record_signature(&self, algorithm: Algorithm) {
         self.signed_with.set(Some(algorithm));
     }
 
-    /// RFC 8725, 3.1: a key is used with its own algorithm, and never with another kind.
+    /// Whether the key may verify this algorithm (RFC 8725, 3.1): its own `alg`, or else one for its kind.
     fn fits(&self, algorithm: Algorithm) -> bool {
         self.algorithm.is_none_or(|own| own == algorithm) && self.key.fits(algorithm)
     }
@@ -337,7 +337,7 @@ impl PublicKey {
 
     pub(super) fn ed25519(bytes: &[u8]) -> Option<Self> {
         let key = ed25519_dalek::VerifyingKey::try_from(bytes).ok()?;
-        // A point of small order verifies signatures that nobody made.
+        // With a point of small order, a signature can be made without a private key.
         (!key.is_weak()).then_some(Self::Ed25519(key))
     }
 

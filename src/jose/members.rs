@@ -1,5 +1,5 @@
-//! Members of a JSON object that a provider sent, read leniently in form. Claims that decide whether a token is valid, and
-//! its subject, are read strictly in [`super::claims`].
+//! Members of a provider's JSON object, read leniently. The claims that decide whether a token is valid are read strictly in
+//! [`super::claims`].
 
 use std::borrow::Cow;
 
@@ -17,17 +17,16 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The members of one object. `null` and the empty text are as good as absent: some providers write out every member
-/// they know.
+/// The members of one object. `null` and the empty string count as absent: some providers send every member they know.
 #[derive(Clone, Copy)]
 pub struct Members<'a>(&'a Map<String, Value>);
 
-/// A member that is missing, or of another type than it must be.
+/// The name of a member that is missing or has the wrong type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unusable(pub &'static str);
+pub struct BadMember(pub &'static str);
 
 impl<'a> Members<'a> {
-    /// Those of this object.
+    /// The members of this object.
     pub const fn of(object: &'a Map<String, Value>) -> Self {
         Self(object)
     }
@@ -37,36 +36,36 @@ impl<'a> Members<'a> {
         self.0.get(name).filter(|value| !value.is_null() && *value != "")
     }
 
-    /// A text that may be absent.
+    /// An optional string.
     ///
     /// # Errors
-    /// [`Unusable`] where it is there, and of another type.
-    pub fn optional(self, name: &'static str) -> Result<Option<&'a str>, Unusable> {
-        self.get(name).map(|value| value.as_str().ok_or(Unusable(name))).transpose()
+    /// [`BadMember`] for another type.
+    pub fn optional(self, name: &'static str) -> Result<Option<&'a str>, BadMember> {
+        self.get(name).map(|value| value.as_str().ok_or(BadMember(name))).transpose()
     }
 
-    /// A text.
+    /// A string.
     ///
     /// # Errors
-    /// [`Unusable`]
-    pub fn required(self, name: &'static str) -> Result<&'a str, Unusable> {
-        self.optional(name)?.ok_or(Unusable(name))
+    /// [`BadMember`]
+    pub fn required(self, name: &'static str) -> Result<&'a str, BadMember> {
+        self.optional(name)?.ok_or(BadMember(name))
     }
 
-    /// An identifier that may be absent, as a text or a whole number.
+    /// An optional identifier, as a string or a whole number.
     ///
     /// # Errors
-    /// [`Unusable`] where it is there, and of another type.
-    pub fn label(self, name: &'static str) -> Result<Option<Cow<'a, str>>, Unusable> {
+    /// [`BadMember`] for another type.
+    pub fn label(self, name: &'static str) -> Result<Option<Cow<'a, str>>, BadMember> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(Cow::Borrowed(text))),
             Some(Value::Number(number)) if !number.is_f64() => Ok(Some(Cow::Owned(number.to_string()))),
-            Some(_) => Err(Unusable(name)),
+            Some(_) => Err(BadMember(name)),
         }
     }
 
-    /// A list, or one text in place of a list of one.
+    /// An array, or a string in place of an array of one.
     pub fn list(self, name: &str) -> Option<&'a [Value]> {
         match self.get(name)? {
             Value::Array(items) => Some(items),
@@ -75,8 +74,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Seconds, as a number or as text. A fraction is cut off, a negative number is 0, and a huge one is the largest. `None`
-    /// where it cannot be read.
+    /// Seconds, as a number or a string. A fraction is cut off, a negative number is 0, a larger number than fits saturates.
+    /// `None` for anything else.
     pub fn seconds(self, name: &str) -> Option<u64> {
         let number = match self.get(name)? {
             Value::Number(number) => number.clone(),
@@ -89,9 +88,9 @@ impl<'a> Members<'a> {
     /// Bytes in base64url, or in the standard alphabet, with or without padding.
     ///
     /// # Errors
-    /// [`Unusable`]
-    pub fn bytes(self, name: &'static str) -> Result<Vec<u8>, Unusable> {
+    /// [`BadMember`]
+    pub fn bytes(self, name: &'static str) -> Result<Vec<u8>, BadMember> {
         let text = self.required(name)?.replace('+', "-").replace('/', "_");
-        URL_SAFE.decode(text).map_err(|_| Unusable(name))
+        URL_SAFE.decode(text).map_err(|_| BadMember(name))
     }
 }

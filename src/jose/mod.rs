@@ -1,7 +1,7 @@
-//! Signed tokens; knows nothing of OpenID Connect. May import `platform`, `quoted`, `secret` and `time`.
+//! Signed tokens, without anything of OpenID Connect. May import `platform`, `quoted` and `time`.
 //!
-//! A token walks through types, and no step can be left out: [`jws::UnverifiedJws`] (its payload cannot be read) →
-//! [`verify::VerifiedJws`] (the signature is right) → [`claims::VerifiedClaims`] (meant for us, and valid now).
+//! Each step of a verification has its type, so that none can be left out: [`jws::UnverifiedJws`] (the form is right) →
+//! [`verify::VerifiedJws`] (the signature is right) → [`claims::VerifiedClaims`] (issuer, audience and dates are right).
 //!
 //! Specifications: RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7519 (JWT), RFC 8037 and RFC 9864
 //! (EdDSA), RFC 8725 (best current practice).
@@ -19,8 +19,8 @@ mod pem;
 mod rsa;
 pub mod verify;
 
-/// A signature algorithm of JWS (RFC 7518, 3.1; RFC 8037). What is not here does not exist: neither `none`, nor the
-/// HMACs, which would take a public key for a shared secret (RFC 8725, 2.1).
+/// A signature algorithm of JWS (RFC 7518, 3.1; RFC 8037). `none` is not one, nor are the HMACs, with which a public key
+/// could be used as a shared secret (RFC 8725, 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Algorithm {
@@ -37,7 +37,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// All algorithms.
     pub const ALL: [Self; 10] = [
         Self::Rs256,
         Self::Rs384,
@@ -51,8 +51,8 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The algorithm of this `alg`, spelled exactly so (RFC 7515, 4.1.1: case-sensitive). `Ed25519` is RFC 9864's
-    /// name for the one kind of `EdDSA` that is supported.
+    /// The algorithm of this `alg`, which is case-sensitive (RFC 7515, 4.1.1). `Ed25519` is RFC 9864's name for the one kind
+    /// of `EdDSA` that is supported.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "Ed25519" => Some(Self::EdDsa),
@@ -60,7 +60,7 @@ impl Algorithm {
         }
     }
 
-    /// Its name in `alg`.
+    /// The value of `alg`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -76,7 +76,7 @@ impl Algorithm {
         }
     }
 
-    /// The hash function it signs with. OIDC Core 3.1.3.6 takes the same one for `at_hash`.
+    /// The hash function of the signature, and of `at_hash` (OIDC Core 3.1.3.6).
     pub const fn hash(self) -> HashFunction {
         match self {
             Self::Rs256 | Self::Ps256 | Self::Es256 => HashFunction::Sha256,

@@ -12,10 +12,10 @@ use super::{
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 
-/// What stands before the 32 bytes of an Ed25519 key (RFC 8410, 4).
+/// SubjectPublicKeyInfo of an Ed25519 key, up to its 32 bytes (RFC 8410, 4).
 const ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
-/// The one key in this text; nothing where it is anything else.
+/// The key in a text that holds one key and nothing else.
 pub(super) fn public_key(pem: &str) -> Option<PublicKey> {
     let body = pem.trim().strip_prefix(BEGIN)?.strip_suffix(END)?;
     let digits: Vec<u8> = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -26,7 +26,7 @@ pub(super) fn public_key(pem: &str) -> Option<PublicKey> {
     rsa(&spki).map(PublicKey::Rsa).or_else(|| ec(&spki).map(PublicKey::Ec))
 }
 
-/// Whatever is read is written again and compared: of two ways to write a key, one is right (X.690, 10).
+/// The key is encoded again and compared: of several encodings only DER's is accepted (X.690, 10).
 fn rsa(spki: &[u8]) -> Option<RsaKey> {
     let mut whole = spki;
     let mut outer = der::read(der::SEQUENCE, &mut whole)?;
@@ -38,7 +38,7 @@ fn rsa(spki: &[u8]) -> Option<RsaKey> {
     RsaKey::new(modulus, exponent).filter(|key| key.spki() == spki)
 }
 
-/// An uncompressed point is the end of it.
+/// SubjectPublicKeyInfo ends with the uncompressed point.
 fn ec(spki: &[u8]) -> Option<EcKey> {
     [Curve::P256, Curve::P384, Curve::P521].into_iter().find_map(|curve| {
         let length = curve.order().len();

@@ -41,7 +41,7 @@ impl VerifiedIdToken {
 
     /// All of them, for themselves.
     pub fn into_claims(self) -> Map<String, Value> {
-        self.claims.into_all()
+        self.claims.into_claims()
     }
 }
 

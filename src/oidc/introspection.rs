@@ -106,7 +106,7 @@ fn check(
 ) -> Result<ActiveToken, AccessTokenError> {
     let audience = Audience::OneOf(&issuer.audiences);
     let expected = claims::Expected { issuer: &issuer.issuer, audience, now, leeway };
-    let ends = claims::check_answer(&claims, &expected)?;
+    let ends = claims::check_introspection_response(&claims, &expected)?;
     // A refresh token is good too, as such: Keycloak and Hydra say what it is that is good.
     let is_other = |name: &str, known: [&str; 2]| {
         let said = Members::of(&claims).get(name);

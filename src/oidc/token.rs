@@ -15,7 +15,7 @@ use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{
         json::{self, JsonError},
-        members::{Members, Unusable},
+        members::{BadMember, Members},
     },
     secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken, RefreshToken},
 };
@@ -56,8 +56,8 @@ pub enum TokenEndpointError {
     Status(UnexpectedStatus),
 }
 
-impl From<Unusable> for TokenEndpointError {
-    fn from(Unusable(name): Unusable) -> Self {
+impl From<BadMember> for TokenEndpointError {
+    fn from(BadMember(name): BadMember) -> Self {
         Self::Malformed(name)
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{
     cookie::{self, Found, set_cookie},
-    seal::{Purpose, Sealer},
+    seal::{Purpose, SealError, Sealer},
 };
 use crate::{
     http::Request,
-    platform::{NoRandomness, Platform},
+    platform::Platform,
     record::{self, Fields},
     time::UnixTime,
 };
@@ -68,8 +68,8 @@ impl LoginLoopGuard {
     /// The `Set-Cookie` line.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the platform has none.
-    pub fn cookie(self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
+    /// [`SealError`]
+    pub fn cookie(self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
         let record = record::write(Self::VERSION, &[&[self.count], &self.since.as_secs().to_le_bytes()]);
         Ok(set_cookie(name, &sealer.seal(Purpose::LoginLoop, name, &record, platform)?, WINDOW))
     }

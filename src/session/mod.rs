@@ -16,7 +16,8 @@ mod sealed;
 mod writing;
 
 pub use lifetimes::{END_LISTS, EarlierEnds, End, EndOf, Grant, Lifetimes, MIN_TOKEN_LIFE};
-pub use writing::{Optional, SealError, SealedSession, Writing};
+pub use seal::SealError;
+pub use writing::{Optional, SealedSession, Writing};
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     return_to::ReturnTo,
-    seal::{Purpose, Sealer, sealed_len},
+    seal::{Purpose, SealError, Sealer, sealed_len},
 };
 use crate::{
     claims::IssuerId,
@@ -129,8 +129,8 @@ impl PendingSignIn {
     /// The `state` parameter: opaque, and readable by us alone.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the platform has none.
-    pub fn state_parameter(&self, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
+    /// [`SealError`]
+    pub fn state_parameter(&self, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
         let mut bytes = wire::write(&self.state.fields(self.state.return_to.as_str()));
         if sealed_len(bytes.len()) > MAX_STATE {
             bytes = wire::write(&self.state.fields("/"));
@@ -146,8 +146,8 @@ impl PendingSignIn {
     /// The value of its cookie.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the platform has none.
-    pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, NoRandomness> {
+    /// [`SealError`]
+    pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
         let [id, provider, return_to, started, attempt] = self.state.fields(self.state.return_to.as_str());
         let (nonce, verifier) = (Bytes(self.nonce.expose().as_bytes()), Bytes(self.verifier.expose().as_bytes()));
         let bytes = wire::write(&[id, provider, return_to, started, attempt, nonce, verifier]);

@@ -120,6 +120,22 @@ impl Purpose {
     }
 }
 
+/// Why something was not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// There is no randomness for the `aead_nonce`.
+    #[error("{0}")]
+    NoRandomness(#[from] NoRandomness),
+    /// A session, or another document, is larger than its place: the cookies, the store, or [`MAX_SEALED_BYTES`].
+    #[error("the session takes {size} bytes, and there is room for {budget}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The size of the place in bytes.
+        budget: usize,
+    },
+}
+
 /// Seals and opens with a ring of keys: the first seals, all open.
 #[derive(Clone)]
 pub struct Sealer {
@@ -153,14 +169,14 @@ impl Sealer {
     /// Seals into text that fits a cookie or a URL as it is.
     ///
     /// # Errors
-    /// [`NoRandomness`] when there is none for the `aead_nonce`.
+    /// [`SealError`]
     pub fn seal(
         &self,
         purpose: Purpose,
         label: &str,
         plaintext: &[u8],
         platform: &dyn Platform,
-    ) -> Result<String, NoRandomness> {
+    ) -> Result<String, SealError> {
         Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, label, plaintext, platform)?).replace("--", "-."))
     }
 
@@ -182,14 +198,19 @@ impl Sealer {
     /// Seals into bytes.
     ///
     /// # Errors
-    /// [`NoRandomness`] when there is none for the `aead_nonce`.
+    /// [`SealError`]
     pub fn seal_bytes(
         &self,
         purpose: Purpose,
         label: &str,
         plaintext: &[u8],
         platform: &dyn Platform,
-    ) -> Result<Vec<u8>, NoRandomness> {
+    ) -> Result<Vec<u8>, SealError> {
+        let size = HEADER_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN);
+        let too_large = SealError::TooLarge { size, budget: MAX_SEALED_BYTES };
+        if size > MAX_SEALED_BYTES {
+            return Err(too_large);
+        }
         let keys = &self.inner.sealing;
         let mut aead_nonce = [0; NONCE_LEN];
         platform.random(&mut aead_nonce)?;
@@ -197,10 +218,9 @@ impl Sealer {
         // Room for the tag as well: a vector that grew would leave a copy of the plaintext behind.
         let mut text = Vec::with_capacity(plaintext.len() + TAG_LEN);
         text.extend_from_slice(plaintext);
-        // Fails on 256 GiB and more only, which no memory of ours holds.
         keys.cipher(purpose)
             .encrypt_in_place(XNonce::from_slice(&aead_nonce), &self.associated_data(purpose, label), &mut text)
-            .map_err(|_| NoRandomness)?;
+            .map_err(|_| too_large)?;
 
         let mut sealed = Vec::with_capacity(HEADER_LEN + text.len());
         sealed.push(VERSION);

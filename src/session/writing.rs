@@ -6,13 +6,10 @@ use super::{
     Session,
     chunks::{Brought, Present, SessionCookies},
     lifetimes::Lifetimes,
-    seal::{Purpose, Sealer, sealed_len},
+    seal::{Purpose, SealError, Sealer, sealed_len},
     sealed,
 };
-use crate::{
-    platform::{NoRandomness, Platform},
-    time::UnixTime,
-};
+use crate::{platform::Platform, time::UnixTime};
 
 /// A session sealed for its browser.
 #[derive(Debug)]
@@ -47,22 +44,6 @@ pub enum Optional {
     IdToken,
     /// The refresh token: the session then lasts its time without being renewed.
     RefreshToken,
-}
-
-/// Why there is no cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// No randomness.
-    #[error("{0}")]
-    NoRandomness(#[from] NoRandomness),
-    /// Too large, with all left out that can be.
-    #[error("the session takes {size} bytes, and there is room for {budget}")]
-    TooLarge {
-        /// What it takes.
-        size: usize,
-        /// What there is.
-        budget: usize,
-    },
 }
 
 impl Session {

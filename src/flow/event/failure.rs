@@ -95,7 +95,7 @@ pub enum Failure {
     IdToken(#[from] IdTokenError),
     /// The ID token is no signed token.
     #[error("the ID token is refused: {0}")]
-    Jws(#[from] JwsError),
+    IdTokenMalformed(JwsError),
     /// Nobody could say whether the token is good.
     #[error("{0}")]
     Introspection(#[from] IntrospectionError),
@@ -140,7 +140,7 @@ pub enum Failure {
     Route(Option<String>, RouteError),
     /// The ID token's signature is not good.
     #[error("the ID token is refused: {0}")]
-    Signature(#[from] VerifyError),
+    IdTokenSignature(VerifyError),
     /// A sign-in was begun again too often.
     #[error(
         "there were {0} sign-ins in a row, and none brought a session with all that the rules ask for: their cookies never came back, or \
@@ -255,7 +255,7 @@ impl Failure {
                 "The data of your account that this site would receive, such as your groups, is too long. Please tell its operator the code below."),
             Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
-            Self::Jws(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
+            Self::IdTokenMalformed(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
                 "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             Self::Denied(_) => row!(403, "denied", Info, "This address is closed",
                 "Nobody can open it from here."),
@@ -293,11 +293,11 @@ impl Failure {
                 "This address is reserved for signing in and out, but nothing is at it."),
             Self::Route(..) => row!(500, "route_policy", Error, "Something is wrong here",
                 "This site does not say who may open this address. Please tell its operator the code below."),
-            Self::Signature(VerifyError::BadPayload(_)) => row!(502, "id_token_payload", Warn, "The sign-in did not work",
+            Self::IdTokenSignature(VerifyError::BadPayload(_)) => row!(502, "id_token_payload", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in words that can be read in two ways, or not at all. Please tell the operator of this site the code below."),
-            Self::Signature(VerifyError::UnknownKey(_)) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
+            Self::IdTokenSignature(VerifyError::UnknownKey(_)) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
                 "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
-            Self::Signature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
+            Self::IdTokenSignature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, "Your browser does not keep the sign-in",
                 "You were sent to sign in several times, and each time this site's cookie did not come back. Allow cookies for this site, open it by its usual https address, and try again."),

@@ -177,12 +177,12 @@ async fn identify(
     let id_token = match &tokens.id_token {
         None => None,
         Some(raw) => {
-            let unverified = UnverifiedJws::parse(raw.expose())?;
+            let unverified = UnverifiedJws::parse(raw.expose()).map_err(Failure::IdTokenMalformed)?;
             let verified = |env: &Env<'_>| {
                 let known: Ready = env.issuers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
                 let provider = &known.provider;
-                let token =
-                    verify(&unverified, &known.keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)?;
+                let token = verify(&unverified, &known.keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)
+                    .map_err(Failure::IdTokenSignature)?;
                 let expected = id_token::Expected {
                     provider,
                     occasion: Occasion::Refresh(session.subject(), session.authentication()),

@@ -235,10 +235,11 @@ async fn identify(
 ) -> Result<(Identity, Granted), Failure> {
     let (tokens, raw) = TokenResponse::read_for_code(answer)?;
     let id = known.provider.id;
-    let unverified = UnverifiedJws::parse(raw.expose())?;
+    let unverified = UnverifiedJws::parse(raw.expose()).map_err(Failure::IdTokenMalformed)?;
     let verified = |env: &Env<'_>| {
         let Ready { provider, keys, .. } = env.issuers.ready(id, env.now).ok_or(Failure::ProviderNotReady)?;
-        let token = verify(&unverified, &keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)?;
+        let token = verify(&unverified, &keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)
+            .map_err(Failure::IdTokenSignature)?;
         let expected = id_token::Expected {
             provider: &provider,
             occasion: Occasion::SignIn(&pending.nonce),

@@ -121,7 +121,7 @@ fn cookies(
     }
     let guard =
         LoginLoopGuard::and_one(guard, env.now).cookie(&settings.login_loop_cookie, &settings.sealer, env.platform);
-    cookies.push(guard.map_err(|NoRandomness| Failure::NoRandomness)?);
+    cookies.push(guard?);
     env.events.push(Event::SignedIn(env.issuers.name(session.provider()), session.subject().to_owned()));
     Ok(cookies)
 }

@@ -17,9 +17,9 @@ use crate::{
     http::{LocalReply, Request, parameter},
     oidc::{Provider, authorization::AuthorizationRequest},
     page::{Action, Page, Script},
-    platform::NoRandomness,
     rules::{Answer, RuledRequest},
     session::{
+        SealError,
         cookie::{delete_cookie, set_cookie, with_prefix},
         login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
         open::FreshSession,
@@ -300,9 +300,8 @@ fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool
 
 /// Redirects to the authorization endpoint.
 fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut Env<'_>) -> LocalReply {
-    authorization_request(request, known, sign_in, env).unwrap_or_else(|NoRandomness| {
-        answer::refuse(Failure::NoRandomness, &Caller::of(request), Offer::default(), env)
-    })
+    authorization_request(request, known, sign_in, env)
+        .unwrap_or_else(|error| answer::refuse(error.into(), &Caller::of(request), Offer::default(), env))
 }
 
 fn authorization_request(
@@ -310,7 +309,7 @@ fn authorization_request(
     known: &Ready,
     sign_in: SignInRequest,
     env: &mut Env<'_>,
-) -> Result<LocalReply, NoRandomness> {
+) -> Result<LocalReply, SealError> {
     let settings = &env.config.session;
     let Ready { provider, metadata, .. } = known;
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };

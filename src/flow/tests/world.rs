@@ -1,12 +1,7 @@
 //! A browser, a provider and two workers, in memory: virtual clock, seeded randomness, a cookie jar with a browser's
 //! rules. Tests read as a dialogue.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{
     Engine,
@@ -25,7 +20,6 @@ use crate::{
     config::Config,
     digest::HalfDigest,
     http::{CalloutRequest, CalloutResponse, Edits, HeaderEdit, Request},
-    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     session::open::Marks,
     shared::{
         denylist::{Eviction, SharedDenylist},
@@ -33,6 +27,8 @@ use crate::{
     },
     time::UnixTime,
 };
+
+pub(crate) use crate::platform::testing::TestPlatform;
 
 pub(super) const APP: &str = "https://app.example.com";
 pub(super) const ISSUER: &str = "https://idp.example.com";
@@ -56,85 +52,9 @@ pub(super) fn access_tokens() -> (&'static str, Value) {
     ("providers", providers)
 }
 
-type Versioned = (Vec<u8>, u32);
 type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
 type Introspecting = dyn Fn(&CalloutRequest, &str) -> CalloutResult;
 type Change = dyn Fn(&mut Map<String, Value>);
-
-/// A platform in memory. Clones share the store, as the workers of one process do.
-#[derive(Clone, Default)]
-pub(crate) struct TestPlatform {
-    counter: Rc<Cell<u64>>,
-    shared: Rc<RefCell<BTreeMap<String, Versioned>>>,
-    versions: Rc<Cell<u32>>,
-    pub(super) without_randomness: Rc<Cell<bool>>,
-    pub(crate) without_zlib: Rc<Cell<bool>>,
-    /// The last byte of the client's address.
-    pub(super) client: Rc<Cell<u8>>,
-    /// How many signatures were checked.
-    pub(super) trials: Rc<Cell<usize>>,
-}
-
-thread_local! {
-    static PROCESSES: Cell<u64> = const { Cell::new(0) };
-}
-
-impl TestPlatform {
-    /// One with randomness of its own.
-    fn of_a_process() -> Self {
-        let number = PROCESSES.replace(PROCESSES.get() + 1);
-        Self { counter: Rc::new(Cell::new(number << 32)), ..Self::default() }
-    }
-}
-
-impl Platform for TestPlatform {
-    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
-        if self.without_randomness.get() {
-            return Err(NoRandomness);
-        }
-        for chunk in bytes.chunks_mut(32) {
-            self.counter.set(self.counter.get() + 1);
-            let block = Sha256::digest(self.counter.get().to_le_bytes());
-            chunk.copy_from_slice(&block[..chunk.len()]);
-        }
-        Ok(())
-    }
-
-    fn verify_signature(&self, _: HashFunction, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        self.trials.set(self.trials.get() + 1);
-        None
-    }
-
-    fn client_address(&self) -> ClientAddress {
-        ClientAddress::V4([192, 0, 2, self.client.get()])
-    }
-
-    fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        (!self.without_zlib.get()).then(|| miniz_oxide::deflate::compress_to_vec_zlib(bytes, 6))
-    }
-
-    fn decompress(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        miniz_oxide::inflate::decompress_to_vec_zlib(bytes).ok()
-    }
-
-    fn shared_get(&self, key: &str) -> SharedValue {
-        self.shared.borrow().get(key).map_or(SharedValue { bytes: Vec::new(), version: None }, |(bytes, version)| {
-            SharedValue { bytes: bytes.clone(), version: Some(*version) }
-        })
-    }
-
-    fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {
-        let mut shared = self.shared.borrow_mut();
-        if let (Some(expected), Some((_, current))) = (version, shared.get(key))
-            && expected != *current
-        {
-            return Err(Conflict);
-        }
-        self.versions.set(self.versions.get() + 1);
-        shared.insert(key.to_owned(), (bytes.to_vec(), self.versions.get()));
-        Ok(())
-    }
-}
 
 /// What came of a request in the end.
 #[derive(Debug)]

@@ -1,12 +1,7 @@
-//! Against OpenSSL's signatures, and encodings that must not pass, each also put to the `rsa` crate.
+//! Signatures of OpenSSL, and encodings that must not pass. Project Wycheproof's vectors are in `verify/tests.rs`.
 
-use ::rsa::{
-    BigUint, Pkcs1v15Sign, Pss, RsaPrivateKey,
-    pkcs1::DecodeRsaPrivateKey,
-    traits::{PrivateKeyParts, PublicKeyParts},
-};
+use ::rsa::{PrivateKey, hazmat::rsa_encrypt, pkcs1::DecodeRsaPrivateKey, sha2::Digest, traits::PrivateKeyParts};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use proptest::prelude::*;
 
 use super::*;
 
@@ -88,32 +83,54 @@ const ODD: [&str; 2] = [
       8bc571aa3dd928e8e7a53fb25ec8752213cf",
 ];
 
-fn private() -> RsaPrivateKey {
-    RsaPrivateKey::from_pkcs1_pem(KEY).unwrap()
+fn private() -> PrivateKey {
+    PrivateKey::from_pkcs1_pem(KEY).unwrap()
 }
 
-fn odd() -> RsaPrivateKey {
-    let [p, q] = ODD.map(|prime| BigUint::parse_bytes(prime.as_bytes(), 16).unwrap());
-    RsaPrivateKey::from_p_q(p, q, 65537_u32.into()).unwrap()
+fn odd() -> PrivateKey {
+    let [p, q] = ODD.map(|prime| BoxedUint::from_str_radix_vartime(prime, 16).unwrap());
+    PrivateKey::from_p_q(p, q, BoxedUint::from(65537_u32)).unwrap()
 }
 
-fn public(key: &RsaPrivateKey) -> RsaKey {
-    RsaKey::new(&key.n().to_bytes_be(), &key.e().to_bytes_be()).unwrap()
+fn modulus(key: &PrivateKey) -> Vec<u8> {
+    der::without_zeros(&key.n().to_be_bytes()).to_vec()
+}
+
+fn public(key: &PrivateKey) -> RsaKey {
+    RsaKey::new(&modulus(key), &key.e().to_be_bytes()).unwrap()
 }
 
 fn padded(bytes: &[u8], length: usize) -> Vec<u8> {
     [vec![0; length - bytes.len()], bytes.to_vec()].concat()
 }
 
-/// Signs an encoding as it is, however wrong.
-fn sign(key: &RsaPrivateKey, encoded: &[u8]) -> Vec<u8> {
-    let signature = BigUint::from_bytes_be(encoded).modpow(key.d(), key.n());
-    padded(&signature.to_bytes_be(), key.size())
+/// Signs an encoding as it is, however wrong. It must be below the modulus.
+fn sign(key: &PrivateKey, encoded: &[u8]) -> Vec<u8> {
+    let size = key.size();
+    assert!(padded(encoded, size) < modulus(key));
+    let to_the_private_exponent = PublicKey::new_unchecked(key.n().as_ref().clone(), key.d().clone());
+    let encoded = BoxedUint::from_be_slice(encoded, key.n().bits_precision()).unwrap();
+    let signature = rsa_encrypt(&to_the_private_exponent, &encoded).unwrap();
+    padded(der::without_zeros(&signature.to_be_bytes()), size)
 }
 
-/// EMSA-PSS-ENCODE (RFC 8017, 9.1.1), with a hand in each of its parts: the block before it is masked, the check, and
-/// the whole.
-struct Pencil {
+fn digest(hash: HashFunction, parts: &[&[u8]]) -> Vec<u8> {
+    let text = parts.concat();
+    match hash {
+        HashFunction::Sha256 => Sha256::digest(text).to_vec(),
+        HashFunction::Sha384 => Sha384::digest(text).to_vec(),
+        HashFunction::Sha512 => Sha512::digest(text).to_vec(),
+    }
+}
+
+/// MGF1 (B.2.1), as long as it is read.
+fn mask(hash: HashFunction, seed: &[u8]) -> impl Iterator<Item = u8> {
+    (0_u32..).flat_map(move |counter| digest(hash, &[seed, &counter.to_be_bytes()]))
+}
+
+/// EMSA-PSS-ENCODE (RFC 8017, 9.1.1) with a change to each of its parts: the block before it is masked, the check, and the
+/// whole.
+struct PssEncoder {
     bits: usize,
     salt: Vec<u8>,
     block: fn(&mut Vec<u8>),
@@ -121,10 +138,10 @@ struct Pencil {
     encoded: fn(&mut Vec<u8>),
 }
 
-impl Pencil {
-    fn new(key: &RsaPrivateKey, hash: HashFunction) -> Self {
-        let salt = digest(hash, &[b"salt"]);
-        Self { bits: key.n().bits() - 1, salt, block: |_| (), check: |_| (), encoded: |_| () }
+impl PssEncoder {
+    fn new(key: &PrivateKey, hash: HashFunction) -> Self {
+        let bits = key.n().bit_width_vartime() as usize - 1;
+        Self { bits, salt: digest(hash, &[b"salt"]), block: |_| (), check: |_| (), encoded: |_| () }
     }
 
     fn encode(&self, hash: HashFunction, text: &[u8]) -> Vec<u8> {
@@ -143,20 +160,6 @@ impl Pencil {
         (self.encoded)(&mut encoded);
         encoded
     }
-}
-
-/// What our own says of a signature, which must be what the crate says.
-fn is_pss(key: &RsaPrivateKey, hash: HashFunction, signature: &[u8]) -> bool {
-    let scheme = match hash {
-        HashFunction::Sha256 => Pss::new::<Sha256>(),
-        HashFunction::Sha384 => Pss::new::<Sha384>(),
-        HashFunction::Sha512 => Pss::new::<Sha512>(),
-    };
-    let ours = public(key).has_signed_pss(hash, TEXT, signature);
-    let crates =
-        signature.len() == key.size() && key.to_public_key().verify(scheme, &digest(hash, &[TEXT]), signature).is_ok();
-    assert_eq!(ours, crates, "{hash:?} {signature:02x?}");
-    ours
 }
 
 #[test]
@@ -187,14 +190,17 @@ fn what_openssl_signed_is_right_and_nothing_else() {
 
 #[test]
 fn a_signature_is_a_number_below_the_modulus_and_as_long() {
-    let (private, key) = (private(), public(&private()));
-    let n = private.n();
+    let (key, n) = (public(&private()), modulus(&private()));
     let signature = STANDARD.decode(PSS[0]).unwrap();
-    let one_more = BigUint::from_bytes_be(&signature) + n;
-    let [zero, one, last] = [vec![0; 256], padded(&[1], 256), (n - 1_u32).to_bytes_be()];
+    let number = BoxedUint::from_be_slice_vartime;
+    let one_more = (number(&padded(&signature, 264)) + number(&padded(&n, 264))).to_be_bytes();
+    let one_more = der::without_zeros(&one_more);
+    let mut last = n.clone();
+    last[255] -= 1;
+    let [zero, one] = [vec![0; 256], padded(&[1], 256)];
     let short: &[u8] = &signature[1..];
     let long = padded(&signature, 257);
-    for wrong in [&[], short, &long, &zero, &one, &last, &n.to_bytes_be(), &one_more.to_bytes_be(), &[0xff; 256]] {
+    for wrong in [&[], short, &long, &zero, &one, &last, &n, one_more, &[0xff; 256]] {
         assert!(!key.has_signed_pss(HashFunction::Sha256, TEXT, wrong), "{wrong:02x?}");
         assert!(!key.has_signed_pkcs1(HashFunction::Sha256, TEXT, wrong), "{wrong:02x?}");
     }
@@ -202,7 +208,7 @@ fn a_signature_is_a_number_below_the_modulus_and_as_long() {
 
 #[test]
 fn a_pss_encoding_is_right_in_every_part() {
-    type Change = fn(&mut Pencil);
+    type Change = fn(&mut PssEncoder);
     let wrong: [(&str, Change); 14] = [
         ("trailer", |it| it.encoded = |encoded| *encoded.last_mut().unwrap() = 0xcc),
         ("check", |it| it.check = |check| check[0] ^= 1),
@@ -219,15 +225,17 @@ fn a_pss_encoding_is_right_in_every_part() {
         ("masked block", |it| it.encoded = |encoded| encoded[1] ^= 4),
         ("nothing but zeros", |it| it.encoded = |encoded| encoded.fill(0)),
     ];
-    for key in [private(), odd()] {
+    for private in [private(), odd()] {
+        let key = public(&private);
         for hash in HASHES {
-            let right = Pencil::new(&key, hash);
-            assert!(is_pss(&key, hash, &sign(&key, &right.encode(hash, TEXT))), "{hash:?}");
-            assert!(!is_pss(&key, hash, &sign(&key, &right.encode(hash, b"something else"))), "{hash:?}");
+            let right = PssEncoder::new(&private, hash);
+            let is_pss = |encoded: &[u8]| key.has_signed_pss(hash, TEXT, &sign(&private, encoded));
+            assert!(is_pss(&right.encode(hash, TEXT)), "{hash:?}");
+            assert!(!is_pss(&right.encode(hash, b"something else")), "{hash:?}");
             for (name, change) in wrong {
-                let mut pencil = Pencil::new(&key, hash);
-                change(&mut pencil);
-                assert!(!is_pss(&key, hash, &sign(&key, &pencil.encode(hash, TEXT))), "{name} {hash:?}");
+                let mut encoder = PssEncoder::new(&private, hash);
+                change(&mut encoder);
+                assert!(!is_pss(&encoder.encode(hash, TEXT)), "{name} {hash:?}");
             }
         }
     }
@@ -235,19 +243,24 @@ fn a_pss_encoding_is_right_in_every_part() {
 
 #[test]
 fn no_bit_is_set_beyond_a_pss_encoding() {
-    let (even, odd) = (private(), odd());
-    let hash = HashFunction::Sha256;
-    // 2048 bits: the encoding has 2047, so the top bit of its first byte is beyond.
-    let right = Pencil::new(&even, hash).encode(hash, TEXT);
-    let mut wrong = right.clone();
-    wrong[0] |= 0x80;
-    assert!(public(&even).is_pss(hash, TEXT, &right).unwrap());
-    assert!(!public(&even).is_pss(hash, TEXT, &wrong).unwrap());
-    // 2049 bits: the encoding has 2048, and the byte before it is none of it.
-    let encoded = Pencil::new(&odd, hash).encode(hash, TEXT);
-    let (right, wrong) = (padded(&encoded, 257), [&[1], encoded.as_slice()].concat());
-    assert!(public(&odd).is_pss(hash, TEXT, &right).unwrap());
-    assert!(!public(&odd).is_pss(hash, TEXT, &wrong).unwrap());
+    // 2048 bits: the encoding has 2047, so the top bit of its first byte is beyond. 2049 bits: the encoding has 2048, and the
+    // byte before it is none of it.
+    for (private, beyond) in [(private(), 0x80), (odd(), 1)] {
+        let (key, hash) = (public(&private), HashFunction::Sha256);
+        // A salt with which the wrong encoding is below the modulus, so that there is a signature of it.
+        let (right, wrong) = (0_u8..=255)
+            .map(|salt| {
+                let encoder = PssEncoder { salt: vec![salt; 32], ..PssEncoder::new(&private, hash) };
+                let right = padded(&encoder.encode(hash, TEXT), private.size());
+                let mut wrong = right.clone();
+                wrong[0] |= beyond;
+                (right, wrong)
+            })
+            .find(|(_, wrong)| *wrong < modulus(&private))
+            .unwrap();
+        assert!(key.has_signed_pss(hash, TEXT, &sign(&private, &right)));
+        assert!(!key.has_signed_pss(hash, TEXT, &sign(&private, &wrong)));
+    }
 }
 
 #[test]
@@ -273,17 +286,15 @@ fn a_pkcs1_encoding_is_the_very_same_bytes() {
         ("zero in the padding", encoded(&[0, 1, 0xff, 0], 200, info, b""), false),
     ];
     for (name, encoded, expected) in cases {
-        let signature = sign(&key, &encoded);
-        let crates = key.to_public_key().verify(Pkcs1v15Sign::new::<Sha256>(), &digest, &signature).is_ok();
         assert_eq!(encoded.len(), 256, "{name}");
+        let signature = sign(&key, &encoded);
         assert_eq!(public(&key).has_signed_pkcs1(HashFunction::Sha256, TEXT, &signature), expected, "{name}");
-        assert_eq!(crates, expected, "{name}");
     }
 }
 
 #[test]
 fn keys_that_anybody_could_sign_for_are_none() {
-    let n = private().n().to_bytes_be();
+    let n = modulus(&private());
     let exponents: [(&[u8], bool); 10] = [
         (&[1, 0, 1], true),
         (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 3], true),
@@ -315,29 +326,4 @@ fn keys_that_anybody_could_sign_for_are_none() {
         assert_eq!(RsaKey::new(&modulus, &[1, 0, 1]).is_some(), expected, "{name}");
     }
     assert_eq!(RsaKey::new(&padded(&n, 300), &[1, 0, 1]).unwrap().size(), 256);
-}
-
-/// Numbers with digits that carry, borrow or vanish, beside any others.
-fn digits(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
-    let digit = prop_oneof![Just([0; 4]), Just([0xff; 4]), Just([0x80, 0, 0, 0]), any::<[u8; 4]>()];
-    prop::collection::vec(digit, length).prop_map(|digits| digits.concat())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn powers_are_those_of_the_crate(
-        mut modulus in digits(64..80),
-        base in digits(1..64),
-        exponent in prop_oneof![Just(3), Just(65537), 1..=MAX_EXPONENT],
-    ) {
-        *modulus.last_mut().unwrap() |= 1;
-        modulus[0] |= 0x80;
-        let n = BigUint::from_bytes_be(&modulus);
-        for base in [&BigUint::from_bytes_be(&base) % &n, &n - 1_u32, BigUint::from(0_u32), BigUint::from(1_u32)] {
-            let ours = Modulus::new(&modulus).unwrap().power(&base.to_bytes_be(), exponent).unwrap();
-            prop_assert_eq!(BigUint::from_bytes_be(&ours), base.modpow(&exponent.into(), &n));
-        }
-    }
 }

@@ -1,52 +1,12 @@
-use std::{cell::Cell, collections::HashSet};
+use std::collections::HashSet;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::platform::{Conflict, HashFunction, SharedValue};
+use crate::platform::testing::TestPlatform;
 
 const KEY_A: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const KEY_B: &str = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000102030405060708090a0b0c0d0e0f";
-
-/// A machine whose randomness counts up, or has run out.
-struct Machine {
-    next: Cell<u64>,
-    empty: bool,
-}
-
-impl Machine {
-    fn new() -> Self {
-        Self { next: Cell::new(0), empty: false }
-    }
-}
-
-impl Platform for Machine {
-    fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
-        if self.empty {
-            return Err(NoRandomness);
-        }
-        self.next.set(self.next.get() + 1);
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = self.next.get().to_le_bytes()[index % 8];
-        }
-        Ok(())
-    }
-    fn verify_signature(&self, _: HashFunction, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-    fn compress(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-    fn decompress(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-    fn shared_get(&self, _: &str) -> SharedValue {
-        SharedValue { bytes: Vec::new(), version: None }
-    }
-    fn shared_set(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<(), Conflict> {
-        Ok(())
-    }
-}
 
 fn key(text: &str) -> SessionKey {
     SessionKey::parse(text).unwrap()
@@ -116,7 +76,7 @@ fn an_empty_ring_makes_no_sealer() {
 #[test]
 fn what_was_sealed_opens_for_its_purpose_label_and_context_only() {
     let sealer_a = sealer(&[KEY_A], "issuer client");
-    let sealed = sealer_a.seal(Purpose::Session, "__Host-session", b"alice", &Machine::new()).unwrap();
+    let sealed = sealer_a.seal(Purpose::Session, "__Host-session", b"alice", &TestPlatform::default()).unwrap();
     let sealed = sealed.as_bytes();
     assert_eq!(opened(&sealer_a, Purpose::Session, "__Host-session", sealed), Some(b"alice".to_vec()));
 
@@ -152,9 +112,9 @@ fn purposes_do_not_share_a_key() {
 #[test]
 fn a_ring_seals_with_its_first_key_and_opens_with_all() {
     let (old, rotated, new) = (sealer(&[KEY_A], ""), sealer(&[KEY_B, KEY_A], ""), sealer(&[KEY_B], ""));
-    let machine = Machine::new();
-    let before = old.seal(Purpose::Session, "s", b"alice", &machine).unwrap();
-    let after = rotated.seal(Purpose::Session, "s", b"alice", &machine).unwrap();
+    let platform = TestPlatform::default();
+    let before = old.seal(Purpose::Session, "s", b"alice", &platform).unwrap();
+    let after = rotated.seal(Purpose::Session, "s", b"alice", &platform).unwrap();
 
     let open = |sealer: &Sealer, sealed: &str| opened(sealer, Purpose::Session, "s", sealed.as_bytes()).is_some();
     assert!(open(&rotated, &before), "the retired key still opens");
@@ -166,48 +126,53 @@ fn a_ring_seals_with_its_first_key_and_opens_with_all() {
 #[test]
 fn a_key_twice_in_the_ring_does_no_harm() {
     let twice = sealer(&[KEY_A, KEY_A], "");
-    let sealed = twice.seal(Purpose::State, "", b"x", &Machine::new()).unwrap();
+    let sealed = twice.seal(Purpose::State, "", b"x", &TestPlatform::default()).unwrap();
     assert_eq!(opened(&twice, Purpose::State, "", sealed.as_bytes()), Some(b"x".to_vec()));
 }
 
 #[test]
 fn without_randomness_nothing_is_sealed() {
-    let machine = Machine { next: Cell::new(0), empty: true };
-    assert_eq!(sealer(&[KEY_A], "").seal(Purpose::Session, "s", b"alice", &machine), Err(NoRandomness));
+    let platform = TestPlatform::default();
+    platform.without_randomness.set(true);
+    assert_eq!(
+        sealer(&[KEY_A], "").seal(Purpose::Session, "s", b"alice", &platform),
+        Err(SealError::NoRandomness(NoRandomness))
+    );
 }
 
 #[test]
 fn the_same_text_never_seals_the_same_way() {
-    let (sealer, machine) = (sealer(&[KEY_A], ""), Machine::new());
+    let (sealer, platform) = (sealer(&[KEY_A], ""), TestPlatform::default());
     let sealed: HashSet<_> =
-        (0..1000).map(|_| sealer.seal(Purpose::Session, "s", b"alice", &machine).unwrap()).collect();
+        (0..1000).map(|_| sealer.seal(Purpose::Session, "s", b"alice", &platform).unwrap()).collect();
     assert_eq!(sealed.len(), 1000);
 }
 
 #[test]
 fn the_layout_is_version_key_id_nonce_ciphertext() {
     let sealer = sealer(&[KEY_A], "");
-    let sealed = sealer.seal_bytes(Purpose::Session, "s", b"alice", &Machine::new()).unwrap();
+    let sealed = sealer.seal_bytes(Purpose::Session, "s", b"alice", &TestPlatform::default()).unwrap();
     assert_eq!(sealed.len(), 1 + 4 + 24 + b"alice".len() + 16);
     assert_eq!(sealed[0], 1);
     assert_eq!(sealed[1..5], sealer.inner.sealing.id);
-    assert_eq!(sealed[5..13], 1u64.to_le_bytes());
+    let mut aead_nonce = [0; 24];
+    TestPlatform::default().random(&mut aead_nonce).unwrap();
+    assert_eq!(sealed[5..29], aead_nonce);
 }
 
 /// Sealed by the first release. A change that breaks this test ends every session in the field.
 #[test]
 fn what_an_earlier_release_sealed_still_opens() {
     let sealer = sealer(&[KEY_A], &context_of(["https://issuer.example", "client"]));
-    let sealed = sealer.seal(Purpose::Session, "__Host-session", b"alice", &Machine::new()).unwrap();
-    assert_eq!(sealed, "ARNcUDIBAAAAAAAAAAEAAAAAAAAAAQAAAAAAAAChvIaQyF9290wTZk2g06rztHWGgVk");
-    assert_eq!(opened(&sealer, Purpose::Session, "__Host-session", sealed.as_bytes()), Some(b"alice".to_vec()));
+    let sealed = b"ARNcUDIBAAAAAAAAAAEAAAAAAAAAAQAAAAAAAAChvIaQyF9290wTZk2g06rztHWGgVk";
+    assert_eq!(opened(&sealer, Purpose::Session, "__Host-session", sealed), Some(b"alice".to_vec()));
 }
 
 #[test]
 fn what_was_sealed_in_base64url_still_opens() {
-    let (sealer, machine) = (sealer(&[KEY_B, KEY_A], ""), Machine::new());
+    let (sealer, platform) = (sealer(&[KEY_B, KEY_A], ""), TestPlatform::default());
     for size in 0..500 {
-        let sealed = sealer.seal(Purpose::Session, "s", &vec![7; size], &machine).unwrap();
+        let sealed = sealer.seal(Purpose::Session, "s", &vec![7; size], &platform).unwrap();
         let before = sealed.replace('.', "-");
         assert_eq!(before, BASE64_URL_SAFE_NO_PAD.encode(BASE64_URL_SAFE_NO_PAD.decode(&before).unwrap()));
         assert_eq!(opened(&sealer, Purpose::Session, "s", before.as_bytes()), Some(vec![7; size]));
@@ -218,8 +183,8 @@ fn what_was_sealed_in_base64url_still_opens() {
 
 #[test]
 fn no_sealed_text_has_what_firewalls_refuse() {
-    let (sealer, machine) = (sealer(&[KEY_A], ""), Machine::new());
-    let sealed: Vec<_> = (0..500).map(|_| sealer.seal(Purpose::Session, "s", &[7; 3000], &machine).unwrap()).collect();
+    let (sealer, platform) = (sealer(&[KEY_A], ""), TestPlatform::default());
+    let sealed: Vec<_> = (0..500).map(|_| sealer.seal(Purpose::Session, "s", &[7; 3000], &platform).unwrap()).collect();
     assert!(sealed.iter().all(|text| !text.contains("--") && !text.contains("..")));
     assert!(sealed.iter().any(|text| text.contains("-.-")), "three in a row");
     for text in &sealed {
@@ -231,9 +196,9 @@ fn no_sealed_text_has_what_firewalls_refuse() {
 
 #[test]
 fn a_seal_is_read_as_it_was_written_and_as_it_would_have_been_before_and_in_no_third_way() {
-    let (sealer, machine) = (sealer(&[KEY_A], ""), Machine::new());
+    let (sealer, platform) = (sealer(&[KEY_A], ""), TestPlatform::default());
     for _ in 0..100 {
-        let sealed = sealer.seal(Purpose::Session, "s", b"alice", &machine).unwrap();
+        let sealed = sealer.seal(Purpose::Session, "s", b"alice", &platform).unwrap();
         let before = sealed.replace('.', "-");
         for (place, sign) in sealed.match_indices(['-', '.']) {
             let mut other = sealed.clone();
@@ -247,7 +212,7 @@ fn a_seal_is_read_as_it_was_written_and_as_it_would_have_been_before_and_in_no_t
 #[test]
 fn what_is_not_sealed_by_us_is_not_there() {
     let sealer = sealer(&[KEY_A], "");
-    let sealed = sealer.seal(Purpose::Session, "s", b"alice", &Machine::new()).unwrap();
+    let sealed = sealer.seal(Purpose::Session, "s", b"alice", &TestPlatform::default()).unwrap();
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("nothing", Vec::new()),
         ("not base64", b"{\"sub\":\"alice\"}".to_vec()),
@@ -273,7 +238,7 @@ fn what_is_not_sealed_by_us_is_not_there() {
 #[test]
 fn every_flipped_bit_and_every_cut_fails() {
     let sealer = sealer(&[KEY_A, KEY_B], "context");
-    let sealed = sealer.seal_bytes(Purpose::PendingSignIn, "s", b"alice", &Machine::new()).unwrap();
+    let sealed = sealer.seal_bytes(Purpose::PendingSignIn, "s", b"alice", &TestPlatform::default()).unwrap();
     for bit in 0..sealed.len() * 8 {
         let mut flipped = sealed.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -288,12 +253,16 @@ fn every_flipped_bit_and_every_cut_fails() {
 fn a_shared_document_may_be_large_but_not_too_large() {
     let sealer = sealer(&[KEY_A], "");
     let largest = MAX_SEALED_BYTES - HEADER_LEN - TAG_LEN;
-    for (len, opens) in [(200 * 1024, true), (largest, true), (largest + 1, false)] {
+    let platform = TestPlatform::default();
+    for len in [200 * 1024, largest] {
         let document = vec![7; len];
-        let sealed = sealer.seal_bytes(Purpose::SharedDocument, "jwks", &document, &Machine::new()).unwrap();
+        let sealed = sealer.seal_bytes(Purpose::SharedDocument, "jwks", &document, &platform).unwrap();
         let opened = sealer.open_bytes(Purpose::SharedDocument, "jwks", &sealed);
-        assert_eq!(opened.is_some_and(|text| *text == document), opens, "{len}");
+        assert_eq!(opened.as_deref(), Some(&document), "{len}");
     }
+    let error = SealError::TooLarge { size: MAX_SEALED_BYTES + 1, budget: MAX_SEALED_BYTES };
+    let sealed = sealer.seal_bytes(Purpose::SharedDocument, "jwks", &vec![7; largest + 1], &platform);
+    assert_eq!(sealed, Err(error));
 }
 
 #[test]
@@ -310,7 +279,7 @@ proptest! {
     #[test]
     fn seal_and_open_are_inverse(text in proptest::collection::vec(any::<u8>(), 0..300), label in ".{0,20}", context in ".{0,20}") {
         let sealer = sealer(&[KEY_B], &context);
-        let sealed = sealer.seal(Purpose::State, &label, &text, &Machine::new()).unwrap();
+        let sealed = sealer.seal(Purpose::State, &label, &text, &TestPlatform::default()).unwrap();
         prop_assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)));
         prop_assert_eq!(opened(&sealer, Purpose::State, &label, sealed.as_bytes()), Some(text));
     }

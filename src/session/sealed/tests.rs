@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::flow::tests::world::TestPlatform;
+use crate::platform::testing::TestPlatform;
 
 #[test]
 fn claims_come_back_compressed_or_not() {

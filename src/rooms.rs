@@ -229,7 +229,9 @@ fn no_file_of_flow_is_in_an_import_cycle() {
         }
         for module in settled {
             graph.remove(&module);
-            graph.values_mut().for_each(|imports| drop(imports.remove(&module)));
+            for imports in graph.values_mut() {
+                imports.remove(&module);
+            }
         }
     }
     assert!(graph.is_empty(), "{graph:#?}");

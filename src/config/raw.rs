@@ -4,7 +4,7 @@
 mod issuers;
 mod rules;
 mod session;
-mod told;
+mod identity;
 
 use zeroize::Zeroizing;
 
@@ -14,7 +14,7 @@ use super::shape::{Place, Shape, fields};
 pub(super) use issuers::{AuthMethod, Introspection, JsonText, Provider, ProviderType, TokenIssuer, TokenKind};
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};
-pub(super) use told::{Authorization, ClaimText, Encoding, FilterState, MadeText, TooLong};
+pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
 #[derive(Default)]

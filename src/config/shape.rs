@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{At, Faults, Problem},
-    raw::{ClaimText, Entries, JsonText, MadeText, Scalar, Secret},
+    raw::{ClaimText, Entries, JsonText, FormattedClaims, Scalar, Secret},
 };
 
 /// The largest whole number that a double holds without doubt: 2^53.
@@ -241,7 +241,7 @@ impl Shape for Secret {
 impl Shape for ClaimText {
     fn read(mut place: Place<'_>) -> Self {
         match place.node {
-            Node::Object(_) => Self::Made(MadeText::read(place)),
+            Node::Object(_) => Self::Formatted(FormattedClaims::read(place)),
             Node::Text(text) => Self::Claim(text.to_string()),
             _ => {
                 place.misfit("a string or an object");

@@ -14,7 +14,7 @@ use crate::claims::{Encoding, Template, TooLong};
 pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
     let raw = match raw {
         raw::ClaimText::Claim(claim) => return text::claim_path(&claim, at, faults).map(Template::of),
-        raw::ClaimText::Made(raw) => raw,
+        raw::ClaimText::Formatted(raw) => raw,
     };
     let template = match (raw.claim, raw.template) {
         (Some(claim), None) => text::claim_path(&claim, &at.key("claim"), faults).map(Template::of),

@@ -60,13 +60,13 @@ pub(in crate::config) enum ClaimText {
     /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`.
     Claim(String),
     /// More than that.
-    Made(MadeText),
+    Formatted(FormattedClaims),
 }
 
 /// A claim, or claims within a text, and how it is written.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
-pub(in crate::config) struct MadeText {
+pub(in crate::config) struct FormattedClaims {
     /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`. Either this or `template`.
     pub(in crate::config) claim: Option<String>,
     /// A text in ASCII with claims in it, such as `{email}` or `{/realm_access/roles}`; `{{` is a brace.
@@ -82,7 +82,7 @@ pub(in crate::config) struct MadeText {
     pub(in crate::config) too_long: Option<TooLong>,
 }
 
-fields!(MadeText { claim, template, separator, encoding, too_long });
+fields!(FormattedClaims { claim, template, separator, encoding, too_long });
 
 /// The handling of a text that is too long.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 mod allow;
 mod bearer;
 mod github;
-mod headers;
+mod identity_headers;
 pub(super) mod limits;
 mod people;
 mod policies;
@@ -12,7 +12,7 @@ mod rules;
 mod session;
 mod text;
 mod token_issuer;
-mod told;
+mod filter_state;
 
 use url::{Host, Url};
 
@@ -62,8 +62,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         policies::Policies::resolve(policies, document.route_metadata, &raw_rules, around_rules, &mut warnings, faults);
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
-    let identity_headers = headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
-    let filter_state = told::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
+    let identity_headers = identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let filter_state = filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         people::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
@@ -84,7 +84,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
     if document.verified_email_only == Some(true)
-        && !told::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
+        && !filter_state::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
     {
         warnings.push("verified_email_only: no header and no filter state carries an email".to_owned());
     }
@@ -120,7 +120,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         prefix,
         session,
         fingerprint,
-        stripped_headers: headers::stripped(&identity_headers),
+        stripped_headers: identity_headers::stripped(&identity_headers),
         kept_claims,
         userinfo_claims,
         identity_headers,
@@ -138,7 +138,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     };
     in_vain(&mut config);
     if document.verified_email_only.is_none() {
-        config.warnings.extend(told::unverified_email(&config));
+        config.warnings.extend(filter_state::unverified_email(&config));
     }
     config.warnings.extend(bearer::common_audiences(&config.token_issuers));
     Ok(config)

@@ -23,7 +23,7 @@ use crate::{
     http::Origin,
     oidc::{DEFAULT_PROVIDER, Provider, token_issuer::TokenIssuer},
     rules::{Authorization, Rules},
-    session::{Lifetimes, chunks::SessionCookies, handed::HandedOn, seal::Sealer, store::Store},
+    session::{Lifetimes, chunks::SessionCookies, app_tokens::ForwardedTokens, seal::Sealer, store::Store},
     time::Leeway,
 };
 
@@ -56,7 +56,7 @@ pub struct Config {
     /// What the app gets in `Authorization` where no rule says otherwise.
     pub authorization: Authorization,
     /// Which tokens apps want, by any rule.
-    pub handed_on: HandedOn,
+    pub forwarded_tokens: ForwardedTokens,
     /// The claims that a session carries: those of headers, filter state, conditions and the userinfo endpoint.
     pub kept_claims: Vec<String>,
     /// The claims that the userinfo endpoint shows.

@@ -27,7 +27,7 @@ use crate::{
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
     rules::Authorization,
-    session::handed::HandedOn,
+    session::app_tokens::ForwardedTokens,
     time::Leeway,
 };
 use limits::Bounds;
@@ -88,9 +88,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     {
         warnings.push("verified_email_only: no header and no filter state carries an email".to_owned());
     }
-    let wants = |token| authorization == token || rules.hand_on(token);
-    let handed_on =
-        HandedOn { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
+    let wants = |token| authorization == token || rules.have_authorization(token);
+    let forwarded_tokens =
+        ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
     warnings.extend(people::mistakable(&providers, &identity_headers));
     warnings.extend(token_issuer::left_out_keys(&token_issuers));
@@ -126,7 +126,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         identity_headers,
         filter_state,
         authorization,
-        handed_on,
+        forwarded_tokens,
         sign_in: sign_in?,
         sign_out: sign_out?,
         leeway: leeway?,
@@ -174,7 +174,7 @@ fn in_vain(config: &mut Config) {
         ),
         (takes_none && config.token_cookie.is_some(), "token_cookie: is not looked at, because no tokens are taken"),
         (
-            is_github && config.handed_on.id_token,
+            is_github && config.forwarded_tokens.id_token,
             "authorization: GitHub has no ID tokens, so `id_token` hands nothing on",
         ),
         (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),

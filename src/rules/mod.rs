@@ -178,7 +178,7 @@ impl Rules {
     }
 
     /// Whether one of them says this of `Authorization`.
-    pub fn hand_on(&self, what: Authorization) -> bool {
+    pub fn have_authorization(&self, what: Authorization) -> bool {
         self.all.iter().any(|rule| rule.says.authorization == what)
     }
 

@@ -3,7 +3,7 @@
 pub mod absent;
 pub mod chunks;
 pub mod cookie;
-pub mod handed;
+pub mod app_tokens;
 pub mod login_loop_guard;
 pub mod open;
 pub mod pending;
@@ -36,7 +36,7 @@ use crate::{
     time::UnixTime,
 };
 use absent::Absent;
-use handed::AppToken;
+use app_tokens::AppToken;
 
 /// Names a session: new at every sign-in, so that none can be planted (session fixation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

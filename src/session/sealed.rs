@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{EarlierEnds, Grant, Session, absent::Absent, handed::AppToken};
+use super::{EarlierEnds, Grant, Session, absent::Absent, app_tokens::AppToken};
 use crate::{
     claims::IssuerId,
     jose::json,

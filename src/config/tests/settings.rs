@@ -10,7 +10,7 @@ use crate::{
     jose::Algorithm,
     oidc::{ClientAuthentication, Endpoint, PlainHttp},
     rules::Authorization,
-    session::handed::HandedOn,
+    session::app_tokens::ForwardedTokens,
     time::UnixTime,
     wire::{
         self,
@@ -70,7 +70,7 @@ fn ten_lines_are_enough() {
         header.value.each_path(&mut |path| headers.push((header.name.clone(), path.name().to_owned())));
     }
     let headers: Vec<_> = headers.iter().map(|(name, claim)| (name.as_str(), claim.as_str())).collect();
-    assert_eq!((config.authorization, config.handed_on), (Authorization::Keep, HandedOn::default()));
+    assert_eq!((config.authorization, config.forwarded_tokens), (Authorization::Keep, ForwardedTokens::default()));
     assert_eq!(config.filter_state, FilterState::default());
     assert_eq!(
         headers,
@@ -224,9 +224,9 @@ fn every_field_arrives() {
     assert_eq!((job.name.as_str(), &job.value), ("job", &claim("job", ',', Encoding::Base64Url)));
     assert!(config.filter_state.rule);
     assert_eq!(config.authorization, Authorization::IdToken);
-    assert_eq!(config.handed_on, HandedOn { access_token: false, id_token: true });
-    assert!(config.rules.hand_on(Authorization::IdToken) && config.rules.hand_on(Authorization::Strip));
-    assert!(!config.rules.hand_on(Authorization::Keep));
+    assert_eq!(config.forwarded_tokens, ForwardedTokens { access_token: false, id_token: true });
+    assert!(config.rules.have_authorization(Authorization::IdToken) && config.rules.have_authorization(Authorization::Strip));
+    assert!(!config.rules.have_authorization(Authorization::Keep));
     assert_eq!(
         config.warnings,
         [

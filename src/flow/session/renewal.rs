@@ -223,16 +223,16 @@ fn conclude(
     match identity {
         Ok((id_token, userinfo)) => {
             report_short_life(session.provider(), tokens.expires_in, env);
-            let handed_on = env.config.handed_on;
+            let forwarded_tokens = env.config.forwarded_tokens;
             let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now));
             let renewed = session.renewed(Renewal {
                 id_token: id_token.as_ref().zip(tokens.id_token),
                 userinfo,
                 kept: &env.config.kept_claims,
                 refresh_token: tokens.refresh_token,
-                life: handed_on.life(tokens.expires_in, until_exp),
-                app_token: handed_on.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now),
-                wants_id_token: handed_on.id_token,
+                life: forwarded_tokens.life(tokens.expires_in, until_exp),
+                app_token: forwarded_tokens.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now),
+                wants_id_token: forwarded_tokens.id_token,
                 now: env.now,
             });
             env.events.push(Event::Renewed);
@@ -319,7 +319,7 @@ fn contradicts(failure: &Failure) -> bool {
 
 /// Reports access tokens for the app that expire before they can be renewed.
 pub(in crate::flow) fn report_short_life(provider: IssuerId, life: Option<Duration>, env: &mut Env<'_>) {
-    if let Some(life) = life.filter(|life| env.config.handed_on.access_token && *life < MIN_TOKEN_LIFE) {
+    if let Some(life) = life.filter(|life| env.config.forwarded_tokens.access_token && *life < MIN_TOKEN_LIFE) {
         let omission = Omission::AccessToken { issuer: env.issuers.name(provider), seconds: life.as_secs() };
         env.omissions.report(omission, env.events);
     }

@@ -67,13 +67,13 @@ fn begin(
     let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
     let refresh_token = granted.refresh_token.filter(|_| settings.lifetimes.refresh);
     let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
-    let handed_on = env.config.handed_on;
+    let forwarded_tokens = env.config.forwarded_tokens;
     if refresh_token.is_some() {
         session::renewal::report_short_life(provider, granted.expires_in, env);
     }
     let (id_token, id_token_ends) = granted.id_token.unzip();
     let until_exp = id_token_ends.map(|ends| ends.since(env.now));
-    let life = handed_on.life(granted.expires_in, until_exp);
+    let life = forwarded_tokens.life(granted.expires_in, until_exp);
     let with = Beginning {
         provider,
         claims_request: known.provider.claims_request(),
@@ -81,8 +81,8 @@ fn begin(
         now: env.now,
         lifetime: settings.lifetimes.absolute,
         grant: refresh_token.map(|token| Grant::new(token, life, env.now)),
-        app_token: handed_on.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now),
-        id_token: id_token.filter(|_| wants_hint || handed_on.id_token),
+        app_token: forwarded_tokens.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now),
+        id_token: id_token.filter(|_| wants_hint || forwarded_tokens.id_token),
         id_token_ends: id_token_ends.unwrap_or_default(),
     };
     let mut session = Session::begin(identity, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;

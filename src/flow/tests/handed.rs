@@ -6,7 +6,7 @@ use super::{
     super::{event::Event, *},
     world::{Outcome, STATIC_TOKEN, World, access_tokens, ok, static_tokens},
 };
-use crate::session::{Optional, handed::HandedOn};
+use crate::session::{Optional, app_tokens::ForwardedTokens};
 
 /// A world with this as the default, and a path for each other wish.
 fn world(by_default: &str) -> World {
@@ -236,7 +236,7 @@ fn a_token_that_is_newly_wanted_comes_with_the_next_renewal() {
     let more = [("sign_out", json!({ "at_provider": false }))];
     for (wanted, token) in [("access_token", "Bearer at"), ("id_token", "Bearer ey")] {
         let mut world = world_with("keep", &more);
-        world.reconfigure(|config| config.handed_on = HandedOn::default());
+        world.reconfigure(|config| config.forwarded_tokens = ForwardedTokens::default());
         world.provider.refreshes = true;
         world.sign_in("/");
         world.reconfigure(|config| *config = world_with(wanted, &more).config);

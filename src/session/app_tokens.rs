@@ -13,7 +13,7 @@ const MAX_TOKEN: usize = 16 * 1024;
 
 /// Which tokens apps want.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HandedOn {
+pub struct ForwardedTokens {
     /// Access tokens.
     pub access_token: bool,
     /// ID tokens.
@@ -27,7 +27,7 @@ pub struct AppToken {
     pub(super) ends: UnixTime,
 }
 
-impl HandedOn {
+impl ForwardedTokens {
     /// The access token of an answer that came now, if apps want one and it can stand in a header (RFC 6750, 2.1): what
     /// else a provider sends would be something else there.
     pub fn access_token(self, token: &AccessToken, life: Option<Duration>, now: UnixTime) -> Option<AppToken> {

@@ -34,7 +34,7 @@ pub struct FreshSession(Rc<Opened>);
 #[derive(Debug)]
 struct Opened {
     session: Session,
-    marks: Marks,
+    revocation_keys: RevocationKeys,
     /// Whether another key than the first sealed it.
     is_of_old_key: bool,
     identity: OnceCell<Rc<Identity>>,
@@ -43,7 +43,7 @@ struct Opened {
 
 /// By what a session can be ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marks {
+pub struct RevocationKeys {
     /// The session itself.
     pub session: HalfDigest,
     /// Everybody of this subject at this provider.
@@ -52,7 +52,7 @@ pub struct Marks {
     pub sid: HalfDigest,
 }
 
-impl Marks {
+impl RevocationKeys {
     /// The mark of a subject of this provider's.
     pub fn of_subject(provider: IssuerId, subject: &str) -> HalfDigest {
         half_digest("sub", &[provider.as_bytes(), subject.as_bytes()])
@@ -111,8 +111,8 @@ impl FreshSession {
     }
 
     /// By what it can be ended from outside.
-    pub fn marks(&self) -> &Marks {
-        &self.0.marks
+    pub fn revocation_keys(&self) -> &RevocationKeys {
+        &self.0.revocation_keys
     }
 
     /// `true` the first time that this is called since the session was opened.
@@ -145,7 +145,7 @@ impl FreshSession {
 impl Opened {
     fn new(session: Session, is_of_old_key: bool) -> Self {
         Self {
-            marks: Marks::of(&session),
+            revocation_keys: RevocationKeys::of(&session),
             session,
             is_of_old_key,
             identity: OnceCell::new(),

@@ -16,7 +16,7 @@ use super::{
     SealError, Session, SessionId,
     chunks::SessionCookies,
     cookie::set_cookie,
-    open::Marks,
+    open::RevocationKeys,
     seal::{Purpose, Sealer},
 };
 use crate::{
@@ -118,7 +118,7 @@ pub enum SavedAgain {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     id: SessionId,
-    marks: Marks,
+    revocation_keys: RevocationKeys,
     ends: UnixTime,
     /// Whether another key than the first sealed it.
     pub is_of_old_key: bool,
@@ -127,7 +127,7 @@ pub struct Reference {
 impl Reference {
     /// The reference to this session.
     pub fn of(session: &Session) -> Self {
-        Self { id: session.id, marks: Marks::of(session), ends: session.ends, is_of_old_key: false }
+        Self { id: session.id, revocation_keys: RevocationKeys::of(session), ends: session.ends, is_of_old_key: false }
     }
 
     /// What the request brought, if we sealed it and its time is not over.
@@ -138,18 +138,18 @@ impl Reference {
         let id = SessionId(id.bytes()?.try_into().ok()?);
         let subject = subject.bytes()?.try_into().ok()?;
         let sid = match sid.bytes()? {
-            [] => Marks::of_nameless(&subject),
+            [] => RevocationKeys::of_nameless(&subject),
             sid => sid.try_into().ok()?,
         };
-        let marks = Marks { session: id.digest(), subject, sid };
+        let revocation_keys = RevocationKeys { session: id.digest(), subject, sid };
         let ends = UnixTime::from_secs(ends.number()?);
         let is_of_old_key = sealer.is_of_old_key(&brought.text);
-        (now < ends).then_some(Self { id, marks, ends, is_of_old_key })
+        (now < ends).then_some(Self { id, revocation_keys, ends, is_of_old_key })
     }
 
     /// By what the session is known here and in the store.
     pub const fn mark(&self) -> &HalfDigest {
-        &self.marks.session
+        &self.revocation_keys.session
     }
 
     /// The cookie that refers to this session.
@@ -163,9 +163,9 @@ impl Reference {
         now: UnixTime,
         platform: &dyn Platform,
     ) -> Result<String, SealError> {
-        let marks = Marks::of(session);
+        let revocation_keys = RevocationKeys::of(session);
         let ends = Number(session.ends.as_secs());
-        let bytes = wire::write(&[Bytes(&session.id.0), Bytes(&marks.subject), Bytes(&marks.sid), ends]);
+        let bytes = wire::write(&[Bytes(&session.id.0), Bytes(&revocation_keys.subject), Bytes(&revocation_keys.sid), ends]);
         let text = sealer.seal(Purpose::Reference, cookies.name(), &bytes, platform)?;
         Ok(set_cookie(cookies.name(), &text, session.ends.since(now)))
     }
@@ -174,7 +174,7 @@ impl Reference {
 impl Store {
     /// Asks for a session, and for what may have ended it.
     pub fn load(&self, reference: &Reference) -> CalloutRequest {
-        let Marks { session, subject, sid } = &reference.marks;
+        let RevocationKeys { session, subject, sid } = &reference.revocation_keys;
         let [ended, of_subject, of_sid] = [session, subject, sid].map(|mark| self.mark(mark));
         self.get(format!("/MGET/{}/{ended}/{of_subject}/{of_sid}", self.key(session)))
     }
@@ -192,7 +192,7 @@ impl Store {
         let answer = answer(response, "MGET")?;
         let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
         // What is missing at the end could be what has ended it.
-        let [session, ended, marks @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
+        let [session, ended, revocation_keys @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
         if *session == Value::Bool(false) {
             return Err(StoreError::Refused);
         }
@@ -203,7 +203,7 @@ impl Store {
             let bytes = sealer.open_bytes(Purpose::StoredSession, &label(reference.id), &sealed)?;
             Session::from_bytes(&bytes, platform)
         });
-        let [subject, sid] = marks else { return Err(StoreError::Malformed) };
+        let [subject, sid] = revocation_keys else { return Err(StoreError::Malformed) };
         // In doubt it has.
         let at = |mark: &Value| (!mark.is_null()).then(|| moment(mark).unwrap_or(UnixTime::from_secs(u64::MAX)));
         let has_ended = |session: &Session| !ended.is_null() || session.is_ended_in_store([at(subject), at(sid)]);

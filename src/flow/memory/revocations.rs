@@ -12,7 +12,7 @@ use crate::{
     config::{Config, SignOutSettings},
     digest::HalfDigest,
     platform::Platform,
-    session::{END_LISTS, EarlierEnds, End, EndOf, Lifetimes, Session, open::Marks},
+    session::{END_LISTS, EarlierEnds, End, EndOf, Lifetimes, Session, open::RevocationKeys},
     shared::denylist::{DenylistError, Entry, Eviction, SharedDenylist},
     time::{Leeway, UnixTime},
 };
@@ -67,7 +67,7 @@ impl Revocation {
 
     /// One session.
     pub(in crate::flow) fn of_session(session: &Session, lifetimes: &Lifetimes) -> Self {
-        let Marks { session: mark, subject, .. } = Marks::of(session);
+        let RevocationKeys { session: mark, subject, .. } = RevocationKeys::of(session);
         Self { mark, subject: Some(subject), until: session.ends_at_latest(lifetimes) }
     }
 }
@@ -134,7 +134,7 @@ impl Revocations {
     }
 
     /// Whether this session was ended.
-    fn has(&self, session: &Session, marks: &Marks) -> bool {
+    fn has(&self, session: &Session, marks: &RevocationKeys) -> bool {
         self.lists.iter().enumerate().any(|(number, list)| list.has(session, marks, number, &self.process))
     }
 
@@ -164,7 +164,7 @@ impl Revocations {
     pub(in crate::flow) fn is_ended(
         &mut self,
         session: &Session,
-        marks: &Marks,
+        marks: &RevocationKeys,
         sign_out: &SignOutSettings,
         platform: &dyn Platform,
     ) -> bool {
@@ -191,7 +191,7 @@ impl Revocations {
     pub(in crate::flow) fn remember_sid(
         &self,
         session: &Session,
-        marks: &Marks,
+        marks: &RevocationKeys,
         lifetimes: &Lifetimes,
         now: UnixTime,
         platform: &dyn Platform,
@@ -263,11 +263,11 @@ impl List {
             entries.list.into_iter().map(|Entry { digest, at, number, .. }| (digest, End { at, number })).collect();
     }
 
-    fn has(&self, session: &Session, marks: &Marks, number: usize, process: &HalfDigest) -> bool {
+    fn has(&self, session: &Session, marks: &RevocationKeys, number: usize, process: &HalfDigest) -> bool {
         if self.ended.is_empty() {
             return false;
         }
-        let Marks { session: itself, subject, sid } = marks;
+        let RevocationKeys { session: itself, subject, sid } = marks;
         // Who signs in again afterwards has a new session.
         let is_ended =
             |mark, of| self.ended.get(mark).is_some_and(|end| session.is_ended_by(*end, of, number, process));

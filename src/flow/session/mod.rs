@@ -10,7 +10,7 @@ use crate::{
     session::{
         SealError, Session, Writing,
         chunks::Present,
-        open::{FreshSession, Marks},
+        open::{FreshSession, RevocationKeys},
         store::Reference,
     },
     shared::denylist::DenylistError,
@@ -78,7 +78,7 @@ fn accepted(session: FreshSession, env: &mut Env<'_>) -> Option<FreshSession> {
 
 /// Remembers the provider's name of this session, for its front-channel logout.
 fn remember_sid(session: &Session, env: &Env<'_>) {
-    let marks = Marks::of(session);
+    let marks = RevocationKeys::of(session);
     env.revocations.remember_sid(session, &marks, &env.config.session.lifetimes, env.now, env.platform);
 }
 

@@ -24,7 +24,7 @@ use crate::{
     },
     session::{
         MIN_TOKEN_LIFE, Renewal, Session,
-        open::Marks,
+        open::RevocationKeys,
         store::{Reference, Store},
     },
     shared::{
@@ -215,7 +215,7 @@ fn conclude(
     env: &mut Env<'_>,
 ) -> Outcome {
     env.revocations.look(env.platform);
-    if env.revocations.is_ended(session, &Marks::of(session), &env.config.sign_out, env.platform) {
+    if env.revocations.is_ended(session, &RevocationKeys::of(session), &env.config.sign_out, env.platform) {
         // It ended meanwhile: a sign-out could not know this token.
         revoke(session.provider(), tokens.refresh_token, env);
         return Outcome::Refused(AT_ONCE);

@@ -14,7 +14,7 @@ use crate::{
     },
     oidc::logout_token::{self, LogoutToken, LogoutTokenError},
     secret::RawLogoutToken,
-    session::open::Marks,
+    session::open::RevocationKeys,
     shared::{
         denylist::{DenylistError, Entry, Eviction, SharedDenylist},
         lease::Asker,
@@ -120,13 +120,13 @@ fn verified(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<L
 /// The sessions that a token ends (2.4): with a `sid`, those of that session of the provider's, and those of its subject whose
 /// ID token named no session.
 fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Revocation> {
-    let subject = token.subject.as_deref().map(|subject| Marks::of_subject(provider, subject));
+    let subject = token.subject.as_deref().map(|subject| RevocationKeys::of_subject(provider, subject));
     let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now);
     match &token.sid {
         Some(sid) => {
-            let sid = Marks::of_sid(provider, sid);
+            let sid = RevocationKeys::of_sid(provider, sid);
             let owner = subject.or_else(|| env.revocations.subject_of(&sid, env.now, env.platform));
-            let nameless = subject.as_ref().map(Marks::of_nameless);
+            let nameless = subject.as_ref().map(RevocationKeys::of_nameless);
             [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, owner)).collect()
         }
         None => subject.map(|mark| of(mark, subject)).into_iter().collect(),

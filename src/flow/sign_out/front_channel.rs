@@ -6,7 +6,7 @@ use crate::{
     http::{LocalReply, Request, parameter},
     oidc::id_token::MAX_SUBJECT,
     page::Page,
-    session::open::Marks,
+    session::open::RevocationKeys,
     shared::denylist::DenylistError,
 };
 
@@ -47,7 +47,7 @@ fn end_session(request: &Request, env: &mut Env<'_>) -> Result<Revocation, Failu
         return Err(Failure::LogoutMethod("GET"));
     }
     let (provider, sid) = named_session(request, env).ok_or(Failure::LogoutMalformed)?;
-    let sid = Marks::of_sid(provider, &sid);
+    let sid = RevocationKeys::of_sid(provider, &sid);
     let (owner, by) = env.revocations.framed(&sid, env.now, env.platform).ok_or(Failure::Busy)?;
     env.events.push(Event::LoggedOut(env.issuers.name(provider), None));
     let revocation = Revocation::of(sid, owner, &env.config.session.lifetimes, env.now);

@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     digest::HalfDigest,
     http::{CalloutRequest, CalloutResponse, Edits, HeaderEdit, Request},
-    session::open::Marks,
+    session::open::RevocationKeys,
     shared::{
         denylist::{Eviction, SharedDenylist},
         lease::{Asker, KeyRequest, Lack},
@@ -390,7 +390,7 @@ impl World {
 
     /// Fills a list of ends with those of this subject.
     pub(super) fn fill_ends(&self, list: &str, subject: &str) {
-        let owner = Marks::of_subject(self.config.providers[0].id, subject);
+        let owner = RevocationKeys::of_subject(self.config.providers[0].id, subject);
         self.list_of_ends(list, |list| list.fill(owner, self.now, &self.platform));
     }
 

@@ -24,7 +24,7 @@ pub struct SessionCookies {
 
 /// The sealed text that a request brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Brought<'a> {
+pub struct JoinedCookies<'a> {
     /// The text, put together.
     pub text: Cow<'a, [u8]>,
     /// Of how many cookies.
@@ -63,12 +63,12 @@ impl SessionCookies {
     }
 
     /// What the request brought, if it can be a whole session.
-    pub fn read<'a>(&self, request: &'a Request) -> Option<Brought<'a>> {
+    pub fn read<'a>(&self, request: &'a Request) -> Option<JoinedCookies<'a>> {
         let [first, others @ ..] = &self.names;
         let Found::One(value) = cookie::find(request.lines("cookie"), first) else { return None };
         let ([digit, end], start) = value.split_first_chunk::<2>()?;
         if *end != COUNT_END {
-            return Some(Brought { text: Cow::Borrowed(value), count: 1 });
+            return Some(JoinedCookies { text: Cow::Borrowed(value), count: 1 });
         }
         let count = usize::from(digit.checked_sub(b'0')?);
         if !(2..=MAX_CHUNKS).contains(&count) {
@@ -79,7 +79,7 @@ impl SessionCookies {
             let Found::One(value) = cookie::find(request.lines("cookie"), name) else { return None };
             text.extend_from_slice(value);
         }
-        Some(Brought { text: Cow::Owned(text), count })
+        Some(JoinedCookies { text: Cow::Owned(text), count })
     }
 
     /// Which of them the request has, whole or not.
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(lines.len(), count, "{length}");
             assert!(lines.iter().all(|line| line.len() <= MAX_COOKIE), "{length}");
             let request = request(&sent_back(&lines).join("; "));
-            assert_eq!(cookies.read(&request), Some(Brought { text: Cow::Borrowed(text.as_bytes()), count }));
+            assert_eq!(cookies.read(&request), Some(JoinedCookies { text: Cow::Borrowed(text.as_bytes()), count }));
         }
         assert_eq!(cookies.count_for(budget + 1, AGE), None);
     }
@@ -202,7 +202,7 @@ mod tests {
     fn a_count_that_cannot_be_costs_nothing() {
         for value in ["0.x", "1.x", "6.x", "9.x", ".x", "x.", "2.", "-1.x", "999999999.x", "1e9.x", "٣.x", "", "2"] {
             let line = format!("__Host-vestibule={value}");
-            let read = cookies().read(&request(&line)).map(|brought| brought.count);
+            let read = cookies().read(&request(&line)).map(|joined| joined.count);
             assert!(matches!(read, None | Some(1)), "{value}: {read:?}");
         }
     }

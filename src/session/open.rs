@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     Lifetimes, Session,
-    chunks::{Brought, SessionCookies},
+    chunks::{JoinedCookies, SessionCookies},
     seal::Sealer,
 };
 use crate::{
@@ -184,21 +184,21 @@ impl OpenSessions {
         now: UnixTime,
         platform: &dyn Platform,
     ) -> Option<FreshSession> {
-        let brought = self.cookies.read(request)?;
-        let opened = self.open(&brought, sealer, platform)?;
+        let joined = self.cookies.read(request)?;
+        let opened = self.open(&joined, sealer, platform)?;
         opened.session.is_fresh(lifetimes, now).then_some(FreshSession(opened))
     }
 
-    fn open(&mut self, brought: &Brought<'_>, sealer: &Sealer, platform: &dyn Platform) -> Option<Rc<Opened>> {
-        let text = &*brought.text;
+    fn open(&mut self, joined: &JoinedCookies<'_>, sealer: &Sealer, platform: &dyn Platform) -> Option<Rc<Opened>> {
+        let text = &*joined.text;
         let hash = hash(text);
-        let is_it = |known: &OpenedText| known.count == brought.count && is_same(&known.text, text);
+        let is_it = |known: &OpenedText| known.count == joined.count && is_same(&known.text, text);
         if let Some(known) = self.opened.find(hash, is_it) {
             return Some(Rc::clone(&known.session));
         }
-        let session = Session::open(&self.cookies, brought, sealer, platform)?;
+        let session = Session::open(&self.cookies, joined, sealer, platform)?;
         let opened = Rc::new(Opened::new(session, sealer.is_of_old_key(text)));
-        let known = OpenedText { text: text.into(), count: brought.count, session: Rc::clone(&opened) };
+        let known = OpenedText { text: text.into(), count: joined.count, session: Rc::clone(&opened) };
         self.opened.insert(hash, known, text.len());
         Some(opened)
     }

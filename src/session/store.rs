@@ -132,8 +132,8 @@ impl Reference {
 
     /// What the request brought, if we sealed it and its time is not over.
     pub fn read(request: &Request, cookies: &SessionCookies, sealer: &Sealer, now: UnixTime) -> Option<Self> {
-        let brought = cookies.read(request)?;
-        let bytes = sealer.open(Purpose::Reference, cookies.name(), &brought.text)?;
+        let joined = cookies.read(request)?;
+        let bytes = sealer.open(Purpose::Reference, cookies.name(), &joined.text)?;
         let [id, subject, sid, ends] = wire::read(&bytes)?;
         let id = SessionId(id.bytes()?.try_into().ok()?);
         let subject = subject.bytes()?.try_into().ok()?;
@@ -143,7 +143,7 @@ impl Reference {
         };
         let revocation_keys = RevocationKeys { session: id.digest(), subject, sid };
         let ends = UnixTime::from_secs(ends.number()?);
-        let is_of_old_key = sealer.is_of_old_key(&brought.text);
+        let is_of_old_key = sealer.is_of_old_key(&joined.text);
         (now < ends).then_some(Self { id, revocation_keys, ends, is_of_old_key })
     }
 

@@ -140,9 +140,9 @@ fn a_recorded_session_opens() {
     let cookies = SessionCookies::new(NAME);
     for (name, expected, count) in [("minimal session", minimal(), 1), ("full session", full(), 2)] {
         let request = request(name);
-        let brought = cookies.read(&request).unwrap();
-        assert_eq!(brought.count, count);
-        let opened = Session::open(&cookies, &brought, &sealer(), &TestPlatform::default()).unwrap();
+        let joined = cookies.read(&request).unwrap();
+        assert_eq!(joined.count, count);
+        let opened = Session::open(&cookies, &joined, &sealer(), &TestPlatform::default()).unwrap();
         assert_same(&opened, &expected);
     }
 }

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Session,
-    chunks::{Brought, Present, SessionCookies},
+    chunks::{JoinedCookies, Present, SessionCookies},
     lifetimes::Lifetimes,
     seal::{Purpose, SealError, Sealer, sealed_len},
     sealed,
@@ -77,11 +77,11 @@ impl Session {
 
     pub(super) fn open(
         cookies: &SessionCookies,
-        brought: &Brought<'_>,
+        joined: &JoinedCookies<'_>,
         sealer: &Sealer,
         platform: &dyn Platform,
     ) -> Option<Self> {
-        let bytes = sealer.open(Purpose::Session, &cookies.label(brought.count), &brought.text)?;
+        let bytes = sealer.open(Purpose::Session, &cookies.label(joined.count), &joined.text)?;
         sealed::decode(&bytes, platform)
     }
 

@@ -73,7 +73,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     if let Ok(sign_out) = &sign_out
         && !is_misread
     {
-        people::in_vain(sign_out, named.unwrap_or_default(), refreshes, faults);
+        people::refuse_ineffective_settings(sign_out, named.unwrap_or_default(), refreshes, faults);
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
@@ -92,7 +92,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let forwarded_tokens =
         ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
-    warnings.extend(people::mistakable(&providers, &identity_headers));
+    warnings.extend(people::missing_issuer_header(&providers, &identity_headers));
     warnings.extend(token_issuer::left_out_keys(&token_issuers));
     let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| people::keep(name, &mut kept_claims);
@@ -136,7 +136,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         providers,
         token_issuers,
     };
-    in_vain(&mut config);
+    warn_of_ineffective_settings(&mut config);
     if document.verified_email_only.is_none() {
         config.warnings.extend(filter_state::unverified_email(&config));
     }
@@ -151,7 +151,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
 }
 
 /// Warns of what is said and has no effect.
-fn in_vain(config: &mut Config) {
+fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let is_github = config.providers.iter().all(|provider| provider.github.is_some());
     let mut asks_groups = false;

@@ -56,7 +56,7 @@ pub(super) fn sign_out(
 }
 
 /// What another setting leaves without any effect is refused: whoever wrote it counts on it.
-pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refreshes: bool, faults: &mut Faults) {
+pub(super) fn refuse_ineffective_settings(sign_out: &SignOutSettings, providers: &[Provider], refreshes: bool, faults: &mut Faults) {
     let (at_sign_out, at_providers) = (At::Root.key("sign_out"), At::Root.key("providers"));
     if sign_out.revoke && !refreshes {
         let expected = "false, because session.refresh is false: there is no refresh token to revoke";
@@ -88,7 +88,7 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refres
 
 /// What to tell an operator whose app takes people of different providers for one: only `iss` and `sub` together name
 /// somebody (OIDC Core 5.7), and an address is whatever a provider says it is.
-pub(super) fn mistakable(providers: &[Provider], headers: &[NamedValue]) -> Option<String> {
+pub(super) fn missing_issuer_header(providers: &[Provider], headers: &[NamedValue]) -> Option<String> {
     let mut tells_issuer = headers.is_empty();
     each_path(headers, &mut |path| tells_issuer |= path.name() == "iss");
     (providers.len() > 1 && !tells_issuer).then(|| {

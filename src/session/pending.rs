@@ -89,7 +89,7 @@ impl State {
         Some(Self {
             id: SignInId(id.bytes()?.try_into().ok()?),
             provider: IssuerId::read(provider.bytes()?)?,
-            return_to: ReturnTo::kept(return_to.text()?, reserved),
+            return_to: ReturnTo::with_fragment(return_to.text()?, reserved),
             started: UnixTime::from_secs(started.number()?),
             attempt: u8::try_from(attempt.number()?).ok()?,
         })

@@ -32,17 +32,17 @@ impl ReturnTo {
 
     /// A target that a page of the app names (`rd=`): a path, or a URL of our own origin; with a fragment, which only a
     /// page can know. Anything else leads to `/`.
-    pub fn asked_for(target: &str, origin: &Origin, reserved_prefix: &str) -> Self {
+    pub fn from_rd(target: &str, origin: &Origin, reserved_prefix: &str) -> Self {
         let path = target.strip_prefix(origin.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target);
         // Two slashes are a path of ours behind our own origin, but nobody who writes them means that.
         if path.starts_with("//") {
             return Self("/".to_owned());
         }
-        Self::kept(path, reserved_prefix)
+        Self::with_fragment(path, reserved_prefix)
     }
 
     /// One that was sealed before: like [`Self::parse`], and it may have a fragment.
-    pub fn kept(text: &str, reserved_prefix: &str) -> Self {
+    pub fn with_fragment(text: &str, reserved_prefix: &str) -> Self {
         let (target, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
         let mut kept = Self::parse(target.as_bytes(), reserved_prefix);
         let is_clean = text.len() <= MAX_RETURN_TO && fragment.bytes().all(|byte| byte.is_ascii_graphic());

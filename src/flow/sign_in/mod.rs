@@ -99,7 +99,7 @@ impl SignInRequest {
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
     let target = answer::return_target(&request).unwrap_or_default();
-    let return_to = ReturnTo::asked_for(&target, &env.config.origin, &env.config.prefix);
+    let return_to = ReturnTo::from_rd(&target, &env.config.origin, &env.config.prefix);
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
     let selects_account = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
     let named = parameter("provider").unwrap_or_default();
@@ -245,7 +245,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let origin = &env.config.origin;
     let is_ours = |url: &&str| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
     let framing = request.text("referer").filter(is_ours);
-    let framing = framing.map(|url| ReturnTo::asked_for(url, origin, &env.config.prefix));
+    let framing = framing.map(|url| ReturnTo::from_rd(url, origin, &env.config.prefix));
     let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
     let failure = Failure::SignInRequired;
     let text = match request.method() {

@@ -77,7 +77,7 @@ fn is_opened_by_user(request: &Request) -> bool {
 fn target(asked: &str, env: &Env<'_>) -> Option<String> {
     let own: &Origin = &env.config.origin;
     if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
-        return Some(ReturnTo::asked_for(asked, own, &env.config.prefix).location(own));
+        return Some(ReturnTo::from_rd(asked, own, &env.config.prefix).location(own));
     }
     // What a browser makes of it is compared, not what was written.
     let url = String::from(parse_url(asked)?);

@@ -43,8 +43,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let mut warnings = Vec::new();
     let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
     let at_providers = root.key("providers");
-    let around = provider::Around { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
-    let providers = provider::providers(document.providers, &at_providers, around, faults);
+    let context = provider::IssuerContext { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
+    let providers = provider::providers(document.providers, &at_providers, context, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let at_session = root.key("session");
     let session = faults
@@ -53,13 +53,13 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let raw_rules = document.rules.unwrap_or_default();
     let at_issuers = root.key("token_issuers");
     let of_providers = providers.as_ref().ok();
-    let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, around, faults);
+    let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, context, faults);
     let named = providers.as_ref().map(|known| known.providers.as_slice()).map_err(|faulty| *faulty);
     let authorization = document.authorization.map(policies::authorization).unwrap_or_default();
-    let around_rules = policies::Around { providers: named, authorization };
+    let policy_context = policies::PolicyContext { providers: named, authorization };
     let policies = document.policies.unwrap_or_default();
     let policies =
-        policies::Policies::resolve(policies, document.route_metadata, &raw_rules, around_rules, &mut warnings, faults);
+        policies::Policies::resolve(policies, document.route_metadata, &raw_rules, policy_context, &mut warnings, faults);
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers = identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);

@@ -20,12 +20,12 @@ use crate::{
 pub(super) struct Policies<'a> {
     pub(super) all: Vec<Rule>,
     pub(super) have_routes: bool,
-    pub(super) around: Around<'a>,
+    pub(super) context: PolicyContext<'a>,
 }
 
 /// What they, and rules, are read with.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct PolicyContext<'a> {
     /// The providers that may be named.
     pub(super) providers: Result<&'a [Provider], Faulty>,
     /// What the app gets in `Authorization`, unless they say otherwise.
@@ -33,7 +33,7 @@ pub(super) struct Around<'a> {
 }
 
 /// What stands for a policy with a fault; nothing is built from it.
-const NOBODY: Policy = Policy {
+const DENY_ALL: Policy = Policy {
     access: Access::Deny,
     unauthenticated: Answer::Auto,
     allow: None,
@@ -48,7 +48,7 @@ impl<'a> Policies<'a> {
         raw: raw::Policies,
         route_metadata: Option<bool>,
         rules: &[raw::Rule],
-        around: Around<'a>,
+        context: PolicyContext<'a>,
         warnings: &mut Vec<String>,
         faults: &mut Faults,
     ) -> Self {
@@ -68,10 +68,10 @@ impl<'a> Policies<'a> {
             if !have_routes && !rules.iter().any(|rule| rule.policy.as_ref() == Some(&name)) {
                 warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
             }
-            let says = policy(raw, around, &at, faults).unwrap_or(NOBODY);
+            let says = policy(raw, context, &at, faults).unwrap_or(DENY_ALL);
             all.push(Rule::everywhere(name, says));
         }
-        Self { all, have_routes, around }
+        Self { all, have_routes, context }
     }
 
     /// What the one of this name says.
@@ -84,7 +84,7 @@ impl<'a> Policies<'a> {
 }
 
 /// What is said here.
-pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
+pub(super) fn policy(raw: raw::Policy, context: PolicyContext<'_>, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
     let access =
         faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
     let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
@@ -103,7 +103,7 @@ pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: 
         faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     let given = raw.providers.is_some();
-    let named = |text: String, at: &At<'_>, faults: &mut Faults| provider_named(text, around.providers, at, faults);
+    let named = |text: String, at: &At<'_>, faults: &mut Faults| provider_named(text, context.providers, at, faults);
     let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
     if given && !is_required {
         faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
@@ -116,7 +116,7 @@ pub(super) fn policy(raw: raw::Policy, around: Around<'_>, at: &At<'_>, faults: 
         }
         _ => {}
     }
-    let effective = given.unwrap_or(around.authorization);
+    let effective = given.unwrap_or(context.authorization);
     if effective == Authorization::App && (is_bearer || scopes.as_ref().is_ok_and(|scopes| !scopes.is_empty())) {
         faults.wrong(
             &at.key("authorization"),

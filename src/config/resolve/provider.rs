@@ -23,7 +23,7 @@ use crate::{
 
 /// What every issuer is read with.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct IssuerContext<'a> {
     /// How hosts are reached.
     pub(super) clusters: Result<&'a Clusters, Faulty>,
     /// Whether plain `http` is taken.
@@ -44,14 +44,14 @@ pub(super) struct Known {
 pub(super) fn providers(
     raw: Option<Vec<raw::Provider>>,
     at: &At<'_>,
-    around: Around<'_>,
+    context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<Known, Faulty> {
     let raw = faults.required(at, raw, "a list with at least one provider")?;
     if !(1..=limits::MAX_PROVIDERS).contains(&raw.len()) {
         return Err(faults.wrong(at, format!("1 to {} providers, got {}", limits::MAX_PROVIDERS, raw.len())));
     }
-    let read = each(raw, at, faults, |raw, at, faults| provider(raw, at, around, faults))?;
+    let read = each(raw, at, faults, |raw, at, faults| provider(raw, at, context, faults))?;
     let mut known = Known { providers: Vec::new(), token_issuers: Vec::new() };
     let mut fault = None;
     for (place, (provider, tokens)) in read.into_iter().enumerate() {
@@ -76,10 +76,10 @@ pub(super) fn providers(
 fn provider(
     mut raw: raw::Provider,
     at: &At<'_>,
-    around: Around<'_>,
+    context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
-    let Around { clusters, plain_http, env } = around;
+    let IssuerContext { clusters, plain_http, env } = context;
     let name = name(raw.name.take(), &at.key("name"), faults);
     let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
     let is_github = matches!(raw.r#type, Some(raw::ProviderType::Github));

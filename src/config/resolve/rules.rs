@@ -60,7 +60,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
     let headers = headers(raw.headers, &at.key("headers"), faults);
     let (is_locked, at_policy) = (raw.locked == Some(true), at.key("policy"));
     let says = match (raw.policy, raw.says) {
-        (None, says) => policies::policy(says.unwrap_or_default(), policies.around, at, faults),
+        (None, says) => policies::policy(says.unwrap_or_default(), policies.context, at, faults),
         (Some(name), None) => policies.named(&name, &at_policy, faults),
         (Some(_), Some(_)) => Err(faults.wrong(
             &at_policy,

@@ -8,7 +8,7 @@ use super::{
         raw,
     },
     allow, bounded, each, limits,
-    provider::{Around, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
+    provider::{IssuerContext, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
     text,
 };
 use crate::{
@@ -25,14 +25,14 @@ pub(super) fn token_issuers(
     raw: Option<Vec<raw::TokenIssuer>>,
     known: Option<&Known>,
     at: &At<'_>,
-    around: Around<'_>,
+    context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<Vec<TokenIssuer>, Faulty> {
     let raw = raw.unwrap_or_default();
     if raw.len() > limits::MAX_TOKEN_ISSUERS {
         return Err(faults.wrong(at, format!("at most {} issuers, got {}", limits::MAX_TOKEN_ISSUERS, raw.len())));
     }
-    let mut read = each(raw, at, faults, |raw, at, faults| token_issuer(raw, at, around, faults))?;
+    let mut read = each(raw, at, faults, |raw, at, faults| token_issuer(raw, at, context, faults))?;
     let mut fault = None;
     // Of a token that does not say whose it is, one issuer can be asked.
     let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);
@@ -68,7 +68,7 @@ pub(super) fn token_issuers(
 fn token_issuer(
     raw: raw::TokenIssuer,
     at: &At<'_>,
-    around: Around<'_>,
+    context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<TokenIssuer, Faulty> {
     const EXPECTED: &str = "at least one audience that its tokens are for";
@@ -100,7 +100,7 @@ fn token_issuer(
     };
     let given = match raw.introspection {
         Some(raw) => introspection(raw, &at.key("introspection"), around, faults).map(Given::Introspection),
-        None => keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, around.plain_http, faults),
+        None => keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, context.plain_http, faults),
     };
     let kind = match raw.kind {
         None | Some(raw::TokenKind::AccessToken) => TokenKind::AccessToken,
@@ -124,9 +124,9 @@ fn token_issuer(
         client_id: None,
         algorithms: algorithms?,
         allow: allow?,
-        clusters: around.clusters?.clone(),
+        clusters: context.clusters?.clone(),
         timeout: Duration::from_millis(timeout?),
-        plain_http: around.plain_http,
+        plain_http: context.plain_http,
     })
 }
 
@@ -189,7 +189,7 @@ impl Given {
 fn introspection(
     raw: raw::Introspection,
     at: &At<'_>,
-    around: Around<'_>,
+    context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<Asked, Faulty> {
     let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), around.plain_http, faults);
@@ -198,7 +198,7 @@ fn introspection(
     if method.is_none() && raw.token_endpoint_auth_method.is_some() {
         faults.wrong(&at.key("token_endpoint_auth_method"), "another method: whoever asks must say who they are");
     }
-    let authentication = authentication(method, raw.client_secret, at, around.env, faults);
+    let authentication = authentication(method, raw.client_secret, at, context.env, faults);
     if let Ok(ClientAuthentication::None) = authentication {
         // RFC 7662, 2.1
         faults.wrong(&at.key("client_secret"), "a secret: whoever asks about tokens must say who they are");

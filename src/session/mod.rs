@@ -57,7 +57,7 @@ pub struct Session {
     subject: String,
     claims: Map<String, Value>,
     /// What the userinfo endpoint says beside. It is replaced with every renewal, also by one without an ID token.
-    further: Map<String, Value>,
+    userinfo_claims: Map<String, Value>,
     /// The claims that neither `claims` nor `further` has.
     absent: Absent,
     begun: UnixTime,
@@ -129,18 +129,18 @@ impl Session {
         let mut id = [0; 16];
         platform.random(&mut id)?;
         let claims = kept_claims(identity.claims(), with.kept);
-        let further = further_claims(identity.userinfo(), identity.claims(), with.kept);
+        let userinfo_claims = userinfo_claims(identity.userinfo(), identity.claims(), with.kept);
         Ok(Self {
             id: SessionId(id),
             provider: with.provider,
             subject: identity.subject().to_owned(),
             absent: Absent {
-                names: absent_names(with.kept, [&claims, &further]),
+                names: absent_names(with.kept, [&claims, &userinfo_claims]),
                 claims_request: with.claims_request,
                 userinfo: identity.userinfo().is_some(),
             },
             claims,
-            further,
+            userinfo_claims,
             begun: with.now,
             ends: with.now.plus(with.lifetime),
             seen: with.now,
@@ -164,13 +164,13 @@ impl Session {
             session.id_token_ends = verified.claims().expires_at();
             let claims = verified.claims().all();
             session.claims = kept_claims(claims, by.kept);
-            session.further = further_claims(userinfo, claims, by.kept);
-            session.absent.names = absent_names(by.kept, [&session.claims, &session.further]);
+            session.userinfo_claims = userinfo_claims(userinfo, claims, by.kept);
+            session.absent.names = absent_names(by.kept, [&session.claims, &session.userinfo_claims]);
         } else {
             // For a claim that is newly kept, it is unknown whether the ID token had it.
             let kept: Vec<_> = by.kept.iter().filter(|name| self.has_kept(name)).cloned().collect();
-            session.further = further_claims(userinfo, &self.claims, &kept);
-            session.absent.names = absent_names(&kept, [&session.claims, &session.further]);
+            session.userinfo_claims = userinfo_claims(userinfo, &self.claims, &kept);
+            session.absent.names = absent_names(&kept, [&session.claims, &session.userinfo_claims]);
         }
         session.absent.userinfo = userinfo.is_some();
         session.app_token = by.app_token;
@@ -244,7 +244,7 @@ impl Claims for Session {
         if name == "sub" {
             return Some(Claim::Text(&self.subject));
         }
-        self.further.get(name).or_else(|| self.claims.get(name)).map(Claim::Json)
+        self.userinfo_claims.get(name).or_else(|| self.claims.get(name)).map(Claim::Json)
     }
 
     fn issuer(&self) -> Option<IssuerId> {
@@ -258,14 +258,14 @@ fn absent_names(kept: &[String], claims: [&Map<String, Value>; 2]) -> Vec<String
 }
 
 fn kept_claims(all: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
-    those_of(kept, &|name| all.get(name).cloned())
+    select_claims(kept, &|name| all.get(name).cloned())
 }
 
-fn further_claims(userinfo: Option<&Userinfo>, beside: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
-    those_of(kept, &|name| userinfo?.claim(name, beside))
+fn userinfo_claims(userinfo: Option<&Userinfo>, beside: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+    select_claims(kept, &|name| userinfo?.claim(name, beside))
 }
 
-fn those_of(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
+fn select_claims(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
     for name in kept.iter().filter(|name| *name != "sub") {
         claims.extend(value(name).map(|value| (name.clone(), value)));

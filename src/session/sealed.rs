@@ -29,7 +29,7 @@ const MAX_CLAIMS: usize = 256 * 1024;
 /// Writes a session.
 pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims, platform);
-    let (further, further_compressed) = write_claims(&session.further, platform);
+    let (userinfo_claims, userinfo_compressed) = write_claims(&session.userinfo_claims, platform);
     let (grant, app_token) = (session.grant.as_ref(), session.app_token.as_ref());
     let absent: Vec<_> = session.absent.names.iter().map(String::as_bytes).collect();
     let absent = wire::write_list(&absent);
@@ -54,8 +54,8 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
         at(session.id_token.as_ref().map(|_| session.id_token_ends).unwrap_or_default()),
         Bytes(app_token.map(|kept| kept.token.expose()).unwrap_or_default().as_bytes()),
         at(app_token.map(|kept| kept.ends).unwrap_or_default()),
-        Bytes(&further),
-        Number(further_compressed.into()),
+        Bytes(&userinfo_claims),
+        Number(userinfo_compressed.into()),
         Bytes(&session.earlier_ends.map(|ends| ends.encode()).unwrap_or_default()),
         Bytes(&absent),
         Bytes(&session.absent.claims_request),
@@ -85,8 +85,8 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         id_token_ends,
         app_token,
         app_token_ends,
-        further,
-        further_compressed,
+        userinfo_claims,
+        userinfo_compressed,
         earlier_ends,
         absent,
         claims_request,
@@ -101,7 +101,7 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         provider: IssuerId::read(provider.bytes()?)?,
         subject: text(subject)??,
         claims: read_claims(claims.bytes()?, compressed.number()? != 0, platform)?,
-        further: read_claims(further.bytes()?, further_compressed.number()? != 0, platform)?,
+        userinfo_claims: read_claims(userinfo_claims.bytes()?, userinfo_compressed.number()? != 0, platform)?,
         absent: Absent {
             names: wire::read_list(absent.bytes()?)?.into_iter().map(name).collect::<Option<_>>()?,
             // Sessions of earlier versions have none.

@@ -47,7 +47,7 @@ fn minimal() -> Session {
         provider: IssuerId::of_provider("https://issuer.example", "client"),
         subject: "alice".to_owned(),
         claims: Map::new(),
-        further: Map::new(),
+        userinfo_claims: Map::new(),
         absent: Absent::default(),
         begun: at(0),
         ends: at(28_800),
@@ -70,7 +70,7 @@ fn full() -> Session {
         claims: object(
             json!({ "email": "alice@example.com", "email_verified": true, "name": "É👩‍🚀", "groups": groups }),
         ),
-        further: object(json!({ "roles": groups, "locale": null })),
+        userinfo_claims: object(json!({ "roles": groups, "locale": null })),
         absent: Absent {
             names: vec!["department".to_owned(), "org".to_owned()],
             claims_request: [4; 16],
@@ -95,7 +95,7 @@ fn assert_same(opened: &Session, expected: &Session) {
         provider,
         subject,
         claims,
-        further,
+        userinfo_claims,
         absent,
         begun,
         ends,
@@ -109,7 +109,7 @@ fn assert_same(opened: &Session, expected: &Session) {
         earlier_ends,
     } = opened;
     assert_eq!((id, provider, subject), (&expected.id, &expected.provider, &expected.subject));
-    assert_eq!((claims, further, absent), (&expected.claims, &expected.further, &expected.absent));
+    assert_eq!((claims, userinfo_claims, absent), (&expected.claims, &expected.userinfo_claims, &expected.absent));
     assert_eq!((begun, ends, seen), (&expected.begun, &expected.ends, &expected.seen));
     assert_eq!((generation, id_token_ends), (&expected.generation, &expected.id_token_ends));
     assert_eq!(earlier_ends, &expected.earlier_ends);

@@ -183,7 +183,7 @@ impl Session {
         self.grant.as_ref().is_some_and(|grant| grant.due <= now)
     }
 
-    pub(super) fn wants_to_slide(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
+    pub(super) fn idle_end_is_due(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
         let step = lifetimes.idle.and_then(|idle| idle.checked_div(IDLE_STEP));
         step.is_some_and(|step| self.seen.plus(step.max(Duration::from_secs(1))) <= now)
     }

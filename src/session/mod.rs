@@ -79,7 +79,7 @@ pub struct Session {
 }
 
 /// What a session is begun with, beside the identity.
-pub struct Beginning<'a> {
+pub struct NewSession<'a> {
     /// At whose.
     pub provider: IssuerId,
     /// [`Provider::claims_request`](crate::oidc::Provider::claims_request) of the sign-in.
@@ -125,7 +125,7 @@ impl Session {
     ///
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
-    pub fn begin(identity: Identity, with: Beginning<'_>, platform: &dyn Platform) -> Result<Self, NoRandomness> {
+    pub fn begin(identity: Identity, with: NewSession<'_>, platform: &dyn Platform) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;
         let claims = kept_claims(identity.claims(), with.kept);

@@ -36,7 +36,7 @@ struct Opened {
     session: Session,
     revocation_keys: RevocationKeys,
     /// Whether another key than the first sealed it.
-    is_of_old_key: bool,
+    has_retired_key: bool,
     identity: OnceCell<Rc<Identity>>,
     is_in_use: Cell<bool>,
 }
@@ -96,8 +96,8 @@ impl FreshSession {
     }
 
     /// One that the store had for the reference in a cookie, which an old key may have sealed.
-    pub fn stored(session: Session, is_of_old_key: bool, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
-        session.is_fresh(lifetimes, now).then(|| Self(Rc::new(Opened::new(session, is_of_old_key))))
+    pub fn stored(session: Session, has_retired_key: bool, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
+        session.is_fresh(lifetimes, now).then(|| Self(Rc::new(Opened::new(session, has_retired_key))))
     }
 
     /// The session.
@@ -106,8 +106,8 @@ impl FreshSession {
     }
 
     /// Whether another key than the first sealed it.
-    pub fn is_of_old_key(&self) -> bool {
-        self.0.is_of_old_key
+    pub fn has_retired_key(&self) -> bool {
+        self.0.has_retired_key
     }
 
     /// By what it can be ended from outside.
@@ -116,7 +116,7 @@ impl FreshSession {
     }
 
     /// `true` the first time that this is called since the session was opened.
-    pub fn begins_use(&self) -> bool {
+    pub fn take_first_use(&self) -> bool {
         !self.0.is_in_use.replace(true)
     }
 
@@ -124,7 +124,7 @@ impl FreshSession {
     pub fn upkeep(&self, lifetimes: &Lifetimes, now: UnixTime) -> Upkeep {
         if lifetimes.refresh && self.session().is_due(now) {
             Upkeep::Refresh
-        } else if self.wants_writing(lifetimes, now) {
+        } else if self.must_be_written(lifetimes, now) {
             Upkeep::Write
         } else {
             Upkeep::None
@@ -132,8 +132,8 @@ impl FreshSession {
     }
 
     /// Whether it must be written, whether or not it is to be refreshed as well.
-    pub fn wants_writing(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
-        self.0.is_of_old_key || self.session().wants_to_slide(lifetimes, now)
+    pub fn must_be_written(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
+        self.0.has_retired_key || self.session().idle_end_is_due(lifetimes, now)
     }
 
     /// What tells others who it is: made by `render` when it is first asked for.
@@ -143,11 +143,11 @@ impl FreshSession {
 }
 
 impl Opened {
-    fn new(session: Session, is_of_old_key: bool) -> Self {
+    fn new(session: Session, has_retired_key: bool) -> Self {
         Self {
             revocation_keys: RevocationKeys::of(&session),
             session,
-            is_of_old_key,
+            has_retired_key,
             identity: OnceCell::new(),
             is_in_use: Cell::new(false),
         }
@@ -197,7 +197,7 @@ impl OpenSessions {
             return Some(Rc::clone(&known.session));
         }
         let session = Session::open(&self.cookies, joined, sealer, platform)?;
-        let opened = Rc::new(Opened::new(session, sealer.is_of_old_key(text)));
+        let opened = Rc::new(Opened::new(session, sealer.has_retired_key(text)));
         let known = OpenedText { text: text.into(), count: joined.count, session: Rc::clone(&opened) };
         self.opened.insert(hash, known, text.len());
         Some(opened)

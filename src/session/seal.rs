@@ -189,7 +189,7 @@ impl Sealer {
     }
 
     /// Whether another key than the first sealed this text, by what it says itself.
-    pub fn is_of_old_key(&self, sealed: &[u8]) -> bool {
+    pub fn has_retired_key(&self, sealed: &[u8]) -> bool {
         // Eight letters are six bytes: the version, and the id of the key.
         let start = sealed.get(..8).and_then(decode).unwrap_or_default();
         start.get(1..=KEY_ID_LEN) != Some(&self.inner.sealing.id)

@@ -121,13 +121,13 @@ pub struct Reference {
     revocation_keys: RevocationKeys,
     ends: UnixTime,
     /// Whether another key than the first sealed it.
-    pub is_of_old_key: bool,
+    pub has_retired_key: bool,
 }
 
 impl Reference {
     /// The reference to this session.
     pub fn of(session: &Session) -> Self {
-        Self { id: session.id, revocation_keys: RevocationKeys::of(session), ends: session.ends, is_of_old_key: false }
+        Self { id: session.id, revocation_keys: RevocationKeys::of(session), ends: session.ends, has_retired_key: false }
     }
 
     /// What the request brought, if we sealed it and its time is not over.
@@ -143,8 +143,8 @@ impl Reference {
         };
         let revocation_keys = RevocationKeys { session: id.digest(), subject, sid };
         let ends = UnixTime::from_secs(ends.number()?);
-        let is_of_old_key = sealer.is_of_old_key(&joined.text);
-        (now < ends).then_some(Self { id, revocation_keys, ends, is_of_old_key })
+        let has_retired_key = sealer.has_retired_key(&joined.text);
+        (now < ends).then_some(Self { id, revocation_keys, ends, has_retired_key })
     }
 
     /// By what the session is known here and in the store.

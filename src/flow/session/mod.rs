@@ -55,7 +55,7 @@ pub(super) async fn load(reference: Reference, cx: &TaskContext) -> Result<Optio
     let Some(store) = &settings.store else { return Ok(None) };
     let session = store::load(store, &reference, cx).await?;
     let session = session
-        .and_then(|session| FreshSession::stored(session, reference.is_of_old_key, &settings.lifetimes, cx.now()));
+        .and_then(|session| FreshSession::stored(session, reference.has_retired_key, &settings.lifetimes, cx.now()));
     cx.with(|env| {
         let session = session?;
         env.stored.keep(&reference, &session, store.cache, env.now);
@@ -70,7 +70,7 @@ fn accepted(session: FreshSession, env: &mut Env<'_>) -> Option<FreshSession> {
     if env.is_ended(&session) {
         return None;
     }
-    if session.begins_use() {
+    if session.take_first_use() {
         remember_sid(session.session(), env);
     }
     Some(session)
@@ -96,7 +96,7 @@ pub(super) fn write_again(fresh: &FreshSession, request: &Request, env: &mut Env
     }
     store::save_soon(&session, env);
     // The cookie of a stored session stays as it is, unless an old key sealed it.
-    if fresh.is_of_old_key() { reference_to(&session, env).into_iter().collect() } else { Vec::new() }
+    if fresh.has_retired_key() { reference_to(&session, env).into_iter().collect() } else { Vec::new() }
 }
 
 /// The cookie that refers to a stored session.

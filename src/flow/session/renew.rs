@@ -138,7 +138,7 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
         }
         None if is_news => cookies_of(fresh.session(), request, env),
         // It is not renewed for now, but it is in use: the idle timeout must not end it.
-        _ if is_left && fresh.wants_writing(&env.config.session.lifetimes, env.now) => {
+        _ if is_left && fresh.must_be_written(&env.config.session.lifetimes, env.now) => {
             write_again(&fresh, request, env)
         }
         _ => Vec::new(),

@@ -7,7 +7,7 @@ use crate::{
     oidc::identity::Identity,
     platform::NoRandomness,
     secret::{AccessToken, RawIdToken, RefreshToken},
-    session::{Beginning, Grant, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
+    session::{NewSession, Grant, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
     time::UnixTime,
 };
 
@@ -74,7 +74,7 @@ fn begin(
     let (id_token, id_token_ends) = granted.id_token.unzip();
     let until_exp = id_token_ends.map(|ends| ends.since(env.now));
     let life = forwarded_tokens.life(granted.expires_in, until_exp);
-    let with = Beginning {
+    let with = NewSession {
         provider,
         claims_request: known.provider.claims_request(),
         kept: &env.config.kept_claims,

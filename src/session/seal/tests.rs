@@ -176,7 +176,7 @@ fn what_was_sealed_in_base64url_still_opens() {
         let before = sealed.replace('.', "-");
         assert_eq!(before, BASE64_URL_SAFE_NO_PAD.encode(BASE64_URL_SAFE_NO_PAD.decode(&before).unwrap()));
         assert_eq!(opened(&sealer, Purpose::Session, "s", before.as_bytes()), Some(vec![7; size]));
-        assert!(!sealer.is_of_old_key(before.as_bytes()) && !sealer.is_of_old_key(sealed.as_bytes()));
+        assert!(!sealer.has_retired_key(before.as_bytes()) && !sealer.has_retired_key(sealed.as_bytes()));
         assert_eq!(sealed.len(), sealed_len(size));
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let (known, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
     let provider::Known { mut providers, mut token_issuers } = known;
     token_issuers.extend(others?);
-    let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.at_port(origin.port()), prefix?);
+    let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.with_own_port(origin.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
     if document.verified_email_only == Some(true)
         && !filter_state::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
@@ -158,12 +158,12 @@ fn warn_of_ineffective_settings(config: &mut Config) {
     each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
     let said = [
         (
-            takes_none && config.rules.want_tokens(),
+            takes_none && config.rules.have_bearer_rules(),
             "rules: `access: bearer` lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says \
              which tokens are taken",
         ),
         (
-            takes_none && config.rules.want_scopes(),
+            takes_none && config.rules.have_scopes(),
             "rules: `scopes` keep nobody out: they are for tokens, and none are taken",
         ),
         (

@@ -120,7 +120,7 @@ impl Worker {
 
     /// The metadata of the present request's route, if that is asked.
     fn route(&self) -> RouteMetadata {
-        if self.config().rules.ask_routes() { host::route_metadata() } else { RouteMetadata::Absent }
+        if self.config().rules.have_policies() { host::route_metadata() } else { RouteMetadata::Absent }
     }
 
     /// The trailers of a permitted request arrive; `false` when they must not pass.

@@ -25,14 +25,14 @@ pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
         return reserved.decide(request, env);
     }
     // We take such a header out, and Envoy then chooses the route anew: the policy would be another route's.
-    if env.config.rules.ask_routes()
+    if env.config.rules.have_policies()
         && let Some(name) = internal_redirect::claimed_identity(&request, &env.config.stripped_headers).first()
     {
         let failure = Failure::ReservedHeader((*name).to_owned());
         report_lost_redirect(&request, env);
         return refuse(failure, &request, env).into();
     }
-    let ruled = match env.config.rules.rule_on(request) {
+    let ruled = match env.config.rules.evaluate(request) {
         Ok(ruled) => ruled,
         Err((error, request)) => return answer::misrouted(error, &Caller::of(&request), env).into(),
     };

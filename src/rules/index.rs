@@ -19,7 +19,7 @@ impl Index {
         let mut index = Self::default();
         for (number, rule) in rules.iter().enumerate() {
             match &rule.path {
-                Some(pattern) => pattern.beginnings().for_each(|beginning| index.add(beginning, number)),
+                Some(pattern) => pattern.literal_prefixes().for_each(|beginning| index.add(beginning, number)),
                 None => index.add("", number),
             }
         }

@@ -24,7 +24,7 @@ impl From<bool> for Match {
 }
 
 /// What a rule may look at beside the path.
-pub(super) struct Facts<'a> {
+pub(super) struct RequestFacts<'a> {
     request: &'a Request,
     own_port: Option<u16>,
     /// `None` where it is missing, doubled, or none that every app takes for the same.
@@ -33,7 +33,7 @@ pub(super) struct Facts<'a> {
     host: OnceCell<Option<Host<'a>>>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> RequestFacts<'a> {
     pub(super) fn read(request: &'a Request, own_port: Option<u16>) -> Self {
         let method = request.text(":method").filter(|text| is_method(text));
         Self { request, own_port, method, host: OnceCell::new() }
@@ -67,7 +67,7 @@ pub struct HeaderCondition {
 impl Rule {
     /// Whether it is for a request with these facts and this path, or, without one, with a path that readers take for
     /// different ones.
-    pub(super) fn matches(&self, facts: &Facts<'_>, path: Option<&str>) -> Match {
+    pub(super) fn matches(&self, facts: &RequestFacts<'_>, path: Option<&str>) -> Match {
         // The cheapest and most telling first.
         let of_path = match (&self.path, path) {
             (None, _) => Match::Yes,
@@ -81,7 +81,7 @@ impl Rule {
         of_path.min(self.matches_method(facts)).min(self.matches_host(facts)).min(of_headers)
     }
 
-    fn matches_method(&self, facts: &Facts<'_>) -> Match {
+    fn matches_method(&self, facts: &RequestFacts<'_>) -> Match {
         match facts.method {
             _ if self.methods.is_empty() => Match::Yes,
             Some(method) => lists(&self.methods, method).into(),
@@ -89,7 +89,7 @@ impl Rule {
         }
     }
 
-    fn matches_host(&self, facts: &Facts<'_>) -> Match {
+    fn matches_host(&self, facts: &RequestFacts<'_>) -> Match {
         if self.hosts.is_empty() {
             return Match::Yes;
         }

@@ -29,7 +29,7 @@ use crate::{
     http::Request,
 };
 use index::Index;
-use matching::{Facts, Match};
+use matching::{RequestFacts, Match};
 use path::Path;
 
 /// Who may pass.
@@ -143,7 +143,7 @@ impl Rules {
 
     /// The same rules for an app that is reached at this port, where it is not the scheme's own.
     #[must_use]
-    pub fn at_port(self, own_port: Option<u16>) -> Self {
+    pub fn with_own_port(self, own_port: Option<u16>) -> Self {
         Self { own_port, ..self }
     }
 
@@ -153,12 +153,12 @@ impl Rules {
     }
 
     /// Whether one of them takes nothing but tokens.
-    pub fn want_tokens(&self) -> bool {
+    pub fn have_bearer_rules(&self) -> bool {
         self.all.iter().any(|rule| rule.says.access == Access::Bearer)
     }
 
     /// Whether one of them asks tokens for scopes.
-    pub fn want_scopes(&self) -> bool {
+    pub fn have_scopes(&self) -> bool {
         self.all.iter().any(|rule| !rule.says.scopes.is_empty())
     }
 
@@ -191,7 +191,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`RouteError`] where its route does not name one policy; with the request.
-    pub fn rule_on(&self, request: Request) -> Result<RuledRequest, (RouteError, Request)> {
+    pub fn evaluate(&self, request: Request) -> Result<RuledRequest, (RouteError, Request)> {
         match self.decide(&request) {
             Ok(verdict) => Ok(RuledRequest::new(request, verdict)),
             Err(error) => Err((error, request)),
@@ -205,8 +205,8 @@ impl Rules {
             verdict.fall_through();
             return Ok(verdict);
         }
-        let facts = Facts::read(request, self.own_port);
-        let mut is_clear = facts.is_usual() && (!self.ask_routes() || facts.is_plain_host());
+        let facts = RequestFacts::read(request, self.own_port);
+        let mut is_clear = facts.is_usual() && (!self.have_policies() || facts.is_plain_host());
         match request.single(":path").map(Path::of_target) {
             Some(Ok(path)) => {
                 for reading in path.readings() {
@@ -220,7 +220,7 @@ impl Rules {
             }
         }
         match policy {
-            Some(policy) if is_clear => verdict.give_way_to(policy),
+            Some(policy) if is_clear => verdict.replace_unlocked_with(policy),
             _ if is_clear => {}
             // Envoy found one route for it, in one virtual host; an app may find what stands behind another.
             _ => {
@@ -234,7 +234,7 @@ impl Rules {
     /// The rules that decide, for a reader who takes the path for this one.
     fn collect(
         &self,
-        facts: &Facts<'_>,
+        facts: &RequestFacts<'_>,
         path: Option<&str>,
         numbers: &mut dyn Iterator<Item = usize>,
         verdict: &mut Verdict,

@@ -38,18 +38,18 @@ impl<'a> Path<'a> {
     pub fn read(path: &'a [u8]) -> Result<Self, PatternError> {
         match std::str::from_utf8(path) {
             Ok(text) if path.len() <= MAX_PATH && is_plain(path) => Ok(Self { text, escaped: None }),
-            _ => Self::read_closely(path),
+            _ => Self::check(path),
         }
     }
 
-    fn read_closely(path: &'a [u8]) -> Result<Self, PatternError> {
+    fn check(path: &'a [u8]) -> Result<Self, PatternError> {
         if path.len() > MAX_PATH {
             return Err(PatternError("a path of at most 8192 bytes"));
         }
         if path.first() != Some(&b'/') {
             return Err(PatternError("a path that begins with a slash"));
         }
-        if !path.iter().copied().all(may_stand) {
+        if !path.iter().copied().all(is_path_char) {
             return Err(PatternError("a path of ASCII letters, digits and -._~!$&'()*+,=:@%/ only; the rest as %XX"));
         }
         if path.windows(2).any(|pair| pair == b"//") {
@@ -124,7 +124,7 @@ fn is_plain(path: &[u8]) -> bool {
         let is_fine = match byte {
             b'/' => !matches!(before, b'/' | b'.'),
             b'%' => false,
-            _ => before != b' ' && may_stand(byte),
+            _ => before != b' ' && is_path_char(byte),
         };
         if !is_fine {
             return false;
@@ -135,7 +135,7 @@ fn is_plain(path: &[u8]) -> bool {
 }
 
 /// RFC 3986, 3.3, less `;`: some cut parameters off (`/public/..;/admin`), others do not.
-const fn may_stand(byte: u8) -> bool {
+const fn is_path_char(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,

@@ -83,7 +83,7 @@ impl PathPattern {
     }
 
     /// What every path begins with that it matches, in each spelling: whole segments, without a slash at the end.
-    pub(super) fn beginnings(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn literal_prefixes(&self) -> impl Iterator<Item = &str> {
         let (spellings, sure) = match &self.0 {
             Kind::Below(known) | Kind::Exact(known) | Kind::Glob(known) | Kind::Prefix(known) => (Some(known), None),
             Kind::Regex(_, beginning) => (None, Some(beginning.as_str())),
@@ -104,13 +104,13 @@ impl PathPattern {
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Exact(own), Kind::Exact(other)) => own.normalised == other.normalised,
-            (Kind::Prefix(base), _) => other.beginnings().all(|beginning| base.any(|base| is_within(beginning, base))),
+            (Kind::Prefix(base), _) => other.literal_prefixes().all(|beginning| base.any(|base| is_within(beginning, base))),
             (Kind::Below(own), Kind::Below(other) | Kind::Exact(other) | Kind::Prefix(other)) => {
                 other.normalised.starts_with(&own.normalised)
             }
             // A slash comes after what these begin with.
             (Kind::Below(own), Kind::Glob(_) | Kind::Regex(..)) => {
-                other.beginnings().all(|beginning| own.any(|base| format!("{beginning}/").starts_with(base)))
+                other.literal_prefixes().all(|beginning| own.any(|base| format!("{beginning}/").starts_with(base)))
             }
             _ => false,
         }

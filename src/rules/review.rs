@@ -14,7 +14,7 @@ impl Rules {
     }
 
     fn warning(&self, number: usize, rule: &Rule, reserved: &str) -> Option<String> {
-        let beginning = rule.path.as_ref().and_then(|path| path.beginnings().next()).unwrap_or_default();
+        let beginning = rule.path.as_ref().and_then(|path| path.literal_prefixes().next()).unwrap_or_default();
         // Whatever covers it stands in the index where its own path begins, or before.
         let mut before = self.index.candidates(beginning).take_while(|before| *before < number);
         if let Some(wider) = before.find(|before| self.rules().get(*before).is_some_and(|before| before.covers(rule))) {

@@ -8,7 +8,7 @@ use super::{Policy, Rule, Rules};
 use crate::http::RouteMetadata;
 
 /// How much of a name is told.
-const MAX_TOLD: usize = 100;
+const MAX_QUOTED_NAME: usize = 100;
 
 /// Why a route does not say which policy counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum RouteError {
 
 impl Rule {
     /// The policy of this name, as a rule for everything.
-    pub const fn everywhere(name: String, says: Policy) -> Self {
+    pub const fn of_policy(name: String, says: Policy) -> Self {
         Self {
             name: Some(name),
             path: None,
@@ -39,7 +39,7 @@ impl Rule {
     }
 
     /// Whether this is its name.
-    pub fn is_called(&self, name: &str) -> bool {
+    pub fn has_name(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
     }
 }
@@ -53,7 +53,7 @@ impl Rules {
     }
 
     /// Whether the metadata of routes has a say.
-    pub fn ask_routes(&self) -> bool {
+    pub fn have_policies(&self) -> bool {
         self.all.len() > self.first_policy
     }
 
@@ -64,9 +64,9 @@ impl Rules {
             RouteMetadata::Policy(name) => name,
             RouteMetadata::Unreadable => return Err(RouteError::Unreadable),
         };
-        match self.policies().find(|(_, policy)| policy.is_called(name)) {
+        match self.policies().find(|(_, policy)| policy.has_name(name)) {
             Some((number, _)) => Ok(Some(number)),
-            None => Err(RouteError::Unknown(name.chars().take(MAX_TOLD).collect())),
+            None => Err(RouteError::Unknown(name.chars().take(MAX_QUOTED_NAME).collect())),
         }
     }
 }

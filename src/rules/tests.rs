@@ -231,7 +231,7 @@ fn a_request_without_exactly_one_method_and_path_is_protected() {
 
 #[test]
 fn a_host_in_doubt_never_makes_public() {
-    let public = Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]).at_port(Some(8443));
+    let public = Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]).with_own_port(Some(8443));
     let protecting = Rules::new(vec![hosts(&["admin.example.com"], Access::Required), everything(Access::Public)]);
     let cases: [(&[&str], _, _); 14] = [
         (&["app.example.com"], PUBLIC, PUBLIC),
@@ -370,7 +370,7 @@ fn a_header_is_there_or_has_just_this_value_or_nobody_can_tell() {
         all.extend(*lines);
         let request = request(&all);
         let matches = |value: Option<&str>| {
-            headers(&[("x-a", value)], Access::Public).matches(&Facts::read(&request, None), Some("/"))
+            headers(&[("x-a", value)], Access::Public).matches(&RequestFacts::read(&request, None), Some("/"))
         };
         assert_eq!((matches(None), matches(Some("1"))), (*of_any, *of_value), "{what}");
     }
@@ -850,7 +850,7 @@ proptest! {
         let rules = Rules::new(rules);
         for path in paths {
             let request = get(path.as_bytes());
-            let facts = Facts::read(&request, None);
+            let facts = RequestFacts::read(&request, None);
             let mut scanned = Verdict::new(&rules.all);
             match Path::of_target(path.as_bytes()) {
                 Ok(path) => for reading in path.readings() {

@@ -80,7 +80,7 @@ impl Verdict {
     }
 
     /// What locked rules say stays, and this policy takes the place of all else.
-    pub(super) fn give_way_to(&mut self, policy: usize) {
+    pub(super) fn replace_unlocked_with(&mut self, policy: usize) {
         let mut kept = Self::new(&self.all);
         for number in self.numbers().filter(|number| self.all.get(*number).is_some_and(|rule| rule.locked)) {
             kept.add(number);
@@ -167,11 +167,11 @@ impl Verdict {
         if let Some(refusal) = self.denial() {
             return Err(refusal);
         }
-        let is_anothers = |rule: &Rule| {
+        let is_of_other_provider = |rule: &Rule| {
             let providers = &rule.says.providers;
             !providers.is_empty() && claims.issuer().is_none_or(|issuer| !providers.contains(&issuer))
         };
-        if let Some(rule) = self.rules().find(|rule| is_anothers(rule)) {
+        if let Some(rule) = self.rules().find(|rule| is_of_other_provider(rule)) {
             return Err(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) });
         }
         let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_ref(), rule.says.allow.as_ref()?)));

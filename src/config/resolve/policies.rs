@@ -69,14 +69,14 @@ impl<'a> Policies<'a> {
                 warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
             }
             let says = policy(raw, context, &at, faults).unwrap_or(DENY_ALL);
-            all.push(Rule::everywhere(name, says));
+            all.push(Rule::of_policy(name, says));
         }
         Self { all, have_routes, context }
     }
 
     /// What the one of this name says.
     pub(super) fn named(&self, name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
-        match self.all.iter().find(|policy| policy.is_called(name)) {
+        match self.all.iter().find(|policy| policy.has_name(name)) {
             Some(policy) => Ok(policy.says.clone()),
             None => Err(faults.wrong_value(at, "the name of one of the `policies`", name)),
         }

@@ -246,7 +246,7 @@ fn listed_tokens_and_scopes_arrive() {
     assert_eq!((second.digest, second.expires_at), ([0xab; 32], Some(UnixTime::from_secs(1_900_000_000))));
     assert!(second.claims.is_empty());
     let request = Request::new([(":method", b"GET".as_slice()), (":path", b"/write")]);
-    let ruled = config.rules.rule_on(request).unwrap();
+    let ruled = config.rules.evaluate(request).unwrap();
     let verdict = ruled.verdict();
     assert!(!verdict.takes_sessions());
     assert_eq!(verdict.scopes().collect::<Vec<_>>(), ["read", "api://x/.write"]);
@@ -593,7 +593,7 @@ fn a_rule_says_what_its_policy_says() {
     let mut asking = with(policies.clone(), json!([]));
     asking["route_metadata"] = json!(true);
     let config = settings(&asking);
-    assert!(config.rules.ask_routes() && !by_policy.rules.ask_routes());
+    assert!(config.rules.have_policies() && !by_policy.rules.have_policies());
     assert_eq!(config.warnings, [""; 0]);
     assert!(config.kept_claims.contains(&"tier".to_owned()), "{:?}", config.kept_claims);
     let tokens = with(json!({"machines": {"access": "bearer"}}), json!([{"path": "/a", "policy": "machines"}]));

@@ -83,7 +83,7 @@ fn a_regex_matches_the_whole_path() {
 
 #[test]
 fn a_pattern_is_found_by_what_all_its_paths_begin_with() {
-    let beginnings = |pattern: PathPattern| pattern.beginnings().map(str::to_owned).collect::<Vec<_>>();
+    let literal_prefixes = |pattern: PathPattern| pattern.literal_prefixes().map(str::to_owned).collect::<Vec<_>>();
     let globs: &[(&str, &[&str])] = &[
         ("/", &[""]),
         ("/a/b", &["/a/b"]),
@@ -97,7 +97,7 @@ fn a_pattern_is_found_by_what_all_its_paths_begin_with() {
         ("/caf%c3%a9/*", &["/caf%C3%A9", "/café"]),
     ];
     for (text, expected) in globs {
-        assert_eq!(beginnings(PathPattern::glob(text).unwrap()), *expected, "{text}");
+        assert_eq!(literal_prefixes(PathPattern::glob(text).unwrap()), *expected, "{text}");
     }
     let regexes = [
         ("/a/b", "/a"),
@@ -134,7 +134,7 @@ fn a_pattern_is_found_by_what_all_its_paths_begin_with() {
         (".*", ""),
     ];
     for (text, expected) in regexes {
-        assert_eq!(beginnings(PathPattern::regex(text).unwrap()), [expected], "{text}");
+        assert_eq!(literal_prefixes(PathPattern::regex(text).unwrap()), [expected], "{text}");
     }
     let odd = PathPattern::regex("/a/b/(?i)*c").unwrap();
     assert!(odd.matches("/a/bc") && odd.matches("/a/b//c"));

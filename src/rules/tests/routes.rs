@@ -11,7 +11,7 @@ fn policies() -> Vec<Rule> {
         ("people", says(Access::Required)),
         ("admins", admins),
     ]
-    .map(|(name, says)| Rule::everywhere(name.to_owned(), says))
+    .map(|(name, says)| Rule::of_policy(name.to_owned(), says))
     .to_vec()
 }
 
@@ -99,7 +99,7 @@ fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
         assert!(!is_admitted(&rules, &on("open", odd), &["staff"]), "{method}");
     }
     let closing = [("closed", Access::Deny), ("open", Access::Public)]
-        .map(|(name, access)| Rule::everywhere(name.to_owned(), says(access)))
+        .map(|(name, access)| Rule::of_policy(name.to_owned(), says(access)))
         .to_vec();
     let rules = Rules::new(Vec::new()).with_policies(closing);
     assert_eq!(decide(&rules, &on("open", get(b"/a//b"))), Decision::Denied);
@@ -109,7 +109,7 @@ fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
 /// Envoy finds the virtual host by the host as it is written, with its port; an app mostly by the name.
 #[test]
 fn a_host_that_is_not_written_plainly_may_be_another_routes() {
-    let rules = Rules::new(vec![glob("/public/*", Access::Public)]).with_policies(policies()).at_port(Some(8443));
+    let rules = Rules::new(vec![glob("/public/*", Access::Public)]).with_policies(policies()).with_own_port(Some(8443));
     let at = |authority: &str, path: &str| request(&[(":method", "GET"), (":authority", authority), (":path", path)]);
     for authority in ["app.example.com", "APP.example.com", "app.example.com:8443", "[::1]:8443", "127.0.0.1"] {
         assert_eq!(decide(&rules, &on("open", at(authority, "/x"))), PUBLIC, "{authority}");
@@ -136,7 +136,7 @@ fn a_route_that_names_no_policy_is_no_way_around_them() {
     assert_eq!(fault(RouteMetadata::Policy("é".repeat(300))), RouteError::Unknown("é".repeat(100)));
     assert_eq!(fault(RouteMetadata::Unreadable), RouteError::Unreadable);
     assert_eq!(decide(&rules, &get(b"/")), PUBLIC);
-    assert!(rules.ask_routes() && !Rules::new(Vec::new()).ask_routes());
+    assert!(rules.have_policies() && !Rules::new(Vec::new()).have_policies());
 }
 
 #[test]

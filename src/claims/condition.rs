@@ -53,7 +53,7 @@ pub enum Finding {
     },
     /// It has a form that none of the values has.
     #[error("the claim {claim:?} is {shape}, which is none of the values of the condition")]
-    Odd {
+    UnexpectedShape {
         /// Its name or pointer.
         claim: String,
         /// Its form.
@@ -142,7 +142,7 @@ impl Condition {
         if self.outcome(claims) != Outcome::No {
             return;
         }
-        let absent = |claim: String| Finding::Absent { claim, looked_in: claims.found_in() };
+        let absent = |claim: String| Finding::Absent { claim, looked_in: claims.source() };
         let finding = match self {
             Self::All(conditions) | Self::Any(conditions) => {
                 return conditions.iter().for_each(|condition| condition.collect_findings(claims, findings));
@@ -153,7 +153,7 @@ impl Condition {
                 Some(Claim::Json(value)) => {
                     let items = if let Value::Array(items) = value { items } else { std::slice::from_ref(value) };
                     let is_odd = !items.iter().any(|item| has_form_of(item, wanted));
-                    is_odd.then(|| Finding::Odd { claim: path.text(), shape: Shape::of(value) })
+                    is_odd.then(|| Finding::UnexpectedShape { claim: path.text(), shape: Shape::of(value) })
                 }
             },
             Self::Not(condition) if !condition.is_about_address() => None,

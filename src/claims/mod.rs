@@ -32,7 +32,7 @@ impl IssuerId {
     }
 
     /// Of an issuer that only programs bring tokens of.
-    pub fn of_tokens(issuer: &str) -> Self {
+    pub fn of_token_issuer(issuer: &str) -> Self {
         Self(half_digest("token issuer", &[issuer.as_bytes()]))
     }
 
@@ -42,7 +42,7 @@ impl IssuerId {
     }
 
     /// As it was written down: perhaps of an issuer that is configured no more.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 }
@@ -62,7 +62,7 @@ pub trait Claims {
     }
 
     /// Where the claims are from, for the log.
-    fn found_in(&self) -> &'static str {
+    fn source(&self) -> &'static str {
         "the token"
     }
 }

@@ -129,13 +129,13 @@ impl Template {
 
     /// The same, with lists joined and the text encoded like this.
     #[must_use]
-    pub fn written(self, separator: char, encoding: Encoding) -> Self {
+    pub fn with_format(self, separator: char, encoding: Encoding) -> Self {
         Self { separator, encoding, ..self }
     }
 
     /// The same template with this handling of texts that are too long.
     #[must_use]
-    pub fn where_too_long(self, too_long: TooLong) -> Self {
+    pub fn with_too_long(self, too_long: TooLong) -> Self {
         Self { too_long, ..self }
     }
 
@@ -292,7 +292,7 @@ mod tests {
 
     #[track_caller]
     fn render(template: &str, separator: char, encoding: Encoding) -> Option<String> {
-        let template = Template::parse(template).unwrap().written(separator, encoding);
+        let template = Template::parse(template).unwrap().with_format(separator, encoding);
         template.render(&token(), 1000, &mut |_, _| ()).unwrap()
     }
 
@@ -381,13 +381,13 @@ mod tests {
             assert_eq!(rendered(&claim, value.clone(), 100), expected, "{value}");
         }
         // Percent-encoded it goes out as one value.
-        let percent = claim.written(',', Encoding::Percent);
+        let percent = claim.with_format(',', Encoding::Percent);
         assert_eq!(rendered(&percent, json!("[a, b]"), 100), (Ok(Some("%5Ba%2C%20b%5D".to_owned())), vec![]));
     }
 
     #[test]
     fn what_is_too_long_is_left_out_cut_between_items_or_refused() {
-        let claim = |too_long| Template::of(ClaimPath::parse("c").unwrap()).where_too_long(too_long);
+        let claim = |too_long| Template::of(ClaimPath::parse("c").unwrap()).with_too_long(too_long);
         let groups = || json!(["one", "two", "three", "x"]);
         let long = |length| Unfit::TooLong { length, longest: 8 };
         let cut = |length, longest| vec![Unfit::Cut { length, longest }];
@@ -403,9 +403,9 @@ mod tests {
         // A text has no place to be cut at.
         assert_eq!(rendered(&claim(TooLong::Cut), json!("123456789"), 8), (Ok(None), vec![long(9)]));
         // The encoded text is what must fit.
-        let encoded = claim(TooLong::Cut).written(',', Encoding::Base64Url);
+        let encoded = claim(TooLong::Cut).with_format(',', Encoding::Base64Url);
         assert_eq!(rendered(&encoded, groups(), 8), (some("b25l"), cut(15, 6)));
-        let encoded = claim(TooLong::Cut).written(',', Encoding::Percent);
+        let encoded = claim(TooLong::Cut).with_format(',', Encoding::Percent);
         assert_eq!(rendered(&encoded, json!(["é", "é"]), 8), (some("%C3%A9"), cut(13, 8)));
     }
 

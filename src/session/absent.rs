@@ -42,7 +42,7 @@ impl Claims for SessionClaims<'_> {
         self.session.issuer()
     }
 
-    fn found_in(&self) -> &'static str {
+    fn source(&self) -> &'static str {
         match (&self.provider.github, self.session.absent.userinfo) {
             (Some(_), _) => "GitHub's API",
             (None, true) => "the ID token and userinfo",

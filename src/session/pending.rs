@@ -88,7 +88,7 @@ impl State {
     fn of([id, provider, return_to, started, attempt]: [Field<'_>; 5], reserved: &str) -> Option<Self> {
         Some(Self {
             id: SignInId(id.bytes()?.try_into().ok()?),
-            provider: IssuerId::read(provider.bytes()?)?,
+            provider: IssuerId::from_bytes(provider.bytes()?)?,
             return_to: ReturnTo::with_fragment(return_to.text()?, reserved),
             started: UnixTime::from_secs(started.number()?),
             attempt: u8::try_from(attempt.number()?).ok()?,

@@ -98,7 +98,7 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
     let (granted, expires) = (at(granted)?, at(expires)?);
     Some(Session {
         id: super::SessionId(id.bytes()?.try_into().ok()?),
-        provider: IssuerId::read(provider.bytes()?)?,
+        provider: IssuerId::from_bytes(provider.bytes()?)?,
         subject: text(subject)??,
         claims: read_claims(claims.bytes()?, compressed.number()? != 0, platform)?,
         userinfo_claims: read_claims(userinfo_claims.bytes()?, userinfo_compressed.number()? != 0, platform)?,

@@ -35,7 +35,7 @@ pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Re
     if too_long == TooLong::Cut && template.as_ref().is_ok_and(|template| !template.is_claim()) {
         return Err(faults.wrong(&at.key("too_long"), "leave_out or refuse; `cut` is for a claim, not for a template"));
     }
-    Ok(template?.written(separator?, encoding).where_too_long(too_long))
+    Ok(template?.with_format(separator?, encoding).with_too_long(too_long))
 }
 
 fn template(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {

@@ -112,7 +112,7 @@ fn token_issuer(
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let (given, name) = (given?, name?);
     let text = name.as_str().to_owned();
-    let id = IssuerId::of_tokens(&text);
+    let id = IssuerId::of_token_issuer(&text);
     let validation = given.at(name).ok_or_else(|| faults.wrong(&at.key("issuer"), "a URL"))?;
     Ok(TokenIssuer {
         id,

@@ -211,10 +211,10 @@ fn every_field_arrives() {
         config.identity_headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),
         ["x-email", "x-teams", "x-user"]
     );
-    let written = |text: &str, separator, encoding| Template::parse(text).unwrap().written(separator, encoding);
-    let claim = |path, separator, encoding| Template::of(ClaimPath::parse(path).unwrap()).written(separator, encoding);
+    let written = |text: &str, separator, encoding| Template::parse(text).unwrap().with_format(separator, encoding);
+    let claim = |path, separator, encoding| Template::of(ClaimPath::parse(path).unwrap()).with_format(separator, encoding);
     assert_eq!(config.identity_headers[2].value, written("{sub}@{/org/id}", ',', Encoding::Percent));
-    let teams = claim("/teams/all", '|', Encoding::Utf8).where_too_long(TooLong::Cut);
+    let teams = claim("/teams/all", '|', Encoding::Utf8).with_too_long(TooLong::Cut);
     assert_eq!(config.identity_headers[1].value, teams);
     assert_eq!(config.identity_headers[0].value, claim("email", ',', Encoding::Utf8).verified_only());
     // Scripts get what the app gets whole.

@@ -108,7 +108,7 @@ impl Claims for VerifiedBearer {
         }
     }
 
-    fn found_in(&self) -> &'static str {
+    fn source(&self) -> &'static str {
         match &self.0.grounds {
             Grounds::AccessToken(_) => "the access token",
             Grounds::Active(_) => "the introspection response",

@@ -94,12 +94,12 @@ fn token_issuer(
     let has_endpoint = raw.introspection.as_ref().is_some_and(|asked| asked.endpoint.is_some());
     let is_discovered = !has_endpoint && sources.iter().take(3).all(|is_given| !is_given);
     let name = if is_discovered {
-        issuer(raw.issuer, &at.key("issuer"), around.plain_http, faults).map(Name::Url)
+        issuer(raw.issuer, &at.key("issuer"), around.plain_http, faults).map(IssuerName::Url)
     } else {
-        plain_name(raw.issuer, &at.key("issuer"), faults).map(Name::Plain)
+        plain_name(raw.issuer, &at.key("issuer"), faults).map(IssuerName::Plain)
     };
     let given = match raw.introspection {
-        Some(raw) => introspection(raw, &at.key("introspection"), around, faults).map(Given::Introspection),
+        Some(raw) => introspection(raw, &at.key("introspection"), around, faults).map(ConfiguredValidation::Introspection),
         None => keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, context.plain_http, faults),
     };
     let kind = match raw.kind {
@@ -113,7 +113,7 @@ fn token_issuer(
     let (given, name) = (given?, name?);
     let text = name.as_str().to_owned();
     let id = IssuerId::of_token_issuer(&text);
-    let validation = given.at(name).ok_or_else(|| faults.wrong(&at.key("issuer"), "a URL"))?;
+    let validation = given.into_validation(name).ok_or_else(|| faults.wrong(&at.key("issuer"), "a URL"))?;
     Ok(TokenIssuer {
         id,
         speaks_as: id,
@@ -131,17 +131,17 @@ fn token_issuer(
 }
 
 /// How tokens are validated, as far as the document says.
-enum Given {
+enum ConfiguredValidation {
     /// By keys that are there, or these ones.
     Keys(Validation),
     /// By asking.
-    Introspection(Asked),
+    Introspection(IntrospectionClient),
     /// By keys that are discovered.
     Nothing,
 }
 
 /// Who is asked, but perhaps not where.
-struct Asked {
+struct IntrospectionClient {
     endpoint: Option<Endpoint>,
     client_id: String,
     authentication: ClientAuthentication,
@@ -149,14 +149,14 @@ struct Asked {
 }
 
 /// What an issuer is called.
-enum Name {
+enum IssuerName {
     /// Nothing but that.
     Plain(String),
     /// Where its metadata is, too.
     Url(Issuer),
 }
 
-impl Name {
+impl IssuerName {
     fn as_str(&self) -> &str {
         match self {
             Self::Plain(name) => name,
@@ -165,19 +165,19 @@ impl Name {
     }
 }
 
-impl Given {
+impl ConfiguredValidation {
     /// How the tokens of this issuer are validated; `None` where something would have to be discovered of a plain name.
-    fn at(self, name: Name) -> Option<Validation> {
+    fn into_validation(self, name: IssuerName) -> Option<Validation> {
         match (self, name) {
             (Self::Keys(validation), _) => Some(validation),
-            (Self::Nothing, Name::Url(issuer)) => Some(Validation::Discovered(issuer)),
-            (Self::Nothing, Name::Plain(_)) => None,
+            (Self::Nothing, IssuerName::Url(issuer)) => Some(Validation::Discovered(issuer)),
+            (Self::Nothing, IssuerName::Plain(_)) => None,
             (Self::Introspection(asked), name) => {
-                let Asked { endpoint, client_id, authentication, cache } = asked;
+                let IntrospectionClient { endpoint, client_id, authentication, cache } = asked;
                 let endpoint = match (endpoint, name) {
                     (Some(endpoint), _) => IntrospectionEndpoint::Configured(endpoint),
-                    (None, Name::Url(issuer)) => IntrospectionEndpoint::Discovered(issuer),
-                    (None, Name::Plain(_)) => return None,
+                    (None, IssuerName::Url(issuer)) => IntrospectionEndpoint::Discovered(issuer),
+                    (None, IssuerName::Plain(_)) => return None,
                 };
                 let introspection = Introspection { endpoint, client_id, authentication, cache };
                 Some(Validation::Introspection(Box::new(introspection)))
@@ -191,7 +191,7 @@ fn introspection(
     at: &At<'_>,
     context: IssuerContext<'_>,
     faults: &mut Faults,
-) -> Result<Asked, Faulty> {
+) -> Result<IntrospectionClient, Faulty> {
     let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), around.plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
@@ -205,7 +205,7 @@ fn introspection(
     }
     let at_cache = at.key("cache_seconds");
     let cache = bounded(raw.cache_seconds, limits::INTROSPECTION_CACHE_SECONDS, "seconds", &at_cache, faults);
-    Ok(Asked {
+    Ok(IntrospectionClient {
         endpoint: endpoint?,
         client_id: client_id?,
         authentication: authentication?,
@@ -221,17 +221,17 @@ fn keys(
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
-) -> Result<Given, Faulty> {
+) -> Result<ConfiguredValidation, Faulty> {
     let at_jwks_uri = at.key("jwks_uri");
     if let Some(endpoint) = endpoint(jwks_uri, &at_jwks_uri, plain_http, faults)? {
-        return Ok(Given::Keys(Validation::JwksUri(endpoint)));
+        return Ok(ConfiguredValidation::Keys(Validation::JwksUri(endpoint)));
     }
     if let Some(raw::JsonText(jwks)) = jwks {
         let keys = Jwks::parse(jwks.as_bytes());
         let keys = keys.map_err(|error| faults.wrong(&at.key("jwks"), format!("a JWK Set as JSON text, but {error}")));
-        return keys.map(|keys| Given::Keys(Validation::Fixed(keys)));
+        return keys.map(|keys| ConfiguredValidation::Keys(Validation::Fixed(keys)));
     }
-    let Some(texts) = public_keys else { return Ok(Given::Nothing) };
+    let Some(texts) = public_keys else { return Ok(ConfiguredValidation::Nothing) };
     let at = at.key("public_keys");
     if !(1..=limits::MAX_PUBLIC_KEYS).contains(&texts.len()) {
         return Err(faults.wrong(&at, format!("1 to {} keys, got {}", limits::MAX_PUBLIC_KEYS, texts.len())));
@@ -241,7 +241,7 @@ fn keys(
                         within double quotes): RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519";
         faults.wrong(&at.index(place), expected)
     });
-    keys.map(|keys| Given::Keys(Validation::Fixed(keys)))
+    keys.map(|keys| ConfiguredValidation::Keys(Validation::Fixed(keys)))
 }
 
 /// Warns of configured keys that cannot verify a token.

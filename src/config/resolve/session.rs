@@ -25,7 +25,7 @@ use crate::{
 
 /// All but the sealer, which also takes our own origin.
 pub(super) struct Session {
-    ring: Vec<SessionKey>,
+    keys: Vec<SessionKey>,
     lifetimes: Lifetimes,
     sign_in_timeout: Duration,
     cookie_name: String,
@@ -41,8 +41,8 @@ impl Session {
         warnings: &mut Vec<String>,
         faults: &mut Faults,
     ) -> Result<Self, Faulty> {
-        let ring = ring(raw.keys, &at.key("keys"), env, faults);
-        warnings.extend(doubles(ring.as_deref().unwrap_or_default(), &at.key("keys")));
+        let keys = keys(raw.keys, &at.key("keys"), env, faults);
+        warnings.extend(duplicate_keys(keys.as_deref().unwrap_or_default(), &at.key("keys")));
         let mut seconds =
             |value, bounds, field| bounded(value, bounds, "seconds", &at.key(field), faults).map(Duration::from_secs);
         let lifetime = seconds(raw.lifetime_seconds, limits::LIFETIME_SECONDS, "lifetime_seconds");
@@ -61,7 +61,7 @@ impl Session {
         let store = raw.store.map(|store| self::store(store, &at.key("store"), env, faults)).transpose();
         let cookie_name = cookie_name(raw.cookie_name, &at.key("cookie_name"), faults);
         Ok(Self {
-            ring: ring?,
+            keys: keys?,
             lifetimes: Lifetimes { absolute: lifetime?, idle: idle?, refresh: raw.refresh.unwrap_or(true) },
             sign_in_timeout: sign_in_timeout?,
             cookie_name: cookie_name?,
@@ -78,7 +78,7 @@ impl Session {
         faults: &mut Faults,
     ) -> Result<SessionSettings, Faulty> {
         let context = context_of([origin.as_str()]);
-        let sealer = Sealer::new(self.ring, &context);
+        let sealer = Sealer::new(self.keys, &context);
         Ok(SessionSettings {
             sealer: sealer.ok_or_else(|| faults.wrong(&at.key("keys"), "at least one key"))?,
             lifetimes: self.lifetimes,
@@ -91,7 +91,7 @@ impl Session {
     }
 }
 
-fn ring(
+fn keys(
     keys: Option<Vec<raw::Secret>>,
     at: &At<'_>,
     env: Environment<'_>,
@@ -109,9 +109,9 @@ fn ring(
 
 /// Templates give the old key the value of the new one before there is another; a rotation with both the same signs
 /// everybody out.
-fn doubles(ring: &[SessionKey], at: &At<'_>) -> Vec<String> {
-    let is_double = |(place, key): &(usize, &SessionKey)| ring.iter().take(*place).any(|before| before.is(key));
-    let places = ring.iter().enumerate().filter(is_double);
+fn duplicate_keys(keys: &[SessionKey], at: &At<'_>) -> Vec<String> {
+    let is_duplicate = |(place, key): &(usize, &SessionKey)| keys.iter().take(*place).any(|before| before.is(key));
+    let places = keys.iter().enumerate().filter(is_duplicate);
     places
         .map(|(place, _)| format!("{}: the same key as one before it opens nothing more", at.index(place).path()))
         .collect()

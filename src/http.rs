@@ -416,7 +416,7 @@ pub enum CalloutError {
 
 /// What a status that is no good says of whoever was asked: Envoy answers 503 and 504 itself, where it cannot connect or
 /// waits in vain.
-pub fn status_of(who: &str, status: u16) -> String {
+pub fn describe_status(who: &str, status: u16) -> String {
     match status {
         503 => format!("Envoy could not reach {who}, or it answered 503; check the cluster's address and TLS"),
         504 => format!("{who} did not answer in time"),

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::{
-    http::{CalloutResponse, MAX_CALLOUT_BODY, status_of},
+    http::{CalloutResponse, MAX_CALLOUT_BODY, describe_status},
     jose::{json, members::Members},
     quoted::Quoted,
 };
@@ -126,6 +126,6 @@ impl UnexpectedStatus {
     /// A sentence for the log about the endpoint with this name.
     pub fn at(&self, endpoint: &str) -> String {
         let said = self.error.as_ref().map(|error| format!(", and says {error}"));
-        status_of(endpoint, self.status) + said.unwrap_or_default().as_str()
+        describe_status(endpoint, self.status) + said.unwrap_or_default().as_str()
     }
 }

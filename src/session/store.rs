@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     digest::HalfDigest,
-    http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request, status_of},
+    http::{CalloutError, CalloutRequest, CalloutResponse, Cluster, MAX_CALLOUT_BODY, Request, describe_status},
     jose::json,
     platform::Platform,
     secret::StoreCredentials,
@@ -90,7 +90,7 @@ fn status(status: u16) -> String {
     match status {
         401 | 403 => format!("the gateway answered {status}; its acl must allow MGET, SET, SETEX, EVAL and DEL"),
         503 => "the gateway has no Redis, or Envoy could not reach it; check the cluster's address".to_owned(),
-        other => status_of("the gateway", other),
+        other => describe_status("the gateway", other),
     }
 }
 

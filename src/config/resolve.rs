@@ -2,17 +2,20 @@
 
 mod allow;
 mod bearer;
+mod claim_text;
+mod filter_state;
 mod github;
 mod identity_headers;
+mod kept_claims;
 pub(super) mod limits;
-mod people;
 mod policies;
 mod provider;
 mod rules;
 mod session;
+mod sign_in;
+mod sign_out;
 mod text;
 mod token_issuer;
-mod filter_state;
 
 use url::{Host, Url};
 
@@ -65,15 +68,15 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let identity_headers = identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let filter_state = filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
-        people::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
-    let bodies = people::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
-    let sign_in = people::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
-    let sign_out = people::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
+        kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
+    let bodies = sign_in::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
+    let sign_in = sign_in::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
+    let sign_out = sign_out::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
     let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&at_session.key("refresh"));
     if let Ok(sign_out) = &sign_out
         && !is_misread
     {
-        people::refuse_ineffective_settings(sign_out, named.unwrap_or_default(), refreshes, faults);
+        sign_out::refuse_ineffective_settings(sign_out, named.unwrap_or_default(), refreshes, faults);
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
@@ -84,7 +87,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.with_own_port(origin.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
     if document.verified_email_only == Some(true)
-        && !filter_state::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
+        && !claim_text::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
     {
         warnings.push("verified_email_only: no header and no filter state carries an email".to_owned());
     }
@@ -92,10 +95,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let forwarded_tokens =
         ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
-    warnings.extend(people::missing_issuer_header(&providers, &identity_headers));
+    warnings.extend(kept_claims::missing_issuer_header(&providers, &identity_headers));
     warnings.extend(token_issuer::left_out_keys(&token_issuers));
-    let mut kept_claims = people::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
-    let mut keep = |name: &str| people::keep(name, &mut kept_claims);
+    let mut kept_claims = kept_claims::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
+    let mut keep = |name: &str| kept_claims::keep(name, &mut kept_claims);
     rules.each_claim(&mut keep);
     let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
     allowed.for_each(|conditions| conditions.each_claim(&mut keep));
@@ -138,7 +141,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     };
     warn_of_ineffective_settings(&mut config);
     if document.verified_email_only.is_none() {
-        config.warnings.extend(filter_state::unverified_email(&config));
+        config.warnings.extend(claim_text::unverified_email(&config));
     }
     config.warnings.extend(bearer::common_audiences(&config.token_issuers));
     Ok(config)

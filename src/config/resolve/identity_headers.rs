@@ -6,7 +6,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    filter_state, few, limits, text,
+    claim_text, few, limits, text,
 };
 use crate::http::folded;
 
@@ -93,5 +93,5 @@ fn identity_header(
     if known.iter().any(|other| self::folded(&other.name) == folded) {
         return Err(faults.wrong(at, "each header once; apps do not tell capitals, or `_` from `-`"));
     }
-    Ok(NamedValue { name: name.to_ascii_lowercase(), value: filter_state::value(raw, at, faults)? })
+    Ok(NamedValue { name: name.to_ascii_lowercase(), value: claim_text::value(raw, at, faults)? })
 }

@@ -94,12 +94,12 @@ fn token_issuer(
     let has_endpoint = raw.introspection.as_ref().is_some_and(|asked| asked.endpoint.is_some());
     let is_discovered = !has_endpoint && sources.iter().take(3).all(|is_given| !is_given);
     let name = if is_discovered {
-        issuer(raw.issuer, &at.key("issuer"), around.plain_http, faults).map(IssuerName::Url)
+        issuer(raw.issuer, &at.key("issuer"), context.plain_http, faults).map(IssuerName::Url)
     } else {
         plain_name(raw.issuer, &at.key("issuer"), faults).map(IssuerName::Plain)
     };
     let given = match raw.introspection {
-        Some(raw) => introspection(raw, &at.key("introspection"), around, faults).map(ConfiguredValidation::Introspection),
+        Some(raw) => introspection(raw, &at.key("introspection"), context, faults).map(ConfiguredValidation::Introspection),
         None => keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, context.plain_http, faults),
     };
     let kind = match raw.kind {
@@ -192,7 +192,7 @@ fn introspection(
     context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<IntrospectionClient, Faulty> {
-    let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), around.plain_http, faults);
+    let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), context.plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
     if method.is_none() && raw.token_endpoint_auth_method.is_some() {

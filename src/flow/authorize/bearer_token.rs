@@ -7,7 +7,7 @@ use crate::{
     secret::RawBearerToken,
     session::{
         cookie::{self, Found},
-        handed::is_b64token,
+        app_tokens::is_b64token,
     },
 };
 

@@ -17,7 +17,7 @@ mod writing;
 
 pub use lifetimes::{END_LISTS, EarlierEnds, End, EndOf, Grant, Lifetimes, MIN_TOKEN_LIFE};
 pub use seal::SealError;
-pub use writing::{Optional, SealedSession, Writing};
+pub use writing::{OptionalToken, SealedSession, CookieWriter};
 
 use std::time::Duration;
 

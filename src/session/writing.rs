@@ -17,12 +17,12 @@ pub struct SealedSession {
     /// The `Set-Cookie` lines.
     pub cookies: Vec<String>,
     /// What had to be left out so that it fits.
-    pub left_out: Vec<Optional>,
+    pub left_out: Vec<OptionalToken>,
 }
 
 /// How sessions are written into cookies.
 #[derive(Debug, Clone, Copy)]
-pub struct Writing<'a> {
+pub struct CookieWriter<'a> {
     /// The cookies.
     pub cookies: &'a SessionCookies,
     /// Which of them this browser has.
@@ -37,7 +37,7 @@ pub struct Writing<'a> {
 
 /// What a session can do without: the ID token is left out first, the refresh token last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Optional {
+pub enum OptionalToken {
     /// The access token, which the app then does not get.
     AccessToken,
     /// The ID token, which the app then does not get either; the provider's sign-out asks the person.
@@ -47,12 +47,12 @@ pub enum Optional {
 }
 
 impl Session {
-    /// Seals the session for its cookies. What does not fit is first made smaller (see [`Optional`]); a cookie that
+    /// Seals the session for its cookies. What does not fit is first made smaller (see [`OptionalToken`]); a cookie that
     /// the browser would drop is never made: that would be a loop.
     ///
     /// # Errors
     /// [`SealError`]
-    pub fn seal(&self, to: &Writing<'_>, platform: &dyn Platform) -> Result<SealedSession, SealError> {
+    pub fn seal(&self, to: &CookieWriter<'_>, platform: &dyn Platform) -> Result<SealedSession, SealError> {
         let mut session = self.clone();
         let mut left_out = Vec::new();
         let max_age = self.ends(to.lifetimes).since(to.now);
@@ -64,11 +64,11 @@ impl Session {
                 return Ok(SealedSession { cookies: to.cookies.set(&text, count, max_age, to.present), left_out });
             }
             if session.id_token.take().is_some() {
-                left_out.push(Optional::IdToken);
+                left_out.push(OptionalToken::IdToken);
             } else if session.app_token.take().is_some() {
-                left_out.push(Optional::AccessToken);
+                left_out.push(OptionalToken::AccessToken);
             } else if session.grant.take().is_some() {
-                left_out.push(Optional::RefreshToken);
+                left_out.push(OptionalToken::RefreshToken);
             } else {
                 return Err(SealError::TooLarge { size, budget: to.cookies.budget(max_age) });
             }

@@ -12,7 +12,7 @@ use crate::{
         revocation::RevocationError,
         token::TokenEndpointError,
     },
-    session::{Optional, SealError, store::StoreError},
+    session::{OptionalToken, SealError, store::StoreError},
 };
 
 pub use failure::Level;
@@ -42,7 +42,7 @@ pub enum Event {
     /// A browser was signed out here, and not at this provider, which was not known yet.
     LeftAtProvider(String),
     /// A session was left without something, so that it fits into its cookies.
-    LeftOut(Optional),
+    LeftOut(OptionalToken),
     /// A provider ended sessions of somebody: which, and the token's own name, or nothing where it came through a browser.
     LoggedOut(String, Option<String>),
     /// A session was not renewed: whose word it is, and why.
@@ -189,11 +189,11 @@ impl fmt::Display for Event {
             }
             Self::LeftOut(what) => {
                 let what = match what {
-                    Optional::AccessToken => "access token: the app does not get it",
-                    Optional::IdToken => {
+                    OptionalToken::AccessToken => "access token: the app does not get it",
+                    OptionalToken::IdToken => {
                         "ID token: the app does not get it, and the provider's sign-out may ask the person"
                     }
-                    Optional::RefreshToken => "refresh token: it is not renewed",
+                    OptionalToken::RefreshToken => "refresh token: it is not renewed",
                 };
                 write!(f, "left a session that is too large for its cookies without its {what}")
             }

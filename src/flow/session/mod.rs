@@ -8,7 +8,7 @@ pub(super) mod store;
 use crate::{
     http::Request,
     session::{
-        SealError, Session, Writing,
+        SealError, Session, CookieWriter,
         chunks::Present,
         open::{FreshSession, RevocationKeys},
         store::Reference,
@@ -124,7 +124,7 @@ pub(super) fn cookies_of(session: &Session, request: &Request, env: &mut Env<'_>
 /// [`SealError`]
 pub(super) fn write(session: &Session, present: Present, env: &mut Env<'_>) -> Result<Vec<String>, SealError> {
     let settings = &env.config.session;
-    let to = Writing {
+    let to = CookieWriter {
         cookies: &settings.cookies,
         present,
         lifetimes: &settings.lifetimes,

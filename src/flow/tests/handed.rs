@@ -6,7 +6,7 @@ use super::{
     super::{event::Event, *},
     world::{Outcome, STATIC_TOKEN, World, access_tokens, ok, static_tokens},
 };
-use crate::session::{Optional, app_tokens::ForwardedTokens};
+use crate::session::{OptionalToken, app_tokens::ForwardedTokens};
 
 /// A world with this as the default, and a path for each other wish.
 fn world(by_default: &str) -> World {
@@ -309,8 +309,8 @@ fn a_token_that_could_not_stand_in_a_header_is_not_handed_on() {
 fn what_does_not_fit_is_left_out_in_order() {
     for (length, expected) in [
         (5000, &[][..]),
-        (14_700, &[Event::LeftOut(Optional::IdToken)]),
-        (16_000, &[Event::LeftOut(Optional::IdToken), Event::LeftOut(Optional::AccessToken)]),
+        (14_700, &[Event::LeftOut(OptionalToken::IdToken)]),
+        (16_000, &[Event::LeftOut(OptionalToken::IdToken), Event::LeftOut(OptionalToken::AccessToken)]),
     ] {
         let mut world = world("access_token");
         world.provider.refreshes = true;

@@ -49,7 +49,7 @@ pub enum Access {
 
 /// How a request is answered that needs a session and has none; the later ones are sterner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Answer {
+pub enum Unauthenticated {
     /// A page that a browser opens begins a sign-in; whoever could not follow one gets 401.
     #[default]
     Auto,
@@ -105,7 +105,7 @@ pub struct Policy {
     /// Who may pass.
     pub access: Access,
     /// How a request without a session is answered.
-    pub unauthenticated: Answer,
+    pub unauthenticated: Unauthenticated,
     /// Who may pass of those who have a session or bring a token; `None` means all.
     pub allow: Option<Conditions>,
     /// The scopes that a token must have.

@@ -61,7 +61,7 @@ fn everything(access: Access) -> Rule {
 fn says(access: Access) -> Policy {
     Policy {
         access,
-        unauthenticated: Answer::Auto,
+        unauthenticated: Unauthenticated::Auto,
         allow: None,
         scopes: Vec::new(),
         providers: Vec::new(),
@@ -458,20 +458,20 @@ fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
 
 #[test]
 fn somebody_without_a_session_gets_the_sternest_answer() {
-    let with = |unauthenticated: Answer, rule: Rule| Rule { says: Policy { unauthenticated, ..rule.says }, ..rule };
+    let with = |unauthenticated: Unauthenticated, rule: Rule| Rule { says: Policy { unauthenticated, ..rule.says }, ..rule };
     let rules = Rules::new(vec![
-        with(Answer::Redirect, glob("/pages/*", Access::Required)),
-        with(Answer::Unauthorized, glob("/api/*", Access::Required)),
+        with(Unauthenticated::Redirect, glob("/pages/*", Access::Required)),
+        with(Unauthenticated::Unauthorized, glob("/api/*", Access::Required)),
     ]);
     for (path, expected) in [
-        ("/pages/x", Answer::Redirect),
-        ("/api/x", Answer::Unauthorized),
-        ("/other", Answer::Auto),
+        ("/pages/x", Unauthenticated::Redirect),
+        ("/api/x", Unauthenticated::Unauthorized),
+        ("/other", Unauthenticated::Auto),
         ("/pages//x", Answer::Unauthorized),
     ] {
-        assert_eq!(rules.decide(&get(path.as_bytes())).unwrap().answer(), expected, "{path}");
+        assert_eq!(rules.decide(&get(path.as_bytes())).unwrap().unauthenticated(), expected, "{path}");
     }
-    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")).unwrap().answer(), Answer::Auto);
+    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")).unwrap().unauthenticated(), Unauthenticated::Auto);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Access, Answer, Authorization, Rule};
+use super::{Access, Unauthenticated, Authorization, Rule};
 use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
 
 /// What the rules say of a request.
@@ -136,7 +136,7 @@ impl Verdict {
     }
 
     /// How somebody without a session is answered: the sternest of what is said.
-    pub fn answer(&self) -> Answer {
+    pub fn unauthenticated(&self) -> Unauthenticated {
         self.rules().map(|rule| rule.says.unauthenticated).max().unwrap_or_default()
     }
 
@@ -207,7 +207,7 @@ mod tests {
             locked: false,
             says: Policy {
                 access: Access::Required,
-                unauthenticated: Answer::Auto,
+                unauthenticated: Unauthenticated::Auto,
                 allow: None,
                 scopes: vec![number.to_string()],
                 providers: Vec::new(),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     claims::IssuerId,
     oidc::Provider,
-    rules::{Access, Answer, Authorization, Policy, Rule},
+    rules::{Access, Authorization, Policy, Rule, Unauthenticated},
 };
 
 /// The policies, each as a rule for everything that has its name, and whether routes may name them.
@@ -35,7 +35,7 @@ pub(super) struct PolicyContext<'a> {
 /// What stands for a policy with a fault; nothing is built from it.
 const DENY_ALL: Policy = Policy {
     access: Access::Deny,
-    unauthenticated: Answer::Auto,
+    unauthenticated: Unauthenticated::Auto,
     allow: None,
     scopes: Vec::new(),
     providers: Vec::new(),
@@ -125,7 +125,7 @@ pub(super) fn policy(raw: raw::Policy, context: PolicyContext<'_>, at: &At<'_>, 
     }
     Ok(Policy {
         access: access?,
-        unauthenticated: raw.unauthenticated.map(answer).unwrap_or_default(),
+        unauthenticated: raw.unauthenticated.map(unauthenticated).unwrap_or_default(),
         allow: allow?,
         scopes: scopes?,
         providers: providers?,
@@ -154,11 +154,11 @@ pub(super) const fn authorization(raw: raw::Authorization) -> Authorization {
     }
 }
 
-const fn answer(raw: raw::Unauthenticated) -> Answer {
+const fn unauthenticated(raw: raw::Unauthenticated) -> Unauthenticated {
     match raw {
-        raw::Unauthenticated::Auto => Answer::Auto,
-        raw::Unauthenticated::Redirect => Answer::Redirect,
-        raw::Unauthenticated::Unauthorized => Answer::Unauthorized,
+        raw::Unauthenticated::Auto => Unauthenticated::Auto,
+        raw::Unauthenticated::Redirect => Unauthenticated::Redirect,
+        raw::Unauthenticated::Unauthorized => Unauthenticated::Unauthorized,
     }
 }
 

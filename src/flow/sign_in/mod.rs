@@ -17,7 +17,7 @@ use crate::{
     http::{LocalReply, Request, parameter},
     oidc::{Provider, authorization::AuthorizationRequest},
     page::{Action, Page, Script},
-    rules::{Answer, RuledRequest},
+    rules::{RuledRequest, Unauthenticated},
     session::{
         SealError,
         cookie::{delete_cookie, set_cookie, with_prefix},
@@ -56,7 +56,7 @@ pub(super) struct SignInRequest {
     /// Its number among attempts in a row.
     pub(super) attempt: u8,
     /// The answer to a request that cannot be sent to sign in.
-    pub(super) answer: Answer,
+    pub(super) answer: Unauthenticated,
     /// Whether the provider is to let the user select another account.
     pub(super) selects_account: bool,
     /// The providers to choose from; empty means all.
@@ -88,7 +88,7 @@ impl SignInRequest {
         Self {
             return_to,
             attempt: FIRST_ATTEMPT,
-            answer: Answer::Auto,
+            answer: Unauthenticated::Auto,
             selects_account: false,
             providers: Vec::new(),
             session: OwnSession::None,
@@ -124,14 +124,14 @@ pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut 
 /// Begins a sign-in for a page, or says that one is needed.
 pub(super) fn begin_for_page(ruled: RuledRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
     let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
-    let (answer, providers) = (ruled.verdict().answer(), ruled.verdict().providers());
+    let (answer, providers) = (ruled.verdict().unauthenticated(), ruled.verdict().providers());
     begin_with_fragment(ruled.into_request(), SignInRequest { answer, providers, ..SignInRequest::to(return_to) }, env)
 }
 
 /// Begins another sign-in at this provider, for a request with a session that lacks claims the rules ask for.
 pub(super) fn begin_for_claims(ruled: RuledRequest, provider: IssuerId, env: &mut Env<'_>) -> Gate<LocalReply> {
     let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
-    let (answer, providers) = (ruled.verdict().answer(), vec![provider]);
+    let (answer, providers) = (ruled.verdict().unauthenticated(), vec![provider]);
     let session = OwnSession::LacksClaims;
     begin_with_fragment(
         ruled.into_request(),
@@ -144,7 +144,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
     let caller = Caller::of(&request);
     // The start path cannot tell that the session lacks claims, so the loop must end here.
     let is_loop = sign_in.session == OwnSession::LacksClaims && would_loop(&request, &sign_in, env);
-    if caller.kind == Kind::Navigation && sign_in.answer != Answer::Unauthorized && !is_loop {
+    if caller.kind == Kind::Navigation && sign_in.answer != Unauthenticated::Unauthorized && !is_loop {
         // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
         let is_own_host =
             sign_in.session == OwnSession::LacksClaims || env.config.origin.matches_host(request.authority());
@@ -186,14 +186,14 @@ pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>)
     let caller = Caller::of(&request);
     match (sign_in.answer, caller.kind) {
         (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in.providers, env),
-        (Answer::Unauthorized, Kind::Navigation) => {
+        (Unauthenticated::Unauthorized, Kind::Navigation) => {
             let offer = Offer::sign_in(start_url(sign_in.return_to.as_str(), &sign_in.providers, env));
             return answer::refuse(Failure::SignInRequired, &caller, offer, env).into();
         }
-        (Answer::Auto | Answer::Redirect, Kind::Navigation) => {}
-        (Answer::Redirect, Kind::Program) if could_follow(&request) => {}
+        (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
+        (Unauthenticated::Redirect, Kind::Program) if could_follow(&request) => {}
         // A frame on another site sends no cookie back.
-        (Answer::Redirect, Kind::Frame)
+        (Unauthenticated::Redirect, Kind::Frame)
             if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {

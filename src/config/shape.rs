@@ -42,7 +42,7 @@ macro_rules! fields {
             }
         }
     };
-    ($part:ident { $($inner:ident),+ $(,)? } as $says:ident in $name:ident { $($field:ident),+ $(,)? }) => {
+    ($part:ident { $($inner:ident),+ $(,)? } as $flattened:ident in $name:ident { $($field:ident),+ $(,)? }) => {
         impl $part {
             const FIELDS: &[&str] = &[$(stringify!($inner)),+];
 
@@ -60,8 +60,8 @@ macro_rules! fields {
         impl Shape for $name {
             fn read(place: Place<'_>) -> Self {
                 let mut members = place.members(Some(&[$(stringify!($field)),+, $(stringify!($inner)),+]));
-                let $says = members.have_any($part::FIELDS).then(|| $part::take(&mut members));
-                Self { $($field: members.field(stringify!($field))),+, $says }
+                let $flattened = members.have_any($part::FIELDS).then(|| $part::take(&mut members));
+                Self { $($field: members.field(stringify!($field))),+, $flattened }
             }
         }
     };

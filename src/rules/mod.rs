@@ -96,7 +96,7 @@ pub struct Rule {
     /// Whether it holds beside the policy that a route names.
     pub locked: bool,
     /// What it says.
-    pub says: Policy,
+    pub policy: Policy,
 }
 
 /// What a rule says of the requests it matches, and a policy of those on the routes that name it.
@@ -149,17 +149,17 @@ impl Rules {
 
     /// Calls `with` for each claim that a rule looks at.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
-        self.all.iter().filter_map(|rule| rule.says.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+        self.all.iter().filter_map(|rule| rule.policy.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
     }
 
     /// Whether one of them takes nothing but tokens.
     pub fn have_bearer_rules(&self) -> bool {
-        self.all.iter().any(|rule| rule.says.access == Access::Bearer)
+        self.all.iter().any(|rule| rule.policy.access == Access::Bearer)
     }
 
     /// Whether one of them asks tokens for scopes.
     pub fn have_scopes(&self) -> bool {
-        self.all.iter().any(|rule| !rule.says.scopes.is_empty())
+        self.all.iter().any(|rule| !rule.policy.scopes.is_empty())
     }
 
     /// Whether one of them has a name.
@@ -179,12 +179,12 @@ impl Rules {
 
     /// Whether one of them says this of `Authorization`.
     pub fn have_authorization(&self, what: Authorization) -> bool {
-        self.all.iter().any(|rule| rule.says.authorization == what)
+        self.all.iter().any(|rule| rule.policy.authorization == what)
     }
 
     /// Whether every rule, and this default, leaves `Authorization` to the app.
     pub fn leave_authorization_to_app(&self, default: Authorization) -> bool {
-        default == Authorization::App && self.all.iter().all(|rule| rule.says.authorization == Authorization::App)
+        default == Authorization::App && self.all.iter().all(|rule| rule.policy.authorization == Authorization::App)
     }
 
     /// The request with what they say of it.

@@ -26,7 +26,7 @@ pub enum RouteError {
 
 impl Rule {
     /// The policy of this name, as a rule for everything.
-    pub const fn of_policy(name: String, says: Policy) -> Self {
+    pub const fn of_policy(name: String, policy: Policy) -> Self {
         Self {
             name: Some(name),
             path: None,
@@ -34,7 +34,7 @@ impl Rule {
             hosts: Vec::new(),
             headers: Vec::new(),
             locked: false,
-            says,
+            policy,
         }
     }
 

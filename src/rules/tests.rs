@@ -54,11 +54,11 @@ fn everything(access: Access) -> Rule {
         hosts: Vec::new(),
         headers: Vec::new(),
         locked: false,
-        says: says(access),
+        policy: policy(access),
     }
 }
 
-fn says(access: Access) -> Policy {
+fn policy(access: Access) -> Policy {
     Policy {
         access,
         unauthenticated: Unauthenticated::Auto,
@@ -71,7 +71,7 @@ fn says(access: Access) -> Policy {
 
 /// The rule for those in this group alone.
 fn allowing(group: &str, mut rule: Rule) -> Rule {
-    rule.says.allow = in_group(group);
+    rule.policy.allow = in_group(group);
     rule
 }
 
@@ -458,7 +458,7 @@ fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
 
 #[test]
 fn somebody_without_a_session_gets_the_sternest_answer() {
-    let with = |unauthenticated: Unauthenticated, rule: Rule| Rule { says: Policy { unauthenticated, ..rule.says }, ..rule };
+    let with = |unauthenticated: Unauthenticated, rule: Rule| Rule { policy: Policy { unauthenticated, ..rule.policy }, ..rule };
     let rules = Rules::new(vec![
         with(Unauthenticated::Redirect, glob("/pages/*", Access::Required)),
         with(Unauthenticated::Unauthorized, glob("/api/*", Access::Required)),
@@ -599,9 +599,9 @@ impl Plain {
             methods: self.method.map(str::to_owned).into_iter().collect(),
             hosts: self.host.map(|host| HostPattern::parse(host).unwrap()).into_iter().collect(),
             headers: header.into_iter().collect(),
-            says: Policy {
+            policy: Policy {
                 allow: self.group.filter(|_| self.access == Access::Required).and_then(in_group),
-                ..says(self.access)
+                ..policy(self.access)
             },
             ..rule(pattern, self.access)
         }

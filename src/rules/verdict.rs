@@ -99,18 +99,18 @@ impl Verdict {
 
     /// The refusal of a rule that denies all.
     pub fn denial(&self) -> Option<Refusal> {
-        let rule = self.rules().find(|rule| rule.says.access == Access::Deny)?;
+        let rule = self.rules().find(|rule| rule.policy.access == Access::Deny)?;
         Some(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) })
     }
 
     /// Whether all may pass, as they are.
     pub(super) fn is_public(&self) -> bool {
-        self.is_all(|rule| rule.says.access == Access::Public)
+        self.is_all(|rule| rule.policy.access == Access::Public)
     }
 
     /// Whether all may pass, and the app gets the identity where there is one.
     pub fn is_open(&self) -> bool {
-        self.is_all(|rule| rule.says.is_open())
+        self.is_all(|rule| rule.policy.is_open())
     }
 
     fn is_all(&self, holds: impl Fn(&Rule) -> bool) -> bool {
@@ -119,17 +119,17 @@ impl Verdict {
 
     /// Whether a session is enough, by every rule.
     pub fn takes_sessions(&self) -> bool {
-        self.rules().all(|rule| rule.says.access != Access::Bearer)
+        self.rules().all(|rule| rule.policy.access != Access::Bearer)
     }
 
     /// The scopes that a token must have.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.rules().flat_map(|rule| rule.says.scopes.iter().map(String::as_str))
+        self.rules().flat_map(|rule| rule.policy.scopes.iter().map(String::as_str))
     }
 
     /// At whose sign-in pages somebody can sign in for this; empty means at everybody's.
     pub fn providers(&self) -> Vec<IssuerId> {
-        let mut named = self.rules().map(|rule| &rule.says.providers).filter(|providers| !providers.is_empty());
+        let mut named = self.rules().map(|rule| &rule.policy.providers).filter(|providers| !providers.is_empty());
         let mut common = named.next().cloned().unwrap_or_default();
         named.for_each(|others| common.retain(|id| others.contains(id)));
         common
@@ -137,7 +137,7 @@ impl Verdict {
 
     /// How somebody without a session is answered: the sternest of what is said.
     pub fn unauthenticated(&self) -> Unauthenticated {
-        self.rules().map(|rule| rule.says.unauthenticated).max().unwrap_or_default()
+        self.rules().map(|rule| rule.policy.unauthenticated).max().unwrap_or_default()
     }
 
     /// The name of the rule, where it is one rule that decides and it has one.
@@ -151,10 +151,10 @@ impl Verdict {
     pub fn authorization(&self, default: Authorization) -> Authorization {
         let mut said = self.falls_through.then_some(default);
         for rule in self.rules() {
-            if said.is_some_and(|said| said != rule.says.authorization) {
+            if said.is_some_and(|said| said != rule.policy.authorization) {
                 return Authorization::Strip;
             }
-            said = Some(rule.says.authorization);
+            said = Some(rule.policy.authorization);
         }
         said.unwrap_or(default)
     }
@@ -168,13 +168,13 @@ impl Verdict {
             return Err(refusal);
         }
         let is_of_other_provider = |rule: &Rule| {
-            let providers = &rule.says.providers;
+            let providers = &rule.policy.providers;
             !providers.is_empty() && claims.issuer().is_none_or(|issuer| !providers.contains(&issuer))
         };
         if let Some(rule) = self.rules().find(|rule| is_of_other_provider(rule)) {
             return Err(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) });
         }
-        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_ref(), rule.says.allow.as_ref()?)));
+        let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_ref(), rule.policy.allow.as_ref()?)));
         let mut undecided = None;
         for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
             match conditions.outcome(claims) {
@@ -205,7 +205,7 @@ mod tests {
             hosts: Vec::new(),
             headers: Vec::new(),
             locked: false,
-            says: Policy {
+            policy: Policy {
                 access: Access::Required,
                 unauthenticated: Unauthenticated::Auto,
                 allow: None,

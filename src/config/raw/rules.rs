@@ -40,7 +40,7 @@ pub(in crate::config) struct Rule {
     pub(in crate::config) policy: Option<String>,
     /// What it says itself, if it names no policy.
     #[cfg_attr(test, schemars(flatten))]
-    pub(in crate::config) says: Option<Policy>,
+    pub(in crate::config) own_policy: Option<Policy>,
 }
 
 /// What a rule or a policy says.
@@ -65,7 +65,7 @@ pub(in crate::config) struct Policy {
     pub(in crate::config) authorization: Option<Authorization>,
 }
 
-fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization } as says in
+fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization } as own_policy in
     Rule { name, path, prefix, regex, methods, hosts, headers, locked, policy });
 
 /// Who may pass.

@@ -68,8 +68,8 @@ impl<'a> Policies<'a> {
             if !have_routes && !rules.iter().any(|rule| rule.policy.as_ref() == Some(&name)) {
                 warnings.push(format!("policies.{name} is named by no rule, and `route_metadata` is off"));
             }
-            let says = policy(raw, context, &at, faults).unwrap_or(DENY_ALL);
-            all.push(Rule::of_policy(name, says));
+            let policy = policy(raw, context, &at, faults).unwrap_or(DENY_ALL);
+            all.push(Rule::of_policy(name, policy));
         }
         Self { all, have_routes, context }
     }
@@ -77,7 +77,7 @@ impl<'a> Policies<'a> {
     /// What the one of this name says.
     pub(super) fn named(&self, name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
         match self.all.iter().find(|policy| policy.has_name(name)) {
-            Some(policy) => Ok(policy.says.clone()),
+            Some(policy) => Ok(policy.policy.clone()),
             None => Err(faults.wrong_value(at, "the name of one of the `policies`", name)),
         }
     }

@@ -59,8 +59,8 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
     let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
     let headers = headers(raw.headers, &at.key("headers"), faults);
     let (is_locked, at_policy) = (raw.locked == Some(true), at.key("policy"));
-    let says = match (raw.policy, raw.says) {
-        (None, says) => policies::policy(says.unwrap_or_default(), policies.context, at, faults),
+    let policy = match (raw.policy, raw.own_policy) {
+        (None, policy) => policies::policy(policy.unwrap_or_default(), policies.context, at, faults),
         (Some(name), None) => policies.named(&name, &at_policy, faults),
         (Some(_), Some(_)) => Err(faults.wrong(
             &at_policy,
@@ -69,11 +69,11 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
     };
     if is_locked && !policies.have_routes {
         faults.wrong(&at.key("locked"), "nothing; it is for configurations with `route_metadata: true`");
-    } else if is_locked && says.as_ref().is_ok_and(Policy::is_open) {
+    } else if is_locked && policy.as_ref().is_ok_and(Policy::is_open) {
         faults.wrong(&at.key("locked"), "nothing; it is for rules that do not let everybody pass");
     }
     // A rule whose condition is misspelt is reported there.
-    if unconditional && says.as_ref().is_ok_and(|says| says.access == Access::Public) && !faults.any_within(at) {
+    if unconditional && policy.as_ref().is_ok_and(|policy| policy.access == Access::Public) && !faults.any_within(at) {
         return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
     }
     Ok(Rule {
@@ -83,7 +83,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         hosts: hosts?,
         headers: headers?,
         locked: is_locked,
-        says: says?,
+        policy: policy?,
     })
 }
 

@@ -4,14 +4,14 @@ use super::*;
 use crate::http::RouteMetadata;
 
 fn policies() -> Vec<Rule> {
-    let admins = Policy { allow: in_group("admins"), ..says(Access::Required) };
+    let admins = Policy { allow: in_group("admins"), ..policy(Access::Required) };
     [
         ("open", says(Access::Public)),
         ("news", says(Access::Optional)),
         ("people", says(Access::Required)),
         ("admins", admins),
     ]
-    .map(|(name, says)| Rule::of_policy(name.to_owned(), says))
+    .map(|(name, policy)| Rule::of_policy(name.to_owned(), policy))
     .to_vec()
 }
 
@@ -99,7 +99,7 @@ fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
         assert!(!is_admitted(&rules, &on("open", odd), &["staff"]), "{method}");
     }
     let closing = [("closed", Access::Deny), ("open", Access::Public)]
-        .map(|(name, access)| Rule::of_policy(name.to_owned(), says(access)))
+        .map(|(name, access)| Rule::of_policy(name.to_owned(), policy(access)))
         .to_vec();
     let rules = Rules::new(Vec::new()).with_policies(closing);
     assert_eq!(decide(&rules, &on("open", get(b"/a//b"))), Decision::Denied);

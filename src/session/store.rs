@@ -37,7 +37,7 @@ const MAX_SAVED: usize = MAX_CALLOUT_BODY - 1024;
 
 /// What Redis runs to save a session again: over one that was renewed as often at most, and was not seen since. 0 says
 /// that there is none any more.
-const SAVE_AGAIN: &str = "local old = redis.call('GET', KEYS[1]) \
+const UPDATE: &str = "local old = redis.call('GET', KEYS[1]) \
     if not old then return 0 end \
     local renewed, seen = string.match(old, '^(%d+)%.(%d+):') \
     local by, at = tonumber(renewed or '0') - tonumber(ARGV[1]), tonumber(seen or '0') - tonumber(ARGV[2]) \
@@ -105,7 +105,7 @@ pub enum Order {
 
 /// What came of saving a session again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SavedAgain {
+pub enum Updated {
     /// It is saved.
     Done,
     /// There is none any more: it has ended.
@@ -148,7 +148,7 @@ impl Reference {
     }
 
     /// By what the session is known here and in the store.
-    pub const fn mark(&self) -> &HalfDigest {
+    pub const fn session_digest(&self) -> &HalfDigest {
         &self.revocation_keys.session
     }
 
@@ -175,7 +175,7 @@ impl Store {
     /// Asks for a session, and for what may have ended it.
     pub fn load(&self, reference: &Reference) -> CalloutRequest {
         let RevocationKeys { session, subject, sid } = &reference.revocation_keys;
-        let [ended, of_subject, of_sid] = [session, subject, sid].map(|mark| self.mark(mark));
+        let [ended, of_subject, of_sid] = [session, subject, sid].map(|mark| self.end_key(mark));
         self.get(format!("/MGET/{}/{ended}/{of_subject}/{of_sid}", self.key(session)))
     }
 
@@ -183,7 +183,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn loaded(
+    pub fn load_answer(
         response: Result<CalloutResponse, CalloutError>,
         reference: &Reference,
         sealer: &Sealer,
@@ -205,7 +205,7 @@ impl Store {
         });
         let [subject, sid] = revocation_keys else { return Err(StoreError::Malformed) };
         // In doubt it has.
-        let at = |mark: &Value| (!mark.is_null()).then(|| moment(mark).unwrap_or(UnixTime::from_secs(u64::MAX)));
+        let at = |mark: &Value| (!mark.is_null()).then(|| time_of_end(mark).unwrap_or(UnixTime::from_secs(u64::MAX)));
         let has_ended = |session: &Session| !ended.is_null() || session.is_ended_in_store([at(subject), at(sid)]);
         Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
     }
@@ -215,10 +215,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn last_ends(response: Result<CalloutResponse, CalloutError>) -> Result<[UnixTime; 2], StoreError> {
+    pub fn last_ends_answer(response: Result<CalloutResponse, CalloutError>) -> Result<[UnixTime; 2], StoreError> {
         let Value::Array(values) = answer(response, "MGET")? else { return Err(StoreError::Malformed) };
         let [_, _, subject, sid] = values.as_slice() else { return Err(StoreError::Malformed) };
-        Ok([subject, sid].map(|mark| moment(mark).unwrap_or_default()))
+        Ok([subject, sid].map(|mark| time_of_end(mark).unwrap_or_default()))
     }
 
     /// Saves a session until this end.
@@ -240,7 +240,7 @@ impl Store {
     ///
     /// # Errors
     /// [`SealError`]
-    pub fn save_again(
+    pub fn update(
         &self,
         session: &Session,
         life: Duration,
@@ -249,32 +249,32 @@ impl Store {
     ) -> Result<CalloutRequest, SealError> {
         let (key, value) = (self.key(&session.digest()), value(session, sealer, platform)?);
         let (generation, seen, life) = (session.generation, session.seen.as_secs(), life.as_secs().max(1));
-        Ok(self.eval(SAVE_AGAIN, format!("{key}/{generation}/{seen}/{value}/{life}")))
+        Ok(self.eval(UPDATE, format!("{key}/{generation}/{seen}/{value}/{life}")))
     }
 
-    /// What came of a [`Self::save_again`].
+    /// What came of a [`Self::update`].
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn saved_again(response: Result<CalloutResponse, CalloutError>) -> Result<SavedAgain, StoreError> {
+    pub fn update_answer(response: Result<CalloutResponse, CalloutError>) -> Result<Updated, StoreError> {
         let answer = answer(response, "EVAL")?;
         if answer == 0 {
-            return Ok(SavedAgain::Gone);
+            return Ok(Updated::Gone);
         }
-        is_done(&answer).map(|is_done| if is_done { SavedAgain::Done } else { SavedAgain::Newer })
+        is_done(&answer).map(|is_done| if is_done { Updated::Done } else { Updated::Newer })
     }
 
     /// Remembers for this long that every session with this mark which has begun by now is over.
     pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime, order: Order) -> CalloutRequest {
         let (life, step) = (life.as_secs().max(1), order as u8);
-        self.eval(END, format!("{}/{}/{life}/{step}", self.mark(mark), now.as_secs()))
+        self.eval(END, format!("{}/{}/{life}/{step}", self.end_key(mark), now.as_secs()))
     }
 
     /// Whether an [`Self::end`] was done.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn ended(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+    pub fn end_answer(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
         if is_done(&answer(response, "EVAL")?)? { Ok(()) } else { Err(StoreError::Refused) }
     }
 
@@ -282,7 +282,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn done(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+    pub fn save_answer(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
         match answer(response, "SETEX")? {
             Value::Array(said) if said.first() == Some(&Value::Bool(true)) => Ok(()),
             _ => Err(StoreError::Refused),
@@ -290,7 +290,7 @@ impl Store {
     }
 
     /// Forgets a session.
-    pub fn forget(&self, session: &HalfDigest) -> CalloutRequest {
+    pub fn delete(&self, session: &HalfDigest) -> CalloutRequest {
         self.get(format!("/DEL/{}", self.key(session)))
     }
 
@@ -298,7 +298,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn forgotten(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
+    pub fn delete_answer(response: Result<CalloutResponse, CalloutError>) -> Result<(), StoreError> {
         answer(response, "DEL")?.as_u64().map(drop).ok_or(StoreError::Refused)
     }
 
@@ -312,7 +312,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn leased(response: Result<CalloutResponse, CalloutError>) -> Result<bool, StoreError> {
+    pub fn lease_answer(response: Result<CalloutResponse, CalloutError>) -> Result<bool, StoreError> {
         is_done(&answer(response, "SET")?)
     }
 
@@ -321,7 +321,7 @@ impl Store {
         format!("{}s:{}", self.prefix, URL_SAFE_NO_PAD.encode(session))
     }
 
-    fn mark(&self, mark: &HalfDigest) -> String {
+    fn end_key(&self, mark: &HalfDigest) -> String {
         format!("{}e:{}", self.prefix, URL_SAFE_NO_PAD.encode(mark))
     }
 
@@ -353,7 +353,7 @@ impl Store {
     }
 }
 
-/// The session sealed, and before it how often it was renewed and when it was seen, for [`SAVE_AGAIN`].
+/// The session sealed, and before it how often it was renewed and when it was seen, for [`UPDATE`].
 fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
     let sealed =
         sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(platform), platform)?;
@@ -369,7 +369,7 @@ fn label(id: SessionId) -> String {
 }
 
 /// The moment that a mark names.
-fn moment(mark: &Value) -> Option<UnixTime> {
+fn time_of_end(mark: &Value) -> Option<UnixTime> {
     mark.as_str()?.parse().ok().map(UnixTime::from_secs)
 }
 

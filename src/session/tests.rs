@@ -154,7 +154,7 @@ fn a_recorded_reference_and_its_stored_session_open() {
     assert_eq!(reference, Reference::of(&full()));
     let body = json!({ "MGET": [recorded("stored session"), null, null, null] }).to_string().into_bytes();
     let response = Ok(CalloutResponse { status: 200, body });
-    let opened = Store::loaded(response, &reference, &sealer(), &TestPlatform::default()).unwrap().unwrap();
+    let opened = Store::load_answer(response, &reference, &sealer(), &TestPlatform::default()).unwrap().unwrap();
     assert_same(&opened, &full());
 }
 

@@ -95,7 +95,7 @@ fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
 async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Option<Outcome>, Failure> {
     let Some(store) = &cx.config().session.store else { return Ok(None) };
     let request = store.lease(&session.grant_digest(), lease(store, session, cx));
-    let leased = Store::leased(cx.call(request).await);
+    let leased = Store::lease_answer(cx.call(request).await);
     let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now.plus(pause));
     let found = match leased {
         Ok(true) => {

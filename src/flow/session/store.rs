@@ -9,7 +9,7 @@ use crate::{
     secret::RefreshToken,
     session::{
         Session,
-        store::{Order, Reference, SavedAgain, Store, StoreError},
+        store::{Order, Reference, Updated, Store, StoreError},
     },
     time::Deadline,
 };
@@ -39,7 +39,7 @@ pub(super) async fn load(
     cx: &TaskContext,
 ) -> Result<Option<Session>, StoreError> {
     let answer = cx.call(store.load(reference)).await;
-    Store::loaded(answer, reference, &cx.config().session.sealer, cx.platform())
+    Store::load_answer(answer, reference, &cx.config().session.sealer, cx.platform())
 }
 
 /// Saves a new session, as one that has begun after what another process has ended.
@@ -48,11 +48,11 @@ pub(super) async fn load(
 /// [`Failure::Store`], [`Failure::NotWritten`]
 pub(in crate::flow) async fn save(store: &Store, mut session: Session, cx: &TaskContext) -> Result<(), Failure> {
     let answer = cx.call(store.load(&Reference::of(&session))).await;
-    session.begin_after_stored(Store::last_ends(answer)?);
+    session.begin_after_stored(Store::last_ends_answer(answer)?);
     let settings = &cx.config().session;
     let life = session.ends(&settings.lifetimes).since(cx.now());
     let answer = cx.call(store.save(&session, life, &settings.sealer, cx.platform())?).await;
-    Ok(Store::done(answer)?)
+    Ok(Store::save_answer(answer)?)
 }
 
 /// Forgets a session.
@@ -60,8 +60,8 @@ pub(in crate::flow) async fn save(store: &Store, mut session: Session, cx: &Task
 /// # Errors
 /// [`Failure::Store`]
 pub(in crate::flow) async fn forget(store: &Store, session: &Session, cx: &TaskContext) -> Result<(), Failure> {
-    let answer = cx.call(store.forget(&session.digest())).await;
-    Ok(Store::forgotten(answer)?)
+    let answer = cx.call(store.delete(&session.digest())).await;
+    Ok(Store::delete_answer(answer)?)
 }
 
 /// Ends the sessions of these revocations.
@@ -71,7 +71,7 @@ pub(in crate::flow) async fn forget(store: &Store, session: &Session, cx: &TaskC
 pub(in crate::flow) async fn end(store: &Store, revocations: &[Revocation], cx: &TaskContext) -> Result<(), Failure> {
     for revocation in revocations.iter().rev() {
         let life = revocation.until.since(cx.now());
-        Store::ended(cx.call(store.end(&revocation.mark, life, cx.now(), Order::Last)).await)?;
+        Store::end_answer(cx.call(store.end(&revocation.mark, life, cx.now(), Order::Last)).await)?;
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ pub(in crate::flow) fn save_soon(session: &Session, env: &mut Env<'_>) {
     let settings = &env.config.session;
     let Some(store) = &settings.store else { return };
     let life = session.ends(&settings.lifetimes).since(env.now);
-    match store.save_again(session, life, &settings.sealer, env.platform) {
+    match store.update(session, life, &settings.sealer, env.platform) {
         Ok(request) => {
             env.stored.forget(session);
             let (provider, token) = (session.provider(), session.refresh_token().cloned());
@@ -97,9 +97,9 @@ async fn write_session(
     token: Option<RefreshToken>,
     cx: TaskContext,
 ) -> Result<(), Failure> {
-    match write(request, Store::saved_again, &cx).await? {
+    match write(request, Store::update_answer, &cx).await? {
         // The session is gone, and with it the use of its refresh token.
-        Some(SavedAgain::Gone) => cx.with(|env| revoke(provider, token, env)),
+        Some(Updated::Gone) => cx.with(|env| revoke(provider, token, env)),
         Some(_) | None => Ok(()),
     }
 }
@@ -109,7 +109,7 @@ pub(in crate::flow) fn end_soon(revocation: &Revocation, then: impl FnOnce(&mut 
     let Some(store) = &env.config.session.store else { return };
     let request = store.end(&revocation.mark, revocation.until.since(env.now), env.now, Order::Repeated);
     env.spawn(move |cx| async move {
-        if write(request, Store::ended, &cx).await?.is_some() {
+        if write(request, Store::end_answer, &cx).await?.is_some() {
             cx.with(then)?;
         }
         Ok(())

@@ -217,7 +217,7 @@ pub enum HeaderEdit {
 
 /// Who is there, for those who are told: the same for every request of a session.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentityEdits {
     /// For the app.
     pub headers: Vec<HeaderEdit>,
     /// Filter state: keys and values.
@@ -232,7 +232,7 @@ pub struct Edits {
     /// First, what must go, and what is for this request alone.
     pub own: Vec<HeaderEdit>,
     /// Then, who is there.
-    pub identity: Option<Rc<Identity>>,
+    pub identity: Option<Rc<IdentityEdits>>,
     /// The name of the rule, for filter state.
     pub rule: Option<String>,
     /// The client's credentials, for the pass after an internal redirect.

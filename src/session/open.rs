@@ -17,7 +17,7 @@ use crate::{
     cache::Cache,
     claims::IssuerId,
     digest::{HalfDigest, half_digest},
-    http::{Identity, Request},
+    http::{IdentityEdits, Request},
     platform::Platform,
     time::UnixTime,
 };
@@ -37,7 +37,7 @@ struct Opened {
     revocation_keys: RevocationKeys,
     /// Whether another key than the first sealed it.
     has_retired_key: bool,
-    identity: OnceCell<Rc<Identity>>,
+    identity: OnceCell<Rc<IdentityEdits>>,
     is_in_use: Cell<bool>,
 }
 
@@ -137,7 +137,7 @@ impl FreshSession {
     }
 
     /// What tells others who it is: made by `render` when it is first asked for.
-    pub fn identity(&self, render: impl FnOnce(&Session) -> Identity) -> Rc<Identity> {
+    pub fn identity(&self, render: impl FnOnce(&Session) -> IdentityEdits) -> Rc<IdentityEdits> {
         Rc::clone(self.0.identity.get_or_init(|| render(&self.0.session).into()))
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     claims::{ClaimPath, Claims, Report, Unfit},
     config::{Config, NamedValue, SessionSettings},
-    http::{Edits, HeaderEdit, Identity, Request},
+    http::{Edits, HeaderEdit, IdentityEdits, Request},
     rules::Authorization,
     secret::{AccessToken, RawBearerToken, RawIdToken},
     session::cookie::{self, Stripped},
@@ -63,7 +63,7 @@ pub(super) fn edits(permit: &Permit, env: &mut Env<'_>) -> Result<Edits, Failure
 /// Called with the header or key of filter state, the path of the claim that is left out or cut, and the reason.
 type ReportAt<'a> = dyn FnMut(Place, &ClaimPath, Unfit) + 'a;
 
-fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> Identity {
+fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> IdentityEdits {
     let mut too_long = None;
     let mut render = |NamedValue { name, value }: &NamedValue, longest, place: fn(String) -> Place| {
         let report: &mut Report<'_> = &mut |claim, unfit| report(place(name.clone()), claim, unfit);
@@ -79,7 +79,7 @@ fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> 
     let headers = headers.map(|(name, text)| HeaderEdit::Set(name, text.into_bytes())).collect();
     let state = &config.filter_state.claims;
     let state = state.iter().filter_map(|known| render(known, MAX_STATE, Place::FilterState)).collect();
-    Identity { headers, state, too_long }
+    IdentityEdits { headers, state, too_long }
 }
 
 /// The change to `Authorization`: but for `app` and `keep`, nothing that a client sent stays except the very token that is

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, rc::Rc};
 use crate::{
     claims::{Claim, Claims, Conditions, IssuerId, StaticToken},
     config::Config,
-    http::Identity,
+    http::IdentityEdits,
     oidc::{access_token::VerifiedAccessToken, introspection::ActiveToken},
     time::{Leeway, UnixTime},
 };
@@ -17,7 +17,7 @@ pub(in crate::flow) struct VerifiedBearer(Rc<Known>);
 #[derive(Debug)]
 struct Known {
     grounds: Grounds,
-    identity: OnceCell<Rc<Identity>>,
+    identity: OnceCell<Rc<IdentityEdits>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl VerifiedBearer {
     }
 
     /// Its identity for the app, made by `render` when it is first asked for, and kept.
-    pub(in crate::flow) fn identity(&self, render: impl FnOnce(&Self) -> Identity) -> Rc<Identity> {
+    pub(in crate::flow) fn identity(&self, render: impl FnOnce(&Self) -> IdentityEdits) -> Rc<IdentityEdits> {
         Rc::clone(self.0.identity.get_or_init(|| render(self).into()))
     }
 

@@ -467,7 +467,7 @@ fn somebody_without_a_session_gets_the_sternest_answer() {
         ("/pages/x", Unauthenticated::Redirect),
         ("/api/x", Unauthenticated::Unauthorized),
         ("/other", Unauthenticated::Auto),
-        ("/pages//x", Answer::Unauthorized),
+        ("/pages//x", Unauthenticated::Unauthorized),
     ] {
         assert_eq!(rules.decide(&get(path.as_bytes())).unwrap().unauthenticated(), expected, "{path}");
     }

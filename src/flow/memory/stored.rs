@@ -18,7 +18,7 @@ pub(in crate::flow) struct CachedSessions(HashMap<HalfDigest, (FreshSession, Uni
 impl CachedSessions {
     /// The session of this reference, kept for so long at most.
     pub(in crate::flow) fn find(&self, reference: &Reference, cache: Duration, now: UnixTime) -> Option<&FreshSession> {
-        let (session, until) = self.0.get(reference.mark())?;
+        let (session, until) = self.0.get(reference.session_digest())?;
         // An end that is farther away was written before the clock was set back.
         (now < *until && *until <= now.plus(cache)).then_some(session)
     }
@@ -37,7 +37,7 @@ impl CachedSessions {
         if self.0.len() >= MAX_SESSIONS {
             self.0.clear();
         }
-        self.0.insert(*reference.mark(), (session.clone(), now.plus(cache)));
+        self.0.insert(*reference.session_digest(), (session.clone(), now.plus(cache)));
     }
 
     /// Forgets this session.

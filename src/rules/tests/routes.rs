@@ -6,9 +6,9 @@ use crate::http::RouteMetadata;
 fn policies() -> Vec<Rule> {
     let admins = Policy { allow: in_group("admins"), ..policy(Access::Required) };
     [
-        ("open", says(Access::Public)),
-        ("news", says(Access::Optional)),
-        ("people", says(Access::Required)),
+        ("open", policy(Access::Public)),
+        ("news", policy(Access::Optional)),
+        ("people", policy(Access::Required)),
         ("admins", admins),
     ]
     .map(|(name, policy)| Rule::of_policy(name.to_owned(), policy))

@@ -1,5 +1,5 @@
-//! From bytes to a tree: JSON text, or a serialized `google.protobuf.Struct`, which is what Envoy hands over for a
-//! configuration written in place.
+//! Parses bytes into a tree: JSON text, or a serialized `google.protobuf.Struct`, which Envoy passes for an inline
+//! configuration.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 use super::fault::{At, Faults, Faulty, Problem};
 use crate::wire::{self, Field, Value};
 
-/// The largest document that is read: 1 MiB.
+/// The largest accepted document: 1 MiB.
 const MAX_DOCUMENT: usize = 1024 * 1024;
-/// The deepest `Struct` that is read. serde_json bounds JSON itself.
+/// The deepest accepted `Struct`. serde_json limits JSON itself.
 const MAX_DEPTH: usize = 64;
 
-/// A value of the document. Objects keep their order and their duplicates.
+/// A value of the document. Objects keep order and duplicates.
 pub(super) enum Node {
     Null,
     Bool(bool),
@@ -28,7 +28,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// The JSON type, as a fault names it.
+    /// The JSON type in the wording of faults.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -41,7 +41,7 @@ impl Node {
     }
 }
 
-/// Reads the document.
+/// Parses the document.
 pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(faults.add(&At::Root, Problem::Missing { expected: "an object; nothing was configured".into() }));
@@ -54,13 +54,13 @@ pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     })
 }
 
-/// The tree of a serialized `google.protobuf.Struct`. Bytes that say nothing of a `Struct` may still decode as one
-/// without fields.
+/// The tree of a serialized `google.protobuf.Struct`. Arbitrary bytes may decode as a `Struct` without fields: an empty
+/// one is refused.
 fn from_struct(bytes: &[u8]) -> Option<Node> {
     object(bytes, MAX_DEPTH).filter(|node| !matches!(node, Node::Object(members) if members.is_empty()))
 }
 
-/// Envoy writes the members in any order; here they get the same one each time.
+/// Envoy writes the members in random order; they are sorted here.
 fn object(bytes: &[u8], depth: usize) -> Option<Node> {
     let depth = depth.checked_sub(1)?;
     let mut members: Vec<(String, Node)> = Vec::new();
@@ -77,7 +77,7 @@ fn node(bytes: &[u8], depth: usize) -> Option<Node> {
     let kinds: [Field<'_>; 6] = wire::read(bytes)?;
     let mut kinds = (1..).zip(kinds).filter_map(|(kind, Field(value))| Some((kind, value?)));
     let kind = kinds.next();
-    // One of them, or none.
+    // At most one kind may be set.
     if kinds.next().is_some() {
         return None;
     }
@@ -118,8 +118,8 @@ impl<'de> Visitor<'de> for AnyNode {
         Ok(Node::Bool(value))
     }
 
-    // Every number is a double, as in a Struct: the same document means the same in both forms. No setting of ours
-    // comes near the integers that a double cannot tell apart.
+    // Every number is a double, as in a Struct, so that a document has the same meaning in both forms. No setting needs
+    // integers beyond 2^53.
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
         Ok(Node::Number(value))
     }

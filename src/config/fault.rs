@@ -1,14 +1,14 @@
-//! Faults: where in the document, and what was expected there. Values are quoted only where they cannot be secret;
-//! everywhere else a fault knows no more of a value than its JSON type.
+//! Faults: a place in the document, and the value expected there. Values are quoted only if they cannot be secret;
+//! otherwise a fault contains only the JSON type.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write},
 };
 
-/// The most faults that one run reports; beyond them only that there are more.
+/// The most faults in one report; more are only counted as "and more".
 const MAX_FAULTS: usize = 200;
-/// How much of a key or value is quoted.
+/// Characters of a key or value that are quoted.
 const MAX_QUOTED_CHARS: usize = 80;
 
 /// A place in the document, such as `providers[0].issuer`.
@@ -22,13 +22,13 @@ enum Segment {
 }
 
 impl Path {
-    /// The document, and each place on the way here, and this place.
+    /// The root, each place on the way here, and this place.
     fn trail(&self) -> impl Iterator<Item = &[Segment]> {
         (0..=self.0.len()).filter_map(|length| self.0.get(..length))
     }
 }
 
-/// A place in the document while it is read: what it is called in the place around it.
+/// A place in the document while it is read, borrowed from the enclosing place.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
     /// The document itself.
@@ -40,7 +40,7 @@ pub(super) enum At<'a> {
 }
 
 impl<'a> At<'a> {
-    // Not inlined: each is called a hundred times, and a call is shorter.
+    // Not inlined: each has a hundred callers, and calls are smaller.
 
     /// A member of the object at this place.
     #[inline(never)]
@@ -54,7 +54,7 @@ impl<'a> At<'a> {
         Self::Index(self, index)
     }
 
-    /// The place, to be kept.
+    /// The place as an owned path.
     pub(super) fn path(&self) -> Path {
         let (around, segment) = match self {
             Self::Root => return Path(Vec::new()),
@@ -91,13 +91,13 @@ fn is_plain(key: &str) -> bool {
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// What is wrong at a place.
+/// The problem at a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A required field is not there.
     #[error("missing; expected {expected}")]
     Missing {
-        /// What belongs there.
+        /// The expected value.
         expected: Cow<'static, str>,
     },
     /// An object names a member twice.
@@ -106,55 +106,55 @@ pub enum Problem {
     /// A value of another JSON type.
     #[error("expected {expected}, got {got}")]
     Type {
-        /// What belongs there.
+        /// The expected value.
         expected: Cow<'static, str>,
-        /// The type of what is there.
+        /// The JSON type found.
         got: &'static str,
     },
     /// A field that does not exist.
     #[error("unknown field; {hint}")]
     UnknownField {
-        /// The field that was probably meant, or all that exist.
+        /// The most similar field, or all fields.
         hint: String,
     },
     /// The document is neither JSON nor a `Struct`.
     #[error("expected a JSON object or a google.protobuf.Struct; as JSON: {reason}")]
     Unreadable {
-        /// What the JSON reader says, with line and column.
+        /// The JSON parser's message, with line and column.
         reason: String,
     },
-    /// A value of the right type that does not do.
+    /// A value of the right type that is not accepted.
     #[error("expected {expected}{}", .got.as_ref().map(|got| format!(", got {got}")).unwrap_or_default())]
     Value {
-        /// What belongs there.
+        /// The expected value.
         expected: Cow<'static, str>,
-        /// The value, quoted and cut, where it cannot be secret.
+        /// The value, quoted and cut, if it cannot be secret.
         got: Option<String>,
     },
-    /// An environment variable that a secret names is not there, or empty.
+    /// The environment variable of a secret is not set, or empty.
     #[error(
         "the environment variable {} is {state}; Envoy passes on only those under vm_config.environment_variables",
         .name.as_deref().unwrap_or("of this name")
     )]
     Variable {
-        /// The variable, where it is written as they usually are.
+        /// The variable's name, if it is in capitals.
         name: Option<String>,
         /// `not set` or `empty`.
         state: &'static str,
     },
 }
 
-/// One fault.
+/// A problem and its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct Fault {
-    /// Where.
+    /// The place in the document.
     pub path: Path,
-    /// What.
+    /// The problem there.
     pub problem: Problem,
 }
 
-/// Every fault of a configuration, in the order of their paths. Prints one line for each.
+/// All faults of a configuration, ordered by path. Prints one line for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     faults: Vec<Fault>,
@@ -185,20 +185,20 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Proof that a fault was reported. Only [`Faults`] hands it out, so an `Err` of it is never silent.
+/// Proof that a fault was reported. Only [`Faults`] creates it, so its `Err` is never silent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Faulty(());
 
-/// Collects faults, one for each place.
+/// Collects faults, at most one per place.
 #[derive(Default)]
 pub(super) struct Faults {
-    /// In the order of their paths.
+    /// Sorted by path.
     found: Vec<Fault>,
     more: bool,
 }
 
 impl Faults {
-    /// Reports a problem. What follows from one reported at this place, or around it, is not reported again.
+    /// Reports a problem, unless one is already reported at this place or an enclosing one.
     pub(super) fn add(&mut self, at: &At<'_>, problem: Problem) -> Faulty {
         let path = at.path();
         if path.trail().any(|place| self.find(place).is_ok()) {
@@ -211,22 +211,22 @@ impl Faults {
         Faulty(())
     }
 
-    /// Where the fault of this place is, or would be.
+    /// The position of this place's fault in `found`, or its insertion point.
     fn find(&self, place: &[Segment]) -> Result<usize, usize> {
         self.found.binary_search_by(|fault| fault.path.0.as_slice().cmp(place))
     }
 
-    /// Reports a value that does not do, without showing it.
+    /// Reports a value that is not accepted, without showing it.
     pub(super) fn wrong(&mut self, at: &At<'_>, expected: impl Into<Cow<'static, str>>) -> Faulty {
         self.add(at, Problem::Value { expected: expected.into(), got: None })
     }
 
-    /// Reports a value that does not do, and shows it: only for what cannot be a secret.
+    /// Reports a value that is not accepted, and shows it. Only for values that cannot be secret.
     pub(super) fn wrong_value(&mut self, at: &At<'_>, expected: impl Into<Cow<'static, str>>, got: &str) -> Faulty {
         self.add(at, Problem::Value { expected: expected.into(), got: Some(quoted(got)) })
     }
 
-    /// The value, or a fault that says what is missing.
+    /// The value, or a fault that names the missing one.
     pub(super) fn required<T>(
         &mut self,
         at: &At<'_>,
@@ -236,13 +236,13 @@ impl Faults {
         value.ok_or_else(|| self.add(at, Problem::Missing { expected: expected.into() }))
     }
 
-    /// Whether something is reported at or below this place.
+    /// Whether a fault is reported at or below this place.
     pub(super) fn any_within(&self, at: &At<'_>) -> bool {
         let place = at.path();
         self.found.iter().any(|fault| fault.path.0.starts_with(&place.0))
     }
 
-    /// What was built, unless there are faults.
+    /// The result, unless there are faults.
     pub(super) fn unless_any<T>(self, built: Result<T, Faulty>) -> Result<T, ConfigErrors> {
         match built {
             Ok(built) if self.found.is_empty() => Ok(built),
@@ -251,7 +251,7 @@ impl Faults {
     }
 }
 
-/// A text in quotes, cut, with everything escaped that could end the line or hide in it.
+/// The text quoted and cut, with control and bidirectional characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     let mut rest = text.chars();
     let start: String = rest.by_ref().take(MAX_QUOTED_CHARS).collect();

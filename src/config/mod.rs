@@ -1,8 +1,8 @@
-//! The configuration: a document in, typed settings out, or every fault at once.
+//! The configuration: parses a document into typed settings, or lists every fault.
 //!
-//! `document` turns bytes into a tree, `shape` lays the tree over the structs of `raw`, and `resolve` makes the types of
-//! the rooms from them. Each step reports its faults and goes on, so that one run shows them all. May import every room
-//! but the flow and the filter; no room imports it.
+//! `document` parses bytes into a tree, `shape` reads the tree into the structs of `raw`, and `resolve` validates them
+//! into the types of the rooms. Each step reports its faults and continues, so one run shows all. May import every room
+//! except the flow and the filter.
 
 mod document;
 mod fault;
@@ -27,59 +27,60 @@ use crate::{
     time::Leeway,
 };
 
-/// Everything the operator decided, in types that cannot be wrong.
+/// The validated settings.
 #[derive(Clone)]
 pub struct Config {
-    /// Our own origin.
+    /// The app's origin, from `external_url`.
     pub origin: Origin,
-    /// The prefix of the reserved paths: `/oauth2`.
+    /// The prefix of the reserved paths, `/oauth2` by default.
     pub prefix: String,
-    /// The providers that people sign in at; never empty.
+    /// The providers at which users sign in; never empty.
     pub providers: Vec<Provider>,
-    /// Those whose tokens are taken from programs.
+    /// The issuers of accepted bearer tokens.
     pub token_issuers: Vec<TokenIssuer>,
-    /// Session settings.
+    /// Session settings: keys, lifetimes, store, cookies.
     pub session: SessionSettings,
-    /// Who gets what.
+    /// The access rules.
     pub rules: Rules,
-    /// The tokens of programs that are known by themselves.
+    /// Static bearer tokens.
     pub static_tokens: Vec<Rc<StaticToken>>,
-    /// The cookie in which a token may be, too.
+    /// The name of the cookie that may carry a bearer token.
     pub token_cookie: Option<String>,
-    /// What goes into which header, in the document's order.
+    /// Identity headers, in the document's order.
     pub identity_headers: Vec<NamedValue>,
-    /// Every header that a client may not say who it is by: those above, and the default ones, which apps look for
-    /// whether or not anybody configured them.
+    /// Headers removed from client requests: the identity headers, and the default ones, which apps may read even if
+    /// they are not configured.
     pub stripped_headers: Vec<String>,
-    /// What goes into Envoy's filter state.
+    /// Values for Envoy's filter state.
     pub filter_state: FilterState,
-    /// What the app gets in `Authorization` where no rule says otherwise.
+    /// The `Authorization` header for the app, unless a rule sets it.
     pub authorization: Authorization,
-    /// Which tokens apps want, by any rule.
+    /// The tokens that at least one rule forwards to the app.
     pub forwarded_tokens: ForwardedTokens,
-    /// The claims that a session carries: those of headers, filter state, conditions and the userinfo endpoint.
+    /// The claims that a session keeps: those of headers, filter state, conditions and the userinfo endpoint.
     pub kept_claims: Vec<String>,
-    /// The claims that the userinfo endpoint shows.
+    /// The claims that the path `/userinfo` of this filter returns.
     pub userinfo_claims: Vec<String>,
-    /// How people sign in.
+    /// Sign-in settings.
     pub sign_in: SignInSettings,
-    /// How they sign out.
+    /// Sign-out settings.
     pub sign_out: SignOutSettings,
-    /// How far clocks may disagree.
+    /// The tolerated clock difference.
     pub leeway: Leeway,
-    /// What the operator should be told at start: each use of `danger`, and each key that is there twice.
+    /// Warnings for the log at start: each use of `danger`, duplicate keys, ineffective settings.
     pub warnings: Vec<String>,
-    /// Names what this configuration shares between workers: another app, another name.
+    /// Names the data that workers share for this app; it differs between apps.
     pub fingerprint: String,
-    /// Whether Envoy hands over the bodies of requests that are held, as the operator says: it then keeps only so much.
+    /// `allow_on_headers_stop_iteration`: whether Envoy passes the bodies of held requests to the filter. Envoy then
+    /// limits their size.
     pub bodies_while_held: bool,
-    /// Whether requests keep their credentials over Envoy's internal redirects.
+    /// Whether requests keep their credentials across Envoy's internal redirects.
     pub internal_redirects: bool,
 }
 
 impl Config {
-    /// Reads the configuration: JSON text, or a serialized `google.protobuf.Struct`. `env` is asked for the variables
-    /// that secrets name.
+    /// Parses the configuration: JSON text, or a serialized `google.protobuf.Struct`. `env` looks up the environment
+    /// variables of secrets.
     ///
     /// # Errors
     /// [`ConfigErrors`] with every fault found.
@@ -92,7 +93,7 @@ impl Config {
         faults.unless_any(config)
     }
 
-    /// The provider of this id; one that is configured no more is none.
+    /// The provider of this id, unless it is no longer configured.
     pub fn provider(&self, id: IssuerId) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
     }
@@ -102,23 +103,22 @@ impl Config {
         self.providers.iter().find(|provider| provider.name == name)
     }
 
-    /// The issuer of this id, whose tokens are taken.
+    /// The token issuer of this id.
     pub fn token_issuer(&self, id: IssuerId) -> Option<&TokenIssuer> {
         self.token_issuers.iter().find(|issuer| issuer.id == id)
     }
 
-    /// Where the provider sends people once they are signed out there.
+    /// The post-logout redirect URI (RP-Initiated Logout 1.0, 3).
     pub fn signed_out_uri(&self) -> String {
         format!("{}{}/signed_out", self.origin.as_str(), self.prefix)
     }
 
-    /// Where a sign-in starts, for scripts that were told they need one.
+    /// The URL that starts a sign-in, for scripts that receive 401.
     pub fn start_uri(&self) -> String {
         format!("{}{}/start", self.origin.as_str(), self.prefix)
     }
 
-    /// The one `redirect_uri` that this provider ever gets. Each has another, so that none can be taken for another
-    /// (mix-up: RFC 9700, 4.4.2).
+    /// The `redirect_uri` of this provider. Each provider has its own, against mix-up attacks (RFC 9700, 4.4.2).
     pub fn redirect_uri(&self, provider: &Provider) -> String {
         let (origin, prefix) = (self.origin.as_str(), &self.prefix);
         match provider.name.as_str() {
@@ -128,63 +128,63 @@ impl Config {
     }
 }
 
-/// How sessions and pending sign-ins are kept.
+/// Settings of sessions and pending sign-ins.
 #[derive(Clone)]
 pub struct SessionSettings {
-    /// Seals and opens.
+    /// The sealer under the session keys.
     pub sealer: Sealer,
-    /// How long sessions last.
+    /// The lifetimes of sessions.
     pub lifetimes: Lifetimes,
-    /// Where sessions are kept, if not in cookies.
+    /// The session store; without one, sessions are in cookies.
     pub store: Option<Store>,
-    /// How long a sign-in may take.
+    /// The longest time from authorization request to callback.
     pub sign_in_timeout: Duration,
-    /// The session's cookies.
+    /// The names of the session's cookies.
     pub cookies: SessionCookies,
-    /// What the names of the cookies of pending sign-ins begin with.
+    /// The prefix of the cookie names of pending sign-ins.
     pub pending_prefix: String,
-    /// The name of the cookie of recent sign-ins.
+    /// The name of the login loop guard's cookie.
     pub login_loop_cookie: String,
 }
 
-/// How people sign in.
+/// Sign-in settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignInSettings {
-    /// Whether the fragment of a URL survives.
+    /// Whether the fragment of a URL survives the sign-in.
     pub keep_fragment: bool,
-    /// Whether a form survives.
+    /// Whether a posted form survives the sign-in.
     pub keep_forms: bool,
 }
 
-/// How they sign out, and who else may end sessions.
+/// Sign-out settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignOutSettings {
-    /// Whether they are signed out at the provider too.
+    /// Whether signing out also ends the session at the provider.
     pub at_provider: bool,
-    /// Where they may be sent afterwards beside our own origin: URLs, or beginnings that end in a slash.
+    /// Targets after signing out in addition to our own origin: URLs, or URL prefixes that end in a slash.
     pub return_to: Vec<String>,
-    /// Whether the refresh token is revoked.
+    /// Whether signing out revokes the refresh token (RFC 7009).
     pub revoke: bool,
-    /// Whether back-channel logout is there.
+    /// Whether Back-Channel Logout is enabled.
     pub back_channel: bool,
-    /// Whether front-channel logout is there.
+    /// Whether Front-Channel Logout is enabled.
     pub front_channel: bool,
 }
 
-/// What is told of whoever is there, and under which name.
+/// A header or filter state key, and the template of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedValue {
-    /// The header's name, in lower case, or the key.
+    /// The header's name in lower case, or the filter state key.
     pub name: String,
-    /// What it says.
+    /// The template of the value.
     pub value: Template,
 }
 
-/// What is told to Envoy's other filters and logs.
+/// Values for Envoy's other filters and logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilterState {
-    /// What goes under which key.
+    /// Claims by key.
     pub claims: Vec<NamedValue>,
-    /// Whether the name of the rule goes there.
+    /// Whether the name of the deciding rule is included.
     pub rule: bool,
 }

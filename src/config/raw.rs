@@ -1,5 +1,5 @@
-//! The document as it is written: names and JSON types. The text on each field is the reference that the JSON Schema
-//! (`envoy/config.schema.json`) shows to users. What the values mean is decided in [`resolve`](super::resolve).
+//! The document as written: field names and JSON types. The text on each field is the reference that the JSON Schema
+//! (`envoy/config.schema.json`) shows to users. [`resolve`](super::resolve) gives the values their meaning.
 
 mod issuers;
 mod rules;
@@ -20,81 +20,85 @@ pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, Forma
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Document {
-    /// The origin under which browsers reach the app, such as `https://app.example.com`: scheme, host, and port if it
-    /// is not the scheme's own. `http` only for `localhost`, `*.localhost` and loopback addresses.
+    /// The origin at which browsers reach the app, such as `https://app.example.com`: scheme, host, and the port unless
+    /// it is the scheme's default. `http` only for `localhost`, `*.localhost` and loopback addresses.
     #[cfg_attr(test, schemars(required))]
     pub(super) external_url: Option<String>,
-    /// The Envoy cluster that reaches the provider. One dynamic forward proxy cluster reaches them all.
+    /// The Envoy cluster for requests to the providers. One dynamic forward proxy cluster serves all of them.
     #[cfg_attr(test, schemars(required, length(min = 1)))]
     pub(super) cluster: Option<String>,
-    /// Hosts of providers that another cluster reaches: `host`, or `host:port` where the port is not the scheme's own,
-    /// to the name of the cluster.
+    /// Other clusters for single hosts of providers: from `host`, or `host:port` where the port is not the scheme's
+    /// default, to the name of the cluster.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(super) clusters: Option<Entries>,
-    /// The OpenID providers, or GitHub, that people sign in at. Where there are several, people choose one of them on a page,
-    /// unless a rule's `providers` leaves one only. Two of them may call two people by the same `sub`: tell the app `iss` as
-    /// well, in `identity_headers`.
+    /// The OpenID providers, or GitHub, at which users sign in. With several providers, users choose one on a page,
+    /// unless `providers` of a rule leaves only one. Two providers may use the same `sub` for different users: pass
+    /// `iss` to the app as well, in `identity_headers`.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_PROVIDERS)))]
     pub(super) providers: Option<Vec<Provider>>,
-    /// How sessions are kept.
+    /// Session settings.
     #[cfg_attr(test, schemars(required))]
     pub(super) session: Option<Session>,
-    /// Who gets what: the first rule that matches a request decides. What no rule matches needs a session.
+    /// Access rules: the first rule that matches a request decides. A request that no rule matches needs a session.
     pub(super) rules: Option<Vec<Rule>>,
-    /// What rules and routes can name: who may pass, by names of letters, digits, `-`, `_` and `.`.
+    /// Named policies for rules and routes. Names consist of letters, digits, `-`, `_` and `.`.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Policy>>"))]
     pub(super) policies: Option<Policies>,
-    /// Whether the metadata of a route (`filter_metadata`, key `vestibule`: `{policy: NAME}`) says which policy counts there,
-    /// in place of every rule that is not `locked`. Costs each request two host calls, and none may send identity headers.
+    /// Whether the metadata of a route (`filter_metadata`, key `vestibule`: `{policy: NAME}`) selects a policy in place
+    /// of every rule that is not `locked`. Costs two host calls per request. A request that contains an identity header
+    /// is then refused.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) route_metadata: Option<bool>,
-    /// Issuers whose tokens (JWTs) programs may bring, beside the providers with `access_token_audiences`.
+    /// Issuers of bearer tokens (JWTs) that API clients may send, in addition to providers with
+    /// `access_token_audiences`.
     #[cfg_attr(test, schemars(length(max = limits::MAX_TOKEN_ISSUERS)))]
     pub(super) token_issuers: Option<Vec<TokenIssuer>>,
-    /// The name of a cookie in which a token may be too, where a request has no `Authorization: Bearer` and no session.
-    /// Browsers send cookies on behalf of other sites: whatever sets this one should set `SameSite`.
+    /// The name of a cookie that may carry a bearer token, for requests without `Authorization: Bearer` and without a
+    /// session. Browsers send cookies with cross-site requests: set this cookie with `SameSite`.
     pub(super) token_cookie: Option<String>,
-    /// Tokens of programs, each known by its SHA-256 digest. A program sends its token as `Authorization: Bearer`.
+    /// Static bearer tokens of API clients, each listed by its SHA-256 digest. Clients send them as `Authorization:
+    /// Bearer`.
     pub(super) static_tokens: Option<Vec<StaticToken>>,
-    /// What the app is told in which header of whoever has signed in or brings a token. What clients send under these names
-    /// is removed. What is given here replaces the default.
+    /// Request headers that carry claims of the signed-in user, or of the bearer token, to the app. Headers of these
+    /// names are removed from client requests. A value here replaces the whole default.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, ClaimText>>",
         extend("default" = limits::object(&limits::IDENTITY_HEADERS))
     ))]
     pub(super) identity_headers: Option<Entries<ClaimText>>,
-    /// Whether `email` goes into headers and filter state only where the claim `email_verified` is true. By default also where
-    /// that claim is missing, as at providers that know only addresses of their own.
+    /// Whether `email` goes into headers and filter state only if the claim `email_verified` is true. By default also
+    /// if that claim is missing, as with providers that issue only addresses of their own.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) verified_email_only: Option<bool>,
-    /// What the app gets in `Authorization`, unless a rule says otherwise.
+    /// The `Authorization` header that the app receives, unless a rule sets it.
     #[cfg_attr(test, schemars(extend("default" = "keep")))]
     pub(super) authorization: Option<Authorization>,
-    /// What Envoy's other filters and its logs are told.
+    /// Values for other Envoy filters and for access logs.
     pub(super) filter_state: Option<FilterState>,
-    /// What the paths of our own begin with: callback, sign-out and the others.
+    /// The prefix of this filter's own paths, such as the callback and sign-out.
     #[cfg_attr(test, schemars(extend("default" = limits::PREFIX)))]
     pub(super) prefix: Option<String>,
-    /// How many seconds the clocks of the provider and of this machine may disagree.
+    /// The tolerated difference, in seconds, between the clocks of the provider and of this machine.
     #[cfg_attr(test, schemars(transform = limits::CLOCK_LEEWAY_SECONDS.shown()))]
     pub(super) clock_leeway_seconds: Option<u64>,
-    /// Options of the sign-in.
+    /// Sign-in settings.
     pub(super) sign_in: Option<SignIn>,
-    /// What signing out does, and who else may end sessions.
+    /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
     pub(super) sign_out: Option<SignOut>,
-    /// The claims that `/oauth2/userinfo` tells scripts of the app about whoever is signed in, from the top level of the
-    /// ID token or of `providers[].userinfo`; `sub` is always among them. By default those of `identity_headers`, without
-    /// those that a JSON Pointer looks into.
+    /// The claims of the signed-in user that `/oauth2/userinfo` returns to scripts of the app, from the top level of
+    /// the ID token or of `providers[].userinfo`; `sub` is always included. By default those of `identity_headers`,
+    /// except those that a JSON Pointer selects from.
     pub(super) userinfo_claims: Option<Vec<String>>,
-    /// Says that the field of this name is `true` in Envoy's own configuration of this filter, beside `failure_policy`:
-    /// Envoy then hands over bodies while a request is held. `sign_out.back_channel` and `sign_in.keep_forms` need that.
+    /// Declares that the field of this name is `true` in Envoy's own configuration of this filter, beside
+    /// `failure_policy`: Envoy then passes request bodies to the filter while a request is held. Required for
+    /// `sign_out.back_channel` and `sign_in.keep_forms`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) allow_on_headers_stop_iteration: Option<bool>,
-    /// Whether some route of Envoy's has an `internal_redirect_policy`. Requests then keep their session and their token over
-    /// such redirects, which costs each of them some microseconds.
+    /// Whether any Envoy route has an `internal_redirect_policy`. Requests then keep their session and their token
+    /// across such redirects, which costs each request some microseconds.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) internal_redirects: Option<bool>,
-    /// What makes the sign-in weaker. Each use is logged at start.
+    /// Settings that weaken the sign-in. Each use is logged at start.
     pub(super) danger: Option<Danger>,
 }
 
@@ -124,35 +128,35 @@ fields!(Document {
     danger,
 });
 
-/// What makes the sign-in weaker.
+/// Settings that weaken the sign-in.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Danger {
-    /// Take plain `http` URLs of providers on any host: whoever is on the way can then read secrets and sign in as
-    /// anybody.
+    /// Accept plain `http` URLs of providers on any host: an attacker on the network path can then read secrets and
+    /// sign in as any user.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) plain_http_providers: Option<bool>,
 }
 
 fields!(Danger { plain_http_providers });
 
-/// A secret: the text itself, or the environment variable that holds it. Envoy passes on only the variables that are
-/// listed under `vm_config.environment_variables`.
+/// A secret: the text itself, or the environment variable that holds it. Envoy passes on only the variables listed
+/// under `vm_config.environment_variables`.
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged, deny_unknown_fields))]
 pub(super) enum Secret {
-    /// The environment variable that holds it.
+    /// Reference to an environment variable.
     Environment {
         /// The variable's name.
         env: String,
     },
-    /// The secret itself. Whoever sees the configuration sees it.
+    /// The secret itself. It is visible to every reader of the configuration.
     Inline(#[cfg_attr(test, schemars(with = "String"))] Zeroizing<String>),
 }
 
 /// A value of a claim.
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
 pub(super) enum Scalar {
-    /// A truth value.
+    /// true or false.
     Bool(bool),
     /// A number.
     Number(f64),
@@ -160,13 +164,13 @@ pub(super) enum Scalar {
     Text(String),
 }
 
-/// The members of an object whose keys are the user's own, in the order of the document.
+/// The members of an object with free keys, in the order of the document.
 pub(super) struct Entries<T = String>(pub(super) Vec<(String, T)>);
 
-/// Lists of values by names of the user's own.
+/// Lists of values by free names.
 pub(super) type Lists = Entries<Vec<Scalar>>;
 
-/// Policies by names of the user's own.
+/// Policies by free names.
 pub(super) type Policies = Entries<Policy>;
 
 impl<T> Default for Entries<T> {

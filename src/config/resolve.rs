@@ -1,4 +1,4 @@
-//! From names and JSON types to settings: every field becomes the type that its room defines, or a fault.
+//! Validates raw settings: every field becomes a type of its room, or a fault.
 
 mod allow;
 mod bearer;
@@ -38,7 +38,7 @@ use limits::Bounds;
 /// Looks up an environment variable.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The settings of this document. Every field is looked at before the first fault counts.
+/// The settings of this document. Every field is validated before the first fault returns.
 pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut Faults) -> Result<Config, Faulty> {
     let root = At::Root;
     let origin = origin(document.external_url, &root.key("external_url"), faults);
@@ -103,7 +103,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
     allowed.for_each(|conditions| conditions.each_claim(&mut keep));
     if providers.iter().any(|provider| provider.userinfo) {
-        // A renewal without an ID token must know what the first one has left out.
+        // A renewal without an ID token needs the distributed claims of the first one.
         LEFT_OUT.iter().for_each(|name| keep(name));
     }
     for provider in &mut providers {
@@ -147,13 +147,13 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     Ok(config)
 }
 
-/// Calls `with` for each claim that a condition of a rule or provider names.
+/// Calls `with` for the name of each claim in conditions of rules and providers.
 fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
     config.rules.each_claim(with);
     config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(with));
 }
 
-/// Warns of what is said and has no effect.
+/// Warns of settings without any effect.
 fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let is_github = config.providers.iter().all(|provider| provider.github.is_some());
@@ -190,7 +190,7 @@ fn warn_of_ineffective_settings(config: &mut Config) {
     }
 }
 
-/// Our own origin. A path would be a promise that we cannot keep: cookies and return URLs are those of the origin.
+/// The app's origin. A path is refused: cookies and return URLs apply to the whole origin.
 fn origin(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Origin, Faulty> {
     const EXPECTED: &str = "an https origin, such as https://app.example.com";
     let value = faults.required(at, value, EXPECTED)?;
@@ -245,7 +245,7 @@ fn cluster(name: String, at: &At<'_>, faults: &mut Faults) -> Result<Cluster, Fa
     cluster.ok_or_else(|| faults.wrong_value(at, EXPECTED, &name))
 }
 
-/// A host as [`crate::oidc::Endpoint::authority`] spells it.
+/// A host in the spelling of [`crate::oidc::Endpoint::authority`].
 fn authority(host: &str, at: &At<'_>, expected: &'static str, faults: &mut Faults) -> Result<String, Faulty> {
     let url = parse_url(&format!("https://{host}")).filter(|url| {
         let bare = format!("https://{}/", url_authority(url));
@@ -270,14 +270,14 @@ fn plain_http(danger: raw::Danger, warnings: &mut Vec<String>) -> PlainHttp {
     PlainHttp::Allowed
 }
 
-/// Names what this app shares between workers.
+/// Names the data that workers share for this app.
 fn fingerprint(origin: &Origin, session: &SessionSettings) -> String {
     let digest = half_digest("app", &[origin.as_str().as_bytes(), session.cookies.name().as_bytes()]);
     base16ct::lower::encode_string(&digest)
 }
 
-/// What the reserved paths begin with. Only unreserved characters: these spell themselves the same way in every
-/// normalisation, so that nothing but the reserved paths can come out as one.
+/// The prefix of the reserved paths. Only unreserved characters: they have one spelling in every normalisation, so no
+/// other path can normalise to a reserved one.
 fn prefix(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = value.unwrap_or_else(|| limits::PREFIX.to_owned());
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
@@ -300,7 +300,7 @@ fn leeway(value: Option<u64>, at: &At<'_>, faults: &mut Faults) -> Result<Leeway
     Leeway::from_secs(seconds).ok_or_else(|| faults.wrong(at, "fewer seconds"))
 }
 
-/// Refuses a list or map that is too long to be searched from its start.
+/// Refuses lists and maps with more than [`limits::MAX_ENTRIES`] entries, because they are searched linearly.
 fn few(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     if entries <= limits::MAX_ENTRIES {
         return Ok(());
@@ -308,7 +308,7 @@ fn few(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     Err(faults.wrong(at, format!("at most {} entries, got {entries}", limits::MAX_ENTRIES)))
 }
 
-/// Every element of a list, read. All of them are looked at before the first fault counts.
+/// Reads every element of a list before the first fault returns.
 fn each<R, T>(
     list: Vec<R>,
     at: &At<'_>,
@@ -325,7 +325,7 @@ fn each<R, T>(
     fault.map_or(Ok(known), Err)
 }
 
-/// A number within its bounds.
+/// The number, or its default, if within bounds.
 fn bounded(value: Option<u64>, bounds: Bounds, unit: &str, at: &At<'_>, faults: &mut Faults) -> Result<u64, Faulty> {
     let value = value.unwrap_or(bounds.default);
     if (bounds.min..=bounds.max).contains(&value) {

@@ -1,4 +1,4 @@
-//! The JSON Schema of the document, made from [`raw`](super::raw) and kept in the repository.
+//! The JSON Schema of the document, generated from [`raw`](super::raw) and kept in the repository.
 
 use std::{env, fs, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::raw::Document;
 
-/// Optional fields are left out, never null (see [`shape`](super::shape)), and line breaks of the source mean nothing.
+/// Optional fields are left out, never null (see [`shape`](super::shape)), and descriptions have no line breaks.
 #[derive(Clone)]
 struct AsRead;
 

@@ -1,7 +1,7 @@
-//! Lays a document over the structs of [`raw`](super::raw), and reports every place where it does not fit.
+//! Reads a document into the structs of [`raw`](super::raw), and reports every place that does not fit.
 //!
-//! It does not stop at the first misfit: it goes on with an empty value, which is never used since a configuration with
-//! faults is never built. Nor can its messages show a value, only what was wanted and a JSON type.
+//! After a misfit it continues with an empty value, which is never used because a configuration with faults is never
+//! built. Its messages show an expectation and a JSON type, never a value.
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use super::{
     raw::{ClaimText, Entries, JsonText, FormattedClaims, Scalar, Secret},
 };
 
-/// The largest whole number that a double holds without doubt: 2^53.
+/// The largest whole number that a double represents exactly with all before it: 2^53.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
-/// Both forms of a secret, for people.
+/// Both forms of a secret, in the wording of faults.
 const SECRET: &str = "a string or {env: NAME}";
 
 /// Reads the document into its struct.
@@ -24,14 +24,14 @@ pub(super) fn read<T: Shape>(root: &Node, faults: &mut Faults) -> T {
     T::read(Place { node: root, at: At::Root, faults })
 }
 
-/// What can stand at a place of the document.
+/// A type that can be read from a place of the document.
 pub(super) trait Shape {
-    /// The value there, or an empty one and a fault.
+    /// The value; on a misfit an empty value, and a fault.
     fn read(place: Place<'_>) -> Self;
 }
 
-/// Reads a struct by the names of its fields. All of them are `Option`: a field that is not there is `None`. `Part { … } as
-/// field in Whole { … }` also reads one whose fields stand among those of another, in an `Option` of its own.
+/// Implements `Shape` for a struct of `Option` fields; an absent field is `None`. `Part { … } as field in Whole { … }`
+/// also reads a struct that is flattened into another one.
 macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {
@@ -68,7 +68,7 @@ macro_rules! fields {
 }
 pub(super) use fields;
 
-/// The name of a field, without what Rust puts before a keyword.
+/// The field's name without the `r#` of raw identifiers.
 pub(super) const fn plain(name: &str) -> &str {
     match name.as_bytes() {
         [b'r', b'#', plain @ ..] => match std::str::from_utf8(plain) {
@@ -79,7 +79,7 @@ pub(super) const fn plain(name: &str) -> &str {
     }
 }
 
-/// One node, where it is, and where to report.
+/// A node, its place, and the collector of faults.
 pub(super) struct Place<'a> {
     node: &'a Node,
     at: At<'a>,
@@ -95,8 +95,8 @@ impl<'a> Place<'a> {
         self.faults.add(&self.at, Problem::Type { expected: expected.into(), got });
     }
 
-    /// The members of the object here. Reports unknown fields (`fields: None` knows any) and those that stand there
-    /// twice, which two readers of the same document would read differently.
+    /// The members of the object here. Reports unknown fields (`fields: None` allows any) and duplicates, of which two
+    /// parsers may read different ones.
     pub(super) fn members(mut self, fields: Option<&[&str]>) -> Members<'a> {
         let mut known: Vec<(&str, &Node)> = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
@@ -120,10 +120,10 @@ impl<'a> Place<'a> {
         Members { known, at: self.at, faults: self.faults }
     }
 
-    /// The one of these words that stands here; the first where none of them does.
+    /// The matching word; the first one after a misfit.
     pub(super) fn word(mut self, words: &[&'static str]) -> &'static str {
-        // YAML reads a word of digits as a number. The word is read, and not the number written: what writes every number
-        // there is takes 24 KB, and nothing else needs it.
+        // YAML reads a word of digits as a number. The word is parsed rather than the number formatted: formatting of
+        // floats takes 24 KB.
         let is_number = |word: &str| matches!(self.node, Node::Number(number) if word.parse::<u16>().is_ok_and(|word| f64::from(word) == *number));
         if let Some(word) = words.iter().find(|word| is_number(word)) {
             return word;
@@ -140,7 +140,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The members of an object that have a place in the struct, each once.
+/// The known members of an object, each once.
 pub(super) struct Members<'a> {
     known: Vec<(&'a str, &'a Node)>,
     at: At<'a>,
@@ -148,19 +148,19 @@ pub(super) struct Members<'a> {
 }
 
 impl Members<'_> {
-    /// What this field holds, if it is there. null is no way to leave a field out: `client_secret:` with its `env:` on
-    /// the wrong level would then make a client without a secret.
+    /// The value of this field, if present. null is not absent: `client_secret:` with its `env:` on the wrong level
+    /// would then become a public client.
     pub(super) fn field<T: Shape>(&mut self, name: &str) -> Option<T> {
         self.place(name).map(T::read)
     }
 
-    /// Whether one of these fields is there.
+    /// Whether one of these fields is present.
     pub(super) fn have_any(&self, names: &[&str]) -> bool {
         self.known.iter().any(|(key, _)| names.contains(key))
     }
 
     fn place(&mut self, name: &str) -> Option<Place<'_>> {
-        // The name as the document has it lives as long as the place.
+        // The document's copy of the name lives as long as the place.
         let (key, node) = self.known.iter().find(|(key, _)| *key == name)?;
         Some(Place { node, at: self.at.key(key), faults: self.faults })
     }
@@ -230,7 +230,7 @@ impl Shape for Secret {
                 let env = place.members(Some(&["env"])).field("env");
                 return Self::Environment { env: env.unwrap_or_default() };
             }
-            // Not even a field's name is shown here: it may be the secret, written one level too deep.
+            // The field names are not shown: one may be the secret, on the wrong level.
             Node::Object(_) => place.misfit_of(SECRET, "an object with other fields"),
             _ => place.misfit(SECRET),
         }
@@ -251,7 +251,7 @@ impl Shape for ClaimText {
     }
 }
 
-/// Every member of an object whose keys are the user's own.
+/// Every member of an object with free keys.
 impl<T: Shape> Shape for Entries<T> {
     fn read(place: Place<'_>) -> Self {
         let Members { known, at, faults } = place.members(None);
@@ -280,10 +280,10 @@ impl<T: Shape> Shape for Box<T> {
     }
 }
 
-/// What to say of an unknown field: the one that is nearest, or all there are.
+/// The hint for an unknown field: the nearest field, or all fields.
 fn hint(key: &str, fields: &[&str]) -> String {
     const LONGEST: usize = 64;
-    // One for many, and many for one.
+    // Plural and singular count as equal.
     let plain = |name: &str| name.trim_end_matches('s').replace(['_', '-'], "").to_ascii_lowercase();
     let wanted = plain(key);
     if fields.contains(&"allow") && matches!(key, "allowed_domains" | "claims" | "emails" | "groups" | "roles") {
@@ -298,7 +298,7 @@ fn hint(key: &str, fields: &[&str]) -> String {
         .map_or_else(|| format!("expected {}", one_of(fields)), |(_, field)| format!("did you mean `{field}`?"))
 }
 
-/// The names in a list to read.
+/// The names as `one of a, b`.
 pub(super) fn one_of(names: &[&str]) -> String {
     match names {
         [name] => (*name).to_owned(),

@@ -1,6 +1,6 @@
-//! Claims that a session lacks. The absence of a claim counts only where the provider was asked for it and the session's
-//! configuration kept it. Otherwise a condition with `not` would hold for every session of an earlier configuration, or of
-//! another filter at this origin.
+//! Claims that a session lacks. The absence of a claim counts only if the provider was asked for it and the session's
+//! configuration kept it. Otherwise a condition with `not` would hold for every session of an earlier configuration, or
+//! of another filter at this origin.
 
 use super::Session;
 use crate::{
@@ -9,25 +9,25 @@ use crate::{
     oidc::Provider,
 };
 
-/// The claims that were looked for and are absent. Sessions of earlier versions list none.
+/// The kept claims that are absent. Sessions of earlier versions list none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Absent {
-    /// Their names.
+    /// Names of absent claims.
     pub(super) names: Vec<String>,
     /// [`Provider::claims_request`] at the sign-in.
     pub(super) claims_request: HalfDigest,
-    /// Whether the userinfo endpoint was asked.
+    /// Whether the userinfo endpoint was queried.
     pub(super) userinfo: bool,
 }
 
-/// The claims of a session, for conditions of the present configuration.
+/// A session's claims, for conditions of the current configuration.
 pub struct SessionClaims<'a> {
     session: &'a Session,
     provider: &'a Provider,
 }
 
 impl Session {
-    /// Its claims, for conditions under the provider's present configuration.
+    /// Its claims, for conditions under the provider's current settings.
     pub const fn claims_at<'a>(&'a self, provider: &'a Provider) -> SessionClaims<'a> {
         SessionClaims { session: self, provider }
     }

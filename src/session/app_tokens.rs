@@ -1,4 +1,4 @@
-//! Tokens that a session hands on to the app.
+//! Tokens of a session that are forwarded to the app.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use crate::{
     time::UnixTime,
 };
 
-/// The longest token that is handed on; what is longer fits into no header.
+/// The longest forwarded token; longer ones do not fit into a header.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Which tokens apps want.
+/// The kinds of tokens that any rule forwards to the app.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForwardedTokens {
-    /// Access tokens.
+    /// Whether access tokens are forwarded.
     pub access_token: bool,
-    /// ID tokens.
+    /// Whether ID tokens are forwarded.
     pub id_token: bool,
 }
 
-/// An access token for the app.
+/// An access token to forward, and its expiry.
 #[derive(Debug, Clone)]
 pub struct AppToken {
     pub(super) token: AccessToken,
@@ -28,16 +28,16 @@ pub struct AppToken {
 }
 
 impl ForwardedTokens {
-    /// The access token of an answer that came now, if apps want one and it can stand in a header (RFC 6750, 2.1): what
-    /// else a provider sends would be something else there.
+    /// The access token of a token response, if it is forwarded and is a `b64token` (RFC 6750, 2.1): other characters
+    /// could change the header.
     pub fn access_token(self, token: &AccessToken, life: Option<Duration>, now: UnixTime) -> Option<AppToken> {
         let is_usable = is_b64token(token.expose()) && token.expose().len() <= MAX_TOKEN;
         let ends = now.plus(life.unwrap_or(DEFAULT_TOKEN_LIFE));
         (self.access_token && is_usable).then(|| AppToken { token: token.clone(), ends })
     }
 
-    /// After how long a session is renewed that was given an access token and an ID token that last so long: the ID
-    /// token's end counts where nobody says the other, or where apps want it too.
+    /// The time after which a session is renewed: the access token's lifetime; the ID token's if the former is unknown;
+    /// the shorter one if ID tokens are forwarded.
     pub fn life(self, access_token: Option<Duration>, id_token: Option<Duration>) -> Option<Duration> {
         match (access_token, id_token) {
             (Some(access_token), Some(id_token)) if self.id_token => Some(access_token.min(id_token)),
@@ -48,7 +48,7 @@ impl ForwardedTokens {
 
 /// `b64token` of RFC 6750, 2.1.
 pub fn is_b64token(text: &str) -> bool {
-    // A plain loop: every request with a token comes through here.
+    // A plain loop, because every request with a token runs it.
     for byte in text.as_bytes() {
         if !matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=') {
             return false;
@@ -58,12 +58,12 @@ pub fn is_b64token(text: &str) -> bool {
 }
 
 impl Session {
-    /// The access token for the app, while it is good.
+    /// The access token for the app, until it expires.
     pub fn app_access_token(&self, now: UnixTime) -> Option<&AccessToken> {
         self.app_token.as_ref().filter(|kept| now < kept.ends).map(|kept| &kept.token)
     }
 
-    /// The ID token for the app, while it is good.
+    /// The ID token for the app, until it expires.
     pub fn app_id_token(&self, now: UnixTime) -> Option<&RawIdToken> {
         self.id_token.as_ref().filter(|_| now < self.id_token_ends)
     }

@@ -1,19 +1,19 @@
-//! The session's cookies: one where it fits, else up to five, each a whole `Set-Cookie` line that browsers keep.
+//! The session's cookies: one, or up to five if it is larger, each in a whole `Set-Cookie` line that browsers accept.
 //!
-//! The sealed text is cut, not the session: number, count and order are what the seal itself vouches for, because
-//! text put together in any other way does not open, and the count is bound into it. Whatever is missing, doubled or
-//! mixed with an older session is no session.
+//! The sealed text is cut, not the session: the seal authenticates number, count and order of the pieces, because a
+//! text joined in another way does not open, and the count is bound into the seal. A missing, duplicate or older piece
+//! is no session.
 
 use std::{borrow::Cow, time::Duration};
 
 use super::cookie::{self, Found, delete_cookie, set_cookie};
 use crate::http::Request;
 
-/// How many cookies a session takes at most.
+/// The most cookies of a session.
 pub const MAX_CHUNKS: usize = 5;
 
-/// Separates the count from the text in the first of several cookies. No sealed text has it in second place, where the
-/// version leaves only letters.
+/// Separates the count from the text in the first of several cookies. Sealed text never has it in second place, where
+/// the version allows only letters.
 const COUNT_END: u8 = b'.';
 
 /// The names of the session's cookies.
@@ -22,16 +22,16 @@ pub struct SessionCookies {
     names: [String; MAX_CHUNKS],
 }
 
-/// The sealed text that a request brought.
+/// The sealed text of a request's session cookies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinedCookies<'a> {
-    /// The text, put together.
+    /// The joined text.
     pub text: Cow<'a, [u8]>,
-    /// Of how many cookies.
+    /// The number of joined cookies.
     pub count: usize,
 }
 
-/// Which of the session's cookies a browser has, so that those that are not needed any more can be deleted.
+/// The session cookies that a browser has, so that unneeded ones can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Present([bool; MAX_CHUNKS]);
 
@@ -46,23 +46,23 @@ impl SessionCookies {
         }
     }
 
-    /// The name of the first.
+    /// The name of the first cookie.
     pub fn name(&self) -> &str {
         let [first, ..] = &self.names;
         first
     }
 
-    /// Whether a cookie of this name is one of them.
+    /// Whether this is the name of one of them.
     pub fn has(&self, name: &[u8]) -> bool {
         self.names.iter().any(|known| known.as_bytes() == name)
     }
 
-    /// What the seal knows a text of so many cookies by.
+    /// The seal's label for a text of so many cookies.
     pub fn label(&self, count: usize) -> String {
         format!("{}/{count}", self.name())
     }
 
-    /// What the request brought, if it can be a whole session.
+    /// The joined text of the request's cookies, if they can be a whole session.
     pub fn read<'a>(&self, request: &'a Request) -> Option<JoinedCookies<'a>> {
         let [first, others @ ..] = &self.names;
         let Found::One(value) = cookie::find(request.lines("cookie"), first) else { return None };
@@ -82,7 +82,7 @@ impl SessionCookies {
         Some(JoinedCookies { text: Cow::Owned(text), count })
     }
 
-    /// Which of them the request has, whole or not.
+    /// The session cookies in the request, complete or not.
     pub fn present(&self, request: &Request) -> Present {
         let mut present = Present::default();
         for (slot, name) in present.0.iter_mut().zip(&self.names) {
@@ -91,17 +91,17 @@ impl SessionCookies {
         present
     }
 
-    /// How many cookies a text of this length takes; `None` when it takes too many.
+    /// The number of cookies for a text of this length; `None` above [`MAX_CHUNKS`].
     pub fn count_for(&self, length: usize, max_age: Duration) -> Option<usize> {
         (1..=MAX_CHUNKS).find(|count| length <= self.rooms(*count, max_age).iter().sum())
     }
 
-    /// How long the longest text is.
+    /// The length of the longest text, in bytes.
     pub fn budget(&self, max_age: Duration) -> usize {
         self.rooms(MAX_CHUNKS, max_age).iter().sum()
     }
 
-    /// How much text each of so many cookies holds.
+    /// The length of text in each of `count` cookies.
     fn rooms(&self, count: usize, max_age: Duration) -> Vec<usize> {
         let room = |(place, name): (usize, &String)| {
             let taken = if place == 0 && count > 1 { 2 } else { 0 };
@@ -127,14 +127,14 @@ impl SessionCookies {
         lines
     }
 
-    /// The lines that delete every cookie that `present` has; the first one in any case.
+    /// The lines that delete every present cookie, and always the first one.
     pub fn delete(&self, present: Present) -> Vec<String> {
         let mut lines = vec![delete_cookie(self.name())];
         lines.extend(self.deletions_from(1, present));
         lines
     }
 
-    /// The lines that delete what `present` has beyond the first `count`.
+    /// The lines that delete present cookies beyond the first `count`.
     pub fn delete_beyond(&self, count: usize, present: Present) -> Vec<String> {
         self.deletions_from(count, present).collect()
     }

@@ -1,27 +1,27 @@
-//! Cookies as they stand in headers (RFC 6265bis): ours found and taken out by exact name, everybody else's left as
-//! they are, and `Set-Cookie` lines that a browser keeps.
+//! `Cookie` and `Set-Cookie` lines (RFC 6265bis): finds and removes our cookies by exact name, leaves other cookies
+//! unchanged, and writes lines that browsers accept.
 
 use std::time::Duration;
 
-/// The longest `Set-Cookie` line we write. RFC 6265bis, 5.6 lets name and value have 4,096 bytes; older browsers count
-/// the attributes too.
+/// The longest `Set-Cookie` line. RFC 6265bis, 5.6 allows 4,096 bytes for name and value; older browsers count the
+/// attributes too.
 pub const MAX_COOKIE: usize = 4096;
 
-/// The longest lifetime a browser takes (RFC 6265bis, 5.5): 400 days.
+/// The longest lifetime that browsers accept (RFC 6265bis, 5.5): 400 days.
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// How often a cookie stands in a request.
+/// The occurrences of a cookie in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// Not at all.
+    /// No cookie of this name.
     Absent,
-    /// Once, with this value.
+    /// One cookie, with this value.
     One(&'a [u8]),
-    /// More than once: somebody tossed another beside it, and nobody can tell which is which.
+    /// Several cookies (cookie tossing): it is unknown which one is ours.
     Several,
 }
 
-/// Looks for a cookie of exactly this name in all `Cookie` lines of a request.
+/// Finds a cookie of exactly this name in all `Cookie` lines of a request.
 pub fn find<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> {
     let mut found = Found::Absent;
     for line in lines {
@@ -36,7 +36,7 @@ pub fn find<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Found<'a> 
     found
 }
 
-/// Every cookie, as name and value, whose name begins with `prefix`.
+/// Name and value of every cookie with this name prefix.
 pub fn with_prefix<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
     prefix: &str,
@@ -44,21 +44,21 @@ pub fn with_prefix<'a>(
     pairs(lines).filter(move |(name, _)| name.starts_with(prefix.as_bytes()))
 }
 
-/// What is left of a `Cookie` line without our cookies.
+/// A `Cookie` line without our cookies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stripped {
-    /// Nothing: the line goes.
+    /// No cookie is left: remove the line.
     Emptied,
-    /// These bytes.
+    /// The remaining cookies.
     Rest(Vec<u8>),
-    /// All of it: none of ours was there.
+    /// The line had none of our cookies.
     Unchanged,
 }
 
-/// Takes the cookies whose names are ours out of a `Cookie` line; all others stay byte for byte, in their order.
+/// Removes our cookies from a `Cookie` line; all others stay byte for byte, in order.
 ///
-/// Quotes do not hold a cookie together here, as in browsers: an app that thinks otherwise could be made to read our
-/// cookie as a part of another one (cookie sandwich).
+/// Quotes do not group a cookie here, as in browsers: otherwise an app could read our cookie as a part of another one
+/// (cookie sandwich).
 pub fn strip(line: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Stripped {
     let (mut kept, mut is_changed, mut first_stays) = (Vec::new(), false, false);
     for piece in pieces(line) {
@@ -80,26 +80,26 @@ pub fn strip(line: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Stripped {
     Stripped::Rest(if first_stays { rest } else { trim_start(&rest).to_vec() })
 }
 
-/// A `Set-Cookie` line for a `__Host-` name; the value is one that [`seal`](super::seal::Sealer::seal) made.
+/// The `Set-Cookie` line of a `__Host-` cookie with a value of [`seal`](super::seal::Sealer::seal).
 pub fn set_cookie(name: &str, value: &str, max_age: Duration) -> String {
     let seconds = max_age.min(MAX_AGE).as_secs();
     let (name, value) = (octets(name), octets(value));
-    // Lax, not Strict: the callback is a navigation that another site started.
+    // Lax, not Strict: the callback is a cross-site navigation.
     format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
 }
 
-/// The `Set-Cookie` line that ends a cookie. The attributes are those of [`set_cookie`]: a browser ignores a deletion
-/// of a `__Host-` cookie without them (CVE-2025-55162).
+/// The `Set-Cookie` line that deletes a cookie. Its attributes are those of [`set_cookie`]: a browser ignores a
+/// deletion of a `__Host-` cookie without them (CVE-2025-55162).
 pub fn delete_cookie(name: &str) -> String {
     set_cookie(name, "", Duration::ZERO)
 }
 
-/// How long the `Set-Cookie` line for a value of `value_len` bytes is; a browser keeps it up to [`MAX_COOKIE`].
+/// The length of the `Set-Cookie` line for a value of `value_len` bytes.
 pub fn size(name: &str, value_len: usize, max_age: Duration) -> usize {
     set_cookie(name, "", max_age).len().saturating_add(value_len)
 }
 
-/// How long a value may be so that its `Set-Cookie` line stays within [`MAX_COOKIE`].
+/// The longest value with a `Set-Cookie` line within [`MAX_COOKIE`].
 pub fn room(name: &str, max_age: Duration) -> usize {
     MAX_COOKIE.saturating_sub(size(name, 0, max_age))
 }
@@ -108,7 +108,7 @@ fn pairs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a
     lines.flat_map(pieces).filter_map(pair)
 }
 
-/// What stands between the semicolons.
+/// The parts between semicolons.
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -120,8 +120,8 @@ fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Name and value; a piece without `=` is no cookie of ours. White space before the name belongs to the separator, but
-/// none is cut behind it: a name with a trailing blank is another name, which anybody may set.
+/// Name and value; a piece without `=` is none of our cookies. White space before the name belongs to the separator.
+/// White space after the name is kept: it makes another name, which any site may set.
 fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
     let piece = trim_start(piece);
     let (name, value) = piece.split_at_checked(memchr::memchr(b'=', piece)?)?;
@@ -150,8 +150,8 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Only what RFC 6265, 4.1.1 lets stand in a value. Envoy writes a header value to the wire as it is, so a line break
-/// that got here by a fault of ours would split the response.
+/// The `cookie-octet` characters of RFC 6265, 4.1.1. Envoy writes header values unchanged, so a line break would split
+/// the response.
 fn octets(text: &str) -> String {
     text.chars().filter(|letter| letter.is_ascii_graphic() && !matches!(letter, '"' | ',' | ';' | '\\')).collect()
 }

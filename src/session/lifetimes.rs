@@ -1,4 +1,4 @@
-//! How long sessions last, when they are to be renewed, and when to be written again.
+//! Lifetimes of sessions: expiry, renewal, idle timeout and revocation.
 
 use std::time::Duration;
 
@@ -13,34 +13,34 @@ use crate::{
     },
 };
 
-/// How long before its end an access token is renewed, as a part of its life.
+/// An access token is renewed this fraction of its lifetime before its end.
 const AHEAD: u32 = 5;
 /// Upper bound of the time by which a token is renewed before its end.
 const MAX_AHEAD: Duration = Duration::from_secs(300);
 /// The shortest life of an access token that is renewed before its end.
 pub const MIN_TOKEN_LIFE: Duration = Duration::from_secs(5);
-/// A shorter one counts as good for this long, so that not every request becomes a refresh.
+/// The assumed lifetime of shorter tokens, so that not every request refreshes.
 const ASSUMED_SHORT_LIFE: Duration = Duration::from_secs(30);
-/// The life of a token for which the provider names none.
+/// The assumed lifetime of a token without `expires_in`.
 pub(super) const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// The idle timeout slides in steps of this part of it: not every answer sets a cookie.
+/// The idle timeout is extended in steps of this fraction, so that not every response sets a cookie.
 const IDLE_STEP: u32 = 10;
 
-/// How far the clocks of Envoys that share keys may be apart: ends by another process are compared by clock.
+/// The tolerated clock difference of Envoys that share keys: ends of another process are compared by clock.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// The lists in which a process keeps ends, one for each kind of cause.
+/// The lists of ends in a process, one for each kind of cause.
 pub const END_LISTS: usize = 5;
 
-/// The ends that were issued before a session began. They do not end it; every later one of its subject or `sid` does. The
-/// order is that of the numbers; clocks decide only about an end that another process has issued.
+/// The ends issued before a session began. They do not end it; each later one of its subject or `sid` does. Ends of the
+/// same process are ordered by number, ends of other processes by clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EarlierEnds {
-    /// The process that issued them.
+    /// The issuing process.
     pub process: HalfDigest,
-    /// The number of the last one in each of its lists.
+    /// The last number in each of its lists.
     pub numbers: [u64; END_LISTS],
-    /// The last ends of the subject and of the `sid` in the store; zero where there is none.
+    /// The last ends of subject and `sid` in the store; zero if none.
     pub stored: [UnixTime; 2],
 }
 
@@ -60,47 +60,47 @@ impl EarlierEnds {
     }
 }
 
-/// The sessions that an end is of.
+/// The scope of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOf {
-    /// Those of a subject.
+    /// All sessions of a subject.
     Subject = 0,
-    /// Those of one session at the provider.
+    /// All sessions of a `sid` at the provider.
     Sid = 1,
 }
 
-/// An end of all sessions of a subject, or of a `sid`, that have begun by then.
+/// An end of all sessions of a subject or `sid` that began before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// When it was issued.
+    /// The time of issue.
     pub at: UnixTime,
     /// Its number in its list.
     pub number: u64,
 }
 
-/// How long sessions last.
+/// The configured lifetimes of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
-    /// From the sign-in, whatever happens.
+    /// The absolute lifetime, from the sign-in.
     pub absolute: Duration,
-    /// From one request to the next.
+    /// The idle timeout.
     pub idle: Option<Duration>,
     /// Whether refresh tokens are used.
     pub refresh: bool,
 }
 
-/// What renews a session: a refresh token, and how long the access token that came with it is good.
+/// A refresh token, and the lifetime of the access token issued with it.
 #[derive(Debug, Clone)]
 pub struct Grant {
     pub(super) refresh_token: RefreshToken,
     pub(super) granted: UnixTime,
     pub(super) expires: UnixTime,
-    /// When it is renewed; worked out once, and asked with every request.
+    /// The time of renewal, computed once because every request reads it.
     due: UnixTime,
 }
 
 impl Grant {
-    /// A grant of now.
+    /// A grant issued now.
     pub fn new(refresh_token: RefreshToken, life: Option<Duration>, now: UnixTime) -> Self {
         let life = life.unwrap_or(DEFAULT_TOKEN_LIFE);
         let life = if life < MIN_TOKEN_LIFE { ASSUMED_SHORT_LIFE } else { life };
@@ -119,19 +119,19 @@ impl Grant {
 }
 
 impl Session {
-    /// Lets it begin after these ends.
+    /// Records the ends issued before it began.
     pub fn begin_after(&mut self, ends: EarlierEnds) {
         self.earlier_ends = Some(ends);
     }
 
-    /// Lets it begin after the ends of its subject and its `sid` in the store.
+    /// Records the ends of its subject and `sid` in the store.
     pub fn begin_after_stored(&mut self, stored: [UnixTime; 2]) {
         if let Some(ends) = &mut self.earlier_ends {
             ends.stored = stored;
         }
     }
 
-    /// Whether this end of its subject or `sid` ends it. `list` is the list that has the end, and `process` our own process.
+    /// Whether this end of its subject or `sid` ends it. `list` is the list of the end, and `process` is this process.
     pub fn is_ended_by(&self, end: End, of: EndOf, list: usize, process: &HalfDigest) -> bool {
         let Some(earlier) = &self.earlier_ends else { return self.had_begun(end.at) };
         if earlier.process == *process {
@@ -140,40 +140,40 @@ impl Session {
         earlier.stored.get(of as usize).is_none_or(|stored| *stored < end.at) && self.had_begun(end.at)
     }
 
-    /// Whether it is ended by the ends of its subject and its `sid` in the store.
+    /// Whether an end of its subject or `sid` in the store ends it.
     pub fn is_ended_in_store(&self, ends: [Option<UnixTime>; 2]) -> bool {
         let Some(earlier) = &self.earlier_ends else { return ends.into_iter().flatten().any(|at| self.had_begun(at)) };
         ends.into_iter().zip(earlier.stored).any(|(end, stored)| end.is_some_and(|at| stored < at))
     }
 
-    /// Whether it had begun by then, by a clock that may go a little differently.
+    /// Whether it began by then, within [`SKEW`].
     fn had_begun(&self, by: UnixTime) -> bool {
         self.begun <= by.plus(SKEW)
     }
 
-    /// Whether it was begun then or later.
+    /// Whether it began at this moment or later.
     pub fn has_begun_since(&self, moment: UnixTime) -> bool {
         moment <= self.begun
     }
 
-    /// The latest moment of its end, however much it is used.
+    /// The absolute end.
     pub fn ends_at_latest(&self, lifetimes: &Lifetimes) -> UnixTime {
         self.ends.min(self.begun.plus(lifetimes.absolute))
     }
 
-    /// Whether the access token is over.
+    /// Whether the access token has expired.
     pub fn is_token_over(&self, now: UnixTime) -> bool {
         self.grant.as_ref().is_some_and(|grant| grant.expires <= now)
     }
 
-    /// When it ends, if nothing happens until then.
+    /// The end without further requests: the absolute end, or the idle timeout.
     pub fn ends(&self, lifetimes: &Lifetimes) -> UnixTime {
         let absolute = self.ends_at_latest(lifetimes);
         lifetimes.idle.map_or(absolute, |idle| absolute.min(self.seen.plus(idle)))
     }
 
-    /// Whether its time has begun and is not over. A clock that was set back must not bring ended sessions to life, so
-    /// one from farther ahead than clocks may differ does not count.
+    /// Whether it has begun and not ended. A session from farther in the future than the tolerated clock difference is
+    /// refused: a clock that was set back must not revive ended sessions.
     pub(super) fn is_fresh(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
         let ahead = Duration::from_secs(Leeway::MAX_SECS);
         self.begun <= now.plus(ahead) && self.seen <= now.plus(ahead) && now < self.ends(lifetimes)

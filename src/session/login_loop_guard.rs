@@ -1,5 +1,5 @@
-//! The cookie of a browser's recent sign-ins in a row. Where the session's cookie does not come back from them (it is
-//! blocked, or the page is opened by another address), the next sign-in would not help either: it would be a redirect loop.
+//! The cookie of a browser's recent consecutive sign-ins. If the session's cookie does not come back after them (it is
+//! blocked, or the page has another address), another sign-in would be a redirect loop.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// Sign-ins older than this no longer count towards the limit.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Sign-ins within the window that may bring no session.
+/// The most sign-ins without a session within the window.
 pub const MAX_SIGN_INS: u8 = 3;
 
 /// The number of recent sign-ins.
@@ -26,7 +26,7 @@ pub struct LoginLoopGuard {
     since: UnixTime,
 }
 
-/// The name of its cookie, under this configured name.
+/// The name of its cookie.
 pub fn login_loop_cookie(cookie_name: &str) -> String {
     format!("__Host-{cookie_name}-t")
 }
@@ -35,7 +35,7 @@ impl LoginLoopGuard {
     const VERSION: u8 = 1;
     const SIZE: usize = 10;
 
-    /// The guard that the browser sent, if it is not older than the window.
+    /// The guard of the request, if it is within the window.
     pub fn read(request: &Request, name: &str, sealer: &Sealer, now: UnixTime) -> Option<Self> {
         let Found::One(value) = cookie::find(request.lines("cookie"), name) else { return None };
         let guard = Self::parse(&sealer.open(Purpose::LoginLoop, name, value)?)?;
@@ -60,7 +60,7 @@ impl LoginLoopGuard {
         Self { count: before.count.saturating_add(1), ..before }
     }
 
-    /// Whether another sign-in would bring no session either, where the request has none.
+    /// Whether a request without a session would loop through another sign-in.
     pub const fn would_loop(self) -> bool {
         self.count >= MAX_SIGN_INS
     }

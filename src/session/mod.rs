@@ -1,4 +1,4 @@
-//! What the browser carries: sealed cookies, and nothing it could read or change.
+//! Sessions and sign-ins in sealed cookies, which the browser can neither read nor change.
 
 pub mod absent;
 pub mod chunks;
@@ -38,90 +38,90 @@ use crate::{
 use absent::Absent;
 use app_tokens::AppToken;
 
-/// Names a session: new at every sign-in, so that none can be planted (session fixation).
+/// The id of a session: 128 random bits, new at every sign-in against session fixation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId([u8; 16]);
 
 impl SessionId {
-    /// By what the session is known where its name must not be written down.
+    /// The digest of the id, for places that must not hold the id itself.
     pub fn digest(&self) -> HalfDigest {
         half_digest("session", &[&self.0])
     }
 }
 
-/// Who is signed in, and until when. It begins of an identity that a provider vouched for, and lives in sealed cookies.
+/// A session: an identity that a provider has authenticated, and its lifetime. Sealed into cookies or a store.
 #[derive(Debug, Clone)]
 pub struct Session {
     id: SessionId,
     provider: IssuerId,
     subject: String,
     claims: Map<String, Value>,
-    /// What the userinfo endpoint says beside. It is replaced with every renewal, also by one without an ID token.
+    /// Claims of the userinfo endpoint. Every renewal replaces them, also one without an ID token.
     userinfo_claims: Map<String, Value>,
-    /// The claims that neither `claims` nor `further` has.
+    /// Kept claims that neither `claims` nor `userinfo_claims` has.
     absent: Absent,
     begun: UnixTime,
-    /// The end, whatever happens.
+    /// The absolute end.
     ends: UnixTime,
-    /// When it was last written, which a request made it.
+    /// The time of the last write, after a request.
     seen: UnixTime,
     authentication: Authentication,
-    /// Counts the refreshes.
+    /// The number of refreshes.
     generation: u32,
     grant: Option<Grant>,
-    /// For the app.
+    /// The access token for the app.
     app_token: Option<AppToken>,
-    /// For the provider's sign-out, and for the app.
+    /// The ID token, as `id_token_hint` of the sign-out and for the app.
     id_token: Option<RawIdToken>,
     id_token_ends: UnixTime,
-    /// The ends that came before it; `None` in sessions of earlier versions.
+    /// The ends issued before the session began; `None` in sessions of earlier versions.
     earlier_ends: Option<EarlierEnds>,
 }
 
-/// What a session is begun with, beside the identity.
+/// The values of a new session, beside the identity.
 pub struct NewSession<'a> {
-    /// At whose.
+    /// The provider.
     pub provider: IssuerId,
     /// [`Provider::claims_request`](crate::oidc::Provider::claims_request) of the sign-in.
     pub claims_request: HalfDigest,
-    /// Which claims are carried along.
+    /// The names of kept claims.
     pub kept: &'a [String],
-    /// Now.
+    /// The current time.
     pub now: UnixTime,
-    /// How long it lasts at most.
+    /// The absolute lifetime.
     pub lifetime: Duration,
-    /// What renews it.
+    /// The refresh token and its times.
     pub grant: Option<Grant>,
-    /// The access token, where the app wants it.
+    /// The access token, if it is forwarded to the app.
     pub app_token: Option<AppToken>,
-    /// The ID token itself, where the app or the provider's sign-out wants it.
+    /// The ID token, if it is forwarded to the app or sent to the end-session endpoint.
     pub id_token: Option<RawIdToken>,
-    /// When that ends.
+    /// The expiry of the ID token.
     pub id_token_ends: UnixTime,
 }
 
-/// What a refresh brought.
+/// The result of a refresh.
 pub struct Renewal<'a> {
-    /// A new ID token, where the provider sent one: its claims replace the old ones, and what it leaves out is gone.
+    /// The new ID token, if any: its claims replace the old ones, including those that it lacks.
     pub id_token: Option<(&'a VerifiedIdToken, RawIdToken)>,
-    /// What the userinfo endpoint says, where it was asked.
+    /// The claims of the userinfo endpoint, if it was queried.
     pub userinfo: Option<Userinfo>,
-    /// Which claims are carried along.
+    /// The names of kept claims.
     pub kept: &'a [String],
-    /// A new refresh token, where the old one was used up.
+    /// The new refresh token, if the provider rotates them.
     pub refresh_token: Option<RefreshToken>,
-    /// How long it is until the next renewal is due.
+    /// The time until the next renewal.
     pub life: Option<Duration>,
-    /// The new access token, where the app wants it.
+    /// The new access token, if it is forwarded to the app.
     pub app_token: Option<AppToken>,
-    /// Whether the app wants the ID token: whoever signed in before it did may have none.
+    /// Whether the ID token is forwarded to the app, which may have been configured after the sign-in.
     pub wants_id_token: bool,
-    /// Now.
+    /// The current time.
     pub now: UnixTime,
 }
 
 impl Session {
-    /// The session of whoever this is.
+    /// Begins a session of this identity.
     ///
     /// # Errors
     /// [`NoRandomness`] when the platform has none.
@@ -167,7 +167,7 @@ impl Session {
             session.userinfo_claims = userinfo_claims(userinfo, claims, by.kept);
             session.absent.names = absent_names(by.kept, [&session.claims, &session.userinfo_claims]);
         } else {
-            // For a claim that is newly kept, it is unknown whether the ID token had it.
+            // Whether the ID token had a newly kept claim is unknown.
             let kept: Vec<_> = by.kept.iter().filter(|name| self.has_kept(name)).cloned().collect();
             session.userinfo_claims = userinfo_claims(userinfo, &self.claims, &kept);
             session.absent.names = absent_names(&kept, [&session.claims, &session.userinfo_claims]);
@@ -179,35 +179,36 @@ impl Session {
         session
     }
 
-    /// Whether its configuration kept this claim.
+    /// Whether the configuration of the sign-in kept this claim.
     fn has_kept(&self, name: &String) -> bool {
         self.claim(name).is_some() || self.absent.names.contains(name)
     }
 
-    /// The same session with another refresh token: the provider has used up the one before, whatever else it said.
+    /// The same session with a rotated refresh token: the old one is used up, even if the rest of the response is
+    /// invalid.
     #[must_use]
     pub fn with_refresh_token(&self, token: RefreshToken) -> Self {
         let grant = self.grant.clone().map(|grant| grant.with(token));
         Self { generation: self.generation.saturating_add(1), grant, ..self.clone() }
     }
 
-    /// The same session, seen now.
+    /// The same session with a new idle timeout.
     #[must_use]
     pub fn seen_at(&self, now: UnixTime) -> Self {
         Self { seen: now, ..self.clone() }
     }
 
-    /// At whose.
+    /// The provider.
     pub const fn provider(&self) -> IssuerId {
         self.provider
     }
 
-    /// Who it is, as the provider numbers them.
+    /// The subject (`sub`).
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// What the first ID token said of the sign-in.
+    /// The authentication claims of the first ID token.
     pub const fn authentication(&self) -> &Authentication {
         &self.authentication
     }
@@ -217,28 +218,28 @@ impl Session {
         self.grant.as_ref().map(|grant| &grant.refresh_token)
     }
 
-    /// The ID token, where it was kept.
+    /// The ID token, if it was kept.
     pub const fn id_token(&self) -> Option<&RawIdToken> {
         self.id_token.as_ref()
     }
 
-    /// Whether it was renewed more often than the other state of it.
+    /// Whether it was refreshed more often than the other state of the session.
     pub const fn is_newer_than(&self, other: &Self) -> bool {
         self.generation > other.generation
     }
 
-    /// Names this session.
+    /// The digest of its id.
     pub fn digest(&self) -> HalfDigest {
         self.id.digest()
     }
 
-    /// Names this session with this refresh token of it.
+    /// The digest of its id and its generation: it names one refresh token.
     pub fn grant_digest(&self) -> HalfDigest {
         half_digest("grant", &[&self.id.0, &self.generation.to_le_bytes()])
     }
 }
 
-/// Those that were kept; `sub` always is. What both sources have, `further` has with what the ID token says of it.
+/// The kept claims, and `sub`. A claim in both sources comes from `userinfo_claims`, which merges the two.
 impl Claims for Session {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
         if name == "sub" {
@@ -252,7 +253,7 @@ impl Claims for Session {
     }
 }
 
-/// The names of kept claims that neither of these has.
+/// The kept names without a claim.
 fn absent_names(kept: &[String], claims: [&Map<String, Value>; 2]) -> Vec<String> {
     kept.iter().filter(|name| !claims.iter().any(|claims| claims.contains_key(*name))).cloned().collect()
 }

@@ -1,5 +1,5 @@
-//! Sessions that requests bring. Opening one costs a decryption and a parse, so a worker remembers opened sessions by the
-//! bytes of their cookies, which stay authentic; a session's time is checked at every request.
+//! Sessions in requests. Opening one costs a decryption and a parse, so a worker caches opened sessions by the bytes of
+//! their cookies; their lifetime is checked at every request.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -22,12 +22,12 @@ use crate::{
     time::UnixTime,
 };
 
-/// Sessions that a worker remembers. One that is replaced is opened again.
+/// The most cached sessions of a worker.
 const SLOTS: usize = 512;
-/// Bytes of cookies that a worker remembers; with one more, all sessions are opened again.
+/// The most cached bytes of cookies; beyond them the cache is cleared.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
-/// A session that the browser brought, that we sealed, and whose time is not over. Only [`OpenSessions::fresh`] makes one.
+/// A session that we sealed, within its lifetime. Only this module makes one.
 #[derive(Debug, Clone)]
 pub struct FreshSession(Rc<Opened>);
 
@@ -35,40 +35,40 @@ pub struct FreshSession(Rc<Opened>);
 struct Opened {
     session: Session,
     revocation_keys: RevocationKeys,
-    /// Whether another key than the first sealed it.
+    /// Whether a retired key sealed it.
     has_retired_key: bool,
     identity: OnceCell<Rc<IdentityEdits>>,
     is_in_use: Cell<bool>,
 }
 
-/// By what a session can be ended from outside.
+/// The digests under which a session can be revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevocationKeys {
-    /// The session itself.
+    /// The session alone.
     pub session: HalfDigest,
-    /// Everybody of this subject at this provider.
+    /// All sessions of its subject at its provider.
     pub subject: HalfDigest,
-    /// The provider's own session; where it has no name, all such sessions of this subject.
+    /// All sessions of its `sid` at the provider; without a `sid`, those of its subject without a `sid`.
     pub sid: HalfDigest,
 }
 
 impl RevocationKeys {
-    /// The mark of a subject of this provider's.
+    /// The key of a subject at this provider.
     pub fn of_subject(provider: IssuerId, subject: &str) -> HalfDigest {
         half_digest("sub", &[provider.as_bytes(), subject.as_bytes()])
     }
 
-    /// The mark of a session of this provider's own.
+    /// The key of a `sid` at this provider.
     pub fn of_sid(provider: IssuerId, sid: &str) -> HalfDigest {
         half_digest("sid", &[provider.as_bytes(), sid.as_bytes()])
     }
 
-    /// The mark of those sessions of a subject, given by its mark, whose ID token did not name the provider's session.
+    /// The key of those sessions of a subject, given by its key, whose ID token had no `sid`.
     pub fn of_nameless(subject: &HalfDigest) -> HalfDigest {
         half_digest("nameless", &[subject])
     }
 
-    /// The marks of a session.
+    /// The keys of a session.
     pub fn of(session: &Session) -> Self {
         let provider = session.provider();
         let subject = Self::of_subject(provider, session.subject());
@@ -78,24 +78,24 @@ impl RevocationKeys {
     }
 }
 
-/// What is to be done for a session before its request goes on.
+/// The upkeep that a session needs before its request is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upkeep {
     /// Nothing.
     None,
-    /// Its access token is over, or soon will be.
+    /// Refresh: the access token has expired, or soon will.
     Refresh,
-    /// It must be written: the idle timeout slides, or an old key sealed it.
+    /// Write the cookie: the idle timeout is extended, or a retired key sealed it.
     Write,
 }
 
 impl FreshSession {
-    /// One that did not come in a cookie, but from where this process keeps what a refresh brought.
+    /// A session from the process's renewals, not from a cookie.
     pub fn renewed(session: Session, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
         Self::stored(session, false, lifetimes, now)
     }
 
-    /// One that the store had for the reference in a cookie, which an old key may have sealed.
+    /// A session from the store; a retired key may have sealed its reference.
     pub fn stored(session: Session, has_retired_key: bool, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
         session.is_fresh(lifetimes, now).then(|| Self(Rc::new(Opened::new(session, has_retired_key))))
     }
@@ -105,22 +105,22 @@ impl FreshSession {
         &self.0.session
     }
 
-    /// Whether another key than the first sealed it.
+    /// Whether a retired key sealed it.
     pub fn has_retired_key(&self) -> bool {
         self.0.has_retired_key
     }
 
-    /// By what it can be ended from outside.
+    /// The keys under which it can be revoked.
     pub fn revocation_keys(&self) -> &RevocationKeys {
         &self.0.revocation_keys
     }
 
-    /// `true` the first time that this is called since the session was opened.
+    /// `true` for the first call since the session was opened.
     pub fn take_first_use(&self) -> bool {
         !self.0.is_in_use.replace(true)
     }
 
-    /// What is to be done for it. Where it is to be refreshed, nothing else is: two answers must not race.
+    /// The upkeep that it needs now. A refresh excludes a write: two responses must not race.
     pub fn upkeep(&self, lifetimes: &Lifetimes, now: UnixTime) -> Upkeep {
         if lifetimes.refresh && self.session().is_due(now) {
             Upkeep::Refresh
@@ -131,12 +131,12 @@ impl FreshSession {
         }
     }
 
-    /// Whether it must be written, whether or not it is to be refreshed as well.
+    /// Whether it must be written, independently of a refresh.
     pub fn must_be_written(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
         self.0.has_retired_key || self.session().idle_end_is_due(lifetimes, now)
     }
 
-    /// What tells others who it is: made by `render` when it is first asked for.
+    /// The edits that carry its identity, rendered at the first call.
     pub fn identity(&self, render: impl FnOnce(&Session) -> IdentityEdits) -> Rc<IdentityEdits> {
         Rc::clone(self.0.identity.get_or_init(|| render(&self.0.session).into()))
     }
@@ -154,7 +154,7 @@ impl Opened {
     }
 }
 
-/// The sessions that one worker has opened lately, for one configuration.
+/// The sessions that a worker has opened, for one configuration.
 #[derive(Debug)]
 pub struct OpenSessions {
     cookies: SessionCookies,
@@ -169,13 +169,13 @@ struct OpenedText {
 }
 
 impl OpenSessions {
-    /// None yet, of these cookies.
+    /// An empty cache for these cookies.
     pub fn new(cookies: SessionCookies) -> Self {
         Self { cookies, opened: Cache::new(SLOTS, MAX_REMEMBERED) }
     }
 
-    /// The session of this request, if it brought a good one. A cookie that is expired, foreign, altered or there twice
-    /// is no session, and nobody is told which.
+    /// The session of this request, if valid. An expired, foreign, altered or duplicate cookie is no session; the
+    /// caller does not learn the reason.
     pub fn fresh(
         &mut self,
         request: &Request,
@@ -204,8 +204,8 @@ impl OpenSessions {
     }
 }
 
-/// Compares in a time that does not tell how far a forged cookie is right. Eight bytes at a time: `subtle` alone takes
-/// each byte by itself, which costs as much as the rest of the request.
+/// Compares in constant time. Eight bytes at a time: `subtle` alone compares single bytes, which costs as much as the
+/// rest of the request.
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let difference =
@@ -214,7 +214,7 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && bool::from((difference | u64::from(rest)).ct_eq(&0))
 }
 
-/// The end of a sealed value is its authentication tag, as good as random; only values that we sealed are kept.
+/// A hash of the last bytes, which are the authentication tag; only values that we sealed are cached.
 fn hash(value: &[u8]) -> u64 {
     value.iter().rev().take(8).fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
 }

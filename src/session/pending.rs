@@ -1,5 +1,5 @@
-//! A sign-in under way: what this browser must bring back (its own short-lived cookie), and what travels through the
-//! provider as `state`. Each sign-in stands by itself, so any number of tabs may sign in at once.
+//! Pending sign-ins: a short-lived cookie that binds the sign-in to its browser, and the `state` parameter. Sign-ins
+//! are independent, so several tabs may sign in at once.
 
 use std::time::Duration;
 
@@ -21,49 +21,49 @@ use crate::{
     },
 };
 
-/// How many sign-ins of one browser may be under way; starting one more ends the oldest.
+/// The most pending sign-ins of a browser; one more ends the oldest.
 pub const MAX_PENDING: usize = 5;
 
-/// How often in a row a sign-in is started again by itself before a page says what may be wrong.
+/// Consecutive automatic restarts of a sign-in before a page explains possible causes.
 pub const MAX_ATTEMPTS: u8 = 3;
 
-/// The longest `state`: providers and firewalls bound parameters at 512 bytes. A way back that does not fit is only in the
+/// The longest `state`: providers and firewalls limit parameters to 512 bytes. A longer return path is only in the
 /// cookie.
 const MAX_STATE: usize = 511;
 
-/// What `state` is sealed for, beside its purpose.
+/// The seal's label of `state`.
 const STATE_LABEL: &str = "state";
 
-/// Names one sign-in: 128 random bits.
+/// The id of a sign-in: 128 random bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignInId([u8; 16]);
 
 impl SignInId {
-    /// Its bytes.
+    /// The raw bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
 
-/// What `state` says, once opened: authentic, but anybody's.
+/// The content of an opened `state`: authentic, but not bound to a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// Which sign-in.
+    /// The id of the sign-in.
     pub id: SignInId,
-    /// With which provider.
+    /// The provider.
     pub provider: IssuerId,
-    /// Where to go afterwards.
+    /// The target after the sign-in.
     pub return_to: ReturnTo,
-    /// When it began.
+    /// The start of the sign-in.
     pub started: UnixTime,
-    /// How many there were in a row, this one included.
+    /// The number of consecutive attempts, including this one.
     pub attempt: u8,
 }
 
 /// A sign-in that this browser began.
 #[derive(Debug, Clone)]
 pub struct PendingSignIn {
-    /// What is also in `state`; here with the whole way back.
+    /// The content of `state`, with the complete return target.
     pub state: State,
     /// The nonce sent.
     pub nonce: Nonce,
@@ -72,14 +72,14 @@ pub struct PendingSignIn {
 }
 
 impl State {
-    /// Whether the sign-in has taken longer than `timeout`; also where the clock was set back since by more than clocks
-    /// may differ.
+    /// Whether the sign-in has taken longer than `timeout`, or begins farther in the future than the tolerated clock
+    /// difference.
     pub fn is_expired(&self, now: UnixTime, timeout: Duration) -> bool {
         let ahead = Duration::from_secs(Leeway::MAX_SECS);
         self.started.plus(timeout) <= now || now.plus(ahead) < self.started
     }
 
-    /// Opens a `state` that we sealed; anything else is nothing.
+    /// Opens a `state` that we sealed; `None` for all others.
     pub fn open(sealed: &str, sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::State, STATE_LABEL, sealed.as_bytes())?;
         Self::of(wire::read(&bytes)?, reserved)
@@ -126,7 +126,7 @@ impl PendingSignIn {
         })
     }
 
-    /// The `state` parameter: opaque, and readable by us alone.
+    /// The sealed `state` parameter.
     ///
     /// # Errors
     /// [`SealError`]
@@ -138,7 +138,7 @@ impl PendingSignIn {
         sealer.seal(Purpose::State, STATE_LABEL, &bytes, platform)
     }
 
-    /// The name of its cookie, which begins with `prefix`.
+    /// The name of its cookie: `prefix` and the id.
     pub fn cookie_name(id: &SignInId, prefix: &str) -> String {
         format!("{prefix}{}", URL_SAFE_NO_PAD.encode(id.as_bytes()))
     }
@@ -154,7 +154,7 @@ impl PendingSignIn {
         sealer.seal(Purpose::PendingSignIn, name, &bytes, platform)
     }
 
-    /// Opens a cookie of this name; whatever is wrong with it, it is as if it were not there.
+    /// Opens a cookie of this name; an invalid one counts as absent.
     pub fn open(name: &str, value: &[u8], sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::PendingSignIn, name, value)?;
         let [id, provider, return_to, started, attempt, nonce, verifier] = wire::read(&bytes)?;
@@ -163,13 +163,13 @@ impl PendingSignIn {
         Some(Self { state, nonce: Nonce::new(secret(nonce)?), verifier: PkceVerifier::new(secret(verifier)?) })
     }
 
-    /// Proof that `state` is the one of this sign-in.
+    /// Proof that `state` belongs to this sign-in.
     pub fn matches(&self, state: &State) -> Option<StateMatched> {
         StateMatched::check(state.id.as_bytes(), self.state.id.as_bytes())
     }
 }
 
-/// What the names of all pending sign-ins begin with, under this configured name.
+/// The prefix of the cookie names of all pending sign-ins.
 pub fn cookie_prefix(cookie_name: &str) -> String {
     format!("__Host-{cookie_name}-p-")
 }

@@ -1,4 +1,4 @@
-//! The way back: path and query first asked for, kept byte for byte, and only ever written behind our own origin.
+//! The return target of a sign-in: path and query of the first request, kept byte for byte, always on our own origin.
 
 use std::borrow::Cow;
 
@@ -6,23 +6,23 @@ use percent_encoding::percent_decode;
 
 use crate::http::Origin;
 
-/// The longest path and query that is kept; it travels in a cookie and in `state`.
+/// The longest kept path and query, in bytes; it is a part of a cookie and of `state`.
 pub const MAX_RETURN_TO: usize = 2048;
 
-/// Where a kept form is sent again, below our prefix.
+/// The path, below our prefix, that sends a kept form again.
 pub const KEPT_FORM: &str = "/form";
 
-/// How many layers of percent encoding are looked through for a reserved path.
+/// Layers of percent encoding that are decoded in search of a reserved path.
 const MAX_LAYERS: usize = 4;
 
-/// Where the browser goes once it has signed in. Nothing but a path and a query, so [`Self::location`] is the one way
-/// to a `Location`: the bare text could begin with `//` and name another host.
+/// The target after a sign-in: only a path and a query. [`Self::location`] is the only way to a `Location`, because the
+/// bare text could begin with `//` and name another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// The target as it was asked for, or `/` where it cannot be returned to: not a path, not visible ASCII, with a
-    /// fragment, too long, or one of our own paths under `reserved_prefix`, from which the browser would loop.
+    /// The request target, or `/` if it is not a path, not visible ASCII, has a fragment, is too long, or is one of our
+    /// own paths under `reserved_prefix`, which would loop.
     pub fn parse(target: &[u8], reserved_prefix: &str) -> Self {
         let is_kept_form = |text: &str| text.strip_prefix(reserved_prefix) == Some(KEPT_FORM);
         let is_fine = |text: &&str| is_target(text) && (!is_reserved(text, reserved_prefix) || is_kept_form(text));
@@ -30,18 +30,18 @@ impl ReturnTo {
         Self(text.unwrap_or("/").to_owned())
     }
 
-    /// A target that a page of the app names (`rd=`): a path, or a URL of our own origin; with a fragment, which only a
-    /// page can know. Anything else leads to `/`.
+    /// The target in the parameter `rd`: a path, or a URL of our own origin, optionally with a fragment. Others become
+    /// `/`.
     pub fn from_rd(target: &str, origin: &Origin, reserved_prefix: &str) -> Self {
         let path = target.strip_prefix(origin.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target);
-        // Two slashes are a path of ours behind our own origin, but nobody who writes them means that.
+        // Behind our own origin two slashes are a path, but a link with them means another host.
         if path.starts_with("//") {
             return Self("/".to_owned());
         }
         Self::with_fragment(path, reserved_prefix)
     }
 
-    /// One that was sealed before: like [`Self::parse`], and it may have a fragment.
+    /// Like [`Self::parse`], with an optional fragment, as in sealed targets.
     pub fn with_fragment(text: &str, reserved_prefix: &str) -> Self {
         let (target, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
         let mut kept = Self::parse(target.as_bytes(), reserved_prefix);
@@ -52,18 +52,17 @@ impl ReturnTo {
         kept
     }
 
-    /// The page of ours where a kept form is sent again: the one reserved path to come back to.
+    /// The page that sends a kept form again: the only reserved path that is a target.
     pub fn kept_form(reserved_prefix: &str) -> Self {
         Self(format!("{reserved_prefix}{KEPT_FORM}"))
     }
 
-    /// Path and query, to be sealed and parsed again.
+    /// Path, query and fragment, to be sealed and parsed again.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The absolute URL for `Location`, always on our own origin: the path begins with the slash that ends the
-    /// authority, whatever follows it.
+    /// The absolute URL for `Location`, on our own origin: the path begins with the slash that ends the authority.
     pub fn location(&self, origin: &Origin) -> String {
         format!("{}{}", origin.as_str(), self.0)
     }
@@ -75,8 +74,8 @@ fn is_target(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// Whether some reader could find the target under the prefix. In doubt it is: a browser asks for a path only after
-/// it has resolved dot segments and backslashes, so nobody's bookmark is lost.
+/// Whether some parser could find the target under the prefix. In doubt it is reserved: browsers resolve dot segments
+/// and backslashes before the request, so no ordinary target is lost.
 fn is_reserved(target: &str, prefix: &str) -> bool {
     let path = target.split('?').next().unwrap_or_default();
     let mut layer = Cow::Borrowed(path.as_bytes());
@@ -103,7 +102,7 @@ fn lies_under(path: &[u8], prefix: &str) -> bool {
     reserved().all(|name| rest.next() == Some(name))
 }
 
-/// A segment without parameters and without what a second reader would cut off.
+/// A segment without parameters, query and fragment.
 fn name_of(segment: &[u8]) -> &[u8] {
     segment.split(|byte| matches!(byte, b';' | b'?' | b'#')).next().unwrap_or_default()
 }

@@ -1,10 +1,10 @@
-//! Sealing: XChaCha20-Poly1305 under keys that HKDF-SHA256 (RFC 5869) derives from the configured ring, one for each
-//! purpose. What is sealed is bound to its purpose, its label (a cookie's name) and the deployment's context, so that
-//! none can stand in for another. What does not open is simply not there: nobody learns why.
+//! Sealing: XChaCha20-Poly1305 under keys that HKDF-SHA256 (RFC 5869) derives from each configured key, one for each
+//! purpose. A sealed value is bound to its purpose, its label (such as the cookie's name) and the deployment's context,
+//! so it cannot replace another. A value that does not open counts as absent; callers do not learn the reason.
 //!
-//! Layout: version (1 byte), key id (4), `aead_nonce` (24), ciphertext with its tag. In text as base64url without
-//! padding, in which a `-` that would follow another is a `.`: firewalls take `--` for an SQL comment, and `..` for a
-//! path traversal, also in cookies.
+//! Layout: version (1 byte), key id (4), `aead_nonce` (24), ciphertext with tag. In text: base64url without padding,
+//! with `.` for a `-` that follows another: firewalls take `--` for an SQL comment, and `..` for a path traversal, also
+//! in cookies.
 
 use std::{fmt, sync::Arc};
 
@@ -20,10 +20,10 @@ use zeroize::Zeroizing;
 
 use crate::platform::{NoRandomness, Platform};
 
-/// The longest sealed text that is looked at: 20 KiB, as much as all cookies of a session together.
+/// The longest sealed text that is opened: 20 KiB, the size of all cookies of a session.
 pub const MAX_SEALED_TEXT: usize = 20 * 1024;
 
-/// The largest sealed document that is looked at: 1 MiB.
+/// The largest sealed bytes that are opened: 1 MiB.
 pub const MAX_SEALED_BYTES: usize = 1024 * 1024;
 
 const VERSION: u8 = 1;
@@ -32,18 +32,18 @@ const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 const HEADER_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
 
-/// A key of the ring: 32 bytes.
+/// A configured key: 32 bytes.
 #[derive(Clone)]
 pub struct SessionKey(Zeroizing<[u8; 32]>);
 
-/// Why a text is no session key.
+/// The text is no session key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("32 random bytes as base64, base64url or hex; `openssl rand -base64 32` makes one")]
 pub struct SessionKeyError;
 
 impl SessionKey {
-    /// Reads a key: base64 or base64url, padded or not, or 64 hex digits. White space around it is a file's, not the
-    /// key's.
+    /// Parses a key: base64 or base64url, padded or not, or 64 hex digits. Surrounding white space, as from a file, is
+    /// trimmed.
     ///
     /// # Errors
     /// [`SessionKeyError`] says what was expected; a key whose bytes are all the same is no key either.
@@ -64,7 +64,7 @@ impl SessionKey {
         Ok(key)
     }
 
-    /// Whether it is the same key, however it was written.
+    /// Whether both are the same key, in constant time.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&*other.0).into()
     }
@@ -76,20 +76,20 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// What is sealed; each purpose has its own key.
+/// The kind of a sealed value; each has its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A sign-in that has begun: the cookie that binds it to its browser.
+    /// A pending sign-in: the cookie that binds it to its browser.
     PendingSignIn,
-    /// Which stored session is this browser's.
+    /// The reference to a stored session.
     Reference,
-    /// Who has signed in.
+    /// A session in cookies.
     Session,
-    /// A document that the workers of one process share.
+    /// A provider document that the workers of a process share.
     SharedDocument,
     /// The `state` parameter of an authorization request, or of a logout request.
     State,
-    /// Who has signed in, as it stands in a store.
+    /// A session in a store.
     StoredSession,
     /// The number of recent sign-ins in a row.
     LoginLoop,
@@ -106,7 +106,7 @@ impl Purpose {
         Self::LoginLoop,
     ];
 
-    /// What the key derivation knows it by; a change makes everything sealed before unreadable.
+    /// The label of the key derivation; a change makes all earlier sealed values unreadable.
     const fn name(self) -> &'static [u8] {
         match self {
             Self::PendingSignIn => b"pending sign-in",
@@ -120,13 +120,13 @@ impl Purpose {
     }
 }
 
-/// Why something was not sealed.
+/// Why a value was not sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// There is no randomness for the `aead_nonce`.
     #[error("{0}")]
     NoRandomness(#[from] NoRandomness),
-    /// A session, or another document, is larger than its place: the cookies, the store, or [`MAX_SEALED_BYTES`].
+    /// The value is larger than its place: the cookies, the store, or [`MAX_SEALED_BYTES`].
     #[error("the session takes {size} bytes, and there is room for {budget}")]
     TooLarge {
         /// Its size in bytes.
@@ -136,7 +136,7 @@ pub enum SealError {
     },
 }
 
-/// Seals and opens with a ring of keys: the first seals, all open.
+/// Seals with the first key, and opens with all of them.
 #[derive(Clone)]
 pub struct Sealer {
     inner: Arc<Inner>,
@@ -148,20 +148,20 @@ struct Inner {
     context: String,
 }
 
-/// All that follows from one key of the ring.
+/// The id and the ciphers derived from one key.
 struct DerivedKeys {
     id: [u8; KEY_ID_LEN],
     ciphers: [XChaCha20Poly1305; Purpose::ALL.len()],
 }
 
 impl Sealer {
-    /// A sealer, or `None` for an empty ring. `context` (issuer and client) is bound into everything sealed; where it
-    /// has parts, [`context_of`] joins them.
+    /// A sealer, or `None` without keys. `context` is bound into every sealed value; [`context_of`] joins several
+    /// parts.
     pub fn new(ring: Vec<SessionKey>, context: &str) -> Option<Self> {
         let mut keys = ring.iter().filter_map(DerivedKeys::derive);
         let sealing = keys.next()?;
         let retired: Vec<_> = keys.collect();
-        // A key that could not be derived must not go missing in silence.
+        // A key that fails to derive must not be dropped silently.
         (retired.len() + 1 == ring.len())
             .then(|| Self { inner: Arc::new(Inner { sealing, retired, context: context.to_owned() }) })
     }
@@ -188,7 +188,7 @@ impl Sealer {
         self.open_bytes(purpose, label, &decode(sealed)?)
     }
 
-    /// Whether another key than the first sealed this text, by what it says itself.
+    /// Whether a retired key sealed this text, by the key id in it.
     pub fn has_retired_key(&self, sealed: &[u8]) -> bool {
         // Eight letters are six bytes: the version, and the id of the key.
         let start = sealed.get(..8).and_then(decode).unwrap_or_default();
@@ -215,7 +215,7 @@ impl Sealer {
         let mut aead_nonce = [0; NONCE_LEN];
         platform.random(&mut aead_nonce)?;
 
-        // Room for the tag as well: a vector that grew would leave a copy of the plaintext behind.
+        // Room for the tag: a growing vector would leave a copy of the plaintext behind.
         let mut text = Vec::with_capacity(plaintext.len() + TAG_LEN);
         text.extend_from_slice(plaintext);
         keys.cipher(purpose)
@@ -253,7 +253,7 @@ impl Sealer {
         std::iter::once(&self.inner.sealing).chain(&self.inner.retired)
     }
 
-    /// Every part with its length in front: no byte can move from one part to its neighbour (CVE-2023-35941).
+    /// Each part after its length: no byte can move to a neighbouring part (CVE-2023-35941).
     fn associated_data(&self, purpose: Purpose, label: &str) -> Vec<u8> {
         let parts = [purpose.name(), label.as_bytes(), self.inner.context.as_bytes()];
         let mut data = vec![VERSION];
@@ -300,18 +300,18 @@ impl DerivedKeys {
     }
 }
 
-/// How long the text is that so many bytes are sealed into.
+/// The length of the sealed text for a plaintext of this length.
 pub const fn sealed_len(plaintext: usize) -> usize {
     let bytes = HEADER_LEN.saturating_add(plaintext).saturating_add(TAG_LEN);
     bytes.saturating_mul(4).div_ceil(3)
 }
 
-/// Joins the parts of a context (issuer, client id) so that no other parts give the same text.
+/// Joins the parts of a context unambiguously.
 pub fn context_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     parts.into_iter().map(|part| format!("{}:{part},", part.len())).collect()
 }
 
-/// Reads base64url, as it is or as [`Sealer::seal`] writes it: no seal has a third text.
+/// Decodes base64url, plain or as [`Sealer::seal`] writes it. No other spelling of a seal is accepted.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if !text.contains(&b'.') {
         return BASE64_URL_SAFE_NO_PAD.decode(text).ok();

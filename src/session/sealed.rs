@@ -1,8 +1,7 @@
-//! A session as it stands in its cookie: a protobuf message, with the claims as JSON, compressed where that makes them
-//! shorter.
+//! The encoding of a session: a protobuf message, with the claims as JSON, compressed if that is shorter.
 //!
-//! Only claims are compressed, never beside a token: what somebody chose themselves (a display name) must not tell by
-//! the length of the whole what a secret next to it looks like (CRIME; RFC 8725, 3.6).
+//! Only claims are compressed, never together with a token: the length of text that an attacker chooses (a display
+//! name) must not reveal a secret next to it (CRIME; RFC 8725, 3.6).
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -21,12 +20,12 @@ use crate::{
     },
 };
 
-/// Claims shorter than this are left as they are: a few names do not get shorter.
+/// Shorter claims, in bytes, are not compressed.
 const WORTH_COMPRESSING: usize = 512;
-/// The longest claims that are looked at after decompression.
+/// The longest accepted claims after decompression, in bytes.
 const MAX_CLAIMS: usize = 256 * 1024;
 
-/// Writes a session.
+/// Encodes a session.
 pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims, platform);
     let (userinfo_claims, userinfo_compressed) = write_claims(&session.userinfo_claims, platform);
@@ -63,7 +62,7 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
     ])
 }
 
-/// Reads what [`encode`] wrote.
+/// Decodes the bytes of [`encode`].
 pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
     let [
         id,

@@ -1,10 +1,10 @@
-//! Sessions kept outside the browser: in Redis, behind an HTTP gateway (Webdis). The cookie then holds a sealed
-//! reference; what Redis holds is sealed as well, under the reference it was saved for, so that whoever can write
-//! there can end sessions, take an end back or put an older state of one back, but neither read, make nor swap them.
+//! Sessions in Redis, behind an HTTP gateway (Webdis). The cookie then holds a sealed reference. The stored session is
+//! sealed as well, bound to its reference. An attacker who can write to Redis can end sessions, undo an end or restore
+//! an older state of a session, but cannot read, forge or swap sessions.
 //!
-//! Each function is one request of the gateway, beside it the reader of its answer. Commands go in the path, where
-//! everything that we put is a letter, a digit or one of `-_:`: the gateway would take what follows a dot for a
-//! format. A value goes in the body, and so does a script with all that belongs to it.
+//! Each request to the gateway has a reader of its answer. Commands go in the path, in which all our text consists of
+//! letters, digits and `-_:`, because the gateway takes a dot for the beginning of a format. Values and scripts go in
+//! the body.
 
 use std::time::Duration;
 
@@ -32,11 +32,11 @@ use crate::{
     },
 };
 
-/// The largest sealed session that is saved: what fits into the largest answer that is read, beside its frame.
+/// The largest sealed session that is saved, in bytes: it must fit into the largest answer, with its frame.
 const MAX_SAVED: usize = MAX_CALLOUT_BODY - 1024;
 
-/// What Redis runs to save a session again: over one that was renewed as often at most, and was not seen since. 0 says
-/// that there is none any more.
+/// The script that updates a session, unless the stored one has more refreshes, or as many and a later use. 0 means
+/// that the session no longer exists.
 const UPDATE: &str = "local old = redis.call('GET', KEYS[1]) \
     if not old then return 0 end \
     local renewed, seen = string.match(old, '^(%d+)%.(%d+):') \
@@ -44,48 +44,48 @@ const UPDATE: &str = "local old = redis.call('GET', KEYS[1]) \
     if by > 0 or by == 0 and at > 0 then return false end \
     return redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])";
 
-/// The script by which Redis remembers an end: of two of the same mark, the later one, for as long as either is remembered.
-/// With ARGV[3] = 1 it is later than every end before it, whatever the clocks say.
+/// The script that records an end: of two ends under the same key, the later one, for the longer of their lifetimes.
+/// With ARGV[3] = 1 it is later than every recorded end, regardless of the clocks.
 const END: &str = "local old = tonumber(redis.call('GET', KEYS[1]) or '0') or 0 \
     local at = math.max(old + tonumber(ARGV[3]), tonumber(ARGV[1])) \
     local life = math.max(redis.call('TTL', KEYS[1]), tonumber(ARGV[2])) \
     return redis.call('SET', KEYS[1], string.format('%d', at), 'EX', life)";
 
-/// A store, and how it is reached.
+/// A session store and its gateway.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// The Envoy cluster of the gateway.
     pub cluster: Cluster,
     /// The `:authority` of the requests.
     pub authority: String,
-    /// The value of `Authorization`, where the gateway wants one.
+    /// The `Authorization` header, if the gateway requires one.
     pub credentials: Option<StoreCredentials>,
-    /// What our keys begin with.
+    /// The prefix of our keys.
     pub prefix: String,
-    /// How long a call may take.
+    /// The timeout of a request.
     pub timeout: Duration,
-    /// How long a worker may go on with what it has read.
+    /// How long a worker may use a session without reading it again.
     pub cache: Duration,
 }
 
-/// Why the store did not do what it was asked.
+/// Why a request to the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No response.
+    /// No usable response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
-    /// An answer that is not the gateway's.
+    /// The answer is not in the gateway's format.
     #[error("the gateway's answer is malformed; is it Webdis?")]
     Malformed,
-    /// Redis did not do it.
+    /// Redis refused the command.
     #[error("Redis did not take the command; is it full, a read-only replica, or does it want a password from Webdis?")]
     Refused,
-    /// Another status than 200.
+    /// The status is not 200.
     #[error("{}", status(*.0))]
     Status(u16),
 }
 
-// Webdis answers 403 where its list of users or of commands says so, and 503 where it has no Redis.
+// Webdis answers 403 if its list of users or commands forbids the request, and 503 without a Redis.
 fn status(status: u16) -> String {
     match status {
         401 | 403 => format!("the gateway answered {status}; its acl must allow MGET, SET, SETEX, EVAL and DEL"),
@@ -94,33 +94,33 @@ fn status(status: u16) -> String {
     }
 }
 
-/// The place of an end among those of the same mark.
+/// The order of an end among those under the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// It may be written more than once: a repetition ends no further session.
+    /// It may be repeated: a repetition ends no further session.
     Repeated = 0,
-    /// It comes after all that were written before.
+    /// It is later than every recorded end.
     Last = 1,
 }
 
-/// What came of saving a session again.
+/// The outcome of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Updated {
-    /// It is saved.
+    /// The session is saved.
     Done,
-    /// There is none any more: it has ended.
+    /// The session has ended.
     Gone,
-    /// There is a newer one.
+    /// The store has a newer state of the session.
     Newer,
 }
 
-/// What the cookie says, once opened: which session, and by which marks it can be ended.
+/// An opened reference: the session, and the keys under which it can be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     id: SessionId,
     revocation_keys: RevocationKeys,
     ends: UnixTime,
-    /// Whether another key than the first sealed it.
+    /// Whether a retired key sealed it.
     pub has_retired_key: bool,
 }
 
@@ -130,7 +130,7 @@ impl Reference {
         Self { id: session.id, revocation_keys: RevocationKeys::of(session), ends: session.ends, has_retired_key: false }
     }
 
-    /// What the request brought, if we sealed it and its time is not over.
+    /// The reference in the request, if it is authentic and not expired.
     pub fn read(request: &Request, cookies: &SessionCookies, sealer: &Sealer, now: UnixTime) -> Option<Self> {
         let joined = cookies.read(request)?;
         let bytes = sealer.open(Purpose::Reference, cookies.name(), &joined.text)?;
@@ -147,7 +147,7 @@ impl Reference {
         (now < ends).then_some(Self { id, revocation_keys, ends, has_retired_key })
     }
 
-    /// By what the session is known here and in the store.
+    /// The digest of the session's id, its key in the store.
     pub const fn session_digest(&self) -> &HalfDigest {
         &self.revocation_keys.session
     }
@@ -172,14 +172,14 @@ impl Reference {
 }
 
 impl Store {
-    /// Asks for a session, and for what may have ended it.
+    /// Loads a session and the ends that may apply to it.
     pub fn load(&self, reference: &Reference) -> CalloutRequest {
         let RevocationKeys { session, subject, sid } = &reference.revocation_keys;
         let [ended, of_subject, of_sid] = [session, subject, sid].map(|mark| self.end_key(mark));
         self.get(format!("/MGET/{}/{ended}/{of_subject}/{of_sid}", self.key(session)))
     }
 
-    /// The session, if it is there and nothing has ended it.
+    /// The session, if it is stored and has not ended.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -191,12 +191,12 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         let answer = answer(response, "MGET")?;
         let Value::Array(values) = answer else { return Err(StoreError::Malformed) };
-        // What is missing at the end could be what has ended it.
+        // A missing value could be an end.
         let [session, ended, revocation_keys @ ..] = values.as_slice() else { return Err(StoreError::Malformed) };
         if *session == Value::Bool(false) {
             return Err(StoreError::Refused);
         }
-        // What does not open was put there by somebody else: as if it were not there.
+        // A value that does not open was not written by us, and counts as absent.
         let opened = session.as_str().and_then(|text| {
             let (_, sealed) = text.split_once(':')?;
             let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
@@ -204,14 +204,13 @@ impl Store {
             Session::from_bytes(&bytes, platform)
         });
         let [subject, sid] = revocation_keys else { return Err(StoreError::Malformed) };
-        // In doubt it has.
+        // An unreadable end counts as one.
         let at = |mark: &Value| (!mark.is_null()).then(|| time_of_end(mark).unwrap_or(UnixTime::from_secs(u64::MAX)));
         let has_ended = |session: &Session| !ended.is_null() || session.is_ended_in_store([at(subject), at(sid)]);
         Ok(opened.filter(|session| session.id == reference.id && !has_ended(session)))
     }
 
-    /// When sessions of this reference's subject, and of its session at the provider, were last ended; zero where they
-    /// were not.
+    /// The last ends of the reference's subject and `sid`; zero if none.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -221,7 +220,7 @@ impl Store {
         Ok([subject, sid].map(|mark| time_of_end(mark).unwrap_or_default()))
     }
 
-    /// Saves a session until this end.
+    /// Saves a session for this long.
     ///
     /// # Errors
     /// [`SealError`]
@@ -235,8 +234,8 @@ impl Store {
         Ok(self.set(&self.key(&session.digest()), life, value(session, sealer, platform)?))
     }
 
-    /// Saves a session again, if it is still there: one that was ended meanwhile must not come back; nor may what comes
-    /// late put back one from before a renewal, whose refresh token is used up.
+    /// Updates a session that is still stored: an ended session must not come back, nor the state before a renewal,
+    /// with its used refresh token.
     ///
     /// # Errors
     /// [`SealError`]
@@ -252,7 +251,7 @@ impl Store {
         Ok(self.eval(UPDATE, format!("{key}/{generation}/{seen}/{value}/{life}")))
     }
 
-    /// What came of a [`Self::update`].
+    /// The outcome of an [`Self::update`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -264,13 +263,13 @@ impl Store {
         is_done(&answer).map(|is_done| if is_done { Updated::Done } else { Updated::Newer })
     }
 
-    /// Remembers for this long that every session with this mark which has begun by now is over.
+    /// Records for this long that every session with this key that has begun by now is ended.
     pub fn end(&self, mark: &HalfDigest, life: Duration, now: UnixTime, order: Order) -> CalloutRequest {
         let (life, step) = (life.as_secs().max(1), order as u8);
         self.eval(END, format!("{}/{}/{life}/{step}", self.end_key(mark), now.as_secs()))
     }
 
-    /// Whether an [`Self::end`] was done.
+    /// Reads the answer to [`Self::end`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -278,7 +277,7 @@ impl Store {
         if is_done(&answer(response, "EVAL")?)? { Ok(()) } else { Err(StoreError::Refused) }
     }
 
-    /// Whether a [`Self::save`] was done.
+    /// Reads the answer to [`Self::save`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -289,12 +288,12 @@ impl Store {
         }
     }
 
-    /// Forgets a session.
+    /// Deletes a session.
     pub fn delete(&self, session: &HalfDigest) -> CalloutRequest {
         self.get(format!("/DEL/{}", self.key(session)))
     }
 
-    /// Whether a session is forgotten, whether or not it was there.
+    /// Reads the answer to [`Self::delete`]; a missing session is no error.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -302,13 +301,13 @@ impl Store {
         answer(response, "DEL")?.as_u64().map(drop).ok_or(StoreError::Refused)
     }
 
-    /// Takes the right to renew a session, for all processes.
+    /// Takes the lease to renew a session, among all processes.
     pub fn lease(&self, grant: &HalfDigest, life: Duration) -> CalloutRequest {
         let life = life.as_secs().max(1);
         self.get(format!("/SET/{}l:{}/1/NX/EX/{life}", self.prefix, URL_SAFE_NO_PAD.encode(grant)))
     }
 
-    /// Whether nobody else had it.
+    /// Whether the lease was free.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -316,7 +315,7 @@ impl Store {
         is_done(&answer(response, "SET")?)
     }
 
-    // Not the id itself: who can read Redis learns no more than that there is a session.
+    // A digest of the id: the id itself would be readable in Redis.
     fn key(&self, session: &HalfDigest) -> String {
         format!("{}s:{}", self.prefix, URL_SAFE_NO_PAD.encode(session))
     }
@@ -353,7 +352,7 @@ impl Store {
     }
 }
 
-/// The session sealed, and before it how often it was renewed and when it was seen, for [`UPDATE`].
+/// The sealed session, after its generation and last use, for [`UPDATE`].
 fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
     let sealed =
         sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(platform), platform)?;
@@ -368,12 +367,12 @@ fn label(id: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(id.0)
 }
 
-/// The moment that a mark names.
+/// The time of a recorded end.
 fn time_of_end(mark: &Value) -> Option<UnixTime> {
     mark.as_str()?.parse().ok().map(UnixTime::from_secs)
 }
 
-/// Whether a command with a condition was done; null says that the condition did not hold.
+/// Whether a conditional command ran; null means that its condition did not hold.
 fn is_done(answer: &Value) -> Result<bool, StoreError> {
     match answer {
         Value::Null => Ok(false),
@@ -389,6 +388,6 @@ fn answer(response: Result<CalloutResponse, CalloutError>, command: &str) -> Res
         return Err(StoreError::Status(response.status));
     }
     let body = json::parse_object(&response.body, MAX_CALLOUT_BODY).map_err(|_| StoreError::Malformed)?;
-    // Not removed from it, with 4 KB of code that nothing else needs.
+    // Not `Map::remove`, which adds 4 KB of code.
     body.into_iter().find_map(|(name, answer)| (name == command).then_some(answer)).ok_or(StoreError::Malformed)
 }

@@ -1,4 +1,4 @@
-//! How sessions are written, for the browser's cookies or for a store, and read again.
+//! Writes sessions into cookies or for a store, and reads them.
 
 use zeroize::Zeroizing;
 
@@ -16,39 +16,39 @@ use crate::{platform::Platform, time::UnixTime};
 pub struct SealedSession {
     /// The `Set-Cookie` lines.
     pub cookies: Vec<String>,
-    /// What had to be left out so that it fits.
+    /// Tokens left out because of the size.
     pub left_out: Vec<OptionalToken>,
 }
 
-/// How sessions are written into cookies.
+/// Settings for writing a session's cookies.
 #[derive(Debug, Clone, Copy)]
 pub struct CookieWriter<'a> {
-    /// The cookies.
+    /// The names of the cookies.
     pub cookies: &'a SessionCookies,
-    /// Which of them this browser has.
+    /// The session cookies that the browser has.
     pub present: Present,
-    /// How long sessions last.
+    /// The lifetimes of sessions.
     pub lifetimes: &'a Lifetimes,
-    /// Seals.
+    /// The sealer.
     pub sealer: &'a Sealer,
-    /// Now.
+    /// The current time.
     pub now: UnixTime,
 }
 
-/// What a session can do without: the ID token is left out first, the refresh token last.
+/// Tokens that are left out of a session that is too large: the ID token first, the refresh token last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionalToken {
-    /// The access token, which the app then does not get.
+    /// The access token: the app does not receive it.
     AccessToken,
-    /// The ID token, which the app then does not get either; the provider's sign-out asks the person.
+    /// The ID token: the app does not receive it, and the provider may ask the user to confirm the sign-out.
     IdToken,
-    /// The refresh token: the session then lasts its time without being renewed.
+    /// The refresh token: the session is not renewed.
     RefreshToken,
 }
 
 impl Session {
-    /// Seals the session for its cookies. What does not fit is first made smaller (see [`OptionalToken`]); a cookie that
-    /// the browser would drop is never made: that would be a loop.
+    /// Seals the session for its cookies, without tokens that do not fit ([`OptionalToken`]). A cookie that the browser
+    /// would drop is never made: it would cause a redirect loop.
     ///
     /// # Errors
     /// [`SealError`]
@@ -85,12 +85,12 @@ impl Session {
         sealed::decode(&bytes, platform)
     }
 
-    /// Writes the session for somebody who seals it otherwise.
+    /// Encodes the session for another seal.
     pub fn to_bytes(&self, platform: &dyn Platform) -> Zeroizing<Vec<u8>> {
         sealed::encode(self, platform)
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; only what we sealed ourselves may come here.
+    /// Decodes the bytes of [`Self::to_bytes`]. Only authenticated bytes may come here.
     pub fn from_bytes(bytes: &[u8], platform: &dyn Platform) -> Option<Self> {
         sealed::decode(bytes, platform)
     }

@@ -1,4 +1,4 @@
-//! What apps, and other filters, are told.
+//! How the identity reaches the app, other filters and logs.
 
 #[cfg(test)]
 use super::super::resolve::limits;
@@ -7,20 +7,21 @@ use super::{
     Entries,
 };
 
-/// What the app gets in `Authorization`.
+/// The `Authorization` header that the app receives.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum Authorization {
-    /// What the client sent, if it may pass with that.
+    /// The client's header, if it is an accepted credential.
     Keep,
-    /// Nothing.
+    /// No header.
     Strip,
-    /// `Bearer` and the access token of the session, or the one that a program brought; nothing where there is none that is
-    /// good.
+    /// `Bearer` with the access token of the session, or with the client's own bearer token; no header if there is no
+    /// valid one.
     AccessToken,
-    /// `Bearer` and the ID token of the session; nothing where there is none that is good.
+    /// `Bearer` with the ID token of the session; no header if there is no valid one.
     IdToken,
-    /// What the client sent: the app reads the header itself. It is no credential here, only a session is.
+    /// The client's header, which the app reads itself. This filter does not accept it as a credential; only a session
+    /// counts.
     App,
 }
 
@@ -36,45 +37,45 @@ impl Shape for Authorization {
     }
 }
 
-/// What Envoy's other filters and its logs are told of a request that passes: RBAC, rate limits, access logs.
+/// Values of admitted requests for other Envoy filters and logs: RBAC, rate limits, access logs.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct FilterState {
-    /// What stands under which key: `tenant` is read as `%FILTER_STATE(wasm.tenant:PLAIN)%`. Letters, digits, `-`, `_` and
-    /// `.`; `vestibule_` begins our own.
+    /// Claims by filter state key: `tenant` is read as `%FILTER_STATE(wasm.tenant:PLAIN)%`. Keys consist of letters,
+    /// digits, `-`, `_` and `.`; the prefix `vestibule_` is reserved.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, ClaimText>>",
         extend("maxProperties" = limits::MAX_FILTER_STATE)
     ))]
     pub(in crate::config) claims: Option<Entries<ClaimText>>,
-    /// Whether `wasm.vestibule_rule` is the name of the rule that decides, where it is one rule and has a name.
+    /// Whether `wasm.vestibule_rule` contains the name of the deciding rule, if a single named rule decides.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) rule: Option<bool>,
 }
 
 fields!(FilterState { claims, rule });
 
-/// A text made of claims. Where one of them is missing there is none.
+/// A text made of claims. It is left out if one of them is missing.
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
 pub(in crate::config) enum ClaimText {
     /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`.
     Claim(String),
-    /// More than that.
+    /// Claims with a format.
     Formatted(FormattedClaims),
 }
 
-/// A claim, or claims within a text, and how it is written.
+/// A claim, or a template with claims, and its format.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct FormattedClaims {
     /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`. Either this or `template`.
     pub(in crate::config) claim: Option<String>,
-    /// A text in ASCII with claims in it, such as `{email}` or `{/realm_access/roles}`; `{{` is a brace.
+    /// A text in ASCII with claims in it, such as `{email}` or `{/realm_access/roles}`; `{{` stands for a brace.
     pub(in crate::config) template: Option<String>,
-    /// The character that joins the items of lists. An item that has it is left out.
+    /// The character that joins the items of a list. Items that contain it are left out.
     #[cfg_attr(test, schemars(length(min = 1, max = 1), extend("default" = limits::SEPARATOR)))]
     pub(in crate::config) separator: Option<String>,
-    /// How it is written.
+    /// The encoding of the text.
     #[cfg_attr(test, schemars(extend("default" = "utf8")))]
     pub(in crate::config) encoding: Option<Encoding>,
     /// The handling of a text that is too long for a header (7 KiB) or for filter state (4 KiB).
@@ -106,13 +107,13 @@ impl Shape for TooLong {
     }
 }
 
-/// How a text is written.
+/// The encoding of a text.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "lowercase"))]
 pub(in crate::config) enum Encoding {
-    /// As it is, in UTF-8.
+    /// Unchanged UTF-8.
     Utf8,
-    /// Each claim, and each item of a list, with `%XX` for all but letters, digits, `-`, `.`, `_` and `~`.
+    /// Each claim, and each item of a list, percent-encoded except letters, digits, `-`, `.`, `_` and `~`.
     Percent,
     /// The whole text as base64url.
     Base64Url,

@@ -1,4 +1,4 @@
-//! Rules, and what they say of who may pass.
+//! Rules and policies.
 
 #[cfg(test)]
 use super::{super::resolve::limits, Scalar};
@@ -7,17 +7,17 @@ use super::{
     Authorization, Entries, Lists,
 };
 
-/// One rule. It matches a request that fits all the conditions it has.
+/// One rule. It matches requests that fulfil all its conditions.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(
     deny_unknown_fields,
     extend("anyOf" = [{"required": ["access"]}, {"required": ["policy"]}])
 ))]
 pub(in crate::config) struct Rule {
-    /// A name for people.
+    /// The name of the rule in logs.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
     pub(in crate::config) name: Option<String>,
-    /// One path, or many by wildcards: `*` within a segment, `**` across segments; at the end both stand for everything
+    /// A path, with wildcards for several: `*` within a segment, `**` across segments; at the end both match everything
     /// below. At most one of `path`, `prefix` and `regex`.
     pub(in crate::config) path: Option<String>,
     /// A path and everything below it, by whole segments: `/api` is not the prefix of `/apis`.
@@ -30,38 +30,39 @@ pub(in crate::config) struct Rule {
     /// Host names, or `*.` and a domain. By default every host.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) hosts: Option<Vec<String>>,
-    /// Headers by name, each with its whole value, or `*` for any. A client can send whatever it wants.
+    /// Required headers by name, each with its whole value, or `*` for any. A client can send any header.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(in crate::config) headers: Option<Entries>,
-    /// Whether it holds whatever policy a route names: a request there must satisfy both. For `route_metadata`.
+    /// Whether the rule applies in addition to the policy that a route names: a request must satisfy both. For
+    /// `route_metadata`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) locked: Option<bool>,
-    /// The policy that says the rest, by its name.
+    /// The name of the policy that applies, in place of `access` and its settings.
     pub(in crate::config) policy: Option<String>,
-    /// What it says itself, if it names no policy.
+    /// The rule's own policy, if it names none.
     #[cfg_attr(test, schemars(flatten))]
     pub(in crate::config) own_policy: Option<Policy>,
 }
 
-/// What a rule or a policy says.
+/// The settings that rules and policies share.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Policy {
-    /// Who may pass. It must be there, unless a rule names a policy.
+    /// Who may pass. Required, unless a rule names a policy.
     pub(in crate::config) access: Option<Access>,
-    /// How a request is answered that needs a session and has none.
+    /// The answer to a request that needs a session and has none.
     #[cfg_attr(test, schemars(extend("default" = "auto")))]
     pub(in crate::config) unauthenticated: Option<Unauthenticated>,
-    /// Who may pass of those who have signed in or bring a token. By default all of them.
+    /// Conditions on signed-in users and bearer tokens. By default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
-    /// The scopes that a token must have, all of them (`scope` or `scp`). A session needs none.
+    /// Scopes that a bearer token must have, all of them (`scope` or `scp`). They do not apply to sessions.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) scopes: Option<Vec<String>>,
-    /// Names of providers: only who has signed in at one of them may pass, or brings a token of its. By default it does
-    /// not matter whose.
+    /// Names of providers: only users who signed in at one of them, and tokens of one of them, may pass. By default any
+    /// provider.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) providers: Option<Vec<String>>,
-    /// What the app gets in `Authorization`. By default what `authorization` at the top says.
+    /// The `Authorization` header that the app receives. By default the top-level `authorization`.
     pub(in crate::config) authorization: Option<Authorization>,
 }
 
@@ -72,15 +73,15 @@ fields!(Policy { access, unauthenticated, allow, scopes, providers, authorizatio
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum Access {
-    /// Anybody, without a session.
+    /// All requests, without a session.
     Public,
-    /// Whoever has signed in.
+    /// Signed-in users, and API clients with an accepted bearer token.
     Required,
-    /// Anybody; the app is told who it is where somebody has signed in.
+    /// All requests; the app receives the identity of signed-in users.
     Optional,
-    /// Programs that bring a token; a session is not enough.
+    /// API clients with a bearer token; a session is not enough.
     Bearer,
-    /// Nobody.
+    /// No request.
     Deny,
 }
 
@@ -96,15 +97,15 @@ impl Shape for Access {
     }
 }
 
-/// How a request is answered that needs a session and has none.
+/// The answer to a request that needs a session and has none.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum Unauthenticated {
-    /// A page that a browser opens is sent to sign in; scripts, forms and everything else get 401.
+    /// Page loads of browsers are redirected to sign in; scripts, forms and all other requests get 401.
     Auto,
-    /// Every GET is sent to sign in, but no upgrade and no prefetch.
+    /// Every GET is redirected to sign in, except upgrades and prefetches.
     Redirect,
-    /// Nobody is sent to sign in: 401.
+    /// No redirect: 401.
     #[cfg_attr(test, schemars(rename = "401", transform = text_or_number))]
     Unauthorized,
 }
@@ -127,17 +128,18 @@ impl Shape for Unauthenticated {
     }
 }
 
-/// Conditions on whoever has signed in. All that are given must hold; of a list, one element is enough.
+/// Conditions on claims. All given conditions must hold; one matching element of a list is enough.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Allow {
-    /// Email addresses, in any case of letters. Like the next two, only an address counts whose `email_verified` is true.
+    /// Email addresses, case-insensitive. Here and in the next two fields, an address counts only if `email_verified`
+    /// is true.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) emails: Option<Vec<String>>,
-    /// Regular expressions for whole email addresses, in any case of letters.
+    /// Regular expressions for whole email addresses, case-insensitive.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) email_matches: Option<Vec<String>>,
-    /// Domains of email addresses, such as `example.com`, which is not its subdomains.
+    /// Domains of email addresses, such as `example.com`; subdomains are not included.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) allowed_domains: Option<Vec<String>>,
     /// Values of the claim `groups`.
@@ -146,37 +148,37 @@ pub(in crate::config) struct Allow {
     /// Values of the claim `roles`.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) roles: Option<Vec<String>>,
-    /// Values of other claims: a claim's name, or a JSON Pointer such as `/realm_access/roles`, to a list of strings,
-    /// numbers and booleans. The claim must be one of them, or a list with one of them.
+    /// Values of other claims: from the name of a claim, or a JSON Pointer such as `/realm_access/roles`, to a list of
+    /// strings, numbers and booleans. The claim must equal one of them, or be a list that contains one of them.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
     pub(in crate::config) claims: Option<Lists>,
-    /// Further conditions, of which all must hold.
+    /// Nested conditions, all of which must hold.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) all: Option<Vec<Allow>>,
-    /// Further conditions, of which one must hold.
+    /// Nested conditions, one of which must hold.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) any: Option<Vec<Allow>>,
-    /// Conditions that must not all hold.
+    /// Nested conditions that must not all hold.
     pub(in crate::config) not: Option<Box<Allow>>,
 }
 
 fields!(Allow { emails, email_matches, allowed_domains, groups, roles, claims, all, any, not });
 
-/// A token of a program.
+/// A static bearer token of an API client.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct StaticToken {
-    /// Who brings it: the claim `sub`.
+    /// The name of the client: the claim `sub`.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_RULE_NAME)))]
     pub(in crate::config) name: Option<String>,
-    /// The SHA-256 digest of the token, in hex (`printf %s "$TOKEN" | sha256sum`). The token itself is 32 random bytes or
-    /// more: whoever sees the digest must not be able to guess it.
+    /// The SHA-256 digest of the token, in hex (`printf %s "$TOKEN" | sha256sum`). Use a token of at least 32 random
+    /// bytes, which cannot be guessed from the digest.
     #[cfg_attr(test, schemars(required))]
     pub(in crate::config) sha256: Option<String>,
-    /// What is claimed of whoever brings it, such as `groups` or `scp`: lists of strings, numbers and booleans.
+    /// Claims of the client, such as `groups` or `scp`: lists of strings, numbers and booleans.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
     pub(in crate::config) claims: Option<Lists>,
-    /// When it ends, in seconds since 1970 (`date -d 2030-01-31 +%s`). By default it does not.
+    /// Expiry in seconds since 1970 (`date -d 2030-01-31 +%s`). By default the token does not expire.
     #[cfg_attr(test, schemars(range(min = limits::EXPIRES_AT.min, max = limits::EXPIRES_AT.max)))]
     pub(in crate::config) expires_at: Option<u64>,
 }

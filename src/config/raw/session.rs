@@ -1,4 +1,4 @@
-//! Sessions: how they are kept, begun and ended.
+//! Sessions, sign-in and sign-out.
 
 #[cfg(test)]
 use super::super::resolve::limits;
@@ -7,33 +7,34 @@ use super::{
     Secret,
 };
 
-/// How sessions and pending sign-ins are kept.
+/// Settings of sessions and pending sign-ins.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Session {
-    /// The keys that seal the cookies, 32 random bytes each as base64, base64url or hex (`openssl rand -base64 32`).
-    /// The first seals, all open: to change the key, put a new one first and keep the old one for one lifetime.
+    /// The keys that seal the cookies: 32 random bytes each as base64, base64url or hex (`openssl rand -base64 32`).
+    /// The first key seals, all keys open: to rotate, put the new key first and keep the old one for one session
+    /// lifetime.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_KEYS)))]
     pub(in crate::config) keys: Option<Vec<Secret>>,
-    /// How many seconds a session lasts at most.
+    /// The absolute lifetime of a session, in seconds.
     #[cfg_attr(test, schemars(transform = limits::LIFETIME_SECONDS.shown()))]
     pub(in crate::config) lifetime_seconds: Option<u64>,
-    /// How many seconds a session lasts from one request to the next, so that nobody stays signed in who has left. By
-    /// default only `lifetime_seconds` counts, which it may not exceed. Its end moves in steps of a tenth.
+    /// The idle timeout: how many seconds a session lasts after a request. At most `lifetime_seconds`. By default there
+    /// is no idle timeout. It is extended in steps of a tenth.
     #[cfg_attr(test, schemars(range(min = limits::IDLE_TIMEOUT_SECONDS.min, max = limits::IDLE_TIMEOUT_SECONDS.max)))]
     pub(in crate::config) idle_timeout_seconds: Option<u64>,
-    /// Whether a session is renewed with the refresh token, if the provider gives one, before its access token is over:
-    /// the provider can then change what is known of somebody, or end the session. Most providers give one for the
+    /// Whether a session is renewed with its refresh token, if the provider issues one, before the access token
+    /// expires. The provider can then update the claims or end the session. Most providers issue refresh tokens for the
     /// scope `offline_access`.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) refresh: Option<bool>,
-    /// Keeps sessions in Redis, behind an HTTP gateway (Webdis), and only a reference in the cookie: of any size, and ended
-    /// at once in every Envoy that uses the same store and keys. Without it they live in cookies.
+    /// Stores sessions in Redis, behind an HTTP gateway (Webdis), with only a reference in the cookie. Sessions then
+    /// have any size, and end at once in every Envoy with the same store and keys. Without it sessions are in cookies.
     pub(in crate::config) store: Option<Store>,
-    /// How many seconds a sign-in may take, from the first page to the way back.
+    /// How many seconds a sign-in may take, from the redirect to the callback.
     #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown()))]
     pub(in crate::config) sign_in_timeout_seconds: Option<u64>,
-    /// What the names of our cookies begin with, after `__Host-`.
+    /// The prefix of all cookie names of this filter, after `__Host-`.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_COOKIE_NAME),
         extend("default" = limits::COOKIE_NAME)
@@ -43,72 +44,74 @@ pub(in crate::config) struct Session {
 
 fields!(Session { keys, lifetime_seconds, idle_timeout_seconds, refresh, store, sign_in_timeout_seconds, cookie_name });
 
-/// Options of the sign-in.
+/// Sign-in settings.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct SignIn {
-    /// Whether the part of a URL behind `#`, which browsers do not send, survives the sign-in: a page with a script of a
-    /// few lines takes the place of the redirect.
+    /// Whether the fragment of a URL (behind `#`, not sent by browsers) survives the sign-in. A page with a short
+    /// script replaces the redirect.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) keep_fragment: Option<bool>,
-    /// Whether a form that somebody posts on this site without a session is kept by their browser over the sign-in,
-    /// and sent again once they confirm. Needs `allow_on_headers_stop_iteration`.
+    /// Whether a form posted without a session survives the sign-in: the browser keeps it, and sends it again after the
+    /// user confirms. Requires `allow_on_headers_stop_iteration`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) keep_forms: Option<bool>,
 }
 
 fields!(SignIn { keep_fragment, keep_forms });
 
-/// What signing out does, and who else may end sessions.
+/// Sign-out settings: what signing out does, and which requests of the provider end sessions.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct SignOut {
-    /// Whether signing out here also signs out at the provider, where it has an `end_session_endpoint`. Register
+    /// Whether signing out also ends the session at the provider, if it has an `end_session_endpoint`. Register
     /// `/oauth2/signed_out` below the external URL as post-logout redirect URI.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) at_provider: Option<bool>,
-    /// Where `/oauth2/sign_out?rd=` may lead beside this site: whole URLs, or beginnings of URLs that end in `/`.
+    /// Targets that `/oauth2/sign_out?rd=` may name in addition to this site: whole URLs, or beginnings of URLs that
+    /// end in `/`.
     pub(in crate::config) return_to: Option<Vec<String>>,
-    /// Whether the refresh token is revoked (RFC 7009), where the provider has a `revocation_endpoint`.
+    /// Whether signing out revokes the refresh token (RFC 7009), if the provider has a `revocation_endpoint`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) revoke: Option<bool>,
-    /// Whether the provider may end sessions by posting a logout token to `/oauth2/backchannel_logout` (OpenID Connect
-    /// Back-Channel Logout). Needs `allow_on_headers_stop_iteration`. Without `session.store` it counts in the Envoy that
-    /// got the token.
+    /// Whether the provider may end sessions with a logout token posted to `/oauth2/backchannel_logout` (OpenID Connect
+    /// Back-Channel Logout). Requires `allow_on_headers_stop_iteration`. Without `session.store` it takes effect only
+    /// in the Envoy that receives the token.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) back_channel: Option<bool>,
     /// Whether the provider may end sessions by loading `/oauth2/frontchannel_logout` with `iss` and `sid` in a frame
-    /// (OpenID Connect Front-Channel Logout). Without `session.store` it counts in the Envoy that got the request.
+    /// (OpenID Connect Front-Channel Logout). Without `session.store` it takes effect only in the Envoy that receives
+    /// the request.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) front_channel: Option<bool>,
 }
 
 fields!(SignOut { at_provider, return_to, revoke, back_channel, front_channel });
 
-/// A store of sessions: Redis behind Webdis.
+/// A session store: Redis behind Webdis.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Store {
     /// The Envoy cluster that reaches Webdis.
     #[cfg_attr(test, schemars(required, length(min = 1)))]
     pub(in crate::config) cluster: Option<String>,
-    /// The `Host` that Webdis is asked under: `host`, or `host:port`.
+    /// The `Host` of requests to Webdis: `host`, or `host:port`.
     #[cfg_attr(test, schemars(extend("default" = limits::STORE_AUTHORITY)))]
     pub(in crate::config) authority: Option<String>,
-    /// The whole value of the `Authorization` header, where Webdis wants one, such as `Basic dXNlcjpwYXNz`.
+    /// The whole value of the `Authorization` header for Webdis, if it requires one, such as `Basic dXNlcjpwYXNz`.
     pub(in crate::config) authorization: Option<Secret>,
-    /// What the keys in Redis begin with: letters, digits, `-`, `_` and `:`. Apps that share a Redis need one each, or what
-    /// ends sessions of one ends those of the others.
+    /// The prefix of the keys in Redis: letters, digits, `-`, `_` and `:`. Apps that share a Redis need different
+    /// prefixes; otherwise the end of a session in one app ends sessions in the others.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_STORE_PREFIX),
         extend("default" = limits::STORE_PREFIX)
     ))]
     pub(in crate::config) key_prefix: Option<String>,
-    /// How many milliseconds a call to Webdis may take.
+    /// The timeout of a request to Webdis, in milliseconds.
     #[cfg_attr(test, schemars(transform = limits::STORE_TIMEOUT_MS.shown()))]
     pub(in crate::config) timeout_ms: Option<u64>,
-    /// How many seconds a worker may go on with a session that it has read. With 0 every request asks, and whatever ends
-    /// a session ends it at once.
+    /// How many seconds a worker may use a session that it has read, without reading it again. With 0 every request
+    /// reads it, and an ended session ends at once.
     #[cfg_attr(test, schemars(transform = limits::STORE_CACHE_SECONDS.shown()))]
     pub(in crate::config) cache_seconds: Option<u64>,
 }

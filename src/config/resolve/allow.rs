@@ -1,4 +1,4 @@
-//! Who may pass.
+//! Conditions of `allow`.
 
 use serde_json::{Number, Value};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::claims::{ClaimPath, Condition, Conditions, Expression};
 
-/// The conditions that are given here, all of which must hold.
+/// The given conditions, all of which must hold.
 pub(super) fn conditions(
     allow: Option<raw::Allow>,
     at: &At<'_>,
@@ -29,7 +29,7 @@ fn conditions_of(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Ve
     let domains = list(raw.allowed_domains, &at.key("allowed_domains"), faults, domain);
     add(domains.map(|list| list.map(Condition::Domain)));
     for (name, values) in [("groups", raw.groups), ("roles", raw.roles)] {
-        // Meant as a wildcard, it would let everybody pass behind a `not`.
+        // Meant as a wildcard, it would match no value, and admit every user behind a `not`.
         if values.iter().flatten().any(|value| value.contains('*')) {
             faults.wrong(&at.key(name), "whole names; `*` is no wildcard (`claims` takes it for itself)");
         }
@@ -51,7 +51,7 @@ fn conditions_of(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Ve
     add(list(raw.all, &at.key("all"), faults, all).map(|list| list.map(Condition::All)));
     add(list(raw.any, &at.key("any"), faults, all).map(|list| list.map(Condition::Any)));
     add(raw.not.map(|not| all(*not, &at.key("not"), faults).map(|condition| Condition::Not(Box::new(condition)))));
-    // One that is misspelt is reported there.
+    // A misspelt condition is reported at its own place.
     if found.is_empty() && !faults.any_within(at) {
         return Err(faults.wrong(at, "at least one condition; leave `allow` out if everybody may pass"));
     }
@@ -62,7 +62,7 @@ fn all(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Condition, F
     conditions_of(raw, at, faults).map(Condition::All)
 }
 
-/// Every element of a list; an empty one would allow nobody, and reads like "everybody".
+/// Every element of a list. An empty list is refused: it would allow no user, but reads like no restriction.
 fn list<R, T>(
     list: Option<Vec<R>>,
     at: &At<'_>,
@@ -80,7 +80,7 @@ fn claim(name: &str, values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> R
     let path = ClaimPath::parse(name);
     let path =
         path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, as the name of this field"));
-    // Anybody's address may stand there that is not verified.
+    // The claim may hold an unverified address.
     if path.as_ref().is_ok_and(|path| path.name() == "email") {
         return Err(faults.wrong(at, "another claim; `emails` are for addresses, of which only verified ones count"));
     }
@@ -88,7 +88,7 @@ fn claim(name: &str, values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> R
     Ok(Condition::Claim(path?, values?))
 }
 
-/// The values of a claim.
+/// The accepted values of a claim.
 pub(super) fn values(values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<Value>, Faulty> {
     list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()))
 }
@@ -96,7 +96,7 @@ pub(super) fn values(values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> R
 fn scalar(value: Scalar, at: &At<'_>, faults: &mut Faults) -> Result<Value, Faulty> {
     match value {
         Scalar::Bool(truth) => Ok(Value::Bool(truth)),
-        // Beyond that one number stands for several, and another person's would do.
+        // Beyond that one double represents several integers, and another user's value would match.
         Scalar::Number(number) => {
             let exact = number_of(number).filter(|_| number.abs() < LEAST_INEXACT);
             exact.map(Value::Number).ok_or_else(|| faults.wrong(at, "a number below 2^53, which alone are exact"))
@@ -106,10 +106,10 @@ fn scalar(value: Scalar, at: &At<'_>, faults: &mut Faults) -> Result<Value, Faul
     }
 }
 
-/// From here on not every whole number is a double.
+/// From 2^53 on, not every integer is a double.
 const LEAST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A whole number is one: an app is told `1`, not `1.0`.
+/// The JSON number of a double; integers without a fraction: `1`, not `1.0`.
 fn number_of(number: f64) -> Option<Number> {
     #[allow(clippy::cast_possible_truncation, reason = "it saturates, and what is not the same is not taken")]
     let whole = number as i64;

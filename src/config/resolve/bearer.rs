@@ -1,4 +1,4 @@
-//! Tokens of programs.
+//! Static tokens, the token cookie, and audiences of bearer tokens.
 
 use std::rc::Rc;
 
@@ -13,33 +13,33 @@ use super::{
 };
 use crate::{claims::StaticToken, oidc::token_issuer::TokenIssuer, time::UnixTime};
 
-/// SHA-256 of nothing, which a script makes of a variable that is not set.
+/// The first bytes of SHA-256 of the empty text, the result of hashing an unset variable.
 const OF_NOTHING: [u8; 4] = [0xe3, 0xb0, 0xc4, 0x42];
 
-/// Audiences of access tokens that providers give to every client, or for services of their own.
+/// Audiences of access tokens that providers issue to every client, or for services of their own.
 const COMMON_AUDIENCES: [&str; 11] = [
-    // Keycloak's own clients: the first is in nearly every token, the others where a user has roles in them.
+    // Keycloak's own clients: the first is in nearly every token, the others in tokens of users with roles in them.
     "account",
     "broker",
     "realm-management",
-    // Microsoft Graph, of which every client of Entra ID gets tokens.
+    // Microsoft Graph: every client of Entra ID gets tokens for it.
     "00000003-0000-0000-c000-000000000000",
     "https://graph.microsoft.com",
     // Okta's default authorization server.
     "api://default",
-    // The API server of Kubernetes, for which the token of every pod is.
+    // The Kubernetes API server, the audience of every pod's token.
     "https://kubernetes.default.svc",
     "https://kubernetes.default.svc.cluster.local",
     "kubernetes.default.svc",
-    // The federations of clouds, for which many workloads have tokens.
+    // Cloud federations, for which many workloads have tokens.
     "api://AzureADTokenExchange",
     "sts.amazonaws.com",
 ];
-/// Common audiences as paths below the issuer: itself, userinfo, Auth0's management API, and the one that IdentityServer
-/// adds to every token.
+/// Common audiences as paths below the issuer: the issuer itself, userinfo, Auth0's management API, and the audience
+/// that IdentityServer adds to every token.
 const COMMON_BELOW_ISSUER: [&str; 4] = ["", "/userinfo", "/api/v2", "/resources"];
 
-/// Warns of audiences that tokens for other services have too (RFC 8725, 3.9): such a token would be accepted here.
+/// Warns of audiences that tokens for other services also have (RFC 8725, 3.9): such tokens would be accepted here.
 pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
     let mut warnings = Vec::new();
     for issuer in issuers {
@@ -60,7 +60,7 @@ pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
     warnings
 }
 
-/// The tokens that are listed.
+/// The static tokens.
 pub(super) fn static_tokens(
     raw: Option<Vec<raw::StaticToken>>,
     at: &At<'_>,
@@ -106,7 +106,7 @@ fn static_token(raw: raw::StaticToken, at: &At<'_>, faults: &mut Faults) -> Resu
     fault.map_or(Ok(token), Err)
 }
 
-/// What is wrong is not shown: it may be the token itself.
+/// The digest of a token. A wrong value is not shown: it may be the token itself.
 fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8; 32], Faulty> {
     const EXPECTED: &str = "a SHA-256 digest of 64 hex digits";
     let text = faults.required(at, text, EXPECTED)?;
@@ -121,7 +121,7 @@ fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8;
     Ok(digest)
 }
 
-/// The cookie in which a token may be; `ours` is what the names of all our own begin with.
+/// The name of the token cookie; `ours` is the prefix of this filter's cookies.
 pub(super) fn token_cookie(
     name: Option<String>,
     ours: &str,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::claims::{Encoding, Template, TooLong};
 
-/// What stands in a header or in filter state.
+/// The template of a header's or filter state key's value.
 pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
     let raw = match raw {
         raw::ClaimText::Claim(claim) => return text::claim_path(&claim, at, faults).map(Template::of),
@@ -39,9 +39,9 @@ pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Re
 }
 
 fn template(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
-    // Spaces at an end would be cut off on the way; and what is around the claims is the same in every encoding.
+    // HTTP trims spaces at the ends; and literal text is ASCII in every encoding.
     let is_plain = text.len() <= limits::MAX_TEXT && text::is_vschar(text) && text.trim() == text;
-    // As others write it.
+    // The placeholder syntax of other tools.
     let is_plain = is_plain && !text.as_bytes().windows(2).any(|pair| matches!(pair, b"${" | b"%{"));
     Template::parse(text).filter(|_| is_plain).ok_or_else(|| {
         let expected = "a text in ASCII with claims in it, such as {email} or {/realm_access/roles} and not ${email}, without \
@@ -59,7 +59,7 @@ fn separator(raw: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<ch
     }
 }
 
-/// Leaves addresses out of these values unless the provider calls them verified; `false` where no value has one.
+/// Restricts email addresses in these values to verified ones; `false` if no value has one.
 pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut NamedValue>) -> bool {
     let mut has_one = false;
     for known in values.filter(|known| carries_email(known)) {
@@ -69,7 +69,7 @@ pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut Name
     has_one
 }
 
-/// Warns where the app may receive an unverified address, while conditions count verified ones only.
+/// Warns if the app may receive an unverified address while conditions count only verified ones.
 pub(super) fn unverified_email(config: &Config) -> Option<String> {
     let mut asks = false;
     each_condition_claim(config, &mut |name| asks |= name == "email");

@@ -9,7 +9,7 @@ use super::{
     claim_text, limits,
 };
 
-/// What goes into filter state.
+/// Filter state keys and values.
 pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faults) -> Result<FilterState, Faulty> {
     let (mut claims, mut fault) = (Vec::new(), None);
     let at = at.key("claims");
@@ -20,7 +20,7 @@ pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faul
     }
     for (name, raw) in entries {
         let at = at.key(&name);
-        // What stands in a format of access logs as it is, and is not written by ourselves.
+        // Characters that need no escape in access log formats; `vestibule_` is reserved.
         let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if !is_plain
             || !(1..=limits::MAX_RULE_NAME).contains(&name.len())

@@ -1,4 +1,4 @@
-//! GitHub as a provider: what is given of it, and what it does not have.
+//! GitHub as a provider: its settings, and the settings that do not apply to it.
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::oidc::{Endpoint, Issuer, PlainHttp, github::Github};
 
-/// Where its pages are, which stands for the issuer. Whatever is only for other providers is a fault.
+/// The URL of its pages, used as issuer. Reports settings that only apply to other providers.
 pub(super) fn web(
     raw: &mut raw::Provider,
     at: &At<'_>,
@@ -40,7 +40,7 @@ pub(super) fn web(
         let _: Result<(), _> =
             faults.required(&at.key("client_secret"), None, "the client secret that GitHub gave you");
     }
-    // An Enterprise Server has its API below its pages.
+    // The API of an Enterprise Server is below its pages.
     match (&raw.github_url, &raw.github_api_url) {
         (Some(web), None) => raw.github_api_url = Some(format!("{}/api/v3", web.trim_end_matches('/'))),
         (None, None) => raw.github_api_url = Some(limits::GITHUB_API_URL.to_owned()),
@@ -53,7 +53,7 @@ pub(super) fn web(
     issuer(Some(web), &at.key("github_url"), plain_http, faults)
 }
 
-/// What the filter must know of it.
+/// The GitHub settings of this server.
 pub(super) fn github(
     web: &Issuer,
     api: Option<String>,

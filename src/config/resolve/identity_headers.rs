@@ -10,8 +10,8 @@ use super::{
 };
 use crate::http::folded;
 
-/// Headers that carry the message, other people's secrets, or what Envoy decides by. Removing and setting them, which
-/// is what an identity header means, would break or open something.
+/// Headers of message framing, credentials or Envoy's routing. Removing and setting them, as identity headers are,
+/// would break requests or open attacks.
 const TAKEN: [&str; 24] = [
     "accept-encoding",
     "authorization",
@@ -38,10 +38,10 @@ const TAKEN: [&str; 24] = [
     "x-forwarded-proto",
     "x-request-id",
 ];
-/// And all that begin so.
+/// Prefixes of such headers.
 const TAKEN_PREFIXES: [&str; 4] = ["content-", "sec-", "x-envoy-", "x-forwarded-client-cert"];
 
-/// What goes into which header.
+/// The identity headers, by default [`limits::IDENTITY_HEADERS`].
 pub(super) fn identity_headers(
     entries: Option<raw::Entries<raw::ClaimText>>,
     at: &At<'_>,
@@ -66,7 +66,7 @@ fn defaults() -> Vec<(String, raw::ClaimText)> {
     limits::IDENTITY_HEADERS.iter().map(entry).collect()
 }
 
-/// What no client may send: these headers and the default ones.
+/// Headers to remove from client requests: these and the default ones.
 pub(super) fn stripped(headers: &[NamedValue]) -> Vec<String> {
     let ours = headers.iter().map(|header| header.name.clone());
     let mut names: Vec<_> = limits::IDENTITY_HEADERS.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();

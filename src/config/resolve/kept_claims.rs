@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{claims::ClaimPath, oidc::Provider};
 
-/// What scripts may know.
+/// The claims that `/oauth2/userinfo` returns, by default the whole claims of the identity headers.
 pub(super) fn userinfo_claims(
     claims: Option<Vec<String>>,
     headers: &Result<Vec<NamedValue>, Faulty>,
@@ -18,7 +18,7 @@ pub(super) fn userinfo_claims(
 ) -> Result<Vec<String>, Faulty> {
     let Some(claims) = claims else {
         let headers = headers.as_ref().map(Vec::as_slice).unwrap_or_default();
-        // Of a claim of which the app gets a part scripts do not get the whole.
+        // If the app receives a part of a claim, scripts do not receive the whole.
         let mut claims = Vec::new();
         each_path(headers, &mut |path| {
             if path.is_whole() {
@@ -31,7 +31,8 @@ pub(super) fn userinfo_claims(
     each(claims, at, faults, |claim, at, faults| text::claim(&claim, at, faults).map(|()| claim))
 }
 
-/// What a session must carry for them. An address counts only with what the provider says of it.
+/// The claims that a session must keep for these outputs, and `email_verified`, without which an address does not
+/// count.
 pub(super) fn kept_claims(headers: &[NamedValue], state: &[NamedValue], userinfo: &[String]) -> Vec<String> {
     let mut kept = vec!["email_verified".to_owned()];
     for values in [headers, state] {
@@ -45,15 +46,15 @@ fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
     values.iter().for_each(|known| known.value.each_path(with));
 }
 
-/// Keeps one more claim.
+/// Adds a claim unless it is already kept.
 pub(super) fn keep(claim: &str, kept: &mut Vec<String>) {
     if !kept.iter().any(|known| known == claim) {
         kept.push(claim.to_owned());
     }
 }
 
-/// What to tell an operator whose app takes people of different providers for one: only `iss` and `sub` together name
-/// somebody (OIDC Core 5.7), and an address is whatever a provider says it is.
+/// Warns if the app cannot tell users of different providers apart: only `iss` and `sub` together identify a user (OIDC
+/// Core 5.7).
 pub(super) fn missing_issuer_header(providers: &[Provider], headers: &[NamedValue]) -> Option<String> {
     let mut tells_issuer = headers.is_empty();
     each_path(headers, &mut |path| tells_issuer |= path.name() == "iss");

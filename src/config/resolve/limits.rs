@@ -1,6 +1,6 @@
-//! Limits and defaults, once: the resolver enforces them, and the JSON Schema shows them.
+//! Limits and defaults, which the resolver enforces and the JSON Schema shows.
 
-/// The smallest and largest value of a number, and the one it has unless given.
+/// The bounds and the default of a number.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct Bounds {
     pub(in crate::config) min: u64,
@@ -26,7 +26,7 @@ pub(in crate::config) const STORE_TIMEOUT_MS: Bounds = Bounds { min: 50, max: 10
 pub(in crate::config) const STORE_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 60, default: 0 };
 /// `token_issuers[].introspection.cache_seconds`
 pub(in crate::config) const INTROSPECTION_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 600, default: 60 };
-/// `static_tokens[].expires_at`: one of ten digits, from 2001 to 2286. Milliseconds would never be over.
+/// `static_tokens[].expires_at`: ten digits, from 2001 to 2286. Refuses milliseconds, which would never expire.
 pub(in crate::config) const EXPIRES_AT: Bounds = Bounds { min: 1_000_000_000, max: 9_999_999_999, default: 0 };
 /// `session.store.authority`
 pub(in crate::config) const STORE_AUTHORITY: &str = "webdis";
@@ -53,29 +53,29 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
-/// What joins lists.
+/// The default separator of list items.
 pub(in crate::config) const SEPARATOR: char = ',';
-/// The most entries of `filter_state.claims`: each is a call to Envoy with every request.
+/// The most entries of `filter_state.claims`: each costs a host call per request.
 pub(in crate::config) const MAX_FILTER_STATE: usize = 16;
-/// The most keys in `session.keys`: each is tried on a cookie that none of them sealed.
+/// The most `session.keys`: each is tried on an unknown cookie.
 pub(in crate::config) const MAX_KEYS: usize = 8;
 /// The longest `session.cookie_name`.
 pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 /// The longest `rules[].name`.
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
-/// The most `providers`: people choose one of them on a page.
+/// The most `providers`: users choose one on a page.
 pub(in crate::config) const MAX_PROVIDERS: usize = 16;
 /// The most `token_issuers`.
 pub(in crate::config) const MAX_TOKEN_ISSUERS: usize = 16;
-/// The most `public_keys`: each is tried on a token of its issuer.
+/// The most `public_keys`: each is tried on a token of the issuer.
 pub(in crate::config) const MAX_PUBLIC_KEYS: usize = 4;
-/// The longest name of a provider or a policy: it stands in URLs and in the metadata of routes.
+/// The longest name of a provider or policy, which is a part of URLs and route metadata.
 pub(in crate::config) const MAX_NAME: usize = 64;
 /// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;
-/// The most entries of a list or map, but for the rules.
+/// The most entries of a list or map, except rules.
 pub(in crate::config) const MAX_ENTRIES: usize = 100;
-/// The longest of every other text: names, URLs, patterns, secrets.
+/// The longest other text, in bytes: names, URLs, patterns, secrets.
 pub(in crate::config) const MAX_TEXT: usize = 4096;
 
 #[cfg(test)]

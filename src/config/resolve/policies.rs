@@ -1,4 +1,4 @@
-//! What rules and policies say.
+//! Policies, of rules and by name.
 
 use super::{
     super::{
@@ -16,23 +16,23 @@ use crate::{
     rules::{Access, Authorization, Policy, Rule, Unauthenticated},
 };
 
-/// The policies, each as a rule for everything that has its name, and whether routes may name them.
+/// The named policies, each as a rule that matches every request.
 pub(super) struct Policies<'a> {
     pub(super) all: Vec<Rule>,
     pub(super) have_routes: bool,
     pub(super) context: PolicyContext<'a>,
 }
 
-/// What they, and rules, are read with.
+/// Settings that affect rules and policies.
 #[derive(Clone, Copy)]
 pub(super) struct PolicyContext<'a> {
-    /// The providers that may be named.
+    /// The providers that they may name.
     pub(super) providers: Result<&'a [Provider], Faulty>,
-    /// What the app gets in `Authorization`, unless they say otherwise.
+    /// The default of `authorization`.
     pub(super) authorization: Authorization,
 }
 
-/// What stands for a policy with a fault; nothing is built from it.
+/// Placeholder of a policy with a fault; it is never built into a configuration.
 const DENY_ALL: Policy = Policy {
     access: Access::Deny,
     unauthenticated: Unauthenticated::Auto,
@@ -43,7 +43,7 @@ const DENY_ALL: Policy = Policy {
 };
 
 impl<'a> Policies<'a> {
-    /// Every policy.
+    /// Resolves every named policy.
     pub(super) fn resolve(
         raw: raw::Policies,
         route_metadata: Option<bool>,
@@ -74,7 +74,7 @@ impl<'a> Policies<'a> {
         Self { all, have_routes, context }
     }
 
-    /// What the one of this name says.
+    /// The policy of this name.
     pub(super) fn named(&self, name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
         match self.all.iter().find(|policy| policy.has_name(name)) {
             Some(policy) => Ok(policy.policy.clone()),
@@ -83,7 +83,7 @@ impl<'a> Policies<'a> {
     }
 }
 
-/// What is said here.
+/// The policy of a rule, or a named one.
 pub(super) fn policy(raw: raw::Policy, context: PolicyContext<'_>, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
     let access =
         faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
@@ -143,7 +143,7 @@ const fn access(raw: raw::Access) -> Access {
     }
 }
 
-/// What the app gets in `Authorization`.
+/// The resolved `authorization`.
 pub(super) const fn authorization(raw: raw::Authorization) -> Authorization {
     match raw {
         raw::Authorization::AccessToken => Authorization::AccessToken,
@@ -162,7 +162,7 @@ const fn unauthenticated(raw: raw::Unauthenticated) -> Unauthenticated {
     }
 }
 
-/// A provider by its name. Where those are faulty, this one may be all right.
+/// The id of a named provider. Reports nothing if the providers are faulty: this one may be among them.
 fn provider_named(
     text: String,
     known: Result<&[Provider], Faulty>,

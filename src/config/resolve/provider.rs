@@ -1,4 +1,4 @@
-//! The providers, and who we are there.
+//! Providers and the client registrations there.
 
 use std::{cell::OnceCell, time::Duration};
 
@@ -21,26 +21,26 @@ use crate::{
     secret::ClientSecret,
 };
 
-/// What every issuer is read with.
+/// Settings that affect every issuer.
 #[derive(Clone, Copy)]
 pub(super) struct IssuerContext<'a> {
-    /// How hosts are reached.
+    /// The clusters of provider hosts.
     pub(super) clusters: Result<&'a Clusters, Faulty>,
-    /// Whether plain `http` is taken.
+    /// Whether plain `http` is accepted.
     pub(super) plain_http: PlainHttp,
-    /// Where secrets may be.
+    /// The environment variables of secrets.
     pub(super) env: Environment<'a>,
 }
 
-/// The issuers that are configured.
+/// The configured providers and token issuers.
 pub(super) struct Known {
-    /// Those that people sign in at.
+    /// Providers for sign-in.
     pub(super) providers: Vec<Provider>,
-    /// Those whose tokens programs may bring.
+    /// Issuers of bearer tokens.
     pub(super) token_issuers: Vec<TokenIssuer>,
 }
 
-/// The providers, in their order.
+/// The providers, in the document's order.
 pub(super) fn providers(
     raw: Option<Vec<raw::Provider>>,
     at: &At<'_>,
@@ -72,7 +72,7 @@ pub(super) fn providers(
     fault.map_or(Ok(known), Err)
 }
 
-/// A provider, and what programs may bring of it.
+/// A provider, and its token issuer if it has `access_token_audiences`.
 fn provider(
     mut raw: raw::Provider,
     at: &At<'_>,
@@ -180,13 +180,13 @@ fn provider(
     Ok((provider, tokens))
 }
 
-/// What people read of a provider without a title: its name, or its host.
+/// The title of a provider without one: its name, or its host.
 fn title_of(name: &str, issuer: &Issuer) -> String {
     let host = || issuer.discovery().authority();
     if name == DEFAULT_PROVIDER { host() } else { name.to_owned() }
 }
 
-/// It stands in URLs, so it must be one way of writing only.
+/// The name is a part of URLs, so it must have one spelling only.
 fn name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let Some(name) = value else { return Ok(DEFAULT_PROVIDER.to_owned()) };
     if text::is_name(&name) && !matches!(name.as_str(), "." | "..") {
@@ -226,11 +226,11 @@ pub(super) fn client_id(value: Option<String>, at: &At<'_>, faults: &mut Faults)
     if text::is_vschar(&value) && !value.starts_with("${") && (1..=limits::MAX_TEXT).contains(&value.len()) {
         return Ok(value);
     }
-    // Not shown: it may be the secret, put into the wrong field.
+    // Not shown: it may be the secret in the wrong field.
     Err(faults.wrong(at, format!("1 to {} characters of printable ASCII, and no `${{NAME}}`", limits::MAX_TEXT)))
 }
 
-/// Method and secret together: a method that needs a secret has one, and a secret is never left unused.
+/// Validates method and secret together: no method without its secret, and no unused secret.
 pub(super) fn authentication(
     method: Option<AuthMethod>,
     secret: Option<raw::Secret>,
@@ -264,7 +264,7 @@ fn client_secret(
 ) -> Result<ClientSecret, Faulty> {
     let text = text::secret(secret, at, env, faults)?;
     if !text::is_vschar(&text) {
-        // RFC 6749, Appendix A.2. A line break at the end comes from a file or `echo`, and no provider would take it.
+        // RFC 6749, Appendix A.2. A line break at the end comes from a file or `echo`, and providers refuse it.
         return Err(faults.wrong(at, "printable ASCII, and no line break at the end"));
     }
     Ok(ClientSecret::new(text.as_str()))
@@ -292,7 +292,7 @@ fn authorization_params(
     let mut fault = None;
     for (name, value) in &entries {
         let at = at.key(name);
-        // Ours to set; and the client secret, which every browser would see.
+        // Parameters that this filter sets, and the client secret, which would reach every browser.
         if OWN_PARAMETERS.contains(&name.as_str()) || name == "client_secret" {
             fault = Some(faults.wrong(&at, "another parameter: this one is not yours to set"));
         } else if name.is_empty() || name.len() > limits::MAX_TEXT || !text::is_vschar(name) {

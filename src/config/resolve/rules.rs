@@ -12,8 +12,8 @@ use super::{
 };
 use crate::rules::{Access, HeaderCondition, HostPattern, PathPattern, PatternError, Policy, Rule, Rules};
 
-/// The methods of RFC 9110 and RFC 5789, WebDAV's, and `QUERY`. A closed list, because a misspelt method is a rule that
-/// never matches.
+/// The methods of RFC 9110 and RFC 5789, of WebDAV, and `QUERY`. A closed list: a rule with a misspelt method would
+/// never match.
 const METHODS: [&str; 18] = [
     "CONNECT",
     "COPY",
@@ -35,7 +35,7 @@ const METHODS: [&str; 18] = [
     "UNLOCK",
 ];
 
-/// The rules in their order.
+/// The rules in the document's order.
 pub(super) fn rules(
     rules: Vec<raw::Rule>,
     policies: Policies<'_>,
@@ -72,7 +72,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
     } else if is_locked && policy.as_ref().is_ok_and(Policy::is_open) {
         faults.wrong(&at.key("locked"), "nothing; it is for rules that do not let everybody pass");
     }
-    // A rule whose condition is misspelt is reported there.
+    // A misspelt condition is reported at its own place.
     if unconditional && policy.as_ref().is_ok_and(|policy| policy.access == Access::Public) && !faults.any_within(at) {
         return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
     }
@@ -144,7 +144,7 @@ fn path(
     compiled
 }
 
-/// Every element of a list of conditions. An empty list reads like "none", and would mean "all": it is refused.
+/// Every element of a list of conditions. An empty list is refused: it reads like "none", but would match all.
 pub(super) fn listed<T>(
     list: Option<Vec<String>>,
     at: &At<'_>,

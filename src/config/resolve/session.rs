@@ -1,4 +1,4 @@
-//! The session's settings.
+//! Session settings.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// All but the sealer, which also takes our own origin.
+/// All session settings except the sealer, which also depends on the app's origin.
 pub(super) struct Session {
     keys: Vec<SessionKey>,
     lifetimes: Lifetimes,
@@ -33,7 +33,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Reads the settings.
+    /// Validates the settings.
     pub(super) fn resolve(
         raw: raw::Session,
         at: &At<'_>,
@@ -69,8 +69,8 @@ impl Session {
         })
     }
 
-    /// With a sealer for this app: what was sealed for another does not open. Whatever is sealed about somebody names the
-    /// provider, so that others can come and go.
+    /// The settings with a sealer bound to this app: values sealed for another app do not open. Sealed values name
+    /// their provider, so providers can be added and removed.
     pub(super) fn sealing_for(
         self,
         origin: &Origin,
@@ -107,8 +107,7 @@ fn keys(
     })
 }
 
-/// Templates give the old key the value of the new one before there is another; a rotation with both the same signs
-/// everybody out.
+/// Warns of duplicate keys. Templates that set old and new key to one value would sign all users out at a rotation.
 fn duplicate_keys(keys: &[SessionKey], at: &At<'_>) -> Vec<String> {
     let is_duplicate = |(place, key): &(usize, &SessionKey)| keys.iter().take(*place).any(|before| before.is(key));
     let places = keys.iter().enumerate().filter(is_duplicate);
@@ -144,7 +143,7 @@ fn credentials(
     faults: &mut Faults,
 ) -> Result<StoreCredentials, Faulty> {
     let text = text::secret(secret, at, env, faults)?;
-    // `credentials` of RFC 9110, 11.4. The bare password, or the header with its name, is what people write instead.
+    // `credentials` of RFC 9110, 11.4. Common mistakes are the bare password, or the header with its name.
     let (scheme, rest) = text.split_once(' ').unwrap_or_default();
     if text::is_token(scheme) && !rest.is_empty() && rest.trim() == rest && text::is_vschar(rest) {
         return Ok(StoreCredentials::new(text.as_str()));
@@ -154,7 +153,7 @@ fn credentials(
     Err(faults.wrong(at, expected))
 }
 
-// What stands in a path of Webdis as it is; behind a dot it would look for a format.
+// Characters that Webdis takes literally in a path; a dot would begin a format suffix.
 fn key_prefix(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = value.unwrap_or_else(|| limits::STORE_PREFIX.to_owned());
     let is_clean = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));

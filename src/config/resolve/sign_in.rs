@@ -6,12 +6,12 @@ use super::super::{
     raw,
 };
 
-/// Whether Envoy hands over bodies while headers are held, as the operator says.
+/// `allow_on_headers_stop_iteration`: whether Envoy passes the bodies of held requests to the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bodies(pub(super) bool);
 
 impl Bodies {
-    /// A setting that needs them.
+    /// The value of a setting that requires bodies; a fault if it is on without them.
     pub(super) fn needed_for(self, wanted: Option<bool>, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
         if wanted == Some(true) && !self.0 {
             let expected = "false, or `allow_on_headers_stop_iteration: true` both here, at the top, and beside \
@@ -22,7 +22,7 @@ impl Bodies {
     }
 }
 
-/// How people sign in.
+/// The sign-in settings.
 pub(super) fn sign_in(
     raw: raw::SignIn,
     at: &At<'_>,

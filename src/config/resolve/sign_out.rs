@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{http::parse_url, oidc::Provider};
 
-/// How they sign out.
+/// The sign-out settings.
 pub(super) fn sign_out(
     raw: raw::SignOut,
     at: &At<'_>,
@@ -30,7 +30,7 @@ pub(super) fn sign_out(
     })
 }
 
-/// What another setting leaves without any effect is refused: whoever wrote it counts on it.
+/// Refuses settings that another setting makes ineffective: the operator relies on them.
 pub(super) fn refuse_ineffective_settings(sign_out: &SignOutSettings, providers: &[Provider], refreshes: bool, faults: &mut Faults) {
     let (at_sign_out, at_providers) = (At::Root.key("sign_out"), At::Root.key("providers"));
     if sign_out.revoke && !refreshes {
@@ -61,8 +61,8 @@ pub(super) fn refuse_ineffective_settings(sign_out: &SignOutSettings, providers:
     }
 }
 
-/// Targets are compared with these as texts, so each must be written as a browser would write it: `https://a.example`
-/// without its slash would allow `https://a.example.evil.example/`.
+/// Targets are compared with these as text, so each must be in the browser's serialization: `https://a.example` without
+/// its slash would allow `https://a.example.evil.example/`.
 fn return_to(urls: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     few(urls.len(), at, faults)?;
     each(urls, at, faults, target)

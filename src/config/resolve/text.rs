@@ -14,7 +14,7 @@ use super::{
 };
 use crate::claims::ClaimPath;
 
-/// The longest name of an environment variable.
+/// The longest accepted name of an environment variable.
 const MAX_VARIABLE: usize = 128;
 
 /// The text of a secret.
@@ -26,7 +26,7 @@ pub(super) fn secret(
 ) -> Result<Zeroizing<String>, Faulty> {
     let text = match value {
         raw::Secret::Environment { env: name } => variable(&name, &at.key("env"), env, faults)?,
-        // Neither Envoy nor this filter fills it in, and as a secret it would be a public one.
+        // Neither Envoy nor this filter substitutes it, and as a secret it would be public.
         raw::Secret::Inline(text) if text.starts_with("${") => {
             return Err(faults.wrong(at, "{env: NAME} for an environment variable; `${NAME}` is not filled in"));
         }
@@ -39,7 +39,7 @@ pub(super) fn secret(
 }
 
 fn variable(name: &str, at: &At<'_>, env: Environment<'_>, faults: &mut Faults) -> Result<Zeroizing<String>, Faulty> {
-    // What is no variable's name may be the secret, put in the wrong place: it is not shown.
+    // A malformed name may be the secret, in the wrong place: it is not shown.
     let well_formed = name.len() <= MAX_VARIABLE
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && !name.is_empty()
@@ -49,7 +49,7 @@ fn variable(name: &str, at: &At<'_>, env: Environment<'_>, faults: &mut Faults) 
     }
     let value = env(name).map(Zeroizing::new);
     let state = if value.is_some() { "empty" } else { "not set" };
-    // Nor is what has small letters: many secrets are made of letters and digits alone.
+    // Neither are names with lower-case letters: many secrets consist of letters and digits.
     let is_usual = !name.bytes().any(|byte| byte.is_ascii_lowercase());
     value
         .filter(|value| !value.is_empty())
@@ -71,13 +71,13 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Whether it can be the name of a provider or a policy: one way of writing only, wherever it stands.
+/// Whether it is a valid name of a provider or policy, with one spelling in every context.
 pub(super) fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-/// A scope.
+/// A scope-token of RFC 6749, 3.3.
 pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     if (1..=MAX_TEXT).contains(&text.len()) && is_nqchar(&text) {
         return Ok(text);
@@ -85,7 +85,7 @@ pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<St
     Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
 }
 
-/// What people read: a few words in one line.
+/// A short text for display, in one line.
 pub(super) fn line(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     if (1..=MAX_RULE_NAME).contains(&text.len()) && !text.contains(char::is_control) && text.trim() == text {
         return Ok(text);
@@ -93,7 +93,7 @@ pub(super) fn line(text: String, at: &At<'_>, faults: &mut Faults) -> Result<Str
     Err(faults.wrong_value(at, format!("1 to {MAX_RULE_NAME} bytes in one line, without spaces around it"), &text))
 }
 
-/// Refuses what is no name of a claim.
+/// Refuses a text that is not the name of a whole claim.
 pub(super) fn claim(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     if (1..=MAX_TEXT).contains(&name.len()) && name.trim() == name && !name.starts_with("/") {
         return Ok(());
@@ -101,7 +101,7 @@ pub(super) fn claim(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), 
     Err(faults.wrong(at, "the name of a whole claim, without spaces around it"))
 }
 
-/// The path of a claim that others are told. What is none would never be there.
+/// The path of a claim for a header or filter state. Texts that could never be found are refused.
 pub(super) fn claim_path(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<ClaimPath, Faulty> {
     if matches!(text, "access_token" | "id_token") {
         return Err(faults.wrong(at, "a claim; `authorization` hands tokens on"));
@@ -114,13 +114,13 @@ pub(super) fn claim_path(text: &str, at: &At<'_>, faults: &mut Faults) -> Result
     })
 }
 
-/// URL parsers drop tabs and line breaks, trim spaces, turn `\` into `/` and encode what is not ASCII. What they silently
-/// change is refused, because issuers are compared as written.
+/// URL parsers drop tabs and line breaks, trim spaces, turn `\` into `/` and encode non-ASCII. Such texts are refused,
+/// because issuers are compared as written.
 pub(super) fn is_clean_url(text: &str) -> bool {
     text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic() && !br"\{}".contains(&byte))
 }
 
-/// Refuses the text of a URL that parsers would silently change.
+/// Refuses the text of a URL that parsers would change silently.
 pub(super) fn url_text(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     if is_clean_url(text) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Issuers whose tokens programs may bring.
+//! Issuers of bearer tokens.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The issuers of this list, beside the providers.
+/// The issuers of this list, in addition to `known`.
 pub(super) fn token_issuers(
     raw: Option<Vec<raw::TokenIssuer>>,
     known: Option<&Known>,
@@ -34,7 +34,7 @@ pub(super) fn token_issuers(
     }
     let mut read = each(raw, at, faults, |raw, at, faults| token_issuer(raw, at, context, faults))?;
     let mut fault = None;
-    // Of a token that does not say whose it is, one issuer can be asked.
+    // An opaque token names no issuer, so only one issuer can introspect it.
     let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);
     if let Some((place, _)) = asked.next() {
         fault = Some(faults.wrong(&at.index(place).key("introspection"), "nothing; one issuer can be asked"));
@@ -49,13 +49,13 @@ pub(super) fn token_issuers(
         }
         let mut providers = known.into_iter().flat_map(|known| &known.providers);
         let Some(provider) = providers.find(|provider| provider.issuer.as_str() == issuer.issuer) else { continue };
-        // ID tokens are for the client: they may not pass for what programs bring.
+        // ID tokens have the client ID as audience: they must not pass as bearer tokens.
         if issuer.audiences.contains(&provider.client_id) {
             let expected =
                 "other audiences than the client ID of the provider with this issuer, for which ID tokens are";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
         }
-        // What is said of its people holds for every token of its.
+        // The provider's conditions apply to all of its tokens.
         if let Some(of_people) = provider.allow.clone() {
             issuer.allow.get_or_insert(Conditions(Vec::new())).0.extend(of_people.0);
         }
@@ -74,7 +74,7 @@ fn token_issuer(
     const EXPECTED: &str = "at least one audience that its tokens are for";
     let at_audiences = at.key("audiences");
     let is_asked = raw.introspection.is_some();
-    // Who is asked may well say only of tokens for us that they are good, and not for whom.
+    // An introspection endpoint may answer only for tokens of its client, without `aud`.
     let given =
         if is_asked { Ok(raw.audiences) } else { faults.required(&at_audiences, raw.audiences, EXPECTED).map(Some) };
     let audiences = given.and_then(|given| match given {
@@ -90,7 +90,7 @@ fn token_issuer(
             faults.wrong(&at.key(field), "nothing; with `introspection` nothing is read out of a token itself");
         }
     }
-    // Of what is to be discovered, the issuer says where.
+    // Discovery requires the issuer to be a URL.
     let has_endpoint = raw.introspection.as_ref().is_some_and(|asked| asked.endpoint.is_some());
     let is_discovered = !has_endpoint && sources.iter().take(3).all(|is_given| !is_given);
     let name = if is_discovered {
@@ -130,17 +130,17 @@ fn token_issuer(
     })
 }
 
-/// How tokens are validated, as far as the document says.
+/// The configured validation of tokens.
 enum ConfiguredValidation {
-    /// By keys that are there, or these ones.
+    /// By configured keys, or a configured `jwks_uri`.
     Keys(Validation),
-    /// By asking.
+    /// By introspection (RFC 7662).
     Introspection(IntrospectionClient),
-    /// By keys that are discovered.
+    /// By discovered keys.
     Nothing,
 }
 
-/// Who is asked, but perhaps not where.
+/// The introspection client; without an endpoint, that one is discovered.
 struct IntrospectionClient {
     endpoint: Option<Endpoint>,
     client_id: String,
@@ -148,11 +148,11 @@ struct IntrospectionClient {
     cache: Duration,
 }
 
-/// What an issuer is called.
+/// The name of an issuer.
 enum IssuerName {
-    /// Nothing but that.
+    /// Any text; nothing is discovered.
     Plain(String),
-    /// Where its metadata is, too.
+    /// An issuer URL with discovery.
     Url(Issuer),
 }
 
@@ -166,7 +166,7 @@ impl IssuerName {
 }
 
 impl ConfiguredValidation {
-    /// How the tokens of this issuer are validated; `None` where something would have to be discovered of a plain name.
+    /// The validation of this issuer's tokens; `None` if discovery requires a URL.
     fn into_validation(self, name: IssuerName) -> Option<Validation> {
         match (self, name) {
             (Self::Keys(validation), _) => Some(validation),
@@ -213,7 +213,7 @@ fn introspection(
     })
 }
 
-/// What the document says of keys.
+/// The configured keys.
 fn keys(
     jwks_uri: Option<String>,
     jwks: Option<raw::JsonText>,
@@ -258,7 +258,7 @@ pub(super) fn left_out_keys(issuers: &[TokenIssuer]) -> Vec<String> {
     warnings
 }
 
-/// What tokens say as `iss`, where nothing is discovered.
+/// The `iss` of tokens, without discovery.
 fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, value, "what its tokens say as iss")?;
     if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {

@@ -1,5 +1,5 @@
-//! HTTP as values: the request we were asked about, what to change in it, what to answer instead, and the calls we
-//! make ourselves. Header values are bytes throughout, because Envoy lets any byte from 0x80 up pass.
+//! HTTP as values: requests, edits, local replies and callouts. Header values are bytes, because Envoy allows every
+//! byte from 0x80 up.
 
 use std::{fmt, ops::Range, rc::Rc, time::Duration};
 
@@ -7,10 +7,9 @@ use url::Url;
 
 use crate::quoted::Quoted;
 
-/// A request's headers as Envoy handed them over: names in lower case, pseudo-headers among them, every line kept.
+/// The headers of a request from Envoy: names in lower case, with pseudo-headers, every line kept.
 ///
-/// They lie in one buffer: a request has some twenty, and two allocations for each would cost more than what is done
-/// with them.
+/// They share one buffer: two allocations for each of some twenty headers would cost more than their evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     bytes: Vec<u8>,
@@ -19,32 +18,32 @@ pub struct Request {
     route: RouteMetadata,
 }
 
-/// What the metadata of a request's route says to this filter.
+/// The metadata of a request's route under this filter's key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum RouteMetadata {
-    /// Nothing.
+    /// The route has no such metadata.
     #[default]
     Absent,
     /// The name of a policy.
     Policy(String),
-    /// Something else.
+    /// The metadata has another form.
     Unreadable,
 }
 
 impl RouteMetadata {
-    /// What these members say: there must be one alone, which names a policy.
+    /// Reads the members: exactly one, which names a policy.
     pub fn read(members: &Request) -> Self {
         let policy = members.text("policy").filter(|_| members.lines.len() == 1);
         policy.map_or(Self::Unreadable, |name| Self::Policy(name.to_owned()))
     }
 }
 
-/// Where a line's name and value lie in the buffer.
+/// The ranges of a line's name and value in the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// The name.
+    /// The range of the name.
     pub name: Range<usize>,
-    /// The value.
+    /// The range of the value.
     pub value: Range<usize>,
 }
 
@@ -55,7 +54,7 @@ impl AsRef<Self> for Request {
 }
 
 impl Request {
-    /// The request with these header lines.
+    /// A request with these header lines.
     pub fn new<'a>(lines: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut request = Self::default();
         for (name, value) in lines {
@@ -67,8 +66,8 @@ impl Request {
         request
     }
 
-    /// The request whose header lines lie in `bytes` at these places. `None` where a place is outside, or a name is not
-    /// text.
+    /// A request from a buffer and the ranges of its lines. `None` if a range is outside the buffer, or a name is not
+    /// UTF-8.
     pub fn within(bytes: Vec<u8>, lines: Vec<Line>) -> Option<Self> {
         for line in &lines {
             std::str::from_utf8(bytes.get(line.name.clone())?).ok()?;
@@ -77,24 +76,24 @@ impl Request {
         Some(Self { bytes, lines, ..Self::default() })
     }
 
-    /// The request, of which a body or trailers still follow, or nothing does.
+    /// Sets whether a body or trailers follow.
     #[must_use]
     pub fn followed_by_more(self, more_follows: bool) -> Self {
         Self { more_follows, ..self }
     }
 
-    /// The request on a route with this metadata.
+    /// Sets the metadata of the request's route.
     #[must_use]
     pub fn on_route(self, route: RouteMetadata) -> Self {
         Self { route, ..self }
     }
 
-    /// The metadata of its route, where somebody looked.
+    /// The metadata of its route; `Absent` unless it was read.
     pub const fn route(&self) -> &RouteMetadata {
         &self.route
     }
 
-    /// Whether these headers are the whole request.
+    /// Whether no body and no trailers follow.
     pub const fn is_whole(&self) -> bool {
         !self.more_follows
     }
@@ -112,8 +111,8 @@ impl Request {
         self.bytes.get(place.clone()).unwrap_or_default()
     }
 
-    /// The next line of this header in what is left of all lines. Some thirty questions go through here for each request:
-    /// most lines are passed over by their length alone.
+    /// The next line of this header in the remaining lines. A request has some thirty look-ups: comparing the length
+    /// first skips most lines.
     fn next_line<'a>(&'a self, name: &[u8], rest: &mut &'a [Line]) -> Option<&'a [u8]> {
         while let Some((line, after)) = rest.split_first() {
             *rest = after;
@@ -130,20 +129,19 @@ impl Request {
         std::iter::from_fn(move || self.next_line(name.as_bytes(), &mut rest))
     }
 
-    /// The value of a header that stands there exactly once. Twice is as good as never: two parsers would read two
-    /// different ones.
+    /// The value of a header with exactly one line. Duplicates count as absent: two parsers would read different ones.
     pub fn single(&self, name: &str) -> Option<&[u8]> {
         let (name, mut rest) = (name.as_bytes(), self.lines.as_slice());
         let first = self.next_line(name, &mut rest)?;
         self.next_line(name, &mut rest).is_none().then_some(first)
     }
 
-    /// Like [`Self::single`], and readable as text.
+    /// Like [`Self::single`], as UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.single(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The names, one for each line, that an app may take for this one ([`folded`]).
+    /// The names of lines that an app may take for this header ([`folded`]).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
         let mut found = Vec::new();
         for line in &self.lines {
@@ -154,17 +152,17 @@ impl Request {
         found
     }
 
-    /// Whether the header is there at all, readable or not.
+    /// Whether the header is present, with any value.
     pub fn has(&self, name: &str) -> bool {
         self.next_line(name.as_bytes(), &mut self.lines.as_slice()).is_some()
     }
 
-    /// The method, or nothing where it is missing or not text.
+    /// The method; empty if missing or not UTF-8.
     pub fn method(&self) -> &str {
         self.text(":method").unwrap_or_default()
     }
 
-    /// The request target: path and query as Envoy routes on it. Empty for CONNECT.
+    /// The request target: path and query. Empty for CONNECT.
     pub fn target(&self) -> &[u8] {
         self.single(":path").unwrap_or_default()
     }
@@ -174,7 +172,7 @@ impl Request {
         self.target().splitn(2, |byte| *byte == b'?').nth(1)
     }
 
-    /// The host (and port) the request names.
+    /// The `:authority`: host and optional port; empty if missing.
     pub fn authority(&self) -> &str {
         self.text(":authority").unwrap_or_default()
     }
@@ -184,8 +182,8 @@ fn is_alike(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fold(*a) == fold(*b))
 }
 
-/// A header's name as apps may read it: CGI, WSGI and PHP fold `_` and `-` together, and some servers all that is no
-/// letter or digit.
+/// A header's name as apps may read it: CGI, WSGI and PHP treat `_` and `-` alike, and some servers every character
+/// except letters and digits.
 pub fn folded(name: &str) -> String {
     name.bytes().map(|byte| char::from(fold(byte))).collect()
 }
@@ -194,8 +192,8 @@ const fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
-/// The value of a parameter that stands in a query or form exactly once. Twice is as good as never: two readers would
-/// take two different ones.
+/// The value of a parameter that a query or form contains exactly once. Duplicates count as absent: two parsers would
+/// read different ones.
 pub fn parameter(pairs: &[u8], name: &str) -> Option<String> {
     let mut values = form_urlencoded::parse(pairs).filter(|(found, _)| found == name).map(|(_, value)| value);
     match (values.next(), values.next()) {
@@ -207,45 +205,45 @@ pub fn parameter(pairs: &[u8], name: &str) -> Option<String> {
 /// One change to a request's headers before it goes upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Add a line beside those that are there.
+    /// Add a line to those of this name.
     Add(String, Vec<u8>),
     /// Remove every line of this name.
     Remove(String),
-    /// Remove every line of this name, then set this one.
+    /// Replace every line of this name by this one.
     Set(String, Vec<u8>),
 }
 
-/// Who is there, for those who are told: the same for every request of a session.
+/// The edits that carry an identity, the same for every request of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IdentityEdits {
-    /// For the app.
+    /// Edits of headers for the app.
     pub headers: Vec<HeaderEdit>,
-    /// Filter state: keys and values.
+    /// Keys and values of filter state.
     pub state: Vec<(String, String)>,
-    /// The header or key for which the request is refused, because its value is too long.
+    /// The header or key with a value that is too long, if the request is refused for it.
     pub too_long: Option<String>,
 }
 
-/// Every change to a permitted request.
+/// The changes to a permitted request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edits {
-    /// First, what must go, and what is for this request alone.
+    /// First: headers to remove, and edits of this request alone.
     pub own: Vec<HeaderEdit>,
-    /// Then, who is there.
+    /// Then: the identity.
     pub identity: Option<Rc<IdentityEdits>>,
-    /// The name of the rule, for filter state.
+    /// The name of the deciding rule, for filter state.
     pub rule: Option<String>,
-    /// The client's credentials, for the pass after an internal redirect.
+    /// The client's credentials, for the request after an internal redirect.
     pub credentials: Option<Vec<u8>>,
 }
 
 impl Edits {
-    /// Those of headers, in order.
+    /// The edits of headers, in order.
     pub fn headers(&self) -> impl Iterator<Item = &HeaderEdit> {
         self.own.iter().chain(self.identity.iter().flat_map(|identity| &identity.headers))
     }
 
-    /// What is put into filter state.
+    /// Keys and values of filter state.
     pub fn state(&self) -> impl Iterator<Item = (&str, &str)> {
         let identity = self.identity.iter().flat_map(|identity| &identity.state);
         let rule = self.rule.as_deref().map(|name| ("vestibule_rule", name));
@@ -253,25 +251,25 @@ impl Edits {
     }
 }
 
-/// An answer of our own; nothing goes upstream.
+/// A local reply; the request does not go upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalReply {
     /// The status code.
     pub status: u16,
-    /// The stable code: response-code details, and a header on the reply.
+    /// The stable code, in the response-code details and a response header.
     pub code: &'static str,
-    /// Headers, several of one name allowed (Set-Cookie).
+    /// Headers; a name may repeat (`Set-Cookie`).
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// Our own origin as browsers see it: scheme, host and port of the configured `external_url`, never of a request.
+/// The app's origin in browsers: scheme, host and port of the configured `external_url`, never of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// The origin of this URL, or `None` where it has none or carries more than an origin (path, query, user ...).
+    /// The origin of this URL, or `None` if it has none, or has a path, query or user name.
     pub fn parse(text: &str) -> Option<Self> {
         let url = parse_url(text)?;
         let origin = url.origin().ascii_serialization();
@@ -279,7 +277,8 @@ impl Origin {
         bare.then_some(Self(origin))
     }
 
-    /// Whether this authority names our host: in any letter case, and with any port, as cookies know none (RFC 6265, 8.5).
+    /// Whether this authority is our host: case-insensitive, with any port, because cookies ignore ports (RFC 6265,
+    /// 8.5).
     pub fn matches_host(&self, authority: &str) -> bool {
         let name = match authority.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -288,57 +287,57 @@ impl Origin {
         Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(name)))
     }
 
-    /// Its port, where it is not the scheme's own.
+    /// Its port, unless it is the scheme's default.
     pub fn port(&self) -> Option<u16> {
         Url::parse(&self.0).ok()?.port()
     }
 
-    /// `https://app.example.com`, without a slash at the end.
+    /// The serialized origin, such as `https://app.example.com`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Reads an absolute URL whose host is plain ASCII: international names are written in punycode, so that nobody has to
-/// guess what they look like, and no Unicode tables have to be loaded.
+/// Parses an absolute URL with an ASCII host. International names are written in punycode: their appearance is then
+/// unambiguous, and Unicode tables are not needed.
 pub fn parse_url(text: &str) -> Option<Url> {
     let authority = text.split_once("://")?.1.split(['/', '?', '#', '\\']).next()?;
     (text.is_ascii() && !authority.contains('%')).then(|| Url::parse(text).ok()).flatten()
 }
 
-/// The Envoy cluster that reaches a host. It decides where we connect, and with which TLS; a URL never does.
+/// The Envoy cluster of a host. It determines address and TLS of a connection, regardless of the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster(String);
 
 impl Cluster {
-    /// A cluster of this name, or `None` when the name is empty.
+    /// A cluster of this name, or `None` if it is empty.
     pub fn new(name: impl Into<String>) -> Option<Self> {
         let name = name.into();
         (!name.is_empty()).then_some(Self(name))
     }
 
-    /// The name.
+    /// The cluster's name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A call to the provider, made through Envoy. It prints without headers and body, which hold secrets.
+/// An HTTP request through Envoy. Its `Debug` omits headers and body, which hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CalloutRequest {
-    /// Where Envoy sends it.
+    /// The target cluster.
     pub cluster: Cluster,
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// The `:authority`, from the provider's own URL and never from a client.
+    /// The `:authority`, from a configured or discovered URL, never from a client.
     pub authority: String,
     /// Path and query.
     pub path: String,
-    /// Further headers.
+    /// Headers beside the pseudo-headers and `User-Agent`.
     pub headers: Vec<(&'static str, String)>,
-    /// The body; it may hold secrets, so it is never logged.
+    /// The body. It may hold secrets and is never logged.
     pub body: Vec<u8>,
-    /// When to give up.
+    /// The time until Envoy answers 504.
     pub timeout: Duration,
 }
 
@@ -346,7 +345,7 @@ pub struct CalloutRequest {
 const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
 
 impl CalloutRequest {
-    /// All its headers, pseudo-headers first.
+    /// All headers, pseudo-headers first.
     pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let own = [
             (":method", self.method),
@@ -365,17 +364,17 @@ impl fmt::Debug for CalloutRequest {
     }
 }
 
-/// What came back.
+/// The response to a callout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CalloutResponse {
-    /// The status code. Envoy itself answers 503 when it cannot connect and 504 when the time is over.
+    /// The status code. Envoy itself answers 503 without a connection, and 504 after the timeout.
     pub status: u16,
-    /// The body, whole and within the size cap.
+    /// The complete body, at most [`MAX_CALLOUT_BODY`].
     pub body: Vec<u8>,
 }
 
 impl CalloutResponse {
-    /// The response, unless it is a redirect. None is followed, because a request with credentials is meant for one host.
+    /// The response, unless it is a redirect. Redirects are not followed, because credentials are meant for one host.
     ///
     /// # Errors
     /// [`CalloutError::Redirected`]
@@ -390,13 +389,13 @@ impl CalloutResponse {
     }
 }
 
-/// Why nothing came back.
+/// Why a callout has no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutError {
-    /// The host did not take the call: the cluster is unknown, has no endpoint, or is full.
+    /// Envoy did not start the request: the cluster is unknown, has no endpoint, or is full.
     #[error("Envoy did not take the call: is the cluster there, and does its host resolve?")]
     Dispatch,
-    /// The stream broke before the response was whole.
+    /// The stream was reset before the response was complete.
     #[error("the response broke off")]
     NoResponse,
     /// The response is a redirect.
@@ -404,18 +403,17 @@ pub enum CalloutError {
         "the response is {status} with Location {location}, which is not followed: configure that issuer or address"
     )]
     Redirected {
-        /// The status.
+        /// The redirect's status code.
         status: u16,
-        /// The `Location`.
+        /// The target in `Location`.
         location: Quoted,
     },
-    /// The body is larger than we are ready to read.
+    /// The body is larger than [`MAX_CALLOUT_BODY`].
     #[error("the response is larger than {} bytes", MAX_CALLOUT_BODY)]
     TooLarge,
 }
 
-/// What a status that is no good says of whoever was asked: Envoy answers 503 and 504 itself, where it cannot connect or
-/// waits in vain.
+/// The log text for an error status of `who`. Envoy itself answers 503 without a connection, and 504 after the timeout.
 pub fn describe_status(who: &str, status: u16) -> String {
     match status {
         503 => format!("Envoy could not reach {who}, or it answered 503; check the cluster's address and TLS"),

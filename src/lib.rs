@@ -1,7 +1,7 @@
 //! Vestibule: sign-in for any app behind Envoy or Istio, as one WebAssembly filter.
 //!
-//! A pure core turns a request, or the answer to a call, into exactly one step; [`filter`](self) performs it in Envoy.
-//! The core has no clock, no log and no host: time comes in as a value, what is worth telling goes out as one.
+//! A pure core decides the next step for a request or the response to a callout; [`filter`](self) performs the step in
+//! Envoy. The core has no clock, no log and no host: time is a parameter, and log events are results.
 //!
 //! | room | what it is for | may import |
 //! | --- | --- | --- |

@@ -1,6 +1,6 @@
-//! The one page we show people: a sentence or two, one thing to do next, and the code to tell the operator. It loads
-//! nothing, may be framed only where it answers a frame, and has a script only where a browser must do what no answer can
-//! ([`Script`]); the script is always one of our own, known by its hash.
+//! The HTML page of all local replies to browsers: a text, one action, and the code for the operator. It loads nothing,
+//! may be framed only in answers to frames, and has a script only where a response alone cannot do the work
+//! ([`Script`]). The script is our own, allowed by its hash.
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("page/style.css");
 
-/// A page. Every text in it is escaped by the template.
+/// A page. The template escapes every text.
 #[derive(Debug, Clone, Template)]
 #[template(
     ext = "html",
@@ -61,29 +61,29 @@ const STYLE: &str = include_str!("page/style.css");
 "#
 )]
 pub struct Page<'a> {
-    /// What happened, in a few words.
+    /// The heading: what happened.
     pub title: &'a str,
-    /// What it means, and what helps.
+    /// The explanation, and what helps.
     pub text: &'a str,
-    /// What to do next.
+    /// The next action of the user.
     pub action: Option<Action>,
     /// The stable code.
     pub code: &'a str,
-    /// The request's id.
+    /// The id of the request in logs (`x-request-id`).
     pub request_id: Option<&'a str>,
-    /// What the browser must do.
+    /// The script of the page.
     pub script: Option<Script>,
-    /// A form that the browser is to keep.
+    /// A form that the browser keeps over the sign-in.
     pub kept: Option<KeptForm>,
     /// Whether it answers a frame. Its links then open in the whole window.
     pub is_framed: bool,
     style: &'static str,
 }
 
-/// What only a script can do.
+/// The work of a page's script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
-    /// Follow the link at once, and take the fragment along, which browsers do not send.
+    /// Follow the link at once, with the fragment, which browsers do not send.
     FollowWithFragment,
     /// Keep the form on the page in this tab.
     KeepForm,
@@ -101,46 +101,46 @@ impl Script {
     }
 }
 
-/// A form that somebody posted, to be posted again.
+/// A posted form, to be posted again after the sign-in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptForm {
-    /// Where: path and query.
+    /// The target: path and query.
     pub action: String,
-    /// Names and values, in order.
+    /// Names and values, in document order.
     pub fields: Vec<(String, String)>,
 }
 
-/// Shows nothing of what somebody entered.
+/// Hides the fields, which may hold personal data.
 impl std::fmt::Debug for KeptForm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeptForm([redacted])")
     }
 }
 
-/// The one thing to do next.
+/// The next action of the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// One of several links: what each says, and where it goes.
+    /// Several links, as labels and targets.
     Choice(Vec<(String, String)>),
     /// A link.
     Link {
-        /// What it says.
+        /// The label.
         label: &'static str,
-        /// Where it goes.
+        /// The target.
         href: String,
     },
     /// A button that posts.
     Post {
-        /// What it says.
+        /// The label.
         label: &'static str,
-        /// Where it goes.
+        /// The target.
         href: String,
     },
-    /// A button that posts the kept form, or a link where there is none.
+    /// A button that posts the kept form, or a link if there is none.
     Resend {
-        /// What the button says.
+        /// The button's label.
         label: &'static str,
-        /// Where the link goes.
+        /// The link's target.
         href: String,
     },
 }
@@ -163,13 +163,13 @@ impl<'a> Page<'a> {
 
     /// The page as HTML.
     pub fn html(&self) -> String {
-        // Writing to a String cannot fail; were it to, the code in the header still says what happened.
+        // Writing to a String cannot fail; even then the code in the header tells the cause.
         self.render().unwrap_or_default()
     }
 }
 
 impl Page<'_> {
-    /// Its Content-Security-Policy: our own style and script, and nothing else.
+    /// The Content-Security-Policy: our own style and script, nothing else.
     pub fn content_security_policy(&self) -> String {
         let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
         let mut policy = format!("default-src 'none'; style-src {}; base-uri 'none'", source(STYLE));
@@ -181,8 +181,8 @@ impl Page<'_> {
             policy.push_str("; script-src ");
             policy.push_str(&source(script.text()));
         }
-        // A form that is answered with a redirect (to the provider's sign-out, or wherever the app leads) would be
-        // stopped there by browsers that hold redirects to it, too. Pages with such a form have no other.
+        // Some browsers apply `form-action` to the redirect that answers a form, such as the one to the provider's
+        // sign-out. Pages with such a form have no other form.
         if !matches!(self.action, Some(Action::Post { .. } | Action::Resend { .. })) {
             policy.push_str("; form-action 'none'");
         }

@@ -1,13 +1,13 @@
-//! Text from outside in the form in which the log shows it: bounded, quoted, control characters escaped.
+//! Text from outside for the log: bounded, quoted, control characters escaped.
 
 use std::fmt;
 
-/// Characters of the text that are shown.
+/// The most characters shown.
 const MAX_CHARS: usize = 200;
-/// Bytes of the shortest word that may be a secret.
+/// The shortest word, in bytes, that may be a secret.
 const MIN_SECRET: usize = 16;
 
-/// Text that a provider, a browser or an app has written. It can neither break nor flood a line of the log.
+/// Untrusted text. It can neither break nor flood a line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quoted {
     text: String,
@@ -15,22 +15,22 @@ pub struct Quoted {
 }
 
 impl Quoted {
-    /// Keeps the beginning of the text.
+    /// The beginning of the text.
     pub fn new(text: &str) -> Self {
         let mut chars = text.chars();
         let text = chars.by_ref().take(MAX_CHARS).collect();
         Self { text, is_cut: chars.next().is_some() }
     }
 
-    /// Keeps the beginning of a text that may repeat parts of our request: words that look like a token, a code or a secret are
-    /// left out.
+    /// The beginning of a text that may repeat parts of our request, without words that look like a token, code or
+    /// secret.
     pub fn without_secrets(text: &str) -> Self {
         let is_of_word = |c: char| c.is_ascii_alphanumeric() || "-._~+=%/".contains(c);
         let mut shown = String::new();
         for part in text.split_inclusive(|c| !is_of_word(c)) {
             let word = part.trim_end_matches(|c| !is_of_word(c));
             let rest = part.get(word.len()..).unwrap_or_default();
-            // Behind its scheme a URL begins with two slashes; elsewhere a slash is a letter of base64.
+            // After the scheme a URL begins with two slashes; elsewhere a slash is a character of base64.
             let pieces = if word.starts_with("//") { word.split('/').collect() } else { vec![word] };
             let pieces = pieces.into_iter().map(|piece| if looks_random(piece) { "[...]" } else { piece });
             shown.push_str(&pieces.collect::<Vec<_>>().join("/"));
@@ -40,7 +40,7 @@ impl Quoted {
     }
 }
 
-/// Whether a word is long, and has a digit or a capital after a small letter, as no word of a language has.
+/// Whether a word is long and has a digit, or a capital after a small letter, unlike words of a language.
 fn looks_random(word: &str) -> bool {
     let bytes = word.as_bytes();
     let changes = bytes.windows(2).any(|pair| matches!(pair, [b'a'..=b'z', b'A'..=b'Z']));

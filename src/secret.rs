@@ -1,7 +1,7 @@
-//! Values that must not be seen: they print as `[redacted]`, cannot be compared by accident, and are wiped when
-//! dropped. [`expose`](AccessToken::expose) is the one way out, so its callers are the list to review.
+//! Secrets: they print as `[redacted]`, have no `PartialEq`, and are wiped when dropped.
+//! [`expose`](AccessToken::expose) is the only access, so its callers are the list to review.
 //!
-//! Wiping has limits: what passed through the host's buffers, or was copied when a vector grew, is out of reach.
+//! Wiping has limits: copies in the host's buffers, or of a vector that grew, stay in memory.
 
 use std::fmt;
 
@@ -15,17 +15,17 @@ macro_rules! secret {
         pub struct $name(Zeroizing<String>);
 
         impl $name {
-            /// Takes the secret in.
+            /// Wraps the secret.
             pub fn new(value: impl Into<String>) -> Self {
                 Self(Zeroizing::new(value.into()))
             }
 
-            /// The secret itself, for the one place that must send, seal or hash it.
+            /// The secret itself, to send, seal or hash.
             pub fn expose(&self) -> &str {
                 &self.0
             }
 
-            /// Whether this is `other`, in a time that does not tell where they differ.
+            /// Compares with `other` in constant time.
             pub fn matches(&self, other: &str) -> bool {
                 self.0.as_bytes().ct_eq(other.as_bytes()).into()
             }
@@ -50,15 +50,15 @@ secret! {
     Nonce
     /// The `code_verifier` of PKCE (RFC 7636, 4.1).
     PkceVerifier
-    /// A token that a program brought, as it came.
+    /// The bearer token of a request (RFC 6750).
     RawBearerToken
-    /// An ID token as it came.
+    /// An ID token in its compact serialization, as received.
     RawIdToken
-    /// A logout token as it came, not verified.
+    /// A logout token as received, not verified.
     RawLogoutToken
     /// The refresh token of a token response.
     RefreshToken
-    /// What the session store's gateway wants in `Authorization`.
+    /// The `Authorization` header for the session store's gateway.
     StoreCredentials
 }
 

@@ -1,4 +1,4 @@
-//! Time as the core knows it: whole seconds since the Unix epoch, handed in, never read.
+//! Time in the core: whole seconds since the Unix epoch, always a parameter.
 
 use std::time::Duration;
 
@@ -29,13 +29,13 @@ impl UnixTime {
         Self(self.0.saturating_sub(by.as_secs()))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// The time since `earlier`; zero if it is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// The end of a wait.
+/// A deadline that also ends when the clock is set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     at: UnixTime,
@@ -48,26 +48,26 @@ impl Deadline {
         Self { at: now.plus(span), span }
     }
 
-    /// Whether it is over. A clock that was set back ends it too: it is then farther away than it ever was.
+    /// Whether it has passed. It has also passed if it is farther away than its span, after the clock was set back.
     pub fn is_over(self, now: UnixTime) -> bool {
         self.at <= now || now.plus(self.span) < self.at
     }
 }
 
-/// How far two clocks may disagree: 0 to 300 seconds, 60 by default.
+/// The tolerated difference between two clocks: 0 to 300 seconds, 60 by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leeway(Duration);
 
 impl Leeway {
-    /// The most that can be configured.
+    /// The largest configurable leeway, in seconds.
     pub const MAX_SECS: u64 = 300;
 
-    /// A leeway of so many seconds, or `None` above [`Self::MAX_SECS`].
+    /// A leeway in seconds, or `None` above [`Self::MAX_SECS`].
     pub const fn from_secs(seconds: u64) -> Option<Self> {
         if seconds <= Self::MAX_SECS { Some(Self(Duration::from_secs(seconds))) } else { None }
     }
 
-    /// The leeway as a span of time.
+    /// The leeway as a duration.
     pub const fn span(self) -> Duration {
         self.0
     }

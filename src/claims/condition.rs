@@ -1,5 +1,5 @@
-//! Conditions on claims: who is allowed. A condition holds, or does not, or is undecided: the provider has left out a claim
-//! that it has, or the session did not keep it. What is undecided is never a yes, also not behind a `not`.
+//! Conditions on claims. A condition holds, does not hold, or is undecided: the provider left out the claim, or the
+//! session did not keep it. An undecided condition never admits, also not behind a `not`.
 
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ use super::{
 /// The outcome of a condition. `Unknown` counts before `LeftOut`, because a new sign-in may decide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// It holds.
+    /// The condition holds.
     Yes,
-    /// It does not.
+    /// The condition does not hold.
     No,
     /// The provider left out the claim (OIDC Core 5.6.2; Entra ID's group overage).
     LeftOut,
@@ -30,55 +30,55 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// This does not hold.
     Not(Box<Condition>),
-    /// The claim is one of these values, or a list with one of them.
+    /// The claim equals one of these values, or is a list that contains one of them.
     Claim(ClaimPath, Vec<Value>),
-    /// The verified email address is one of these, in any case of letters.
+    /// The verified email address is one of these, case-insensitive.
     Email(Vec<String>),
     /// The domain of the verified email address is one of these.
     Domain(Vec<String>),
-    /// The verified email address matches one of these expressions, which are for the whole of it.
+    /// The whole verified email address matches one of these expressions.
     EmailMatches(Vec<Expression>),
 }
 
 /// A claim that a condition could not use, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
-    /// It is not there.
+    /// The claim is absent.
     #[error("the claim {claim:?} is absent from {looked_in}")]
     Absent {
         /// Its name or pointer.
         claim: String,
-        /// Where it was looked for.
+        /// The source of the claims.
         looked_in: &'static str,
     },
-    /// It has a form that none of the values has.
+    /// Its JSON type differs from that of every accepted value.
     #[error("the claim {claim:?} is {shape}, which is none of the values of the condition")]
     UnexpectedShape {
         /// Its name or pointer.
         claim: String,
-        /// Its form.
+        /// The form found.
         shape: Shape,
     },
-    /// It is there, and not true.
+    /// `email_verified` is present, but not true.
     #[error("the claim \"email_verified\" is not true, so the address does not count")]
     Unverified,
 }
 
-/// Findings that one line of the log names at most.
+/// The most findings in one log line.
 const MAX_FINDINGS: usize = 4;
 
-/// All conditions that must hold, and the claims that they need.
+/// Conditions that must all hold.
 #[derive(Debug, Clone)]
 pub struct Conditions(pub Vec<Condition>);
 
 impl Conditions {
-    /// Whether they hold.
+    /// Whether all conditions hold.
     pub fn outcome(&self, claims: &dyn Claims) -> Outcome {
         all(&self.0, claims)
     }
 
-    /// The claims that may be the reason why they do not hold: absent, unverified, or of a form that no wanted value has. A
-    /// claim that only has another value is not among them.
+    /// The claims that may explain why the conditions do not hold: absent, unverified, or of another JSON type. A claim
+    /// with merely another value is not listed.
     pub fn findings(&self, claims: &dyn Claims) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.0.iter().for_each(|condition| condition.collect_findings(claims, &mut findings));
@@ -86,7 +86,7 @@ impl Conditions {
         findings
     }
 
-    /// Calls `with` for each claim that they look at.
+    /// Calls `with` for the name of each claim in the conditions.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
         self.0.iter().for_each(|condition| condition.each_claim(with));
     }
@@ -124,7 +124,7 @@ impl Condition {
             Self::Claim(path, wanted) => match path.find(claims) {
                 Some(claim) => is_one_of(claim, wanted).into(),
                 None if is_left_out(path.name(), claims) => Outcome::LeftOut,
-                // It is absent only if it is also known that the provider left nothing out.
+                // Absent only if the provider is also known to have left nothing out.
                 None if [path.name()].iter().chain(&LEFT_OUT).all(|name| claims.is_known(name)) => Outcome::No,
                 None => Outcome::Unknown,
             },
@@ -221,15 +221,15 @@ fn by_address(claims: &dyn Claims, holds: &dyn Fn(&str, &str) -> bool) -> Outcom
     email(claims).map_or_else(|outcome| outcome, |(email, domain)| holds(email, domain).into())
 }
 
-/// Whether it has the type of one of the values, and is not a list written as one text.
+/// Whether it has the JSON type of one of the values, and is not a list serialized into text.
 fn has_form_of(value: &Value, wanted: &[Value]) -> bool {
     let is_text_of_list = |text: &str| is_serialized(text) || text.contains([',', ';']);
     let is_alike = |wanted: &Value| std::mem::discriminant(wanted) == std::mem::discriminant(value);
     is_scalar(value) && wanted.iter().any(is_alike) && !value.as_str().is_some_and(is_text_of_list)
 }
 
-/// The email address that the provider vouches for, and its domain: exactly one `@`, with something on both sides.
-/// Without one, the outcome of every condition on it.
+/// The verified email address and its domain: exactly one `@`, with text on both sides. Without one, the outcome of
+/// every condition on it.
 fn email(claims: &dyn Claims) -> Result<(&str, &str), Outcome> {
     let find = |name: &str| {
         claims.claim(name).ok_or_else(|| if claims.is_known(name) { Outcome::No } else { Outcome::Unknown })
@@ -243,14 +243,14 @@ fn email(claims: &dyn Claims) -> Result<(&str, &str), Outcome> {
     if is_whole { Ok((email.as_str(), domain)) } else { Err(Outcome::No) }
 }
 
-/// The claims that are elsewhere, and where (OIDC Core 5.6.2).
+/// The claim that lists claims of other sources (OIDC Core 5.6.2).
 pub const CLAIM_NAMES: &str = "_claim_names";
 
-/// What says that a claim was left out.
+/// The claims that mark others as left out.
 pub const LEFT_OUT: [&str; 2] = [CLAIM_NAMES, "hasgroups"];
 
-/// Whether the provider has this claim, but not in here: it names where else it is (OIDC Core 5.6.2), as Entra ID does for
-/// somebody in more than 200 groups, or says just `hasgroups`.
+/// Whether the provider left this claim out: it names another source for it (OIDC Core 5.6.2), as Entra ID does for
+/// users in more than 200 groups, or sets `hasgroups`.
 pub fn is_left_out(name: &str, claims: &dyn Claims) -> bool {
     let [elsewhere, has_groups] = LEFT_OUT.map(|name| claims.claim(name));
     let is_elsewhere = matches!(elsewhere, Some(Claim::Json(Value::Object(names))) if names.contains_key(name));

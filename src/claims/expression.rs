@@ -1,23 +1,23 @@
-//! Regular expressions as operators write them: for the whole of a text, so that what is left out is not matched.
+//! Regular expressions of the configuration, always anchored to the whole text.
 
 use regex_lite::{Regex, RegexBuilder};
 
-/// The longest expression.
+/// The longest expression, in bytes.
 const MAX_TEXT: usize = 1024;
-/// How large a compiled expression may be; what a text costs grows with it, and never with its square.
+/// The size limit of a compiled expression, in bytes. Matching takes time linear in size and text.
 const MAX_SIZE: usize = 32 * 1024;
 
-/// A regular expression for the whole of a text.
+/// A regular expression for a whole text.
 #[derive(Debug, Clone)]
 pub struct Expression(Regex);
 
 impl Expression {
-    /// Compiles it; `None` where it is none, or too large, or more than such an expression (look-around).
+    /// Compiles an expression; `None` if it is invalid, too large, or uses look-around.
     pub fn parse(text: &str) -> Option<Self> {
         Self::compile(text, false)
     }
 
-    /// Compiles it for texts in any case of letters in ASCII.
+    /// Compiles an expression that ignores the case of ASCII letters.
     pub fn ignoring_case(text: &str) -> Option<Self> {
         Self::compile(text, true)
     }
@@ -26,11 +26,11 @@ impl Expression {
         if text.is_empty() || text.len() > MAX_TEXT {
             return None;
         }
-        // A letter in either case takes more room.
+        // Both cases of a letter take more space.
         let limit = if ignores_case { 4 * MAX_SIZE } else { MAX_SIZE };
         let compile =
             |text: &str| RegexBuilder::new(text).case_insensitive(ignores_case).size_limit(limit).build().ok();
-        // By itself first: `a)|(?:b` would leave the group that anchors it.
+        // Compiled without the anchors first: `a)|(?:b` would leave the anchored group.
         compile(text).and_then(|_| compile(&format!("^(?:{text})$"))).map(Self)
     }
 

@@ -1,4 +1,4 @@
-//! What is claimed of a caller, by a session or a token, and the conditions that an operator puts on it.
+//! Claims of a session or token, and the operator's conditions on them.
 
 mod condition;
 mod expression;
@@ -17,57 +17,57 @@ use crate::{
     time::UnixTime,
 };
 
-/// The longest name of a claim, or pointer to one.
+/// The longest name of a claim or JSON Pointer, in bytes.
 pub const MAX_PATH: usize = 256;
 
-/// Whose word it is: names an issuer, and who we are there, wherever that is written down. It stays the same when other
-/// issuers are added, taken away or moved.
+/// The id of an issuer and its client registration, as sealed into sessions. It stays the same if other issuers are
+/// added, removed or moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IssuerId(HalfDigest);
 
 impl IssuerId {
-    /// Of a provider that people sign in at.
+    /// The id of a provider for sign-in.
     pub fn of_provider(issuer: &str, client_id: &str) -> Self {
         Self(half_digest("provider", &[issuer.as_bytes(), client_id.as_bytes()]))
     }
 
-    /// Of an issuer that only programs bring tokens of.
+    /// The id of an issuer of bearer tokens only.
     pub fn of_token_issuer(issuer: &str) -> Self {
         Self(half_digest("token issuer", &[issuer.as_bytes()]))
     }
 
-    /// As it is written down.
+    /// The bytes in sealed values.
     pub const fn as_bytes(&self) -> &HalfDigest {
         &self.0
     }
 
-    /// As it was written down: perhaps of an issuer that is configured no more.
+    /// The id from these bytes; its issuer may no longer be configured.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 }
 
-/// Somebody of whom something is claimed, by whoever had the right to.
+/// A source of claims about a caller.
 pub trait Claims {
     /// The claim of this name.
     fn claim(&self, name: &str) -> Option<Claim<'_>>;
 
-    /// Whose word it is; `None` where it is the operator's own.
+    /// The issuer of the claims; `None` if the operator configured them.
     fn issuer(&self) -> Option<IssuerId>;
 
-    /// Whether it is known that this claim is there or absent. A token has all its claims; a session has those that were
-    /// configured when it began.
+    /// Whether the presence or absence of this claim is known. A token has all its claims; a session has those
+    /// configured at its sign-in.
     fn is_known(&self, _name: &str) -> bool {
         true
     }
 
-    /// Where the claims are from, for the log.
+    /// The source of the claims, for the log.
     fn source(&self) -> &'static str {
         "the token"
     }
 }
 
-/// Claims by themselves, of whoever it is.
+/// Claims without an issuer.
 impl Claims for Map<String, Value> {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
         self.get(name).map(Claim::Json)
@@ -83,32 +83,32 @@ impl Claims for Map<String, Value> {
 pub enum Claim<'a> {
     /// Plain text.
     Text(&'a str),
-    /// As the token had it.
+    /// A JSON value.
     Json(&'a Value),
 }
 
 impl Claim<'_> {
-    /// Whether it says yes. Some providers write truth values as text.
+    /// Whether it is true. Some providers write booleans as text.
     pub fn is_true(self) -> bool {
         matches!(self, Self::Json(value) if *value == true || *value == "true")
     }
 }
 
-/// A token of a program that the operator has listed, by its digest.
+/// A static bearer token from the configuration.
 #[derive(Debug, Clone)]
 pub struct StaticToken {
-    /// Its name: the `sub` of whoever brings it.
+    /// Its name, the claim `sub`.
     pub name: String,
     /// SHA-256 of the token.
     pub digest: [u8; 32],
-    /// What is claimed of whoever brings it.
+    /// Its other claims.
     pub claims: Map<String, Value>,
-    /// When it ends, if it does.
+    /// Its expiry, if any.
     pub expires_at: Option<UnixTime>,
 }
 
-/// Where a claim is found: its name, or a JSON Pointer (RFC 6901) to what stands in it, such as
-/// `/realm_access/roles`. Names may hold dots and slashes (`https://example.com/groups`), so nothing else parts them.
+/// The path of a claim: its name, or a JSON Pointer (RFC 6901) such as `/realm_access/roles`. Names may contain dots
+/// and slashes (`https://example.com/groups`), so no other syntax separates segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimPath {
     name: String,
@@ -117,7 +117,7 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
-    /// Reads it; `None` where it names nothing, or is no pointer.
+    /// Parses a path; `None` if it is empty, too long or not a JSON Pointer.
     pub fn parse(text: &str) -> Option<Self> {
         if !(1..=MAX_PATH).contains(&text.len()) {
             return None;
@@ -131,17 +131,17 @@ impl ClaimPath {
         (is_escaped && !path.name.is_empty()).then_some(path)
     }
 
-    /// The name of the claim in which it is found.
+    /// The name of the top-level claim.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is the claim itself, and nothing within it.
+    /// Whether it selects the whole top-level claim.
     pub const fn is_whole(&self) -> bool {
         self.below.is_empty()
     }
 
-    /// As it was written.
+    /// The path as configured.
     pub fn text(&self) -> String {
         if self.is_whole() {
             return self.name.clone();
@@ -149,7 +149,7 @@ impl ClaimPath {
         format!("/{}{}", self.name.replace('~', "~0").replace('/', "~1"), self.below)
     }
 
-    /// What stands there.
+    /// The value at this path.
     pub fn find<'a>(&self, claims: &'a dyn Claims) -> Option<Claim<'a>> {
         match claims.claim(&self.name)? {
             claim if self.below.is_empty() => Some(claim),

@@ -1,4 +1,4 @@
-//! The form of a claim, as the log names it where the claim cannot be used.
+//! The form of a claim, for log lines about unusable claims.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 pub enum Shape {
     /// `[]`
     EmptyList,
-    /// A list with a text, a number or a truth value in it.
+    /// A list with at least one string, number or boolean.
     List,
     /// A list of lists, objects or null alone.
     ListOfOthers,
@@ -19,7 +19,7 @@ pub enum Shape {
     Number,
     /// An object.
     Object,
-    /// One text that is written like a list or an object.
+    /// A string that contains a serialized list or object.
     SerializedText,
     /// Any other text.
     Text,
@@ -60,12 +60,12 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Whether it is a text, a number or a truth value, which can be compared and written into a header.
+/// Whether it is a string, number or boolean, which can be compared and written into a header.
 pub(super) const fn is_scalar(value: &Value) -> bool {
     matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
 }
 
-/// Whether a text is in brackets or braces. An app that splits it at commas would read several values, some with a bracket.
+/// Whether a text is in brackets or braces. An app that splits it at commas would read values with brackets.
 pub(super) fn is_serialized(text: &str) -> bool {
     let text = text.trim();
     [('[', ']'), ('{', '}')].iter().any(|(first, last)| text.starts_with(*first) && text.ends_with(*last))

@@ -1,4 +1,4 @@
-//! Texts made of claims, for whoever is told who is there: a claim by itself, or several within a text.
+//! Texts made of claims, for headers and filter state.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,14 +9,14 @@ use super::{
     shape::{is_scalar, is_serialized},
 };
 
-/// How what is not ASCII is written.
+/// The encoding of non-ASCII text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// The whole text, its UTF-8 as base64url without padding (RFC 4648, 5).
     Base64Url,
-    /// Each claim, and each item of a list, by itself: all but the unreserved characters (RFC 3986, 2.1).
+    /// Each claim, and each item of a list, percent-encoded except unreserved characters (RFC 3986, 2.1).
     Percent,
-    /// As it is.
+    /// Unchanged UTF-8.
     #[default]
     Utf8,
 }
@@ -24,12 +24,12 @@ pub enum Encoding {
 /// The handling of a text that is longer than its limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TooLong {
-    /// Items at the end of its list are left out.
+    /// Leave out items at the end of the list.
     Cut,
-    /// The whole text is left out.
+    /// Leave out the whole text.
     #[default]
     LeaveOut,
-    /// The request is refused.
+    /// Refuse the request.
     Refuse,
 }
 
@@ -44,7 +44,7 @@ pub enum Unfit {
         /// The limit in bytes.
         longest: usize,
     },
-    /// Items with the separator in them, each of which an app would read as two.
+    /// Items that contain the separator, which an app would read as two.
     #[error("has items with the separator in them; another `separator`, or `encoding: percent`, tells them apart")]
     ItemsSeparator,
     /// Items that are lists, objects or null.
@@ -53,7 +53,7 @@ pub enum Unfit {
     /// Items with control characters, or with spaces at an end.
     #[error("has items with control characters or with spaces at an end")]
     ItemsUnclean,
-    /// Neither a text, a number, a truth value nor a list of these, or a list in one text.
+    /// Not a string, number, boolean or list of these, or a serialized list.
     #[error("is {0}, and must be a text, a number, true, false or a list of these")]
     Shape(Shape),
     /// Longer than the limit.
@@ -67,7 +67,7 @@ pub enum Unfit {
     /// A text with control characters, or with spaces at an end.
     #[error("has control characters or spaces at an end")]
     Unclean,
-    /// An address that the provider does not call verified.
+    /// An email address that the provider does not call verified.
     #[error("is not said to be verified by the claim \"email_verified\"")]
     Unverified,
 }
@@ -75,7 +75,7 @@ pub enum Unfit {
 /// Called with the path of a claim that is left out or cut, and the reason.
 pub type Report<'a> = dyn FnMut(&ClaimPath, Unfit) + 'a;
 
-/// A text that is made of claims.
+/// A text with claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -85,18 +85,18 @@ pub struct Template {
     wants_verified: bool,
 }
 
-/// What stands one after the other in it.
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Claim(ClaimPath),
     Text(String),
 }
 
-/// What stands for itself (RFC 3986, 2.3).
+/// All characters except the unreserved ones (RFC 3986, 2.3).
 const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Template {
-    /// The claim at this path, and nothing else.
+    /// A template of one claim.
     pub fn of(path: ClaimPath) -> Self {
         Self::from(vec![Part::Claim(path)])
     }
@@ -106,8 +106,8 @@ impl Template {
         Self { parts, separator: ',', encoding: Encoding::Utf8, too_long, wants_verified: false }
     }
 
-    /// Reads a text with places such as `{sub}` or `{/org/id}`; `{{` is a brace. `None` where it has no place, or one that
-    /// does not end or names nothing.
+    /// Parses a text with placeholders such as `{sub}` or `{/org/id}`; `{{` is a brace. `None` without a placeholder,
+    /// or with an invalid one.
     pub fn parse(text: &str) -> Option<Self> {
         let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
         let mut has_place = false;
@@ -127,7 +127,7 @@ impl Template {
         has_place.then(|| Self::from(parts))
     }
 
-    /// The same, with lists joined and the text encoded like this.
+    /// The same template with this separator of list items and this encoding.
     #[must_use]
     pub fn with_format(self, separator: char, encoding: Encoding) -> Self {
         Self { separator, encoding, ..self }
@@ -139,7 +139,7 @@ impl Template {
         Self { too_long, ..self }
     }
 
-    /// The same template, which leaves out addresses that the provider does not call verified.
+    /// The same template, restricted to verified email addresses.
     #[must_use]
     pub fn verified_only(self) -> Self {
         Self { wants_verified: true, ..self }
@@ -159,12 +159,12 @@ impl Template {
         }
     }
 
-    /// The text, where every claim is there and says something.
+    /// The text, if every claim is present and not empty.
     ///
-    /// A claim's text stands as it is, a list's items are joined, numbers and truth values are as JSON writes them. What
-    /// could be read as something else is left out rather than changed, and reported: a text with control characters or
-    /// with spaces at an end; a list's item with the separator in it, which would pass for two; and a list that is written
-    /// as one text, because its brackets would pass for parts of its items.
+    /// Strings are unchanged, list items are joined, numbers and booleans are in JSON notation. Ambiguous values are
+    /// left out and reported, not changed: strings with control characters or surrounding spaces; list items with the
+    /// separator, which would read as two; and lists serialized into one string, with brackets that would become parts
+    /// of items.
     ///
     /// # Errors
     /// [`Unfit`] where it is too long and the request is to be refused for it.
@@ -194,9 +194,9 @@ impl Template {
     }
 
     fn value(&self, path: &ClaimPath, claims: &dyn Claims, longest: usize, report: &mut Report<'_>) -> Option<String> {
-        // Many providers write null, or nothing between quotes, where they have nothing to say.
+        // Many providers send null or an empty string for an absent value.
         let claim = path.find(claims).filter(|claim| !matches!(claim, Claim::Json(Value::Null)))?;
-        // An address that the provider itself does not vouch for identifies nobody.
+        // An unverified address does not identify a user.
         let is_verified = || match claims.claim("email_verified") {
             Some(said) => said.is_true(),
             None => !self.wants_verified,
@@ -214,7 +214,7 @@ impl Template {
     }
 
     fn joined(&self, items: &[Value], longest: usize, report: &mut dyn FnMut(Unfit)) -> String {
-        // Base64 writes three bytes as four letters.
+        // Base64 encodes three bytes as four characters.
         let longest = if self.encoding == Encoding::Base64Url { longest / 4 * 3 } else { longest };
         let (mut joined, mut length, mut letter) = (String::new(), 0_usize, [0; 4]);
         let separator = &*self.separator.encode_utf8(&mut letter);
@@ -248,7 +248,7 @@ impl Template {
 
     fn scalar(&self, value: &Value) -> Result<String, Unfit> {
         match value {
-            // Percent-encoded, the brackets and commas cannot be mistaken.
+            // Percent-encoded brackets and commas are unambiguous.
             Value::String(text) if self.encoding != Encoding::Percent && is_serialized(text) => {
                 Err(Unfit::Shape(Shape::of(value)))
             }
@@ -259,7 +259,7 @@ impl Template {
         }
     }
 
-    // Spaces at an end would be cut off on the way, and one person could pass for another.
+    // Surrounding spaces would be trimmed on the way, and one user could pass for another.
     fn scalar_text(&self, text: &str) -> Option<String> {
         let is_clean = !text.contains(char::is_control) && text.trim() == text;
         is_clean.then(|| match self.encoding {

@@ -1,4 +1,4 @@
-//! Proofs that a request may pass. Each owns the request that it was made for, so that it proves nothing of another.
+//! Proofs that a request may pass. Each owns its request, so it cannot admit another one.
 
 use super::{Refusal, Verdict};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     http::Request,
 };
 
-/// A request and what the rules say of it.
+/// A request and its verdict.
 #[derive(Debug)]
 pub struct RuledRequest {
     request: Request,
@@ -19,18 +19,18 @@ pub trait Principal {
     fn with_claims<R>(&self, look: impl FnOnce(&dyn Claims) -> R) -> R;
 }
 
-/// Any client, where the rules admit all.
+/// Any client, under rules that admit all.
 #[derive(Debug)]
 pub struct Anyone;
 
-/// A request that the rules admit, for this principal. Only a [`RuledRequest`] makes one.
+/// An admitted request and its principal. Only a [`RuledRequest`] makes one.
 #[derive(Debug)]
 pub struct Admitted<P> {
     ruled: RuledRequest,
     principal: P,
 }
 
-/// A request that the rules do not admit.
+/// A refused request.
 #[derive(Debug)]
 pub struct NotAdmitted {
     /// The request.
@@ -49,33 +49,33 @@ impl RuledRequest {
         &self.request
     }
 
-    /// The request alone, for an answer.
+    /// The request without its verdict, for a response.
     pub fn into_request(self) -> Request {
         self.request
     }
 
-    /// What the rules say of it.
+    /// The verdict of the rules.
     pub const fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
-    /// Admits it where all may pass, as they are.
+    /// Admits it if it is public.
     ///
     /// # Errors
-    /// The request, where that is not so.
+    /// The request, if it is not admitted.
     pub fn admit_public(self) -> Result<Admitted<Anyone>, Self> {
         if self.verdict.is_public() { Ok(self.admitted(Anyone)) } else { Err(self) }
     }
 
-    /// Admits it where all may pass, with an identity or without.
+    /// Admits it if all may pass, with or without an identity.
     ///
     /// # Errors
-    /// The request, where that is not so.
+    /// The request, if it is not admitted.
     pub fn admit_anyone(self) -> Result<Admitted<Anyone>, Self> {
         if self.verdict.is_open() { Ok(self.admitted(Anyone)) } else { Err(self) }
     }
 
-    /// Admits this principal by every rule, and by the conditions of the source of its claims.
+    /// Admits this principal if every rule, and the conditions of the claims' source, hold.
     ///
     /// # Errors
     /// [`NotAdmitted`]

@@ -1,11 +1,11 @@
-//! Hosts as rules see them.
+//! Hosts of requests, and patterns for them.
 
 use super::PatternError;
 
-/// The longest host name (RFC 1035, 2.3.4).
+/// The longest host name, in bytes (RFC 1035, 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// The host of an `:authority`, without port and trailing dot; in the case it came in.
+/// The host of an `:authority`, without port and trailing dot, in its original case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Host<'a> {
     name: &'a str,
@@ -14,7 +14,7 @@ pub struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// The host, or `None` where two readers could find different ones (user information, odd characters).
+    /// The host, or `None` if two parsers could find different ones (user information, unusual characters).
     pub fn read(authority: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(authority).ok()?;
         let (name, port) = match text.rsplit_once(':') {
@@ -31,8 +31,8 @@ impl<'a> Host<'a> {
         (is_name(bare) || !has_dot && is_address(name)).then_some(Self { name: bare, port, has_dot })
     }
 
-    /// Whether Envoy, which compares port and trailing dot too, finds the same virtual host for it as for the bare name:
-    /// no dot, and no port but our own.
+    /// Whether Envoy, which compares port and trailing dot too, finds the virtual host of the bare name: no dot, and no
+    /// port except ours.
     pub const fn is_plain(self, own_port: Option<u16>) -> bool {
         !self.has_dot
             && match (self.port, own_port) {
@@ -43,13 +43,13 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Which hosts a rule matches.
+/// A pattern for hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Kind);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    /// Every host below this domain, which is kept with its leading dot.
+    /// Every host below this domain, kept with its leading dot.
     Below(String),
     Exact(String),
 }
@@ -70,7 +70,7 @@ impl HostPattern {
         Ok(Self(kind))
     }
 
-    /// Whether it matches every host that the other one does.
+    /// Whether it matches every host of the other pattern.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Below(domain), Kind::Below(other)) => other.ends_with(domain.as_str()),
@@ -81,7 +81,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether this host is one of them.
+    /// Whether it matches this host.
     pub fn matches(&self, host: Host<'_>) -> bool {
         let Host { name, .. } = host;
         match &self.0 {
@@ -108,7 +108,7 @@ fn is_name(text: &str) -> bool {
         })
 }
 
-/// An IPv6 address in its brackets. It is compared as text.
+/// Whether it is an IPv6 address in brackets. It is compared as text.
 fn is_address(text: &str) -> bool {
     text.starts_with('[') && url::Host::parse(text).is_ok()
 }

@@ -1,15 +1,15 @@
-//! Finds the rules that may match a path without looking at all of them: each stands where its paths begin, and a path
-//! begins in as many ways as it has segments. A thousand rules so cost about what ten do.
+//! Finds candidate rules for a path by the literal prefixes of their patterns, so that a thousand rules cost about as
+//! much as ten.
 
 use super::Rule;
 
-/// How many segments of a beginning are told apart.
+/// The most segments of a prefix that are distinguished.
 const MAX_DEPTH: usize = 14;
 
-/// Rules by what their paths begin with, in whole segments.
+/// Rules by the literal prefixes of their paths, in whole segments.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
-    /// In the order of the beginnings.
+    /// Prefixes and the indices of their rules, sorted.
     places: Vec<(String, Vec<usize>)>,
 }
 
@@ -37,10 +37,10 @@ impl Index {
         }
     }
 
-    /// The numbers of the rules that may match this path, in their order.
+    /// The indices of the rules that may match this path, in order.
     pub(super) fn candidates(&self, path: &str) -> Candidates<'_> {
         let mut lists: [&[usize]; MAX_DEPTH + 2] = Default::default();
-        // `/a/b` begins with nothing, with `/a`, and with all of it.
+        // Prefixes of `/a/b` are the empty text, `/a` and `/a/b`.
         let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(end, _)| end);
         let ends = slashes.take(MAX_DEPTH + 1).chain([path.len()]);
         for (list, end) in lists.iter_mut().zip(ends) {
@@ -53,7 +53,7 @@ impl Index {
     }
 }
 
-/// Rules that may match, in their order.
+/// Candidate rules, in order.
 pub(super) struct Candidates<'a>([&'a [usize]; MAX_DEPTH + 2]);
 
 impl Iterator for Candidates<'_> {

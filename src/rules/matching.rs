@@ -1,19 +1,19 @@
-//! Whether a rule is for a request. Where two readers of the request could disagree, nobody can tell, and the request is
-//! then held to what the rule says and to what the next ones say as well.
+//! Whether a rule applies to a request. If two parsers of the request could disagree, the rule applies perhaps, and so
+//! do the following rules.
 
 use std::cell::OnceCell;
 
 use super::{HostPattern, PathPattern, Rule, host::Host, is_method};
 use crate::http::Request;
 
-/// Whether a rule is for a request.
+/// Whether a rule applies to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
-    /// It is not.
+    /// It does not apply.
     No,
-    /// To some readers it may be.
+    /// It applies for some parsers.
     Perhaps,
-    /// It is.
+    /// It applies.
     Yes,
 }
 
@@ -23,13 +23,13 @@ impl From<bool> for Match {
     }
 }
 
-/// What a rule may look at beside the path.
+/// The properties of a request, beside its path, that rules consider.
 pub(super) struct RequestFacts<'a> {
     request: &'a Request,
     own_port: Option<u16>,
-    /// `None` where it is missing, doubled, or none that every app takes for the same.
+    /// `None` if missing, duplicate or not upper-case.
     method: Option<&'a str>,
-    /// `None` where it is missing, doubled, or readable in more than one way. Few rules ask for it.
+    /// `None` if missing, duplicate or ambiguous. Few rules need it.
     host: OnceCell<Option<Host<'a>>>,
 }
 
@@ -43,32 +43,31 @@ impl<'a> RequestFacts<'a> {
         *self.host.get_or_init(|| self.request.single(":authority").and_then(Host::read))
     }
 
-    /// Whether its host is written as Envoy and every app take it for the same, so that Envoy finds the virtual host of just
-    /// this name for it: `public.example.com:1` may well be routed to another app.
+    /// Whether Envoy and every app read its host alike, so that Envoy chose the virtual host of this name:
+    /// `public.example.com:1` may be routed to another app.
     pub(super) fn is_plain_host(&self) -> bool {
         self.host().is_some_and(|host| host.is_plain(self.own_port))
     }
 
-    /// Whether any rule may make it public. TRACE gives back what it was sent, cookies included; no browser sends it.
+    /// Whether its method may be public. TRACE echoes the request with its cookies; browsers do not send it.
     pub(super) fn is_usual(&self) -> bool {
         self.method.is_some_and(|method| method != "TRACE")
     }
 }
 
-/// What a rule wants of a header.
+/// A condition on a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderCondition {
     /// The header's name, in lower case.
     pub name: String,
-    /// Its whole value; `None` takes any.
+    /// The whole value; `None` matches any.
     pub value: Option<String>,
 }
 
 impl Rule {
-    /// Whether it is for a request with these facts and this path, or, without one, with a path that readers take for
-    /// different ones.
+    /// Whether it applies to a request with these properties and this path; `None` is an ambiguous path.
     pub(super) fn matches(&self, facts: &RequestFacts<'_>, path: Option<&str>) -> Match {
-        // The cheapest and most telling first.
+        // The cheapest and most selective condition first.
         let of_path = match (&self.path, path) {
             (None, _) => Match::Yes,
             (Some(pattern), Some(path)) => pattern.matches(path).into(),
@@ -100,7 +99,7 @@ impl Rule {
         }
     }
 
-    /// Whether it matches every request that the other rule does, as far as their texts tell.
+    /// Whether it certainly matches every request of the other rule.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let covers_path = |own: &PathPattern| other.path.as_ref().is_some_and(|other| own.covers(other));
         let covers_host = |host: &HostPattern| self.hosts.iter().any(|own| own.covers(host));
@@ -111,9 +110,9 @@ impl Rule {
             && self.headers.iter().all(|own| other.headers.iter().any(|header| own.covers(header)))
     }
 
-    /// Whether it is for every request, but for what it wants of headers.
+    /// Whether it applies to every request, except for its conditions on headers.
     pub(super) fn covers_everything(&self) -> bool {
-        // What matches these has no condition on anything in them.
+        // A pattern that matches both is unrestricted.
         let is_everything = |own: &PathPattern| ["/", "/~/~.~"].into_iter().all(|path| own.matches(path));
         self.methods.is_empty() && self.hosts.is_empty() && self.path.as_ref().is_none_or(is_everything)
     }
@@ -127,31 +126,31 @@ impl HeaderCondition {
         match (&self.value, first) {
             (None, Some(_)) => Match::Yes,
             (Some(value), Some(line)) if !is_doubled && line == value.as_bytes() => Match::Yes,
-            // Some readers take the first, some the last, some all of them.
+            // Parsers take the first line, the last, or all.
             (_, _) if is_doubled => Match::Perhaps,
-            // Envoy joins the lines of some headers.
+            // Envoy joins lines of some headers.
             (Some(value), Some(line)) if has_element(line, value) => Match::Perhaps,
             (_, _) => Match::No,
         }
     }
 
-    /// Whether there is another header that an app may take for this one.
+    /// Whether the request has another header that an app may take for this one.
     fn has_likeness(&self, request: &Request) -> bool {
         request.names_like(&self.name).iter().any(|name| *name != self.name)
     }
 
-    /// Whether every request that has the other one's header has this one's.
+    /// Whether every request that fulfils the other condition fulfils this one.
     fn covers(&self, other: &Self) -> bool {
         self.name == other.name && (self.value.is_none() || self.value == other.value)
     }
 }
 
-/// Whether a line is a list with this element.
+/// Whether a line is a list that contains this element.
 fn has_element(line: &[u8], element: &str) -> bool {
     line.split(|byte| *byte == b',').any(|part| part.trim_ascii() == element.as_bytes())
 }
 
-/// Whether a method of a list stands for this one.
+/// Whether the list contains this method; GET includes HEAD.
 fn lists(methods: &[String], method: &str) -> bool {
     // HEAD is GET without the body (RFC 9110, 9.3.2).
     methods.iter().any(|listed| listed == method || listed == "GET" && method == "HEAD")

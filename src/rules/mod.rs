@@ -1,8 +1,8 @@
-//! Who gets what: rules in order, the first that matches decides, and what none matches needs a session.
+//! Access rules: the first rule that matches decides, and a request that no rule matches needs a session.
 //!
-//! A request is public only if every reader would find it so. They see method, host, path and the headers that a rule
-//! names, never the query, and no other header that a client may send (`x-envoy-original-path`: CVE-2023-27487).
-//! Whatever two readers could take for different requests is held to every rule that it may fall under: see [`path`].
+//! A request is public only if every parser of it would agree. Rules consider method, host, path and the headers that
+//! they name, never the query or another client header (`x-envoy-original-path`: CVE-2023-27487). A request that two
+//! parsers could take for different ones is held to every rule that may apply: see [`path`].
 
 pub mod host;
 pub mod path;
@@ -32,137 +32,136 @@ use index::Index;
 use matching::{RequestFacts, Match};
 use path::Path;
 
-/// Who may pass.
+/// The access that a rule grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Programs that bring a token.
+    /// API clients with a bearer token.
     Bearer,
-    /// Nobody.
+    /// No request.
     Deny,
-    /// Anybody; the app is told who it is where somebody is signed in.
+    /// All requests; the app receives the identity of a valid session.
     Optional,
-    /// Anybody.
+    /// All requests.
     Public,
-    /// Whoever has signed in.
+    /// Signed-in users, and API clients with a bearer token.
     Required,
 }
 
-/// How a request is answered that needs a session and has none; the later ones are sterner.
+/// The answer to a request that needs a session and has none; later variants are stricter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unauthenticated {
-    /// A page that a browser opens begins a sign-in; whoever could not follow one gets 401.
+    /// Page loads begin a sign-in; all other requests get 401.
     #[default]
     Auto,
-    /// Every GET begins a sign-in.
+    /// Every GET begins a sign-in, others get 401.
     Redirect,
-    /// Nobody is sent to sign in: 401.
+    /// No redirect: 401.
     Unauthorized,
 }
 
-/// What the app gets in `Authorization`.
+/// The `Authorization` header that the app receives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Authorization {
-    /// The access token of the session, or the one that a program brought.
+    /// The access token of the session, or the client's bearer token.
     AccessToken,
-    /// The header that the client sent, which is the app's own and no credential here.
+    /// The client's header, which is no credential here.
     App,
     /// The ID token of the session.
     IdToken,
-    /// What the client sent.
+    /// The client's header.
     #[default]
     Keep,
-    /// Nothing.
+    /// No header.
     Strip,
 }
 
-/// Why a pattern cannot be used: what was expected instead.
+/// The syntax expected of an invalid pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PatternError(pub &'static str);
 
-/// One rule.
+/// A rule: conditions on requests, and a policy.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Its name, for people.
+    /// The name for logs and filter state.
     pub name: Option<String>,
-    /// Its paths; `None` means every path.
+    /// Paths; `None` matches every path.
     pub path: Option<PathPattern>,
-    /// Its methods, as [`parse_method`] gives them; empty means every method.
+    /// Methods of [`parse_method`]; empty matches every method.
     pub methods: Vec<String>,
-    /// Its hosts; empty means every host.
+    /// Hosts; empty matches every host.
     pub hosts: Vec<HostPattern>,
-    /// What it wants of headers, all of it.
+    /// Conditions on headers, which must all hold.
     pub headers: Vec<HeaderCondition>,
-    /// Whether it holds beside the policy that a route names.
+    /// Whether it applies in addition to the policy that a route names.
     pub locked: bool,
-    /// What it says.
+    /// The policy for matching requests.
     pub policy: Policy,
 }
 
-/// What a rule says of the requests it matches, and a policy of those on the routes that name it.
+/// The requirements for the requests that a rule matches, or for a route that names the policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Who may pass.
+    /// The access that it grants.
     pub access: Access,
-    /// How a request without a session is answered.
+    /// The answer to a request without a session.
     pub unauthenticated: Unauthenticated,
-    /// Who may pass of those who have a session or bring a token; `None` means all.
+    /// Conditions on sessions and tokens; `None` admits all.
     pub allow: Option<Conditions>,
-    /// The scopes that a token must have.
+    /// Scopes that a token must have.
     pub scopes: Vec<String>,
-    /// Whose people, and tokens, may pass; empty means everybody's.
+    /// Accepted issuers of sessions and tokens; empty accepts all.
     pub providers: Vec<IssuerId>,
-    /// What the app gets in `Authorization`.
+    /// The `Authorization` header that the app receives.
     pub authorization: Authorization,
 }
 
 impl Policy {
-    /// Whether everybody may pass.
+    /// Whether every request may pass.
     pub const fn is_open(&self) -> bool {
         matches!(self.access, Access::Optional | Access::Public)
     }
 }
 
-/// All rules in order.
+/// All rules, in order, and named policies.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The rules, then the policies.
+    /// The rules, then the named policies.
     all: Rc<[Rule]>,
-    /// Where the policies that routes may name begin: each is a rule for everything that has its name; none where routes are
-    /// not asked.
+    /// The index of the first policy that routes may name; the length without route metadata.
     first_policy: usize,
     index: Index,
     own_port: Option<u16>,
 }
 
 impl Rules {
-    /// The rules in the order given; the first that matches decides.
+    /// Rules in their order; the first that matches decides.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self { index: Index::new(&rules), first_policy: rules.len(), all: rules.into(), own_port: None }
     }
 
-    /// The same rules for an app that is reached at this port, where it is not the scheme's own.
+    /// The same rules for an app at this port; `None` for the scheme's default.
     #[must_use]
     pub fn with_own_port(self, own_port: Option<u16>) -> Self {
         Self { own_port, ..self }
     }
 
-    /// Calls `with` for each claim that a rule looks at.
+    /// Calls `with` for the name of each claim in conditions.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
         self.all.iter().filter_map(|rule| rule.policy.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
     }
 
-    /// Whether one of them takes nothing but tokens.
+    /// Whether a rule or policy requires a bearer token.
     pub fn have_bearer_rules(&self) -> bool {
         self.all.iter().any(|rule| rule.policy.access == Access::Bearer)
     }
 
-    /// Whether one of them asks tokens for scopes.
+    /// Whether a rule or policy requires scopes.
     pub fn have_scopes(&self) -> bool {
         self.all.iter().any(|rule| !rule.policy.scopes.is_empty())
     }
 
-    /// Whether one of them has a name.
+    /// Whether a rule or policy has a name.
     pub fn have_names(&self) -> bool {
         self.all.iter().any(|rule| rule.name.is_some())
     }
@@ -172,22 +171,22 @@ impl Rules {
         self.all.get(..self.first_policy).unwrap_or_default()
     }
 
-    /// The policies, with their places among all rules.
+    /// The named policies, with their indices among all rules.
     fn policies(&self) -> impl Iterator<Item = (usize, &Rule)> {
         self.all.iter().enumerate().skip(self.first_policy)
     }
 
-    /// Whether one of them says this of `Authorization`.
+    /// Whether a rule or policy sends this `Authorization`.
     pub fn have_authorization(&self, what: Authorization) -> bool {
         self.all.iter().any(|rule| rule.policy.authorization == what)
     }
 
-    /// Whether every rule, and this default, leaves `Authorization` to the app.
+    /// Whether this default and every rule leave `Authorization` to the app.
     pub fn leave_authorization_to_app(&self, default: Authorization) -> bool {
         default == Authorization::App && self.all.iter().all(|rule| rule.policy.authorization == Authorization::App)
     }
 
-    /// The request with what they say of it.
+    /// The request with the verdict of the rules.
     ///
     /// # Errors
     /// [`RouteError`] where its route does not name one policy; with the request.
@@ -213,7 +212,7 @@ impl Rules {
                     self.collect(&facts, Some(reading), &mut self.index.candidates(reading), &mut verdict);
                 }
             }
-            // Any of them may be meant, or none.
+            // Any rule may be meant, or none.
             _ => {
                 self.collect(&facts, None, &mut (0..self.first_policy), &mut verdict);
                 is_clear = false;
@@ -222,7 +221,7 @@ impl Rules {
         match policy {
             Some(policy) if is_clear => verdict.replace_unlocked_with(policy),
             _ if is_clear => {}
-            // Envoy found one route for it, in one virtual host; an app may find what stands behind another.
+            // Envoy chose one route in one virtual host; an app may serve another one.
             _ => {
                 verdict.fall_through();
                 self.policies().for_each(|(number, _)| verdict.add(number));
@@ -231,7 +230,7 @@ impl Rules {
         Ok(verdict)
     }
 
-    /// The rules that decide, for a reader who takes the path for this one.
+    /// Collects the rules that decide for a parser that reads this path.
     fn collect(
         &self,
         facts: &RequestFacts<'_>,
@@ -250,10 +249,10 @@ impl Rules {
     }
 }
 
-/// The longest method that is known to anybody has 17 letters.
+/// The longest accepted method; the longest registered one has 17 letters.
 const MAX_METHOD: usize = 32;
 
-/// Reads the method of a rule: methods are case-sensitive, so `get` is none that a browser would send.
+/// Parses the method of a rule: methods are case-sensitive, and browsers never send `get`.
 ///
 /// # Errors
 /// [`PatternError`] says what was expected.
@@ -261,7 +260,7 @@ pub fn parse_method(text: &str) -> Result<String, PatternError> {
     if is_method(text) { Ok(text.to_owned()) } else { Err(PatternError("a method in upper case, such as GET")) }
 }
 
-/// An upper-case token. A request with another method is protected: an app may take `get` for `GET`.
+/// Whether a method is an upper-case token. Other methods never make a request public: an app may take `get` for `GET`.
 fn is_method(text: &str) -> bool {
     (1..=MAX_METHOD).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))

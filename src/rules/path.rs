@@ -1,29 +1,29 @@
-//! Paths as rules see them. A proxy, a framework and a file system each have their own idea of `//`, `..`, `;` or
-//! `%2f`. A path that two of them could read differently is *ambiguous*, and no rule can make it public.
+//! Paths of requests. Proxies, frameworks and file systems differ on `//`, `..`, `;` and `%2f`. A path that two of them
+//! could read differently is *ambiguous*, and no rule can make it public.
 
 use super::PatternError;
 
-/// The longest path that a rule may make public.
+/// The longest path that a rule can make public, in bytes.
 pub const MAX_PATH: usize = 8192;
 
-/// A path that every reader splits into the same segments.
+/// A path that every parser splits into the same segments.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path<'a> {
     text: &'a str,
     escaped: Option<Escaped>,
 }
 
-/// What else a path with escapes may be taken for.
+/// The other spellings of a path with escapes.
 #[derive(Debug, PartialEq, Eq)]
 struct Escaped {
-    /// With its escapes in upper case (RFC 3986, 6.2.2.1).
+    /// Escapes in upper case (RFC 3986, 6.2.2.1).
     normalised: String,
-    /// Without escapes.
+    /// Escapes decoded.
     decoded: String,
 }
 
 impl<'a> Path<'a> {
-    /// The path of a request target; its query has no say.
+    /// The path of a request target, without its query.
     ///
     /// # Errors
     /// [`PatternError`] where the path is ambiguous.
@@ -31,7 +31,7 @@ impl<'a> Path<'a> {
         Self::read(target.split(|byte| *byte == b'?').next().unwrap_or_default())
     }
 
-    /// A path.
+    /// Parses a path.
     ///
     /// # Errors
     /// [`PatternError`] where it is ambiguous: what was expected of it.
@@ -61,7 +61,7 @@ impl<'a> Path<'a> {
         let escaped = if path.contains(&b'%') { Some(Escaped::read(path)?) } else { None };
         let text = std::str::from_utf8(path).map_err(|_| PatternError("a path in ASCII"))?;
         let path = Self { text, escaped };
-        // Windows, and what was written for it, cuts dots and spaces off the ends of names.
+        // Windows, and software written for it, trims dots and spaces at the ends of names.
         if path.decoded().split('/').any(|name| name.ends_with(|letter: char| letter == '.' || letter.is_whitespace()))
         {
             return Err(PatternError("a path whose segments do not end in a dot or a space"));
@@ -69,7 +69,7 @@ impl<'a> Path<'a> {
         Ok(path)
     }
 
-    /// Everything that a reader may take the path for; rules must agree on all of them.
+    /// Every spelling of the path that a parser may use; rules must agree on all of them.
     pub fn readings(&self) -> impl Iterator<Item = &str> {
         let others = self.escaped.iter().flat_map(|escaped| [escaped.normalised.as_str(), escaped.decoded.as_str()]);
         std::iter::once(self.text).chain(others)
@@ -117,7 +117,7 @@ impl Escaped {
     }
 }
 
-/// Whether nothing in a path needs a closer look, as is so with most: one look at each byte tells.
+/// Whether a path is certainly unambiguous, as most are, in one pass over its bytes.
 fn is_plain(path: &[u8]) -> bool {
     let mut before = b' ';
     for byte in path.iter().copied() {
@@ -134,7 +134,8 @@ fn is_plain(path: &[u8]) -> bool {
     !matches!(before, b' ' | b'.')
 }
 
-/// RFC 3986, 3.3, less `;`: some cut parameters off (`/public/..;/admin`), others do not.
+/// Whether the byte may occur in a path: RFC 3986, 3.3, except `;`: some servers cut parameters off
+/// (`/public/..;/admin`), others do not.
 const fn is_path_char(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
@@ -143,9 +144,8 @@ const fn is_path_char(byte: u8) -> bool {
         )
 }
 
-/// What stays what it is, spelled or escaped, whoever reads it. Unreserved characters are the same either way (RFC
-/// 3986, 2.3), so an escaped one is there to deceive; the others would part the path differently once decoded, or
-/// decode twice.
+/// Whether the escape of this byte is unambiguous. Unreserved characters need no escape (RFC 3986, 2.3), so an escaped
+/// one is suspicious; others would change the segments once decoded, or decode twice.
 const fn may_be_escaped(byte: u8) -> bool {
     !(is_unreserved(byte) || byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'%' | b';' | b'?' | b'#'))
 }
@@ -154,8 +154,8 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Letters that a reader may drop, or turn into `/ \ . ; ? # %`: by compatibility normalisation (NFKC) or by mapping
-/// to an older character set (best fit).
+/// Whether a parser may drop the character, or turn it into one of `/ \ . ; ? # %`, by compatibility normalisation
+/// (NFKC) or best-fit mapping.
 fn reads_as_syntax(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

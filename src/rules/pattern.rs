@@ -1,29 +1,29 @@
-//! Which paths a rule matches.
+//! A pattern for paths.
 
 use super::{PatternError, path::Path};
 use crate::claims::Expression;
 
-/// The longest pattern.
+/// The longest pattern, in bytes.
 const MAX_PATTERN: usize = 1024;
 
-/// Which paths a rule matches.
+/// A pattern for paths.
 #[derive(Debug, Clone)]
 pub struct PathPattern(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    /// Everything that begins so; the text ends with a slash.
+    /// All paths with this prefix, which ends with a slash.
     Below(Spellings),
     Exact(Spellings),
     Glob(Spellings),
-    /// This path and everything below it; the text does not end with a slash.
+    /// This path, which does not end with a slash, and everything below it.
     Prefix(Spellings),
-    /// The whole path, and what each path that it matches begins with.
+    /// The whole path, and a literal prefix of all matches.
     Regex(Expression, String),
 }
 
-/// A pattern as the readings of a path spell it. One reading is tried against both: an escaped path never equals a
-/// decoded pattern by accident, since `%` is no plain character.
+/// The spellings of a pattern. A reading of a path is compared with both: an escaped path never equals a decoded
+/// pattern, because `%` is no plain character.
 #[derive(Debug, Clone)]
 struct Spellings {
     normalised: String,
@@ -31,14 +31,15 @@ struct Spellings {
 }
 
 impl PathPattern {
-    /// `path`: exact without wildcards. `*` stands for any characters of one segment, `**` for any number of
-    /// segments; at the end both stand for everything below, but not for the path without the slash.
+    /// `path`: exact without wildcards. `*` matches any characters of one segment, `**` any number of segments; at the
+    /// end both match everything below, but not the path without the slash.
     ///
     /// # Errors
     /// [`PatternError`] says what was expected.
     pub fn glob(text: &str) -> Result<Self, PatternError> {
         let spellings = Spellings::read(text)?;
-        // Other routers and regular expressions say these for any segment: a rule that protects would match nothing.
+        // The syntax of other routers or of regular expressions for any segment: a protecting rule with it would match
+        // nothing.
         if text.contains("/:") || text.split('/').any(|segment| segment == ".*") {
             return Err(PatternError("a path with `*` for any segment (`.*` and others are for `regex`)"));
         }
@@ -69,7 +70,7 @@ impl PathPattern {
         Ok(Self(if text.ends_with('/') { Kind::Below(spellings) } else { Kind::Prefix(spellings) }))
     }
 
-    /// `regex`: the whole path. A path with escapes must match both as it is spelled and decoded.
+    /// `regex`: the whole path. A path with escapes must match both as spelled and decoded.
     ///
     /// # Errors
     /// [`PatternError`] says what was expected.
@@ -82,7 +83,7 @@ impl PathPattern {
             .ok_or(PatternError("a regular expression for a whole path, of moderate size and without look-around"))
     }
 
-    /// What every path begins with that it matches, in each spelling: whole segments, without a slash at the end.
+    /// The literal prefixes of all matching paths, one per spelling: whole segments, without a slash at the end.
     pub(super) fn literal_prefixes(&self) -> impl Iterator<Item = &str> {
         let (spellings, sure) = match &self.0 {
             Kind::Below(known) | Kind::Exact(known) | Kind::Glob(known) | Kind::Prefix(known) => (Some(known), None),
@@ -100,7 +101,7 @@ impl PathPattern {
             .map(|text| text.trim_end_matches('/'))
     }
 
-    /// Whether it matches every path that the other one does, as far as their texts tell.
+    /// Whether it certainly matches every path of the other pattern.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Exact(own), Kind::Exact(other)) => own.normalised == other.normalised,
@@ -108,7 +109,7 @@ impl PathPattern {
             (Kind::Below(own), Kind::Below(other) | Kind::Exact(other) | Kind::Prefix(other)) => {
                 other.normalised.starts_with(&own.normalised)
             }
-            // A slash comes after what these begin with.
+            // A slash follows these prefixes.
             (Kind::Below(own), Kind::Glob(_) | Kind::Regex(..)) => {
                 other.literal_prefixes().all(|beginning| own.any(|base| format!("{beginning}/").starts_with(base)))
             }
@@ -128,15 +129,15 @@ impl PathPattern {
     }
 }
 
-/// What every path begins with that this expression matches, as far as its text tells.
+/// The literal prefix of all matches of this expression, as far as its text shows.
 fn beginning(text: &str) -> String {
-    // An alternative may begin otherwise.
+    // An alternative may have another prefix.
     if text.contains('|') {
         return String::new();
     }
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '/' | '-' | '_');
     let (plain, rest) = text.split_at(text.find(|letter| !is_plain(letter)).unwrap_or(text.len()));
-    // What follows may say how often the last letter stands there, and be it never; flags may stand between.
+    // A quantifier may make the last letter optional, also after flags.
     let is_repeated = rest.starts_with(['*', '?', '{', '+']) || rest.starts_with("(?");
     let sure = if is_repeated { plain.get(..plain.len().saturating_sub(1)).unwrap_or_default() } else { plain };
     sure.rsplit_once('/').map_or("", |(whole, _)| whole).to_owned()
@@ -148,7 +149,7 @@ fn is_within(path: &str, base: &str) -> bool {
 }
 
 impl Spellings {
-    /// Reads a pattern, which must be a path that is not ambiguous.
+    /// Parses a pattern, which must be an unambiguous path.
     fn read(text: &str) -> Result<Self, PatternError> {
         if text.len() > MAX_PATTERN {
             return Err(PatternError("a pattern of at most 1024 bytes"));
@@ -158,7 +159,7 @@ impl Spellings {
         }
         let path = Path::read(text.as_bytes())?;
         let (normalised, decoded) = (path.normalised(), path.decoded());
-        // `%2A` is a star in the decoded pattern, where nobody could tell it from a wildcard.
+        // `%2A` decodes to a star, which would be indistinguishable from a wildcard.
         if decoded.contains(is_other_glob_syntax) || decoded.matches('*').count() != normalised.matches('*').count() {
             return Err(PatternError("a path without escaped wildcards (%2A, %5B, %7B)"));
         }
@@ -175,7 +176,7 @@ impl Spellings {
     }
 }
 
-/// What the glob library would read as more than `*` and `**`.
+/// Wildcards of the glob library other than `*` and `**`.
 const fn is_other_glob_syntax(letter: char) -> bool {
     matches!(letter, '?' | '[' | ']' | '{' | '}' | '!' | '\\')
 }

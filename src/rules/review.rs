@@ -1,10 +1,10 @@
-//! What an operator should be told of their rules: what does not do what it seems to.
+//! Warnings about rules that have no effect or admit more than expected.
 
 use super::{Access, Rule, Rules};
 
 impl Rules {
-    /// A line for each rule that can never match, or that makes more public than somebody may have meant. Paths of our own
-    /// begin with `reserved`, and no rule is asked for them.
+    /// A warning for each rule that can never match, or that makes everything public. Rules do not apply to paths under
+    /// `reserved`.
     pub fn warnings(&self, reserved: &str) -> Vec<String> {
         let warning = |(number, rule): (usize, &Rule)| {
             let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
@@ -15,7 +15,7 @@ impl Rules {
 
     fn warning(&self, number: usize, rule: &Rule, reserved: &str) -> Option<String> {
         let beginning = rule.path.as_ref().and_then(|path| path.literal_prefixes().next()).unwrap_or_default();
-        // Whatever covers it stands in the index where its own path begins, or before.
+        // A covering rule has the same literal prefix or a shorter one.
         let mut before = self.index.candidates(beginning).take_while(|before| *before < number);
         if let Some(wider) = before.find(|before| self.rules().get(*before).is_some_and(|before| before.covers(rule))) {
             return Some(format!("can never match: rules[{wider}] comes first and matches all that it does"));

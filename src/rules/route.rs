@@ -1,31 +1,30 @@
-//! The policy that a request's route names, beside the rules.
+//! The policy that a route names in its metadata.
 //!
-//! Whoever owns a route says in its metadata which of the configured policies counts there. It takes the place of what
-//! the rules say, and of the default where none matches; a locked rule that decides holds as well. A name that is none
-//! is no way out: such a request does not pass.
+//! The owner of a route selects one of the configured policies in its metadata. The policy replaces the rules and the
+//! default; a locked rule that decides applies as well. A request on a route with an unknown policy is refused.
 
 use super::{Policy, Rule, Rules};
 use crate::http::RouteMetadata;
 
-/// How much of a name is told.
+/// Characters of an unknown name in the log.
 const MAX_QUOTED_NAME: usize = 100;
 
-/// Why a route does not say which policy counts.
+/// Why a route selects no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// Envoy has chosen another route since it was asked.
+    /// Envoy chose another route after the decision.
     #[error("was chosen after the request had passed on another, whose metadata says something else")]
     Changed,
     /// There is no policy of this name.
     #[error("names {0:?} in its metadata, which is no policy")]
     Unknown(String),
-    /// The metadata says something else than a name.
+    /// The metadata has another form than one name.
     #[error("has other metadata under `vestibule` than one name: {{policy: NAME}}")]
     Unreadable,
 }
 
 impl Rule {
-    /// The policy of this name, as a rule for everything.
+    /// A rule for this policy that matches every request.
     pub const fn of_policy(name: String, policy: Policy) -> Self {
         Self {
             name: Some(name),
@@ -38,26 +37,26 @@ impl Rule {
         }
     }
 
-    /// Whether this is its name.
+    /// Whether the rule has this name.
     pub fn has_name(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
     }
 }
 
 impl Rules {
-    /// The same rules beside the policies that routes may name.
+    /// The same rules with policies that routes may name.
     #[must_use]
     pub fn with_policies(self, policies: Vec<Rule>) -> Self {
         let rules = self.rules().iter().cloned();
         Self { all: rules.chain(policies).collect(), ..self }
     }
 
-    /// Whether the metadata of routes has a say.
+    /// Whether routes may name policies.
     pub fn have_policies(&self) -> bool {
         self.all.len() > self.first_policy
     }
 
-    /// The place of the policy that this route names.
+    /// The index of the policy that this route names.
     pub(super) fn policy_of(&self, route: &RouteMetadata) -> Result<Option<usize>, RouteError> {
         let name = match route {
             RouteMetadata::Absent => return Ok(None),

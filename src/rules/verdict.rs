@@ -1,45 +1,44 @@
-//! What the rules say of a request. Mostly it is what one rule says; where readers may take the request for different
-//! ones, it is held to what all of these rules say at once.
+//! The verdict of the rules on a request. Usually one rule decides; if parsers may take the request for different ones,
+//! all rules that may apply hold together.
 
 use std::rc::Rc;
 
 use super::{Access, Unauthenticated, Authorization, Rule};
 use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
 
-/// What the rules say of a request.
+/// The rules that apply to a request.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// All rules; the numbers below are places in it.
+    /// All rules; the numbers below are indices.
     all: Rc<[Rule]>,
     first: Option<usize>,
-    /// The others, each once.
+    /// Further rules, without duplicates.
     more: Vec<usize>,
-    /// Where in `more` a rule follows that stands before the last one in the configuration: between these places it is
-    /// in order. A path that anybody can send may be held to all of thousands of rules, in every reading of it, and
-    /// whether one of them is here already must not cost a look at each.
+    /// Positions in `more` at which the sorted order restarts. An ambiguous path can match thousands of rules in each
+    /// spelling, so the search for duplicates must not be linear.
     turns: Vec<usize>,
-    /// Whether some reader may find that no rule matches.
+    /// Whether no rule may apply for some parser.
     falls_through: bool,
 }
 
 /// A refusal by the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The rule's name, if it is a rule and has one.
+    /// The rule's name, if any.
     pub rule: Option<String>,
-    /// The reason, for the answer and the log.
+    /// The reason, for the response and the log.
     pub cause: Cause,
 }
 
 /// Why the rules do not admit a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// The rule denies all, or all of this provider, or a condition does not hold. With the claims that conditions could not
-    /// use.
+    /// The rule denies all requests or this provider, or a condition does not hold. With the claims that conditions
+    /// could not use.
     NotAllowed(Vec<Finding>),
-    /// The provider left out the claims that decide.
+    /// The provider left out the deciding claims.
     LeftOut,
-    /// The session did not keep the claims that decide: after a new sign-in they are known.
+    /// The session did not keep the deciding claims: a new sign-in may decide.
     Unknown,
 }
 
@@ -48,7 +47,7 @@ impl Verdict {
         Self { all: Rc::clone(all), first: None, more: Vec::new(), turns: Vec::new(), falls_through: false }
     }
 
-    /// Adds the rule at this place in the list of all rules, unless it is here already.
+    /// Adds the rule with this index, unless present.
     pub(super) fn add(&mut self, number: usize) {
         let Some(first) = self.first else {
             self.first = Some(number);
@@ -79,7 +78,7 @@ impl Verdict {
         self.falls_through = true;
     }
 
-    /// What locked rules say stays, and this policy takes the place of all else.
+    /// Keeps locked rules, and replaces the others by this policy.
     pub(super) fn replace_unlocked_with(&mut self, policy: usize) {
         let mut kept = Self::new(&self.all);
         for number in self.numbers().filter(|number| self.all.get(*number).is_some_and(|rule| rule.locked)) {
@@ -97,18 +96,18 @@ impl Verdict {
         self.numbers().filter_map(|number| self.all.get(number))
     }
 
-    /// The refusal of a rule that denies all.
+    /// The refusal by a rule with `access: deny`.
     pub fn denial(&self) -> Option<Refusal> {
         let rule = self.rules().find(|rule| rule.policy.access == Access::Deny)?;
         Some(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) })
     }
 
-    /// Whether all may pass, as they are.
+    /// Whether all requests may pass without an identity.
     pub(super) fn is_public(&self) -> bool {
         self.is_all(|rule| rule.policy.access == Access::Public)
     }
 
-    /// Whether all may pass, and the app gets the identity where there is one.
+    /// Whether all requests may pass; the app receives the identity, if any.
     pub fn is_open(&self) -> bool {
         self.is_all(|rule| rule.policy.is_open())
     }
@@ -117,17 +116,17 @@ impl Verdict {
         !self.falls_through && self.first.is_some() && self.rules().all(holds)
     }
 
-    /// Whether a session is enough, by every rule.
+    /// Whether every rule accepts sessions.
     pub fn takes_sessions(&self) -> bool {
         self.rules().all(|rule| rule.policy.access != Access::Bearer)
     }
 
-    /// The scopes that a token must have.
+    /// The scopes that a token must have, of all rules.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.rules().flat_map(|rule| rule.policy.scopes.iter().map(String::as_str))
     }
 
-    /// At whose sign-in pages somebody can sign in for this; empty means at everybody's.
+    /// The providers for a sign-in that all rules accept; empty means any.
     pub fn providers(&self) -> Vec<IssuerId> {
         let mut named = self.rules().map(|rule| &rule.policy.providers).filter(|providers| !providers.is_empty());
         let mut common = named.next().cloned().unwrap_or_default();
@@ -135,19 +134,19 @@ impl Verdict {
         common
     }
 
-    /// How somebody without a session is answered: the sternest of what is said.
+    /// The strictest answer of all rules to a request without a session.
     pub fn unauthenticated(&self) -> Unauthenticated {
         self.rules().map(|rule| rule.policy.unauthenticated).max().unwrap_or_default()
     }
 
-    /// The name of the rule, where it is one rule that decides and it has one.
+    /// The name of the rule, if a single named rule decides.
     pub fn rule(&self) -> Option<&str> {
         let number = self.first.filter(|_| self.more.is_empty() && !self.falls_through)?;
         self.all.get(number)?.name.as_deref()
     }
 
-    /// What the app gets in `Authorization`, by default this. Where readers disagree it gets nothing: neither a token that
-    /// is meant for another part of it, nor what a client sent and it could take for ours.
+    /// The `Authorization` header for the app, with this default. If rules differ, the app receives none: a token may
+    /// be meant for another part of it, and a client's header could pass for ours.
     pub fn authorization(&self, default: Authorization) -> Authorization {
         let mut said = self.falls_through.then_some(default);
         for rule in self.rules() {
@@ -159,7 +158,7 @@ impl Verdict {
         said.unwrap_or(default)
     }
 
-    /// Whether a principal with these claims may pass, by every rule, and by the conditions of the source of the claims.
+    /// Admits a principal with these claims if every rule, and the conditions of the claims' source, hold.
     ///
     /// # Errors
     /// [`Refusal`]

@@ -162,23 +162,22 @@ fn warn_of_ineffective_settings(config: &mut Config) {
     let said = [
         (
             takes_none && config.rules.have_bearer_rules(),
-            "rules: `access: bearer` lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says \
-             which tokens are taken",
+            "rules: `access: bearer` refuses every request: without static_tokens, token_issuers or access_token_audiences no tokens are accepted",
         ),
         (
             takes_none && config.rules.have_scopes(),
-            "rules: `scopes` keep nobody out: they are for tokens, and none are taken",
+            "rules: `scopes` have no effect: they apply to tokens, and no tokens are accepted",
         ),
         (
             !takes_none
                 && config.token_cookie.is_none()
                 && config.rules.leave_authorization_to_app(config.authorization),
-            "authorization: with `app` in every rule no token is looked at, so that `static_tokens` and `token_issuers` let nobody pass",
+            "authorization: with `app` in every rule no token is read, so `static_tokens` and `token_issuers` have no effect",
         ),
-        (takes_none && config.token_cookie.is_some(), "token_cookie: is not looked at, because no tokens are taken"),
+        (takes_none && config.token_cookie.is_some(), "token_cookie: has no effect, because no tokens are accepted"),
         (
             is_github && config.forwarded_tokens.id_token,
-            "authorization: GitHub has no ID tokens, so `id_token` hands nothing on",
+            "authorization: GitHub has no ID tokens, so `id_token` forwards nothing",
         ),
         (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
         (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),
@@ -264,7 +263,7 @@ fn plain_http(danger: raw::Danger, warnings: &mut Vec<String>) -> PlainHttp {
         return PlainHttp::LoopbackOnly;
     }
     warnings.push(
-        "danger.plain_http_providers: whoever is between Envoy and the provider can read secrets and sign in as anybody"
+        "danger.plain_http_providers: an attacker between Envoy and the provider can read secrets and sign in as any user"
             .to_owned(),
     );
     PlainHttp::Allowed

@@ -64,7 +64,7 @@ impl<'a> Path<'a> {
         // Windows, and software written for it, trims dots and spaces at the ends of names.
         if path.decoded().split('/').any(|name| name.ends_with(|letter: char| letter == '.' || letter.is_whitespace()))
         {
-            return Err(PatternError("a path whose segments do not end in a dot or a space"));
+            return Err(PatternError("a path without a dot or a space at the end of a segment"));
         }
         Ok(path)
     }
@@ -109,9 +109,9 @@ impl Escaped {
             decoded.push(value);
             normalised.extend(digits.map(|digit| char::from(digit.to_ascii_uppercase())));
         }
-        let decoded = String::from_utf8(decoded).map_err(|_| PatternError("a path whose %XX are UTF-8"))?;
+        let decoded = String::from_utf8(decoded).map_err(|_| PatternError("a path with %XX in UTF-8"))?;
         if decoded.chars().any(reads_as_syntax) {
-            return Err(PatternError("a path without letters that stand for `/`, `.` or the like, or for nothing"));
+            return Err(PatternError("a path without characters that can be read as `/`, `.` or the like, or that are invisible"));
         }
         Ok(Self { normalised, decoded })
     }

@@ -21,10 +21,10 @@ impl Rules {
             return Some(format!("can never match: rules[{wider}] comes first and matches all that it does"));
         }
         if beginning.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return Some(format!("can never match: {reserved} is this filter's own, and no rule is asked there"));
+            return Some(format!("can never match: {reserved} is this filter's own, and rules do not apply there"));
         }
         let is_open = rule.policy.access == Access::Public && rule.covers_everything();
-        let to_whom = if rule.headers.is_empty() { "" } else { " to whoever sends these headers" };
+        let to_whom = if rule.headers.is_empty() { "" } else { " to any client that sends these headers" };
         is_open.then(|| format!("makes everything public{to_whom}"))
     }
 }

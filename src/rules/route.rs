@@ -13,7 +13,7 @@ const MAX_QUOTED_NAME: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// Envoy chose another route after the decision.
-    #[error("was chosen after the request had passed on another, whose metadata says something else")]
+    #[error("was chosen after the request had passed on a route with other metadata")]
     Changed,
     /// There is no policy of this name.
     #[error("names {0:?} in its metadata, which is no policy")]

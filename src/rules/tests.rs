@@ -553,7 +553,7 @@ fn an_operator_is_told_of_rules_that_do_not_do_what_they_seem_to() {
 
     let alone = |rule: Rule| Rules::new(vec![rule]).warnings("/oauth2").join(" ");
     for rule in [glob("/oauth2", Deny), glob("/oauth2/callback", Public), prefix("/oauth2/", Required)] {
-        let expected = "rules[0] can never match: /oauth2 is this filter's own, and no rule is asked there";
+        let expected = "rules[0] can never match: /oauth2 is this filter's own, and rules do not apply there";
         assert_eq!(alone(rule), expected);
     }
     for rule in [glob("/**", Public), prefix("/", Public), everything(Public)] {
@@ -561,7 +561,7 @@ fn an_operator_is_told_of_rules_that_do_not_do_what_they_seem_to() {
     }
     let spoken = headers(&[("x-a", Some("1"))], Public);
     for rule in [spoken.clone(), at("/**", spoken.clone())] {
-        assert_eq!(alone(rule), "rules[0] makes everything public to whoever sends these headers");
+        assert_eq!(alone(rule), "rules[0] makes everything public to any client that sends these headers");
     }
     for rule in [
         glob("/oauth2x", Public),

@@ -206,7 +206,7 @@ fn the_log_says_at_start_which_rules_do_not_do_what_they_seem_to() {
     let log = world.envoy.log();
     for expected in [
         "rules[1] (late) can never match: rules[0] comes first and matches all that it does",
-        "rules[2] (forged) makes everything public to whoever sends these headers",
+        "rules[2] (forged) makes everything public to any client that sends these headers",
     ] {
         assert!(log.contains(expected), "{expected}: {log}");
     }

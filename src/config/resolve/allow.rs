@@ -31,7 +31,7 @@ fn conditions_of(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Ve
     for (name, values) in [("groups", raw.groups), ("roles", raw.roles)] {
         // Meant as a wildcard, it would match no value, and admit every user behind a `not`.
         if values.iter().flatten().any(|value| value.contains('*')) {
-            faults.wrong(&at.key(name), "whole names; `*` is no wildcard (`claims` takes it for itself)");
+            faults.wrong(&at.key(name), "whole names; `*` is no wildcard (`claims` takes it literally)");
         }
         let values = values.map(|values| values.into_iter().map(Scalar::Text).collect());
         add(values.map(|values| claim(name, values, &at.key(name), faults)));
@@ -53,7 +53,7 @@ fn conditions_of(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Ve
     add(raw.not.map(|not| all(*not, &at.key("not"), faults).map(|condition| Condition::Not(Box::new(condition)))));
     // A misspelt condition is reported at its own place.
     if found.is_empty() && !faults.any_within(at) {
-        return Err(faults.wrong(at, "at least one condition; leave `allow` out if everybody may pass"));
+        return Err(faults.wrong(at, "at least one condition; leave `allow` out to admit all users"));
     }
     found.into_iter().collect()
 }
@@ -99,7 +99,7 @@ fn scalar(value: Scalar, at: &At<'_>, faults: &mut Faults) -> Result<Value, Faul
         // Beyond that one double represents several integers, and another user's value would match.
         Scalar::Number(number) => {
             let exact = number_of(number).filter(|_| number.abs() < LEAST_INEXACT);
-            exact.map(Value::Number).ok_or_else(|| faults.wrong(at, "a number below 2^53, which alone are exact"))
+            exact.map(Value::Number).ok_or_else(|| faults.wrong(at, "a number below 2^53, to be exact"))
         }
         Scalar::Text(text) if !text.is_empty() && text.trim() == text => Ok(Value::String(text)),
         Scalar::Text(_) => Err(faults.wrong(at, "a value that is not empty, without spaces around it")),

@@ -50,8 +50,7 @@ pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
                 || below(audience).is_some_and(|rest| COMMON_BELOW_ISSUER.contains(&rest.as_str()));
             if is_common {
                 warnings.push(format!(
-                    "audiences: {audience:?} is in access tokens of {:?} that are for other services; have it give tokens an \
-                     audience of this app, or anybody who gets such a token can bring it here",
+                    "audiences: {audience:?} is also in access tokens of {:?} for other services, which would be accepted here; have the issuer add an audience of this app",
                     issuer.issuer
                 ));
             }
@@ -80,7 +79,7 @@ pub(super) fn static_tokens(
 fn static_token(raw: raw::StaticToken, at: &At<'_>, faults: &mut Faults) -> Result<StaticToken, Faulty> {
     let at_name = at.key("name");
     let name = faults
-        .required(&at_name, raw.name, "a name for whoever brings the token")
+        .required(&at_name, raw.name, "a name for the client of the token")
         .and_then(|name| text::line(name, &at_name, faults));
     let digest = digest(raw.sha256, &at.key("sha256"), faults);
     let mut claims = Map::new();
@@ -116,7 +115,7 @@ fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8;
         return Err(faults.wrong(at, EXPECTED));
     }
     if digest.starts_with(&OF_NOTHING) {
-        return Err(faults.wrong(at, "the digest of a token; this is that of an empty text"));
+        return Err(faults.wrong(at, "the digest of a token; this is the digest of an empty text"));
     }
     Ok(digest)
 }

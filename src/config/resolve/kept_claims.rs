@@ -59,8 +59,7 @@ pub(super) fn missing_issuer_header(providers: &[Provider], headers: &[NamedValu
     let mut tells_issuer = headers.is_empty();
     each_path(headers, &mut |path| tells_issuer |= path.name() == "iss");
     (providers.len() > 1 && !tells_issuer).then(|| {
-        "identity_headers: none carries `iss`, so the app takes people of different providers for one who have the same sub or \
-         email"
+        "identity_headers: no header carries `iss`, so the app cannot tell apart users of different providers with the same sub or email"
             .to_owned()
     })
 }

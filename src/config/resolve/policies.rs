@@ -120,7 +120,7 @@ pub(super) fn policy(raw: raw::Policy, context: PolicyContext<'_>, at: &At<'_>, 
     if effective == Authorization::App && (is_bearer || scopes.as_ref().is_ok_and(|scopes| !scopes.is_empty())) {
         faults.wrong(
             &at.key("authorization"),
-            "keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is looked at",
+            "keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is read",
         );
     }
     Ok(Policy {

@@ -64,7 +64,7 @@ pub(super) fn providers(
             fault = Some(faults.wrong(&at.key("issuer"), "each issuer once"));
         }
         if known.providers.iter().any(|other| other.title == provider.title) {
-            fault = Some(faults.wrong(&at.key("title"), "a title that no other provider has: people choose by it"));
+            fault = Some(faults.wrong(&at.key("title"), "a title that no other provider has: users choose by it"));
         }
         known.providers.push(provider);
         known.token_issuers.extend(tokens);
@@ -118,7 +118,7 @@ fn provider(
     let userinfo = endpoint(raw.userinfo_endpoint, "userinfo_endpoint");
     let asks_userinfo = raw.userinfo.unwrap_or(false);
     if matches!(userinfo, Ok(Some(_))) && !asks_userinfo && !faults.any_within(&at.key("userinfo")) {
-        faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it is not asked without userinfo: true");
+        faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it has no effect without userinfo: true");
     }
     let algorithms = algorithms(raw.id_token_signing_algs, &at.key("id_token_signing_algs"), faults);
     let trusted_audiences = audiences(raw.trusted_audiences, &at.key("trusted_audiences"), faults);
@@ -294,7 +294,7 @@ fn authorization_params(
         let at = at.key(name);
         // Parameters that this filter sets, and the client secret, which would reach every browser.
         if OWN_PARAMETERS.contains(&name.as_str()) || name == "client_secret" {
-            fault = Some(faults.wrong(&at, "another parameter: this one is not yours to set"));
+            fault = Some(faults.wrong(&at, "another parameter: this one is set by the filter"));
         } else if name.is_empty() || name.len() > limits::MAX_TEXT || !text::is_vschar(name) {
             fault = Some(faults.wrong(&at, "the name of a parameter, printable ASCII, as the name of this field"));
         } else if value.len() > limits::MAX_TEXT {
@@ -312,7 +312,7 @@ pub(super) fn algorithms(
     let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
     few(names.len(), at, faults)?;
     if names.is_empty() {
-        return Err(faults.wrong(at, "at least one algorithm; without this field every asymmetric one is taken"));
+        return Err(faults.wrong(at, "at least one algorithm; without this field every supported asymmetric one is accepted"));
     }
     each(names, at, faults, algorithm)
 }

@@ -64,17 +64,17 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         (Some(name), None) => policies.named(&name, &at_policy, faults),
         (Some(_), Some(_)) => Err(faults.wrong(
             &at_policy,
-            "nothing beside `access` and what goes with it: a rule says that itself, or names a policy",
+            "nothing beside `access` and what goes with it: a rule has its own policy, or names one",
         )),
     };
     if is_locked && !policies.have_routes {
         faults.wrong(&at.key("locked"), "nothing; it is for configurations with `route_metadata: true`");
     } else if is_locked && policy.as_ref().is_ok_and(Policy::is_open) {
-        faults.wrong(&at.key("locked"), "nothing; it is for rules that do not let everybody pass");
+        faults.wrong(&at.key("locked"), "nothing; it is for rules that do not admit every request");
     }
     // A misspelt condition is reported at its own place.
     if unconditional && policy.as_ref().is_ok_and(|policy| policy.access == Access::Public) && !faults.any_within(at) {
-        return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if you mean it"));
+        return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if that is intended"));
     }
     Ok(Rule {
         name: name?,
@@ -90,7 +90,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
 fn headers(entries: Option<raw::Entries>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<HeaderCondition>, Faulty> {
     let Some(entries) = entries else { return Ok(Vec::new()) };
     if entries.0.is_empty() {
-        return Err(faults.wrong(at, "at least one header; without this field the rule looks at none"));
+        return Err(faults.wrong(at, "at least one header; without this field the rule considers no header"));
     }
     let mut found = Vec::new();
     let mut fault = None;
@@ -103,7 +103,7 @@ fn headers(entries: Option<raw::Entries>, at: &At<'_>, faults: &mut Faults) -> R
         } else if lower == "host" {
             fault = Some(faults.wrong(&at, "another header; `hosts` are for hosts"));
         } else if found.iter().any(|known: &HeaderCondition| known.name == lower) {
-            fault = Some(faults.wrong(&at, "each header once, in whatever case of letters"));
+            fault = Some(faults.wrong(&at, "each header once; names are case-insensitive"));
         } else if value.is_empty()
             || value.len() > limits::MAX_TEXT
             || value.trim() != value
@@ -154,7 +154,7 @@ pub(super) fn listed<T>(
 ) -> Result<Vec<T>, Faulty> {
     let Some(list) = list else { return Ok(Vec::new()) };
     if list.is_empty() {
-        return Err(faults.wrong(at, format!("at least one {noun}; leave this field out where any will do")));
+        return Err(faults.wrong(at, format!("at least one {noun}; leave this field out to accept any")));
     }
     few(list.len(), at, faults)?;
     each(list, at, faults, read)

@@ -112,7 +112,7 @@ fn duplicate_keys(keys: &[SessionKey], at: &At<'_>) -> Vec<String> {
     let is_duplicate = |(place, key): &(usize, &SessionKey)| keys.iter().take(*place).any(|before| before.is(key));
     let places = keys.iter().enumerate().filter(is_duplicate);
     places
-        .map(|(place, _)| format!("{}: the same key as one before it opens nothing more", at.index(place).path()))
+        .map(|(place, _)| format!("{}: repeats an earlier key and has no effect", at.index(place).path()))
         .collect()
 }
 

@@ -55,7 +55,7 @@ pub(super) fn refuse_ineffective_settings(sign_out: &SignOutSettings, providers:
         ];
         for (is_on, field) in of_others {
             if is_on {
-                faults.wrong(&at_sign_out.key(field), "false, because GitHub has nothing of the kind");
+                faults.wrong(&at_sign_out.key(field), "false, because GitHub does not support it");
             }
         }
     }

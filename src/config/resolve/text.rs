@@ -104,7 +104,7 @@ pub(super) fn claim(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), 
 /// The path of a claim for a header or filter state. Texts that could never be found are refused.
 pub(super) fn claim_path(text: &str, at: &At<'_>, faults: &mut Faults) -> Result<ClaimPath, Faulty> {
     if matches!(text, "access_token" | "id_token") {
-        return Err(faults.wrong(at, "a claim; `authorization` hands tokens on"));
+        return Err(faults.wrong(at, "a claim; `authorization` forwards tokens"));
     }
     let is_clean = text.trim() == text && !text.bytes().any(|byte| b"{}%".contains(&byte));
     ClaimPath::parse(text).filter(|_| is_clean).ok_or_else(|| {

@@ -37,14 +37,14 @@ pub(super) fn token_issuers(
     // An opaque token names no issuer, so only one issuer can introspect it.
     let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);
     if let Some((place, _)) = asked.next() {
-        fault = Some(faults.wrong(&at.index(place).key("introspection"), "nothing; one issuer can be asked"));
+        fault = Some(faults.wrong(&at.index(place).key("introspection"), "nothing; only one issuer can have introspection"));
     }
     for place in 0..read.len() {
         let (before, rest) = read.split_at_mut(place);
         let Some(issuer) = rest.first_mut() else { break };
         let of_providers = known.map(|known| known.token_issuers.as_slice()).unwrap_or_default();
         if of_providers.iter().chain(&*before).any(|other| other.issuer == issuer.issuer) {
-            let expected = "each issuer once; what is taken of a provider, its access_token_audiences say";
+            let expected = "each issuer once; for tokens of a provider set its access_token_audiences";
             fault = Some(faults.wrong(&at.index(place).key("issuer"), expected));
         }
         let mut providers = known.into_iter().flat_map(|known| &known.providers);
@@ -71,7 +71,7 @@ fn token_issuer(
     context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<TokenIssuer, Faulty> {
-    const EXPECTED: &str = "at least one audience that its tokens are for";
+    const EXPECTED: &str = "at least one audience of its tokens";
     let at_audiences = at.key("audiences");
     let is_asked = raw.introspection.is_some();
     // An introspection endpoint may answer only for tokens of its client, without `aud`.
@@ -87,7 +87,7 @@ fn token_issuer(
     }
     for (is_given, field) in [(raw.kind.is_some(), "kind"), (raw.signing_algs.is_some(), "signing_algs")] {
         if is_given && is_asked {
-            faults.wrong(&at.key(field), "nothing; with `introspection` nothing is read out of a token itself");
+            faults.wrong(&at.key(field), "nothing; with `introspection` the token itself is not read");
         }
     }
     // Discovery requires the issuer to be a URL.
@@ -196,12 +196,12 @@ fn introspection(
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
     if method.is_none() && raw.token_endpoint_auth_method.is_some() {
-        faults.wrong(&at.key("token_endpoint_auth_method"), "another method: whoever asks must say who they are");
+        faults.wrong(&at.key("token_endpoint_auth_method"), "another method: introspection requires client authentication");
     }
     let authentication = authentication(method, raw.client_secret, at, context.env, faults);
     if let Ok(ClientAuthentication::None) = authentication {
         // RFC 7662, 2.1
-        faults.wrong(&at.key("client_secret"), "a secret: whoever asks about tokens must say who they are");
+        faults.wrong(&at.key("client_secret"), "a secret: introspection requires client authentication");
     }
     let at_cache = at.key("cache_seconds");
     let cache = bounded(raw.cache_seconds, limits::INTROSPECTION_CACHE_SECONDS, "seconds", &at_cache, faults);
@@ -260,7 +260,7 @@ pub(super) fn left_out_keys(issuers: &[TokenIssuer]) -> Vec<String> {
 
 /// The `iss` of tokens, without discovery.
 fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
-    let name = faults.required(at, value, "what its tokens say as iss")?;
+    let name = faults.required(at, value, "the `iss` of its tokens")?;
     if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {
         return Ok(name);
     }

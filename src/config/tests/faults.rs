@@ -64,8 +64,7 @@ fn a_default_that_leaves_the_header_to_the_app_must_not_meet_rules_for_tokens() 
         document["rules"][0][field] = value;
         assert_eq!(
             faults(&document),
-            "rules[0].authorization: expected keep, strip or access_token beside `access: bearer` or `scopes`; with `app` \
-             no token is looked at"
+            "rules[0].authorization: expected keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is read"
         );
     }
 }
@@ -188,7 +187,7 @@ fn reports_ten_faults_at_once_in_the_order_of_their_paths() {
     providers[0].issuer: expected a string, got a number
     providers[0].scopes[1]: expected one scope, without spaces, quotes or backslashes, got "e mail"
     providers[0].timeout_ms: expected 100 to 30000 milliseconds, got 1
-    rules[1]: expected a condition: this would make everything public; write path: /** if you mean it
+    rules[1]: expected a condition: this would make everything public; write path: /** if that is intended
     rules[2].access: expected one of public, required, optional, bearer, deny, got "open"
     session.lifetime: unknown field; expected one of keys, lifetime_seconds, idle_timeout_seconds, refresh, store, sign_in_timeout_seconds, cookie_name
     "#);

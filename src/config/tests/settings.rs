@@ -230,8 +230,8 @@ fn every_field_arrives() {
     assert_eq!(
         config.warnings,
         [
-            "danger.plain_http_providers: whoever is between Envoy and the provider can read secrets and sign in as anybody",
-            "session.keys[1]: the same key as one before it opens nothing more",
+            "danger.plain_http_providers: an attacker between Envoy and the provider can read secrets and sign in as any user",
+            "session.keys[1]: repeats an earlier key and has no effect",
         ]
     );
 }
@@ -273,7 +273,7 @@ fn github_needs_neither_issuer_nor_scopes() {
     document["sign_out"] = json!({"front_channel": true});
     assert_eq!(
         super::faults(&document),
-        "sign_out.front_channel: expected false, because GitHub has nothing of the kind"
+        "sign_out.front_channel: expected false, because GitHub does not support it"
     );
 }
 
@@ -284,7 +284,7 @@ fn a_rule_for_tokens_where_none_is_taken_is_told() {
     assert_eq!(
         warnings,
         [
-            "rules: `access: bearer` lets nobody pass: none of static_tokens, token_issuers and access_token_audiences says which tokens are taken"
+            "rules: `access: bearer` refuses every request: without static_tokens, token_issuers or access_token_audiences no tokens are accepted"
         ]
     );
     document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
@@ -372,7 +372,7 @@ fn people_of_several_providers_who_look_alike_are_warned_of() {
     assert_eq!(
         settings(&document).warnings,
         [
-            "identity_headers: none carries `iss`, so the app takes people of different providers for one who have the same sub or email"
+            "identity_headers: no header carries `iss`, so the app cannot tell apart users of different providers with the same sub or email"
         ]
     );
     for headers in
@@ -392,8 +392,8 @@ fn what_has_no_effect_is_told() {
     assert_eq!(
         settings(&document).warnings,
         [
-            "rules: `scopes` keep nobody out: they are for tokens, and none are taken",
-            "token_cookie: is not looked at, because no tokens are taken",
+            "rules: `scopes` have no effect: they apply to tokens, and no tokens are accepted",
+            "token_cookie: has no effect, because no tokens are accepted",
             "filter_state.rule: no rule has a name",
         ]
     );
@@ -406,7 +406,7 @@ fn what_has_no_effect_is_told() {
     assert_eq!(
         settings(&document).warnings,
         [
-            "authorization: GitHub has no ID tokens, so `id_token` hands nothing on",
+            "authorization: GitHub has no ID tokens, so `id_token` forwards nothing",
             "allow: GitHub has no `groups`; its claims are `orgs` and `teams`",
         ]
     );
@@ -523,9 +523,9 @@ fn rules_that_do_not_do_what_they_seem_to_are_warned_of() {
     assert_eq!(
         found,
         [
-            "rules[0] (mine) can never match: /oauth2 is this filter's own, and no rule is asked there",
+            "rules[0] (mine) can never match: /oauth2 is this filter's own, and rules do not apply there",
             "rules[2] (late) can never match: rules[1] comes first and matches all that it does",
-            "rules[3] makes everything public to whoever sends these headers",
+            "rules[3] makes everything public to any client that sends these headers",
             "rules[4] makes everything public",
             "rules[5] can never match: rules[4] comes first and matches all that it does",
             "rules[6] can never match: rules[4] comes first and matches all that it does",
@@ -597,7 +597,7 @@ fn a_rule_says_what_its_policy_says() {
     assert_eq!(config.warnings, [""; 0]);
     assert!(config.kept_claims.contains(&"tier".to_owned()), "{:?}", config.kept_claims);
     let tokens = with(json!({"machines": {"access": "bearer"}}), json!([{"path": "/a", "policy": "machines"}]));
-    assert!(settings(&tokens).warnings.join(" ").contains("`access: bearer` lets nobody pass"));
+    assert!(settings(&tokens).warnings.join(" ").contains("`access: bearer` refuses every request"));
 
     for (rules, expected) in [
         (
@@ -606,12 +606,12 @@ fn a_rule_says_what_its_policy_says() {
         ),
         (
             json!([{"policy": "open"}]),
-            "rules[0]: expected a condition: this would make everything public; write path: /** if you mean it",
+            "rules[0]: expected a condition: this would make everything public; write path: /** if that is intended",
         ),
         (
             json!([{"path": "/a", "policy": "open", "locked": true}, {"path": "/b", "access": "optional", "locked": true}]),
-            "rules[0].locked: expected nothing; it is for rules that do not let everybody pass\n\
-             rules[1].locked: expected nothing; it is for rules that do not let everybody pass",
+            "rules[0].locked: expected nothing; it is for rules that do not admit every request\n\
+             rules[1].locked: expected nothing; it is for rules that do not admit every request",
         ),
     ] {
         let mut document = with(policies.clone(), rules);

@@ -240,7 +240,7 @@ fn a_refusal_says_what_was_expected() {
     a path of ASCII letters, digits and -._~!$&'()*+,=:@%/ only; the rest as %XX
     a path without %XX for what is plain (%61) or parts a path (%2F, %2E, %3F)
     a path in which % is followed by two hex digits
-    a path whose %XX are UTF-8
+    a path with %XX in UTF-8
     a path in which * and ** are the only wildcards, without ? [ ] { } ! and \
     `**` as a whole segment, such as /a/**/b
     a path without escaped wildcards (%2A, %5B, %7B)

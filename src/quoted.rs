@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_neither_broken_nor_flooded() {
+    fn quoted_text_is_escaped_and_bounded() {
         let shown = |text: &str| Quoted::new(text).to_string();
         assert_eq!(shown("plain é"), "\"plain é\"");
         assert_eq!(shown("a\r\n[critical] b\0\x1b[31m\"\\"), r#""a\r\n[critical] b\0\u{1b}[31m\"\\""#);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_may_be_secrets_are_not_shown() {
+    fn possible_secrets_are_not_shown() {
         let shown = |text: &str| Quoted::without_secrets(text).to_string();
         for (text, expected) in [
             ("Code not valid", "Code not valid"),

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_matches_itself_only() {
+    fn a_secret_matches_only_itself() {
         let nonce = Nonce::new("abc");
         assert!(nonce.matches("abc"));
         for other in ["abd", "ab", "abcd", ""] {

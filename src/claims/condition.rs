@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_one_of_the_values_or_a_list_with_one_of_them() {
+    fn a_claim_matches_as_one_of_the_values_or_a_list_that_contains_one() {
         let admin = || claim("groups", json!(["admin", 3, true, "3"]));
         let cases = [
             (json!({ "groups": "admin" }), Outcome::Yes),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_address_counts_where_the_provider_vouches_for_it() {
+    fn an_email_address_counts_only_if_it_is_verified() {
         let token = |email: &Value, verified: &Value| Token(json!({ "email": email, "email_verified": verified }));
         let conditions = [
             Condition::Email(texts(&["Alice@Example.com"])),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_passes_by_having_no_address() {
+    fn a_missing_address_never_fulfils_a_negated_condition() {
         let is_other = Conditions(vec![Condition::Not(Box::new(Condition::Any(vec![
             Condition::Email(vec!["trainee@example.com".to_owned()]),
             claim("groups", json!(["guests"])),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_never_a_yes() {
+    fn a_left_out_claim_never_fulfils_a_condition() {
         let group = || claim("groups", json!(["admin"]));
         let not = |condition| Condition::Not(Box::new(condition));
         let other = || claim("role", json!(["x"]));
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_condition_needs_is_kept() {
+    fn each_claim_lists_all_claims_of_nested_conditions() {
         let conditions = Conditions(vec![Condition::Any(vec![
             Condition::Not(Box::new(claim("/realm_access/roles", json!(["x"])))),
             Condition::Domain(texts(&["example.com"])),

@@ -45,7 +45,7 @@ mod tests {
     use super::Expression;
 
     #[test]
-    fn an_expression_is_for_the_whole_of_a_text() {
+    fn an_expression_matches_whole_texts() {
         let matches = |expression: &str, text: &str| Expression::parse(expression).map(|known| known.matches(text));
         assert_eq!(matches("a|b", "a"), Some(true));
         assert_eq!(matches("a|b", "ax"), Some(false));

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_filled_in_or_left_out() {
+    fn a_template_with_a_missing_claim_is_left_out() {
         let cases = [
             ("{sub}", Some("alice")),
             ("{sub}@{/org/id}", Some("alice@acme")),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_never_passes_for_two() {
+    fn an_item_with_the_separator_is_left_out() {
         for (separator, encoding, expected) in [
             (',', Encoding::Utf8, "c d,é,3"),
             ('|', Encoding::Utf8, "a,b|c d|é|3"),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ascii_is_written_as_it_is_wanted() {
+    fn non_ascii_text_has_the_configured_encoding() {
         assert_eq!(render("<{name}>", ',', Encoding::Percent).unwrap(), "<Bj%C3%B8rn%2C%20%C3%85%20%7Bx%7D>");
         let whole = render("<{name}>", ',', Encoding::Base64Url).unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(whole).unwrap(), "<Bjørn, Å {x}>".as_bytes());
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_malformed_goes_out_and_each_is_reported() {
+    fn malformed_values_are_left_out_and_reported() {
         use Unfit::{ItemsSeparator, ItemsShape, ItemsUnclean, Shape as Odd, Unclean};
         let cases: [(Value, Option<&str>, &[Unfit]); 20] = [
             (json!("[admins, staff]"), None, &[Odd(Shape::SerializedText)]),
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_left_out_cut_between_items_or_refused() {
+    fn a_long_text_is_left_out_or_cut_between_items_or_refused() {
         let claim = |too_long| Template::of(ClaimPath::parse("c").unwrap()).with_too_long(too_long);
         let groups = || json!(["one", "two", "three", "x"]);
         let long = |length| Unfit::TooLong { length, longest: 8 };
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_only_where_it_is_said_to_be_verified_if_that_is_wanted() {
+    fn verified_only_requires_the_claim_email_verified() {
         let template = Template::parse("{email}").unwrap();
         for (said, is_told, is_told_verified) in [
             (None, true, false),
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_counts_only_with_what_the_provider_says_of_it() {
+    fn an_address_is_rendered_unless_email_verified_is_not_true() {
         for template in ["{email}", "x {/email}"] {
             let template = Template::parse(template).unwrap();
             for (said, is_there) in

@@ -50,7 +50,7 @@ fn schema() -> String {
 }
 
 #[test]
-fn the_schema_in_the_repository_is_that_of_the_code() {
+fn the_schema_file_matches_the_code() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/config.schema.json");
     let schema = schema();
     if env::var_os("UPDATE_SCHEMA").is_some_and(|value| value == "1") {

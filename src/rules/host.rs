@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_pattern_is_refused() {
+    fn an_invalid_host_pattern_is_refused() {
         let texts = [
             "",
             ".",

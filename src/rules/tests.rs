@@ -157,7 +157,7 @@ fn the_spelled_and_the_decoded_path_must_agree() {
 }
 
 #[test]
-fn the_query_and_other_headers_have_no_say() {
+fn rules_ignore_the_query_and_other_headers() {
     let rules = Rules::new(vec![glob("/public/*", Access::Public)]);
     let targets = ["/admin?/public/", "/admin?x=/public/a", "/admin?%2fpublic/a", "/admin?#/public/a"];
     for target in targets {
@@ -230,7 +230,7 @@ fn a_request_without_exactly_one_method_and_path_is_protected() {
 }
 
 #[test]
-fn a_host_in_doubt_never_makes_public() {
+fn an_ambiguous_host_is_never_public() {
     let public = Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]).with_own_port(Some(8443));
     let protecting = Rules::new(vec![hosts(&["admin.example.com"], Access::Required), everything(Access::Public)]);
     let cases: [(&[&str], _, _); 14] = [
@@ -314,7 +314,7 @@ fn is_admitted(rules: &Rules, request: &Request, groups: &[&str]) -> bool {
 }
 
 #[test]
-fn a_rule_denies_whoever_it_is_and_says_its_name() {
+fn a_denying_rule_refuses_every_principal_and_gives_its_name() {
     let rules = Rules::new(vec![
         named("internal", rule(PathPattern::prefix("/internal").unwrap(), Access::Deny)),
         named("all", everything(Access::Public)),
@@ -335,7 +335,7 @@ fn a_rule_denies_whoever_it_is_and_says_its_name() {
 }
 
 #[test]
-fn optional_is_open_and_never_public() {
+fn optional_access_is_open_but_not_public() {
     let rules = Rules::new(vec![glob("/news/*", Access::Optional), everything(Access::Required)]);
     let request = get(b"/news/today");
     assert_eq!(decide(&rules, &request), Decision::Optional);
@@ -349,7 +349,7 @@ fn optional_is_open_and_never_public() {
 }
 
 #[test]
-fn a_header_is_there_or_has_just_this_value_or_nobody_can_tell() {
+fn a_header_condition_matches_or_not_or_perhaps() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Match, Match);
     let cases: &[Case<'_>] = &[
         ("absent", &[], Match::No, Match::No),
@@ -392,7 +392,7 @@ fn all_headers_of_a_rule_must_match() {
 
 /// Doubt never leads past a rule to one that allows more, and never makes do with less than the later one wants.
 #[test]
-fn what_may_be_for_a_request_is_held_to_and_so_is_what_comes_after() {
+fn a_rule_that_perhaps_applies_holds_with_its_successors() {
     const HOST: (&str, &str) = (":authority", "a.example");
     const METHOD: (&str, &str) = (":method", "GET");
     type Build = fn(Access) -> Rule;
@@ -437,7 +437,7 @@ fn what_may_be_for_a_request_is_held_to_and_so_is_what_comes_after() {
 }
 
 #[test]
-fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
+fn an_ambiguous_path_is_held_to_every_rule_that_may_apply() {
     let denying = Rules::new(vec![glob("/a/*", Access::Public), glob("/b/*", Access::Deny)]);
     let admins = allowing("admins", glob("/admin/*", Access::Required));
     let staff = allowing("staff", glob("/staff/*", Access::Required));
@@ -457,7 +457,7 @@ fn an_ambiguous_path_is_held_to_every_rule_that_it_may_fall_under() {
 }
 
 #[test]
-fn somebody_without_a_session_gets_the_sternest_answer() {
+fn a_request_without_a_session_gets_the_strictest_answer() {
     let with = |unauthenticated: Unauthenticated, rule: Rule| Rule { policy: Policy { unauthenticated, ..rule.policy }, ..rule };
     let rules = Rules::new(vec![
         with(Unauthenticated::Redirect, glob("/pages/*", Access::Required)),
@@ -475,7 +475,7 @@ fn somebody_without_a_session_gets_the_sternest_answer() {
 }
 
 #[test]
-fn whoever_vouches_has_a_say_in_who_may_pass() {
+fn conditions_of_the_provider_apply_too() {
     let rules = Rules::new(vec![named("staff", allowing("staff", everything(Access::Required)))]);
     let request = get(b"/");
     let verdict = rules.decide(&request).unwrap();
@@ -491,7 +491,7 @@ fn whoever_vouches_has_a_say_in_who_may_pass() {
 }
 
 #[test]
-fn an_operator_is_told_of_rules_that_do_not_do_what_they_seem_to() {
+fn warns_of_rules_without_effect_and_of_public_everything() {
     use Access::{Deny, Optional, Public, Required};
     let prefix = |text: &str, access| rule(PathPattern::prefix(text).unwrap(), access);
     let below = |wider: Rule, rule: Rule| Rules::new(vec![wider, rule]).warnings("/oauth2");
@@ -798,7 +798,7 @@ proptest! {
 
     /// What is public is public to every reader, and what one of them finds stricter is as strict.
     #[test]
-    fn every_reader_agrees_with_what_is_let_through(
+    fn a_public_request_is_public_for_every_parser(
         plain in proptest::collection::vec(plain_rule(), 1..5),
         target in target(),
         (method, authorities, lines) in surroundings(),
@@ -840,7 +840,7 @@ proptest! {
 
     /// The index leaves nothing out that matches, and changes no order.
     #[test]
-    fn the_index_finds_what_a_scan_finds(
+    fn the_index_finds_the_same_rules_as_a_scan(
         patterns in proptest::collection::vec(pattern(), 1..12),
         access in proptest::collection::vec(access(), 12),
         paths in proptest::collection::vec(path_for_index(), 1..8),
@@ -902,7 +902,7 @@ fn path_for_index() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn a_thousand_rules_are_no_more_to_look_at_than_ten() {
+fn a_thousand_rules_have_as_few_candidates_as_ten() {
     let rules = |count: usize| {
         let areas = (0..count).map(|number| match number % 4 {
             0 => glob(&format!("/area-{number}/api/*"), Access::Public),

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_counts_once_and_where_it_was_first_found() {
+    fn each_rule_is_listed_once_in_the_order_of_discovery() {
         let rules: Rc<[_]> = (0..6).map(numbered).collect();
         let mut verdict = Verdict::new(&rules);
         for number in [2, 4, 2, 4, 1, 2, 3, 0, 5, 5, 3, 1, 0, 2] {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn to_be_held_to_all_of_very_many_rules_takes_no_time() {
+    fn an_ambiguous_request_with_many_rules_is_fast() {
         const COUNT: usize = 100_000;
         let all: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
         let policies = (COUNT..COUNT + 10).map(numbered).collect();

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_any_length_within_the_budget_comes_back_whole() {
+    fn a_text_within_the_budget_survives_splitting_into_cookies() {
         let (cookies, budget) = (cookies(), cookies().budget(AGE));
         let edges: Vec<usize> = (1..=MAX_CHUNKS).map(|count| cookies.rooms(count, AGE).iter().sum()).collect();
         assert_eq!(edges.last(), Some(&budget));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_never_taken_for_the_whole() {
+    fn an_incomplete_set_of_cookies_is_refused() {
         let cookies = cookies();
         let text = "x".repeat(10_000);
         let pairs = sent_back(&cookies.set(&text, 3, AGE, Present::default()));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_cannot_be_costs_nothing() {
+    fn an_impossible_count_of_cookies_is_refused() {
         for value in ["0.x", "1.x", "6.x", "9.x", ".x", "x.", "2.", "-1.x", "999999999.x", "1e9.x", "٣.x", "", "2"] {
             let line = format!("__Host-vestibule={value}");
             let read = cookies().read(&request(&line)).map(|joined| joined.count);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_that_are_not_needed_any_more_go() {
+    fn surplus_cookies_are_deleted() {
         let cookies = cookies();
         let present =
             cookies.present(&request("__Host-vestibule=3.a; __Host-vestibule-1=b; __Host-vestibule-2=c; a=b"));

@@ -224,7 +224,7 @@ mod tests {
     use super::is_same;
 
     #[test]
-    fn only_the_very_same_bytes_are_the_same() {
+    fn the_comparison_finds_every_difference() {
         let value: Vec<u8> = (0..21).collect();
         assert!(is_same(&value, &value) && is_same(b"", b""));
         for place in 0..value.len() {

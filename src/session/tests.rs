@@ -159,7 +159,7 @@ fn a_recorded_reference_and_its_stored_session_open() {
 }
 
 #[test]
-fn a_recorded_sign_in_goes_on() {
+fn a_recorded_pending_sign_in_opens() {
     let (pending, name) = pending();
     assert_is_recorded(&pending.state);
     assert_eq!(PendingSignIn::cookie_name(&pending.state.id, &cookie_prefix(NAME)), name);

@@ -20,7 +20,7 @@ fn cases() -> Vec<(&'static str, Option<Value>, String)> {
 }
 
 #[test]
-fn says_of_every_mistake_where_it_is_and_what_was_expected() {
+fn every_fault_names_its_place_and_the_expected_value() {
     let cases = cases();
     assert!(cases.len() > 100, "{} cases", cases.len());
     let wrong: Vec<_> = cases
@@ -57,7 +57,7 @@ fn a_method_that_sends_a_secret_needs_one() {
 }
 
 #[test]
-fn a_default_that_leaves_the_header_to_the_app_must_not_meet_rules_for_tokens() {
+fn authorization_app_as_default_is_refused_with_rules_for_tokens() {
     for (field, value) in [("access", json!("bearer")), ("scopes", json!(["read"]))] {
         let mut document = example_with("/authorization", Some(json!("app")));
         document["rules"] = json!([{ "path": "/api/*", "access": "required" }]);
@@ -70,7 +70,7 @@ fn a_default_that_leaves_the_header_to_the_app_must_not_meet_rules_for_tokens() 
 }
 
 #[test]
-fn settings_that_another_leaves_without_effect_are_refused() {
+fn ineffective_settings_are_refused() {
     let mut document = example();
     document["session"]["refresh"] = json!(false);
     document["sign_out"] = json!({ "revoke": true, "at_provider": false });
@@ -107,7 +107,7 @@ fn identity_headers_have_no_other_use() {
 }
 
 #[test]
-fn says_what_the_prefix_must_be() {
+fn a_malformed_prefix_is_refused() {
     for prefix in ["", "/", "oauth2", "/oauth2/", "/a//b", "/a/../b", "/.", "/a%62", "/a;b", "/ä", "/a?b"] {
         assert_eq!(
             faults(&example_with("/prefix", Some(json!(prefix)))),
@@ -120,7 +120,7 @@ fn says_what_the_prefix_must_be() {
 }
 
 #[test]
-fn says_where_the_text_is_no_json() {
+fn malformed_json_is_reported_with_its_position() {
     const NEITHER: &str = "configuration: expected a JSON object or a google.protobuf.Struct; as JSON: ";
     let cases = [
         ("", "configuration: missing; expected an object; nothing was configured".to_owned()),
@@ -146,7 +146,7 @@ fn says_where_the_text_is_no_json() {
 }
 
 #[test]
-fn refuses_what_two_readers_would_read_differently() {
+fn refuses_duplicate_fields() {
     let text = example().to_string();
     let twice = [
         (text.replacen('{', r#"{"cluster":"other","#, 1), "cluster: is there twice; expected one"),
@@ -194,14 +194,14 @@ fn reports_ten_faults_at_once_in_the_order_of_their_paths() {
 }
 
 #[test]
-fn the_errors_are_there_one_by_one() {
+fn errors_are_listed_individually() {
     let errors = Config::parse(b"{}", &env).err().unwrap();
     let paths: Vec<_> = errors.faults().iter().map(|fault| fault.path.to_string()).collect();
     assert_eq!(paths, ["cluster", "external_url", "providers", "session"]);
 }
 
 #[test]
-fn lists_that_are_searched_are_short() {
+fn lists_have_at_most_one_hundred_entries() {
     let texts: Vec<_> = (0..101).map(|number| format!("a{number}")).collect();
     let map: Value = texts.iter().map(|text| (text.clone(), json!(text))).collect::<serde_json::Map<_, _>>().into();
     let lists: Value = texts.iter().map(|text| (text.clone(), json!([text]))).collect::<serde_json::Map<_, _>>().into();
@@ -237,7 +237,7 @@ fn lists_that_are_searched_are_short() {
 }
 
 #[test]
-fn a_flood_of_faults_is_counted_not_listed() {
+fn reports_at_most_two_hundred_faults() {
     let document = example_with("/rules", Some(json!(vec![0; 1000])));
     let said = faults(&document);
     assert_eq!(said.lines().count(), 201);

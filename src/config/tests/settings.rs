@@ -41,7 +41,7 @@ fn printed(config: &Config) -> String {
 }
 
 #[test]
-fn ten_lines_are_enough() {
+fn ten_lines_are_a_complete_configuration() {
     let config = settings(&example());
     let [provider] = config.providers.as_slice() else { panic!("one provider") };
     assert_eq!(config.origin.as_str(), "https://app.example.com");
@@ -154,7 +154,7 @@ fn full() -> Value {
 }
 
 #[test]
-fn every_field_arrives() {
+fn every_field_is_resolved() {
     let config = settings(&full());
     let [provider] = config.providers.as_slice() else { panic!("one provider") };
     let reached = |url| provider.clusters.reaching(&Endpoint::parse(url, PlainHttp::LoopbackOnly).unwrap()).as_str();
@@ -237,7 +237,7 @@ fn every_field_arrives() {
 }
 
 #[test]
-fn listed_tokens_and_scopes_arrive() {
+fn static_tokens_and_scopes_are_resolved() {
     let config = settings(&full());
     let [first, second] = &config.static_tokens[..] else { panic!("two tokens") };
     assert_eq!((first.name.as_str(), first.expires_at, first.digest[..2].to_vec()), ("ci", None, vec![0x3c, 0x46]));
@@ -278,7 +278,7 @@ fn github_needs_neither_issuer_nor_scopes() {
 }
 
 #[test]
-fn a_rule_for_tokens_where_none_is_taken_is_told() {
+fn warns_of_a_bearer_rule_without_accepted_tokens() {
     let mut document = example_with("/rules/0", Some(json!({"path": "/api/*", "access": "bearer"})));
     let warnings = settings(&document).warnings;
     assert_eq!(
@@ -292,7 +292,7 @@ fn a_rule_for_tokens_where_none_is_taken_is_told() {
 }
 
 #[test]
-fn configured_keys_that_cannot_be_used_are_warned_of() {
+fn warns_of_unusable_configured_keys() {
     let good = json!({"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
     let encryption = json!({"kty": "RSA", "use": "enc", "n": "AQ", "e": "AQAB"});
     let jwks = |keys: &[&Value]| {
@@ -313,7 +313,7 @@ fn configured_keys_that_cannot_be_used_are_warned_of() {
 }
 
 #[test]
-fn an_address_that_only_the_app_takes_for_verified_is_warned_of() {
+fn warns_of_headers_with_unverified_addresses() {
     let warns = |rules: Value, setting: Option<bool>, headers: Option<Value>, provider: Value| {
         let mut document = example_with("/rules", Some(rules));
         document.as_object_mut().unwrap().extend(setting.map(|on| ("verified_email_only".to_owned(), json!(on))));
@@ -339,7 +339,7 @@ fn an_address_that_only_the_app_takes_for_verified_is_warned_of() {
 }
 
 #[test]
-fn audiences_of_tokens_for_other_services_are_warned_of() {
+fn warns_of_audiences_of_other_services() {
     let warnings = |audience: &str| {
         let mut document = example_with("/providers/0/access_token_audiences", Some(json!([audience])));
         let issuer = document["providers"][0]["issuer"].as_str().unwrap().to_owned();
@@ -364,7 +364,7 @@ fn audiences_of_tokens_for_other_services_are_warned_of() {
 }
 
 #[test]
-fn people_of_several_providers_who_look_alike_are_warned_of() {
+fn warns_of_several_providers_without_an_issuer_header() {
     let mut document = example();
     assert_eq!(settings(&document).warnings, [""; 0]);
     let other = json!({"name": "other", "issuer": "https://other.example.com", "client_id": "x"});
@@ -384,7 +384,7 @@ fn people_of_several_providers_who_look_alike_are_warned_of() {
 }
 
 #[test]
-fn what_has_no_effect_is_told() {
+fn warns_of_ineffective_settings() {
     let mut document =
         example_with("/rules/0", Some(json!({"path": "/a/*", "access": "required", "scopes": ["read"]})));
     document["token_cookie"] = json!("jwt");
@@ -413,7 +413,7 @@ fn what_has_no_effect_is_told() {
 }
 
 #[test]
-fn tokens_that_no_rule_looks_at_are_warned_of() {
+fn warns_of_tokens_that_no_rule_reads() {
     let mut document = example();
     document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
     document["authorization"] = json!("app");
@@ -430,7 +430,7 @@ fn tokens_that_no_rule_looks_at_are_warned_of() {
 }
 
 #[test]
-fn a_struct_means_what_the_json_text_means() {
+fn a_struct_has_the_same_settings_as_json() {
     for document in [example(), full()] {
         let from_struct = parse_bytes(&as_struct(&document)).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(printed(&from_struct), printed(&settings(&document)));
@@ -438,7 +438,7 @@ fn a_struct_means_what_the_json_text_means() {
 }
 
 #[test]
-fn a_struct_has_the_faults_that_the_json_text_has() {
+fn a_struct_has_the_same_faults_as_json() {
     let mut document = full();
     document["providers"][0]["timeout_ms"] = json!(1.5);
     document["session"]["lifetime_seconds"] = json!(null);
@@ -447,7 +447,7 @@ fn a_struct_has_the_faults_that_the_json_text_has() {
 }
 
 #[test]
-fn a_struct_that_is_nested_without_end_or_says_two_things_is_none() {
+fn refuses_a_struct_with_endless_nesting_or_two_kinds() {
     let nested =
         |bytes: Vec<u8>, _| wire::write(&[Bytes(&wire::write(&[Bytes(b"a"), Bytes(&object_of(&bytes))]))]).to_vec();
     let text = wire::write(&[Number(0), Number(0), Bytes(b"idp")]);
@@ -487,7 +487,7 @@ fn the_client_authenticates_as_method_and_secret_say() {
 }
 
 #[test]
-fn everything_may_be_public_when_it_is_said() {
+fn everything_is_public_only_by_an_explicit_pattern() {
     for rule in [
         json!({"path": "/**", "access": "public"}),
         json!({"methods": ["GET"], "access": "public"}),
@@ -509,7 +509,7 @@ fn a_word_of_digits_may_be_a_number() {
 }
 
 #[test]
-fn rules_that_do_not_do_what_they_seem_to_are_warned_of() {
+fn warnings_name_rules_without_effect() {
     let warnings = |rules: Value| settings(&example_with("/rules", Some(rules))).warnings;
     let found = warnings(json!([
         {"name": "mine", "path": "/oauth2/*", "access": "public"},
@@ -538,12 +538,12 @@ fn rules_that_do_not_do_what_they_seem_to_are_warned_of() {
 }
 
 #[test]
-fn the_app_may_be_told_nothing() {
+fn identity_headers_may_be_empty() {
     assert_eq!(settings(&example_with("/identity_headers", Some(json!({})))).identity_headers, []);
 }
 
 #[test]
-fn what_workers_share_is_named_after_the_app_or_after_issuer_client_and_endpoints() {
+fn shared_data_is_named_after_the_app_or_after_issuer_client_and_endpoints() {
     let app = |pointer: &str, value: Value| settings(&example_with(pointer, Some(value))).fingerprint;
     let base = settings(&example()).fingerprint;
     assert!(base.len() == 32 && base.bytes().all(|byte| byte.is_ascii_hexdigit()), "{base}");
@@ -571,7 +571,7 @@ fn what_workers_share_is_named_after_the_app_or_after_issuer_client_and_endpoint
 }
 
 #[test]
-fn a_rule_says_what_its_policy_says() {
+fn a_rule_that_names_a_policy_behaves_like_the_policy() {
     let with = |policies: Value, rules: Value| {
         let mut document = example_with("/rules", Some(rules));
         document["policies"] = policies;

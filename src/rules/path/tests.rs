@@ -210,7 +210,7 @@ fn a_path_is_read_as_spelled_normalised_and_decoded() {
 }
 
 #[test]
-fn one_look_finds_what_a_closer_one_does() {
+fn the_fast_check_agrees_with_the_thorough_one() {
     let mut paths = vec![Vec::new()];
     for length in 0..6 {
         let longer = |path: &Vec<u8>| b"/.%a;\x80".map(|byte| [path.as_slice(), &[byte]].concat());

@@ -82,7 +82,7 @@ fn a_regex_matches_the_whole_path() {
 }
 
 #[test]
-fn a_pattern_is_found_by_what_all_its_paths_begin_with() {
+fn a_pattern_has_the_literal_prefix_of_all_its_paths() {
     let literal_prefixes = |pattern: PathPattern| pattern.literal_prefixes().map(str::to_owned).collect::<Vec<_>>();
     let globs: &[(&str, &[&str])] = &[
         ("/", &[""]),
@@ -141,7 +141,7 @@ fn a_pattern_is_found_by_what_all_its_paths_begin_with() {
 }
 
 #[test]
-fn a_pattern_that_could_not_mean_what_it_says_is_refused() {
+fn a_pattern_that_could_never_match_as_written_is_refused() {
     let long = format!("/{}", "a".repeat(MAX_PATTERN));
     let texts = [
         "",
@@ -229,7 +229,7 @@ fn a_pattern_that_could_not_mean_what_it_says_is_refused() {
 }
 
 #[test]
-fn a_refusal_says_what_was_expected() {
+fn an_invalid_pattern_names_the_expected_syntax() {
     let refused = |text: &str| PathPattern::glob(text).unwrap_err().to_string();
     let texts: Vec<_> =
         ["a", "/a//b", "/a/../b", "/a;b", "/%61", "/a%", "/%ff", "/{a}", "/a**", "/%2A"].map(refused).into();
@@ -287,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
-    fn a_glob_means_what_it_says(
+    fn a_glob_agrees_with_its_definition(
         pattern in proptest::collection::vec("[ab*]{1,3}|\\*\\*", 1..5).prop_map(joined),
         path in proptest::collection::vec("[ab]{1,3}", 1..6).prop_map(joined),
         slash in any::<bool>(),

@@ -79,7 +79,7 @@ fn a_locked_rule_that_decides_holds_beside_the_policy() {
 
 /// Envoy has chosen the route for one reading of the path; an app may find what another route leads to.
 #[test]
-fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
+fn an_ambiguous_request_is_held_to_every_rule_and_policy() {
     let staff = allowing("staff", glob("/staff/*", Access::Required));
     let rules = Rules::new(vec![staff]).with_policies(policies());
     for target in path::tests::AMBIGUOUS {
@@ -108,7 +108,7 @@ fn what_is_ambiguous_is_held_to_every_rule_and_every_policy() {
 
 /// Envoy finds the virtual host by the host as it is written, with its port; an app mostly by the name.
 #[test]
-fn a_host_that_is_not_written_plainly_may_be_another_routes() {
+fn a_host_with_another_port_or_a_dot_may_belong_to_another_route() {
     let rules = Rules::new(vec![glob("/public/*", Access::Public)]).with_policies(policies()).with_own_port(Some(8443));
     let at = |authority: &str, path: &str| request(&[(":method", "GET"), (":authority", authority), (":path", path)]);
     for authority in ["app.example.com", "APP.example.com", "app.example.com:8443", "[::1]:8443", "127.0.0.1"] {
@@ -127,7 +127,7 @@ fn a_host_that_is_not_written_plainly_may_be_another_routes() {
 }
 
 #[test]
-fn a_route_that_names_no_policy_is_no_way_around_them() {
+fn a_route_without_a_known_policy_is_refused() {
     let rules = Rules::new(vec![everything(Access::Public)]).with_policies(policies());
     let fault = |route: RouteMetadata| rules.decide(&get(b"/").on_route(route)).map(|_| ()).unwrap_err();
     for name in ["", "Open", "open ", "opén", "owners"] {
@@ -164,7 +164,7 @@ fn route() -> impl Strategy<Value = RouteMetadata> {
 proptest! {
     /// No metadata gives more than locked rules do, whoever reads the request.
     #[test]
-    fn no_route_weakens_what_is_locked(
+    fn no_route_weakens_a_locked_rule(
         plain in proptest::collection::vec((plain_rule(), any::<bool>()), 1..5),
         target in target(),
         (method, authorities, lines) in surroundings(),

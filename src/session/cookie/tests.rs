@@ -62,7 +62,7 @@ fn cookies_with_our_prefix_are_listed_in_order() {
 }
 
 #[test]
-fn only_our_cookies_leave_a_line() {
+fn only_our_cookies_are_stripped() {
     let rest = |bytes: &[u8]| Stripped::Rest(bytes.to_vec());
     let cases: &[(&[u8], Stripped)] = &[
         (b"", Stripped::Unchanged),
@@ -98,13 +98,13 @@ fn a_set_cookie_line_has_every_attribute() {
 }
 
 #[test]
-fn a_lifetime_above_what_browsers_take_is_cut() {
+fn a_lifetime_above_400_days_is_cut() {
     let line = set_cookie("a", "b", Duration::MAX);
     assert!(line.ends_with("; Max-Age=34560000"), "{line}");
 }
 
 #[test]
-fn a_value_cannot_leave_its_place() {
+fn a_cookie_value_cannot_inject_attributes() {
     let line = set_cookie("__Host-a\r\nb", "x\r\nSet-Cookie: y=1; Domain=evil\u{e9}\0", Duration::ZERO);
     assert_eq!(line, "__Host-ab=xSet-Cookie:y=1Domain=evil; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
 }

@@ -53,7 +53,7 @@ fn path_and_query_are_kept_byte_for_byte() {
 }
 
 #[test]
-fn what_cannot_be_returned_to_becomes_the_root() {
+fn an_invalid_target_becomes_the_root() {
     let too_long = format!("/{}", "a".repeat(MAX_RETURN_TO));
     let targets = [
         "",

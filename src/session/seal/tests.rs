@@ -39,7 +39,7 @@ fn a_key_is_read_from_base64_base64url_and_hex() {
 }
 
 #[test]
-fn what_is_no_key_is_refused() {
+fn an_invalid_key_is_refused() {
     let valid = BASE64_STANDARD.encode(std::array::from_fn::<u8, 32, _>(|index| 0xff - index as u8));
     let mixed = valid.replacen('/', "_", 1);
     assert!(mixed.contains('/') && mixed.contains('_'), "{mixed}");
@@ -69,12 +69,12 @@ fn neither_key_nor_sealer_prints() {
 }
 
 #[test]
-fn an_empty_ring_makes_no_sealer() {
+fn a_sealer_needs_a_key() {
     assert!(Sealer::new(Vec::new(), "").is_none());
 }
 
 #[test]
-fn what_was_sealed_opens_for_its_purpose_label_and_context_only() {
+fn a_seal_opens_only_for_its_purpose_label_and_context() {
     let sealer_a = sealer(&[KEY_A], "issuer client");
     let sealed = sealer_a.seal(Purpose::Session, "__Host-session", b"alice", &TestPlatform::default()).unwrap();
     let sealed = sealed.as_bytes();
@@ -110,7 +110,7 @@ fn purposes_do_not_share_a_key() {
 }
 
 #[test]
-fn a_ring_seals_with_its_first_key_and_opens_with_all() {
+fn seals_with_the_first_key_and_opens_with_all_keys() {
     let (old, rotated, new) = (sealer(&[KEY_A], ""), sealer(&[KEY_B, KEY_A], ""), sealer(&[KEY_B], ""));
     let platform = TestPlatform::default();
     let before = old.seal(Purpose::Session, "s", b"alice", &platform).unwrap();
@@ -124,7 +124,7 @@ fn a_ring_seals_with_its_first_key_and_opens_with_all() {
 }
 
 #[test]
-fn a_key_twice_in_the_ring_does_no_harm() {
+fn duplicate_keys_are_harmless() {
     let twice = sealer(&[KEY_A, KEY_A], "");
     let sealed = twice.seal(Purpose::State, "", b"x", &TestPlatform::default()).unwrap();
     assert_eq!(opened(&twice, Purpose::State, "", sealed.as_bytes()), Some(b"x".to_vec()));
@@ -162,14 +162,14 @@ fn the_layout_is_version_key_id_nonce_ciphertext() {
 
 /// Sealed by the first release. A change that breaks this test ends every session in the field.
 #[test]
-fn what_an_earlier_release_sealed_still_opens() {
+fn seals_of_an_earlier_release_open() {
     let sealer = sealer(&[KEY_A], &context_of(["https://issuer.example", "client"]));
     let sealed = b"ARNcUDIBAAAAAAAAAAEAAAAAAAAAAQAAAAAAAAChvIaQyF9290wTZk2g06rztHWGgVk";
     assert_eq!(opened(&sealer, Purpose::Session, "__Host-session", sealed), Some(b"alice".to_vec()));
 }
 
 #[test]
-fn what_was_sealed_in_base64url_still_opens() {
+fn seals_in_plain_base64url_open() {
     let (sealer, platform) = (sealer(&[KEY_B, KEY_A], ""), TestPlatform::default());
     for size in 0..500 {
         let sealed = sealer.seal(Purpose::Session, "s", &vec![7; size], &platform).unwrap();
@@ -182,7 +182,7 @@ fn what_was_sealed_in_base64url_still_opens() {
 }
 
 #[test]
-fn no_sealed_text_has_what_firewalls_refuse() {
+fn no_sealed_text_has_two_dashes_or_dots_in_a_row() {
     let (sealer, platform) = (sealer(&[KEY_A], ""), TestPlatform::default());
     let sealed: Vec<_> = (0..500).map(|_| sealer.seal(Purpose::Session, "s", &[7; 3000], &platform).unwrap()).collect();
     assert!(sealed.iter().all(|text| !text.contains("--") && !text.contains("..")));
@@ -195,7 +195,7 @@ fn no_sealed_text_has_what_firewalls_refuse() {
 }
 
 #[test]
-fn a_seal_is_read_as_it_was_written_and_as_it_would_have_been_before_and_in_no_third_way() {
+fn a_seal_has_the_current_and_the_earlier_spelling_and_no_third() {
     let (sealer, platform) = (sealer(&[KEY_A], ""), TestPlatform::default());
     for _ in 0..100 {
         let sealed = sealer.seal(Purpose::Session, "s", b"alice", &platform).unwrap();
@@ -210,7 +210,7 @@ fn a_seal_is_read_as_it_was_written_and_as_it_would_have_been_before_and_in_no_t
 }
 
 #[test]
-fn what_is_not_sealed_by_us_is_not_there() {
+fn foreign_and_altered_values_do_not_open() {
     let sealer = sealer(&[KEY_A], "");
     let sealed = sealer.seal(Purpose::Session, "s", b"alice", &TestPlatform::default()).unwrap();
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -266,7 +266,7 @@ fn a_shared_document_may_be_large_but_not_too_large() {
 }
 
 #[test]
-fn a_context_of_other_parts_is_another_context() {
+fn contexts_of_different_parts_differ() {
     let contexts: HashSet<_> =
         [vec!["ab", "c"], vec!["a", "bc"], vec!["abc"], vec!["abc", ""], vec!["", "abc"], vec!["2:ab,1:c,"], vec![]]
             .into_iter()

@@ -20,7 +20,7 @@ fn claims_come_back_compressed_or_not() {
 }
 
 #[test]
-fn where_the_machine_cannot_they_stay_as_they_are() {
+fn claims_stay_uncompressed_without_zlib() {
     let claims = json!({ "groups": vec!["a"; 400] }).as_object().unwrap().clone();
     let machine = TestPlatform::default();
     machine.without_zlib.set(true);
@@ -31,7 +31,7 @@ fn where_the_machine_cannot_they_stay_as_they_are() {
 }
 
 #[test]
-fn what_is_no_session_is_none() {
+fn malformed_bytes_are_no_session() {
     for bytes in [&b""[..], b"\x00", b"{\"i\":[1]}", b"\x0a\x02ab", &[0xff; 64]] {
         assert!(decode(bytes, &TestPlatform::default()).is_none(), "{bytes:?}");
     }

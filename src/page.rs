@@ -38,7 +38,7 @@ const STYLE: &str = include_str!("page/style.css");
 <form method="post" action="{{ href }}"><button class="button">{{ label }}</button></form>
 {%- when Some(Action::Resend { label, href }) %}
 <form method="post" hidden><p><code></code></p><button class="button">{{ label }}</button></form>
-<p hidden><a class="button" href="{{ href }}">Go on</a></p>
+<p hidden><a class="button" href="{{ href }}">Continue</a></p>
 {%- when None %}
 {%- endmatch %}
 {%- if let Some(form) = kept %}

@@ -1,11 +1,11 @@
 {
-  // A field may have the name of anything that a form can do: the form itself is asked for nothing.
+  // Fields can shadow the form's properties (DOM clobbering), so none of them is read.
   const form = document.getElementById("kept");
   const fields = Array.from(document.querySelectorAll("#kept > input"), (field) => [field.name, field.value]);
   const to = Element.prototype.getAttribute.call(form, "action");
   try {
     sessionStorage.setItem("vestibule-form", JSON.stringify({ at: Date.now(), to, fields }));
   } catch {
-    document.querySelector("h1 + p").textContent = "You are not signed in, and this browser cannot keep what you sent.";
+    document.querySelector("h1 + p").textContent = "You are not signed in, and this browser cannot keep the form.";
   }
 }

@@ -6,14 +6,14 @@
     form.querySelector("code").textContent = kept.to;
     form.addEventListener("submit", () => sessionStorage.removeItem("vestibule-form"));
     form.hidden = false;
-    // They come last and at once: a field may have the name of anything that a form can do.
+    // Fields can shadow the form's properties (DOM clobbering), so they are added last, at once.
     form.append(...kept.fields.map(([name, value]) => {
       const field = document.createElement("input");
       [field.type, field.name, field.value] = ["hidden", name, value];
       return field;
     }));
   } else {
-    document.querySelector("h1 + p").textContent = "This tab keeps no form. Perhaps it was sent already.";
+    document.querySelector("h1 + p").textContent = "This tab has no form to send. Perhaps it was sent already.";
     other.hidden = false;
   }
 }

@@ -6,7 +6,7 @@ use url::Url;
 use super::*;
 use crate::claims::{Claim, ClaimPath, Claims, Condition};
 
-/// What a verdict comes to for somebody who is nobody in particular.
+/// The decision of a verdict for an unspecified principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Denied,
@@ -292,7 +292,7 @@ fn named(name: &str, rule: Rule) -> Rule {
     Rule { name: Some(name.to_owned()), ..rule }
 }
 
-/// Claims that somebody has.
+/// Claims of a principal.
 struct Token(serde_json::Value);
 
 impl Claims for Token {
@@ -624,7 +624,7 @@ impl Plain {
     }
 }
 
-/// What some reader takes a request for.
+/// A parser's reading of a request.
 #[derive(Debug, Clone)]
 struct Seen {
     path: String,
@@ -796,7 +796,7 @@ fn surroundings() -> impl Strategy<Value = (&'static str, Vec<&'static str>, Lin
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
-    /// What is public is public to every reader, and what one of them finds stricter is as strict.
+    /// A public request is public for every parser, and a stricter reading of any parser holds.
     #[test]
     fn a_public_request_is_public_for_every_parser(
         plain in proptest::collection::vec(plain_rule(), 1..5),

@@ -160,7 +160,7 @@ mod tests {
         Request::new([("cookie", cookies.as_bytes())])
     }
 
-    /// What a browser sends back.
+    /// The cookies that a browser returns.
     fn sent_back(lines: &[String]) -> Vec<String> {
         lines.iter().map(|line| line.split(';').next().unwrap().to_owned()).collect()
     }

@@ -63,7 +63,7 @@ impl RevocationKeys {
         half_digest("sid", &[provider.as_bytes(), sid.as_bytes()])
     }
 
-    /// The key of those sessions of a subject, given by its key, whose ID token had no `sid`.
+    /// The key of a subject's sessions without `sid`, from the key of the subject.
     pub fn of_nameless(subject: &HalfDigest) -> HalfDigest {
         half_digest("nameless", &[subject])
     }

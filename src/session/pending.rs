@@ -67,7 +67,7 @@ pub struct PendingSignIn {
     pub state: State,
     /// The nonce sent.
     pub nonce: Nonce,
-    /// The PKCE verifier whose challenge was sent.
+    /// The PKCE verifier; its challenge was sent.
     pub verifier: PkceVerifier,
 }
 

@@ -143,7 +143,7 @@ fn a_form_that_was_posted_without_a_session_is_sent_again_once_the_person_says_s
     assert_eq!((place(again), text(again, "title")), (site.url("/oauth2/form"), "Send your form again?"), "{again:#}");
     assert!(text(again, "text").contains("/save?draft=1"), "{again:#}");
     assert_eq!((place(sent), text(sent, "text")), (site.url("/save?draft=1&b=%2F"), "hello from the app"), "{sent:#}");
-    assert!(text(none, "text").contains("This tab keeps no form"), "{none:#}");
+    assert!(text(none, "text").contains("This tab has no form"), "{none:#}");
     assert_eq!(place(home), site.url("/"), "{home:#}");
     assert_no_complaints(&steps);
 
@@ -182,7 +182,7 @@ fn a_form_of_another_site_is_not_kept() {
     let [_, refused, .., form] = &steps;
     assert_eq!(text(refused, "title"), "Please sign in", "{refused:#}");
     assert!(!text(refused, "text").contains("keeps it"), "{refused:#}");
-    assert!(text(form, "text").contains("This tab keeps no form"), "{form:#}");
+    assert!(text(form, "text").contains("This tab has no form"), "{form:#}");
     assert_no_complaints(&steps);
     assert!(site.app.seen().iter().all(|request| request.method == "GET"), "{:#?}", site.app.seen());
 }

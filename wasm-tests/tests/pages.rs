@@ -115,7 +115,7 @@ fn the_pages_around_a_session_are_readable_for_everybody() {
     assert_readable(&again, "Send your form again?", "/save", ("BUTTON", "Send it now"));
 
     let none = pictures("form_none", json!({"url": url("/oauth2/form")}));
-    assert_readable(&none, "Send your form again?", "This tab keeps no form", ("A", "Go on"));
+    assert_readable(&none, "Send your form again?", "This tab has no form", ("A", "Continue"));
 
     let fragment = pictures("fragment", json!({"url": url("/page#part"), "scripts": false}));
     assert_readable(&fragment, "Signing in", "needs JavaScript", ("A", "Sign in"));

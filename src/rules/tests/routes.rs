@@ -1,4 +1,4 @@
-//! What the policy of a route does to what the rules say.
+//! The policy of a route compared with the rules.
 
 use super::*;
 use crate::http::RouteMetadata;
@@ -162,7 +162,7 @@ fn route() -> impl Strategy<Value = RouteMetadata> {
 }
 
 proptest! {
-    /// No metadata gives more than locked rules do, whoever reads the request.
+    /// No metadata admits more than the locked rules do, for any parser.
     #[test]
     fn no_route_weakens_a_locked_rule(
         plain in proptest::collection::vec((plain_rule(), any::<bool>()), 1..5),

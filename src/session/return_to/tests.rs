@@ -13,7 +13,7 @@ fn kept(target: &str) -> String {
     ReturnTo::parse(target.as_bytes(), "/oauth2").as_str().to_owned()
 }
 
-/// What every target must give: a URL of ours, without anything that could end a header line.
+/// Every target's location is on our origin, without a character that could end a header line.
 fn stays(target: &[u8]) -> Result<(), String> {
     let return_to = ReturnTo::parse(target, "/oauth2");
     let location = return_to.location(&origin());

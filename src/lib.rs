@@ -3,26 +3,26 @@
 //! A pure core decides the next step for a request or the response to a callout; [`filter`](self) performs the step in
 //! Envoy. The core has no clock, no log and no host: time is a parameter, and log events are results.
 //!
-//! | room | what it is for | may import |
+//! | room | purpose | may import |
 //! | --- | --- | --- |
 //! | [`time`] | seconds since the epoch | |
-//! | [`cache`] | values that a worker remembers, bounded | |
-//! | [`secret`] | values that do not print | |
-//! | [`platform`] | what the machine lends: randomness, signature checks, zlib, a shared store | |
-//! | [`digest`] | names for what must not be written down itself | |
-//! | [`quoted`] | text from outside, as the log may show it | |
-//! | [`wire`] | messages of protobuf | |
+//! | [`cache`] | bounded cache of a worker | |
+//! | [`secret`] | secrets, which do not print | |
+//! | [`platform`] | services of the host: randomness, signature checks, zlib, a shared store | |
+//! | [`digest`] | digests that stand in for secret or long values | |
+//! | [`quoted`] | untrusted text for the log | |
+//! | [`wire`] | protobuf messages | |
 //! | [`record`] | records of fixed layout, with a version byte | time |
-//! | [`http`] | requests, answers and calls as values | quoted |
-//! | [`page`] | the one page people see | |
-//! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
+//! | [`http`] | requests, replies and callouts as values | quoted |
+//! | [`page`] | the HTML page of local replies | |
+//! | [`claims`] | claims of a caller, and conditions on them | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
-//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, record, cache, http |
-//! | [`shared`] | what all workers of an Envoy process share | time, digest, platform, record, http, session |
-//! | [`rules`] | who gets what, by path | claims, http |
-//! | [`config`] | a document in, typed settings out | all of the above |
-//! | [`flow`] | the sequence: the one room that knows the order of things | all of the above |
+//! | [`session`] | sessions and pending sign-ins in sealed cookies, and the session store | claims, jose, oidc, time, secret, platform, digest, wire, record, cache, http |
+//! | [`shared`] | state shared by all workers of an Envoy process | time, digest, platform, record, http, session |
+//! | [`rules`] | access rules by method, host, path and headers | claims, http |
+//! | [`config`] | parses a document into typed settings | all of the above |
+//! | [`flow`] | the order of all steps of a request | all of the above |
 //! | `filter` | performs steps in Envoy; decides nothing | all of the above |
 
 pub mod cache;

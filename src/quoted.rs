@@ -82,7 +82,7 @@ mod tests {
             ("eyJhbGciOiJub25lIn0.e30. is over", "[...] is over"),
             ("token=8xLOxBtZp8iJfVuQsSnTqPzA", "[...]"),
             ("4/0AdQt8qh-rMd0pYcYkq_AAAA", "[...]"),
-            // Base64 has slashes in it; a URL is told but for what looks random between two of them.
+            // Base64 contains slashes; a URL is shown except for segments that look random.
             ("secret kP3/xT9qLm2Rz/8vB1nWc4D/jh7= is wrong", "secret [...] is wrong"),
             (
                 "see https://login.example/v2/Errors and /oauth2/cb",

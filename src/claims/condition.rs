@@ -296,11 +296,11 @@ mod tests {
         for (token, expected) in cases {
             assert_eq!(admin().outcome(&Token(token.clone())), expected, "{token}");
         }
-        // Long numbers are not rounded to one that is wanted.
+        // Long numbers are not rounded to an accepted one.
         let long = claim("id", json!([9_007_199_254_740_991.0]));
         assert_eq!(long.outcome(&Token(json!({ "id": 9_007_199_254_740_991_u64 }))), Outcome::Yes);
         assert_eq!(long.outcome(&Token(json!({ "id": 9_007_199_254_740_993_u64 }))), Outcome::No);
-        // Nothing but a scalar can be wanted.
+        // Only scalars can be accepted values.
         assert_eq!(
             claim("groups", json!([null, [], {}])).outcome(&Token(json!({ "groups": [null, [], {}] }))),
             Outcome::No
@@ -384,7 +384,7 @@ mod tests {
                 assert_eq!(condition.outcome(&token), expected, "{condition:?} {overage}");
             }
         }
-        // Where it is there all the same, it counts.
+        // A claim that is present counts.
         let token = Token(json!({ "groups": ["admin"], "hasgroups": true, "_claim_names": { "groups": "src1" } }));
         assert_eq!(group().outcome(&token), Outcome::Yes);
         let token = Token(json!({ "hasgroups": false, "_claim_names": { "other": "src1" } }));

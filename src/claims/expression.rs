@@ -65,7 +65,7 @@ mod tests {
         }
         // Letters beyond ASCII are compared as they are, as in the other conditions on addresses.
         assert!(!Expression::ignoring_case("É@example.com").unwrap().matches("é@example.com"));
-        // And no expression becomes too large by it.
+        // Ignoring the case does not make an expression too large.
         for length in [100, 500, 900, 1024] {
             let long = "a".repeat(length);
             assert!(Expression::parse(&long).is_none() || Expression::ignoring_case(&long).is_some(), "{length}");

@@ -85,7 +85,6 @@ pub struct Template {
     wants_verified: bool,
 }
 
-/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Claim(ClaimPath),
@@ -167,7 +166,7 @@ impl Template {
     /// of items.
     ///
     /// # Errors
-    /// [`Unfit`] where it is too long and the request is to be refused for it.
+    /// [`Unfit::TooLong`] with [`TooLong::Refuse`].
     pub fn render(
         &self,
         claims: &dyn Claims,
@@ -329,7 +328,7 @@ mod tests {
             ('|', Encoding::Utf8, "a,b|c d|é|3"),
             (' ', Encoding::Utf8, "a,b é 3"),
             (',', Encoding::Percent, "a%2Cb,c%20d,%C3%A9,3"),
-            // Where the separator is none that is encoded.
+            // A separator that needs no escape.
             ('d', Encoding::Percent, "a%2Cbd%C3%A9d3"),
         ] {
             assert_eq!(render("{groups}", separator, encoding).as_deref(), Some(expected), "{separator}");
@@ -380,7 +379,7 @@ mod tests {
             let expected = (Ok(text.map(str::to_owned)), reported.to_vec());
             assert_eq!(rendered(&claim, value.clone(), 100), expected, "{value}");
         }
-        // Percent-encoded it goes out as one value.
+        // Percent-encoded it is one value.
         let percent = claim.with_format(',', Encoding::Percent);
         assert_eq!(rendered(&percent, json!("[a, b]"), 100), (Ok(Some("%5Ba%2C%20b%5D".to_owned())), vec![]));
     }
@@ -394,7 +393,7 @@ mod tests {
         let some = |text: &str| Ok(Some(text.to_owned()));
         assert_eq!(rendered(&claim(TooLong::LeaveOut), groups(), 8), (Ok(None), vec![long(15)]));
         assert_eq!(rendered(&claim(TooLong::Refuse), groups(), 8), (Err(long(15)), vec![long(15)]));
-        // No item after the cut goes out, not even one that would fit.
+        // No item after the cut is included, even if it would fit.
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 8), (some("one,two"), cut(15, 8)));
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 7), (some("one,two"), cut(15, 7)));
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 6), (some("one"), cut(15, 6)));
@@ -402,7 +401,7 @@ mod tests {
         assert_eq!(rendered(&claim(TooLong::Cut), groups(), 15), (some("one,two,three,x"), vec![]));
         // A text has no place to be cut at.
         assert_eq!(rendered(&claim(TooLong::Cut), json!("123456789"), 8), (Ok(None), vec![long(9)]));
-        // The encoded text is what must fit.
+        // The limit applies to the encoded text.
         let encoded = claim(TooLong::Cut).with_format(',', Encoding::Base64Url);
         assert_eq!(rendered(&encoded, groups(), 8), (some("b25l"), cut(15, 6)));
         let encoded = claim(TooLong::Cut).with_format(',', Encoding::Percent);

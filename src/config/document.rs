@@ -41,7 +41,6 @@ impl Node {
     }
 }
 
-/// Parses the document.
 pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(faults.add(&At::Root, Problem::Missing { expected: "an object; nothing was configured".into() }));

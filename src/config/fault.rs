@@ -42,19 +42,16 @@ pub(super) enum At<'a> {
 impl<'a> At<'a> {
     // Not inlined: each has a hundred callers, and calls are smaller.
 
-    /// A member of the object at this place.
     #[inline(never)]
     pub(super) const fn key(&'a self, key: &'a str) -> Self {
         Self::Key(self, key)
     }
 
-    /// An element of the list at this place.
     #[inline(never)]
     pub(super) const fn index(&'a self, index: usize) -> Self {
         Self::Index(self, index)
     }
 
-    /// The place as an owned path.
     pub(super) fn path(&self) -> Path {
         let (around, segment) = match self {
             Self::Root => return Path(Vec::new()),

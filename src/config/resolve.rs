@@ -153,7 +153,6 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
     config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(with));
 }
 
-/// Warns of settings without any effect.
 fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let is_github = config.providers.iter().all(|provider| provider.github.is_some());

@@ -19,7 +19,6 @@ const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Both forms of a secret, in the wording of faults.
 const SECRET: &str = "a string or {env: NAME}";
 
-/// Reads the document into its struct.
 pub(super) fn read<T: Shape>(root: &Node, faults: &mut Faults) -> T {
     T::read(Place { node: root, at: At::Root, faults })
 }
@@ -154,7 +153,6 @@ impl Members<'_> {
         self.place(name).map(T::read)
     }
 
-    /// Whether one of these fields is present.
     pub(super) fn have_any(&self, names: &[&str]) -> bool {
         self.known.iter().any(|(key, _)| names.contains(key))
     }

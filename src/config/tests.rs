@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Config;
 
-/// 32 bytes that no test depends on.
+/// 32 arbitrary bytes.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The ten lines of the README.
@@ -68,7 +68,7 @@ fn example_with(pointer: &str, value: Option<Value>) -> Value {
     document
 }
 
-/// The document as Envoy hands it over when it is written in place.
+/// The document as Envoy passes an inline configuration.
 fn as_struct(document: &Value) -> Vec<u8> {
     use prost::Message;
     let Value::Object(object) = document else { panic!("a Struct is an object") };

@@ -59,7 +59,7 @@ impl HostPattern {
     /// own virtual hosts).
     ///
     /// # Errors
-    /// [`PatternError`] says what was expected.
+    /// [`PatternError`] names the expected syntax.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let kind = match text.strip_prefix("*.") {

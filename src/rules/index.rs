@@ -14,7 +14,6 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The index of these rules.
     pub(super) fn new(rules: &[Rule]) -> Self {
         let mut index = Self::default();
         for (number, rule) in rules.iter().enumerate() {

@@ -6,7 +6,6 @@ use std::cell::OnceCell;
 use super::{HostPattern, PathPattern, Rule, host::Host, is_method};
 use crate::http::Request;
 
-/// Whether a rule applies to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     /// It does not apply.

@@ -166,7 +166,6 @@ impl Rules {
         self.all.iter().any(|rule| rule.name.is_some())
     }
 
-    /// The rules without the policies.
     fn rules(&self) -> &[Rule] {
         self.all.get(..self.first_policy).unwrap_or_default()
     }
@@ -189,7 +188,7 @@ impl Rules {
     /// The request with the verdict of the rules.
     ///
     /// # Errors
-    /// [`RouteError`] where its route does not name one policy; with the request.
+    /// [`RouteError`] if its route names no policy, with the request.
     pub fn evaluate(&self, request: Request) -> Result<RuledRequest, (RouteError, Request)> {
         match self.decide(&request) {
             Ok(verdict) => Ok(RuledRequest::new(request, verdict)),
@@ -255,7 +254,7 @@ const MAX_METHOD: usize = 32;
 /// Parses the method of a rule: methods are case-sensitive, and browsers never send `get`.
 ///
 /// # Errors
-/// [`PatternError`] says what was expected.
+/// [`PatternError`] names the expected syntax.
 pub fn parse_method(text: &str) -> Result<String, PatternError> {
     if is_method(text) { Ok(text.to_owned()) } else { Err(PatternError("a method in upper case, such as GET")) }
 }

@@ -13,7 +13,6 @@ pub struct Path<'a> {
     escaped: Option<Escaped>,
 }
 
-/// The other spellings of a path with escapes.
 #[derive(Debug, PartialEq, Eq)]
 struct Escaped {
     /// Escapes in upper case (RFC 3986, 6.2.2.1).
@@ -26,7 +25,7 @@ impl<'a> Path<'a> {
     /// The path of a request target, without its query.
     ///
     /// # Errors
-    /// [`PatternError`] where the path is ambiguous.
+    /// [`PatternError`] if the path is ambiguous.
     pub fn of_target(target: &'a [u8]) -> Result<Self, PatternError> {
         Self::read(target.split(|byte| *byte == b'?').next().unwrap_or_default())
     }
@@ -34,7 +33,7 @@ impl<'a> Path<'a> {
     /// Parses a path.
     ///
     /// # Errors
-    /// [`PatternError`] where it is ambiguous: what was expected of it.
+    /// [`PatternError`] if it is ambiguous, with the expected syntax.
     pub fn read(path: &'a [u8]) -> Result<Self, PatternError> {
         match std::str::from_utf8(path) {
             Ok(text) if path.len() <= MAX_PATH && is_plain(path) => Ok(Self { text, escaped: None }),
@@ -75,12 +74,10 @@ impl<'a> Path<'a> {
         std::iter::once(self.text).chain(others)
     }
 
-    /// The path with its escapes in upper case.
     pub(super) fn normalised(&self) -> &str {
         self.escaped.as_ref().map_or(self.text, |escaped| &escaped.normalised)
     }
 
-    /// The path without escapes.
     pub(super) fn decoded(&self) -> &str {
         self.escaped.as_ref().map_or(self.text, |escaped| &escaped.decoded)
     }

@@ -35,7 +35,7 @@ impl PathPattern {
     /// end both match everything below, but not the path without the slash.
     ///
     /// # Errors
-    /// [`PatternError`] says what was expected.
+    /// [`PatternError`] names the expected syntax.
     pub fn glob(text: &str) -> Result<Self, PatternError> {
         let spellings = Spellings::read(text)?;
         // The syntax of other routers or of regular expressions for any segment: a protecting rule with it would match
@@ -61,7 +61,7 @@ impl PathPattern {
     /// `prefix`: this path and everything below it, by whole segments; with a slash at the end, only what is below.
     ///
     /// # Errors
-    /// [`PatternError`] says what was expected.
+    /// [`PatternError`] names the expected syntax.
     pub fn prefix(text: &str) -> Result<Self, PatternError> {
         let spellings = Spellings::read(text)?;
         if text.contains('*') {
@@ -73,7 +73,7 @@ impl PathPattern {
     /// `regex`: the whole path. A path with escapes must match both as spelled and decoded.
     ///
     /// # Errors
-    /// [`PatternError`] says what was expected.
+    /// [`PatternError`] names the expected syntax.
     pub fn regex(text: &str) -> Result<Self, PatternError> {
         if text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
             return Err(PatternError("a regular expression that begins with a slash, as every path does"));
@@ -117,7 +117,6 @@ impl PathPattern {
         }
     }
 
-    /// Whether it matches this reading of a path.
     pub(super) fn matches(&self, path: &str) -> bool {
         match &self.0 {
             Kind::Below(base) => base.any(|base| path.starts_with(base)),
@@ -143,7 +142,6 @@ fn beginning(text: &str) -> String {
     sure.rsplit_once('/').map_or("", |(whole, _)| whole).to_owned()
 }
 
-/// Whether a path is this one or below it.
 fn is_within(path: &str, base: &str) -> bool {
     path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

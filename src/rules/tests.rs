@@ -69,7 +69,7 @@ fn policy(access: Access) -> Policy {
     }
 }
 
-/// The rule for those in this group alone.
+/// The rule that admits only this group.
 fn allowing(group: &str, mut rule: Rule) -> Rule {
     rule.policy.allow = in_group(group);
     rule
@@ -342,7 +342,7 @@ fn optional_access_is_open_but_not_public() {
     assert!(!rules.decide(&request).unwrap().is_public());
     assert!(is_admitted(&rules, &request, &[]));
     assert_eq!(decide(&rules, &get(b"/new")), Decision::Required);
-    // Where one reader finds it public and another one optional, it is optional.
+    // Public for one parser and optional for another is optional.
     let rules = Rules::new(vec![regex("/a b", Access::Optional), everything(Access::Public)]);
     assert_eq!(decide(&rules, &get(b"/a%20b")), Decision::Optional);
     assert_eq!(decide(&rules, &get(b"/a%21b")), PUBLIC);
@@ -390,7 +390,7 @@ fn all_headers_of_a_rule_must_match() {
     }
 }
 
-/// Doubt never leads past a rule to one that allows more, and never makes do with less than the later one wants.
+/// An ambiguous request never skips a rule for a weaker one, and the stricter later rule holds too.
 #[test]
 fn a_rule_that_perhaps_applies_holds_with_its_successors() {
     const HOST: (&str, &str) = (":authority", "a.example");
@@ -424,7 +424,7 @@ fn a_rule_that_perhaps_applies_holds_with_its_successors() {
             let rules = Rules::new(vec![build(first), everything(then)]);
             assert_eq!(decide(&rules, &request), expected, "{what}: {first:?}, then {then:?}");
         }
-        // Without a rule for all there is the default, which is none of those that allow more.
+        // Without a general rule the default applies, which is not weaker.
         assert_eq!(decide(&Rules::new(vec![build(Public)]), &request), Decision::Required, "{what}");
         // Both conditions must hold.
         let staff = allowing("staff", build(Required));
@@ -449,7 +449,7 @@ fn an_ambiguous_path_is_held_to_every_rule_that_may_apply() {
         assert!(is_admitted(&allowing, &get(target), &["admins"]), "{what}");
         assert!(!is_admitted(&allowing, &get(target), &["staff"]), "{what}");
     }
-    // What is certain of a request decides all the same.
+    // Unambiguous properties of a request still decide.
     let by_method = Rules::new(vec![methods(&["POST"], Access::Required), glob("/b/*", Access::Deny)]);
     let post = request(&[(":method", "POST"), (":authority", "a"), (":path", "/x//y")]);
     assert_eq!(decide(&by_method, &post), Decision::Required);
@@ -689,7 +689,7 @@ fn readings_of(target: &str) -> Vec<String> {
     ]
 }
 
-/// Everything that a reader may take a request for.
+/// All readings of a request.
 fn seen_as(target: &str, method: &str, authorities: &[&str], lines: &[(&str, &str)]) -> Vec<Seen> {
     let mut hosts: Vec<String> = Vec::new();
     for authority in authorities {
@@ -838,7 +838,7 @@ proptest! {
         prop_assert!(clear || decision == Decision::Required);
     }
 
-    /// The index leaves nothing out that matches, and changes no order.
+    /// The index omits no matching rule and keeps the order.
     #[test]
     fn the_index_finds_the_same_rules_as_a_scan(
         patterns in proptest::collection::vec(pattern(), 1..12),

@@ -9,7 +9,7 @@ use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
 /// The rules that apply to a request.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// All rules; the numbers below are indices.
+    /// All rules; the numbers below are indices into it.
     all: Rc<[Rule]>,
     first: Option<usize>,
     /// Further rules, without duplicates.

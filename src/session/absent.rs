@@ -12,11 +12,9 @@ use crate::{
 /// The kept claims that are absent. Sessions of earlier versions list none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Absent {
-    /// Names of absent claims.
     pub(super) names: Vec<String>,
     /// [`Provider::claims_request`] at the sign-in.
     pub(super) claims_request: HalfDigest,
-    /// Whether the userinfo endpoint was queried.
     pub(super) userinfo: bool,
 }
 

@@ -110,7 +110,7 @@ impl SessionCookies {
         self.names.iter().enumerate().take(count).map(room).collect()
     }
 
-    /// The `Set-Cookie` lines for this text, sealed for so many cookies, and those that delete what `present` has beyond.
+    /// The `Set-Cookie` lines for this text, sealed for `count` cookies, and those that delete surplus present cookies.
     pub fn set(&self, text: &str, count: usize, max_age: Duration, present: Present) -> Vec<String> {
         let mut rest = text;
         let mut lines = Vec::with_capacity(count);
@@ -160,7 +160,6 @@ mod tests {
         Request::new([("cookie", cookies.as_bytes())])
     }
 
-    /// The cookies that a browser returns.
     fn sent_back(lines: &[String]) -> Vec<String> {
         lines.iter().map(|line| line.split(';').next().unwrap().to_owned()).collect()
     }

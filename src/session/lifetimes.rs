@@ -112,7 +112,6 @@ impl Grant {
         Self { refresh_token, granted, expires, due: expires.minus(ahead) }
     }
 
-    /// The same grant with another refresh token.
     pub(super) fn with(self, refresh_token: RefreshToken) -> Self {
         Self { refresh_token, ..self }
     }

@@ -66,10 +66,8 @@ pub struct Session {
     /// The time of the last write, after a request.
     seen: UnixTime,
     authentication: Authentication,
-    /// The number of refreshes.
     generation: u32,
     grant: Option<Grant>,
-    /// The access token for the app.
     app_token: Option<AppToken>,
     /// The ID token, as `id_token_hint` of the sign-out and for the app.
     id_token: Option<RawIdToken>,
@@ -124,7 +122,7 @@ impl Session {
     /// Begins a session of this identity.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the platform has none.
+    /// [`NoRandomness`] if the platform has none.
     pub fn begin(identity: Identity, with: NewSession<'_>, platform: &dyn Platform) -> Result<Self, NoRandomness> {
         let mut id = [0; 16];
         platform.random(&mut id)?;

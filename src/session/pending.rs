@@ -110,7 +110,7 @@ impl PendingSignIn {
     /// Begins a sign-in: a new id, nonce and verifier.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the platform has none.
+    /// [`NoRandomness`] if the platform has none.
     pub fn begin(
         provider: IssuerId,
         return_to: ReturnTo,

@@ -46,7 +46,7 @@ impl SessionKey {
     /// trimmed.
     ///
     /// # Errors
-    /// [`SessionKeyError`] says what was expected; a key whose bytes are all the same is no key either.
+    /// [`SessionKeyError`], also for a key of equal bytes.
     pub fn parse(text: &str) -> Result<Self, SessionKeyError> {
         let text = text.trim_ascii();
         let bytes = match text.len() {

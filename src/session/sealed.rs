@@ -25,7 +25,6 @@ const WORTH_COMPRESSING: usize = 512;
 /// The longest accepted claims after decompression, in bytes.
 const MAX_CLAIMS: usize = 256 * 1024;
 
-/// Encodes a session.
 pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims, platform);
     let (userinfo_claims, userinfo_compressed) = write_claims(&session.userinfo_claims, platform);
@@ -62,7 +61,6 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
     ])
 }
 
-/// Decodes the bytes of [`encode`].
 pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
     let [
         id,

@@ -367,7 +367,6 @@ fn label(id: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(id.0)
 }
 
-/// The time of a recorded end.
 fn time_of_end(mark: &Value) -> Option<UnixTime> {
     mark.as_str()?.parse().ok().map(UnixTime::from_secs)
 }

@@ -1,4 +1,4 @@
-//! Conditions of `allow`.
+//! Conditions of the field `allow`.
 
 use serde_json::{Number, Value};
 
@@ -88,7 +88,6 @@ fn claim(name: &str, values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> R
     Ok(Condition::Claim(path?, values?))
 }
 
-/// The accepted values of a claim.
 pub(super) fn values(values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<Value>, Faulty> {
     list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()))
 }

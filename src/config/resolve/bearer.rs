@@ -59,7 +59,6 @@ pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
     warnings
 }
 
-/// The static tokens.
 pub(super) fn static_tokens(
     raw: Option<Vec<raw::StaticToken>>,
     at: &At<'_>,

@@ -9,7 +9,6 @@ use super::{
     claim_text, limits,
 };
 
-/// Filter state keys and values.
 pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faults) -> Result<FilterState, Faulty> {
     let (mut claims, mut fault) = (Vec::new(), None);
     let at = at.key("claims");

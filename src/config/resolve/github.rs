@@ -53,7 +53,6 @@ pub(super) fn web(
     issuer(Some(web), &at.key("github_url"), plain_http, faults)
 }
 
-/// The GitHub settings of this server.
 pub(super) fn github(
     web: &Issuer,
     api: Option<String>,

@@ -8,7 +8,6 @@ pub(in crate::config) struct Bounds {
     pub(in crate::config) default: u64,
 }
 
-/// `clock_leeway_seconds`
 pub(in crate::config) const CLOCK_LEEWAY_SECONDS: Bounds =
     Bounds { min: 0, max: crate::time::Leeway::MAX_SECS, default: 60 };
 /// `session.lifetime_seconds`: up to 400 days, the longest that browsers keep a cookie.
@@ -32,10 +31,8 @@ pub(in crate::config) const EXPIRES_AT: Bounds = Bounds { min: 1_000_000_000, ma
 pub(in crate::config) const STORE_AUTHORITY: &str = "webdis";
 /// `session.store.key_prefix`
 pub(in crate::config) const STORE_PREFIX: &str = "vestibule:";
-/// The longest `session.store.key_prefix`.
 pub(in crate::config) const MAX_STORE_PREFIX: usize = 64;
 
-/// `prefix`
 pub(in crate::config) const PREFIX: &str = "/oauth2";
 /// `session.cookie_name`
 pub(in crate::config) const COOKIE_NAME: &str = "vestibule";
@@ -45,7 +42,6 @@ pub(in crate::config) const SCOPES: [&str; 3] = ["openid", "email", "profile"];
 pub(in crate::config) const GITHUB_URL: &str = "https://github.com";
 /// `providers[].github_api_url`
 pub(in crate::config) const GITHUB_API_URL: &str = "https://api.github.com";
-/// `identity_headers`
 pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-User", "sub"),
     ("X-Forwarded-Email", "email"),
@@ -53,25 +49,21 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
-/// The default separator of list items.
 pub(in crate::config) const SEPARATOR: char = ',';
 /// The most entries of `filter_state.claims`: each costs a host call per request.
 pub(in crate::config) const MAX_FILTER_STATE: usize = 16;
 /// The most `session.keys`: each is tried on an unknown cookie.
 pub(in crate::config) const MAX_KEYS: usize = 8;
-/// The longest `session.cookie_name`.
 pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
-/// The longest `rules[].name`.
+/// The longest `rules[].name`, and other text for display, in bytes.
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
 /// The most `providers`: users choose one on a page.
 pub(in crate::config) const MAX_PROVIDERS: usize = 16;
-/// The most `token_issuers`.
 pub(in crate::config) const MAX_TOKEN_ISSUERS: usize = 16;
 /// The most `public_keys`: each is tried on a token of the issuer.
 pub(in crate::config) const MAX_PUBLIC_KEYS: usize = 4;
 /// The longest name of a provider or policy, which is a part of URLs and route metadata.
 pub(in crate::config) const MAX_NAME: usize = 64;
-/// The longest `prefix`.
 pub(in crate::config) const MAX_PREFIX: usize = 100;
 /// The most entries of a list or map, except rules.
 pub(in crate::config) const MAX_ENTRIES: usize = 100;

@@ -28,7 +28,6 @@ pub(super) struct Policies<'a> {
 pub(super) struct PolicyContext<'a> {
     /// The providers that they may name.
     pub(super) providers: Result<&'a [Provider], Faulty>,
-    /// The default of `authorization`.
     pub(super) authorization: Authorization,
 }
 
@@ -43,7 +42,6 @@ const DENY_ALL: Policy = Policy {
 };
 
 impl<'a> Policies<'a> {
-    /// Resolves every named policy.
     pub(super) fn resolve(
         raw: raw::Policies,
         route_metadata: Option<bool>,
@@ -74,7 +72,6 @@ impl<'a> Policies<'a> {
         Self { all, have_routes, context }
     }
 
-    /// The policy of this name.
     pub(super) fn named(&self, name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
         match self.all.iter().find(|policy| policy.has_name(name)) {
             Some(policy) => Ok(policy.policy.clone()),
@@ -143,7 +140,6 @@ const fn access(raw: raw::Access) -> Access {
     }
 }
 
-/// The resolved `authorization`.
 pub(super) const fn authorization(raw: raw::Authorization) -> Authorization {
     match raw {
         raw::Authorization::AccessToken => Authorization::AccessToken,

@@ -24,23 +24,17 @@ use crate::{
 /// Settings that affect every issuer.
 #[derive(Clone, Copy)]
 pub(super) struct IssuerContext<'a> {
-    /// The clusters of provider hosts.
     pub(super) clusters: Result<&'a Clusters, Faulty>,
-    /// Whether plain `http` is accepted.
     pub(super) plain_http: PlainHttp,
-    /// The environment variables of secrets.
     pub(super) env: Environment<'a>,
 }
 
 /// The configured providers and token issuers.
 pub(super) struct Known {
-    /// Providers for sign-in.
     pub(super) providers: Vec<Provider>,
-    /// Issuers of bearer tokens.
     pub(super) token_issuers: Vec<TokenIssuer>,
 }
 
-/// The providers, in the document's order.
 pub(super) fn providers(
     raw: Option<Vec<raw::Provider>>,
     at: &At<'_>,

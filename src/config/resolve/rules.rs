@@ -35,7 +35,6 @@ const METHODS: [&str; 18] = [
     "UNLOCK",
 ];
 
-/// The rules in the document's order.
 pub(super) fn rules(
     rules: Vec<raw::Rule>,
     policies: Policies<'_>,

@@ -33,7 +33,6 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Validates the settings.
     pub(super) fn resolve(
         raw: raw::Session,
         at: &At<'_>,

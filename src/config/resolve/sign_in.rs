@@ -22,7 +22,6 @@ impl Bodies {
     }
 }
 
-/// The sign-in settings.
 pub(super) fn sign_in(
     raw: raw::SignIn,
     at: &At<'_>,

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{http::parse_url, oidc::Provider};
 
-/// The sign-out settings.
 pub(super) fn sign_out(
     raw: raw::SignOut,
     at: &At<'_>,

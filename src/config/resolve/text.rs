@@ -14,10 +14,9 @@ use super::{
 };
 use crate::claims::ClaimPath;
 
-/// The longest accepted name of an environment variable.
+/// The longest name of an environment variable, in bytes.
 const MAX_VARIABLE: usize = 128;
 
-/// The text of a secret.
 pub(super) fn secret(
     value: raw::Secret,
     at: &At<'_>,
@@ -61,7 +60,7 @@ pub(super) fn is_vschar(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
 }
 
-/// NQCHAR of RFC 6749, Appendix A: what a scope token is made of (3.3).
+/// NQCHAR of RFC 6749, Appendix A: the characters of a scope-token (3.3).
 pub(super) fn is_nqchar(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }

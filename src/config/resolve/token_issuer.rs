@@ -130,7 +130,6 @@ fn token_issuer(
     })
 }
 
-/// The configured validation of tokens.
 enum ConfiguredValidation {
     /// By configured keys, or a configured `jwks_uri`.
     Keys(Validation),
@@ -148,7 +147,6 @@ struct IntrospectionClient {
     cache: Duration,
 }
 
-/// The name of an issuer.
 enum IssuerName {
     /// Any text; nothing is discovered.
     Plain(String),
@@ -213,7 +211,6 @@ fn introspection(
     })
 }
 
-/// The configured keys.
 fn keys(
     jwks_uri: Option<String>,
     jwks: Option<raw::JsonText>,

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use super::{as_struct, env, example, faults};
 use crate::config::Config;
 
-/// A secret that looks like nothing else, and not like the name of a variable.
+/// A unique secret, unlike the name of a variable.
 const CANARY: &str = "c4n4ry-0f+a/secret=";
 
-/// A document in which something is wrong with the secrets, and in which the canary stands at or below them.
+/// A document with a fault at a secret, and the canary at or below it.
 fn leaky() -> impl Strategy<Value = Value> {
     let below = prop_oneof![
         Just(json!(CANARY)),
@@ -37,7 +37,7 @@ fn leaky() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any JSON value, made of our own names more often than of others.
+/// Any JSON value, mostly with names of settings.
 fn anything() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         "external_url|cluster|clusters|providers|session|rules|identity_headers|filter_state|prefix|danger",
@@ -86,7 +86,7 @@ fn almost() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Reads the document in both forms; whatever is wrong fits on a line.
+/// Parses the document in both forms; every fault fits on a line.
 fn read(document: &Value) {
     let mut forms = vec![document.to_string().into_bytes()];
     if document.is_object() {

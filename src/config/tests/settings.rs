@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Everything of a configuration that prints.
+/// All settings with `Debug`.
 fn printed(config: &Config) -> String {
     let session = &config.session;
     format!(
@@ -185,7 +185,7 @@ fn every_field_is_resolved() {
     assert!(tokens.id == provider.id && settings(&example()).token_issuers.is_empty());
     assert_eq!(provider.timeout, Duration::from_secs(30));
     assert_eq!(provider.plain_http, PlainHttp::Allowed);
-    // What the conditions of rules and provider look at is kept.
+    // Claims in conditions of rules and providers are kept.
     assert_eq!(
         config.kept_claims,
         [
@@ -217,7 +217,7 @@ fn every_field_is_resolved() {
     let teams = claim("/teams/all", '|', Encoding::Utf8).with_too_long(TooLong::Cut);
     assert_eq!(config.identity_headers[1].value, teams);
     assert_eq!(config.identity_headers[0].value, claim("email", ',', Encoding::Utf8).verified_only());
-    // Scripts get what the app gets whole.
+    // Scripts receive the claims that the app receives whole.
     assert_eq!(config.userinfo_claims, ["email", "sub"]);
     let [job, tenant] = config.filter_state.claims.as_slice() else { panic!("{:?}", config.filter_state) };
     assert_eq!((tenant.name.as_str(), &tenant.value), ("tenant", &claim("/org/id", ',', Encoding::Utf8)));
@@ -332,7 +332,7 @@ fn warns_of_headers_with_unverified_addresses() {
     assert!(warns(json!([]), None, None, json!({"allow": {"emails": ["a@example.com"]}})));
     assert!(warns(by(domain()), None, Some(json!({"X-Name": {"template": "{name} <{email}>"}})), none()));
     assert!(warns(json!([]), Some(true), Some(json!({"X-User": "sub"})), none()), "it has no effect");
-    // Decided, not told, or not asked.
+    // A decision is made, no header carries the address, or no condition asks for it.
     assert!(!warns(by(domain()), Some(true), None, none()) && !warns(by(domain()), Some(false), None, none()));
     assert!(!warns(by(domain()), None, Some(json!({"X-User": "sub"})), none()));
     assert!(!warns(by(json!({"groups": ["a"]})), None, None, none()));
@@ -421,7 +421,7 @@ fn warns_of_tokens_that_no_rule_reads() {
     let warnings = settings(&document).warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].starts_with("authorization: with `app` in every rule no token is looked at"), "{warnings:?}");
-    // One rule that looks at tokens is enough, and so is a cookie that may hold one.
+    // One rule that reads tokens is enough, or a token cookie.
     document["rules"] = json!([{"path": "/api/*", "access": "bearer", "authorization": "keep"}]);
     assert_eq!(settings(&document).warnings, [""; 0]);
     document["rules"] = json!([]);

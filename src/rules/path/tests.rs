@@ -85,7 +85,7 @@ pub(in crate::rules) const AMBIGUOUS: &[&[u8]] = &[
     b"/admin#/public",
     b"/public#",
     b"/public/a#?b",
-    // What is plain must be written plainly.
+    // Unreserved characters must not be escaped.
     b"/%61dmin",
     b"/%41dmin",
     b"/publi%63",
@@ -119,7 +119,7 @@ pub(in crate::rules) const AMBIGUOUS: &[&[u8]] = &[
     b"/public/%+2",
     b"/public/% 2",
     b"/public%?a",
-    // What is no character of a path.
+    // Characters outside the grammar of paths.
     b"/public/\"",
     b"/public/<",
     b"/public/>",
@@ -128,7 +128,7 @@ pub(in crate::rules) const AMBIGUOUS: &[&[u8]] = &[
     b"/public/`",
     b"/public/{a}",
     b"/public/|",
-    // Letters that some turn into syntax, or into nothing.
+    // Characters that parsers turn into syntax, or drop.
     b"/public/%EF%BC%8E%EF%BC%8E/admin",
     b"/public%EF%BC%8Fadmin",
     b"/public/%E2%80%A5/admin",

@@ -105,7 +105,7 @@ fn a_pattern_has_the_literal_prefix_of_all_its_paths() {
         ("/a/b/.*", "/a/b"),
         ("/a/b[0-9]/c", "/a"),
         ("/a/b-c_d/[0-9]+", "/a/b-c_d"),
-        // The last letter may stand there never, or often.
+        // The last letter may be absent or repeated.
         ("/a/b?c", "/a"),
         ("/a/b/?c", "/a"),
         ("/a/?b", ""),
@@ -115,16 +115,16 @@ fn a_pattern_has_the_literal_prefix_of_all_its_paths() {
         ("/a/b/{0,9}c", "/a"),
         ("/a/(b)?", "/a"),
         ("/a(/b)?", ""),
-        // With flags between, it still may.
+        // Also after flags.
         ("/a/b/(?i)*c", "/a"),
         ("/a/b/(?i)(?s)?c", "/a"),
         ("/a/b/(?x) # as often as you like\n *c", "/a"),
         ("/a/b/(?:c)", "/a"),
-        // An alternative begins as it likes, wherever it stands.
+        // An alternative may have any prefix, at any depth.
         ("/a/b|/c", ""),
         ("/a/(b|c)", ""),
         ("/a/[|]", ""),
-        // Escapes, flags and anchors may mean more than they say.
+        // Escapes, flags and anchors may have another meaning.
         ("(?i)/a/b", ""),
         ("(?x)/ a /b", ""),
         ("^/a/b$", ""),
@@ -259,7 +259,7 @@ fn a_hostile_path_costs_no_more_than_its_length() {
     assert!(!regex.matches(&format!("/{}", "a".repeat(8000))));
 }
 
-/// The meaning of a glob, written down the slow way.
+/// A slow definition of globs.
 fn means(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         ([], []) => true,

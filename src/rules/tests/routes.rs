@@ -36,11 +36,11 @@ fn the_policy_of_a_route_takes_the_place_of_rules_and_of_the_default() {
         assert!(is_admitted(&rules, &at("people"), &[]), "{path}");
         assert!(is_admitted(&rules, &at("admins"), &["admins"]) && !is_admitted(&rules, &at("admins"), &[]), "{path}");
     }
-    // Without a policy the rules decide as ever.
+    // Without a policy the rules decide.
     for (path, expected) in [("/public/x", PUBLIC), ("/closed/x", Decision::Denied), ("/other", Decision::Required)] {
         assert_eq!(decide(&rules, &get(path.as_bytes())), expected, "{path}");
     }
-    // And a policy decides where there is no rule at all.
+    // A policy decides without any rules.
     let alone = Rules::new(Vec::new()).with_policies(policies());
     assert_eq!(decide(&alone, &on("open", get(b"/"))), PUBLIC);
     assert_eq!(decide(&alone, &get(b"/")), Decision::Required);
@@ -62,22 +62,22 @@ fn a_locked_rule_that_decides_holds_beside_the_policy() {
         assert_eq!(decide(&rules, &request), Decision::Required, "{policy}");
         assert!(is_admitted(&rules, &request, &["staff"]) && !is_admitted(&rules, &request, &[]), "{policy}");
         assert_eq!(decide(&rules, &on(policy, get(b"/closed/x"))), Decision::Denied, "{policy}");
-        // By one of its readings.
+        // For one of its readings.
         assert_eq!(decide(&rules, &on(policy, get(b"/a%20b"))), Decision::Denied, "{policy}");
     }
     let both = on("admins", get(b"/admin/x"));
     for (groups, expected) in [(&["admins", "staff"][..], true), (&["staff"], false), (&["admins"], false)] {
         assert_eq!(is_admitted(&rules, &both, groups), expected, "{groups:?}");
     }
-    // A rule before it decides there, with a policy as without.
+    // An earlier rule decides, with or without a policy.
     assert_eq!(decide(&rules, &get(b"/admin/health")), PUBLIC);
     assert_eq!(decide(&rules, &on("open", get(b"/admin/health"))), PUBLIC);
-    // What may be for the request is held to.
+    // A rule that perhaps applies holds.
     let doubled = [(":method", "GET"), (":authority", "a"), (":path", "/x"), ("x-tenant", "1"), ("x-tenant", "2")];
     assert_eq!(decide(&rules, &on("open", request(&doubled))), Decision::Denied);
 }
 
-/// Envoy has chosen the route for one reading of the path; an app may find what another route leads to.
+/// Envoy chose the route for one reading of the path; an app may serve another route's path.
 #[test]
 fn an_ambiguous_request_is_held_to_every_rule_and_policy() {
     let staff = allowing("staff", glob("/staff/*", Access::Required));
@@ -106,7 +106,7 @@ fn an_ambiguous_request_is_held_to_every_rule_and_policy() {
     assert_eq!(decide(&rules, &on("open", get(b"/a/b"))), PUBLIC);
 }
 
-/// Envoy finds the virtual host by the host as it is written, with its port; an app mostly by the name.
+/// Envoy compares the whole authority with its virtual hosts, with the port; apps mostly compare the name.
 #[test]
 fn a_host_with_another_port_or_a_dot_may_belong_to_another_route() {
     let rules = Rules::new(vec![glob("/public/*", Access::Public)]).with_policies(policies()).with_own_port(Some(8443));
@@ -121,7 +121,7 @@ fn a_host_with_another_port_or_a_dot_may_belong_to_another_route() {
         let people = on("people", at(authority, "/x"));
         assert!(!is_admitted(&rules, &people, &[]) && is_admitted(&rules, &people, &["admins"]), "{authority}");
     }
-    // Where routes are not asked, the host matters to rules with `hosts` alone.
+    // Without route metadata, only rules with `hosts` depend on the host.
     let rules = Rules::new(vec![glob("/public/*", Access::Public)]);
     assert_eq!(decide(&rules, &at("app.example.com:1", "/public/x")), PUBLIC);
 }

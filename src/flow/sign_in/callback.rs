@@ -156,7 +156,7 @@ async fn begin_sign_in_again(callback: CallbackRequest, why: Restart, cx: &Reque
     }
 }
 
-/// What follows from the response.
+/// The result of an authorization response.
 enum Accepted {
     Again(Restart),
     Code(Redeeming),
@@ -191,7 +191,7 @@ fn accept(
         Err(refused) => return Err(Failure::Provider(refused)),
     };
     cx.with(|env| {
-        // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
+        // A client can make up any number of codes: their cost is bounded, and the real one is not used up.
         let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { KEPT_FOR_SLOWER };
         let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
         if !single_use::claim(&pending.state, env) {

@@ -4,7 +4,7 @@
 use subtle::ConstantTimeEq;
 
 use super::{
-    Provider,
+    RelyingParty,
     discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError},
 };
@@ -31,9 +31,9 @@ pub const MAX_QUERY: usize = 16 * 1024;
 /// An authorization request with PKCE, `state` and `nonce`, which are never left out.
 #[derive(Debug)]
 pub struct AuthorizationRequest<'a> {
-    /// Whom we ask.
-    pub provider: &'a Provider,
-    /// Its endpoints.
+    /// The client.
+    pub relying_party: &'a RelyingParty,
+    /// The provider's endpoints.
     pub metadata: &'a ProviderMetadata,
     /// Our callback.
     pub redirect_uri: &'a str,
@@ -60,15 +60,15 @@ impl AuthorizationRequest<'_> {
         query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !is_ours(name)));
         query.extend_pairs([
             ("response_type", "code"),
-            ("client_id", self.provider.client_id.as_str()),
+            ("client_id", self.relying_party.client_id.as_str()),
             ("redirect_uri", self.redirect_uri),
-            ("scope", self.provider.scopes.join(" ").as_str()),
+            ("scope", self.relying_party.scopes.join(" ").as_str()),
             ("state", self.state),
             ("code_challenge", self.verifier.challenge().as_str()),
             ("code_challenge_method", "S256"),
         ]);
         query.extend_pairs(self.nonce.map(|nonce| ("nonce", nonce.expose())));
-        query.extend_pairs(self.provider.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
+        query.extend_pairs(self.relying_party.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
         query.extend_pairs(self.prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
         query.finish();
         drop(query);
@@ -77,14 +77,14 @@ impl AuthorizationRequest<'_> {
 
     /// What is asked together with what is configured: a list, in which `none` stands alone (OIDC Core 3.1.2.1).
     fn prompt_with(&self, prompt: &str) -> String {
-        let configured = self.provider.authorization_params.iter().filter(|(name, _)| name == "prompt");
+        let configured = self.relying_party.authorization_params.iter().filter(|(name, _)| name == "prompt");
         let configured = configured.flat_map(|(_, value)| value.split(' ')).filter(|word| !word.is_empty());
         let others: Vec<&str> = configured.filter(|word| *word != "none" && *word != prompt).collect();
         others.into_iter().chain([prompt]).collect::<Vec<_>>().join(" ")
     }
 }
 
-impl Provider {
+impl RelyingParty {
     /// Whether a second authorization request may succeed after this error response: the provider's sign-in page had expired,
     /// or another tab has signed in meanwhile. Keycloak then answers `temporarily_unavailable`, Ory Hydra
     /// `request_unauthorized`. Not after `server_error`, which may follow a complete sign-in and would again.
@@ -187,11 +187,11 @@ impl AuthorizationResponse {
     pub fn accept(
         self,
         _state: &StateMatched,
-        provider: &Provider,
+        relying_party: &RelyingParty,
         metadata: &ProviderMetadata,
     ) -> Result<Result<AuthorizationCode, ErrorResponse>, AuthorizationError> {
         // RFC 9207, 2.4: simple string comparison, on error responses too.
-        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == provider.issuer.as_str());
+        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == relying_party.issuer.as_str());
         if right { Ok(self.outcome) } else { Err(AuthorizationError::WrongIssuer) }
     }
 }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use crate::oidc::{
         Endpoint, PlainHttp,
-        testing::{metadata, provider},
+        testing::{metadata, relying_party},
     };
 
     fn url(endpoint: &str, params: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -211,12 +211,12 @@ mod tests {
     }
 
     fn asking(endpoint: &str, params: &[(&str, &str)], prompt: Option<&str>) -> Vec<(String, String)> {
-        let mut provider = provider();
-        provider.authorization_params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut relying_party = relying_party();
+        relying_party.authorization_params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let mut metadata = metadata();
         metadata.authorization_endpoint = Endpoint::parse(endpoint, PlainHttp::LoopbackOnly).unwrap();
         let request = AuthorizationRequest {
-            provider: &provider,
+            relying_party: &relying_party,
             metadata: &metadata,
             redirect_uri: "https://app.example.com/oauth2/callback",
             state: "the state",

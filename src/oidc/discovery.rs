@@ -5,8 +5,8 @@ use std::{fmt, rc::Rc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
-    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider, error::UnexpectedStatus,
-    token_issuer::TokenIssuer,
+    Clusters, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty, client::ClientAuthentication,
+    error::UnexpectedStatus, token_issuer::TokenIssuer,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -145,10 +145,14 @@ impl ProviderMetadata {
     ///
     /// # Errors
     /// [`DiscoveryError`] says what is wrong with it.
-    pub fn parse(provider: &Provider, document: &[u8]) -> Result<Self, DiscoveryError> {
-        let document = document_of(provider.issuer.as_str(), document)?;
+    pub fn parse(
+        relying_party: &RelyingParty,
+        provider: &OpenIdProvider,
+        document: &[u8],
+    ) -> Result<Self, DiscoveryError> {
+        let document = document_of(relying_party.issuer.as_str(), document)?;
         let members = Members::of(&document);
-        let plain_http = discovered_by(&provider.issuer, provider.plain_http);
+        let plain_http = discovered_by(&relying_party.issuer, relying_party.plain_http);
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
             configured.clone().map_or_else(|| discovered(members, name, plain_http), Ok)
         };
@@ -183,8 +187,8 @@ impl ProviderMetadata {
     }
 
     /// How the provider wants us to authenticate: as configured, or what it offers.
-    pub fn authentication(&self, provider: &Provider) -> ClientAuthentication {
-        match &provider.authentication {
+    pub fn authentication(&self, relying_party: &RelyingParty) -> ClientAuthentication {
+        match &relying_party.authentication {
             ClientAuthentication::Unspecified(secret) if self.post_only => ClientAuthentication::Post(secret.clone()),
             ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret.clone()),
             said => said.clone(),
@@ -251,7 +255,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::oidc::testing::{ISSUER, provider};
+    use crate::oidc::testing::{ISSUER, openid_provider, relying_party};
 
     fn document() -> Value {
         json!({
@@ -264,7 +268,7 @@ mod tests {
     }
 
     fn parse(document: &Value) -> Result<ProviderMetadata, DiscoveryError> {
-        ProviderMetadata::parse(&provider(), document.to_string().as_bytes())
+        ProviderMetadata::parse(&relying_party(), &openid_provider(), document.to_string().as_bytes())
     }
 
     #[test]
@@ -289,9 +293,9 @@ mod tests {
             ("https://a.example/", "/.well-known/openid-configuration"),
             ("https://a.example/tenant/x", "/tenant/x/.well-known/openid-configuration"),
         ] {
-            let mut provider = provider();
-            provider.issuer = crate::oidc::Issuer::parse(issuer, provider.plain_http).unwrap();
-            let request = get(provider.issuer.discovery(), &provider.clusters, provider.timeout);
+            let mut client = relying_party();
+            client.issuer = crate::oidc::Issuer::parse(issuer, client.plain_http).unwrap();
+            let request = get(client.issuer.discovery(), &client.clusters, client.timeout);
             assert_eq!((request.authority.as_str(), request.path.as_str()), ("a.example", path));
         }
     }
@@ -412,11 +416,11 @@ mod tests {
 
     #[test]
     fn configured_endpoints_win_and_need_not_be_discovered() {
-        let mut provider = provider();
-        provider.endpoints.jwks = Endpoint::parse("https://other.example/keys", provider.plain_http).ok();
+        let mut provider = openid_provider();
+        provider.endpoints.jwks = Endpoint::parse("https://other.example/keys", PlainHttp::LoopbackOnly).ok();
         let mut document = document();
         document["jwks_uri"] = json!("http://169.254.169.254/");
-        let metadata = ProviderMetadata::parse(&provider, document.to_string().as_bytes()).unwrap();
+        let metadata = ProviderMetadata::parse(&relying_party(), &provider, document.to_string().as_bytes()).unwrap();
         assert_eq!(metadata.jwks_uri.unwrap().authority(), "other.example");
     }
 
@@ -432,7 +436,7 @@ mod tests {
         ] {
             let mut document = document();
             document["token_endpoint_auth_methods_supported"] = offered.clone();
-            let authentication = parse(&document).unwrap().authentication(&provider());
+            let authentication = parse(&document).unwrap().authentication(&relying_party());
             assert_eq!(matches!(authentication, ClientAuthentication::Post(_)), post, "{offered}");
         }
     }

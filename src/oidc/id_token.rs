@@ -17,7 +17,7 @@ use crate::{
     time::{Leeway, UnixTime},
 };
 
-use super::Provider;
+use super::RelyingParty;
 
 /// The longest subject (OIDC Core 2: 255 ASCII characters).
 pub const MAX_SUBJECT: usize = 255;
@@ -74,11 +74,13 @@ pub enum IdTokenError {
     Type,
 }
 
-/// What the token must fit.
+/// The values that an ID token is checked against (3.1.3.7).
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The provider and client.
-    pub provider: &'a Provider,
+    /// The provider's issuer and our client ID.
+    pub relying_party: &'a RelyingParty,
+    /// Audiences that it may name beside us.
+    pub trusted_audiences: &'a [String],
     /// Why it was issued.
     pub occasion: Occasion<'a>,
     /// The access token that came with it.
@@ -153,13 +155,13 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
         return Err(IdTokenError::Type);
     }
     let algorithm = token.algorithm();
-    let client_id = expected.provider.client_id.as_str();
+    let client_id = expected.relying_party.client_id.as_str();
     // 3.1.3.7 (2), (3), (9), (10): iss, aud, exp, iat
     let claims = claims::check(
         token,
         &claims::Expected {
-            issuer: expected.provider.issuer.as_str(),
-            audience: Audience::Client(client_id, &expected.provider.trusted_audiences),
+            issuer: expected.relying_party.issuer.as_str(),
+            audience: Audience::Client(client_id, expected.trusted_audiences),
             now: expected.now,
             leeway: expected.leeway,
         },

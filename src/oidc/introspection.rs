@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::{
     Endpoint,
     access_token::AccessTokenError,
+    client::{CallContext, Client},
     error::UnexpectedStatus,
     id_token::is_usable_subject,
-    token::Client,
     token_issuer::{Introspection, TokenIssuer},
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         json::{self, JsonError},
         members::Members,
     },
+    platform::NoRandomness,
     secret::RawBearerToken,
     time::{Leeway, UnixTime},
 };
@@ -60,20 +61,24 @@ pub enum Answer {
     Refused(AccessTokenError),
 }
 
-/// Asks about a token.
+/// Asks about a token (2.1).
+///
+/// # Errors
+/// [`NoRandomness`] where the client's authentication needs it.
 pub fn request(
     issuer: &TokenIssuer,
     introspection: &Introspection,
     endpoint: &Endpoint,
     token: &RawBearerToken,
-) -> CalloutRequest {
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, NoRandomness> {
     let client = Client {
         id: &introspection.client_id,
         authentication: &introspection.authentication,
         clusters: &issuer.clusters,
         timeout: issuer.timeout,
     };
-    client.post(endpoint, &[("token", token.expose()), ("token_type_hint", "access_token")])
+    client.post(endpoint, &[("token", token.expose()), ("token_type_hint", "access_token")], context)
 }
 
 /// Reads what an issuer says of one of its tokens.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Provider;
+use super::RelyingParty;
 use crate::{
     jose::{
         claims::{self, Audience, ClaimError},
@@ -59,7 +59,8 @@ pub enum LogoutTokenError {
 /// [`LogoutTokenError`] names the first check that failed.
 pub fn check(
     token: VerifiedJws,
-    provider: &Provider,
+    relying_party: &RelyingParty,
+    trusted_audiences: &[String],
     now: UnixTime,
     leeway: Leeway,
 ) -> Result<LogoutToken, LogoutTokenError> {
@@ -70,8 +71,8 @@ pub fn check(
     }
     // 2.6 (4), (5): iss, aud, iat, exp as for an ID token; specifications before December 2023 have no exp
     let expected = claims::Expected {
-        issuer: provider.issuer.as_str(),
-        audience: Audience::Client(&provider.client_id, &provider.trusted_audiences),
+        issuer: relying_party.issuer.as_str(),
+        audience: Audience::Client(&relying_party.client_id, trusted_audiences),
         now,
         leeway,
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ClientAuthentication, Clusters, Endpoint, Issuer, PlainHttp};
+use super::{Clusters, Endpoint, Issuer, PlainHttp, client::ClientAuthentication};
 use crate::{
     claims::{Conditions, IssuerId},
     digest::{HalfDigest, half_digest},

@@ -7,7 +7,7 @@ use std::{fmt, slice};
 
 use serde_json::{Map, Value};
 
-use super::{Endpoint, Provider, discovery, error::UnexpectedStatus};
+use super::{Endpoint, RelyingParty, discovery, error::UnexpectedStatus};
 use crate::{
     claims::{CLAIM_NAMES, is_left_out},
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -76,8 +76,8 @@ pub enum UserinfoError {
 }
 
 /// Asks who the access token is about (5.3.1).
-pub fn request(provider: &Provider, endpoint: &Endpoint, token: &AccessToken) -> CalloutRequest {
-    let mut request = discovery::get(endpoint, &provider.clusters, provider.timeout);
+pub fn request(relying_party: &RelyingParty, endpoint: &Endpoint, token: &AccessToken) -> CalloutRequest {
+    let mut request = discovery::get(endpoint, &relying_party.clusters, relying_party.timeout);
     request.headers.push(("authorization", format!("Bearer {}", token.expose())));
     request
 }

@@ -1,13 +1,12 @@
-//! The end-session endpoint: where a browser is sent to sign out at the provider too (RP-Initiated Logout 1.0).
+//! The end-session endpoint: signs the user out of the provider (RP-Initiated Logout 1.0).
 
 use super::{Endpoint, RelyingParty};
 use crate::secret::RawIdToken;
 
-/// The parameters that are ours; the endpoint's own query may not say them again.
+/// Our parameters; they are removed from the endpoint's own query.
 const OWN_PARAMETERS: [&str; 4] = ["client_id", "id_token_hint", "post_logout_redirect_uri", "state"];
 
-/// The longest URL that is made. Many servers read request lines of up to 8 KiB; what is longer would be an error page in
-/// place of a sign-out.
+/// Upper bound of the URL. Many servers read request lines of up to 8 KiB, and answer a longer one with an error page.
 const MAX_URL: usize = 8000;
 
 /// A logout request (section 2).
@@ -17,17 +16,17 @@ pub struct LogoutRequest<'a> {
     pub relying_party: &'a RelyingParty,
     /// The end-session endpoint.
     pub endpoint: &'a Endpoint,
-    /// Who is leaving; some providers ask the person without it, some refuse.
+    /// `id_token_hint`. Without it some providers ask the user, and some refuse.
     pub id_token_hint: Option<&'a RawIdToken>,
-    /// Where to come back.
+    /// `post_logout_redirect_uri`
     pub post_logout_redirect_uri: &'a str,
-    /// What to bring along.
+    /// `state`
     pub state: Option<&'a str>,
 }
 
 impl LogoutRequest<'_> {
-    /// The URL to send the browser to. Where the hint makes it too long (somebody with hundreds of groups), it is left
-    /// out: the provider then asks the person.
+    /// The URL of the request. A hint that makes it too long (a user in hundreds of groups) is left out: the provider then
+    /// asks the user.
     pub fn url(&self) -> String {
         let url = self.url_with(self.id_token_hint);
         if url.len() <= MAX_URL { url } else { self.url_with(None) }

@@ -32,21 +32,21 @@ use crate::{
 };
 use client::ClientAuthentication;
 
-/// A URL of a provider that we would send secrets to, or a browser: absolute, `https`, without user information or
-/// fragment. Plain `http` only to this machine, or where the operator allows it under `danger`.
+/// A URL that secrets or browsers are sent to: absolute, `https`, without user information or fragment. Plain `http` only
+/// to this machine, or where the operator allows it under `danger`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
 }
 
-/// Whether `http` URLs are taken beyond this machine's own names.
+/// The hosts to which plain `http` is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainHttp {
-    /// Anywhere: the operator said so under `danger`.
+    /// All hosts, by a setting under `danger`.
     Allowed,
-    /// Only to `localhost`, `*.localhost` and loopback addresses.
+    /// `localhost`, `*.localhost` and loopback addresses.
     LoopbackOnly,
-    /// Nowhere.
+    /// No host.
     Never,
 }
 
@@ -102,7 +102,7 @@ impl Endpoint {
         &self.url
     }
 
-    /// Host, and port where it is not the scheme's own: what goes into `:authority`.
+    /// The value of `:authority`: the host, and the port where it is not the scheme's default.
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -113,7 +113,7 @@ impl Endpoint {
         self.url.origin().ascii_serialization()
     }
 
-    /// Path and query: what goes into `:path`.
+    /// The value of `:path`: path and query.
     pub fn path_and_query(&self) -> String {
         self.url.query().map_or_else(|| self.url.path().to_owned(), |query| format!("{}?{query}", self.url.path()))
     }
@@ -136,11 +136,11 @@ pub struct Issuer {
     discovery: Endpoint,
 }
 
-/// Where the metadata is, below the issuer (Discovery 4).
+/// The path of the metadata below the issuer (Discovery 4).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 impl Issuer {
-    /// Reads an issuer: a URL as [`Endpoint`] wants it, and without a query (Discovery 2).
+    /// Reads an issuer: an [`Endpoint`] without a query (Discovery 2).
     ///
     /// # Errors
     /// [`EndpointError`] says what was expected instead.
@@ -163,7 +163,7 @@ impl Issuer {
         &self.text
     }
 
-    /// Where its metadata is (Discovery 4).
+    /// The URL of its metadata (Discovery 4).
     pub const fn discovery(&self) -> &Endpoint {
         &self.discovery
     }
@@ -175,7 +175,7 @@ impl fmt::Display for Issuer {
     }
 }
 
-/// Which Envoy cluster reaches which host.
+/// The Envoy clusters that reach the provider's hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clusters {
     default: Cluster,
@@ -183,7 +183,7 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// `default` for every host (and port) that `by_authority` does not name.
+    /// `default` for each `:authority` that `by_authority` does not name.
     pub const fn new(default: Cluster, by_authority: Vec<(String, Cluster)>) -> Self {
         Self { default, by_authority }
     }

@@ -19,23 +19,23 @@ use crate::{
     secret::{AccessToken, AuthorizationCode, PkceVerifier, RawIdToken, RefreshToken},
 };
 
-/// The longest token that is taken; what is longer would not fit anywhere.
+/// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
-/// What the token endpoint gave us, not verified.
+/// A token response, not verified.
 #[derive(Debug, Clone)]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: AccessToken,
     /// The ID token; many providers send none with a refresh (OIDC Core 12.2).
     pub id_token: Option<RawIdToken>,
-    /// The refresh token, if there is one, or a new one.
+    /// The refresh token; after a refresh, the new one.
     pub refresh_token: Option<RefreshToken>,
-    /// How long the access token is good, where the provider says so in a way that can be read.
+    /// `expires_in`, where it is readable.
     pub expires_in: Option<Duration>,
 }
 
-/// Why the token endpoint gave us nothing.
+/// Why there is no token response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEndpointError {
     /// No response.
@@ -50,7 +50,7 @@ pub enum TokenEndpointError {
     /// The provider refused with an error of OAuth.
     #[error("the provider refused: {0}")]
     Refused(ErrorResponse),
-    /// A status that says nothing.
+    /// A status without an error of OAuth.
     #[error("{}", .0.at("the token endpoint"))]
     Status(UnexpectedStatus),
 }
@@ -98,10 +98,10 @@ pub fn refresh_grant(
 }
 
 impl TokenResponse {
-    /// Reads the answer.
+    /// Reads a token response.
     ///
     /// # Errors
-    /// [`TokenEndpointError`] says why there is none.
+    /// [`TokenEndpointError`]
     pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
         let response = response?;
         if response.status != 200 {
@@ -113,7 +113,7 @@ impl TokenResponse {
         if let Some(error) = ErrorResponse::read(members) {
             return Err(TokenEndpointError::Refused(error));
         }
-        // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and one we do not know is not ours to use.
+        // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and an unknown one must not be used.
         if !members.required("token_type")?.eq_ignore_ascii_case("bearer") {
             return Err(TokenEndpointError::Malformed("token_type"));
         }
@@ -141,11 +141,11 @@ impl TokenResponse {
     }
 }
 
-// RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is the provider's trouble, whatever it says.
+// RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is a failure of the provider, whatever its body.
 fn refusal(response: &CalloutResponse) -> TokenEndpointError {
     let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
     let members = Members::of(&body);
-    // A gateway or framework writes "Bad Request", which is no code of OAuth.
+    // Gateways and frameworks write "Bad Request", which is no code of OAuth.
     let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
     match ErrorResponse::read(members) {
         Some(error) if is_code && (400..500).contains(&response.status) => TokenEndpointError::Refused(error),

@@ -202,3 +202,6 @@ impl Verified {
         (Box::new(Identity::of(id_token, userinfo)), granted)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,8 @@
 //! | [`claims`] | what is claimed of a caller, and conditions on it | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
-//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, time, secret, platform, digest, wire, record, cache, http |
+//! | [`provider`] | what differs from one provider to the next | claims, jose, oidc, time, secret, platform, digest, http |
+//! | [`session`] | what the browser carries, sealed | claims, jose, oidc, provider, time, secret, platform, digest, wire, record, cache, http |
 //! | [`shared`] | what all workers of an Envoy process share | time, digest, platform, record, http, session |
 //! | [`rules`] | who gets what, by path | claims, http |
 //! | [`config`] | a document in, typed settings out | all of the above |
@@ -35,6 +36,7 @@ pub mod jose;
 pub mod oidc;
 pub mod page;
 pub mod platform;
+pub mod provider;
 pub mod quoted;
 pub mod record;
 pub mod rules;

@@ -21,7 +21,8 @@ pub use fault::{ConfigErrors, Fault, Path, Problem};
 use crate::{
     claims::{IssuerId, StaticToken, Template},
     http::Origin,
-    oidc::{DEFAULT_PROVIDER, Provider, token_issuer::TokenIssuer},
+    oidc::token_issuer::TokenIssuer,
+    provider::{DEFAULT_PROVIDER, Provider},
     rules::{Authorization, Rules},
     session::{Lifetimes, chunks::SessionCookies, handed::HandedOn, seal::Sealer, store::Store},
     time::Leeway,

@@ -26,6 +26,7 @@ use crate::{
     digest::half_digest,
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
+    provider::{Protocol, Provider},
     rules::Authorization,
     session::handed::HandedOn,
     time::Leeway,
@@ -99,14 +100,12 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     rules.each_claim(&mut keep);
     let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
     allowed.for_each(|conditions| conditions.each_claim(&mut keep));
-    if providers.iter().any(|provider| provider.userinfo) {
+    if providers.iter().any(Provider::asks_userinfo) {
         // A renewal without an ID token must know what the first one has left out.
         LEFT_OUT.iter().for_each(|name| keep(name));
     }
     for provider in &mut providers {
-        if let Some(github) = &mut provider.github {
-            provider.scopes = github.ask_for(&kept_claims);
-        }
+        provider.ask_for(&kept_claims);
     }
     let session = session?.sealing_for(&origin, &at_session, faults)?;
     let fingerprint = fingerprint(&origin, &session);
@@ -153,7 +152,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
 /// Warns of what is said and has no effect.
 fn in_vain(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
-    let is_github = config.providers.iter().all(|provider| provider.github.is_some());
+    let is_github = config.providers.iter().all(|provider| matches!(provider.protocol, Protocol::GitHub(_)));
     let mut asks_groups = false;
     each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
     let said = [

@@ -28,10 +28,10 @@ use crate::{
     digest::{HalfDigest, half_digest},
     oidc::{
         id_token::{Authentication, VerifiedIdToken},
-        identity::Identity,
         userinfo::Userinfo,
     },
     platform::{NoRandomness, Platform},
+    provider::identity::Identity,
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
 };
@@ -82,7 +82,7 @@ pub struct Session {
 pub struct Beginning<'a> {
     /// At whose.
     pub provider: IssuerId,
-    /// [`Provider::claims_request`](crate::oidc::Provider::claims_request) of the sign-in.
+    /// [`Provider::claims_request`](crate::provider::Provider::claims_request) of the sign-in.
     pub claims_request: HalfDigest,
     /// Which claims are carried along.
     pub kept: &'a [String],

@@ -8,7 +8,11 @@ use super::{
     },
     each, few, text,
 };
-use crate::{claims::ClaimPath, http::parse_url, oidc::Provider};
+use crate::{
+    claims::ClaimPath,
+    http::parse_url,
+    provider::{Protocol, Provider},
+};
 
 /// Whether Envoy hands over bodies while headers are held, as the operator says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,15 +68,16 @@ pub(super) fn in_vain(sign_out: &SignOutSettings, providers: &[Provider], refres
     }
     for (place, provider) in providers.iter().enumerate() {
         let at = at_providers.index(place);
-        if !sign_out.revoke && provider.endpoints.revocation.is_some() {
+        let Some(settings) = provider.openid() else { continue };
+        if !sign_out.revoke && settings.endpoints.revocation.is_some() {
             let expected = "no URL, because nothing is revoked without sign_out.revoke: true";
             faults.wrong(&at.key("revocation_endpoint"), expected);
         }
-        if !sign_out.at_provider && provider.endpoints.end_session.is_some() {
+        if !sign_out.at_provider && settings.endpoints.end_session.is_some() {
             faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
         }
     }
-    if providers.iter().all(|provider| provider.github.is_some()) && !providers.is_empty() {
+    if providers.iter().all(|provider| matches!(provider.protocol, Protocol::GitHub(_))) && !providers.is_empty() {
         let of_others = [
             (sign_out.back_channel, "back_channel"),
             (sign_out.front_channel, "front_channel"),

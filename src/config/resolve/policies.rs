@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     claims::IssuerId,
-    oidc::Provider,
+    provider::Provider,
     rules::{Access, Answer, Authorization, Policy, Rule},
 };
 

@@ -15,7 +15,8 @@ use crate::{
     claims::{Conditions, IssuerId},
     jose::jwk::Jwks,
     oidc::{
-        ClientAuthentication, Endpoint, Issuer, PlainHttp,
+        Endpoint, Issuer, PlainHttp,
+        client::ClientAuthentication,
         token_issuer::{Introspection, IntrospectionEndpoint, TokenIssuer, TokenKind, Validation},
     },
 };
@@ -48,9 +49,9 @@ pub(super) fn token_issuers(
             fault = Some(faults.wrong(&at.index(place).key("issuer"), expected));
         }
         let mut providers = known.into_iter().flat_map(|known| &known.providers);
-        let Some(provider) = providers.find(|provider| provider.issuer.as_str() == issuer.issuer) else { continue };
+        let Some(provider) = providers.find(|provider| provider.issuer().as_str() == issuer.issuer) else { continue };
         // ID tokens are for the client: they may not pass for what programs bring.
-        if issuer.audiences.contains(&provider.client_id) {
+        if issuer.audiences.contains(&provider.relying_party.client_id) {
             let expected =
                 "other audiences than the client ID of the provider with this issuer, for which ID tokens are";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
@@ -59,7 +60,7 @@ pub(super) fn token_issuers(
         if let Some(of_people) = provider.allow.clone() {
             issuer.allow.get_or_insert(Conditions(Vec::new())).0.extend(of_people.0);
         }
-        issuer.client_id = Some(provider.client_id.clone());
+        issuer.client_id = Some(provider.relying_party.client_id.clone());
         issuer.speaks_as = provider.id;
     }
     fault.map_or(Ok(read), Err)

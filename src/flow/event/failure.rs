@@ -15,6 +15,7 @@ use crate::{
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
+    platform::NoRandomness,
     rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
@@ -171,6 +172,12 @@ pub enum Failure {
     /// A request for userinfo with another method than GET.
     #[error("userinfo takes GET only")]
     UserinfoMethod,
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(NoRandomness: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
 }
 
 /// A principal that the rules do not admit.

@@ -7,11 +7,12 @@ use crate::{
     http::CalloutRequest,
     jose::jwk::{Jwks, JwksError, LeftOutKey},
     oidc::{
-        Endpoint, Issuer, Provider,
+        Endpoint, Issuer,
         discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
+    provider::Provider,
     session::seal::Sealer,
     shared::{
         document::{Document, DocumentKind, due},
@@ -56,7 +57,7 @@ pub(in crate::flow) struct Ready {
 impl Ready {
     /// How long the calls of a renewal may take.
     pub(in crate::flow) fn time_to_renew(&self) -> Duration {
-        let timeout = self.provider.timeout;
+        let timeout = self.provider.timeout();
         if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
     }
 }
@@ -100,7 +101,7 @@ impl Configured {
     /// The issuer identifier.
     pub(super) fn issuer(&self) -> &str {
         match self {
-            Self::Provider(provider) => provider.issuer.as_str(),
+            Self::Provider(provider) => provider.issuer().as_str(),
             Self::TokenIssuer(issuer) => &issuer.issuer,
         }
     }
@@ -108,25 +109,21 @@ impl Configured {
     /// The URL of its metadata; `None` where it needs none.
     fn metadata_endpoint(&self) -> Option<&Endpoint> {
         match self {
-            // Of GitHub all is known from the start.
-            Self::Provider(provider) if provider.github.is_some() => None,
-            Self::Provider(provider) => Some(provider.issuer.discovery()),
+            Self::Provider(provider) => provider.discovery(),
             Self::TokenIssuer(issuer) => issuer.discovered().map(Issuer::discovery),
         }
     }
 
     fn get(&self, endpoint: &Endpoint) -> CalloutRequest {
         match self {
-            Self::Provider(provider) => discovery::get(endpoint, &provider.clusters, provider.timeout),
+            Self::Provider(provider) => provider.get(endpoint),
             Self::TokenIssuer(issuer) => discovery::get(endpoint, &issuer.clusters, issuer.timeout),
         }
     }
 
     fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
         match self {
-            Self::Provider(provider) => {
-                ProviderMetadata::parse(provider, document).map(|metadata| Metadata::Provider(Rc::new(metadata)))
-            }
+            Self::Provider(provider) => provider.read_metadata(document).map(Metadata::Provider),
             Self::TokenIssuer(issuer) => discovery::endpoint_of(issuer, document).map(Metadata::TokenIssuer),
         }
     }
@@ -156,8 +153,7 @@ impl Known {
     pub(super) fn ready(&self, now: UnixTime) -> Option<Ready> {
         let Configured::Provider(provider) = &self.configured else { return None };
         let provider = Rc::clone(provider);
-        if let Some(github) = &provider.github {
-            let metadata = Rc::new(github.metadata.clone());
+        if let Some(metadata) = provider.fixed_metadata().map(Rc::clone) {
             return Some(Ready { metadata, provider, keys: Rc::clone(&self.no_keys) });
         }
         let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
@@ -181,7 +177,9 @@ impl Known {
         let discovered = || self.metadata.usable(now).and_then(Metadata::jwks_uri);
         match &self.configured {
             // It has none.
-            Configured::Provider(provider) if provider.github.is_some() => KeysFrom::Configuration(&self.no_keys),
+            Configured::Provider(provider) if provider.fixed_metadata().is_some() => {
+                KeysFrom::Configuration(&self.no_keys)
+            }
             Configured::Provider(_) => KeysFrom::Fetched(discovered()),
             Configured::TokenIssuer(issuer) => match &issuer.validation {
                 Validation::Discovered(_) => KeysFrom::Fetched(discovered()),

@@ -21,9 +21,10 @@ pub use fault::{ConfigErrors, Fault, Path, Problem};
 use crate::{
     claims::{IssuerId, StaticToken, Template},
     http::Origin,
-    oidc::{DEFAULT_PROVIDER, Provider, token_issuer::TokenIssuer},
+    oidc::token_issuer::TokenIssuer,
+    provider::{DEFAULT_PROVIDER, Provider},
     rules::{Authorization, Rules},
-    session::{Lifetimes, chunks::SessionCookies, app_tokens::ForwardedTokens, seal::Sealer, store::Store},
+    session::{Lifetimes, app_tokens::ForwardedTokens, chunks::SessionCookies, seal::Sealer, store::Store},
     time::Leeway,
 };
 

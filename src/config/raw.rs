@@ -1,20 +1,20 @@
 //! The document as written: field names and JSON types. The text on each field is the reference that the JSON Schema
 //! (`envoy/config.schema.json`) shows to users. [`resolve`](super::resolve) gives the values their meaning.
 
+mod identity;
 mod issuers;
 mod rules;
 mod session;
-mod identity;
 
 use zeroize::Zeroizing;
 
 #[cfg(test)]
 use super::resolve::limits;
 use super::shape::{Place, Shape, fields};
+pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 pub(super) use issuers::{AuthMethod, Introspection, JsonText, Provider, ProviderType, TokenIssuer, TokenKind};
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};
-pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
 #[derive(Default)]

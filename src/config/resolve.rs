@@ -29,6 +29,7 @@ use crate::{
     digest::half_digest,
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
+    provider::{Protocol, Provider},
     rules::Authorization,
     session::app_tokens::ForwardedTokens,
     time::Leeway,
@@ -61,12 +62,20 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let authorization = document.authorization.map(policies::authorization).unwrap_or_default();
     let policy_context = policies::PolicyContext { providers: named, authorization };
     let policies = document.policies.unwrap_or_default();
-    let policies =
-        policies::Policies::resolve(policies, document.route_metadata, &raw_rules, policy_context, &mut warnings, faults);
+    let policies = policies::Policies::resolve(
+        policies,
+        document.route_metadata,
+        &raw_rules,
+        policy_context,
+        &mut warnings,
+        faults,
+    );
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
-    let identity_headers = identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
-    let filter_state = filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
+    let identity_headers =
+        identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let filter_state =
+        filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let bodies = sign_in::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
@@ -102,14 +111,12 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     rules.each_claim(&mut keep);
     let allowed = providers.iter().filter_map(|provider| provider.allow.as_ref());
     allowed.for_each(|conditions| conditions.each_claim(&mut keep));
-    if providers.iter().any(|provider| provider.userinfo) {
+    if providers.iter().any(Provider::asks_userinfo) {
         // A renewal without an ID token needs the distributed claims of the first one.
         LEFT_OUT.iter().for_each(|name| keep(name));
     }
     for provider in &mut providers {
-        if let Some(github) = &mut provider.github {
-            provider.scopes = github.ask_for(&kept_claims);
-        }
+        provider.ask_for(&kept_claims);
     }
     let session = session?.sealing_for(&origin, &at_session, faults)?;
     let fingerprint = fingerprint(&origin, &session);
@@ -155,7 +162,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
 
 fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
-    let is_github = config.providers.iter().all(|provider| provider.github.is_some());
+    let is_github = config.providers.iter().all(|provider| matches!(provider.protocol, Protocol::GitHub(_)));
     let mut asks_groups = false;
     each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
     let said = [

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{At, Faults, Problem},
-    raw::{ClaimText, Entries, JsonText, FormattedClaims, Scalar, Secret},
+    raw::{ClaimText, Entries, FormattedClaims, JsonText, Scalar, Secret},
 };
 
 /// The largest whole number that a double represents exactly with all before it: 2^53.

@@ -181,7 +181,10 @@ impl Worker {
             }
         }
         self.held.borrow_mut().push(Held { exchange: Rc::clone(exchange), pending });
-        self.tick_every(self.pause());
+        // The answer to a call wakes its request.
+        if !self.has_call(exchange) {
+            self.tick_every(self.pause());
+        }
         Action::Pause
     }
 
@@ -267,27 +270,27 @@ impl Worker {
     /// How long until there is something to do.
     fn pause(&self) -> Duration {
         let pause = self.core.next_drive();
-        if self.held.borrow().is_empty() { pause } else { pause.min(HOLDING) }
+        if self.held.borrow().iter().all(|held| self.has_call(&held.exchange)) { pause } else { pause.min(HOLDING) }
     }
 
-    /// Polls the requests that wait.
+    /// Whether a call of this request is under way.
+    fn has_call(&self, exchange: &Rc<Exchange>) -> bool {
+        let is_its = |call: &UnderWay| call.owner.as_ref().is_some_and(|owner| Rc::ptr_eq(owner, exchange));
+        self.calls.borrow().iter().any(is_its)
+    }
+
+    /// Polls the requests that wait for something else than the answer to a call.
     fn wake(&self) {
-        // A request whose call is under way waits for that.
-        let calls = self.calls.borrow();
-        let calls_of = |exchange: &Rc<Exchange>| {
-            calls.iter().any(|call| call.owner.as_ref().is_some_and(|owner| Rc::ptr_eq(owner, exchange)))
-        };
         let held = self.held.borrow();
-        let waiting = held.iter().map(|held| &held.exchange).filter(|exchange| !calls_of(exchange));
+        let waiting = held.iter().map(|held| &held.exchange).filter(|exchange| !self.has_call(exchange));
         let waiting: Vec<_> = waiting.cloned().collect();
-        drop((calls, held));
-        if waiting.is_empty() {
-            return;
+        drop(held);
+        for exchange in &waiting {
+            self.resume(exchange, |_| {});
         }
-        for exchange in waiting {
-            self.resume(&exchange, |_| {});
+        if !waiting.is_empty() {
+            let _ = host::act_for(self.root_id);
         }
-        let _ = host::act_for(self.root_id);
     }
 
     /// The client is gone: nothing waits for its answers any more.

@@ -19,6 +19,7 @@ use crate::{
     claims::IssuerId,
     config::Config,
     http::{CalloutError, CalloutRequest, CalloutResponse},
+    oidc::client::CallContext,
     platform::Platform,
     session::open::{FreshSession, OpenSessions},
     shared::renewals::Outcomes,
@@ -244,6 +245,11 @@ impl TaskContext {
 
     pub(super) fn limits(&self) -> &Limits {
         self.worker.limits()
+    }
+
+    /// Time and randomness for the authentication of a call.
+    pub(super) fn call_context(&self) -> CallContext<'_> {
+        CallContext { now: self.now(), platform: self.platform() }
     }
 
     /// Uses the worker's state for one synchronous decision.

@@ -6,7 +6,7 @@ use crate::{
     claims::IssuerId,
     config::Config,
     http::{LocalReply, Request},
-    oidc::DEFAULT_PROVIDER,
+    provider::DEFAULT_PROVIDER,
 };
 
 use super::{

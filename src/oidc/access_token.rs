@@ -1,4 +1,4 @@
-//! Access tokens that are JWTs (RFC 9068), as programs bring them (RFC 6750).
+//! Access tokens that are JWTs (RFC 9068), sent by API clients (RFC 6750).
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::{
     time::{Leeway, UnixTime},
 };
 
-/// Claims of which an access token has one, of whichever provider, and an ID token none.
+/// Claims that mark an access token: of each provider it has one, and an ID token none.
 const OF_ACCESS_TOKENS: [&str; 6] = ["appid", "azpacr", "cid", "client_id", "scope", "scp"];
 /// Claims that an ID token or a logout token has and no access token.
 const OF_OTHER_TOKENS: [&str; 5] = ["at_hash", "c_hash", "events", "nonce", "s_hash"];
@@ -28,10 +28,10 @@ pub struct VerifiedAccessToken {
     speaks_as: IssuerId,
 }
 
-/// Why a signed token is no access token for us.
+/// Why a signed token is not an access token for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AccessTokenError {
-    /// It can be used with a proof only (RFC 9449, RFC 8705), and none is checked here.
+    /// It can be used with a proof only (RFC 9449, RFC 8705), which is not supported.
     #[error("it is bound to a key (cnf), which is not supported")]
     Bound,
     /// A claim every signed token must get right.
@@ -55,7 +55,7 @@ pub fn check(
     now: UnixTime,
     leeway: Leeway,
 ) -> Result<VerifiedAccessToken, AccessTokenError> {
-    // RFC 9068, 4 wants `at+jwt`; many issuers say `JWT`, or nothing. Whatever says that it is something else is.
+    // RFC 9068, 4 requires `at+jwt`; many issuers write `JWT`, or no `typ`. Any other `typ` is another kind.
     let is_one =
         |typ: &str| ["at+jwt", "application/at+jwt", "jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known));
     if token.typ().is_some_and(|typ| !is_one(typ)) {
@@ -83,15 +83,16 @@ pub fn check(
 }
 
 fn is_access_token(claims: &VerifiedClaims, is_typed: bool, client_id: Option<&str>) -> bool {
-    // Keycloak says in the payload what it is.
+    // Keycloak names the kind in the payload.
     let said = claims.get("typ").map(|typ| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("bearer")));
-    // What does not say what it is may be an ID token: it must look like an access token, and not be for our client too.
+    // A token that does not name its kind may be an ID token: it must have a claim of access tokens, and another audience
+    // than our client.
     let is_for_client = client_id.is_some_and(|client| claims.audiences().iter().any(|audience| audience == client));
     let looks_like_one = OF_ACCESS_TOKENS.iter().any(|name| claims.get(name).is_some()) && !is_for_client;
     said.unwrap_or(is_typed || looks_like_one)
 }
 
-/// Whether a token says in both ways whose it is that Kubernetes has, and the same.
+/// Whether `sub` and `kubernetes.io` name the same service account.
 fn is_service_account(claims: &VerifiedClaims) -> bool {
     let of_kubernetes = claims.get("kubernetes.io");
     let text = |pointer: &str| of_kubernetes?.pointer(pointer)?.as_str();
@@ -100,7 +101,7 @@ fn is_service_account(claims: &VerifiedClaims) -> bool {
 }
 
 impl VerifiedAccessToken {
-    /// Whose it is, or which program's.
+    /// `sub`, a user or a client.
     pub fn subject(&self) -> &str {
         self.claims.text("sub").unwrap_or_default()
     }
@@ -110,7 +111,7 @@ impl VerifiedAccessToken {
         self.issuer
     }
 
-    /// When it ends.
+    /// `exp`
     pub const fn expires_at(&self) -> UnixTime {
         self.claims.expires_at()
     }
@@ -126,8 +127,8 @@ impl Claims for VerifiedAccessToken {
     }
 }
 
-/// Whether these claims hold this scope: `scope`, a list parted by spaces (RFC 9068, 2.2.3), or `scp`, which is a list
-/// too, in either form.
+/// Whether these claims have this scope: in `scope`, separated by spaces (RFC 9068, 2.2.3), or in `scp`, a list in either
+/// form.
 pub fn has_scope(claims: &dyn Claims, scope: &str) -> bool {
     ["scope", "scp"].iter().filter_map(|name| claims.claim(name)).any(|claim| match claim {
         Claim::Text(list) => list.split(' ').any(|known| known == scope),

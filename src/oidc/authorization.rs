@@ -1,16 +1,15 @@
-//! The authorization endpoint: the URL a browser is sent to, and what it brings back
-//! (OIDC Core 3.1.2; RFC 6749, 4.1; RFC 9207).
+//! The authorization request and its response (OIDC Core 3.1.2; RFC 6749, 4.1; RFC 9207).
 
 use subtle::ConstantTimeEq;
 
 use super::{
-    Provider,
+    RelyingParty,
     discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError},
 };
 use crate::secret::{AuthorizationCode, Nonce, PkceVerifier};
 
-/// The parameters that are ours alone: neither the configuration nor an endpoint's own query may set one.
+/// Our parameters: neither the configuration nor an endpoint's own query can set one.
 pub const OWN_PARAMETERS: [&str; 11] = [
     "client_id",
     "code_challenge",
@@ -25,71 +24,71 @@ pub const OWN_PARAMETERS: [&str; 11] = [
     "state",
 ];
 
-/// The longest query of a callback that is looked at.
+/// Upper bound of the query of a callback.
 pub const MAX_QUERY: usize = 16 * 1024;
 
-/// An authorization request with PKCE, `state` and `nonce`, which are never left out.
+/// An authorization request with PKCE and `state`.
 #[derive(Debug)]
 pub struct AuthorizationRequest<'a> {
-    /// Whom we ask.
-    pub provider: &'a Provider,
-    /// Its endpoints.
+    /// The client.
+    pub relying_party: &'a RelyingParty,
+    /// The provider's endpoints.
     pub metadata: &'a ProviderMetadata,
     /// Our callback.
     pub redirect_uri: &'a str,
     /// The `state`.
     pub state: &'a str,
-    /// The `nonce`, where there will be an ID token to hold it.
+    /// The `nonce`, where an ID token will carry it.
     pub nonce: Option<&'a Nonce>,
     /// The verifier whose challenge is sent.
     pub verifier: &'a PkceVerifier,
-    /// What the provider is to ask the person, beside what is configured.
+    /// A `prompt` beside the configured ones.
     pub prompt: Option<&'a str>,
 }
 
 impl AuthorizationRequest<'_> {
-    /// The URL to send the browser to.
+    /// The URL of the request.
     pub fn url(&self) -> String {
         let endpoint = self.metadata.authorization_endpoint.url();
         let mut url = endpoint.clone();
         url.set_query(None);
         let mut query = url.query_pairs_mut();
-        // RFC 6749, 3.1: a query of the endpoint's own is kept, but may not say twice what we say.
+        // RFC 6749, 3.1: the endpoint's own query is kept, without our parameters.
         let is_asked = |name: &str| name == "prompt" && self.prompt.is_some();
         let is_ours = |name: &str| OWN_PARAMETERS.contains(&name) || is_asked(name);
         query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !is_ours(name)));
         query.extend_pairs([
             ("response_type", "code"),
-            ("client_id", self.provider.client_id.as_str()),
+            ("client_id", self.relying_party.client_id.as_str()),
             ("redirect_uri", self.redirect_uri),
-            ("scope", self.provider.scopes.join(" ").as_str()),
+            ("scope", self.relying_party.scopes.join(" ").as_str()),
             ("state", self.state),
             ("code_challenge", self.verifier.challenge().as_str()),
             ("code_challenge_method", "S256"),
         ]);
         query.extend_pairs(self.nonce.map(|nonce| ("nonce", nonce.expose())));
-        query.extend_pairs(self.provider.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
+        query.extend_pairs(self.relying_party.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
         query.extend_pairs(self.prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
         query.finish();
         drop(query);
         url.into()
     }
 
-    /// What is asked together with what is configured: a list, in which `none` stands alone (OIDC Core 3.1.2.1).
+    /// This `prompt` with the configured ones: a list, in which `none` stands alone (OIDC Core 3.1.2.1).
     fn prompt_with(&self, prompt: &str) -> String {
-        let configured = self.provider.authorization_params.iter().filter(|(name, _)| name == "prompt");
+        let configured = self.relying_party.authorization_params.iter().filter(|(name, _)| name == "prompt");
         let configured = configured.flat_map(|(_, value)| value.split(' ')).filter(|word| !word.is_empty());
         let others: Vec<&str> = configured.filter(|word| *word != "none" && *word != prompt).collect();
         others.into_iter().chain([prompt]).collect::<Vec<_>>().join(" ")
     }
 }
 
-impl Provider {
+impl RelyingParty {
     /// Whether a second authorization request may succeed after this error response: the provider's sign-in page had expired,
     /// or another tab has signed in meanwhile. Keycloak then answers `temporarily_unavailable`, Ory Hydra
     /// `request_unauthorized`. Not after `server_error`, which may follow a complete sign-in and would again.
     pub fn may_succeed_again(&self, response: &ErrorResponse) -> bool {
-        // OIDC Core 3.1.2.6: with `prompt=none` the provider must not ask the person, and would answer the same.
+        // OIDC Core 3.1.2.6: with `prompt=none` the provider must not ask the user, and would answer the same.
         let forbids_prompts =
             |(name, value): &(String, String)| name == "prompt" && value.split(' ').any(|word| word == "none");
         match response.error {
@@ -113,18 +112,18 @@ pub enum AuthorizationError {
     WrongIssuer,
 }
 
-/// Proof that a response's `state` is the one of a sign-in that this browser began.
+/// Proof that the `state` of a response is that of a sign-in which this browser began.
 #[derive(Debug)]
 pub struct StateMatched(());
 
 impl StateMatched {
-    /// Compares what the `state` and what the browser's cookie say, in constant time.
+    /// Compares the `state` with the browser's cookie, in constant time.
     pub fn check(of_state: &[u8], of_browser: &[u8]) -> Option<Self> {
         bool::from(of_state.ct_eq(of_browser)).then_some(Self(()))
     }
 }
 
-/// An authorization response as it came: nothing of it is believed yet.
+/// An authorization response that is not checked yet.
 #[derive(Debug)]
 pub struct AuthorizationResponse {
     state: String,
@@ -133,8 +132,8 @@ pub struct AuthorizationResponse {
 }
 
 impl AuthorizationResponse {
-    /// Reads the query of a callback. Tokens in it are ignored; a parameter that stands there twice is refused,
-    /// because the provider and we could mean different ones.
+    /// Reads the query of a callback. Tokens in it are ignored. A parameter that comes twice is refused, because the
+    /// provider and we could use different ones.
     ///
     /// # Errors
     /// [`AuthorizationError::Malformed`]
@@ -149,7 +148,7 @@ impl AuthorizationResponse {
                 "iss" => &mut iss,
                 "code" => &mut code,
                 "error" => &mut error,
-                // For the log alone. In any form it refuses nothing.
+                // For the log alone.
                 "error_description" => {
                     description = description.or(Some(value));
                     continue;
@@ -164,7 +163,7 @@ impl AuthorizationResponse {
                 return Err(AuthorizationError::Malformed);
             }
         }
-        // An empty parameter is as good as none (RFC 6749, 3.1).
+        // An empty parameter counts as absent (RFC 6749, 3.1).
         let [state, iss, code, error] = [state, iss, code, error].map(|value| value.filter(|text| !text.is_empty()));
         let outcome = match (code, error) {
             (Some(code), None) => Ok(AuthorizationCode::new(code)),
@@ -175,23 +174,23 @@ impl AuthorizationResponse {
         Ok(Self { state, iss, outcome })
     }
 
-    /// The `state`, to find out whose response this is.
+    /// `state`
     pub fn state(&self) -> &str {
         &self.state
     }
 
-    /// What the provider said, once its `state` belongs to this browser and its `iss` is the provider's.
+    /// The code or the error, where `iss` is the provider's.
     ///
     /// # Errors
     /// [`AuthorizationError::WrongIssuer`]
     pub fn accept(
         self,
         _state: &StateMatched,
-        provider: &Provider,
+        relying_party: &RelyingParty,
         metadata: &ProviderMetadata,
     ) -> Result<Result<AuthorizationCode, ErrorResponse>, AuthorizationError> {
         // RFC 9207, 2.4: simple string comparison, on error responses too.
-        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == provider.issuer.as_str());
+        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == relying_party.issuer.as_str());
         if right { Ok(self.outcome) } else { Err(AuthorizationError::WrongIssuer) }
     }
 }
@@ -203,7 +202,7 @@ mod tests {
     use super::*;
     use crate::oidc::{
         Endpoint, PlainHttp,
-        testing::{metadata, provider},
+        testing::{metadata, relying_party},
     };
 
     fn url(endpoint: &str, params: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -211,12 +210,12 @@ mod tests {
     }
 
     fn asking(endpoint: &str, params: &[(&str, &str)], prompt: Option<&str>) -> Vec<(String, String)> {
-        let mut provider = provider();
-        provider.authorization_params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut relying_party = relying_party();
+        relying_party.authorization_params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let mut metadata = metadata();
         metadata.authorization_endpoint = Endpoint::parse(endpoint, PlainHttp::LoopbackOnly).unwrap();
         let request = AuthorizationRequest {
-            provider: &provider,
+            relying_party: &relying_party,
             metadata: &metadata,
             redirect_uri: "https://app.example.com/oauth2/callback",
             state: "the state",

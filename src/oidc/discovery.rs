@@ -5,8 +5,8 @@ use std::{fmt, rc::Rc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
-    ClientAuthentication, Clusters, Endpoint, EndpointError, Issuer, PlainHttp, Provider, error::UnexpectedStatus,
-    token_issuer::TokenIssuer,
+    Clusters, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty, client::ClientAuthentication,
+    error::UnexpectedStatus, token_issuer::TokenIssuer,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -18,32 +18,32 @@ use crate::{
     quoted::Quoted,
 };
 
-/// What we use of a provider's metadata, with the configured endpoints put over the discovered ones.
+/// The metadata of a provider that is used, with configured endpoints in place of discovered ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderMetadata {
-    /// Where the browser is sent.
+    /// `authorization_endpoint`
     pub authorization_endpoint: Endpoint,
-    /// Where the code is redeemed.
+    /// `token_endpoint`
     pub token_endpoint: Endpoint,
-    /// Where the keys are; nowhere, for somebody who signs nothing.
+    /// `jwks_uri`; `None` for a provider that signs nothing.
     pub jwks_uri: Option<Endpoint>,
-    /// Where people sign out (RP-Initiated Logout 2.1), if they can.
+    /// `end_session_endpoint` (RP-Initiated Logout 2.1).
     pub end_session_endpoint: Option<Endpoint>,
-    /// Where tokens are revoked (RFC 8414, 2), if they can be.
+    /// `revocation_endpoint` (RFC 8414, 2).
     pub revocation_endpoint: Option<Endpoint>,
-    /// Where further claims are, where they are wanted (OIDC Core 5.3).
+    /// `userinfo_endpoint` (OIDC Core 5.3), where it is to be asked.
     pub userinfo_endpoint: Option<Endpoint>,
     /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
     pub iss_parameter: bool,
-    /// The `prompt` by which somebody can come as somebody else.
+    /// The `prompt` that asks for another account.
     pub account_prompt: &'static str,
     /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
     pub post_only: bool,
-    /// Endpoints that are left out: sign-in goes on without them.
+    /// Unusable endpoints that a sign-in does not need.
     pub left_out: Vec<UnusableEndpoint>,
 }
 
-/// An endpoint in the metadata that is no URL we may use.
+/// An endpoint in the metadata that is not a usable URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnusableEndpoint {
     /// The member.
@@ -69,17 +69,17 @@ impl fmt::Display for UnusableEndpoint {
     }
 }
 
-/// What is known of an issuer, be it a provider or one that only programs bring tokens of.
+/// The metadata of a provider or of another issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Metadata {
     /// Of a provider.
     Provider(Rc<ProviderMetadata>),
-    /// Of another issuer: where its keys are, or where it is asked about its tokens.
+    /// Of another issuer: its `jwks_uri` or its introspection endpoint.
     TokenIssuer(Endpoint),
 }
 
 impl Metadata {
-    /// Where the keys are.
+    /// `jwks_uri`
     pub fn jwks_uri(&self) -> Option<&Endpoint> {
         match self {
             Self::Provider(metadata) => metadata.jwks_uri.as_ref(),
@@ -91,13 +91,13 @@ impl Metadata {
 /// Why a metadata document cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
-    /// An endpoint that we would have to use is not a URL we may use.
+    /// A required endpoint is not a usable URL.
     #[error("its {0}")]
     BadEndpoint(UnusableEndpoint),
     /// No response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
-    /// Another issuer's document (Discovery 4.3): the keys in it could be anybody's.
+    /// The document of another issuer (Discovery 4.3).
     #[error("the provider calls itself {0}; write exactly that as issuer, if it is the one you mean")]
     IssuerMismatch(Quoted),
     /// No usable key set.
@@ -145,15 +145,19 @@ impl ProviderMetadata {
     ///
     /// # Errors
     /// [`DiscoveryError`] says what is wrong with it.
-    pub fn parse(provider: &Provider, document: &[u8]) -> Result<Self, DiscoveryError> {
-        let document = document_of(provider.issuer.as_str(), document)?;
+    pub fn parse(
+        relying_party: &RelyingParty,
+        provider: &OpenIdProvider,
+        document: &[u8],
+    ) -> Result<Self, DiscoveryError> {
+        let document = document_of(relying_party.issuer.as_str(), document)?;
         let members = Members::of(&document);
-        let plain_http = discovered_by(&provider.issuer, provider.plain_http);
+        let plain_http = discovered_by(&relying_party.issuer, relying_party.plain_http);
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
             configured.clone().map_or_else(|| discovered(members, name, plain_http), Ok)
         };
         let mut left_out = Vec::new();
-        // What only sign-out needs must not keep anybody from signing in.
+        // An endpoint that only sign-out needs must not prevent sign-ins.
         let mut further = |name: &'static str, configured: &Option<Endpoint>| match endpoint(name, configured) {
             Err(DiscoveryError::BadEndpoint(unusable)) => {
                 left_out.push(unusable);
@@ -172,7 +176,7 @@ impl ProviderMetadata {
             } else {
                 None
             },
-            // The text counts too: it makes us stricter, as a response without the parameter is then refused.
+            // The text counts too: it is stricter, as a response without the parameter is then refused.
             iss_parameter: members
                 .get("authorization_response_iss_parameter_supported")
                 .is_some_and(|said| *said == true || said == "true"),
@@ -182,9 +186,9 @@ impl ProviderMetadata {
         })
     }
 
-    /// How the provider wants us to authenticate: as configured, or what it offers.
-    pub fn authentication(&self, provider: &Provider) -> ClientAuthentication {
-        match &provider.authentication {
+    /// Our client authentication: the configured method, or one that the provider offers.
+    pub fn authentication(&self, relying_party: &RelyingParty) -> ClientAuthentication {
+        match &relying_party.authentication {
             ClientAuthentication::Unspecified(secret) if self.post_only => ClientAuthentication::Post(secret.clone()),
             ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret.clone()),
             said => said.clone(),
@@ -196,7 +200,7 @@ fn text<'a>(members: Members<'a>, name: &'static str) -> Result<&'a str, Discove
     members.required(name).map_err(|_| DiscoveryError::Missing(name))
 }
 
-/// The metadata of this issuer. Discovery 4.3: it must be exactly the one whose document was asked for.
+/// The metadata of this issuer. Discovery 4.3: its `issuer` must be exactly this one.
 fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
     let document = json::response_object(document, MAX_CALLOUT_BODY)?;
     let said = text(Members::of(&document), "issuer")?;
@@ -206,8 +210,7 @@ fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, Value>, Disc
     Ok(document)
 }
 
-/// Where the keys of an issuer are that only programs bring tokens of, or where it is asked about them: nothing else of
-/// its metadata is needed.
+/// The `jwks_uri` or the introspection endpoint of an issuer that users do not sign in at: no other metadata is needed.
 ///
 /// # Errors
 /// [`DiscoveryError`] says what is wrong with it.
@@ -218,7 +221,7 @@ pub fn endpoint_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, Di
     discovered(Members::of(&document), name, plain_http)
 }
 
-/// Metadata that came by TLS may not lead us, and our secret, to something in plain text on this very machine.
+/// Metadata fetched by TLS must not send our secret to a plain-text endpoint on this machine.
 fn discovered_by(issuer: &Issuer, configured: PlainHttp) -> PlainHttp {
     match configured {
         PlainHttp::LoopbackOnly if issuer.discovery().url().scheme() == "https" => PlainHttp::Never,
@@ -251,7 +254,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::oidc::testing::{ISSUER, provider};
+    use crate::oidc::testing::{ISSUER, openid_provider, relying_party};
 
     fn document() -> Value {
         json!({
@@ -264,7 +267,7 @@ mod tests {
     }
 
     fn parse(document: &Value) -> Result<ProviderMetadata, DiscoveryError> {
-        ProviderMetadata::parse(&provider(), document.to_string().as_bytes())
+        ProviderMetadata::parse(&relying_party(), &openid_provider(), document.to_string().as_bytes())
     }
 
     #[test]
@@ -289,9 +292,9 @@ mod tests {
             ("https://a.example/", "/.well-known/openid-configuration"),
             ("https://a.example/tenant/x", "/tenant/x/.well-known/openid-configuration"),
         ] {
-            let mut provider = provider();
-            provider.issuer = crate::oidc::Issuer::parse(issuer, provider.plain_http).unwrap();
-            let request = get(provider.issuer.discovery(), &provider.clusters, provider.timeout);
+            let mut client = relying_party();
+            client.issuer = crate::oidc::Issuer::parse(issuer, client.plain_http).unwrap();
+            let request = get(client.issuer.discovery(), &client.clusters, client.timeout);
             assert_eq!((request.authority.as_str(), request.path.as_str()), ("a.example", path));
         }
     }
@@ -412,11 +415,11 @@ mod tests {
 
     #[test]
     fn configured_endpoints_win_and_need_not_be_discovered() {
-        let mut provider = provider();
-        provider.endpoints.jwks = Endpoint::parse("https://other.example/keys", provider.plain_http).ok();
+        let mut provider = openid_provider();
+        provider.endpoints.jwks = Endpoint::parse("https://other.example/keys", PlainHttp::LoopbackOnly).ok();
         let mut document = document();
         document["jwks_uri"] = json!("http://169.254.169.254/");
-        let metadata = ProviderMetadata::parse(&provider, document.to_string().as_bytes()).unwrap();
+        let metadata = ProviderMetadata::parse(&relying_party(), &provider, document.to_string().as_bytes()).unwrap();
         assert_eq!(metadata.jwks_uri.unwrap().authority(), "other.example");
     }
 
@@ -432,7 +435,7 @@ mod tests {
         ] {
             let mut document = document();
             document["token_endpoint_auth_methods_supported"] = offered.clone();
-            let authentication = parse(&document).unwrap().authentication(&provider());
+            let authentication = parse(&document).unwrap().authentication(&relying_party());
             assert_eq!(matches!(authentication, ClientAuthentication::Post(_)), post, "{offered}");
         }
     }

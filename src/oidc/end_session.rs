@@ -1,33 +1,32 @@
-//! The end-session endpoint: where a browser is sent to sign out at the provider too (RP-Initiated Logout 1.0).
+//! The end-session endpoint: signs the user out of the provider (RP-Initiated Logout 1.0).
 
-use super::{Endpoint, Provider};
+use super::{Endpoint, RelyingParty};
 use crate::secret::RawIdToken;
 
-/// The parameters that are ours; the endpoint's own query may not say them again.
+/// Our parameters; they are removed from the endpoint's own query.
 const OWN_PARAMETERS: [&str; 4] = ["client_id", "id_token_hint", "post_logout_redirect_uri", "state"];
 
-/// The longest URL that is made. Many servers read request lines of up to 8 KiB; what is longer would be an error page in
-/// place of a sign-out.
+/// Upper bound of the URL. Many servers read request lines of up to 8 KiB, and answer a longer one with an error page.
 const MAX_URL: usize = 8000;
 
 /// A logout request (section 2).
 #[derive(Debug)]
 pub struct LogoutRequest<'a> {
-    /// Whose.
-    pub provider: &'a Provider,
-    /// Where.
+    /// The client.
+    pub relying_party: &'a RelyingParty,
+    /// The end-session endpoint.
     pub endpoint: &'a Endpoint,
-    /// Who is leaving; some providers ask the person without it, some refuse.
+    /// `id_token_hint`. Without it some providers ask the user, and some refuse.
     pub id_token_hint: Option<&'a RawIdToken>,
-    /// Where to come back.
+    /// `post_logout_redirect_uri`
     pub post_logout_redirect_uri: &'a str,
-    /// What to bring along.
+    /// `state`
     pub state: Option<&'a str>,
 }
 
 impl LogoutRequest<'_> {
-    /// The URL to send the browser to. Where the hint makes it too long (somebody with hundreds of groups), it is left
-    /// out: the provider then asks the person.
+    /// The URL of the request. A hint that makes it too long (a user in hundreds of groups) is left out: the provider then
+    /// asks the user.
     pub fn url(&self) -> String {
         let url = self.url_with(self.id_token_hint);
         if url.len() <= MAX_URL { url } else { self.url_with(None) }
@@ -40,7 +39,7 @@ impl LogoutRequest<'_> {
         let kept = self.endpoint.url().query_pairs().filter(|(name, _)| !OWN_PARAMETERS.contains(&name.as_ref()));
         query.extend_pairs(kept);
         query.extend_pairs(id_token_hint.map(|hint| ("id_token_hint", hint.expose())));
-        query.append_pair("client_id", &self.provider.client_id);
+        query.append_pair("client_id", &self.relying_party.client_id);
         query.append_pair("post_logout_redirect_uri", self.post_logout_redirect_uri);
         query.extend_pairs(self.state.map(|state| ("state", state)));
         query.finish();
@@ -54,13 +53,13 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::oidc::{PlainHttp, testing::provider};
+    use crate::oidc::{PlainHttp, testing::relying_party};
 
     #[test]
     fn everything_the_provider_needs_is_said_once() {
         let endpoint = Endpoint::parse("https://idp.example.com/end?tenant=t&state=x", PlainHttp::Never).unwrap();
         let request = LogoutRequest {
-            provider: &provider(),
+            relying_party: &relying_party(),
             endpoint: &endpoint,
             id_token_hint: Some(&RawIdToken::new("a.b.c")),
             post_logout_redirect_uri: "https://app.example.com/oauth2/signed_out",
@@ -84,7 +83,7 @@ mod tests {
         let endpoint = Endpoint::parse("https://idp.example.com/end", PlainHttp::Never).unwrap();
         for (length, is_there) in [(1000, true), (7000, true), (8000, false), (60_000, false)] {
             let request = LogoutRequest {
-                provider: &provider(),
+                relying_party: &relying_party(),
                 endpoint: &endpoint,
                 id_token_hint: Some(&RawIdToken::new("a".repeat(length))),
                 post_logout_redirect_uri: "https://app.example.com/oauth2/signed_out",

@@ -1,5 +1,4 @@
-//! Errors as a provider answers them: the codes of OAuth 2.0 and OpenID Connect, and its explanations, which are for the
-//! log alone.
+//! Error responses of providers: the codes of OAuth 2.0 and OpenID Connect, and descriptions, which are for the log alone.
 
 use std::fmt;
 
@@ -16,7 +15,7 @@ macro_rules! codes {
         #[allow(missing_docs, reason = "the names are the codes")]
         pub enum OAuthError {
             $($variant,)*
-            /// One that no specification we follow knows.
+            /// A code of no specification above.
             Unknown,
         }
 
@@ -75,7 +74,7 @@ codes! {
 pub struct ErrorResponse {
     /// `error`
     pub error: OAuthError,
-    /// `error`, where no specification knows it.
+    /// `error`, where it is an unknown code.
     unknown: Option<Quoted>,
     /// `error_description`
     description: Option<Quoted>,
@@ -104,7 +103,7 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
-/// The status of a response that is no success, with its error.
+/// The status of a response that is not a success, with its error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnexpectedStatus {
     /// The status.

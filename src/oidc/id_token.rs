@@ -1,4 +1,4 @@
-//! What makes verified claims an ID token for this client and this sign-in (OIDC Core 2 and 3.1.3.7).
+//! ID tokens for this client and this sign-in (OIDC Core 2 and 3.1.3.7).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::{
     time::{Leeway, UnixTime},
 };
 
-use super::Provider;
+use super::RelyingParty;
 
 /// The longest subject (OIDC Core 2: 255 ASCII characters).
 pub const MAX_SUBJECT: usize = 255;
@@ -29,7 +29,7 @@ pub struct VerifiedIdToken {
 }
 
 impl VerifiedIdToken {
-    /// Who signed in, as the provider numbers them.
+    /// `sub`
     pub fn subject(&self) -> &str {
         self.claims.text("sub").unwrap_or_default()
     }
@@ -39,13 +39,13 @@ impl VerifiedIdToken {
         &self.claims
     }
 
-    /// All of them, for themselves.
+    /// Its claims, without the token.
     pub fn into_claims(self) -> Map<String, Value> {
         self.claims.into_claims()
     }
 }
 
-/// Why a signed token is no ID token for us.
+/// Why a signed token is not an ID token for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
     /// `at_hash` is not the hash of the access token beside it.
@@ -54,7 +54,7 @@ pub enum IdTokenError {
     /// `auth_time` is not that of the sign-in.
     #[error("its auth_time is not the one of the sign-in")]
     AuthenticationTime,
-    /// `azp` is missing beside several audiences, or names somebody else.
+    /// `azp` is missing beside several audiences, or names another client.
     #[error("its azp is not us")]
     AuthorizedParty,
     /// A claim every signed token must get right.
@@ -63,7 +63,7 @@ pub enum IdTokenError {
     /// The nonce of another authorization request, or none.
     #[error("its nonce is not the one of this sign-in")]
     Nonce,
-    /// Somebody else than before.
+    /// Another subject than that of the session.
     #[error("its sub is not the one of the session")]
     OtherSubject,
     /// No usable subject.
@@ -74,18 +74,20 @@ pub enum IdTokenError {
     Type,
 }
 
-/// What the token must fit.
+/// The values that an ID token is checked against (3.1.3.7).
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The provider and client.
-    pub provider: &'a Provider,
+    /// The provider's issuer and our client ID.
+    pub relying_party: &'a RelyingParty,
+    /// Audiences that it may name beside us.
+    pub trusted_audiences: &'a [String],
     /// Why it was issued.
     pub occasion: Occasion<'a>,
     /// The access token that came with it.
     pub access_token: &'a AccessToken,
     /// Now.
     pub now: UnixTime,
-    /// How far clocks may disagree.
+    /// The accepted difference of clocks.
     pub leeway: Leeway,
 }
 
@@ -98,7 +100,7 @@ pub enum Occasion<'a> {
     SignIn(&'a Nonce),
 }
 
-/// What the first ID token said of the sign-in, and every later one must not contradict.
+/// The claims of the first ID token about the authentication, which no later one may contradict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Authentication {
     /// Half a digest of the nonce.
@@ -110,7 +112,7 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// What this first ID token says.
+    /// Those of the first ID token.
     pub fn of(id_token: &VerifiedIdToken) -> Self {
         let claims = id_token.claims();
         Self {
@@ -138,7 +140,7 @@ fn nonce_digest(nonce: &str) -> HalfDigest {
     half_digest("nonce", &[nonce.as_bytes()])
 }
 
-// Some providers write it with a fraction; zero means that they do not know.
+// Some providers write it with a fraction; zero means unknown.
 fn auth_time(value: &Value) -> Option<u64> {
     value.as_f64().map(|seconds| seconds as u64).filter(|seconds| *seconds > 0)
 }
@@ -153,13 +155,13 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
         return Err(IdTokenError::Type);
     }
     let algorithm = token.algorithm();
-    let client_id = expected.provider.client_id.as_str();
+    let client_id = expected.relying_party.client_id.as_str();
     // 3.1.3.7 (2), (3), (9), (10): iss, aud, exp, iat
     let claims = claims::check(
         token,
         &claims::Expected {
-            issuer: expected.provider.issuer.as_str(),
-            audience: Audience::Client(client_id, &expected.provider.trusted_audiences),
+            issuer: expected.relying_party.issuer.as_str(),
+            audience: Audience::Client(client_id, expected.trusted_audiences),
             now: expected.now,
             leeway: expected.leeway,
         },

@@ -1,4 +1,4 @@
-//! The introspection endpoint: whether a token is good, and what it is, says whoever issued it (RFC 7662).
+//! The introspection endpoint: the issuer of a token says whether it is active, and its claims (RFC 7662).
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::{
     Endpoint,
     access_token::AccessTokenError,
+    client::{CallContext, Client},
     error::UnexpectedStatus,
     id_token::is_usable_subject,
-    token::Client,
     token_issuer::{Introspection, TokenIssuer},
 };
 use crate::{
@@ -20,11 +20,12 @@ use crate::{
         json::{self, JsonError},
         members::Members,
     },
+    platform::NoRandomness,
     secret::RawBearerToken,
     time::{Leeway, UnixTime},
 };
 
-/// A token that its issuer says is good. Only [`read`] makes one.
+/// A token that its issuer calls active. Only [`read`] makes one.
 pub struct ActiveToken {
     claims: Map<String, Value>,
     issuer: IssuerId,
@@ -32,7 +33,7 @@ pub struct ActiveToken {
     ends: Option<UnixTime>,
 }
 
-/// Why an answer says nothing of a token.
+/// Why there is no answer about a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
     /// No response.
@@ -44,39 +45,43 @@ pub enum IntrospectionError {
     /// Not a JSON object.
     #[error("the answer of the introspection endpoint is {0}")]
     NotJson(#[from] JsonError),
-    /// Not 200: it does not take our question.
+    /// Not 200.
     #[error("{}", .0.at("the introspection endpoint"))]
     Status(UnexpectedStatus),
 }
 
-/// What an answer says.
+/// An answer.
 #[derive(Debug)]
 pub enum Answer {
-    /// The token is good, and for us.
+    /// The token is active, and for us.
     Active(ActiveToken),
-    /// It is not good: unknown, over, revoked, or not ours to know.
+    /// It is not active: unknown, expired, revoked, or not for us to know.
     Inactive,
-    /// It is good, and not for us.
+    /// It is active, but not for us.
     Refused(AccessTokenError),
 }
 
-/// Asks about a token.
+/// Asks about a token (2.1).
+///
+/// # Errors
+/// [`NoRandomness`] where the client's authentication needs it.
 pub fn request(
     issuer: &TokenIssuer,
     introspection: &Introspection,
     endpoint: &Endpoint,
     token: &RawBearerToken,
-) -> CalloutRequest {
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, NoRandomness> {
     let client = Client {
         id: &introspection.client_id,
         authentication: &introspection.authentication,
         clusters: &issuer.clusters,
         timeout: issuer.timeout,
     };
-    client.post(endpoint, &[("token", token.expose()), ("token_type_hint", "access_token")])
+    client.post(endpoint, &[("token", token.expose()), ("token_type_hint", "access_token")], context)
 }
 
-/// Reads what an issuer says of one of its tokens.
+/// Reads the answer of an issuer about one of its tokens.
 ///
 /// # Errors
 /// [`IntrospectionError`]
@@ -107,7 +112,7 @@ fn check(
     let audience = Audience::OneOf(&issuer.audiences);
     let expected = claims::Expected { issuer: &issuer.issuer, audience, now, leeway };
     let ends = claims::check_introspection_response(&claims, &expected)?;
-    // A refresh token is good too, as such: Keycloak and Hydra say what it is that is good.
+    // A refresh token is active too: Keycloak and Hydra name the kind of the token.
     let is_other = |name: &str, known: [&str; 2]| {
         let said = Members::of(&claims).get(name);
         said.is_some_and(|said| !said.as_str().is_some_and(|said| known.iter().any(|it| said.eq_ignore_ascii_case(it))))
@@ -119,17 +124,17 @@ fn check(
     if is_bound || is_other("token_type", ["bearer", "access_token"]) {
         return Err(AccessTokenError::Bound);
     }
-    // Whoever is asked need not say who that is.
+    // An answer need not name the issuer.
     claims.insert("iss".to_owned(), issuer.issuer.as_str().into());
     let token = ActiveToken { claims, issuer: issuer.id, speaks_as: issuer.speaks_as, ends };
     if token.subject().is_empty() { Err(AccessTokenError::Subject) } else { Ok(token) }
 }
 
 impl ActiveToken {
-    /// Whose it is; of a program that acts for nobody, its client ID.
+    /// `sub`, or the client ID of an API client that acts for itself.
     pub fn subject(&self) -> &str {
         let said = |name: &str| self.claims.get(name).filter(|value| !value.is_null());
-        // Somebody whose sub cannot be used is nobody, and not the program that acts for them.
+        // An unusable `sub` is none: the token must not pass for one of the client itself.
         let subject = said("sub").or_else(|| said("client_id")).and_then(Value::as_str);
         subject.filter(|text| is_usable_subject(text)).unwrap_or_default()
     }
@@ -139,7 +144,7 @@ impl ActiveToken {
         self.issuer
     }
 
-    /// When it ends, if that is known.
+    /// Its expiry, where the answer names one.
     pub const fn ends(&self) -> Option<UnixTime> {
         self.ends
     }
@@ -158,7 +163,7 @@ impl Claims for ActiveToken {
     }
 }
 
-/// Shows no claim: they are about a person.
+/// Shows no claim: they are personal data.
 impl fmt::Debug for ActiveToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActiveToken").finish_non_exhaustive()

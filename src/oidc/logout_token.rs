@@ -1,9 +1,8 @@
-//! Logout tokens: the provider says, behind everybody's back, that a session is over (Back-Channel Logout 1.0, 2.4 and
-//! 2.6).
+//! Logout tokens, by which the provider ends sessions (Back-Channel Logout 1.0, 2.4 and 2.6).
 
 use serde_json::Value;
 
-use super::Provider;
+use super::RelyingParty;
 use crate::{
     jose::{
         claims::{self, Audience, ClaimError},
@@ -20,17 +19,17 @@ const MAX_NAME: usize = 255;
 /// A logout token that passed every check; only [`check`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogoutToken {
-    /// Its own name.
+    /// `jti`
     pub id: String,
-    /// Whose sessions end; where there is a `sid` too, only that one does.
+    /// `sub`: all its sessions end, unless there is a `sid`.
     pub subject: Option<String>,
-    /// Which session of the provider's ends.
+    /// `sid`: the provider's session that ends.
     pub sid: Option<String>,
-    /// The moment until which, plus the leeway, it could be sent again.
+    /// Until this moment, plus the leeway, it could be replayed.
     pub expires: UnixTime,
 }
 
-/// Why a signed token is no logout token for us.
+/// Why a signed token is not a logout token for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LogoutTokenError {
     /// A claim every signed token must get right.
@@ -39,7 +38,7 @@ pub enum LogoutTokenError {
     /// No event, or another one.
     #[error("its events do not say logout")]
     Event,
-    /// No name of its own.
+    /// No `jti`.
     #[error("its jti is missing or unusable")]
     Id,
     /// A nonce: this is an ID token (2.4).
@@ -59,7 +58,8 @@ pub enum LogoutTokenError {
 /// [`LogoutTokenError`] names the first check that failed.
 pub fn check(
     token: VerifiedJws,
-    provider: &Provider,
+    relying_party: &RelyingParty,
+    trusted_audiences: &[String],
     now: UnixTime,
     leeway: Leeway,
 ) -> Result<LogoutToken, LogoutTokenError> {
@@ -70,8 +70,8 @@ pub fn check(
     }
     // 2.6 (4), (5): iss, aud, iat, exp as for an ID token; specifications before December 2023 have no exp
     let expected = claims::Expected {
-        issuer: provider.issuer.as_str(),
-        audience: Audience::Client(&provider.client_id, &provider.trusted_audiences),
+        issuer: relying_party.issuer.as_str(),
+        audience: Audience::Client(&relying_party.client_id, trusted_audiences),
         now,
         leeway,
     };

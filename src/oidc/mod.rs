@@ -1,17 +1,15 @@
-//! OpenID Connect as its endpoints: each file builds one request and reads its response. GitHub, which has OAuth 2.0 alone,
-//! has a file of its own.
+//! OAuth 2.0 and OpenID Connect as their endpoints: each file builds one request and reads its response.
 //!
 //! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core,
 //! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
 
 pub mod access_token;
 pub mod authorization;
+pub mod client;
 pub mod discovery;
 pub mod end_session;
 pub mod error;
-pub mod github;
 pub mod id_token;
-pub mod identity;
 pub mod introspection;
 pub mod logout_token;
 pub mod pkce;
@@ -28,29 +26,27 @@ use std::{cell::OnceCell, fmt, time::Duration};
 use url::{Host, Url};
 
 use crate::{
-    claims::{Conditions, IssuerId},
     digest::{HalfDigest, half_digest},
     http::{Cluster, parse_url},
     jose::Algorithm,
-    secret::ClientSecret,
 };
-use github::Github;
+use client::ClientAuthentication;
 
-/// A URL of a provider that we would send secrets to, or a browser: absolute, `https`, without user information or
-/// fragment. Plain `http` only to this machine, or where the operator allows it under `danger`.
+/// A URL that secrets or browsers are sent to: absolute, `https`, without user information or fragment. Plain `http` only
+/// to this machine, or where the operator allows it under `danger`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
 }
 
-/// Whether `http` URLs are taken beyond this machine's own names.
+/// The hosts to which plain `http` is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainHttp {
-    /// Anywhere: the operator said so under `danger`.
+    /// All hosts, by a setting under `danger`.
     Allowed,
-    /// Only to `localhost`, `*.localhost` and loopback addresses.
+    /// `localhost`, `*.localhost` and loopback addresses.
     LoopbackOnly,
-    /// Nowhere.
+    /// No host.
     Never,
 }
 
@@ -106,7 +102,7 @@ impl Endpoint {
         &self.url
     }
 
-    /// Host, and port where it is not the scheme's own: what goes into `:authority`.
+    /// The value of `:authority`: the host, and the port where it is not the scheme's default.
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -117,7 +113,7 @@ impl Endpoint {
         self.url.origin().ascii_serialization()
     }
 
-    /// Path and query: what goes into `:path`.
+    /// The value of `:path`: path and query.
     pub fn path_and_query(&self) -> String {
         self.url.query().map_or_else(|| self.url.path().to_owned(), |query| format!("{}?{query}", self.url.path()))
     }
@@ -140,11 +136,11 @@ pub struct Issuer {
     discovery: Endpoint,
 }
 
-/// Where the metadata is, below the issuer (Discovery 4).
+/// The path of the metadata below the issuer (Discovery 4).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 impl Issuer {
-    /// Reads an issuer: a URL as [`Endpoint`] wants it, and without a query (Discovery 2).
+    /// Reads an issuer: an [`Endpoint`] without a query (Discovery 2).
     ///
     /// # Errors
     /// [`EndpointError`] says what was expected instead.
@@ -167,7 +163,7 @@ impl Issuer {
         &self.text
     }
 
-    /// Where its metadata is (Discovery 4).
+    /// The URL of its metadata (Discovery 4).
     pub const fn discovery(&self) -> &Endpoint {
         &self.discovery
     }
@@ -179,20 +175,7 @@ impl fmt::Display for Issuer {
     }
 }
 
-/// How we prove at the token endpoint who we are. Method and secret cannot disagree.
-#[derive(Debug, Clone)]
-pub enum ClientAuthentication {
-    /// `client_secret_basic` (RFC 6749, 2.3.1).
-    Basic(ClientSecret),
-    /// No secret: a public client, held by PKCE alone.
-    None,
-    /// `client_secret_post`.
-    Post(ClientSecret),
-    /// A secret, and no word on how: `client_secret_basic`, unless the metadata only offers `client_secret_post`.
-    Unspecified(ClientSecret),
-}
-
-/// Which Envoy cluster reaches which host.
+/// The Envoy clusters that reach the provider's hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clusters {
     default: Cluster,
@@ -200,7 +183,7 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// `default` for every host (and port) that `by_authority` does not name.
+    /// `default` for each `:authority` that `by_authority` does not name.
     pub const fn new(default: Cluster, by_authority: Vec<(String, Cluster)>) -> Self {
         Self { default, by_authority }
     }
@@ -232,51 +215,30 @@ pub struct ConfiguredEndpoints {
     pub userinfo: Option<Endpoint>,
 }
 
-/// The name of a provider that has none of its own.
-pub const DEFAULT_PROVIDER: &str = "default";
-
-/// A provider as configured: who it is, who we are there, and what to ask for.
+/// Our registration at a provider, as an OAuth 2.0 client.
 #[derive(Debug, Clone)]
-pub struct Provider {
-    /// By what sessions know it.
-    pub id: IssuerId,
-    /// By what rules, links and its callback name it: letters, digits, `-`, `_` and `.`.
-    pub name: String,
-    /// What people read where they choose one.
-    pub title: String,
-    /// Its issuer identifier.
+pub struct RelyingParty {
+    /// The issuer identifier, or the URL that stands for it.
     pub issuer: Issuer,
-    /// Our `client_id` there.
+    /// Our `client_id`.
     pub client_id: String,
-    /// Whether it is GitHub, which knows no OpenID Connect.
-    pub github: Option<Github>,
     /// How we authenticate.
     pub authentication: ClientAuthentication,
-    /// What we ask for; `openid` is always among them, but at GitHub.
+    /// The scopes of authorization requests.
     pub scopes: Vec<String>,
-    /// Further parameters of the authorization request; none of ours.
+    /// Further parameters of authorization requests; none of ours.
     pub authorization_params: Vec<(String, String)>,
-    /// Endpoints that win over discovery.
-    pub endpoints: ConfiguredEndpoints,
-    /// The signature algorithms an ID token may use.
-    pub algorithms: Vec<Algorithm>,
-    /// Audiences that an ID token may name beside us.
-    pub trusted_audiences: Vec<String>,
-    /// Whether its userinfo endpoint is asked for further claims.
-    pub userinfo: bool,
-    /// Who may pass of those who have signed in there; `None` means all.
-    pub allow: Option<Conditions>,
     /// The cached value of [`Self::claims_request`].
     pub claims_request: OnceCell<HalfDigest>,
-    /// How its hosts are reached.
+    /// How the provider's hosts are reached.
     pub clusters: Clusters,
-    /// How long a call to it may take.
+    /// The timeout of a call.
     pub timeout: Duration,
     /// Whether its endpoints may be plain `http` off this machine.
     pub plain_http: PlainHttp,
 }
 
-impl Provider {
+impl RelyingParty {
     /// A digest of the scopes and parameters of the authorization request, by which the provider decides which claims it sends.
     pub fn claims_request(&self) -> HalfDigest {
         *self.claims_request.get_or_init(|| {
@@ -286,14 +248,17 @@ impl Provider {
             half_digest("claims request", &parts)
         })
     }
+}
 
-    /// Names what workers may share about it: other issuer, client or endpoints, other name.
-    pub fn fingerprint(&self) -> HalfDigest {
-        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } = &self.endpoints;
-        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
-        let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
-        let parts: Vec<&[u8]> =
-            [self.issuer.as_str(), &self.client_id].into_iter().chain(endpoints).map(str::as_bytes).collect();
-        half_digest("documents", &parts)
-    }
+/// The settings of a provider that speaks OpenID Connect.
+#[derive(Debug, Clone)]
+pub struct OpenIdProvider {
+    /// Endpoints that win over discovery.
+    pub endpoints: ConfiguredEndpoints,
+    /// The signature algorithms of ID tokens and logout tokens.
+    pub algorithms: Vec<Algorithm>,
+    /// Audiences that an ID token may name beside us.
+    pub trusted_audiences: Vec<String>,
+    /// Whether its userinfo endpoint is asked for further claims.
+    pub userinfo: bool,
 }

@@ -1,8 +1,9 @@
-//! The revocation endpoint: a refresh token that nobody needs any more is given back (RFC 7009).
+//! The revocation endpoint: a refresh token that is not needed any more is revoked (RFC 7009).
 
-use super::{Endpoint, Provider, discovery::ProviderMetadata, error::UnexpectedStatus, token};
+use super::{Endpoint, RelyingParty, client::CallContext, discovery::ProviderMetadata, error::UnexpectedStatus};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
+    platform::NoRandomness,
     secret::RefreshToken,
 };
 
@@ -39,13 +40,17 @@ pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<(), Revoc
     if response.status == 200 { Ok(()) } else { Err(RevocationError::Status(UnexpectedStatus::of(&response))) }
 }
 
-/// Asks the provider to forget the token (section 2.1), and with it, as most do, the access tokens it gave.
+/// Revokes a refresh token (2.1), and with it, at most providers, the access tokens of its grant.
+///
+/// # Errors
+/// [`NoRandomness`] where the client's authentication needs it.
 pub fn request(
-    provider: &Provider,
+    relying_party: &RelyingParty,
     metadata: &ProviderMetadata,
     endpoint: &Endpoint,
     token: &RefreshToken,
-) -> CalloutRequest {
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, NoRandomness> {
     let form = [("token", token.expose()), ("token_type_hint", "refresh_token")];
-    token::post(provider, metadata, endpoint, &form)
+    relying_party.post(metadata, endpoint, &form, context)
 }

@@ -3,30 +3,31 @@
 use std::time::Duration;
 
 use super::*;
+pub(crate) use crate::flow::tests::world::TestPlatform;
 use crate::secret::ClientSecret;
 
 pub(crate) const ISSUER: &str = "https://idp.example.com";
 
-pub(crate) fn provider() -> Provider {
-    Provider {
-        id: IssuerId::of_provider(ISSUER, "client"),
-        name: DEFAULT_PROVIDER.to_owned(),
-        title: "Example".to_owned(),
+pub(crate) fn relying_party() -> RelyingParty {
+    RelyingParty {
         issuer: Issuer::parse(ISSUER, PlainHttp::LoopbackOnly).unwrap(),
         client_id: "client".to_owned(),
-        github: None,
         authentication: ClientAuthentication::Unspecified(ClientSecret::new("secret")),
         scopes: vec!["openid".to_owned(), "email".to_owned()],
         authorization_params: Vec::new(),
-        endpoints: ConfiguredEndpoints::default(),
-        algorithms: Algorithm::ALL.to_vec(),
-        trusted_audiences: Vec::new(),
-        userinfo: false,
-        allow: None,
         claims_request: OnceCell::new(),
         clusters: Clusters::new(Cluster::new("idp").unwrap(), Vec::new()),
         timeout: Duration::from_secs(5),
         plain_http: PlainHttp::LoopbackOnly,
+    }
+}
+
+pub(crate) fn openid_provider() -> OpenIdProvider {
+    OpenIdProvider {
+        endpoints: ConfiguredEndpoints::default(),
+        algorithms: Algorithm::ALL.to_vec(),
+        trusted_audiences: Vec::new(),
+        userinfo: false,
     }
 }
 

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use form_urlencoded::{Serializer, byte_serialize};
-
 use super::{
-    ClientAuthentication, Clusters, Endpoint, Provider,
+    RelyingParty,
+    client::CallContext,
     discovery::ProviderMetadata,
     error::{ErrorResponse, UnexpectedStatus},
 };
@@ -17,26 +15,27 @@ use crate::{
         json::{self, JsonError},
         members::{BadMember, Members},
     },
-    secret::{AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RawIdToken, RefreshToken},
+    platform::NoRandomness,
+    secret::{AccessToken, AuthorizationCode, PkceVerifier, RawIdToken, RefreshToken},
 };
 
-/// The longest token that is taken; what is longer would not fit anywhere.
+/// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
-/// What the token endpoint gave us, not verified.
+/// A token response, not verified.
 #[derive(Debug, Clone)]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: AccessToken,
     /// The ID token; many providers send none with a refresh (OIDC Core 12.2).
     pub id_token: Option<RawIdToken>,
-    /// The refresh token, if there is one, or a new one.
+    /// The refresh token; after a refresh, the new one.
     pub refresh_token: Option<RefreshToken>,
-    /// How long the access token is good, where the provider says so in a way that can be read.
+    /// `expires_in`, where it is readable.
     pub expires_in: Option<Duration>,
 }
 
-/// Why the token endpoint gave us nothing.
+/// Why there is no token response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEndpointError {
     /// No response.
@@ -51,7 +50,7 @@ pub enum TokenEndpointError {
     /// The provider refused with an error of OAuth.
     #[error("the provider refused: {0}")]
     Refused(ErrorResponse),
-    /// A status that says nothing.
+    /// A status without an error of OAuth.
     #[error("{}", .0.at("the token endpoint"))]
     Status(UnexpectedStatus),
 }
@@ -63,98 +62,46 @@ impl From<BadMember> for TokenEndpointError {
 }
 
 /// Redeems a code. The call is never repeated: a code is good once.
+///
+/// # Errors
+/// [`NoRandomness`] where the client's authentication needs it.
 pub fn code_grant(
-    provider: &Provider,
+    relying_party: &RelyingParty,
     metadata: &ProviderMetadata,
     code: &AuthorizationCode,
     verifier: &PkceVerifier,
     redirect_uri: &str,
-) -> CalloutRequest {
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, NoRandomness> {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code.expose()),
         ("redirect_uri", redirect_uri),
         ("code_verifier", verifier.expose()),
     ];
-    post(provider, metadata, &metadata.token_endpoint, &form)
+    relying_party.post(metadata, &metadata.token_endpoint, &form, context)
 }
 
 /// Redeems a refresh token. The call is never repeated: the provider may have taken the token back already. No scope is
 /// sent, which means the same as before (RFC 6749, 6).
-pub fn refresh_grant(provider: &Provider, metadata: &ProviderMetadata, token: &RefreshToken) -> CalloutRequest {
-    let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
-    post(provider, metadata, &metadata.token_endpoint, &form)
-}
-
-/// A form for an endpoint of the provider where we authenticate.
-pub(super) fn post(
-    provider: &Provider,
+///
+/// # Errors
+/// [`NoRandomness`] where the client's authentication needs it.
+pub fn refresh_grant(
+    relying_party: &RelyingParty,
     metadata: &ProviderMetadata,
-    endpoint: &Endpoint,
-    pairs: &[(&str, &str)],
-) -> CalloutRequest {
-    let client = Client {
-        id: &provider.client_id,
-        authentication: &metadata.authentication(provider),
-        clusters: &provider.clusters,
-        timeout: provider.timeout,
-    };
-    client.post(endpoint, pairs)
-}
-
-/// Who we are at an endpoint, and how it is reached.
-pub(super) struct Client<'a> {
-    pub(super) id: &'a str,
-    pub(super) authentication: &'a ClientAuthentication,
-    pub(super) clusters: &'a Clusters,
-    pub(super) timeout: Duration,
-}
-
-impl Client<'_> {
-    /// A form, sent with what we authenticate by.
-    pub(super) fn post(&self, endpoint: &Endpoint, pairs: &[(&str, &str)]) -> CalloutRequest {
-        let mut form = Serializer::new(String::new());
-        form.extend_pairs(pairs);
-        let mut headers = vec![
-            ("accept", "application/json".to_owned()),
-            ("content-type", "application/x-www-form-urlencoded".to_owned()),
-        ];
-        match self.authentication {
-            ClientAuthentication::Basic(secret) | ClientAuthentication::Unspecified(secret) => {
-                headers.push(("authorization", basic(self.id, secret)));
-            }
-            ClientAuthentication::Post(secret) => {
-                form.append_pair("client_id", self.id);
-                form.append_pair("client_secret", secret.expose());
-            }
-            // RFC 6749, 4.1.3: a client that does not authenticate names itself.
-            ClientAuthentication::None => {
-                form.append_pair("client_id", self.id);
-            }
-        }
-        CalloutRequest {
-            cluster: self.clusters.reaching(endpoint).clone(),
-            method: "POST",
-            authority: endpoint.authority(),
-            path: endpoint.path_and_query(),
-            headers,
-            body: form.finish().into_bytes(),
-            timeout: self.timeout,
-        }
-    }
-}
-
-// RFC 6749, 2.3.1: both parts are form-urlencoded before they are joined, so a colon or a percent sign survives.
-fn basic(client_id: &str, secret: &ClientSecret) -> String {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(secret.expose()))))
+    token: &RefreshToken,
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, NoRandomness> {
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
+    relying_party.post(metadata, &metadata.token_endpoint, &form, context)
 }
 
 impl TokenResponse {
-    /// Reads the answer.
+    /// Reads a token response.
     ///
     /// # Errors
-    /// [`TokenEndpointError`] says why there is none.
+    /// [`TokenEndpointError`]
     pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
         let response = response?;
         if response.status != 200 {
@@ -166,7 +113,7 @@ impl TokenResponse {
         if let Some(error) = ErrorResponse::read(members) {
             return Err(TokenEndpointError::Refused(error));
         }
-        // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and one we do not know is not ours to use.
+        // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and an unknown one must not be used.
         if !members.required("token_type")?.eq_ignore_ascii_case("bearer") {
             return Err(TokenEndpointError::Malformed("token_type"));
         }
@@ -194,11 +141,11 @@ impl TokenResponse {
     }
 }
 
-// RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is the provider's trouble, whatever it says.
+// RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is a failure of the provider, whatever its body.
 fn refusal(response: &CalloutResponse) -> TokenEndpointError {
     let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
     let members = Members::of(&body);
-    // A gateway or framework writes "Bad Request", which is no code of OAuth.
+    // Gateways and frameworks write "Bad Request", which is no code of OAuth.
     let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
     match ErrorResponse::read(members) {
         Some(error) if is_code && (400..500).contains(&response.status) => TokenEndpointError::Refused(error),
@@ -211,47 +158,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::oidc::testing::{metadata, provider};
-
-    fn grant(authentication: ClientAuthentication) -> CalloutRequest {
-        let mut provider = provider();
-        provider.client_id = "odd:id/%+".to_owned();
-        provider.authentication = authentication;
-        let (code, verifier) = (AuthorizationCode::new("c+d&e=f"), PkceVerifier::new("v"));
-        code_grant(&provider, &metadata(), &code, &verifier, "https://app.example.com/oauth2/callback")
-    }
-
-    fn pairs(request: &CalloutRequest) -> Vec<(String, String)> {
-        form_urlencoded::parse(&request.body).into_owned().collect()
-    }
-
-    fn has(request: &CalloutRequest, name: &str) -> bool {
-        pairs(request).iter().any(|(found, _)| found == name)
-    }
-
-    #[test]
-    fn basic_credentials_are_form_urlencoded_before_they_are_joined() {
-        let request = grant(ClientAuthentication::Basic(ClientSecret::new("s p+a%c&e:~")));
-        let authorization = request.headers.iter().find(|(name, _)| *name == "authorization").unwrap();
-        let decoded = STANDARD.decode(authorization.1.strip_prefix("Basic ").unwrap()).unwrap();
-        assert_eq!(String::from_utf8(decoded).unwrap(), "odd%3Aid%2F%25%2B:s+p%2Ba%25c%26e%3A%7E");
-        assert!(!has(&request, "client_secret") && !has(&request, "client_id"));
-        assert!(pairs(&request).contains(&("code".to_owned(), "c+d&e=f".to_owned())));
-    }
-
-    #[test]
-    fn posted_credentials_are_in_the_body_alone() {
-        let request = grant(ClientAuthentication::Post(ClientSecret::new("s&c")));
-        assert!(pairs(&request).contains(&("client_secret".to_owned(), "s&c".to_owned())));
-        assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
-    }
-
-    #[test]
-    fn a_public_client_names_itself_and_sends_no_secret() {
-        let request = grant(ClientAuthentication::None);
-        assert!(has(&request, "client_id") && has(&request, "code_verifier") && !has(&request, "client_secret"));
-        assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
-    }
+    use crate::{
+        oidc::testing::{TestPlatform, metadata, relying_party},
+        time::UnixTime,
+    };
 
     fn read(body: &Value) -> Result<TokenResponse, TokenEndpointError> {
         TokenResponse::read(Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() }))
@@ -259,9 +169,11 @@ mod tests {
 
     #[test]
     fn a_refresh_names_its_token_and_nothing_more() {
-        let request = refresh_grant(&provider(), &metadata(), &RefreshToken::new("r&t=+ "));
+        let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default() };
+        let request = refresh_grant(&relying_party(), &metadata(), &RefreshToken::new("r&t=+ "), context).unwrap();
+        let pairs: Vec<_> = form_urlencoded::parse(&request.body).into_owned().collect();
         assert_eq!(
-            pairs(&request),
+            pairs,
             [("grant_type", "refresh_token"), ("refresh_token", "r&t=+ ")].map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
     }

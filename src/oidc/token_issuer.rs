@@ -1,50 +1,50 @@
-//! Issuers whose access tokens are taken from programs, beside the providers that people sign in at.
+//! Issuers whose access tokens API clients may send, beside the providers that users sign in at.
 
 use std::time::Duration;
 
-use super::{ClientAuthentication, Clusters, Endpoint, Issuer, PlainHttp};
+use super::{Clusters, Endpoint, Issuer, PlainHttp, client::ClientAuthentication};
 use crate::{
     claims::{Conditions, IssuerId},
     digest::{HalfDigest, half_digest},
     jose::{Algorithm, jwk::Jwks},
 };
 
-/// An issuer as configured: how its tokens are told, and with which keys they are verified.
+/// An issuer as configured.
 #[derive(Debug, Clone)]
 pub struct TokenIssuer {
-    /// By what it is known.
+    /// Its identifier.
     pub id: IssuerId,
-    /// Whose word its tokens are: that of the provider with this issuer, if people sign in there.
+    /// The issuer that its claims count as: the provider with this issuer, where users sign in there.
     pub speaks_as: IssuerId,
     /// Its `iss`, byte by byte.
     pub issuer: String,
-    /// How its tokens are told from others'.
+    /// How its tokens are validated.
     pub validation: Validation,
-    /// What its tokens are.
+    /// The kind of its tokens.
     pub kind: TokenKind,
-    /// For whom a token must be: one of these is in its `aud`.
+    /// The accepted audiences: `aud` has one of them.
     pub audiences: Vec<String>,
-    /// The client whose ID tokens could be taken for access tokens, where people sign in there too.
+    /// Our client ID, where users sign in there too: an ID token must not pass for an access token.
     pub client_id: Option<String>,
-    /// The signature algorithms it may use.
+    /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// Who may pass of those who bring one; `None` means all.
+    /// Conditions on its tokens; `None` means all may pass.
     pub allow: Option<Conditions>,
-    /// How its hosts are reached.
+    /// The Envoy clusters that reach its hosts.
     pub clusters: Clusters,
-    /// How long a call to it may take.
+    /// The timeout of a call.
     pub timeout: Duration,
     /// Whether its endpoints may be plain `http` off this machine.
     pub plain_http: PlainHttp,
 }
 
 impl TokenIssuer {
-    /// Where it is asked about its tokens, if it is.
+    /// Its introspection settings, where its tokens are introspected.
     pub const fn introspection(&self) -> Option<&Introspection> {
         if let Validation::Introspection(introspection) = &self.validation { Some(introspection) } else { None }
     }
 
-    /// Whose metadata is to be read, if any is.
+    /// The issuer whose metadata is read, where any is.
     pub fn discovered(&self) -> Option<&Issuer> {
         match &self.validation {
             Validation::Discovered(issuer) => Some(issuer),
@@ -56,7 +56,7 @@ impl TokenIssuer {
         }
     }
 
-    /// Names what workers may share about it.
+    /// A digest of issuer and endpoint, which names the documents that workers share.
     pub fn fingerprint(&self) -> HalfDigest {
         let from = match &self.validation {
             Validation::JwksUri(endpoint) => endpoint.url().as_str(),
@@ -70,46 +70,46 @@ impl TokenIssuer {
 /// How tokens are validated.
 #[derive(Debug, Clone)]
 pub enum Validation {
-    /// By keys of which its metadata says where they are.
+    /// By the keys at the `jwks_uri` of its metadata.
     Discovered(Issuer),
-    /// By these keys.
+    /// By configured keys.
     Fixed(Jwks),
-    /// By asking about each (RFC 7662).
+    /// By introspection of each (RFC 7662).
     Introspection(Box<Introspection>),
-    /// By keys that are there.
+    /// By the keys at this URL.
     JwksUri(Endpoint),
-    /// By the keys of a provider that people sign in at: what is known of it is known.
+    /// By the keys of a provider that users sign in at.
     Provider,
 }
 
-/// Where an issuer is asked about its tokens, and who we are there.
+/// The introspection endpoint, and our registration there.
 #[derive(Debug, Clone)]
 pub struct Introspection {
-    /// Where.
+    /// The endpoint.
     pub endpoint: IntrospectionEndpoint,
-    /// Our `client_id` there.
+    /// Our `client_id`.
     pub client_id: String,
     /// How we authenticate.
     pub authentication: ClientAuthentication,
-    /// How long an answer counts.
+    /// The time for which an answer counts.
     pub cache: Duration,
 }
 
-/// Where an introspection endpoint is.
+/// The URL of an introspection endpoint.
 #[derive(Debug, Clone)]
 pub enum IntrospectionEndpoint {
-    /// There.
+    /// A configured URL.
     Configured(Endpoint),
-    /// Where the metadata says.
+    /// The URL in the metadata of this issuer.
     Discovered(Issuer),
 }
 
-/// What tokens are, which decides how they are told from others that the same keys may sign.
+/// The kind of an issuer's tokens, which distinguishes them from others that the same keys may sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
-    /// Access tokens (RFC 9068), by whatever tells them from ID tokens.
+    /// Access tokens (RFC 9068), as far as they can be distinguished from ID tokens.
     AccessToken,
-    /// Whatever the issuer signs, as long as it does not say that it is something else.
+    /// All tokens that do not name another kind.
     Jwt,
     /// Service-account tokens of Kubernetes.
     ServiceAccount,

@@ -1,13 +1,13 @@
-//! The userinfo endpoint (OIDC Core 5.3): further claims about whoever an ID token names.
+//! The userinfo endpoint (OIDC Core 5.3): further claims about the subject of an ID token.
 //!
-//! The ID token is signed, for us and for this sign-in; the answer of this endpoint is not. So it only adds to what the ID
-//! token says, about the same subject, and changes nothing of it.
+//! The ID token is signed, for us and for this sign-in; the answer of this endpoint is not. So it only adds claims about the
+//! same subject, and changes none of the ID token.
 
 use std::{fmt, slice};
 
 use serde_json::{Map, Value};
 
-use super::{Endpoint, Provider, discovery, error::UnexpectedStatus};
+use super::{Endpoint, RelyingParty, discovery, error::UnexpectedStatus};
 use crate::{
     claims::{CLAIM_NAMES, is_left_out},
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -18,7 +18,7 @@ use crate::{
     secret::AccessToken,
 };
 
-/// What only a signed token can say: of itself, and of how somebody signed in.
+/// Claims that only a signed token can make: about itself, and about the authentication.
 const OF_THE_TOKEN: [&str; 16] = [
     "acr",
     "amr",
@@ -38,14 +38,13 @@ const OF_THE_TOKEN: [&str; 16] = [
     "sub",
 ];
 
-/// Claims that mean something only with each other: that one source has verified an address says nothing about the address
-/// that another one has.
+/// Claims that count together only: one source's `email_verified` says nothing about another source's `email`.
 const TOGETHER: [[&str; 2]; 2] = [["email", "email_verified"], ["phone_number", "phone_number_verified"]];
 
-/// What every compact JWS begins with: `{"` in base64url.
+/// The beginning of every compact JWS: `{"` in base64url.
 const JWS: &[u8] = b"eyJ";
 
-/// What the endpoint says of the subject that an ID token names. Only [`Self::read`] makes one.
+/// The answer of the endpoint about the subject of an ID token. Only [`Self::read`] makes one.
 pub struct Userinfo {
     claims: Map<String, Value>,
 }
@@ -62,7 +61,7 @@ pub enum UserinfoError {
     /// Not JSON as it must be.
     #[error("the userinfo response is {0}")]
     NotJson(#[from] JsonError),
-    /// Somebody else than the ID token names (5.3.2).
+    /// Another subject than that of the ID token (5.3.2).
     #[error("the userinfo response is about another sub than the ID token")]
     OtherSubject,
     /// A signed answer (5.3.2), or an encrypted one.
@@ -75,16 +74,16 @@ pub enum UserinfoError {
     Status(UnexpectedStatus),
 }
 
-/// Asks who the access token is about (5.3.1).
-pub fn request(provider: &Provider, endpoint: &Endpoint, token: &AccessToken) -> CalloutRequest {
-    let mut request = discovery::get(endpoint, &provider.clusters, provider.timeout);
+/// Asks for the claims about the user of an access token (5.3.1).
+pub fn request(relying_party: &RelyingParty, endpoint: &Endpoint, token: &AccessToken) -> CalloutRequest {
+    let mut request = discovery::get(endpoint, &relying_party.clusters, relying_party.timeout);
     request.headers.push(("authorization", format!("Bearer {}", token.expose())));
     request
 }
 
 impl Userinfo {
-    /// Reads the answer, which must be about this subject: an access token that was exchanged for another would bring
-    /// somebody else's claims (5.3.4).
+    /// Reads the answer, which must be about this subject: with a substituted access token it would be about another user
+    /// (5.3.4).
     ///
     /// # Errors
     /// [`UserinfoError`]
@@ -104,11 +103,11 @@ impl Userinfo {
         }
     }
 
-    /// This claim, where it adds something to what the ID token says. What the ID token has, or says it has left out, stays
-    /// as it is: claims of this endpoint may be fewer than all, which a condition with `not` would take for a yes.
+    /// This claim, where the ID token neither has it nor names it as left out: the endpoint may send fewer values than all,
+    /// which a condition with `not` would count as a match.
     pub fn claim(&self, name: &str, id_token: &Map<String, Value>) -> Option<Value> {
         let value = Members::of(&self.claims).get(name)?;
-        // Both may have left something out.
+        // Both sources may have left claims out.
         if let (CLAIM_NAMES, Some(Value::Object(known)), Value::Object(more)) = (name, id_token.get(name), value) {
             let mut all = known.clone();
             for (name, source) in more {
@@ -123,7 +122,7 @@ impl Userinfo {
     }
 }
 
-/// Shows no claim: they are about a person.
+/// Shows no claim: they are personal data.
 impl fmt::Debug for Userinfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Userinfo").finish_non_exhaustive()

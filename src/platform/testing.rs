@@ -14,6 +14,7 @@ use rsa::{
 
 use super::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue};
 
+type Decide = fn(&[u8]) -> bool;
 type Versioned = (Vec<u8>, u32);
 
 /// Clones share everything, as the workers of one process share the store.
@@ -25,7 +26,7 @@ pub(crate) struct TestPlatform {
     /// The last byte of the client's address.
     pub(crate) client: Rc<Cell<u8>>,
     /// Decides on signatures in place of the check, for keys without a known private key.
-    pub(crate) decides: Rc<Cell<Option<fn(&[u8]) -> bool>>>,
+    pub(crate) decides: Rc<Cell<Option<Decide>>>,
     /// The number of signatures that were checked.
     pub(crate) trials: Rc<Cell<usize>>,
     pub(crate) without_randomness: Rc<Cell<bool>>,

@@ -29,7 +29,7 @@ use crate::{
     http::Request,
 };
 use index::Index;
-use matching::{RequestFacts, Match};
+use matching::{Match, RequestFacts};
 use path::Path;
 
 /// The access that a rule grants.
@@ -148,7 +148,10 @@ impl Rules {
 
     /// Calls `with` for the name of each claim in conditions.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
-        self.all.iter().filter_map(|rule| rule.policy.allow.as_ref()).for_each(|conditions| conditions.each_claim(with));
+        self.all
+            .iter()
+            .filter_map(|rule| rule.policy.allow.as_ref())
+            .for_each(|conditions| conditions.each_claim(with));
     }
 
     /// Whether a rule or policy requires a bearer token.

@@ -108,7 +108,9 @@ impl Escaped {
         }
         let decoded = String::from_utf8(decoded).map_err(|_| PatternError("a path with %XX in UTF-8"))?;
         if decoded.chars().any(reads_as_syntax) {
-            return Err(PatternError("a path without characters that can be read as `/`, `.` or the like, or that are invisible"));
+            return Err(PatternError(
+                "a path without characters that can be read as `/`, `.` or the like, or that are invisible",
+            ));
         }
         Ok(Self { normalised, decoded })
     }

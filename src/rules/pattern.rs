@@ -105,7 +105,9 @@ impl PathPattern {
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Exact(own), Kind::Exact(other)) => own.normalised == other.normalised,
-            (Kind::Prefix(base), _) => other.literal_prefixes().all(|beginning| base.any(|base| is_within(beginning, base))),
+            (Kind::Prefix(base), _) => {
+                other.literal_prefixes().all(|beginning| base.any(|base| is_within(beginning, base)))
+            }
             (Kind::Below(own), Kind::Below(other) | Kind::Exact(other) | Kind::Prefix(other)) => {
                 other.normalised.starts_with(&own.normalised)
             }

@@ -231,7 +231,8 @@ fn a_request_without_exactly_one_method_and_path_is_protected() {
 
 #[test]
 fn an_ambiguous_host_is_never_public() {
-    let public = Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]).with_own_port(Some(8443));
+    let public =
+        Rules::new(vec![hosts(&["app.example.com", "*.open.example"], Access::Public)]).with_own_port(Some(8443));
     let protecting = Rules::new(vec![hosts(&["admin.example.com"], Access::Required), everything(Access::Public)]);
     let cases: [(&[&str], _, _); 14] = [
         (&["app.example.com"], PUBLIC, PUBLIC),
@@ -458,7 +459,10 @@ fn an_ambiguous_path_is_held_to_every_rule_that_may_apply() {
 
 #[test]
 fn a_request_without_a_session_gets_the_strictest_answer() {
-    let with = |unauthenticated: Unauthenticated, rule: Rule| Rule { policy: Policy { unauthenticated, ..rule.policy }, ..rule };
+    let with = |unauthenticated: Unauthenticated, rule: Rule| Rule {
+        policy: Policy { unauthenticated, ..rule.policy },
+        ..rule
+    };
     let rules = Rules::new(vec![
         with(Unauthenticated::Redirect, glob("/pages/*", Access::Required)),
         with(Unauthenticated::Unauthorized, glob("/api/*", Access::Required)),

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Access, Unauthenticated, Authorization, Rule};
+use super::{Access, Authorization, Rule, Unauthenticated};
 use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
 
 /// The rules that apply to a request.

@@ -6,7 +6,7 @@ use super::Session;
 use crate::{
     claims::{Claim, Claims, IssuerId},
     digest::HalfDigest,
-    oidc::Provider,
+    provider::Provider,
 };
 
 /// The kept claims that are absent. Sessions of earlier versions list none.
@@ -41,18 +41,14 @@ impl Claims for SessionClaims<'_> {
     }
 
     fn source(&self) -> &'static str {
-        match (&self.provider.github, self.session.absent.userinfo) {
-            (Some(_), _) => "GitHub's API",
-            (None, true) => "the ID token and userinfo",
-            (None, false) => "the ID token (userinfo was not asked)",
-        }
+        self.provider.claims_source(self.session.absent.userinfo)
     }
 
     fn is_known(&self, name: &str) -> bool {
         let Absent { names, claims_request, userinfo } = &self.session.absent;
         let was_looked_for = || {
             names.iter().any(|absent| absent == name)
-                && (*userinfo || !self.provider.userinfo)
+                && (*userinfo || !self.provider.asks_userinfo())
                 && *claims_request == self.provider.claims_request()
         };
         self.claim(name).is_some() || was_looked_for()

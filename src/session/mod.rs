@@ -1,9 +1,9 @@
 //! Sessions and sign-ins in sealed cookies, which the browser can neither read nor change.
 
 pub mod absent;
+pub mod app_tokens;
 pub mod chunks;
 pub mod cookie;
-pub mod app_tokens;
 pub mod login_loop_guard;
 pub mod open;
 pub mod pending;
@@ -17,7 +17,7 @@ mod writing;
 
 pub use lifetimes::{END_LISTS, EarlierEnds, End, EndOf, Grant, Lifetimes, MIN_TOKEN_LIFE};
 pub use seal::SealError;
-pub use writing::{OptionalToken, SealedSession, CookieWriter};
+pub use writing::{CookieWriter, OptionalToken, SealedSession};
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ use crate::{
     digest::{HalfDigest, half_digest},
     oidc::{
         id_token::{Authentication, VerifiedIdToken},
-        identity::Identity,
         userinfo::Userinfo,
     },
     platform::{NoRandomness, Platform},
+    provider::identity::Identity,
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
 };
@@ -80,7 +80,7 @@ pub struct Session {
 pub struct NewSession<'a> {
     /// The provider.
     pub provider: IssuerId,
-    /// [`Provider::claims_request`](crate::oidc::Provider::claims_request) of the sign-in.
+    /// [`Provider::claims_request`](crate::provider::Provider::claims_request) of the sign-in.
     pub claims_request: HalfDigest,
     /// The names of kept claims.
     pub kept: &'a [String],

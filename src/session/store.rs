@@ -127,7 +127,12 @@ pub struct Reference {
 impl Reference {
     /// The reference to this session.
     pub fn of(session: &Session) -> Self {
-        Self { id: session.id, revocation_keys: RevocationKeys::of(session), ends: session.ends, has_retired_key: false }
+        Self {
+            id: session.id,
+            revocation_keys: RevocationKeys::of(session),
+            ends: session.ends,
+            has_retired_key: false,
+        }
     }
 
     /// The reference in the request, if it is authentic and not expired.
@@ -165,7 +170,8 @@ impl Reference {
     ) -> Result<String, SealError> {
         let revocation_keys = RevocationKeys::of(session);
         let ends = Number(session.ends.as_secs());
-        let bytes = wire::write(&[Bytes(&session.id.0), Bytes(&revocation_keys.subject), Bytes(&revocation_keys.sid), ends]);
+        let bytes =
+            wire::write(&[Bytes(&session.id.0), Bytes(&revocation_keys.subject), Bytes(&revocation_keys.sid), ends]);
         let text = sealer.seal(Purpose::Reference, cookies.name(), &bytes, platform)?;
         Ok(set_cookie(cookies.name(), &text, session.ends.since(now)))
     }

@@ -81,7 +81,7 @@ fn every_access_mode_for_every_kind_of_caller() {
             assert_eq!((response.status, response.headers.text("grpc-status").as_deref()), (200, Some("7")));
         }
     }
-    assert!(world.log().contains(r#"nobody may pass by rule "closed""#), "{}", world.log());
+    assert!(world.log().contains(r#"rule "closed" denies all requests"#), "{}", world.log());
     assert!(world.metric("refused_denied") >= 30);
 
     let page = assert_refused(&world, &Outgoing::navigation("/api/x"), &nobody(), (401, "sign_in_required"));

@@ -242,7 +242,7 @@ fn every_other_token_is_refused_as_rfc_6750_says() {
     assert_refused(&world, &with("/page", "unknown").header("cookie", &cookie), 401, "invalid_token", invalid);
     assert_passes(&world, &with("/api/x", &reader), "robot");
     assert!(
-        world.log().contains("\"old\" is over") && world.log().contains("it is no access token"),
+        world.log().contains("\"old\" has expired") && world.log().contains("it is no access token"),
         "{}",
         world.log()
     );

@@ -8,7 +8,10 @@ use super::{
     },
     each_condition_claim, limits, text,
 };
-use crate::claims::{Encoding, Template, TooLong};
+use crate::{
+    claims::{Encoding, Template, TooLong},
+    provider::Provider,
+};
 
 /// The template of a header's or filter state key's value.
 pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
@@ -73,7 +76,7 @@ pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut Name
 pub(super) fn unverified_email(config: &Config) -> Option<String> {
     let mut asks = false;
     each_condition_claim(config, &mut |name| asks |= name == "email");
-    let has_claim = config.providers.iter().any(|provider| provider.github.is_none());
+    let has_claim = config.providers.iter().any(Provider::may_send_unverified_email);
     let header = config.identity_headers.iter().find(|known| carries_email(known)).filter(|_| asks && has_claim)?;
     Some(format!(
         "identity_headers: {:?} carries an email also where the provider does not send email_verified, and `allow` counts \

@@ -1,4 +1,4 @@
-//! GitHub as a provider: its settings, and the settings that do not apply to it.
+//! Settings of `type: github`.
 
 use super::{
     super::{
@@ -8,9 +8,12 @@ use super::{
     limits,
     provider::issuer,
 };
-use crate::oidc::{Endpoint, Issuer, PlainHttp, github::Github};
+use crate::{
+    oidc::{Endpoint, Issuer, PlainHttp},
+    provider::github::GitHub,
+};
 
-/// The URL of its pages, used as issuer. Reports settings that only apply to other providers.
+/// The URL of its pages, which stands for the issuer. Settings of other providers are faults.
 pub(super) fn web(
     raw: &mut raw::Provider,
     at: &At<'_>,
@@ -53,15 +56,16 @@ pub(super) fn web(
     issuer(Some(web), &at.key("github_url"), plain_http, faults)
 }
 
+/// The instance with these URLs of its pages and its API.
 pub(super) fn github(
     web: &Issuer,
     api: Option<String>,
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
-) -> Result<Github, Faulty> {
+) -> Result<GitHub, Faulty> {
     let api = issuer(api, at, plain_http, faults)?;
     Endpoint::parse(api.as_str(), plain_http)
-        .and_then(|api| Github::new(web.as_str(), api, plain_http))
+        .and_then(|api| GitHub::new(web.as_str(), api, plain_http))
         .map_err(|error| faults.wrong(at, error.to_string()))
 }

@@ -7,7 +7,7 @@ use super::{
     },
     each, few, text,
 };
-use crate::{claims::ClaimPath, oidc::Provider};
+use crate::{claims::ClaimPath, provider::Provider};
 
 /// The claims that `/oauth2/userinfo` returns, by default the whole claims of the identity headers.
 pub(super) fn userinfo_claims(

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     claims::IssuerId,
-    oidc::Provider,
+    provider::Provider,
     rules::{Access, Authorization, Policy, Rule, Unauthenticated},
 };
 
@@ -81,7 +81,12 @@ impl<'a> Policies<'a> {
 }
 
 /// The policy of a rule, or a named one.
-pub(super) fn policy(raw: raw::Policy, context: PolicyContext<'_>, at: &At<'_>, faults: &mut Faults) -> Result<Policy, Faulty> {
+pub(super) fn policy(
+    raw: raw::Policy,
+    context: PolicyContext<'_>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<Policy, Faulty> {
     let access =
         faults.required(&at.key("access"), raw.access, "public, required, optional, bearer or deny").map(access);
     let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));

@@ -14,10 +14,12 @@ use crate::{
     claims::IssuerId,
     jose::Algorithm,
     oidc::{
-        ClientAuthentication, Clusters, ConfiguredEndpoints, DEFAULT_PROVIDER, Endpoint, Issuer, PlainHttp, Provider,
+        Clusters, ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, PlainHttp, RelyingParty,
         authorization::OWN_PARAMETERS,
+        client::ClientAuthentication,
         token_issuer::{TokenIssuer, TokenKind, Validation},
     },
+    provider::{DEFAULT_PROVIDER, Protocol, Provider},
     secret::ClientSecret,
 };
 
@@ -54,7 +56,7 @@ pub(super) fn providers(
             let expected = "a name that no other provider has; one of them may be without";
             fault = Some(faults.wrong(&at.key("name"), expected));
         }
-        if known.providers.iter().any(|other| other.issuer == provider.issuer) {
+        if known.providers.iter().any(|other| other.issuer() == provider.issuer()) {
             fault = Some(faults.wrong(&at.key("issuer"), "each issuer once"));
         }
         if known.providers.iter().any(|other| other.title == provider.title) {
@@ -144,16 +146,7 @@ fn provider(
         timeout,
         plain_http,
     });
-    let provider = Provider {
-        id,
-        title: title?.unwrap_or_else(|| title_of(&name, &issuer)),
-        name,
-        issuer,
-        client_id,
-        github: github?,
-        authentication: authentication?,
-        scopes: scopes?,
-        authorization_params: authorization_params?,
+    let settings = OpenIdProvider {
         endpoints: ConfiguredEndpoints {
             authorization: authorization?,
             token: token?,
@@ -165,11 +158,27 @@ fn provider(
         algorithms,
         trusted_audiences: trusted_audiences?,
         userinfo: asks_userinfo,
+    };
+    let provider = Provider {
+        id,
+        title: title?.unwrap_or_else(|| title_of(&name, &issuer)),
+        name,
+        relying_party: RelyingParty {
+            issuer,
+            client_id,
+            authentication: authentication?,
+            scopes: scopes?,
+            authorization_params: authorization_params?,
+            claims_request: OnceCell::new(),
+            clusters,
+            timeout,
+            plain_http,
+        },
+        protocol: match github? {
+            Some(github) => Protocol::GitHub(Box::new(github)),
+            None => Protocol::Oidc(Box::new(settings)),
+        },
         allow,
-        claims_request: OnceCell::new(),
-        clusters,
-        timeout,
-        plain_http,
     };
     Ok((provider, tokens))
 }
@@ -306,7 +315,9 @@ pub(super) fn algorithms(
     let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
     few(names.len(), at, faults)?;
     if names.is_empty() {
-        return Err(faults.wrong(at, "at least one algorithm; without this field every supported asymmetric one is accepted"));
+        return Err(
+            faults.wrong(at, "at least one algorithm; without this field every supported asymmetric one is accepted")
+        );
     }
     each(names, at, faults, algorithm)
 }

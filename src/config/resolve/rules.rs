@@ -73,7 +73,9 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
     }
     // A misspelt condition is reported at its own place.
     if unconditional && policy.as_ref().is_ok_and(|policy| policy.access == Access::Public) && !faults.any_within(at) {
-        return Err(faults.wrong(at, "a condition: this would make everything public; write path: /** if that is intended"));
+        return Err(
+            faults.wrong(at, "a condition: this would make everything public; write path: /** if that is intended")
+        );
     }
     Ok(Rule {
         name: name?,

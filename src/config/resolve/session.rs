@@ -110,9 +110,7 @@ fn keys(
 fn duplicate_keys(keys: &[SessionKey], at: &At<'_>) -> Vec<String> {
     let is_duplicate = |(place, key): &(usize, &SessionKey)| keys.iter().take(*place).any(|before| before.is(key));
     let places = keys.iter().enumerate().filter(is_duplicate);
-    places
-        .map(|(place, _)| format!("{}: repeats an earlier key and has no effect", at.index(place).path()))
-        .collect()
+    places.map(|(place, _)| format!("{}: repeats an earlier key and has no effect", at.index(place).path())).collect()
 }
 
 fn store(raw: raw::Store, at: &At<'_>, env: Environment<'_>, faults: &mut Faults) -> Result<Store, Faulty> {

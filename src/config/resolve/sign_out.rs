@@ -10,7 +10,10 @@ use super::{
     sign_in::Bodies,
     text,
 };
-use crate::{http::parse_url, oidc::Provider};
+use crate::{
+    http::parse_url,
+    provider::{Protocol, Provider},
+};
 
 pub(super) fn sign_out(
     raw: raw::SignOut,
@@ -30,7 +33,12 @@ pub(super) fn sign_out(
 }
 
 /// Refuses settings that another setting makes ineffective: the operator relies on them.
-pub(super) fn refuse_ineffective_settings(sign_out: &SignOutSettings, providers: &[Provider], refreshes: bool, faults: &mut Faults) {
+pub(super) fn refuse_ineffective_settings(
+    sign_out: &SignOutSettings,
+    providers: &[Provider],
+    refreshes: bool,
+    faults: &mut Faults,
+) {
     let (at_sign_out, at_providers) = (At::Root.key("sign_out"), At::Root.key("providers"));
     if sign_out.revoke && !refreshes {
         let expected = "false, because session.refresh is false: there is no refresh token to revoke";
@@ -38,15 +46,16 @@ pub(super) fn refuse_ineffective_settings(sign_out: &SignOutSettings, providers:
     }
     for (place, provider) in providers.iter().enumerate() {
         let at = at_providers.index(place);
-        if !sign_out.revoke && provider.endpoints.revocation.is_some() {
+        let Some(settings) = provider.openid() else { continue };
+        if !sign_out.revoke && settings.endpoints.revocation.is_some() {
             let expected = "no URL, because nothing is revoked without sign_out.revoke: true";
             faults.wrong(&at.key("revocation_endpoint"), expected);
         }
-        if !sign_out.at_provider && provider.endpoints.end_session.is_some() {
+        if !sign_out.at_provider && settings.endpoints.end_session.is_some() {
             faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
         }
     }
-    if providers.iter().all(|provider| provider.github.is_some()) && !providers.is_empty() {
+    if providers.iter().all(|provider| matches!(provider.protocol, Protocol::GitHub(_))) && !providers.is_empty() {
         let of_others = [
             (sign_out.back_channel, "back_channel"),
             (sign_out.front_channel, "front_channel"),

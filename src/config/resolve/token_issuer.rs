@@ -15,7 +15,8 @@ use crate::{
     claims::{Conditions, IssuerId},
     jose::jwk::Jwks,
     oidc::{
-        ClientAuthentication, Endpoint, Issuer, PlainHttp,
+        Endpoint, Issuer, PlainHttp,
+        client::ClientAuthentication,
         token_issuer::{Introspection, IntrospectionEndpoint, TokenIssuer, TokenKind, Validation},
     },
 };
@@ -37,7 +38,9 @@ pub(super) fn token_issuers(
     // An opaque token names no issuer, so only one issuer can introspect it.
     let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);
     if let Some((place, _)) = asked.next() {
-        fault = Some(faults.wrong(&at.index(place).key("introspection"), "nothing; only one issuer can have introspection"));
+        fault = Some(
+            faults.wrong(&at.index(place).key("introspection"), "nothing; only one issuer can have introspection"),
+        );
     }
     for place in 0..read.len() {
         let (before, rest) = read.split_at_mut(place);
@@ -48,9 +51,9 @@ pub(super) fn token_issuers(
             fault = Some(faults.wrong(&at.index(place).key("issuer"), expected));
         }
         let mut providers = known.into_iter().flat_map(|known| &known.providers);
-        let Some(provider) = providers.find(|provider| provider.issuer.as_str() == issuer.issuer) else { continue };
+        let Some(provider) = providers.find(|provider| provider.issuer().as_str() == issuer.issuer) else { continue };
         // ID tokens have the client ID as audience: they must not pass as bearer tokens.
-        if issuer.audiences.contains(&provider.client_id) {
+        if issuer.audiences.contains(&provider.relying_party.client_id) {
             let expected =
                 "other audiences than the client ID of the provider with this issuer, for which ID tokens are";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
@@ -59,7 +62,7 @@ pub(super) fn token_issuers(
         if let Some(of_people) = provider.allow.clone() {
             issuer.allow.get_or_insert(Conditions(Vec::new())).0.extend(of_people.0);
         }
-        issuer.client_id = Some(provider.client_id.clone());
+        issuer.client_id = Some(provider.relying_party.client_id.clone());
         issuer.speaks_as = provider.id;
     }
     fault.map_or(Ok(read), Err)
@@ -99,7 +102,9 @@ fn token_issuer(
         plain_name(raw.issuer, &at.key("issuer"), faults).map(IssuerName::Plain)
     };
     let given = match raw.introspection {
-        Some(raw) => introspection(raw, &at.key("introspection"), context, faults).map(ConfiguredValidation::Introspection),
+        Some(raw) => {
+            introspection(raw, &at.key("introspection"), context, faults).map(ConfiguredValidation::Introspection)
+        }
         None => keys(raw.jwks_uri, raw.jwks, raw.public_keys, at, context.plain_http, faults),
     };
     let kind = match raw.kind {
@@ -194,7 +199,10 @@ fn introspection(
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
     let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
     if method.is_none() && raw.token_endpoint_auth_method.is_some() {
-        faults.wrong(&at.key("token_endpoint_auth_method"), "another method: introspection requires client authentication");
+        faults.wrong(
+            &at.key("token_endpoint_auth_method"),
+            "another method: introspection requires client authentication",
+        );
     }
     let authentication = authentication(method, raw.client_secret, at, context.env, faults);
     if let Ok(ClientAuthentication::None) = authentication {

@@ -8,7 +8,8 @@ use crate::{
     config::{Config, FilterState},
     http::Request,
     jose::Algorithm,
-    oidc::{ClientAuthentication, Endpoint, PlainHttp},
+    oidc::{Endpoint, OpenIdProvider, PlainHttp, client::ClientAuthentication},
+    provider::{Protocol, Provider},
     rules::Authorization,
     session::app_tokens::ForwardedTokens,
     time::UnixTime,
@@ -40,25 +41,30 @@ fn printed(config: &Config) -> String {
     )
 }
 
+fn openid(provider: &Provider) -> &OpenIdProvider {
+    let Protocol::Oidc(settings) = &provider.protocol else { panic!("{:?}", provider.protocol) };
+    settings
+}
+
 #[test]
 fn ten_lines_are_a_complete_configuration() {
     let config = settings(&example());
     let [provider] = config.providers.as_slice() else { panic!("one provider") };
     assert_eq!(config.origin.as_str(), "https://app.example.com");
     assert_eq!(config.prefix, "/oauth2");
-    assert_eq!(provider.issuer.as_str(), "https://accounts.google.com");
-    assert_eq!(provider.client_id, "my-client");
-    let ClientAuthentication::Unspecified(secret) = &provider.authentication else {
-        panic!("{:?}", provider.authentication)
+    assert_eq!(provider.issuer().as_str(), "https://accounts.google.com");
+    assert_eq!(provider.relying_party.client_id, "my-client");
+    let ClientAuthentication::Unspecified(secret) = &provider.relying_party.authentication else {
+        panic!("{:?}", provider.relying_party.authentication)
     };
     assert_eq!(secret.expose(), "client-secret");
-    assert_eq!(provider.scopes, ["openid", "email", "profile"]);
-    assert_eq!(provider.authorization_params, []);
-    assert_eq!(provider.algorithms.len(), 10);
-    assert_eq!(provider.trusted_audiences, [""; 0]);
-    assert_eq!(provider.timeout, Duration::from_secs(5));
-    assert_eq!(provider.plain_http, PlainHttp::LoopbackOnly);
-    assert_eq!(provider.clusters.reaching(provider.issuer.discovery()).as_str(), "idp");
+    assert_eq!(provider.relying_party.scopes, ["openid", "email", "profile"]);
+    assert_eq!(provider.relying_party.authorization_params, []);
+    assert_eq!(openid(provider).algorithms.len(), 10);
+    assert_eq!(openid(provider).trusted_audiences, [""; 0]);
+    assert_eq!(provider.timeout(), Duration::from_secs(5));
+    assert_eq!(provider.relying_party.plain_http, PlainHttp::LoopbackOnly);
+    assert_eq!(provider.relying_party.clusters.reaching(provider.issuer().discovery()).as_str(), "idp");
     assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(28_800));
     assert_eq!(config.session.sign_in_timeout, Duration::from_secs(1800));
     assert_eq!(config.session.cookies.name(), "__Host-vestibule");
@@ -157,34 +163,39 @@ fn full() -> Value {
 fn every_field_is_resolved() {
     let config = settings(&full());
     let [provider] = config.providers.as_slice() else { panic!("one provider") };
-    let reached = |url| provider.clusters.reaching(&Endpoint::parse(url, PlainHttp::LoopbackOnly).unwrap()).as_str();
+    let reached = |url| {
+        provider.relying_party.clusters.reaching(&Endpoint::parse(url, PlainHttp::LoopbackOnly).unwrap()).as_str()
+    };
     assert_eq!(config.origin.as_str(), "http://app.localhost:10000");
     assert_eq!(config.prefix, "/-/sign.in");
     assert_eq!(reached("https://keys.example.com/jwks"), "keys");
     assert_eq!(reached("https://idp.example.com:8443/"), "outbound|8443||idp.example.com");
     assert_eq!(reached("https://idp.example.com/"), "idp");
-    assert_eq!(provider.issuer.as_str(), "http://idp.example.com/realm/");
+    assert_eq!(provider.issuer().as_str(), "http://idp.example.com/realm/");
     assert!(
-        matches!(&provider.authentication, ClientAuthentication::Post(secret) if secret.expose() == "inline secret")
+        matches!(&provider.relying_party.authentication, ClientAuthentication::Post(secret) if secret.expose() == "inline secret")
     );
-    assert_eq!(provider.scopes, ["openid", "email", "api://x/.default"]);
+    assert_eq!(provider.relying_party.scopes, ["openid", "email", "api://x/.default"]);
     assert_eq!(
-        provider.authorization_params,
+        provider.relying_party.authorization_params,
         [("hd".to_owned(), "example.com".to_owned()), ("prompt".to_owned(), "login".to_owned())]
     );
-    let authorization = provider.endpoints.authorization.as_ref().unwrap();
+    let authorization = openid(provider).endpoints.authorization.as_ref().unwrap();
     assert_eq!(authorization.url().as_str(), "https://idp.example.com:8443/authorize?tenant=a");
-    assert_eq!(provider.endpoints.token.as_ref().unwrap().url().as_str(), "https://idp.example.com/token");
-    assert_eq!(provider.endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
-    assert_eq!(provider.endpoints.userinfo.as_ref().unwrap().url().as_str(), "https://idp.example.com/userinfo");
-    assert!(provider.userinfo && !settings(&example()).providers[0].userinfo);
-    assert_eq!(provider.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
-    assert_eq!(provider.trusted_audiences, ["other"]);
+    assert_eq!(openid(provider).endpoints.token.as_ref().unwrap().url().as_str(), "https://idp.example.com/token");
+    assert_eq!(openid(provider).endpoints.jwks.as_ref().unwrap().url().as_str(), "https://keys.example.com/jwks");
+    assert_eq!(
+        openid(provider).endpoints.userinfo.as_ref().unwrap().url().as_str(),
+        "https://idp.example.com/userinfo"
+    );
+    assert!(openid(provider).userinfo && !openid(&settings(&example()).providers[0]).userinfo);
+    assert_eq!(openid(provider).algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
+    assert_eq!(openid(provider).trusted_audiences, ["other"]);
     let [tokens] = config.token_issuers.as_slice() else { panic!("its tokens are taken") };
     assert_eq!(tokens.audiences, ["https://api.example.com", "api"]);
     assert!(tokens.id == provider.id && settings(&example()).token_issuers.is_empty());
-    assert_eq!(provider.timeout, Duration::from_secs(30));
-    assert_eq!(provider.plain_http, PlainHttp::Allowed);
+    assert_eq!(provider.timeout(), Duration::from_secs(30));
+    assert_eq!(provider.relying_party.plain_http, PlainHttp::Allowed);
     // Claims in conditions of rules and providers are kept.
     assert_eq!(
         config.kept_claims,
@@ -212,7 +223,8 @@ fn every_field_is_resolved() {
         ["x-email", "x-teams", "x-user"]
     );
     let written = |text: &str, separator, encoding| Template::parse(text).unwrap().with_format(separator, encoding);
-    let claim = |path, separator, encoding| Template::of(ClaimPath::parse(path).unwrap()).with_format(separator, encoding);
+    let claim =
+        |path, separator, encoding| Template::of(ClaimPath::parse(path).unwrap()).with_format(separator, encoding);
     assert_eq!(config.identity_headers[2].value, written("{sub}@{/org/id}", ',', Encoding::Percent));
     let teams = claim("/teams/all", '|', Encoding::Utf8).with_too_long(TooLong::Cut);
     assert_eq!(config.identity_headers[1].value, teams);
@@ -225,7 +237,10 @@ fn every_field_is_resolved() {
     assert!(config.filter_state.rule);
     assert_eq!(config.authorization, Authorization::IdToken);
     assert_eq!(config.forwarded_tokens, ForwardedTokens { access_token: false, id_token: true });
-    assert!(config.rules.have_authorization(Authorization::IdToken) && config.rules.have_authorization(Authorization::Strip));
+    assert!(
+        config.rules.have_authorization(Authorization::IdToken)
+            && config.rules.have_authorization(Authorization::Strip)
+    );
     assert!(!config.rules.have_authorization(Authorization::Keep));
     assert_eq!(
         config.warnings,
@@ -259,22 +274,19 @@ fn github_needs_neither_issuer_nor_scopes() {
     let mut document = example_with("/providers/0", Some(github));
     let provider = |document: &Value| settings(document).providers.remove(0);
     let known = provider(&document);
-    let github = known.github.unwrap();
-    assert_eq!((known.issuer.as_str(), github.api.url().as_str()), ("https://github.com", "https://api.github.com/"));
-    assert_eq!(known.scopes, ["user:email"]);
+    let Protocol::GitHub(github) = &known.protocol else { panic!("{:?}", known.protocol) };
+    assert_eq!((known.issuer().as_str(), github.api.url().as_str()), ("https://github.com", "https://api.github.com/"));
+    assert_eq!(known.relying_party.scopes, ["user:email"]);
     document["rules"][0] = json!({"access": "required", "allow": {"claims": {"/teams": ["a/b"], "orgs": ["a"]}}});
-    assert_eq!(provider(&document).scopes, ["user:email", "read:org"]);
+    assert_eq!(provider(&document).relying_party.scopes, ["user:email", "read:org"]);
     document["identity_headers"] = json!({});
-    assert_eq!(provider(&document).scopes, ["read:org"]);
+    assert_eq!(provider(&document).relying_party.scopes, ["read:org"]);
     document["providers"][0]["github_url"] = json!("https://git.example.com/");
-    let github = provider(&document).github.unwrap();
+    let Protocol::GitHub(github) = provider(&document).protocol else { panic!("another protocol") };
     assert_eq!(github.api.url().as_str(), "https://git.example.com/api/v3");
     assert_eq!(github.metadata.token_endpoint.url().as_str(), "https://git.example.com/login/oauth/access_token");
     document["sign_out"] = json!({"front_channel": true});
-    assert_eq!(
-        super::faults(&document),
-        "sign_out.front_channel: expected false, because GitHub does not support it"
-    );
+    assert_eq!(super::faults(&document), "sign_out.front_channel: expected false, because GitHub does not support it");
 }
 
 #[test]
@@ -477,7 +489,7 @@ fn the_client_authenticates_as_method_and_secret_say() {
         if !secret {
             document["providers"][0].as_object_mut().unwrap().remove("client_secret");
         }
-        settings(&document).providers.remove(0).authentication
+        settings(&document).providers.remove(0).relying_party.authentication
     };
     assert!(matches!(provider(None, true), ClientAuthentication::Unspecified(_)));
     assert!(matches!(provider(None, false), ClientAuthentication::None));

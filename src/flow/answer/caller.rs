@@ -1,4 +1,4 @@
-//! Who is asking: a browser that shows the answer to a person, or a program that could not follow a sign-in.
+//! The caller: a browser that shows the answer to a user, or a program that could not follow a sign-in.
 
 use crate::{
     claims::IssuerId,
@@ -18,14 +18,14 @@ pub(in crate::flow) enum Kind {
     Program,
 }
 
-/// What an answer must know of the request it answers.
+/// The parts of a request that its answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::flow) struct Caller {
-    /// What it is.
+    /// Its kind.
     pub(in crate::flow) kind: Kind,
-    /// Envoy's `x-request-id`, so that a person can name it to the operator.
+    /// Envoy's `x-request-id`, which the page shows.
     pub(in crate::flow) request_id: Option<String>,
-    /// Who vouches for whoever asks, or is asked to; where there are several, the operator must know which.
+    /// The issuer of its identity, or the provider it signs in at, for the log.
     pub(in crate::flow) issuer: Option<IssuerId>,
 }
 

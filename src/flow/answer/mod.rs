@@ -70,7 +70,7 @@ pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) ->
 /// A page that the provider may frame.
 pub(super) fn framed(status: u16, code: &'static str, page: &Page<'_>, env: &Env<'_>) -> LocalReply {
     let mut reply = self::page(status, code, page, Vec::new());
-    let origins: Vec<_> = env.config.providers.iter().map(|p| p.issuer.discovery().origin()).collect();
+    let origins: Vec<_> = env.config.providers.iter().map(|p| p.issuer().discovery().origin()).collect();
     for (name, value) in &mut reply.headers {
         if *name == "content-security-policy" {
             *value = value.replace("frame-ancestors 'none'", &format!("frame-ancestors {}", origins.join(" ")));

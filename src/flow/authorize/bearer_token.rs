@@ -6,8 +6,8 @@ use crate::{
     rules::{Authorization, RuledRequest},
     secret::RawBearerToken,
     session::{
-        cookie::{self, Found},
         app_tokens::is_b64token,
+        cookie::{self, Found},
     },
 };
 

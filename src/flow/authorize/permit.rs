@@ -4,7 +4,7 @@
 use crate::{
     claims::{Claims, IssuerId},
     http::Request,
-    oidc::Provider,
+    provider::Provider,
     rules::{Admitted, Anyone, Principal, RuledRequest},
     session::open::FreshSession,
 };

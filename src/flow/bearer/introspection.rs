@@ -40,7 +40,7 @@ pub(super) async fn introspect(
             cx.until(deadline, endpoint).await?.ok_or(Failure::ProviderNotReady)?
         }
     };
-    let request = introspection::request(issuer, settings, &endpoint, token);
+    let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context())?;
     let was_active = cx.with(|env| {
         let known = env.bearers.find(fingerprint);
         known.is_some_and(|(bearer, _)| !bearer.is_over(env.config.leeway, env.now))

@@ -15,6 +15,7 @@ use crate::{
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
+    platform::NoRandomness,
     rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
@@ -32,10 +33,10 @@ pub enum Level {
     Error,
 }
 
-/// Why a request was answered with something else than what it asked for.
+/// The reason why a request did not get what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// A bearer token where none is taken.
+    /// It has a bearer token, and none is accepted.
     #[error(
         "it carries a bearer token, and none is accepted here; if it is the app's own, set `authorization: app` in the rule"
     )]
@@ -43,19 +44,19 @@ pub enum Failure {
     /// An `Authorization` header that cannot be read.
     #[error("its Authorization header is malformed")]
     BearerMalformed,
-    /// A listed token that has ended, with its name.
-    #[error("the listed token {0:?} is over")]
+    /// The static token with this name has expired.
+    #[error("the static token {0:?} has expired")]
     BearerOver(String),
-    /// Its issuer says that the token is not good.
+    /// The introspection response says that the token is not active (RFC 7662, 2.2).
     #[error("its issuer says that the token is not active")]
     BearerInactive,
-    /// The access token is not for us, or is no access token.
+    /// The claims of the access token are refused.
     #[error("the access token is refused: {0}")]
     BearerRefused(AccessTokenError),
-    /// The access token's signature is not good.
+    /// The signature of the access token is refused.
     #[error("the access token is refused: {0}")]
     BearerSignature(VerifyError),
-    /// A token that is neither listed nor one of the provider's.
+    /// A token that is neither a static one nor of a known issuer.
     #[error(
         "its bearer token is neither a static token nor of a known issuer; if it is the app's own, set `authorization: app` in the rule"
     )]
@@ -66,8 +67,8 @@ pub enum Failure {
     /// The body is longer than it may be.
     #[error("the body is too long")]
     BodyTooLong,
-    /// As much of this is under way as one worker takes at once.
-    #[error("this worker has as much of this under way as it takes at once")]
+    /// A limit of this worker is reached.
+    #[error("this worker has reached the limit of requests of this kind")]
     Busy,
     /// An authorization response that is malformed or comes from another issuer.
     #[error("{0}")]
@@ -75,11 +76,11 @@ pub enum Failure {
     /// A callback with another method than GET.
     #[error("the callback takes GET only")]
     CallbackMethod,
-    /// A `state` that we did not seal.
+    /// The `state` was not sealed with our keys.
     #[error("its state is not one of ours")]
     CallbackState,
-    /// A rule by which nobody may pass, with its name.
-    #[error("nobody may pass by rule {}", rule(.0))]
+    /// The rule with this name denies all requests.
+    #[error("rule {} denies all requests", rule(.0))]
     Denied(Option<String>),
     /// The provider left out the claims that decide, in favour of this rule's conditions or its own.
     #[error("the provider left out claims that decide (too many groups?) by rule {}", rule(.0))]
@@ -90,34 +91,34 @@ pub enum Failure {
     /// The value of this header or key of filter state is too long, and its `too_long` is `refuse`.
     #[error("the value of {0:?} is too long, and its `too_long` is `refuse`; have the provider send fewer values")]
     IdentityTooLong(String),
-    /// The ID token is not for us or not for this sign-in.
+    /// The claims of the ID token are refused.
     #[error("the ID token is refused: {0}")]
     IdToken(#[from] IdTokenError),
-    /// The ID token is no signed token.
+    /// The ID token is no compact JWS.
     #[error("the ID token is refused: {0}")]
     IdTokenMalformed(JwsError),
-    /// Nobody could say whether the token is good.
+    /// The introspection endpoint gave no usable answer.
     #[error("{0}")]
     Introspection(#[from] IntrospectionError),
-    /// The token lacks a scope that the rules want, of these.
+    /// The token lacks one of these scopes, which the rules want.
     #[error("its token lacks a scope of {0:?}")]
     InsufficientScope(String),
-    /// A logout by the provider without what it must name.
+    /// A logout request of the provider lacks a parameter.
     #[error("it has no readable logout_token in a form, or no sid and our iss in its query")]
     LogoutMalformed,
-    /// A logout by the provider with another method than this one.
+    /// A logout request of the provider has another method than this one.
     #[error("this kind of logout takes {0} only")]
     LogoutMethod(&'static str),
-    /// The logout token is not one for us.
+    /// The claims of the logout token are refused.
     #[error("the logout token is refused: {0}")]
     LogoutToken(LogoutTokenError),
-    /// The logout token is not signed as it must be.
+    /// The signature of the logout token is refused.
     #[error("the logout token is refused: {0}")]
     LogoutTokenSignature(VerifyError),
-    /// No randomness.
+    /// The host gave no randomness.
     #[error("the platform gives no randomness")]
     NoRandomness,
-    /// Somebody is signed in, and may not pass by this rule's conditions or those of the provider.
+    /// The conditions of this rule, or of the provider, do not admit the user or client.
     #[error("the user or client may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
     NotAllowed(Option<String>, Vec<Finding>),
     /// The session cannot be written into cookies.
@@ -126,38 +127,38 @@ pub enum Failure {
     /// The provider's metadata or keys are not known (yet).
     #[error("the provider's metadata or keys are not known yet")]
     ProviderNotReady,
-    /// The provider said no at the authorization endpoint.
+    /// The authorization response is an error (RFC 6749, 4.1.2.1).
     #[error("the authorization response, which came through the browser, says {0}")]
     Provider(ErrorResponse),
-    /// It brings a header that only we may set, and by which Envoy may have chosen its route.
-    #[error("it brings the header {0:?}, which only this filter sets, and its route may have been chosen by that")]
+    /// It has a header that only we may set, and by which Envoy may have chosen its route.
+    #[error("it has the header {0:?}, which only this filter sets, and its route may have been chosen by that")]
     ReservedHeader(String),
-    /// A path under our prefix that means nothing.
+    /// Nothing is at this path under our prefix.
     #[error("nothing is at this reserved path, or the setting that puts something there is off")]
     ReservedPath,
-    /// Its route, by its name if there is one, does not say which policy counts.
+    /// Its route, with this name, does not name one policy.
     #[error("its route{} {}", named(.0), .1)]
     Route(Option<String>, RouteError),
-    /// The ID token's signature is not good.
+    /// The signature of the ID token is refused.
     #[error("the ID token is refused: {0}")]
     IdTokenSignature(VerifyError),
-    /// A sign-in was begun again too often.
+    /// This many sign-ins in a row brought no session that is enough.
     #[error(
         "there were {0} sign-ins in a row, and none brought a session with all that the rules ask for: their cookies never came back, or \
              another configuration answers the callback"
     )]
     SignInLoop(u8),
-    /// Nobody is signed in.
-    #[error("nobody is signed in")]
+    /// It has no session.
+    #[error("it has no session")]
     SignInRequired,
     /// Sign-out with a method that is neither GET nor POST, or posted from another site.
     #[error("sign-out was asked for in a way that is not taken")]
     SignOutMethod,
-    /// The store of sessions did not do what it must.
+    /// The session store failed.
     #[error("session.store: {0}")]
     Store(#[from] StoreError),
-    /// Only programs with a token may pass here.
-    #[error("it brings no token, and the rule takes nothing else")]
+    /// The rule takes bearer tokens only, and it has none.
+    #[error("it has no bearer token, and the rule takes nothing else")]
     TokenRequired,
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
@@ -165,12 +166,18 @@ pub enum Failure {
     /// A state that the code never reaches: a bug of this filter.
     #[error("a bug of this filter: {0}")]
     Unreachable(&'static str),
-    /// The provider's userinfo endpoint gave no usable answer.
+    /// The userinfo endpoint gave no usable answer.
     #[error("{0}")]
     UserinfoEndpoint(#[from] UserinfoError),
-    /// Userinfo with another method than GET.
+    /// A request for userinfo with another method than GET.
     #[error("userinfo takes GET only")]
     UserinfoMethod,
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(NoRandomness: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
 }
 
 /// A principal that the rules do not admit.
@@ -195,7 +202,7 @@ fn named(route: &Option<String>) -> String {
     route.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default()
 }
 
-/// What people read.
+/// The text of its page.
 pub(in crate::flow) struct Words {
     pub(in crate::flow) title: &'static str,
     pub(in crate::flow) text: &'static str,
@@ -234,7 +241,7 @@ impl Failure {
             Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
                 "Please try again in a few seconds."),
             Self::BearerInactive | Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
-                "It is unknown, over, or for somebody else."),
+                "It is unknown, has expired, or is meant for another service."),
             Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
                 "This site cannot read what was sent. Please tell its operator the code below."),
             Self::BodyTooLong => row!(413, "body_too_long", Info, "This is too much",
@@ -258,29 +265,29 @@ impl Failure {
             Self::IdTokenMalformed(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
                 "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             Self::Denied(_) => row!(403, "denied", Info, "This address is closed",
-                "Nobody can open it from here."),
+                "No one can open it from here."),
             Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, "You may not open this page",
                 "The sign-in service did not say which groups you are in, perhaps because you are in so many. Please tell the operator of this site the code below."),
             Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
-                "It lacks a scope that this address wants."),
+                "It lacks a scope that this address needs."),
             Self::Introspection(error) => match error {
                 IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn,
-                    "The token cannot be checked", "Whoever issued it does not answer. Please try again in a few seconds."),
+                    "The token cannot be checked", "Its issuer does not answer. Please try again in a few seconds."),
                 IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
-                    "The token cannot be checked", "Whoever issued it does not answer this site's question. Please tell its operator the code below."),
+                    "The token cannot be checked", "Its issuer does not answer this site's question. Please tell its operator the code below."),
             },
-            Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "Nobody was signed out",
+            Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "No session was ended",
                 "The request to end a session is not one that can be trusted."),
-            Self::LogoutMethod(_) => row!(405, "logout_method", Info, "Nobody was signed out",
+            Self::LogoutMethod(_) => row!(405, "logout_method", Info, "No session was ended",
                 "The request to end a session came in a way that is not taken here."),
             Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
-                "This site cannot sign anybody in at the moment. Please tell its operator the code below."),
+                "This site cannot sign you in at the moment. Please tell its operator the code below."),
             Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
                 "You are signed in, but this page is for others. If you have another account, you can use that."),
             Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
             Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
-                "Nobody can sign in at the moment. Please try again in a few seconds."),
+                "You cannot sign in at the moment. Please try again in a few seconds."),
             Self::Provider(ErrorResponse { error: OAuthError::AccessDenied, .. }) => row!(403, "access_denied", Info, "The sign-in was declined",
                 "The sign-in service says that you or it declined. You can try again, perhaps with another account."),
             Self::Provider(ErrorResponse { error: OAuthError::ServerError | OAuthError::TemporarilyUnavailable, .. }) => row!(503, "provider_unavailable", Warn,
@@ -349,7 +356,7 @@ impl Failure {
         self.row().counter
     }
 
-    /// How loud it is.
+    /// Its level in the log.
     pub const fn level(&self) -> Level {
         self.row().level
     }
@@ -358,7 +365,7 @@ impl Failure {
         self.row().words
     }
 
-    /// Whether the same request may well succeed in a few seconds.
+    /// Whether the same request may succeed in a few seconds.
     pub const fn is_passing(&self) -> bool {
         self.status() == 503
     }

@@ -21,39 +21,39 @@ use crate::shared::document::DocumentKind;
 use failure::Failure;
 use omission::Omission;
 
-/// Something happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A document of a provider was read: which, whose, and what it does not offer of what sign-out can use.
+    /// A document of this issuer was read. Its metadata has none of these endpoints, which sign-out could use.
     Fetched(DocumentKind, String, Vec<&'static str>),
-    /// A document of a provider could not be read; the last good one, if any, stays in use.
+    /// A document could not be read.
     NotFetched {
-        /// Which.
+        /// The kind of document.
         kind: DocumentKind,
-        /// Whose.
+        /// The issuer.
         issuer: String,
-        /// The cluster that was to reach it.
+        /// The cluster that reaches it.
         cluster: String,
-        /// Why not.
+        /// The reason.
         error: DiscoveryError,
-        /// Whether there is a good one.
+        /// Whether an earlier document stays in use.
         has_good: bool,
     },
     /// A browser was signed out here, and not at this provider, which was not known yet.
     LeftAtProvider(String),
-    /// A session was left without something, so that it fits into its cookies.
+    /// A session was written without this part, so that it fits into its cookies.
     LeftOut(OptionalToken),
-    /// A provider ended sessions of somebody: which, and the token's own name, or nothing where it came through a browser.
+    /// This issuer ended sessions, with the `jti` of its logout token; `None` for a front-channel logout.
     LoggedOut(String, Option<String>),
-    /// A session was not renewed: whose word it is, and why.
+    /// A session of this issuer was not renewed.
     NotRenewed(String, Failure),
-    /// Something could not be written into the store of sessions.
+    /// A write to the session store failed.
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
     NotWritten(SealError),
-    /// Part of something was left out while the rest went on.
+    /// A part was left out while the rest went on.
     Omitted {
-        /// The part, and why.
+        /// The part, and the reason.
         omission: Omission,
         /// Whether this worker logs it for the first time.
         is_news: bool,
@@ -62,32 +62,32 @@ pub enum Event {
     Permitted(Reason),
     /// A request was answered with a failure.
     Refused {
-        /// Which.
+        /// The failure.
         failure: Failure,
-        /// Who vouches for whoever asked, where that is known.
+        /// The issuer of the request's identity, where it is known.
         issuer: Option<String>,
-        /// The request's id.
+        /// `x-request-id`.
         request_id: Option<String>,
     },
     /// A session was renewed.
     Renewed,
     /// This issuer did not revoke a refresh token, for this reason.
     NotRevoked(String, RevocationError),
-    /// A session ended because its provider would not renew it: which, and the subject.
+    /// A session ended because this issuer refused to renew it; with its subject.
     SessionRefused(String, String),
     /// A sign-in was begun again.
     SignInRestarted(Restart),
     /// A browser was sent to the provider.
     SignInStarted,
-    /// Somebody signed in: at whose, and the subject.
+    /// A user signed in at this issuer; with the subject.
     SignedIn(String, String),
     /// A browser was signed out.
     SignedOut,
-    /// A key that no document has is asked for too often.
+    /// Keys that no document has are asked for too often.
     UnknownKeyThrottled,
 }
 
-/// Why a sign-in was begun again.
+/// The reason why a sign-in was begun again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restart {
     /// The browser no longer had its cookie.
@@ -110,7 +110,7 @@ pub enum Reason {
 }
 
 impl Event {
-    /// How loud it is.
+    /// Its level in the log.
     pub const fn level(&self) -> Level {
         match self {
             Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
@@ -180,7 +180,7 @@ impl fmt::Display for Event {
                 let then = if *has_good {
                     "what was last good stays in use"
                 } else {
-                    "nobody of this issuer can come in without it"
+                    "no user or token of this issuer can pass without it"
                 };
                 write!(f, "cannot use the {kind} of {issuer} (cluster {cluster:?}): {error}; {then}")
             }
@@ -206,7 +206,7 @@ impl fmt::Display for Event {
             Self::Omitted { omission, .. } => omission.fmt(f),
             Self::Renewed => f.write_str("renewed a session"),
             Self::SessionRefused(issuer, subject) => {
-                write!(f, "ended the session of {subject:?}: {issuer} does not renew it")
+                write!(f, "ended the session of {subject:?}: {issuer} refused to renew it")
             }
             Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
             Self::Refused { failure, issuer, request_id } => {

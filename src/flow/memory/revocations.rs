@@ -1,5 +1,5 @@
 //! Sessions that were ended from outside before their time: by the provider (back-channel and front-channel logout), by
-//! a refusal to renew them, or by a sign-out in their own browser, of which somebody may have a copy of the cookie.
+//! a refusal to renew them, or by a sign-out in their own browser, since its cookie may have been copied.
 //!
 //! A session in a cookie cannot be taken back, so what ended is remembered for all workers of the process, for as long
 //! as it could live, in bounded lists. A flood of ends brings no other session back: in a full list the subject with the most
@@ -27,12 +27,12 @@ const UNAUTHENTICATED: usize = 1024;
 /// Unauthenticated ends that a worker writes in a minute.
 const MAX_UNAUTHENTICATED: u32 = 120;
 
-/// Who ended a session. The lists are apart, so that many people who sign out do not push out what a provider ended.
+/// The cause of an end. Each has its own list, so that many sign-outs do not push out ends of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::flow) enum By {
     /// A front-channel logout with a `sid` that this process has seen.
     Frame,
-    /// Whoever it belongs to.
+    /// The user, by signing out.
     Person,
     /// The provider.
     Provider,
@@ -72,7 +72,7 @@ impl Revocation {
     }
 }
 
-/// What this worker knows of it.
+/// The ended sessions that this worker knows.
 #[derive(Debug)]
 pub(in crate::flow) struct Revocations {
     lists: [List; END_LISTS],

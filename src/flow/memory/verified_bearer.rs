@@ -32,17 +32,17 @@ impl VerifiedBearer {
         Self(Rc::new(Known { grounds, identity: OnceCell::new() }))
     }
 
-    /// By an access token whose signature is good.
+    /// The client of a signed access token.
     pub(in crate::flow) fn signed(token: VerifiedAccessToken) -> Self {
         Self::new(Grounds::AccessToken(token))
     }
 
-    /// By a token that its issuer says is good.
+    /// The client of an introspected token.
     pub(in crate::flow) fn active(token: ActiveToken) -> Self {
         Self::new(Grounds::Active(token))
     }
 
-    /// By a token that is listed.
+    /// The client of a static token.
     pub(in crate::flow) fn listed(token: &Rc<StaticToken>) -> Self {
         Self::new(Grounds::Static(Rc::clone(token)))
     }
@@ -66,7 +66,7 @@ impl VerifiedBearer {
         matches!(self.0.grounds, Grounds::AccessToken(_) | Grounds::Active(_))
     }
 
-    /// Whether its time is over.
+    /// Whether it has expired.
     pub(in crate::flow) fn is_over(&self, leeway: Leeway, now: UnixTime) -> bool {
         match &self.0.grounds {
             Grounds::AccessToken(token) => token.expires_at().plus(leeway.span()) <= now,
@@ -75,7 +75,7 @@ impl VerifiedBearer {
         }
     }
 
-    /// The issuer that vouches for it; `None` where the operator does.
+    /// Its issuer; `None` for a static token.
     pub(in crate::flow) fn source(&self) -> Option<IssuerId> {
         match &self.0.grounds {
             Grounds::AccessToken(token) => Some(token.source()),
@@ -84,7 +84,7 @@ impl VerifiedBearer {
         }
     }
 
-    /// The conditions of whoever vouches for it: what a provider says of its people holds for its tokens too.
+    /// The conditions of its issuer: those of a provider hold for its tokens too.
     pub(in crate::flow) fn by_source<'a>(&self, config: &'a Config) -> Option<&'a Conditions> {
         config.token_issuer(self.source()?)?.allow.as_ref()
     }

@@ -8,7 +8,7 @@ pub(super) mod store;
 use crate::{
     http::Request,
     session::{
-        SealError, Session, CookieWriter,
+        CookieWriter, SealError, Session,
         chunks::Present,
         open::{FreshSession, RevocationKeys},
         store::Reference,

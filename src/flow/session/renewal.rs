@@ -19,8 +19,8 @@ use crate::{
     oidc::{
         error::OAuthError,
         id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
-        token::{self, TokenEndpointError, TokenResponse},
-        userinfo::{self, Userinfo, UserinfoError},
+        token::{TokenEndpointError, TokenResponse},
+        userinfo::{Userinfo, UserinfoError},
     },
     session::{
         MIN_TOKEN_LIFE, Renewal, Session,
@@ -144,7 +144,8 @@ async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outco
     let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
         return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
     };
-    let answer = cx.call(token::refresh_grant(&provider.provider, &provider.metadata, token)).await;
+    let grant = provider.provider.refresh_grant(&provider.metadata, token, cx.call_context())?;
+    let answer = cx.call(grant).await;
     let status = answer.as_ref().map(|response| response.status).ok();
     match TokenResponse::read(answer) {
         Ok(tokens) => {
@@ -181,15 +182,11 @@ async fn identify(
             let verified = |env: &Env<'_>| {
                 let known: Ready = env.issuers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
                 let provider = &known.provider;
-                let token = verify(&unverified, &known.keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)
-                    .map_err(Failure::IdTokenSignature)?;
-                let expected = id_token::Expected {
-                    provider,
-                    occasion: Occasion::Refresh(session.subject(), session.authentication()),
-                    access_token: &tokens.access_token,
-                    now: env.now,
-                    leeway: env.config.leeway,
-                };
+                let token =
+                    verify(&unverified, &known.keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
+                        .map_err(Failure::IdTokenSignature)?;
+                let occasion = Occasion::Refresh(session.subject(), session.authentication());
+                let expected = provider.expected_id_token(occasion, &tokens.access_token, env.now, env.config.leeway);
                 Ok(id_token::check(token, &expected)?)
             };
             let deadline = hold_from(cx.now());
@@ -197,12 +194,9 @@ async fn identify(
         }
     };
     let provider = cx.ready(session.provider())?;
-    let userinfo = match &provider.metadata.userinfo_endpoint {
+    let userinfo = match provider.provider.userinfo(&provider.metadata, &tokens.access_token) {
         None => None,
-        Some(endpoint) => {
-            let answer = cx.call(userinfo::request(&provider.provider, endpoint, &tokens.access_token)).await;
-            Some(Userinfo::read(answer, session.subject())?)
-        }
+        Some(request) => Some(Userinfo::read(cx.call(request).await, session.subject())?),
     };
     Ok((id_token, userinfo))
 }
@@ -231,7 +225,11 @@ fn conclude(
                 kept: &env.config.kept_claims,
                 refresh_token: tokens.refresh_token,
                 life: forwarded_tokens.life(tokens.expires_in, until_exp),
-                app_token: forwarded_tokens.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now),
+                app_token: forwarded_tokens.access_token(
+                    &tokens.access_token,
+                    tokens.expires_in.or(until_exp),
+                    env.now,
+                ),
                 wants_id_token: forwarded_tokens.id_token,
                 now: env.now,
             });

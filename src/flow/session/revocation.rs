@@ -50,12 +50,9 @@ async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Res
     loop {
         let result = match cx.ready(id) {
             Err(_) => Err(RevocationError::NotReady),
-            Ok(Ready { provider, metadata, .. }) => match &metadata.revocation_endpoint {
+            Ok(Ready { provider, metadata, .. }) => match provider.revocation(&metadata, &token, cx.call_context()) {
                 None => return Ok(()),
-                Some(endpoint) => {
-                    let request = revocation::request(&provider, &metadata, endpoint, &token);
-                    revocation::read(cx.call(request).await)
-                }
+                Some(request) => revocation::read(cx.call(request?).await),
             },
         };
         let Err(error) = result else { return Ok(()) };

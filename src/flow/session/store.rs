@@ -9,7 +9,7 @@ use crate::{
     secret::RefreshToken,
     session::{
         Session,
-        store::{Order, Reference, Updated, Store, StoreError},
+        store::{Order, Reference, Store, StoreError, Updated},
     },
     time::Deadline,
 };

@@ -13,9 +13,10 @@ use crate::{
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
         id_token::{self, Occasion, VerifiedIdToken},
+    },
+    provider::{
+        identification::{Granted, IdTokenStep, Identification, Step},
         identity::Identity,
-        token::{self, TokenResponse},
-        userinfo::{self, Userinfo},
     },
     secret::AuthorizationCode,
     session::{
@@ -30,7 +31,7 @@ use crate::{
 use super::{
     super::{
         answer::{self, Offer, Redirect, caller::Caller},
-        context::{CalloutResult, Env, RequestContext},
+        context::{Env, RequestContext},
         event::{Event, Restart, failure::Failure},
         executor::Gate,
         keys::verify_with_keys,
@@ -39,8 +40,8 @@ use super::{
     },
     FIRST_ATTEMPT, OwnSession, SignInRequest, begin,
     callback_request::CallbackRequest,
-    complete::{Granted, complete},
-    github, single_use,
+    complete::complete,
+    single_use,
 };
 
 /// Slots to redeem codes that are kept for sign-ins that took longer than [`IMMEDIATE`].
@@ -156,7 +157,7 @@ async fn begin_sign_in_again(callback: CallbackRequest, why: Restart, cx: &Reque
     }
 }
 
-/// What follows from the response.
+/// The result of an authorization response.
 enum Accepted {
     Again(Restart),
     Code(Redeeming),
@@ -182,16 +183,16 @@ fn accept(
         return Ok(Accepted::Again(Restart::NotPending));
     }
     let matched = pending.matches(state).ok_or(Failure::CallbackState)?;
-    let code = match response.accept(&matched, &provider.provider, &provider.metadata)? {
+    let code = match provider.provider.accept(response, &matched, &provider.metadata)? {
         Ok(code) => code,
         Err(refused) if pending.state.attempt == FIRST_ATTEMPT && provider.provider.may_succeed_again(&refused) => {
-            let name = provider.provider.issuer.as_str().to_owned();
+            let name = provider.provider.issuer().as_str().to_owned();
             return Ok(Accepted::Again(Restart::Refused(name, refused)));
         }
         Err(refused) => return Err(Failure::Provider(refused)),
     };
     cx.with(|env| {
-        // Anybody can bring a made-up code: what it costs the provider and us is bounded, and the real one is not used up.
+        // A client can make up any number of codes: their cost is bounded, and the real one is not used up.
         let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { KEPT_FOR_SLOWER };
         let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
         if !single_use::claim(&pending.state, env) {
@@ -212,57 +213,50 @@ impl Redeeming {
         let redirect_uri = cx.config().redirect_uri(&provider.provider);
         let Self { code, _slot } = self;
         let pending = &callback.pending;
-        let grant = token::code_grant(&provider.provider, &provider.metadata, &code, &pending.verifier, &redirect_uri);
+        let Ready { provider: known, metadata, .. } = provider;
+        let grant = known.code_grant(metadata, &code, &pending.verifier, &redirect_uri, cx.call_context())?;
         // A call that was not taken has not left, so the code is as good as before.
-        let deadline = Deadline::after(provider.provider.timeout.max(MIN_PATIENCE), cx.now());
+        let deadline = Deadline::after(provider.provider.timeout().max(MIN_PATIENCE), cx.now());
         let answer = cx.call_until(deadline, grant).await;
-        let (identity, granted) = if provider.provider.github.is_some() {
-            github::identify(answer, provider, cx).await?
-        } else {
-            identify(answer, provider, pending, cx).await?
-        };
-        complete(callback, identity, granted, cx).await
+        let (identity, granted) = identify(known.identification(answer)?, provider, pending, cx).await?;
+        complete(callback, *identity, granted, cx).await
     }
 }
 
-/// The identity by ID token (OIDC Core, 3.1.3.7) and userinfo (5.3.2). Without a good userinfo answer there is no session:
-/// claims that the rules ask for may be missing.
+/// Learns the identity, as the provider's protocol does.
 async fn identify(
-    answer: CalloutResult,
+    mut identification: Identification,
     known: &Ready,
     pending: &PendingSignIn,
     cx: &RequestContext,
-) -> Result<(Identity, Granted), Failure> {
-    let (tokens, raw) = TokenResponse::read_for_code(answer)?;
-    let id = known.provider.id;
-    let unverified = UnverifiedJws::parse(raw.expose()).map_err(Failure::IdTokenMalformed)?;
+) -> Result<(Box<Identity>, Granted), Failure> {
+    loop {
+        identification = match identification.next(&known.provider, &known.metadata) {
+            Step::Call(request, call) => call.answered(cx.call(request).await)?,
+            Step::Known(identity, granted) => return Ok((identity, granted)),
+            Step::VerifyIdToken(step) => {
+                let id_token = verify_id_token(&step, known.provider.id, pending, cx).await?;
+                step.verified(id_token)
+            }
+        };
+    }
+}
+
+/// OIDC Core, 3.1.3.7
+async fn verify_id_token(
+    step: &IdTokenStep,
+    id: IssuerId,
+    pending: &PendingSignIn,
+    cx: &RequestContext,
+) -> Result<VerifiedIdToken, Failure> {
+    let unverified = UnverifiedJws::parse(step.id_token().expose()).map_err(Failure::IdTokenMalformed)?;
     let verified = |env: &Env<'_>| {
         let Ready { provider, keys, .. } = env.issuers.ready(id, env.now).ok_or(Failure::ProviderNotReady)?;
-        let token = verify(&unverified, &keys, &provider.algorithms, Origin::TokenEndpoint, env.platform)
+        let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
             .map_err(Failure::IdTokenSignature)?;
-        let expected = id_token::Expected {
-            provider: &provider,
-            occasion: Occasion::SignIn(&pending.nonce),
-            access_token: &tokens.access_token,
-            now: env.now,
-            leeway: env.config.leeway,
-        };
+        let occasion = Occasion::SignIn(&pending.nonce);
+        let expected = provider.expected_id_token(occasion, step.access_token(), env.now, env.config.leeway);
         Ok(id_token::check(token, &expected)?)
     };
-    let id_token: VerifiedIdToken = verify_with_keys(id, Asker::Provider, hold_from(cx.now()), cx, verified).await?;
-    let userinfo = match &known.metadata.userinfo_endpoint {
-        None => None,
-        Some(endpoint) => {
-            let answer = cx.call(userinfo::request(&known.provider, endpoint, &tokens.access_token)).await;
-            Some(Userinfo::read(answer, id_token.subject())?)
-        }
-    };
-    let ends = id_token.claims().expires_at();
-    let granted = Granted {
-        refresh_token: tokens.refresh_token,
-        access_token: tokens.access_token,
-        expires_in: tokens.expires_in,
-        id_token: Some((raw, ends)),
-    };
-    Ok((Identity::of(id_token, userinfo), granted))
+    verify_with_keys(id, Asker::Provider, hold_from(cx.now()), cx, verified).await
 }

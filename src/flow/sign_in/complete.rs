@@ -1,14 +1,9 @@
 //! The identity is known: the browser gets a session, and goes back to the page it came from.
 
-use std::time::Duration;
-
 use crate::{
     http::LocalReply,
-    oidc::identity::Identity,
-    platform::NoRandomness,
-    secret::{AccessToken, RawIdToken, RefreshToken},
-    session::{NewSession, Grant, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
-    time::UnixTime,
+    provider::{identification::Granted, identity::Identity},
+    session::{Grant, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
 };
 
 use super::{
@@ -22,19 +17,6 @@ use super::{
     callback_request::CallbackRequest,
     surplus,
 };
-
-/// The parts of a token response that a session keeps.
-#[derive(Debug)]
-pub(super) struct Granted {
-    /// The refresh token.
-    pub(super) refresh_token: Option<RefreshToken>,
-    /// The access token.
-    pub(super) access_token: AccessToken,
-    /// Its lifetime, where that is known.
-    pub(super) expires_in: Option<Duration>,
-    /// The ID token and its end.
-    pub(super) id_token: Option<(RawIdToken, UnixTime)>,
-}
 
 /// Begins the session, and sends the browser back.
 pub(super) async fn complete(
@@ -85,7 +67,7 @@ fn begin(
         id_token: id_token.filter(|_| wants_hint || forwarded_tokens.id_token),
         id_token_ends: id_token_ends.unwrap_or_default(),
     };
-    let mut session = Session::begin(identity, with, env.platform).map_err(|NoRandomness| Failure::NoRandomness)?;
+    let mut session = Session::begin(identity, with, env.platform)?;
     session::begin_after_ends(&mut session, env);
     Ok(session)
 }

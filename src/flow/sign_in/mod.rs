@@ -6,7 +6,6 @@ pub(super) mod kept_form;
 
 mod callback_request;
 mod complete;
-mod github;
 mod single_use;
 mod start_url;
 
@@ -15,8 +14,8 @@ pub(super) use start_url::start_url;
 use crate::{
     claims::IssuerId,
     http::{LocalReply, Request, parameter},
-    oidc::{Provider, authorization::AuthorizationRequest},
     page::{Action, Page, Script},
+    provider::{Authorization, Provider},
     rules::{RuledRequest, Unauthenticated},
     session::{
         SealError,
@@ -315,16 +314,14 @@ fn authorization_request(
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
     let pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now, env.platform)?;
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
-    let url = AuthorizationRequest {
-        provider,
-        metadata,
+    let with = Authorization {
         redirect_uri: &env.config.redirect_uri(provider),
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
-        nonce: provider.github.is_none().then_some(&pending.nonce),
+        nonce: &pending.nonce,
         verifier: &pending.verifier,
-        prompt: sign_in.selects_account.then_some(metadata.account_prompt),
-    }
-    .url();
+        other_account: sign_in.selects_account,
+    };
+    let url = provider.authorization_url(metadata, &with);
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
     let mut cookies = Vec::new();
     // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.

@@ -12,7 +12,7 @@ use crate::{
         jws::UnverifiedJws,
         verify::{Origin, verify},
     },
-    oidc::logout_token::{self, LogoutToken, LogoutTokenError},
+    oidc::logout_token::{LogoutToken, LogoutTokenError},
     secret::RawLogoutToken,
     session::open::RevocationKeys,
     shared::{
@@ -103,7 +103,7 @@ async fn end_sessions(caller: &mut Caller, cx: &RequestContext) -> Result<(), Fa
 fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId, Failure> {
     let unverified = UnverifiedJws::parse(token.expose()).map_err(|_| Failure::LogoutMalformed)?;
     let issuer = unverified.claimed_issuer().ok_or(Failure::LogoutMalformed)?;
-    let known = config.providers.iter().find(|provider| provider.issuer.as_str() == issuer);
+    let known = config.providers.iter().find(|provider| provider.issuer().as_str() == issuer);
     let other = LogoutTokenError::Claim(ClaimError::IssuerMismatch);
     known.map(|provider| provider.id).ok_or(Failure::LogoutToken(other))
 }
@@ -111,10 +111,10 @@ fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId,
 fn verified(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<LogoutToken, Failure> {
     let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
     let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| Failure::LogoutMalformed)?;
-    let algorithms = &known.provider.algorithms;
+    let algorithms = &known.provider.algorithms();
     let token = verify(&unverified, &known.keys, algorithms, Origin::Request(env.now), env.platform)
         .map_err(Failure::LogoutTokenSignature)?;
-    logout_token::check(token, &known.provider, env.now, env.config.leeway).map_err(Failure::LogoutToken)
+    known.provider.check_logout_token(token, env.now, env.config.leeway).map_err(Failure::LogoutToken)
 }
 
 /// The sessions that a token ends (2.4): with a `sid`, those of that session of the provider's, and those of its subject whose

@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::{
     claims::IssuerId,
     http::{LocalReply, Origin, Request, parse_url},
-    oidc::end_session::LogoutRequest,
     page::{Action, Page},
     session::{
         cookie::{delete_cookie, with_prefix},
@@ -208,16 +207,9 @@ impl SignOut {
     }
 
     fn logout_request(&self, provider: &Ready, env: &Env<'_>) -> Option<String> {
-        let endpoint = provider.metadata.end_session_endpoint.as_ref()?;
         let state = ReturnState { to: self.target.clone().unwrap_or_default(), at: env.now }.seal(env);
-        let request = LogoutRequest {
-            provider: &provider.provider,
-            endpoint,
-            id_token_hint: self.session.as_ref().and_then(|session| session.session().id_token()),
-            post_logout_redirect_uri: &env.config.signed_out_uri(),
-            state: state.as_deref(),
-        };
-        Some(request.url())
+        let hint = self.session.as_ref().and_then(|session| session.session().id_token());
+        provider.provider.logout_url(&provider.metadata, hint, &env.config.signed_out_uri(), state.as_deref())
     }
 }
 

@@ -127,7 +127,7 @@ fn what_nobody_may_open_is_closed_to_whoever_comes_and_however() {
         assert!(reply.headers.iter().all(|(name, _)| !matches!(*name, "set-cookie" | "www-authenticate" | "location")));
     }
     let log = refusals(&world);
-    assert_eq!(log[3], r#"refused a request (denied): nobody may pass by rule "closed"; request r-1"#);
+    assert_eq!(log[3], r#"refused a request (denied): rule "closed" denies all requests; request r-1"#);
     assert_eq!(world.provider.asked["/token"], 1);
 }
 

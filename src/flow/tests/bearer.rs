@@ -95,7 +95,7 @@ fn a_listed_token_passes_as_its_name_with_its_claims() {
     assert_eq!(user(&with(&mut world, "/api/x", "old-token")), "old");
     world.advance(100);
     let late = with(&mut world, "/api/x", "old-token");
-    assert!(world.events.iter().any(|event| event.to_string().contains("\"old\" is over")), "{:?}", world.events);
+    assert!(world.events.iter().any(|event| event.to_string().contains("\"old\" has expired")), "{:?}", world.events);
     assert_refused(&mut world, late, 401, "invalid_token", Some(", error=\"invalid_token\""));
 }
 

@@ -3,7 +3,7 @@ use super::*;
 fn entry(number: u8) -> Entry {
     Entry {
         digest: [number; 16],
-        owner: (number % 2 == 0).then_some([0xee; 16]),
+        owner: (number.is_multiple_of(2)).then_some([0xee; 16]),
         at: UnixTime::from_secs(0x0102_0304),
         number: number.into(),
         forget_at: UnixTime::from_secs(0x0506_0708),

@@ -1,4 +1,4 @@
-//! What is known of one issuer, whether people sign in there or only programs bring its tokens.
+//! One issuer: a provider that users sign in at, or an issuer of bearer tokens.
 
 use std::{rc::Rc, time::Duration};
 
@@ -7,11 +7,12 @@ use crate::{
     http::CalloutRequest,
     jose::jwk::{Jwks, JwksError, LeftOutKey},
     oidc::{
-        Endpoint, Issuer, Provider,
+        Endpoint, Issuer,
         discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
+    provider::Provider,
     session::seal::Sealer,
     shared::{
         document::{Document, DocumentKind, due},
@@ -42,7 +43,7 @@ pub(in crate::flow) struct FetchedDocument {
     started: UnixTime,
 }
 
-/// A provider whose metadata and keys are known. Flows keep it while they wait.
+/// A provider configured metadata and keys are known. Flows keep it while they wait.
 #[derive(Debug, Clone)]
 pub(in crate::flow) struct Ready {
     /// The configured provider.
@@ -56,7 +57,7 @@ pub(in crate::flow) struct Ready {
 impl Ready {
     /// How long the calls of a renewal may take.
     pub(in crate::flow) fn time_to_renew(&self) -> Duration {
-        let timeout = self.provider.timeout;
+        let timeout = self.provider.timeout();
         if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
     }
 }
@@ -64,7 +65,7 @@ impl Ready {
 /// One issuer and its documents.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) whose: Whose,
+    pub(super) configured: Configured,
     metadata: Document<Metadata>,
     pub(super) keys: Document<Rc<Jwks>>,
     no_keys: Rc<Jwks>,
@@ -74,22 +75,22 @@ pub(super) struct Known {
     pub(super) has_other_keys: bool,
 }
 
-/// Whose documents they are.
+/// The configuration of an issuer.
 #[derive(Debug)]
-pub(super) enum Whose {
+pub(super) enum Configured {
     Provider(Rc<Provider>),
     TokenIssuer(Box<TokenIssuer>),
 }
 
-/// Where an issuer's keys are from.
+/// The source of an issuer's keys.
 enum KeysFrom<'a> {
-    /// They are configured.
+    /// The configuration.
     Configuration(&'a Jwks),
-    /// They are fetched from there, where that is known.
+    /// This `jwks_uri`, where it is known.
     Fetched(Option<&'a Endpoint>),
 }
 
-impl Whose {
+impl Configured {
     pub(super) fn id(&self) -> IssuerId {
         match self {
             Self::Provider(provider) => provider.id,
@@ -97,53 +98,49 @@ impl Whose {
         }
     }
 
-    /// As it names itself.
+    /// The issuer identifier.
     pub(super) fn issuer(&self) -> &str {
         match self {
-            Self::Provider(provider) => provider.issuer.as_str(),
+            Self::Provider(provider) => provider.issuer().as_str(),
             Self::TokenIssuer(issuer) => &issuer.issuer,
         }
     }
 
-    /// Where its metadata is, where it is needed.
+    /// The URL of its metadata; `None` where it needs none.
     fn metadata_endpoint(&self) -> Option<&Endpoint> {
         match self {
-            // Of GitHub all is known from the start.
-            Self::Provider(provider) if provider.github.is_some() => None,
-            Self::Provider(provider) => Some(provider.issuer.discovery()),
+            Self::Provider(provider) => provider.discovery(),
             Self::TokenIssuer(issuer) => issuer.discovered().map(Issuer::discovery),
         }
     }
 
     fn get(&self, endpoint: &Endpoint) -> CalloutRequest {
         match self {
-            Self::Provider(provider) => discovery::get(endpoint, &provider.clusters, provider.timeout),
+            Self::Provider(provider) => provider.get(endpoint),
             Self::TokenIssuer(issuer) => discovery::get(endpoint, &issuer.clusters, issuer.timeout),
         }
     }
 
     fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
         match self {
-            Self::Provider(provider) => {
-                ProviderMetadata::parse(provider, document).map(|metadata| Metadata::Provider(Rc::new(metadata)))
-            }
+            Self::Provider(provider) => provider.read_metadata(document).map(Metadata::Provider),
             Self::TokenIssuer(issuer) => discovery::endpoint_of(issuer, document).map(Metadata::TokenIssuer),
         }
     }
 }
 
 impl Known {
-    pub(super) fn new(whose: Whose, app: &str, platform: &dyn Platform) -> Self {
-        let fingerprint = match &whose {
-            Whose::Provider(provider) => provider.fingerprint(),
-            Whose::TokenIssuer(issuer) => issuer.fingerprint(),
+    pub(super) fn new(configured: Configured, app: &str, platform: &dyn Platform) -> Self {
+        let fingerprint = match &configured {
+            Configured::Provider(provider) => provider.fingerprint(),
+            Configured::TokenIssuer(issuer) => issuer.fingerprint(),
         };
         let metadata = Document::new(app, &fingerprint, DocumentKind::Metadata);
         let keys = Document::new(app, &fingerprint, DocumentKind::Keys);
         lease::create(&metadata.key, platform);
         lease::create(&keys.key, platform);
         Self {
-            whose,
+            configured,
             metadata,
             keys,
             no_keys: Rc::new(Jwks::none()),
@@ -154,10 +151,9 @@ impl Known {
 
     /// All that a sign-in needs.
     pub(super) fn ready(&self, now: UnixTime) -> Option<Ready> {
-        let Whose::Provider(provider) = &self.whose else { return None };
+        let Configured::Provider(provider) = &self.configured else { return None };
         let provider = Rc::clone(provider);
-        if let Some(github) = &provider.github {
-            let metadata = Rc::new(github.metadata.clone());
+        if let Some(metadata) = provider.fixed_metadata().map(Rc::clone) {
             return Some(Ready { metadata, provider, keys: Rc::clone(&self.no_keys) });
         }
         let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
@@ -179,11 +175,13 @@ impl Known {
 
     fn keys_from(&self, now: UnixTime) -> KeysFrom<'_> {
         let discovered = || self.metadata.usable(now).and_then(Metadata::jwks_uri);
-        match &self.whose {
+        match &self.configured {
             // It has none.
-            Whose::Provider(provider) if provider.github.is_some() => KeysFrom::Configuration(&self.no_keys),
-            Whose::Provider(_) => KeysFrom::Fetched(discovered()),
-            Whose::TokenIssuer(issuer) => match &issuer.validation {
+            Configured::Provider(provider) if provider.fixed_metadata().is_some() => {
+                KeysFrom::Configuration(&self.no_keys)
+            }
+            Configured::Provider(_) => KeysFrom::Fetched(discovered()),
+            Configured::TokenIssuer(issuer) => match &issuer.validation {
                 Validation::Discovered(_) => KeysFrom::Fetched(discovered()),
                 Validation::Fixed(keys) => KeysFrom::Configuration(keys),
                 // It is asked about each token instead.
@@ -196,7 +194,7 @@ impl Known {
 
     /// Whether nothing is missing.
     pub(super) fn is_ready(&self, now: UnixTime) -> bool {
-        let has_metadata = self.whose.metadata_endpoint().is_none() || self.metadata.usable(now).is_some();
+        let has_metadata = self.configured.metadata_endpoint().is_none() || self.metadata.usable(now).is_some();
         has_metadata && self.keys(now).is_some()
     }
 
@@ -209,7 +207,7 @@ impl Known {
 
     /// Where it is asked about its tokens.
     pub(super) fn introspection_endpoint(&self, now: UnixTime) -> Option<&Endpoint> {
-        let Whose::TokenIssuer(issuer) = &self.whose else { return None };
+        let Configured::TokenIssuer(issuer) = &self.configured else { return None };
         match (&issuer.introspection()?.endpoint, self.metadata.usable(now)) {
             (IntrospectionEndpoint::Configured(endpoint), _) => Some(endpoint),
             (IntrospectionEndpoint::Discovered(_), Some(Metadata::TokenIssuer(endpoint))) => Some(endpoint),
@@ -221,9 +219,9 @@ impl Known {
     pub(super) fn cluster_of(&self, kind: DocumentKind, now: UnixTime) -> String {
         let endpoint = match kind {
             DocumentKind::Keys => self.jwks_uri(now),
-            DocumentKind::Metadata => self.whose.metadata_endpoint(),
+            DocumentKind::Metadata => self.configured.metadata_endpoint(),
         };
-        endpoint.map(|endpoint| self.whose.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
+        endpoint.map(|endpoint| self.configured.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
     }
 
     /// Takes over a key set that was fetched at that moment, and returns whether it differs from the one before.
@@ -246,7 +244,7 @@ impl Known {
 
     /// Parts of this document that had to be left out, for the log.
     pub(super) fn omitted(&self, kind: DocumentKind) -> Vec<Omission> {
-        let issuer = || self.whose.issuer().to_owned();
+        let issuer = || self.configured.issuer().to_owned();
         match kind {
             DocumentKind::Keys => {
                 let keys = self.keys.value.as_ref().and_then(|keys| keys.url().map(|url| (keys, url)));
@@ -287,7 +285,7 @@ impl Known {
         if let Some((fetched, document)) = self.metadata.news(sealer, platform, now) {
             let due = due(DocumentKind::Metadata, fetched, platform);
             // A worker shares only documents that it could read, so this one can be read too.
-            let _ = self.metadata.install(&document, fetched, due, |document| self.whose.read_metadata(document));
+            let _ = self.metadata.install(&document, fetched, due, |document| self.configured.read_metadata(document));
         }
         if let Some((fetched, document)) = self.keys.news(sealer, platform, now)
             && let Ok(are_other) = self.install_keys(&document, fetched, now, platform)
@@ -304,21 +302,21 @@ impl Known {
     }
 
     pub(super) fn fetches(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
-        let issuer = self.whose.id();
+        let issuer = self.configured.id();
         let fetch = |kind, demand, request: CalloutRequest| Fetch {
             document: FetchedDocument { issuer, kind, demand, started: now },
             request,
         };
         let mut fetches = Vec::new();
         if let Some(demand) = self.metadata.demand(now)
-            && let Some(request) = self.whose.metadata_endpoint().map(|endpoint| self.whose.get(endpoint))
+            && let Some(request) = self.configured.metadata_endpoint().map(|endpoint| self.configured.get(endpoint))
             && lease::take(&self.metadata.key, demand, request.timeout, now, platform)
         {
             self.metadata.in_flight = true;
             fetches.push(fetch(DocumentKind::Metadata, demand, request));
         }
         if let Some(demand) = self.keys.demand(now)
-            && let Some(request) = self.jwks_uri(now).map(|endpoint| self.whose.get(endpoint))
+            && let Some(request) = self.jwks_uri(now).map(|endpoint| self.configured.get(endpoint))
             && lease::take(&self.keys.key, demand, request.timeout, now, platform)
         {
             self.keys.in_flight = true;
@@ -338,7 +336,7 @@ impl Known {
         let due = due(kind, started, platform);
         match kind {
             DocumentKind::Metadata => {
-                self.metadata.install(body, started, due, |document| self.whose.read_metadata(document))?;
+                self.metadata.install(body, started, due, |document| self.configured.read_metadata(document))?;
                 self.metadata.share(body, started, sealer, platform);
             }
             DocumentKind::Keys => {

@@ -1,4 +1,4 @@
-//! What is known of the issuers: metadata and keys. Each document is fetched by one worker for all workers of the
+//! Metadata and keys of the issuers. Each document is fetched by one worker for all workers of the
 //! process, shared sealed, parsed once per worker, refreshed in the background, and kept when a refresh fails.
 
 mod known;
@@ -18,15 +18,15 @@ use crate::{
 };
 
 use super::{super::event::Event, omissions::Omissions};
+use known::{Configured, Known};
 pub(in crate::flow) use known::{Fetch, FetchedDocument, Ready};
-use known::{Known, Whose};
 
-/// How often the shared store is looked at while something is missing.
+/// The time between two looks at the shared data while a document is missing.
 const POLL_PENDING: Duration = Duration::from_millis(100);
-/// How often otherwise.
+/// The time between two looks otherwise.
 const POLL_READY: Duration = Duration::from_secs(1);
 
-/// What this worker knows of every issuer.
+/// Metadata and keys of every issuer.
 #[derive(Debug)]
 pub(in crate::flow) struct Issuers {
     sealer: Sealer,
@@ -36,29 +36,30 @@ pub(in crate::flow) struct Issuers {
 impl Issuers {
     /// Nothing is known yet.
     pub(in crate::flow) fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let providers = config.providers.iter().map(|provider| Whose::Provider(Rc::new(provider.clone())));
+        let providers = config.providers.iter().map(|provider| Configured::Provider(Rc::new(provider.clone())));
         let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
-        let others = others.map(|issuer| Whose::TokenIssuer(Box::new(issuer.clone())));
-        let known = providers.chain(others).map(|whose| Known::new(whose, &config.fingerprint, platform)).collect();
+        let others = others.map(|issuer| Configured::TokenIssuer(Box::new(issuer.clone())));
+        let known =
+            providers.chain(others).map(|configured| Known::new(configured, &config.fingerprint, platform)).collect();
         Self { sealer: config.session.sealer.clone(), known }
     }
 
     fn known(&self, id: IssuerId) -> Option<&Known> {
-        self.known.iter().find(|known| known.whose.id() == id)
+        self.known.iter().find(|known| known.configured.id() == id)
     }
 
-    /// It, and what opens the documents that workers share.
+    /// The issuer, and the sealer of the documents that workers share.
     fn known_mut(&mut self, id: IssuerId) -> Option<(&mut Known, &Sealer)> {
         let Self { sealer, known } = self;
-        known.iter_mut().find(|known| known.whose.id() == id).map(|known| (known, &*sealer))
+        known.iter_mut().find(|known| known.configured.id() == id).map(|known| (known, &*sealer))
     }
 
-    /// What an issuer calls itself.
+    /// The issuer identifier.
     pub(in crate::flow) fn name(&self, id: IssuerId) -> String {
-        self.known(id).map(|known| known.whose.issuer().to_owned()).unwrap_or_default()
+        self.known(id).map(|known| known.configured.issuer().to_owned()).unwrap_or_default()
     }
 
-    /// The provider, where enough is known of it to sign somebody in.
+    /// The provider, where its metadata and keys are known.
     pub(in crate::flow) fn ready(&self, id: IssuerId, now: UnixTime) -> Option<Ready> {
         self.known(id)?.ready(now)
     }
@@ -68,22 +69,22 @@ impl Issuers {
         self.known(id)?.keys(now)
     }
 
-    /// Where an issuer is asked about its tokens, where that is known.
+    /// The introspection endpoint of an issuer, where it is known.
     pub(in crate::flow) fn introspection_endpoint(&self, id: IssuerId, now: UnixTime) -> Option<&Endpoint> {
         self.known(id)?.introspection_endpoint(now)
     }
 
-    /// Whether all is known that its tokens, or sign-ins there, need.
+    /// Whether all metadata and keys that it needs are known.
     pub(in crate::flow) fn is_ready(&self, id: IssuerId, now: UnixTime) -> bool {
         self.known(id).is_some_and(|known| known.is_ready(now))
     }
 
-    /// Whether that holds for all of them.
+    /// [`Self::is_ready`] for all issuers.
     pub(in crate::flow) fn are_ready(&self, now: UnixTime) -> bool {
         self.known.iter().all(|known| known.is_ready(now))
     }
 
-    /// Counts the key sets that this worker has had.
+    /// The version of its key set; each new key set has a higher one.
     pub(in crate::flow) fn keys_version(&self, id: IssuerId) -> u64 {
         self.known(id).map_or(0, |known| known.keys.version)
     }
@@ -141,7 +142,7 @@ impl Issuers {
         let mut fetches = Vec::new();
         for known in &mut self.known {
             known.take_news(&self.sealer, platform, now);
-            // News, of a request's too, may be what was wished for: whoever waits looks at them first.
+            // New keys, which a request may have taken over, may be the requested ones: those who wait try them first.
             if std::mem::take(&mut known.has_other_keys) && known.keys.has_key_request(now) {
                 continue;
             }
@@ -150,7 +151,7 @@ impl Issuers {
         fetches
     }
 
-    /// A document came, or did not.
+    /// Takes over the result of a fetch.
     pub(in crate::flow) fn fetched(
         &mut self,
         document: FetchedDocument,
@@ -161,7 +162,7 @@ impl Issuers {
         events: &mut Vec<Event>,
     ) {
         let Some((known, sealer)) = self.known_mut(document.issuer) else { return };
-        let issuer = known.whose.issuer().to_owned();
+        let issuer = known.configured.issuer().to_owned();
         let cluster = known.cluster_of(document.kind, now);
         let outcome = discovery::body(result).and_then(|body| known.receive(document, &body, sealer, platform));
         let has_good = known.has(document.kind, now);
@@ -178,7 +179,7 @@ impl Issuers {
         events.push(event);
     }
 
-    /// When to look again.
+    /// The time until the next look.
     pub(in crate::flow) fn next_poll(&self, now: UnixTime) -> Duration {
         let is_calm = |known: &Known| known.is_ready(now) && !known.keys.has_key_request(now);
         if self.known.iter().all(is_calm) { POLL_READY } else { POLL_PENDING }

@@ -1,51 +1,54 @@
-//! GitHub, and GitHub Enterprise Server: OAuth 2.0 alone. There is no ID token, no metadata and no key, so who has signed
-//! in is what the API says with the access token of this very sign-in.
+//! GitHub, and GitHub Enterprise Server: OAuth 2.0 alone. There is no ID token, no metadata and no key: the identity is the
+//! answer of the API to the access token of this very sign-in.
 //!
 //! <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>, and `/user`, `/user/emails`,
 //! `/user/orgs` and `/user/teams` of the REST API.
 
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 use serde_json::{Map, Value};
 
 use super::{
-    Endpoint, EndpointError, PlainHttp, Provider,
-    discovery::{self, ProviderMetadata},
-    error::UnexpectedStatus,
+    identification::{Inquiry, Progress},
     identity::Identity,
-    userinfo::UserinfoError,
 };
 use crate::{
     claims::CLAIM_NAMES,
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{json, members::Members},
+    oidc::{
+        Endpoint, EndpointError, PlainHttp, RelyingParty,
+        discovery::{self, ProviderMetadata},
+        error::UnexpectedStatus,
+        userinfo::UserinfoError,
+    },
     secret::AccessToken,
 };
 
-/// How many pages of one list are read. What has more counts as left out, as a part of a list proves no absence.
+/// Pages of one list that are read. A longer list counts as left out: a part of a list proves no absence.
 const MAX_PAGES: usize = 5;
 
-/// Where it is, and what it is asked.
+/// The addresses of GitHub, and the questions its API is asked.
 #[derive(Debug, Clone)]
-pub struct Github {
-    /// Where its pages are, which stands for the issuer.
+pub struct GitHub {
+    /// The URL of its pages, which stands for the issuer.
     web: String,
-    /// What the paths of the API stand below.
+    /// The base URL of the API.
     pub api: Endpoint,
     /// Its endpoints, which are not discovered.
-    pub metadata: ProviderMetadata,
-    /// What is asked beside `/user`.
+    pub metadata: Rc<ProviderMetadata>,
+    /// The questions beside `/user`.
     questions: Vec<Question>,
 }
 
-/// What is asked of the API beside who it is.
+/// A question to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question {
-    /// Which email address is verified.
+    /// The verified email address.
     Emails,
-    /// In which organisations.
+    /// The organisations of the user.
     Organizations,
-    /// In which teams of them.
+    /// The teams of the user.
     Teams,
 }
 
@@ -61,7 +64,7 @@ impl Question {
         }
     }
 
-    /// Where, and the scope that it takes.
+    /// Its path, and the scope that it takes.
     const fn path_and_scope(self) -> (&'static str, &'static str) {
         match self {
             Self::Emails => ("/user/emails", "user:email"),
@@ -70,12 +73,12 @@ impl Question {
         }
     }
 
-    /// How much a page holds: a team comes with all of its organisation.
+    /// Elements of a page: a team comes with all of its organisation.
     const fn per_page(self) -> usize {
         if matches!(self, Self::Teams) { 50 } else { 100 }
     }
 
-    /// What an element of the list says; `None` where it is not as it must be.
+    /// The value of an element of the list; `None` where the element is malformed.
     fn read(self, element: &Value) -> Option<Value> {
         match self {
             Self::Emails => {
@@ -96,8 +99,8 @@ impl Question {
     }
 }
 
-impl Github {
-    /// The one whose pages and whose API are below these.
+impl GitHub {
+    /// The instance with these URLs of its pages and its API.
     ///
     /// # Errors
     /// [`EndpointError`]
@@ -115,10 +118,10 @@ impl Github {
             post_only: true,
             left_out: Vec::new(),
         };
-        Ok(Self { web: web.to_owned(), api, metadata, questions: Vec::new() })
+        Ok(Self { web: web.to_owned(), api, metadata: Rc::new(metadata), questions: Vec::new() })
     }
 
-    /// Has it asked for these claims alone. What comes out are the scopes that takes.
+    /// Asks for these claims alone, and returns the scopes that this takes.
     pub fn ask_for(&mut self, claims: &[String]) -> Vec<String> {
         let is_wanted = |question: &Question| claims.iter().any(|claim| claim == question.claim());
         self.questions = Question::ALL.into_iter().filter(is_wanted).collect();
@@ -132,24 +135,25 @@ impl Github {
     }
 }
 
-/// What is being asked of whoever the access token is for.
-pub struct Inquiry {
+/// The questions about the user of an access token.
+pub(super) struct UserInquiry {
+    github: GitHub,
     token: AccessToken,
     stage: Stage,
 }
 
 enum Stage {
-    /// Who it is.
+    /// The user itself.
     User,
-    /// What else is to be said of them.
-    Further(Box<Identity>, List),
+    /// A question about the user.
+    Question(Box<Identity>, List),
 }
 
 /// A list that is being read, page by page.
 struct List {
     /// The place of its question.
     place: usize,
-    /// How many pages have come.
+    /// Pages that have come.
     pages: usize,
     found: Vec<Value>,
 }
@@ -161,36 +165,16 @@ impl List {
 }
 
 /// Shows no claim: they are about a person.
-impl fmt::Debug for Inquiry {
+impl fmt::Debug for UserInquiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inquiry").finish_non_exhaustive()
+        f.debug_struct("UserInquiry").finish_non_exhaustive()
     }
 }
 
-/// What an answer has led to.
-#[derive(Debug)]
-pub enum Progress {
-    /// There is more to ask.
-    Ask(Inquiry),
-    /// All is known.
-    Known(Box<Identity>),
-}
-
-impl Inquiry {
-    /// Begins with who it is.
-    pub const fn of(token: AccessToken) -> Self {
-        Self { token, stage: Stage::User }
-    }
-
-    /// What it asks with.
-    pub const fn access_token(&self) -> &AccessToken {
-        &self.token
-    }
-
-    /// The next call.
-    pub fn request(&self, provider: &Provider, github: &Github) -> CalloutRequest {
-        let mut request = discovery::get(&github.api, &provider.clusters, provider.timeout);
-        request.path = format!("{}{}", request.path.trim_end_matches('/'), self.path(github));
+impl Inquiry for UserInquiry {
+    fn request(&self, relying_party: &RelyingParty) -> CalloutRequest {
+        let mut request = discovery::get(&self.github.api, &relying_party.clusters, relying_party.timeout);
+        request.path = format!("{}{}", request.path.trim_end_matches('/'), self.path());
         request.headers = vec![
             ("accept", "application/vnd.github+json".to_owned()),
             ("authorization", format!("Bearer {}", self.token.expose())),
@@ -198,9 +182,28 @@ impl Inquiry {
         request
     }
 
-    fn path(&self, github: &Github) -> String {
-        let Stage::Further(_, list) = &self.stage else { return "/user".to_owned() };
-        let Some(question) = github.questions.get(list.place) else { return String::new() };
+    fn read(self: Box<Self>, response: Result<CalloutResponse, CalloutError>) -> Result<Progress, UserinfoError> {
+        let response = response?;
+        let Self { github, token, stage } = *self;
+        match stage {
+            Stage::User => {
+                let identity = user(&response, &github)?;
+                Ok(Self::question(github, token, identity, 0))
+            }
+            Stage::Question(identity, list) => Self::list(github, token, identity, list, &response),
+        }
+    }
+}
+
+impl UserInquiry {
+    /// The first question: the user of this access token.
+    pub(super) const fn of(token: AccessToken, github: GitHub) -> Self {
+        Self { github, token, stage: Stage::User }
+    }
+
+    fn path(&self) -> String {
+        let Stage::Question(_, list) = &self.stage else { return "/user".to_owned() };
+        let Some(question) = self.github.questions.get(list.place) else { return String::new() };
         format!(
             "{}?per_page={}&page={}",
             question.path_and_scope().0,
@@ -209,34 +212,51 @@ impl Inquiry {
         )
     }
 
-    /// Takes the answer in.
-    ///
-    /// # Errors
-    /// [`UserinfoError`]
-    pub fn read(
-        self,
-        response: Result<CalloutResponse, CalloutError>,
-        github: &Github,
-    ) -> Result<Progress, UserinfoError> {
-        let response = response?;
-        match self.stage {
-            Stage::User => Ok(Self::next(self.token, user(&response, github)?, 0, github)),
-            Stage::Further(identity, list) => further(self.token, identity, list, &response, github),
-        }
-    }
-
-    fn next(token: AccessToken, identity: Box<Identity>, place: usize, github: &Github) -> Progress {
+    /// Goes on with the question at this place.
+    fn question(github: GitHub, token: AccessToken, identity: Box<Identity>, place: usize) -> Progress {
         if place < github.questions.len() {
-            Progress::Ask(Self { token, stage: Stage::Further(identity, List::of(place)) })
+            Progress::Ask(Box::new(Self { github, token, stage: Stage::Question(identity, List::of(place)) }))
         } else {
             Progress::Known(identity)
         }
     }
+
+    /// Reads a page of a list.
+    fn list(
+        github: GitHub,
+        token: AccessToken,
+        mut identity: Box<Identity>,
+        mut list: List,
+        response: &CalloutResponse,
+    ) -> Result<Progress, UserinfoError> {
+        let place = list.place;
+        let Some(question) = github.questions.get(place).copied() else { return Ok(Progress::Known(identity)) };
+        let is_known = match response.status {
+            200 => {
+                let page = json::response_array(&response.body, MAX_CALLOUT_BODY)?;
+                let is_full = page.len() >= question.per_page();
+                for element in page {
+                    list.found.push(question.read(&element).ok_or(UserinfoError::Malformed(question.claim()))?);
+                }
+                list.pages = list.pages.saturating_add(1);
+                if is_full && list.pages < MAX_PAGES {
+                    let stage = Stage::Question(identity, list);
+                    return Ok(Progress::Ask(Box::new(Self { github, token, stage })));
+                }
+                !is_full
+            }
+            // The user has granted fewer scopes than were asked for, or the rate limit of the API is reached.
+            403 | 404 => false,
+            _ => return Err(UserinfoError::Status(UnexpectedStatus::of(response))),
+        };
+        add_claims(&mut identity, question, list.found, is_known);
+        Ok(Self::question(github, token, identity, place.saturating_add(1)))
+    }
 }
 
-/// Who it is, by a number: a login can be given up, and taken by somebody else. An address in here is what they show of
-/// themselves, and proves nothing. Others number their people too, so it is said whose number it is.
-fn user(response: &CalloutResponse, github: &Github) -> Result<Box<Identity>, UserinfoError> {
+/// The user, by number: a login can be given up, and taken by another user. An email address in this answer is not
+/// verified, and is not read. Other providers number their users too, so `iss` is added.
+fn user(response: &CalloutResponse, github: &GitHub) -> Result<Box<Identity>, UserinfoError> {
     if response.status != 200 {
         return Err(UserinfoError::Status(UnexpectedStatus::of(response)));
     }
@@ -253,38 +273,8 @@ fn user(response: &CalloutResponse, github: &Github) -> Result<Box<Identity>, Us
     Ok(Box::new(Identity::fetched(id.to_string(), claims)))
 }
 
-fn further(
-    token: AccessToken,
-    mut identity: Box<Identity>,
-    mut list: List,
-    response: &CalloutResponse,
-    github: &Github,
-) -> Result<Progress, UserinfoError> {
-    let place = list.place;
-    let Some(question) = github.questions.get(place) else { return Ok(Progress::Known(identity)) };
-    let is_known = match response.status {
-        200 => {
-            let page = json::response_array(&response.body, MAX_CALLOUT_BODY)?;
-            let is_full = page.len() >= question.per_page();
-            for element in page {
-                list.found.push(question.read(&element).ok_or(UserinfoError::Malformed(question.claim()))?);
-            }
-            list.pages = list.pages.saturating_add(1);
-            if is_full && list.pages < MAX_PAGES {
-                return Ok(Progress::Ask(Inquiry { token, stage: Stage::Further(identity, list) }));
-            }
-            !is_full
-        }
-        // The person has granted fewer scopes than were asked for, or the API has had enough.
-        403 | 404 => false,
-        _ => return Err(UserinfoError::Status(UnexpectedStatus::of(response))),
-    };
-    say(&mut identity, *question, list.found, is_known);
-    Ok(Inquiry::next(token, identity, place.saturating_add(1), github))
-}
-
-/// Writes down what came of a question.
-fn say(identity: &mut Identity, question: Question, found: Vec<Value>, is_known: bool) {
+/// Adds the answer to a question.
+fn add_claims(identity: &mut Identity, question: Question, found: Vec<Value>, is_known: bool) {
     let claims = identity.claims_mut();
     let claim = question.claim().to_owned();
     match question {

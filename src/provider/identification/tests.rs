@@ -1,0 +1,96 @@
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{Protocol, github::GitHub},
+    *,
+};
+use crate::{
+    claims::IssuerId,
+    oidc::{
+        Endpoint, PlainHttp,
+        testing::{metadata, openid_provider, relying_party},
+    },
+};
+
+fn provider(protocol: Protocol) -> Provider {
+    Provider {
+        id: IssuerId::of_provider("https://idp.example.com", "client"),
+        name: "default".to_owned(),
+        title: "Example".to_owned(),
+        relying_party: relying_party(),
+        protocol,
+        allow: None,
+    }
+}
+
+fn github() -> Provider {
+    let api = Endpoint::parse("https://api.github.com", PlainHttp::Never).unwrap();
+    provider(Protocol::GitHub(Box::new(GitHub::new("https://github.com", api, PlainHttp::Never).unwrap())))
+}
+
+fn ok(body: &Value) -> Result<CalloutResponse, CalloutError> {
+    Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+}
+
+fn tokens() -> Value {
+    json!({ "access_token": "a", "token_type": "bearer", "refresh_token": "r", "expires_in": 60 })
+}
+
+/// Follows the steps with these answers; returns the paths that were asked, and the identity.
+fn follow(provider: &Provider, answers: &[Value]) -> (Vec<String>, Box<Identity>, Granted) {
+    let metadata = provider.fixed_metadata().map_or_else(|| Rc::new(metadata()), Rc::clone);
+    let mut identification = provider.identification(ok(&tokens())).unwrap();
+    let mut paths = Vec::new();
+    loop {
+        identification = match identification.next(provider, &metadata) {
+            Step::Call(request, call) => {
+                let answer = ok(&answers[paths.len()]);
+                paths.push(request.path);
+                call.answered(answer).unwrap()
+            }
+            Step::Known(identity, granted) => return (paths, identity, granted),
+            Step::VerifyIdToken(step) => panic!("{step:?}"),
+        };
+    }
+}
+
+#[test]
+fn an_api_identifies_the_user_with_a_call_for_each_question() {
+    let user = json!({ "id": 7, "login": "alice", "email": "unverified@example.com" });
+    let (paths, identity, granted) = follow(&github(), std::slice::from_ref(&user));
+    assert_eq!((paths, identity.subject()), (vec!["/user".to_owned()], "7"));
+    assert!(!identity.claims().contains_key("email"));
+    // Nothing would continue the session, so the refresh token is not kept.
+    assert!(granted.refresh_token.is_none() && granted.id_token.is_none());
+
+    let mut provider = github();
+    provider.ask_for(&["email".to_owned()]);
+    assert_eq!(provider.relying_party.scopes, ["user:email"]);
+    let emails = json!([{ "email": "alice@example.com", "primary": true, "verified": true }]);
+    let (paths, identity, _) = follow(&provider, &[user, emails]);
+    assert_eq!(paths, ["/user", "/user/emails?per_page=100&page=1"]);
+    assert_eq!(identity.claims().get("email"), Some(&json!("alice@example.com")));
+}
+
+#[test]
+fn a_failed_call_identifies_nobody() {
+    let provider = github();
+    let identification = provider.identification(ok(&tokens())).unwrap();
+    let Step::Call(_, call) = identification.next(&provider, provider.fixed_metadata().unwrap()) else { panic!() };
+    let error = call.answered(Err(CalloutError::NoResponse)).unwrap_err();
+    assert_eq!(error, UserinfoError::Callout(CalloutError::NoResponse));
+}
+
+#[test]
+fn openid_connect_wants_an_id_token_and_verifies_it_first() {
+    let provider = provider(Protocol::Oidc(Box::new(openid_provider())));
+    let none = provider.identification(ok(&tokens())).unwrap_err();
+    assert_eq!(none, TokenEndpointError::Malformed("id_token"));
+    let mut body = tokens();
+    body["id_token"] = json!("a.b.c");
+    let identification = provider.identification(ok(&body)).unwrap();
+    let Step::VerifyIdToken(step) = identification.next(&provider, &metadata()) else { panic!() };
+    assert_eq!((step.id_token().expose(), step.access_token().expose()), ("a.b.c", "a"));
+}

@@ -1,0 +1,336 @@
+//! Providers that users sign in at. All that differs from one protocol to the next is here: how to authorize, redeem the code,
+//! learn the identity, renew and sign out.
+//!
+//! A new protocol is a variant of [`Protocol`] with its settings, its arms in this file, and a stage of [`identification`]
+//! where its identity does not come from an ID token.
+
+pub mod github;
+pub mod identification;
+pub mod identity;
+
+use std::{rc::Rc, time::Duration};
+
+use crate::{
+    claims::{Conditions, IssuerId},
+    digest::{HalfDigest, half_digest},
+    http::{CalloutError, CalloutRequest, CalloutResponse},
+    jose::{Algorithm, verify::VerifiedJws},
+    oidc::{
+        ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, RelyingParty,
+        authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, StateMatched},
+        client::CallContext,
+        discovery::{self, DiscoveryError, ProviderMetadata},
+        end_session::LogoutRequest,
+        error::ErrorResponse,
+        id_token::{Expected, Occasion},
+        logout_token::{self, LogoutToken, LogoutTokenError},
+        revocation,
+        token::{self, TokenEndpointError},
+        userinfo,
+    },
+    platform::NoRandomness,
+    secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
+    time::{Leeway, UnixTime},
+};
+use github::{GitHub, UserInquiry};
+use identification::Identification;
+
+/// The name of a provider that has none of its own.
+pub const DEFAULT_PROVIDER: &str = "default";
+
+/// A provider as configured.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its identifier in sessions.
+    pub id: IssuerId,
+    /// Its name in rules, links and its callback: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// Its name on the page where users choose a provider.
+    pub title: String,
+    /// Our registration there.
+    pub relying_party: RelyingParty,
+    /// The protocol it speaks.
+    pub protocol: Protocol,
+    /// The users who may pass; `None` means all.
+    pub allow: Option<Conditions>,
+}
+
+/// The protocol of a provider, with the settings that only it has.
+#[derive(Debug, Clone)]
+pub enum Protocol {
+    /// GitHub's OAuth 2.0, without ID tokens.
+    GitHub(Box<GitHub>),
+    /// OpenID Connect.
+    Oidc(Box<OpenIdProvider>),
+}
+
+/// The parameters of one authorization request.
+#[derive(Debug, Clone, Copy)]
+pub struct Authorization<'a> {
+    /// Our callback.
+    pub redirect_uri: &'a str,
+    /// `state`
+    pub state: &'a str,
+    /// `nonce`, where an ID token will carry it.
+    pub nonce: &'a Nonce,
+    /// The verifier whose challenge is sent.
+    pub verifier: &'a PkceVerifier,
+    /// Whether the user is asked for another account.
+    pub other_account: bool,
+}
+
+/// Who we are and where the provider is.
+impl Provider {
+    /// The issuer identifier, or the URL that stands for it.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.relying_party.issuer
+    }
+
+    /// The timeout of a call.
+    pub const fn timeout(&self) -> Duration {
+        self.relying_party.timeout
+    }
+
+    /// A digest of issuer, client and endpoints, which names the documents that workers share.
+    pub fn fingerprint(&self) -> HalfDigest {
+        let none = ConfiguredEndpoints::default();
+        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } =
+            self.openid().map_or(&none, |settings| &settings.endpoints);
+        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
+        let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
+        let parts: Vec<&[u8]> = [self.issuer().as_str(), &self.relying_party.client_id]
+            .into_iter()
+            .chain(endpoints)
+            .map(str::as_bytes)
+            .collect();
+        half_digest("documents", &parts)
+    }
+
+    /// The URL of its metadata document; `None` where there is [`Self::fixed_metadata`].
+    pub fn discovery(&self) -> Option<&Endpoint> {
+        self.openid().map(|_| self.issuer().discovery())
+    }
+
+    /// The metadata of a provider without discovery. It signs nothing, so it has no keys.
+    pub const fn fixed_metadata(&self) -> Option<&Rc<ProviderMetadata>> {
+        match &self.protocol {
+            Protocol::GitHub(github) => Some(&github.metadata),
+            Protocol::Oidc(_) => None,
+        }
+    }
+
+    /// Reads its metadata document.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`]
+    pub fn read_metadata(&self, document: &[u8]) -> Result<Rc<ProviderMetadata>, DiscoveryError> {
+        match &self.protocol {
+            Protocol::GitHub(github) => Ok(Rc::clone(&github.metadata)),
+            Protocol::Oidc(settings) => ProviderMetadata::parse(&self.relying_party, settings, document).map(Rc::new),
+        }
+    }
+
+    /// A GET of one of its documents.
+    pub fn get(&self, endpoint: &Endpoint) -> CalloutRequest {
+        discovery::get(endpoint, &self.relying_party.clusters, self.timeout())
+    }
+}
+
+/// The sign-in.
+impl Provider {
+    /// The URL of the authorization request.
+    pub fn authorization_url(&self, metadata: &ProviderMetadata, with: &Authorization<'_>) -> String {
+        AuthorizationRequest {
+            relying_party: &self.relying_party,
+            metadata,
+            redirect_uri: with.redirect_uri,
+            state: with.state,
+            nonce: self.openid().map(|_| with.nonce),
+            verifier: with.verifier,
+            prompt: with.other_account.then_some(metadata.account_prompt),
+        }
+        .url()
+    }
+
+    /// The code, or the error, of an authorization response whose `state` is that of a sign-in of this browser.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::WrongIssuer`]
+    pub fn accept(
+        &self,
+        response: AuthorizationResponse,
+        state: &StateMatched,
+        metadata: &ProviderMetadata,
+    ) -> Result<Result<AuthorizationCode, ErrorResponse>, AuthorizationError> {
+        response.accept(state, &self.relying_party, metadata)
+    }
+
+    /// Whether a second authorization request may succeed after this error response.
+    pub fn may_succeed_again(&self, response: &ErrorResponse) -> bool {
+        self.relying_party.may_succeed_again(response)
+    }
+
+    /// Redeems a code.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] where the client's authentication needs it.
+    pub fn code_grant(
+        &self,
+        metadata: &ProviderMetadata,
+        code: &AuthorizationCode,
+        verifier: &PkceVerifier,
+        redirect_uri: &str,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, NoRandomness> {
+        token::code_grant(&self.relying_party, metadata, code, verifier, redirect_uri, context)
+    }
+
+    /// Begins to learn the identity from the answer to [`Self::code_grant`].
+    ///
+    /// # Errors
+    /// [`TokenEndpointError`]
+    pub fn identification(
+        &self,
+        response: Result<CalloutResponse, CalloutError>,
+    ) -> Result<Identification, TokenEndpointError> {
+        match &self.protocol {
+            Protocol::GitHub(github) => {
+                let github = (**github).clone();
+                Identification::by_api(response, |token| Box::new(UserInquiry::of(token, github)))
+            }
+            Protocol::Oidc(_) => Identification::by_id_token(response),
+        }
+    }
+}
+
+/// Tokens that the provider signs.
+impl Provider {
+    /// The algorithms that it may sign with: none where it signs nothing.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        self.openid().map_or(&[], |settings| &settings.algorithms)
+    }
+
+    /// The values that an ID token is checked against (OIDC Core 3.1.3.7).
+    pub fn expected_id_token<'a>(
+        &'a self,
+        occasion: Occasion<'a>,
+        access_token: &'a AccessToken,
+        now: UnixTime,
+        leeway: Leeway,
+    ) -> Expected<'a> {
+        let (relying_party, trusted_audiences) = (&self.relying_party, self.trusted_audiences());
+        Expected { relying_party, trusted_audiences, occasion, access_token, now, leeway }
+    }
+
+    /// Checks a logout token whose signature is good (Back-Channel Logout 1.0, 2.6).
+    ///
+    /// # Errors
+    /// [`LogoutTokenError`]
+    pub fn check_logout_token(
+        &self,
+        token: VerifiedJws,
+        now: UnixTime,
+        leeway: Leeway,
+    ) -> Result<LogoutToken, LogoutTokenError> {
+        logout_token::check(token, &self.relying_party, self.trusted_audiences(), now, leeway)
+    }
+
+    fn trusted_audiences(&self) -> &[String] {
+        self.openid().map_or(&[], |settings| &settings.trusted_audiences)
+    }
+}
+
+/// Renewal and sign-out.
+impl Provider {
+    /// Redeems a refresh token.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] where the client's authentication needs it.
+    pub fn refresh_grant(
+        &self,
+        metadata: &ProviderMetadata,
+        token: &RefreshToken,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, NoRandomness> {
+        token::refresh_grant(&self.relying_party, metadata, token, context)
+    }
+
+    /// Asks for further claims, where the provider is asked for them.
+    pub fn userinfo(&self, metadata: &ProviderMetadata, token: &AccessToken) -> Option<CalloutRequest> {
+        let endpoint = metadata.userinfo_endpoint.as_ref()?;
+        Some(userinfo::request(&self.relying_party, endpoint, token))
+    }
+
+    /// Revokes a refresh token. `None` where the provider revokes none.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] where the client's authentication needs it.
+    pub fn revocation(
+        &self,
+        metadata: &ProviderMetadata,
+        token: &RefreshToken,
+        context: CallContext<'_>,
+    ) -> Option<Result<CalloutRequest, NoRandomness>> {
+        let endpoint = metadata.revocation_endpoint.as_ref()?;
+        Some(revocation::request(&self.relying_party, metadata, endpoint, token, context))
+    }
+
+    /// The URL at which the user signs out of the provider, where it has one.
+    pub fn logout_url(
+        &self,
+        metadata: &ProviderMetadata,
+        id_token_hint: Option<&RawIdToken>,
+        post_logout_redirect_uri: &str,
+        state: Option<&str>,
+    ) -> Option<String> {
+        let endpoint = metadata.end_session_endpoint.as_ref()?;
+        let relying_party = &self.relying_party;
+        Some(LogoutRequest { relying_party, endpoint, id_token_hint, post_logout_redirect_uri, state }.url())
+    }
+}
+
+/// Claims.
+impl Provider {
+    /// Asks for these claims alone, where the protocol has scopes and calls for them.
+    pub fn ask_for(&mut self, claims: &[String]) {
+        match &mut self.protocol {
+            Protocol::GitHub(github) => self.relying_party.scopes = github.ask_for(claims),
+            Protocol::Oidc(_) => {}
+        }
+    }
+
+    /// A digest of all by which the provider decides which claims it sends.
+    pub fn claims_request(&self) -> HalfDigest {
+        self.relying_party.claims_request()
+    }
+
+    /// Whether the userinfo endpoint is asked for further claims.
+    pub fn asks_userinfo(&self) -> bool {
+        self.openid().is_some_and(|settings| settings.userinfo)
+    }
+
+    /// The source of a session's claims, for the log; `userinfo` says whether the userinfo endpoint was asked.
+    pub const fn claims_source(&self, userinfo: bool) -> &'static str {
+        match (&self.protocol, userinfo) {
+            (Protocol::GitHub(_), _) => "GitHub's API",
+            (Protocol::Oidc(_), true) => "the ID token and userinfo",
+            (Protocol::Oidc(_), false) => "the ID token (userinfo was not asked)",
+        }
+    }
+
+    /// Whether `email` may come without the provider's word that it is verified.
+    pub const fn may_send_unverified_email(&self) -> bool {
+        match self.protocol {
+            Protocol::GitHub(_) => false,
+            Protocol::Oidc(_) => true,
+        }
+    }
+
+    /// The settings of OpenID Connect, where the provider speaks it.
+    pub const fn openid(&self) -> Option<&OpenIdProvider> {
+        match &self.protocol {
+            Protocol::GitHub(_) => None,
+            Protocol::Oidc(settings) => Some(settings),
+        }
+    }
+}

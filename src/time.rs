@@ -49,7 +49,7 @@ impl Deadline {
     }
 
     /// Whether it has passed. It has also passed if it is farther away than its span, after the clock was set back.
-    pub fn is_over(self, now: UnixTime) -> bool {
+    pub fn has_passed(self, now: UnixTime) -> bool {
         self.at <= now || now.plus(self.span) < self.at
     }
 }

@@ -272,7 +272,7 @@ impl TaskContext {
     pub(super) async fn call_until(&self, deadline: Deadline, request: CalloutRequest) -> CalloutResult {
         loop {
             let result = self.call(request.clone()).await;
-            if !matches!(result, Err(CalloutError::Dispatch)) || deadline.is_over(self.now()) {
+            if !matches!(result, Err(CalloutError::Dispatch)) || deadline.has_passed(self.now()) {
                 return result;
             }
             self.pause().await;
@@ -294,7 +294,7 @@ impl TaskContext {
         deadline: Deadline,
         mut ready: impl FnMut(&mut Env<'_>) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
-        poll_fn(|_| match self.with(|env| (ready(env), deadline.is_over(env.now))) {
+        poll_fn(|_| match self.with(|env| (ready(env), deadline.has_passed(env.now))) {
             Ok((None, false)) => Poll::Pending,
             Ok((value, _)) => Poll::Ready(Ok(value)),
             Err(bug) => Poll::Ready(Err(bug)),
@@ -305,7 +305,7 @@ impl TaskContext {
     /// Waits until the deadline.
     pub(super) fn sleep(&self, deadline: Deadline) -> impl Future<Output = ()> + use<> {
         let worker = Rc::clone(&self.worker);
-        poll_fn(move |_| if deadline.is_over(worker.now.get()) { Poll::Ready(()) } else { Poll::Pending })
+        poll_fn(move |_| if deadline.has_passed(worker.now.get()) { Poll::Ready(()) } else { Poll::Pending })
     }
 
     /// The provider, where enough is known of it for a sign-in.
@@ -368,7 +368,7 @@ impl RequestContext {
         self.body.expect();
         let body = poll_fn(|_| match self.body.take() {
             Some(body) => Poll::Ready(body),
-            None if deadline.is_over(self.now()) => Poll::Ready(Err(BodyError::Missing)),
+            None if deadline.has_passed(self.now()) => Poll::Ready(Err(BodyError::Missing)),
             None if place.is_crowded_out() => Poll::Ready(Err(BodyError::Crowded)),
             None => Poll::Pending,
         })

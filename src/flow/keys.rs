@@ -58,7 +58,7 @@ pub(super) async fn verify_with_keys<T>(
         let _ = cx.until(deadline, has_news).await?;
         let attempt = cx.with(|env| {
             let outcome = verify(env);
-            let may_help = !deadline.is_over(env.now) && lack(outcome.as_ref().err()).is_some();
+            let may_help = !deadline.has_passed(env.now) && lack(outcome.as_ref().err()).is_some();
             if may_help && env.issuers.wants_keys(issuer, env.now) {
                 return Attempt::NeedsKeys;
             }

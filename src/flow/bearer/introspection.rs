@@ -43,7 +43,7 @@ pub(super) async fn introspect(
     let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context())?;
     let was_active = cx.with(|env| {
         let known = env.bearers.find(fingerprint);
-        known.is_some_and(|(bearer, _)| !bearer.is_over(env.config.leeway, env.now))
+        known.is_some_and(|(bearer, _)| !bearer.has_passed(env.config.leeway, env.now))
     })?;
     let limit = if was_active { &cx.limits().introspecting_again } else { &cx.limits().introspecting };
     let answer = loop {
@@ -51,7 +51,7 @@ pub(super) async fn introspect(
         let answer = cx.call(request.clone()).await;
         drop(slot);
         // Envoy takes no request with a body for a host name that it has yet to resolve.
-        if !matches!(answer, Err(CalloutError::Dispatch)) || deadline.is_over(cx.now()) {
+        if !matches!(answer, Err(CalloutError::Dispatch)) || deadline.has_passed(cx.now()) {
             break answer;
         }
         let Some(_held) = hold(cx) else { break answer };

@@ -78,7 +78,7 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = listed(&fingerprint, env.config) {
-        if bearer.is_over(env.config.leeway, env.now) {
+        if bearer.has_passed(env.config.leeway, env.now) {
             let name = bearer.subject().to_owned();
             return presented.refuse(Failure::BearerOver(name), env).into();
         }
@@ -206,12 +206,12 @@ fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer
     let (bearer, basis) = env.bearers.find(fingerprint)?;
     let issuer = bearer.source()?;
     let is_good = match basis {
-        Basis::Answer(until) => !until.is_over(env.now),
+        Basis::Answer(until) => !until.has_passed(env.now),
         Basis::Keys(version) => {
             env.issuers.keys(issuer, env.now).is_some() && env.issuers.keys_version(issuer) == version
         }
     };
-    (is_good && !bearer.is_over(env.config.leeway, env.now)).then_some(bearer)
+    (is_good && !bearer.has_passed(env.config.leeway, env.now)).then_some(bearer)
 }
 
 /// The scopes that the rules want, where the token lacks one.

@@ -77,7 +77,7 @@ impl Bearers {
     /// Whether the issuer has refused this token lately.
     pub(in crate::flow) fn is_refused(&self, fingerprint: &Fingerprint, now: UnixTime) -> bool {
         let known = self.refused.find(hash(fingerprint), |(known, _)| is_same(known, fingerprint));
-        known.is_some_and(|(_, until)| !until.is_over(now))
+        known.is_some_and(|(_, until)| !until.has_passed(now))
     }
 
     /// Remembers until then that the issuer refused this token.

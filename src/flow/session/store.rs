@@ -133,7 +133,7 @@ async fn write<T>(
         };
         let is_first = slot.is_none();
         slot = slot.take().or_else(|| cx.limits().retried_writes.take());
-        let gives_up = deadline.is_over(cx.now()) || slot.is_none();
+        let gives_up = deadline.has_passed(cx.now()) || slot.is_none();
         if is_first || gives_up {
             cx.with(|env| env.events.push(Event::NotStored(error)))?;
         }

@@ -118,7 +118,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     for provider in &mut providers {
         provider.ask_for(&kept_claims);
     }
-    let session = session?.sealing_for(&origin, &at_session, faults)?;
+    let session = session?.with_sealer(&origin, &at_session, faults)?;
     let fingerprint = fingerprint(&origin, &session);
     let at_cookie = root.key("token_cookie");
     let token_cookie = bearer::token_cookie(document.token_cookie, session.cookies.name(), &at_cookie, faults)?;
@@ -229,7 +229,7 @@ fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut
     let at = At::Root.key("clusters");
     let mut by_authority: Vec<(String, Cluster)> = Vec::new();
     let by_host = by_host.unwrap_or_default().0;
-    few(by_host.len(), &at, faults)?;
+    limit_entries(by_host.len(), &at, faults)?;
     for (host, name) in by_host {
         let at = at.key(&host);
         let authority = authority(&host, &at, "a host, or host:port, as the name of this field", faults);
@@ -306,7 +306,7 @@ fn leeway(value: Option<u64>, at: &At<'_>, faults: &mut Faults) -> Result<Leeway
 }
 
 /// Refuses lists and maps with more than [`limits::MAX_ENTRIES`] entries, because they are searched linearly.
-fn few(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
+fn limit_entries(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     if entries <= limits::MAX_ENTRIES {
         return Ok(());
     }
@@ -314,7 +314,7 @@ fn few(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
 }
 
 /// Reads every element of a list before the first fault returns.
-fn each<R, T>(
+fn resolve_each<R, T>(
     list: Vec<R>,
     at: &At<'_>,
     faults: &mut Faults,

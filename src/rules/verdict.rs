@@ -53,7 +53,7 @@ impl Verdict {
             self.first = Some(number);
             return;
         };
-        if first == number || self.has_more(number) {
+        if first == number || self.is_in_more(number) {
             return;
         }
         if self.more.last().is_some_and(|last| *last > number) {
@@ -62,7 +62,7 @@ impl Verdict {
         self.more.push(number);
     }
 
-    fn has_more(&self, number: usize) -> bool {
+    fn is_in_more(&self, number: usize) -> bool {
         let mut rest = self.more.as_slice();
         for turn in self.turns.iter().copied().rev().chain([0]) {
             let (before, run) = rest.split_at_checked(turn).unwrap_or((rest, &[]));
@@ -104,15 +104,15 @@ impl Verdict {
 
     /// Whether all requests may pass without an identity.
     pub(super) fn is_public(&self) -> bool {
-        self.is_all(|rule| rule.policy.access == Access::Public)
+        self.all_rules(|rule| rule.policy.access == Access::Public)
     }
 
     /// Whether all requests may pass; the app receives the identity, if any.
     pub fn is_open(&self) -> bool {
-        self.is_all(|rule| rule.policy.is_open())
+        self.all_rules(|rule| rule.policy.is_open())
     }
 
-    fn is_all(&self, holds: impl Fn(&Rule) -> bool) -> bool {
+    fn all_rules(&self, holds: impl Fn(&Rule) -> bool) -> bool {
         !self.falls_through && self.first.is_some() && self.rules().all(holds)
     }
 

@@ -26,7 +26,7 @@ pub struct SessionClaims<'a> {
 
 impl Session {
     /// Its claims, for conditions under the provider's current settings.
-    pub const fn claims_at<'a>(&'a self, provider: &'a Provider) -> SessionClaims<'a> {
+    pub const fn claims_for<'a>(&'a self, provider: &'a Provider) -> SessionClaims<'a> {
         SessionClaims { session: self, provider }
     }
 }

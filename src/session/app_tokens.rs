@@ -38,7 +38,7 @@ impl ForwardedTokens {
 
     /// The time after which a session is renewed: the access token's lifetime; the ID token's if the former is unknown;
     /// the shorter one if ID tokens are forwarded.
-    pub fn life(self, access_token: Option<Duration>, id_token: Option<Duration>) -> Option<Duration> {
+    pub fn renewal_lifetime(self, access_token: Option<Duration>, id_token: Option<Duration>) -> Option<Duration> {
         match (access_token, id_token) {
             (Some(access_token), Some(id_token)) if self.id_token => Some(access_token.min(id_token)),
             _ => access_token.or(id_token),

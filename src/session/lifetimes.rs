@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// Whether the access token has expired.
-    pub fn is_token_over(&self, now: UnixTime) -> bool {
+    pub fn is_access_token_expired(&self, now: UnixTime) -> bool {
         self.grant.as_ref().is_some_and(|grant| grant.expires <= now)
     }
 

@@ -55,7 +55,7 @@ impl LoginLoopGuard {
     }
 
     /// The guard with one more sign-in.
-    pub fn and_one(before: Option<Self>, now: UnixTime) -> Self {
+    pub fn add_sign_in(before: Option<Self>, now: UnixTime) -> Self {
         let before = before.unwrap_or(Self { count: 0, since: now });
         Self { count: before.count.saturating_add(1), ..before }
     }

@@ -64,7 +64,7 @@ impl RevocationKeys {
     }
 
     /// The key of a subject's sessions without `sid`, from the key of the subject.
-    pub fn of_nameless(subject: &HalfDigest) -> HalfDigest {
+    pub fn of_subject_without_sid(subject: &HalfDigest) -> HalfDigest {
         half_digest("nameless", &[subject])
     }
 
@@ -73,7 +73,7 @@ impl RevocationKeys {
         let provider = session.provider();
         let subject = Self::of_subject(provider, session.subject());
         let sid = session.authentication().sid.as_deref();
-        let sid = sid.map_or_else(|| Self::of_nameless(&subject), |sid| Self::of_sid(provider, sid));
+        let sid = sid.map_or_else(|| Self::of_subject_without_sid(&subject), |sid| Self::of_sid(provider, sid));
         Self { session: session.digest(), subject, sid }
     }
 }

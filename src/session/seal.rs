@@ -65,7 +65,7 @@ impl SessionKey {
     }
 
     /// Whether both are the same key, in constant time.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.0.ct_eq(&*other.0).into()
     }
 }

@@ -143,7 +143,7 @@ impl Reference {
         let id = SessionId(id.bytes()?.try_into().ok()?);
         let subject = subject.bytes()?.try_into().ok()?;
         let sid = match sid.bytes()? {
-            [] => RevocationKeys::of_nameless(&subject),
+            [] => RevocationKeys::of_subject_without_sid(&subject),
             sid => sid.try_into().ok()?,
         };
         let revocation_keys = RevocationKeys { session: id.digest(), subject, sid };

@@ -7,7 +7,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw::{self, Scalar},
     },
-    each, few,
+    resolve_each, few,
 };
 use crate::claims::{ClaimPath, Condition, Conditions, Expression};
 
@@ -41,7 +41,7 @@ fn conditions_of(raw: raw::Allow, at: &At<'_>, faults: &mut Faults) -> Result<Ve
         if claims.is_empty() {
             add(Some(Err(faults.wrong(&at_claims, "at least one claim"))));
         }
-        match few(claims.len(), &at_claims, faults) {
+        match limit_entries(claims.len(), &at_claims, faults) {
             Ok(()) => claims.into_iter().for_each(|(name, values)| {
                 add(Some(claim(&name, values, &at_claims.key(&name), faults)));
             }),
@@ -73,7 +73,7 @@ fn list<R, T>(
     if list.is_empty() {
         return Some(Err(faults.wrong(at, "at least one element")));
     }
-    Some(few(list.len(), at, faults).and_then(|()| each(list, at, faults, read)))
+    Some(limit_entries(list.len(), at, faults).and_then(|()| resolve_each(list, at, faults, read)))
 }
 
 fn claim(name: &str, values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> Result<Condition, Faulty> {

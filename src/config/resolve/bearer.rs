@@ -9,7 +9,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, each, few, limits, text,
+    allow, bounded, resolve_each, limit_entries, limits, text,
 };
 use crate::{claims::StaticToken, oidc::token_issuer::TokenIssuer, time::UnixTime};
 
@@ -65,8 +65,8 @@ pub(super) fn static_tokens(
     faults: &mut Faults,
 ) -> Result<Vec<Rc<StaticToken>>, Faulty> {
     let raw = raw.unwrap_or_default();
-    few(raw.len(), at, faults)?;
-    let tokens = each(raw, at, faults, |raw, at, faults| static_token(raw, at, faults).map(Rc::new))?;
+    limit_entries(raw.len(), at, faults)?;
+    let tokens = resolve_each(raw, at, faults, |raw, at, faults| static_token(raw, at, faults).map(Rc::new))?;
     for (place, token) in tokens.iter().enumerate() {
         if tokens.iter().take(place).any(|known| known.digest == token.digest) {
             return Err(faults.wrong(&at.index(place).key("sha256"), "each token once"));

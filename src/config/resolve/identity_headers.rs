@@ -6,7 +6,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    claim_text, few, limits, text,
+    claim_text, limit_entries, limits, text,
 };
 use crate::http::folded;
 
@@ -50,7 +50,7 @@ pub(super) fn identity_headers(
     let entries = entries.map_or_else(defaults, |entries| entries.0);
     let mut found: Vec<NamedValue> = Vec::new();
     let mut fault = None;
-    few(entries.len(), at, faults)?;
+    limit_entries(entries.len(), at, faults)?;
     for (name, raw) in entries {
         let at = at.key(&name);
         match identity_header(&name, raw, &found, &at, faults) {

@@ -5,7 +5,7 @@ use super::{
         NamedValue,
         fault::{At, Faults, Faulty},
     },
-    each, few, text,
+    resolve_each, limit_entries, text,
 };
 use crate::{claims::ClaimPath, provider::Provider};
 
@@ -27,8 +27,8 @@ pub(super) fn userinfo_claims(
         });
         return Ok(claims);
     };
-    few(claims.len(), at, faults)?;
-    each(claims, at, faults, |claim, at, faults| text::claim(&claim, at, faults).map(|()| claim))
+    limit_entries(claims.len(), at, faults)?;
+    resolve_each(claims, at, faults, |claim, at, faults| text::claim(&claim, at, faults).map(|()| claim))
 }
 
 /// The claims that a session must keep for these outputs, and `email_verified`, without which an address does not

@@ -6,8 +6,8 @@ use super::{
         raw,
         shape::one_of,
     },
-    allow, few, limits,
-    rules::listed,
+    allow, limit_entries, limits,
+    rules::condition_list,
     text,
 };
 use crate::{
@@ -56,7 +56,7 @@ impl<'a> Policies<'a> {
             faults.wrong(&root.key("route_metadata"), "nothing; there are no `policies` that a route could name");
         }
         let mut all = Vec::new();
-        let raw = if few(raw.0.len(), &at, faults).is_ok() { raw.0 } else { Vec::new() };
+        let raw = if limit_entries(raw.0.len(), &at, faults).is_ok() { raw.0 } else { Vec::new() };
         for (name, raw) in raw {
             let at = at.key(&name);
             if !text::is_name(&name) {
@@ -100,13 +100,13 @@ pub(super) fn policy(
         faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     let given = raw.scopes.is_some();
-    let scopes = listed(raw.scopes, &at.key("scopes"), "scope", faults, text::scope);
+    let scopes = condition_list(raw.scopes, &at.key("scopes"), "scope", faults, text::scope);
     if given && !is_required {
         faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
     }
     let given = raw.providers.is_some();
     let named = |text: String, at: &At<'_>, faults: &mut Faults| provider_named(text, context.providers, at, faults);
-    let providers = listed(raw.providers, &at.key("providers"), "provider", faults, named);
+    let providers = condition_list(raw.providers, &at.key("providers"), "provider", faults, named);
     if given && !is_required {
         faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
     }

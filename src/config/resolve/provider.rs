@@ -8,7 +8,7 @@ use super::{
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, allow, bounded, each, few, github, limits, text,
+    Environment, allow, bounded, resolve_each, limit_entries, github, limits, text,
 };
 use crate::{
     claims::IssuerId,
@@ -47,7 +47,7 @@ pub(super) fn providers(
     if !(1..=limits::MAX_PROVIDERS).contains(&raw.len()) {
         return Err(faults.wrong(at, format!("1 to {} providers, got {}", limits::MAX_PROVIDERS, raw.len())));
     }
-    let read = each(raw, at, faults, |raw, at, faults| provider(raw, at, context, faults))?;
+    let read = resolve_each(raw, at, faults, |raw, at, faults| provider(raw, at, context, faults))?;
     let mut known = Known { providers: Vec::new(), token_issuers: Vec::new() };
     let mut fault = None;
     for (place, (provider, tokens)) in read.into_iter().enumerate() {
@@ -275,9 +275,9 @@ fn client_secret(
 
 fn scopes(value: Option<Vec<String>>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     let given = value.unwrap_or_else(|| limits::SCOPES.iter().map(|scope| (*scope).to_owned()).collect());
-    few(given.len(), at, faults)?;
+    limit_entries(given.len(), at, faults)?;
     let mut scopes = vec!["openid".to_owned()];
-    for scope in each(given, at, faults, text::scope)? {
+    for scope in resolve_each(given, at, faults, text::scope)? {
         if !scopes.contains(&scope) {
             scopes.push(scope);
         }
@@ -291,7 +291,7 @@ fn authorization_params(
     faults: &mut Faults,
 ) -> Result<Vec<(String, String)>, Faulty> {
     let entries = entries.0;
-    few(entries.len(), at, faults)?;
+    limit_entries(entries.len(), at, faults)?;
     let mut fault = None;
     for (name, value) in &entries {
         let at = at.key(name);
@@ -313,19 +313,19 @@ pub(super) fn algorithms(
     faults: &mut Faults,
 ) -> Result<Vec<Algorithm>, Faulty> {
     let Some(names) = value else { return Ok(Algorithm::ALL.to_vec()) };
-    few(names.len(), at, faults)?;
+    limit_entries(names.len(), at, faults)?;
     if names.is_empty() {
         return Err(
             faults.wrong(at, "at least one algorithm; without this field every supported asymmetric one is accepted")
         );
     }
-    each(names, at, faults, algorithm)
+    resolve_each(names, at, faults, algorithm)
 }
 
 pub(super) fn audiences(value: Option<Vec<String>>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     let audiences = value.unwrap_or_default();
-    few(audiences.len(), at, faults)?;
-    each(audiences, at, faults, audience)
+    limit_entries(audiences.len(), at, faults)?;
+    resolve_each(audiences, at, faults, audience)
 }
 
 fn algorithm(name: String, at: &At<'_>, faults: &mut Faults) -> Result<Algorithm, Faulty> {

@@ -6,7 +6,7 @@ use super::{
         raw,
         shape::one_of,
     },
-    each, few, limits,
+    resolve_each, limit_entries, limits,
     policies::{self, Policies},
     text,
 };
@@ -41,7 +41,7 @@ pub(super) fn rules(
     at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Rules, Faulty> {
-    let rules = Rules::new(each(rules, at, faults, |raw, at, faults| rule(raw, &policies, at, faults))?);
+    let rules = Rules::new(resolve_each(rules, at, faults, |raw, at, faults| rule(raw, &policies, at, faults))?);
     Ok(if policies.have_routes { rules.with_policies(policies.all) } else { rules })
 }
 
@@ -54,8 +54,8 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         && raw.headers.is_none();
     let name = raw.name.map(|name| text::line(name, &at.key("name"), faults)).transpose();
     let path = path(raw.path, raw.prefix, raw.regex, at, faults);
-    let methods = listed(raw.methods, &at.key("methods"), "method", faults, method);
-    let hosts = listed(raw.hosts, &at.key("hosts"), "host", faults, host);
+    let methods = condition_list(raw.methods, &at.key("methods"), "method", faults, method);
+    let hosts = condition_list(raw.hosts, &at.key("hosts"), "host", faults, host);
     let headers = headers(raw.headers, &at.key("headers"), faults);
     let (is_locked, at_policy) = (raw.locked == Some(true), at.key("policy"));
     let policy = match (raw.policy, raw.own_policy) {
@@ -95,7 +95,7 @@ fn headers(entries: Option<raw::Entries>, at: &At<'_>, faults: &mut Faults) -> R
     }
     let mut found = Vec::new();
     let mut fault = None;
-    few(entries.0.len(), at, faults)?;
+    limit_entries(entries.0.len(), at, faults)?;
     for (name, value) in entries.0 {
         let at = at.key(&name);
         let lower = name.to_ascii_lowercase();
@@ -146,7 +146,7 @@ fn path(
 }
 
 /// Every element of a list of conditions. An empty list is refused: it reads like "none", but would match all.
-pub(super) fn listed<T>(
+pub(super) fn condition_list<T>(
     list: Option<Vec<String>>,
     at: &At<'_>,
     noun: &str,
@@ -157,8 +157,8 @@ pub(super) fn listed<T>(
     if list.is_empty() {
         return Err(faults.wrong(at, format!("at least one {noun}; leave this field out to accept any")));
     }
-    few(list.len(), at, faults)?;
-    each(list, at, faults, read)
+    limit_entries(list.len(), at, faults)?;
+    resolve_each(list, at, faults, read)
 }
 
 fn method(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {

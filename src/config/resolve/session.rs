@@ -8,7 +8,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    Environment, bounded, each, limits, text,
+    Environment, bounded, resolve_each, limits, text,
 };
 use crate::{
     http::Origin,
@@ -70,7 +70,7 @@ impl Session {
 
     /// The settings with a sealer bound to this app: values sealed for another app do not open. Sealed values name
     /// their provider, so providers can be added and removed.
-    pub(super) fn sealing_for(
+    pub(super) fn with_sealer(
         self,
         origin: &Origin,
         at: &At<'_>,
@@ -100,7 +100,7 @@ fn keys(
     if !(1..=limits::MAX_KEYS).contains(&keys.len()) {
         return Err(faults.wrong(at, format!("1 to {} keys, got {}", limits::MAX_KEYS, keys.len())));
     }
-    each(keys, at, faults, |key, at, faults| {
+    resolve_each(keys, at, faults, |key, at, faults| {
         let text = text::secret(key, at, env, faults)?;
         SessionKey::parse(&text).map_err(|error| faults.wrong(at, error.to_string()))
     })
@@ -108,7 +108,7 @@ fn keys(
 
 /// Warns of duplicate keys. Templates that set old and new key to one value would sign all users out at a rotation.
 fn duplicate_keys(keys: &[SessionKey], at: &At<'_>) -> Vec<String> {
-    let is_duplicate = |(place, key): &(usize, &SessionKey)| keys.iter().take(*place).any(|before| before.is(key));
+    let is_duplicate = |(place, key): &(usize, &SessionKey)| keys.iter().take(*place).any(|before| before.is_same(key));
     let places = keys.iter().enumerate().filter(is_duplicate);
     places.map(|(place, _)| format!("{}: repeats an earlier key and has no effect", at.index(place).path())).collect()
 }

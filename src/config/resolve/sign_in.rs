@@ -12,7 +12,7 @@ pub(super) struct Bodies(pub(super) bool);
 
 impl Bodies {
     /// The value of a setting that requires bodies; a fault if it is on without them.
-    pub(super) fn needed_for(self, wanted: Option<bool>, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
+    pub(super) fn required_by(self, wanted: Option<bool>, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
         if wanted == Some(true) && !self.0 {
             let expected = "false, or `allow_on_headers_stop_iteration: true` both here, at the top, and beside \
                             `failure_policy` in Envoy's configuration of the filter: without it no body can be read";
@@ -28,6 +28,6 @@ pub(super) fn sign_in(
     bodies: Bodies,
     faults: &mut Faults,
 ) -> Result<SignInSettings, Faulty> {
-    let keep_forms = bodies.needed_for(raw.keep_forms, &at.key("keep_forms"), faults);
+    let keep_forms = bodies.required_by(raw.keep_forms, &at.key("keep_forms"), faults);
     Ok(SignInSettings { keep_fragment: raw.keep_fragment.unwrap_or(false), keep_forms: keep_forms? })
 }

@@ -6,7 +6,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    each, few,
+    resolve_each, few,
     sign_in::Bodies,
     text,
 };
@@ -21,7 +21,7 @@ pub(super) fn sign_out(
     bodies: Bodies,
     faults: &mut Faults,
 ) -> Result<SignOutSettings, Faulty> {
-    let back_channel = bodies.needed_for(raw.back_channel, &at.key("back_channel"), faults);
+    let back_channel = bodies.required_by(raw.back_channel, &at.key("back_channel"), faults);
     let return_to = return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
     Ok(SignOutSettings {
         at_provider: raw.at_provider.unwrap_or(true),
@@ -72,8 +72,8 @@ pub(super) fn refuse_ineffective_settings(
 /// Targets are compared with these as text, so each must be in the browser's serialization: `https://a.example` without
 /// its slash would allow `https://a.example.evil.example/`.
 fn return_to(urls: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
-    few(urls.len(), at, faults)?;
-    each(urls, at, faults, target)
+    limit_entries(urls.len(), at, faults)?;
+    resolve_each(urls, at, faults, target)
 }
 
 fn target(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {

@@ -7,7 +7,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, each, limits,
+    allow, bounded, resolve_each, limits,
     provider::{IssuerContext, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
     text,
 };
@@ -33,7 +33,7 @@ pub(super) fn token_issuers(
     if raw.len() > limits::MAX_TOKEN_ISSUERS {
         return Err(faults.wrong(at, format!("at most {} issuers, got {}", limits::MAX_TOKEN_ISSUERS, raw.len())));
     }
-    let mut read = each(raw, at, faults, |raw, at, faults| token_issuer(raw, at, context, faults))?;
+    let mut read = resolve_each(raw, at, faults, |raw, at, faults| token_issuer(raw, at, context, faults))?;
     let mut fault = None;
     // An opaque token names no issuer, so only one issuer can introspect it.
     let mut asked = read.iter().enumerate().filter(|(_, issuer)| issuer.introspection().is_some()).skip(1);

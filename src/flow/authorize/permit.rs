@@ -37,7 +37,7 @@ pub(in crate::flow) struct SignedIn<'a> {
 
 impl Principal for SignedIn<'_> {
     fn with_claims<R>(&self, look: impl FnOnce(&dyn Claims) -> R) -> R {
-        look(&self.session.session().claims_at(self.provider))
+        look(&self.session.session().claims_for(self.provider))
     }
 }
 

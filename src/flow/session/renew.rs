@@ -85,7 +85,7 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
     let (mut followed, mut is_left) = (0, false);
     loop {
         let grant = fresh.session().grant_digest();
-        let is_over = fresh.session().is_token_over(env.now);
+        let is_over = fresh.session().is_access_token_expired(env.now);
         let (found, place) = env.renewals.find(&grant, env.now, env.platform);
         let waits = match found {
             Found::Own(Outcome::Renewed(session)) => {
@@ -147,7 +147,7 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
 }
 
 fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
-    let is_over = fresh.session().is_token_over(now);
+    let is_over = fresh.session().is_access_token_expired(now);
     at == renewal::AT_ONCE || is_over && at.plus(GRACE) <= now
 }
 

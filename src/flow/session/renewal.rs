@@ -224,7 +224,7 @@ fn conclude(
                 userinfo,
                 kept: &env.config.kept_claims,
                 refresh_token: tokens.refresh_token,
-                life: forwarded_tokens.life(tokens.expires_in, until_exp),
+                life: forwarded_tokens.renewal_lifetime(tokens.expires_in, until_exp),
                 app_token: forwarded_tokens.access_token(
                     &tokens.access_token,
                     tokens.expires_in.or(until_exp),

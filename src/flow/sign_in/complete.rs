@@ -55,7 +55,7 @@ fn begin(
     }
     let (id_token, id_token_ends) = granted.id_token.unzip();
     let until_exp = id_token_ends.map(|ends| ends.since(env.now));
-    let life = forwarded_tokens.life(granted.expires_in, until_exp);
+    let life = forwarded_tokens.renewal_lifetime(granted.expires_in, until_exp);
     let with = NewSession {
         provider,
         claims_request: known.provider.claims_request(),
@@ -102,7 +102,7 @@ fn cookies(
         None => cookies.extend(session::write(session, present, env)?),
     }
     let guard =
-        LoginLoopGuard::and_one(guard, env.now).cookie(&settings.login_loop_cookie, &settings.sealer, env.platform);
+        LoginLoopGuard::add_sign_in(guard, env.now).cookie(&settings.login_loop_cookie, &settings.sealer, env.platform);
     cookies.push(guard?);
     env.events.push(Event::SignedIn(env.issuers.name(session.provider()), session.subject().to_owned()));
     Ok(cookies)

@@ -126,7 +126,7 @@ fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Re
         Some(sid) => {
             let sid = RevocationKeys::of_sid(provider, sid);
             let owner = subject.or_else(|| env.revocations.subject_of(&sid, env.now, env.platform));
-            let nameless = subject.as_ref().map(RevocationKeys::of_nameless);
+            let nameless = subject.as_ref().map(RevocationKeys::of_subject_without_sid);
             [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, owner)).collect()
         }
         None => subject.map(|mark| of(mark, subject)).into_iter().collect(),

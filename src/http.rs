@@ -68,7 +68,7 @@ impl Request {
 
     /// A request from a buffer and the ranges of its lines. `None` if a range is outside the buffer, or a name is not
     /// UTF-8.
-    pub fn within(bytes: Vec<u8>, lines: Vec<Line>) -> Option<Self> {
+    pub fn from_buffer(bytes: Vec<u8>, lines: Vec<Line>) -> Option<Self> {
         for line in &lines {
             std::str::from_utf8(bytes.get(line.name.clone())?).ok()?;
             bytes.get(line.value.clone())?;
@@ -78,13 +78,13 @@ impl Request {
 
     /// Sets whether a body or trailers follow.
     #[must_use]
-    pub fn followed_by_more(self, more_follows: bool) -> Self {
+    pub fn with_more_following(self, more_follows: bool) -> Self {
         Self { more_follows, ..self }
     }
 
     /// Sets the metadata of the request's route.
     #[must_use]
-    pub fn on_route(self, route: RouteMetadata) -> Self {
+    pub fn with_route(self, route: RouteMetadata) -> Self {
         Self { route, ..self }
     }
 
@@ -94,7 +94,7 @@ impl Request {
     }
 
     /// Whether no body and no trailers follow.
-    pub const fn is_whole(&self) -> bool {
+    pub const fn ends_with_headers(&self) -> bool {
         !self.more_follows
     }
 

@@ -123,7 +123,7 @@ pub(super) fn request(part: Part) -> Option<Request> {
 }
 
 fn pairs(pairs: Vec<u8>) -> Option<Request> {
-    lines(&pairs).and_then(|lines| Request::within(pairs, lines))
+    lines(&pairs).and_then(|lines| Request::from_buffer(pairs, lines))
 }
 
 /// What the metadata of the request's route says. It is read whole: asked for `policy` alone, the host gives the same for

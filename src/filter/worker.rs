@@ -111,9 +111,9 @@ impl Worker {
             }
             request = host::request(Part::Headers).unwrap_or_default();
         }
-        let request = request.followed_by_more(!is_whole);
+        let request = request.with_more_following(!is_whole);
         exchange.set_route(route.clone());
-        let request = request.on_route(route);
+        let request = request.with_route(route);
         let step = self.decide(|core| core.start(request));
         self.perform(exchange, step, Moment::InHeaders)
     }

@@ -329,7 +329,7 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
     let mut with_original = preflight.to_vec();
     with_original.push(("x-original-method", "OPTIONS"));
     assert!(matches!(world.send(&with_original), Outcome::Forwarded { reason: Reason::Preflight, .. }));
-    let with_body = request.followed_by_more(true);
+    let with_body = request.with_more_following(true);
     let step = world.start(with_body.clone());
     assert_eq!(world.perform(step, &with_body).code(), (401, "sign_in_required"));
 }

@@ -218,7 +218,7 @@ fn a_policy_that_a_route_names_asks_for_its_claims_too() {
         let headers =
             [(":method", "GET"), (":path", "/x"), (":authority", "app.example.com"), ("cookie", &cookies.join("; "))];
         let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
-        let request = request.on_route(RouteMetadata::Policy("members".to_owned()));
+        let request = request.with_route(RouteMetadata::Policy("members".to_owned()));
         let step = world.start(request.clone());
         world.perform(step, &request)
     };

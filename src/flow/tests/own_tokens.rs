@@ -139,7 +139,7 @@ fn a_policy_of_a_route_says_it_too() {
             ("authorization", "Bearer the-app-s-own"),
         ];
         let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
-        let request = request.on_route(RouteMetadata::Policy(policy.to_owned()));
+        let request = request.with_route(RouteMetadata::Policy(policy.to_owned()));
         let step = world.start(request.clone());
         world.perform(step, &request)
     };

@@ -41,7 +41,7 @@ fn on(world: &mut World, route: RouteMetadata, path: &str, headers: &[(&str, &st
     let cookies = cookies.join("; ");
     let mut all = vec![(":method", "GET"), (":path", path), (":authority", "app.example.com"), ("cookie", &cookies)];
     all.extend(headers);
-    let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes()))).on_route(route);
+    let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes()))).with_route(route);
     let step = world.start(request.clone());
     world.perform(step, &request)
 }

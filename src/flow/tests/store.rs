@@ -480,7 +480,7 @@ fn leaves(world: &mut World, headers: &[(&str, &str)], body: Option<Vec<u8>>) {
     let cookies = cookies.join("; ");
     let lines = headers.iter().copied().chain([("cookie", cookies.as_str())]);
     let request = crate::http::Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
-    let request = request.followed_by_more(body.is_some());
+    let request = request.with_more_following(body.is_some());
     let mut step = world.start(request.clone());
     loop {
         step = match step {

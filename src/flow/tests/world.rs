@@ -606,7 +606,7 @@ impl World {
         all.push((":authority", &host));
         all.extend((!cookies.is_empty()).then_some(("cookie", cookies.as_str())));
         let request = Request::new(all.into_iter().map(|(name, value)| (name, value.as_bytes())));
-        let request = request.followed_by_more(more_follows);
+        let request = request.with_more_following(more_follows);
         let step = self.start(request.clone());
         self.perform(step, &request)
     }

@@ -16,7 +16,7 @@ fn policies() -> Vec<Rule> {
 }
 
 fn on(policy: &str, request: Request) -> Request {
-    request.on_route(RouteMetadata::Policy(policy.to_owned()))
+    request.with_route(RouteMetadata::Policy(policy.to_owned()))
 }
 
 fn locked(rule: Rule) -> Rule {
@@ -129,7 +129,7 @@ fn a_host_with_another_port_or_a_dot_may_belong_to_another_route() {
 #[test]
 fn a_route_without_a_known_policy_is_refused() {
     let rules = Rules::new(vec![everything(Access::Public)]).with_policies(policies());
-    let fault = |route: RouteMetadata| rules.decide(&get(b"/").on_route(route)).map(|_| ()).unwrap_err();
+    let fault = |route: RouteMetadata| rules.decide(&get(b"/").with_route(route)).map(|_| ()).unwrap_err();
     for name in ["", "Open", "open ", "opén", "owners"] {
         assert_eq!(fault(RouteMetadata::Policy(name.to_owned())), RouteError::Unknown(name.to_owned()));
     }
@@ -175,7 +175,7 @@ proptest! {
         let mut all = vec![(":method", method), (":path", target.as_str())];
         all.extend(authorities.iter().map(|authority| (":authority", *authority)));
         all.extend(&lines);
-        let request = request(&all).on_route(route);
+        let request = request(&all).with_route(route);
         let decision = decide(&rules, &request);
         let is_admitted = is_admitted(&rules, &request, &["staff"]);
         for seen in seen_as(&target, method, &authorities, &lines) {

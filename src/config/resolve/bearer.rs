@@ -9,7 +9,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, resolve_each, limit_entries, limits, text,
+    allow, bounded, limit_entries, limits, resolve_each, text,
 };
 use crate::{claims::StaticToken, oidc::token_issuer::TokenIssuer, time::UnixTime};
 

@@ -5,7 +5,7 @@ use super::{
         NamedValue,
         fault::{At, Faults, Faulty},
     },
-    resolve_each, limit_entries, text,
+    limit_entries, resolve_each, text,
 };
 use crate::{claims::ClaimPath, provider::Provider};
 

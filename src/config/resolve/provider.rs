@@ -8,7 +8,7 @@ use super::{
         raw::{self, AuthMethod},
         shape::one_of,
     },
-    Environment, allow, bounded, resolve_each, limit_entries, github, limits, text,
+    Environment, allow, bounded, github, limit_entries, limits, resolve_each, text,
 };
 use crate::{
     claims::IssuerId,

@@ -6,9 +6,9 @@ use super::{
         raw,
         shape::one_of,
     },
-    resolve_each, limit_entries, limits,
+    limit_entries, limits,
     policies::{self, Policies},
-    text,
+    resolve_each, text,
 };
 use crate::rules::{Access, HeaderCondition, HostPattern, PathPattern, PatternError, Policy, Rule, Rules};
 

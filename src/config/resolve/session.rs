@@ -8,7 +8,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    Environment, bounded, resolve_each, limits, text,
+    Environment, bounded, limits, resolve_each, text,
 };
 use crate::{
     http::Origin,

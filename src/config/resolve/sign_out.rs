@@ -6,7 +6,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    resolve_each, few,
+    limit_entries, resolve_each,
     sign_in::Bodies,
     text,
 };

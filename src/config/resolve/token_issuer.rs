@@ -7,9 +7,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, resolve_each, limits,
+    allow, bounded, limits,
     provider::{IssuerContext, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
-    text,
+    resolve_each, text,
 };
 use crate::{
     claims::{Conditions, IssuerId},

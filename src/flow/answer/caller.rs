@@ -133,7 +133,7 @@ pub(in crate::flow) fn is_preflight(request: &Request) -> bool {
     request.method() == "OPTIONS"
         && request.single("origin").is_some()
         && request.single("access-control-request-method").is_some()
-        && request.is_whole()
+        && request.ends_with_headers()
         && !NOT_IN_A_PREFLIGHT.iter().any(|name| !request.names_like(name).is_empty())
         && !request.headers().any(|(name, value)| is_method_override(name, value))
 }

@@ -51,7 +51,7 @@ pub(in crate::flow) struct Renewing {
 /// Decides whether a request goes on with its session or waits for the renewal, which begins where none is under way.
 pub(in crate::flow) fn attend(request: &Request, session: FreshSession, env: &mut Env<'_>) -> Attended {
     // Of a body that it hands over Envoy keeps only so much, and refuses a request whose body is longer.
-    let can_wait = request.is_whole() || !env.config.bodies_while_held;
+    let can_wait = request.ends_with_headers() || !env.config.bodies_while_held;
     go_on(request, session, Some(can_wait), env)
 }
 

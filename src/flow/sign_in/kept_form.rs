@@ -54,7 +54,7 @@ pub(super) fn begin(
     let form = PostedForm { caller, target: target.as_str().to_owned(), providers };
     if !is_kept {
         form.ask_to_sign_in(env).into()
-    } else if request.is_whole() {
+    } else if request.ends_with_headers() {
         form.keep(&[], env).into()
     } else {
         Gate::flow(move |cx| keep_with_body(form, cx))

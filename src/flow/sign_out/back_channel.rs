@@ -48,7 +48,7 @@ pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<Local
         Failure::ReservedPath
     } else if request.method() != "POST" {
         Failure::LogoutMethod("POST")
-    } else if !is_form(request) || request.is_whole() {
+    } else if !is_form(request) || request.ends_with_headers() {
         Failure::LogoutMalformed
     } else {
         return Gate::flow(move |cx| log_out(caller, cx));

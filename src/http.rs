@@ -393,7 +393,7 @@ impl CalloutResponse {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutError {
     /// Envoy did not start the request: the cluster is unknown, has no endpoint, or is full.
-    #[error("Envoy did not take the call: is the cluster there, and does its host resolve?")]
+    #[error("Envoy did not start the request: does the cluster exist, and does its host resolve?")]
     Dispatch,
     /// The stream was reset before the response was complete.
     #[error("the response broke off")]

@@ -52,7 +52,7 @@ pub enum Finding {
         looked_in: &'static str,
     },
     /// Its JSON type differs from that of every accepted value.
-    #[error("the claim {claim:?} is {shape}, which is none of the values of the condition")]
+    #[error("the claim {claim:?} is {shape}, not one of the condition's values")]
     UnexpectedShape {
         /// Its name or pointer.
         claim: String,

@@ -53,7 +53,7 @@ impl fmt::Display for Shape {
             Self::Null => "null",
             Self::Number => "a number",
             Self::Object => "an object",
-            Self::SerializedText => "one text that is written like a list or an object",
+            Self::SerializedText => "a string with a serialized list or object",
             Self::Text => "a text",
             Self::Truth => "true or false",
         })

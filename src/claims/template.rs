@@ -48,13 +48,13 @@ pub enum Unfit {
     #[error("has items with the separator in them; another `separator`, or `encoding: percent`, tells them apart")]
     ItemsSeparator,
     /// Items that are lists, objects or null.
-    #[error("has items that are no texts, numbers or truth values")]
+    #[error("has items that are not strings, numbers or booleans")]
     ItemsShape,
     /// Items with control characters, or with spaces at an end.
     #[error("has items with control characters or with spaces at an end")]
     ItemsUnclean,
     /// Not a string, number, boolean or list of these, or a serialized list.
-    #[error("is {0}, and must be a text, a number, true, false or a list of these")]
+    #[error("is {0}, and must be a string, a number, a boolean or a list of these")]
     Shape(Shape),
     /// Longer than the limit.
     #[error("takes {length} bytes, and {longest} may go out; have the provider send fewer values, or see `too_long`")]
@@ -68,7 +68,7 @@ pub enum Unfit {
     #[error("has control characters or spaces at an end")]
     Unclean,
     /// An email address that the provider does not call verified.
-    #[error("is not said to be verified by the claim \"email_verified\"")]
+    #[error("is not verified according to the claim \"email_verified\"")]
     Unverified,
 }
 

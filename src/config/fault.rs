@@ -98,7 +98,7 @@ pub enum Problem {
         expected: Cow<'static, str>,
     },
     /// An object names a member twice.
-    #[error("is there twice; expected one")]
+    #[error("is duplicate; expected one")]
     Twice,
     /// A value of another JSON type.
     #[error("expected {expected}, got {got}")]

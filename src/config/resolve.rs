@@ -236,7 +236,7 @@ fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut
         let cluster = cluster(name, &at, faults);
         let (Ok(authority), Ok(cluster)) = (authority, cluster) else { continue };
         if by_authority.iter().any(|(known, _)| *known == authority) {
-            faults.wrong(&at, "each host once, whatever its spelling");
+            faults.wrong(&at, "each host once, in any spelling");
         }
         by_authority.push((authority, cluster));
     }

@@ -97,11 +97,13 @@ impl Escaped {
             let mut value = [0];
             let digits = [rest.next().unwrap_or_default(), rest.next().unwrap_or_default()];
             if base16ct::mixed::decode(digits, &mut value).is_err() {
-                return Err(PatternError("a path in which % is followed by two hex digits"));
+                return Err(PatternError("a path with two hex digits after each %"));
             }
             let [value] = value;
             if !may_be_escaped(value) {
-                return Err(PatternError("a path without %XX for what is plain (%61) or parts a path (%2F, %2E, %3F)"));
+                return Err(PatternError(
+                    "a path without %XX for plain characters (%61) or separators (%2F, %2E, %3F)",
+                ));
             }
             decoded.push(value);
             normalised.extend(digits.map(|digit| char::from(digit.to_ascii_uppercase())));

@@ -16,7 +16,7 @@ pub enum RouteError {
     #[error("was chosen after the request had passed on a route with other metadata")]
     Changed,
     /// There is no policy of this name.
-    #[error("names {0:?} in its metadata, which is no policy")]
+    #[error("names {0:?} in its metadata, which is not a policy")]
     Unknown(String),
     /// The metadata has another form than one name.
     #[error("has other metadata under `vestibule` than one name: {{policy: NAME}}")]

@@ -78,7 +78,7 @@ pub enum StoreError {
     #[error("the gateway's answer is malformed; is it Webdis?")]
     Malformed,
     /// Redis refused the command.
-    #[error("Redis did not take the command; is it full, a read-only replica, or does it want a password from Webdis?")]
+    #[error("Redis refused the command; is it full, a read-only replica, or does it require a password from Webdis?")]
     Refused,
     /// The status is not 200.
     #[error("{}", status(*.0))]

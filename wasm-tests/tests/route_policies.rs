@@ -173,7 +173,7 @@ fn metadata_that_names_no_policy_lets_nobody_pass() {
         let log = world.log();
         assert!(log.contains(&format!("its route \"route of {path}\"")), "{log}");
     }
-    assert!(world.log().contains(r#"names "opne" in its metadata, which is no policy"#));
+    assert!(world.log().contains(r#"names "opne" in its metadata, which is not a policy"#));
     assert!(world.metric("refused_route_policy") >= 60);
 }
 

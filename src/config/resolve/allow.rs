@@ -82,7 +82,7 @@ fn claim(name: &str, values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> R
         path.ok_or_else(|| faults.wrong(at, "the name of a claim, or a JSON Pointer, as the name of this field"));
     // The claim may hold an unverified address.
     if path.as_ref().is_ok_and(|path| path.name() == "email") {
-        return Err(faults.wrong(at, "another claim; `emails` are for addresses, of which only verified ones count"));
+        return Err(faults.wrong(at, "another claim; use `emails` for addresses, which must be verified"));
     }
     let values = self::values(values, at, faults);
     Ok(Condition::Claim(path?, values?))

@@ -36,7 +36,9 @@ pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Re
         Some(raw::TooLong::LeaveOut) | None => TooLong::LeaveOut,
     };
     if too_long == TooLong::Cut && template.as_ref().is_ok_and(|template| !template.is_claim()) {
-        return Err(faults.wrong(&at.key("too_long"), "leave_out or refuse; `cut` is for a claim, not for a template"));
+        return Err(
+            faults.wrong(&at.key("too_long"), "leave_out or refuse; `cut` applies to a claim, not to a template")
+        );
     }
     Ok(template?.with_format(separator?, encoding).with_too_long(too_long))
 }

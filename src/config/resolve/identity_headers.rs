@@ -91,7 +91,7 @@ fn identity_header(
         return Err(faults.wrong(at, "a header that has no other use"));
     }
     if known.iter().any(|other| self::folded(&other.name) == folded) {
-        return Err(faults.wrong(at, "each header once; apps do not tell capitals, or `_` from `-`"));
+        return Err(faults.wrong(at, "each header once; apps ignore case, and read `_` and `-` alike"));
     }
     Ok(NamedValue { name: name.to_ascii_lowercase(), value: claim_text::value(raw, at, faults)? })
 }

@@ -53,7 +53,7 @@ impl<'a> Policies<'a> {
         let (root, have_routes) = (At::Root, route_metadata == Some(true));
         let at = root.key("policies");
         if raw.0.is_empty() && have_routes {
-            faults.wrong(&root.key("route_metadata"), "nothing; there are no `policies` that a route could name");
+            faults.wrong(&root.key("route_metadata"), "nothing; there are no `policies` for routes");
         }
         let mut all = Vec::new();
         let raw = if limit_entries(raw.0.len(), &at, faults).is_ok() { raw.0 } else { Vec::new() };
@@ -92,23 +92,23 @@ pub(super) fn policy(
     let is_required = !matches!(access, Ok(Access::Deny | Access::Optional | Access::Public));
     let is_bearer = matches!(access, Ok(Access::Bearer));
     if raw.unauthenticated.is_some() && (!is_required || is_bearer) {
-        faults.wrong(&at.key("unauthenticated"), "nothing; it is for rules with `access: required`");
+        faults.wrong(&at.key("unauthenticated"), "nothing; it applies only to rules with `access: required`");
     }
     let given = raw.allow.is_some();
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     if given && !is_required {
-        faults.wrong(&at.key("allow"), "nothing; it is for rules with `access: required` or `bearer`");
+        faults.wrong(&at.key("allow"), "nothing; it applies only to rules with `access: required` or `bearer`");
     }
     let given = raw.scopes.is_some();
     let scopes = condition_list(raw.scopes, &at.key("scopes"), "scope", faults, text::scope);
     if given && !is_required {
-        faults.wrong(&at.key("scopes"), "nothing; it is for rules with `access: required` or `bearer`");
+        faults.wrong(&at.key("scopes"), "nothing; it applies only to rules with `access: required` or `bearer`");
     }
     let given = raw.providers.is_some();
     let named = |text: String, at: &At<'_>, faults: &mut Faults| provider_named(text, context.providers, at, faults);
     let providers = condition_list(raw.providers, &at.key("providers"), "provider", faults, named);
     if given && !is_required {
-        faults.wrong(&at.key("providers"), "nothing; it is for rules with `access: required` or `bearer`");
+        faults.wrong(&at.key("providers"), "nothing; it applies only to rules with `access: required` or `bearer`");
     }
     let given = raw.authorization.map(authorization);
     match (given, &access) {
@@ -122,7 +122,7 @@ pub(super) fn policy(
     if effective == Authorization::App && (is_bearer || scopes.as_ref().is_ok_and(|scopes| !scopes.is_empty())) {
         faults.wrong(
             &at.key("authorization"),
-            "keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is read",
+            "keep, strip or access_token for `access: bearer` or `scopes`; with `app` no token is read",
         );
     }
     Ok(Policy {

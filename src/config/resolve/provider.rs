@@ -84,13 +84,13 @@ fn provider(
     } else {
         for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
             if url.is_some() {
-                faults.wrong(&at.key(field), "nothing; it is for `type: github`");
+                faults.wrong(&at.key(field), "nothing; it applies only to `type: github`");
             }
         }
         let at = at.key("issuer");
         let issuer = issuer(raw.issuer, &at, plain_http, faults);
         if issuer.as_ref().is_ok_and(|issuer| issuer.discovery().authority() == "github.com") {
-            faults.wrong(&at, "nothing, and `type: github`: GitHub does not speak OpenID Connect");
+            faults.wrong(&at, "`type: github` in place of an issuer: GitHub does not speak OpenID Connect");
         }
         issuer
     };
@@ -124,7 +124,7 @@ fn provider(
     if let (Ok(audiences), Ok(client_id)) = (&access_token_audiences, &client_id)
         && audiences.contains(client_id)
     {
-        let expected = "other audiences than the client ID, for which ID tokens are";
+        let expected = "other audiences than the client ID, the audience of ID tokens";
         faults.wrong(&at.key("access_token_audiences"), expected);
     }
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);

@@ -63,13 +63,13 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         (Some(name), None) => policies.named(&name, &at_policy, faults),
         (Some(_), Some(_)) => Err(faults.wrong(
             &at_policy,
-            "nothing beside `access` and what goes with it: a rule has its own policy, or names one",
+            "nothing together with `access` and its settings: a rule has its own policy, or names one",
         )),
     };
     if is_locked && !policies.have_routes {
-        faults.wrong(&at.key("locked"), "nothing; it is for configurations with `route_metadata: true`");
+        faults.wrong(&at.key("locked"), "nothing; it applies only with `route_metadata: true`");
     } else if is_locked && policy.as_ref().is_ok_and(Policy::is_open) {
-        faults.wrong(&at.key("locked"), "nothing; it is for rules that do not admit every request");
+        faults.wrong(&at.key("locked"), "nothing; it applies only to rules that do not admit every request");
     }
     // A misspelt condition is reported at its own place.
     if unconditional && policy.as_ref().is_ok_and(|policy| policy.access == Access::Public) && !faults.any_within(at) {

@@ -55,7 +55,7 @@ pub(super) fn token_issuers(
         // ID tokens have the client ID as audience: they must not pass as bearer tokens.
         if issuer.audiences.contains(&provider.relying_party.client_id) {
             let expected =
-                "other audiences than the client ID of the provider with this issuer, for which ID tokens are";
+                "other audiences than the client ID of the provider with this issuer, the audience of ID tokens";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
         }
         // The provider's conditions apply to all of its tokens.

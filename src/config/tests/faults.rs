@@ -64,7 +64,7 @@ fn authorization_app_as_default_is_refused_with_rules_for_tokens() {
         document["rules"][0][field] = value;
         assert_eq!(
             faults(&document),
-            "rules[0].authorization: expected keep, strip or access_token beside `access: bearer` or `scopes`; with `app` no token is read"
+            "rules[0].authorization: expected keep, strip or access_token for `access: bearer` or `scopes`; with `app` no token is read"
         );
     }
 }
@@ -149,14 +149,11 @@ fn malformed_json_is_reported_with_its_position() {
 fn refuses_duplicate_fields() {
     let text = example().to_string();
     let twice = [
-        (text.replacen('{', r#"{"cluster":"other","#, 1), "cluster: is there twice; expected one"),
-        (
-            text.replace(r#""access""#, r#""access":"required","access""#),
-            "rules[0].access: is there twice; expected one",
-        ),
+        (text.replacen('{', r#"{"cluster":"other","#, 1), "cluster: is duplicate; expected one"),
+        (text.replace(r#""access""#, r#""access":"required","access""#), "rules[0].access: is duplicate; expected one"),
         (
             text.replacen('{', r#"{"identity_headers":{"X-A":"sub","X-A":"email"},"#, 1),
-            "identity_headers.X-A: is there twice; expected one",
+            "identity_headers.X-A: is duplicate; expected one",
         ),
     ];
     for (text, expected) in twice {

@@ -622,8 +622,8 @@ fn a_rule_that_names_a_policy_behaves_like_the_policy() {
         ),
         (
             json!([{"path": "/a", "policy": "open", "locked": true}, {"path": "/b", "access": "optional", "locked": true}]),
-            "rules[0].locked: expected nothing; it is for rules that do not admit every request\n\
-             rules[1].locked: expected nothing; it is for rules that do not admit every request",
+            "rules[0].locked: expected nothing; it applies only to rules that do not admit every request\n\
+             rules[1].locked: expected nothing; it applies only to rules that do not admit every request",
         ),
     ] {
         let mut document = with(policies.clone(), rules);

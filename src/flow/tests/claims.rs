@@ -335,7 +335,7 @@ fn refusal(world: &World) -> String {
 fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
     const ID_TOKEN: &str = "is absent from the ID token (userinfo was not asked)";
     let groups = || json!({ "groups": ["admins", "staff-x"] });
-    let odd = |shape: &str| format!("; the claim \"groups\" is {shape}, which is none of the values of the condition");
+    let odd = |shape: &str| format!("; the claim \"groups\" is {shape}, not one of the condition's values");
     let cases = [
         (groups(), json!({ "groups": null }), format!("; the claim \"groups\" {ID_TOKEN}")),
         (groups(), json!({ "groups": { "admins": {} } }), odd("an object")),
@@ -345,8 +345,8 @@ fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
         (groups(), json!({ "groups": [{ "name": "admins" }] }), odd("a list of lists, objects or null")),
         (groups(), json!({ "groups": [] }), odd("an empty list")),
         (groups(), json!({ "groups": [1, 2] }), odd("a list")),
-        (groups(), json!({ "groups": "[admins, staff-x]" }), odd("one text that is written like a list or an object")),
-        (groups(), json!({ "groups": "[\"admins\"]" }), odd("one text that is written like a list or an object")),
+        (groups(), json!({ "groups": "[admins, staff-x]" }), odd("a string with a serialized list or object")),
+        (groups(), json!({ "groups": "[\"admins\"]" }), odd("a string with a serialized list or object")),
         (groups(), json!({ "groups": "admins,staff-x" }), odd("a text")),
         // Another value is not logged: it is no fault of the provider's.
         (groups(), json!({ "groups": ["others"] }), String::new()),
@@ -430,8 +430,7 @@ fn a_value_that_is_left_out_is_logged_once_for_each_user() {
         ),
         (
             json!({ "groups": { "a": 1 } }),
-            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, and must be \
-             a text, a number, true, false or a list of these",
+            "left the value out of the header \"x-forwarded-groups\" of \"alice\": the claim \"groups\" is an object, and must be a string, a number, a boolean or a list of these",
         ),
         (
             json!({ "groups": ["a,b", "c"] }),
@@ -440,8 +439,7 @@ fn a_value_that_is_left_out_is_logged_once_for_each_user() {
         ),
         (
             json!({ "email_verified": false }),
-            "left the value out of the header \"x-forwarded-email\" of \"alice\": the claim \"email\" is not said to be verified \
-             by the claim \"email_verified\"",
+            "left the value out of the header \"x-forwarded-email\" of \"alice\": the claim \"email\" is not verified according to the claim \"email_verified\"",
         ),
         (
             json!({ "email": "al\nice@example.com" }),

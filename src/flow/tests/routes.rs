@@ -81,8 +81,8 @@ fn metadata_that_names_no_policy_lets_nobody_pass_and_is_told() {
     let mut world = world();
     world.sign_in("/oauth2/start?rd=/");
     for (route, told) in [
-        (named("opne"), r#"its route names "opne" in its metadata, which is no policy"#),
-        (named("a\nb"), r#"its route names "a\nb" in its metadata, which is no policy"#),
+        (named("opne"), r#"its route names "opne" in its metadata, which is not a policy"#),
+        (named("a\nb"), r#"its route names "a\nb" in its metadata, which is not a policy"#),
         (RouteMetadata::Unreadable, "its route has other metadata under `vestibule` than one name: {policy: NAME}"),
     ] {
         for path in ["/public/x", "/x", "/owners/x", "/a//b"] {

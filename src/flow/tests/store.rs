@@ -346,7 +346,7 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
         (200, "{\"MGET\":{}}", malformed),
         (200, "{\"MGET\":[null]}", malformed),
         (200, "{\"MGET\":[null,null,null,null,null]}", malformed),
-        (200, "{\"MGET\":[false,\"NOAUTH Authentication required.\"]}", "Redis did not take the command"),
+        (200, "{\"MGET\":[false,\"NOAUTH Authentication required.\"]}", "Redis refused the command"),
         (200, "<html>", malformed),
         (200, "", malformed),
         (403, "{\"MGET\":[null]}", "the gateway answered 403"),

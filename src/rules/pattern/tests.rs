@@ -238,8 +238,8 @@ fn an_invalid_pattern_names_the_expected_syntax() {
     a path without empty segments (`//`)
     a path without dot segments (`.`, `..`)
     a path of ASCII letters, digits and -._~!$&'()*+,=:@%/ only; the rest as %XX
-    a path without %XX for what is plain (%61) or parts a path (%2F, %2E, %3F)
-    a path in which % is followed by two hex digits
+    a path without %XX for plain characters (%61) or separators (%2F, %2E, %3F)
+    a path with two hex digits after each %
     a path with %XX in UTF-8
     a path in which * and ** are the only wildcards, without ? [ ] { } ! and \
     `**` as a whole segment, such as /a/**/b

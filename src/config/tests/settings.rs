@@ -366,7 +366,7 @@ fn warns_of_audiences_of_other_services() {
     for audience in common.into_iter().chain(below.iter().map(String::as_str)) {
         let found = warnings(audience);
         assert_eq!(found.len(), 2, "{audience} {found:?}");
-        assert!(found[0].contains("is in access tokens of") && found[1].contains("machines"), "{found:?}");
+        assert!(found[0].contains("is also in access tokens of") && found[1].contains("machines"), "{found:?}");
     }
     for audience in
         ["https://api.example.com", "accounts", "api://app", "https://machines.example.com.evil.example/userinfo"]
@@ -432,7 +432,7 @@ fn warns_of_tokens_that_no_rule_reads() {
     document["rules"] = json!([{"path": "/public/*", "access": "public"}]);
     let warnings = settings(&document).warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("authorization: with `app` in every rule no token is looked at"), "{warnings:?}");
+    assert!(warnings[0].starts_with("authorization: with `app` in every rule no token is read"), "{warnings:?}");
     // One rule that reads tokens is enough, or a token cookie.
     document["rules"] = json!([{"path": "/api/*", "access": "bearer", "authorization": "keep"}]);
     assert_eq!(settings(&document).warnings, [""; 0]);

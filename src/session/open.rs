@@ -27,7 +27,7 @@ const SLOTS: usize = 512;
 /// Bytes of cookies that a worker remembers; with one more, all sessions are opened again.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
-/// A session that the browser brought, that we sealed, and whose time is not over. Only [`OpenSessions::fresh`] makes one.
+/// A session of the browser that we sealed and that has not expired. Only [`OpenSessions::fresh`] makes one.
 #[derive(Debug, Clone)]
 pub struct FreshSession(Rc<Opened>);
 
@@ -63,7 +63,7 @@ impl Marks {
         half_digest("sid", &[provider.as_bytes(), sid.as_bytes()])
     }
 
-    /// The mark of those sessions of a subject, given by its mark, whose ID token did not name the provider's session.
+    /// The mark of the sessions of a subject (by its mark) without a `sid` in their ID token.
     pub fn of_nameless(subject: &HalfDigest) -> HalfDigest {
         half_digest("nameless", &[subject])
     }
@@ -78,7 +78,7 @@ impl Marks {
     }
 }
 
-/// What is to be done for a session before its request goes on.
+/// The upkeep of a session before its request goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upkeep {
     /// Nothing.
@@ -120,7 +120,7 @@ impl FreshSession {
         !self.0.is_in_use.replace(true)
     }
 
-    /// What is to be done for it. Where it is to be refreshed, nothing else is: two answers must not race.
+    /// Its upkeep. Where it is refreshed, it is not written as well: two answers must not race.
     pub fn upkeep(&self, lifetimes: &Lifetimes, now: UnixTime) -> Upkeep {
         if lifetimes.refresh && self.session().is_due(now) {
             Upkeep::Refresh
@@ -136,7 +136,7 @@ impl FreshSession {
         self.0.is_of_old_key || self.session().wants_to_slide(lifetimes, now)
     }
 
-    /// What tells others who it is: made by `render` when it is first asked for.
+    /// Its identity for the app, made by `render` at first use.
     pub fn identity(&self, render: impl FnOnce(&Session) -> Identity) -> Rc<Identity> {
         Rc::clone(self.0.identity.get_or_init(|| render(&self.0.session).into()))
     }
@@ -175,7 +175,7 @@ impl OpenSessions {
     }
 
     /// The session of this request, if it brought a good one. A cookie that is expired, foreign, altered or there twice
-    /// is no session, and nobody is told which.
+    /// is no session, without a reason.
     pub fn fresh(
         &mut self,
         request: &Request,

@@ -1,6 +1,6 @@
 //! Sealing: XChaCha20-Poly1305 under keys that HKDF-SHA256 (RFC 5869) derives from the configured ring, one for each
 //! purpose. What is sealed is bound to its purpose, its label (a cookie's name) and the deployment's context, so that
-//! none can stand in for another. What does not open is simply not there: nobody learns why.
+//! none can stand in for another. A value that does not open counts as absent, without a reason.
 //!
 //! Layout: version (1 byte), key id (4), `aead_nonce` (24), ciphertext with its tag. In text as base64url without
 //! padding, in which a `-` that would follow another is a `.`: firewalls take `--` for an SQL comment, and `..` for a
@@ -76,20 +76,20 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// What is sealed; each purpose has its own key.
+/// The purpose of a sealed value; each has its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A sign-in that has begun: the cookie that binds it to its browser.
     PendingSignIn,
-    /// Which stored session is this browser's.
+    /// The reference to a stored session.
     Reference,
-    /// Who has signed in.
+    /// A session.
     Session,
     /// A document that the workers of one process share.
     SharedDocument,
     /// The `state` parameter of an authorization request, or of a logout request.
     State,
-    /// Who has signed in, as it stands in a store.
+    /// A session in a store.
     StoredSession,
     /// The number of recent sign-ins in a row.
     LoginLoop,
@@ -106,7 +106,7 @@ impl Purpose {
         Self::LoginLoop,
     ];
 
-    /// What the key derivation knows it by; a change makes everything sealed before unreadable.
+    /// Its name in the key derivation; a change makes everything sealed before unreadable.
     const fn name(self) -> &'static [u8] {
         match self {
             Self::PendingSignIn => b"pending sign-in",

@@ -46,6 +46,8 @@ pub mod shared;
 pub mod time;
 pub mod wire;
 
+#[cfg(test)]
+mod docs;
 #[cfg(target_family = "wasm")]
 mod filter;
 #[cfg(test)]

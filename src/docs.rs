@@ -70,7 +70,8 @@ fn faults(page: &str) -> Vec<String> {
 fn faults_of_row(row: &str) -> Vec<String> {
     let cells: Vec<_> = row.trim_matches('|').split('|').collect();
     let [_, _, items, tests] = cells[..] else { return vec![format!("not four cells: {row}")] };
-    let named = |cell| -> Vec<(&str, &str)> { spans(cell).into_iter().filter_map(|span| span.split_once("::")).collect() };
+    let named =
+        |cell| -> Vec<(&str, &str)> { spans(cell).into_iter().filter_map(|span| span.split_once("::")).collect() };
     let mut faults = Vec::new();
     if named(items).is_empty() || named(tests).is_empty() {
         faults.push(format!("no item or no test: {row}"));

@@ -1,7 +1,10 @@
 //! Vestibule: sign-in for any app behind Envoy or Istio, as one WebAssembly filter.
 //!
-//! A pure core turns a request, or the answer to a call, into exactly one step; [`filter`](self) performs it in Envoy.
-//! The core has no clock, no log and no host: time comes in as a value, what is worth telling goes out as one.
+//! A pure core decides each request: it goes upstream with a permit, or is answered. [`filter`](self) performs the decision in
+//! Envoy. The core has no clock, no log and no host: time comes in as a value; events and calls go out as values.
+//!
+//! `envoy/docs/architecture.md` walks a request through the rooms and says how to add to them; `envoy/docs/security.md` has
+//! the attacks, and the type and test that stop each.
 //!
 //! | room | what it is for | may import |
 //! | --- | --- | --- |
@@ -46,6 +49,8 @@ pub mod shared;
 pub mod time;
 pub mod wire;
 
+#[cfg(test)]
+mod docs;
 #[cfg(target_family = "wasm")]
 mod filter;
 #[cfg(test)]

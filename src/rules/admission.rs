@@ -23,6 +23,10 @@ pub trait Principal {
 #[derive(Debug)]
 pub struct Anyone;
 
+/// A CORS preflight, which carries no credentials.
+#[derive(Debug)]
+pub struct Preflight;
+
 /// A request that the rules admit, for this principal. Only a [`RuledRequest`] makes one.
 #[derive(Debug)]
 pub struct Admitted<P> {
@@ -59,7 +63,7 @@ impl RuledRequest {
         &self.verdict
     }
 
-    /// Admits it where all may pass, as they are.
+    /// Admits it where every rule is `public`: no identity is looked for.
     ///
     /// # Errors
     /// The request, where that is not so.
@@ -67,12 +71,21 @@ impl RuledRequest {
         if self.verdict.is_public() { Ok(self.admitted(Anyone)) } else { Err(self) }
     }
 
-    /// Admits it where all may pass, with an identity or without.
+    /// Admits it where every rule is `public` or `optional`, without an identity.
     ///
     /// # Errors
     /// The request, where that is not so.
     pub fn admit_anyone(self) -> Result<Admitted<Anyone>, Self> {
         if self.verdict.is_open() { Ok(self.admitted(Anyone)) } else { Err(self) }
+    }
+
+    /// Admits a CORS preflight that no rule denies: the app must answer it. `is_preflight` says whether it is one.
+    ///
+    /// # Errors
+    /// The request, where that is not so.
+    pub fn admit_preflight(self, is_preflight: fn(&Request) -> bool) -> Result<Admitted<Preflight>, Self> {
+        let is_admitted = self.verdict.denial().is_none() && is_preflight(&self.request);
+        if is_admitted { Ok(self.admitted(Preflight)) } else { Err(self) }
     }
 
     /// Admits this principal by every rule, and by the conditions of the source of its claims.

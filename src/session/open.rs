@@ -27,7 +27,7 @@ const SLOTS: usize = 512;
 /// Bytes of cookies that a worker remembers; with one more, all sessions are opened again.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
-/// A session of the browser that we sealed and that has not expired. Only [`OpenSessions::fresh`] makes one.
+/// A session of the browser that we sealed and that has not expired. Only this module makes one.
 #[derive(Debug, Clone)]
 pub struct FreshSession(Rc<Opened>);
 

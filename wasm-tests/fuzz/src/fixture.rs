@@ -1,6 +1,11 @@
 //! What the targets share: a configuration, a host, and a provider that signs with a scheme of its own.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -46,7 +51,14 @@ pub(crate) fn provider() -> &'static Provider {
 }
 
 fn parse_config() -> Config {
-    let document = json!({
+    let mut document = document();
+    document["session"]["store"] = json!({ "cluster": "webdis" });
+    parse(&document)
+}
+
+/// A configuration with sessions in cookies.
+pub(crate) fn document() -> Value {
+    json!({
         "external_url": APP,
         "cluster": "idp",
         "providers": [{
@@ -56,20 +68,27 @@ fn parse_config() -> Config {
             "issuer": "https://tokens.example.com", "audiences": [API],
             "introspection": { "client_id": "gate", "client_secret": "secret" },
         }],
-        "session": { "keys": [URL_SAFE_NO_PAD.encode(Sha256::digest(b"key"))], "store": { "cluster": "webdis" } },
+        "session": { "keys": [URL_SAFE_NO_PAD.encode(Sha256::digest(b"key"))] },
         "rules": [
             { "path": "/public/closed/**", "access": "required" },
             { "path": "/public/**", "access": "public" },
             { "path": "/public", "access": "public" },
         ],
-    });
+    })
+}
+
+pub(crate) fn parse(document: &Value) -> Config {
     Config::parse(document.to_string().as_bytes(), &|_| None).expect("the fixture is a good configuration")
 }
 
-/// A host whose randomness is a counter, and to which a signature is good if [`sign`] made it.
-#[derive(Default)]
+type Versioned = (Vec<u8>, u32);
+
+/// A host whose randomness is a counter, and to which a signature is good if [`sign`] made it. Clones are the workers of one
+/// process.
+#[derive(Clone, Default)]
 pub(crate) struct Host {
-    drawn: Cell<u64>,
+    drawn: Rc<Cell<u64>>,
+    shared: Rc<RefCell<HashMap<String, Versioned>>>,
 }
 
 impl Platform for Host {
@@ -94,11 +113,20 @@ impl Platform for Host {
         miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(bytes, MAX_DECOMPRESSED).ok()
     }
 
-    fn shared_get(&self, _: &str) -> SharedValue {
-        SharedValue { bytes: Vec::new(), version: None }
+    fn shared_get(&self, key: &str) -> SharedValue {
+        match self.shared.borrow().get(key) {
+            Some((bytes, version)) => SharedValue { bytes: bytes.clone(), version: Some(*version) },
+            None => SharedValue { bytes: Vec::new(), version: None },
+        }
     }
 
-    fn shared_set(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<(), Conflict> {
+    fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {
+        let mut shared = self.shared.borrow_mut();
+        let known = shared.get(key).map_or(0, |(_, known)| *known);
+        if version.is_some_and(|version| version != known) {
+            return Err(Conflict);
+        }
+        shared.insert(key.to_owned(), (bytes.to_vec(), known + 1));
         Ok(())
     }
 }
@@ -120,9 +148,13 @@ pub(crate) fn keys() -> &'static Jwks {
     KEYS.with(|keys| *keys)
 }
 
+/// [`keys`] as the provider publishes them.
+pub(crate) fn key_set() -> Value {
+    json!({ "keys": [{ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xc1; 256]), "e": "AQAB" }] })
+}
+
 fn parse_keys() -> Jwks {
-    let set = json!({ "keys": [{ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xc1; 256]), "e": "AQAB" }] });
-    Jwks::parse(set.to_string().as_bytes()).expect("the fixture is a good key set")
+    Jwks::parse(key_set().to_string().as_bytes()).expect("the fixture is a good key set")
 }
 
 /// A token whose signature is good: header and payload are what stands before and behind the first line break.

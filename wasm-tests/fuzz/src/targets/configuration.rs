@@ -1,6 +1,6 @@
 //! The configuration, as JSON text or as a serialized `google.protobuf.Struct`.
 
-use vestibule::{config::Config, flow::Memory};
+use vestibule::{config::Config, flow::Worker};
 
 use crate::fixture::{Host, request};
 
@@ -22,9 +22,10 @@ pub(crate) fn run(bytes: &[u8]) {
     // Workers find what they share by it.
     let again = Config::parse(bytes, &env).expect("what was good stays good");
     assert_eq!(config.fingerprint, again.fingerprint);
-    let _ = Memory::new(&config, &Host::default());
     for target in ["/", "/public/a", "/a%2fb", "//a", "/oauth2/callback?x=y", "*", ""] {
         // No request may break the rules, whatever they are.
-        let _ = config.rules.decide(&request(target.as_bytes()));
+        let _ = config.rules.rule_on(request(target.as_bytes()));
     }
+    let worker = Worker::new(config, Box::new(Host::default()));
+    let _ = worker.start(request(b"/"));
 }

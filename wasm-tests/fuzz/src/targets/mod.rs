@@ -5,6 +5,7 @@ mod callback_query;
 mod configuration;
 mod cookie_header;
 mod discovery;
+mod flow;
 mod header_map;
 mod id_token;
 mod introspection;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("configuration", configuration::run),
     ("cookie_header", cookie_header::run),
     ("discovery", discovery::run),
+    ("flow", flow::run),
     ("header_map", header_map::run),
     ("id_token", id_token::run),
     ("introspection", introspection::run),

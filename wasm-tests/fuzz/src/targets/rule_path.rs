@@ -24,12 +24,16 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Ok(path) = &path {
         assert!(path.readings().all(|reading| reading.len() <= MAX_PATH && reading.starts_with('/')));
     }
-    let request = request(bytes);
-    let verdict = config().rules.decide(&request).expect("no policy is configured");
-    if verdict.public().is_some() {
+    let ruled = config().rules.rule_on(request(bytes)).expect("no policy is configured");
+    if ruled.admit_public().is_ok() {
         assert!(path.is_ok(), "an ambiguous path is public");
-        check(cut(bytes.to_vec(), b'?'), DEPTH);
+        check_public(bytes);
     }
+}
+
+/// Checks that a request target is public to every reader.
+pub(crate) fn check_public(target: &[u8]) {
+    check(cut(target.to_vec(), b'?'), DEPTH);
 }
 
 /// Checks that no reader finds something that is not public.

@@ -19,8 +19,9 @@ use vestibule::{
         jws::UnverifiedJws,
         verify::{Origin, VerifiedJws, verify},
     },
-    oidc::{Provider, id_token, identity::Identity},
+    oidc::id_token,
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
+    provider::{Provider, identity::Identity},
     secret::{AccessToken, Nonce, RawIdToken, RefreshToken},
     session::{Beginning, Grant, Session, handed::HandedOn},
     time::UnixTime,
@@ -219,13 +220,8 @@ fn begin_session() -> Session {
     });
     let (token, _) = verified(format!("{{\"alg\":\"RS256\"}}\n{claims}").as_bytes()).expect("it is signed");
     let (access_token, nonce) = (AccessToken::new("at"), Nonce::new("n"));
-    let expected = id_token::Expected {
-        provider: provider(),
-        occasion: id_token::Occasion::SignIn(&nonce),
-        access_token: &access_token,
-        now: NOW,
-        leeway: config().leeway,
-    };
+    let occasion = id_token::Occasion::SignIn(&nonce);
+    let expected = provider().expected_id_token(occasion, &access_token, NOW, config().leeway);
     let identity = Identity::of(id_token::check(token, &expected).expect("it is a good ID token"), None);
     let handed_on = HandedOn { access_token: true, id_token: true };
     let with = Beginning {

@@ -1,11 +1,11 @@
 //! Provider metadata (Discovery 4.2), and the metadata of an issuer whose tokens are introspected.
 
-use vestibule::oidc::discovery::{ProviderMetadata, endpoint_of};
+use vestibule::oidc::discovery::endpoint_of;
 
 use crate::fixture::{ISSUER, check_line, config, object, provider};
 
 pub(crate) fn run(bytes: &[u8]) {
-    match ProviderMetadata::parse(provider(), bytes) {
+    match provider().read_metadata(bytes) {
         Err(error) => check_line(&error),
         Ok(metadata) => {
             // Discovery 4.3; and no secret goes anywhere in plain text.

@@ -13,13 +13,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let Some((token, claims)) = verified(bytes) else { return };
     let leeway = config().leeway;
     let (access_token, nonce) = (AccessToken::new("at"), Nonce::new(NONCE));
-    let expected = Expected {
-        provider: provider(),
-        occasion: Occasion::SignIn(&nonce),
-        access_token: &access_token,
-        now: NOW,
-        leeway,
-    };
+    let expected = provider().expected_id_token(Occasion::SignIn(&nonce), &access_token, NOW, leeway);
     let verified = match check(token, &expected) {
         Ok(verified) => verified,
         Err(error) => return check_line(&error),

@@ -1,12 +1,10 @@
 //! A logout token (Back-Channel Logout 1.0, 2.6): header and payload are the input, the signature is good.
 
-use vestibule::oidc::logout_token::check;
-
 use crate::fixture::{CLIENT, ISSUER, NOW, check_line, config, is_for, provider, verified};
 
 pub(crate) fn run(bytes: &[u8]) {
     let Some((token, claims)) = verified(bytes) else { return };
-    match check(token, provider(), NOW, config().leeway) {
+    match provider().check_logout_token(token, NOW, config().leeway) {
         Err(error) => check_line(&error),
         Ok(token) => {
             assert!(claims["iss"] == ISSUER && is_for(&claims, CLIENT));

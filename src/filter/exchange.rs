@@ -80,7 +80,7 @@ impl Exchange {
 
     pub(super) fn note_trailers(&self, count: usize) {
         self.has_trailers.set(count > 0);
-        // They are where a body ends: all of it is read, which is no longer than it may be.
+        // Trailers end the body. Its last size is not known, so up to MAX_BODY bytes are read.
         let (size, _) = self.body.get();
         self.body.set((size.max(MAX_BODY), true));
     }

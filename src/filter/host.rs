@@ -11,8 +11,7 @@ use vestibule_abi::HeaderMap;
 
 use crate::{
     http::{
-        CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, Line, LocalReply, MAX_CALLOUT_BODY, Request,
-        RouteMetadata,
+        CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
     },
     platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
     time::UnixTime,
@@ -116,14 +115,10 @@ impl Part {
 /// The part, whole: one call costs less than three single ones, and none dies on odd bytes. `None` where it cannot be
 /// read.
 pub(super) fn request(part: Part) -> Option<Request> {
-    pairs(vestibule_abi::header_pairs(match part {
+    Request::from_pairs(vestibule_abi::header_pairs(match part {
         Part::Headers => HeaderMap::Request,
         Part::Trailers => HeaderMap::RequestTrailers,
     }))
-}
-
-fn pairs(pairs: Vec<u8>) -> Option<Request> {
-    lines(&pairs).and_then(|lines| Request::from_buffer(pairs, lines))
 }
 
 /// What the metadata of the request's route says. It is read whole: asked for `policy` alone, the host gives the same for
@@ -131,27 +126,11 @@ fn pairs(pairs: Vec<u8>) -> Option<Request> {
 pub(super) fn route_metadata() -> RouteMetadata {
     match hostcalls::get_property(vec!["xds", "route_metadata", "filter_metadata", "vestibule"]) {
         Ok(None) => RouteMetadata::Absent,
-        Ok(Some(members)) => pairs(members).map_or(RouteMetadata::Unreadable, |members| RouteMetadata::read(&members)),
+        Ok(Some(members)) => {
+            Request::from_pairs(members).map_or(RouteMetadata::Unreadable, |members| RouteMetadata::read(&members))
+        }
         Err(_) => RouteMetadata::Unreadable,
     }
-}
-
-/// Where the names and values lie in the ABI's form of a header map.
-fn lines(pairs: &[u8]) -> Option<Vec<Line>> {
-    let (count, rest) = pairs.split_first_chunk::<4>()?;
-    let lengths = rest.as_chunks::<4>().0.as_chunks::<2>().0;
-    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
-    let lengths = lengths.get(..count)?;
-    let mut lines = Vec::with_capacity(count);
-    let mut start = count.checked_mul(8)?.checked_add(4)?;
-    for [name, value] in lengths {
-        let name = start..start.checked_add(usize::try_from(u32::from_le_bytes(*name)).ok()?)?;
-        let value_start = name.end.checked_add(1)?;
-        let value = value_start..value_start.checked_add(usize::try_from(u32::from_le_bytes(*value)).ok()?)?;
-        start = value.end.checked_add(1)?;
-        lines.push(Line { name, value });
-    }
-    Some(lines)
 }
 
 /// Changes this part of the request; possible only until it is resumed. `false` when the host refused one, and the

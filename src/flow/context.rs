@@ -345,7 +345,7 @@ impl RequestContext {
         &self.body
     }
 
-    /// Waits until the metadata and keys of this provider are known, for 5 seconds at most.
+    /// Waits until the metadata and keys of this provider are known, up to `MAX_HOLD`.
     ///
     /// # Errors
     /// [`Failure::ProviderNotReady`]; also where this worker holds as many requests as it may.

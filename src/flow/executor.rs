@@ -15,6 +15,7 @@ use super::{
     authorize::Decision,
     body::BodyError,
     context::{Call, Env, Flow, RequestContext, Spawn, Task, TaskContext, Worker},
+    event::Event,
 };
 
 /// What to do with a request next.
@@ -144,9 +145,12 @@ impl Worker {
                 return;
             }
             for mut task in due.drain(..) {
-                // A failure here is our own bug, and has no one to be answered.
-                if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-                    self.tasks.borrow_mut().push(task);
+                match task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Pending => self.tasks.borrow_mut().push(task),
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(failure)) => {
+                        let _ = self.with(|env| env.events.push(Event::TaskFailed(failure)));
+                    }
                 }
             }
         }

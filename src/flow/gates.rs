@@ -6,7 +6,7 @@ use super::{
     admit::admit_session,
     answer::{
         self, Offer,
-        caller::{Caller, Kind},
+        caller::{Caller, Kind, is_preflight},
     },
     authorize::{bearer_token, forward, internal_redirect, permit::Permit},
     bearer::{self, Carrier},
@@ -24,7 +24,7 @@ pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
     if let Some(reserved) = Reserved::of(request.target(), env.config) {
         return reserved.decide(request, env);
     }
-    // We take such a header out, and Envoy then chooses the route anew: the policy would be another route's.
+    // Removing this header makes Envoy choose the route again, so the policy read here may not be that of the final route.
     if env.config.rules.have_policies()
         && let Some(name) = internal_redirect::claimed_identity(&request, &env.config.stripped_headers).first()
     {
@@ -43,8 +43,8 @@ pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
         Ok(admitted) => return forward(Permit::open(admitted), None, env).into(),
         Err(ruled) => ruled,
     };
-    let ruled = match Permit::preflight(ruled) {
-        Ok(permit) => return forward(permit, None, env).into(),
+    let ruled = match ruled.admit_preflight(is_preflight) {
+        Ok(admitted) => return forward(Permit::preflight(admitted), None, env).into(),
         Err(ruled) => ruled,
     };
     if bearer_token::is_in_header(&ruled, env.config) {

@@ -170,8 +170,8 @@ impl Slots {
         self.taken.borrow().len()
     }
 
-    /// A slot for this client, while `kept` slots stay free. A client has at most as many slots as are still free: one
-    /// alone has half of all, two have a third each, and the last slot is for a client that has none.
+    /// A slot for this client, while `kept` slots stay free. A client may hold at most as many slots as
+    /// are free, so one address never takes more than half.
     pub(super) fn take(&self, client: ClientAddress, kept: usize) -> Option<Slot> {
         let mut taken = self.taken.borrow_mut();
         let own = taken.iter().filter(|other| **other == client).count();

@@ -4,7 +4,7 @@
 //! A request goes upstream with a [`Permit`](authorize::permit::Permit) only. The gates settle what can be settled at once; a
 //! request that must wait waits in a flow, an `async fn` that decides it when it ends.
 //!
-//! Each layer imports only those above it:
+//! A request enters at the bottom of this table, by `gates`; each layer imports only those above it:
 //!
 //! | layer | what it is for |
 //! | --- | --- |
@@ -15,13 +15,13 @@
 //! | `context` | the worker, and what a flow may use |
 //! | `keys` | signatures that may need newer keys |
 //! | `answer` | replies and pages |
-//! | `authorize` | from an admitted request to a permit, and what the app sees |
+//! | `authorize` | the permit of an admitted request, and its headers for the app |
 //! | `executor` | runs the flows that wait |
 //! | `session` | sessions: found, kept up, written, ended |
 //! | `sign_in` | from the authorization request to the session |
 //! | `sign_out` | sign-out by the user and by the provider |
 //! | `bearer` | tokens of API clients |
-//! | `userinfo` | the user, for scripts of the app |
+//! | `userinfo` | our own userinfo path, for scripts of the app |
 //! | `background` | the work of a worker beside its requests |
 //! | `with_session` | a request with its session, or without one |
 //! | `admit` | a user whom the rules admit or not |

@@ -45,7 +45,7 @@ pub enum AccessTokenError {
     Subject,
 }
 
-/// Checks a token whose signature is good: from this issuer, for one of its audiences, and of its kind.
+/// Checks a token with a good signature: from this issuer, for one of its audiences, and of its kind.
 ///
 /// # Errors
 /// [`AccessTokenError`] names the first check that failed.

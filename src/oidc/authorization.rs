@@ -40,7 +40,7 @@ pub struct AuthorizationRequest<'a> {
     pub state: &'a str,
     /// The `nonce`, where an ID token will carry it.
     pub nonce: Option<&'a Nonce>,
-    /// The verifier whose challenge is sent.
+    /// The PKCE verifier; its challenge is sent.
     pub verifier: &'a PkceVerifier,
     /// A `prompt` beside the configured ones.
     pub prompt: Option<&'a str>,

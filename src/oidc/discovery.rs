@@ -242,7 +242,7 @@ fn post_only(members: Members<'_>) -> bool {
     offers("client_secret_post") && !offers("client_secret_basic")
 }
 
-// Initiating User Registration 1.0, 4: whoever lists what they take may refuse the rest, and must take `login`.
+// Initiating User Registration 1.0, 4: a provider that lists its prompts may refuse others, and must take `login`.
 fn account_prompt(members: Members<'_>) -> &'static str {
     const SELECT: &str = "select_account";
     let listed = members.list("prompt_values_supported");

@@ -145,7 +145,7 @@ fn auth_time(value: &Value) -> Option<u64> {
     value.as_f64().map(|seconds| seconds as u64).filter(|seconds| *seconds > 0)
 }
 
-/// Checks a token whose signature is good.
+/// Checks a token with a good signature.
 ///
 /// # Errors
 /// [`IdTokenError`] names the first check that failed.

@@ -52,7 +52,7 @@ pub enum LogoutTokenError {
     Type,
 }
 
-/// Checks a token whose signature is good.
+/// Checks a token with a good signature.
 ///
 /// # Errors
 /// [`LogoutTokenError`] names the first check that failed.

@@ -65,7 +65,7 @@ pub struct IdTokenStep {
     raw: RawIdToken,
 }
 
-/// A call whose answer is awaited.
+/// A call without an answer yet.
 #[derive(Debug)]
 pub struct CallStep(Asked);
 

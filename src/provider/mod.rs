@@ -73,7 +73,7 @@ pub struct Authorization<'a> {
     pub state: &'a str,
     /// `nonce`, where an ID token will carry it.
     pub nonce: &'a Nonce,
-    /// The verifier whose challenge is sent.
+    /// The PKCE verifier; its challenge is sent.
     pub verifier: &'a PkceVerifier,
     /// Whether the user is asked for another account.
     pub other_account: bool,
@@ -222,7 +222,7 @@ impl Provider {
         Expected { relying_party, trusted_audiences, occasion, access_token, now, leeway }
     }
 
-    /// Checks a logout token whose signature is good (Back-Channel Logout 1.0, 2.6).
+    /// Checks a logout token with a good signature (Back-Channel Logout 1.0, 2.6).
     ///
     /// # Errors
     /// [`LogoutTokenError`]

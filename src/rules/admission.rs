@@ -23,6 +23,10 @@ pub trait Principal {
 #[derive(Debug)]
 pub struct Anyone;
 
+/// A CORS preflight, which carries no credentials.
+#[derive(Debug)]
+pub struct Preflight;
+
 /// An admitted request and its principal. Only a [`RuledRequest`] makes one.
 #[derive(Debug)]
 pub struct Admitted<P> {
@@ -59,7 +63,7 @@ impl RuledRequest {
         &self.verdict
     }
 
-    /// Admits it if it is public.
+    /// Admits it if every rule is `public`.
     ///
     /// # Errors
     /// The request, if it is not admitted.
@@ -67,12 +71,21 @@ impl RuledRequest {
         if self.verdict.is_public() { Ok(self.admitted(Anyone)) } else { Err(self) }
     }
 
-    /// Admits it if all may pass, with or without an identity.
+    /// Admits it if every rule is `public` or `optional`, without an identity.
     ///
     /// # Errors
     /// The request, if it is not admitted.
     pub fn admit_anyone(self) -> Result<Admitted<Anyone>, Self> {
         if self.verdict.is_open() { Ok(self.admitted(Anyone)) } else { Err(self) }
+    }
+
+    /// Admits a CORS preflight that no rule denies: the app must answer it. `is_preflight` says whether it is one.
+    ///
+    /// # Errors
+    /// The request, if it is not admitted.
+    pub fn admit_preflight(self, is_preflight: fn(&Request) -> bool) -> Result<Admitted<Preflight>, Self> {
+        let is_admitted = self.verdict.denial().is_none() && is_preflight(&self.request);
+        if is_admitted { Ok(self.admitted(Preflight)) } else { Err(self) }
     }
 
     /// Admits this principal if every rule, and the conditions of the claims' source, hold.

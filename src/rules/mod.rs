@@ -15,7 +15,7 @@ mod review;
 mod route;
 mod verdict;
 
-pub use admission::{Admitted, Anyone, NotAdmitted, Principal, RuledRequest};
+pub use admission::{Admitted, Anyone, NotAdmitted, Preflight, Principal, RuledRequest};
 pub use host::HostPattern;
 pub use matching::HeaderCondition;
 pub use pattern::PathPattern;

@@ -167,7 +167,8 @@ pub fn create(document: &str, platform: &dyn Platform) {
     platform.shared_create(&lease_key(document), &Lease::default().write());
 }
 
-/// Whether a fetch for an unknown key is under way, or would be granted now. Only taking the lease uses up a request.
+/// Whether this request for keys may still be served: it would be granted, or the lease is held, by a fetch or by a pause
+/// after failures. Only taking the lease uses up a request.
 pub fn grants_key_request(document: &str, request: KeyRequest, now: UnixTime, platform: &dyn Platform) -> bool {
     let mut lease = Lease::read(&platform.shared_get(&lease_key(document)).bytes).unwrap_or_default().refill(now);
     *lease.left_for(request.asker) >= request.needs() || lease.is_held(now)

@@ -161,7 +161,7 @@ impl<'a> Record<'a> {
         record::write(Self::VERSION, &[&[self.kind], &self.of, &written, &time, self.session])
     }
 
-    /// What the record is for this session, and when it was written: another session's lease is overwritten last.
+    /// The meaning of the record for this session, and when it was written: another session's lease is overwritten last.
     fn seen_by(&self, digest: &HalfDigest, now: UnixTime, platform: &dyn Platform) -> (Found, u64) {
         if self.of == *digest {
             (self.outcome(platform).map_or(Found::Nothing, Found::Own), self.written.as_secs())

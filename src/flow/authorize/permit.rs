@@ -5,11 +5,11 @@ use crate::{
     claims::{Claims, IssuerId},
     http::Request,
     provider::Provider,
-    rules::{Admitted, Anyone, Principal, RuledRequest},
+    rules::{Admitted, Anyone, Preflight, Principal, RuledRequest},
     session::open::FreshSession,
 };
 
-use super::super::{answer::caller, event::Reason, memory::verified_bearer::VerifiedBearer};
+use super::super::{event::Reason, memory::verified_bearer::VerifiedBearer};
 
 /// The right of one request to go upstream.
 #[derive(Debug)]
@@ -66,12 +66,10 @@ impl Permit {
         Self { ruled, grounds: Grounds::Session(session) }
     }
 
-    /// The request is a CORS preflight.
-    ///
-    /// # Errors
-    /// The request, where it is none.
-    pub(in crate::flow) fn preflight(ruled: RuledRequest) -> Result<Self, RuledRequest> {
-        if caller::is_preflight(ruled.request()) { Ok(Self { ruled, grounds: Grounds::Preflight }) } else { Err(ruled) }
+    /// The request is a CORS preflight that no rule denies.
+    pub(in crate::flow) fn preflight(admitted: Admitted<Preflight>) -> Self {
+        let (ruled, Preflight) = admitted.into_parts();
+        Self { ruled, grounds: Grounds::Preflight }
     }
 
     /// The reason, for logs and counters.

@@ -117,7 +117,7 @@ async fn check(unchecked: Unchecked, cx: RequestContext) -> Decision {
     decided.unwrap_or_else(|bug| answer::bug(&bug).into())
 }
 
-/// RFC 9068, 4.
+/// Verifies the signature and the claims of an access token (RFC 9068, 4).
 async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<CheckedToken, Failure> {
     let verified = |env: &Env<'_>| {
         let token = access_token(unchecked, env)?;

@@ -83,6 +83,8 @@ pub enum Event {
     SignedIn(String, String),
     /// A browser was signed out.
     SignedOut,
+    /// Work of the worker's own ended without a result.
+    TaskFailed(Failure),
     /// Keys that no document has are asked for too often.
     UnknownKeyThrottled,
 }
@@ -90,9 +92,9 @@ pub enum Event {
 /// The reason why a sign-in was begun again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restart {
-    /// The browser no longer had its cookie.
+    /// The pending sign-in is gone, has expired or was used.
     NotPending,
-    /// The provider with this name answered with this error.
+    /// This issuer answered with this error.
     Refused(String, ErrorResponse),
 }
 
@@ -103,7 +105,7 @@ pub enum Reason {
     Bearer,
     /// It is a CORS preflight.
     Preflight,
-    /// A rule that is public.
+    /// The rules admit all, with an identity or without.
     Public,
     /// A session.
     Session,
@@ -122,7 +124,7 @@ impl Event {
                 })) => Level::Info,
                 _ => Level::Warn,
             },
-            Self::NotStored(_) | Self::NotWritten(_) => Level::Error,
+            Self::NotStored(_) | Self::NotWritten(_) | Self::TaskFailed(_) => Level::Error,
             Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
             Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
@@ -164,6 +166,7 @@ impl Event {
             Self::SignInStarted => "vestibule_sign_in_started",
             Self::SignedIn(..) => "vestibule_signed_in",
             Self::SignedOut => "vestibule_signed_out",
+            Self::TaskFailed(_) => "vestibule_task_failed",
             Self::UnknownKeyThrottled => "vestibule_unknown_key_throttled",
         }
     }
@@ -225,6 +228,7 @@ impl fmt::Display for Event {
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
             Self::SignedIn(issuer, subject) => write!(f, "{subject:?} signed in at {issuer}"),
             Self::SignedOut => f.write_str("signed a browser out"),
+            Self::TaskFailed(failure) => write!(f, "could not finish work in the background: {failure}"),
             Self::UnknownKeyThrottled => {
                 f.write_str("did not fetch the keys again: tokens with unknown keys come too often")
             }

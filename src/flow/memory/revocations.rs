@@ -36,7 +36,7 @@ pub(in crate::flow) enum By {
     Person,
     /// The provider.
     Provider,
-    /// A refresh that the provider refused.
+    /// A renewal that ended the session: refused, contradicted, or gone from the store.
     Refusal,
     /// A front-channel logout with a `sid` that this process has not seen: it may be made up.
     Unauthenticated,

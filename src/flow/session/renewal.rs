@@ -144,7 +144,16 @@ async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outco
     let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
         return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
     };
-    let grant = provider.provider.refresh_grant(&provider.metadata, token, cx.call_context())?;
+    let failed = |failure: Failure| {
+        cx.with(|env| {
+            env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
+            Outcome::Failed(env.now.plus(PAUSE))
+        })
+    };
+    let grant = match provider.provider.refresh_grant(&provider.metadata, token, cx.call_context()) {
+        Ok(grant) => grant,
+        Err(no_randomness) => return failed(no_randomness.into()),
+    };
     let answer = cx.call(grant).await;
     let status = answer.as_ref().map(|response| response.status).ok();
     match TokenResponse::read(answer) {

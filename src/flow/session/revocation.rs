@@ -57,7 +57,7 @@ async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Res
         };
         let Err(error) = result else { return Ok(()) };
         let is_first = slot.is_none();
-        let may_pass = matches!(error, RevocationError::NotReady) || error.is_passing();
+        let may_pass = error.is_passing();
         slot = slot.take().or_else(|| cx.limits().retried_revocations.take()).filter(|_| may_pass);
         let gives_up = deadline.has_passed(cx.now()) || slot.is_none();
         if is_first || gives_up {

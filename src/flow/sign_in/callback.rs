@@ -44,12 +44,12 @@ use super::{
     single_use,
 };
 
-/// Slots to redeem codes that are kept for sign-ins that took longer than [`IMMEDIATE`].
-const KEPT_FOR_SLOWER: usize = 16;
-/// A sign-in that takes no longer needs no input of a user, or is one of a flood.
+/// Slots to redeem codes that only sign-ins older than [`IMMEDIATE`] may take.
+const RESERVED_FOR_INTERACTIVE: usize = 16;
+/// A sign-in this fast had no input of a user: single sign-on, or a flood.
 const IMMEDIATE: Duration = Duration::from_secs(1);
 
-/// How long a call that Envoy does not take is tried again at least: as long as a name takes to resolve.
+/// Lower bound of the retries while Envoy refuses the call because it resolves the host name.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Decides a request for the redirect URI of this provider.
@@ -193,7 +193,7 @@ fn accept(
     };
     cx.with(|env| {
         // A client can make up any number of codes: their cost is bounded, and the real one is not used up.
-        let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { KEPT_FOR_SLOWER };
+        let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { RESERVED_FOR_INTERACTIVE };
         let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
         if !single_use::claim(&pending.state, env) {
             return Ok(Accepted::Again(Restart::NotPending));
@@ -242,7 +242,7 @@ async fn identify(
     }
 }
 
-/// OIDC Core, 3.1.3.7
+/// Verifies the ID token (OIDC Core, 3.1.3.7).
 async fn verify_id_token(
     step: &IdTokenStep,
     id: IssuerId,

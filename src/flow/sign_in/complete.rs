@@ -32,9 +32,11 @@ pub(super) async fn complete(
     })??;
     let location = callback.pending.state.return_to.location(&cx.config().origin);
     let reply = answer::redirect(Redirect::SeeOther, "signed_in", location, cookies);
+    let (provider, subject) = (session.provider(), session.subject().to_owned());
     if let Some(store) = &cx.config().session.store {
         session::store::save(store, session, cx).await?;
     }
+    cx.with(|env| env.events.push(Event::SignedIn(env.issuers.name(provider), subject)))?;
     Ok(reply)
 }
 
@@ -104,6 +106,5 @@ fn cookies(
     let guard =
         LoginLoopGuard::add_sign_in(guard, env.now).cookie(&settings.login_loop_cookie, &settings.sealer, env.platform);
     cookies.push(guard?);
-    env.events.push(Event::SignedIn(env.issuers.name(session.provider()), session.subject().to_owned()));
     Ok(cookies)
 }

@@ -9,7 +9,7 @@ mod complete;
 mod single_use;
 mod start_url;
 
-pub(super) use start_url::start_url;
+pub(super) use start_url::{start_as, start_url};
 
 use crate::{
     claims::IssuerId,
@@ -37,7 +37,7 @@ use super::{
     executor::Gate,
     memory::issuers::Ready,
 };
-use start_url::{KEEP_SESSION, SELECT_ACCOUNT, start_as};
+use start_url::{KEEP_SESSION, SELECT_ACCOUNT};
 
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;

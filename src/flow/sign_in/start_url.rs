@@ -24,7 +24,7 @@ pub(in crate::flow) fn start_url(target: &str, providers: &[IssuerId], env: &Env
 }
 
 /// [`start_url`], and where another account is asked for, with the prompt that lets the user select one.
-pub(super) fn start_as(selects_account: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+pub(in crate::flow) fn start_as(selects_account: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
     let href = start_url(target, providers, env);
     if selects_account { href + "&prompt=" + SELECT_ACCOUNT } else { href }
 }

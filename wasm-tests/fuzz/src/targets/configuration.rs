@@ -1,0 +1,31 @@
+//! The configuration, as JSON text or as a serialized `google.protobuf.Struct`.
+
+use vestibule::{config::Config, flow::Worker};
+
+use crate::fixture::{Host, request};
+
+pub(crate) fn run(bytes: &[u8]) {
+    let env = |name: &str| (!name.contains("UNSET")).then(|| "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned());
+    let config = match Config::parse(bytes, &env) {
+        Ok(config) => config,
+        Err(errors) => {
+            // What is refused says why.
+            assert!(!errors.to_string().is_empty());
+            return;
+        }
+    };
+    assert!(!config.providers.is_empty() && config.prefix.starts_with('/'));
+    for provider in &config.providers {
+        let redirect_uri = url::Url::parse(&config.redirect_uri(provider)).expect("a redirect_uri is a URL");
+        assert_eq!(redirect_uri.origin().ascii_serialization(), config.origin.as_str());
+    }
+    // Workers find what they share by it.
+    let again = Config::parse(bytes, &env).expect("what was good stays good");
+    assert_eq!(config.fingerprint, again.fingerprint);
+    for target in ["/", "/public/a", "/a%2fb", "//a", "/oauth2/callback?x=y", "*", ""] {
+        // No request may break the rules, whatever they are.
+        let _ = config.rules.evaluate(request(target.as_bytes()));
+    }
+    let worker = Worker::new(config, Box::new(Host::default()));
+    let _ = worker.start(request(b"/"));
+}

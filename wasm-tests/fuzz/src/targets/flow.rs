@@ -1,0 +1,349 @@
+//! The whole flow: two workers of one process, a provider and a browser, driven by requests, answers and time. Nothing goes
+//! upstream without a right to that the model knows of.
+
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use serde_json::{Value, json};
+use url::Url;
+use vestibule::{
+    flow::{BodyError, Call, CalloutResult, Decision, Pending, Step, Worker, event::Reason},
+    http::{CalloutError, CalloutRequest, CalloutResponse, LocalReply, Request},
+    time::UnixTime,
+};
+
+use crate::{
+    fixture::{API, APP, CLIENT, Host, ISSUER, NOW, check_line, document, key_set, parse, sign},
+    targets::rule_path,
+};
+
+const SESSION: &str = "__Host-vestibule";
+/// Sessions of [`document`] end after so long, whatever happens.
+const LIFETIME: Duration = Duration::from_secs(3600);
+/// How often a request that waits is gone on with before its client leaves.
+const PATIENCE: usize = 12;
+const PATHS: [&str; 12] = [
+    "/",
+    "/public/a",
+    "/public/closed/a",
+    "/oauth2/callback",
+    "/oauth2/start?rd=/a",
+    "/oauth2/sign_out",
+    "/oauth2/signed_out",
+    "/oauth2/userinfo",
+    "/oauth2/backchannel_logout",
+    "/oauth2/frontchannel_logout?iss=https://idp.example.com&sid=s",
+    "/oauth2/form",
+    "/oauth2",
+];
+const HEADERS: [(&str, &str); 14] = [
+    ("accept", "text/html"),
+    ("accept", "application/json"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-site", "same-origin"),
+    ("sec-fetch-site", "cross-site"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-dest", "iframe"),
+    ("origin", APP),
+    ("origin", "https://evil.example"),
+    ("access-control-request-method", "POST"),
+    ("content-type", "application/x-www-form-urlencoded"),
+    ("authorization", "Bearer x"),
+    ("x-requested-with", "XMLHttpRequest"),
+];
+
+pub(crate) fn run(bytes: &[u8]) {
+    let mut world = World::new();
+    let mut input = Unstructured::new(bytes);
+    while !input.is_empty() && world.act(&mut input).is_ok() {}
+}
+
+struct World {
+    workers: [Rc<Worker>; 2],
+    now: UnixTime,
+    jar: BTreeMap<String, String>,
+    /// Values of the session's cookie that were handed out, and when.
+    sessions: Vec<(String, UnixTime)>,
+    /// Values of the session's cookie that a sign-out has ended, and the worker that said so.
+    ended: Vec<(String, usize)>,
+    /// Callbacks that the provider would send the browser to, with the nonce of each.
+    callbacks: Vec<(String, String)>,
+    /// Whether an ID token with the right nonce was given out since the last request began.
+    is_identified: bool,
+    /// The nonce of the sign-in that is under way at the token endpoint.
+    nonce: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut document = document();
+        document["session"]["lifetime_seconds"] = LIFETIME.as_secs().into();
+        document["session"]["refresh"] = true.into();
+        document["allow_on_headers_stop_iteration"] = true.into();
+        document["token_issuers"] = json!([]);
+        document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
+        let (config, host) = (parse(&document), Host::default());
+        Self {
+            workers: std::array::from_fn(|_| Worker::new(config.clone(), Box::new(host.clone()))),
+            now: NOW,
+            jar: BTreeMap::new(),
+            sessions: Vec::new(),
+            ended: Vec::new(),
+            callbacks: Vec::new(),
+            is_identified: false,
+            nonce: String::new(),
+        }
+    }
+
+    fn act(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match u8::arbitrary(input)? % 8 {
+            0 => self.now = self.now.plus(Duration::from_secs(u16::arbitrary(input)?.into())),
+            1 => {
+                let worker = usize::from(bool::arbitrary(input)?);
+                self.drive(worker, input)?;
+            }
+            2 => {
+                // A cookie of this browser under the name of another.
+                let (from, to) =
+                    (input.choose_index(self.jar.len().max(1))?, input.choose_index(self.jar.len().max(1))?);
+                if let (Some(value), Some(slot)) = (self.jar.values().nth(from).cloned(), self.jar.values_mut().nth(to))
+                {
+                    *slot = value;
+                }
+            }
+            3 => drop(self.jar.pop_first()),
+            _ => self.request(input)?,
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let target = match u8::arbitrary(input)? % 4 {
+            0 | 1 => (*input.choose(&PATHS)?).to_owned(),
+            2 if !self.callbacks.is_empty() => {
+                let (callback, nonce) = input.choose(&self.callbacks)?.clone();
+                self.nonce = nonce;
+                callback
+            }
+            _ => <&str>::arbitrary(input)?.to_owned(),
+        };
+        let method = *input.choose(&["GET", "GET", "GET", "POST", "OPTIONS", "HEAD"])?;
+        let mut headers = vec![(":method", method), (":authority", "app.example.com"), (":path", target.as_str())];
+        for _ in 0..input.int_in_range(0..=3)? {
+            headers.push(*input.choose(&HEADERS)?);
+        }
+        let token = format!("Bearer {}", self.access_token());
+        let has_token = u8::arbitrary(input)? % 8 == 0;
+        headers.extend(has_token.then_some(("authorization", token.as_str())));
+        let cookies: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut cookies = cookies.join("; ");
+        if u8::arbitrary(input)? % 8 == 0 {
+            // Someone kept an earlier cookie, or made one up.
+            let old = if self.sessions.is_empty() { "" } else { input.choose(&self.sessions)?.0.as_str() };
+            let value = if bool::arbitrary(input)? { old } else { <&str>::arbitrary(input)? };
+            cookies = format!("{SESSION}={value}");
+        }
+        headers.push(("cookie", &cookies));
+        let request = Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let request = request.with_more_following(method == "POST");
+
+        self.is_identified = false;
+        let worker = usize::from(bool::arbitrary(input)?);
+        self.workers[worker].set_time(self.now);
+        let step = self.workers[worker].start(request);
+        let Some(decision) = self.perform(worker, step, input)? else { return Ok(()) };
+        let lines = match decision {
+            Decision::Reply(reply) => {
+                let lines = self.check_reply(&reply);
+                if reply.code == "logged_out" {
+                    self.ended.extend(self.sessions.iter().map(|(value, _)| (value.clone(), worker)));
+                } else if reply.code == "signed_out" && lines.iter().any(|line| session_of(line) == Some("")) {
+                    self.ended.extend(session_of(&cookies).map(|value| (value.to_owned(), worker)));
+                }
+                lines
+            }
+            Decision::Forward(forward) => {
+                match forward.permit.reason() {
+                    Reason::Public => rule_path::check_public(target.as_bytes()),
+                    Reason::Session => self.check_session(&cookies, worker),
+                    Reason::Bearer => assert!(has_token, "no token was sent"),
+                    Reason::Preflight => {
+                        assert!(method == "OPTIONS" && headers.iter().any(|(name, _)| *name == "origin"))
+                    }
+                }
+                forward.cookies.map(|cookies| self.workers[worker].late_cookies(cookies)).unwrap_or_default()
+            }
+        };
+        self.keep(&lines, &cookies);
+        Ok(())
+    }
+
+    /// Performs a step as the host would; `None` where the client leaves before it is decided.
+    fn perform(&mut self, worker: usize, mut step: Step, input: &mut Unstructured<'_>) -> Result<Option<Decision>> {
+        for _ in 0..PATIENCE {
+            let pending = match step {
+                Step::Done(decision) => {
+                    self.check_events(worker);
+                    return Ok(Some(decision));
+                }
+                Step::Wait(pending) => pending,
+            };
+            let calls = pending.take_calls();
+            if calls.is_empty() && !pending.wants_body() {
+                self.drive(worker, input)?;
+                self.now = self.now.plus(Duration::from_secs(1));
+            }
+            self.answer(calls, input)?;
+            if pending.wants_body() {
+                pending.give_body(self.body(input)?);
+            }
+            step = self.resume(worker, pending);
+        }
+        Ok(None)
+    }
+
+    fn resume(&self, worker: usize, pending: Pending) -> Step {
+        self.workers[worker].set_time(self.now);
+        pending.resume()
+    }
+
+    fn drive(&mut self, worker: usize, input: &mut Unstructured<'_>) -> Result<()> {
+        self.workers[worker].set_time(self.now);
+        let calls = self.workers[worker].drive();
+        self.answer(calls, input)?;
+        let calls = self.workers[worker].drive();
+        self.answer(calls, input)?;
+        self.check_events(worker);
+        Ok(())
+    }
+
+    fn answer(&mut self, calls: Vec<Call>, input: &mut Unstructured<'_>) -> Result<()> {
+        for call in calls {
+            // Mostly as it should be.
+            let result = match u8::arbitrary(input).unwrap_or_default() {
+                0xff => Err(CalloutError::NoResponse),
+                0xfe => Err(CalloutError::Dispatch),
+                0xfd => Ok(CalloutResponse { status: u16::arbitrary(input)?, body: Vec::new() }),
+                0xf8..=0xfc => Ok(CalloutResponse { status: 200, body: <&[u8]>::arbitrary(input)?.to_vec() }),
+                choice => self.provider(call.request(), choice),
+            };
+            call.answer(result);
+        }
+        Ok(())
+    }
+
+    fn provider(&mut self, request: &CalloutRequest, choice: u8) -> CalloutResult {
+        let body = match request.path.as_str() {
+            "/.well-known/openid-configuration" => json!({
+                "issuer": ISSUER,
+                "authorization_endpoint": format!("{ISSUER}/authorize"),
+                "token_endpoint": format!("{ISSUER}/token"),
+                "jwks_uri": format!("{ISSUER}/jwks"),
+                "end_session_endpoint": format!("{ISSUER}/end"),
+                "revocation_endpoint": format!("{ISSUER}/revoke"),
+            }),
+            "/jwks" => key_set(),
+            "/token" => {
+                let is_refresh = request.body.windows(13).any(|part| part == b"refresh_token");
+                // One of the ID tokens in the input's choice is of another sign-in.
+                let is_right = choice % 8 != 7;
+                let nonce = if is_right { self.nonce.as_str() } else { "another" };
+                let mut claims = json!({
+                    "iss": ISSUER, "aud": CLIENT, "sub": "u", "sid": "s", "iat": self.now.as_secs(),
+                    "exp": self.now.plus(Duration::from_secs(300)).as_secs(),
+                });
+                if !is_refresh {
+                    claims["nonce"] = nonce.into();
+                }
+                self.is_identified |= is_right || is_refresh;
+                let refresh_token = if choice.is_multiple_of(3) { Value::Null } else { "rt".into() };
+                json!({
+                    "access_token": "at", "token_type": "Bearer", "expires_in": 60, "refresh_token": refresh_token,
+                    "id_token": sign(br#"{"alg":"RS256"}"#, claims.to_string().as_bytes()),
+                })
+            }
+            _ => json!({}),
+        };
+        Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+    }
+
+    fn body(&self, input: &mut Unstructured<'_>) -> Result<std::result::Result<Vec<u8>, BodyError>> {
+        Ok(match u8::arbitrary(input)? % 4 {
+            0 => Err(BodyError::Missing),
+            1 => Ok(<&[u8]>::arbitrary(input)?.to_vec()),
+            _ => {
+                let claims = json!({
+                    "iss": ISSUER, "aud": CLIENT, "sub": "u", "sid": "s", "iat": self.now.as_secs(), "jti": "j",
+                    "exp": self.now.plus(Duration::from_secs(60)).as_secs(),
+                    "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+                });
+                let token = sign(br#"{"alg":"RS256","typ":"logout+jwt"}"#, claims.to_string().as_bytes());
+                Ok(format!("logout_token={token}").into_bytes())
+            }
+        })
+    }
+
+    fn access_token(&self) -> String {
+        let claims = json!({
+            "iss": ISSUER, "aud": API, "sub": "robot", "client_id": "robot", "iat": self.now.as_secs(),
+            "exp": self.now.plus(Duration::from_secs(300)).as_secs(),
+        });
+        sign(br#"{"alg":"RS256","typ":"at+jwt"}"#, claims.to_string().as_bytes())
+    }
+
+    /// Checks that the browser brought a session that was handed out, and that is not over.
+    fn check_session(&self, cookies: &str, worker: usize) {
+        let value = session_of(cookies).expect("a session's cookie was brought");
+        let known = self.sessions.iter().find(|(known, _)| known == value);
+        let (_, written) = known.expect("the session was handed out");
+        assert!(self.now < written.plus(LIFETIME), "the session is over");
+        assert!(!self.ended.contains(&(value.to_owned(), worker)), "the session was ended");
+    }
+
+    fn check_reply(&mut self, reply: &LocalReply) -> Vec<String> {
+        let values = |name| reply.headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value);
+        assert!(reply.headers.iter().all(|(_, value)| !value.contains(['\r', '\n', '\0'])));
+        assert_ne!(reply.code, "bug");
+        for location in values("location") {
+            let url = Url::parse(location).expect("Location is absolute");
+            let origin = url.origin().ascii_serialization();
+            assert!(origin == APP || origin == ISSUER, "{location}");
+            let parameter =
+                |name| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
+            if let (Some(state), Some(nonce)) = (parameter("state"), parameter("nonce")) {
+                self.callbacks.push((format!("/oauth2/callback?code=c&state={state}"), nonce));
+            }
+        }
+        values("set-cookie").cloned().collect()
+    }
+
+    /// Keeps cookies as a browser does.
+    fn keep(&mut self, lines: &[String], sent: &str) {
+        for line in lines {
+            let (pair, attributes) = line.split_once(';').expect("a cookie has attributes");
+            let (name, value) = pair.split_once('=').expect("a cookie has a value");
+            if attributes.contains("Max-Age=0") {
+                self.jar.remove(name);
+                continue;
+            }
+            if name == SESSION {
+                // A session begins with an ID token, or goes on.
+                let begun = session_of(sent).and_then(|sent| self.sessions.iter().find(|(known, _)| known == sent));
+                assert!(self.is_identified || begun.is_some(), "a session without an ID token");
+                let written = if self.is_identified { self.now } else { begun.map_or(self.now, |(_, at)| *at) };
+                self.sessions.push((value.to_owned(), written));
+            }
+            self.jar.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    fn check_events(&self, worker: usize) {
+        self.workers[worker].take_events(|event| check_line(&event));
+    }
+}
+
+/// The value of the session's cookie in a `Cookie` or `Set-Cookie` line.
+fn session_of(cookies: &str) -> Option<&str> {
+    cookies.split("; ").find_map(|pair| pair.strip_prefix(SESSION)?.strip_prefix('='))
+}

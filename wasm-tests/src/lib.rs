@@ -15,6 +15,7 @@ pub mod keys;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod renewal;
 pub mod sample;
 pub mod site;
 pub mod store;

@@ -7,7 +7,7 @@ use wasm_tests::{
     http1::Response,
     issuer::{Endpoint, RefreshTokens},
     user_agent::{Outgoing, UserAgent},
-    world::{SESSION_COOKIE, World, assert_program_refused, assert_sign_in, kept_cookies},
+    world::{SESSION_COOKIE, World, assert_program_refused, kept_cookies},
 };
 
 /// Checks that a session is good, and returns the `Max-Age` of its cookie if it was written anew.
@@ -20,16 +20,6 @@ fn visit(world: &World, browser: &UserAgent) -> Option<i64> {
     assert_eq!(response.headers.all("cache-control"), [b"private, no-store"]);
     let age = line.split("; ").find_map(|attribute| attribute.strip_prefix("Max-Age="));
     Some(age.and_then(|age| age.parse().ok()).expect("a Max-Age"))
-}
-
-#[track_caller]
-fn assert_over(world: &World, browser: &UserAgent, what: &str) {
-    let before = world.upstream.count();
-    for _ in 0..4 {
-        assert_program_refused(&browser.fetch(&world.url("/api")), what);
-        assert_sign_in(&browser.get(&world.url("/page")), world);
-    }
-    world.upstream.assert_saw_nothing_since(before, what);
 }
 
 fn userinfo(world: &World, browser: &UserAgent) -> (Response, Value) {
@@ -63,7 +53,7 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     let (_, body) = userinfo(&world, &left);
     assert!(body["expires_in"].as_i64().is_some_and(|left| left < 20), "{body}");
     world.advance(30);
-    assert_over(&world, &left, "idle");
+    world.assert_ended(&left, "idle");
     for _ in 0..4 {
         let age = visit(&world, &used).expect("a new end");
         assert!((595..=600).contains(&age), "{age}");
@@ -72,7 +62,7 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     // Towards the end of its life it has no ten minutes left, and then none.
     world.advance(550);
     let _ = userinfo(&world, &used);
-    assert_over(&world, &used, "idle for longer than ten minutes");
+    world.assert_ended(&used, "idle for longer than ten minutes");
 
     let (used, _) = world.signed_in();
     for _ in 0..6 {
@@ -82,7 +72,7 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     world.advance(200);
     assert!(visit(&world, &used).is_some_and(|age| (60..=100).contains(&age)), "until the end of its life");
     world.advance(110);
-    assert_over(&world, &used, "an hour");
+    world.assert_ended(&used, "an hour");
     // Its end is sealed in it: whoever keeps the cookie for longer has nothing.
     assert!(!used.session_cookies().is_empty());
 }
@@ -107,7 +97,7 @@ fn a_session_outlives_its_tokens_and_refreshes_do_not_make_it_longer() {
     let refreshes = world.issuer.refreshes().asked;
     world.advance(101);
     for browser in [&plain, &renewed] {
-        assert_over(&world, browser, "eight hours");
+        world.assert_ended(browser, "eight hours");
     }
     assert_eq!(world.issuer.refreshes().asked, refreshes, "what is over is not renewed");
 }

@@ -202,6 +202,19 @@ impl World {
         });
     }
 
+    /// Checks that the session of this browser is over in every worker, and that the app sees none of its requests.
+    #[track_caller]
+    pub fn assert_ended(&self, browser: &UserAgent, what: &str) {
+        let before = self.upstream.count();
+        for _ in 0..EVERY_WORKER {
+            assert_program_refused(&browser.fetch(&self.url("/api")), what);
+        }
+        for _ in 0..EVERY_WORKER {
+            assert_sign_in(&browser.get(&self.url("/page")), self);
+        }
+        self.upstream.assert_saw_nothing_since(before, what);
+    }
+
     /// Checks that every worker still lets a public request pass and begins a sign-in.
     #[track_caller]
     pub fn assert_serves(&self) {

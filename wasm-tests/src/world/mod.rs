@@ -176,6 +176,15 @@ impl World {
         self.answer(browser, &sign_in)
     }
 
+    /// A sign-in of a new browser, whose callback parameters are changed on the way.
+    #[track_caller]
+    pub fn callback_with(&self, change: impl FnOnce(&mut Parameters)) -> (UserAgent, Response) {
+        let browser = self.browser();
+        let callback = self.callback_url(&browser, "/page");
+        let response = browser.get(&changed(&callback, change));
+        (browser, response)
+    }
+
     /// Signs in at the provider, and returns the callback URL that the browser is sent to.
     #[track_caller]
     pub fn answer(&self, browser: &UserAgent, sign_in: &SignIn) -> String {
@@ -396,13 +405,30 @@ pub fn document(port: u16, issuer: &str) -> Value {
     })
 }
 
+/// The parameters of a callback, by name and in their order.
+pub type Parameters = Vec<(String, String)>;
+
 /// The callback URL with its parameters changed.
-pub fn changed(callback: &str, change: impl FnOnce(&mut Vec<(String, String)>)) -> String {
+pub fn changed(callback: &str, change: impl FnOnce(&mut Parameters)) -> String {
     let mut url = Url::parse(callback).expect("a callback URL");
-    let mut parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let mut parameters: Parameters = url.query_pairs().into_owned().collect();
     change(&mut parameters);
     url.query_pairs_mut().clear().extend_pairs(parameters);
     url.into()
+}
+
+/// Gives a parameter another value.
+///
+/// # Panics
+/// When there is none of this name.
+pub fn set_parameter(parameters: &mut [(String, String)], name: &str, value: impl Into<String>) {
+    let found = parameters.iter_mut().find(|(found, _)| found == name).expect("the parameter is there");
+    found.1 = value.into();
+}
+
+/// Adds a parameter at the end.
+pub fn add_parameter(parameters: &mut Parameters, name: &str, value: impl Into<String>) {
+    parameters.push((name.to_owned(), value.into()));
 }
 
 /// A parameter of the URL's query, which must be there once.
@@ -411,6 +437,6 @@ pub fn parameter(url: &str, name: &str) -> String {
 }
 
 /// The parameters of the URL's query.
-pub fn parameters(url: &str) -> Vec<(String, String)> {
+pub fn parameters(url: &str) -> Parameters {
     Url::parse(url).expect("a URL").query_pairs().into_owned().collect()
 }

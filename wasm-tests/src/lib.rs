@@ -1,6 +1,7 @@
 //! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them; and the
 //! three parties around the filter, each of which can be told to misbehave.
 
+pub mod api_client;
 pub mod chromium;
 pub mod clock;
 pub mod envoy;
@@ -20,6 +21,7 @@ pub mod renewal;
 pub mod sample;
 pub mod site;
 pub mod store;
+pub mod token_issuer;
 pub mod tools;
 pub mod two_providers;
 pub mod upstream;

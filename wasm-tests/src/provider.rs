@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use crate::process::{Running, Scratch, said_in_json};
 use crate::{ports, tools};
 
+/// The PKCE verifier of RFC 7636, appendix B.
+const CODE_VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// The challenge of that verifier.
+pub const CODE_CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
 /// A running provider. Dropping it ends it.
 #[derive(Debug)]
 pub struct Provider {
@@ -132,6 +137,17 @@ impl Provider {
         let answer = answer.unwrap_or_else(|error| panic!("no provider any more: {error}\n{}", self.log()));
         serde_json::from_slice(answer.as_bytes()).expect("the control port answers in JSON")
     }
+}
+
+/// The form of a token request for a code (RFC 6749, 4.1.3) that was asked for with [`CODE_CHALLENGE`].
+#[must_use]
+pub const fn code_grant<'a>(code: &'a str, redirect_uri: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", CODE_VERIFIER),
+    ]
 }
 
 /// What to start the provider with.

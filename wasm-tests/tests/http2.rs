@@ -8,8 +8,11 @@ use std::{
 
 use serde_json::json;
 use wasm_tests::{
+    api_client::{API, STATIC_TOKEN, accept_tokens, with_token},
+    http1::Response,
     http2::{PROTOCOL, TRAILERS},
     issuer::Issuer,
+    upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_program_refused, assert_signed_in},
 };
@@ -174,4 +177,57 @@ fn a_permitted_request_that_ends_in_empty_trailers_arrives() {
     let before = world.upstream.count();
     assert_eq!(send("/page").status, 401);
     world.upstream.assert_saw_nothing_since(before, "no session");
+}
+
+#[test]
+fn tokens_over_http2_and_for_websockets() {
+    let world = World::around(Issuer::start(), |setup| {
+        accept_tokens(&mut setup.configuration);
+        setup.connection_manager.insert("http2_protocol_options".into(), json!({"allow_connect": true}));
+    });
+    world.until_ready();
+    let http2 = world.browser().over_http2(world.envoy.port());
+    let access = world.issuer.access_token(API, |_| {});
+    let send = |request: &Outgoing| -> Response { http2.send(&world.url("/api/x"), request).expect("an answer") };
+    for (token, user) in [(STATIC_TOKEN, "ci"), (&access, "robot")] {
+        assert_eq!(send(&with_token("/api/x", token)).status, 200);
+        assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [user.as_bytes()]);
+    }
+    let upgrade = |request: Outgoing| {
+        request
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let connect = |token: &str| {
+        let request = Outgoing::new("CONNECT", "/api/socket").header(PROTOCOL, "websocket");
+        request.header("sec-websocket-version", "13").header("authorization", format!("Bearer {token}"))
+    };
+    let before = world.upstream.count();
+    for (what, response, status) in [
+        ("an unknown token", send(&with_token("/api/x", "unknown")), 401),
+        (
+            "two lines",
+            send(&with_token("/api/x", STATIC_TOKEN).header("authorization", format!("Bearer {STATIC_TOKEN}"))),
+            400,
+        ),
+        ("two kinds", send(&with_token("/api/x", STATIC_TOKEN).header("authorization", "Basic YTpi")), 400),
+        ("a WebSocket", world.send(&upgrade(with_token("/api/socket", "unknown"))).expect("an answer"), 401),
+        (
+            "a WebSocket without a token",
+            world.send(&upgrade(Outgoing::new("GET", "/api/socket"))).expect("an answer"),
+            401,
+        ),
+        ("a WebSocket over HTTP/2", send(&connect("unknown")), 401),
+    ] {
+        assert_eq!(response.status, status, "{what}: {response:?}");
+        assert!(response.headers.text("www-authenticate").is_some_and(|value| value.starts_with("Bearer ")), "{what}");
+        world.upstream.assert_saw_nothing_since(before, what);
+    }
+    let response = world.send(&upgrade(with_token("/api/socket", &access))).expect("an answer");
+    assert_eq!((response.status, response.headers.has(MARK)), (101, true), "{response:?}");
+    assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [b"robot"]);
+    assert_eq!(send(&connect(STATIC_TOKEN)).status, 200);
+    assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [b"ci"]);
 }

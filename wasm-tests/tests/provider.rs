@@ -7,14 +7,11 @@ use serde_json::{Value, json};
 use wasm_tests::{
     html::Form,
     http1::{Outcome, Request, Response, Server, response},
-    provider::{Provider, Settings, client, many_groups},
+    provider::{CODE_CHALLENGE, Provider, Settings, client, code_grant, many_groups},
     site::{ALICE, BIG, Site},
     user_agent::{Outgoing, UserAgent},
     world::parameter,
 };
-
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// An app that takes note of every request and answers with nothing.
 struct App {
@@ -61,7 +58,7 @@ fn authorize(provider: &Provider, app: &App, browser: &UserAgent, more: &[(&str,
         ("client_id", "app"),
         ("response_type", "code"),
         ("redirect_uri", &callback),
-        ("code_challenge", CHALLENGE),
+        ("code_challenge", CODE_CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
     query.extend(more);
@@ -94,12 +91,7 @@ fn sign_in(
     let (callback, _) = browser.follow(&next).pop().expect("a first step");
     let redirect_uri = format!("{}/oauth2/callback", app.url());
     let code = parameter(&callback, "code");
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", &redirect_uri),
-        ("code_verifier", VERIFIER),
-    ];
+    let fields = code_grant(&code, &redirect_uri);
     let (status, tokens) = token(provider, &fields);
     assert_eq!(status, 200, "{tokens}");
     tokens

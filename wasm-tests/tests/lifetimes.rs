@@ -1,4 +1,5 @@
-//! How long a session lasts: by its idle timeout, by its lifetime, by its tokens; and what a clock that jumps does to it.
+//! How long a session lasts: by its idle timeout, by its lifetime, by its tokens, by the keys that seal it; and what a
+//! clock that jumps does to it.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,8 +8,11 @@ use wasm_tests::{
     http1::Response,
     issuer::{Endpoint, RefreshTokens},
     user_agent::{Outgoing, UserAgent},
-    world::{SESSION_COOKIE, World, assert_program_refused, kept_cookies},
+    world::{SESSION_COOKIE, SESSION_KEY, World, assert_program_refused, kept_cookies},
 };
+
+/// A session key other than [`SESSION_KEY`].
+const NEW_KEY: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE=";
 
 /// Checks that a session is good, and returns the `Max-Age` of its cookie if it was written anew.
 #[track_caller]
@@ -151,4 +155,25 @@ fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
         world.advance(3500);
         assert_ne!(late.get(&world.url("/page")).status, 200, "idle for longer than half an hour");
     }
+}
+
+#[test]
+fn sessions_survive_a_restart_and_a_new_key_and_end_with_the_old_one() {
+    let mut world = World::start();
+    let (browser, _) = world.signed_in();
+    let (away, _) = world.signed_in();
+    let under_way = world.browser();
+    let callback = world.callback_url(&under_way, "/page");
+
+    world.restart(|document| document["session"]["keys"] = json!([NEW_KEY, SESSION_KEY]));
+    assert_eq!(browser.get(&world.url("/page")).status, 200);
+    // A sign-in that was under way goes on: the restart was not the user's doing.
+    assert_eq!(under_way.get(&callback).status, 303);
+    assert_eq!(under_way.get(&world.url("/page")).status, 200);
+
+    // Whoever came by meanwhile has a session that the new key sealed; only who did not has to sign in again.
+    world.restart(|document| document["session"]["keys"] = json!([NEW_KEY]));
+    world.begin(&away, "/page");
+    assert_eq!(browser.get(&world.url("/page")).status, 200);
+    assert_eq!(under_way.get(&world.url("/page")).status, 200);
 }

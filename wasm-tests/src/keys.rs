@@ -234,11 +234,11 @@ impl SigningKey {
 pub enum Rsa {
     /// What the issuer starts with.
     First,
-    /// What nobody knows until it is published.
+    /// A key that is not published yet.
     Second,
 }
 
-/// A public RSA key as somebody may have it lying about.
+/// A public RSA key in its usual formats.
 #[derive(Debug, Clone)]
 pub struct PublicForms {
     /// SubjectPublicKeyInfo in PEM.

@@ -118,7 +118,7 @@ pub fn until_everywhere(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || (0..EVERY_WORKER).all(|_| holds()).then_some(()));
 }
 
-/// A folder for one run's files. It is removed on drop, unless the test failed and somebody will want to look.
+/// A folder for the files of one run. It is removed on drop, unless the test failed.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 

@@ -8,7 +8,7 @@ use wasm_tests::{
     logout::{accept_logouts, assert_logged_out, assert_passes, world},
     site::Site,
     user_agent::{Outgoing, UserAgent},
-    world::{BACK_CHANNEL_LOGOUT, assert_program_refused, document},
+    world::{BACK_CHANNEL_LOGOUT, assert_unauthenticated, document},
 };
 
 #[test]
@@ -22,12 +22,12 @@ fn rp_backchannel_rpinitlogout() {
     assert_logged_out(&world.deliver_logout(0, &token), "the base case");
     world.upstream.assert_saw_nothing_since(before, "a logout token");
     world.assert_ended(&browser, "logged out");
-    // A copy of the cookie is worth no more than the cookie.
+    // A copy of the cookie is refused, too.
     let copy = Outgoing::fetch("/api").header("cookie", format!("__Host-vestibule={session}"));
-    assert_program_refused(&world.send(&copy).expect("an answer"), "a copy");
+    assert_unauthenticated(&world.send(&copy).expect("an answer"), "a copy");
     assert_passes(&world, &other, "another session of the same person");
     let steps = browser.follow(&world.url("/page"));
-    assert_eq!(steps.last().expect("a page").1.status, 200, "whoever signs in again is in");
+    assert_eq!(steps.last().expect("a page").1.status, 200, "a new sign-in");
     assert_eq!(world.metric("logged_out"), 1);
 
     // The sid alone, and the subject alone: one session, and all of them.
@@ -44,9 +44,9 @@ fn rp_backchannel_rpinitlogout() {
     assert_logged_out(&world.deliver_logout(0, &token), "sub only");
     world.assert_ended(&browser, "sub only");
     world.assert_ended(&other, "sub only");
-    assert_passes(&world, &bob, "somebody else");
+    assert_passes(&world, &bob, "another user");
 
-    // Sent again it was heard before, and ends nothing that began since.
+    // A repeated logout token ends no session that began since.
     world.issuer.sign_in_as(json!({"sub": "alice"}));
     world.advance(1);
     let (browser, _) = world.signed_in();
@@ -55,18 +55,18 @@ fn rp_backchannel_rpinitlogout() {
         assert_logged_out(&world.deliver_logout(0, &token), "again");
     }
     assert_passes(&world, &browser, "again");
-    // Signed with a key that nobody here has seen yet.
+    // Signed with a key that is fetched now.
     world.issuer.rotate();
     assert_logged_out(&world.deliver_logout(0, &world.issuer.logout_token(|_| {})), "a new key");
     world.assert_ended(&browser, "a new key");
-    // Nobody whose session it was, and nobody at all.
-    let token = world.issuer.logout_token_for(Some("nobody"), Some("none"), |_| {});
+    // A logout of an unknown user and session.
+    let token = world.issuer.logout_token_for(Some("unknown"), Some("unknown"), |_| {});
     assert_logged_out(&world.deliver_logout(0, &token), "unknown");
     assert_passes(&world, &bob, "unknown");
 }
 
 #[test]
-fn a_token_that_is_not_one_ends_nothing() {
+fn an_invalid_logout_token_ends_no_session() {
     let world = world();
     let (browser, _) = world.signed_in();
     type Change = fn(&mut IdToken);
@@ -91,8 +91,8 @@ fn a_token_that_is_not_one_ends_nothing() {
             token.remove("exp");
             token.set("iat", token.issued_at() - 600);
         }),
-        ("over", |token| token.set("exp", token.issued_at() - 61)),
-        ("from the future", |token| token.set("iat", token.issued_at() + 600)),
+        ("expired", |token| token.set("exp", token.issued_at() - 61)),
+        ("issued in the future", |token| token.set("iat", token.issued_at() + 600)),
         ("no jti", |token| token.remove("jti")),
         ("a jti that is no text", |token| token.set("jti", 7)),
         ("neither sub nor sid", |token| {
@@ -113,7 +113,7 @@ fn a_token_that_is_not_one_ends_nothing() {
         world.upstream.assert_saw_nothing_since(before, what);
         assert_eq!(browser.fetch(&world.url("/api")).status, 200, "{what}");
     }
-    // An ID token of the very session is none either.
+    // An ID token of the session is no logout token.
     let id_token = world.issuer.id_tokens().swap_remove(0);
     assert_eq!(world.deliver_logout(0, &id_token).status, 400);
     assert_passes(&world, &browser, "an ID token");
@@ -121,7 +121,7 @@ fn a_token_that_is_not_one_ends_nothing() {
 }
 
 #[test]
-fn an_operator_who_does_not_declare_it_is_told_where() {
+fn a_configuration_that_does_not_declare_held_bodies_is_refused_with_the_setting() {
     let setup = Setup::new(1);
     let mut configuration = document(setup.port, "http://127.0.0.1:1");
     configuration["sign_out"] = json!({"back_channel": true});
@@ -134,21 +134,21 @@ fn an_operator_who_does_not_declare_it_is_told_where() {
 }
 
 #[test]
-fn the_envoy_that_got_the_token_knows_and_the_others_do_not() {
+fn without_a_store_only_the_envoy_that_received_the_token_ends_the_session() {
     let mut world = world();
     let second = world.add_envoy();
     let (browser, _) = world.signed_in();
     let elsewhere = world.through(&browser, second);
     assert_logged_out(&world.deliver_logout(second, &world.issuer.logout_token(|_| {})), "at the second");
     for _ in 0..4 {
-        assert_program_refused(&elsewhere.fetch(&world.url("/api")), "where the token came");
+        assert_unauthenticated(&elsewhere.fetch(&world.url("/api")), "where the token came");
     }
-    // Without a store of sessions, which `session.store` is for, that is all.
+    // The others end it with `session.store` only.
     assert_eq!(browser.fetch(&world.url("/api")).status, 200);
 }
 
 #[test]
-fn a_logout_within_the_second_of_a_sign_in_has_ended_the_session() {
+fn a_logout_in_the_second_of_the_sign_in_ends_the_session() {
     let world = world();
     world.stop_clock();
     for what in ["first", "second", "third"] {

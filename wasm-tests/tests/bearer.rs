@@ -30,7 +30,7 @@ fn static_tokens_and_access_tokens_pass_on_every_kind_of_path() {
         let seen = world.upstream.last();
         assert_eq!(seen.headers.all("x-forwarded-groups"), [b"machines"], "{path}");
         assert!(!seen.headers.has("x-forwarded-email") && !seen.headers.has("x_forwarded_email"), "{seen:?}");
-        // The header goes on to the app as it came.
+        // The app receives the header unchanged.
         assert_eq!(seen.headers.text("authorization"), Some(format!("Bearer {STATIC_TOKEN}")));
 
         assert_passes(&world, &forged(with_token(path, &access)), "robot");
@@ -44,12 +44,12 @@ fn static_tokens_and_access_tokens_pass_on_every_kind_of_path() {
             assert_eq!(seen.headers.all(name), [value.as_bytes()], "{path}");
         }
     }
-    // Where everybody may pass nobody looks, and a session is as good as ever where no rule wants a token.
+    // A public path ignores the token; a session passes where no rule requires a token.
     world.send(&with_token(PUBLIC, "nonsense")).expect("an answer");
     assert!(!world.upstream.last().headers.has("x-forwarded-user"));
     let (browser, session) = world.signed_in();
     assert!(browser.get(&world.url("/page")).headers.has(MARK));
-    // The token says who it is, not the cookie beside it, which the app does not get.
+    // The token decides the user, not the session cookie beside it, which the app does not receive.
     assert_passes(
         &world,
         &with_token("/page", STATIC_TOKEN).header("cookie", format!("{SESSION_COOKIE}={session}; a=1")),
@@ -113,11 +113,11 @@ fn every_other_token_is_refused_as_rfc_6750_says() {
             token.header.insert("typ".to_owned(), json!("JWT"));
         }),
         ("no audience", |token| token.remove("aud")),
-        ("over", |token| token.set("exp", token.issued_at() - 61)),
-        ("without an end", |token| token.remove("exp")),
+        ("expired", |token| token.set("exp", token.issued_at() - 61)),
+        ("without an expiry", |token| token.remove("exp")),
         ("not valid yet", |token| token.set("nbf", token.issued_at() + 600)),
-        ("of the future", |token| token.set("iat", token.issued_at() + 600)),
-        ("nobody's", |token| token.remove("sub")),
+        ("issued in the future", |token| token.set("iat", token.issued_at() + 600)),
+        ("without a subject", |token| token.remove("sub")),
         ("of a subject that forges log lines", |token| token.set("sub", "robot\nGET /api/x 200 via_upstream alice")),
         ("an ID token by its nonce", |token| token.set("nonce", "n")),
         ("an ID token by its hash", |token| token.set("at_hash", "x")),
@@ -250,7 +250,7 @@ fn grpc_preflights_and_reserved_paths_with_tokens() {
     assert_eq!((refused.status, refused.headers.text("grpc-status").as_deref()), (200, Some("16")), "{refused:?}");
     world.upstream.assert_saw_nothing();
     assert_passes(&world, &grpc(STATIC_TOKEN), "ci");
-    // A browser asks without credentials whether a script may send a token; whoever brings one is no such browser.
+    // A preflight has no credentials (Fetch, CORS-preflight): a request with a token is none.
     let preflight = Outgoing::new("OPTIONS", "/api/x")
         .header("origin", "http://a.example")
         .header("access-control-request-method", "GET")
@@ -260,7 +260,7 @@ fn grpc_preflights_and_reserved_paths_with_tokens() {
     let preflight_with = |token: &str| preflight.clone().header("authorization", format!("Bearer {token}"));
     assert_refused(&world, &preflight_with("unknown"), 401, "invalid_token", Some(", error=\"invalid_token\""));
     assert_passes(&world, &preflight_with(STATIC_TOKEN), "ci");
-    // A token is no session: it asks for none, sees none and ends none.
+    // A token is no session: none of the paths of a session takes it.
     let before = world.upstream.count();
     let userinfo = world.send(&with_token("/oauth2/userinfo", STATIC_TOKEN)).expect("an answer");
     assert_eq!((userinfo.status, userinfo.code().as_deref()), (401, Some("sign_in_required")), "{userinfo:?}");
@@ -280,17 +280,17 @@ fn an_app_with_its_own_bearer_tokens_stands_behind_a_session() {
         rules.insert(0, json!({"prefix": "/own", "access": "required", "authorization": "app"}));
     });
     let (alice, _) = world.signed_in();
-    let nobody = world.browser();
+    let visitor = world.browser();
     let own = "Bearer the-app-s-own";
     for line in [own, "bearer eyJhbGciOiJub25lIn0.e30.", "Token abc", &format!("Bearer {STATIC_TOKEN}")] {
         let send = Outgoing::fetch("/own/data").header("authorization", line);
         assert_eq!(seen_as(&world, &send, &alice).as_deref(), Some("alice"), "{line}");
         assert_eq!(world.upstream.last().headers.all("authorization"), [line.as_bytes()], "{line}");
         // Without a session not even a token that is good elsewhere lets it pass.
-        assert_refused_as(&world, &send, &nobody, (401, "sign_in_required"));
+        assert_refused_as(&world, &send, &visitor, (401, "sign_in_required"));
         let page = Outgoing::navigation("/own/data").header("authorization", line);
         let before = world.upstream.count();
-        assert_sign_in(&nobody.visit(&world.url("/own/data"), page), &world);
+        assert_sign_in(&visitor.visit(&world.url("/own/data"), page), &world);
         world.upstream.assert_saw_nothing_since(before, line);
     }
     // On all other paths a token is checked, with or without a cookie.
@@ -298,5 +298,5 @@ fn an_app_with_its_own_bearer_tokens_stands_behind_a_session() {
     let api = Outgoing::fetch("/api/x").header("authorization", own);
     assert_refused_as(&world, &api, &alice, (401, "invalid_token"));
     let api = Outgoing::fetch("/api/x").header("authorization", format!("Bearer {STATIC_TOKEN}"));
-    assert_eq!(seen_as(&world, &api, &nobody).as_deref(), Some("ci"));
+    assert_eq!(seen_as(&world, &api, &visitor).as_deref(), Some("ci"));
 }

@@ -17,7 +17,7 @@ use wasm_tests::{
     process::{until, until_everywhere},
     token_issuer::{self, KeySource, assert_invalid, fetches},
     upstream::MARK,
-    world::{World, assert_program_refused, assert_sign_in, assert_signed_in},
+    world::{World, assert_sign_in, assert_signed_in, assert_unauthenticated},
 };
 
 #[test]
@@ -29,7 +29,7 @@ fn keys_change_under_load_and_no_valid_token_is_refused() {
     world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, Answer::Late(Duration::from_millis(300))));
     // Keys of the very second in which they were fetched could still be those from before.
     world.advance(2);
-    // Nobody is held for longer than five seconds: whoever still has no answer then is refused.
+    // A request is held for five seconds at most, and then refused.
     let pass = |token: &String, what: &str| {
         let response = world.send(&with_token("/api/write", token)).expect("an answer");
         assert!(response.status == 200, "{what}: {response:?}");
@@ -67,7 +67,7 @@ fn keys_change_under_load_and_no_valid_token_is_refused() {
     });
     assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 2, "one at the start, and one for the new key");
 
-    // Now the old keys are withdrawn. A token of theirs is good until the next keys are taken over, and then no more.
+    // Now the old keys are withdrawn: their tokens are valid until the next keys are taken over.
     world.advance(61);
     let withdrawn = many(1).remove(0);
     assert_passes(&world, &with_token("/api/x", &withdrawn), "robot");
@@ -92,7 +92,7 @@ fn while_the_provider_is_down_access_tokens_wait_and_static_ones_pass_at_once() 
     issuer.down();
     let mut world = World::around(issuer, |setup| accept_tokens(&mut setup.configuration));
     let access = world.issuer.access_token(API, |_| {});
-    // What waits does so by the clock.
+    // A request that waits does so by the clock.
     world.stop_clock();
     thread::scope(|scope| {
         for _ in 0..6 {
@@ -108,7 +108,7 @@ fn while_the_provider_is_down_access_tokens_wait_and_static_ones_pass_at_once() 
             assert_passes(&world, &with_token("/api/write", STATIC_TOKEN), "ci");
         }
         assert_invalid_token_at_once(&world, OLD_STATIC_TOKEN);
-        // Somebody who does not wait for the answer.
+        // A client that leaves before the answer.
         drop(world.begun(&with_token("/api/x", &access)));
         world.until_held(6);
         world.advance(4);
@@ -125,7 +125,7 @@ fn while_the_provider_is_down_access_tokens_wait_and_static_ones_pass_at_once() 
         world.send(&with_token("/api/x", &access)).is_some_and(|response| response.status == 200).then_some(())
     });
     assert_passes(&world, &with_token("/api/write", &access), "robot");
-    // It is remembered, and keys are kept, while the provider is away again.
+    // The decision is cached, and the keys are kept, while the provider is down again.
     world.issuer.down();
     assert_passes(&world, &with_token("/api/write", &access), "robot");
     assert_passes(&world, &with_token("/api/write", &world.issuer.access_token(API, |_| {})), "robot");
@@ -168,7 +168,7 @@ fn three_hundred_made_up_tokens_at_once_delay_no_sign_in() {
         })
         .collect();
     let (known, before) = (world.issuer.access_token(API, |_| {}), world.issuer.requests(Endpoint::Jwks).len());
-    // What waits does so by the clock.
+    // A request that waits does so by the clock.
     world.stop_clock();
     thread::scope(|scope| {
         let flood: Vec<_> = tokens
@@ -177,7 +177,7 @@ fn three_hundred_made_up_tokens_at_once_delay_no_sign_in() {
                 scope.spawn(|| world.send(&with_token("/api/x", token)).map(|answer| (answer.status, answer.code())))
             })
             .collect();
-        // Every one of them waits for keys that do not come yet, or is one too many.
+        // Each waits for keys that do not come yet, or is above the limit.
         let decided = || world.held() + world.metric("refused_busy");
         until("the last made-up token", || (decided() >= tokens.len() as u64).then_some(()));
         for (browser, callback) in &at_the_provider {
@@ -215,7 +215,7 @@ fn keys_of_a_token_issuer_change_under_load_with_one_fetch_and_no_refusal() {
         let world = token_issuer::world(keys, |_| {});
         let many =
             |count: usize| -> Vec<String> { (0..count).map(|_| world.partners.access_token(API, |_| {})).collect() };
-        // All at once; the keys come when so many are held, or one too many.
+        // All at once; the keys come when so many requests are held or refused.
         let burst = |tokens: &[String], waiting: usize| {
             let gate = Gate::default();
             world.partners.misbehave(Fault::Answer(Endpoint::Jwks, Answer::Behind(gate.clone())));
@@ -233,16 +233,16 @@ fn keys_of_a_token_issuer_change_under_load_with_one_fetch_and_no_refusal() {
             })
         };
         let old = many(30);
-        // KeySource of the very second in which they were fetched could still be those from before.
+        // Keys of the very second in which they were fetched could still be those from before.
         world.advance(2);
         world.partners.next_p256(true);
-        // As many of the new key as one worker holds, so that it does not matter which worker they come to.
+        // As many of the new key as one worker holds, so that all may come to the same worker.
         for answer in burst(&[old, many(16)].concat(), 16) {
             assert_eq!((answer.status, answer.headers.has(MARK)), (200, true), "{answer:?}");
         }
         assert_eq!(fetches(&world.partners), [keys.fetches()[0], 2], "one at the start, and one for the new key");
 
-        // Those that are too many for both are told to come again, and then pass.
+        // Requests above the limit of both workers are refused as busy, and pass later.
         world.advance(61);
         world.partners.next_p256(true);
         let new = many(60);
@@ -254,7 +254,7 @@ fn keys_of_a_token_issuer_change_under_load_with_one_fetch_and_no_refusal() {
         let answers = world.in_a_row(&new.iter().map(|token| with_token("/write/x", token)).collect::<Vec<_>>());
         assert!(answers.iter().all(|answer| answer.status == 200), "{answers:#?}");
     }
-    // KeySource that are configured are those, whatever the issuer does.
+    // Configured keys do not change with those of the issuer.
     for keys in [KeySource::Inline, KeySource::Pem] {
         let world = token_issuer::world(keys, |_| {});
         let good = world.partners.access_token(API, |_| {});
@@ -275,15 +275,15 @@ fn a_token_issuer_that_is_down_delays_no_other_request_and_comes_back() {
         });
         let token = world.partners.access_token(API, |_| {});
         until_everywhere("the provider", || world.browser().get(&world.url("/page")).location().is_some());
-        // What waits does so by the clock.
+        // A request that waits does so by the clock.
         world.stop_clock();
         thread::scope(|scope| {
             let waiting = scope.spawn(|| token_issuer::send(&world, "/api/x", &token));
             world.until_held(1);
-            // People sign in, and tokens of others pass, as if nothing were.
+            // Users sign in, and tokens of the other issuer pass, without delay.
             world.signed_in();
             assert_eq!(token_issuer::send(&world, "/api/x", &world.issuer.access_token(API, |_| {})).status, 200);
-            assert_program_refused(&world.browser().fetch(&world.url("/page")), "no session");
+            assert_unauthenticated(&world.browser().fetch(&world.url("/page")), "no session");
             world.until_held(1);
             world.advance(5);
             let refused = waiting.join().expect("an answer");
@@ -297,11 +297,11 @@ fn a_token_issuer_that_is_down_delays_no_other_request_and_comes_back() {
         world.partners.up();
         until_everywhere("a token that passes", || token_issuer::send(&world, "/api/x", &token).status == 200);
         token_issuer::assert_passes(&world, "/api/x", &token, "robot");
-        // Its keys are kept while it is away again.
+        // Its keys are kept while it is down again.
         world.partners.down();
         token_issuer::assert_passes(&world, "/api/x", &world.partners.access_token(API, |_| {}), "robot");
     }
-    // Configured keys need nobody.
+    // Configured keys need no fetch.
     for keys in [KeySource::Inline, KeySource::Pem] {
         let partners = Issuer::another();
         let entry = keys.entry(&partners);

@@ -9,7 +9,7 @@ use wasm_tests::{
     clock::Clock,
     process::until,
     site::{ALICE, Site},
-    world::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE},
+    world::{LOGIN_LOOP_COOKIE, PENDING_COOKIE, SESSION_COOKIE},
 };
 
 const TABS: usize = 20;
@@ -49,7 +49,7 @@ fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize)
     assert_eq!(site.envoy.stats("wasmcustom.vestibule_refused_sign_in_loop"), 0);
     let (pending, rest): (Vec<_>, Vec<_>) =
         names(cookies).into_iter().partition(|name| name.starts_with(PENDING_COOKIE));
-    assert_eq!(rest, [SESSION_COOKIE, TRAIL_COOKIE], "{cookies:#}");
+    assert_eq!(rest, [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{cookies:#}");
     assert!(pending.len() <= left_over, "{pending:#?}");
     assert!(length(cookies) < LONGEST, "{cookies:#}");
 }

@@ -14,7 +14,7 @@ fn token_requests(world: &World) -> usize {
 }
 
 #[test]
-fn a_callback_without_its_cookie_starts_again_a_few_times_and_never_loops() {
+fn a_callback_without_its_cookie_restarts_the_sign_in_a_few_times_and_never_loops() {
     let world = World::start();
     let browser = world.browser();
     let mut callback = world.callback_url(&browser, "/deep?x=1");
@@ -51,7 +51,7 @@ fn a_callback_without_its_cookie_starts_again_a_few_times_and_never_loops() {
 }
 
 #[test]
-fn an_expired_page_of_the_provider_costs_one_new_try_and_then_a_page_comes() {
+fn an_expired_page_of_the_provider_restarts_the_sign_in_once_and_then_ends_in_a_page() {
     let world = World::start();
     let expired = |all: &mut Parameters| {
         all.retain(|(name, _)| name != "code");
@@ -71,7 +71,7 @@ fn an_expired_page_of_the_provider_costs_one_new_try_and_then_a_page_comes() {
     assert_page(&response, &[503], "the second time");
     assert_eq!(response.code().as_deref(), Some("provider_unavailable"));
     world.upstream.assert_saw_nothing_since(before, "an error");
-    // A person who tries again comes in.
+    // A new sign-in succeeds.
     let again = world.begin(&browser, "/page");
     assert_signed_in(&browser.get(&world.answer(&browser, &again)), &world.url("/page"));
 }

@@ -118,7 +118,7 @@ fn a_sign_in_of_another_browser_is_never_taken_over() {
     let attacker = world.browser();
     let trap = world.callback_url(&attacker, "/trap");
 
-    // A victim with a sign-in of her own under way: she signs in herself, at most.
+    // A victim with a pending sign-in of her own completes that one at most.
     let victim = world.browser();
     let own = world.callback_url(&victim, "/own");
     let response = victim.get(&trap);
@@ -126,7 +126,7 @@ fn a_sign_in_of_another_browser_is_never_taken_over() {
     assert_eq!(token_requests(&world), 0);
     assert_signed_in(&victim.get(&own), &world.url("/own"));
 
-    // A victim who is signed in: her session stays as it is.
+    // A victim with a session keeps it.
     let session = victim.jar().find("127.0.0.1", SESSION_COOKIE).cloned();
     let response = victim.get(&trap);
     assert_eq!((response.status, response.location()), (303, Some(world.url("/trap"))), "{response:?}");
@@ -180,7 +180,7 @@ fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
 }
 
 #[test]
-fn further_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
+fn unknown_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
     let world = World::start();
     let (browser, response) = world.callback_with(|all| {
         for (name, value) in [
@@ -241,13 +241,13 @@ fn only_the_exact_path_and_method_is_the_callback() {
     }
     assert_eq!(token_requests(&world), 0);
     world.upstream.assert_saw_nothing();
-    // None of it used the sign-in up.
+    // The sign-in is still pending.
     let restarted = browser.get(&callback);
     assert!(matches!(restarted.status, 302 | 303), "{restarted:?}");
 }
 
 #[test]
-fn a_sign_in_for_another_client_with_the_same_key_is_not_ours() {
+fn a_sign_in_for_another_client_with_the_same_key_is_refused() {
     let world = World::start();
     let other = World::with(|document| document["providers"][0]["client_id"] = json!("another-client"));
     // Cookies ignore ports: the browser takes those of the one to the other.
@@ -293,7 +293,7 @@ fn one_sign_in_and_fifty_codes_cause_one_token_call() {
     for response in responses.iter().filter(|response| response.status != 400) {
         assert_sign_in(response, &world);
     }
-    // Nor does the right code help any more, whoever has it.
+    // The right code is refused by then, too.
     let target = callback.strip_prefix(&world.url("")).expect("our own callback");
     let late = world.send(&Outgoing::navigation(target).header("cookie", &cookies)).expect("an answer");
     assert_sign_in(&late, &world);

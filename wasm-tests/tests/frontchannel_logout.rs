@@ -21,7 +21,7 @@ fn frame(world: &World, iss: &str, sid: &str) -> Response {
 }
 
 #[test]
-fn made_up_frames_bring_no_session_back_and_keep_no_logout_out() {
+fn a_flood_of_made_up_frames_undoes_no_logout_and_prevents_none() {
     let world = world();
     world.stop_clock();
     let issuer = world.issuer.url();
@@ -49,7 +49,7 @@ fn a_frame_of_the_provider_ends_the_session_that_it_names() {
         let response = frame(iss, sid);
         assert_eq!(response.status, 400, "{iss} {sid}: {response:?}");
     }
-    assert_passes(&world, &browser, "frames of somebody else");
+    assert_passes(&world, &browser, "frames of another issuer");
     let response = frame(&issuer, &sid);
     assert_logged_out(&response, "a frame");
     let policy = response.headers.text("content-security-policy").unwrap_or_default();
@@ -59,7 +59,7 @@ fn a_frame_of_the_provider_ends_the_session_that_it_names() {
 }
 
 #[test]
-fn without_the_setting_neither_channel_is_there() {
+fn without_the_setting_neither_channel_has_an_endpoint() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     assert_eq!(world.deliver_logout(0, &world.issuer.logout_token(|_| {})).status, 404);

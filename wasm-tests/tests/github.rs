@@ -15,7 +15,7 @@ use wasm_tests::{
     world::{World, assert_page, assert_signed_in, parameter, parameters},
 };
 
-/// Members of `my-org` pass at `/org`, whoever is not in `banned` at `/open`, and a verified address at `/mail`.
+/// Members of `my-org` pass at `/org`, users outside of `banned` at `/open`, and a verified address at `/mail`.
 fn rules() -> Value {
     let only = |path: &str, allow: Value| json!({"prefix": path, "access": "required", "allow": allow});
     json!([
@@ -27,7 +27,7 @@ fn rules() -> Value {
     ])
 }
 
-/// One worker before this provider; the usual issuer is there, and nobody asks it.
+/// One worker before this provider; the usual issuer runs, and is not asked.
 fn world_with(provider: Value, rules: Value) -> World {
     World::around(Issuer::start(), |setup| {
         setup.workers = 1;
@@ -170,7 +170,7 @@ fn a_session_lasts_for_its_time_and_asks_nothing_more() {
     let asked = github.requests("/api/v3/user").len();
     github.set_orgs(Vec::new());
     world.advance(8 * 3600 - 60);
-    // Whoever has left is in until the end: there is nothing to renew the session with.
+    // A user who has left the organization passes until the session expires: it cannot be renewed.
     assert_eq!(access(&world, &browser, "/org"), "passed");
     assert_eq!(github.requests("/api/v3/user").len(), asked);
     world.advance(120);

@@ -63,7 +63,7 @@ fn envoys_clock_moves_while_it_runs() {
         assert_eq!(clock.seconds(), seconds);
         assert!(expected.contains(&uptime(&envoy)), "{seconds}: {}", uptime(&envoy));
     }
-    // Whoever is asked for the date by a client says the same, as soon as it looks again.
+    // The date in answers follows, as soon as Envoy looks at its clock again.
     let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs().cast_signed();
     clock.set(2_000_000_000 - now);
     let url = format!("http://127.0.0.1:{}/", envoy.port());

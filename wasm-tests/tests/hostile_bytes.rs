@@ -1,4 +1,4 @@
-//! Bytes that no honest client sends: the worker lives, the app sees nothing, and nobody is led astray.
+//! Bytes that no honest client sends: the worker lives, the app sees nothing, and no request is redirected elsewhere.
 
 use serde_json::json;
 use url::Url;
@@ -275,7 +275,7 @@ fn hostile_bytes_in_authorization_are_refused_and_harm_no_worker() {
         assert_invalid_token(&world, &format!("{part}.{part}.AAAA"));
     }
     assert_refused(&world, &line(b"Bearer\tx"), 401, "invalid_token", Some(", error=\"invalid_token\""));
-    // No token: a line that does not name Bearer is no bearer token to any reader.
+    // A line that does not name Bearer holds no bearer token.
     for value in [b"Basic YTpi".as_slice(), b"DPoP x", b"Digest username=forbearer", b""] {
         assert_refused(&world, &line(value), 401, "token_required", Some(""));
         let page = Outgoing::new("GET", "/page").header("authorization", value);
@@ -284,7 +284,7 @@ fn hostile_bytes_in_authorization_are_refused_and_harm_no_worker() {
         assert_eq!((refused.status, refused.code().as_deref()), (401, Some("sign_in_required")), "{refused:?}");
         world.upstream.assert_saw_nothing_since(before, "no token");
     }
-    // Two lines, folded lines, and other bytes that Envoy may refuse by itself: the app sees nothing, and we live on.
+    // Two lines, folded lines, and other bytes that Envoy may refuse by itself: the app sees nothing, and the worker lives.
     let good = format!("Bearer {STATIC_TOKEN}");
     let before = world.upstream.count();
     for request in [
@@ -308,7 +308,7 @@ fn hostile_bytes_in_authorization_are_refused_and_harm_no_worker() {
         if let Some(response) = world.send(&request) {
             assert!((400..500).contains(&response.status), "{request:?}: {response:?}");
         }
-        world.upstream.assert_saw_nothing_since(before, "not one good token");
+        world.upstream.assert_saw_nothing_since(before, "no valid token");
     }
     world.assert_serves();
     assert_passes(&world, &with_token("/api/x", STATIC_TOKEN), "ci");

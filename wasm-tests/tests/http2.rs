@@ -14,7 +14,7 @@ use wasm_tests::{
     issuer::Issuer,
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_program_refused, assert_signed_in},
+    world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_signed_in, assert_unauthenticated},
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -36,7 +36,7 @@ fn world() -> (World, UserAgent) {
 #[test]
 fn a_browser_signs_in_over_http2() {
     let (world, browser) = world();
-    // Where a worker does not know the provider yet, people are signed out here alone.
+    // A worker that has no metadata yet does not redirect a sign-out to the provider.
     world.until_ready();
     let sign_in = world.begin(&browser, "/deep/link?a=1&b=%2F");
     let callback = world.answer(&browser, &sign_in);
@@ -57,7 +57,7 @@ fn a_browser_signs_in_over_http2() {
     assert_eq!(browser.cookie_names(&world.url("/")), [""; 0]);
     let before = world.upstream.count();
     let response = browser.visit(&world.url("/api"), Outgoing::fetch("/api").method("POST").body(&body));
-    assert_program_refused(&response, "after the sign-out");
+    assert_unauthenticated(&response, "after the sign-out");
     world.upstream.assert_saw_nothing_since(before, "after the sign-out");
 }
 
@@ -86,10 +86,10 @@ fn cookie_crumbs_are_read_and_ours_are_taken_out() {
         assert_eq!(seen.headers.text("cookie").unwrap_or_default(), expected, "{what}");
         assert_eq!(seen.headers.all("x-forwarded-user"), [b"alice"], "{what}");
     }
-    // Two sessions are none, and identity comes from nobody but us.
+    // Two sessions are none, and identity headers come from the filter only.
     let before = world.upstream.count();
     let request = Outgoing::fetch("/page").header("cookie", &ours).header("cookie", format!("{SESSION_COOKIE}=x"));
-    assert_program_refused(&browser.send(&world.url("/page"), &request).expect("an answer"), "two sessions");
+    assert_unauthenticated(&browser.send(&world.url("/page"), &request).expect("an answer"), "two sessions");
     world.upstream.assert_saw_nothing_since(before, "two sessions");
     let request = Outgoing::fetch("/public/page").header("x-forwarded-user", "mallory").header("cookie", &pending);
     assert_eq!(browser.send(&world.url("/public/page"), &request).expect("an answer").status, 200);
@@ -105,13 +105,13 @@ fn connect_passes_only_as_a_websocket_with_a_session() {
     let websocket = || connect("websocket").header("sec-websocket-version", "13");
     let with_session = |request: Outgoing| request.header("cookie", format!("{SESSION_COOKIE}={session}"));
     let response = browser.send(&world.url("/socket"), &websocket()).expect("an answer");
-    assert_program_refused(&response, "a WebSocket without a session");
+    assert_unauthenticated(&response, "a WebSocket without a session");
     for (what, request) in [
         ("CONNECT", Outgoing::new("CONNECT", "")),
         ("CONNECT with a session", with_session(Outgoing::new("CONNECT", ""))),
         ("UDP", connect("connect-udp")),
-        ("a protocol nobody knows", connect("x")),
-        ("a protocol nobody knows, with a session", with_session(connect("x"))),
+        ("an unknown protocol", connect("x")),
+        ("an unknown protocol, with a session", with_session(connect("x"))),
     ] {
         if let Ok(response) = browser.send(&world.url("/socket"), &request) {
             assert!(response.status >= 400, "{what}: {response:?}");

@@ -19,7 +19,7 @@ use wasm_tests::{
     world::World,
 };
 
-/// For whom the tokens are.
+/// The audience of the tokens.
 const API: &str = "https://api.example.com";
 
 fn configure(document: &mut Value, issuer: &str, jwks_uri: &str) {
@@ -116,7 +116,7 @@ fn service_accounts_pass_by_namespace_and_name() {
         refused("/pods/x", other, (403, "not_allowed"));
     }
     passes("/api/x", &other_name, "system:serviceaccount:shop:default");
-    // For the API server, of a token of a Secret (without audience), and what says two things of whose it is.
+    // For the API server, from a Secret (without audience), and with two contradicting subjects.
     type Change = fn(&mut IdToken);
     let odd: [Change; 8] = [
         |token| token.set("aud", json!(["https://kubernetes.default.svc.cluster.local"])),
@@ -136,7 +136,7 @@ fn service_accounts_pass_by_namespace_and_name() {
     assert_eq!(world.partners.all_requests().len(), 1);
 }
 
-/// An API server that shows its keys to whoever brings this token of a pod, and what it was asked with.
+/// An API server that shows its keys for this token of a pod, and records the tokens of its requests.
 struct ApiServer {
     _server: Server,
     port: u16,
@@ -150,7 +150,7 @@ impl ApiServer {
         let server = Server::start(ports::free(), move |request, connection| {
             let authorization = request.headers.text("authorization").unwrap_or_default();
             let known = authorization.strip_prefix("Bearer ").is_some_and(|token| takes.contains(&token));
-            seen.lock().expect("nobody panics here").push(authorization);
+            seen.lock().expect("no thread panicked").push(authorization);
             let answer = match request.path() {
                 "/openid/v1/jwks" if known => {
                     response(200, &[("content-type", "application/jwk-set+json")], jwks.as_bytes())
@@ -163,7 +163,7 @@ impl ApiServer {
     }
 
     fn asked_with(&self) -> Vec<String> {
-        self.asked_with.lock().expect("nobody panics here").clone()
+        self.asked_with.lock().expect("no thread panicked").clone()
     }
 }
 
@@ -260,7 +260,7 @@ fn envoy_brings_the_pods_own_token_to_the_api_server_and_follows_it() {
     until("the new token", || comes_back().then_some(()));
     let other = pod_token(&world.partners, |_| {});
     assert_eq!(send(&world, "/pods/x", &other).status, 200);
-    // It is Envoy's, and nobody else's: neither the app nor a log has it.
+    // The token stays with Envoy: neither the app nor a log has it.
     assert!(!world.log().contains("of-pod"), "{}", world.log());
     assert!(world.upstream.seen().iter().all(|seen| !seen.digest().contains("of-pod")));
 }

@@ -8,7 +8,7 @@ use wasm_tests::{
     http1::Response,
     issuer::{Endpoint, RefreshTokens},
     user_agent::{Outgoing, UserAgent},
-    world::{SESSION_COOKIE, SESSION_KEY, World, assert_program_refused, kept_cookies},
+    world::{SESSION_COOKIE, SESSION_KEY, World, assert_unauthenticated, kept_cookies},
 };
 
 /// A session key other than [`SESSION_KEY`].
@@ -33,7 +33,7 @@ fn userinfo(world: &World, browser: &UserAgent) -> (Response, Value) {
 }
 
 #[test]
-fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
+fn an_unused_session_ends_by_its_idle_timeout_and_a_used_one_by_its_lifetime() {
     let world = World::with(|document| {
         document["session"]["idle_timeout_seconds"] = json!(600);
         document["session"]["lifetime_seconds"] = json!(3600);
@@ -52,7 +52,7 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     for _ in 0..6 {
         assert_eq!(visit(&world, &used), None);
     }
-    // Whoever only asks who is signed in is not using it.
+    // A userinfo request does not count as use.
     world.advance(520);
     let (_, body) = userinfo(&world, &left);
     assert!(body["expires_in"].as_i64().is_some_and(|left| left < 20), "{body}");
@@ -77,7 +77,7 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     assert!(visit(&world, &used).is_some_and(|age| (60..=100).contains(&age)), "until the end of its life");
     world.advance(110);
     world.assert_ended(&used, "an hour");
-    // Its end is sealed in it: whoever keeps the cookie for longer has nothing.
+    // Its expiry is sealed in it: a cookie that is kept for longer is refused.
     assert!(!used.session_cookies().is_empty());
 }
 
@@ -136,7 +136,7 @@ fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
     // T-13: no clock at all.
     world.set_clock(-now);
     for _ in 0..4 {
-        assert_program_refused(&browser.fetch(&world.url("/api")), "1970");
+        assert_unauthenticated(&browser.fetch(&world.url("/api")), "1970");
         assert_ne!(browser.get(&world.url("/page")).status, 200);
     }
     world.upstream.assert_saw_nothing_since(before, "1970");
@@ -145,7 +145,7 @@ fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
     // T-14: beyond what 32 bits hold, with and without a sign.
     for year in [2039, 2107] {
         world.set_clock((year - 1970) * 31_556_952 - now);
-        assert_program_refused(&browser.fetch(&world.url("/api")), "long over");
+        assert_unauthenticated(&browser.fetch(&world.url("/api")), "long over");
         let late = world.browser();
         let steps = late.follow(&world.url("/page"));
         assert_eq!(steps.last().expect("a page").1.status, 200, "{year}: {steps:#?}\n{}", world.log());
@@ -171,7 +171,7 @@ fn sessions_survive_a_restart_and_a_new_key_and_end_with_the_old_one() {
     assert_eq!(under_way.get(&callback).status, 303);
     assert_eq!(under_way.get(&world.url("/page")).status, 200);
 
-    // Whoever came by meanwhile has a session that the new key sealed; only who did not has to sign in again.
+    // A session that was used meanwhile is sealed with the new key; only the unused one ends.
     world.restart(|document| document["session"]["keys"] = json!([NEW_KEY]));
     world.begin(&away, "/page");
     assert_eq!(browser.get(&world.url("/page")).status, 200);

@@ -23,7 +23,7 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
         assert_eq!(page["complaints"], json!([]), "{look}: {page:#}");
         assert_eq!(page["scrolls_sideways"], false, "{look}: {page:#}");
         assert_eq!((&page["focus"]["tag"], &page["focus"]["text"]), (&json!(control.0), &json!(control.1)), "{look}");
-        assert_eq!(page["focus"]["outline"], "solid", "{look}: nobody sees where the focus is");
+        assert_eq!(page["focus"]["outline"], "solid", "{look}: the focus is not visible");
         let texts = page["texts"].as_array().expect("texts");
         assert!(texts.len() >= 4, "{look}: {page:#}");
         for text in texts {
@@ -38,7 +38,7 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
 
 #[test]
 fn our_pages_are_readable_for_everybody() {
-    // On this machine only, or kept where somebody wants to look at them.
+    // On this machine only, or kept for a review.
     let scratch = Scratch::new("pictures");
     let folder =
         |name: &str| env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
@@ -127,7 +127,7 @@ fn the_pages_around_a_session_are_readable_for_everybody() {
     world.issuer.sign_in_as(json!({"sub": "dora", "name": wasm_tests::keys::base64url(&noise())}));
     let large = pictures("session_too_large", json!({"url": url("/oauth2/start?rd=/page")}));
     assert_readable(&large, "The session is too large", "session_too_large", ("A", "Try again"));
-    // What Chromium asked for stands in nobody's transcript.
+    // The requests of Chromium are in no transcript.
     world.upstream.forget();
 }
 

@@ -1,4 +1,4 @@
-//! The real provider, driven by hand: what the scenarios will ask of it.
+//! The real provider, driven by hand: what the scenarios require of it.
 
 use std::sync::{Arc, Mutex};
 
@@ -131,7 +131,7 @@ fn it_refreshes_until_the_grant_is_revoked() {
     provider.revoke_grants();
     let (status, refused) = refresh(&provider, &second);
     assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
-    // Whoever is signed in there still is.
+    // The session at the provider is kept.
     let (at, _) = authorize(&provider, &app, &browser, &[("scope", "openid")]);
     assert!(at.starts_with(&app.url()), "{at}");
 }

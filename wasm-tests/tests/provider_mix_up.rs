@@ -6,11 +6,11 @@ use wasm_tests::{
     process::until,
     two_providers::{CALLBACK, ProviderName, assert_passes, begin, signed_in, token_requests, world, world_with},
     user_agent::UserAgent,
-    world::{assert_page, assert_program_refused, assert_signed_in, changed, parameter},
+    world::{assert_page, assert_signed_in, assert_unauthenticated, changed, parameter},
 };
 
 #[test]
-fn what_one_provider_says_is_never_taken_for_the_word_of_the_other() {
+fn a_response_of_one_provider_is_refused_at_the_callback_of_the_other() {
     let world = world();
     let before = world.upstream.count();
     for at in ProviderName::BOTH {
@@ -25,7 +25,7 @@ fn what_one_provider_says_is_never_taken_for_the_word_of_the_other() {
         // RFC 9700, 4.4: the code of one at the callback of the other.
         let mixed_up = callback.replacen(&format!("{}?", at.callback()), &format!("{}?", at.other().callback()), 1);
         refused(&browser, &mixed_up, "callback_wrong_issuer");
-        // Other spellings are nobody's.
+        // Other spellings name no provider.
         for name in ["default", "nobody", "Partners", "partners/", "", "partners%2F", "partners%00"] {
             let other = callback.replacen(at.callback(), &format!("{CALLBACK}/{name}"), 1);
             let response = browser.get(&other);
@@ -56,7 +56,7 @@ fn what_one_provider_says_is_never_taken_for_the_word_of_the_other() {
     }
     world.upstream.assert_saw_nothing_since(before, "a mix-up");
 
-    // Whoever is at both at once in two tabs ends with the answers of each.
+    // A user who signs in at both in two tabs gets a session of each, one after the other.
     let browser = world.browser();
     let [staff, partners] = ProviderName::BOTH.map(|at| begin(&world, &browser, at, "/page"));
     let partners = world.answer(&browser, &partners);
@@ -85,13 +85,13 @@ fn a_token_of_one_provider_makes_no_session_of_the_other() {
         world.upstream.assert_saw_nothing_since(before, what);
         world.partners.behave();
     }
-    // Both call their person alice. To rules that name a provider these are two.
+    // Both call their user alice. To a rule that names a provider these are two users.
     let browser = signed_in(&world, ProviderName::Partners);
     assert_eq!(browser.get(&world.url("/admin/x")).status, 403);
 }
 
 #[test]
-fn each_provider_ends_its_own_sessions_and_no_others() {
+fn each_provider_ends_its_own_sessions_only() {
     let world = world_with(|document| {
         document["allow_on_headers_stop_iteration"] = json!(true);
         document["sign_out"] = json!({"back_channel": true, "front_channel": true});
@@ -101,7 +101,7 @@ fn each_provider_ends_its_own_sessions_and_no_others() {
         let sid = at.issuer(&world).sids().pop();
         world.advance(2);
         let before = world.upstream.count();
-        // The other one knows no such session, and may not speak for this one.
+        // The other provider has no such session, and may not issue tokens in the name of this one.
         let of_other = at.other().issuer(&world);
         let token = of_other.logout_token_for(None, sid.as_deref(), |_| {});
         assert_eq!(world.deliver_logout(0, &token).code().as_deref(), Some("logged_out"));
@@ -115,12 +115,12 @@ fn each_provider_ends_its_own_sessions_and_no_others() {
         assert_eq!(world.deliver_logout(0, &token).code().as_deref(), Some("logged_out"));
         let before = world.upstream.count();
         for _ in 0..8 {
-            assert_program_refused(&own.fetch(&world.url("/page")), "logged out");
+            assert_unauthenticated(&own.fetch(&world.url("/page")), "logged out");
         }
         world.upstream.assert_saw_nothing_since(before, "logged out");
         assert_passes(&world, &others, "/page", at.other());
 
-        // In a frame: the session's name at one provider is none at the other.
+        // In a frame: the `sid` of one provider names no session of the other.
         let sid = at.other().issuer(&world).sids().pop().expect("a sign-in");
         let frame = |at: ProviderName| {
             world.url(&format!("/oauth2/frontchannel_logout?sid={sid}&iss={}", at.issuer(&world).url()))
@@ -128,13 +128,13 @@ fn each_provider_ends_its_own_sessions_and_no_others() {
         assert_eq!(world.browser().get(&frame(at)).code().as_deref(), Some("logged_out"));
         assert_passes(&world, &others, "/page", at.other());
         assert_eq!(world.browser().get(&frame(at.other())).code().as_deref(), Some("logged_out"));
-        assert_program_refused(&others.fetch(&world.url("/page")), "logged out in a frame");
+        assert_unauthenticated(&others.fetch(&world.url("/page")), "logged out in a frame");
         world.advance(2);
     }
 }
 
 #[test]
-fn sessions_are_renewed_where_they_began() {
+fn sessions_are_renewed_at_the_provider_of_their_sign_in() {
     let world = world();
     for at in ProviderName::BOTH {
         at.issuer(&world).terms(|terms| {
@@ -150,7 +150,7 @@ fn sessions_are_renewed_where_they_began() {
     }
     assert_eq!((world.issuer.refreshes().asked, world.metric("renewed")), (1, 1));
     assert!(world.partners.refreshes().asked >= 1);
-    // What the one refuses ends nothing at the other.
+    // A refusal of one ends no session of the other.
     world.partners.behave();
     world.partners.revoke_all();
     world.advance(95);

@@ -19,8 +19,7 @@ use wasm_tests::{
 const ROBOT: (&str, &str) = ("robot", "canary-of-the-robot");
 const GATE: (&str, &str) = ("gate", "canary: of the gate");
 
-/// A site that goes by this clock, whose provider is asked about tokens by a client of its own, and that remembers so long
-/// what it says.
+/// A site with this clock, which introspects tokens as a client of its own and caches the responses for this long.
 fn site(clock: &Clock, cache_seconds: u64) -> Site {
     let site = Site::with(|plan| {
         plan.setup.clock = Some(clock.clone());
@@ -50,7 +49,7 @@ fn site(clock: &Clock, cache_seconds: u64) -> Site {
 
 /// An opaque token of the robot's.
 fn token(site: &Site, scope: &str) -> String {
-    let token = site.provider.token_of_program(ROBOT.0, ROBOT.1, scope);
+    let token = site.provider.client_credentials_token(ROBOT.0, ROBOT.1, scope);
     assert!(!token.contains('.'), "it is opaque: {token}");
     token
 }
@@ -77,7 +76,7 @@ fn assert_refused(site: &Site, path: &str, token: &str, expected: (u16, &str)) {
     let response = send(site, path, token);
     assert_eq!((response.status, response.code().as_deref()), (expected.0, Some(expected.1)), "{response:?}");
     site.app.assert_saw_nothing_since(before, expected.1);
-    // The worker serves on.
+    // The worker still serves.
     assert_eq!(UserAgent::default().get(&site.url("/public/x")).status, 200);
 }
 
@@ -86,7 +85,7 @@ fn introspections(site: &Site) -> u64 {
 }
 
 #[test]
-fn opaque_tokens_pass_by_what_the_provider_says_of_them() {
+fn opaque_tokens_are_decided_by_the_introspection_response() {
     let site = site(&Clock::new(), 60);
     let good = token(&site, "groups");
     for path in ["/groups", "/page", "/staff"] {
@@ -95,7 +94,7 @@ fn opaque_tokens_pass_by_what_the_provider_says_of_them() {
     assert_refused(&site, "/others", &good, (403, "not_allowed"));
     assert_refused(&site, "/groups", &token(&site, "email"), (403, "insufficient_scope"));
     assert_refused(&site, "/groups", "made-up", (401, "invalid_token"));
-    // Each worker asks once about each token, whatever becomes of it.
+    // Each worker asks once about each token, active or not.
     let before = introspections(&site);
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -117,12 +116,12 @@ fn opaque_tokens_pass_by_what_the_provider_says_of_them() {
 }
 
 #[test]
-fn what_is_remembered_ends_and_a_revoked_token_with_it() {
+fn a_cached_introspection_response_expires_and_a_revoked_token_with_it() {
     let clock = Clock::new();
     let site = site(&clock, 60);
     let good = token(&site, "groups");
     clock.stop();
-    // Each worker remembers it by itself.
+    // Each worker has its own cache.
     let everywhere = |what: &str, status: u16| {
         for _ in 0..24 {
             assert_eq!(send(&site, "/groups", &good).status, status, "{what}");
@@ -131,16 +130,16 @@ fn what_is_remembered_ends_and_a_revoked_token_with_it() {
     everywhere("a good token", 200);
     site.provider.forget_everybody();
     clock.set(59);
-    everywhere("what is remembered", 200);
+    everywhere("cached", 200);
     clock.set(60);
-    everywhere("what is not remembered any more", 401);
+    everywhere("no longer cached", 401);
     clock.go_on();
     assert_refused(&site, "/groups", &good, (401, "invalid_token"));
     assert_passes(&site, "/groups", &token(&site, "groups"));
 }
 
 #[test]
-fn while_the_provider_is_down_nobody_passes_on_a_guess() {
+fn while_the_provider_is_down_opaque_tokens_are_refused_as_unavailable() {
     let site = site(&Clock::new(), 0);
     let good = token(&site, "groups");
     assert_passes(&site, "/groups", &good);
@@ -174,7 +173,7 @@ fn access_tokens_of_api_clients_pass_and_id_tokens_of_users_do_not() {
             "client_id": "robot", "client_secret": "canary-of-the-robot", "grant_types": ["client_credentials"],
             "redirect_uris": [], "response_types": [], "token_endpoint_auth_method": "client_secret_post",
         });
-        // The worst case: a client whose ID tokens are for the very audience of the access tokens.
+        // The worst case: a client that has the audience of the access tokens as its identifier.
         let mut other = client(API, "canary-of-the-robot", &format!("{}/public", plan.origin));
         other["token_endpoint_auth_method"] = json!("client_secret_post");
         plan.provider.clients.extend([robot, other]);
@@ -229,7 +228,7 @@ fn access_tokens_of_api_clients_pass_and_id_tokens_of_users_do_not() {
     let second = token_response(&site, API, &refresh);
     for answer in [&first, &second] {
         refused("/api/x", answer["id_token"].as_str().expect("an ID token"), (401, "invalid_token"));
-        // Nor its opaque access tokens and refresh tokens.
+        // The same for its opaque access tokens and refresh tokens.
         refused("/api/x", answer["access_token"].as_str().expect("an access token"), (401, "invalid_token"));
         refused("/api/x", answer["refresh_token"].as_str().expect("a refresh token"), (401, "invalid_token"));
     }

@@ -12,7 +12,7 @@ use wasm_tests::{
     process::until,
     store::Store,
     user_agent::{Outgoing, UserAgent},
-    world::{BACK_CHANNEL_LOGOUT, World, assert_page, assert_program_refused, logout_request},
+    world::{BACK_CHANNEL_LOGOUT, World, assert_page, assert_unauthenticated, logout_request},
 };
 
 /// How many posts do not end.
@@ -22,7 +22,7 @@ const READ_AT_ONCE: usize = 64;
 /// The longest body that is read.
 const LONGEST: usize = 64 * 1024;
 
-/// One worker, so that whoever comes next is served by the same; its Envoy hands trailers on over HTTP/1.1, too.
+/// One worker, so that the next request comes to the same; its Envoy passes trailers on over HTTP/1.1, too.
 fn world() -> World {
     World::around(Issuer::start(), |setup| {
         setup.workers = 1;
@@ -94,20 +94,20 @@ fn a_logout_token_whose_body_ends_in_trailers_is_heard() {
             assert_eq!(response.status, status, "{what}, {trailing:?}: {response:?}");
             assert_only_others_pass(&world, before, &browser, what);
         }
-        // Signed with a key that has to be fetched first, which is not done as often as somebody likes.
+        // Signed with a key that has to be fetched first; fetches are limited in number.
         world.advance(30);
         world.issuer.rotate();
         let before = world.upstream.count();
         let token = world.issuer.logout_token_for(Some("alice"), sid.as_deref(), |_| {});
         assert_logged_out(&trailing.send(&world, logout_request(&token)), &what);
-        assert_program_refused(&browser.fetch(&world.url("/api")), &what);
+        assert_unauthenticated(&browser.fetch(&world.url("/api")), &what);
         assert_only_others_pass(&world, before, &other, &what);
     }
 }
 
 /// With a store, the trailers of a request come while its session is being looked up.
 #[test]
-fn trailers_tell_the_app_no_name_whenever_they_come() {
+fn trailers_bring_no_identity_to_the_app() {
     let store = Store::start();
     for (with_store, bodies) in [(false, false), (false, true), (true, false), (true, true)] {
         let world = World::around(Issuer::start(), |setup| {
@@ -156,7 +156,7 @@ fn a_form_whose_body_ends_in_trailers_is_kept() {
 }
 
 #[test]
-fn posts_that_do_not_end_keep_nobody_from_signing_in() {
+fn posts_that_do_not_end_delay_no_sign_in() {
     for (what, post) in [("logout tokens", logout_request("x")), ("forms", form("x"))] {
         let world = world();
         // The provider is known now.
@@ -187,10 +187,10 @@ fn posts_that_do_not_end_keep_nobody_from_signing_in() {
             let response = world.read(post);
             assert_eq!((response.status, response.code().as_deref()), (503, Some("busy")), "{what}: {response:?}");
         }
-        // Whoever gives up makes room.
+        // A client that leaves makes room for another.
         open.into_iter().for_each(Connection::reset);
         world.until_held(0);
-        let token = world.issuer.logout_token_for(Some("nobody"), None, |_| {});
+        let token = world.issuer.logout_token_for(Some("unknown"), None, |_| {});
         assert_logged_out(&world.deliver_logout(0, &token), what);
         assert_eq!(browser.fetch(&world.url("/api")).status, 200, "{what}");
     }
@@ -224,7 +224,7 @@ fn only_a_form_with_one_token_is_read_and_no_more_than_64_kib_of_it() {
         ("a path below", Outgoing { target: b"/oauth2/backchannel_logout/x".to_vec(), ..form("x=y".to_owned()) }, 404),
     ] {
         let before = world.upstream.count();
-        // Whoever goes on sending may find the connection closed before the answer is read.
+        // A client that goes on sending may see the connection closed before it has read the answer.
         match world.send(&request) {
             Some(response) => assert_eq!(response.status, status, "{what}: {response:?}"),
             None => assert_eq!(status, 413, "{what}: no answer"),
@@ -288,7 +288,7 @@ fn a_body_may_come_in_small_pieces_and_one_that_never_ends_is_answered() {
         let response = answer_in_the_end(&world, connection);
         assert_eq!((response.status, response.code().as_deref()), (503, Some("body_missing")), "{what}: {response:?}");
     }
-    // Whoever leaves meanwhile leaves nothing behind.
+    // A client that leaves frees what its request held.
     for _ in 0..20 {
         let mut connection = world.begun(&head().header("content-length", "2000"));
         connection.send(body.as_bytes()).expect("a part that is taken");
@@ -311,7 +311,7 @@ fn a_body_may_come_in_small_pieces_and_one_that_never_ends_is_answered() {
 }
 
 #[test]
-fn where_envoy_does_not_hand_over_bodies_that_is_said_and_nothing_slips_through() {
+fn where_envoy_does_not_hand_over_bodies_the_log_says_so_and_none_goes_upstream() {
     let world = World::around(Issuer::start(), configure_logout);
     let (browser, _) = world.signed_in();
     let token = world.issuer.logout_token(|_| {});
@@ -330,7 +330,7 @@ fn where_envoy_does_not_hand_over_bodies_that_is_said_and_nothing_slips_through(
         let response = world.send(&request).expect("an answer");
         assert!(matches!(response.status, 401 | 405), "{response:?}");
     }
-    world.upstream.assert_saw_nothing_since(before, "nobody is signed in");
+    world.upstream.assert_saw_nothing_since(before, "no session");
     let response = browser.visit(&world.url("/api"), Outgoing::fetch("/api").method("POST").body("a=1"));
     assert_eq!((response.status, world.upstream.last().body), (200, b"a=1".to_vec()));
 }

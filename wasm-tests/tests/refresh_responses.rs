@@ -7,14 +7,14 @@ use wasm_tests::{
     process::until,
     renewal::{DUE, EXPIRED, LIFETIME, assert_served, give_short_lived_tokens, refresh_requests, visit, world},
     user_agent::Outgoing,
-    world::{SESSION_COOKIE, World, assert_program_refused},
+    world::{SESSION_COOKIE, World, assert_unauthenticated},
 };
 
 #[test]
-fn a_refusal_is_nothing_at_first_and_ends_the_session_half_a_minute_after_its_token() {
+fn a_refused_refresh_ends_the_session_half_a_minute_after_the_token_expires() {
     let world = world();
     let (browser, session) = world.signed_in();
-    // What another process would have done: the token is used up, and the cookie is on its way.
+    // As if another Envoy had used the refresh token, and its new cookie were on the way.
     world.issuer.revoke_all();
     // Half a minute, and not a second more.
     world.stop_clock();
@@ -34,18 +34,18 @@ fn a_refusal_is_nothing_at_first_and_ends_the_session_half_a_minute_after_its_to
     world.assert_ended(&browser, "refused");
     assert_eq!((refresh_requests(&world), world.metric("session_refused")), (1, 1));
     assert!(world.log().contains("ended the session of \"alice\""), "{}", world.log());
-    // Whoever signs in again is in, and only with the old cookie nobody is.
+    // A new sign-in is accepted, and the old cookie is not.
     let steps = browser.follow(&world.url("/page"));
     assert!(!assert_served(&steps.last().expect("a page").1, "signed in again"));
     let old = Outgoing::fetch("/api").header("cookie", format!("{SESSION_COOKIE}={session}"));
-    assert_program_refused(&world.send(&old).expect("an answer"), "the old cookie");
+    assert_unauthenticated(&world.send(&old).expect("an answer"), "the old cookie");
 }
 
 #[test]
-fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
+fn a_failing_provider_ends_no_session_and_is_not_asked_again_by_each_request() {
     let mut world = World::with(|document| {
         document["session"]["lifetime_seconds"] = json!(86_400);
-        // What the issuer's silence costs.
+        // The time that a request to a silent issuer takes.
         document["providers"][0]["timeout_ms"] = json!(4000);
     });
     give_short_lived_tokens(&world);
@@ -78,7 +78,7 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
         }
         assert_eq!(refresh_requests(&world) - before, usize::from(trouble.is_some()), "{what}: asked all the time");
         if trouble.is_none() {
-            // F-29: an hour of it is no other than a moment.
+            // An hour of it changes nothing.
             for _ in 0..6 {
                 world.advance(600);
                 assert!(!visit(&world, &browser, what), "{what}");
@@ -95,7 +95,7 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
 }
 
 #[test]
-fn a_refresh_may_answer_as_providers_do() {
+fn refresh_responses_of_every_usual_form_renew_the_session() {
     let world = world();
     let lives = [
         ("no lifetime", None),
@@ -165,17 +165,17 @@ fn an_id_token_that_does_not_continue_the_session_ends_it_at_once() {
         let steps = browser.follow(&world.url("/page"));
         assert!(!assert_served(&steps.last().expect("a page").1, "signed in again"));
     }
-    // One that nobody can verify says nothing about anybody: the session goes on as it is.
+    // An ID token that cannot be verified changes nothing: the session goes on as it is.
     for (what, change) in [
         ("unsigned", (|token| token.signing = Signing::None) as Change),
         ("signed by another key", |token| token.signing = Signing::Unpublished),
-        ("over", |token| token.set("exp", token.issued_at() - 500)),
+        ("expired", |token| token.set("exp", token.issued_at() - 500)),
         ("for another access token", |token| token.set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA")),
     ] {
         let (browser, _) = world.signed_in();
         world.issuer.misbehave(Fault::RefreshIdToken(change));
         world.advance(DUE);
-        // But for the refresh token that came beside it.
+        // The cookie is set for the refresh token that came beside it.
         let renewed = (0..6).filter(|_| visit(&world, &browser, what)).count();
         assert_eq!(renewed, 1, "{what}");
         world.issuer.behave();

@@ -18,7 +18,7 @@ const LATE: Answer = Answer::Late(Duration::from_millis(400));
 const LARGE: usize = 5 * 1024 * 1024;
 
 #[test]
-fn a_session_is_renewed_ahead_of_time_with_what_the_provider_says_by_then() {
+fn a_session_is_renewed_before_the_token_expires_with_the_current_claims() {
     let world = world();
     let (browser, first) = world.signed_in();
     world.advance(DUE - 20);
@@ -35,21 +35,21 @@ fn a_session_is_renewed_ahead_of_time_with_what_the_provider_says_by_then() {
     }
     assert_eq!((refresh_requests(&world), world.metric("renewed")), (1, 1));
 
-    // Long after the token's end it is renewed as well: by then nobody waits for less than the new session.
+    // Long after the token's expiry it is renewed as well; then every request waits for the new session.
     world.advance(5000);
     assert!(visit(&world, &browser, "late"));
     assert_eq!(refresh_requests(&world), 2);
-    // The provider's keys, and what it says of itself, may have changed meanwhile too.
+    // The provider's keys and metadata may have changed meanwhile.
     world.issuer.rotate();
     let keys = world.issuer.requests(Endpoint::Jwks).len();
     world.advance(EXPIRED);
-    assert!(visit(&world, &browser, "signed with a key that nobody has seen"));
+    assert!(visit(&world, &browser, "signed with a new key"));
     assert!(world.issuer.requests(Endpoint::Jwks).len() > keys);
     assert_eq!(refresh_requests(&world), 3);
 }
 
 #[test]
-fn forty_requests_at_the_end_of_the_token_are_one_refresh_and_forty_answers() {
+fn forty_requests_at_the_expiry_of_the_token_are_one_refresh_and_forty_answers() {
     let world = world();
     let (browser, first) = world.signed_in();
     world.issuer.misbehave(Fault::Refresh(LATE));
@@ -63,7 +63,7 @@ fn forty_requests_at_the_end_of_the_token_are_one_refresh_and_forty_answers() {
             .collect();
         let responses = browser.at_once(&requests);
         let renewed = responses.iter().filter(|response| assert_served(response, "at once")).count();
-        // Ahead of the end only who came first has to wait.
+        // Before the expiry only the first request waits.
         assert!(if seconds == EXPIRED { renewed == 40 } else { renewed >= 1 }, "{round}: {renewed}");
         assert_eq!(refresh_requests(&world), round, "{:?}", world.issuer.refreshes());
         for _ in 0..6 {
@@ -77,7 +77,7 @@ fn forty_requests_at_the_end_of_the_token_are_one_refresh_and_forty_answers() {
 }
 
 #[test]
-fn two_envoys_ask_once_each_at_most_and_nobody_is_logged_out() {
+fn two_envoys_refresh_once_each_at_most_and_no_session_ends() {
     let world = World::fleet(2);
     give_short_lived_tokens(&world);
     world.issuer.misbehave(Fault::Refresh(LATE));
@@ -100,7 +100,7 @@ fn two_envoys_ask_once_each_at_most_and_nobody_is_logged_out() {
         let after = world.issuer.refreshes();
         assert!(after.asked - before.asked <= 2, "{what}: {before:?} {after:?}");
         assert_eq!(after.granted - before.granted, 1, "{what}");
-        // Half a minute later, too: the Envoy that lost knows that another may have won.
+        // Half a minute later, too: the Envoy that was refused knows that another may have refreshed.
         for seconds in [0, 20, 15] {
             world.advance(seconds);
             for number in [0, 1] {
@@ -152,19 +152,19 @@ fn a_body_arrives_whole_and_once_while_its_session_is_renewed() {
                 (method, Outgoing::new("", "").body(&body).digest()),
                 "{what}"
             );
-            // At the latest with the next request the new cookie is there.
+            // The new cookie is set by the next request at the latest.
             until("the end of the refresh", || (world.metric("renewed") == round).then_some(()));
             visit(&world, &browser, &what);
             assert!(!visit(&world, &browser, &what), "{what}");
             assert_eq!(refresh_requests(&world) as u64, round, "{what}");
         }
-        // Where Envoy hands over bodies, it would keep one of this size for nobody: those requests do not wait.
+        // Where Envoy hands bodies to filters, it does not keep one of this size: such a request does not wait.
         assert_eq!(renewed, if option { 0 } else { 4 }, "{option}");
     }
 }
 
 #[test]
-fn the_new_cookie_stands_beside_the_apps_own_and_no_cache_keeps_the_answer() {
+fn the_new_cookie_is_added_to_the_cookies_of_the_app_and_the_answer_is_not_cached() {
     let world = world();
     let (browser, _) = world.signed_in();
     let theirs = ["app=1; Path=/; HttpOnly", "odd=\"a b\"; path=/x; SameSite=none; secure", "app=2"];
@@ -253,7 +253,7 @@ fn a_refresh_whose_client_has_gone_still_counts() {
 }
 
 #[test]
-fn two_users_at_the_same_moment_get_a_session_each_and_never_the_others() {
+fn two_users_at_the_same_moment_are_renewed_each_with_their_own_claims() {
     let world = world();
     let users = ["alice", "bob"].map(|name| {
         world.issuer.sign_in_as(json!({"sub": name, "email": format!("{name}@example.com"), "email_verified": true}));

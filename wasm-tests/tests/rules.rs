@@ -5,7 +5,7 @@ use wasm_tests::{
     issuer::Issuer,
     upstream::MARK,
     user_agent::Outgoing,
-    world::{World, assert_program_refused},
+    world::{World, assert_unauthenticated},
 };
 
 /// Envoy as it is without any hardening: the filter sees the path as the client wrote it.
@@ -165,7 +165,7 @@ fn methods_and_hosts_narrow_a_rule_and_the_first_match_wins() {
     }
     let two_hosts = Outgoing::fetch("/open/x").header("host", "evil.example").header("host", "open.example.com");
     assert_protected(&world, &two_hosts, "two hosts");
-    assert_program_refused(&world.browser().fetch(&world.url("/open/x")), "another host");
+    assert_unauthenticated(&world.browser().fetch(&world.url("/open/x")), "another host");
 }
 
 #[test]

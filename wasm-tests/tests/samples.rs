@@ -63,7 +63,7 @@ fn envoy_accepts_every_file_and_warns_of_nothing_in_it() {
     }
 }
 
-/// What must not differ: how paths are read, whose address counts, what a crash does, and whom Envoy believes to be the provider.
+/// Settings that must not differ: path normalization, client address, failure policy, and the TLS peer of the provider.
 #[test]
 fn every_file_has_what_the_smallest_says_of_safety() {
     let minimal = text("envoy/minimal.yaml");

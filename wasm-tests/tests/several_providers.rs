@@ -11,13 +11,13 @@ use wasm_tests::{
     upstream::MARK,
     user_agent::Outgoing,
     world::{
-        SESSION_COOKIE, World, assert_page, assert_program_refused, assert_sign_in_at, assert_signed_in, kept_cookies,
+        SESSION_COOKIE, World, assert_page, assert_sign_in_at, assert_signed_in, assert_unauthenticated, kept_cookies,
         parameter,
     },
 };
 
 #[test]
-fn people_choose_where_to_sign_in_and_come_back_to_their_page() {
+fn users_choose_a_provider_and_come_back_to_their_page() {
     let world = world();
     for at in ProviderName::BOTH {
         let browser = world.browser();
@@ -44,18 +44,18 @@ fn people_choose_where_to_sign_in_and_come_back_to_their_page() {
         assert_eq!((asked, at.issuer(&world).requests(Endpoint::Token).len()), (1, 1));
         assert_passes(&world, &browser, "/page?a=b&c=%2F", at);
     }
-    // A program cannot choose, and a page that sends a form is told the same.
+    // A script cannot choose, and a posted form is refused as well.
     let before = world.upstream.count();
     for send in [
         Outgoing::fetch("/page"),
         Outgoing::new("GET", "/page"),
         Outgoing::navigation("/page").header("upgrade", "websocket"),
     ] {
-        assert_program_refused(&world.send(&send).expect("an answer"), "a program");
+        assert_unauthenticated(&world.send(&send).expect("an answer"), "a program");
     }
     let posted = world.browser().visit(&world.url("/page"), Outgoing::form("/page", &[("a", "b")]));
     assert_page(&posted, &[401], "a form");
-    // Nor does a link that names nobody choose for anybody.
+    // A link that names no provider shows the choice again.
     for query in
         ["", "&provider=", "&provider=nobody", "&provider=Partners", "&provider=%00", "&provider=default,partners"]
     {
@@ -68,17 +68,17 @@ fn people_choose_where_to_sign_in_and_come_back_to_their_page() {
     assert!(
         !page.text().contains("<script") && links(&page).iter().all(|link| link.ends_with("&prompt=select_account"))
     );
-    world.upstream.assert_saw_nothing_since(before, "nobody chose");
+    world.upstream.assert_saw_nothing_since(before, "no provider was chosen");
 }
 
 #[test]
-fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
+fn a_rule_sends_users_to_its_provider_and_refuses_sessions_of_the_other() {
     let world = world();
     for (path, at) in [("/admin/x", ProviderName::Staff), ("/partners/x", ProviderName::Partners)] {
         assert_sign_in_at(&world.browser().get(&world.url(path)), &world, at.issuer(&world), at.callback());
     }
     let page = world.browser().get(&world.url("/api/x"));
-    assert_page(&page, &[401], "a rule that sends nobody");
+    assert_page(&page, &[401], "a rule without a redirect");
     assert_eq!(links(&page), [world.url("/oauth2/start?rd=%2Fapi%2Fx&provider=partners")]);
 
     let browser = signed_in(&world, ProviderName::Partners);
@@ -88,13 +88,13 @@ fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
     let before = world.upstream.count();
     for _ in 0..4 {
         let page = browser.get(&world.url("/admin/x?a=b"));
-        assert_page(&page, &[403], "somebody else's");
+        assert_page(&page, &[403], "a session of the other provider");
         assert_eq!(page.code().as_deref(), Some("not_allowed"));
         let link = world.url("/oauth2/start?rd=%2Fadmin%2Fx%3Fa%3Db&provider=default&prompt=select_account");
         assert_eq!(links(&page), [link]);
         assert_eq!(browser.fetch(&world.url("/admin/x")).status, 403);
     }
-    world.upstream.assert_saw_nothing_since(before, "somebody else's");
+    world.upstream.assert_saw_nothing_since(before, "a session of the other provider");
     assert!(world.log().contains("staff alone"), "{}", world.log());
     // The link leads to the right one, and asks for another account there.
     let [link] = &links(&browser.get(&world.url("/admin/x")))[..] else { panic!("no link") };
@@ -108,14 +108,14 @@ fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
 #[test]
 fn signing_out_leads_to_the_provider_of_the_session() {
     let world = world();
-    // Where a worker does not know the provider yet, people are signed out here alone.
+    // A worker that has no metadata yet does not redirect a sign-out to the provider.
     world.until_ready();
     for at in ProviderName::BOTH {
         let browser = signed_in(&world, at);
         let out = browser.get(&world.url("/oauth2/sign_out?rd=/public/bye"));
         let to = out.location().expect("the provider's sign-out");
         assert!(to.starts_with(&format!("{}{}?", at.issuer(&world).url(), Endpoint::EndSession.path())), "{to}");
-        // It takes the hint as its own token, and sends the browser back.
+        // It accepts the ID token hint, and sends the browser back.
         let back = browser.get(&to).location().expect("the way back");
         assert_eq!(browser.get(&back).location(), Some(world.url("/public/bye")), "{back}");
         let page = browser.get(&world.url("/page"));
@@ -125,13 +125,13 @@ fn signing_out_leads_to_the_provider_of_the_session() {
             usize::from(matches!(at, ProviderName::Partners))
         );
     }
-    // Whoever is signed in nowhere is sent nowhere.
+    // Without a session there is no redirect.
     let out = world.browser().get(&world.url("/oauth2/sign_out"));
     assert_eq!((out.status, out.location()), (200, None), "{out:?}");
 }
 
 #[test]
-fn a_provider_that_is_down_keeps_nobody_from_the_other() {
+fn a_provider_that_is_down_does_not_affect_the_other() {
     let partners = Issuer::another();
     let url = partners.url();
     let mut world = World::among(Issuer::start(), partners, |setup| configure(&mut setup.configuration, &url));
@@ -146,7 +146,7 @@ fn a_provider_that_is_down_keeps_nobody_from_the_other() {
     assert_eq!(links(&browser.get(&world.url("/page"))).len(), 2);
     sign_in(&world, &browser, ProviderName::Staff, "/page");
     assert_passes(&world, &browser, "/admin/x", ProviderName::Staff);
-    // Whoever is signed in there does not notice, and sign-ins there say when to come again.
+    // Its sessions pass, and sign-ins there are answered with Retry-After.
     assert_passes(&world, &there, "/partners/x", ProviderName::Partners);
     let before = world.upstream.count();
     for url in [world.url("/oauth2/start?rd=/page&provider=partners"), world.url("/partners/x"), callback] {
@@ -164,7 +164,7 @@ fn a_provider_that_is_down_keeps_nobody_from_the_other() {
 }
 
 #[test]
-fn providers_come_and_go_and_sessions_of_the_others_stay() {
+fn providers_are_added_and_removed_and_sessions_of_the_others_stay() {
     let partners = Issuer::another();
     let url = partners.url();
     let mut world = World::among(Issuer::start(), partners, |setup| {
@@ -172,7 +172,7 @@ fn providers_come_and_go_and_sessions_of_the_others_stay() {
         setup.configuration["identity_headers"] = json!({"x-forwarded-user": "sub", "x-issuer": "iss"});
     });
     let (alone, cookie) = world.signed_in();
-    // While it serves, another one is added; and it may come first.
+    // Another one is added at run time, and it may come first.
     world.reload(|document| add_partners(document, &url));
     until_everywhere("both providers", || links(&world.browser().get(&world.url("/page"))).len() == 2);
     assert_passes(&world, &alone, "/page", ProviderName::Staff);
@@ -180,9 +180,9 @@ fn providers_come_and_go_and_sessions_of_the_others_stay() {
     world.restart(|document| document["providers"].as_array_mut().expect("providers").reverse());
     assert_passes(&world, &alone, "/page", ProviderName::Staff);
     assert_passes(&world, &partner, "/page", ProviderName::Partners);
-    assert_eq!(alone.session_cookies()[0].value, cookie.as_bytes(), "nobody's cookie had to change");
+    assert_eq!(alone.session_cookies()[0].value, cookie.as_bytes(), "the cookie is the same");
 
-    // One that is taken away takes its sessions with it, and what was begun there.
+    // The sessions of a removed provider end, and its pending sign-ins.
     let browser = world.browser();
     let begun = begin(&world, &browser, ProviderName::Staff, "/page");
     let callback = world.answer(&browser, &begun);
@@ -190,20 +190,20 @@ fn providers_come_and_go_and_sessions_of_the_others_stay() {
     assert_passes(&world, &partner, "/page", ProviderName::Partners);
     let before = world.upstream.count();
     for _ in 0..4 {
-        assert_program_refused(&alone.fetch(&world.url("/page")), "a provider that is gone");
+        assert_unauthenticated(&alone.fetch(&world.url("/page")), "a provider that is gone");
         assert_eq!(alone.fetch(&world.url("/oauth2/userinfo")).status, 401);
     }
     assert_sign_in_at(&alone.get(&world.url("/page")), &world, &world.partners, CALLBACK_OF_PARTNERS);
     assert_page(&browser.get(&callback), &[404], "a callback of a provider that is gone");
     world.upstream.assert_saw_nothing_since(before, "a provider that is gone");
-    // Nobody's cookie is thrown away for it: where it is back, so are its people.
+    // Their cookies are not deleted: they pass again once the provider is back.
     let stays = Outgoing::navigation("/page").header("cookie", format!("{SESSION_COOKIE}={cookie}"));
     let refused = world.send(&stays).expect("an answer");
     assert!(kept_cookies(&refused).iter().all(|name| name != SESSION_COOKIE), "{refused:?}");
 }
 
 #[test]
-fn a_sign_in_that_one_envoy_begins_another_ends() {
+fn a_sign_in_that_one_envoy_begins_is_completed_by_another() {
     let mut world = world();
     let second = world.add_envoy();
     for at in ProviderName::BOTH {
@@ -215,7 +215,7 @@ fn a_sign_in_that_one_envoy_begins_another_ends() {
         assert_passes(&world, &browser, "/page", at);
         assert!(there.get(&world.url("/page")).headers.has(MARK));
     }
-    // One that is not as far with its configuration lets nobody in whom it does not know, and ends nobody's session.
+    // An Envoy whose configuration lacks the provider refuses its sessions, and ends none.
     world.restart_one(second, |document| {
         document["providers"] = json!([document["providers"][0]]);
         document["rules"] = json!([{"prefix": "/public", "access": "public"}]);
@@ -224,7 +224,7 @@ fn a_sign_in_that_one_envoy_begins_another_ends() {
     sign_in(&world, &browser, ProviderName::Partners, "/page");
     let before = world.upstream.count();
     let there = world.through(&browser, second);
-    assert_program_refused(&there.fetch(&world.url("/page")), "an Envoy that does not know the provider");
+    assert_unauthenticated(&there.fetch(&world.url("/page")), "an Envoy that does not know the provider");
     world.upstream.assert_saw_nothing_since(before, "an Envoy that does not know the provider");
     assert_passes(&world, &browser, "/page", ProviderName::Partners);
 }

@@ -1,4 +1,4 @@
-//! Sign-out ends the session of this browser: by its own wish, and nobody else's; here, and at the provider.
+//! Sign-out ends the session of this browser, at its own request only; here, and at the provider.
 
 use serde_json::json;
 use wasm_tests::{
@@ -7,7 +7,7 @@ use wasm_tests::{
     process::{until, until_everywhere},
     user_agent::{Outgoing, UserAgent},
     world::{
-        SESSION_COOKIE, TRAIL_COOKIE, World, assert_page, assert_program_refused, deleted_cookies, parameter,
+        LOGIN_LOOP_COOKIE, SESSION_COOKIE, World, assert_page, assert_unauthenticated, deleted_cookies, parameter,
         parameters,
     },
 };
@@ -73,7 +73,7 @@ fn nobody_else_can_sign_a_browser_out() {
         let response = browser.visit(&world.url(SIGN_OUT), request);
         assert_eq!(deleted_cookies(&response), [""; 0], "{what}: {response:?}");
         assert!(response.code().is_some(), "{what}: {response:?}");
-        assert_eq!(browser.cookie_names(&world.url("/")), [SESSION_COOKIE, TRAIL_COOKIE], "{what}");
+        assert_eq!(browser.cookie_names(&world.url("/")), [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{what}");
         world.upstream.assert_saw_nothing_since(before, what);
     }
     assert_eq!(browser.get(&world.url("/page")).status, 200);
@@ -110,7 +110,7 @@ fn sign_out(world: &World, browser: &UserAgent, query: &str) -> Response {
     response
 }
 
-/// Checks that a response says in so many words that somebody is signed out.
+/// Checks that a response is the page that says that the user is signed out.
 #[track_caller]
 fn assert_signed_out_page(response: &Response, what: &str) {
     assert_page(response, &[200], what);
@@ -126,7 +126,7 @@ fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests()
         ("rp-init-logout", LogoutState::AsGiven),
         ("rp-init-logout-other-state", LogoutState::Other("another".to_owned())),
         ("rp-init-logout-no-state", LogoutState::Missing),
-        ("a state of somebody's making", LogoutState::Other("<script>\"'&%".to_owned())),
+        ("a made-up state", LogoutState::Other("<script>\"'&%".to_owned())),
     ] {
         world.issuer.terms(|terms| terms.logout_state = state.clone());
         let (browser, _) = world.signed_in();
@@ -162,7 +162,7 @@ fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests()
             assert_signed_out_page(page, what);
         }
     }
-    // Whoever has no session here may have one there.
+    // A browser without a session here may have one at the provider.
     let location = world.browser().get(&world.url(SIGN_OUT)).location().expect("a redirect");
     assert!(parameters(&location).iter().all(|(name, _)| name != "id_token_hint"), "{location}");
 }
@@ -325,12 +325,12 @@ fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
     // At once in the worker that signed out, and a moment later in the other one.
     until_everywhere("the end of the session", || world.send(&copy).is_some_and(|answer| answer.status == 401));
     for _ in 0..8 {
-        assert_program_refused(&world.send(&copy).expect("an answer"), "a copy");
+        assert_unauthenticated(&world.send(&copy).expect("an answer"), "a copy");
     }
     // Another session of the same person is another session; another Envoy knows nothing of it without a store.
     assert_eq!(other_device.get(&world.url("/page")).status, 200);
     let elsewhere = world.browser().visit(&world.url_at(1, "/api"), copy);
-    assert_eq!(elsewhere.status, 200, "without a store nobody tells the others");
+    assert_eq!(elsewhere.status, 200, "without a store the other Envoys do not know");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Identity headers come from us or from nobody: whatever a client or a claim tries, the app cannot be told lies.
+//! Identity headers come from the filter only: no client and no claim can forge one.
 
 use serde_json::json;
 use wasm_tests::{
@@ -65,7 +65,7 @@ fn what_a_client_sends_as_identity_reaches_no_app_on_any_path() {
             .header("access-control-request-method", "POST");
         for (path, request, signed_in) in [
             ("public", Outgoing::navigation(PUBLIC), false),
-            // Public paths do not look at the session: whoever is signed in is a stranger there.
+            // Public paths do not look at the session: there are no identity headers there.
             ("public with a session", Outgoing::navigation(PUBLIC).header("cookie", &cookie), false),
             ("preflight", preflight, false),
             ("signed in", Outgoing::navigation("/page").header("cookie", &cookie), true),
@@ -108,7 +108,7 @@ fn configured_headers_are_stripped_and_set_like_the_usual_ones() {
     let seen = world.upstream.last();
     assert_eq!(read_as(&seen, "x-auth-subject"), [b"alice"]);
     assert_eq!(read_as(&seen, "x-auth-verified"), [b"true"]);
-    // Nobody configured it, but an app may look for it all the same.
+    // It is not configured, but an app may look for it all the same.
     assert!(read_as(&seen, "x-forwarded-user").is_empty(), "{seen:?}");
 }
 

@@ -9,7 +9,7 @@ use wasm_tests::{
     store::Store,
     user_agent::{Outgoing, UserAgent},
     world::{
-        SESSION_COOKIE, SESSION_KEY, World, assert_page, assert_program_refused, assert_signed_in, deleted_cookies,
+        SESSION_COOKIE, SESSION_KEY, World, assert_page, assert_signed_in, assert_unauthenticated, deleted_cookies,
     },
 };
 
@@ -45,7 +45,7 @@ fn assert_is_out(world: &World, browser: &UserAgent, what: &str) {
     for number in [0, 1] {
         for _ in 0..4 {
             let browser = world.through(browser, number);
-            assert_program_refused(&browser.visit(&world.url("/api"), Outgoing::fetch("/api")), what);
+            assert_unauthenticated(&browser.visit(&world.url("/api"), Outgoing::fetch("/api")), what);
         }
     }
     world.upstream.assert_saw_nothing_since(before, what);

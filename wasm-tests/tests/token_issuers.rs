@@ -48,7 +48,7 @@ fn tokens_of_every_algorithm_pass_wherever_the_keys_are_from() {
             };
             let token = world.partners.access_token(API, sign);
             if !keys.verify(algorithm) {
-                assert_invalid(&world, &token, "of a key that is not there");
+                assert_invalid(&world, &token, "of a key that is not configured");
                 continue;
             }
             assert_passes(&world, "/write/x", &token, algorithm.name());
@@ -83,7 +83,7 @@ fn every_other_token_is_refused_wherever_the_keys_are_from() {
             ("an issuer spelt otherwise", |token| token.set("iss", format!("{}/", token.text("iss")))),
             ("two issuers", |token| token.set("iss", json!([token.text("iss"), "https://evil.example"]))),
             ("another audience", |token| token.set("aud", "https://other.example.com")),
-            ("over", |token| token.set("exp", token.issued_at() - 61)),
+            ("expired", |token| token.set("exp", token.issued_at() - 61)),
             ("not signed", |token| token.signing = Signing::None),
             ("signed with the public key", |token| {
                 token.signing = Signing::Hmac(token.public.pem.clone().into_bytes())
@@ -105,13 +105,13 @@ fn every_other_token_is_refused_wherever_the_keys_are_from() {
         assert_refused(&world, "/api/x", &forged, (401, "invalid_token"), "the provider as the partners");
         let forged = world.partners.access_token(API, |token| token.set("iss", staff.as_str()));
         assert_refused(&world, "/staff/x", &forged, (401, "invalid_token"), "the partners as the provider");
-        // And where a rule names a provider, the others are nobody.
+        // A rule that names a provider refuses tokens of the others.
         let good = world.partners.access_token(API, |_| {});
         assert_refused(&world, "/staff/x", &good, (403, "not_allowed"), "not a provider's");
         let reader = world.partners.access_token(API, |token| token.set("scope", "read"));
         assert_refused(&world, "/write/x", &reader, (403, "insufficient_scope"), "without the scope");
         assert_eq!(send(&world, "/staff/x", &world.issuer.access_token(API, |_| {})).status, 200);
-        // An ID token as somebody got it by signing in is none for programs, here or there.
+        // The ID token of a sign-in is no access token.
         world.signed_in();
         let id_token = world.issuer.id_tokens().pop().expect("an ID token");
         assert_refused(&world, "/api/x", &id_token, (401, "invalid_token"), "an ID token");
@@ -140,7 +140,7 @@ fn a_token_in_a_cookie_counts_without_a_token_in_the_header_or_a_session() {
     };
     assert_eq!(send_beside("/api/x").as_deref(), Some("Basic YTpi"));
     assert_eq!(send_beside("/handed/x"), Some(format!("Bearer {good}")));
-    // What is above it, twice there, or no token at all, is refused, and never another is tried.
+    // A header, a second cookie or a malformed one is decided by itself: no other token is tried after it.
     let bad = "Bearer bad";
     for (request, status, code) in [
         (get("/api/x", &format!("token={good}")).header("authorization", bad), 401, "invalid_token"),
@@ -158,7 +158,7 @@ fn a_token_in_a_cookie_counts_without_a_token_in_the_header_or_a_session() {
         assert_eq!((response.status, response.code().as_deref()), (status, Some(code)), "{request:?}: {response:?}");
         world.upstream.assert_saw_nothing_since(before, code);
     }
-    // A person whose token is over is shown a way in; a session counts before the cookie.
+    // A user with an expired token in the cookie gets a page with a sign-in link; a session counts before that cookie.
     let browser = world.browser();
     browser.jar().take("127.0.0.1", "/", b"token=bad; Path=/");
     let page = browser.get(&world.url("/page"));

@@ -14,7 +14,7 @@ use wasm_tests::{
 
 const BOB: (&str, &str) = ("bob", "bob-password");
 
-/// Only admins pass at `/admin`, and nobody who is banned at `/open`.
+/// Only admins pass at `/admin`, and only users who are not banned at `/open`.
 fn rules() -> Value {
     json!([
         {"prefix": "/public", "access": "public"},
@@ -98,7 +98,7 @@ fn without_a_good_answer_nobody_is_signed_in() {
     let other = Answer::Edited(|body| body["sub"] = json!("mallory"));
     let jwt = Answer::Body { status: 200, content_type: "application/jwt", body: b"eyJhbGciOiJub25lIn0.e30.".to_vec() };
     for (what, answer, status, code) in [
-        ("somebody else", other, 502, "userinfo_endpoint_refused"),
+        ("another subject", other, 502, "userinfo_endpoint_refused"),
         ("a JWT", jwt, 502, "userinfo_endpoint_malformed"),
         ("no sub", Answer::Edited(|body| body["sub"] = json!(null)), 502, "userinfo_endpoint_malformed"),
         ("a page", Answer::status(200), 502, "userinfo_endpoint_malformed"),
@@ -138,10 +138,7 @@ fn what_a_sloppy_endpoint_sends_still_signs_in() {
     for (what, answer) in [
         ("late, but in time", Answer::Late(Duration::from_millis(200))),
         ("claims of tokens", Answer::Edited(|body| body["iss"] = json!("https://evil.example"))),
-        (
-            "headers that are for nobody",
-            Answer::Headers(b"set-cookie: evil=1\r\nlocation: /\r\nx-odd: \xff\r\n".to_vec()),
-        ),
+        ("headers without a user", Answer::Headers(b"set-cookie: evil=1\r\nlocation: /\r\nx-odd: \xff\r\n".to_vec())),
     ] {
         let response = sign_in(&world, answer);
         assert_signed_in(&response, &world.url("/admin"));
@@ -176,7 +173,7 @@ fn each_renewal_asks_anew_and_trouble_ends_no_session() {
     assert_eq!(seen(&world, &browser, "/admin", "x-forwarded-groups").as_deref(), Some("staff,admins"));
     world.issuer.sign_in_as(json!({"sub": "alice", "groups": ["staff"]}));
 
-    // While nobody answers there, whoever is signed in notices nothing.
+    // While the endpoint does not answer, existing sessions pass.
     world.advance(110);
     world.issuer.misbehave(Fault::Answer(Endpoint::Userinfo, Answer::status(503)));
     let before = world.issuer.refreshes().asked;
@@ -190,10 +187,10 @@ fn each_renewal_asks_anew_and_trouble_ends_no_session() {
     assert_eq!(seen(&world, &browser, "/open", "x-forwarded-groups").as_deref(), Some("staff"));
     assert_eq!((world.issuer.refreshes().reused, world.issuer.refreshes().refused), (0, 0));
 
-    // And claims of somebody else end it.
+    // Claims of another subject end it.
     world.advance(110);
     world.issuer.misbehave(Fault::Answer(Endpoint::Userinfo, Answer::Edited(|body| body["sub"] = json!("mallory"))));
     let before = world.upstream.count();
     assert_sign_in(&browser.get(&world.url("/open")), &world);
-    world.upstream.assert_saw_nothing_since(before, "claims of somebody else");
+    world.upstream.assert_saw_nothing_since(before, "claims of another subject");
 }

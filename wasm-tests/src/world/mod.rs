@@ -1,5 +1,5 @@
-//! Everything a scenario needs, started by one call: the issuers, the app, Envoy with the filter between them. Whatever
-//! a scenario did, what must hold after it is checked when its world ends.
+//! Everything a scenario needs, started by one call: the issuers, the app, Envoy with the filter between them. What holds
+//! after every scenario is checked when its world is dropped.
 
 mod expect;
 mod fleet;
@@ -22,21 +22,21 @@ use crate::{
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
 pub use expect::{
-    SignIn, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in,
+    SignIn, assert_page, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in, assert_unauthenticated,
     deleted_cookies, kept_cookies, seen_as,
 };
 use fleet::Replica;
 
-/// The key that seals; no log and no reply may hold it.
+/// The session key; no log and no reply may hold it.
 pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
 /// The session cookie.
 pub const SESSION_COOKIE: &str = "__Host-vestibule";
-/// What the names of pending sign-ins' cookies begin with.
+/// Prefix of the cookies of pending sign-ins.
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
 /// Where the issuer sends its logout tokens.
 pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
-/// The cookie that counts sign-ins in a row, for a minute.
-pub const TRAIL_COOKIE: &str = "__Host-vestibule-t";
+/// The cookie of recent sign-ins, which stops redirect loops.
+pub const LOGIN_LOOP_COOKIE: &str = "__Host-vestibule-t";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
 /// The product in the `User-Agent` of every call of the filter.
@@ -204,9 +204,9 @@ impl World {
         self.envoys().map(|envoy| envoy.stats(&format!("wasmcustom.vestibule_{name}"))).sum()
     }
 
-    /// Waits until every worker knows whom it asks.
+    /// Waits until every worker has the metadata of its providers.
     pub fn until_ready(&self) {
-        until_everywhere("an issuer that is known", || {
+        until_everywhere("metadata of the issuer", || {
             self.browser().get(&self.url("/oauth2/health")).text().contains("ready")
         });
     }
@@ -216,7 +216,7 @@ impl World {
     pub fn assert_ended(&self, browser: &UserAgent, what: &str) {
         let before = self.upstream.count();
         for _ in 0..EVERY_WORKER {
-            assert_program_refused(&browser.fetch(&self.url("/api")), what);
+            assert_unauthenticated(&browser.fetch(&self.url("/api")), what);
         }
         for _ in 0..EVERY_WORKER {
             assert_sign_in(&browser.get(&self.url("/page")), self);
@@ -262,7 +262,7 @@ impl World {
     /// A connection that has sent this request, or the beginning of one.
     ///
     /// # Panics
-    /// When nobody takes it.
+    /// When the connection is refused.
     #[track_caller]
     pub fn begun(&self, send: &Outgoing) -> Connection {
         let url = Url::parse(&self.url("/")).expect("a URL");
@@ -294,7 +294,7 @@ impl World {
         response
     }
 
-    /// What must hold after every scenario.
+    /// Checks what holds after every scenario: live workers, no secret in logs or answers, no request past the filter.
     ///
     /// # Panics
     /// With the first thing that does not.
@@ -341,7 +341,7 @@ impl World {
         }
     }
 
-    /// What only the filter and the issuers may know.
+    /// The secrets of the filter and the issuers.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = [self.issuer.secrets(), self.partners.secrets()].concat();
         secrets.push(SESSION_KEY.to_owned());
@@ -381,7 +381,7 @@ pub fn is_session_cookie(name: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || matches!(rest, "-1" | "-2" | "-3" | "-4"))
 }
 
-/// What a provider posts to end sessions.
+/// The request of a provider that delivers a logout token.
 pub fn logout_request(token: &str) -> Outgoing {
     Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
         .header("content-type", "application/x-www-form-urlencoded")

@@ -131,7 +131,7 @@ impl SigningKey {
         Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("the key just made"))
     }
 
-    /// The algorithm it signs with unless told otherwise.
+    /// The algorithm it signs with by default.
     pub const fn algorithm(&self) -> Algorithm {
         match self {
             Self::Ed25519(_) => Algorithm::EdDsa,

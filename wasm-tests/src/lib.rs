@@ -1,5 +1,5 @@
 //! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them; and the
-//! three parties around the filter, each of which can be told to misbehave.
+//! three parties around the filter, each of which misbehaves on request.
 
 pub mod api_client;
 pub mod chromium;

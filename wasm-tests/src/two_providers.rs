@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http1::Response,
-    issuer::{CLIENT_ID, CLIENT_SECRET, Endpoint, Issuer},
+    issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     upstream::MARK,
     user_agent::UserAgent,
     world::{SignIn, World, assert_sign_in_at, assert_signed_in},
@@ -152,5 +152,5 @@ pub fn links(page: &Response) -> Vec<String> {
 
 /// The number of token requests at each provider: staff, partners.
 pub fn token_requests(world: &World) -> [usize; 2] {
-    ProviderName::BOTH.map(|at| at.issuer(world).requests(Endpoint::Token).len())
+    ProviderName::BOTH.map(|at| at.issuer(world).token_requests())
 }

@@ -99,8 +99,8 @@ fn while_the_provider_is_down_access_tokens_wait_and_static_ones_pass_at_once() 
             let (world, access) = (&world, &access);
             scope.spawn(move || {
                 let response = world.send(&with_token("/api/x", access)).expect("an answer");
-                let told = (response.status, response.code(), response.headers.text("retry-after"));
-                assert_eq!(told, (503, Some("provider_not_ready".to_owned()), Some("5".to_owned())), "{response:?}");
+                let answer = (response.status, response.code(), response.headers.text("retry-after"));
+                assert_eq!(answer, (503, Some("provider_not_ready".to_owned()), Some("5".to_owned())), "{response:?}");
             });
         }
         world.until_held(6);

@@ -28,7 +28,7 @@ fn length(cookies: &Value) -> u64 {
     cookies.as_array().expect("cookies").iter().map(|cookie| length(cookie) + "=; ".len() as u64).sum()
 }
 
-/// Checks that every tab shows its own page of the app, which somebody who is signed in asked for, and that of the way there
+/// Checks that every tab shows its own page of the app, requested with a session, and that of the way there
 /// the browser keeps no more than `left_over` sign-ins.
 #[track_caller]
 fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize) {

@@ -1,17 +1,10 @@
 //! Callbacks that cannot end in a session: error responses of the provider (RFC 6749, 4.1.2.1), and sign-ins whose cookie
 //! is gone.
 
-use wasm_tests::{
-    issuer::Endpoint,
-    world::{
-        Parameters, SESSION_COOKIE, World, add_parameter, assert_page, assert_sign_in, assert_signed_in, changed,
-        deleted_cookies,
-    },
+use wasm_tests::world::{
+    Parameters, SESSION_COOKIE, World, add_parameter, assert_page, assert_sign_in, assert_signed_in, changed,
+    deleted_cookies,
 };
-
-fn token_requests(world: &World) -> usize {
-    world.issuer.requests(Endpoint::Token).len()
-}
 
 #[test]
 fn a_callback_without_its_cookie_restarts_the_sign_in_a_few_times_and_never_loops() {
@@ -31,7 +24,7 @@ fn a_callback_without_its_cookie_restarts_the_sign_in_a_few_times_and_never_loop
     };
     assert_page(&page, &[400], "too many restarts");
     assert!(restarts >= 1);
-    assert_eq!(token_requests(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
 
     // One restart that works ends at the page that was asked for first.
     let callback = world.callback_url(&browser, "/deep?x=1");
@@ -127,5 +120,5 @@ fn errors_of_the_provider_end_in_a_page_that_helps() {
         }
         assert!(!response.headers.text("set-cookie").unwrap_or_default().contains("evil"));
     }
-    assert_eq!(token_requests(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
 }

@@ -22,10 +22,6 @@ fn flip(state: &str, at: usize) -> String {
     String::from_utf8(bytes).expect("ASCII")
 }
 
-fn token_requests(world: &World) -> usize {
-    world.issuer.requests(Endpoint::Token).len()
-}
-
 #[test]
 fn a_callback_that_is_malformed_ends_in_a_page_and_redeems_nothing() {
     let world = World::start();
@@ -79,7 +75,7 @@ fn a_callback_that_is_malformed_ends_in_a_page_and_redeems_nothing() {
         assert_page(&response, &[400], what);
         assert!(!browser.cookie_names(&world.url("/")).contains(&SESSION_COOKIE.to_owned()), "{what}");
     }
-    assert_eq!(token_requests(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
     world.upstream.assert_saw_nothing();
 }
 
@@ -109,7 +105,7 @@ fn a_state_that_is_not_ours_is_refused() {
     let huge = format!("/oauth2/callback?code=x&state={}", "A".repeat(64 * 1024));
     let answer = world.send(&Outgoing::navigation(huge));
     assert!(answer.is_none_or(|response| matches!(response.status, 400 | 414 | 431)));
-    assert_eq!((token_requests(&world), browser.get(&world.url("/page")).status), (1, 200));
+    assert_eq!((world.issuer.token_requests(), browser.get(&world.url("/page")).status), (1, 200));
 }
 
 #[test]
@@ -123,7 +119,7 @@ fn a_sign_in_of_another_browser_is_never_taken_over() {
     let own = world.callback_url(&victim, "/own");
     let response = victim.get(&trap);
     assert_sign_in(&response, &world);
-    assert_eq!(token_requests(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
     assert_signed_in(&victim.get(&own), &world.url("/own"));
 
     // A victim with a session keeps it.
@@ -132,7 +128,7 @@ fn a_sign_in_of_another_browser_is_never_taken_over() {
     assert_eq!((response.status, response.location()), (303, Some(world.url("/trap"))), "{response:?}");
     assert_eq!(kept_cookies(&response), [""; 0]);
     assert_eq!(victim.jar().find("127.0.0.1", SESSION_COOKIE).cloned(), session);
-    assert_eq!(token_requests(&world), 1);
+    assert_eq!(world.issuer.token_requests(), 1);
 
     // The attacker's code under the victim's own state is a code like any other; PKCE makes the issuer refuse it.
     let code = parameter(&world.callback_url(&attacker, "/"), "code");
@@ -160,7 +156,7 @@ fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
     for (what, change) in changes {
         assert_page(&world.callback_with(change).1, &[400], what);
     }
-    assert_eq!(token_requests(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
 
     let issuer = Issuer::start();
     issuer.misbehave(Fault::Answer(
@@ -200,7 +196,7 @@ fn unknown_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
     assert_eq!(browser.get(&world.url("/page")).status, 200);
 
     for code in ["a b+c", "a&b=c", "%2B%26%", "\u{fc}\u{1f600}", "code&code=x", "<>\"'", &"x".repeat(4000)] {
-        let before = token_requests(&world);
+        let before = world.issuer.token_requests();
         let (_, response) = world.callback_with(|all| set_parameter(all, "code", code));
         assert_page(&response, &[400], code);
         // A code of odd bytes may be refused here already; if it is passed on, then whole and once.
@@ -239,7 +235,7 @@ fn only_the_exact_path_and_method_is_the_callback() {
         let response = browser.visit(&world.url("/"), Outgoing::navigation(&target).method(method).body(""));
         assert!(matches!(response.status, 400 | 401 | 405), "{method}: {response:?}");
     }
-    assert_eq!(token_requests(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
     world.upstream.assert_saw_nothing();
     // The sign-in is still pending.
     let restarted = browser.get(&callback);
@@ -261,7 +257,7 @@ fn a_sign_in_for_another_client_with_the_same_key_is_refused() {
     let response = response.expect("an answer");
     assert!(matches!(response.status, 302 | 400), "{response:?}");
     assert!(!kept_cookies(&response).contains(&SESSION_COOKIE.to_owned()));
-    assert_eq!(token_requests(&other), 0);
+    assert_eq!(other.issuer.token_requests(), 0);
 
     let (_, session) = world.signed_in();
     let request = Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}"));
@@ -287,7 +283,7 @@ fn one_sign_in_and_fifty_codes_cause_one_token_call() {
             .collect();
         attempts.into_iter().map(|attempt| attempt.join().expect("an answer")).collect()
     });
-    assert_eq!(token_requests(&world), 1);
+    assert_eq!(world.issuer.token_requests(), 1);
     // The provider refuses the one; for the others the sign-in was begun before and begins again.
     assert_eq!(responses.iter().filter(|response| response.status == 400).count(), 1, "{responses:#?}");
     for response in responses.iter().filter(|response| response.status != 400) {
@@ -297,6 +293,6 @@ fn one_sign_in_and_fifty_codes_cause_one_token_call() {
     let target = callback.strip_prefix(&world.url("")).expect("our own callback");
     let late = world.send(&Outgoing::navigation(target).header("cookie", &cookies)).expect("an answer");
     assert_sign_in(&late, &world);
-    assert_eq!(token_requests(&world), 1);
+    assert_eq!(world.issuer.token_requests(), 1);
     world.upstream.assert_saw_nothing();
 }

@@ -1,4 +1,4 @@
-//! A sign-in starts only for a request that can finish one; everything else is told plainly that it needs a session.
+//! A sign-in starts only for a request that can finish one; every other request is refused with a code that says so.
 
 use wasm_tests::{
     http1::Response,

@@ -9,18 +9,15 @@ use std::{
 
 use serde_json::{Value, json};
 use wasm_tests::{
+    api_client::{API, with_token},
     http1::{Outcome, Response, Server, response},
     issuer::{Endpoint, IdToken, Issuer, Signing},
     keys::Algorithm,
     ports,
     process::{Scratch, until},
     upstream::MARK,
-    user_agent::Outgoing,
     world::World,
 };
-
-/// The audience of the tokens.
-const API: &str = "https://api.example.com";
 
 fn configure(document: &mut Value, issuer: &str, jwks_uri: &str) {
     document["token_issuers"] = json!([{
@@ -35,13 +32,9 @@ fn configure(document: &mut Value, issuer: &str, jwks_uri: &str) {
     ]);
 }
 
-fn with(path: &str, token: &str) -> Outgoing {
-    Outgoing::new("GET", path).header("authorization", format!("Bearer {token}"))
-}
-
 #[track_caller]
 fn send(world: &World, path: &str, token: &str) -> Response {
-    world.send(&with(path, token)).expect("an answer")
+    world.send(&with_token(path, token)).expect("an answer")
 }
 
 /// A token as the kubelet projects it into a pod: RS256, no `typ`, and these claims (Kubernetes 1.32).
@@ -93,7 +86,7 @@ fn service_accounts_pass_by_namespace_and_name() {
     };
     let refused = |path: &str, token: &str, expected: (u16, &str)| {
         let before = world.upstream.count();
-        let answers = world.in_a_row(&[with(path, token), with("/pods/x", &cart)]);
+        let answers = world.in_a_row(&[with_token(path, token), with_token("/pods/x", &cart)]);
         assert_eq!(
             (answers[0].status, answers[0].code().as_deref()),
             (expected.0, Some(expected.1)),

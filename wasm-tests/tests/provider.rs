@@ -173,7 +173,7 @@ fn it_goes_down_and_comes_back_with_or_without_what_it_knew() {
 }
 
 #[test]
-fn it_asks_before_a_sign_out_and_tells_the_app() {
+fn it_asks_before_a_sign_out_and_sends_a_logout_token() {
     let app = App::start();
     let provider = provider(&app, |_| {});
     let browser = UserAgent::default();
@@ -193,13 +193,13 @@ fn it_asks_before_a_sign_out_and_tells_the_app() {
     let (to, send) = form.post(&url);
     assert_eq!(browser.visit(&to, send).location(), Some(format!("{back}?state=s")));
 
-    let told = app.seen("/oauth2/backchannel_logout");
-    let [told] = &told[..] else { panic!("{told:?}\n{}", provider.log()) };
-    let token = told.form().remove(0);
+    let logout = app.seen("/oauth2/backchannel_logout");
+    let [logout] = &logout[..] else { panic!("{logout:?}\n{}", provider.log()) };
+    let token = logout.form().remove(0);
     assert_eq!(token.0, "logout_token");
     let said = claims(&json!({"id_token": token.1}));
     assert_eq!((said["sid"].is_string(), &said["sub"]), (true, &json!("alice")));
-    assert_eq!(told.headers.text("host"), Some(app.url().replace("http://", "")));
+    assert_eq!(logout.headers.text("host"), Some(app.url().replace("http://", "")));
     assert_eq!((provider.seen("backchannel.success"), provider.seen("end_session.success")), (1, 1));
     let (at, _) = authorize(&provider, &app, &browser, &[("scope", "openid")]);
     assert!(at.starts_with(provider.issuer()), "{at}");

@@ -192,11 +192,11 @@ fn access_tokens_of_api_clients_pass_and_id_tokens_of_users_do_not() {
         assert_eq!(response.status, 200, "{response:?}\n{}", site.envoy.log());
         assert_eq!(site.app.last().headers.all("x-forwarded-user"), [user.as_bytes()]);
     };
-    let refused = |path: &str, token: &str, told: (u16, &str)| {
+    let refused = |path: &str, token: &str, expected: (u16, &str)| {
         let before = site.app.count();
         let response = send(path, token);
-        assert_eq!((response.status, response.code().as_deref()), (told.0, Some(told.1)), "{response:?}");
-        site.app.assert_saw_nothing_since(before, told.1);
+        assert_eq!((response.status, response.code().as_deref()), (expected.0, Some(expected.1)), "{response:?}");
+        site.app.assert_saw_nothing_since(before, expected.1);
     };
     let token = robot("read write");
     for path in ["/api/write", "/api/write", "/page", "/optional/x"] {

@@ -40,11 +40,11 @@ fn opaque_tokens_count_beside_sessions() {
     });
     let token = |scope| site.provider.client_credentials_token("robot", robot, scope);
     let (visitor, good) = (UserAgent::default(), token("api"));
-    let told = site.told(&visitor, bring("/api/x", &good), NAMES);
-    assert_eq!(told.each_ref().map(Option::as_deref), [Some("robot"), Some("robot"), None]);
+    let received = site.received_headers(&visitor, bring("/api/x", &good), NAMES);
+    assert_eq!(received.each_ref().map(Option::as_deref), [Some("robot"), Some("robot"), None]);
     let alice = site.signed_in(ALICE, "/page");
-    let told = site.told(&alice, Outgoing::fetch("/page"), NAMES);
-    assert_eq!(told.each_ref().map(Option::as_deref), [Some("alice"), None, Some("alice@example.com")]);
+    let received = site.received_headers(&alice, Outgoing::fetch("/page"), NAMES);
+    assert_eq!(received.each_ref().map(Option::as_deref), [Some("alice"), None, Some("alice@example.com")]);
     for (browser, send, (status, code)) in [
         (&visitor, bring("/page", &good), (403, "insufficient_scope")),
         (&visitor, bring("/api/x", &token("email")), (403, "insufficient_scope")),
@@ -117,8 +117,8 @@ fn pods_call_what_is_for_them_and_people_the_rest() {
     let (visitor, alice) = (UserAgent::default(), site.signed_in(ALICE, "/page"));
     let orders = "/api/orders/7";
     for name in ["cart", "checkout"] {
-        let told = site.told(&visitor, bring(orders, &token("shop", name)), ["x-forwarded-user"]);
-        assert_eq!(told, [Some(format!("system:serviceaccount:shop:{name}"))]);
+        let received = site.received_headers(&visitor, bring(orders, &token("shop", name)), ["x-forwarded-user"]);
+        assert_eq!(received, [Some(format!("system:serviceaccount:shop:{name}"))]);
     }
     let for_api_server = pod_token(&cluster, "https://kubernetes.default.svc.cluster.local", "shop", "cart");
     for (browser, send, (status, code)) in [

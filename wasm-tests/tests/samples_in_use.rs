@@ -54,8 +54,8 @@ fn the_smallest_file_signs_people_in_and_out() {
     site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NO_SESSION);
     let alice = site.signed_in(ALICE, "/page?a=b");
     assert_eq!(site.app.last().target, "/page?a=b");
-    let told = site.told(&alice, Outgoing::fetch("/page"), ["x-forwarded-user", "x-forwarded-email"]);
-    assert_eq!(told, texts(["alice", "alice@example.com"]));
+    let received = site.received_headers(&alice, Outgoing::fetch("/page"), ["x-forwarded-user", "x-forwarded-email"]);
+    assert_eq!(received, texts(["alice", "alice@example.com"]));
     let (_, out) = site.sign_out(&alice, &site.url("/oauth2/sign_out"));
     assert_eq!(out.code().as_deref(), Some("signed_out"), "{out:?}");
     site.assert_refused(&alice, Outgoing::fetch("/page"), NO_SESSION);
@@ -121,13 +121,13 @@ fn people_of_two_providers_come_in_where_rules_and_routes_let_them() {
 
     let alice = site.signed_in(ALICE, "/oauth2/start?rd=/page&provider=default");
     for path in ["/page", "/intranet", "/admin/x"] {
-        let told = site.told(&alice, Outgoing::fetch(path), NAMES);
-        assert_eq!(told, texts(["alice", site.provider.issuer()]), "{path}");
+        let received = site.received_headers(&alice, Outgoing::fetch(path), NAMES);
+        assert_eq!(received, texts(["alice", site.provider.issuer()]), "{path}");
     }
-    assert_eq!(site.told(&alice, Outgoing::fetch("/docs/x"), NAMES), [None, None]);
+    assert_eq!(site.received_headers(&alice, Outgoing::fetch("/docs/x"), NAMES), [None, None]);
     let bob = site.signed_in(BOB, "/intranet");
     let carol = site.signed_in(CAROL, "/oauth2/start?rd=/page&provider=partners");
-    assert_eq!(site.told(&carol, Outgoing::fetch("/page"), NAMES), texts(["carol", partners.issuer()]));
+    assert_eq!(site.received_headers(&carol, Outgoing::fetch("/page"), NAMES), texts(["carol", partners.issuer()]));
     // That her provider calls her an admin makes her none here.
     for (browser, path) in [(&bob, "/admin/x"), (&carol, "/admin/x"), (&carol, "/intranet")] {
         site.assert_refused(browser, Outgoing::fetch(path), OTHERS);
@@ -193,12 +193,12 @@ fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
     site.assert_refused(&visitor, Outgoing::navigation("/page"), SENT_TO_SIGN_IN);
     let (alice, carol) = (site.signed_in(ALICE, "/admin/x"), site.signed_in(CAROL, "/page"));
     let handed_on = |browser: &UserAgent, path: &str| {
-        let [authorization] = site.told(browser, Outgoing::fetch(path), ["authorization"]);
+        let [authorization] = site.received_headers(browser, Outgoing::fetch(path), ["authorization"]);
         authorization.unwrap_or_else(|| panic!("no token at {path}"))
     };
     assert_eq!(handed_on(&alice, "/page"), handed_on(&alice, "/admin/x"));
     assert_ne!(handed_on(&alice, "/page"), handed_on(&carol, "/page"));
-    // His address is not verified, so it is not told.
+    // His address is not verified, so the app does not receive it.
     let bob = site.assert_sign_in_refused(BOB, "/page", BEHIND);
     let admins = handed_on(&alice, "/page");
     for (browser, path) in [(&carol, "/admin"), (&carol, "/ADMIN/x"), (&carol, "/x/../admin"), (&bob, "/page")] {
@@ -212,7 +212,7 @@ fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
         }
     }
     let public = Outgoing::fetch(PUBLIC).header("authorization", admins);
-    assert_eq!(site.told(&visitor, public, ["authorization"]), [None]);
+    assert_eq!(site.received_headers(&visitor, public, ["authorization"]), [None]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! GitHub in threads, as far as signing in goes: it behaves as its documentation says, signs in every user at once, and
-//! misbehaves when told to.
+//! misbehaves on request.
 
 mod api;
 pub mod emulator;

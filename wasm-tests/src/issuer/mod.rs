@@ -243,7 +243,12 @@ impl Issuer {
             .collect()
     }
 
-    /// Every request to anything.
+    /// The number of token requests so far.
+    pub fn token_requests(&self) -> usize {
+        self.requests(Endpoint::Token).len()
+    }
+
+    /// Every request to any endpoint.
     pub fn all_requests(&self) -> Vec<Request> {
         self.state().requests.iter().map(|(_, request)| request.clone()).collect()
     }

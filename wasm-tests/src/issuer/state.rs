@@ -168,7 +168,7 @@ impl State {
     }
 }
 
-/// The user that signs in unless told otherwise.
+/// The user that signs in by default.
 fn alice() -> Map<String, Value> {
     let Value::Object(claims) = json!({
         "sub": "alice",

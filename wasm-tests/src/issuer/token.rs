@@ -136,7 +136,7 @@ pub(super) fn access(state: &mut State, audience: &str, change: impl FnOnce(&mut
     compact
 }
 
-/// A token with these claims, as it is signed unless told otherwise.
+/// A token with these claims, signed as by default.
 pub(super) fn blank(state: &State, claims: Map<String, Value>) -> IdToken {
     IdToken {
         header: Map::new(),

@@ -78,7 +78,12 @@ impl InUse {
     /// # Panics
     /// When it does not.
     #[track_caller]
-    pub fn told<const N: usize>(&self, browser: &UserAgent, send: Outgoing, names: [&str; N]) -> [Option<String>; N] {
+    pub fn received_headers<const N: usize>(
+        &self,
+        browser: &UserAgent,
+        send: Outgoing,
+        names: [&str; N],
+    ) -> [Option<String>; N] {
         let what = String::from_utf8_lossy(&send.target).into_owned();
         assert_passes(&browser.visit(&self.url(&what), send), &self.envoy);
         names.map(|name| self.app.last().headers.text(name))

@@ -47,7 +47,7 @@ impl Visit<'_> {
     }
 }
 
-/// What a user does with the tabs that still show the provider's form once they have signed in in one.
+/// The step for the tabs that still show the provider's form after a sign-in in one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherTabs {
     /// They sign in in each.

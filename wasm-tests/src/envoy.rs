@@ -97,7 +97,7 @@ impl Envoy {
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
-    /// What the admin interface answers on `path`.
+    /// The answer of the admin interface on `path`.
     ///
     /// # Panics
     /// If it does not answer, which means that Envoy has crashed.

@@ -232,7 +232,7 @@ impl SigningKey {
 /// The RSA keys kept as files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rsa {
-    /// What the issuer starts with.
+    /// The keys that the issuer starts with.
     First,
     /// A key that is not published yet.
     Second,

@@ -66,7 +66,7 @@ impl Running {
     /// Polls `ready` until it has a value; fails as soon as the program has ended.
     ///
     /// # Errors
-    /// What was waited for and the program's log, if it ended or [`PATIENCE`] did.
+    /// The name of the condition and the program's log, if the program ended or [`PATIENCE`] ran out.
     pub fn until<T>(&mut self, what: &str, mut ready: impl FnMut() -> Option<T>) -> Result<T, String> {
         let deadline = Instant::now() + PATIENCE;
         loop {

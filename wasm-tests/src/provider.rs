@@ -150,7 +150,7 @@ pub const fn code_grant<'a>(code: &'a str, redirect_uri: &'a str) -> [(&'a str, 
     ]
 }
 
-/// What to start the provider with.
+/// The settings of a provider.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The host in its URLs, which leads to this machine. Browsers keep cookies by host, so two providers need two.

@@ -88,7 +88,7 @@ impl Sample {
         &self.variables
     }
 
-    /// What Envoy is started with beside the file: its admin port, and the doors.
+    /// Envoy's bootstrap beside the file: its admin port, and the doors.
     pub(crate) fn beside(&self) -> Value {
         json!({
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},

@@ -38,7 +38,7 @@ pub struct Site {
     origin: String,
 }
 
-/// What a site is started from.
+/// The settings of a site.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The provider's settings; the app is its first client.

@@ -1,4 +1,4 @@
-//! Sessions in a real browser, at the real provider: what a person loses, and what not.
+//! Sessions in a real browser, at the real provider: what a user loses when one ends, and what is kept.
 
 use serde_json::{Value, json};
 use wasm_tests::{

@@ -14,7 +14,7 @@ fn ask(world: &World, lines: &[&[u8]]) -> Response {
     world.send(&with_cookies(lines)).expect("an answer")
 }
 
-/// What may differ between two answers to the same kind of request.
+/// Headers that may differ between two answers to the same kind of request.
 fn without_request_id(response: &Response) -> (u16, Vec<String>, Option<String>, Option<String>) {
     let mut names: Vec<String> = response.headers.0.iter().map(|(name, _)| name.clone()).collect();
     names.sort();

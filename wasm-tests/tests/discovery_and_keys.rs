@@ -1,4 +1,4 @@
-//! What is known of the provider: fetched once per process, kept when the provider fails, renewed when it changes its
+//! Metadata and keys of the provider: fetched once per process, kept when the provider fails, renewed when it changes its
 //! keys; and no request passes without a session while it is unknown.
 
 use std::{

@@ -50,7 +50,7 @@ fn world(github: &Github) -> World {
     world_with(provider, rules())
 }
 
-/// What the browser comes back with, once the person has said yes.
+/// The callback after consent.
 #[track_caller]
 fn callback(world: &World, browser: &UserAgent, path: &str) -> String {
     let begun = browser.get(&world.url(path));

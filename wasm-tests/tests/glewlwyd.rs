@@ -1,4 +1,4 @@
-//! A provider of another make than the one that the other scenarios use.
+//! Glewlwyd, a provider in C, beside the one that the other scenarios use.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};

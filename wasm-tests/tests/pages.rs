@@ -1,4 +1,4 @@
-//! What people read: on a wide screen, in the dark, on a phone, and without a mouse.
+//! The pages of the filter: on a wide screen, in the dark, on a phone, and without a mouse.
 
 use std::{env, fs, path::PathBuf};
 

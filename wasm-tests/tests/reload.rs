@@ -17,7 +17,7 @@ use wasm_tests::{
     },
 };
 
-/// What only the new configuration makes public.
+/// A path that only the new configuration makes public.
 const NEW: &str = "/new";
 /// More seconds than any scenario goes on.
 const LONG: u32 = 600;

@@ -1,4 +1,4 @@
-//! Who gets what: rules look at the normalised path only, and what could be read in two ways is protected.
+//! Rules look at the normalised path only, and a path that could be read in two ways is protected.
 
 use serde_json::{Value, json};
 use wasm_tests::{

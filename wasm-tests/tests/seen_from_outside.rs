@@ -1,4 +1,4 @@
-//! What an operator sees: counters, codes, one log line for what is worth one, the user in the access log, health.
+//! What an operator sees: counters, codes, log lines, the user in the access log, health.
 
 use serde_json::Value;
 use wasm_tests::{

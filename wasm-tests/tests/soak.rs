@@ -1,4 +1,4 @@
-//! Days of many people in half a minute: sign-ins, refreshes, sign-outs, and a provider that comes and goes.
+//! Days of many users in half a minute: sign-ins, refreshes, sign-outs, and a provider that goes down and comes back.
 
 use std::time::{Duration, Instant};
 

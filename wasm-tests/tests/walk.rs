@@ -1,4 +1,4 @@
-//! What a person can do in the browser of the scenarios, with the provider's pages and the app's.
+//! The steps of a walk in the real browser, on the provider's pages and the app's.
 
 use serde_json::json;
 use wasm_tests::{

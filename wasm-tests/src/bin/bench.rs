@@ -32,7 +32,7 @@ const REQUESTS: u32 = 5_000;
 const ROUNDS: usize = 20;
 /// Requests under way at once.
 const AT_ONCE: u32 = 16;
-/// What access tokens are for.
+/// The audience of the access tokens.
 const API: &str = "https://api.example.com";
 
 /// A request, sent in turn to an Envoy with a filter and to one without.

@@ -13,7 +13,7 @@ use std::{
 use super::{Connection, Request};
 use crate::ports;
 
-/// What becomes of a connection after its request was handled.
+/// The state of a connection after its request was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It is closed in order.

@@ -36,7 +36,7 @@ impl SignedIn {
     }
 }
 
-/// By which grant tokens are asked for.
+/// The grant of a token request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     Code,

@@ -82,7 +82,7 @@ impl Endpoint {
 /// Changes an ID token on its way out.
 pub type Spoil = fn(&mut IdToken);
 
-/// What the issuer does wrong, until [`Issuer::behave`].
+/// A fault of the issuer, until [`Issuer::behave`].
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// An endpoint answers something else.

@@ -13,7 +13,7 @@ pub enum RefreshTokens {
     OfflineAccess,
 }
 
-/// What happens to a refresh token when it is used.
+/// The fate of a refresh token that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
     /// It stays good, and the answer holds none.
@@ -50,7 +50,7 @@ pub struct Terms {
     pub claims_at_userinfo: bool,
     /// Which sign-ins get a refresh token.
     pub refresh_tokens: RefreshTokens,
-    /// What becomes of a used one.
+    /// The fate of a used one.
     pub rotation: Rotation,
     /// Whether a refresh answers with an ID token.
     pub refresh_id_token: bool,

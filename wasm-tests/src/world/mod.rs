@@ -193,7 +193,7 @@ impl World {
         location.unwrap_or_else(|| panic!("the issuer does not take {}: {}", sign_in.url, response.text()))
     }
 
-    /// What Envoy has logged since it serves; if there are several, one after the other.
+    /// Envoy's log since it serves; of several, one after the other.
     pub fn log(&self) -> String {
         let serving = |log: String| log[log.find("starting main dispatch loop").unwrap_or(0)..].to_owned();
         self.envoys().map(|envoy| serving(envoy.log())).collect()

@@ -99,7 +99,7 @@ fn every_access_mode_for_every_kind_of_caller() {
 }
 
 #[test]
-fn a_header_opens_what_it_is_said_to_and_only_where_it_is_clear() {
+fn a_rule_with_headers_opens_its_paths_to_unambiguous_headers_only() {
     let world = world(modes());
     let probe = || Outgoing::fetch("/probe");
     assert_eq!(seen_as(&world, &probe().header("X-Probe", "yes"), &world.browser()), None);
@@ -116,7 +116,7 @@ fn a_header_opens_what_it_is_said_to_and_only_where_it_is_clear() {
 }
 
 #[test]
-fn staff_and_admins_have_their_areas_by_what_the_issuer_says_of_them() {
+fn staff_and_admins_have_their_areas_by_their_claims() {
     let world = world(areas());
     let person = |claims: Value| {
         world.issuer.sign_in_as(claims);
@@ -176,7 +176,7 @@ fn staff_and_admins_have_their_areas_by_what_the_issuer_says_of_them() {
 }
 
 #[test]
-fn what_a_renewal_takes_away_is_gone() {
+fn a_claim_that_a_renewal_removes_no_longer_counts() {
     let world = world(areas());
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;
@@ -197,7 +197,7 @@ fn what_a_renewal_takes_away_is_gone() {
 }
 
 #[test]
-fn the_log_says_at_start_which_rules_do_not_do_what_they_seem_to() {
+fn the_log_names_ineffective_rules_at_start() {
     let world = world(json!([
         {"prefix": "/public", "access": "public"},
         {"name": "late", "path": "/public/admin/*", "access": "deny"},
@@ -246,7 +246,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn a_person_who_may_not_pass_comes_back_as_somebody_else() {
+fn a_refused_user_comes_back_as_another_user() {
     let site = site();
     let target = "/admin/users?page=2&q=a%20b";
     let [_, staff, script, refused, again, asked, arrived] = walk(
@@ -286,7 +286,7 @@ fn a_person_who_may_not_pass_comes_back_as_somebody_else() {
 }
 
 #[test]
-fn somebody_in_four_hundred_groups_may_pass_by_any_of_them() {
+fn a_user_in_four_hundred_groups_may_pass_by_any_of_them() {
     let groups = many_groups();
     let site = Site::with(|plan| {
         plan.setup.configuration["rules"] = json!([

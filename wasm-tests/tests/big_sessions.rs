@@ -244,7 +244,7 @@ fn a_refresh_shrinks_and_grows_a_session_beside_the_apps_own_answer() {
 }
 
 #[test]
-fn what_a_session_can_do_without_is_left_out_first() {
+fn optional_parts_of_a_large_session_are_left_out_first() {
     let world = World::with(|document| document["identity_headers"] = json!({"X-Name": "name"}));
     // A worker that has no metadata yet does not redirect a sign-out to the provider.
     world.until_ready();

@@ -43,7 +43,7 @@ fn other_site(html: String) -> (Server, String) {
 }
 
 #[test]
-fn a_person_signs_in_opens_tabs_and_signs_out() {
+fn a_user_signs_in_opens_tabs_and_signs_out() {
     let site = Site::start();
     let tabs: Vec<String> = (0..10).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
     let seen = Visit {
@@ -162,7 +162,7 @@ fn the_back_button_after_a_sign_in_shows_a_page() {
 }
 
 #[test]
-fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
+fn another_site_can_request_a_sign_out_and_only_the_user_can_confirm_it() {
     let site = Site::start();
     let (user, password) = ALICE;
     let out = site.url("/oauth2/sign_out");
@@ -210,7 +210,7 @@ fn public_page(site: &Site, html: &str) -> String {
 }
 
 #[test]
-fn a_person_signs_in_out_of_a_frame() {
+fn a_user_signs_in_out_of_a_frame() {
     let site = Site::start();
     let (user, password) = ALICE;
     let frame = format!("<iframe src='{}'></iframe>", site.url("/panel?id=1"));

@@ -52,7 +52,7 @@ fn assert_chooser(seen: &Value, site: &Site) {
 }
 
 #[test]
-fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
+fn a_user_chooses_a_provider_and_later_the_other() {
     let (site, partners) = site();
     let (user, password) = ALICE;
     let [_, chosen, form, page, refused, form_of_staff, admin, asked, out, again, _, _, fragment] = walk(

@@ -65,13 +65,13 @@ fn restored(site: &Site, lost: Value) {
 }
 
 #[test]
-fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_without_their_session_cookie() {
+fn twenty_tabs_with_a_session_at_the_provider_arrive_without_their_session_cookie() {
     let site = Site::start();
     restored(&site, json!(["forget", "app.localhost"]));
 }
 
 #[test]
-fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_after_their_session_is_over() {
+fn twenty_tabs_with_a_session_at_the_provider_arrive_after_their_session_has_expired() {
     let clock = Clock::new();
     let site = Site::with(|plan| {
         plan.setup.clock = Some(clock.clone());
@@ -91,14 +91,14 @@ fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_after_their_session_is
 }
 
 #[test]
-fn twenty_tabs_arrive_once_the_person_has_signed_in_in_each() {
+fn twenty_tabs_arrive_once_the_user_has_signed_in_in_each() {
     let site = Site::start();
     let seen = tabs_at_once(&tabs(&site), ALICE, OtherTabs::Finished);
     assert_arrived(&site, &seen["arrived"], &seen["cookies"], 0);
 }
 
 #[test]
-fn twenty_tabs_arrive_once_the_person_has_signed_in_in_one_and_opens_the_others_again() {
+fn twenty_tabs_arrive_once_the_user_has_signed_in_in_one_and_opens_the_others_again() {
     let site = Site::start();
     let seen = tabs_at_once(&tabs(&site), ALICE, OtherTabs::OpenedAgain);
     // As many may be under way as may be begun one after the other.

@@ -38,7 +38,7 @@ fn navigations_are_sent_to_sign_in() {
 }
 
 #[test]
-fn programs_get_401_and_no_cookie() {
+fn requests_that_cannot_sign_in_get_401_and_no_cookie() {
     let world = World::start();
     let mode = |mode: &str| navigation().without("sec-fetch-mode").header("sec-fetch-mode", mode);
     for (what, request) in [

@@ -201,7 +201,7 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
 }
 
 #[test]
-fn a_program_s_access_token_goes_on_to_envoy_and_a_listed_one_does_not() {
+fn an_access_token_of_an_api_client_goes_on_to_envoy_and_a_static_token_does_not() {
     let world = world();
     let with = |path: &str, token: &str| {
         let request = Outgoing::new("GET", path).header("authorization", format!("Bearer {token}"));

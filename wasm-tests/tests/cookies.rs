@@ -83,7 +83,7 @@ fn a_changed_session_cookie_is_none_and_does_not_say_why() {
 }
 
 #[test]
-fn a_cookie_is_only_good_for_what_it_was_made_for_and_under_its_own_name() {
+fn a_cookie_counts_for_its_own_purpose_and_name_only() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let browser = world.browser();

@@ -44,7 +44,7 @@ fn until_ready(world: &World) {
 }
 
 #[test]
-fn while_the_provider_is_down_nobody_passes_and_all_are_answered_and_then_it_recovers() {
+fn while_the_provider_is_down_every_request_is_refused_and_then_it_recovers() {
     let mut issuer = Issuer::start();
     issuer.down();
     let mut world = World::around(issuer, |_| {});
@@ -201,7 +201,7 @@ fn documents_that_moved_are_named_in_the_log_and_those_with_a_byte_order_mark_ar
 }
 
 #[test]
-fn keys_that_nobody_knows_or_that_are_broken_are_skipped() {
+fn keys_of_unknown_types_and_broken_keys_are_skipped() {
     let issuer = Issuer::start();
     issuer.misbehave(Fault::Answer(
         Endpoint::Jwks,

@@ -135,7 +135,7 @@ fn callback_of_emulator(world: &World, browser: &UserAgent) -> String {
 }
 
 #[test]
-fn it_signs_in_at_once_and_tells_the_app_what_is_verified() {
+fn it_signs_in_at_once_and_sends_verified_claims_to_the_app() {
     let github = Github::start();
     let world = world(&github);
     let browser = world.browser();
@@ -227,7 +227,7 @@ fn only_a_primary_address_that_is_verified_counts() {
 }
 
 #[test]
-fn nonsense_and_silence_sign_nobody_in() {
+fn malformed_and_missing_answers_begin_no_session() {
     let github = Github::start();
     let world = world(&github);
     let (token, user) = ("/login/oauth/access_token", "/api/v3/user");

@@ -87,7 +87,7 @@ fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
 }
 
 #[test]
-fn a_session_goes_on_with_what_it_had_and_ends_by_a_sign_out() {
+fn a_session_keeps_its_claims_and_ends_by_a_sign_out() {
     let app = Upstream::start();
     let clock = Clock::new();
     let (glewlwyd, envoy, origin) = started(Setup::new(app.port()).clock(&clock));

@@ -125,7 +125,7 @@ fn connect_passes_only_as_a_websocket_with_a_session() {
 }
 
 #[test]
-fn requests_that_lack_what_every_request_has_do_no_harm() {
+fn requests_without_mandatory_pseudo_headers_do_no_harm() {
     let (world, _) = world();
     let authority = literal(1, format!("127.0.0.1:{}", world.envoy.port()).as_bytes());
     let path = |path: &[u8]| literal(4, path);

@@ -259,7 +259,7 @@ fn envoy_brings_the_pods_own_token_to_the_api_server_and_follows_it() {
 }
 
 #[test]
-fn without_a_token_that_the_api_server_takes_nobody_passes_and_the_log_says_why() {
+fn without_a_token_that_the_api_server_accepts_every_request_is_refused_and_the_log_says_why() {
     let partners = Issuer::another();
     let server = ApiServer::start(partners.jwks().to_string(), &[]);
     let (issuer, jwks_uri) = (partners.url(), format!("http://127.0.0.1:{}/openid/v1/jwks", server.port));

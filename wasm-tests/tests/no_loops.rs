@@ -27,7 +27,7 @@ fn in_vain(world: &World, browser: &UserAgent) {
 }
 
 #[test]
-fn after_three_sign_ins_without_a_session_a_page_says_what_is_wrong() {
+fn after_three_sign_ins_without_a_session_a_page_names_the_reason() {
     let world = World::start();
     let browser = world.browser();
     for _ in 0..3 {

@@ -37,7 +37,7 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
 }
 
 #[test]
-fn our_pages_are_readable_for_everybody() {
+fn the_pages_of_the_filter_are_accessible() {
     // On this machine only, or kept for a review.
     let scratch = Scratch::new("pictures");
     let folder =
@@ -80,7 +80,7 @@ fn end_of_the_loop(world: &World, url: &str) -> String {
 }
 
 #[test]
-fn the_pages_around_a_session_are_readable_for_everybody() {
+fn the_pages_around_a_session_are_accessible() {
     let scratch = Scratch::new("pictures");
     let world = World::around(Issuer::start(), |setup| {
         setup.bodies_while_headers_are_held = true;
@@ -132,7 +132,7 @@ fn the_pages_around_a_session_are_readable_for_everybody() {
 }
 
 #[test]
-fn the_pages_for_those_who_may_not_pass_are_readable_for_everybody() {
+fn the_pages_of_refused_requests_are_accessible() {
     let scratch = Scratch::new("pictures");
     let world = World::around(Issuer::start(), |setup| {
         setup.configuration["external_url"] = json!(setup.external_url());
@@ -165,7 +165,7 @@ fn the_pages_for_those_who_may_not_pass_are_readable_for_everybody() {
 }
 
 #[test]
-fn the_page_where_people_choose_is_readable_for_everybody() {
+fn the_page_with_the_choice_of_providers_is_accessible() {
     let scratch = Scratch::new("pictures");
     let partners = Issuer::another();
     let (url, id) = (partners.url(), wasm_tests::issuer::CLIENT_ID);

@@ -152,7 +152,7 @@ fn it_can_give_refresh_tokens_to_all_and_keep_them() {
 }
 
 #[test]
-fn it_goes_down_and_comes_back_with_or_without_what_it_knew() {
+fn it_goes_down_and_comes_back_with_or_without_its_state() {
     let app = App::start();
     let provider = provider(&app, |settings| settings.always_refresh_tokens = true);
     let browser = UserAgent::default();

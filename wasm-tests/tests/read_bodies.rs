@@ -75,7 +75,7 @@ fn assert_only_others_pass(world: &World, before: usize, browser: &UserAgent, wh
 }
 
 #[test]
-fn a_logout_token_whose_body_ends_in_trailers_is_heard() {
+fn a_logout_token_whose_body_ends_in_trailers_is_accepted() {
     let world = world();
     let (other, _) = world.signed_in();
     for trailing in Trailing::ALL {

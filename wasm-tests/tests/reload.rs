@@ -143,7 +143,7 @@ impl Held {
 }
 
 #[test]
-fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
+fn every_request_that_is_held_while_the_configuration_is_replaced_is_answered() {
     let mut world = world(Issuer::start(), LONG);
     let held = Held::start(&world);
     reload(&mut world);
@@ -169,7 +169,7 @@ fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
 }
 
 #[test]
-fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end() {
+fn requests_that_wait_for_the_provider_or_for_a_body_are_answered_in_the_end() {
     for comes_back in [true, false] {
         let mut issuer = Issuer::start();
         issuer.down();

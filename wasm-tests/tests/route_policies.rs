@@ -68,7 +68,7 @@ const NO_SESSION: (u16, &str) = (401, "sign_in_required");
 const OTHERS: (u16, &str) = (403, "not_allowed");
 
 #[test]
-fn the_metadata_of_a_route_says_who_may_pass_and_locked_rules_hold_beside_it() {
+fn the_metadata_of_a_route_names_its_policy_and_locked_rules_hold_beside_it() {
     let routes = vec![
         named("/open", "open"),
         named("/news", "news"),
@@ -146,7 +146,7 @@ fn a_host_that_may_be_another_routes_to_the_app_is_held_to_every_policy() {
 }
 
 #[test]
-fn metadata_that_names_no_policy_lets_nobody_pass() {
+fn metadata_that_names_no_policy_refuses_every_request() {
     let odd = [
         json!({"policy": "opne"}),
         json!({"policy": ""}),
@@ -179,7 +179,7 @@ fn metadata_that_names_no_policy_lets_nobody_pass() {
 
 /// Envoy itself answers there; a refused request does not get that far.
 #[test]
-fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
+fn policies_apply_before_redirects_direct_responses_and_missing_routes() {
     let answer = |path: &str, policy: &str, answer: (&str, Value)| {
         let metadata = json!({"filter_metadata": {"vestibule": {"policy": policy}}});
         json!({"match": {"path": path}, answer.0: answer.1, "metadata": metadata})
@@ -211,7 +211,7 @@ fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
 }
 
 #[test]
-fn who_has_waited_is_decided_by_the_policy_of_their_route() {
+fn a_request_that_has_waited_is_decided_by_the_policy_of_its_route() {
     let (issuer, gate) = (Issuer::start(), Gate::default());
     issuer.misbehave(Fault::Answer(Endpoint::Discovery, Answer::Behind(gate.clone())));
     let world = world(issuer, vec![named("/open", "open"), named("/admin", "admins"), named("/bad", "x")], &[]);
@@ -297,7 +297,7 @@ fn a_route_without_the_filter_asks_for_no_policy() {
 }
 
 #[test]
-fn identity_headers_that_are_taken_out_before_the_route_is_chosen_harm_nobody() {
+fn identity_headers_that_are_removed_before_the_route_is_chosen_do_no_harm() {
     const EARLY: &str =
         "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
     let mut forged = named("/x", "open");

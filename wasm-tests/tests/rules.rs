@@ -91,7 +91,7 @@ fn a_prefix_is_public_by_whole_segments_and_nothing_can_climb_out_of_it() {
 }
 
 #[test]
-fn the_query_and_what_a_client_claims_about_the_path_decide_nothing() {
+fn the_query_and_headers_about_the_path_decide_nothing() {
     let world = World::with(|document| {
         document["rules"] = json!([
             {"prefix": "/public", "access": "public"},

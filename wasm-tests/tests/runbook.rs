@@ -84,7 +84,7 @@ fn a_new_session_key_is_added_everywhere_then_put_first_then_the_old_one_goes() 
 }
 
 #[test]
-fn a_new_client_secret_costs_nobody_their_session() {
+fn a_new_client_secret_ends_no_session() {
     let mut world = fleet();
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;

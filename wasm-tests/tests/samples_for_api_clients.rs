@@ -83,7 +83,7 @@ fn pod_token(cluster: &Issuer, audience: &str, namespace: &str, name: &str) -> S
 }
 
 #[test]
-fn pods_call_what_is_for_them_and_people_the_rest() {
+fn pods_call_their_paths_and_users_the_others() {
     // The API server shows its keys for Envoy's own token.
     let (cluster, scratch, asked_with) = (Issuer::start(), Scratch::new("pod"), Arc::new(Mutex::new(Vec::new())));
     let (jwks, seen) = (cluster.jwks().to_string(), Arc::clone(&asked_with));

@@ -32,13 +32,13 @@ fn texts<const N: usize>(texts: [&str; N]) -> [Option<String>; N] {
 
 /// The filter cannot see TLS: these lines of the file make Envoy check that it talks to the provider.
 #[test]
-fn where_the_provider_has_no_certificate_that_is_trusted_and_its_own_nobody_is_sent_there() {
+fn a_provider_without_a_trusted_certificate_of_its_own_name_is_not_used() {
     type Change = fn(&mut Sample);
-    let of_somebody_else: Change = |sample| {
+    let of_another_name: Change = |sample| {
         sample.trust_the_doors();
         sample.put("http://localhost:", "http://other.localhost:");
     };
-    let cases: [(Change, &str); 2] = [(|_| {}, "fail_verify_error"), (of_somebody_else, "fail_verify_san")];
+    let cases: [(Change, &str); 2] = [(|_| {}, "fail_verify_error"), (of_another_name, "fail_verify_san")];
     for (change, why) in cases {
         let site = InUse::start_with("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, sample| change(sample));
         let refused = (503, Some("provider_not_ready"));
@@ -49,7 +49,7 @@ fn where_the_provider_has_no_certificate_that_is_trusted_and_its_own_nobody_is_s
 }
 
 #[test]
-fn the_smallest_file_signs_people_in_and_out() {
+fn the_smallest_file_signs_users_in_and_out() {
     let site = InUse::start("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, _| {});
     site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NO_SESSION);
     let alice = site.signed_in(ALICE, "/page?a=b");
@@ -62,7 +62,7 @@ fn the_smallest_file_signs_people_in_and_out() {
 }
 
 #[test]
-fn areas_are_for_those_whom_their_rules_name() {
+fn areas_are_for_the_users_of_their_rules() {
     let site = InUse::start("areas.yaml", "https://idp.example.com", PUBLIC, |plan, _| {
         add_user(&mut plan.provider.users, CAROL, &[]);
         add_user(&mut plan.provider.users, DAVE, &[]);
@@ -105,7 +105,7 @@ fn two_providers() -> (InUse, Provider) {
 }
 
 #[test]
-fn people_of_two_providers_come_in_where_rules_and_routes_let_them() {
+fn users_of_two_providers_pass_by_rules_and_routes() {
     const NAMES: [&str; 2] = ["x-forwarded-user", "x-forwarded-issuer"];
     let (site, partners) = two_providers();
     let visitor = UserAgent::default();

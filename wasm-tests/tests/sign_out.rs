@@ -46,7 +46,7 @@ fn signing_out_leaves_no_cookie_of_ours_and_the_next_visit_signs_in_again() {
 }
 
 #[test]
-fn nobody_else_can_sign_a_browser_out() {
+fn no_other_site_can_sign_a_browser_out() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     let from = |site: &str| Outgoing::navigation(SIGN_OUT).without("sec-fetch-site").header("sec-fetch-site", site);
@@ -168,7 +168,7 @@ fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests()
 }
 
 #[test]
-fn the_way_back_is_on_the_list_or_there_is_none() {
+fn a_sign_out_returns_to_a_listed_url_only() {
     let world = World::with(|document| {
         document["sign_out"] = json!({
             "at_provider": false,
@@ -206,7 +206,7 @@ fn the_way_back_is_on_the_list_or_there_is_none() {
 }
 
 #[test]
-fn where_the_provider_has_no_sign_out_a_page_says_what_is_over() {
+fn without_a_sign_out_at_the_provider_a_page_warns_of_the_session_there() {
     let issuer = Issuer::start();
     issuer.terms(|terms| terms.advertises_end_session = false);
     let world = World::around(issuer, |_| {});
@@ -260,7 +260,7 @@ fn a_sign_out_right_after_a_start_is_one_at_the_provider_too_or_says_that_it_is_
 }
 
 #[test]
-fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_ever() {
+fn a_refresh_token_is_revoked_where_configured_and_the_sign_out_waits_for_a_limited_time() {
     let mut world = World::with(|document| document["sign_out"] = json!({"revoke": true}));
     world.until_ready();
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);

@@ -17,7 +17,7 @@ fn start(target: &[u8]) -> String {
 }
 
 #[test]
-fn a_script_learns_who_is_signed_in_and_no_secret() {
+fn a_script_receives_the_user_and_no_secret() {
     let world = World::with(|document| document["userinfo_claims"] = json!(["email", "groups", "missing"]));
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let (browser, _) = world.signed_in();
@@ -53,7 +53,7 @@ fn a_script_learns_who_is_signed_in_and_no_secret() {
 }
 
 #[test]
-fn a_script_without_a_session_is_told_where_to_begin_and_begins_there() {
+fn a_script_without_a_session_receives_the_sign_in_url() {
     let world = World::start();
     for (path, method) in [(USERINFO, "GET"), ("/api/items", "GET"), ("/api/items", "POST"), ("/oauth2/start", "GET")] {
         let (browser, before) = (world.browser(), world.upstream.count());

@@ -108,7 +108,7 @@ fn refusals_and_nonsense_end_in_a_page() {
 }
 
 #[test]
-fn what_a_sloppy_provider_sends_still_signs_in() {
+fn a_sloppy_token_response_still_signs_in() {
     let world = World::start();
     for (what, answer) in [
         ("token type in odd case", Answer::Edited(|body| body["token_type"] = json!("bEaReR"))),
@@ -236,7 +236,7 @@ fn a_token_endpoint_on_a_host_of_its_own_is_found_at_the_first_sign_in() {
 }
 
 #[test]
-fn made_up_codes_of_one_address_keep_nobody_from_signing_in() {
+fn made_up_codes_of_one_address_delay_no_sign_in() {
     let world = World::around(Issuer::start(), |setup| {
         setup.connection_manager.insert("xff_num_trusted_hops".into(), json!(1));
     });

@@ -68,7 +68,7 @@ fn sign_in(world: &World, answer: Answer) -> Response {
 }
 
 #[test]
-fn the_real_provider_says_there_what_its_id_token_does_not() {
+fn the_real_provider_adds_claims_in_userinfo() {
     let site = Site::with(|plan| {
         plan.provider.claims_at_userinfo = true;
         plan.setup.configuration["rules"] = rules();
@@ -92,7 +92,7 @@ fn the_real_provider_says_there_what_its_id_token_does_not() {
 }
 
 #[test]
-fn without_a_good_answer_nobody_is_signed_in() {
+fn without_a_valid_answer_no_session_begins() {
     let world = world();
     let elsewhere = Answer::Redirect(format!("{}/elsewhere", world.issuer.url()));
     let other = Answer::Edited(|body| body["sub"] = json!("mallory"));
@@ -133,7 +133,7 @@ fn without_a_good_answer_nobody_is_signed_in() {
 }
 
 #[test]
-fn what_a_sloppy_endpoint_sends_still_signs_in() {
+fn a_sloppy_userinfo_response_still_signs_in() {
     let world = world();
     for (what, answer) in [
         ("late, but in time", Answer::Late(Duration::from_millis(200))),

@@ -13,7 +13,7 @@ fn page(site: &Site, html: &str) -> String {
 }
 
 #[test]
-fn twenty_tabs_are_opened_at_once_while_the_provider_knows_the_person() {
+fn twenty_tabs_are_opened_at_once_with_a_session_at_the_provider() {
     let site = Site::start();
     let tabs: Vec<String> = (0..20).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
     let (user, password) = ALICE;

@@ -47,7 +47,7 @@ impl Visit<'_> {
     }
 }
 
-/// What somebody does with the tabs that still show the provider's form once they have signed in in one.
+/// The step for the tabs that still show the provider's form after a sign-in in one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherTabs {
     /// They sign in in each.
@@ -56,7 +56,7 @@ pub enum OtherTabs {
     OpenedAgain,
 }
 
-/// Opens all pages at once before anybody has signed in, signs in in one tab, then turns to the others:
+/// Opens all pages at once without a session, signs in in one tab, then turns to the others:
 /// `{pending: [cookie], asked_at: [url], arrived: [page], cookies: [cookie]}`.
 ///
 /// # Panics

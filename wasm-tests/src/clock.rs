@@ -7,7 +7,7 @@ use crate::{process::Scratch, tools};
 /// Where the file has the second at which the clock stands, behind how far it is ahead.
 const STANDS_AT: u64 = 8;
 
-/// A clock. A clone is the same one: whoever sets it sets it for every Envoy that was started with it.
+/// A clock. A clone is the same one, for every Envoy that was started with it.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Inner>);
 
@@ -36,7 +36,7 @@ impl Clock {
         self.0.file.write_all_at(&number.to_ne_bytes(), at).expect("the target folder can be written");
     }
 
-    /// Puts it this many seconds ahead of the machine's. That holds at once: whoever asks next is told so.
+    /// Puts it this many seconds ahead of the machine's, from the next look at it on.
     ///
     /// # Panics
     /// If its file cannot be written.

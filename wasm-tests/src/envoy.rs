@@ -97,7 +97,7 @@ impl Envoy {
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
-    /// What the admin interface answers on `path`.
+    /// The answer of the admin interface on `path`.
     ///
     /// # Panics
     /// If it does not answer, which means that Envoy has crashed.
@@ -190,7 +190,7 @@ fn command(setup: &Setup, scratch: &Scratch) -> Command {
     command
 }
 
-/// A GET on a loopback port: status and body, if somebody answers.
+/// A GET on a loopback port: status and body, if there is an answer.
 #[must_use]
 pub fn get(port: u16, path: &str) -> Option<(i32, String)> {
     let response = minreq::get(format!("http://127.0.0.1:{port}{path}")).with_timeout(10).send().ok()?;

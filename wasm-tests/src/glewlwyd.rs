@@ -72,7 +72,7 @@ impl Glewlwyd {
         format!("{}/api/oidc", self.url)
     }
 
-    /// What the filter's configuration says of it: an element of `providers`.
+    /// Its element of `providers` in the filter's configuration.
     #[must_use]
     pub fn provider(&self) -> Value {
         json!({"issuer": self.issuer(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "scopes": SCOPES})

@@ -49,7 +49,7 @@ async fn run(address: SocketAddr, request: Request<()>, send: &Outgoing) -> io::
     let ends = body.is_empty() && !connects && trailers.is_none();
     let (response, mut sender) = client.send_request(request, ends).map_err(io::Error::other)?;
     if !body.is_empty() {
-        // Whoever refuses a request early need not take the rest; its answer counts all the same.
+        // A server may refuse a request early without reading the rest; its answer counts.
         let _ = sender.send_data(Cursor::new(body), trailers.is_none());
     }
     if let Some(trailers) = trailers {

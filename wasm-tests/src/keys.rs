@@ -131,7 +131,7 @@ impl SigningKey {
         Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("the key just made"))
     }
 
-    /// The algorithm it signs with unless told otherwise.
+    /// The algorithm it signs with by default.
     pub const fn algorithm(&self) -> Algorithm {
         match self {
             Self::Ed25519(_) => Algorithm::EdDsa,
@@ -232,13 +232,13 @@ impl SigningKey {
 /// The RSA keys kept as files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rsa {
-    /// What the issuer starts with.
+    /// The keys that the issuer starts with.
     First,
-    /// What nobody knows until it is published.
+    /// A key that is not published yet.
     Second,
 }
 
-/// A public RSA key as somebody may have it lying about.
+/// A public RSA key in its usual formats.
 #[derive(Debug, Clone)]
 pub struct PublicForms {
     /// SubjectPublicKeyInfo in PEM.

@@ -1,6 +1,7 @@
 //! The harness of the tests in the real Envoy: the tools it needs, the processes it runs, what it asks them; and the
-//! three parties around the filter, each of which can be told to misbehave.
+//! three parties around the filter, each of which misbehaves on request.
 
+pub mod api_client;
 pub mod chromium;
 pub mod clock;
 pub mod envoy;
@@ -12,13 +13,17 @@ pub mod http2;
 pub mod issuer;
 pub mod keycloak;
 pub mod keys;
+pub mod logout;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod renewal;
 pub mod sample;
 pub mod site;
 pub mod store;
+pub mod token_issuer;
 pub mod tools;
+pub mod two_providers;
 pub mod upstream;
 pub mod user_agent;
 pub mod world;

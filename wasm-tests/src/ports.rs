@@ -48,7 +48,7 @@ fn reserve<T>(take: impl Fn(u16) -> Option<T>) -> T {
             continue;
         }
         if let Some(taken) = take(port) {
-            TAKEN.lock().expect("nobody panics while holding it").push(lock);
+            TAKEN.lock().expect("no thread panicked").push(lock);
             return taken;
         }
     }
@@ -59,7 +59,7 @@ fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
 
-/// Whether nobody listens on this loopback port now. `localhost` is both addresses, and browsers try the second first.
+/// Whether this loopback port is free now. `localhost` is both addresses, and browsers try the second first.
 ///
 /// It connects and does not listen: a process that another thread starts just then would keep the port for a moment more.
 #[must_use]
@@ -72,7 +72,7 @@ pub fn is_free(port: u16) -> bool {
 /// How long [`listen`] waits for a port that is still in use.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Listens on this loopback port, which nobody else is given (see [`free`]).
+/// Listens on this loopback port, which is reserved for the caller (see [`free`]).
 ///
 /// It may be taken for a moment all the same: a process that another thread starts holds copies of every socket of
 /// ours between its fork and its exec, also of one that has just been closed.

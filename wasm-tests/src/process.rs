@@ -66,7 +66,7 @@ impl Running {
     /// Polls `ready` until it has a value; fails as soon as the program has ended.
     ///
     /// # Errors
-    /// What was waited for and the program's log, if it ended or [`PATIENCE`] did.
+    /// The name of the condition and the program's log, if the program ended or [`PATIENCE`] ran out.
     pub fn until<T>(&mut self, what: &str, mut ready: impl FnMut() -> Option<T>) -> Result<T, String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -118,7 +118,7 @@ pub fn until_everywhere(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || (0..EVERY_WORKER).all(|_| holds()).then_some(()));
 }
 
-/// A folder for one run's files. It is removed on drop, unless the test failed and somebody will want to look.
+/// A folder for the files of one run. It is removed on drop, unless the test failed.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 

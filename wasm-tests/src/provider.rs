@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use crate::process::{Running, Scratch, said_in_json};
 use crate::{ports, tools};
 
+/// The PKCE verifier of RFC 7636, appendix B.
+const CODE_VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// The challenge of that verifier.
+pub const CODE_CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
 /// A running provider. Dropping it ends it.
 #[derive(Debug)]
 pub struct Provider {
@@ -90,7 +95,7 @@ impl Provider {
         self.control("/revoke-grants");
     }
 
-    /// Forgets everybody who is signed in, and every token with them.
+    /// Ends every session at the provider, and every token with it.
     pub fn forget_everybody(&self) {
         self.control("/forget");
     }
@@ -112,12 +117,12 @@ impl Provider {
         self.control("/seen")[path].as_u64().unwrap_or(0)
     }
 
-    /// An access token of a client with `client_secret_post` that acts for itself, with this scope: an opaque one.
+    /// An opaque access token by the client credentials grant (RFC 6749, 4.4), for a client with `client_secret_post`.
     ///
     /// # Panics
     /// If there is none.
     #[must_use]
-    pub fn token_of_program(&self, id: &str, secret: &str, scope: &str) -> String {
+    pub fn client_credentials_token(&self, id: &str, secret: &str, scope: &str) -> String {
         let answer = minreq::post(format!("{}/token", self.issuer))
             .with_header("content-type", "application/x-www-form-urlencoded")
             .with_body(format!("grant_type=client_credentials&scope={scope}&client_id={id}&client_secret={secret}"))
@@ -134,7 +139,18 @@ impl Provider {
     }
 }
 
-/// What to start the provider with.
+/// The form of a token request for a code (RFC 6749, 4.1.3) that was asked for with [`CODE_CHALLENGE`].
+#[must_use]
+pub const fn code_grant<'a>(code: &'a str, redirect_uri: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", CODE_VERIFIER),
+    ]
+}
+
+/// The settings of a provider.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The host in its URLs, which leads to this machine. Browsers keep cookies by host, so two providers need two.
@@ -147,7 +163,7 @@ pub struct Settings {
     pub scopes: &'static [&'static str],
     /// The clients, see [`client`].
     pub clients: Vec<Value>,
-    /// Everybody who can sign in, see [`users`].
+    /// The users, see [`users`].
     pub users: Value,
     /// Seconds for which things are good, in place of the usual: `{"AccessToken": 3600, "IdToken": .., "RefreshToken": ..,
     /// "Session": ..}`.
@@ -209,7 +225,7 @@ pub fn client(id: &str, secret: &str, external_url: &str) -> Value {
     })
 }
 
-/// Everybody who can sign in: alice with `alice-password`, bob with `bob-password`, and big with `big-password`, who is in
+/// The users: alice with `alice-password`, bob with `bob-password`, and big with `big-password`, who is in
 /// 400 groups with names such as directories give them.
 #[must_use]
 pub fn users() -> Value {

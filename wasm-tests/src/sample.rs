@@ -1,4 +1,4 @@
-//! The files of `envoy/` as somebody uses them who has put in addresses and secrets, and has changed nothing else: what they
+//! The files of `envoy/` with addresses and secrets put in, and nothing else changed: what they
 //! say of TLS holds here, too.
 
 mod in_use;
@@ -61,7 +61,7 @@ impl Sample {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Trusts the certificate of the providers' doors, in place of the CAs that everybody trusts.
+    /// Trusts the certificate of the providers' doors, in place of the public CAs.
     pub fn trust_the_doors(&mut self) {
         self.put(TRUSTED, &Self::certificate());
     }
@@ -88,7 +88,7 @@ impl Sample {
         &self.variables
     }
 
-    /// What Envoy is started with beside the file: its admin port, and the doors.
+    /// Envoy's bootstrap beside the file: its admin port, and the doors.
     pub(crate) fn beside(&self) -> Value {
         json!({
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},

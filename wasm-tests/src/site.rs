@@ -22,9 +22,9 @@ const CLIENT_ID: &str = "site";
 /// The secret of the app at the provider; no log may hold it.
 pub const CLIENT_SECRET: &str = "canary-secret-of-the-site";
 
-/// Somebody who can sign in: user name and password.
+/// A user: name and password.
 pub const ALICE: (&str, &str) = ("alice", "alice-password");
-/// Somebody in 400 groups.
+/// A user in 400 groups.
 pub const BIG: (&str, &str) = ("big", "big-password");
 
 /// The real provider, the app, and Envoy with the filter between them.
@@ -38,7 +38,7 @@ pub struct Site {
     origin: String,
 }
 
-/// What a site is started from.
+/// The settings of a site.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The provider's settings; the app is its first client.
@@ -96,7 +96,7 @@ impl Site {
         format!("{}{path}", self.origin)
     }
 
-    /// Waits until every worker knows whom it asks.
+    /// Waits until every worker has the metadata of its providers.
     pub fn until_ready(&self) {
         until_everywhere("a provider that is known", || {
             UserAgent::default().get(&self.url("/oauth2/health")).text().contains("ready")

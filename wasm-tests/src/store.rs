@@ -148,7 +148,7 @@ impl Store {
         self.command(&["TTL", key]).as_i64().filter(|seconds| *seconds >= 0)
     }
 
-    /// What Redis answers to a command, past Webdis.
+    /// Redis's answer to a command, past Webdis.
     ///
     /// # Panics
     /// If Redis is down or refuses the command.

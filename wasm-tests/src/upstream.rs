@@ -12,7 +12,7 @@ use crate::{
     issuer::Gate,
 };
 
-/// The header by which an answer of the app is told from an answer of the filter.
+/// The header that marks an answer of the app, as opposed to one of the filter.
 pub const MARK: &str = "x-answered-by";
 
 /// A running app. Dropping it closes its port.

@@ -1,5 +1,5 @@
-//! Who may pass in the real Envoy: what each rule gives to whom, what becomes of those who may not, and that a refusal
-//! reaches no app and harms no worker.
+//! Authorization in the real Envoy: which requests each rule lets pass, how the others are refused, and that a refused
+//! request reaches no app and harms no worker.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -13,7 +13,7 @@ use wasm_tests::{
 
 const BOB: (&str, &str) = ("bob", "bob-password");
 
-/// One worker, so that whoever comes after a refusal meets the worker that refused.
+/// One worker, so that the request after a refusal comes to the worker that refused.
 fn world(rules: Value) -> World {
     World::around(Issuer::start(), |setup| {
         setup.workers = 1;
@@ -46,21 +46,21 @@ fn areas() -> Value {
 #[test]
 fn every_access_mode_for_every_kind_of_caller() {
     let world = world(modes());
-    let nobody = || world.browser();
-    let (somebody, _) = world.signed_in();
+    let visitor = || world.browser();
+    let (user, _) = world.signed_in();
     for path in ["/public/x", "/news/x"] {
         for send in [Outgoing::navigation(path), Outgoing::fetch(path), Outgoing::fetch(path).method("POST").body("a")]
         {
             let forged = send.clone().header("x-forwarded-user", "mallory").header("X_Forwarded_User", "mallory");
-            assert_eq!(seen_as(&world, &forged, &nobody()), None, "{path}");
+            assert_eq!(seen_as(&world, &forged, &visitor()), None, "{path}");
             let expected = path.starts_with("/news").then_some("alice".to_owned());
-            assert_eq!(seen_as(&world, &send, &somebody), expected, "{path}");
+            assert_eq!(seen_as(&world, &send, &user), expected, "{path}");
         }
     }
     for path in ["/api/x", "/old/x", "/other"] {
-        assert_eq!(seen_as(&world, &Outgoing::fetch(path), &somebody).as_deref(), Some("alice"), "{path}");
+        assert_eq!(seen_as(&world, &Outgoing::fetch(path), &user).as_deref(), Some("alice"), "{path}");
     }
-    for browser in [nobody(), somebody.clone()] {
+    for browser in [visitor(), user.clone()] {
         for path in ["/metrics", "/metrics/", "/debug/pprof?x=/public/"] {
             let page = assert_refused(&world, &Outgoing::navigation(path), &browser, (403, "denied"));
             assert_page(&page, &[403], path);
@@ -84,22 +84,22 @@ fn every_access_mode_for_every_kind_of_caller() {
     assert!(world.log().contains(r#"rule "closed" denies all requests"#), "{}", world.log());
     assert!(world.metric("refused_denied") >= 30);
 
-    let page = assert_refused(&world, &Outgoing::navigation("/api/x"), &nobody(), (401, "sign_in_required"));
-    assert_page(&page, &[401], "a page where nobody is sent to sign in");
-    assert_refused(&world, &Outgoing::fetch("/api/x"), &nobody(), (401, "sign_in_required"));
-    assert_sign_in(&nobody().get(&world.url("/other")), &world);
-    assert_refused(&world, &Outgoing::fetch("/other"), &nobody(), (401, "sign_in_required"));
-    assert_sign_in(&nobody().fetch(&world.url("/old/x")), &world);
+    let page = assert_refused(&world, &Outgoing::navigation("/api/x"), &visitor(), (401, "sign_in_required"));
+    assert_page(&page, &[401], "a page without a redirect to sign in");
+    assert_refused(&world, &Outgoing::fetch("/api/x"), &visitor(), (401, "sign_in_required"));
+    assert_sign_in(&visitor().get(&world.url("/other")), &world);
+    assert_refused(&world, &Outgoing::fetch("/other"), &visitor(), (401, "sign_in_required"));
+    assert_sign_in(&visitor().fetch(&world.url("/old/x")), &world);
     let post = Outgoing::fetch("/old/x").method("POST").body("a=b");
-    assert_refused(&world, &post, &nobody(), (401, "sign_in_required"));
+    assert_refused(&world, &post, &visitor(), (401, "sign_in_required"));
     for path in ["/news/x", "/api/x", "/old/x"] {
         let bearer = Outgoing::fetch(path).header("authorization", "Bearer x");
-        assert_refused(&world, &bearer, &somebody, (401, "bearer_not_accepted"));
+        assert_refused(&world, &bearer, &user, (401, "bearer_not_accepted"));
     }
 }
 
 #[test]
-fn a_header_opens_what_it_is_said_to_and_only_where_it_is_clear() {
+fn a_rule_with_headers_opens_its_paths_to_unambiguous_headers_only() {
     let world = world(modes());
     let probe = || Outgoing::fetch("/probe");
     assert_eq!(seen_as(&world, &probe().header("X-Probe", "yes"), &world.browser()), None);
@@ -116,7 +116,7 @@ fn a_header_opens_what_it_is_said_to_and_only_where_it_is_clear() {
 }
 
 #[test]
-fn staff_and_admins_have_their_areas_by_what_the_issuer_says_of_them() {
+fn staff_and_admins_have_their_areas_by_their_claims() {
     let world = world(areas());
     let person = |claims: Value| {
         world.issuer.sign_in_as(claims);
@@ -133,7 +133,7 @@ fn staff_and_admins_have_their_areas_by_what_the_issuer_says_of_them() {
             false,
             false,
         ),
-        ("nobody in particular", json!({"sub": "x"}), false, false),
+        ("without any claim of a rule", json!({"sub": "x"}), false, false),
         ("by domain", verified("a@staff.example", true), false, true),
         ("unverified", verified("a@staff.example", false), false, false),
         ("of another domain", verified("a@staff.example.evil.example", true), false, false),
@@ -176,7 +176,7 @@ fn staff_and_admins_have_their_areas_by_what_the_issuer_says_of_them() {
 }
 
 #[test]
-fn what_a_renewal_takes_away_is_gone() {
+fn a_claim_that_a_renewal_removes_no_longer_counts() {
     let world = world(areas());
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;
@@ -197,7 +197,7 @@ fn what_a_renewal_takes_away_is_gone() {
 }
 
 #[test]
-fn the_log_says_at_start_which_rules_do_not_do_what_they_seem_to() {
+fn the_log_names_ineffective_rules_at_start() {
     let world = world(json!([
         {"prefix": "/public", "access": "public"},
         {"name": "late", "path": "/public/admin/*", "access": "deny"},
@@ -231,7 +231,7 @@ fn a_route_can_do_without_the_filter() {
         );
     });
     for send in [Outgoing::navigation("/healthz"), Outgoing::fetch("/healthz").method("POST").body("a")] {
-        // Nobody looks at it, so that nobody removes what was forged.
+        // The filter does not run there, so that forged headers are not removed.
         let forged = send.header("x-forwarded-user", "mallory");
         assert_eq!(seen_as(&world, &forged, &world.browser()).as_deref(), Some("mallory"));
     }
@@ -246,7 +246,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn a_person_who_may_not_pass_comes_back_as_somebody_else() {
+fn a_refused_user_comes_back_as_another_user() {
     let site = site();
     let target = "/admin/users?page=2&q=a%20b";
     let [_, staff, script, refused, again, asked, arrived] = walk(
@@ -286,7 +286,7 @@ fn a_person_who_may_not_pass_comes_back_as_somebody_else() {
 }
 
 #[test]
-fn somebody_in_four_hundred_groups_may_pass_by_any_of_them() {
+fn a_user_in_four_hundred_groups_may_pass_by_any_of_them() {
     let groups = many_groups();
     let site = Site::with(|plan| {
         plan.setup.configuration["rules"] = json!([

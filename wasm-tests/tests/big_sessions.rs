@@ -10,7 +10,7 @@ use wasm_tests::{
     site::{ALICE, BIG, Site},
     user_agent::{Cookie, Outgoing, UserAgent},
     world::{
-        SESSION_COOKIE, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in, deleted_cookies,
+        SESSION_COOKIE, World, assert_page, assert_sign_in, assert_signed_in, assert_unauthenticated, deleted_cookies,
         kept_cookies, parameters,
     },
 };
@@ -40,10 +40,10 @@ fn world() -> World {
     })
 }
 
-/// The answer to the callback of somebody with a name of this length.
+/// The answer to the callback of a user with a name of this length.
 fn callback(world: &World, browser: &UserAgent, length: usize) -> Response {
     world.issuer.sign_in_as(json!({"sub": "dora", "name": noise(length)}));
-    // Whoever has a session is asked again all the same.
+    // The provider is asked again in spite of a session.
     let steps = browser.get(&world.url("/oauth2/start?rd=/page"));
     let back = browser.get(&steps.location().expect("a sign-in")).location().expect("a way back");
     let response = browser.get(&back);
@@ -53,7 +53,7 @@ fn callback(world: &World, browser: &UserAgent, length: usize) -> Response {
     response
 }
 
-/// Somebody who signs in with a name of this length.
+/// Signs in a user with a name of this length.
 fn signed_in(world: &World, length: usize) -> (UserAgent, Vec<Cookie>) {
     let browser = world.browser();
     assert_signed_in(&callback(world, &browser, length), &world.url("/page"));
@@ -85,7 +85,7 @@ fn four_hundred_groups_of_the_real_provider_are_a_session_that_works() {
     let userinfo = browser.fetch(&site.url("/oauth2/userinfo"));
     let userinfo: Value = serde_json::from_slice(&userinfo.body).expect("JSON");
     assert_eq!(userinfo["claims"]["groups"], json!(many_groups()));
-    // Somebody else at this browser, with two groups: what is too much goes.
+    // Another user in this browser, with two groups: the surplus cookies are deleted.
     let before = cookies.len();
     site.provider.forget_everybody();
     let (_, page) = last_of(&browser, &site, "/oauth2/start?rd=/page");
@@ -183,9 +183,9 @@ fn parts_that_are_missing_doubled_swapped_or_of_another_session_are_no_session()
         refused.push((format!("count {count:?}"), other));
     }
     for (what, pairs) in &refused {
-        assert_program_refused(&ask(&world, pairs), what);
+        assert_unauthenticated(&ask(&world, pairs), what);
     }
-    // A page signs in again; nobody is shown an error.
+    // A page signs in again, without an error page.
     let visit = Outgoing::navigation("/page").header("cookie", refused[0].1.join("; "));
     assert_sign_in(&world.send(&visit).expect("an answer"), &world);
     world.upstream.assert_saw_nothing_since(before, "parts");
@@ -234,7 +234,7 @@ fn a_refresh_shrinks_and_grows_a_session_beside_the_apps_own_answer() {
             assert_eq!(kept_cookies(&browser.get(&world.url("/page"))), [""; 0], "{length}");
         }
     }
-    // A name that no cookie holds: the session goes on with what it has, and somebody is told.
+    // A name that no cookie holds: the session goes on with its old claims, and the log says so.
     let kept = browser.session_cookies();
     world.issuer.sign_in_as(json!({"sub": "dora", "name": noise(30_000)}));
     world.advance(110);
@@ -244,9 +244,9 @@ fn a_refresh_shrinks_and_grows_a_session_beside_the_apps_own_answer() {
 }
 
 #[test]
-fn what_a_session_can_do_without_is_left_out_first() {
+fn optional_parts_of_a_large_session_are_left_out_first() {
     let world = World::with(|document| document["identity_headers"] = json!({"X-Name": "name"}));
-    // Where a worker does not know the provider yet, people are signed out here alone.
+    // A worker that has no metadata yet does not redirect a sign-out to the provider.
     world.until_ready();
     let (browser, cookies) = signed_in(&world, 2000);
     assert_eq!((cookies.len() > 1, world.metric("session_cut")), (true, 0), "the ID token is kept");

@@ -8,7 +8,7 @@ use wasm_tests::{
     issuer::{Answer, Endpoint, Fault, Issuer},
     process::until,
     user_agent::Outgoing,
-    world::{World, assert_page, assert_program_refused},
+    world::{World, assert_page, assert_unauthenticated},
 };
 
 /// With and without the option.
@@ -55,15 +55,15 @@ fn without_a_session_no_byte_of_a_body_reaches_the_app() {
             ("waiting to be asked", post().header("expect", "100-continue").body("a=1")),
         ] {
             let response = world.send(&request).unwrap_or_else(|| panic!("{what}: no answer"));
-            assert_program_refused(&response, &format!("{what}, {option}"));
+            assert_unauthenticated(&response, &format!("{what}, {option}"));
             world.upstream.assert_saw_nothing();
         }
         for (what, pieces) in [("in pieces", &CHUNKS[..]), ("never ended", &CHUNKS[..1])] {
             let response = in_pieces(&world, &chunked(post()), pieces, || {}).expect("an answer");
-            assert_program_refused(&response, &format!("{what}, {option}"));
+            assert_unauthenticated(&response, &format!("{what}, {option}"));
             world.upstream.assert_saw_nothing();
         }
-        // Whoever goes on sending may find the connection closed before the answer is read.
+        // A client that goes on sending may see the connection closed before it has read the answer.
         let response = world.send(&post().body(vec![b'x'; LARGE]));
         assert!(response.is_none_or(|response| matches!(response.status, 401 | 413)), "large, {option}");
         world.upstream.assert_saw_nothing();
@@ -99,7 +99,7 @@ fn while_the_provider_is_not_known_yet_no_byte_of_a_body_reaches_the_app() {
         let response = in_pieces(&world, &form, &CHUNKS, || {}).expect("an answer");
         assert_page(&response, &[401], "a form");
         let script = Outgoing::fetch("/api").method("POST").body(vec![b'x'; 100_000]);
-        assert_program_refused(&world.send(&script).expect("an answer"), "a script");
+        assert_unauthenticated(&world.send(&script).expect("an answer"), "a script");
         let held = world.send(&Outgoing::navigation("/page").body("a=1")).expect("an answer");
         assert_page(&held, &[503], "a visit with a body");
         world.upstream.assert_saw_nothing();

@@ -1,4 +1,4 @@
-//! A person with a real browser, at the real provider.
+//! A user with a real browser, at the real provider.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -6,7 +6,7 @@ use wasm_tests::{
     http1::{Outcome, Server, response},
     site::{ALICE, Site},
     user_agent::UserAgent,
-    world::{SESSION_COOKIE, TRAIL_COOKIE, deleted_cookies},
+    world::{LOGIN_LOOP_COOKIE, SESSION_COOKIE, deleted_cookies},
 };
 
 const DEEP_LINK: &str = "/deep/link?a=1&b=%2F%20x&empty=&c=%C3%BC";
@@ -43,7 +43,7 @@ fn other_site(html: String) -> (Server, String) {
 }
 
 #[test]
-fn a_person_signs_in_opens_tabs_and_signs_out() {
+fn a_user_signs_in_opens_tabs_and_signs_out() {
     let site = Site::start();
     let tabs: Vec<String> = (0..10).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
     let seen = Visit {
@@ -56,7 +56,7 @@ fn a_person_signs_in_opens_tabs_and_signs_out() {
     .run();
     assert_eq!(text(&seen["asked_at"], "origin"), site.provider.issuer());
     assert_at(&seen["first"], &site, DEEP_LINK);
-    assert_eq!(names(&seen["cookies"]), [SESSION_COOKIE, TRAIL_COOKIE], "{seen:#}");
+    assert_eq!(names(&seen["cookies"]), [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{seen:#}");
     let cookie = &seen["cookies"][0];
     assert_eq!(
         (&cookie["secure"], &cookie["httpOnly"], text(cookie, "sameSite"), text(cookie, "path")),
@@ -142,7 +142,7 @@ fn the_back_button_after_a_sign_in_shows_a_page() {
         assert!(!went_to_provider(seen, &site), "{seen:#}");
     }
 
-    // Whoever opens the callback again from the history comes to the page, too.
+    // The callback that is opened again from the history leads to the page, too.
     let callback = arrived["navigations"].as_array().expect("navigations").iter();
     let callback =
         callback.map(|at| text(at, "url")).find(|url| url.contains("/oauth2/callback?")).expect("a callback");
@@ -162,7 +162,7 @@ fn the_back_button_after_a_sign_in_shows_a_page() {
 }
 
 #[test]
-fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
+fn another_site_can_request_a_sign_out_and_only_the_user_can_confirm_it() {
     let site = Site::start();
     let (user, password) = ALICE;
     let out = site.url("/oauth2/sign_out");
@@ -203,14 +203,14 @@ fn another_site_can_ask_for_a_sign_out_and_only_the_person_can_do_it() {
     assert!(went_to_provider(&after, &site), "{after:#}");
 }
 
-/// A page of the app that holds this HTML, for everybody.
+/// A public page of the app that holds this HTML.
 fn public_page(site: &Site, html: &str) -> String {
     let html: String = url::form_urlencoded::byte_serialize(html.as_bytes()).collect();
     site.url(&format!("/public/page?html={html}"))
 }
 
 #[test]
-fn a_person_signs_in_out_of_a_frame() {
+fn a_user_signs_in_out_of_a_frame() {
     let site = Site::start();
     let (user, password) = ALICE;
     let frame = format!("<iframe src='{}'></iframe>", site.url("/panel?id=1"));
@@ -321,6 +321,6 @@ fn every_algorithm_that_the_provider_signs_with_is_verified() {
         assert_eq!((url, page.status), (site.url(DEEP_LINK), 200), "{algorithm}: {page:?}\n{}", site.envoy.log());
         assert_eq!(site.app.last().headers.all("x-forwarded-user"), [b"alice"], "{algorithm}");
         let out = browser.get(&site.url("/oauth2/sign_out"));
-        assert_eq!(deleted_cookies(&out), [SESSION_COOKIE, TRAIL_COOKIE], "{algorithm}");
+        assert_eq!(deleted_cookies(&out), [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{algorithm}");
     }
 }

@@ -1,11 +1,11 @@
-//! A person with a real browser, who chooses between two real providers.
+//! A user with a real browser, who chooses between two real providers.
 
 use serde_json::{Value, json};
 use wasm_tests::{
     chromium::{names, place, text, walk},
     provider::{Provider, Settings, client},
     site::{ALICE, Site},
-    world::{SESSION_COOKIE, TRAIL_COOKIE},
+    world::{LOGIN_LOOP_COOKIE, SESSION_COOKIE},
 };
 
 const PAGE: &str = "/page?a=b&c=%2F#part";
@@ -52,7 +52,7 @@ fn assert_chooser(seen: &Value, site: &Site) {
 }
 
 #[test]
-fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
+fn a_user_chooses_a_provider_and_later_the_other() {
     let (site, partners) = site();
     let (user, password) = ALICE;
     let [_, chosen, form, page, refused, form_of_staff, admin, asked, out, again, _, _, fragment] = walk(
@@ -79,7 +79,7 @@ fn a_person_chooses_where_to_sign_in_and_later_somewhere_else() {
     assert_eq!(place(&page), site.url(PAGE), "{page:#}\n{}", site.envoy.log());
     let mut kept = names(&page["cookies"]);
     kept.sort_unstable();
-    assert_eq!(kept, [SESSION_COOKIE, TRAIL_COOKIE]);
+    assert_eq!(kept, [SESSION_COOKIE, LOGIN_LOOP_COOKIE]);
     let issuer_of = |target: &str| {
         let seen = site.app.seen().into_iter().rfind(|request| request.target == target);
         seen.and_then(|request| request.headers.text("x-issuer"))

@@ -1,4 +1,4 @@
-//! Sessions in a real browser, at the real provider: what a person loses, and what not.
+//! Sessions in a real browser, at the real provider: what a user loses when one ends, and what is kept.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -37,7 +37,7 @@ fn other_site(html: String) -> (Server, String) {
 }
 
 #[test]
-fn the_back_button_after_a_sign_out_brings_nobody_back_in() {
+fn the_back_button_after_a_sign_out_restores_no_session() {
     let site = Site::start();
     let (user, password) = ALICE;
     let page = site.url("/page?header=cache-control:no-store");
@@ -67,7 +67,7 @@ fn the_back_button_after_a_sign_out_brings_nobody_back_in() {
 }
 
 #[test]
-fn what_stands_behind_the_hash_survives_the_sign_in() {
+fn the_fragment_of_the_url_survives_the_sign_in() {
     let site = Site::with(|plan| plan.setup.configuration["sign_in"] = json!({"keep_fragment": true}));
     let (user, password) = ALICE;
     let target = "/app?a=b&c=%26#/item/7?x=1&y=%20\u{fc}'\"";
@@ -111,7 +111,7 @@ fn keeps_forms() -> Site {
 }
 
 #[test]
-fn a_form_that_was_posted_without_a_session_is_sent_again_once_the_person_says_so() {
+fn a_form_that_was_posted_without_a_session_is_sent_again_after_confirmation() {
     let site = keeps_forms();
     let (user, password) = ALICE;
     let words = "\"quotes\" & 'more'\n<script>alert(1)</script>\n\n\u{e4}\u{f6}\u{fc} \u{1f600} + %20";

@@ -9,7 +9,7 @@ use wasm_tests::{
     clock::Clock,
     process::until,
     site::{ALICE, Site},
-    world::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE},
+    world::{LOGIN_LOOP_COOKIE, PENDING_COOKIE, SESSION_COOKIE},
 };
 
 const TABS: usize = 20;
@@ -28,7 +28,7 @@ fn length(cookies: &Value) -> u64 {
     cookies.as_array().expect("cookies").iter().map(|cookie| length(cookie) + "=; ".len() as u64).sum()
 }
 
-/// Checks that every tab shows its own page of the app, which somebody who is signed in asked for, and that of the way there
+/// Checks that every tab shows its own page of the app, requested with a session, and that of the way there
 /// the browser keeps no more than `left_over` sign-ins.
 #[track_caller]
 fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize) {
@@ -49,7 +49,7 @@ fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize)
     assert_eq!(site.envoy.stats("wasmcustom.vestibule_refused_sign_in_loop"), 0);
     let (pending, rest): (Vec<_>, Vec<_>) =
         names(cookies).into_iter().partition(|name| name.starts_with(PENDING_COOKIE));
-    assert_eq!(rest, [SESSION_COOKIE, TRAIL_COOKIE], "{cookies:#}");
+    assert_eq!(rest, [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{cookies:#}");
     assert!(pending.len() <= left_over, "{pending:#?}");
     assert!(length(cookies) < LONGEST, "{cookies:#}");
 }
@@ -65,13 +65,13 @@ fn restored(site: &Site, lost: Value) {
 }
 
 #[test]
-fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_without_their_session_cookie() {
+fn twenty_tabs_with_a_session_at_the_provider_arrive_without_their_session_cookie() {
     let site = Site::start();
     restored(&site, json!(["forget", "app.localhost"]));
 }
 
 #[test]
-fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_after_their_session_is_over() {
+fn twenty_tabs_with_a_session_at_the_provider_arrive_after_their_session_has_expired() {
     let clock = Clock::new();
     let site = Site::with(|plan| {
         plan.setup.clock = Some(clock.clone());
@@ -91,14 +91,14 @@ fn twenty_tabs_of_somebody_whom_the_provider_knows_arrive_after_their_session_is
 }
 
 #[test]
-fn twenty_tabs_arrive_once_the_person_has_signed_in_in_each() {
+fn twenty_tabs_arrive_once_the_user_has_signed_in_in_each() {
     let site = Site::start();
     let seen = tabs_at_once(&tabs(&site), ALICE, OtherTabs::Finished);
     assert_arrived(&site, &seen["arrived"], &seen["cookies"], 0);
 }
 
 #[test]
-fn twenty_tabs_arrive_once_the_person_has_signed_in_in_one_and_opens_the_others_again() {
+fn twenty_tabs_arrive_once_the_user_has_signed_in_in_one_and_opens_the_others_again() {
     let site = Site::start();
     let seen = tabs_at_once(&tabs(&site), ALICE, OtherTabs::OpenedAgain);
     // As many may be under way as may be begun one after the other.

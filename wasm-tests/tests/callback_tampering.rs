@@ -1,4 +1,4 @@
-//! Callbacks that were tampered with, forged, repeated or meant for somebody else.
+//! Callbacks that were tampered with, forged, repeated or made for another browser or client.
 
 use std::thread;
 
@@ -6,41 +6,20 @@ use serde_json::json;
 use wasm_tests::{
     http1::{Response, single},
     issuer::{Answer, Endpoint, Fault, Issuer},
-    user_agent::{Outgoing, UserAgent},
+    user_agent::Outgoing,
     world::{
-        SESSION_COOKIE, World, assert_page, assert_sign_in, assert_signed_in, changed, deleted_cookies, kept_cookies,
-        parameter,
+        Parameters, SESSION_COOKIE, World, add_parameter, assert_page, assert_sign_in, assert_signed_in, changed,
+        kept_cookies, parameter, set_parameter,
     },
 };
 
 type Forge = fn(&str) -> String;
-type Change = fn(&mut Vec<(String, String)>);
-
-/// A sign-in whose callback parameters are changed on the way.
-fn arrive(world: &World, change: impl FnOnce(&mut Vec<(String, String)>)) -> (UserAgent, Response) {
-    let browser = world.browser();
-    let callback = world.callback_url(&browser, "/page");
-    let response = browser.get(&changed(&callback, change));
-    (browser, response)
-}
-
-fn set(parameters: &mut [(String, String)], name: &str, value: impl Into<String>) {
-    let found = parameters.iter_mut().find(|(found, _)| found == name).expect("the parameter is there");
-    found.1 = value.into();
-}
-
-fn add(parameters: &mut Vec<(String, String)>, name: &str, value: impl Into<String>) {
-    parameters.push((name.to_owned(), value.into()));
-}
+type Change = fn(&mut Parameters);
 
 fn flip(state: &str, at: usize) -> String {
     let mut bytes = state.as_bytes().to_vec();
     bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
     String::from_utf8(bytes).expect("ASCII")
-}
-
-fn tokens(world: &World) -> usize {
-    world.issuer.requests(Endpoint::Token).len()
 }
 
 #[test]
@@ -75,28 +54,28 @@ fn a_callback_that_is_malformed_ends_in_a_page_and_redeems_nothing() {
         ("no state", |all| all.retain(|(name, _)| name != "state")),
         ("two states", |all| {
             let state = all[1].1.clone();
-            add(all, "state", state)
+            add_parameter(all, "state", state)
         }),
         ("another state first", |all| all.insert(0, ("state".into(), "x".into()))),
-        ("another state last", |all| add(all, "state", "x")),
-        ("two codes", |all| add(all, "code", "x")),
+        ("another state last", |all| add_parameter(all, "state", "x")),
+        ("two codes", |all| add_parameter(all, "code", "x")),
         ("two issuers", |all| {
             let iss = all[2].1.clone();
-            add(all, "iss", iss)
+            add_parameter(all, "iss", iss)
         }),
-        ("code and error", |all| add(all, "error", "access_denied")),
+        ("code and error", |all| add_parameter(all, "error", "access_denied")),
         ("two errors", |all| {
             all.retain(|(name, _)| name != "code");
-            add(all, "error", "a");
-            add(all, "error", "b")
+            add_parameter(all, "error", "a");
+            add_parameter(all, "error", "b")
         }),
     ];
     for (what, change) in changes {
-        let (browser, response) = arrive(&world, change);
+        let (browser, response) = world.callback_with(change);
         assert_page(&response, &[400], what);
         assert!(!browser.cookie_names(&world.url("/")).contains(&SESSION_COOKIE.to_owned()), "{what}");
     }
-    assert_eq!(tokens(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
     world.upstream.assert_saw_nothing();
 }
 
@@ -115,18 +94,18 @@ fn a_state_that_is_not_ours_is_refused() {
         ("8 KiB", |_| "A".repeat(8 * 1024)),
     ];
     for (what, change) in changes {
-        let (_, response) = arrive(&world, |all| {
+        let (_, response) = world.callback_with(|all| {
             let state = single(all, "state").expect("a state").to_owned();
-            set(all, "state", change(&state));
+            set_parameter(all, "state", change(&state));
         });
         assert_page(&response, &[400], what);
     }
     // Too long for Envoy, which answers itself.
-    let (browser, _) = arrive(&world, |_| {});
+    let (browser, _) = world.callback_with(|_| {});
     let huge = format!("/oauth2/callback?code=x&state={}", "A".repeat(64 * 1024));
     let answer = world.send(&Outgoing::navigation(huge));
     assert!(answer.is_none_or(|response| matches!(response.status, 400 | 414 | 431)));
-    assert_eq!((tokens(&world), browser.get(&world.url("/page")).status), (1, 200));
+    assert_eq!((world.issuer.token_requests(), browser.get(&world.url("/page")).status), (1, 200));
 }
 
 #[test]
@@ -135,86 +114,49 @@ fn a_sign_in_of_another_browser_is_never_taken_over() {
     let attacker = world.browser();
     let trap = world.callback_url(&attacker, "/trap");
 
-    // A victim with a sign-in of her own under way: she signs in herself, at most.
+    // A victim with a pending sign-in of her own completes that one at most.
     let victim = world.browser();
     let own = world.callback_url(&victim, "/own");
     let response = victim.get(&trap);
     assert_sign_in(&response, &world);
-    assert_eq!(tokens(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
     assert_signed_in(&victim.get(&own), &world.url("/own"));
 
-    // A victim who is signed in: her session stays as it is.
+    // A victim with a session keeps it.
     let session = victim.jar().find("127.0.0.1", SESSION_COOKIE).cloned();
     let response = victim.get(&trap);
     assert_eq!((response.status, response.location()), (303, Some(world.url("/trap"))), "{response:?}");
     assert_eq!(kept_cookies(&response), [""; 0]);
     assert_eq!(victim.jar().find("127.0.0.1", SESSION_COOKIE).cloned(), session);
-    assert_eq!(tokens(&world), 1);
+    assert_eq!(world.issuer.token_requests(), 1);
 
     // The attacker's code under the victim's own state is a code like any other; PKCE makes the issuer refuse it.
     let code = parameter(&world.callback_url(&attacker, "/"), "code");
-    let (_, response) = arrive(&world, |all| set(all, "code", code));
+    let (_, response) = world.callback_with(|all| set_parameter(all, "code", code));
     assert_page(&response, &[400], "a code that was injected");
     world.upstream.assert_saw_nothing();
-}
-
-#[test]
-fn a_callback_without_its_cookie_starts_again_a_few_times_and_never_loops() {
-    let world = World::start();
-    let browser = world.browser();
-    let mut callback = world.callback_url(&browser, "/deep?x=1");
-    let mut restarts = 0;
-    let page = loop {
-        browser.jar().clear();
-        let response = browser.get(&callback);
-        if response.status != 302 {
-            break response;
-        }
-        restarts += 1;
-        assert!(restarts <= 3, "it goes on for ever");
-        callback = world.answer(&browser, &assert_sign_in(&response, &world));
-    };
-    assert_page(&page, &[400], "too many restarts");
-    assert!(restarts >= 1);
-    assert_eq!(tokens(&world), 0);
-
-    // One restart that works ends at the page that was asked for first.
-    let callback = world.callback_url(&browser, "/deep?x=1");
-    browser.jar().clear();
-    let steps = browser.follow(&callback);
-    let (url, response) = steps.last().expect("a last step");
-    assert_eq!((url.as_str(), response.status), (world.url("/deep?x=1").as_str(), 200), "{steps:#?}");
-
-    // With a session there is nothing to start again.
-    let late = world.browser();
-    let callback = world.callback_url(&late, "/late");
-    let session = browser.jar().find("127.0.0.1", SESSION_COOKIE).cloned().expect("a session");
-    late.jar().clear();
-    late.jar().put(session);
-    let response = late.get(&callback);
-    assert_eq!((response.status, response.location()), (303, Some(world.url("/late"))));
 }
 
 #[test]
 fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
     let world = World::start();
     let changes: [(&str, Change); 5] = [
-        ("another", |all| set(all, "iss", "http://other.example")),
+        ("another", |all| set_parameter(all, "iss", "http://other.example")),
         ("a slash at the end", |all| {
             let iss = format!("{}/", all[2].1);
-            set(all, "iss", iss)
+            set_parameter(all, "iss", iss)
         }),
         ("upper case", |all| {
             let iss = all[2].1.to_uppercase();
-            set(all, "iss", iss)
+            set_parameter(all, "iss", iss)
         }),
-        ("empty", |all| set(all, "iss", "")),
+        ("empty", |all| set_parameter(all, "iss", "")),
         ("missing, though the metadata promises it", |all| all.retain(|(name, _)| name != "iss")),
     ];
     for (what, change) in changes {
-        assert_page(&arrive(&world, change).1, &[400], what);
+        assert_page(&world.callback_with(change).1, &[400], what);
     }
-    assert_eq!(tokens(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
 
     let issuer = Issuer::start();
     issuer.misbehave(Fault::Answer(
@@ -224,95 +166,19 @@ fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
         }),
     ));
     let world = World::around(issuer, |_| {});
-    assert_signed_in(&arrive(&world, |_| {}).1, &world.url("/page"));
-    assert_signed_in(&arrive(&world, |all| all.retain(|(name, _)| name != "iss")).1, &world.url("/page"));
-    assert_page(&arrive(&world, |all| set(all, "iss", "http://other.example")).1, &[400], "another, unpromised");
+    assert_signed_in(&world.callback_with(|_| {}).1, &world.url("/page"));
+    assert_signed_in(&world.callback_with(|all| all.retain(|(name, _)| name != "iss")).1, &world.url("/page"));
+    assert_page(
+        &world.callback_with(|all| set_parameter(all, "iss", "http://other.example")).1,
+        &[400],
+        "another, unpromised",
+    );
 }
 
 #[test]
-fn an_expired_page_of_the_provider_costs_one_new_try_and_then_a_page_comes() {
+fn unknown_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
     let world = World::start();
-    let expired = |all: &mut Vec<(String, String)>| {
-        all.retain(|(name, _)| name != "code");
-        add(all, "error", "temporarily_unavailable");
-        add(all, "error_description", "authentication_expired");
-    };
-    let (browser, response) = arrive(&world, expired);
-    let again = assert_sign_in(&response, &world);
-    assert_eq!(deleted_cookies(&response).len(), 1, "{response:?}");
-    assert_signed_in(&browser.get(&world.answer(&browser, &again)), &world.url("/page"));
-    assert!(world.log().contains("began a sign-in again: "), "{}", world.log());
-
-    let (browser, response) = arrive(&world, expired);
-    let again = assert_sign_in(&response, &world);
-    let before = world.upstream.count();
-    let response = browser.get(&changed(&world.answer(&browser, &again), expired));
-    assert_page(&response, &[503], "the second time");
-    assert_eq!(response.code().as_deref(), Some("provider_unavailable"));
-    world.upstream.assert_saw_nothing_since(before, "an error");
-    // A person who tries again comes in.
-    let again = world.begin(&browser, "/page");
-    assert_signed_in(&browser.get(&world.answer(&browser, &again)), &world.url("/page"));
-}
-
-#[test]
-fn errors_of_the_provider_end_in_a_page_that_helps() {
-    let world = World::start();
-    let error = |error: &'static str| {
-        move |all: &mut Vec<(String, String)>| {
-            all.retain(|(name, _)| name != "code");
-            add(all, "error", error);
-        }
-    };
-    for (name, status) in [
-        ("access_denied", 403),
-        ("server_error", 503),
-        ("consent_required", 400),
-        ("invalid_scope", 400),
-        ("<script>alert(1)</script>", 400),
-        ("", 400),
-    ] {
-        let (browser, response) = arrive(&world, error(name));
-        assert_page(&response, &[status], name);
-        // The sign-in is over: its cookie goes, and a new one can be started at once.
-        if !name.is_empty() {
-            assert_eq!(deleted_cookies(&response).len(), 1, "{name}: {response:?}");
-        }
-        world.begin(&browser, "/page");
-    }
-    let (_, without_iss) = arrive(&world, |all| {
-        error("access_denied")(all);
-        all.retain(|(name, _)| name != "iss")
-    });
-    assert_page(&without_iss, &[400, 403], "an error without its issuer");
-
-    for text in [
-        "<script>alert(1)</script>",
-        "\"onmouseover=alert(1) x=\"",
-        "</title><script>alert(1)</script>",
-        "\r\nset-cookie: evil=1\r\n",
-        "\u{202e}txt.exe",
-        "{{7*7}}",
-    ] {
-        let (_, response) = arrive(&world, |all| {
-            error("access_denied")(all);
-            add(all, "error_description", text);
-            add(all, "error_uri", "javascript:alert(1)");
-        });
-        assert_page(&response, &[403], text);
-        let html = response.text();
-        for evil in ["<script", "alert(1)\"", "javascript:", "\u{202e}", "\"onmouseover"] {
-            assert!(!html.contains(evil), "{evil} stands in {html}");
-        }
-        assert!(!response.headers.text("set-cookie").unwrap_or_default().contains("evil"));
-    }
-    assert_eq!(tokens(&world), 0);
-}
-
-#[test]
-fn further_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
-    let world = World::start();
-    let (browser, response) = arrive(&world, |all| {
+    let (browser, response) = world.callback_with(|all| {
         for (name, value) in [
             ("access_token", "x"),
             ("id_token", "x"),
@@ -323,15 +189,15 @@ fn further_parameters_are_ignored_and_the_code_is_passed_on_exactly() {
             ("rd", "http://evil.example/"),
             ("", ""),
         ] {
-            add(all, name, value);
+            add_parameter(all, name, value);
         }
     });
     assert_signed_in(&response, &world.url("/page"));
     assert_eq!(browser.get(&world.url("/page")).status, 200);
 
     for code in ["a b+c", "a&b=c", "%2B%26%", "\u{fc}\u{1f600}", "code&code=x", "<>\"'", &"x".repeat(4000)] {
-        let before = tokens(&world);
-        let (_, response) = arrive(&world, |all| set(all, "code", code));
+        let before = world.issuer.token_requests();
+        let (_, response) = world.callback_with(|all| set_parameter(all, "code", code));
         assert_page(&response, &[400], code);
         // A code of odd bytes may be refused here already; if it is passed on, then whole and once.
         if let Some(request) = world.issuer.requests(Endpoint::Token).get(before) {
@@ -369,15 +235,15 @@ fn only_the_exact_path_and_method_is_the_callback() {
         let response = browser.visit(&world.url("/"), Outgoing::navigation(&target).method(method).body(""));
         assert!(matches!(response.status, 400 | 401 | 405), "{method}: {response:?}");
     }
-    assert_eq!(tokens(&world), 0);
+    assert_eq!(world.issuer.token_requests(), 0);
     world.upstream.assert_saw_nothing();
-    // None of it used the sign-in up.
+    // The sign-in is still pending.
     let restarted = browser.get(&callback);
     assert!(matches!(restarted.status, 302 | 303), "{restarted:?}");
 }
 
 #[test]
-fn a_sign_in_for_another_client_with_the_same_key_is_not_ours() {
+fn a_sign_in_for_another_client_with_the_same_key_is_refused() {
     let world = World::start();
     let other = World::with(|document| document["providers"][0]["client_id"] = json!("another-client"));
     // Cookies ignore ports: the browser takes those of the one to the other.
@@ -391,7 +257,7 @@ fn a_sign_in_for_another_client_with_the_same_key_is_not_ours() {
     let response = response.expect("an answer");
     assert!(matches!(response.status, 302 | 400), "{response:?}");
     assert!(!kept_cookies(&response).contains(&SESSION_COOKIE.to_owned()));
-    assert_eq!(tokens(&other), 0);
+    assert_eq!(other.issuer.token_requests(), 0);
 
     let (_, session) = world.signed_in();
     let request = Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}"));
@@ -408,7 +274,7 @@ fn one_sign_in_and_fifty_codes_cause_one_token_call() {
     let responses: Vec<Response> = thread::scope(|scope| {
         let attempts: Vec<_> = (0..50)
             .map(|attempt| {
-                let url = changed(&callback, |all| set(all, "code", format!("guess-{attempt}")));
+                let url = changed(&callback, |all| set_parameter(all, "code", format!("guess-{attempt}")));
                 let target = url.strip_prefix(&world.url("")).expect("our own callback").to_owned();
                 let request = Outgoing::navigation(target).header("cookie", &cookies);
                 let world = &world;
@@ -417,16 +283,16 @@ fn one_sign_in_and_fifty_codes_cause_one_token_call() {
             .collect();
         attempts.into_iter().map(|attempt| attempt.join().expect("an answer")).collect()
     });
-    assert_eq!(tokens(&world), 1);
+    assert_eq!(world.issuer.token_requests(), 1);
     // The provider refuses the one; for the others the sign-in was begun before and begins again.
     assert_eq!(responses.iter().filter(|response| response.status == 400).count(), 1, "{responses:#?}");
     for response in responses.iter().filter(|response| response.status != 400) {
         assert_sign_in(response, &world);
     }
-    // Nor does the right code help any more, whoever has it.
+    // The right code is refused by then, too.
     let target = callback.strip_prefix(&world.url("")).expect("our own callback");
     let late = world.send(&Outgoing::navigation(target).header("cookie", &cookies)).expect("an answer");
     assert_sign_in(&late, &world);
-    assert_eq!(tokens(&world), 1);
+    assert_eq!(world.issuer.token_requests(), 1);
     world.upstream.assert_saw_nothing();
 }

@@ -1,10 +1,10 @@
-//! A sign-in starts only for a request that can finish one; everything else is told plainly that it needs a session.
+//! A sign-in starts only for a request that can finish one; every other request is refused with a code that says so.
 
 use wasm_tests::{
     http1::Response,
     upstream::MARK,
     user_agent::Outgoing,
-    world::{SESSION_COOKIE, World, assert_page, assert_program_refused, assert_refused, assert_sign_in},
+    world::{SESSION_COOKIE, World, assert_page, assert_refused, assert_sign_in, assert_unauthenticated},
 };
 
 fn bare(target: &str) -> Outgoing {
@@ -38,7 +38,7 @@ fn navigations_are_sent_to_sign_in() {
 }
 
 #[test]
-fn programs_get_401_and_no_cookie() {
+fn requests_that_cannot_sign_in_get_401_and_no_cookie() {
     let world = World::start();
     let mode = |mode: &str| navigation().without("sec-fetch-mode").header("sec-fetch-mode", mode);
     for (what, request) in [
@@ -50,7 +50,7 @@ fn programs_get_401_and_no_cookie() {
         ("cors", mode("cors")),
         ("no-cors", mode("no-cors")),
         ("same-origin", Outgoing::fetch("/page").without("sec-fetch-mode").header("sec-fetch-mode", "same-origin")),
-        ("a mode nobody knows", mode("\u{fc}")),
+        ("an unknown mode", mode("\u{fc}")),
         ("two modes", navigation().header("sec-fetch-mode", "cors")),
         ("prefetch", navigation().header("sec-purpose", "prefetch")),
         ("prerender", navigation().header("sec-purpose", "prefetch;prerender")),
@@ -86,7 +86,7 @@ fn programs_get_401_and_no_cookie() {
             assert_eq!((response.set_cookies().len(), response.location()), (0, None), "{what}: {response:?}");
             continue;
         }
-        assert_program_refused(&response, what);
+        assert_unauthenticated(&response, what);
         let body: serde_json::Value =
             serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{what}: {response:?}"));
         assert!(body["error"].is_string(), "{what}: {body}");
@@ -184,9 +184,9 @@ fn a_websocket_needs_a_session_too() {
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    assert_program_refused(&ask(&world, &upgrade, "no session"), "no session");
+    assert_unauthenticated(&ask(&world, &upgrade, "no session"), "no session");
     let expired = upgrade.clone().header("cookie", format!("{SESSION_COOKIE}=nonsense"));
-    assert_program_refused(&ask(&world, &expired, "a bad session"), "a bad session");
+    assert_unauthenticated(&ask(&world, &expired, "a bad session"), "a bad session");
 
     let (_, session) = world.signed_in();
     let response = world.send(&upgrade.header("cookie", format!("{SESSION_COOKIE}={session}"))).expect("an answer");
@@ -260,7 +260,7 @@ fn a_true_preflight_passes_without_identity_and_nothing_else_does() {
         ("another method", preflight().header("x-http-method-override", "DELETE")),
         ("another method, as CGI reads it", preflight().header("X_HTTP_Method_Override", "DELETE")),
     ] {
-        assert_program_refused(&ask(&world, &request, what), what);
+        assert_unauthenticated(&ask(&world, &request, what), what);
     }
     let (_, session) = world.signed_in();
     let forged = preflight()

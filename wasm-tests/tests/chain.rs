@@ -110,8 +110,8 @@ fn world() -> World {
     world
 }
 
-/// Somebody of this tenant and these groups, who has signed in.
-fn somebody(world: &World, tenant: &str, groups: &[&str]) -> UserAgent {
+/// A browser with a session of a user of this tenant and these groups.
+fn sign_in_with(world: &World, tenant: &str, groups: &[&str]) -> UserAgent {
     world.issuer.sign_in_as(json!({"sub": "alice", "org": {"id": tenant}, "groups": groups}));
     world.signed_in().0
 }
@@ -123,7 +123,7 @@ fn assert_passes(world: &World, response: &Response, token: &str) {
     assert_eq!(world.upstream.last().headers.all("authorization"), [authorization.as_bytes()]);
 }
 
-/// Checks that a filter behind ours has refused it, and that whoever comes next is served.
+/// Checks that a filter behind ours has refused it, and that the next request is served.
 #[track_caller]
 fn assert_refused_behind(world: &World, response: &Response, status: u16, before: usize) {
     assert_eq!((response.status, response.code()), (status, None), "{response:?}\n{}", world.log());
@@ -138,7 +138,7 @@ fn newest(tokens: Vec<String>) -> String {
 #[test]
 fn envoy_verifies_the_token_of_a_session_and_decides_by_its_claims_and_our_filter_state() {
     let world = world();
-    let admin = somebody(&world, "acme", &["staff", "admins"]);
+    let admin = sign_in_with(&world, "acme", &["staff", "admins"]);
     let token = newest(world.issuer.id_tokens());
     for path in ["/people", "/admin", "/tenant", "/ruled"] {
         assert_passes(&world, &admin.get(&world.url(path)), &token);
@@ -146,7 +146,7 @@ fn envoy_verifies_the_token_of_a_session_and_decides_by_its_claims_and_our_filte
         let rule = (path == "/ruled").then(|| "ruled".to_owned());
         assert_eq!(world.upstream.last().headers.text("x-rule"), rule, "{path}");
     }
-    let other = somebody(&world, "other", &["staff"]);
+    let other = sign_in_with(&world, "other", &["staff"]);
     let token = newest(world.issuer.id_tokens());
     assert_passes(&world, &other.get(&world.url("/people")), &token);
     for path in ["/admin", "/tenant", "/nowhere"] {
@@ -162,7 +162,7 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
     let world = world();
     let visitor = world.browser();
     let foreign = newest({
-        somebody(&world, "acme", &["admins"]);
+        sign_in_with(&world, "acme", &["admins"]);
         world.issuer.id_tokens()
     });
     let before = world.upstream.count();
@@ -179,7 +179,7 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
     }
     world.upstream.assert_saw_nothing_since(before, "no session");
     // A session beside it: its own token counts, whatever stands in the header or in the query.
-    let other = somebody(&world, "other", &["staff"]);
+    let other = sign_in_with(&world, "other", &["staff"]);
     let own = newest(world.issuer.id_tokens());
     let send = |path: &str| {
         let send =
@@ -193,7 +193,7 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
     assert_passes(&world, &send(&format!("/people?access_token={foreign}")), &own);
     let before = world.upstream.count();
     assert_refused_behind(&world, &send(&format!("/admin?access_token={foreign}")), 403, before);
-    // Where everybody may pass, the app sees no token, and no filter state.
+    // On a public path the app sees no token and no filter state.
     let public = Outgoing::new("GET", PUBLIC).header("authorization", format!("Bearer {foreign}"));
     assert_eq!(world.send(&public).expect("an answer").status, 200);
     let seen = world.upstream.last();
@@ -201,7 +201,7 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
 }
 
 #[test]
-fn a_program_s_access_token_goes_on_to_envoy_and_a_listed_one_does_not() {
+fn an_access_token_of_an_api_client_goes_on_to_envoy_and_a_static_token_does_not() {
     let world = world();
     let with = |path: &str, token: &str| {
         let request = Outgoing::new("GET", path).header("authorization", format!("Bearer {token}"));
@@ -223,7 +223,7 @@ fn a_token_that_is_over_never_reaches_envoy_and_a_renewed_one_does() {
         let world = world();
         let refresh_tokens = if renews { RefreshTokens::Always } else { RefreshTokens::Never };
         world.issuer.terms(|terms| terms.refresh_tokens = refresh_tokens);
-        let browser = somebody(&world, "acme", &["admins"]);
+        let browser = sign_in_with(&world, "acme", &["admins"]);
         let first = newest(world.issuer.id_tokens());
         world.advance(3570);
         let response = browser.get(&world.url("/admin"));
@@ -239,7 +239,7 @@ fn a_token_that_is_over_never_reaches_envoy_and_a_renewed_one_does() {
             assert_refused_behind(&world, &response, 401, before);
             assert_eq!(response.text(), "Jwt is missing");
         }
-        // Whoever signs in anew has a new one.
+        // A new sign-in has a new one.
         let callback =
             world.answer(&browser, &assert_sign_in(&browser.get(&world.url("/oauth2/start?rd=/admin")), &world));
         assert_signed_in(&browser.get(&callback), &world.url("/admin"));

@@ -64,7 +64,7 @@ fn every_fault_is_named_at_once_with_its_path_and_no_secret() {
 }
 
 #[test]
-fn what_would_be_less_than_a_sign_in_is_refused() {
+fn a_configuration_that_weakens_the_sign_in_is_refused() {
     let cases: [(&str, Change); 15] = [
         ("no keys", |document| document["session"]["keys"] = json!([])),
         ("no session", |document| {

@@ -3,7 +3,7 @@
 use wasm_tests::{
     http1::Response,
     user_agent::{Cookie, Outgoing},
-    world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_program_refused, assert_sign_in, kept_cookies},
+    world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_sign_in, assert_unauthenticated, kept_cookies},
 };
 
 fn with_cookies(lines: &[&[u8]]) -> Outgoing {
@@ -14,7 +14,7 @@ fn ask(world: &World, lines: &[&[u8]]) -> Response {
     world.send(&with_cookies(lines)).expect("an answer")
 }
 
-/// What may differ between two answers to the same kind of request.
+/// Headers that may differ between two answers to the same kind of request.
 fn without_request_id(response: &Response) -> (u16, Vec<String>, Option<String>, Option<String>) {
     let mut names: Vec<String> = response.headers.0.iter().map(|(name, _)| name.clone()).collect();
     names.sort();
@@ -72,7 +72,7 @@ fn a_changed_session_cookie_is_none_and_does_not_say_why() {
     ]);
     for value in &values {
         let response = ask(&world, &[format!("{SESSION_COOKIE}={value}").as_bytes()]);
-        assert_program_refused(&response, value);
+        assert_unauthenticated(&response, value);
         assert_eq!(without_request_id(&response), expected, "{value}");
     }
     world.upstream.assert_saw_nothing_since(before, "changed cookies");
@@ -83,7 +83,7 @@ fn a_changed_session_cookie_is_none_and_does_not_say_why() {
 }
 
 #[test]
-fn a_cookie_is_only_good_for_what_it_was_made_for_and_under_its_own_name() {
+fn a_cookie_counts_for_its_own_purpose_and_name_only() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let browser = world.browser();
@@ -102,7 +102,7 @@ fn a_cookie_is_only_good_for_what_it_was_made_for_and_under_its_own_name() {
         format!("vestibule={session}"),
         format!("__Secure-vestibule={session}"),
     ] {
-        assert_program_refused(&ask(&world, &[line.as_bytes()]), &line);
+        assert_unauthenticated(&ask(&world, &[line.as_bytes()]), &line);
     }
     world.upstream.assert_saw_nothing_since(before, "cookies under other names");
 
@@ -179,7 +179,7 @@ fn cookie_headers_of_any_shape_are_read_past() {
             assert_eq!(ask(&world, &lines).status, 200, "{what}");
         }
         // Without one it starts a sign-in, or is refused, as always.
-        assert_program_refused(&ask(&world, &[shape]), &what);
+        assert_unauthenticated(&ask(&world, &[shape]), &what);
         let response = world.send(&Outgoing::navigation("/page").header("cookie", shape)).expect("an answer");
         assert_sign_in(&response, &world);
     }

@@ -1,5 +1,5 @@
-//! What is known of the provider: fetched once per process, kept when the provider fails, renewed when it changes its
-//! keys; and nobody gets past us while nothing is known.
+//! Metadata and keys of the provider: fetched once per process, kept when the provider fails, renewed when it changes its
+//! keys; and no request passes without a session while it is unknown.
 
 use std::{
     thread,
@@ -13,7 +13,7 @@ use wasm_tests::{
     process::{until, until_everywhere},
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{PUBLIC, USER_AGENT, World, assert_page, assert_program_refused, assert_sign_in, assert_signed_in},
+    world::{PUBLIC, USER_AGENT, World, assert_page, assert_sign_in, assert_signed_in, assert_unauthenticated},
 };
 
 /// For how many seconds a request is held at most.
@@ -35,7 +35,7 @@ fn sign_in(world: &World) -> Response {
 }
 
 fn unknown_kid(token: &mut IdToken) {
-    token.header.insert("kid".into(), json!("nobody-has-this"));
+    token.header.insert("kid".into(), json!("unknown-kid"));
 }
 
 /// Waits until sign-ins begin again.
@@ -44,7 +44,7 @@ fn until_ready(world: &World) {
 }
 
 #[test]
-fn while_the_provider_is_down_nobody_passes_and_all_are_answered_and_then_it_recovers() {
+fn while_the_provider_is_down_every_request_is_refused_and_then_it_recovers() {
     let mut issuer = Issuer::start();
     issuer.down();
     let mut world = World::around(issuer, |_| {});
@@ -59,11 +59,11 @@ fn while_the_provider_is_down_nobody_passes_and_all_are_answered_and_then_it_rec
         // Nothing of this waits for the provider.
         let browser = world.browser();
         assert_eq!(browser.get(&world.url(PUBLIC)).status, 200);
-        assert_program_refused(&browser.fetch(&world.url("/page")), "a script");
+        assert_unauthenticated(&browser.fetch(&world.url("/page")), "a script");
         let form = Outgoing::navigation("/page").method("POST").body("a=1");
         assert_page(&browser.visit(&world.url("/page"), form), &[401], "a form");
         assert_eq!(browser.get(&world.url("/oauth2/health")).status, 200);
-        // Somebody who does not wait for the answer.
+        // A client that leaves before the answer.
         drop(world.begun(&Outgoing::navigation("/page")));
         world.until_held(12);
         world.advance(HOLD - 1);
@@ -201,7 +201,7 @@ fn documents_that_moved_are_named_in_the_log_and_those_with_a_byte_order_mark_ar
 }
 
 #[test]
-fn keys_that_nobody_knows_or_that_are_broken_are_skipped() {
+fn keys_of_unknown_types_and_broken_keys_are_skipped() {
     let issuer = Issuer::start();
     issuer.misbehave(Fault::Answer(
         Endpoint::Jwks,

@@ -15,7 +15,7 @@ use wasm_tests::{
     world::{World, assert_page, assert_signed_in, parameter, parameters},
 };
 
-/// Members of `my-org` pass at `/org`, whoever is not in `banned` at `/open`, and a verified address at `/mail`.
+/// Members of `my-org` pass at `/org`, users outside of `banned` at `/open`, and a verified address at `/mail`.
 fn rules() -> Value {
     let only = |path: &str, allow: Value| json!({"prefix": path, "access": "required", "allow": allow});
     json!([
@@ -27,7 +27,7 @@ fn rules() -> Value {
     ])
 }
 
-/// One worker before this provider; the usual issuer is there, and nobody asks it.
+/// One worker before this provider; the usual issuer runs, and is not asked.
 fn world_with(provider: Value, rules: Value) -> World {
     World::around(Issuer::start(), |setup| {
         setup.workers = 1;
@@ -50,7 +50,7 @@ fn world(github: &Github) -> World {
     world_with(provider, rules())
 }
 
-/// What the browser comes back with, once the person has said yes.
+/// The callback after consent.
 #[track_caller]
 fn callback(world: &World, browser: &UserAgent, path: &str) -> String {
     let begun = browser.get(&world.url(path));
@@ -135,7 +135,7 @@ fn callback_of_emulator(world: &World, browser: &UserAgent) -> String {
 }
 
 #[test]
-fn it_signs_in_at_once_and_tells_the_app_what_is_verified() {
+fn it_signs_in_at_once_and_sends_verified_claims_to_the_app() {
     let github = Github::start();
     let world = world(&github);
     let browser = world.browser();
@@ -170,7 +170,7 @@ fn a_session_lasts_for_its_time_and_asks_nothing_more() {
     let asked = github.requests("/api/v3/user").len();
     github.set_orgs(Vec::new());
     world.advance(8 * 3600 - 60);
-    // Whoever has left is in until the end: there is nothing to renew the session with.
+    // A user who has left the organization passes until the session expires: it cannot be renewed.
     assert_eq!(access(&world, &browser, "/org"), "passed");
     assert_eq!(github.requests("/api/v3/user").len(), asked);
     world.advance(120);
@@ -227,7 +227,7 @@ fn only_a_primary_address_that_is_verified_counts() {
 }
 
 #[test]
-fn nonsense_and_silence_sign_nobody_in() {
+fn malformed_and_missing_answers_begin_no_session() {
     let github = Github::start();
     let world = world(&github);
     let (token, user) = ("/login/oauth/access_token", "/api/v3/user");

@@ -1,4 +1,4 @@
-//! A provider of another make than the one that the other scenarios use.
+//! Glewlwyd, a provider in C, beside the one that the other scenarios use.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
 }
 
 #[test]
-fn a_session_goes_on_with_what_it_had_and_ends_by_a_sign_out() {
+fn a_session_keeps_its_claims_and_ends_by_a_sign_out() {
     let app = Upstream::start();
     let clock = Clock::new();
     let (glewlwyd, envoy, origin) = started(Setup::new(app.port()).clock(&clock));

@@ -1,4 +1,4 @@
-//! The harness itself: before a test of the filter may fail, Envoy and the provider must do what they are told.
+//! The harness itself: Envoy, the provider and the store do what a scenario tells them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use serde_json::{Value, json};
 use wasm_tests::chromium::screenshots;
 use wasm_tests::clock::Clock;
-use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::envoy::{Envoy, Setup, get};
 use wasm_tests::process::{Scratch, until};
 use wasm_tests::provider::{Provider, client};
+use wasm_tests::store::Store;
 use wasm_tests::world::{World, assert_page, assert_signed_in};
 
 /// An app that answers every request with one word.
@@ -62,7 +63,7 @@ fn envoys_clock_moves_while_it_runs() {
         assert_eq!(clock.seconds(), seconds);
         assert!(expected.contains(&uptime(&envoy)), "{seconds}: {}", uptime(&envoy));
     }
-    // Whoever is asked for the date by a client says the same, as soon as it looks again.
+    // The date in answers follows, as soon as Envoy looks at its clock again.
     let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs().cast_signed();
     clock.set(2_000_000_000 - now);
     let url = format!("http://127.0.0.1:{}/", envoy.port());
@@ -186,4 +187,33 @@ fn the_browser_sees_the_providers_form_on_every_screen() {
         assert!(pictures.file("form").join(format!("{look}.png")).is_file());
     }
     assert_ne!(seen["light"]["color"], seen["dark"]["color"]);
+}
+
+#[test]
+fn redis_answers_over_http_and_can_be_lost_and_found() {
+    let mut store = Store::start();
+    let ask = |store: &Store, path: &str| get(store.port(), path).expect("an answer");
+    assert_eq!(ask(&store, "/SET/one/1/EX/60"), (200, r#"{"SET":[true,"OK"]}"#.to_owned()));
+    assert_eq!(ask(&store, "/GET/one"), (200, r#"{"GET":"1"}"#.to_owned()));
+    assert_eq!(ask(&store, "/GET/other"), (200, r#"{"GET":null}"#.to_owned()));
+    store.put("two", "a.b/c \r\n\u{fc}");
+    assert_eq!((store.keys(), store.count()), (vec!["one".to_owned(), "two".to_owned()], 2));
+    assert_eq!((store.value("two").as_deref(), store.value("other")), (Some("a.b/c \r\n\u{fc}"), None));
+    assert!(store.seconds_left("one").is_some_and(|seconds| (1..=60).contains(&seconds)));
+    assert_eq!(store.seconds_left("two"), None);
+
+    // Without Redis there is an answer all the same; without Webdis there is none.
+    store.save();
+    store.stop_redis();
+    assert_eq!(ask(&store, "/GET/one").0, 503);
+    store.start_redis();
+    until("Webdis that has found Redis", || (ask(&store, "/GET/one").0 == 200).then_some(()));
+    assert_eq!(store.count(), 2);
+    store.stop_webdis();
+    assert_eq!(get(store.port(), "/GET/one"), None);
+    store.start_webdis();
+    assert_eq!(ask(&store, "/GET/one").0, 200);
+
+    store.flush();
+    assert_eq!(store.count(), 0);
 }

@@ -1,10 +1,12 @@
-//! Bytes that no honest client sends: the worker lives, the app sees nothing, and nobody is led astray.
+//! Bytes that no honest client sends: the worker lives, the app sees nothing, and no request is redirected elsewhere.
 
 use serde_json::json;
 use url::Url;
 use wasm_tests::{
+    api_client::{STATIC_TOKEN, assert_invalid_token, assert_passes, assert_refused, with_token, world},
     http1::Answering,
     issuer::Issuer,
+    keys::base64url,
     upstream::MARK,
     user_agent::{Outgoing, connect},
     world::{SESSION_COOKIE, World, assert_signed_in},
@@ -39,7 +41,6 @@ const HEADERS: [&str; 26] = [
     "x-request-id",
     "x-requested-with",
 ];
-
 const VALUES: [&[u8]; 7] = [
     b"\xff\xfe\xfd",
     b"\x80",
@@ -233,4 +234,83 @@ fn the_way_back_always_stays_on_our_origin() {
         let arrived = browser.get(&world.callback_url(&browser, target));
         assert_signed_in(&arrived, &world.url(target));
     }
+}
+
+#[test]
+fn hostile_bytes_in_authorization_are_refused_and_harm_no_worker() {
+    let world = world();
+    let line = |value: &[u8]| Outgoing::new("GET", "/api/x").header("authorization", value);
+    let malformed = Some(", error=\"invalid_request\"");
+    let long = [b"Bearer ".as_slice(), &[b'a'; 16 * 1024 + 1]].concat();
+    let dots = [b"Bearer ".as_slice(), &[b'.'; 10_000]].concat();
+    for value in [
+        b"Bearer a b".as_slice(),
+        b"Bearer a,b",
+        b"Bearer a\tb",
+        b"Bearer \xff\xfe",
+        b"Bearer \"a\"",
+        b"Bearer a;b",
+        b"Bearer \xc3\xa9",
+        b"Bearer  , ",
+        b"Bearer realm=\"x\"",
+        b"Bearer",
+        b"Bearer ",
+        b"Bearerx y",
+        b"xBearer y",
+        b"Basic YTpi, Bearer x",
+        &long,
+    ] {
+        assert_refused(&world, &line(value), 400, "bearer_malformed", malformed);
+    }
+    for value in
+        [dots.as_slice(), b"Bearer ..", b"Bearer ====", b"Bearer e30.e30.", b"Bearer e30.e30.e30", b"Bearer ~._-+/"]
+    {
+        assert_refused(&world, &line(value), 401, "invalid_token", Some(", error=\"invalid_token\""));
+    }
+    // Deep and wide JSON in a token's parts.
+    for json in
+        ["[".repeat(4000), format!("{{\"alg\":\"ES256\",\"a\":{}", "{\"a\":".repeat(900)), "{\"alg\":1}".to_owned()]
+    {
+        let part = base64url(json.as_bytes());
+        assert_invalid_token(&world, &format!("{part}.{part}.AAAA"));
+    }
+    assert_refused(&world, &line(b"Bearer\tx"), 401, "invalid_token", Some(", error=\"invalid_token\""));
+    // A line that does not name Bearer holds no bearer token.
+    for value in [b"Basic YTpi".as_slice(), b"DPoP x", b"Digest username=forbearer", b""] {
+        assert_refused(&world, &line(value), 401, "token_required", Some(""));
+        let page = Outgoing::new("GET", "/page").header("authorization", value);
+        let before = world.upstream.count();
+        let refused = world.send(&page).expect("an answer");
+        assert_eq!((refused.status, refused.code().as_deref()), (401, Some("sign_in_required")), "{refused:?}");
+        world.upstream.assert_saw_nothing_since(before, "no token");
+    }
+    // Two lines, folded lines, and other bytes that Envoy may refuse by itself: the app sees nothing, and the worker lives.
+    let good = format!("Bearer {STATIC_TOKEN}");
+    let before = world.upstream.count();
+    for request in [
+        line(good.as_bytes()).header("authorization", &good),
+        line(good.as_bytes()).header("Authorization", "Bearer other"),
+        line(good.as_bytes()).header("authorization", "Basic YTpi"),
+        line(b"Basic YTpi").header("authorization", &good),
+        line(format!("Bearer\r\n {STATIC_TOKEN} x").as_bytes()),
+        line(format!("Bearer {STATIC_TOKEN}\r\n x").as_bytes()),
+        line(format!("Bearer {STATIC_TOKEN}\0").as_bytes()),
+        line(format!("Bearer {STATIC_TOKEN}\rx").as_bytes()),
+        line(format!("{good}\x7f").as_bytes()),
+        Outgoing::new("GET", "/api/x").header("authorization ", &good),
+        Outgoing::new("GET", "/api/x").header("proxy-authorization", &good),
+        Outgoing::new("GET", "/api/x").header("x-authorization", &good),
+        Outgoing::new("GET", format!("/api/x?access_token={STATIC_TOKEN}")),
+        Outgoing::form("/api/x", &[("access_token", STATIC_TOKEN)]),
+        Outgoing::new("GET", "/api/x")
+            .header("cookie", format!("access_token={STATIC_TOKEN}; authorization=Bearer {STATIC_TOKEN}")),
+    ] {
+        if let Some(response) = world.send(&request) {
+            assert!((400..500).contains(&response.status), "{request:?}: {response:?}");
+        }
+        world.upstream.assert_saw_nothing_since(before, "no valid token");
+    }
+    world.assert_serves();
+    assert_passes(&world, &with_token("/api/x", STATIC_TOKEN), "ci");
+    assert!(!world.log().contains(STATIC_TOKEN));
 }

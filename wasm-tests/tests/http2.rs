@@ -8,10 +8,13 @@ use std::{
 
 use serde_json::json;
 use wasm_tests::{
+    api_client::{API, STATIC_TOKEN, accept_tokens, with_token},
+    http1::Response,
     http2::{PROTOCOL, TRAILERS},
     issuer::Issuer,
+    upstream::MARK,
     user_agent::{Outgoing, UserAgent},
-    world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_program_refused, assert_signed_in},
+    world::{PENDING_COOKIE, SESSION_COOKIE, World, assert_signed_in, assert_unauthenticated},
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -33,7 +36,7 @@ fn world() -> (World, UserAgent) {
 #[test]
 fn a_browser_signs_in_over_http2() {
     let (world, browser) = world();
-    // Where a worker does not know the provider yet, people are signed out here alone.
+    // A worker that has no metadata yet does not redirect a sign-out to the provider.
     world.until_ready();
     let sign_in = world.begin(&browser, "/deep/link?a=1&b=%2F");
     let callback = world.answer(&browser, &sign_in);
@@ -54,7 +57,7 @@ fn a_browser_signs_in_over_http2() {
     assert_eq!(browser.cookie_names(&world.url("/")), [""; 0]);
     let before = world.upstream.count();
     let response = browser.visit(&world.url("/api"), Outgoing::fetch("/api").method("POST").body(&body));
-    assert_program_refused(&response, "after the sign-out");
+    assert_unauthenticated(&response, "after the sign-out");
     world.upstream.assert_saw_nothing_since(before, "after the sign-out");
 }
 
@@ -83,10 +86,10 @@ fn cookie_crumbs_are_read_and_ours_are_taken_out() {
         assert_eq!(seen.headers.text("cookie").unwrap_or_default(), expected, "{what}");
         assert_eq!(seen.headers.all("x-forwarded-user"), [b"alice"], "{what}");
     }
-    // Two sessions are none, and identity comes from nobody but us.
+    // Two sessions are none, and identity headers come from the filter only.
     let before = world.upstream.count();
     let request = Outgoing::fetch("/page").header("cookie", &ours).header("cookie", format!("{SESSION_COOKIE}=x"));
-    assert_program_refused(&browser.send(&world.url("/page"), &request).expect("an answer"), "two sessions");
+    assert_unauthenticated(&browser.send(&world.url("/page"), &request).expect("an answer"), "two sessions");
     world.upstream.assert_saw_nothing_since(before, "two sessions");
     let request = Outgoing::fetch("/public/page").header("x-forwarded-user", "mallory").header("cookie", &pending);
     assert_eq!(browser.send(&world.url("/public/page"), &request).expect("an answer").status, 200);
@@ -102,13 +105,13 @@ fn connect_passes_only_as_a_websocket_with_a_session() {
     let websocket = || connect("websocket").header("sec-websocket-version", "13");
     let with_session = |request: Outgoing| request.header("cookie", format!("{SESSION_COOKIE}={session}"));
     let response = browser.send(&world.url("/socket"), &websocket()).expect("an answer");
-    assert_program_refused(&response, "a WebSocket without a session");
+    assert_unauthenticated(&response, "a WebSocket without a session");
     for (what, request) in [
         ("CONNECT", Outgoing::new("CONNECT", "")),
         ("CONNECT with a session", with_session(Outgoing::new("CONNECT", ""))),
         ("UDP", connect("connect-udp")),
-        ("a protocol nobody knows", connect("x")),
-        ("a protocol nobody knows, with a session", with_session(connect("x"))),
+        ("an unknown protocol", connect("x")),
+        ("an unknown protocol, with a session", with_session(connect("x"))),
     ] {
         if let Ok(response) = browser.send(&world.url("/socket"), &request) {
             assert!(response.status >= 400, "{what}: {response:?}");
@@ -122,7 +125,7 @@ fn connect_passes_only_as_a_websocket_with_a_session() {
 }
 
 #[test]
-fn requests_that_lack_what_every_request_has_do_no_harm() {
+fn requests_without_mandatory_pseudo_headers_do_no_harm() {
     let (world, _) = world();
     let authority = literal(1, format!("127.0.0.1:{}", world.envoy.port()).as_bytes());
     let path = |path: &[u8]| literal(4, path);
@@ -174,4 +177,57 @@ fn a_permitted_request_that_ends_in_empty_trailers_arrives() {
     let before = world.upstream.count();
     assert_eq!(send("/page").status, 401);
     world.upstream.assert_saw_nothing_since(before, "no session");
+}
+
+#[test]
+fn tokens_over_http2_and_for_websockets() {
+    let world = World::around(Issuer::start(), |setup| {
+        accept_tokens(&mut setup.configuration);
+        setup.connection_manager.insert("http2_protocol_options".into(), json!({"allow_connect": true}));
+    });
+    world.until_ready();
+    let http2 = world.browser().over_http2(world.envoy.port());
+    let access = world.issuer.access_token(API, |_| {});
+    let send = |request: &Outgoing| -> Response { http2.send(&world.url("/api/x"), request).expect("an answer") };
+    for (token, user) in [(STATIC_TOKEN, "ci"), (&access, "robot")] {
+        assert_eq!(send(&with_token("/api/x", token)).status, 200);
+        assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [user.as_bytes()]);
+    }
+    let upgrade = |request: Outgoing| {
+        request
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let connect = |token: &str| {
+        let request = Outgoing::new("CONNECT", "/api/socket").header(PROTOCOL, "websocket");
+        request.header("sec-websocket-version", "13").header("authorization", format!("Bearer {token}"))
+    };
+    let before = world.upstream.count();
+    for (what, response, status) in [
+        ("an unknown token", send(&with_token("/api/x", "unknown")), 401),
+        (
+            "two lines",
+            send(&with_token("/api/x", STATIC_TOKEN).header("authorization", format!("Bearer {STATIC_TOKEN}"))),
+            400,
+        ),
+        ("two kinds", send(&with_token("/api/x", STATIC_TOKEN).header("authorization", "Basic YTpi")), 400),
+        ("a WebSocket", world.send(&upgrade(with_token("/api/socket", "unknown"))).expect("an answer"), 401),
+        (
+            "a WebSocket without a token",
+            world.send(&upgrade(Outgoing::new("GET", "/api/socket"))).expect("an answer"),
+            401,
+        ),
+        ("a WebSocket over HTTP/2", send(&connect("unknown")), 401),
+    ] {
+        assert_eq!(response.status, status, "{what}: {response:?}");
+        assert!(response.headers.text("www-authenticate").is_some_and(|value| value.starts_with("Bearer ")), "{what}");
+        world.upstream.assert_saw_nothing_since(before, what);
+    }
+    let response = world.send(&upgrade(with_token("/api/socket", &access))).expect("an answer");
+    assert_eq!((response.status, response.headers.has(MARK)), (101, true), "{response:?}");
+    assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [b"robot"]);
+    assert_eq!(send(&connect(STATIC_TOKEN)).status, 200);
+    assert_eq!(world.upstream.last().headers.all("x-forwarded-user"), [b"ci"]);
 }

@@ -111,8 +111,8 @@ fn the_session_passes_each_time_and_each_path_has_its_own_rule() {
 
     // Without a session: the first is public, the second is not.
     let before = world.upstream.count();
-    let nobody = world.browser();
-    assert_sign_in(&send(&world, &nobody, Outgoing::navigation(hop(&world, "/public/a", "/b", 302))), &world);
+    let visitor = world.browser();
+    assert_sign_in(&send(&world, &visitor, Outgoing::navigation(hop(&world, "/public/a", "/b", 302))), &world);
     assert_eq!(seen(&world, before), [("/public/a".into(), None, None)]);
     world.assert_serves();
 }
@@ -154,13 +154,13 @@ fn a_posted_form_and_a_token_pass_twice_too() {
 fn a_client_that_claims_a_redirect_gains_nothing() {
     let world = World::around(Issuer::start(), |setup| {
         set_up(setup);
-        // Envoy then takes the header from anybody.
+        // Envoy then takes the header from any client.
         setup.connection_manager.insert("use_remote_address".to_owned(), json!(false));
     });
-    let nobody = world.browser();
+    let visitor = world.browser();
     for name in ["x-forwarded-user", "vestibule_credentials", "wasm.vestibule_credentials"] {
         let forged = Outgoing::fetch("/a").header("x-envoy-original-url", world.url("/")).header(name, "alice");
-        assert_refused(&world, &forged, &nobody, (401, "sign_in_required"));
+        assert_refused(&world, &forged, &visitor, (401, "sign_in_required"));
     }
     let (alice, _) = world.signed_in();
     let claimed = Outgoing::navigation("/a").header("x-envoy-original-url", world.url("/"));

@@ -71,7 +71,7 @@ impl Site {
         location.is_some_and(|location| location.starts_with(&self.keycloak.issuer()))
     }
 
-    fn told(&self, header: &str) -> Option<String> {
+    fn received(&self, header: &str) -> Option<String> {
         self.app.last().headers.text(header)
     }
 
@@ -113,9 +113,9 @@ fn the_app_receives_groups_and_roles_and_a_sign_out_ends_the_session_at_keycloak
         ("x-forwarded-groups", "staff"),
         ("x-name", "Zo\u{eb} M\u{f6}ller"),
     ] {
-        assert_eq!(site.told(header).as_deref(), Some(value), "{header}");
+        assert_eq!(site.received(header).as_deref(), Some(value), "{header}");
     }
-    let roles = site.told("x-roles").expect("roles");
+    let roles = site.received("x-roles").expect("roles");
     assert!(roles.split(',').any(|role| role == "editor"), "{roles}");
 
     let steps = browser.follow(&site.url("/oauth2/sign_out"));
@@ -218,7 +218,7 @@ fn a_service_account_calls_with_its_access_token() {
     let own = [("grant_type", "client_credentials")];
     let answer = send(&site.keycloak.tokens("service", &own)["access_token"]);
     assert!(answer.headers.has(MARK), "{answer:?}\n{}", site.envoy.log());
-    assert_eq!(site.told("x-forwarded-preferred-username").as_deref(), Some("service-account-service"));
+    assert_eq!(site.received("x-forwarded-preferred-username").as_deref(), Some("service-account-service"));
 
     let before = site.app.count();
     let people = [
@@ -246,8 +246,8 @@ fn three_hundred_groups_are_no_header_and_still_a_session() {
         |document| document["rules"] = json!([{"access": "required", "allow": {"groups": [names[299]]}}]),
     );
     site.signed_in("alice");
-    let told = ["x-forwarded-groups", "x-forwarded-email"].map(|header| site.told(header));
-    assert_eq!(told, [None, Some("alice@example.com".to_owned())]);
+    let received = ["x-forwarded-groups", "x-forwarded-email"].map(|header| site.received(header));
+    assert_eq!(received, [None, Some("alice@example.com".to_owned())]);
     let log = site.envoy.log();
     assert!(log.contains(r#"left the value out of the header "x-forwarded-groups""#), "{log}");
 }

@@ -9,18 +9,15 @@ use std::{
 
 use serde_json::{Value, json};
 use wasm_tests::{
+    api_client::{API, with_token},
     http1::{Outcome, Response, Server, response},
     issuer::{Endpoint, IdToken, Issuer, Signing},
     keys::Algorithm,
     ports,
     process::{Scratch, until},
     upstream::MARK,
-    user_agent::Outgoing,
     world::World,
 };
-
-/// For whom the tokens are.
-const API: &str = "https://api.example.com";
 
 fn configure(document: &mut Value, issuer: &str, jwks_uri: &str) {
     document["token_issuers"] = json!([{
@@ -35,13 +32,9 @@ fn configure(document: &mut Value, issuer: &str, jwks_uri: &str) {
     ]);
 }
 
-fn with(path: &str, token: &str) -> Outgoing {
-    Outgoing::new("GET", path).header("authorization", format!("Bearer {token}"))
-}
-
 #[track_caller]
 fn send(world: &World, path: &str, token: &str) -> Response {
-    world.send(&with(path, token)).expect("an answer")
+    world.send(&with_token(path, token)).expect("an answer")
 }
 
 /// A token as the kubelet projects it into a pod: RS256, no `typ`, and these claims (Kubernetes 1.32).
@@ -93,7 +86,7 @@ fn service_accounts_pass_by_namespace_and_name() {
     };
     let refused = |path: &str, token: &str, expected: (u16, &str)| {
         let before = world.upstream.count();
-        let answers = world.in_a_row(&[with(path, token), with("/pods/x", &cart)]);
+        let answers = world.in_a_row(&[with_token(path, token), with_token("/pods/x", &cart)]);
         assert_eq!(
             (answers[0].status, answers[0].code().as_deref()),
             (expected.0, Some(expected.1)),
@@ -116,7 +109,7 @@ fn service_accounts_pass_by_namespace_and_name() {
         refused("/pods/x", other, (403, "not_allowed"));
     }
     passes("/api/x", &other_name, "system:serviceaccount:shop:default");
-    // For the API server, of a token of a Secret (without audience), and what says two things of whose it is.
+    // For the API server, from a Secret (without audience), and with two contradicting subjects.
     type Change = fn(&mut IdToken);
     let odd: [Change; 8] = [
         |token| token.set("aud", json!(["https://kubernetes.default.svc.cluster.local"])),
@@ -136,7 +129,7 @@ fn service_accounts_pass_by_namespace_and_name() {
     assert_eq!(world.partners.all_requests().len(), 1);
 }
 
-/// An API server that shows its keys to whoever brings this token of a pod, and what it was asked with.
+/// An API server that shows its keys for this token of a pod, and records the tokens of its requests.
 struct ApiServer {
     _server: Server,
     port: u16,
@@ -150,7 +143,7 @@ impl ApiServer {
         let server = Server::start(ports::free(), move |request, connection| {
             let authorization = request.headers.text("authorization").unwrap_or_default();
             let known = authorization.strip_prefix("Bearer ").is_some_and(|token| takes.contains(&token));
-            seen.lock().expect("nobody panics here").push(authorization);
+            seen.lock().expect("no thread panicked").push(authorization);
             let answer = match request.path() {
                 "/openid/v1/jwks" if known => {
                     response(200, &[("content-type", "application/jwk-set+json")], jwks.as_bytes())
@@ -163,7 +156,7 @@ impl ApiServer {
     }
 
     fn asked_with(&self) -> Vec<String> {
-        self.asked_with.lock().expect("nobody panics here").clone()
+        self.asked_with.lock().expect("no thread panicked").clone()
     }
 }
 
@@ -260,13 +253,13 @@ fn envoy_brings_the_pods_own_token_to_the_api_server_and_follows_it() {
     until("the new token", || comes_back().then_some(()));
     let other = pod_token(&world.partners, |_| {});
     assert_eq!(send(&world, "/pods/x", &other).status, 200);
-    // It is Envoy's, and nobody else's: neither the app nor a log has it.
+    // The token stays with Envoy: neither the app nor a log has it.
     assert!(!world.log().contains("of-pod"), "{}", world.log());
     assert!(world.upstream.seen().iter().all(|seen| !seen.digest().contains("of-pod")));
 }
 
 #[test]
-fn without_a_token_that_the_api_server_takes_nobody_passes_and_the_log_says_why() {
+fn without_a_token_that_the_api_server_accepts_every_request_is_refused_and_the_log_says_why() {
     let partners = Issuer::another();
     let server = ApiServer::start(partners.jwks().to_string(), &[]);
     let (issuer, jwks_uri) = (partners.url(), format!("http://127.0.0.1:{}/openid/v1/jwks", server.port));

@@ -1,4 +1,5 @@
-//! How long a session lasts: by its idle timeout, by its lifetime, by its tokens; and what a clock that jumps does to it.
+//! How long a session lasts: by its idle timeout, by its lifetime, by its tokens, by the keys that seal it; and what a
+//! clock that jumps does to it.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,8 +8,11 @@ use wasm_tests::{
     http1::Response,
     issuer::{Endpoint, RefreshTokens},
     user_agent::{Outgoing, UserAgent},
-    world::{SESSION_COOKIE, World, assert_program_refused, assert_sign_in, kept_cookies},
+    world::{SESSION_COOKIE, SESSION_KEY, World, assert_unauthenticated, kept_cookies},
 };
+
+/// A session key other than [`SESSION_KEY`].
+const NEW_KEY: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE=";
 
 /// Checks that a session is good, and returns the `Max-Age` of its cookie if it was written anew.
 #[track_caller]
@@ -22,16 +26,6 @@ fn visit(world: &World, browser: &UserAgent) -> Option<i64> {
     Some(age.and_then(|age| age.parse().ok()).expect("a Max-Age"))
 }
 
-#[track_caller]
-fn assert_over(world: &World, browser: &UserAgent, what: &str) {
-    let before = world.upstream.count();
-    for _ in 0..4 {
-        assert_program_refused(&browser.fetch(&world.url("/api")), what);
-        assert_sign_in(&browser.get(&world.url("/page")), world);
-    }
-    world.upstream.assert_saw_nothing_since(before, what);
-}
-
 fn userinfo(world: &World, browser: &UserAgent) -> (Response, Value) {
     let response = browser.fetch(&world.url("/oauth2/userinfo"));
     let body = serde_json::from_slice(&response.body).expect("JSON");
@@ -39,7 +33,7 @@ fn userinfo(world: &World, browser: &UserAgent) -> (Response, Value) {
 }
 
 #[test]
-fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
+fn an_unused_session_ends_by_its_idle_timeout_and_a_used_one_by_its_lifetime() {
     let world = World::with(|document| {
         document["session"]["idle_timeout_seconds"] = json!(600);
         document["session"]["lifetime_seconds"] = json!(3600);
@@ -58,12 +52,12 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     for _ in 0..6 {
         assert_eq!(visit(&world, &used), None);
     }
-    // Whoever only asks who is signed in is not using it.
+    // A userinfo request does not count as use.
     world.advance(520);
     let (_, body) = userinfo(&world, &left);
     assert!(body["expires_in"].as_i64().is_some_and(|left| left < 20), "{body}");
     world.advance(30);
-    assert_over(&world, &left, "idle");
+    world.assert_ended(&left, "idle");
     for _ in 0..4 {
         let age = visit(&world, &used).expect("a new end");
         assert!((595..=600).contains(&age), "{age}");
@@ -72,7 +66,7 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     // Towards the end of its life it has no ten minutes left, and then none.
     world.advance(550);
     let _ = userinfo(&world, &used);
-    assert_over(&world, &used, "idle for longer than ten minutes");
+    world.assert_ended(&used, "idle for longer than ten minutes");
 
     let (used, _) = world.signed_in();
     for _ in 0..6 {
@@ -82,8 +76,8 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_ends_with_its_lifetime() {
     world.advance(200);
     assert!(visit(&world, &used).is_some_and(|age| (60..=100).contains(&age)), "until the end of its life");
     world.advance(110);
-    assert_over(&world, &used, "an hour");
-    // Its end is sealed in it: whoever keeps the cookie for longer has nothing.
+    world.assert_ended(&used, "an hour");
+    // Its expiry is sealed in it: a cookie that is kept for longer is refused.
     assert!(!used.session_cookies().is_empty());
 }
 
@@ -107,7 +101,7 @@ fn a_session_outlives_its_tokens_and_refreshes_do_not_make_it_longer() {
     let refreshes = world.issuer.refreshes().asked;
     world.advance(101);
     for browser in [&plain, &renewed] {
-        assert_over(&world, browser, "eight hours");
+        world.assert_ended(browser, "eight hours");
     }
     assert_eq!(world.issuer.refreshes().asked, refreshes, "what is over is not renewed");
 }
@@ -142,7 +136,7 @@ fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
     // T-13: no clock at all.
     world.set_clock(-now);
     for _ in 0..4 {
-        assert_program_refused(&browser.fetch(&world.url("/api")), "1970");
+        assert_unauthenticated(&browser.fetch(&world.url("/api")), "1970");
         assert_ne!(browser.get(&world.url("/page")).status, 200);
     }
     world.upstream.assert_saw_nothing_since(before, "1970");
@@ -151,7 +145,7 @@ fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
     // T-14: beyond what 32 bits hold, with and without a sign.
     for year in [2039, 2107] {
         world.set_clock((year - 1970) * 31_556_952 - now);
-        assert_program_refused(&browser.fetch(&world.url("/api")), "long over");
+        assert_unauthenticated(&browser.fetch(&world.url("/api")), "long over");
         let late = world.browser();
         let steps = late.follow(&world.url("/page"));
         assert_eq!(steps.last().expect("a page").1.status, 200, "{year}: {steps:#?}\n{}", world.log());
@@ -161,4 +155,25 @@ fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
         world.advance(3500);
         assert_ne!(late.get(&world.url("/page")).status, 200, "idle for longer than half an hour");
     }
+}
+
+#[test]
+fn sessions_survive_a_restart_and_a_new_key_and_end_with_the_old_one() {
+    let mut world = World::start();
+    let (browser, _) = world.signed_in();
+    let (away, _) = world.signed_in();
+    let under_way = world.browser();
+    let callback = world.callback_url(&under_way, "/page");
+
+    world.restart(|document| document["session"]["keys"] = json!([NEW_KEY, SESSION_KEY]));
+    assert_eq!(browser.get(&world.url("/page")).status, 200);
+    // A sign-in that was under way goes on: the restart was not the user's doing.
+    assert_eq!(under_way.get(&callback).status, 303);
+    assert_eq!(under_way.get(&world.url("/page")).status, 200);
+
+    // A session that was used meanwhile is sealed with the new key; only the unused one ends.
+    world.restart(|document| document["session"]["keys"] = json!([NEW_KEY]));
+    world.begin(&away, "/page");
+    assert_eq!(browser.get(&world.url("/page")).status, 200);
+    assert_eq!(under_way.get(&world.url("/page")).status, 200);
 }

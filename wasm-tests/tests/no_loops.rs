@@ -6,8 +6,8 @@ use wasm_tests::{
     issuer::Endpoint,
     user_agent::UserAgent,
     world::{
-        PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, World, assert_page, assert_program_refused, assert_sign_in,
-        assert_signed_in, deleted_cookies,
+        LOGIN_LOOP_COOKIE, PENDING_COOKIE, SESSION_COOKIE, World, assert_page, assert_sign_in, assert_signed_in,
+        assert_unauthenticated, deleted_cookies,
     },
 };
 
@@ -27,28 +27,28 @@ fn in_vain(world: &World, browser: &UserAgent) {
 }
 
 #[test]
-fn after_three_sign_ins_without_a_session_a_page_says_what_is_wrong() {
+fn after_three_sign_ins_without_a_session_a_page_names_the_reason() {
     let world = World::start();
     let browser = world.browser();
     for _ in 0..3 {
         in_vain(&world, &browser);
     }
     let (before, redeemed) = (world.upstream.count(), tokens(&world));
-    assert_program_refused(&browser.fetch(&world.url("/api")), "a program");
+    assert_unauthenticated(&browser.fetch(&world.url("/api")), "a program");
     let page = browser.get(&world.url("/page"));
     assert_page(&page, &[400], "a loop");
     assert_eq!(page.code().as_deref(), Some("sign_in_loop"));
     for word in ["cookies", "3 sign-ins", "Try again"] {
         assert!(page.text().contains(word) || world.log().contains(word), "{word}: {}", page.text());
     }
-    assert_eq!(deleted_cookies(&page), [TRAIL_COOKIE]);
+    assert_eq!(deleted_cookies(&page), [LOGIN_LOOP_COOKIE]);
     world.upstream.assert_saw_nothing_since(before, "a loop");
     assert_eq!((tokens(&world), world.metric("refused_sign_in_loop")), (redeemed, 1));
     // "Try again" is a new start, and with a cookie that is kept it works.
     let steps = browser.follow(&world.url("/page"));
     assert_eq!((steps.len(), steps.last().expect("a page").1.status), (4, 200));
 
-    // Whoever is slow is in no loop, and neither is who signs out again and again.
+    // Slow sign-ins are no loop, and neither are repeated sign-outs.
     let browser = world.browser();
     for _ in 0..5 {
         in_vain(&world, &browser);
@@ -94,7 +94,7 @@ fn stale_foreign_and_undecipherable_cookies_are_replaced() {
             browser.jar().take("127.0.0.1", "/", line.as_bytes());
         }
         let before = world.upstream.count();
-        assert_program_refused(&browser.fetch(&world.url("/api")), what);
+        assert_unauthenticated(&browser.fetch(&world.url("/api")), what);
         world.upstream.assert_saw_nothing_since(before, what);
         let steps = browser.follow(&world.url("/page"));
         let (url, page) = steps.last().expect("a page");
@@ -102,7 +102,7 @@ fn stale_foreign_and_undecipherable_cookies_are_replaced() {
         // What is left is one good session and the count of sign-ins.
         let mut left = browser.cookie_names(&world.url("/"));
         left.sort();
-        assert_eq!(left, [SESSION_COOKIE, TRAIL_COOKIE], "{what}");
+        assert_eq!(left, [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{what}");
         for _ in 0..4 {
             assert_eq!(browser.get(&world.url("/page")).status, 200, "{what}");
         }

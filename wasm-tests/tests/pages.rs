@@ -1,4 +1,4 @@
-//! What people read: on a wide screen, in the dark, on a phone, and without a mouse.
+//! The pages of the filter: on a wide screen, in the dark, on a phone, and without a mouse.
 
 use std::{env, fs, path::PathBuf};
 
@@ -23,7 +23,7 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
         assert_eq!(page["complaints"], json!([]), "{look}: {page:#}");
         assert_eq!(page["scrolls_sideways"], false, "{look}: {page:#}");
         assert_eq!((&page["focus"]["tag"], &page["focus"]["text"]), (&json!(control.0), &json!(control.1)), "{look}");
-        assert_eq!(page["focus"]["outline"], "solid", "{look}: nobody sees where the focus is");
+        assert_eq!(page["focus"]["outline"], "solid", "{look}: the focus is not visible");
         let texts = page["texts"].as_array().expect("texts");
         assert!(texts.len() >= 4, "{look}: {page:#}");
         for text in texts {
@@ -37,8 +37,8 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
 }
 
 #[test]
-fn our_pages_are_readable_for_everybody() {
-    // On this machine only, or kept where somebody wants to look at them.
+fn the_pages_of_the_filter_are_accessible() {
+    // On this machine only, or kept for a review.
     let scratch = Scratch::new("pictures");
     let folder =
         |name: &str| env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
@@ -80,7 +80,7 @@ fn end_of_the_loop(world: &World, url: &str) -> String {
 }
 
 #[test]
-fn the_pages_around_a_session_are_readable_for_everybody() {
+fn the_pages_around_a_session_are_accessible() {
     let scratch = Scratch::new("pictures");
     let world = World::around(Issuer::start(), |setup| {
         setup.bodies_while_headers_are_held = true;
@@ -127,12 +127,12 @@ fn the_pages_around_a_session_are_readable_for_everybody() {
     world.issuer.sign_in_as(json!({"sub": "dora", "name": wasm_tests::keys::base64url(&noise())}));
     let large = pictures("session_too_large", json!({"url": url("/oauth2/start?rd=/page")}));
     assert_readable(&large, "The session is too large", "session_too_large", ("A", "Try again"));
-    // What Chromium asked for stands in nobody's transcript.
+    // The requests of Chromium are in no transcript.
     world.upstream.forget();
 }
 
 #[test]
-fn the_pages_for_those_who_may_not_pass_are_readable_for_everybody() {
+fn the_pages_of_refused_requests_are_accessible() {
     let scratch = Scratch::new("pictures");
     let world = World::around(Issuer::start(), |setup| {
         setup.configuration["external_url"] = json!(setup.external_url());
@@ -165,7 +165,7 @@ fn the_pages_for_those_who_may_not_pass_are_readable_for_everybody() {
 }
 
 #[test]
-fn the_page_where_people_choose_is_readable_for_everybody() {
+fn the_page_with_the_choice_of_providers_is_accessible() {
     let scratch = Scratch::new("pictures");
     let partners = Issuer::another();
     let (url, id) = (partners.url(), wasm_tests::issuer::CLIENT_ID);

@@ -1,4 +1,4 @@
-//! The real provider, driven by hand: what the scenarios will ask of it.
+//! The real provider, driven by hand: what the scenarios require of it.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,14 +7,11 @@ use serde_json::{Value, json};
 use wasm_tests::{
     html::Form,
     http1::{Outcome, Request, Response, Server, response},
-    provider::{Provider, Settings, client, many_groups},
+    provider::{CODE_CHALLENGE, Provider, Settings, client, code_grant, many_groups},
     site::{ALICE, BIG, Site},
     user_agent::{Outgoing, UserAgent},
     world::parameter,
 };
-
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// An app that takes note of every request and answers with nothing.
 struct App {
@@ -61,7 +58,7 @@ fn authorize(provider: &Provider, app: &App, browser: &UserAgent, more: &[(&str,
         ("client_id", "app"),
         ("response_type", "code"),
         ("redirect_uri", &callback),
-        ("code_challenge", CHALLENGE),
+        ("code_challenge", CODE_CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
     query.extend(more);
@@ -94,12 +91,7 @@ fn sign_in(
     let (callback, _) = browser.follow(&next).pop().expect("a first step");
     let redirect_uri = format!("{}/oauth2/callback", app.url());
     let code = parameter(&callback, "code");
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", &redirect_uri),
-        ("code_verifier", VERIFIER),
-    ];
+    let fields = code_grant(&code, &redirect_uri);
     let (status, tokens) = token(provider, &fields);
     assert_eq!(status, 200, "{tokens}");
     tokens
@@ -139,7 +131,7 @@ fn it_refreshes_until_the_grant_is_revoked() {
     provider.revoke_grants();
     let (status, refused) = refresh(&provider, &second);
     assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
-    // Whoever is signed in there still is.
+    // The session at the provider is kept.
     let (at, _) = authorize(&provider, &app, &browser, &[("scope", "openid")]);
     assert!(at.starts_with(&app.url()), "{at}");
 }
@@ -160,7 +152,7 @@ fn it_can_give_refresh_tokens_to_all_and_keep_them() {
 }
 
 #[test]
-fn it_goes_down_and_comes_back_with_or_without_what_it_knew() {
+fn it_goes_down_and_comes_back_with_or_without_its_state() {
     let app = App::start();
     let provider = provider(&app, |settings| settings.always_refresh_tokens = true);
     let browser = UserAgent::default();
@@ -181,7 +173,7 @@ fn it_goes_down_and_comes_back_with_or_without_what_it_knew() {
 }
 
 #[test]
-fn it_asks_before_a_sign_out_and_tells_the_app() {
+fn it_asks_before_a_sign_out_and_sends_a_logout_token() {
     let app = App::start();
     let provider = provider(&app, |_| {});
     let browser = UserAgent::default();
@@ -201,13 +193,13 @@ fn it_asks_before_a_sign_out_and_tells_the_app() {
     let (to, send) = form.post(&url);
     assert_eq!(browser.visit(&to, send).location(), Some(format!("{back}?state=s")));
 
-    let told = app.seen("/oauth2/backchannel_logout");
-    let [told] = &told[..] else { panic!("{told:?}\n{}", provider.log()) };
-    let token = told.form().remove(0);
+    let logout = app.seen("/oauth2/backchannel_logout");
+    let [logout] = &logout[..] else { panic!("{logout:?}\n{}", provider.log()) };
+    let token = logout.form().remove(0);
     assert_eq!(token.0, "logout_token");
     let said = claims(&json!({"id_token": token.1}));
     assert_eq!((said["sid"].is_string(), &said["sub"]), (true, &json!("alice")));
-    assert_eq!(told.headers.text("host"), Some(app.url().replace("http://", "")));
+    assert_eq!(logout.headers.text("host"), Some(app.url().replace("http://", "")));
     assert_eq!((provider.seen("backchannel.success"), provider.seen("end_session.success")), (1, 1));
     let (at, _) = authorize(&provider, &app, &browser, &[("scope", "openid")]);
     assert!(at.starts_with(provider.issuer()), "{at}");

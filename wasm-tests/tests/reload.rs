@@ -1,5 +1,5 @@
-//! A control plane replaces the filter's configuration while it serves: whoever is held just then is answered by the old
-//! one, and whoever comes then is served by the new one.
+//! A control plane replaces the filter's configuration at run time: requests that are held at that moment are answered by
+//! the old one, and later requests by the new one.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use wasm_tests::{
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{
-        World, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_signed_in, logout_request,
+        World, assert_page, assert_refused, assert_sign_in, assert_signed_in, assert_unauthenticated, logout_request,
         seen_as,
     },
 };
 
-/// What only the new configuration makes public.
+/// A path that only the new configuration makes public.
 const NEW: &str = "/new";
 /// More seconds than any scenario goes on.
 const LONG: u32 = 600;
@@ -68,7 +68,7 @@ fn assert_nobody_passed(world: &World) {
     assert!(world.upstream.seen().iter().all(|seen| seen.target == NEW), "{:#?}", world.upstream.seen());
 }
 
-/// Checks that somebody can sign in, and that a page comes with that.
+/// Checks that a new browser signs in and gets a page.
 #[track_caller]
 fn assert_serves(world: &World) {
     let steps = world.browser().follow(&world.url("/page"));
@@ -118,13 +118,13 @@ impl Held {
         let newcomer = world.browser();
         let callback = world.callback_url(&newcomer, "/page");
         world.advance(110);
-        // Whatever is signed from now on needs keys that nobody has yet.
+        // Tokens from now on are signed with a key that has to be fetched.
         world.issuer.rotate();
         let gate = Gate::default();
         for endpoint in [Endpoint::Token, Endpoint::Jwks] {
             world.issuer.misbehave(Fault::Answer(endpoint, Answer::Behind(gate.clone())));
         }
-        let token = || world.issuer.logout_token_for(Some("nobody"), None, |_| {});
+        let token = || world.issuer.logout_token_for(Some("unknown"), None, |_| {});
         let held = Self {
             gate,
             renewed: visit(world, &due, &world.url("/page")),
@@ -143,7 +143,7 @@ impl Held {
 }
 
 #[test]
-fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
+fn every_request_that_is_held_while_the_configuration_is_replaced_is_answered() {
     let mut world = world(Issuer::start(), LONG);
     let held = Held::start(&world);
     reload(&mut world);
@@ -169,7 +169,7 @@ fn everybody_who_is_held_while_the_configuration_is_replaced_is_answered() {
 }
 
 #[test]
-fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end() {
+fn requests_that_wait_for_the_provider_or_for_a_body_are_answered_in_the_end() {
     for comes_back in [true, false] {
         let mut issuer = Issuer::start();
         issuer.down();
@@ -181,7 +181,7 @@ fn who_waits_for_the_provider_or_for_the_rest_of_a_body_is_answered_in_the_end()
         world.until_held(3);
         if comes_back {
             world.issuer.up();
-            // It is asked again, and nobody has waited for five seconds yet.
+            // It is asked again, and no request has waited for five seconds yet.
             world.advance(4);
             assert_sign_in(&world.read(visit), &world);
             world.advance(2);
@@ -216,7 +216,7 @@ fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
         }
         world.until_held(0);
         assert_nobody_passed(&world);
-        // What was asked for them comes all the same, and is nobody's.
+        // The answers to its calls come all the same, and are dropped.
         gate.open();
         until("renewal", || (world.metric("renewed") == 1).then_some(()));
         world.issuer.behave();
@@ -236,7 +236,7 @@ fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
     assert_nobody_passed(&world);
     gate.open();
     world.issuer.behave();
-    // What the old one had begun to ask is nobody's now, until its time is over.
+    // The calls that the old one had begun are dropped, until they time out.
     world.advance(TIMEOUT / 1000 + 5);
     assert_serves(&world);
 }
@@ -270,7 +270,7 @@ fn a_configuration_that_is_refused_leaves_the_old_one_in_force() {
     assert!(said.contains("rules[0].access: expected one of public, required"), "{said}");
     let before = site.app.count();
     for _ in 0..4 {
-        assert_program_refused(&UserAgent::default().fetch(&site.url("/page")), "without a session");
+        assert_unauthenticated(&UserAgent::default().fetch(&site.url("/page")), "without a session");
     }
     site.app.assert_saw_nothing_since(before, "without a session");
     assert_eq!(browser.get(&site.url("/page")).status, 200);

@@ -33,7 +33,7 @@ fn named(prefix: &str, policy: &str) -> Value {
     route(prefix, json!({"policy": policy}))
 }
 
-/// One worker, so that whoever comes after a refusal meets the worker that refused. Behind these routes comes one for
+/// One worker, so that the request after a refusal comes to the worker that refused. Behind these routes comes one for
 /// all else, without metadata.
 fn world(issuer: Issuer, routes: Vec<Value>, clusters: &[(&str, u16)]) -> World {
     World::around(issuer, |setup| set_up(setup, routes, clusters))
@@ -64,11 +64,11 @@ fn with_groups(world: &World, groups: &[&str]) -> UserAgent {
     world.signed_in().0
 }
 
-const NOBODY: (u16, &str) = (401, "sign_in_required");
+const NO_SESSION: (u16, &str) = (401, "sign_in_required");
 const OTHERS: (u16, &str) = (403, "not_allowed");
 
 #[test]
-fn the_metadata_of_a_route_says_who_may_pass_and_locked_rules_hold_beside_it() {
+fn the_metadata_of_a_route_names_its_policy_and_locked_rules_hold_beside_it() {
     let routes = vec![
         named("/open", "open"),
         named("/news", "news"),
@@ -83,14 +83,14 @@ fn the_metadata_of_a_route_says_who_may_pass_and_locked_rules_hold_beside_it() {
         }),
     ];
     let world = world(Issuer::start(), routes, &[]);
-    let nobody = world.browser();
+    let visitor = world.browser();
     let (admin, owner) = (with_groups(&world, &["admins"]), with_groups(&world, &["owners"]));
     let both = with_groups(&world, &["admins", "owners"]);
     for send in [Outgoing::navigation, Outgoing::fetch] {
-        assert_eq!(seen_as(&world, &send("/open/x"), &nobody), None);
+        assert_eq!(seen_as(&world, &send("/open/x"), &visitor), None);
         assert_eq!(seen_as(&world, &send("/news/x"), &admin).as_deref(), Some("x"));
         // In place of a rule, whether that allows more or less.
-        assert_eq!(seen_as(&world, &send("/staff/open"), &nobody), None);
+        assert_eq!(seen_as(&world, &send("/staff/open"), &visitor), None);
         for path in ["/admin/x", "/public/admin"] {
             assert_eq!(seen_as(&world, &send(path), &admin).as_deref(), Some("x"));
             assert_refused(&world, &send(path), &owner, OTHERS);
@@ -103,7 +103,7 @@ fn the_metadata_of_a_route_says_who_may_pass_and_locked_rules_hold_beside_it() {
         assert_refused(&world, &send("/owners/admin"), &admin, OTHERS);
     }
     for path in ["/admin/x", "/public/admin", "/staff", "/owners/open", "/foreign", "/other"] {
-        assert_refused(&world, &Outgoing::fetch(path), &nobody, NOBODY);
+        assert_refused(&world, &Outgoing::fetch(path), &visitor, NO_SESSION);
         assert_sign_in(&world.browser().get(&world.url(path)), &world);
     }
     for by in ["admins", "owners"] {
@@ -118,7 +118,7 @@ fn a_path_that_may_be_another_routes_is_held_to_every_rule_and_policy() {
     let (admin, owner) = (with_groups(&world, &["admins"]), with_groups(&world, &["owners"]));
     let both = with_groups(&world, &["admins", "owners"]);
     for path in ["/open/../admin", "/open//x", "/open/..;/admin", "/open/%2e%2e/admin", "/open/..%2fowners/x"] {
-        assert_refused(&world, &Outgoing::fetch(path), &world.browser(), NOBODY);
+        assert_refused(&world, &Outgoing::fetch(path), &world.browser(), NO_SESSION);
         assert_refused(&world, &Outgoing::fetch(path), &admin, OTHERS);
         assert_refused(&world, &Outgoing::fetch(path), &owner, OTHERS);
         assert_eq!(seen_as(&world, &Outgoing::fetch(path), &both).as_deref(), Some("x"));
@@ -134,19 +134,19 @@ fn a_host_that_may_be_another_routes_to_the_app_is_held_to_every_policy() {
         let hosts = json!([host("admin.example.com", "admins"), host("*", "open")]);
         setup.connection_manager.insert("route_config".to_owned(), json!({"virtual_hosts": hosts}));
     });
-    let nobody = world.browser();
+    let visitor = world.browser();
     let at = |host: &str| Outgoing::fetch("/x").header("host", host);
     for host in ["127.0.0.1", "other.example.com"] {
-        assert_eq!(seen_as(&world, &at(host), &nobody), None, "{host}");
+        assert_eq!(seen_as(&world, &at(host), &visitor), None, "{host}");
     }
     // An app mostly takes all of these for one, and Envoy does not.
     for host in ["admin.example.com", "ADMIN.example.com", "admin.example.com:1", "admin.example.com."] {
-        assert_refused(&world, &at(host), &nobody, NOBODY);
+        assert_refused(&world, &at(host), &visitor, NO_SESSION);
     }
 }
 
 #[test]
-fn metadata_that_names_no_policy_lets_nobody_pass() {
+fn metadata_that_names_no_policy_refuses_every_request() {
     let odd = [
         json!({"policy": "opne"}),
         json!({"policy": ""}),
@@ -162,9 +162,9 @@ fn metadata_that_names_no_policy_lets_nobody_pass() {
     let paths: Vec<_> = (0..odd.len()).map(|number| format!("/public/{number}-odd")).collect();
     let routes = paths.iter().zip(odd).map(|(path, metadata)| route(path, metadata)).collect();
     let world = world(Issuer::start(), routes, &[]);
-    let (somebody, _) = world.signed_in();
+    let (user, _) = world.signed_in();
     for path in &paths {
-        for browser in [world.browser(), somebody.clone()] {
+        for browser in [world.browser(), user.clone()] {
             assert_refused(&world, &Outgoing::fetch(path), &browser, (500, "route_policy"));
             let post = Outgoing::fetch(path).method("POST").body("a");
             assert_refused(&world, &post, &browser, (500, "route_policy"));
@@ -177,9 +177,9 @@ fn metadata_that_names_no_policy_lets_nobody_pass() {
     assert!(world.metric("refused_route_policy") >= 60);
 }
 
-/// Envoy itself answers there; whoever may not pass does not get that far.
+/// Envoy itself answers there; a refused request does not get that far.
 #[test]
-fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
+fn policies_apply_before_redirects_direct_responses_and_missing_routes() {
     let answer = |path: &str, policy: &str, answer: (&str, Value)| {
         let metadata = json!({"filter_metadata": {"vestibule": {"policy": policy}}});
         json!({"match": {"path": path}, answer.0: answer.1, "metadata": metadata})
@@ -194,24 +194,24 @@ fn policies_stand_before_redirects_direct_responses_and_what_has_no_route() {
         named("/oauth2", "admins"),
     ];
     let world = world(Issuer::start(), routes, &[]);
-    let (somebody, nobody) = (with_groups(&world, &["owners"]), world.browser());
+    let (user, visitor) = (with_groups(&world, &["owners"]), world.browser());
     for (path, status) in [("/open/redirect", 301), ("/open/direct", 418)] {
-        assert_eq!(nobody.fetch(&world.url(path)).status, status);
+        assert_eq!(visitor.fetch(&world.url(path)).status, status);
     }
     for path in ["/admin/redirect", "/admin/direct"] {
-        assert_refused(&world, &Outgoing::fetch(path), &nobody, NOBODY);
-        assert_refused(&world, &Outgoing::fetch(path), &somebody, OTHERS);
+        assert_refused(&world, &Outgoing::fetch(path), &visitor, NO_SESSION);
+        assert_refused(&world, &Outgoing::fetch(path), &user, OTHERS);
     }
-    // Whoever has no route is decided by the rules, and then told so by Envoy.
+    // A request without a route is decided by the rules, and then answered by Envoy with 404.
     let lost = |path: &str| world.send(&Outgoing::fetch(path).header("host", "lost.example")).expect("an answer");
     assert_eq!((lost("/public/x").status, lost("/public/x").code()), (404, None));
-    assert_eq!((lost("/admin/x").status, lost("/admin/x").code().as_deref()), (NOBODY.0, Some(NOBODY.1)));
+    assert_eq!((lost("/admin/x").status, lost("/admin/x").code().as_deref()), (NO_SESSION.0, Some(NO_SESSION.1)));
     // Paths of our own are ours, whatever their route says.
-    assert_eq!(somebody.fetch(&world.url("/oauth2/userinfo")).code().as_deref(), Some("userinfo"));
+    assert_eq!(user.fetch(&world.url("/oauth2/userinfo")).code().as_deref(), Some("userinfo"));
 }
 
 #[test]
-fn who_has_waited_is_decided_by_the_policy_of_their_route() {
+fn a_request_that_has_waited_is_decided_by_the_policy_of_its_route() {
     let (issuer, gate) = (Issuer::start(), Gate::default());
     issuer.misbehave(Fault::Answer(Endpoint::Discovery, Answer::Behind(gate.clone())));
     let world = world(issuer, vec![named("/open", "open"), named("/admin", "admins"), named("/bad", "x")], &[]);
@@ -227,7 +227,7 @@ fn who_has_waited_is_decided_by_the_policy_of_their_route() {
     assert_sign_in(&world.read(waiting), &world);
 }
 
-/// Envoy chooses anew once we have changed headers: nobody gets an answer from a route whose policy was not asked.
+/// Envoy chooses the route anew once the filter has changed headers: no route answers without its own policy.
 #[test]
 fn a_header_that_we_take_out_or_set_chooses_no_policy() {
     let other = Upstream::start();
@@ -262,27 +262,27 @@ fn a_header_that_we_take_out_or_set_chooses_no_policy() {
         named("/same", "people"),
     ];
     let world = world(Issuer::start(), routes, &[("other", other.port())]);
-    let (somebody, nobody) = (world.signed_in().0, world.browser());
+    let (user, visitor) = (world.signed_in().0, world.browser());
     for name in ["x-forwarded-user", "X-Forwarded-Groups", "x_forwarded_user"] {
         for path in ["/taken/x", "/public/x", "/other"] {
-            for browser in [&nobody, &somebody] {
+            for browser in [&visitor, &user] {
                 let forged = Outgoing::fetch(path).header(name, "mallory");
                 assert_refused(&world, &forged, browser, (400, "reserved_header"));
             }
         }
     }
-    assert_refused(&world, &Outgoing::fetch("/taken/x"), &nobody, NOBODY);
+    assert_refused(&world, &Outgoing::fetch("/taken/x"), &visitor, NO_SESSION);
     assert_eq!(other.count(), 0);
 
-    assert_refused(&world, &Outgoing::fetch("/set/x"), &somebody, (500, "route_policy"));
-    assert_refused(&world, &Outgoing::navigation("/set/x"), &somebody, (500, "route_policy"));
-    assert_refused(&world, &Outgoing::fetch("/direct/x"), &somebody, (500, "route_policy"));
+    assert_refused(&world, &Outgoing::fetch("/set/x"), &user, (500, "route_policy"));
+    assert_refused(&world, &Outgoing::navigation("/set/x"), &user, (500, "route_policy"));
+    assert_refused(&world, &Outgoing::fetch("/direct/x"), &user, (500, "route_policy"));
     let cookie = Outgoing::fetch("/cookie/x").header("cookie", "__Host-vestibule-t=1");
-    assert_refused(&world, &cookie, &nobody, (500, "route_policy"));
+    assert_refused(&world, &cookie, &visitor, (500, "route_policy"));
     // It came to the app behind; what that said did not come out.
     assert_eq!(other.count(), 3);
     assert!(world.log().contains("was chosen after the request had passed on another"), "{}", world.log());
-    assert_eq!(seen_as(&world, &Outgoing::fetch("/same/x"), &somebody).as_deref(), Some("alice"));
+    assert_eq!(seen_as(&world, &Outgoing::fetch("/same/x"), &user).as_deref(), Some("alice"));
 }
 
 #[test]
@@ -293,11 +293,11 @@ fn a_route_without_the_filter_asks_for_no_policy() {
     let world = world(Issuer::start(), vec![off], &[]);
     let forged = Outgoing::fetch("/healthz").header("x-forwarded-user", "mallory");
     assert_eq!(seen_as(&world, &forged, &world.browser()).as_deref(), Some("mallory"));
-    assert_refused(&world, &Outgoing::fetch("/other"), &world.browser(), NOBODY);
+    assert_refused(&world, &Outgoing::fetch("/other"), &world.browser(), NO_SESSION);
 }
 
 #[test]
-fn identity_headers_that_are_taken_out_before_the_route_is_chosen_harm_nobody() {
+fn identity_headers_that_are_removed_before_the_route_is_chosen_do_no_harm() {
     const EARLY: &str =
         "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
     let mut forged = named("/x", "open");
@@ -309,7 +309,7 @@ fn identity_headers_that_are_taken_out_before_the_route_is_chosen_harm_nobody() 
         setup.connection_manager.insert("early_header_mutation_extensions".to_owned(), early);
     });
     let send = Outgoing::fetch("/x").header("x-forwarded-user", "mallory");
-    assert_refused(&world, &send, &world.browser(), NOBODY);
+    assert_refused(&world, &send, &world.browser(), NO_SESSION);
     // Nor are they refused: there are none when the filter looks.
     let elsewhere = Outgoing::fetch("/other").header("x-forwarded-user", "mallory");
     assert_eq!(seen_as(&world, &elsewhere, &world.signed_in().0).as_deref(), Some("alice"));

@@ -1,11 +1,11 @@
-//! Who gets what: rules look at the normalised path only, and what could be read in two ways is protected.
+//! Rules look at the normalised path only, and a path that could be read in two ways is protected.
 
 use serde_json::{Value, json};
 use wasm_tests::{
     issuer::Issuer,
     upstream::MARK,
     user_agent::Outgoing,
-    world::{World, assert_program_refused},
+    world::{World, assert_unauthenticated},
 };
 
 /// Envoy as it is without any hardening: the filter sees the path as the client wrote it.
@@ -91,7 +91,7 @@ fn a_prefix_is_public_by_whole_segments_and_nothing_can_climb_out_of_it() {
 }
 
 #[test]
-fn the_query_and_what_a_client_claims_about_the_path_decide_nothing() {
+fn the_query_and_headers_about_the_path_decide_nothing() {
     let world = World::with(|document| {
         document["rules"] = json!([
             {"prefix": "/public", "access": "public"},
@@ -165,7 +165,7 @@ fn methods_and_hosts_narrow_a_rule_and_the_first_match_wins() {
     }
     let two_hosts = Outgoing::fetch("/open/x").header("host", "evil.example").header("host", "open.example.com");
     assert_protected(&world, &two_hosts, "two hosts");
-    assert_program_refused(&world.browser().fetch(&world.url("/open/x")), "another host");
+    assert_unauthenticated(&world.browser().fetch(&world.url("/open/x")), "another host");
 }
 
 #[test]

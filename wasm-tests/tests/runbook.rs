@@ -1,4 +1,4 @@
-//! The runbooks of the README, walked with two Envoys that are restarted one after the other: nobody is logged out.
+//! The runbooks of the README, followed with two Envoys that are restarted one after the other: no session ends.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -51,7 +51,7 @@ fn sign_in_across(world: &World, what: &str) -> Vec<UserAgent> {
 fn a_new_session_key_is_added_everywhere_then_put_first_then_the_old_one_goes() {
     let mut world = fleet();
     let mut browsers = vec![world.signed_in().0];
-    // Whoever does not come by while both keys are there has to sign in again: the old key stays for one lifetime.
+    // A session that is not used while both keys are there ends: the old key stays for one lifetime.
     let (away, _) = world.signed_in();
     for (what, keys) in [
         ("the new key second", json!([SESSION_KEY, NEW_KEY])),
@@ -60,7 +60,7 @@ fn a_new_session_key_is_added_everywhere_then_put_first_then_the_old_one_goes() 
     ] {
         for number in [0, 1] {
             let what = format!("{what}, Envoy {number}");
-            // Somebody is on the way while an Envoy is restarted.
+            // A sign-in is pending while an Envoy is restarted.
             let under_way = world.browser();
             let callback = world.callback_url(&under_way, "/page");
             let keys: Value = keys.clone();
@@ -84,7 +84,7 @@ fn a_new_session_key_is_added_everywhere_then_put_first_then_the_old_one_goes() 
 }
 
 #[test]
-fn a_new_client_secret_costs_nobody_their_session() {
+fn a_new_client_secret_ends_no_session() {
     let mut world = fleet();
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;

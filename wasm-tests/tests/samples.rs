@@ -63,9 +63,9 @@ fn envoy_accepts_every_file_and_warns_of_nothing_in_it() {
     }
 }
 
-/// What must not differ: how paths are read, whose address counts, what a crash does, and whom Envoy believes to be the provider.
+/// Settings that must not differ: path normalization, client address, failure policy, and the TLS peer of the provider.
 #[test]
-fn every_file_has_what_the_smallest_says_of_safety() {
+fn every_file_has_the_safety_settings_of_the_smallest() {
     let minimal = text("envoy/minimal.yaml");
     let line = |part: &str| {
         let mut found = minimal.lines().filter(|line| line.contains(part));
@@ -202,7 +202,7 @@ fn the_filter_and_envoy_accept_what_the_pages_show() {
 }
 
 #[test]
-fn a_fault_in_what_a_page_shows_is_found_and_named() {
+fn a_fault_in_a_sample_of_a_page_is_found_and_named() {
     let blocks = [("good", "prefix: /auth\n"), ("bad", "- {path: /x, acess: public}\n")];
     let (accepted, said) = all_accepted(&blocks.map(|(name, block)| (name.to_owned(), block.to_owned())));
     let is_named = said.contains("rules[0].acess: unknown field") && said.contains("Plugin bad failed to load");

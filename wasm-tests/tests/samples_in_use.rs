@@ -1,5 +1,5 @@
-//! Files of `envoy/` in the real Envoy, before a real provider: whoever copies one, and puts in addresses and secrets, has
-//! what it says. Only the file says anything of the filter and of Envoy here.
+//! Files of `envoy/` in the real Envoy, before a real provider: a copy with addresses and secrets put in does what the file
+//! says. Only the file says anything of the filter and of Envoy here.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -20,9 +20,9 @@ const BOB: (&str, &str) = ("bob", "bob-password");
 const CAROL: (&str, &str) = ("carol", "carol-password");
 const DAVE: (&str, &str) = ("dave", "dave-password");
 
-/// Where most files let everybody pass.
+/// The public path of most files.
 const PUBLIC: &str = "/evaluate/v1/x";
-const NOBODY: (u16, Option<&str>) = (401, Some("sign_in_required"));
+const NO_SESSION: (u16, Option<&str>) = (401, Some("sign_in_required"));
 const OTHERS: (u16, Option<&str>) = (403, Some("not_allowed"));
 const SENT_TO_SIGN_IN: (u16, Option<&str>) = (302, Some("sign_in_started"));
 
@@ -30,15 +30,15 @@ fn texts<const N: usize>(texts: [&str; N]) -> [Option<String>; N] {
     texts.map(|text| Some(text.to_owned()))
 }
 
-/// The filter cannot see TLS: that it talks to the provider and to nobody else is Envoy's to say, by these lines of the file.
+/// The filter cannot see TLS: these lines of the file make Envoy check that it talks to the provider.
 #[test]
-fn where_the_provider_has_no_certificate_that_is_trusted_and_its_own_nobody_is_sent_there() {
+fn a_provider_without_a_trusted_certificate_of_its_own_name_is_not_used() {
     type Change = fn(&mut Sample);
-    let of_somebody_else: Change = |sample| {
+    let of_another_name: Change = |sample| {
         sample.trust_the_doors();
         sample.put("http://localhost:", "http://other.localhost:");
     };
-    let cases: [(Change, &str); 2] = [(|_| {}, "fail_verify_error"), (of_somebody_else, "fail_verify_san")];
+    let cases: [(Change, &str); 2] = [(|_| {}, "fail_verify_error"), (of_another_name, "fail_verify_san")];
     for (change, why) in cases {
         let site = InUse::start_with("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, sample| change(sample));
         let refused = (503, Some("provider_not_ready"));
@@ -49,27 +49,27 @@ fn where_the_provider_has_no_certificate_that_is_trusted_and_its_own_nobody_is_s
 }
 
 #[test]
-fn the_smallest_file_signs_people_in_and_out() {
+fn the_smallest_file_signs_users_in_and_out() {
     let site = InUse::start("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, _| {});
-    site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NOBODY);
+    site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NO_SESSION);
     let alice = site.signed_in(ALICE, "/page?a=b");
     assert_eq!(site.app.last().target, "/page?a=b");
-    let told = site.told(&alice, Outgoing::fetch("/page"), ["x-forwarded-user", "x-forwarded-email"]);
-    assert_eq!(told, texts(["alice", "alice@example.com"]));
+    let received = site.received_headers(&alice, Outgoing::fetch("/page"), ["x-forwarded-user", "x-forwarded-email"]);
+    assert_eq!(received, texts(["alice", "alice@example.com"]));
     let (_, out) = site.sign_out(&alice, &site.url("/oauth2/sign_out"));
     assert_eq!(out.code().as_deref(), Some("signed_out"), "{out:?}");
-    site.assert_refused(&alice, Outgoing::fetch("/page"), NOBODY);
+    site.assert_refused(&alice, Outgoing::fetch("/page"), NO_SESSION);
 }
 
 #[test]
-fn areas_are_for_those_whom_their_rules_name() {
+fn areas_are_for_the_users_of_their_rules() {
     let site = InUse::start("areas.yaml", "https://idp.example.com", PUBLIC, |plan, _| {
         add_user(&mut plan.provider.users, CAROL, &[]);
         add_user(&mut plan.provider.users, DAVE, &[]);
         plan.provider.users["dave"]["claims"]["email"] = json!("dave@example.net");
     });
     let visitor = UserAgent::default();
-    site.assert_refused(&visitor, Outgoing::navigation("/api/x"), NOBODY);
+    site.assert_refused(&visitor, Outgoing::navigation("/api/x"), NO_SESSION);
     site.assert_refused(&visitor, Outgoing::navigation("/staff"), SENT_TO_SIGN_IN);
     for (user, admin, api) in [(ALICE, true, true), (BOB, false, true), (CAROL, false, false)] {
         let browser = site.signed_in(user, "/staff");
@@ -105,12 +105,12 @@ fn two_providers() -> (InUse, Provider) {
 }
 
 #[test]
-fn people_of_two_providers_come_in_where_rules_and_routes_let_them() {
+fn users_of_two_providers_pass_by_rules_and_routes() {
     const NAMES: [&str; 2] = ["x-forwarded-user", "x-forwarded-issuer"];
     let (site, partners) = two_providers();
     let visitor = UserAgent::default();
     // People choose, but where the route or the rule names one.
-    let page = site.assert_refused(&visitor, Outgoing::navigation("/page"), NOBODY).text();
+    let page = site.assert_refused(&visitor, Outgoing::navigation("/page"), NO_SESSION).text();
     assert!(page.contains(">Staff</a>") && page.contains(">Partners</a>"), "{page}");
     for path in ["/admin/x", "/intranet"] {
         let begun = site.assert_refused(&visitor, Outgoing::navigation(path), SENT_TO_SIGN_IN);
@@ -121,13 +121,13 @@ fn people_of_two_providers_come_in_where_rules_and_routes_let_them() {
 
     let alice = site.signed_in(ALICE, "/oauth2/start?rd=/page&provider=default");
     for path in ["/page", "/intranet", "/admin/x"] {
-        let told = site.told(&alice, Outgoing::fetch(path), NAMES);
-        assert_eq!(told, texts(["alice", site.provider.issuer()]), "{path}");
+        let received = site.received_headers(&alice, Outgoing::fetch(path), NAMES);
+        assert_eq!(received, texts(["alice", site.provider.issuer()]), "{path}");
     }
-    assert_eq!(site.told(&alice, Outgoing::fetch("/docs/x"), NAMES), [None, None]);
+    assert_eq!(site.received_headers(&alice, Outgoing::fetch("/docs/x"), NAMES), [None, None]);
     let bob = site.signed_in(BOB, "/intranet");
     let carol = site.signed_in(CAROL, "/oauth2/start?rd=/page&provider=partners");
-    assert_eq!(site.told(&carol, Outgoing::fetch("/page"), NAMES), texts(["carol", partners.issuer()]));
+    assert_eq!(site.received_headers(&carol, Outgoing::fetch("/page"), NAMES), texts(["carol", partners.issuer()]));
     // That her provider calls her an admin makes her none here.
     for (browser, path) in [(&bob, "/admin/x"), (&carol, "/admin/x"), (&carol, "/intranet")] {
         site.assert_refused(browser, Outgoing::fetch(path), OTHERS);
@@ -183,7 +183,7 @@ fn members_of_the_organisation_pass_and_its_team_where_the_admins_are() {
 
 #[test]
 fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
-    /// Whoever stands behind says no: the answer has none of our codes.
+    /// A filter behind ours has refused: the answer has none of our codes.
     const BEHIND: (u16, Option<&str>) = (403, None);
     let site = InUse::start("chain.yaml", "https://login.example.com", PUBLIC, |plan, _| {
         add_user(&mut plan.provider.users, CAROL, &["staff"]);
@@ -193,12 +193,12 @@ fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
     site.assert_refused(&visitor, Outgoing::navigation("/page"), SENT_TO_SIGN_IN);
     let (alice, carol) = (site.signed_in(ALICE, "/admin/x"), site.signed_in(CAROL, "/page"));
     let handed_on = |browser: &UserAgent, path: &str| {
-        let [authorization] = site.told(browser, Outgoing::fetch(path), ["authorization"]);
+        let [authorization] = site.received_headers(browser, Outgoing::fetch(path), ["authorization"]);
         authorization.unwrap_or_else(|| panic!("no token at {path}"))
     };
     assert_eq!(handed_on(&alice, "/page"), handed_on(&alice, "/admin/x"));
     assert_ne!(handed_on(&alice, "/page"), handed_on(&carol, "/page"));
-    // His address is not verified, so it is not told.
+    // His address is not verified, so the app does not receive it.
     let bob = site.assert_sign_in_refused(BOB, "/page", BEHIND);
     let admins = handed_on(&alice, "/page");
     for (browser, path) in [(&carol, "/admin"), (&carol, "/ADMIN/x"), (&carol, "/x/../admin"), (&bob, "/page")] {
@@ -212,7 +212,7 @@ fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
         }
     }
     let public = Outgoing::fetch(PUBLIC).header("authorization", admins);
-    assert_eq!(site.told(&visitor, public, ["authorization"]), [None]);
+    assert_eq!(site.received_headers(&visitor, public, ["authorization"]), [None]);
 }
 
 #[test]
@@ -220,11 +220,11 @@ fn a_single_page_app_keeps_its_place_and_its_forms() {
     let site = InUse::start("spa.yaml", "https://login.example.com", "/assets/app.js", |_, _| {});
     let items = "/api/items";
     for send in [Outgoing::fetch(items), Outgoing::fetch(items).method("POST").body("{}")] {
-        let refused = site.assert_refused(&UserAgent::default(), send, NOBODY);
+        let refused = site.assert_refused(&UserAgent::default(), send, NO_SESSION);
         let told: Value = serde_json::from_slice(&refused.body).expect("JSON");
         assert_eq!(told["sign_in_url"], site.url("/oauth2/start"), "{refused:?}");
     }
-    site.assert_refused(&UserAgent::default(), Outgoing::navigation(items), NOBODY);
+    site.assert_refused(&UserAgent::default(), Outgoing::navigation(items), NO_SESSION);
     let (user, password) = ALICE;
     let form = "<form method=post action=/save><input name=note value='a b'><button>Save</button></form>";
     let form: String = url::form_urlencoded::byte_serialize(form.as_bytes()).collect();
@@ -268,12 +268,12 @@ fn the_provider_ends_sessions_that_stand_in_the_store() {
         client["backchannel_logout_session_required"] = json!(true);
         plan.provider.always_refresh_tokens = true;
     });
-    site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NOBODY);
+    site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NO_SESSION);
     let alice = site.signed_in(ALICE, "/page");
     assert_eq!(store.count(), 1);
     let end = format!("{}/session/end", site.provider.issuer());
     let (at, _) = Site::sign_out(&site, &alice, &end);
     assert!(at.starts_with(&end), "{at}");
     assert_eq!(site.provider.seen("backchannel.success"), 1, "{}\n{}", site.provider.log(), site.envoy.log());
-    site.assert_refused(&alice, Outgoing::fetch("/page"), NOBODY);
+    site.assert_refused(&alice, Outgoing::fetch("/page"), NO_SESSION);
 }

@@ -1,4 +1,4 @@
-//! What an operator sees: counters, codes, one log line for what is worth one, the user in the access log, health.
+//! What an operator sees: counters, codes, log lines, the user in the access log, health.
 
 use serde_json::Value;
 use wasm_tests::{
@@ -81,7 +81,7 @@ fn health_answers_without_a_session_and_without_the_app() {
 }
 
 #[test]
-fn what_is_worth_a_line_is_logged_once_and_escaped() {
+fn each_event_is_logged_once_and_escaped() {
     let world = World::start();
     world.issuer.sign_in_as(serde_json::json!({"sub": "eve\" \u{1F600} wasm log fake"}));
     let browser = world.browser();

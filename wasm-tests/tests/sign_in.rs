@@ -8,7 +8,7 @@ use wasm_tests::{
     issuer::{Answer, CLIENT_ID, CLIENT_SECRET, Endpoint, Fault},
     keys::{base64url, sha256},
     user_agent::Outgoing,
-    world::{PENDING_COOKIE, SESSION_COOKIE, TRAIL_COOKIE, World, assert_sign_in, assert_signed_in, parameter},
+    world::{LOGIN_LOOP_COOKIE, PENDING_COOKIE, SESSION_COOKIE, World, assert_sign_in, assert_signed_in, parameter},
 };
 
 const DEEP_LINK: &str = "/deep/link?a=1&b=%2F%20x&empty=&c=%C3%BC";
@@ -31,7 +31,7 @@ fn a_browser_signs_in_and_comes_back_to_the_very_page() {
         .header("cookie", "canary=of-the-browser");
     assert_signed_in(&browser.visit(&callback, arrival), &world.url(DEEP_LINK));
     world.upstream.assert_saw_nothing();
-    assert_eq!(browser.cookie_names(&world.url("/")), [SESSION_COOKIE, TRAIL_COOKIE]);
+    assert_eq!(browser.cookie_names(&world.url("/")), [SESSION_COOKIE, LOGIN_LOOP_COOKIE]);
 
     let [redeemed] = &world.issuer.requests(Endpoint::Token)[..] else { panic!("one request at the token endpoint") };
     let form = redeemed.form();

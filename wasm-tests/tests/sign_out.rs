@@ -1,4 +1,4 @@
-//! Sign-out ends the session of this browser: by its own wish, and nobody else's; here, and at the provider.
+//! Sign-out ends the session of this browser, at its own request only; here, and at the provider.
 
 use serde_json::json;
 use wasm_tests::{
@@ -7,7 +7,7 @@ use wasm_tests::{
     process::{until, until_everywhere},
     user_agent::{Outgoing, UserAgent},
     world::{
-        SESSION_COOKIE, TRAIL_COOKIE, World, assert_page, assert_program_refused, deleted_cookies, parameter,
+        LOGIN_LOOP_COOKIE, SESSION_COOKIE, World, assert_page, assert_unauthenticated, deleted_cookies, parameter,
         parameters,
     },
 };
@@ -46,7 +46,7 @@ fn signing_out_leaves_no_cookie_of_ours_and_the_next_visit_signs_in_again() {
 }
 
 #[test]
-fn nobody_else_can_sign_a_browser_out() {
+fn no_other_site_can_sign_a_browser_out() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     let from = |site: &str| Outgoing::navigation(SIGN_OUT).without("sec-fetch-site").header("sec-fetch-site", site);
@@ -73,7 +73,7 @@ fn nobody_else_can_sign_a_browser_out() {
         let response = browser.visit(&world.url(SIGN_OUT), request);
         assert_eq!(deleted_cookies(&response), [""; 0], "{what}: {response:?}");
         assert!(response.code().is_some(), "{what}: {response:?}");
-        assert_eq!(browser.cookie_names(&world.url("/")), [SESSION_COOKIE, TRAIL_COOKIE], "{what}");
+        assert_eq!(browser.cookie_names(&world.url("/")), [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{what}");
         world.upstream.assert_saw_nothing_since(before, what);
     }
     assert_eq!(browser.get(&world.url("/page")).status, 200);
@@ -110,7 +110,7 @@ fn sign_out(world: &World, browser: &UserAgent, query: &str) -> Response {
     response
 }
 
-/// Checks that a response says in so many words that somebody is signed out.
+/// Checks that a response is the page that says that the user is signed out.
 #[track_caller]
 fn assert_signed_out_page(response: &Response, what: &str) {
     assert_page(response, &[200], what);
@@ -126,7 +126,7 @@ fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests()
         ("rp-init-logout", LogoutState::AsGiven),
         ("rp-init-logout-other-state", LogoutState::Other("another".to_owned())),
         ("rp-init-logout-no-state", LogoutState::Missing),
-        ("a state of somebody's making", LogoutState::Other("<script>\"'&%".to_owned())),
+        ("a made-up state", LogoutState::Other("<script>\"'&%".to_owned())),
     ] {
         world.issuer.terms(|terms| terms.logout_state = state.clone());
         let (browser, _) = world.signed_in();
@@ -162,13 +162,13 @@ fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests()
             assert_signed_out_page(page, what);
         }
     }
-    // Whoever has no session here may have one there.
+    // A browser without a session here may have one at the provider.
     let location = world.browser().get(&world.url(SIGN_OUT)).location().expect("a redirect");
     assert!(parameters(&location).iter().all(|(name, _)| name != "id_token_hint"), "{location}");
 }
 
 #[test]
-fn the_way_back_is_on_the_list_or_there_is_none() {
+fn a_sign_out_returns_to_a_listed_url_only() {
     let world = World::with(|document| {
         document["sign_out"] = json!({
             "at_provider": false,
@@ -206,7 +206,7 @@ fn the_way_back_is_on_the_list_or_there_is_none() {
 }
 
 #[test]
-fn where_the_provider_has_no_sign_out_a_page_says_what_is_over() {
+fn without_a_sign_out_at_the_provider_a_page_warns_of_the_session_there() {
     let issuer = Issuer::start();
     issuer.terms(|terms| terms.advertises_end_session = false);
     let world = World::around(issuer, |_| {});
@@ -260,7 +260,7 @@ fn a_sign_out_right_after_a_start_is_one_at_the_provider_too_or_says_that_it_is_
 }
 
 #[test]
-fn a_refresh_token_is_revoked_where_the_operator_wants_it_and_nobody_waits_for_ever() {
+fn a_refresh_token_is_revoked_where_configured_and_the_sign_out_waits_for_a_limited_time() {
     let mut world = World::with(|document| document["sign_out"] = json!({"revoke": true}));
     world.until_ready();
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
@@ -325,12 +325,12 @@ fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
     // At once in the worker that signed out, and a moment later in the other one.
     until_everywhere("the end of the session", || world.send(&copy).is_some_and(|answer| answer.status == 401));
     for _ in 0..8 {
-        assert_program_refused(&world.send(&copy).expect("an answer"), "a copy");
+        assert_unauthenticated(&world.send(&copy).expect("an answer"), "a copy");
     }
     // Another session of the same person is another session; another Envoy knows nothing of it without a store.
     assert_eq!(other_device.get(&world.url("/page")).status, 200);
     let elsewhere = world.browser().visit(&world.url_at(1, "/api"), copy);
-    assert_eq!(elsewhere.status, 200, "without a store nobody tells the others");
+    assert_eq!(elsewhere.status, 200, "without a store the other Envoys do not know");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! What the scripts of an app need: who is signed in, until when, and where to go if nobody is.
+//! What the scripts of an app need: the user, the end of the session, and the sign-in URL if there is none.
 
 use serde_json::{Value, json};
 use url::Url;
 use wasm_tests::{
     issuer::RefreshTokens,
     user_agent::Outgoing,
-    world::{World, assert_program_refused, assert_signed_in},
+    world::{World, assert_signed_in, assert_unauthenticated},
 };
 
 const USERINFO: &str = "/oauth2/userinfo";
@@ -17,7 +17,7 @@ fn start(target: &[u8]) -> String {
 }
 
 #[test]
-fn a_script_learns_who_is_signed_in_and_no_secret() {
+fn a_script_receives_the_user_and_no_secret() {
     let world = World::with(|document| document["userinfo_claims"] = json!(["email", "groups", "missing"]));
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let (browser, _) = world.signed_in();
@@ -53,12 +53,12 @@ fn a_script_learns_who_is_signed_in_and_no_secret() {
 }
 
 #[test]
-fn a_script_without_a_session_is_told_where_to_begin_and_begins_there() {
+fn a_script_without_a_session_receives_the_sign_in_url() {
     let world = World::start();
     for (path, method) in [(USERINFO, "GET"), ("/api/items", "GET"), ("/api/items", "POST"), ("/oauth2/start", "GET")] {
         let (browser, before) = (world.browser(), world.upstream.count());
         let response = browser.visit(&world.url(path), Outgoing::fetch(path).method(method).body(""));
-        assert_program_refused(&response, path);
+        assert_unauthenticated(&response, path);
         let body: Value = serde_json::from_slice(&response.body).expect("JSON");
         assert_eq!(body["code"], "sign_in_required", "{body}");
         assert_eq!(body["sign_in_url"], world.url("/oauth2/start"), "{body}");

@@ -1,4 +1,4 @@
-//! Days of many people in half a minute: sign-ins, refreshes, sign-outs, and a provider that comes and goes.
+//! Days of many users in half a minute: sign-ins, refreshes, sign-outs, and a provider that goes down and comes back.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn sign_in(world: &World) -> UserAgent {
 }
 
 #[test]
-fn nobody_is_lost_while_the_provider_comes_and_goes() {
+fn no_session_is_lost_while_the_provider_goes_down_and_comes_back() {
     let issuer = Issuer::start();
     issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;

@@ -1,4 +1,4 @@
-//! Identity headers come from us or from nobody: whatever a client or a claim tries, the app cannot be told lies.
+//! Identity headers come from the filter only: no client and no claim can forge one.
 
 use serde_json::json;
 use wasm_tests::{
@@ -55,7 +55,7 @@ fn with(request: Outgoing, lines: &[(String, Vec<u8>)]) -> Outgoing {
 }
 
 #[test]
-fn what_a_client_sends_as_identity_reaches_no_app_on_any_path() {
+fn identity_headers_of_a_client_reach_no_app_on_any_path() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let cookie = format!("{SESSION_COOKIE}={session}");
@@ -65,7 +65,7 @@ fn what_a_client_sends_as_identity_reaches_no_app_on_any_path() {
             .header("access-control-request-method", "POST");
         for (path, request, signed_in) in [
             ("public", Outgoing::navigation(PUBLIC), false),
-            // Public paths do not look at the session: whoever is signed in is a stranger there.
+            // Public paths do not look at the session: there are no identity headers there.
             ("public with a session", Outgoing::navigation(PUBLIC).header("cookie", &cookie), false),
             ("preflight", preflight, false),
             ("signed in", Outgoing::navigation("/page").header("cookie", &cookie), true),
@@ -108,12 +108,12 @@ fn configured_headers_are_stripped_and_set_like_the_usual_ones() {
     let seen = world.upstream.last();
     assert_eq!(read_as(&seen, "x-auth-subject"), [b"alice"]);
     assert_eq!(read_as(&seen, "x-auth-verified"), [b"true"]);
-    // Nobody configured it, but an app may look for it all the same.
+    // It is not configured, but an app may look for it all the same.
     assert!(read_as(&seen, "x-forwarded-user").is_empty(), "{seen:?}");
 }
 
 #[test]
-fn what_is_not_ascii_arrives_as_it_is_wanted_and_nested_claims_arrive_too() {
+fn claims_outside_of_ascii_arrive_as_configured_and_nested_claims_arrive_too() {
     let world = World::with(|document| {
         document["identity_headers"] = json!({
             "x-plain": {"template": "{name} <{email}>"},
@@ -190,7 +190,7 @@ fn claims_cannot_split_headers_or_pass_for_other_values() {
 }
 
 #[test]
-fn what_a_client_says_about_the_connection_changes_nothing() {
+fn headers_of_a_client_about_the_connection_change_nothing() {
     let world = World::start();
     for (name, value) in [
         ("x-forwarded-proto", "https"),
@@ -212,7 +212,7 @@ fn what_a_client_says_about_the_connection_changes_nothing() {
 }
 
 #[test]
-fn what_the_app_answers_is_not_taken_for_ours() {
+fn an_answer_of_the_app_is_not_taken_for_one_of_the_filter() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     let response = browser

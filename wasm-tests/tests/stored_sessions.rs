@@ -9,7 +9,7 @@ use wasm_tests::{
     store::Store,
     user_agent::{Outgoing, UserAgent},
     world::{
-        SESSION_COOKIE, SESSION_KEY, World, assert_page, assert_program_refused, assert_signed_in, deleted_cookies,
+        SESSION_COOKIE, SESSION_KEY, World, assert_page, assert_signed_in, assert_unauthenticated, deleted_cookies,
     },
 };
 
@@ -45,7 +45,7 @@ fn assert_is_out(world: &World, browser: &UserAgent, what: &str) {
     for number in [0, 1] {
         for _ in 0..4 {
             let browser = world.through(browser, number);
-            assert_program_refused(&browser.visit(&world.url("/api"), Outgoing::fetch("/api")), what);
+            assert_unauthenticated(&browser.visit(&world.url("/api"), Outgoing::fetch("/api")), what);
         }
     }
     world.upstream.assert_saw_nothing_since(before, what);
@@ -90,7 +90,7 @@ fn a_session_of_any_size_is_one_small_cookie_and_is_known_to_every_envoy() {
 }
 
 #[test]
-fn whoever_signs_out_or_is_logged_out_is_out_everywhere() {
+fn a_sign_out_and_a_logout_end_the_session_in_every_envoy() {
     let store = Store::start();
     let world = fleet(&store, Issuer::start(), json!({}));
     let (browser, _) = world.signed_in();
@@ -116,7 +116,7 @@ fn whoever_signs_out_or_is_logged_out_is_out_everywhere() {
 }
 
 #[test]
-fn while_the_store_does_not_answer_nobody_is_let_in_and_then_all_goes_on() {
+fn while_the_store_does_not_answer_every_request_is_refused_and_then_sessions_go_on() {
     let mut store = Store::start();
     let world = fleet(&store, Issuer::start(), json!({}));
     let (browser, _) = world.signed_in();
@@ -193,7 +193,7 @@ fn one_of_all_envoys_renews_a_session_and_the_others_find_it() {
 }
 
 #[test]
-fn a_new_key_takes_over_and_nobody_is_signed_out() {
+fn a_new_key_takes_over_and_no_session_ends() {
     const NEW_KEY: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE=";
     let store = Store::start();
     let mut world = fleet(&store, Issuer::start(), json!({}));

@@ -49,7 +49,7 @@ fn refusals_and_nonsense_end_in_a_page() {
         ("invalid_grant", error(400, "invalid_grant"), &[400][..]),
         ("invalid_client", error(401, "invalid_client"), refused),
         ("invalid_request", error(400, "invalid_request"), refused),
-        ("an error nobody knows", error(400, "<script>"), refused),
+        ("an unknown error", error(400, "<script>"), refused),
         ("an error in a page", Answer::status(400), refused),
         ("401", Answer::status(401), refused),
         ("403", Answer::status(403), refused),
@@ -108,7 +108,7 @@ fn refusals_and_nonsense_end_in_a_page() {
 }
 
 #[test]
-fn what_a_sloppy_provider_sends_still_signs_in() {
+fn a_sloppy_token_response_still_signs_in() {
     let world = World::start();
     for (what, answer) in [
         ("token type in odd case", Answer::Edited(|body| body["token_type"] = json!("bEaReR"))),
@@ -160,7 +160,7 @@ fn silence_and_resets_end_in_503_within_the_timeout() {
         assert!(took < BY_THEN, "{what}: {took:?}");
         world.assert_serves();
     }
-    // Whoever tries again is in, as soon as the endpoint answers in time.
+    // A new sign-in succeeds, as soon as the endpoint answers in time.
     until("a sign-in", || {
         let browser = world.browser();
         (browser.get(&world.callback_url(&browser, "/page")).status == 303).then_some(())
@@ -236,7 +236,7 @@ fn a_token_endpoint_on_a_host_of_its_own_is_found_at_the_first_sign_in() {
 }
 
 #[test]
-fn made_up_codes_of_one_address_keep_nobody_from_signing_in() {
+fn made_up_codes_of_one_address_delay_no_sign_in() {
     let world = World::around(Issuer::start(), |setup| {
         setup.connection_manager.insert("xff_num_trusted_hops".into(), json!(1));
     });
@@ -270,7 +270,7 @@ fn made_up_codes_of_one_address_keep_nobody_from_signing_in() {
         let (by_flood, refused) = (redeemed(), busy());
         assert!(by_flood <= 64 && refused > 0, "{by_flood} codes redeemed, {refused} refused");
         let real = scope.spawn(|| visit(&real, &callback, "198.51.100.1"));
-        until("the code of somebody else", || (redeemed() > by_flood).then_some(()));
+        until("the code of another sign-in", || (redeemed() > by_flood).then_some(()));
         gate.open();
         assert_signed_in(&real.join().expect("a browser"), &world.url("/page"));
         for one in flood {

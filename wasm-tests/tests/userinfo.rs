@@ -14,7 +14,7 @@ use wasm_tests::{
 
 const BOB: (&str, &str) = ("bob", "bob-password");
 
-/// Only admins pass at `/admin`, and nobody who is banned at `/open`.
+/// Only admins pass at `/admin`, and only users who are not banned at `/open`.
 fn rules() -> Value {
     json!([
         {"prefix": "/public", "access": "public"},
@@ -68,7 +68,7 @@ fn sign_in(world: &World, answer: Answer) -> Response {
 }
 
 #[test]
-fn the_real_provider_says_there_what_its_id_token_does_not() {
+fn the_real_provider_adds_claims_in_userinfo() {
     let site = Site::with(|plan| {
         plan.provider.claims_at_userinfo = true;
         plan.setup.configuration["rules"] = rules();
@@ -92,13 +92,13 @@ fn the_real_provider_says_there_what_its_id_token_does_not() {
 }
 
 #[test]
-fn without_a_good_answer_nobody_is_signed_in() {
+fn without_a_valid_answer_no_session_begins() {
     let world = world();
     let elsewhere = Answer::Redirect(format!("{}/elsewhere", world.issuer.url()));
     let other = Answer::Edited(|body| body["sub"] = json!("mallory"));
     let jwt = Answer::Body { status: 200, content_type: "application/jwt", body: b"eyJhbGciOiJub25lIn0.e30.".to_vec() };
     for (what, answer, status, code) in [
-        ("somebody else", other, 502, "userinfo_endpoint_refused"),
+        ("another subject", other, 502, "userinfo_endpoint_refused"),
         ("a JWT", jwt, 502, "userinfo_endpoint_malformed"),
         ("no sub", Answer::Edited(|body| body["sub"] = json!(null)), 502, "userinfo_endpoint_malformed"),
         ("a page", Answer::status(200), 502, "userinfo_endpoint_malformed"),
@@ -133,15 +133,12 @@ fn without_a_good_answer_nobody_is_signed_in() {
 }
 
 #[test]
-fn what_a_sloppy_endpoint_sends_still_signs_in() {
+fn a_sloppy_userinfo_response_still_signs_in() {
     let world = world();
     for (what, answer) in [
         ("late, but in time", Answer::Late(Duration::from_millis(200))),
         ("claims of tokens", Answer::Edited(|body| body["iss"] = json!("https://evil.example"))),
-        (
-            "headers that are for nobody",
-            Answer::Headers(b"set-cookie: evil=1\r\nlocation: /\r\nx-odd: \xff\r\n".to_vec()),
-        ),
+        ("headers without a user", Answer::Headers(b"set-cookie: evil=1\r\nlocation: /\r\nx-odd: \xff\r\n".to_vec())),
     ] {
         let response = sign_in(&world, answer);
         assert_signed_in(&response, &world.url("/admin"));
@@ -176,7 +173,7 @@ fn each_renewal_asks_anew_and_trouble_ends_no_session() {
     assert_eq!(seen(&world, &browser, "/admin", "x-forwarded-groups").as_deref(), Some("staff,admins"));
     world.issuer.sign_in_as(json!({"sub": "alice", "groups": ["staff"]}));
 
-    // While nobody answers there, whoever is signed in notices nothing.
+    // While the endpoint does not answer, existing sessions pass.
     world.advance(110);
     world.issuer.misbehave(Fault::Answer(Endpoint::Userinfo, Answer::status(503)));
     let before = world.issuer.refreshes().asked;
@@ -190,10 +187,10 @@ fn each_renewal_asks_anew_and_trouble_ends_no_session() {
     assert_eq!(seen(&world, &browser, "/open", "x-forwarded-groups").as_deref(), Some("staff"));
     assert_eq!((world.issuer.refreshes().reused, world.issuer.refreshes().refused), (0, 0));
 
-    // And claims of somebody else end it.
+    // Claims of another subject end it.
     world.advance(110);
     world.issuer.misbehave(Fault::Answer(Endpoint::Userinfo, Answer::Edited(|body| body["sub"] = json!("mallory"))));
     let before = world.upstream.count();
     assert_sign_in(&browser.get(&world.url("/open")), &world);
-    world.upstream.assert_saw_nothing_since(before, "claims of somebody else");
+    world.upstream.assert_saw_nothing_since(before, "claims of another subject");
 }

@@ -1,4 +1,4 @@
-//! What a person can do in the browser of the scenarios, with the provider's pages and the app's.
+//! The steps of a walk in the real browser, on the provider's pages and the app's.
 
 use serde_json::json;
 use wasm_tests::{
@@ -13,7 +13,7 @@ fn page(site: &Site, html: &str) -> String {
 }
 
 #[test]
-fn twenty_tabs_are_opened_at_once_while_the_provider_knows_the_person() {
+fn twenty_tabs_are_opened_at_once_with_a_session_at_the_provider() {
     let site = Site::start();
     let tabs: Vec<String> = (0..20).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
     let (user, password) = ALICE;

@@ -32,7 +32,7 @@ const REQUESTS: u32 = 5_000;
 const ROUNDS: usize = 20;
 /// Requests under way at once.
 const AT_ONCE: u32 = 16;
-/// What access tokens are for.
+/// The audience of the access tokens.
 const API: &str = "https://api.example.com";
 
 /// A request, sent in turn to an Envoy with a filter and to one without.
@@ -124,7 +124,7 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
     let oauth2 = start(own(&|setup| oauth2(issuer, setup.port)));
     let jwt_authn = start(own(&|_| jwt_authn(issuer)));
     let token = format!("authorization: Bearer {}", issuer.access_token(API, |_| {})).into_bytes();
-    let nobody = Vec::new();
+    let no_cookies = Vec::new();
     let target = |name: &str, with: &Rc<Envoy>, path, credentials: &[u8]| Target {
         name: name.to_owned(),
         path,
@@ -134,9 +134,9 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         spent: Vec::new(),
     };
     let mut targets = vec![
-        target("A filter that does nothing", &nothing, "/page", &nobody),
-        target("Vestibule, public path", &filtered, "/public/page", &nobody),
-        target("Vestibule, public path, 1,000 rules", &ruled, "/public/page", &nobody),
+        target("A filter that does nothing", &nothing, "/page", &no_cookies),
+        target("Vestibule, public path", &filtered, "/public/page", &no_cookies),
+        target("Vestibule, public path, 1,000 rules", &ruled, "/public/page", &no_cookies),
         target("Vestibule, session", &filtered, "/page", &session_at(&filtered)),
         target("Envoy's oauth2 filter, session", &oauth2, "/page", &session_at(&oauth2)),
         target("Vestibule, token seen before", &filtered, "/page", &token),
@@ -146,7 +146,7 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         let build = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let other = start(vestibule(0, Some(module)));
         targets.extend([
-            target(&format!("{build}, public path"), &other, "/public/page", &nobody),
+            target(&format!("{build}, public path"), &other, "/public/page", &no_cookies),
             target(&format!("{build}, session"), &other, "/page", &session_at(&other)),
             target(&format!("{build}, token seen before"), &other, "/page", &token),
         ]);

@@ -31,7 +31,7 @@ const ISSUER: (&str, u16) = ("VESTIBULE_DEMO_ISSUER_PORT", 9000);
 const MODULE: &str = "target/wasm32-wasip1/release/vestibule.wasm";
 
 fn main() -> ExitCode {
-    // What the harness cannot do it says by a panic. Here somebody reads it who has not written the code.
+    // The harness panics on failure. Here the reader is a user of the demo.
     panic::set_hook(Box::new(|info| eprintln!("{}", info.payload_as_str().unwrap_or("failed"))));
     match run() {
         Ok(never) => match never {},

@@ -15,7 +15,7 @@ pub enum ConfigurationAs {
     Struct,
 }
 
-/// What to start Envoy with.
+/// Envoy's set-up.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The listener's port.
@@ -150,7 +150,7 @@ impl Setup {
         bootstrap
     }
 
-    /// What stands in the listener's own file.
+    /// The content of the listener's own file.
     pub(super) fn listeners(&self, access_log: &Path) -> Value {
         let mut listener = self.listener(access_log);
         listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");

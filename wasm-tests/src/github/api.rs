@@ -1,4 +1,4 @@
-//! The REST API, as far as it says who somebody is.
+//! The REST API, as far as it identifies a user.
 
 use serde_json::{Value, json};
 

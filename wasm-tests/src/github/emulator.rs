@@ -1,4 +1,4 @@
-//! An emulator of GitHub as a child process: pages, tokens and API of somebody else's making.
+//! An emulator of GitHub as a child process: pages, tokens and API of an independent project.
 
 use std::{fs, process::Command};
 

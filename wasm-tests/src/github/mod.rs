@@ -1,5 +1,5 @@
-//! GitHub in threads, as far as signing in goes: it behaves as its documentation says, signs everybody in at once, and
-//! misbehaves when told to.
+//! GitHub in threads, as far as signing in goes: it behaves as its documentation says, signs in every user at once, and
+//! misbehaves on request.
 
 mod api;
 pub mod emulator;
@@ -83,7 +83,7 @@ impl Github {
         self.state().answers.clear();
     }
 
-    /// The addresses of whoever signs in.
+    /// The e-mail addresses of the user.
     pub fn set_emails(&self, emails: Value) {
         self.state().emails = emails;
     }
@@ -148,7 +148,7 @@ fn json_response(status: u16, body: &Value) -> Vec<u8> {
     response(status, &[("content-type", "application/json; charset=utf-8")], body.to_string().as_bytes())
 }
 
-/// Sends the browser back with a code, as if somebody had said yes.
+/// Sends the browser back with a code, as after consent.
 fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
     let query = request.query();
     let parameter = |name: &str| single(&query, name).unwrap_or_default();

@@ -155,7 +155,7 @@ impl Response {
     }
 }
 
-/// What a response answers: some have no body whatever their headers say.
+/// The kind of request that a response answers: some responses have no body in spite of their headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answering {
     /// A `HEAD` request.

@@ -13,7 +13,7 @@ use std::{
 use super::{Connection, Request};
 use crate::ports;
 
-/// What becomes of a connection after its request was handled.
+/// The state of a connection after its request was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It is closed in order.
@@ -76,7 +76,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // The listening thread only looks at the flag when somebody connects.
+        // The listening thread only looks at the flag after a connection.
         let _ = TcpStream::connect(self.address);
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();

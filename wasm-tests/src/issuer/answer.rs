@@ -1,4 +1,4 @@
-//! Answers that no provider should give.
+//! Faulty answers of an endpoint.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -31,7 +31,7 @@ impl Gate {
     }
 }
 
-/// What an endpoint answers in place of, or on top of, the proper response.
+/// An answer in place of, or on top of, the proper response of an endpoint.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// The proper response, once this gate is open.

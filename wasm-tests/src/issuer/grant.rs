@@ -10,7 +10,7 @@ use crate::{
     keys::{base64url, sha256},
 };
 
-/// What a code stands for.
+/// The sign-in that a code was issued for.
 pub(super) struct Grant {
     redirect_uri: String,
     challenge: String,
@@ -19,7 +19,7 @@ pub(super) struct Grant {
     redeemed: bool,
 }
 
-/// Somebody's sign-in: the code that was redeemed, and every refresh since.
+/// A sign-in: the code that was redeemed, and every refresh since.
 pub(super) struct SignedIn {
     pub(super) sid: String,
     pub(super) auth_time: i64,
@@ -36,7 +36,7 @@ impl SignedIn {
     }
 }
 
-/// By which grant tokens are asked for.
+/// The grant of a token request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     Code,
@@ -135,7 +135,7 @@ pub(super) fn refuse(status: u16, error: &str) -> Vec<u8> {
     json_response(status, &json!({"error": error}))
 }
 
-/// The form that our client has sent, and nobody else.
+/// The form of a request that our client has authenticated.
 pub(super) fn client_form(state: &State, request: &Request) -> Result<Vec<(String, String)>, Vec<u8>> {
     let kind = request.headers.text("content-type");
     let kind = kind.as_deref().and_then(|value| value.split(';').next());

@@ -29,13 +29,13 @@ pub(super) fn end_session(state: &mut State, request: &Request) -> Vec<u8> {
         return refuse("id_token_hint was not issued here");
     }
     if parameter("client_id").is_some_and(|id| id != CLIENT_ID) {
-        return refuse("client_id is nobody's");
+        return refuse("unknown client_id");
     }
     let Some(target) = parameter("post_logout_redirect_uri") else {
         return response(200, &[("content-type", "text/html")], b"<!doctype html><h1>Signed out at the provider</h1>");
     };
     if parameter("id_token_hint").or(parameter("client_id")).is_none() {
-        return refuse("whose post_logout_redirect_uri is this?");
+        return refuse("post_logout_redirect_uri of an unknown client");
     }
     let Ok(mut back) = Url::parse(target) else { return refuse("post_logout_redirect_uri is no URL") };
     let allowed = match &state.terms.post_logout_redirect_uris {

@@ -1,4 +1,4 @@
-//! An OpenID provider in threads that signs everybody in at once, and misbehaves when told to.
+//! An OpenID provider in threads that signs in every user without a form, and misbehaves on request.
 
 mod answer;
 mod grant;
@@ -82,7 +82,7 @@ impl Endpoint {
 /// Changes an ID token on its way out.
 pub type Spoil = fn(&mut IdToken);
 
-/// What the issuer does wrong, until [`Issuer::behave`].
+/// A fault of the issuer, until [`Issuer::behave`].
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// An endpoint answers something else.
@@ -184,7 +184,7 @@ impl Issuer {
         self.state().user = claims;
     }
 
-    /// Replaces the RSA key by another with a `kid` nobody has seen; the old one is gone from the set.
+    /// Replaces the RSA key by another with a new `kid`; the old one is removed from the set.
     pub fn rotate(&self) {
         let mut state = self.state();
         state.rotations += 1;
@@ -243,7 +243,12 @@ impl Issuer {
             .collect()
     }
 
-    /// Every request to anything.
+    /// The number of token requests so far.
+    pub fn token_requests(&self) -> usize {
+        self.requests(Endpoint::Token).len()
+    }
+
+    /// Every request to any endpoint.
     pub fn all_requests(&self) -> Vec<Request> {
         self.state().requests.iter().map(|(_, request)| request.clone()).collect()
     }
@@ -268,7 +273,7 @@ impl Issuer {
         self.state().id_tokens.clone()
     }
 
-    /// The tokens that somebody had revoked, in order.
+    /// The tokens that were revoked, in order.
     pub fn revoked(&self) -> Vec<String> {
         self.state().revoked.clone()
     }
@@ -278,7 +283,7 @@ impl Issuer {
         self.state().sign_ins.iter().map(|sign_in| sign_in.sid.clone()).collect()
     }
 
-    /// An access token that a program brings to this audience, changed at the end.
+    /// An access token of an API client for this audience, changed at the end.
     pub fn access_token(&self, audience: &str, change: impl FnOnce(&mut IdToken)) -> String {
         token::access(&mut self.state(), audience, change)
     }
@@ -286,7 +291,7 @@ impl Issuer {
     /// The logout token for the last sign-in, changed at the end.
     ///
     /// # Panics
-    /// When nobody has signed in.
+    /// When there was no sign-in.
     pub fn logout_token(&self, change: impl FnOnce(&mut IdToken)) -> String {
         let mut state = self.state();
         let last = state.sign_ins.last().expect("a sign-in");

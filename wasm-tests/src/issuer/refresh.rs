@@ -9,7 +9,7 @@ use super::{
 };
 use crate::http1::{Request, response, single};
 
-/// How often somebody asked for a refresh, and how it ended.
+/// The refresh requests so far, by their outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refreshes {
     /// Requests with this grant, whatever was answered.
@@ -79,7 +79,7 @@ pub(super) fn with_refresh_token(state: &mut State, sign_in: usize, by: By, mut 
     answer
 }
 
-/// Takes a token back. Whoever brings one that is unknown hears the same (RFC 7009, 2.2).
+/// Revokes a token. The response to an unknown one is the same (RFC 7009, 2.2).
 pub(super) fn revoke(state: &mut State, request: &Request) -> Vec<u8> {
     let form = match client_form(state, request) {
         Ok(form) => form,

@@ -1,4 +1,4 @@
-//! What the issuer knows.
+//! The state of the issuer: keys, codes, tokens, sign-ins.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -155,8 +155,8 @@ impl State {
         metadata
     }
 
-    /// What is claimed of whoever signed in. Who has new claims has them at the next refresh; who is somebody else by now
-    /// does not become it.
+    /// The claims of the user who signed in. New claims of the same `sub` count from the next refresh on; a sign-in of another
+    /// user changes nothing.
     pub(super) fn claims_of(&self, sign_in: usize) -> &Map<String, Value> {
         let sign_in = &self.sign_ins[sign_in];
         let same = self.user.get("sub") == sign_in.user.get("sub");
@@ -168,7 +168,7 @@ impl State {
     }
 }
 
-/// The user that signs in unless told otherwise.
+/// The user that signs in by default.
 fn alice() -> Map<String, Value> {
     let Value::Object(claims) = json!({
         "sub": "alice",

@@ -1,28 +1,28 @@
-//! What the issuer grants, and on which terms: settings of a provider that does nothing wrong.
+//! The settings of an issuer that works as specified: tokens, lifetimes, endpoints.
 
 use serde_json::{Value, json};
 
-/// Who gets a refresh token.
+/// Which sign-ins get a refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshTokens {
-    /// Everybody.
+    /// All.
     Always,
-    /// Nobody.
+    /// None.
     Never,
-    /// Whoever asks for the scope `offline_access`.
+    /// Those that ask for the scope `offline_access`.
     OfflineAccess,
 }
 
-/// What becomes of a refresh token when it is used.
+/// The fate of a refresh token that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
     /// It stays good, and the answer holds none.
     Kept,
     /// It stays good, and the answer holds it again.
     Repeated,
-    /// The answer holds a new one, and whoever uses the old one again is refused.
+    /// The answer holds a new one, and a second use of the old one is refused.
     Rotating,
-    /// As before, and whoever uses the old one again ends the whole sign-in (RFC 9700, 4.14.2).
+    /// As before, and a second use of the old one ends the whole sign-in (RFC 9700, 4.14.2).
     RotatingOrEnding,
 }
 
@@ -48,9 +48,9 @@ pub struct Terms {
     pub id_token_seconds: i64,
     /// Whether the ID token says nothing of the user but `sub`, and the userinfo endpoint all else.
     pub claims_at_userinfo: bool,
-    /// Who gets a refresh token.
+    /// Which sign-ins get a refresh token.
     pub refresh_tokens: RefreshTokens,
-    /// What becomes of a used one.
+    /// The fate of a used one.
     pub rotation: Rotation,
     /// Whether a refresh answers with an ID token.
     pub refresh_id_token: bool,

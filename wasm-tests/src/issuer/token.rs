@@ -39,7 +39,7 @@ pub struct IdToken {
     pub signing: Signing,
     /// Changes the compact form at the end.
     pub finish: fn(String) -> String,
-    /// The issuer's public RSA key, as everybody knows it.
+    /// The issuer's public RSA key.
     pub public: PublicForms,
 }
 
@@ -111,7 +111,7 @@ pub(super) fn issue(state: &State, sign_in: usize, by: By, access_token: &str) -
     finished(state, &token)
 }
 
-/// An access token for programs at this audience (RFC 9068), changed at the end.
+/// An access token of an API client for this audience (RFC 9068), changed at the end.
 pub(super) fn access(state: &mut State, audience: &str, change: impl FnOnce(&mut IdToken)) -> String {
     let now = state.now();
     let mut claims = Map::new();
@@ -136,7 +136,7 @@ pub(super) fn access(state: &mut State, audience: &str, change: impl FnOnce(&mut
     compact
 }
 
-/// A token with these claims, as it is signed unless told otherwise.
+/// A token with these claims, signed as by default.
 pub(super) fn blank(state: &State, claims: Map<String, Value>) -> IdToken {
     IdToken {
         header: Map::new(),

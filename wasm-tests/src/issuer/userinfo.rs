@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{State, json_response};
 use crate::http1::{Request, response};
 
-/// What is claimed of whoever the access token is for.
+/// The claims of the user of an access token.
 pub(super) fn answer(state: &State, request: &Request) -> Vec<u8> {
     let authorization = request.headers.text("authorization").unwrap_or_default();
     let token = authorization.strip_prefix("Bearer ").unwrap_or_default();

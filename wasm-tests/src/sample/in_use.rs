@@ -15,7 +15,7 @@ use crate::{
     user_agent::{Outgoing, UserAgent},
 };
 
-/// The site. It has one worker, so that whoever comes after a refusal meets the one that refused.
+/// The site. It has one worker, so that the request after a refusal comes to the worker that refused.
 pub struct InUse {
     site: Site,
     public: &'static str,
@@ -30,7 +30,7 @@ impl Deref for InUse {
 }
 
 impl InUse {
-    /// What the file says, which calls the provider's issuer so and answers everybody at this path.
+    /// Starts the file, which names this issuer and makes this path public.
     #[must_use]
     pub fn start(file: &str, issuer: &str, public: &'static str, change: impl FnOnce(&mut Plan, &mut Sample)) -> Self {
         Self::start_with(file, issuer, public, |plan, sample| {
@@ -60,7 +60,7 @@ impl InUse {
         Self { site, public }
     }
 
-    /// Somebody who has signed in on the way to this page, which they see.
+    /// A browser that has signed in as this user on the way to this page, and sees the page.
     ///
     /// # Panics
     /// When they do not.
@@ -73,12 +73,17 @@ impl InUse {
         browser
     }
 
-    /// What the app is told under these names by a request that has to come to it.
+    /// The values of these headers that the app receives with a request, which must reach it.
     ///
     /// # Panics
     /// When it does not.
     #[track_caller]
-    pub fn told<const N: usize>(&self, browser: &UserAgent, send: Outgoing, names: [&str; N]) -> [Option<String>; N] {
+    pub fn received_headers<const N: usize>(
+        &self,
+        browser: &UserAgent,
+        send: Outgoing,
+        names: [&str; N],
+    ) -> [Option<String>; N] {
         let what = String::from_utf8_lossy(&send.target).into_owned();
         assert_passes(&browser.visit(&self.url(&what), send), &self.envoy);
         names.map(|name| self.app.last().headers.text(name))
@@ -102,7 +107,7 @@ impl InUse {
         response
     }
 
-    /// Checks that this person signs in at the provider and may not see the page that they wanted.
+    /// Checks that this user signs in at the provider and is refused at this page.
     ///
     /// # Panics
     /// When it is not so.
@@ -125,7 +130,7 @@ pub fn assert_passes(response: &Response, envoy: &Envoy) {
     assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{response:?}\n{}", envoy.log());
 }
 
-/// Somebody new at a provider, in these groups, with a verified address at example.com.
+/// Adds a user in these groups, with a verified address at example.com.
 pub fn add_user(users: &mut Value, (name, password): (&str, &str), groups: &[&str]) {
     let claims = json!({"email": format!("{name}@example.com"), "email_verified": true, "groups": groups});
     users[name] = json!({"password": password, "claims": claims});

@@ -48,7 +48,7 @@ impl Jar {
         &self.cookies
     }
 
-    /// What was not kept.
+    /// The cookies that were refused.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
     }

@@ -66,7 +66,7 @@ impl UserAgent {
         Self { jar: Arc::default(), transcript: Arc::clone(transcript), http2_port: None, balanced: None }
     }
 
-    /// The same browser, which speaks HTTP/2 with whoever listens on this port.
+    /// The same browser, which speaks HTTP/2 on this port.
     #[must_use]
     pub fn over_http2(&self, port: u16) -> Self {
         Self { http2_port: Some(port), ..self.clone() }
@@ -206,7 +206,7 @@ impl UserAgent {
 fn http1_exchange(address: SocketAddr, authority: &str, send: &Outgoing) -> io::Result<Response> {
     let answering = if send.method == "HEAD" { Answering::Head } else { Answering::Other };
     let mut connection = Connection::open(address, PATIENCE)?;
-    // Whoever refuses a request early may close before it has read the rest; its answer counts all the same.
+    // A server may refuse a request early and close before it has read the rest; its answer counts.
     let sent = connection.send(&send.bytes(authority));
     let response = connection.read_response(answering);
     if let Ok(response) = &response

@@ -2,7 +2,7 @@
 
 use crate::http1::digest;
 
-/// What a page visit sends besides `Host` and `Cookie`.
+/// The headers of a page visit besides `Host` and `Cookie`.
 const NAVIGATION: [(&str, &str); 6] = [
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("upgrade-insecure-requests", "1"),
@@ -12,7 +12,7 @@ const NAVIGATION: [(&str, &str); 6] = [
     ("sec-fetch-user", "?1"),
 ];
 
-/// What a script's `fetch` sends.
+/// The headers of a script's `fetch`.
 const FETCH: [(&str, &str); 4] =
     [("accept", "*/*"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("sec-fetch-site", "same-origin")];
 

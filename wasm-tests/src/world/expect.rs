@@ -1,8 +1,10 @@
-//! What the filter's own answers look like, whatever the scenario.
+//! Checks of the filter's own answers, for all scenarios.
 
 use url::Url;
 
-use super::{PENDING_COOKIE, PUBLIC, SESSION_COOKIE, TRAIL_COOKIE, World, is_session_cookie, parameter, parameters};
+use super::{
+    LOGIN_LOOP_COOKIE, PENDING_COOKIE, PUBLIC, SESSION_COOKIE, World, is_session_cookie, parameter, parameters,
+};
 use crate::{
     http1::Response,
     issuer::{CLIENT_ID, Endpoint, Issuer},
@@ -44,8 +46,8 @@ fn names(response: &Response, deleted: bool) -> Vec<String> {
         .collect()
 }
 
-/// Checks that a request is refused so, that no app sees it, and that the worker serves the next; in a world of one worker
-/// it is the same.
+/// Checks that a request is refused with this status and code, that the app does not see it, and that the next request is
+/// served; in a world of one worker, by the same.
 ///
 /// # Panics
 /// When it is not.
@@ -61,7 +63,7 @@ pub fn assert_refused(world: &World, send: &Outgoing, browser: &UserAgent, expec
     response
 }
 
-/// Who the app is told it is, by a request that must come to it.
+/// The user that the app receives with a request, which must reach it.
 ///
 /// # Panics
 /// When it does not.
@@ -118,7 +120,8 @@ pub fn assert_signed_in(response: &Response, url: &str) {
     assert_eq!(response.status, 303, "{} {response:?}", response.text());
     assert_eq!(response.location().as_deref(), Some(url));
     // One cookie, or several that hold the session together; of an older session some may be too many now.
-    let (trail, kept): (Vec<_>, Vec<_>) = kept_cookies(response).into_iter().partition(|name| name == TRAIL_COOKIE);
+    let (trail, kept): (Vec<_>, Vec<_>) =
+        kept_cookies(response).into_iter().partition(|name| name == LOGIN_LOOP_COOKIE);
     assert_eq!(trail.len(), 1, "{response:?}");
     assert!(!kept.is_empty() && kept.iter().all(|name| is_session_cookie(name)), "{response:?}");
     let (left_over, pending): (Vec<_>, Vec<_>) =
@@ -127,7 +130,7 @@ pub fn assert_signed_in(response: &Response, url: &str) {
     assert!(pending.len() == 1 && pending[0].starts_with(PENDING_COOKIE), "{response:?}");
 }
 
-/// Checks that a response is a page of ours with this status, and neither redirects nor signs anybody in.
+/// Checks that a response is a page of ours with one of these statuses, without a redirect and without a session cookie.
 #[track_caller]
 pub fn assert_page(response: &Response, statuses: &[u16], what: &str) {
     assert!(statuses.contains(&response.status), "{what}: {response:?}");
@@ -141,9 +144,9 @@ pub fn assert_page(response: &Response, statuses: &[u16], what: &str) {
     }
 }
 
-/// Checks that a response tells a program that it needs a session, and leaves the browser alone.
+/// Checks that a response is a 401 with a challenge, without a redirect and without a cookie.
 #[track_caller]
-pub fn assert_program_refused(response: &Response, what: &str) {
+pub fn assert_unauthenticated(response: &Response, what: &str) {
     assert_eq!(response.status, 401, "{what}: {response:?}");
     assert!(response.headers.has("www-authenticate"), "{what}: {response:?}");
     assert_eq!(response.set_cookies(), [""; 0], "{what}");
@@ -192,7 +195,7 @@ fn assert_our_cookie(line: &str) {
     assert!(!lower.contains("domain="), "{line}");
 }
 
-/// Checks that nobody outside learns what only we and the issuer may know.
+/// Checks that a response holds none of the secrets of the filter and the issuers.
 pub(super) fn assert_holds_no_secret(exchange: &Exchange, secrets: &[String], issuers: &[&Issuer]) {
     let Some(response) = &exchange.response else { return };
     let mut text = response.text();

@@ -1,5 +1,5 @@
-//! Everything a scenario needs, started by one call: the issuers, the app, Envoy with the filter between them. Whatever
-//! a scenario did, what must hold after it is checked when its world ends.
+//! Everything a scenario needs, started by one call: the issuers, the app, Envoy with the filter between them. What holds
+//! after every scenario is checked when its world is dropped.
 
 mod expect;
 mod fleet;
@@ -22,21 +22,21 @@ use crate::{
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
 pub use expect::{
-    SignIn, assert_page, assert_program_refused, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in,
+    SignIn, assert_page, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in, assert_unauthenticated,
     deleted_cookies, kept_cookies, seen_as,
 };
 use fleet::Replica;
 
-/// The key that seals; no log and no reply may hold it.
+/// The session key; no log and no reply may hold it.
 pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
 /// The session cookie.
 pub const SESSION_COOKIE: &str = "__Host-vestibule";
-/// What the names of pending sign-ins' cookies begin with.
+/// Prefix of the cookies of pending sign-ins.
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
 /// Where the issuer sends its logout tokens.
 pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
-/// The cookie that counts sign-ins in a row, for a minute.
-pub const TRAIL_COOKIE: &str = "__Host-vestibule-t";
+/// The cookie of recent sign-ins, which stops redirect loops.
+pub const LOGIN_LOOP_COOKIE: &str = "__Host-vestibule-t";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
 /// The product in the `User-Agent` of every call of the filter.
@@ -176,6 +176,15 @@ impl World {
         self.answer(browser, &sign_in)
     }
 
+    /// A sign-in of a new browser, whose callback parameters are changed on the way.
+    #[track_caller]
+    pub fn callback_with(&self, change: impl FnOnce(&mut Parameters)) -> (UserAgent, Response) {
+        let browser = self.browser();
+        let callback = self.callback_url(&browser, "/page");
+        let response = browser.get(&changed(&callback, change));
+        (browser, response)
+    }
+
     /// Signs in at the provider, and returns the callback URL that the browser is sent to.
     #[track_caller]
     pub fn answer(&self, browser: &UserAgent, sign_in: &SignIn) -> String {
@@ -184,7 +193,7 @@ impl World {
         location.unwrap_or_else(|| panic!("the issuer does not take {}: {}", sign_in.url, response.text()))
     }
 
-    /// What Envoy has logged since it serves; if there are several, one after the other.
+    /// Envoy's log since it serves; of several, one after the other.
     pub fn log(&self) -> String {
         let serving = |log: String| log[log.find("starting main dispatch loop").unwrap_or(0)..].to_owned();
         self.envoys().map(|envoy| serving(envoy.log())).collect()
@@ -195,11 +204,24 @@ impl World {
         self.envoys().map(|envoy| envoy.stats(&format!("wasmcustom.vestibule_{name}"))).sum()
     }
 
-    /// Waits until every worker knows whom it asks.
+    /// Waits until every worker has the metadata of its providers.
     pub fn until_ready(&self) {
-        until_everywhere("an issuer that is known", || {
+        until_everywhere("metadata of the issuer", || {
             self.browser().get(&self.url("/oauth2/health")).text().contains("ready")
         });
+    }
+
+    /// Checks that the session of this browser is over in every worker, and that the app sees none of its requests.
+    #[track_caller]
+    pub fn assert_ended(&self, browser: &UserAgent, what: &str) {
+        let before = self.upstream.count();
+        for _ in 0..EVERY_WORKER {
+            assert_unauthenticated(&browser.fetch(&self.url("/api")), what);
+        }
+        for _ in 0..EVERY_WORKER {
+            assert_sign_in(&browser.get(&self.url("/page")), self);
+        }
+        self.upstream.assert_saw_nothing_since(before, what);
     }
 
     /// Checks that every worker still lets a public request pass and begins a sign-in.
@@ -240,7 +262,7 @@ impl World {
     /// A connection that has sent this request, or the beginning of one.
     ///
     /// # Panics
-    /// When nobody takes it.
+    /// When the connection is refused.
     #[track_caller]
     pub fn begun(&self, send: &Outgoing) -> Connection {
         let url = Url::parse(&self.url("/")).expect("a URL");
@@ -272,7 +294,7 @@ impl World {
         response
     }
 
-    /// What must hold after every scenario.
+    /// Checks what holds after every scenario: live workers, no secret in logs or answers, no request past the filter.
     ///
     /// # Panics
     /// With the first thing that does not.
@@ -319,7 +341,7 @@ impl World {
         }
     }
 
-    /// What only the filter and the issuers may know.
+    /// The secrets of the filter and the issuers.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = [self.issuer.secrets(), self.partners.secrets()].concat();
         secrets.push(SESSION_KEY.to_owned());
@@ -359,7 +381,7 @@ pub fn is_session_cookie(name: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || matches!(rest, "-1" | "-2" | "-3" | "-4"))
 }
 
-/// What a provider posts to end sessions.
+/// The request of a provider that delivers a logout token.
 pub fn logout_request(token: &str) -> Outgoing {
     Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
         .header("content-type", "application/x-www-form-urlencoded")
@@ -383,13 +405,30 @@ pub fn document(port: u16, issuer: &str) -> Value {
     })
 }
 
+/// The parameters of a callback, by name and in their order.
+pub type Parameters = Vec<(String, String)>;
+
 /// The callback URL with its parameters changed.
-pub fn changed(callback: &str, change: impl FnOnce(&mut Vec<(String, String)>)) -> String {
+pub fn changed(callback: &str, change: impl FnOnce(&mut Parameters)) -> String {
     let mut url = Url::parse(callback).expect("a callback URL");
-    let mut parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let mut parameters: Parameters = url.query_pairs().into_owned().collect();
     change(&mut parameters);
     url.query_pairs_mut().clear().extend_pairs(parameters);
     url.into()
+}
+
+/// Gives a parameter another value.
+///
+/// # Panics
+/// When there is none of this name.
+pub fn set_parameter(parameters: &mut [(String, String)], name: &str, value: impl Into<String>) {
+    let found = parameters.iter_mut().find(|(found, _)| found == name).expect("the parameter is there");
+    found.1 = value.into();
+}
+
+/// Adds a parameter at the end.
+pub fn add_parameter(parameters: &mut Parameters, name: &str, value: impl Into<String>) {
+    parameters.push((name.to_owned(), value.into()));
 }
 
 /// A parameter of the URL's query, which must be there once.
@@ -398,6 +437,6 @@ pub fn parameter(url: &str, name: &str) -> String {
 }
 
 /// The parameters of the URL's query.
-pub fn parameters(url: &str) -> Vec<(String, String)> {
+pub fn parameters(url: &str) -> Parameters {
     Url::parse(url).expect("a URL").query_pairs().into_owned().collect()
 }

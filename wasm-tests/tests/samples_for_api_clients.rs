@@ -1,5 +1,5 @@
-//! Files of `envoy/` that let programs in beside people, in the real Envoy before a real provider. Only the file says anything
-//! of the filter and of Envoy here.
+//! Files of `envoy/` for API clients beside users, in the real Envoy before a real provider. Only the file configures the
+//! filter and Envoy here.
 
 use std::{
     fs,
@@ -38,20 +38,20 @@ fn opaque_tokens_count_beside_sessions() {
         }
         sample.secret("GATE_SECRET", gate);
     });
-    let token = |scope| site.provider.token_of_program("robot", robot, scope);
-    let (nobody, good) = (UserAgent::default(), token("api"));
-    let told = site.told(&nobody, bring("/api/x", &good), NAMES);
-    assert_eq!(told.each_ref().map(Option::as_deref), [Some("robot"), Some("robot"), None]);
+    let token = |scope| site.provider.client_credentials_token("robot", robot, scope);
+    let (visitor, good) = (UserAgent::default(), token("api"));
+    let received = site.received_headers(&visitor, bring("/api/x", &good), NAMES);
+    assert_eq!(received.each_ref().map(Option::as_deref), [Some("robot"), Some("robot"), None]);
     let alice = site.signed_in(ALICE, "/page");
-    let told = site.told(&alice, Outgoing::fetch("/page"), NAMES);
-    assert_eq!(told.each_ref().map(Option::as_deref), [Some("alice"), None, Some("alice@example.com")]);
+    let received = site.received_headers(&alice, Outgoing::fetch("/page"), NAMES);
+    assert_eq!(received.each_ref().map(Option::as_deref), [Some("alice"), None, Some("alice@example.com")]);
     for (browser, send, (status, code)) in [
-        (&nobody, bring("/page", &good), (403, "insufficient_scope")),
-        (&nobody, bring("/api/x", &token("email")), (403, "insufficient_scope")),
-        (&nobody, bring("/api/x", "made-up"), (401, "invalid_token")),
+        (&visitor, bring("/page", &good), (403, "insufficient_scope")),
+        (&visitor, bring("/api/x", &token("email")), (403, "insufficient_scope")),
+        (&visitor, bring("/api/x", "made-up"), (401, "invalid_token")),
         (&alice, bring("/page", "made-up"), (401, "invalid_token")),
         (&alice, Outgoing::fetch("/api/x"), (401, "token_required")),
-        (&nobody, Outgoing::fetch("/page"), (401, "sign_in_required")),
+        (&visitor, Outgoing::fetch("/page"), (401, "sign_in_required")),
     ] {
         site.assert_refused(browser, send, (status, Some(code)));
     }
@@ -83,14 +83,14 @@ fn pod_token(cluster: &Issuer, audience: &str, namespace: &str, name: &str) -> S
 }
 
 #[test]
-fn pods_call_what_is_for_them_and_people_the_rest() {
-    // The API server shows its keys to whoever brings Envoy's own token.
+fn pods_call_their_paths_and_users_the_others() {
+    // The API server shows its keys for Envoy's own token.
     let (cluster, scratch, asked_with) = (Issuer::start(), Scratch::new("pod"), Arc::new(Mutex::new(Vec::new())));
     let (jwks, seen) = (cluster.jwks().to_string(), Arc::clone(&asked_with));
     let api_server = Server::start(0, move |request, connection| {
         let token = request.headers.text("authorization").unwrap_or_default();
         let status = if token == "Bearer canary-of-envoys-pod" { 200 } else { 403 };
-        seen.lock().expect("nobody panics here").push((request.path().to_owned(), token));
+        seen.lock().expect("no thread panicked").push((request.path().to_owned(), token));
         let answer = response(status, &[("content-type", "application/jwk-set+json")], jwks.as_bytes());
         if connection.send(&answer).is_ok() { Outcome::KeepAlive } else { Outcome::Close }
     });
@@ -114,24 +114,24 @@ fn pods_call_what_is_for_them_and_people_the_rest() {
         sample.put("/etc/envoy/kubernetes-token.yaml", &path("kubernetes-token.yaml"));
     });
     let token = |namespace: &str, name: &str| pod_token(&cluster, &site.url(""), namespace, name);
-    let (nobody, alice) = (UserAgent::default(), site.signed_in(ALICE, "/page"));
+    let (visitor, alice) = (UserAgent::default(), site.signed_in(ALICE, "/page"));
     let orders = "/api/orders/7";
     for name in ["cart", "checkout"] {
-        let told = site.told(&nobody, bring(orders, &token("shop", name)), ["x-forwarded-user"]);
-        assert_eq!(told, [Some(format!("system:serviceaccount:shop:{name}"))]);
+        let received = site.received_headers(&visitor, bring(orders, &token("shop", name)), ["x-forwarded-user"]);
+        assert_eq!(received, [Some(format!("system:serviceaccount:shop:{name}"))]);
     }
     let for_api_server = pod_token(&cluster, "https://kubernetes.default.svc.cluster.local", "shop", "cart");
     for (browser, send, (status, code)) in [
-        (&nobody, bring(orders, &token("shop", "default")), (403, "not_allowed")),
-        (&nobody, bring(orders, &token("default", "cart")), (403, "not_allowed")),
-        (&nobody, bring(orders, &for_api_server), (401, "invalid_token")),
-        (&nobody, bring("/page", &token("shop", "cart")), (403, "not_allowed")),
+        (&visitor, bring(orders, &token("shop", "default")), (403, "not_allowed")),
+        (&visitor, bring(orders, &token("default", "cart")), (403, "not_allowed")),
+        (&visitor, bring(orders, &for_api_server), (401, "invalid_token")),
+        (&visitor, bring("/page", &token("shop", "cart")), (403, "not_allowed")),
         (&alice, Outgoing::fetch(orders), (401, "token_required")),
-        (&nobody, Outgoing::fetch("/page"), (401, "sign_in_required")),
+        (&visitor, Outgoing::fetch("/page"), (401, "sign_in_required")),
     ] {
         site.assert_refused(browser, send, (status, Some(code)));
     }
-    let asked_with = asked_with.lock().expect("nobody panics here").clone();
+    let asked_with = asked_with.lock().expect("no thread panicked").clone();
     assert_eq!(asked_with, [("/openid/v1/jwks".to_owned(), "Bearer canary-of-envoys-pod".to_owned())]);
     assert!(!site.envoy.log().contains("canary-of-envoys-pod"));
 }

@@ -137,7 +137,7 @@ impl<T> Document<T> {
             return None;
         }
         self.seen = shared.version;
-        let opened = sealed::open(&self.key, &shared, sealer)?;
+        let opened = sealed::open(&self.label(), &shared, sealer)?;
         let SharedDocument { fetched, document } = SharedDocument::read(&opened)?;
         // An older document was put back, perhaps with a key that was withdrawn since. Where our own is from the future,
         // the clock was set back.
@@ -145,11 +145,16 @@ impl<T> Document<T> {
         (!is_older).then(|| (fetched, document.to_vec()))
     }
 
+    /// Documents of the first release have no version byte, and another label: each version fetches its own.
+    fn label(&self) -> String {
+        format!("{} record", self.key)
+    }
+
     /// Shares a document that was fetched at that moment.
     pub fn share(&self, document: &[u8], fetched: UnixTime, sealer: &Sealer, platform: &dyn Platform) {
         let record = SharedDocument { fetched, document }.write();
         // Without a version the write always succeeds; the newest document wins.
-        let _ = sealed::set(&self.key, &record, None, sealer, platform);
+        let _ = sealed::set(&self.key, &self.label(), &record, None, sealer, platform);
     }
 
     /// The reason to fetch it now, if there is one.

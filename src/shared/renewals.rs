@@ -1,16 +1,17 @@
 //! Outcomes of renewals in the shared store, sealed: each session has two places there. A lease stands in one of them
 //! first, then the outcome.
+//!
+//! The layout and the label, which is the key, are those of the first release: while one version of the module replaces
+//! another, the workers of both see each other's leases and outcomes, and no refresh token is redeemed twice. The kind of an
+//! outcome stands where other records have a version byte: another layout takes other kinds.
 
 use zeroize::Zeroizing;
 
 use crate::{
     digest::HalfDigest,
     platform::{Conflict, Platform},
-    record,
-    session::{
-        Session,
-        seal::{MAX_SEALED_BYTES, Sealer},
-    },
+    record::{self, Fields},
+    session::{Session, seal::Sealer},
     time::UnixTime,
 };
 
@@ -116,7 +117,7 @@ impl Outcomes {
         platform: &dyn Platform,
     ) -> Result<(), Conflict> {
         let record = write_outcome(digest, outcome, now, platform);
-        sealed::set(&place.key, &record, place.version, &self.sealer, platform)
+        sealed::set(&place.key, &place.key, &record, place.version, &self.sealer, platform)
     }
 
     /// Replaces the session's lease by the outcome.
@@ -141,11 +142,9 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    const VERSION: u8 = 1;
-
     /// Reads what [`Self::write`] wrote.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut fields = record::read(Self::VERSION, bytes, MAX_SEALED_BYTES)?;
+        let mut fields = Fields::unversioned(bytes);
         Some(Self {
             kind: fields.byte()?,
             of: fields.array()?,
@@ -158,7 +157,7 @@ impl<'a> Record<'a> {
     /// Writes the record.
     pub fn write(self) -> Zeroizing<Vec<u8>> {
         let (written, time) = (self.written.as_secs().to_le_bytes(), self.time.as_secs().to_le_bytes());
-        record::write(Self::VERSION, &[&[self.kind], &self.of, &written, &time, self.session])
+        record::write(self.kind, &[&self.of, &written, &time, self.session])
     }
 
     /// The meaning of the record for this session, and when it was written: another session's lease is overwritten last.

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{flow::tests::world::TestPlatform, session::seal::SessionKey};
+use crate::{
+    flow::tests::world::TestPlatform,
+    session::seal::{Purpose, SessionKey},
+};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -71,4 +74,19 @@ fn sessions_that_are_renewed_at_the_same_time_do_not_meet() {
     let sessions: Vec<_> = (0..100_u8).map(|number| crate::digest::half_digest("test", &[&[number]])).collect();
     sessions.iter().for_each(|digest| process.leaves(*digest, &failed(), 0));
     assert!(sessions.iter().all(|digest| matches!(process.finds(*digest), Found::Own(_))));
+}
+
+#[test]
+fn workers_of_the_first_release_and_of_this_one_see_each_others_leases() {
+    let process = Process::new();
+    let Outcomes { sealer, .. } = &process.outcomes;
+    let until = UnixTime::from_secs(NOW + 10);
+    let key = process.outcomes.key(process.outcomes.numbers(&named(1))[0]);
+    let record = [&[LEASED][..], &named(1), &NOW.to_le_bytes(), &(NOW + 10).to_le_bytes()].concat();
+    let sealed = sealer.seal_bytes(Purpose::SharedDocument, &key, &record, &process.platform).unwrap();
+    process.platform.shared_set(&key, &sealed, None).unwrap();
+    assert!(matches!(process.finds(named(1)), Found::Own(Outcome::Leased(ends)) if ends == until));
+    process.leaves(named(1), &Outcome::Leased(until), 0);
+    let written = process.platform.shared_get(&key).bytes;
+    assert_eq!(*sealer.open_bytes(Purpose::SharedDocument, &key, &written).unwrap(), record);
 }

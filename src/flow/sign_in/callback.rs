@@ -151,7 +151,12 @@ async fn begin_sign_in_again(callback: CallbackRequest, why: Restart, cx: &Reque
     let is_refused = why != Restart::NotPending;
     let cookies = if is_refused { vec![callback.delete_pending(cx)] } else { Vec::new() };
     let CallbackRequest { request, caller, session, pending, .. } = callback;
-    match cx.with(|env| begin_again(request, pending.state, session.as_ref(), why, env)) {
+    let begun = cx.with(|env| {
+        // It may have ended while the provider was waited for.
+        let session = session.filter(|session| !env.is_ended(session));
+        begin_again(request, pending.state, session.as_ref(), why, env)
+    });
+    match begun {
         Ok(gate) => answer::with_cookies(gate.settle(cx).await, cookies),
         Err(bug) => cx.refuse(bug, &caller, Offer::default()),
     }

@@ -318,3 +318,20 @@ fn a_sign_in_from_a_time_that_is_still_to_come_is_begun_again() {
         world.jar = jar;
     }
 }
+
+#[test]
+fn a_sign_in_that_expires_while_it_waits_counts_no_session_that_has_ended_meanwhile() {
+    let mut world = World::ready();
+    let begun = world.visit("/page").reply();
+    world.sign_in("/");
+    let callback = world.signs_in(&begun);
+    // Envoy has begun anew, and knows nothing of the provider.
+    world.restart();
+    let timeout = world.config.session.sign_in_timeout.as_secs();
+    world.advance(timeout - 3);
+    let Outcome::Held(waits) = world.visit(&callback) else { panic!("the provider is not known yet") };
+    assert!(matches!(world.opens("/oauth2/sign_out", "same-origin"), Outcome::Held(_)));
+    world.advance(4);
+    world.settle();
+    assert_eq!(world.resume(waits).code(), (302, "sign_in_started"));
+}

@@ -27,7 +27,8 @@ pub(super) async fn introspect(
 ) -> Result<CheckedToken, Failure> {
     let issuer = cx.config().token_issuer(id).ok_or(Failure::BearerUnknown)?;
     let settings = issuer.introspection().ok_or(Failure::BearerUnknown)?;
-    if cx.with(|env| env.bearers.is_refused(fingerprint, env.now))? {
+    let is_refused = || cx.with(|env| env.bearers.is_refused(fingerprint, env.now));
+    if is_refused()? {
         return Err(Failure::BearerInactive);
     }
     let deadline = hold_from(cx.now());
@@ -37,7 +38,12 @@ pub(super) async fn introspect(
         // It came before the metadata of its issuer.
         None => {
             let _held = hold(cx).ok_or(Failure::ProviderNotReady)?;
-            cx.until(deadline, endpoint).await?.ok_or(Failure::ProviderNotReady)?
+            let endpoint = cx.until(deadline, endpoint).await?.ok_or(Failure::ProviderNotReady)?;
+            // Another request may have brought it meanwhile.
+            if is_refused()? {
+                return Err(Failure::BearerInactive);
+            }
+            endpoint
         }
     };
     let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context())?;

@@ -435,3 +435,18 @@ fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
     assert_passes(&bring(&mut world, "/api/x", "late"));
 }
+
+#[test]
+fn a_token_that_many_waiting_requests_bring_is_asked_about_once() {
+    let asks = json!({ "client_id": "gate", "client_secret": "s" });
+    let mut document = super::world::document();
+    document["token_issuers"] = json!([{ "issuer": PARTNERS, "introspection": asks }]);
+    let mut world = World::with(&document);
+    let held: Vec<_> = (0..4).map(|_| bring(&mut world, "/page", "made-up")).collect();
+    world.settle();
+    for held in held {
+        let outcome = world.then(held);
+        assert_eq!(outcome.code(), (401, "invalid_token"));
+    }
+    assert_eq!(asked(&world), 1);
+}

@@ -36,6 +36,13 @@ pub(super) struct Worker {
     tick: Cell<Duration>,
 }
 
+impl Drop for Worker {
+    /// Envoy has another configuration, and the last request of this one is over.
+    fn drop(&mut self) {
+        self.core.drop_tasks();
+    }
+}
+
 /// A request that waits.
 struct Held {
     exchange: Rc<Exchange>,

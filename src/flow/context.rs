@@ -117,6 +117,11 @@ impl Worker {
         self.spawned.try_borrow().is_ok_and(|spawned| !spawned.is_empty())
     }
 
+    /// Drops the tasks: each holds the worker, which could never be freed with one that waits.
+    pub fn drop_tasks(&self) {
+        drop((self.take_spawned(), self.tasks.take(), self.outbox.take()));
+    }
+
     pub(super) fn take_spawned(&self) -> Vec<Spawn> {
         self.spawned.take()
     }

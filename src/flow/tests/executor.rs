@@ -69,3 +69,14 @@ fn an_answer_to_a_request_that_has_left_is_nothing() {
     world.answer_with(call, answer);
     assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
 }
+
+#[test]
+fn a_worker_is_freed_although_its_tasks_wait() {
+    let mut world = World::new();
+    let calls = world.drive();
+    assert!(!calls.is_empty(), "the provider's documents are fetched");
+    let worker = Rc::downgrade(&world.workers[0]);
+    world.workers[0].drop_tasks();
+    drop((calls, world));
+    assert!(worker.upgrade().is_none());
+}

@@ -21,6 +21,8 @@ pub(super) struct Exchange {
     has_trailers: Cell<bool>,
     /// The size of its body by now, and whether that is all.
     body: Cell<(usize, bool)>,
+    /// Its calls under way.
+    calls: Cell<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,7 @@ impl Exchange {
             cookies: RefCell::new(None),
             has_trailers: Cell::new(false),
             body: Cell::new((0, false)),
+            calls: Cell::new(0),
         }
     }
 
@@ -83,6 +86,19 @@ impl Exchange {
         // Trailers end the body. Its last size is not known, so up to MAX_BODY bytes are read.
         let (size, _) = self.body.get();
         self.body.set((size.max(MAX_BODY), true));
+    }
+
+    pub(super) fn call_begins(&self) {
+        self.calls.set(self.calls.get().saturating_add(1));
+    }
+
+    pub(super) fn call_ends(&self) {
+        self.calls.set(self.calls.get().saturating_sub(1));
+    }
+
+    /// Whether a call of this request is under way.
+    pub(super) const fn has_call(&self) -> bool {
+        self.calls.get() > 0
     }
 
     pub(super) const fn has_trailers(&self) -> bool {

@@ -189,7 +189,7 @@ impl Worker {
         }
         self.held.borrow_mut().push(Held { exchange: Rc::clone(exchange), pending });
         // The answer to a call wakes its request.
-        if !self.has_call(exchange) {
+        if !exchange.has_call() {
             self.tick_every(self.pause());
         }
         Action::Pause
@@ -202,6 +202,7 @@ impl Worker {
             match host::dispatch(call.request()) {
                 Ok(id) => {
                     let started = host::now_millis();
+                    owner.inspect(|owner| owner.call_begins());
                     self.calls.borrow_mut().push(UnderWay { id, started, call, owner: owner.cloned() });
                 }
                 Err(error) => {
@@ -249,7 +250,10 @@ impl Worker {
                 call.answer(result);
                 self.drive();
             }
-            Some(exchange) => self.resume(&exchange, |_| call.answer(result)),
+            Some(exchange) => {
+                exchange.call_ends();
+                self.resume(&exchange, |_| call.answer(result));
+            }
         }
     }
 
@@ -277,19 +281,13 @@ impl Worker {
     /// How long until there is something to do.
     fn pause(&self) -> Duration {
         let pause = self.core.next_drive();
-        if self.held.borrow().iter().all(|held| self.has_call(&held.exchange)) { pause } else { pause.min(HOLDING) }
-    }
-
-    /// Whether a call of this request is under way.
-    fn has_call(&self, exchange: &Rc<Exchange>) -> bool {
-        let is_its = |call: &UnderWay| call.owner.as_ref().is_some_and(|owner| Rc::ptr_eq(owner, exchange));
-        self.calls.borrow().iter().any(is_its)
+        if self.held.borrow().iter().all(|held| held.exchange.has_call()) { pause } else { pause.min(HOLDING) }
     }
 
     /// Polls the requests that wait for something else than the answer to a call.
     fn wake(&self) {
         let held = self.held.borrow();
-        let waiting = held.iter().map(|held| &held.exchange).filter(|exchange| !self.has_call(exchange));
+        let waiting = held.iter().map(|held| &held.exchange).filter(|exchange| !exchange.has_call());
         let waiting: Vec<_> = waiting.cloned().collect();
         drop(held);
         for exchange in &waiting {

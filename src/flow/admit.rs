@@ -78,7 +78,11 @@ fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: 
     };
     if refusal.cause == Cause::Unknown {
         let sign_in = sign_in::begin_for_claims(ruled, provider.id, env);
-        return Gate::flow(move |cx| async move { answer::with_cookies(sign_in.settle(&cx).await, cookies).into() });
+        return Gate::flow(move |cx| async move {
+            let reply = sign_in.settle(&cx).await;
+            let lines = late.map(|late| cx.with(|env| late.lines(env)).unwrap_or_default());
+            answer::with_cookies(reply, lines.unwrap_or_default()).into()
+        });
     }
     answer::with_cookies(refuse(&ruled, provider.id, refusal, env), cookies).into()
 }

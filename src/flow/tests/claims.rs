@@ -566,3 +566,25 @@ fn a_frame_whose_session_is_not_enough_leads_to_a_new_sign_in() {
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
     assert!(passes(&world.send(&headers)));
 }
+
+#[test]
+fn a_sign_in_for_more_claims_brings_no_session_back_that_has_ended_while_it_waited() {
+    let idle = ("session", json!({ "idle_timeout_seconds": 600 }));
+    let mut world = World::ready_with(std::slice::from_ref(&idle));
+    world.provider.claims = claiming(json!({ "department": "sales" }));
+    world.sign_in("/");
+    let other = World::ready_with(&[idle, rules(&json!({ "claims": { "department": ["sales"] } }))]);
+    world.config = other.config;
+    // Envoy has begun anew, and knows nothing of the provider.
+    world.restart();
+    world.advance(300);
+    let Outcome::Held(waits) = world.visit("/") else { panic!("the provider is not known yet") };
+    assert!(world.has_session());
+    let signs_out = world.opens("/oauth2/sign_out", "same-origin");
+    world.settle();
+    let Outcome::Held(signs_out) = signs_out else { panic!("the provider is not known yet") };
+    assert_eq!(world.resume(signs_out).code(), (303, "signed_out"));
+    assert!(!world.has_session());
+    assert_eq!(world.resume(waits).code(), (302, "sign_in_started"));
+    assert!(!world.has_session(), "it was brought back");
+}

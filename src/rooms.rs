@@ -131,21 +131,18 @@ fn flow_files(folder: &Path, module: &[String], files: &mut BTreeMap<Vec<String>
 fn paths(tree: &str) -> Vec<String> {
     let Some((prefix, inner)) = tree.split_once('{') else { return vec![tree.trim().to_owned()] };
     let inner = inner.trim_end().strip_suffix('}').unwrap();
-    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
-    for (at, c) in inner.char_indices() {
+    let (mut depth, mut parts) = (0, vec![String::new()]);
+    for c in inner.chars() {
         match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&inner[start..at]);
-                start = at + 1;
+            ',' if depth == 0 => parts.push(String::new()),
+            c => {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                parts.last_mut().unwrap().push(c);
             }
-            _ => {}
         }
     }
-    parts.push(&inner[start..]);
     let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
-    parts.flat_map(paths).map(|path| format!("{}{path}", prefix.trim())).collect()
+    parts.flat_map(|part| paths(&part)).map(|path| format!("{}{path}", prefix.trim())).collect()
 }
 
 /// The paths that a file names, in `use` and elsewhere.

@@ -43,6 +43,7 @@ pub struct NotAdmitted {
     pub refusal: Refusal,
 }
 
+#[expect(clippy::result_large_err, reason = "a request that is not admitted comes back, and is no error")]
 impl RuledRequest {
     pub(super) const fn new(request: Request, verdict: Verdict) -> Self {
         Self { request, verdict }

@@ -35,7 +35,6 @@ fn a_flow_is_small() {
     held.push(("a bearer token that waits for the first keys", world.send(&request)));
     for (what, outcome) in held {
         let Outcome::Held(pending) = outcome else { panic!("{what}: {outcome:?}") };
-        println!("{what}: {} bytes", pending.size());
         assert!(pending.size() <= MAX_SIZE, "{what}: {} bytes", pending.size());
     }
 }

@@ -21,7 +21,10 @@ use super::{
 /// What to do with a request next.
 #[must_use]
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a request that is decided at once is the usual case")]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(clippy::large_enum_variant, reason = "a request that is decided at once is the usual case")
+)]
 pub enum Step {
     /// It is decided.
     Done(Decision),

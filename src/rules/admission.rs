@@ -43,7 +43,10 @@ pub struct NotAdmitted {
     pub refusal: Refusal,
 }
 
-#[expect(clippy::result_large_err, reason = "a request that is not admitted comes back, and is no error")]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(clippy::result_large_err, reason = "a request that is not admitted comes back, and is no error")
+)]
 impl RuledRequest {
     pub(super) const fn new(request: Request, verdict: Verdict) -> Self {
         Self { request, verdict }

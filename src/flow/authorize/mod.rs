@@ -21,7 +21,10 @@ use permit::Permit;
 /// The decision on a request: exactly one for each.
 #[must_use]
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a request that passes is the usual case, and needs no allocation")]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(clippy::large_enum_variant, reason = "a request that passes is the usual case, and needs no allocation")
+)]
 pub enum Decision {
     /// It goes upstream.
     Forward(Forward),

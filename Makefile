@@ -51,7 +51,8 @@ lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), d
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
-doc: export RUSTDOCFLAGS = -D warnings
+# Private items are documented, so links to them resolve.
+doc: export RUSTDOCFLAGS = -D warnings -A rustdoc::private_intra_doc_links
 doc: toolchain ## the documentation of the code, private items included: target/wasm32-wasip1/doc
 	cargo doc --quiet --no-deps --document-private-items --target $(WASM) -p vestibule -p vestibule-abi
 	cargo doc --quiet --no-deps --document-private-items -p idna

@@ -45,7 +45,7 @@ const UPDATE: &str = "local old = redis.call('GET', KEYS[1]) \
     return redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])";
 
 /// The script that records an end: of two ends under the same key, the later one, for the longer of their lifetimes.
-/// With ARGV[3] = 1 it is later than every recorded end, regardless of the clocks.
+/// With `ARGV[3] = 1` it is later than every recorded end, regardless of the clocks.
 const END: &str = "local old = tonumber(redis.call('GET', KEYS[1]) or '0') or 0 \
     local at = math.max(old + tonumber(ARGV[3]), tonumber(ARGV[1])) \
     local life = math.max(redis.call('TTL', KEYS[1]), tonumber(ARGV[2])) \

@@ -158,7 +158,7 @@ pub(super) fn request_body(size: usize) -> Vec<u8> {
     hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten().unwrap_or_default()
 }
 
-/// What lets a cache keep a response, beside `cache-control`, and be asked for by no name of ours.
+/// Response headers beside `cache-control` that let a cache store; removed when cookies are set.
 const CACHED_BY: [&str; 3] = ["cdn-cache-control", "expires", "surrogate-control"];
 
 /// Sets cookies with the app's answer, beside its own. No cache may keep it, for it would give them to others.

@@ -65,7 +65,7 @@ impl HttpContext for Stream {
             return Action::Pause;
         }
         match (self.pass_if_permitted(), &self.worker) {
-            // The host gives nothing for none, as it does for what it cannot give.
+            // An empty trailer map cannot be told from an unreadable one.
             (Action::Continue, _) if num_trailers == 0 => Action::Continue,
             (Action::Continue, Some(worker)) if worker.trailers() => Action::Continue,
             _ => Action::Pause,

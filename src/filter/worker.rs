@@ -269,8 +269,7 @@ impl Worker {
         }
     }
 
-    /// Moves what is not a request's own: the calls of the worker, and the requests that wait. It runs for the root, so that
-    /// no client that leaves takes a result along.
+    /// Polls the worker's tasks and the held requests, in the root context.
     pub(super) fn drive(&self) {
         let calls = self.decide(flow::Worker::drive);
         let all_are_taken = self.make(calls, None);

@@ -1,5 +1,4 @@
-//! The work of a worker beside its requests: it fetches documents and polls the tasks that requests have spawned, with calls
-//! of its own, so that no client that leaves takes a result along.
+//! The work of a worker beside its requests: it fetches documents, and polls the tasks that requests have spawned.
 
 use std::{rc::Rc, time::Duration};
 

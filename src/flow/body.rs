@@ -8,7 +8,7 @@ use crate::http::Request;
 
 use super::event::failure::Failure;
 
-/// The longest body that is read: 64 KiB.
+/// The longest body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// The reason that there is no body.

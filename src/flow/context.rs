@@ -65,7 +65,7 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// The work of a flow, or of a task.
+/// A boxed future of a flow or task.
 pub(super) type Flow<T> = Pin<Box<dyn Future<Output = T>>>;
 /// Begins a task.
 pub(super) type Spawn = Box<dyn FnOnce(TaskContext) -> Task>;
@@ -224,7 +224,7 @@ impl Call {
     }
 }
 
-/// What a flow may use that is no request's.
+/// The worker, for work that belongs to no request.
 #[derive(Debug, Clone)]
 pub(super) struct TaskContext {
     worker: Rc<Worker>,
@@ -322,7 +322,7 @@ impl TaskContext {
     }
 }
 
-/// What the flow of a request may use.
+/// The worker and the body of one request, for its flow.
 #[derive(Debug, Clone)]
 pub(super) struct RequestContext {
     task: TaskContext,

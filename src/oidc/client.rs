@@ -82,8 +82,8 @@ impl Client<'_> {
         })
     }
 
-    /// Adds the client's credentials. A method that signs (RFC 7523) finds the audience in the request's endpoint, and the
-    /// time and randomness of its claims in the context.
+    /// Adds the client's credentials. A method that signs (RFC 7523) takes the issuer identifier as audience, at every
+    /// endpoint, and time and randomness from the context.
     fn authenticate(&self, request: &mut FormRequest<'_>, _context: CallContext<'_>) -> Result<(), NoRandomness> {
         match self.authentication {
             ClientAuthentication::Basic(secret) | ClientAuthentication::Unspecified(secret) => {

@@ -84,15 +84,15 @@ pub(super) fn return_target(request: &Request) -> Option<String> {
     parameter(request.query()?, "rd")
 }
 
-/// An answer that says all there is to say by its status.
+/// A reply without a body.
 pub(super) fn empty(status: u16, code: &'static str) -> LocalReply {
     LocalReply { status, code, headers: common(code), body: Vec::new() }
 }
 
-/// What a refusal offers beside its reason.
+/// The link and the cookies of a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
-    /// What a person can do next.
+    /// The link or button of its page.
     pub(super) action: Option<Action>,
     /// Cookies to set or delete; a program gets none.
     pub(super) cookies: Vec<String>,

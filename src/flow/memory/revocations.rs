@@ -19,8 +19,8 @@ use crate::{
 
 use super::known_sids::KnownSids;
 
-/// Ends that are remembered, of each kind. With one more, the older half of those of the subject with the most becomes one end
-/// of all its sessions that had begun when the last of that half was ended.
+/// Ends that are remembered, of each kind. In a full list the subject with the most entries gives room: the older half of its
+/// entries becomes one end of all its sessions that had begun by then.
 pub(in crate::flow) const MAX_ENDS: usize = 4096;
 /// Unauthenticated ends that are remembered.
 const UNAUTHENTICATED: usize = 1024;

@@ -108,7 +108,7 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
                 false
             }
             Found::Own(Outcome::Elsewhere(until)) if is_ahead(until, env.now) => false,
-            // The first request waits for the cookie; those that come while the session is good need not.
+            // Another request renews it: this one waits only if its session is over.
             Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
             Found::OthersLease => false,
             Found::Nothing | Found::Own(_) if env.issuers.ready(fresh.session().provider(), env.now).is_none() => {

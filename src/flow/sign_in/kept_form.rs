@@ -35,7 +35,7 @@ struct PostedForm {
     providers: Vec<IssuerId>,
 }
 
-/// Answers a form, or another page's request that a sign-in at one of these providers would lose.
+/// Answers a POST of a page without a session: a redirect would lose its body.
 pub(super) fn begin(
     request: &Request,
     caller: Caller,

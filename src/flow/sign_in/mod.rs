@@ -42,7 +42,7 @@ use start_url::{KEEP_SESSION, SELECT_ACCOUNT};
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
 
-/// How many may be pending where one is begun again: as many tabs as a browser may restore at once.
+/// Upper bound of pending sign-ins where one is begun again: tabs that a browser restores at once.
 const MAX_BEGUN_AGAIN: usize = 24;
 
 /// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
@@ -170,7 +170,7 @@ fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> LocalReply
     answer::redirect(Redirect::Found, "other_host", start, deleted)
 }
 
-/// What stands behind `#` in a URL only a page can know: this one starts the sign-in with it.
+/// Only the page knows the fragment of its URL: this page starts the sign-in and passes it on.
 fn follow_with_fragment(caller: &Caller, href: String, env: &mut Env<'_>) -> LocalReply {
     let failure = Failure::SignInRequired;
     let text = "You are being sent to the sign-in service.";

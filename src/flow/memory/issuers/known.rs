@@ -37,13 +37,13 @@ pub(in crate::flow) struct Fetch {
 pub(in crate::flow) struct FetchedDocument {
     pub(super) issuer: IssuerId,
     pub(super) kind: DocumentKind,
-    /// Why.
+    /// The reason for the fetch.
     demand: Demand,
-    /// When it was asked for: what comes is at least as old, whenever it comes.
+    /// When it was asked for: the document is at least as new as this.
     started: UnixTime,
 }
 
-/// A provider configured metadata and keys are known. Flows keep it while they wait.
+/// A configured provider with its metadata and keys. Flows keep it while they wait.
 #[derive(Debug, Clone)]
 pub(in crate::flow) struct Ready {
     /// The configured provider.
@@ -71,7 +71,7 @@ pub(super) struct Known {
     no_keys: Rc<Jwks>,
     /// When this worker last looked at what others have shared.
     looked: UnixTime,
-    /// Whether there are other keys since those who wait for some were last looked at.
+    /// New keys came since `poll` last ran; flows that wait for keys try them first.
     pub(super) has_other_keys: bool,
 }
 
@@ -355,7 +355,7 @@ impl Known {
         }
     }
 
-    /// A fetch is over; what its document is shared under.
+    /// Ends a fetch. Returns the document's key in the shared data.
     pub(super) fn settle(&mut self, document: FetchedDocument, succeeded: bool) -> &str {
         match document.kind {
             DocumentKind::Keys => self.keys.settle(document.demand, document.started, succeeded),

@@ -13,6 +13,7 @@ mod jwks;
 mod jws;
 mod logout_token;
 mod pending_sign_in;
+mod record;
 mod return_to;
 mod rule_path;
 mod sealed;
@@ -38,6 +39,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("jws", jws::run),
     ("logout_token", logout_token::run),
     ("pending_sign_in", pending_sign_in::run),
+    ("record", record::run),
     ("return_to", return_to::run),
     ("rule_path", rule_path::run),
     ("sealed", sealed::run),

@@ -168,10 +168,14 @@ fn all_accepted(blocks: &[(String, String)]) -> (bool, String) {
     accepts("minimal.yaml", &format!("{before}{filters}{}{after}", FILTER.1), "/etc/envoy/vestibule.wasm")
 }
 
-/// README and the pages of `envoy/docs`.
+/// Pages about the code, which show no YAML.
+const WITHOUT_YAML: [&str; 2] = ["architecture.md", "security.md"];
+
+/// README and the other pages of `envoy/docs`.
 fn pages() -> Vec<String> {
     let folder = fs::read_dir(tools::root().join("envoy/docs")).expect("the folder of pages");
     let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
+    let names = names.filter(|name| !WITHOUT_YAML.contains(&name.as_str()));
     names.map(|name| format!("envoy/docs/{name}")).chain(["README.md".to_owned()]).collect()
 }
 

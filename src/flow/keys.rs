@@ -3,7 +3,12 @@
 
 use crate::{
     claims::IssuerId,
-    jose::verify::VerifyError,
+    jose::{
+        jws::UnverifiedJws,
+        verify::{Origin, VerifyError, verify},
+    },
+    oidc::id_token::{self, Occasion, VerifiedIdToken},
+    secret::{AccessToken, RawIdToken},
     shared::lease::{Asker, KeyRequest, Lack},
     time::Deadline,
 };
@@ -11,7 +16,31 @@ use crate::{
 use super::{
     context::{Env, TaskContext},
     event::failure::Failure,
+    limits::hold_from,
+    memory::issuers::Ready,
 };
+
+/// Verifies an ID token from the token endpoint of this provider (OIDC Core, 3.1.3.7 and 12.2).
+///
+/// # Errors
+/// The failures of ID tokens, and those of [`verify_with_keys`].
+pub(super) async fn verify_id_token(
+    provider: IssuerId,
+    id_token: &RawIdToken,
+    access_token: &AccessToken,
+    occasion: Occasion<'_>,
+    cx: &TaskContext,
+) -> Result<VerifiedIdToken, Failure> {
+    let unverified = UnverifiedJws::parse(id_token.expose()).map_err(Failure::IdTokenMalformed)?;
+    let verified = |env: &Env<'_>| {
+        let Ready { provider, keys, .. } = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
+            .map_err(Failure::IdTokenSignature)?;
+        let expected = provider.expected_id_token(occasion, access_token, env.now, env.config.leeway);
+        Ok(id_token::check(token, &expected)?)
+    };
+    verify_with_keys(provider, Asker::Provider, hold_from(cx.now()), cx, verified).await
+}
 
 /// Verifies a token of this issuer by `verify`, and waits until the deadline for keys, or newer keys, that it needs.
 ///

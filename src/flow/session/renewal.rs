@@ -11,14 +11,10 @@ use std::time::Duration;
 
 use crate::{
     claims::IssuerId,
-    jose::{
-        claims::ClaimError,
-        jws::UnverifiedJws,
-        verify::{Origin, verify},
-    },
+    jose::claims::ClaimError,
     oidc::{
         error::OAuthError,
-        id_token::{self, IdTokenError, Occasion, VerifiedIdToken},
+        id_token::{IdTokenError, Occasion, VerifiedIdToken},
         token::{TokenEndpointError, TokenResponse},
         userinfo::{Userinfo, UserinfoError},
     },
@@ -27,10 +23,7 @@ use crate::{
         open::RevocationKeys,
         store::{Reference, Store},
     },
-    shared::{
-        lease::Asker,
-        renewals::{Outcome, Place},
-    },
+    shared::renewals::{Outcome, Place},
     time::UnixTime,
 };
 
@@ -38,12 +31,9 @@ use super::{
     super::{
         context::{Env, TaskContext},
         event::{Event, failure::Failure, omission::Omission},
-        keys::verify_with_keys,
-        limits::{MAX_HOLD, hold_from},
-        memory::{
-            issuers::Ready,
-            revocations::{By, Revocation},
-        },
+        keys::verify_id_token,
+        limits::MAX_HOLD,
+        memory::revocations::{By, Revocation},
     },
     end, end_here,
     revocation::revoke,
@@ -187,19 +177,8 @@ async fn identify(
     let id_token = match &tokens.id_token {
         None => None,
         Some(raw) => {
-            let unverified = UnverifiedJws::parse(raw.expose()).map_err(Failure::IdTokenMalformed)?;
-            let verified = |env: &Env<'_>| {
-                let known: Ready = env.issuers.ready(session.provider(), env.now).ok_or(Failure::ProviderNotReady)?;
-                let provider = &known.provider;
-                let token =
-                    verify(&unverified, &known.keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
-                        .map_err(Failure::IdTokenSignature)?;
-                let occasion = Occasion::Refresh(session.subject(), session.authentication());
-                let expected = provider.expected_id_token(occasion, &tokens.access_token, env.now, env.config.leeway);
-                Ok(id_token::check(token, &expected)?)
-            };
-            let deadline = hold_from(cx.now());
-            Some(verify_with_keys(session.provider(), Asker::Provider, deadline, cx, verified).await?)
+            let occasion = Occasion::Refresh(session.subject(), session.authentication());
+            Some(verify_id_token(session.provider(), raw, &tokens.access_token, occasion, cx).await?)
         }
     };
     let provider = cx.ready(session.provider())?;

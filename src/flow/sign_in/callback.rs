@@ -6,16 +6,12 @@ use std::time::Duration;
 use crate::{
     claims::IssuerId,
     http::{LocalReply, Request},
-    jose::{
-        jws::UnverifiedJws,
-        verify::{Origin, verify},
-    },
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
-        id_token::{self, Occasion, VerifiedIdToken},
+        id_token::Occasion,
     },
     provider::{
-        identification::{Granted, IdTokenStep, Identification, Step},
+        identification::{Granted, Identification, Step},
         identity::Identity,
     },
     secret::AuthorizationCode,
@@ -24,7 +20,6 @@ use crate::{
         open::FreshSession,
         pending::{PendingSignIn, State},
     },
-    shared::lease::Asker,
     time::Deadline,
 };
 
@@ -34,8 +29,8 @@ use super::{
         context::{Env, RequestContext},
         event::{Event, Restart, failure::Failure},
         executor::Gate,
-        keys::verify_with_keys,
-        limits::{Slot, hold_from},
+        keys::verify_id_token,
+        limits::Slot,
         memory::issuers::Ready,
     },
     FIRST_ATTEMPT, OwnSession, SignInRequest, begin,
@@ -240,28 +235,11 @@ async fn identify(
             Step::Call(request, call) => call.answered(cx.call(request).await)?,
             Step::Known(identity, granted) => return Ok((identity, granted)),
             Step::VerifyIdToken(step) => {
-                let id_token = verify_id_token(&step, known.provider.id, pending, cx).await?;
+                let occasion = Occasion::SignIn(&pending.nonce);
+                let id_token =
+                    verify_id_token(known.provider.id, step.id_token(), step.access_token(), occasion, cx).await?;
                 step.verified(id_token)
             }
         };
     }
-}
-
-/// Verifies the ID token (OIDC Core, 3.1.3.7).
-async fn verify_id_token(
-    step: &IdTokenStep,
-    id: IssuerId,
-    pending: &PendingSignIn,
-    cx: &RequestContext,
-) -> Result<VerifiedIdToken, Failure> {
-    let unverified = UnverifiedJws::parse(step.id_token().expose()).map_err(Failure::IdTokenMalformed)?;
-    let verified = |env: &Env<'_>| {
-        let Ready { provider, keys, .. } = env.issuers.ready(id, env.now).ok_or(Failure::ProviderNotReady)?;
-        let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
-            .map_err(Failure::IdTokenSignature)?;
-        let occasion = Occasion::SignIn(&pending.nonce);
-        let expected = provider.expected_id_token(occasion, step.access_token(), env.now, env.config.leeway);
-        Ok(id_token::check(token, &expected)?)
-    };
-    verify_with_keys(id, Asker::Provider, hold_from(cx.now()), cx, verified).await
 }

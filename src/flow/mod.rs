@@ -43,6 +43,7 @@ mod keys;
 mod limits;
 mod memory;
 mod reserved;
+mod retry;
 mod session;
 mod sign_in;
 mod sign_out;

@@ -8,14 +8,13 @@ use crate::{
     secret::RefreshToken,
     session::Session,
     shared::renewals::{Found, Outcome},
-    time::Deadline,
 };
 
 use super::super::{
     context::{Env, TaskContext},
     event::{Event, failure::Failure},
-    limits::Counted,
     memory::issuers::Ready,
+    retry::Retries,
 };
 
 /// The time between two tries.
@@ -43,29 +42,16 @@ pub(super) fn revoke(provider: IssuerId, token: Option<RefreshToken>, env: &mut 
     }
 }
 
-/// A failure that may pass is retried; the first is reported, and the last.
 async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Result<(), Failure> {
-    let deadline = Deadline::after(MAX_REVOKING, cx.now());
-    let mut slot: Option<Counted> = None;
-    loop {
-        let result = match cx.ready(id) {
-            Err(_) => Err(RevocationError::NotReady),
-            Ok(Ready { provider, metadata, .. }) => match provider.revocation(&metadata, &token, cx.call_context()) {
-                None => return Ok(()),
-                Some(request) => revocation::read(cx.call(request?).await),
-            },
-        };
-        let Err(error) = result else { return Ok(()) };
-        let is_first = slot.is_none();
-        let may_pass = error.is_passing();
-        slot = slot.take().or_else(|| cx.limits().retried_revocations.take()).filter(|_| may_pass);
-        let gives_up = deadline.has_passed(cx.now()) || slot.is_none();
-        if is_first || gives_up {
-            cx.with(|env| env.events.push(Event::NotRevoked(env.issuers.name(id), error)))?;
+    let retries = Retries { slots: &cx.limits().retried_revocations, pause: PAUSE, longest: MAX_REVOKING };
+    let attempt = async || {
+        let Ok(Ready { provider, metadata, .. }) = cx.ready(id) else { return Ok(Err(RevocationError::NotReady)) };
+        match provider.revocation(&metadata, &token, cx.call_context()) {
+            None => Ok(Ok(())),
+            Some(request) => Ok(revocation::read(cx.call(request?).await)),
         }
-        if gives_up {
-            return Ok(());
-        }
-        cx.sleep(Deadline::after(PAUSE, cx.now())).await;
-    }
+    };
+    let report = |error, env: &mut Env<'_>| env.events.push(Event::NotRevoked(env.issuers.name(id), error));
+    cx.retry(retries, attempt, RevocationError::is_passing, report).await?;
+    Ok(())
 }

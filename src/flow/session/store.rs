@@ -11,15 +11,14 @@ use crate::{
         Session,
         store::{Order, Reference, Store, StoreError, Updated},
     },
-    time::Deadline,
 };
 
 use super::{
     super::{
         context::{CalloutResult, Env, TaskContext},
         event::{Event, failure::Failure},
-        limits::Counted,
         memory::revocations::Revocation,
+        retry::Retries,
     },
     revocation::revoke,
 };
@@ -117,29 +116,13 @@ pub(in crate::flow) fn end_soon(revocation: &Revocation, then: impl FnOnce(&mut 
 }
 
 /// Makes this write, and makes it again where the store does not take it: otherwise other processes go on with a refresh
-/// token that is used, or with a session that has ended. `None` where it was given up. The first failure and the last are
-/// reported.
+/// token that is used, or with a session that has ended. `None` where it was given up.
 async fn write<T>(
     request: CalloutRequest,
     read: fn(CalloutResult) -> Result<T, StoreError>,
     cx: &TaskContext,
 ) -> Result<Option<T>, Failure> {
-    let deadline = Deadline::after(MAX_RETRYING, cx.now());
-    let mut slot: Option<Counted> = None;
-    loop {
-        let error = match read(cx.call(request.clone()).await) {
-            Ok(done) => return Ok(Some(done)),
-            Err(error) => error,
-        };
-        let is_first = slot.is_none();
-        slot = slot.take().or_else(|| cx.limits().retried_writes.take());
-        let gives_up = deadline.has_passed(cx.now()) || slot.is_none();
-        if is_first || gives_up {
-            cx.with(|env| env.events.push(Event::NotStored(error)))?;
-        }
-        if gives_up {
-            return Ok(None);
-        }
-        cx.sleep(Deadline::after(PAUSE, cx.now())).await;
-    }
+    let retries = Retries { slots: &cx.limits().retried_writes, pause: PAUSE, longest: MAX_RETRYING };
+    let attempt = async || Ok(read(cx.call(request.clone()).await));
+    cx.retry(retries, attempt, |_| true, |error, env| env.events.push(Event::NotStored(error))).await
 }

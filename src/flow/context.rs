@@ -29,7 +29,7 @@ use crate::{
 use super::{
     body::{BodyError, BodySlot},
     event::{Event, failure::Failure},
-    limits::{Limits, hold_from},
+    limits::{Limits, Slot, hold_from},
     memory::{
         Memory,
         bearers::Bearers,
@@ -311,6 +311,11 @@ impl TaskContext {
     pub(super) fn sleep(&self, deadline: Deadline) -> impl Future<Output = ()> + use<> {
         let worker = Rc::clone(&self.worker);
         poll_fn(move |_| if deadline.has_passed(worker.now.get()) { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    /// A slot for a request whose token may be forged to wait in. The slots are shared by client address.
+    pub(super) fn hold_unauthenticated(&self) -> Option<Slot> {
+        self.limits().unauthenticated.take(self.platform().client_address(), 0)
     }
 
     /// The provider, where enough is known of it for a sign-in.

@@ -54,10 +54,9 @@ pub(super) async fn verify_with_keys<T>(
     verify: impl Fn(&Env<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut slot = None;
-    // Requests with a token that may be forged wait in slots that are shared by client address.
     let mut may_wait = || {
         if slot.is_none() && asker == Asker::Unauthenticated {
-            slot = cx.limits().unauthenticated.take(cx.platform().client_address(), 0);
+            slot = cx.hold_unauthenticated();
         }
         slot.is_some() || asker == Asker::Provider
     };

@@ -11,7 +11,7 @@ use crate::{
 use super::super::{
     context::{Env, RequestContext},
     event::failure::Failure,
-    limits::{Slot, hold_from},
+    limits::hold_from,
     memory::{
         bearers::{Basis, CheckedToken, Fingerprint},
         verified_bearer::VerifiedBearer,
@@ -37,7 +37,7 @@ pub(super) async fn introspect(
         Some(endpoint) => endpoint,
         // It came before the metadata of its issuer.
         None => {
-            let _held = hold(cx).ok_or(Failure::ProviderNotReady)?;
+            let _held = cx.hold_unauthenticated().ok_or(Failure::ProviderNotReady)?;
             let endpoint = cx.until(deadline, endpoint).await?.ok_or(Failure::ProviderNotReady)?;
             // Another request may have brought it meanwhile.
             if is_refused()? {
@@ -49,7 +49,7 @@ pub(super) async fn introspect(
     let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context())?;
     let was_active = cx.with(|env| {
         let known = env.bearers.find(fingerprint);
-        known.is_some_and(|(bearer, _)| !bearer.has_passed(env.config.leeway, env.now))
+        known.is_some_and(|(bearer, _)| !bearer.has_expired(env.config.leeway, env.now))
     })?;
     let limit = if was_active { &cx.limits().introspecting_again } else { &cx.limits().introspecting };
     let answer = loop {
@@ -60,7 +60,7 @@ pub(super) async fn introspect(
         if !matches!(answer, Err(CalloutError::Dispatch)) || deadline.has_passed(cx.now()) {
             break answer;
         }
-        let Some(_held) = hold(cx) else { break answer };
+        let Some(_held) = cx.hold_unauthenticated() else { break answer };
         cx.pause().await;
     };
     let kept_for = Deadline::after(settings.cache, cx.now());
@@ -79,9 +79,4 @@ pub(super) async fn introspect(
             Err(Failure::BearerRefused(error))
         })?,
     }
-}
-
-/// A slot to wait in: the token may be made up.
-fn hold(cx: &RequestContext) -> Option<Slot> {
-    cx.limits().unauthenticated.take(cx.platform().client_address(), 0)
 }

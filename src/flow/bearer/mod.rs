@@ -78,7 +78,7 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = listed(&fingerprint, env.config) {
-        if bearer.has_passed(env.config.leeway, env.now) {
+        if bearer.has_expired(env.config.leeway, env.now) {
             let name = bearer.subject().to_owned();
             return presented.refuse(Failure::BearerOver(name), env).into();
         }
@@ -211,7 +211,7 @@ fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer
             env.issuers.keys(issuer, env.now).is_some() && env.issuers.keys_version(issuer) == version
         }
     };
-    (is_good && !bearer.has_passed(env.config.leeway, env.now)).then_some(bearer)
+    (is_good && !bearer.has_expired(env.config.leeway, env.now)).then_some(bearer)
 }
 
 /// The scopes that the rules want, where the token lacks one.

@@ -67,7 +67,7 @@ impl VerifiedBearer {
     }
 
     /// Whether it has expired.
-    pub(in crate::flow) fn has_passed(&self, leeway: Leeway, now: UnixTime) -> bool {
+    pub(in crate::flow) fn has_expired(&self, leeway: Leeway, now: UnixTime) -> bool {
         match &self.0.grounds {
             Grounds::AccessToken(token) => token.expires_at().plus(leeway.span()) <= now,
             Grounds::Active(token) => token.ends().is_some_and(|end| end.plus(leeway.span()) <= now),

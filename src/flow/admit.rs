@@ -53,10 +53,7 @@ fn after_renewal(ruled: RuledRequest, attended: Attended, env: &mut Env<'_>) -> 
                 Ok(attended) => cx.with(|env| after_renewal(ruled, attended, env)),
                 Err(bug) => Err(bug),
             };
-            match gate {
-                Ok(gate) => gate.settle(&cx).await,
-                Err(bug) => cx.refuse(bug, &caller, Offer::default()).into(),
-            }
+            Gate::settle_or_refuse(gate, &caller, &cx).await
         }),
     }
 }

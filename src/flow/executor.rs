@@ -11,14 +11,14 @@ use std::{
 use crate::http::LocalReply;
 
 use super::{
-    answer,
+    answer::{self, Offer, caller::Caller},
     authorize::Decision,
     body::BodyError,
     context::{Call, Env, Flow, RequestContext, Spawn, Task, TaskContext, Worker},
-    event::Event,
+    event::{Event, failure::Failure},
 };
 
-/// What to do with a request next.
+/// The next step of a request.
 #[must_use]
 #[derive(Debug)]
 #[cfg_attr(
@@ -32,7 +32,7 @@ pub enum Step {
     Wait(Pending),
 }
 
-/// What a gate makes of a request.
+/// The outcome of a gate.
 pub(super) enum Gate<T = Decision> {
     /// It is settled at once.
     Settled(T),
@@ -49,11 +49,21 @@ impl<T: 'static> Gate<T> {
         Self::Waits(Box::new(move |cx| Box::pin(begin(cx))))
     }
 
-    /// What it comes to, at once or after waiting.
+    /// Settles it, at once or by its flow.
     pub(super) async fn settle(self, cx: &RequestContext) -> T {
         match self {
             Self::Settled(settled) => settled,
             Self::Waits(begin) => begin(cx.clone()).await,
+        }
+    }
+}
+
+impl<T: From<LocalReply> + 'static> Gate<T> {
+    /// Settles the gate that a flow has reached, or refuses the request by the failure that it met.
+    pub(super) async fn settle_or_refuse(gate: Result<Self, Failure>, caller: &Caller, cx: &RequestContext) -> T {
+        match gate {
+            Ok(gate) => gate.settle(cx).await,
+            Err(failure) => cx.refuse(failure, caller, Offer::default()).into(),
         }
     }
 }

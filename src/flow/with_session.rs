@@ -3,7 +3,7 @@
 use crate::{http::Request, rules::RuledRequest, session::open::FreshSession};
 
 use super::{
-    answer::{Offer, caller::Caller},
+    answer::caller::Caller,
     authorize::{bearer_token, forward, internal_redirect, permit::Permit},
     bearer::{self, Carrier},
     context::Env,
@@ -29,10 +29,7 @@ pub(super) fn with_session<R: AsRef<Request> + 'static>(
             Ok(session) => cx.with(|env| then(request, session, env)),
             Err(failure) => Err(failure),
         };
-        match gate {
-            Ok(gate) => gate.settle(&cx).await,
-            Err(failure) => cx.refuse(failure, &caller, Offer::default()).into(),
-        }
+        Gate::settle_or_refuse(gate, &caller, &cx).await
     })
 }
 

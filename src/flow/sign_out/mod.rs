@@ -37,7 +37,7 @@ use super::{
 
 /// How many pending sign-ins are deleted at once. Envoy drops all headers of an answer that has too many.
 const MAX_DELETED: usize = 64;
-/// What the `state` of a logout request is sealed for, beside its purpose.
+/// The label under which the `state` of a logout request is sealed.
 const STATE_LABEL: &str = "sign-out";
 /// The time that a user may take at the provider before the way back is forgotten.
 const STATE_LIFE: Duration = Duration::from_secs(3600);
@@ -78,7 +78,7 @@ fn target(asked: &str, env: &Env<'_>) -> Option<String> {
     if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
         return Some(ReturnTo::from_rd(asked, own, &env.config.prefix).location(own));
     }
-    // What a browser makes of it is compared, not what was written.
+    // Compared as browsers normalize it, not as it was written.
     let url = String::from(parse_url(asked)?);
     let is_allowed = |known: &String| if known.ends_with('/') { url.starts_with(known) } else { url == *known };
     env.config.sign_out.return_to.iter().any(is_allowed).then_some(url)
@@ -133,17 +133,13 @@ fn sign_out(
     env.events.push(Event::SignedOut);
     let sign_out = SignOut { caller, target, cookies, session };
     let needs_store = sign_out.session.is_some() && settings.store.is_some();
-    match sign_out.provider(env) {
-        Some(provider) if needs_store || env.issuers.ready(provider, env.now).is_none() => {
-            Gate::flow(move |cx| async move { sign_out.finish(Some(provider), cx).await })
-        }
-        None if needs_store => Gate::flow(move |cx| async move { sign_out.finish(None, cx).await }),
-        Some(provider) => {
-            let known = env.issuers.ready(provider, env.now);
-            sign_out.leave(known.as_ref(), env).into()
-        }
-        None => sign_out.leave(None, env).into(),
+    let provider = sign_out.provider(env);
+    let known = provider.and_then(|provider| env.issuers.ready(provider, env.now));
+    let needs_metadata = provider.is_some() && known.is_none();
+    if needs_store || needs_metadata {
+        return Gate::flow(move |cx| sign_out.finish(provider, cx));
     }
+    sign_out.leave(known.as_ref(), env).into()
 }
 
 /// A browser that is signed out here.

@@ -85,13 +85,9 @@ fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
 async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Option<Outcome>, Failure> {
     let Some(store) = &cx.config().session.store else { return Ok(None) };
     let request = store.lease(&session.grant_digest(), lease(store, session, cx));
-    let leased = Store::lease_answer(cx.call(request).await);
     let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now.plus(pause));
-    let found = match leased {
-        Ok(true) => {
-            cx.with(|env| env.stored.forget(session))?;
-            store::load(store, &Reference::of(session), cx).await
-        }
+    let found = match Store::lease_answer(cx.call(request).await) {
+        Ok(true) => store::load(store, &Reference::of(session), cx).await,
         // The process that has the lease writes the renewed session into the store, where the next request finds it.
         Ok(false) => {
             return cx.with(|env| {
@@ -134,15 +130,14 @@ async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outco
     let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
         return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
     };
-    let failed = |failure: Failure| {
-        cx.with(|env| {
-            env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
-            Outcome::Failed(env.now.plus(PAUSE))
-        })
-    };
     let grant = match provider.provider.refresh_grant(&provider.metadata, token, cx.call_context()) {
         Ok(grant) => grant,
-        Err(no_randomness) => return failed(no_randomness.into()),
+        Err(no_randomness) => {
+            return cx.with(|env| {
+                report_not_renewed(session, no_randomness.into(), env);
+                Outcome::Failed(env.now.plus(PAUSE))
+            });
+        }
     };
     let answer = cx.call(grant).await;
     let status = answer.as_ref().map(|response| response.status).ok();
@@ -160,7 +155,7 @@ async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outco
                 _ => Outcome::Failed(cx.now().plus(PAUSE)),
             };
             cx.with(|env| {
-                env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), error.into()));
+                report_not_renewed(session, error.into(), env);
                 outcome
             })
         }
@@ -227,7 +222,7 @@ fn conclude(
         }
         Err(failure) => {
             let contradicts = contradicts(&failure);
-            env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
+            report_not_renewed(session, failure, env);
             if contradicts {
                 // Another subject, issuer or client does not continue the session, which ends now.
                 end(session, By::Refusal, env);
@@ -301,6 +296,10 @@ fn contradicts(failure: &Failure) -> bool {
         ),
         IdTokenError::AccessTokenHash => false,
     }
+}
+
+fn report_not_renewed(session: &Session, failure: Failure, env: &mut Env<'_>) {
+    env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
 }
 
 /// Reports access tokens for the app that expire before they can be renewed.

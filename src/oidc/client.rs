@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 
-use super::{Clusters, Endpoint, RelyingParty, discovery::ProviderMetadata};
+use super::{Clusters, Endpoint};
 use crate::{
     http::CalloutRequest,
     platform::{NoRandomness, Platform},
@@ -99,24 +99,6 @@ impl Client<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl RelyingParty {
-    /// A form for an endpoint of the provider, authenticated by the configured method or by one that the provider offers.
-    ///
-    /// # Errors
-    /// [`NoRandomness`] where the authentication needs it.
-    pub(super) fn post(
-        &self,
-        metadata: &ProviderMetadata,
-        endpoint: &Endpoint,
-        pairs: &[(&str, &str)],
-        context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
-        let authentication = &metadata.authentication(self);
-        let client = Client { id: &self.client_id, authentication, clusters: &self.clusters, timeout: self.timeout };
-        client.post(endpoint, pairs, context)
     }
 }
 

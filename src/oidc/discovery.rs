@@ -5,8 +5,10 @@ use std::{fmt, rc::Rc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
-    Clusters, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty, client::ClientAuthentication,
-    error::UnexpectedStatus, token_issuer::TokenIssuer,
+    Clusters, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty,
+    client::{CallContext, Client, ClientAuthentication},
+    error::UnexpectedStatus,
+    token_issuer::TokenIssuer,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -15,6 +17,7 @@ use crate::{
         jwk::JwksError,
         members::Members,
     },
+    platform::NoRandomness,
     quoted::Quoted,
 };
 
@@ -186,8 +189,23 @@ impl ProviderMetadata {
         })
     }
 
-    /// Our client authentication: the configured method, or one that the provider offers.
-    pub fn authentication(&self, relying_party: &RelyingParty) -> ClientAuthentication {
+    /// A form for an endpoint of the provider, authenticated by the configured method or by one that the provider offers.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] where the authentication needs it.
+    pub(super) fn post(
+        &self,
+        endpoint: &Endpoint,
+        pairs: &[(&str, &str)],
+        relying_party: &RelyingParty,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, NoRandomness> {
+        let RelyingParty { client_id: id, clusters, timeout, .. } = relying_party;
+        let authentication = &self.authentication(relying_party);
+        Client { id, authentication, clusters, timeout: *timeout }.post(endpoint, pairs, context)
+    }
+
+    fn authentication(&self, relying_party: &RelyingParty) -> ClientAuthentication {
         match &relying_party.authentication {
             ClientAuthentication::Unspecified(secret) if self.post_only => ClientAuthentication::Post(secret.clone()),
             ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret.clone()),

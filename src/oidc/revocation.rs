@@ -52,5 +52,5 @@ pub fn request(
     context: CallContext<'_>,
 ) -> Result<CalloutRequest, NoRandomness> {
     let form = [("token", token.expose()), ("token_type_hint", "refresh_token")];
-    relying_party.post(metadata, endpoint, &form, context)
+    metadata.post(endpoint, &form, relying_party, context)
 }

@@ -79,7 +79,7 @@ pub fn code_grant(
         ("redirect_uri", redirect_uri),
         ("code_verifier", verifier.expose()),
     ];
-    relying_party.post(metadata, &metadata.token_endpoint, &form, context)
+    metadata.post(&metadata.token_endpoint, &form, relying_party, context)
 }
 
 /// Redeems a refresh token. The call is never repeated: the provider may have taken the token back already. No scope is
@@ -94,7 +94,7 @@ pub fn refresh_grant(
     context: CallContext<'_>,
 ) -> Result<CalloutRequest, NoRandomness> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
-    relying_party.post(metadata, &metadata.token_endpoint, &form, context)
+    metadata.post(&metadata.token_endpoint, &form, relying_party, context)
 }
 
 impl TokenResponse {

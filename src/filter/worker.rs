@@ -190,7 +190,7 @@ impl Worker {
         self.held.borrow_mut().push(Held { exchange: Rc::clone(exchange), pending });
         // The answer to a call wakes its request.
         if !exchange.has_call() {
-            self.tick_every(self.pause());
+            self.tick_every(self.core.next_drive().min(HOLDING));
         }
         Action::Pause
     }
@@ -261,7 +261,11 @@ impl Worker {
     fn resume(&self, exchange: &Rc<Exchange>, prepare: impl FnOnce(&Pending)) {
         let place = self.held.borrow().iter().position(|held| Rc::ptr_eq(&held.exchange, exchange));
         let Some(place) = place else { return };
-        let Held { exchange, pending } = self.held.borrow_mut().remove(place);
+        let held = self.held.borrow_mut().remove(place);
+        self.resume_held(held, prepare);
+    }
+
+    fn resume_held(&self, Held { exchange, pending }: Held, prepare: impl FnOnce(&Pending)) {
         if exchange.phase() == Phase::Undecided && host::act_for(exchange.context_id()) {
             prepare(&pending);
             let step = self.decide(|_| pending.resume());
@@ -285,16 +289,14 @@ impl Worker {
 
     /// Polls the requests that wait for something else than the answer to a call.
     fn wake(&self) {
-        let held = self.held.borrow();
-        let waiting = held.iter().map(|held| &held.exchange).filter(|exchange| !exchange.has_call());
-        let waiting: Vec<_> = waiting.cloned().collect();
-        drop(held);
-        for exchange in &waiting {
-            self.resume(exchange, |_| {});
+        let waiting: Vec<_> = self.held.borrow_mut().extract_if(.., |held| !held.exchange.has_call()).collect();
+        if waiting.is_empty() {
+            return;
         }
-        if !waiting.is_empty() {
-            let _ = host::act_for(self.root_id);
+        for held in waiting {
+            self.resume_held(held, |_| {});
         }
+        let _ = host::act_for(self.root_id);
     }
 
     /// The client is gone: nothing waits for its answers any more.
@@ -315,7 +317,7 @@ impl Worker {
         }
     }
 
-    /// What the operator should know of this configuration.
+    /// The warnings about this configuration.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &str> {
         self.config().warnings.iter().map(String::as_str)
     }

@@ -121,8 +121,8 @@ pub(super) fn request(part: Part) -> Option<Request> {
     }))
 }
 
-/// What the metadata of the request's route says. It is read whole: asked for `policy` alone, the host gives the same for
-/// an empty one as for none.
+/// The metadata of the request's route. It is read whole: for `policy` alone, the host gives the same answer whether it is
+/// empty or absent.
 pub(super) fn route_metadata() -> RouteMetadata {
     match hostcalls::get_property(vec!["xds", "route_metadata", "filter_metadata", "vestibule"]) {
         Ok(None) => RouteMetadata::Absent,
@@ -188,7 +188,7 @@ pub(super) fn dispatch(request: &CalloutRequest) -> Result<u32, CalloutError> {
         .map_err(|_| CalloutError::Dispatch)
 }
 
-/// What a call brought. No headers means no response: asking for them would end the VM.
+/// The result of a call. No headers means no response: asking for them would end the VM.
 pub(super) fn response(num_headers: usize, body_size: usize) -> Result<CalloutResponse, CalloutError> {
     if num_headers == 0 {
         return Err(CalloutError::NoResponse);

@@ -1,9 +1,9 @@
 //! Internal redirects: Envoy runs all filters again, on the request as it went upstream, with another path. What an earlier
 //! pass changed is then undone before anything is decided, so that each pass sees what the client sent.
 //!
-//! A further pass is recognised by filter state only, not by a header that a client could send. Nothing of an earlier pass is believed:
-//! what is put back are the client's own lines of `cookie` and `authorization`, which are checked as if the client sent
-//! them now, and whether the request may pass is decided anew.
+//! A further pass is recognised by filter state only, not by a header that a client could send. Nothing of an earlier pass is
+//! believed: the client's own lines of `cookie` and `authorization` are put back and checked as if the client sent them now,
+//! and the rules decide anew whether the request may pass.
 
 use crate::{
     config::Config,

@@ -117,7 +117,7 @@ impl Event {
         match self {
             Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
             Self::NotRenewed(_, failure) => match failure {
-                // What they mean is told when the session ends.
+                // The end of the session is reported by itself.
                 Failure::TokenEndpoint(TokenEndpointError::Refused(ErrorResponse {
                     error: OAuthError::InvalidGrant,
                     ..

@@ -29,7 +29,7 @@ use super::{
 /// browser.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What becomes of a request whose session is due.
+/// The next step of a request whose session is due for renewal.
 pub(in crate::flow) enum Attended {
     /// It goes on with this session; the app's answer brings the browser these cookies.
     Session(FreshSession, Vec<String>),
@@ -50,7 +50,7 @@ pub(in crate::flow) struct Renewing {
 
 /// Decides whether a request goes on with its session or waits for the renewal, which begins where none is under way.
 pub(in crate::flow) fn attend(request: &Request, session: FreshSession, env: &mut Env<'_>) -> Attended {
-    // Of a body that it hands over Envoy keeps only so much, and refuses a request whose body is longer.
+    // While a request is held, Envoy buffers a limited part of its body, and refuses a longer one.
     let can_wait = request.ends_with_headers() || !env.config.bodies_while_held;
     go_on(request, session, Some(can_wait), env)
 }

@@ -117,8 +117,7 @@ fn verified(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<L
     known.provider.check_logout_token(token, env.now, env.config.leeway).map_err(Failure::LogoutToken)
 }
 
-/// The sessions that a token ends (2.4): with a `sid`, those of that session of the provider's, and those of its subject whose
-/// ID token named no session.
+/// The sessions that a token ends (2.4): with a `sid`, those with this `sid`, and those of its subject without a `sid`.
 fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Revocation> {
     let subject = token.subject.as_deref().map(|subject| RevocationKeys::of_subject(provider, subject));
     let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now);

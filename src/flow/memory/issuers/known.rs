@@ -261,7 +261,7 @@ impl Known {
         }
     }
 
-    /// What signing out could use, and this document does not offer.
+    /// The endpoints for signing out that this document lacks.
     pub(super) fn lacks(&self, kind: DocumentKind) -> Vec<&'static str> {
         let (DocumentKind::Metadata, Some(Metadata::Provider(metadata))) = (kind, &self.metadata.value) else {
             return Vec::new();

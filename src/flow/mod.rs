@@ -13,6 +13,7 @@
 //! | `memory` | the values that a worker keeps between decisions |
 //! | `body` | bodies that a flow reads |
 //! | `context` | the worker, and what a flow may use |
+//! | `retry` | failed calls that no request waits for, made again |
 //! | `keys` | signatures that may need newer keys |
 //! | `answer` | replies and pages |
 //! | `authorize` | the permit of an admitted request, and its headers for the app |

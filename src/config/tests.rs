@@ -43,7 +43,7 @@ fn parse_bytes(bytes: &[u8]) -> Result<Config, String> {
     Config::parse(bytes, &env).map_err(|errors| errors.to_string())
 }
 
-/// The settings, or every fault.
+/// The settings; panics with every fault.
 fn settings(document: &Value) -> Config {
     parse(document).unwrap_or_else(|faults| panic!("{faults}"))
 }
@@ -52,7 +52,7 @@ fn faults(document: &Value) -> String {
     parse(document).err().unwrap_or_else(|| panic!("no fault in {document}"))
 }
 
-/// The example with this value at this JSON pointer, in place of what is there; `None` takes that away.
+/// The example with this value at this JSON pointer; `None` removes the value there.
 fn example_with(pointer: &str, value: Option<Value>) -> Value {
     let mut document = example();
     let (parent, last) = pointer.rsplit_once('/').unwrap();

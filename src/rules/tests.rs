@@ -589,7 +589,7 @@ struct Plain {
     access: Access,
     host: Option<&'static str>,
     method: Option<&'static str>,
-    /// Of the header `x-a`: any value, or this one.
+    /// Requires the header `x-a`, with any value or with this one.
     header: Option<Option<&'static str>>,
     group: Option<&'static str>,
 }
@@ -611,7 +611,7 @@ impl Plain {
         }
     }
 
-    /// Without any code of this room: the path by whole decoded segments.
+    /// Whether the rule covers this reading of a request: by whole decoded segments, without any code of this room.
     fn covers(&self, seen: &Seen) -> bool {
         let base = decoded(&self.base);
         let Seen { path, .. } = seen;

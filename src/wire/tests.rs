@@ -142,7 +142,7 @@ proptest! {
     #[test]
     fn damaged_lists_are_read_as_prost_reads_them(bytes in vec(prop_oneof![0..48_u8, any::<u8>()], 0..40)) {
         if let Some(list) = read_list(&bytes) {
-            // prost refuses what it knows under another type.
+            // prost refuses a known field with another wire type.
             if let Ok(peer) = PeerList::decode(bytes.as_slice()) {
                 prop_assert_eq!(list, peer.list.iter().map(Vec::as_slice).collect::<Vec<_>>());
             }

@@ -1,4 +1,4 @@
-//! Headless Chromium, driven by the scripts in `browser`, whose observations come back as JSON.
+//! Headless Chromium, driven by the scripts in `browser`, which report their observations as JSON.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{self, Running, Scratch};
 use crate::tools;
 
-/// One person with one browser: what to open, and who signs in.
+/// A visit of one user with one browser: the pages to open, and the credentials.
 #[derive(Debug, Clone, Default)]
 pub struct Visit<'a> {
     /// The page asked for first, without a session.
@@ -67,8 +67,9 @@ pub fn tabs_at_once(tabs: &[String], user: (&str, &str), others: OtherTabs) -> V
     observe("tabs.mjs", json!({"tabs": tabs, "user": user.0, "password": user.1, "opened_again": opened_again}))
 }
 
-/// One person's way from page to page, one report for each step: `{step, origin, target, title, text, navigations:
-/// [{method, status, url}], complaints, cookies, tabs?, answer?}`. The verbs stand in `browser/walk.mjs`; the cookies are those of `home`.
+/// The way of one user from page to page, one report for each step: `{step, origin, target, title, text, navigations:
+/// [{method, status, url}], complaints, cookies, tabs?, answer?}`. The verbs are those of `browser/walk.mjs`; the
+/// cookies are those of `home`.
 ///
 /// # Panics
 /// If a page does not come, with what the browser said.

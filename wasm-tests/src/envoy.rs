@@ -1,4 +1,4 @@
-//! The real Envoy with the built filter: its configuration, its life, and what its admin port knows.
+//! The real Envoy with the built filter: its configuration, start and end, and the data of its admin port.
 
 mod bootstrap;
 
@@ -109,9 +109,9 @@ impl Envoy {
         }
     }
 
-    /// Replaces the listener's configuration while it serves, as a control plane does; `setup` is the one it was started
-    /// with, with [`Setup::reloads`], and changes to the filter or the connection manager. Returns once Envoy has taken it,
-    /// `true`, or refused it. Requests that are under way go on under the old one.
+    /// Replaces the configuration of the listener while it serves, as a control plane does. `setup` is the set-up of
+    /// [`Self::start`], with [`Setup::reloads`], and with changes to the filter or the connection manager. Returns
+    /// whether Envoy has taken it; it may also refuse it. Requests that are under way go on under the old one.
     ///
     /// # Panics
     /// If Envoy does neither.
@@ -151,7 +151,7 @@ fn access_log_file(scratch: &Scratch) -> PathBuf {
     scratch.file("access.log")
 }
 
-/// Envoy looks at the file when one is moved to its place.
+/// Envoy reads the file again when another one is moved to its place.
 fn write_listeners(setup: &Setup, scratch: &Scratch) {
     let next = scratch.file("listeners.next.json");
     fs::write(&next, setup.listeners(&access_log_file(scratch)).to_string()).expect("the target folder can be written");
@@ -162,7 +162,7 @@ fn listeners_file(scratch: &Scratch) -> PathBuf {
     scratch.file("listeners.json")
 }
 
-/// Envoy's command line for this setup, whose files go to `scratch`.
+/// Envoy's command line for this setup, with its files in `scratch`.
 fn command(setup: &Setup, scratch: &Scratch) -> Command {
     let mut command = Command::new(tools::envoy());
     let (file, text) = match &setup.sample {

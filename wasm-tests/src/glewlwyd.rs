@@ -17,7 +17,7 @@ use crate::{
 
 const CLIENT_ID: &str = "app";
 const CLIENT_SECRET: &str = "canary-secret-at-glewlwyd";
-/// Who can sign in: user name and password.
+/// The user: name and password.
 const ALICE: (&str, &str) = ("alice", "alice-password");
 /// The administrator in the database that Debian ships.
 const ADMIN: (&str, &str) = ("admin", "password");

@@ -9,7 +9,7 @@ use crate::user_agent::Outgoing;
 pub struct Form {
     /// Where it goes; empty for the page's own URL.
     pub action: String,
-    /// In which case of letters however it stands there; empty for GET.
+    /// The method as it is written, in any case of letters; empty for GET.
     pub method: String,
     /// Names and values of its `input`s and `textarea`s, in order. Those of buttons are not among them.
     pub fields: Vec<(String, String)>,
@@ -54,10 +54,10 @@ impl Form {
         self.fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// The request that posts it from the page at this URL, and where that goes.
+    /// The URL of the target, and the request that posts the form from the page at this URL.
     ///
     /// # Panics
-    /// When it goes nowhere.
+    /// When there is no such URL.
     pub fn post(&self, page: &str) -> (String, Outgoing) {
         let to = Url::parse(page).and_then(|page| page.join(&self.action)).expect("a form that leads somewhere");
         let fields: Vec<(&str, &str)> =
@@ -93,7 +93,7 @@ fn tag(html: &str) -> (Vec<(String, String)>, &str) {
             },
         };
         attributes.push((name.to_ascii_lowercase(), decoded(value)));
-        // A tag that never ends in a name of no length would be read for ever.
+        // An unfinished tag may end in an empty name, at which the loop would stay for ever.
         rest = if after.len() < rest.len() { after } else { "" };
     }
 }

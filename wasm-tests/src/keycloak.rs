@@ -200,7 +200,7 @@ impl Keycloak {
     }
 }
 
-/// A role `editor`, a group `staff`, and three people in it.
+/// A role `editor`, a group `staff`, and three users in it.
 fn realm() -> Value {
     let user = |name: &str, roles: &[&str]| {
         json!({

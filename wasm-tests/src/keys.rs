@@ -1,4 +1,4 @@
-//! The keys that the issuer signs with, in every form in which they go round.
+//! The keys that the issuer signs with, in every format.
 
 use base64::{Engine, engine::general_purpose};
 use p521::{ecdsa::signature::Signer, pkcs8::DecodePrivateKey};
@@ -15,7 +15,7 @@ pub fn base64url(bytes: &[u8]) -> String {
     general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The other way.
+/// Decodes [`base64url`].
 ///
 /// # Panics
 /// When it is no base64url.
@@ -268,7 +268,7 @@ fn curve_jwk(curve: &str, point: &[u8]) -> Value {
     json!({"kty": "EC", "crv": curve, "x": base64url(x), "y": base64url(y)})
 }
 
-/// In DER, whose lengths are as short as they can be.
+/// A DER element, with its length in the shortest form.
 fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
     let [long, short] = u16::try_from(content.len()).expect("a short structure").to_be_bytes();
     let head = match (long, short) {
@@ -291,7 +291,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Whether a signature holds under a public key that was only ever seen as JWK.
+    /// Whether a signature is valid under the public key of this JWK.
     pub(crate) fn holds(jwk: &Value, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> bool {
         let part = |name: &str| from_base64url(jwk[name].as_str().unwrap());
         let point = || [vec![4], part("x"), part("y")].concat();

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// that goes from page to page is waited for as a whole.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Runs its arguments and kills them as soon as its standard input closes, which happens when we drop the child and
-/// also when we are killed ourselves, by whatever signal.
+/// Runs its arguments and kills them as soon as its standard input closes: when we drop the child, or a signal kills
+/// us.
 const LEASH: &str = r#"exec 3<&0
 "$@" 3<&- </dev/null & child=$!
 { trap '' HUP INT TERM; cat <&3 >/dev/null; kill -9 $child; } 2>/dev/null & leash=$!
@@ -20,7 +20,7 @@ wait $child; status=$?
 kill -9 $leash 2>/dev/null
 exit $status"#;
 
-/// A running program whose output goes to a file. Dropping it ends the program.
+/// A running program, with its output in a file. Dropping it ends the program.
 #[derive(Debug)]
 pub struct Running {
     leash: Child,
@@ -106,11 +106,11 @@ pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Connections enough that one of two workers is missed less than once in ten million times. Polled many times, a few of
+/// So many connections miss a given one of two workers less than once in ten million times. Polled many times, a few of
 /// them would miss it often.
 const EVERY_WORKER: usize = 24;
 
-/// Polls `holds` until it is so many times in a row that it must be so at every worker.
+/// Polls `holds` until it is true so many times in a row that every worker was asked.
 ///
 /// # Panics
 /// If it is not within [`PATIENCE`].
@@ -123,7 +123,7 @@ pub fn until_everywhere(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A new empty folder whose name starts with `name`.
+    /// A new empty folder with a name that starts with `name`.
     ///
     /// # Panics
     /// If it cannot be made.
@@ -132,7 +132,7 @@ impl Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = crate::tools::target().join("harness").join(format!("{name}-{}-{count}", std::process::id()));
-        // Of a failed run, whose process had the same number.
+        // A failed run may have left it, in a process with the same id.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         Self(folder)
@@ -153,7 +153,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A file's text, whatever bytes are in it; empty if there is no file yet.
+/// The text of a file, with bytes that are not UTF-8 replaced; empty if there is no file yet.
 #[must_use]
 pub fn read_text(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
@@ -165,7 +165,7 @@ pub fn said_in_json(log: &Path) -> Option<serde_json::Value> {
     read_text(log).lines().find_map(|line| serde_json::from_str(line).ok().filter(serde_json::Value::is_object))
 }
 
-/// The last lines of a log, which is where the reason stands.
+/// The last lines of a log, which hold the reason of a failure.
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")

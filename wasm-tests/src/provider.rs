@@ -90,7 +90,7 @@ impl Provider {
         self.control("/retire-keys");
     }
 
-    /// Makes every token given out worthless; who is signed in at the provider stays so.
+    /// Invalidates every token that was issued. Sessions at the provider stay.
     pub fn revoke_grants(&self) {
         self.control("/revoke-grants");
     }
@@ -100,7 +100,7 @@ impl Provider {
         self.control("/forget");
     }
 
-    /// Closes the port: connections are refused from now on. What it knows is kept.
+    /// Closes the port: connections are refused from now on. The provider keeps its state.
     pub fn down(&self) {
         self.control("/down");
     }
@@ -110,7 +110,7 @@ impl Provider {
         self.control("/up");
     }
 
-    /// How often this path was asked for, or this event came to pass: `backchannel.success`, `backchannel.error`,
+    /// The number of requests for this path, or of these events: `backchannel.success`, `backchannel.error`,
     /// `end_session.success`, `refresh_token.saved`.
     #[must_use]
     pub fn seen(&self, path: &str) -> u64 {
@@ -165,12 +165,12 @@ pub struct Settings {
     pub clients: Vec<Value>,
     /// The users, see [`users`].
     pub users: Value,
-    /// Seconds for which things are good, in place of the usual: `{"AccessToken": 3600, "IdToken": .., "RefreshToken": ..,
+    /// Lifetimes in seconds, in place of the usual ones: `{"AccessToken": 3600, "IdToken": .., "RefreshToken": ..,
     /// "Session": ..}`.
     pub ttl: Value,
     /// Whether a refresh token is used up by its use.
     pub rotate_refresh_tokens: bool,
-    /// Whether the ID token says nothing of the user but `sub`, and the userinfo endpoint all else.
+    /// Whether `sub` is the only claim of the user in the ID token, and the userinfo endpoint has all others.
     pub claims_at_userinfo: bool,
     /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
     pub always_refresh_tokens: bool,

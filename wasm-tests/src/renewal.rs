@@ -1,4 +1,4 @@
-//! Sessions whose access token ends soon, for the scenarios about refresh tokens.
+//! Sessions with short-lived access tokens, for the scenarios about refresh tokens.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub const DUE: i64 = 85;
 /// Age of an access token that has expired, in seconds.
 pub const EXPIRED: i64 = 110;
 
-/// A world whose issuer gives refresh tokens and short-lived access tokens.
+/// A world with refresh tokens and short-lived access tokens.
 pub fn world() -> World {
     let world = World::with(|document| document["session"]["lifetime_seconds"] = json!(86_400));
     give_short_lived_tokens(&world);
@@ -42,7 +42,6 @@ pub fn refresh_requests(world: &World) -> usize {
 ///
 /// # Panics
 /// When the app has not answered, or another cookie is set.
-/// Checks that the app has answered, and says whether the session's cookie came with that.
 #[track_caller]
 pub fn assert_served(response: &Response, what: &str) -> bool {
     assert_eq!((response.status, response.headers.has(MARK)), (200, true), "{what}: {response:?}");

@@ -1,5 +1,4 @@
-//! The files of `envoy/` with addresses and secrets put in, and nothing else changed: what they
-//! say of TLS holds here, too.
+//! The files of `envoy/` with addresses and secrets put in, and nothing else changed: their TLS settings are in force.
 
 mod in_use;
 
@@ -27,7 +26,7 @@ impl Sample {
     /// The file of this name, for the listener, the app and the external URL of this setup.
     ///
     /// # Panics
-    /// If there is none, or none that says what all of them say.
+    /// If there is none, or if it lacks a text that all of them have.
     #[must_use]
     pub fn of(file: &str, setup: &Setup) -> Self {
         let text = fs::read_to_string(tools::root().join("envoy").join(file)).expect("a file of the repository");
@@ -41,10 +40,10 @@ impl Sample {
         sample
     }
 
-    /// Puts what is here in place of what stands there.
+    /// Replaces the text `there` by `here`.
     ///
     /// # Panics
-    /// If it stands nowhere.
+    /// If the file does not have the text.
     #[track_caller]
     pub fn put(&mut self, there: &str, here: &str) {
         assert!(self.text.contains(there), "{there:?} does not stand in:\n{}", self.text);
@@ -72,8 +71,8 @@ impl Sample {
         key("tls.pub.pem")
     }
 
-    /// A port with a door before the provider that listens on this other one. The door speaks TLS, as the file says of the
-    /// provider; and with a browser, which would not trust its certificate, plain HTTP.
+    /// The port of a new door before the provider that listens on this port. The door speaks TLS with Envoy, as the
+    /// file configures it, and plain HTTP with browsers, which would not trust its certificate.
     pub fn door(&mut self, provider: u16) -> u16 {
         let port = ports::free();
         self.doors.push((port, provider));

@@ -56,7 +56,7 @@ impl Site {
         Self::with_client(|_| {})
     }
 
-    /// With a client whose metadata at the provider is changed. Everything under `/public` is public.
+    /// With changes to the metadata of the app's client at the provider. Everything under `/public` is public.
     #[must_use]
     pub fn with_client(change: impl FnOnce(&mut Value)) -> Self {
         Self::with(|plan| change(&mut plan.provider.clients[0]))
@@ -127,17 +127,17 @@ impl Site {
         last(browser.follow(next.as_str()))
     }
 
-    /// Goes where a sign-out leads, and says yes on the provider's page if there is one. Returns where that ended.
+    /// Follows a sign-out, and confirms it on the provider's page if there is one. Returns where that ended.
     ///
     /// # Panics
-    /// If the provider does not take the yes.
+    /// If the provider refuses the confirmation.
     #[must_use]
     pub fn sign_out(&self, browser: &UserAgent, url: &str) -> (String, Response) {
         let (at, page) = last(browser.follow(url));
         let Some(mut form) = Form::first(&page.text()).filter(|_| at.starts_with(self.provider.issuer())) else {
             return (at, page);
         };
-        // Without a session the provider's page has it in its form already, and a script that sends it.
+        // Without a session, the form of the provider's page has the confirmation already, and a script sends it.
         if !form.fields.iter().any(|(name, _)| name == "logout") {
             form.fields.push(("logout".to_owned(), "yes".to_owned()));
         }

@@ -105,7 +105,7 @@ impl Store {
         self.webdis = None;
     }
 
-    /// Lets what Redis knows outlive its end.
+    /// Saves the data of Redis, so that it survives a restart.
     pub fn save(&self) {
         self.command(&["SAVE"]);
     }
@@ -142,7 +142,7 @@ impl Store {
         self.command(&["SET", key, value]);
     }
 
-    /// The seconds until a key goes by itself, if it does.
+    /// The time to live of a key in seconds, if it has one.
     #[must_use]
     pub fn seconds_left(&self, key: &str) -> Option<i64> {
         self.command(&["TTL", key]).as_i64().filter(|seconds| *seconds >= 0)

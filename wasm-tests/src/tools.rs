@@ -1,5 +1,5 @@
-//! What the tests and the demo need on this machine: found, or installed into `.local` with one line of progress.
-//! Only cargo with rustup, python3 with venv, and node with npm are taken for granted.
+//! The programs that the tests and the demo need: found on this machine, or installed into `.local` with one line of
+//! progress. Only cargo with rustup, python3 with venv, and node with npm are taken for granted.
 
 use std::env;
 use std::fs::{self, File};
@@ -290,7 +290,7 @@ fn lock(name: &str) -> File {
     file
 }
 
-/// Where the path has this program.
+/// The file of this program on the path.
 fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

@@ -15,9 +15,9 @@ const DAMP: u32 = 700;
 const INITIAL_BIAS: u32 = 72;
 const INITIAL_N: u32 = 0x80;
 
-/// Whether this is what somebody wrote of a label with other characters than those of ASCII, in lower case.
+/// Whether this is the Punycode of a label with characters outside ASCII, in lower case.
 pub(crate) fn is_valid(text: &str) -> bool {
-    // What is not ASCII stands behind the last hyphen, and a joiner joins something to what is before it.
+    // The part behind the last hyphen encodes the characters outside ASCII; a joiner needs a character before it.
     let is_label = |label: Vec<char>| {
         label.len() <= MAX_LABEL
             && !matches!(label.first(), None | Some('\u{200c}' | '\u{200d}'))

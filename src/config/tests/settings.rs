@@ -344,7 +344,7 @@ fn warns_of_headers_with_unverified_addresses() {
     assert!(warns(json!([]), None, None, json!({"allow": {"emails": ["a@example.com"]}})));
     assert!(warns(by(domain()), None, Some(json!({"X-Name": {"template": "{name} <{email}>"}})), none()));
     assert!(warns(json!([]), Some(true), Some(json!({"X-User": "sub"})), none()), "it has no effect");
-    // A decision is made, no header carries the address, or no condition asks for it.
+    // No warning: the setting is present, no header carries the address, or no condition reads it.
     assert!(!warns(by(domain()), Some(true), None, none()) && !warns(by(domain()), Some(false), None, none()));
     assert!(!warns(by(domain()), None, Some(json!({"X-User": "sub"})), none()));
     assert!(!warns(by(json!({"groups": ["a"]})), None, None, none()));

@@ -1,4 +1,4 @@
-//! Who may pass: what rules ask of whoever comes, and what becomes of those who may not.
+//! Authorization: access modes and conditions of rules, and the answers to refused requests.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use super::{
 
 type Change = Box<dyn Fn(&mut Map<String, Value>)>;
 
-/// Somebody whose tokens say this, besides the usual.
+/// Sets these claims of an ID token; null removes a claim.
 fn claiming(claims: Value) -> Change {
     let Value::Object(claims) = claims else { panic!("claims are an object") };
     Box::new(move |token| {
@@ -30,7 +30,7 @@ fn world(rules: Value) -> World {
     World::ready_with(&[("rules", rules)])
 }
 
-/// Somebody in `staff` and `admins`, signed in.
+/// A world with a signed-in user in the groups `staff` and `admins`.
 fn signed_in(rules: Value) -> World {
     let mut world = world(rules);
     world.sign_in("/oauth2/start?rd=/");
@@ -41,7 +41,7 @@ fn fetch(target: &str) -> [(&str, &str); 3] {
     [(":method", "GET"), (":path", target), ("sec-fetch-mode", "cors")]
 }
 
-/// Who the app is told it is, if the request comes to it.
+/// The user in `X-Forwarded-User` of a forwarded request.
 fn user(outcome: &Outcome) -> Option<&str> {
     let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
     headers.iter().find_map(|(name, value)| (name == "x-forwarded-user").then_some(value.as_str()))
@@ -226,7 +226,7 @@ fn both_the_provider_and_the_rule_must_allow_it() {
     assert_eq!(sign_in_as(json!({})), ["as somebody", "as somebody", "as somebody", "as nobody"]);
     let staff = json!({ "groups": ["staff"] });
     assert_eq!(sign_in_as(staff), ["not_allowed", "as somebody", "as somebody", "as nobody"]);
-    // Whoever the provider's conditions leave out is nobody where anybody may pass.
+    // A user whom the provider's conditions exclude passes optional and public paths without identity.
     let foreign = json!({ "email": "alice@other.example" });
     assert_eq!(sign_in_as(foreign), ["not_allowed", "not_allowed", "as nobody", "as nobody"]);
     let log = refusals(&world);
@@ -248,7 +248,7 @@ fn whoever_may_not_pass_is_told_so_and_can_come_as_somebody_else() {
     let session = world.session_cookies();
     let reply = world.visit("/admin/users?page=2&q=a%20b").reply();
     assert_eq!((reply.status, reply.code), (403, "not_allowed"));
-    // Neither signed out, nor sent to sign in, where they would come back from as they are.
+    // The user is neither signed out nor sent to sign in, which would return the same user.
     assert_eq!((header(&reply, "location"), header(&reply, "www-authenticate")), (None, None));
     assert_eq!(world.session_cookies(), session);
     let link = format!("{APP}/oauth2/start?rd=%2Fadmin%2Fusers%3Fpage%3D2%26q%3Da%2520b&#38;prompt=select_account");
@@ -260,7 +260,7 @@ fn whoever_may_not_pass_is_told_so_and_can_come_as_somebody_else() {
     assert_eq!((program.status, &body["code"]), (403, &json!("not_allowed")));
     assert_eq!((&body["sign_in_url"], header(&program, "set-cookie")), (&Value::Null, None));
 
-    // The provider lets them choose; who comes back is somebody else.
+    // The provider lets the user choose an account, and another user comes back.
     let reply = world.visit("/oauth2/start?rd=%2Fadmin%2Fusers&prompt=select_account").reply();
     assert_eq!(query_of(location(&reply))["prompt"], "select_account");
     let callback = world.signs_in(&reply);
@@ -322,7 +322,7 @@ fn claims_that_only_rules_look_at_are_in_the_session_and_nowhere_else() {
     ]));
     world.provider.claims = claiming(json!({ "realm_access": { "roles": ["admin"] }, "tier": 2, "secret": "s" }));
     world.sign_in("/oauth2/start?rd=/");
-    // On the other worker, from nothing but the cookie.
+    // The other worker has nothing but the cookie.
     world.worker = 1;
     let outcome = world.visit("/a");
     let Outcome::Forwarded { headers, .. } = &outcome else { panic!("{outcome:?}") };
@@ -342,7 +342,7 @@ fn a_renewal_that_takes_a_group_away_denies_from_then_on() {
     world.provider.claims = claiming(json!({ "groups": ["staff"] }));
     world.advance(480);
     let old = world.session_cookies();
-    // A script's request renews it, is refused, and brings the new session all the same.
+    // A script's request renews the session, is refused, and sets the new session cookie all the same.
     let held = world.send(&fetch("/admin/x"));
     assert!(matches!(held, Outcome::Held(_)), "{held:?}");
     assert_eq!(world.then(held).code(), (403, "not_allowed"));
@@ -353,7 +353,7 @@ fn a_renewal_that_takes_a_group_away_denies_from_then_on() {
         assert_eq!(world.visit("/admin/x").code(), (403, "not_allowed"));
         assert_eq!(user(&world.visit("/x")), Some("alice"));
     }
-    // And one that gives it back lets them in again.
+    // A renewal that gives the group back admits the user again.
     world.provider.claims = claiming(json!({}));
     world.advance(480);
     let held = world.visit("/admin/x");
@@ -386,7 +386,7 @@ fn whoever_is_not_signed_in_is_answered_as_the_rule_says() {
         all.extend(headers);
         let reply = world.send(&all).reply();
         assert_eq!(reply.status, status, "{method} {path} {headers:?}");
-        // A form is told so on a page, and nothing else gets one that could begin a sign-in.
+        // Only the redirect of a GET sets the cookie of a sign-in.
         assert_eq!(header(&reply, "set-cookie").is_some(), status == 302 && method == "GET", "{method} {headers:?}");
     }
     let reply = world.visit("/api/x?y=1").reply();
@@ -431,7 +431,7 @@ fn a_bearer_token_is_no_session_where_anybody_may_pass() {
     let bearing = |path| [(":method", "GET"), (":path", path), ("authorization", "Bearer x")];
     assert_eq!(world.send(&bearing("/news/x")).code(), (401, "bearer_not_accepted"));
     assert_eq!(reason(&world.send(&bearing("/public/x"))), Reason::Public);
-    // What is no token is the app's own business.
+    // Other schemes than `Bearer` are left to the app.
     let basic = [(":method", "GET"), (":path", "/news/x"), ("authorization", "Basic YTpi")];
     let seen = world.send(&basic);
     assert_eq!((reason(&seen), user(&seen)), (Reason::Session, Some("alice")));
@@ -470,7 +470,7 @@ fn a_preflight_passes_wherever_somebody_might() {
 fn what_is_doubtful_is_held_to_all_that_it_may_be() {
     let mut world = signed_in(areas());
     world.provider.claims = claiming(json!({ "groups": ["staff"] }));
-    // In both groups, by what they signed in with.
+    // This session still has both groups, from its sign-in.
     assert_eq!(user(&world.visit("/evaluate/v1/..;/admin/x")), Some("alice"));
     world.jar.clear();
     world.sign_in("/oauth2/start?rd=/");
@@ -489,7 +489,7 @@ fn our_own_paths_are_open_to_those_who_may_not_pass() {
     assert_eq!(world.send(&fetch("/oauth2/userinfo")).code(), (200, "userinfo"));
     assert_eq!(world.opens("/oauth2/sign_out", "same-origin").reply().status, 303);
     assert!(!world.has_session());
-    // Not even a rule that denies everything closes them.
+    // A rule that denies everything does not close them either.
     let mut closed = self::world(json!([{ "access": "deny" }]));
     assert_eq!(closed.visit("/oauth2/health").code(), (200, "health"));
     assert_eq!(closed.visit("/oauth2/start?rd=/").code(), (302, "sign_in_started"));
@@ -514,7 +514,7 @@ fn a_store_is_asked_only_where_it_matters_who_it_is() {
     assert_eq!(world.visit("/internal").code(), (403, "denied"));
     assert_eq!(reason(&world.visit("/evaluate/v1/x")), Reason::Public);
     assert_eq!(world.redis_asked, asked);
-    // Nobody knows who may pass while it is down, unless there is nothing to ask for.
+    // While the store is down, requests with a session cannot be decided; requests without one can.
     world.redis_up = false;
     for path in ["/admin/x", "/x", "/news/x"] {
         assert_eq!(world.visit(path).code(), (503, "store_unavailable"), "{path}");

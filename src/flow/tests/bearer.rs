@@ -1,4 +1,4 @@
-//! Programs that bring tokens.
+//! Bearer tokens of API clients.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -15,12 +15,12 @@ fn digest(token: &str) -> String {
     Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A world that takes static tokens and access tokens of the provider.
+/// A world that accepts static tokens and access tokens of the provider.
 fn world() -> World {
     world_where(&json!(null))
 }
 
-/// The same, with these conditions on whoever the provider vouches for.
+/// [`world`] with these conditions of the provider (`allow`); null for none.
 fn world_where(allow: &Value) -> World {
     let mut provider = json!({
         "issuer": super::world::ISSUER, "client_id": "client", "client_secret": "secret",
@@ -69,7 +69,7 @@ fn assert_refused(world: &mut World, outcome: Outcome, status: u16, code: &str, 
     let expected = challenge.map(|rest| format!("Bearer realm=\"https://app.example.com\"{rest}"));
     assert_eq!(header(&reply, "www-authenticate"), expected.as_deref());
     assert_eq!(header(&reply, "location"), None);
-    // The worker serves on.
+    // The worker still serves requests.
     assert_eq!(user(&with(world, "/api/x", TOKEN)), "ci");
 }
 
@@ -90,7 +90,7 @@ fn a_listed_token_passes_as_its_name_with_its_claims() {
     for path in ["/api/x", "/api/write", "/api/machines", "/page", "/optional"] {
         assert_eq!(user(&with(&mut world, path, TOKEN)), "ci", "{path}");
     }
-    // Schemes know no case (RFC 9110, 11.1).
+    // The scheme is case-insensitive (RFC 9110, 11.1).
     assert_eq!(user(&send(&mut world, "/api/x", &[&format!("bEARER  {TOKEN} ")])), "ci");
     assert_eq!(user(&with(&mut world, "/api/x", "old-token")), "old");
     world.advance(100);
@@ -106,7 +106,7 @@ fn an_access_token_of_the_provider_passes_as_its_subject() {
         let token = access_token(&world, |header, _| header["typ"] = typ.clone());
         assert_eq!(user(&with(&mut world, "/api/write", &token)), "robot", "{typ}");
     }
-    // Of other providers, which do not say in `typ` what it is (Auth0, Okta, Entra ID).
+    // Access tokens of Auth0, Okta and Entra ID, without a `typ` of their own: one of these claims marks them.
     for name in ["scope", "scp", "cid", "appid", "azpacr", "client_id"] {
         let token = access_token(&world, |header, claims| {
             header["typ"] = json!("JWT");
@@ -117,7 +117,7 @@ fn an_access_token_of_the_provider_passes_as_its_subject() {
     }
     let token = access_token(&world, |_, claims| claims["aud"] = json!("https://api.example.com"));
     assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
-    // The second time it is known, and it ends all the same.
+    // The token is cached after its first use, and expires all the same.
     assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
     world.advance(359);
     assert_eq!(user(&with(&mut world, "/page", &token)), "robot");
@@ -239,7 +239,7 @@ fn what_holds_for_the_people_of_a_provider_holds_for_its_tokens() {
         assert_refused(&mut world, outcome, 403, "not_allowed", None);
         assert_eq!(user(&with(&mut world, "/page", &staff)), "robot");
     }
-    // A session of a stranger passes there as nobody, too.
+    // On an optional path the token passes without identity, as a session of that user does.
     let anybody = with(&mut world, "/optional", &stranger);
     let Outcome::Forwarded { reason: Reason::Public, headers, .. } = anybody else { panic!("{anybody:?}") };
     assert!(headers.iter().all(|(name, _)| !name.starts_with("x-forwarded-")), "{headers:?}");
@@ -291,7 +291,7 @@ fn a_bad_token_is_refused_whatever_cookie_stands_beside_it() {
     world.sign_in("/");
     let outcome = with(&mut world, "/page", "unknown");
     assert_refused(&mut world, outcome, 401, "invalid_token", Some(", error=\"invalid_token\""));
-    // A good one counts more than the cookie, and on a public path nobody looks.
+    // A good token takes precedence over the cookie, and a public path checks neither.
     assert_eq!(user(&with(&mut world, "/page", TOKEN)), "ci");
     let public = with(&mut world, "/public/x", "unknown");
     assert!(matches!(public, Outcome::Forwarded { reason: Reason::Public, .. }));
@@ -343,7 +343,7 @@ fn a_key_that_was_rotated_is_fetched_and_made_up_ones_take_nobodys_place() {
     assert_eq!(world.limits().unauthenticated.taken(), 1);
     world.settle();
     assert_eq!(user(&world.resume(waiter)), "robot");
-    // With the key gone, what it signed is gone too, remembered or not.
+    // Tokens of a removed key are refused, even cached ones.
     let outcome = with(&mut world, "/api/x", &token);
     match outcome {
         Outcome::Held(waiter) => {

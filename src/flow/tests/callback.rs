@@ -1,4 +1,4 @@
-//! What a callback may and may not do. The numbers of the rows are those of the conformance and attack lists.
+//! Valid, malformed and forged callbacks. The numbers of the rows are those of the conformance and attack lists.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn a_malformed_or_foreign_callback_is_a_page_and_no_token_call() {
 
 #[test]
 fn an_expired_sign_in_page_of_the_provider_costs_one_new_try() {
-    // Keycloak; Ory Hydra; a provider without a session that was free to ask the person.
+    // Errors of Keycloak, of Ory Hydra, and of a provider without a session that could have asked the user.
     let description = "&error_description=authentication_expired";
     for error in ["temporarily_unavailable", "request_unauthorized", "login_required", "interaction_required"] {
         let mut world = World::ready();
@@ -88,7 +88,7 @@ fn a_provider_that_goes_on_refusing_is_asked_twice_and_then_there_is_a_page() {
         let page = world.visit(&callback).reply();
         assert_eq!((page.status, page.code, world.pending()), (refusal.0, refusal.1, 0), "{error}");
         assert!(String::from_utf8(page.body).unwrap().contains("href=\"https://app.example.com/page\""));
-        // A person who tries again begins a first sign-in.
+        // A new try of the user counts as a first sign-in.
         world.sign_in("/page");
     }
 }
@@ -190,7 +190,7 @@ fn c_12_a_callback_sent_twice_at_once_is_redeemed_once_on_any_worker() {
 #[test]
 fn a_call_that_envoy_does_not_take_is_tried_again_for_a_while() {
     let refuses = |world: &mut World| world.provider.token_response = Box::new(|_| Err(CalloutError::Dispatch));
-    // Its host is resolved in the meantime.
+    // Envoy resolves the host of the endpoint in the meantime.
     let mut world = World::ready();
     refuses(&mut world);
     let reply = world.visit("/page").reply();
@@ -198,7 +198,7 @@ fn a_call_that_envoy_does_not_take_is_tried_again_for_a_while() {
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the call is tried again") };
     world.provider.token_response = Box::new(|body| super::world::ok(&body));
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
-    // It never is.
+    // The host is never resolved.
     world.jar.clear();
     refuses(&mut world);
     let reply = world.visit("/page").reply();
@@ -293,7 +293,7 @@ fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
         assert_eq!((reply.status, reply.code), expected, "{name}");
         assert_eq!(header(&reply, "retry-after").is_some(), expected.0 == 503, "{name}");
         assert!(!world.has_session() && world.pending() == 0, "{name}");
-        // The person can try again at once.
+        // The user can try again at once.
         world.provider.token_response = Box::new(|body| super::world::ok(&body));
         world.sign_in("/page");
     }
@@ -325,7 +325,7 @@ fn a_sign_in_that_expires_while_it_waits_counts_no_session_that_has_ended_meanwh
     let begun = world.visit("/page").reply();
     world.sign_in("/");
     let callback = world.signs_in(&begun);
-    // Envoy has begun anew, and knows nothing of the provider.
+    // Envoy has restarted and has no metadata of the provider.
     world.restart();
     let timeout = world.config.session.sign_in_timeout.as_secs();
     world.advance(timeout - 3);

@@ -1,4 +1,4 @@
-//! Who is sent to sign in, and who is told that they must.
+//! Answers to requests without a session, by the kind of caller: a redirect to the provider, a page or JSON.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ const CHROMIUM: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,im
 const FIREFOX: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 const OLD: &str = "text/html, application/xhtml+xml, */*";
 
-/// A request of a browser: Sec-Fetch-Site, -Mode and -Dest, and Accept; what is empty is not sent.
+/// Header values of a browser's request: Sec-Fetch-Site, -Mode, -Dest, and Accept. Empty ones are not sent.
 type Fetched = [&'static str; 4];
 
 #[rustfmt::skip]
@@ -161,7 +161,7 @@ fn a_page_load_is_answered_as_one_and_nothing_else_is() {
     assert_eq!(wrong, [""; 0]);
 }
 
-/// A page in a frame, as a browser asks for it.
+/// A browser's request for a page in a frame.
 fn framed(world: &mut World, target: &str, site: &str, more: &[(&str, &str)]) -> Outcome {
     let mut all = vec![(":method", "GET"), (":path", target), NAVIGATE, ("sec-fetch-dest", "iframe"), HTML];
     all.push(("sec-fetch-site", site));
@@ -191,12 +191,12 @@ fn a_frame_begins_no_sign_in_and_leads_out_of_itself() {
             assert!(world.jar.is_empty());
         }
     }
-    // The link at the top begins one.
+    // The link, opened at the top, begins a sign-in.
     let start = world.opens("/oauth2/start?rd=%2Fpanel%3Fid%3D1&session=keep", "cross-site").reply();
     assert_eq!((start.status, start.code, world.pending()), (302, "sign_in_started", 1));
     let callback = world.signs_in(&start);
     assert_eq!(location(&world.visit(&callback).reply()), format!("{APP}/panel?id=1"));
-    // And passes where there is a session by then.
+    // With a session, the same link leads back to the page.
     let kept = world.opens("/oauth2/start?rd=%2Fpanel%3Fid%3D1&session=keep", "cross-site").reply();
     assert_eq!(
         (kept.code, location(&kept), world.pending()),
@@ -325,7 +325,7 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
     let preflight =
         [(":method", "OPTIONS"), (":path", "/api"), ("origin", "a"), ("access-control-request-method", "PUT")];
     let request = Request::new(preflight.iter().map(|(name, value)| (*name, value.as_bytes())));
-    // A proxy in between may say which method it is, if that is the same.
+    // A proxy may repeat the same method in `X-Original-Method`.
     let mut with_original = preflight.to_vec();
     with_original.push(("x-original-method", "OPTIONS"));
     assert!(matches!(world.send(&with_original), Outcome::Forwarded { reason: Reason::Preflight, .. }));
@@ -352,7 +352,7 @@ fn a_bearer_token_is_refused_whatever_cookie_stands_beside_it() {
         "\"Bearer x\"",
         "Basic YTpi, Bearer x",
         "Token x;bearer x",
-        // `Bearer\s(\S+)`, as many apps look for it, finds these too.
+        // Many apps search for `Bearer\s(\S+)`, which finds these too.
         "XBearer x",
         "Token1bearer\tx",
         "xBearer\u{a0}x",

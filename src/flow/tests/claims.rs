@@ -1,5 +1,5 @@
-//! Claims that a session did not keep: it is unknown whether they are absent, so no condition on them holds, with `not` or
-//! without, until a new sign-in.
+//! Claims that a session did not keep: it is unknown whether they are absent, so no condition on them holds, with `not`
+//! or without, until a new sign-in.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use crate::{
     wire::{self, Field},
 };
 
-/// Rules by which these pass `/`, and no other path is open.
+/// A rule that requires these conditions at `/`.
 fn rules(allow: &Value) -> (&'static str, Value) {
     ("rules", json!([{ "path": "/", "access": "required", "allow": allow }]))
 }
@@ -45,7 +45,7 @@ fn reconfigure(world: &mut World, changes: &[(&str, Value)]) {
     world.settle();
 }
 
-/// The browser's session as the version before wrote it, which knew of no absent claims.
+/// Rewrites the browser's session in the format of the previous version, without absent claims.
 fn as_sealed_before(world: &mut World) {
     const COOKIE: &str = "__Host-vestibule";
     let settings = &world.config.session;
@@ -79,7 +79,7 @@ fn signs_in_once(world: &mut World, then: Option<(u16, &'static str)>) {
     }
 }
 
-/// Conditions on claims that no default header carries, and what makes them hold.
+/// Conditions on claims that no default header carries, and claims that fulfil them.
 fn conditions() -> [(Value, Value); 8] {
     let banned = json!({ "claims": { "status": ["banned"] } });
     let nested = json!({ "claims": { "/realm_access/roles": ["x"] } });
@@ -103,7 +103,7 @@ fn a_claim_that_was_not_kept_is_asked_for_by_a_new_sign_in() {
             let mut world = World::ready_with(&[rules(&json!({ "groups": ["staff"] })), session.clone()]);
             world.sign_in("/");
             reconfigure(&mut world, &[rules(&allow), session]);
-            // Whether it would hold or not.
+            // First with claims that fulfil the condition, then with others.
             world.provider.claims = claiming(holds.clone());
             let before = world.jar.clone();
             signs_in_once(&mut world, None);
@@ -540,7 +540,7 @@ fn a_provider_that_refuses_a_sign_in_for_more_claims_is_asked_twice() {
     let first = world.visit("/").reply();
     let callback = refused(world.signs_in(&first));
     let second = world.visit(&callback).reply();
-    // Its session would lead to the page, and that to the provider again.
+    // The present session does not satisfy the rule, so the browser is not sent back to the page.
     assert_eq!((second.status, second.code), (302, "sign_in_started"));
     let callback = refused(world.signs_in(&second));
     assert_eq!(world.visit(&callback).code(), (503, "provider_unavailable"));
@@ -575,7 +575,7 @@ fn a_sign_in_for_more_claims_brings_no_session_back_that_has_ended_while_it_wait
     world.sign_in("/");
     let other = World::ready_with(&[idle, rules(&json!({ "claims": { "department": ["sales"] } }))]);
     world.config = other.config;
-    // Envoy has begun anew, and knows nothing of the provider.
+    // Envoy has restarted and has no metadata of the provider.
     world.restart();
     world.advance(300);
     let Outcome::Held(waits) = world.visit("/") else { panic!("the provider is not known yet") };

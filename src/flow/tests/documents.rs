@@ -1,4 +1,4 @@
-//! Documents of a provider: odd in form and read all the same, or left out and named.
+//! Documents of a provider in odd forms: accepted all the same, or left out and named in the log.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::http::CalloutResponse;
 
-/// Lines of the log from here on.
+/// Takes the log lines since the last call.
 fn lines(world: &mut World) -> Vec<String> {
     let events = std::mem::take(&mut world.events);
     events.into_iter().filter(|event| event.level() != Level::Count).map(|event| event.to_string()).collect()
@@ -88,7 +88,7 @@ fn made_up_omissions_do_not_flood_the_log() {
     assert_eq!(lines(&mut world).iter().filter(|line| line.starts_with("left the key")).count(), 128);
 }
 
-/// The answer to a sign-in whose callback is refused, and its line of the log.
+/// The status and code of a refused callback, and its log line.
 fn refused(world: &mut World) -> ((u16, &'static str), String) {
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
@@ -280,7 +280,7 @@ fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_remedy() {
              under clusters, or set danger.plain_http_providers"
         )
     };
-    // One that only sign-out needs is left out.
+    // An endpoint that only sign-out needs is left out.
     let mut world = World::new();
     world.provider.metadata =
         Box::new(|metadata| metadata["end_session_endpoint"] = json!("http://idp.example.com/end"));
@@ -291,7 +291,7 @@ fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_remedy() {
     );
     assert!(lines(&mut world).contains(&told));
     world.sign_in("/");
-    // Others keep everybody out.
+    // Without a usable token endpoint, the metadata is refused.
     for (url, told) in [
         ("http://idp.example.com/token\n", r#"token_endpoint "http://idp.example.com/token\n" is not an https URL"#),
         ("/token", r#"token_endpoint "/token" is not an absolute URL"#),

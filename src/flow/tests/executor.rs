@@ -7,7 +7,7 @@ use super::{
     world::{Outcome, World, access_tokens},
 };
 
-/// Bytes of a flow at most: each request that waits holds one.
+/// The largest size of a flow, in bytes: each waiting request holds one.
 const MAX_SIZE: usize = 2048;
 
 #[test]

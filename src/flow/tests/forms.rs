@@ -1,4 +1,4 @@
-//! Forms that somebody posts without a session.
+//! Forms posted without a session, kept fragments, return targets, and the limit of sign-ins that bring no session.
 
 use serde_json::json;
 
@@ -42,7 +42,7 @@ fn a_form_is_given_back_to_its_browser() {
     }
     assert!(header(&reply, "content-security-policy").unwrap().contains("script-src 'sha256-"));
 
-    // The sign-in leads to the page that sends it again.
+    // The sign-in leads to the page that sends the form again.
     let start = world.visit("/oauth2/start?rd=%2Foauth2%2Fform").reply();
     let callback = world.signs_in(&start);
     let back = world.visit(&callback).reply();
@@ -65,7 +65,7 @@ fn only_a_form_of_this_site_is_kept() {
         assert!(!page.contains("amount"), "{from:?}: {page}");
     }
     assert!(html(&post(&mut world, "/pay", ("origin", "https://app.example.com"), body)).contains("amount"));
-    // Ours are never kept.
+    // Forms for our own paths are never kept.
     let own = post(&mut world, "/oauth2/sign_in", ("sec-fetch-site", "same-origin"), body);
     assert_eq!((own.status, html(&own).contains("amount")), (404, false));
 }
@@ -103,7 +103,7 @@ fn a_form_is_kept_over_a_sign_in_at_the_provider_that_its_rule_names() {
     let kept = post(&mut world, "/partners/save", from_here, "a=b");
     let link = "start?rd=%2Foauth2%2Fform&#38;provider=partners\"";
     assert!(html(&kept).contains("name=\"a\"") && html(&kept).contains(link), "{}", html(&kept));
-    // What is not kept leads there as well, and where no rule names one people choose.
+    // A form that is not kept leads to the same provider. Without a provider in the rule, users choose.
     let lost = post(&mut world, "/partners/save", ("sec-fetch-site", "cross-site"), "a=b");
     assert!(html(&lost).contains("start?rd=%2F&#38;provider=partners\""), "{}", html(&lost));
     let start = world.visit("/oauth2/start?rd=%2Foauth2%2Fform&provider=partners").reply();
@@ -121,7 +121,7 @@ fn a_fragment_survives_where_the_operator_wants_it() {
     assert!(html(&page).contains(&format!("href=\"{link}\"")), "{}", html(&page));
     assert!(world.jar.is_empty());
 
-    // What the page's script makes of it.
+    // The start URL that the page's script makes, with the fragment.
     let start = world.visit("/oauth2/start?rd=%2Fapp%3Fa%3Db%26c%23%2Fitem%2F7").reply();
     let callback = world.signs_in(&start);
     let back = world.visit(&callback).reply();
@@ -154,7 +154,7 @@ fn a_sign_in_that_is_asked_for_leads_nowhere_else() {
         let back = world.visit(&callback).reply();
         assert_eq!(location(&back), format!("https://app.example.com{to}"), "{asked}");
     }
-    // A script is told, and cannot begin one.
+    // A script gets 401 and begins no sign-in.
     let fetch = [(":method", "GET"), (":path", "/oauth2/start?rd=/"), ("sec-fetch-mode", "cors")];
     assert_eq!(world.send(&fetch).code(), (401, "sign_in_required"));
 }
@@ -164,13 +164,13 @@ fn three_sign_ins_in_a_minute_that_bring_no_session_are_enough() {
     let mut world = World::ready();
     for _ in 0..3 {
         world.sign_in("/page");
-        // The browser keeps small cookies and throws this one away.
+        // The browser drops the session cookie and keeps smaller ones.
         world.jar.remove("__Host-vestibule");
     }
     let page = world.visit("/page").reply();
     assert_eq!((page.status, page.code), (400, "sign_in_loop"));
     assert!(html(&page).contains("Allow cookies"));
-    // "Try again" is a new start.
+    // "Try again" starts the count anew.
     assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
 }
 
@@ -183,7 +183,7 @@ fn sign_ins_of_a_slow_person_are_no_loop() {
         world.advance(21);
     }
     world.sign_in("/page");
-    // And one who signs out and in again is not counted.
+    // Sign-ins after a sign-out are not counted.
     for _ in 0..5 {
         world.opens("/oauth2/sign_out", "none").reply();
         world.sign_in("/page");

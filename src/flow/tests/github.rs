@@ -1,4 +1,4 @@
-//! GitHub: who signs in is what its API says, and nobody passes by what it does not say.
+//! GitHub: the user's claims come from its API, and no condition holds on data that the API did not return.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::http::CalloutError;
 
-/// What each path of GitHub answers, in place of the usual.
+/// Responses by the end of host and path, in place of those of `usual`.
 type Answers = Vec<(&'static str, CalloutResult)>;
 
 fn status(status: u16) -> CalloutResult {
@@ -25,7 +25,8 @@ fn configured(rules: Value) -> Value {
     document
 }
 
-/// Members of `my-org` pass at `/org`, of its team `core` at `/team`, and whoever is not in `banned` at `/open`.
+/// Members of `my-org` pass at `/org`, members of its team `core` at `/team`, users outside `banned` at `/open`, and
+/// addresses of `example.com` at `/mail`.
 fn rules() -> Value {
     let only = |path: &str, allow: Value| json!({ "prefix": path, "access": "required", "allow": allow });
     json!([
@@ -36,7 +37,7 @@ fn rules() -> Value {
     ])
 }
 
-/// A world with GitHub in it, which answers so.
+/// A world with GitHub as its provider, and these responses.
 fn world_with(document: &Value, answers: Answers) -> World {
     let mut world = World::with(document);
     world.provider.instead = Some(Box::new(move |request| {
@@ -83,7 +84,7 @@ fn usual(request: &crate::http::CalloutRequest, at: &str) -> CalloutResult {
     }
 }
 
-/// The callback's path and query, once the person has said yes.
+/// Path and query of the callback, after the user's consent.
 fn callback(world: &mut World) -> String {
     let query = query_of(location(&world.visit("/").reply()));
     format!("/oauth2/callback?code=code&state={}", query["state"])
@@ -174,7 +175,7 @@ fn an_empty_text_is_as_good_as_none_and_a_byte_order_mark_is_read_past() {
     }
 }
 
-/// A number is not only GitHub's.
+/// User numbers of GitHub and of a GitHub Enterprise Server collide; `iss` tells them apart.
 #[test]
 fn the_app_can_be_told_whose_number_it_is() {
     for (url, expected) in
@@ -218,7 +219,7 @@ fn an_address_counts_that_is_primary_and_verified() {
     }
 }
 
-/// A whole page of organisations nobody asks for.
+/// A full page of organisations that no rule names.
 fn full_page() -> Vec<Value> {
     (0..100).map(|number| json!({ "login": format!("org-{number}") })).collect()
 }
@@ -248,7 +249,7 @@ fn organisations_are_read_page_by_page_and_what_is_beyond_counts_as_left_out() {
             "not_allowed",
             "not_allowed",
         ),
-        // Who is in so many may be in any other, and a part of the list says nothing.
+        // After five full pages the list may be incomplete, so no condition on organisations holds.
         (
             vec![
                 (first, ok(&with_mine.clone().into())),

@@ -1,4 +1,4 @@
-//! What is handed on beside headers: tokens for the app, and filter state.
+//! Tokens for the app in `Authorization`, and filter state for other filters.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::session::{OptionalToken, app_tokens::ForwardedTokens};
 
-/// A world with this as the default, and a path for each other wish.
+/// A world with this default of `authorization`, and rules for its values.
 fn world(by_default: &str) -> World {
     world_with(by_default, &[])
 }
@@ -39,7 +39,7 @@ fn authorization(outcome: &Outcome) -> Vec<&str> {
     headers.iter().filter(|(name, _)| name == "authorization").map(|(_, value)| value.as_str()).collect()
 }
 
-/// What the app gets in `Authorization` of a request with these lines.
+/// The `Authorization` lines that the app gets from a request with these lines.
 fn sent(world: &mut World, path: &str, lines: &[&str]) -> Vec<String> {
     let mut headers = vec![(":method", "GET"), (":path", path)];
     headers.extend(lines.iter().map(|line| ("authorization", *line)));
@@ -48,7 +48,7 @@ fn sent(world: &mut World, path: &str, lines: &[&str]) -> Vec<String> {
     authorization(&outcome).into_iter().map(str::to_owned).collect()
 }
 
-/// The provider's next access token.
+/// Sets the access token in the provider's token responses.
 fn gives(world: &mut World, token: &'static str) {
     world.provider.token_response = Box::new(move |mut body| {
         body["access_token"] = json!(token);
@@ -91,7 +91,7 @@ fn what_nobody_in_particular_sends_never_passes_for_ours() {
                 assert_eq!(sent(&mut world, path, lines), expected, "{by_default} {path}");
             }
         }
-        // A token of somebody's own on a public path is looked at by nobody.
+        // A bearer token on a public path is not checked.
         let forged = &["Bearer forged"];
         assert_eq!(sent(&mut world, "/public/x", forged), if is_kept { &forged[..] } else { &[] }, "{by_default}");
         assert_eq!(authorization(&world.send(&preflight)), [""; 0]);
@@ -123,7 +123,7 @@ fn where_readers_disagree_about_the_path_the_app_gets_nothing() {
     for path in ["/at/../kept/x", "/at//x", "/at/%2e%2e/x", "/kept;/x"] {
         assert_eq!(sent(&mut world, path, &["Basic bWU6bWU="]), [""; 0], "{path}");
     }
-    // All say the same.
+    // Every rule that may apply says the same.
     let mut world = World::ready_with(&[
         ("authorization", json!("access_token")),
         ("rules", json!([{ "path": "/a/*", "access": "required" }, { "path": "/b/*", "access": "optional" }])),
@@ -141,7 +141,7 @@ fn a_token_that_is_over_and_not_renewed_is_never_sent() {
     world.advance(1);
     assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
     assert_eq!(sent(&mut world, "/", &[]), [""; 0]);
-    // Nor where a refresh token is there and the provider is not.
+    // Nor with a refresh token, while the provider is down.
     let mut world = self::world("access_token");
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -150,7 +150,7 @@ fn a_token_that_is_over_and_not_renewed_is_never_sent() {
     assert_eq!(sent(&mut world, "/", &["Basic x"]), ["Bearer at"]);
     world.advance(100);
     assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
-    // What says that it is over at once is.
+    // Nor with a lifetime of zero.
     let mut world = self::world("access_token");
     world.provider.token_response = Box::new(|mut body| {
         body["expires_in"] = json!(0);
@@ -160,7 +160,7 @@ fn a_token_that_is_over_and_not_renewed_is_never_sent() {
     assert_eq!(sent(&mut world, "/", &["Basic x"]), [""; 0]);
 }
 
-/// A world whose provider's access tokens last so long.
+/// A signed-in user with access tokens of this lifetime.
 fn lasting(seconds: u64) -> World {
     let mut world = world("access_token");
     world.provider.refreshes = true;
@@ -180,7 +180,7 @@ fn a_short_access_token_is_renewed_before_it_ends() {
             assert_eq!(sent(&mut world, "/", &[]), ["Bearer at"], "{seconds} at {second}");
             world.advance(1);
         }
-        // After a while without a request, too.
+        // After a pause without requests, too.
         world.advance(100);
         assert_eq!(sent(&mut world, "/", &[]), ["Bearer at"], "{seconds}");
         let refreshes = world.provider.asked["/token"] - 1;
@@ -215,7 +215,7 @@ fn a_renewed_session_hands_on_the_new_token() {
     world.advance(480);
     assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
     assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
-    // Whoever still brings the old cookie, too.
+    // The old cookie leads to the new token, too.
     world.jar = old;
     assert_eq!(sent(&mut world, "/", &[]), ["Bearer at-2"]);
     world.advance(599);
@@ -257,7 +257,7 @@ fn an_id_token_is_renewed_before_its_own_end_where_the_app_wants_it() {
     world.advance(1);
     let renewed = sent(&mut world, "/", &[]);
     assert!(renewed.len() == 1 && renewed != before, "{renewed:?}");
-    // Many providers send none with a refresh: the one that there is counts until its end.
+    // Many providers send no ID token with a refresh: the previous one is sent until it expires.
     world.provider.refresh_response = Some(Box::new(|mut body| {
         body.as_object_mut().unwrap().shift_remove("id_token");
         ok(&body)
@@ -323,7 +323,7 @@ fn what_does_not_fit_is_left_out_in_order() {
         assert_eq!(cut, expected, "{length}");
         let is_there = sent(&mut world, "/", &["Basic x"]).len();
         assert_eq!(is_there, usize::from(expected.len() < 2), "{length}");
-        // The rest of the session is as good as ever.
+        // The rest of the session is kept, with its refresh token.
         world.advance(480);
         let held = world.visit("/");
         assert!(matches!(held, Outcome::Held(_)), "{length}");
@@ -354,13 +354,13 @@ fn filter_state_says_who_it_is_and_by_which_rule() {
     assert_eq!(state(&mut world, "/", "Basic x"), alice);
     assert_eq!(state(&mut world, "/kept/x", "Basic x"), by("vestibule_rule=kept"));
     assert_eq!(state(&mut world, "/stripped/x", "Basic x"), by("vestibule_rule=stripped"));
-    // A rule without a name has none, and so has a path that may be another's.
+    // `vestibule_rule` is absent if the rule has no name, or if another rule may apply to the path.
     assert_eq!(state(&mut world, "/at/x", "Basic x"), alice);
     assert_eq!(state(&mut world, "/kept/../x", "Basic x"), alice);
     assert_eq!(state(&mut world, "/public/x", "Basic x"), ["vestibule_rule=public"]);
     let token = world.access_token();
     assert_eq!(state(&mut world, "/", &format!("Bearer {token}")), [""; 0]);
-    // Another session has another state, and what is too long has none.
+    // A new session has its own filter state, and a value over 4096 bytes is left out.
     world.provider.claims = Box::new(|claims| {
         claims.insert("org".into(), json!({ "id": "x".repeat(4096) }));
         claims.insert("groups".into(), json!("x".repeat(4097)));

@@ -1,4 +1,4 @@
-//! A site that is opened under another name than its own.
+//! A site that is opened under another host than that of `external_url`.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::flow::event::Reason;
 
 const WWW: &str = "www.app.example.com";
 
-/// A page is opened under this host, by a browser that has cookies for our own alone.
+/// Opens a page under this host, in a browser with cookies for the configured host only.
 fn at(world: &mut World, host: &str, target: &str) -> Outcome {
     let jar = std::mem::take(&mut world.jar);
     let outcome = rewritten(world, host, target);
@@ -23,7 +23,7 @@ fn rewritten(world: &mut World, host: &str, target: &str) -> Outcome {
     outcome
 }
 
-/// Where a browser is sent from another host: to a path of our own.
+/// Path and query of the redirect from another host to the configured one.
 fn hop(outcome: Outcome) -> String {
     let reply = outcome.reply();
     assert_eq!((reply.status, reply.code), (302, "other_host"));
@@ -70,7 +70,7 @@ fn behind_a_proxy_that_rewrites_the_host_a_sign_in_ends() {
             let outcome = rewritten(&mut world, inner, target);
             assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Session, .. }), "{outcome:?}");
         }
-        // A session that is over is taken along no further, so that nothing goes round in circles.
+        // An expired session is not kept: that would be a redirect loop.
         world.advance(9 * 3600);
         rewritten(&mut world, inner, "/page").reply();
         assert_eq!(rewritten(&mut world, inner, &start).code(), (302, "sign_in_started"));
@@ -133,7 +133,7 @@ fn a_start_under_another_name_moves_too() {
     assert_eq!(world.visit(&start).code(), (302, "sign_in_started"));
     let start = "/oauth2/start?rd=/page&provider=default&session=keep";
     assert_eq!(world.visit(start).code(), (303, "already_signed_in"));
-    // Without the mark a start is what it was.
+    // Without `session=keep` a start always begins a sign-in.
     assert_eq!(world.visit("/oauth2/start?rd=/page").code(), (302, "sign_in_started"));
 }
 
@@ -170,7 +170,7 @@ fn a_session_is_kept_only_where_its_provider_counts() {
     assert_eq!(keep(&mut world, ""), (303, "already_signed_in"));
     assert_eq!(keep(&mut world, "&provider=partners,default"), (303, "already_signed_in"));
     assert_eq!(keep(&mut world, "&provider=partners"), (302, "sign_in_started"));
-    // Where people choose, the choice comes after the hop.
+    // A choice of provider comes after the redirect to the configured host.
     world.jar.clear();
     let start = hop(at(&mut world, WWW, "/page"));
     assert_eq!(world.visit(&start).code(), (401, "sign_in_required"));

@@ -1,4 +1,4 @@
-//! ID tokens that must not sign anybody in, by the names of the OpenID conformance tests, and those that must.
+//! ID tokens that a sign-in must refuse, with names from the OpenID conformance tests, and those that it must accept.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -116,7 +116,7 @@ fn invalid_sig_signs_nobody_in() {
 
 #[test]
 fn a_session_that_does_not_fit_into_its_cookies_is_a_page_and_no_loop() {
-    // Digests, which do not get shorter.
+    // Digests do not compress.
     let group = |group: u32| URL_SAFE_NO_PAD.encode(Sha256::digest(group.to_le_bytes()));
     let mut world = World::ready();
     world.provider.claims = Box::new(move |c| set(c, "groups", (0..800).map(group).collect()));

@@ -1,4 +1,4 @@
-//! What the app sees of who is there.
+//! Identity headers: claims for the app, and removal of forged ones.
 
 use serde_json::{Map, Value, json};
 

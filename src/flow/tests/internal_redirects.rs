@@ -32,7 +32,7 @@ fn world(more: &[(&str, Value)]) -> World {
     World::ready_with(&changes)
 }
 
-/// A client's request, and what Envoy has of it from pass to pass.
+/// A client's request, and the state that Envoy keeps from pass to pass.
 struct Redirected {
     headers: Headers,
     /// The filter state.
@@ -71,7 +71,7 @@ impl Redirected {
         Self { headers, credentials: None, sets_cookies: false }
     }
 
-    /// A pass through the filter, as the glue has it; where it is forwarded, what the app sees.
+    /// A pass through the filter, as the glue performs it: the headers that the app sees, or the reply.
     fn pass(&mut self, world: &mut World, path: &str) -> Result<(Reason, Headers), LocalReply> {
         self.headers.retain(|(name, _)| name != ":path");
         self.headers.push((":path".to_owned(), path.to_owned()));
@@ -109,7 +109,7 @@ fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
 }
 
-/// The user as whom it passed.
+/// The user in the headers of a forwarded pass. The app gets no cookie of ours.
 #[track_caller]
 fn user(outcome: &Result<(Reason, Headers), LocalReply>) -> Option<&str> {
     let (_, headers) = outcome.as_ref().unwrap_or_else(|reply| panic!("{reply:?}"));

@@ -1,4 +1,4 @@
-//! Tokens that cannot be read, and are asked about (RFC 7662).
+//! Token introspection (RFC 7662).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::http::{CalloutError, CalloutResponse, Request};
 
 const AUDIENCE: &str = "https://api.example.com";
 
-/// What the issuer says of a good token.
+/// The introspection response for a good token.
 fn good() -> Value {
     json!({ "active": true, "sub": "robot", "client_id": "robots", "scope": "read", "aud": AUDIENCE,
         "iss": PARTNERS, "exp": START + 300, "iat": START, "token_type": "Bearer" })
@@ -57,7 +57,7 @@ fn assert_passes(outcome: &Outcome) {
 fn an_opaque_token_passes_while_its_issuer_says_so() {
     let mut world = world();
     world.partners.introspection = Box::new(|request, token| {
-        // RFC 6749, 2.3.1: both are form-encoded.
+        // RFC 6749, 2.3.1: client id and secret are form-encoded.
         let basic = ("authorization", "Basic Z2F0ZTpzMyUzQWNyZXQ=".to_owned());
         assert!(request.headers.contains(&basic), "{request:?}");
         ok(&if token == "opaque" { good() } else { json!({ "active": false }) })
@@ -69,13 +69,13 @@ fn an_opaque_token_passes_while_its_issuer_says_so() {
     assert_eq!(bring(&mut world, "/api/x", "unknown").code(), (401, "invalid_token"));
     assert_eq!(bring(&mut world, "/api/x", "unknown").code(), (401, "invalid_token"));
     assert_eq!(asked(&world), 2, "no is remembered, too");
-    // After a minute it is asked again, and it was revoked.
+    // After a minute the issuer is asked again; the token has been revoked.
     world.partners.introspection = Box::new(|_, _| ok(&json!({ "active": false })));
     world.advance(59);
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     world.advance(1);
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
-    // Whatever is asked, a sign-in needs nothing of it.
+    // A sign-in needs no introspection.
     assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
 }
 
@@ -201,10 +201,10 @@ fn an_endpoint_in_trouble_is_said_so_and_nobody_passes() {
         for path in ["/api/x", "/page", "/optional"] {
             assert_eq!(bring(&mut world, path, "opaque").code(), (status, code), "{path}");
         }
-        // Trouble is not remembered: the next one is asked about again.
+        // A failure is not cached: the next request asks again.
         world.partners.introspection = Box::new(|_, _| ok(&good()));
         assert_passes(&bring(&mut world, "/api/x", "opaque"));
-        // And what is remembered outlasts trouble for its time.
+        // A cached answer outlasts a failure for its time.
         world.partners.introspection = Box::new(move |_, _| answer());
         assert_passes(&bring(&mut world, "/api/x", "opaque"));
         world.advance(60);
@@ -238,7 +238,7 @@ fn it_is_known_where_to_ask_or_the_token_waits() {
     world.settle();
     let outcome = world.then(held);
     assert_passes(&outcome);
-    // Where it is configured, nothing is discovered, and the issuer need be no URL.
+    // With a configured endpoint nothing is discovered, and the issuer need not be a URL.
     let asks = json!({ "client_id": "gate", "client_secret": "s", "endpoint": format!("{PARTNERS}/introspect") });
     document["token_issuers"] = json!([{ "issuer": "partners", "introspection": asks }]);
     let mut world = World::with(&document);
@@ -256,7 +256,7 @@ fn as_many_are_asked_about_at_once_as_one_worker_takes() {
     assert_eq!(asked(&world), 0);
     under_way.pop();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
-    // Those that are known cost nobody anything.
+    // A token with a cached answer needs no slot.
     let _last = world.limits().introspecting.take();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     assert_eq!(world.visit("/page").code(), (302, "sign_in_started"));
@@ -270,14 +270,14 @@ fn made_up_tokens_do_not_keep_out_those_that_were_good_before() {
     world.advance(60);
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     assert_eq!(asked(&world), 2, "its answer had run out");
-    // These have an end, too, and leave room for tokens that are new.
+    // The slots of such tokens are limited too, and leave room for new tokens.
     let again = world.limits().introspecting_again.take_all_but(0);
     world.advance(60);
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
     drop(under_way);
     assert_eq!(bring(&mut world, "/api/x", "made up").code(), (400, "bearer_malformed"));
     assert_eq!(bring(&mut world, "/api/x", "made-up").code(), (401, "invalid_token"));
-    // Trouble says nothing of the token.
+    // A failure says nothing about the token.
     drop(again);
     let _under_way = world.limits().introspecting.take_all_but(0);
     world.partners.up = false;
@@ -307,7 +307,7 @@ fn whoever_has_a_token_that_was_good_once_keeps_nobody_out_with_it() {
         let _under_way = world.limits().introspecting.take_all_but(0);
         assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
     }
-    // One that says itself when it is over is asked about as any other from then on.
+    // After its own expiry, a token has no advantage over unknown ones.
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     let _under_way = world.limits().introspecting.take_all_but(0);
@@ -345,7 +345,7 @@ fn a_signed_token_of_its_is_asked_about_too_and_others_verify_theirs() {
         ok(&said)
     });
     assert_eq!(bring(&mut world, "/api/x", "other").code(), (403, "not_allowed"));
-    // It is no provider that people sign in at.
+    // The token issuer is not a provider at which users sign in.
     assert_eq!(bring(&mut world, "/staff/x", &signed).code(), (403, "not_allowed"));
 }
 
@@ -431,7 +431,7 @@ fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
         "late" => ok(&json!({ "active": true, "sub": "robot", "aud": AUDIENCE })),
         _ => ok(&json!({ "active": false })),
     });
-    // One was revoked, and the other was not known yet.
+    // The first token has been revoked since, and the second one has been issued.
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (401, "invalid_token"));
     assert_passes(&bring(&mut world, "/api/x", "late"));
 }

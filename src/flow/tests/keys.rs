@@ -1,4 +1,4 @@
-//! Keys that are replaced under their `kid`, and forged tokens that must not use up what others need.
+//! Keys that are replaced under their `kid`, and forged tokens, which must not use up the fetches and slots of others.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn world() -> World {
     World::ready_with(&changes())
 }
 
-/// A world whose workers have fetched nothing yet.
+/// A world before the first fetch of metadata and keys.
 fn early() -> World {
     let mut document = document();
     changes().into_iter().for_each(|(name, value)| document[name] = value);
@@ -77,7 +77,7 @@ fn log_out(world: &mut World) -> Outcome {
     world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM])
 }
 
-/// A sign-in up to the request that brings its code.
+/// The callback request of a new sign-in.
 fn begun(world: &mut World) -> Request {
     world.jar.clear();
     let reply = world.visit("/page").reply();
@@ -156,7 +156,7 @@ fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_uses_up_no_other
         assert_eq!(forge(&mut world, number), (401, "invalid_token"), "{number}");
     }
     assert_eq!(fetches(&world), 2, "the first, and one more");
-    // A bearer token by a key that is new, and a sign-in by one that was replaced, are served all the same.
+    // A bearer token with a new key, and a sign-in with a replaced one, succeed all the same.
     world.provider.rotate();
     let token = access_token(&world, |_, _| ());
     let held = bring(&mut world, &token);
@@ -223,7 +223,7 @@ fn a_token_that_came_before_the_keys_asks_once_for_newer_ones() {
     assert_eq!(fetches(&world), 2);
 }
 
-/// A world with four keys without names, and a provider for each.
+/// A world with four keys without `kid`, and a signer for each.
 fn nameless() -> (World, Vec<World>) {
     let mut signers: Vec<_> = (1..=4).map(|_| World::new()).collect();
     (1..=4).zip(&mut signers).for_each(|(number, signer)| signer.partners.replace_key(number));
@@ -341,10 +341,10 @@ fn made_up_codes_of_one_address_leave_slots_to_others() {
         }
     }
     assert_eq!((under_way.len(), refused), (24, 126));
-    // Another address, at once.
+    // A sign-in from another address succeeds at once.
     world.platform.client.set(1);
     assert_signs_in(&mut world);
-    // The same address, in a sign-in that took as long as a person takes.
+    // A sign-in from the same address succeeds if it takes two seconds, as a user does.
     world.platform.client.set(66);
     world.jar.clear();
     let reply = world.visit("/page").reply();
@@ -352,7 +352,7 @@ fn made_up_codes_of_one_address_leave_slots_to_others() {
     assert_eq!(world.visit(&callback).code(), (503, "busy"));
     world.advance(2);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"), "it was not used up");
-    // However the others end, their slots are given back.
+    // Dropped requests give their slots back.
     drop(under_way);
     let request = begun(&mut world);
     assert!(matches!(world.start(request), Step::Wait(_)));

@@ -1,4 +1,4 @@
-//! How long sessions last, how large they get, and what keys they are sealed with.
+//! Lifetimes of sessions, their size in cookies, and the rotation of their keys.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -27,7 +27,7 @@ fn is_in(world: &mut World) -> bool {
 
 #[test]
 fn the_three_ends_are_independent() {
-    // The ID token is over after five minutes, the access token after ten.
+    // The ID token expires after five minutes, the access token after ten.
     let mut world = World::ready();
     world.sign_in("/");
     world.advance(8 * 3600 - 1);
@@ -90,7 +90,7 @@ fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
     assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
 }
 
-/// Text that does not get shorter.
+/// Text that does not compress.
 fn noise(bytes: usize) -> String {
     let mut text = String::new();
     for block in 0_u64.. {
@@ -103,7 +103,7 @@ fn noise(bytes: usize) -> String {
     text
 }
 
-/// A world where somebody has a long name, which is all that a session carries.
+/// A world whose user has a `name` of so many bytes, the only claim that the session keeps.
 fn with_name_of(bytes: usize) -> World {
     let mut world = World::ready_with(&[
         ("identity_headers", json!({ "X-Name": "name" })),
@@ -179,7 +179,7 @@ fn four_hundred_groups_fit() {
 
 #[test]
 fn what_is_optional_is_left_out_before_anybody_is_turned_away() {
-    // With the provider's sign-out in its metadata the ID token is kept, which repeats the name.
+    // For the sign-out at the provider the session keeps the ID token, which repeats the name.
     let mut world = with_name_of(9000);
     world.reconfigure(|config| config.sign_out.at_provider = true);
     world.provider.refreshes = true;
@@ -221,7 +221,7 @@ fn a_new_key_takes_over_at_the_next_request_and_the_old_one_can_go() {
     assert!(!is_in(&mut after));
 }
 
-/// The cookie of a session that began at [`START`], sealed before sessions said what they begin after.
+/// The cookie of a session that began at [`START`], in the format before sessions recorded their earlier ends.
 const EARLIER: &str = "AeT0pGukvYnQw-FuwDxUNtC5uOsak0vurICER0XhRhD261pX-oOeiw_qIuihWH_x1O7JpzaxlUCog2Y1JC4bVi6GgLpNEYDpTwnEdt5JGLlPPsxggsiQMJG7iAkTl4NJE7mbm5ZD-PwWzzCF9xyL0nfEAa45YN3ASSezG-ZzSciC3nR64FXK2joipYamD9S00wJKbUDZAjqODNC7nrlBAlVda8uOUb_YfO0QDF3GyjamijyWFYE-8ElwnLiw-_toCTExQKKELRjZuezeawyivwPXO893fdSCdaK327-TK0ulzLDAv_-HfLHknEJAb_TJX8sX_QEE2cnsN9i5EE8S89Qgh-ZMvtQ8huYWcrqMcg8Ig8amXFSigWMIugRCLwYqPs8ChATb92JX7MRsTo_OU0YPkoDfSpDty-3sFMfBvfay_37kAmiPY8hIiAnOaZWhoQaMQUUcA_1iGTsTKFzNdJy057d_vqsF-LNxzvb7EQNxKu0GAqf901Xh8FdfFJsyc3qMTd-uyexwOfnnI0OZ8czMefLkCdFvXJNmaiQyOtuzM16Q4zizPcqyt3icmTTcmLuFkZLY1XYbcC53ua-AOxjZCokS7twLFR6CGLPTgNMKjhMLSmq0LE_zoIKMxGSSk13lfkGx7ys7A1mspEvCvrdtq66PvVvQfzZEM91XZyZS9n7I-clLAKuU9W5z5fR7Lv6uW0Auo-Nih46T1rlDkFA_KA8so5oo8KL6eXh3T-KQtdglujJrSbMGoeFAUHa-ldIptUutk9Y1fJmQCdC2z-klb4EcvH1fwmisvBQqlK_o_MFTIrXJSPlweZdvMlKLI1j5WioCQWlY5Mgz63pcZMX_LP6ZgAiHgpA9Qk9AqlW9U_WO-k8Z7LXAoMG9rziCPJl_6V8rBlI1gD3D8MXDGIJVkaWlc2ZjzoQnTrorROlvVdE";
 
 #[test]

@@ -1,4 +1,4 @@
-//! The provider ends sessions, by the names of the OpenID conformance tests.
+//! Back-channel and front-channel logout, with names from the OpenID conformance tests.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn world() -> World {
 
 fn post(world: &mut World, body: &str) -> LocalReply {
     world.body = Ok(body.as_bytes().to_vec());
-    // The provider brings no cookie of the browser's.
+    // A request of the provider has no cookies of the browser.
     let jar = std::mem::take(&mut world.jar);
     let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).reply();
     world.jar = jar;
@@ -52,7 +52,7 @@ fn rp_backchannel_rpinitlogout() {
         world.worker = worker;
         assert!(!is_in(&mut world), "worker {worker}");
     }
-    // Whoever signs in again is in, in the very same second too.
+    // A new sign-in is accepted, even in the same second.
     world.worker = 0;
     world.sign_in("/");
     assert!(is_in(&mut world));
@@ -68,7 +68,7 @@ fn a_session_that_its_id_token_did_not_name_ends_with_those_of_its_subject() {
     };
     let nothing = without("nothing");
     for (named, changes, is_left) in [
-        // Which session of the provider's it is nobody can tell: the one that ends, perhaps.
+        // The ID token named no `sid`, so the session may belong to the one that ends at the provider.
         (false, &nothing as &dyn Fn(&mut Value, &mut Value), false),
         (false, &without("sid"), false),
         (false, &without("sub"), true),
@@ -152,7 +152,7 @@ fn bodies_that_come_slowly_keep_nobody_out() {
     assert_eq!((reply.status, reply.code, header(&reply, "retry-after")), (503, "busy", Some("5")));
     world.sign_in("/");
     assert!(is_in(&mut world));
-    // With fewer, a body is waited for, until its place is needed.
+    // With a free slot the body is awaited, until another request needs the slot.
     reading.pop();
     world.body = Err(BodyError::Crowded);
     assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (503, "busy"));
@@ -299,13 +299,13 @@ fn frame(world: &mut World, sid: &str) -> (u16, &'static str) {
     code
 }
 
-/// Frames with made-up names, until the list takes no more.
+/// Frames with made-up `sid` values, until the list is full.
 fn flood_with_frames(world: &mut World) {
     let mut taken = 0;
     for number in 0.. {
         let sid = format!("made-up-{number}");
         if frame(world, &sid) == (503, "busy") {
-            // So many are taken in a minute.
+            // The limit per minute is reached.
             world.advance(60);
             if frame(world, &sid) == (503, "busy") {
                 break;
@@ -325,7 +325,7 @@ fn with_sid(world: &mut World, sid: &str) {
 fn made_up_frames_push_out_nothing_that_a_frame_ended() {
     let mut world = world();
     world.sign_in("/");
-    // It began at another Envoy, and none of ours has seen it.
+    // After the restart no worker knows the session's `sid`, as if it had begun at another Envoy.
     let jar = world.jar.clone();
     world.restart();
     world.settle();
@@ -367,12 +367,12 @@ fn made_up_and_repeated_frames_are_written_so_often_a_minute() {
     };
     assert_eq!(taken(&mut world, |number| format!("made-up-{number}")), 120);
     assert_eq!(taken(&mut world, |_| "made-up".to_owned()), 120);
-    // The first time it ends something.
+    // The first frame ends a session, and does not count towards the limit.
     assert_eq!(taken(&mut world, |_| "idp-session".to_owned()), 121);
     assert!(!is_in(&mut world));
 }
 
-/// Mallory signs in `count` times, each time with another session of the provider's, and ends each like this.
+/// Mallory signs in `count` times, each time with a new `sid`, and `end` ends each session.
 fn mallory_ends(world: &mut World, count: usize, end: impl Fn(&mut World, &str)) {
     for number in 0..count {
         let sid = format!("mallory-{number}");
@@ -384,7 +384,7 @@ fn mallory_ends(world: &mut World, count: usize, end: impl Fn(&mut World, &str))
     }
 }
 
-/// A logout token of now with this `sub` and `sid`.
+/// Posts a logout token with this `sub` and `sid`.
 fn ended_by_token(world: &mut World, sub: &str, sid: &str) {
     let told = logout(world, |_, claims| {
         claims["sub"] = json!(sub);
@@ -461,7 +461,7 @@ fn sign_outs_of_one_person(is_full: bool) {
             late = Some(sign_in(&mut world, "late"));
         }
     }
-    // What is no longer remembered one by one has ended the browser of before as well.
+    // In a full list the summary of the oldest ends covers the early session too, which was never signed out.
     let others = [(early, !is_full), (late.unwrap(), true)];
     for (copy, is_left) in copies.into_iter().map(|copy| (copy, false)).chain(others) {
         world.jar = copy;
@@ -544,7 +544,7 @@ fn a_logout_that_is_answered_has_ended_the_session_whenever_it_began() {
             world.jar.clear();
             world.sign_in("/");
             assert!(is_in(&mut world), "{until_sign_in}");
-            // Where the clock was set back meanwhile, too.
+            // A negative value sets the clock back.
             world.now = UnixTime::from_secs(world.now.as_secs().saturating_add_signed(until_logout));
             second(&mut world, 2);
             for worker in [0, 1] {
@@ -593,7 +593,7 @@ fn a_logout_token_without_an_end_is_as_good_as_its_leeway() {
         let body = format!("logout_token={token}");
         assert_eq!(post(&mut world, &body).status, if is_taken { 200 } else { 400 }, "{age}");
         assert_eq!(is_in(&mut world), !is_taken, "{age}");
-        // It is heard once, for as long as it could be sent again.
+        // The token counts once for as long as it is valid.
         world.sign_in_again();
         assert_eq!(post(&mut world, &body).status, if is_taken { 200 } else { 400 }, "{age}");
         assert!(is_in(&mut world), "{age}");
@@ -602,7 +602,7 @@ fn a_logout_token_without_an_end_is_as_good_as_its_leeway() {
     }
 }
 
-/// A forged logout token, from one of many addresses.
+/// Posts a logout token with an unknown `kid`, from one of 200 addresses.
 fn made_up(world: &mut World, number: usize) -> Outcome {
     world.platform.client.set(u8::try_from(number % 200).unwrap());
     let token = world.provider.logout_token(world.now, |header, _| header["kid"] = json!(format!("kid-{number}")));
@@ -615,7 +615,7 @@ fn made_up_logout_tokens_leave_room_for_sign_ins() {
     let mut world = world();
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
-    // One fetch of the keys fails; until the next, nothing new can come.
+    // One fetch of the keys fails; no newer keys arrive until the next one.
     world.provider.up = false;
     let mut made = vec![made_up(&mut world, 0)];
     world.settle();
@@ -636,7 +636,7 @@ fn made_up_logout_tokens_do_not_use_up_the_fetch_that_a_sign_in_needs() {
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
     world.provider.rotate();
-    // It waits for the new key, as it does where nobody has sent anything.
+    // The sign-in waits for the new key, as it does without such tokens.
     let outcome = world.visit(&callback);
     assert!(matches!(outcome, Outcome::Held(_)), "{:?}", outcome.code());
 }
@@ -649,7 +649,7 @@ fn a_second_end_takes_nothing_of_the_first_back() {
     world.advance(10);
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
     assert!(!is_in(&mut world));
-    // The clock is set right, by less than clocks may differ, and the provider ends sessions again.
+    // The clock is corrected, by less than clocks may differ, and the provider ends sessions again.
     world.now = UnixTime::from_secs(world.now.as_secs() - 60);
     assert!(!is_in(&mut world));
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
@@ -665,8 +665,8 @@ fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
     assert!(!is_in(&mut world));
     let jar = std::mem::take(&mut world.jar);
-    // Somebody has signed in over and over, and signs out at the provider, which then refuses all of it: what a refusal
-    // does to each of those sessions.
+    // A user with 4100 sessions signs out at the provider, which then refuses to renew each of them. Each refusal ends
+    // its session.
     for number in 0..4100 {
         let digest = half_digest("session", &[format!("{number}").as_bytes()]);
         world.env(|env| {
@@ -685,7 +685,7 @@ fn a_logout_from_before_a_clock_was_set_right_locks_nobody_out() {
     world.advance(3600);
     assert_eq!(logout(&mut world, |_, _| ()), (200, "logged_out"));
     assert!(!is_in(&mut world));
-    // The clock was ahead, by less than clocks may differ.
+    // The clock was ahead, by less than clocks may differ, and is corrected.
     world.now = UnixTime::from_secs(world.now.as_secs() - 280);
     world.settle();
     world.jar.clear();

@@ -1,4 +1,4 @@
-//! Whatever comes in, in whatever order: nothing passes without a session that was given out before.
+//! For any input in any order, no request passes as signed in without a session that was given out before.
 
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ proptest! {
                 Input::ProviderGoes(up) => { world.provider.up = up; continue }
                 Input::Settle => { world.settle(); continue }
                 Input::StealPending => {
-                    // A pending sign-in under the session's name.
+                    // The cookie of a pending sign-in, under the name of the session cookie.
                     if let Some(value) = world.jar.values().next().cloned() && !had_session {
                         world.jar.insert("__Host-vestibule".to_owned(), value);
                         let outcome = world.visit("/stolen");

@@ -1,4 +1,4 @@
-//! What workers know of a provider: one of them asks, all of them know; nobody forgets what was good.
+//! Metadata and keys of a provider: one worker fetches them for all, and good ones stay while the provider is down.
 
 use super::{
     super::event::Event,
@@ -135,7 +135,7 @@ fn signing_key_rotation_just_before_signing_is_followed() {
 fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
     let mut world = World::ready();
     world.provider.rotate();
-    // The wishes of the process are used up by the first worker, on the new key and on one that nobody publishes.
+    // The first worker uses up the key requests of the process, for the new key and for an unknown one.
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
     let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the key is not known yet") };
@@ -143,7 +143,7 @@ fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
     world.answer(fetch);
     assert_eq!(world.resume(waiter).code(), (303, "signed_in"));
     world.use_up_wishes();
-    // The other worker has not looked since.
+    // The other worker has not been driven since.
     world.jar.clear();
     world.worker = 1;
     let reply = world.visit("/page").reply();
@@ -168,7 +168,7 @@ fn keys_that_a_request_has_taken_over_serve_those_who_wait_and_are_not_fetched_o
     assert!(matches!(arrives(&mut world, fetches), Outcome::Held(_)));
     let fetch = world.drive().remove(0);
     world.answer(fetch);
-    // In the second worker a request looks before the worker itself does.
+    // In the second worker, a request takes over the shared keys before the worker is driven.
     world.worker = 1;
     assert_eq!(arrives(&mut world, comes_later).code(), (303, "signed_in"));
     assert!(world.drive().is_empty());
@@ -180,7 +180,7 @@ fn keys_that_a_request_has_taken_over_serve_those_who_wait_and_are_not_fetched_o
 fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
     let mut world = World::ready();
     world.advance(12 * 60);
-    // A refresh is under way, and its answer made, when the provider changes its key.
+    // The answer to a refresh of the keys is from before the rotation.
     let refresh = world.drive().remove(0);
     let old = world.provider.answer(refresh.request(), world.now);
     world.provider.rotate();
@@ -199,11 +199,11 @@ fn older_news_do_not_end_the_wait_for_newer_keys() {
     let mut world = World::ready();
     let [_, fresh] = super::world::workers(&world.config, &world.platform);
     world.workers[1] = fresh;
-    // The second worker knows the metadata and the keys of the first, and nothing of what comes now.
+    // The second worker has taken over the metadata and keys of the first.
     world.worker = 1;
     assert!(world.drive().is_empty());
     world.advance(1);
-    // The first worker refreshes its keys just before the rotation; nobody has told the second.
+    // The first worker refreshes its keys just before the rotation; the second has not seen that.
     world.refresh_keys_of_worker(0);
     world.provider.rotate();
     world.worker = 1;

@@ -1,4 +1,4 @@
-//! Sessions that are renewed: once, in place, and without ever losing anybody who is still signed in.
+//! Renewal of sessions: each refresh token is used once, and no user is signed out whom the provider still accepts.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::{
     world::{Outcome, World, ok},
 };
 
-/// Somebody has signed in; their access token is good for ten minutes, and is renewed two minutes before its end.
+/// A signed-in user. The access token lasts ten minutes and is renewed two minutes before its end.
 fn signed_in() -> World {
     let mut world = World::ready();
     world.provider.refreshes = true;
@@ -52,11 +52,11 @@ fn a_session_is_renewed_ahead_of_time_and_its_request_waits_for_the_cookie() {
     let held = world.send(&post);
     assert!(matches!(held, Outcome::Held(_)), "{held:?}");
     let outcome = world.then(held);
-    // The provider says who it is anew.
+    // The renewal brings new claims.
     assert_eq!((user(&outcome), email(&outcome), cookies(&outcome)), ("alice", Some("new@example.com"), 1));
     assert_ne!(world.session_cookies(), before);
     assert_eq!(refreshes(&world), 1);
-    // And with the new cookie all is calm for a while.
+    // A request with the new cookie renews nothing.
     let next = world.visit("/");
     assert_eq!((email(&next), cookies(&next)), (Some("new@example.com"), 0));
 }
@@ -69,7 +69,7 @@ fn a_body_that_envoy_would_have_to_keep_does_not_wait() {
     world.advance(700);
     let post = [(":method", "POST"), (":path", "/save"), ("content-type", "application/json")];
     assert_eq!(cookies(&world.send_more(&post)), 0);
-    // The refresh is under way all the same, and whoever comes next has it.
+    // The refresh is under way all the same, and the next request gets its cookie.
     assert!(matches!(world.send(&post), Outcome::Held(_)));
     world.settle();
     assert_eq!((cookies(&world.send_more(&post)), refreshes(&world)), (1, 1));
@@ -150,7 +150,7 @@ fn an_old_cookie_is_followed_through_several_renewals() {
 #[test]
 fn a_lost_race_serves_with_what_there_is_and_leaves_the_cookie_alone() {
     let mut world = signed_in();
-    // Another process was faster.
+    // Another process has used the refresh token.
     world.provider.refresh_tokens.clear();
     world.advance(480);
     let before = world.session_cookies();
@@ -178,11 +178,11 @@ fn a_refusal_ends_the_session_once_nobody_else_can_have_renewed_it() {
     let fetch = [(":method", "GET"), (":path", "/api"), ("sec-fetch-mode", "cors")];
     assert_eq!(world.send(&fetch).code(), (401, "sign_in_required"));
     assert_eq!(refreshes(&world), 1);
-    // For the other worker, too, and nobody is told twice.
+    // The other worker refuses the session too, and the event is logged once.
     world.worker = 1;
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
     assert_eq!(world.events.iter().filter(|event| matches!(event, Event::SessionRefused(..))).count(), 1);
-    // Who signs in again is in.
+    // A new sign-in is accepted.
     world.worker = 0;
     world.sign_in("/");
     assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
@@ -313,7 +313,7 @@ fn an_id_token_that_does_not_continue_the_session_ends_it() {
         let held = world.visit("/");
         let outcome = world.then(held);
         assert_eq!(outcome.code(), (302, "sign_in_started"), "{what}");
-        // The other worker has not looked around, and yet it knows.
+        // The other worker has not been driven since, and refuses the session too.
         world.worker = 1;
         assert_eq!(world.visit("/").code(), (302, "sign_in_started"), "{what}");
         let told = world.events.iter().filter(|event| matches!(event, Event::SessionRefused(..))).count();
@@ -352,7 +352,7 @@ fn a_token_that_cannot_be_verified_is_the_providers_trouble_and_the_refresh_toke
     let held = world.visit("/");
     let outcome = world.then(held);
     assert_eq!((user(&outcome), cookies(&outcome), refreshes(&world)), ("alice", 1, 1));
-    // Not again at once; then with the token that came, for the one before is used up.
+    // No refresh at once; the next one uses the new refresh token, because the earlier one is used up.
     assert_eq!(cookies(&world.visit("/")), 0);
     world.settle();
     assert_eq!(refreshes(&world), 1);
@@ -399,7 +399,7 @@ fn two_users_never_get_each_others_session() {
     world.advance(700);
     world.jar = alice.clone();
     let held = world.visit("/");
-    // The provider of these tests vouches for whoever it last signed in.
+    // The test provider issues the claims of one user at a time: from here on, those of alice.
     world.provider.claims = Box::new(|_| ());
     assert_eq!(user(&world.then(held)), "alice");
     world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
@@ -446,7 +446,7 @@ fn an_old_cookie_is_no_way_around_a_refusal() {
         let outcome = world.visit("/");
         assert_eq!(cookies(&world.then(outcome)), 1);
     }
-    // The account is closed; its newest cookie ends with its access token, and the oldest must not live on.
+    // The account is closed: the newest cookie ends with its access token, and the oldest must not outlive it.
     world.provider.refresh_tokens.clear();
     for _ in 0..20 {
         world.advance(600);
@@ -487,7 +487,7 @@ fn a_refusal_of_the_refresh_ends_the_session_with_its_access_token() {
         (401, "invalid_token", true),
         (400, "session_expired", true),
         (403, "invalid_grant", true),
-        // About this client, or the provider's trouble.
+        // Errors about this client, or failures of the provider, end no session.
         (400, "invalid_client", false),
         (401, "invalid_client", false),
         (400, "unsupported_grant_type", false),

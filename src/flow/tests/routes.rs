@@ -1,4 +1,4 @@
-//! Routes that say in their metadata which policy counts there.
+//! Routes that name their policy in metadata.
 
 use serde_json::json;
 
@@ -63,7 +63,7 @@ fn a_policy_decides_for_nobody_and_for_somebody() {
     let (sign_in, denied) = ((401, "sign_in_required"), (403, "denied"));
     assert_eq!(codes(&mut world, "/x"), [sign_in, sign_in, (401, "token_required"), denied]);
     assert_eq!(codes(&mut world, "/public/x"), [sign_in, sign_in, (401, "token_required"), denied]);
-    // Where a rule is locked, a public route is not.
+    // A public route does not open a path of a locked rule.
     assert_eq!(on(&mut world, named("open"), "/owners/x", &[]).code(), sign_in);
     world.sign_in("/oauth2/start?rd=/");
     assert_passes(&on(&mut world, named("people"), "/x", &[]), Reason::Session);
@@ -97,7 +97,7 @@ fn metadata_that_names_no_policy_lets_nobody_pass_and_is_told() {
         let event = world.events.last().unwrap();
         assert_eq!(event.level(), event::Level::Error);
         assert!(event.to_string().contains(told), "{event}");
-        // Paths of our own do not ask.
+        // Our own paths ignore the route's metadata.
         assert_eq!(on(&mut world, route, "/oauth2/userinfo", &[]).code(), (200, "userinfo"));
     }
 }
@@ -113,7 +113,7 @@ fn a_header_that_may_have_chosen_the_route_is_not_taken() {
         }
         assert!(world.events.last().unwrap().to_string().contains(name));
     }
-    // Where routes are not asked it is taken out, as ever.
+    // Without `route_metadata` the header is removed, as usual.
     let mut world = World::ready();
     assert_passes(
         &on(&mut world, RouteMetadata::Absent, "/public/x", &[("x-forwarded-user", "mallory")]),

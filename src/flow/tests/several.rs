@@ -102,7 +102,7 @@ fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
     assert_eq!((page.status, page.code), (403, "not_allowed"));
     assert_eq!(links(&page), [format!("{APP}/oauth2/start?rd=%2Fadmin%2Fx&provider=default&prompt=select_account")]);
     assert!(world.events.iter().any(|event| event.to_string().contains("staff alone")), "{:?}", world.events);
-    // Whoever could be meant by either rule is held to both.
+    // A path to which either rule may apply must pass both.
     assert_eq!(world.visit("/admin/..%2fpartners/x").code(), (403, "not_allowed"));
     sign_in_at(&mut world, "default", "/admin/x");
     assert_passes(&mut world, "/admin/x");
@@ -118,7 +118,7 @@ fn the_answer_of_one_provider_is_not_taken_for_that_of_another() {
     assert!(!world.has_session());
     let asked = |world: &World| [&world.provider, &world.partners].map(|one| one.asked.get("/token").copied());
     assert_eq!(asked(&world), [None, None]);
-    // Nobody else's callback is there, however it is spelt.
+    // No other name has a callback path.
     for name in ["nobody", "default", "Partners", "partners/", ""] {
         let other = callback.replace("/callback/partners", &format!("/callback/{name}"));
         assert_eq!(world.visit(&other).code(), (404, "reserved_path"), "{name}");
@@ -143,7 +143,7 @@ fn a_provider_ends_its_own_sessions_alone() {
         ("content-type", "application/x-www-form-urlencoded"),
     ];
     assert_eq!(world.send_more(&posted).code(), (200, "logged_out"));
-    // Both call their person alice, and their session idp-session.
+    // Both providers use the `sub` alice and the `sid` idp-session.
     assert_passes(&mut world, "/admin/x");
     world.jar = of_partner;
     assert!(location(&world.visit("/partners/x").reply()).starts_with(PARTNERS));
@@ -152,7 +152,7 @@ fn a_provider_ends_its_own_sessions_alone() {
     assert_eq!(world.visit(&frame).code(), (200, "logged_out"));
     world.jar = of_staff;
     assert_passes(&mut world, "/admin/x");
-    // A token that names a third is nobody's.
+    // A logout token of a third issuer is refused.
     let token = world.partners.logout_token(world.now, |_, claims| claims["iss"] = json!("https://evil.example"));
     world.body = Ok(format!("logout_token={token}").into_bytes());
     assert_eq!(world.send_more(&posted).code(), (400, "logout_refused"));
@@ -184,13 +184,13 @@ fn sessions_outlive_that_providers_come_and_go_but_not_their_own() {
     let mut other = world_with(&[("providers", turned)]);
     other.jar = world.jar;
     assert_passes(&mut other, "/admin/x");
-    // Gone, it says nothing any more of who may do what.
+    // Without its provider in the configuration, a session is not accepted.
     let mut left = World::ready_with(&[("providers", json!([providers()[1]]))]);
     left.jar = other.jar;
     assert!(location(&left.visit("/page").reply()).starts_with(PARTNERS));
     let reply = left.visit("/oauth2/userinfo").reply();
     assert_eq!(reply.status, 401);
-    // Nor does a sign-in that was begun there.
+    // Nor is a sign-in that was begun at that provider.
     let mut world = self::world();
     let begun = world.visit("/admin/x").reply();
     let callback = world.signs_in(&begun);
@@ -206,7 +206,7 @@ fn another_person_takes_the_place_of_one_of_the_same_name() {
     let before = world.jar.clone();
     sign_in_at(&mut world, "partners", "/partners/x");
     assert_passes(&mut world, "/partners/x");
-    // The session before has ended: both call their person alice.
+    // The earlier session has ended, although both providers use the `sub` alice.
     world.jar = before;
     assert!(location(&world.visit("/admin/x").reply()).starts_with(ISSUER));
 }
@@ -220,7 +220,7 @@ fn the_log_says_whose_people_and_whose_trouble_it_is() {
     let callback = world.signs_in(&reply);
     world.provider.token_response = Box::new(|_| Err(crate::http::CalloutError::NoResponse));
     assert_eq!(world.visit(&callback).code(), (503, "token_endpoint_unavailable"));
-    // Nobody knows whose it is.
+    // This failure concerns no provider.
     assert_eq!(world.visit("/oauth2/nothing").code(), (404, "reserved_path"));
     let log: Vec<_> = world.events.iter().map(ToString::to_string).collect();
     let whose = |said: &str| {

@@ -1,4 +1,4 @@
-//! From nothing to signed in, in one tab and in many.
+//! Sign-in, in one tab and in many.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -71,7 +71,7 @@ fn ten_tabs_opened_at_once_all_arrive_at_their_own_page() {
     let mut world = World::ready();
     let replies: Vec<_> = (0..10).map(|tab| world.visit(&format!("/tab/{tab}")).reply()).collect();
     assert_eq!(world.pending(), 5);
-    // The newest comes back first, the oldest, whose cookies had to go, last.
+    // The newest tab comes back first; the oldest ones, which lost their cookies, come last.
     for (tab, reply) in replies.iter().enumerate().rev() {
         let callback = world.signs_in(reply);
         let arrived = world.visit(&callback).reply();
@@ -202,7 +202,7 @@ fn without_randomness_nothing_is_begun() {
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
 }
 
-/// What firewalls take for an SQL comment (OWASP CRS 942440, naxsi 1007) and for a path traversal (naxsi 1200).
+/// Text that firewalls take for an SQL comment (OWASP CRS 942440, naxsi 1007) or a path traversal (naxsi 1200).
 const REFUSED_BY_FIREWALLS: [&str; 2] = ["--", ".."];
 
 #[test]
@@ -233,7 +233,7 @@ fn a_short_path_travels_in_state_and_a_longer_one_in_the_cookie_alone() {
         let callback = world.signs_in(&reply);
         let own = std::mem::take(&mut world.jar);
 
-        // Another browser has no such sign-in, and begins its own for what `state` says.
+        // Another browser has no cookie of this sign-in, and begins a new one for the target in `state`.
         let again = world.visit(&callback).reply();
         assert_eq!((again.status, again.code), (302, "sign_in_started"));
         let callback_there = world.signs_in(&again);

@@ -1,4 +1,4 @@
-//! Signing out: here, at the provider, and nowhere that was not allowed.
+//! Sign-out of the session and at the provider, and redirects to allowed targets only.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ fn sign_out(world: &mut World, target: &str) -> LocalReply {
     world.opens(&format!("/oauth2/sign_out{target}"), "none").reply()
 }
 
-/// Whoever has this copy of the cookies is signed out, at every worker.
+/// Asserts that no worker accepts this copy of the cookies.
 #[track_caller]
 fn assert_is_out(world: &mut World, copy: &BTreeMap<String, String>) {
     for worker in [0, 1] {
@@ -39,7 +39,7 @@ fn signing_out_here_signs_out_at_the_provider_too() {
     assert_eq!(query["id_token_hint"].split('.').count(), 3);
     let state = &query["state"];
 
-    // Our state, another one, none: each person is told that they are signed out.
+    // With our state, another one or none, the page says that the user is signed out.
     for back in [format!("?state={state}"), "?state=other".to_owned(), String::new()] {
         assert_eq!(world.visit(&format!("/oauth2/signed_out{back}")).code(), (200, "signed_out"), "{back}");
     }
@@ -96,7 +96,7 @@ fn a_way_back_is_forgotten_after_an_hour_and_is_nobody_elses_state() {
     world.advance(3599);
     world.settle();
     assert_eq!(world.visit(&format!("/oauth2/signed_out?state={state}")).code(), (303, "signed_out"));
-    // It begins no sign-in, and a sign-in's state ends none.
+    // The state of a sign-out completes no sign-in, and the state of a sign-in leads nowhere after a sign-out.
     assert_eq!(world.visit(&format!("/oauth2/callback?code=x&state={state}")).code(), (400, "callback_state"));
     let sign_in = world.visit("/").reply();
     let other = query_of(location(&sign_in))["state"].clone();
@@ -130,7 +130,7 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
         let failed = world.events.iter().filter(|event| matches!(event, Event::NotRevoked(..))).count();
         assert_eq!(failed, usize::from(!answers), "{what}");
     }
-    // Without a word of the operator nothing is revoked.
+    // Without `sign_out.revoke` nothing is revoked.
     let mut world = World::ready();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -154,7 +154,7 @@ fn a_refresh_that_a_sign_out_overtakes_leaves_no_token_behind() {
     world.answer_with(fetch, late);
     world.settle();
     assert_eq!(world.provider.refresh_tokens, [""; 0]);
-    // Whoever has a copy of a cookie is out, and where the cookie is old, its newest token is revoked.
+    // A sign-out with an old cookie revokes the newest refresh token of its session.
     world.sign_in("/");
     let old = world.jar.clone();
     world.advance(480);
@@ -199,7 +199,7 @@ fn a_worker_that_has_only_just_begun_signs_out_at_the_provider_that_the_others_k
     assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{reply:?}");
 }
 
-/// A world that has begun anew, with the session of before.
+/// A restarted Envoy, with a session from before the restart, and a copy of the session's cookies.
 fn restarted(changes: &[(&str, Value)]) -> (World, BTreeMap<String, String>) {
     let mut world = World::ready_with(changes);
     world.provider.refreshes = true;
@@ -214,7 +214,7 @@ fn a_sign_out_waits_until_the_provider_is_known() {
     let (mut world, copy) = restarted(&[]);
     let held = world.opens("/oauth2/sign_out?rd=/bye", "none");
     assert!(matches!(held, Outcome::Held(_)), "{held:?}");
-    // The session is over by now, whether or not the browser waits.
+    // The session has ended already, even if the browser does not wait.
     let jar = std::mem::replace(&mut world.jar, copy.clone());
     assert!(matches!(world.visit("/"), Outcome::Held(_)));
     world.jar = jar;
@@ -245,7 +245,7 @@ fn a_provider_that_cannot_be_reached_is_told_later_and_the_person_now() {
     let count = |world: &World, counter| world.events.iter().filter(|event| event.counter() == counter).count();
     assert_eq!(count(&world, "vestibule_provider_session_left"), 1);
     assert_eq!(count(&world, "vestibule_revocation_failed"), 1);
-    // The provider answers again, but not at once.
+    // The provider stays down for another minute.
     for _ in 0..4 {
         world.advance(15);
         world.settle();
@@ -259,7 +259,7 @@ fn a_provider_that_cannot_be_reached_is_told_later_and_the_person_now() {
     assert_eq!(world.provider.refresh_tokens, [""; 0]);
     assert_eq!(count(&world, "vestibule_revocation_failed"), 1);
     assert_is_out(&mut world, &copy);
-    // The link of the page leads there now.
+    // The link of the page now leads to the provider.
     world.jar.clear();
     let reply = world.opens("/oauth2/sign_out?rd=/bye", "same-origin").reply();
     assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{reply:?}");
@@ -276,7 +276,7 @@ fn of_a_provider_among_several_the_person_is_told_the_same() {
     let callback = world.signs_in(&reply);
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
     world.restart();
-    // Only the other one is known.
+    // Only the documents of the other provider can be fetched.
     world.partners.up = false;
     let Outcome::Held(waiter) = world.opens("/oauth2/sign_out", "none") else { panic!() };
     world.settle();
@@ -364,10 +364,10 @@ fn a_sign_out_is_remembered_for_as_long_as_its_session_could_live() {
     world.sign_in("/");
     let copy = world.jar.clone();
     let end = world.now.as_secs() + 8 * 3600;
-    // The clock is set right, by less than clocks may differ.
+    // The clock is corrected, by less than clocks may differ.
     world.now = UnixTime::from_secs(world.now.as_secs() - 200);
     sign_out(&mut world, "");
-    // Almost a lifetime later somebody else signs out.
+    // Almost a session lifetime later, another session is signed out.
     world.now = UnixTime::from_secs(end - 100);
     world.settle();
     world.sign_in("/");
@@ -382,7 +382,7 @@ fn a_refresh_token_of_somebody_else_is_not_left_behind() {
     world.sign_in("/");
     world.advance(480);
     let held = world.visit("/");
-    // It does not continue the session, so nobody keeps the token that came beside it.
+    // An ID token of another user does not continue the session, so the refresh token beside it is revoked.
     world.provider.claims = Box::new(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
     assert_eq!(world.then(held).code(), (302, "sign_in_started"));
     world.settle();
@@ -410,7 +410,7 @@ fn a_refresh_token_that_comes_after_a_sign_out_at_another_envoy_is_revoked_too()
         calls = one.drive();
     }
     assert_eq!(calls[0].request().path, "/token");
-    // While the provider renews it, the person signs out elsewhere, with the refresh token from before.
+    // While the provider refreshes, the user signs out at another Envoy, which has the earlier refresh token.
     let mut other = world();
     (other.now, other.redis, other.jar) = (one.now, one.redis.clone(), one.jar.clone());
     assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));

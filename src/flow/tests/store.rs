@@ -1,4 +1,4 @@
-//! Sessions in a store: of any size, ended everywhere at once, and nobody let in while it does not answer.
+//! Sessions in a store: of any size, ended in every process at once, and refused with 503 while the store is down.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::time::UnixTime;
 
-/// How a provider posts a logout token.
+/// The headers of a back-channel logout request (Back-Channel Logout 1.0, 2.5).
 const LOGOUT: [(&str, &str); 3] = [
     (":method", "POST"),
     (":path", "/oauth2/backchannel_logout"),
@@ -35,7 +35,7 @@ fn user(outcome: &Outcome) -> &str {
     headers.iter().find_map(|(name, value)| (name == "x-forwarded-user").then_some(value)).unwrap()
 }
 
-/// Another process with the same keys and the same store: nothing else is shared.
+/// Another process with the same configuration, a copy of the store, and the browser's cookies.
 fn another_process(of: &World) -> World {
     let mut world = world();
     world.now = of.now;
@@ -120,7 +120,7 @@ fn while_the_store_is_down_nobody_is_let_in_and_nobody_is_sent_away() {
     assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (503, "store_unavailable"));
     assert_eq!(world.send(&[(":method", "GET"), (":path", "/oauth2/userinfo")]).code(), (503, "store_unavailable"));
     assert!(world.has_session());
-    // What needs no session goes on.
+    // A public path needs no session.
     assert!(matches!(world.visit("/public/a"), Outcome::Forwarded { .. }));
     let jar = std::mem::take(&mut world.jar);
     let reply = world.visit("/new").reply();
@@ -162,7 +162,7 @@ fn what_is_written_after_a_sign_out_brings_no_session_back() {
     world.sign_in("/");
     let copy = world.jar.clone();
     world.advance(700);
-    // A refresh is under way in one process, the person signs out in another, and then its tokens come.
+    // One process refreshes the session, the user signs out at another, and then the tokens arrive.
     assert!(matches!(world.visit("/"), Outcome::Held(_)));
     let mut other = another_process(&world);
     assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
@@ -189,7 +189,7 @@ fn a_renewed_session_that_the_store_did_not_take_is_saved_with_the_next_request(
     world.redis = before;
     assert_eq!(user(&world.visit("/")), "alice");
     world.settle();
-    // No process needs to ask the provider now.
+    // Another process finds the renewed session in the store and does not ask the provider.
     let mut other = another_process(&world);
     assert_eq!(user(&other.visit("/")), "alice");
     assert_eq!(other.provider.asked.get("/token"), None);
@@ -207,11 +207,11 @@ fn a_logout_token_ends_sessions_in_every_process() {
         world.body = Ok(format!("logout_token={token}").into_bytes());
         assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"), "{without}");
         other.redis = world.redis.clone();
-        // By a clock that is ahead, the session has begun after the logout.
+        // The clock of the other process is one second ahead.
         let cookie = other.jar.clone();
         other.advance(1);
         assert_eq!(other.visit("/").code(), (302, "sign_in_started"), "{without}");
-        // Whoever signs in again is in, here at once, in other processes once it is later by every clock.
+        // A new sign-in is accepted, in this process in the same second, in the other one two seconds later.
         world.sign_in("/");
         assert_eq!(user(&world.visit("/")), "alice", "{without}");
         other.jar = cookie;
@@ -248,7 +248,7 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
     let token = world.provider.logout_token(world.now, |_, _| ());
     world.body = Ok(format!("logout_token={token}").into_bytes());
     assert_eq!(world.send_more(&LOGOUT).code(), (503, "store_unavailable"));
-    // The very same token, as providers send it again: it must not count as heard.
+    // The provider sends the same token again: the failed attempt must not count as its use.
     let mut other = another_process(&world);
     world.redis_up = true;
     for _ in 0..2 {
@@ -275,10 +275,10 @@ fn a_renewed_session_is_in_the_store_and_no_other_process_renews_it() {
     assert_eq!(world.provider.asked["/token"], 2);
     world.settle();
     let old = std::mem::replace(&mut other.redis, world.redis.clone());
-    // What another process finds in the store needs no renewal.
+    // The session that another process finds in the store needs no renewal.
     assert!(matches!(other.visit("/"), Outcome::Forwarded { cookies, .. } if cookies.is_empty()));
     assert_eq!(other.provider.asked.get("/token"), None);
-    // And where it asks at the same moment, it does not get the lease.
+    // A process that asks at the same moment does not get the lease.
     let mut third = another_process(&world);
     third.redis = old;
     third.redis.extend(world.redis.iter().filter(|(key, _)| key.contains(":l:")).map(|(k, v)| (k.clone(), v.clone())));
@@ -295,7 +295,7 @@ fn a_session_that_was_ended_while_it_was_renewed_stays_ended() {
     world.sign_in("/");
     world.advance(700);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
-    // Somebody signs out elsewhere in the meantime.
+    // Meanwhile a sign-out at another process removes the session from the store.
     world.redis.clear();
     world.settle();
     drop(waiter);
@@ -379,7 +379,8 @@ fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_ref
     world.sign_in("/");
     world.advance(480);
     assert!(matches!(world.visit("/"), Outcome::Held(_)));
-    // The lease, then the tokens; then the store is away for a moment, and the person's next request goes elsewhere.
+    // The lease, then the tokens; then the store is down for a moment, and the user's next request reaches another
+    // process.
     let mut calls = world.drive();
     while let Some(fetch) = calls.pop() {
         let is_token = fetch.request().path == "/token";
@@ -391,7 +392,7 @@ fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_ref
     world.redis_up = true;
     world.advance(60);
     world.settle();
-    // By now the lease is over.
+    // The lease has expired.
     world.redis.retain(|key, _| !key.contains(":l:"));
     let mut other = another_process(&world);
     other.provider.refreshes = true;
@@ -408,7 +409,7 @@ fn a_write_that_comes_late_does_not_put_an_older_session_back() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
-    // One process lets the idle timeout slide in the last second before the session is due, and its write is on its way.
+    // One process extends the idle timeout in the last second before the renewal is due; its write is under way.
     world.advance(479);
     assert_eq!(user(&world.visit("/")), "alice");
     let late: Vec<_> = world.drive();
@@ -429,7 +430,7 @@ fn a_write_that_comes_late_does_not_put_an_older_session_back() {
     // Now the write arrives.
     world.redis = other.redis.clone();
     late.into_iter().for_each(|fetch| world.answer(fetch));
-    // A minute later, when the lease is over, a third process asks with what it finds.
+    // A minute later, after the lease, a third process reads the session from the store and asks the provider.
     world.redis.retain(|key, _| !key.contains(":l:"));
     let mut third = another_process(&world);
     third.advance(61);
@@ -447,7 +448,7 @@ fn a_request_with_a_stored_session_does_not_wait_for_ever_either() {
     world.sign_in("/");
     world.advance(700);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
-    // The lease is had, the session is as it was, and the provider does not answer.
+    // The lease is taken and the stored session is unchanged; the provider does not answer.
     for _ in ["the lease", "the session"] {
         world.drive().into_iter().for_each(|fetch| world.answer(fetch));
     }
@@ -474,7 +475,7 @@ fn a_request_that_came_in_time_does_not_idle_out_while_it_waits() {
     assert!(matches!(outcome, Outcome::Forwarded { .. }), "{:?}", outcome.code());
 }
 
-/// What comes of a request whose client leaves while the store is being told something: the call is made all the same.
+/// Sends a request whose client leaves before the answer to its first write to the store. The write itself arrives.
 fn leaves(world: &mut World, headers: &[(&str, &str)], body: Option<Vec<u8>>) {
     let cookies: Vec<_> = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let cookies = cookies.join("; ");
@@ -540,7 +541,7 @@ fn what_a_worker_remembers_is_not_renewed_once_somebody_else_has_done_so() {
         assert_eq!(user(&world.visit("/")), "alice");
         world.settle();
     }
-    // A second later it is due, and another process renews it.
+    // A second later the renewal is due, and another process renews the session.
     let mut other = another_process(&world);
     other.provider.refreshes = true;
     other.provider.refresh_tokens = vec!["refresh-1".to_owned()];
@@ -555,7 +556,7 @@ fn what_a_worker_remembers_is_not_renewed_once_somebody_else_has_done_so() {
     other.settle();
     world.redis = other.redis.clone();
     world.provider.refresh_tokens = vec!["refresh-2".to_owned()];
-    // This one goes on with what it has read, for longer than the lease of the other lasts (45 seconds).
+    // This process uses the session in its cache, for longer than the lease of the other process (45 seconds).
     for seconds in [5, 20, 20, 2] {
         world.advance(seconds);
         if world.now.as_secs() - other.now.as_secs() > 45 {
@@ -574,7 +575,7 @@ fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
     let token = world.provider.logout_token(world.now, |_, _| ());
     world.body = Ok(format!("logout_token={token}").into_bytes());
     assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
-    // A provider that knows the person by other means (Kerberos, a passkey) lets them in again at once.
+    // A provider that authenticates the user by other means (Kerberos, a passkey) signs them in again at once.
     let mut other = another_process(&world);
     other.jar.clear();
     let mut answers = Vec::new();
@@ -594,7 +595,7 @@ fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
     panic!("{answers:?}");
 }
 
-/// A logout token with these changes, by this process.
+/// Posts a logout token with these changes to this process.
 fn logs_out(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16, &'static str) {
     let token = world.provider.logout_token(world.now, change);
     world.body = Ok(format!("logout_token={token}").into_bytes());
@@ -604,11 +605,11 @@ fn logs_out(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16,
 #[test]
 fn an_end_that_is_written_again_does_not_take_back_a_later_one() {
     let mut world = world();
-    // The store does not take an end; it is tried again.
+    // The store does not take an end; the write is retried.
     world.redis_up = false;
     assert_eq!(logs_out(&mut world, |_, _| ()), (503, "store_unavailable"));
     world.settle();
-    // Meanwhile, at another Envoy, whose store answers, somebody signs in, and their provider ends that session.
+    // Meanwhile the user signs in at another Envoy, which reaches the store, and the provider ends that session.
     let mut other = another_process(&world);
     other.advance(60);
     other.sign_in("/");
@@ -640,7 +641,7 @@ fn a_store_that_has_lost_a_renewal_signs_nobody_out() {
     world.settle();
     assert_eq!(user(&world.resume(waiter)), "alice");
     world.settle();
-    // A replica takes over, which had not heard of it; and nobody asks until the next renewal is due.
+    // A Redis replica without that write takes over, and the next request comes when the next renewal is due.
     world.redis = before;
     world.advance(500);
     world.settle();
@@ -660,7 +661,7 @@ fn a_session_that_is_written_again_late_does_not_idle_out_under_somebody_who_is_
     world.redis_up = false;
     world.settle();
     let mut other = another_process(&world);
-    // For not quite ten minutes this Envoy does not reach the store, and the person goes on at another.
+    // For 590 seconds this Envoy does not reach the store, and the user's requests reach another one.
     for _ in 0..59 {
         other.advance(10);
         other.settle();
@@ -671,7 +672,7 @@ fn a_session_that_is_written_again_late_does_not_idle_out_under_somebody_who_is_
     world.advance(590);
     world.redis_up = true;
     world.settle();
-    // Their next request is well within the idle timeout of an hour after the last.
+    // The next request comes within the idle timeout of an hour after the last one.
     let mut third = another_process(&world);
     third.advance(3600 - 590);
     third.settle();
@@ -685,7 +686,7 @@ fn a_request_that_waits_does_not_pass_with_a_session_that_the_store_says_is_over
     world.sign_in("/");
     world.advance(500);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
-    // Somebody signs out at another Envoy in the meantime.
+    // Meanwhile the user signs out at another Envoy.
     let mut other = another_process(&world);
     assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
     other.settle();
@@ -706,7 +707,7 @@ fn frames_do_not_push_out_what_is_still_to_be_written() {
     world.sign_in("/");
     world.advance(500);
     let Outcome::Held(_) = world.visit("/") else { panic!() };
-    // The lease, then the tokens; then the store is away for some minutes.
+    // The lease, then the tokens; then the store is down for some minutes.
     let mut calls = world.drive();
     while let Some(fetch) = calls.pop() {
         let is_token = fetch.request().path == "/token";
@@ -744,7 +745,7 @@ fn a_lease_lasts_as_long_as_the_calls_that_are_made_under_it_may_take() {
     world.sign_in("/");
     world.advance(500);
     let Outcome::Held(_) = world.visit("/") else { panic!() };
-    // The store takes its time for the lease, and for the session.
+    // The store takes nine seconds for the lease, and nine for the session.
     let lifetime = |request: &crate::http::CalloutRequest| {
         let is_lease = request.path.contains("/NX/EX/");
         is_lease.then(|| request.path.rsplit('/').next().unwrap().parse::<u64>().unwrap())
@@ -763,7 +764,7 @@ fn a_lease_lasts_as_long_as_the_calls_that_are_made_under_it_may_take() {
     let calls = world.drive();
     assert!(calls.iter().any(|call| call.request().path == "/token"));
     world.advance(28);
-    // At another Envoy somebody asks, with the very same session.
+    // A request with the same session reaches another Envoy.
     let mut other = another_process(&world);
     if lease <= 9 + 9 + 28 {
         other.redis.retain(|key, _| !key.contains(":l:"));
@@ -779,13 +780,13 @@ fn a_logout_token_that_is_sent_again_ends_no_session_begun_since() {
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());
     let body = format!("logout_token={token}").into_bytes();
-    // The provider does not wait for the answer; all that is to be done is done all the same.
+    // The provider does not wait for the answer. The session ends and the token counts as used all the same.
     leaves(&mut world, &LOGOUT, Some(body.clone()));
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
     world.advance(30);
     world.sign_in("/");
     assert_eq!(user(&world.visit("/")), "alice");
-    // Then it sends the very same token again, because it has heard nothing.
+    // Then the provider sends the same token again, because it got no answer.
     world.advance(30);
     world.body = Ok(body);
     assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
@@ -809,8 +810,8 @@ fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_pr
         calls.extend(if world.redis_up { world.drive() } else { Vec::new() });
     }
     world.settle();
-    // When the lease is over another one renews it too; this provider takes a refresh token twice within its leeway, and
-    // what it gave last counts.
+    // After the lease another Envoy renews the session too. This provider accepts a refresh token twice within its
+    // leeway, and the token that it issued last is valid.
     other.redis = world.redis.clone();
     other.redis.retain(|key, _| !key.contains(":l:"));
     other.provider.refresh_tokens = vec!["refresh-1".to_owned()];
@@ -850,7 +851,7 @@ fn a_logout_that_is_answered_has_ended_the_session_in_every_process() {
         world.body = Ok(format!("logout_token={token}").into_bytes());
         assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
     };
-    // All within a second, with another process whose clock goes differently by two.
+    // All within a second; the clock of the other process differs by up to two seconds.
     for (first, second) in [(by_sid, by_sid), (by_subject, by_sid), (by_sid, by_subject)] {
         for ahead in [-2, -1, 0, 1, 2] {
             let mut one = world();
@@ -886,7 +887,7 @@ fn an_end_that_is_written_again_late_ends_no_session_begun_since() {
     world.body = Ok(format!("logout_token={token}").into_bytes());
     assert_eq!(world.send_more(&LOGOUT).code(), (200, "logged_out"));
     world.sign_in("/");
-    // The write that no request waits for comes only now.
+    // The background write of the end comes only now.
     world.settle();
     assert_eq!(user(&world.visit("/")), "alice");
 }

@@ -1,4 +1,4 @@
-//! Issuers whose tokens programs bring, beside the providers that people sign in at.
+//! Issuers of tokens for API clients, beside the providers at which users sign in.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn world_and(issuer: &Value, changes: &[(&str, Value)]) -> World {
     World::ready_with(&all)
 }
 
-/// An issuer with its keys from everywhere that they can be from.
+/// The same issuer with each source of keys: discovery, JWKS URL, configured JWKS, and PEM.
 fn sources() -> [Value; 4] {
     let world = World::new();
     [
@@ -42,7 +42,7 @@ fn sources() -> [Value; 4] {
     ]
 }
 
-/// A token of the partners.
+/// An access token of the partners; `change` edits its header and claims.
 fn token(world: &World, change: impl Fn(&mut Value, &mut Value)) -> String {
     let mut claims = json!({
         "iss": PARTNERS, "aud": AUDIENCE, "sub": "robot", "scope": "read",
@@ -68,17 +68,17 @@ fn keys_are_discovered_or_fetched_or_configured() {
         let mut world = world_with(&issuer);
         let good = token(&world, |_, _| ());
         assert_passes(&bring(&mut world, "/api/x", &good));
-        // Nothing but its keys is needed of it.
+        // Only the documents that lead to the keys are fetched.
         let expected: &[&str] = match (issuer.get("jwks_uri"), issuer.get("jwks").or(issuer.get("public_keys"))) {
             (None, None) => &["/.well-known/openid-configuration", "/jwks"],
             (Some(_), _) => &["/jwks"],
             (None, Some(_)) => &[],
         };
         assert_eq!(world.partners.asked.keys().map(String::as_str).collect::<Vec<_>>(), expected, "{issuer}");
-        // Two workers, one fetch each for both.
+        // One fetch per document serves both workers.
         assert!(world.partners.asked.values().all(|count| *count == 1), "{:?}", world.partners.asked);
 
-        // By other keys, of another issuer, for others, or without a signature.
+        // Tokens with another key, issuer, audience or type, or without a signature.
         let of_provider = world.provider.signed(
             &json!({ "alg": "ES256", "typ": "at+jwt", "kid": "one" }),
             &json!({ "iss": PARTNERS, "aud": AUDIENCE, "sub": "x", "scope": "a", "iat": world.now.as_secs(), "exp": world.now.as_secs() + 9 }),
@@ -215,7 +215,7 @@ fn accounts_of_kubernetes_pass_by_namespace_and_name() {
         let odd = pod(&world, change);
         assert_eq!(bring(&mut world, "/api/x", &odd).code(), (401, "invalid_token"));
     }
-    // An access token of the same issuer is none of an account.
+    // An access token of the same issuer is not a service account token.
     let other = token(&world, |_, _| ());
     assert_eq!(bring(&mut world, "/api/x", &other).code(), (401, "invalid_token"));
 }
@@ -260,7 +260,7 @@ fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
     let cookie = |token: &str| format!("a=b; token={token}; c=d");
     assert_passes(&get(&mut world, "/api/x", &[("cookie", &cookie(&good))]));
     assert_passes(&get(&mut world, "/page", &[("cookie", &cookie(&good))]));
-    // A header counts before it; one that is there twice, or is something else, is refused.
+    // The header takes precedence; a cookie that is repeated or malformed is refused.
     let both = [("cookie", cookie(&good)), ("authorization", "Bearer bad".to_owned())];
     let both = both.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert_eq!(get(&mut world, "/api/x", &both).code(), (401, "invalid_token"));
@@ -270,7 +270,7 @@ fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
     assert_eq!(get(&mut world, "/api/x", &[("cookie", "token=")]).code(), (401, "token_required"));
     // Never from a query.
     assert_eq!(get(&mut world, &format!("/api/x?access_token={good}"), &[]).code(), (401, "token_required"));
-    // A person whose token is over is told how to go on, and a session counts before it.
+    // A page load with an invalid token gets a page with a sign-in link, and a session takes precedence over the token.
     let page = [("cookie", "token=bad"), ("sec-fetch-mode", "navigate"), ("accept", "text/html")];
     let reply = get(&mut world, "/page", &page).reply();
     assert_eq!((reply.status, header(&reply, "content-type")), (401, Some("text/html; charset=utf-8")));
@@ -278,14 +278,14 @@ fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
     world.sign_in("/page");
     let outcome = get(&mut world, "/page", &[("cookie", "token=bad")]);
     assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Session, .. }), "{outcome:?}");
-    // Where everybody may pass, a cookie that is over is no reason not to, unlike a header.
+    // On an optional path an invalid cookie is ignored, but an invalid header is refused.
     world.jar.clear();
     for cookie in ["token=bad", "token=a b", twice.as_str()] {
         let outcome = get(&mut world, "/optional", &[("cookie", cookie)]);
         assert!(matches!(outcome, Outcome::Forwarded { reason: Reason::Public, .. }), "{outcome:?}");
     }
     assert_eq!(bring(&mut world, "/optional", "bad").code(), (401, "invalid_token"));
-    // Without the setting it is a cookie like any other.
+    // Without `token_cookie` it is a cookie like any other.
     let mut world = world_with(&sources()[0]);
     assert_eq!(get(&mut world, "/api/x", &[("cookie", &cookie(&good))]).code(), (401, "token_required"));
     assert!(location(&world.visit("/page").reply()).starts_with(ISSUER));

@@ -1,4 +1,4 @@
-//! Claims from the userinfo endpoint: what they add to a session, and what never comes of them.
+//! Claims from the userinfo endpoint: what they add to a session, and what they must not change.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,8 @@ use super::{
 };
 use crate::http::{CalloutError, Request};
 
-/// A world in which the userinfo endpoint is asked, only admins pass at `/admin`, and nobody who is banned at `/open`.
+/// A world that queries userinfo: `/admin` requires the group `admins`, `/open` excludes the group `banned`, and
+/// `/mail` requires a verified address of `example.com`.
 fn world() -> World {
     World::ready_with(&[
         (
@@ -26,7 +27,7 @@ fn world() -> World {
     ])
 }
 
-/// The ID token says this beside `sub`, and nothing else of what it usually does.
+/// Replaces `email`, `email_verified` and `groups` of the ID token by these claims.
 fn id_token_says(world: &mut World, claims: Value) {
     world.provider.claims = Box::new(move |token| {
         for name in ["email", "email_verified", "groups"] {
@@ -40,7 +41,7 @@ fn userinfo_says(world: &mut World, claims: Value) {
     world.provider.userinfo = Box::new(move || ok(&claims));
 }
 
-/// What the callback comes to, where these are said.
+/// A sign-in with these claims of the ID token and of userinfo, and the callback's status and code.
 fn sign_in_with(id_token: Value, userinfo: Value) -> (World, (u16, &'static str)) {
     let mut world = world();
     id_token_says(&mut world, id_token);
@@ -51,7 +52,7 @@ fn sign_in_with(id_token: Value, userinfo: Value) -> (World, (u16, &'static str)
     (world, code)
 }
 
-/// The code of a refusal, or that it passed.
+/// The code of a refusal, or `passed`.
 fn access(world: &mut World, path: &str) -> &'static str {
     match world.visit(path) {
         Outcome::Forwarded { .. } => "passed",
@@ -94,7 +95,7 @@ fn an_address_counts_with_its_own_proof_alone() {
     for (id_token, userinfo, expected) in [
         (json!({}), verified("alice@example.com"), "passed"),
         (json!({}), json!({ "sub": "alice", "email": "alice@example.com" }), "not_allowed"),
-        // Whoever can change one of the two must not borrow the proof of the other.
+        // An attacker who can change one of the two must not borrow the proof of the other.
         (json!({ "email": "mallory@example.com" }), verified("mallory@evil.example"), "not_allowed"),
         (json!({ "email_verified": true }), json!({ "sub": "alice", "email": "mallory@example.com" }), "not_allowed"),
         (json!({ "email": "a@evil.example", "email_verified": true }), verified("a@example.com"), "not_allowed"),
@@ -112,7 +113,7 @@ fn what_one_of_them_left_out_the_other_does_not_make_good() {
     let nameless = json!({ "sub": "alice", "_claim_names": { "groups": "src1" } });
     let groups = |group: &str| json!({ "sub": "alice", "groups": [group] });
     for (id_token, userinfo, admin, open) in [
-        // Entra's overage: what another endpoint has of the groups may be less than all of them.
+        // Entra's overage: userinfo may have fewer groups than the user.
         (names.clone(), groups("admins"), "groups_left_out", "groups_left_out"),
         (json!({ "hasgroups": true }), groups("admins"), "groups_left_out", "groups_left_out"),
         (json!({}), nameless.clone(), "groups_left_out", "groups_left_out"),
@@ -174,7 +175,7 @@ fn a_provider_without_the_endpoint_is_told_at_start() {
     assert!(world.events.iter().any(|event| event.to_string().contains("it has no usable userinfo_endpoint")));
 }
 
-/// Somebody whose session can be renewed, and whose groups come from the userinfo endpoint.
+/// A user with a renewable session and with this group from the userinfo endpoint.
 fn renewable(groups: &str) -> World {
     let mut world = world();
     world.provider.refreshes = true;
@@ -207,7 +208,7 @@ fn each_renewal_asks_anew_and_what_is_gone_is_gone() {
         assert_eq!(header(&outcome, "x-forwarded-groups"), None, "{sends_id_token}");
         assert_eq!(header(&outcome, "x-forwarded-preferred-username").as_deref(), Some("al"));
         assert_eq!(access(&mut world, "/admin"), "not_allowed");
-        // Groups that are back are back with the next.
+        // The next renewal brings the groups back.
         world.advance(480);
         userinfo_says(&mut world, json!({ "sub": "alice", "groups": ["admins"] }));
         assert!(matches!(renew(&mut world, "/admin"), Outcome::Forwarded { .. }));
@@ -247,7 +248,7 @@ fn an_endpoint_in_trouble_ends_no_session_and_costs_no_refresh_token() {
         world.provider.userinfo = Box::new(move || given.clone());
         assert!(matches!(renew(&mut world, "/admin"), Outcome::Forwarded { .. }), "{answer:?}");
         assert_eq!(world.provider.asked["/token"], 2);
-        // Nobody asks again for a while; then the refresh token of that renewal is the one that counts.
+        // No renewal is tried for a while; the next one uses the refresh token of this one.
         assert_eq!(access(&mut world, "/admin"), "passed");
         world.advance(16);
         userinfo_says(&mut world, json!({ "sub": "alice", "groups": ["staff"] }));
@@ -263,7 +264,7 @@ fn claims_of_somebody_else_at_a_renewal_end_the_session() {
     userinfo_says(&mut world, json!({ "sub": "mallory", "groups": ["admins"] }));
     assert_eq!(renew(&mut world, "/admin").code(), (302, "sign_in_started"));
     assert!(world.events.iter().any(|event| matches!(event, Event::SessionRefused(..) | Event::NotRenewed(..))));
-    // The refresh token that came is given back where that is wanted, and good for nobody here.
+    // The session stays ended.
     assert_eq!(access(&mut world, "/admin"), "sign_in_started");
 }
 

@@ -32,7 +32,7 @@ pub(crate) use crate::platform::testing::TestPlatform;
 
 pub(super) const APP: &str = "https://app.example.com";
 pub(super) const ISSUER: &str = "https://idp.example.com";
-/// Another provider, where a world has one.
+/// Issuer of the second provider, in worlds that configure one.
 pub(super) const PARTNERS: &str = "https://partners.example.com";
 pub(super) const START: u64 = 1_800_000_000;
 /// A static token, for worlds with [`static_tokens`].
@@ -56,18 +56,18 @@ type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
 type Introspecting = dyn Fn(&CalloutRequest, &str) -> CalloutResult;
 type Change = dyn Fn(&mut Map<String, Value>);
 
-/// What came of a request in the end.
+/// The result of a request, after the steps that the host has performed.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Forwarded {
         reason: event::Reason,
         headers: Vec<(String, String)>,
-        /// What Envoy's other filters are told.
+        /// Filter state for other Envoy filters.
         state: Vec<(String, String)>,
         cookies: Vec<String>,
     },
     Replied(LocalReply),
-    /// It waits for the provider to be known, or known better.
+    /// Waits for calls of the worker's background tasks: metadata, newer keys or a renewal.
     Held(Pending),
 }
 
@@ -89,7 +89,7 @@ impl Outcome {
 pub(super) struct TestProvider {
     issuer: &'static str,
     key: SigningKey,
-    /// What tokens name as `kid`, and the key set too.
+    /// The `kid` of the key set and in the headers of tokens.
     pub(super) kid: Option<String>,
     pub(super) up: bool,
     pub(super) claims: Box<Change>,
@@ -100,11 +100,11 @@ pub(super) struct TestProvider {
     pub(super) asked: BTreeMap<String, usize>,
     nonce: String,
     pub(super) challenge: String,
-    /// Whether a refresh token is given, and taken once.
+    /// Whether token responses carry a refresh token, which is accepted once.
     pub(super) refreshes: bool,
     /// The refresh tokens that are still good.
     pub(super) refresh_tokens: Vec<String>,
-    /// How many were asked for.
+    /// Number of refresh tokens issued.
     refreshed: usize,
     /// The key set it publishes instead of its own.
     pub(super) jwks: Option<CalloutResult>,
@@ -112,13 +112,13 @@ pub(super) struct TestProvider {
     pub(super) byte_order_mark: bool,
     /// Changes the metadata.
     pub(super) metadata: Box<dyn Fn(&mut Value)>,
-    /// What the userinfo endpoint answers.
+    /// The response of the userinfo endpoint.
     pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
-    /// Who answers in its place.
+    /// Answers all requests in place of the provider.
     pub(super) instead: Option<Box<Answering>>,
-    /// What it says of a token, asked by this request.
+    /// The introspection response to this request for this token.
     pub(super) introspection: Box<Introspecting>,
-    /// What a refresh answers instead.
+    /// The response to a refresh, made from the usual body.
     pub(super) refresh_response: Option<Box<dyn Fn(Value) -> CalloutResult>>,
 }
 
@@ -157,7 +157,7 @@ impl TestProvider {
         self.kid = self.kid.is_some().then(|| "two".to_owned());
     }
 
-    /// Another key under the same name.
+    /// Replaces the key and keeps its `kid`.
     pub(super) fn replace_key(&mut self, number: u8) {
         self.key = SigningKey::from_slice(&[number; 32]).unwrap();
     }
@@ -217,7 +217,6 @@ impl TestProvider {
         }
     }
 
-    /// Its key set.
     pub(super) fn jwks(&self) -> Value {
         let point = self.key.verifying_key().to_encoded_point(false);
         json!({ "keys": [{
@@ -226,7 +225,7 @@ impl TestProvider {
         }] })
     }
 
-    /// Its key as `openssl` would write it.
+    /// The public key as PEM, as `openssl` writes it.
     pub(super) fn pem(&self) -> String {
         let der = p256::PublicKey::from(self.key.verifying_key()).to_public_key_der().unwrap();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_bytes()))
@@ -261,7 +260,7 @@ impl TestProvider {
         }
     }
 
-    /// A logout token of now.
+    /// A logout token issued at `now`; `change` edits its header and claims.
     pub(super) fn logout_token(&self, now: UnixTime, change: impl Fn(&mut Value, &mut Value)) -> String {
         let mut header = json!({ "alg": "ES256", "kid": self.kid, "typ": "logout+jwt" });
         let mut claims = json!({
@@ -298,12 +297,12 @@ impl TestProvider {
     }
 }
 
-/// Everything together.
+/// A browser, its providers, the workers and the session store.
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) platform: TestPlatform,
     pub(super) workers: [Rc<Worker>; 2],
-    /// The store, and whether it answers.
+    /// The entries of the session store; `redis_up` is false while it is down.
     pub(super) redis: BTreeMap<String, String>,
     pub(super) redis_up: bool,
     /// How often the store was asked.
@@ -315,7 +314,7 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Which worker the next request reaches.
     pub(super) worker: usize,
-    /// The body of the next request, where somebody reads it.
+    /// The body of the next request, if its flow reads one.
     pub(super) body: Result<Vec<u8>, BodyError>,
     /// The host that requests name.
     pub(super) host: String,
@@ -363,7 +362,7 @@ impl World {
         }
     }
 
-    /// Envoy begins anew: nothing is left of what its workers shared or knew.
+    /// Restarts Envoy: the shared data and the workers' memory are lost.
     pub(super) fn restart(&mut self) {
         self.platform = TestPlatform::of_a_process();
         self.workers = workers(&self.config, &self.platform);
@@ -378,17 +377,17 @@ impl World {
         self.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
     }
 
-    /// The number of ends in a list.
+    /// The number of entries in a denylist of ended sessions.
     pub(super) fn ends(&self, list: &str) -> usize {
         self.end_digests(list).len()
     }
 
-    /// The digests in a list of ends.
+    /// The digests in a denylist of ended sessions.
     pub(super) fn end_digests(&self, list: &str) -> Vec<HalfDigest> {
         self.list_of_ends(list, |list| list.entries(&self.platform).list.iter().map(|entry| entry.digest).collect())
     }
 
-    /// Fills a list of ends with those of this subject.
+    /// Fills a denylist of ended sessions with entries of this subject.
     pub(super) fn fill_ends(&self, list: &str, subject: &str) {
         let owner = RevocationKeys::of_subject(self.config.providers[0].id, subject);
         self.list_of_ends(list, |list| list.fill(owner, self.now, &self.platform));
@@ -399,7 +398,7 @@ impl World {
         with(SharedDenylist { key: &key, capacity: MAX_ENDS, eviction: Eviction::LargestOwner })
     }
 
-    /// The same, with this added to the configuration.
+    /// [`World::ready`] with these settings added to the configuration.
     pub(super) fn ready_with(changes: &[(&str, Value)]) -> Self {
         let mut document = document();
         for (name, value) in changes {
@@ -413,7 +412,7 @@ impl World {
         world
     }
 
-    /// A world whose workers know their provider.
+    /// A world after the workers' first fetch of provider metadata and keys.
     pub(super) fn ready() -> Self {
         let mut world = Self::new();
         world.settle();
@@ -432,7 +431,7 @@ impl World {
             self.workers.each_ref().map(|worker| worker.reconfigured(config.clone(), Box::new(platform.clone())));
     }
 
-    /// Decides something at the present worker, at the present time.
+    /// Runs `decision` at the current worker and the current time.
     pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&Rc<Worker>) -> R) -> R {
         let worker = Rc::clone(&self.workers[self.worker]);
         worker.set_time(self.now);
@@ -441,12 +440,12 @@ impl World {
         outcome
     }
 
-    /// Uses the state of the present worker.
+    /// Runs `decision` with the state of the current worker.
     pub(super) fn env<R>(&mut self, decision: impl FnOnce(&mut Env<'_>) -> R) -> R {
         self.decide(|worker| worker.with(decision).unwrap())
     }
 
-    /// The limits of the present worker.
+    /// The limits of the current worker.
     pub(super) fn limits(&self) -> &limits::Limits {
         self.workers[self.worker].limits()
     }
@@ -455,12 +454,12 @@ impl World {
         self.decide(|worker| worker.start(request))
     }
 
-    /// The calls that the present worker makes by itself now.
+    /// Drives the current worker: the calls that its background tasks make now.
     pub(super) fn drive(&mut self) -> Vec<Call> {
         self.decide(Worker::drive)
     }
 
-    /// Lets every worker look around, and answers what they ask, until nobody asks any more.
+    /// Drives every worker and answers its calls, eight times over.
     pub(super) fn settle(&mut self) {
         for _ in 0..8 {
             for worker in 0..self.workers.len() {
@@ -473,13 +472,13 @@ impl World {
         self.worker = 0;
     }
 
-    /// The provider answers a call of the present worker.
+    /// Answers a call of the current worker as its provider or store does.
     pub(super) fn answer(&mut self, call: Call) {
         let result = self.answer_call(call.request());
         self.answer_with(call, result);
     }
 
-    /// A call of the present worker has this result.
+    /// Answers a call of the current worker with this result.
     pub(super) fn answer_with(&mut self, call: Call, result: CalloutResult) {
         call.answer(result);
         self.decide(Worker::poll_tasks);
@@ -495,7 +494,7 @@ impl World {
         }
     }
 
-    /// What Webdis would say; nothing goes by itself here but sessions, whose end stands in them too.
+    /// The response of Webdis. Keys do not expire here; sessions still end, because each holds its own end.
     fn webdis(&mut self, request: &CalloutRequest) -> CalloutResult {
         self.redis_asked += 1;
         if !self.redis_up {
@@ -524,7 +523,7 @@ impl World {
                 json!({ "SETEX": [true, "OK"] })
             }
             ["DEL", key] => json!({ "DEL": u8::from(self.redis.remove(key).is_some()) }),
-            // What the script does; that it does stands in the scenarios with a real Redis.
+            // The effect of the Lua script; scenarios run the script itself in a real Redis.
             ["EVAL", _, "1", key, _, _, value, _] => match self.redis.get_mut(key) {
                 Some(old) if state(old) <= state(value) => {
                     value.clone_into(old);
@@ -549,10 +548,10 @@ impl World {
         ok(&answer)
     }
 
-    /// No fetch for an unknown key will be granted for a while.
+    /// Uses up the key requests that are granted, so that no unknown key causes a fetch for a while.
     pub(super) fn use_up_wishes(&mut self) {
         use Asker::{Provider, Unauthenticated};
-        // After each failure nobody asks for longer.
+        // The pause between fetches grows with each failure.
         for (asker, pause) in [(Unauthenticated, 2), (Unauthenticated, 3), (Provider, 5), (Provider, 9)] {
             let id = self.config.providers[0].id;
             let request = KeyRequest { asker, lack: Lack::Key };
@@ -565,7 +564,7 @@ impl World {
         }
     }
 
-    /// This worker fetches the keys although they are good.
+    /// The worker fetches the keys although they are not due.
     pub(super) fn refresh_keys_of_worker(&mut self, worker: usize) {
         self.worker = worker;
         let id = self.config.providers[0].id;
@@ -576,12 +575,12 @@ impl World {
         }
     }
 
-    /// A page is opened, by a browser with our cookies.
+    /// A browser with the jar's cookies opens a page.
     pub(super) fn visit(&mut self, target: &str) -> Outcome {
         self.send(&[(":method", "GET"), (":path", target), ("sec-fetch-mode", "navigate"), ("accept", "text/html")])
     }
 
-    /// A page is opened by a person, from this site by `Sec-Fetch-Site`.
+    /// A user opens a page; `site` is the value of `Sec-Fetch-Site`.
     pub(super) fn opens(&mut self, target: &str, site: &str) -> Outcome {
         let fetch = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", site)];
         let mut headers = vec![(":method", "GET"), (":path", target), ("accept", "text/html")];
@@ -589,12 +588,12 @@ impl World {
         self.send(&headers)
     }
 
-    /// A request with these headers, the jar's cookies, and nothing after them.
+    /// A request with these headers and the jar's cookies, without a body.
     pub(super) fn send(&mut self, headers: &[(&str, &str)]) -> Outcome {
         self.send_with(headers, false)
     }
 
-    /// One that a body follows.
+    /// [`World::send`] with a body.
     pub(super) fn send_more(&mut self, headers: &[(&str, &str)]) -> Outcome {
         self.send_with(headers, true)
     }
@@ -659,7 +658,7 @@ impl World {
         self.keep_cookies(lines.map(|(_, line)| line.as_str()));
     }
 
-    /// What a held request comes to, once the worker has made its calls.
+    /// The result of a held request, after the calls of the current worker are answered.
     pub(super) fn then(&mut self, outcome: Outcome) -> Outcome {
         let Outcome::Held(pending) = outcome else { return outcome };
         // One answer may lead to the next call.
@@ -675,13 +674,13 @@ impl World {
         outcome
     }
 
-    /// Drives a held request, which goes on or waits on.
+    /// Resumes a held request once.
     pub(super) fn resume(&mut self, pending: Pending) -> Outcome {
         let step = self.decide(|_| pending.resume());
         self.perform(step, &Request::default())
     }
 
-    /// Drives a held request, which waits on.
+    /// Resumes a held request that must keep waiting.
     pub(super) fn waits_on(&mut self, pending: Pending) -> Pending {
         match self.resume(pending) {
             Outcome::Held(pending) => pending,
@@ -689,7 +688,7 @@ impl World {
         }
     }
 
-    // What RFC 6265bis wants of a `__Host-` cookie, and what browsers take at most.
+    // Stores cookies, and checks the rules of RFC 6265bis for `__Host-` cookies and the browsers' size limit.
     fn keep_cookies<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
         for line in lines {
             assert!(line.len() <= 4096, "a browser drops a cookie of {} bytes", line.len());
@@ -708,7 +707,7 @@ impl World {
         }
     }
 
-    /// The provider signs the person in, and sends the browser back: the callback's path and query.
+    /// Signs the user in at the provider. Returns path and query of the callback.
     pub(super) fn signs_in(&mut self, reply: &LocalReply) -> String {
         let (url, query) = (location(reply), query_of(location(reply)));
         let provider = if url.starts_with(PARTNERS) { &mut self.partners } else { &mut self.provider };
@@ -719,7 +718,7 @@ impl World {
         format!("{callback}?code=code&state={}&iss={iss}", query["state"])
     }
 
-    /// From nothing to a session, by way of `target`.
+    /// Opens `target` without a session and completes the sign-in.
     pub(super) fn sign_in(&mut self, target: &str) {
         let reply = self.visit(target).reply();
         let callback = self.signs_in(&reply);
@@ -733,7 +732,7 @@ impl World {
         assert_eq!(self.visit(&callback).code(), (303, "signed_in"));
     }
 
-    /// What the session's cookie says, in the order of its cookies.
+    /// The cookies of the session, in the order of their names.
     pub(super) fn session_cookies(&self) -> Vec<(String, String)> {
         let is_its =
             |name: &str| name == "__Host-vestibule" || name.starts_with("__Host-vestibule-") && !name.contains("-p-");

@@ -38,12 +38,12 @@ ptWZ5NpIuAATO61XZFYdwnGHN99hvl0eNzJT0797Mw3h/BUJqbdUjVIdSwgGAIi2
 /8R+GhKZwK4R5vMZx3Djy/eNttdyuwfttQceGsUWgrMCnfS4GEds
 -----END RSA PRIVATE KEY-----
 ";
-/// Its `openssl rsa -pubout -outform DER`.
+/// The public key: `openssl rsa -pubout -outform DER`.
 const SPKI: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwnKMxY0DbSFvhqEP+O6WoXYcLXCHu+N9uuq46ReVdBkJPS7wZWwXK+Niodo0yjsBT0\
      fAXRl9U6WLRkDCGB3woVo/5V7xKJX4Eh6omGH5F4TQewy5IJDaYG36PFEdAAoAJ8hys/8t4riQO6CSYS8U+O3BGsNzr+i7rD3Z6TbDBAh7yAIc\
      08yHIzf4gXLzSGZTvPrApAjmNkP+lenvG092C1B3y0W1ikVF7MG5uJ4cMHi+LKGMGjFT2hLf45ljeJQItqqDrgXeSxhlF7dRHgdSJqS8eug4ui\
      RYyYIdjIMkByl78Rqe1NXzCD3nPIWgcfmYOe0KceFGQDrWPJ1sFqJi/wIDAQAB";
-/// What `openssl dgst -sign` made of [`TEXT`], with SHA-256, SHA-384 and SHA-512.
+/// Signatures of [`TEXT`] by `openssl dgst -sign`, with SHA-256, SHA-384 and SHA-512.
 const PKCS1: [&str; 3] = [
     "Yd2ulX5ucp2Xj2nRJap06GgvnHCT7pNhWIPWmoDqCkpL0rpRojG0HOJlnFPt84kybsUST82fpJ+w6iwjGb63LLAlIX6gFBnJf++mzZlzrawPsJ\
       Ixmvinkxa3FNKCu19YMznowhBL8XYtexi8PYzkJTTuDqJQ69vinUCbkr1qiidE5UxjT+NWBnzgeI1lnmzezo1X4xB0rhMubFgO66yPpSi5pS/I\
@@ -58,7 +58,8 @@ const PKCS1: [&str; 3] = [
       1ms26dzXGMjuQpyllHh/7mQYTAR0pDD/gjOCokvBRqMbArXcmg4OvsyH9srZdioDBUD7Z580ONWJ6uuVqWpgiGUBXQuImTFaEGfP5qKCqA+Ae/\
       CukECun9+jqw==",
 ];
-/// What `openssl dgst -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sign` made of [`TEXT`], with SHA-256, SHA-384 and SHA-512.
+/// Signatures of [`TEXT`] by `openssl dgst -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sign`, with
+/// SHA-256, SHA-384 and SHA-512.
 const PSS: [&str; 3] = [
     "WRHmd0XXjb9Jm7ff9G70SJOF97bgqKxwB7wCpuqqYwqSjzslvFZNaRe5qldcrN7NgI1u5Ho7p4to1YGG/f4nQ3YwR2+HAo1szi9J4xuEpkdAm7\
       DLEkIQSwgnwnQnMTLRWTDBVHBOOsYoxOYBShcBtxChHRDYalQaQlrZPZuNF+89GhrexU3Fi+dsh1dVwnvtd7hyvj51G8SidSCowbO3mDN5WcPf\
@@ -104,7 +105,7 @@ fn padded(bytes: &[u8], length: usize) -> Vec<u8> {
     [vec![0; length - bytes.len()], bytes.to_vec()].concat()
 }
 
-/// Signs an encoding as it is, however wrong. It must be below the modulus.
+/// Signs an encoding without a check. It must be below the modulus.
 fn sign(key: &PrivateKey, encoded: &[u8]) -> Vec<u8> {
     let size = key.size();
     assert!(padded(encoded, size) < modulus(key));
@@ -123,12 +124,12 @@ fn digest(hash: HashFunction, parts: &[&[u8]]) -> Vec<u8> {
     }
 }
 
-/// MGF1 (B.2.1), as long as it is read.
+/// MGF1 (RFC 8017, B.2.1), without an end.
 fn mask(hash: HashFunction, seed: &[u8]) -> impl Iterator<Item = u8> {
     (0_u32..).flat_map(move |counter| digest(hash, &[seed, &counter.to_be_bytes()]))
 }
 
-/// EMSA-PSS-ENCODE (RFC 8017, 9.1.1) with a change to each of its parts: the block before it is masked, the check, and the
+/// EMSA-PSS-ENCODE (RFC 8017, 9.1.1) with a change to each of its parts: the block before the mask, the check, and the
 /// whole.
 struct PssEncoder {
     bits: usize,
@@ -243,11 +244,11 @@ fn a_pss_encoding_is_right_in_every_part() {
 
 #[test]
 fn no_bit_is_set_beyond_a_pss_encoding() {
-    // 2048 bits: the encoding has 2047, so the top bit of its first byte is beyond. 2049 bits: the encoding has 2048, and the
-    // byte before it is none of it.
+    // Key of 2048 bits: the encoding has 2047, so the top bit of its first byte is zero. Key of 2049 bits: the encoding
+    // has 2048, so the byte before it is zero.
     for (private, beyond) in [(private(), 0x80), (odd(), 1)] {
         let (key, hash) = (public(&private), HashFunction::Sha256);
-        // A salt with which the wrong encoding is below the modulus, so that there is a signature of it.
+        // A salt for which the wrong encoding is below the modulus, so that it can be signed.
         let (right, wrong) = (0_u8..=255)
             .map(|salt| {
                 let encoder = PssEncoder { salt: vec![salt; 32], ..PssEncoder::new(&private, hash) };
@@ -274,7 +275,7 @@ fn a_pkcs1_encoding_is_the_very_same_bytes() {
     let cases: [(&str, Vec<u8>, bool); 7] = [
         ("right", encoded(&[0, 1], 202, info, b""), true),
         ("another block type", encoded(&[0, 2], 202, info, b""), false),
-        // Bleichenbacher 2006: little padding, and room behind the digest for what makes a cube of it.
+        // Bleichenbacher 2006: short padding leaves room behind the digest for bytes that make the number a cube.
         ("rest behind the digest", encoded(&[0, 1], 8, info, &[7; 194]), false),
         ("a byte behind the digest", encoded(&[0, 1], 201, info, b"\0"), false),
         (

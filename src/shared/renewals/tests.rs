@@ -28,7 +28,7 @@ impl Process {
     }
 }
 
-/// One of the sessions that have the same two places.
+/// The digest of one of the sessions that share the same two places.
 fn named(name: u8) -> HalfDigest {
     let mut digest = [7; 16];
     digest[2] = 8;
@@ -50,7 +50,7 @@ fn of_two_places_the_one_goes_that_was_written_longer_ago() {
     assert!(matches!(process.finds(named(1)), Found::Nothing));
     assert!(matches!(process.finds(named(2)), Found::Own(Outcome::Failed(_))));
     assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Failed(_))));
-    // What a session has left is written over by itself, wherever it stands.
+    // A session's outcome replaces its own earlier one, in either place.
     process.leaves(named(2), &Outcome::Refused(UnixTime::from_secs(NOW)), 4);
     assert!(matches!(process.finds(named(2)), Found::Own(Outcome::Refused(_))));
     assert!(matches!(process.finds(named(3)), Found::Own(Outcome::Failed(_))));

@@ -1,11 +1,11 @@
 //! The wall clock of a program that this library is preloaded into (`LD_PRELOAD`), moved while it runs.
 //!
-//! The environment variable `VESTIBULE_CLOCK` names a file of two numbers of eight bytes, signed, in the machine's byte
-//! order: the seconds to add, and the second since 1970 at which the clock stands, or 0 while it goes. The file is mapped, so
-//! what is written there holds from the next call on. Timers do not notice: only `CLOCK_REALTIME` is moved. Nothing here
+//! The environment variable `VESTIBULE_CLOCK` names a file of two signed numbers of eight bytes, in the machine's byte
+//! order: the seconds to add, and the second since 1970 at which the clock stands, or 0 while it goes. The file is
+//! mapped, so a change holds from the next call on. Timers do not notice: only `CLOCK_REALTIME` is moved. Nothing here
 //! allocates or takes a lock, since a program asks for the time anywhere.
 //!
-//! Unsafe is what the C library's interface is made of; it is allowed in this crate and in no other.
+//! The interface of the C library is unsafe code, which only this crate and `envoy/abi` allow.
 
 use std::{
     ptr::null_mut,
@@ -14,12 +14,12 @@ use std::{
 
 use libc::{c_int, c_long, c_void, clockid_t, time_t, timespec, timeval};
 
-/// What the file says.
+/// The content of the file.
 #[repr(C)]
 struct Clock {
-    /// How many seconds are added.
+    /// The seconds to add.
     ahead: AtomicI64,
-    /// Where the machine's clock is taken to stand.
+    /// The second since 1970 at which the clock stands; 0 while it goes.
     stands_at: AtomicI64,
 }
 
@@ -37,7 +37,7 @@ static NONE: Clock = Clock { ahead: AtomicI64::new(0), stands_at: AtomicI64::new
 /// As the C library's: `time` is null or points to a `timespec`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
-    // SAFETY: the system call takes any clock and any pointer, and says no to bad ones.
+    // SAFETY: the system call takes any clock and any pointer, and refuses bad ones.
     let result = unsafe { libc::syscall(libc::SYS_clock_gettime, c_long::from(clock), time) };
     if result == 0 && (clock == libc::CLOCK_REALTIME || clock == libc::CLOCK_REALTIME_COARSE) && !time.is_null() {
         // SAFETY: the call has just written there.
@@ -81,7 +81,7 @@ fn now() -> timespec {
     now
 }
 
-/// What is shown when the machine's clock shows this.
+/// The time to show at this time of the machine's clock.
 fn shown(machine: timespec) -> timespec {
     let mut mapped = CLOCK.load(Ordering::Acquire);
     if mapped.is_null() {

@@ -1,4 +1,4 @@
-//! What the targets share: a configuration, a host, and a provider that signs with a scheme of its own.
+//! A configuration, a host and a provider for all targets. The provider signs with a made-up scheme.
 
 use std::{
     cell::{Cell, RefCell},
@@ -41,7 +41,7 @@ thread_local! {
     static KEYS: &'static Jwks = Box::leak(Box::new(parse_keys()));
 }
 
-/// The configuration of every target that reads none itself.
+/// The configuration of the targets that do not parse one.
 pub(crate) fn config() -> &'static Config {
     CONFIG.with(|config| *config)
 }
@@ -84,7 +84,7 @@ pub(crate) fn parse(document: &Value) -> Config {
 
 type Versioned = (Vec<u8>, u32);
 
-/// A host whose randomness is a counter, and to which a signature is good if [`sign`] made it. Clones are the workers of one
+/// A host with a counter as its randomness, which accepts the signatures of [`sign`]. Clones are the workers of one
 /// process.
 #[derive(Clone, Default)]
 pub(crate) struct Host {
@@ -132,7 +132,7 @@ impl Platform for Host {
     }
 }
 
-/// As long as the modulus of [`keys`].
+/// A signature as long as the modulus of [`keys`].
 fn signature_of(text: &[u8]) -> Vec<u8> {
     Sha256::digest(text).repeat(8)
 }
@@ -144,7 +144,7 @@ pub(crate) fn sign(header: &[u8], payload: &[u8]) -> String {
     format!("{signed}.{signature}")
 }
 
-/// One RSA key, whose modulus is odd and of 2048 bits.
+/// One RSA key with an odd modulus of 2048 bits.
 pub(crate) fn keys() -> &'static Jwks {
     KEYS.with(|keys| *keys)
 }
@@ -158,7 +158,7 @@ fn parse_keys() -> Jwks {
     Jwks::parse(key_set().to_string().as_bytes()).expect("the fixture is a good key set")
 }
 
-/// A token whose signature is good: header and payload are what stands before and behind the first line break.
+/// A token with a good signature, and its claims. The header is before the first line break, the payload behind it.
 pub(crate) fn verified(bytes: &[u8]) -> Option<(VerifiedJws, Map<String, Value>)> {
     let (header, payload) = parts(bytes);
     let token = sign(header, payload);
@@ -167,7 +167,7 @@ pub(crate) fn verified(bytes: &[u8]) -> Option<(VerifiedJws, Map<String, Value>)
     Some((verified, object(payload)?))
 }
 
-/// What stands before and behind the first line break.
+/// The bytes before and behind the first line break.
 pub(crate) fn parts(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
@@ -207,7 +207,7 @@ pub(crate) fn check_line(error: &dyn std::fmt::Display) {
 /// The longest line for the log: four quoted texts of 200 characters, each escaped in up to 10 bytes, and words around.
 const MAX_LINE: usize = 12 * 1024;
 
-/// A session with everything that one can have.
+/// A session with a `sid`, a refresh token, an access token and an ID token.
 pub(crate) fn session() -> &'static Session {
     SESSION.with(|session| *session)
 }

@@ -1,8 +1,9 @@
-//! What the filter costs: CPU time of the whole Envoy per request, side by side in one run. Envoys with and without the
-//! filter, with one that does nothing, and with Envoy's own oauth2 and `jwt_authn` filters, serve the same direct response;
-//! they take turns in many short rounds, because machines are noisy. What a filter adds is the difference to Envoy alone
-//! with the very same request, cookies included; what the one that does nothing adds is the VM's. Requests come sixteen
-//! at a time, as to a busy worker: one that sleeps before each of them spends most of its time waking up.
+//! The cost of the filter: CPU time of the whole Envoy per request, measured side by side in one run. Envoys with and
+//! without the filter, with a filter that does nothing, and with Envoy's own oauth2 and `jwt_authn` filters, serve the
+//! same direct response; they take turns in many short rounds, because machines are noisy. The cost of a filter is the
+//! difference to Envoy alone with the very same request, cookies included; the cost of the filter that does nothing is
+//! that of the VM. Requests come sixteen at a time, as to a busy worker: one that sleeps before each of them spends
+//! most of its time waking up.
 //!
 //! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`; `VESTIBULE_BASELINES` names other builds of
 //! the filter to measure beside this one, such as the one before a change, with `:` between them.
@@ -39,7 +40,7 @@ const API: &str = "https://api.example.com";
 struct Target {
     name: String,
     path: &'static str,
-    /// The header that says who it is, whole, or nothing.
+    /// The header line with the credentials, or nothing.
     credentials: Vec<u8>,
     with: Rc<Envoy>,
     without: Rc<Envoy>,
@@ -154,7 +155,7 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
     targets
 }
 
-/// The cookies of a browser that has signed in at the filter there.
+/// The cookies of a browser that has signed in at this Envoy's filter.
 fn session_at(envoy: &Envoy) -> Vec<u8> {
     let browser = UserAgent::new(&Transcript::default());
     let pages = browser.follow(&format!("http://127.0.0.1:{}/page", envoy.port()));
@@ -164,7 +165,7 @@ fn session_at(envoy: &Envoy) -> Vec<u8> {
     [b"cookie: ".as_slice(), &cookies].concat()
 }
 
-/// Envoy's own filter for tokens, with its keys at hand and its cache on.
+/// Envoy's own `jwt_authn` filter, with its keys in the configuration and its cache on.
 fn jwt_authn(issuer: &Issuer) -> Value {
     json!({
         "name": "envoy.filters.http.jwt_authn",
@@ -189,7 +190,7 @@ fn router() -> Value {
     })
 }
 
-/// Envoy's own filter, with its secrets in files that it reads at start.
+/// Envoy's own `oauth2` filter, with its secrets in files that it reads at start.
 fn oauth2(issuer: &Issuer, port: u16) -> Value {
     let folder = Box::leak(Box::new(Scratch::new("oauth2")));
     let secret = |name: &str, value: &str| {
@@ -202,7 +203,7 @@ fn oauth2(issuer: &Issuer, port: u16) -> Value {
         fs::write(&file, text.to_string()).expect("the target folder can be written");
         json!({"name": name, "sds_config": {"path_config_source": {"path": file}, "resource_api_version": "V3"}})
     };
-    // It encodes neither of them by itself.
+    // The filter encodes neither id nor secret by itself.
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     json!({
         "name": "envoy.filters.http.oauth2",
@@ -242,7 +243,7 @@ impl Target {
         request
     }
 
-    /// Sends the requests, and tells how many microseconds of CPU each took this Envoy.
+    /// Sends the requests. Returns the microseconds of CPU that each took this Envoy.
     fn round(&self, envoy: &Envoy, requests: u32) -> f64 {
         let (request, pid) = (self.request(envoy.port()), pid_of(envoy));
         let connect = |_| {

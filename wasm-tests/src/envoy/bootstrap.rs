@@ -50,7 +50,7 @@ pub struct Setup {
     pub buffer_limit: u32,
     /// For how many seconds requests go on under a configuration that was replaced.
     pub drain_seconds: u32,
-    /// The file that says all of this in place of us, but the ports, the workers and the clock.
+    /// The file that configures all of this in our place, except the ports, the workers and the clock.
     pub sample: Option<Sample>,
 }
 
@@ -125,7 +125,7 @@ impl Setup {
         Self { workers, ..self }
     }
 
-    /// With this clock for Envoy, and with that for the filter.
+    /// With this clock for Envoy and the filter.
     #[must_use]
     pub fn clock(self, clock: &Clock) -> Self {
         Self { clock: Some(clock.clone()), ..self }
@@ -287,7 +287,8 @@ fn provider_cluster() -> Value {
                 "dns_cache_config": {"name": "idp", "dns_lookup_family": "V4_PREFERRED"},
             },
         },
-        // Sooner than a provider closes a connection by itself: a request that meets that comes back as 503.
+        // Shorter than a provider keeps an idle connection: a request on a connection that the provider closes would
+        // get 503.
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "common_http_protocol_options": {"idle_timeout": "2s"},

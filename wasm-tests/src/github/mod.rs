@@ -41,7 +41,7 @@ struct State {
     emails: Value,
     orgs: Vec<String>,
     teams: Vec<(String, String)>,
-    /// A scope that people do not grant.
+    /// A scope that users do not grant.
     withheld: Option<&'static str>,
 }
 
@@ -93,7 +93,7 @@ impl Github {
         self.state().orgs = orgs;
     }
 
-    /// The scope that people do not grant, though it is asked for.
+    /// Sets a scope that users do not grant, although it is requested.
     pub fn withhold(&self, scope: Option<&'static str>) {
         self.state().withheld = scope;
     }

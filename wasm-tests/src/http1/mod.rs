@@ -175,7 +175,7 @@ impl Connection {
     /// Connects as a client.
     ///
     /// # Errors
-    /// Whatever the operating system says.
+    /// The error of the operating system.
     pub fn open(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_read_timeout(Some(timeout))?;
@@ -192,7 +192,7 @@ impl Connection {
     /// Sends bytes as they are.
     ///
     /// # Errors
-    /// Whatever the operating system says.
+    /// The error of the operating system.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         (&*self.stream).write_all(bytes)
     }

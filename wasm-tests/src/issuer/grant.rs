@@ -26,7 +26,7 @@ pub(super) struct SignedIn {
     pub(super) nonce: Option<String>,
     pub(super) scope: String,
     pub(super) user: Map<String, Value>,
-    /// Whether its refresh tokens are worth nothing any more.
+    /// Whether its refresh tokens are no longer valid.
     pub(super) over: bool,
 }
 

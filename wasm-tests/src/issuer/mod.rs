@@ -26,7 +26,7 @@ use crate::{
 };
 use state::{PublishedKey, State};
 
-/// Our client there. The odd characters show whether Basic credentials are form-urlencoded (RFC 6749, 2.3.1).
+/// The id of our client. The odd characters show whether Basic credentials are form-urlencoded (RFC 6749, 2.3.1).
 pub const CLIENT_ID: &str = "client:of/the+tests%";
 /// Its secret; no log and no reply may hold it.
 pub const CLIENT_SECRET: &str = "canary-client-secret:/+%& =";
@@ -145,7 +145,7 @@ impl Issuer {
         self.port
     }
 
-    /// Misbehaves from now on, beside whatever else it does wrong.
+    /// Adds a fault to those that are in force.
     pub fn misbehave(&self, fault: Fault) {
         self.state().faults.push(fault);
     }
@@ -155,12 +155,12 @@ impl Issuer {
         self.state().faults.clear();
     }
 
-    /// Grants on other terms from now on. What Envoy reads at its start must be set before: the metadata.
+    /// Changes the terms from now on. Envoy reads the metadata at its start: terms in it must be set before.
     pub fn terms(&self, change: impl FnOnce(&mut Terms)) {
         change(&mut self.state().terms);
     }
 
-    /// Gives our client another secret; the old one is worth nothing from now on.
+    /// Replaces the secret of our client; the old one is no longer accepted.
     pub fn change_client_secret(&self, secret: &str) {
         let mut state = self.state();
         secret.clone_into(&mut state.client_secret);
@@ -172,12 +172,12 @@ impl Issuer {
         self.state().clock = seconds;
     }
 
-    /// Makes every refresh token given out so far worthless.
+    /// Invalidates every refresh token that was issued so far.
     pub fn revoke_all(&self) {
         self.state().sign_ins.iter_mut().for_each(|sign_in| sign_in.over = true);
     }
 
-    /// Signs in a user with these claims from now on. A session that the same `sub` has already shows them after its next
+    /// Signs in a user with these claims from now on. An existing session of the same `sub` gets them with its next
     /// refresh.
     pub fn sign_in_as(&self, claims: Value) {
         let Value::Object(claims) = claims else { panic!("claims are an object") };

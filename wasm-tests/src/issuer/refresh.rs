@@ -12,13 +12,13 @@ use crate::http1::{Request, response, single};
 /// The refresh requests so far, by their outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refreshes {
-    /// Requests with this grant, whatever was answered.
+    /// All requests with this grant.
     pub asked: usize,
     /// Those that were answered with tokens.
     pub granted: usize,
-    /// Those that were refused with `invalid_grant`; what [`super::Fault`]s answer is counted nowhere but in `asked`.
+    /// Those that were refused with `invalid_grant`. The answers of a [`super::Fault`] count in `asked` only.
     pub refused: usize,
-    /// Those of the refused that brought a token which had been used before.
+    /// Those of the refused with a token that had been used before.
     pub reused: usize,
 }
 

@@ -50,7 +50,7 @@ pub(super) struct State {
     /// Seconds by which its clock is ahead of the machine's.
     pub(super) clock: i64,
     pub(super) grants: HashMap<String, Grant>,
-    /// Where redirect URIs led to.
+    /// The origins of the redirect URIs.
     pub(super) origins: BTreeSet<String>,
     pub(super) sign_ins: Vec<SignedIn>,
     /// Every access token, and the sign-in it is for.

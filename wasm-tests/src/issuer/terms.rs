@@ -46,7 +46,7 @@ pub struct Terms {
     pub refresh_expires_in: Option<Value>,
     /// Seconds from `iat` to `exp` of every ID token.
     pub id_token_seconds: i64,
-    /// Whether the ID token says nothing of the user but `sub`, and the userinfo endpoint all else.
+    /// Whether `sub` is the only claim of the user in the ID token, and the userinfo endpoint has all others.
     pub claims_at_userinfo: bool,
     /// Which sign-ins get a refresh token.
     pub refresh_tokens: RefreshTokens,

@@ -1,4 +1,4 @@
-//! ID tokens, sound ones and others.
+//! Valid and faulty ID tokens.
 
 use ring::digest;
 use serde_json::{Map, Value, json};
@@ -25,11 +25,11 @@ pub enum Signing {
 /// An ID token on its way out.
 #[derive(Debug, Clone)]
 pub struct IdToken {
-    /// The members of the header. `alg` and `kid` are those of the key unless they stand here.
+    /// The members of the header. `alg` and `kid` are those of the key unless they are set here.
     pub header: Map<String, Value>,
     /// The claims.
     pub claims: Map<String, Value>,
-    /// Puts this text in place of the claims: for what no JSON writer writes.
+    /// Replaces the claims by this text, which a JSON writer may be unable to write.
     pub raw_claims: Option<String>,
     /// Puts this text in place of the header.
     pub raw_header: Option<String>,
@@ -67,7 +67,7 @@ impl IdToken {
     /// The claims as JSON text, with further members at the end.
     pub fn with_members(&self, members: &str) -> String {
         let mut claims = self.claims.clone();
-        // What is still to be filled in would stand there as null.
+        // A null is filled in later.
         claims.retain(|_, value| !value.is_null());
         let text = Value::Object(claims).to_string();
         format!("{},{members}}}", text.trim_end_matches('}'))
@@ -189,7 +189,7 @@ fn compact(state: &State, token: &IdToken) -> String {
         Signing::None => Vec::new(),
         Signing::Published(algorithm) => state.key_for(*algorithm).key.sign(*algorithm, signed.as_bytes()),
         Signing::Unpublished => {
-            // Whichever of the two is not in the set now.
+            // The one of the two that is not in the set now.
             let first = state.rotations % 2 == 1;
             SigningKey::rsa(if first { Rsa::First } else { Rsa::Second }).sign(Algorithm::Rs256, signed.as_bytes())
         }

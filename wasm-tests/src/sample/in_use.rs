@@ -1,4 +1,4 @@
-//! A site that is what a file says, before a real provider.
+//! A site that is configured by a file of `envoy/`, before a real provider.
 
 use std::ops::Deref;
 
@@ -39,7 +39,7 @@ impl InUse {
         })
     }
 
-    /// The same, where no door is trusted unless `change` says so.
+    /// Like [`Self::start`], but no door is trusted unless `change` says so.
     #[must_use]
     pub fn start_with(
         file: &str,
@@ -89,8 +89,8 @@ impl InUse {
         names.map(|name| self.app.last().headers.text(name))
     }
 
-    /// Checks that this is refused, by the filter with this code or by something behind it with none, that the app does not
-    /// see it, and that the worker serves the next one.
+    /// Checks that a request is refused, by the filter with this code or by something behind it without a code, that
+    /// the app does not see it, and that the worker serves the next one.
     ///
     /// # Panics
     /// When it is not so.

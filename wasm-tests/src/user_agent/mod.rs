@@ -106,8 +106,7 @@ impl UserAgent {
         self.visit(url, Outgoing::fetch(target(&parse(url))))
     }
 
-    /// Visits a page and goes wherever it leads. Returns the URLs on the way with their responses; the last one is
-    /// where it ended.
+    /// Visits a page and follows redirects. Returns the URLs on the way with their responses, the final page last.
     ///
     /// # Panics
     /// On a redirect loop.
@@ -215,14 +214,14 @@ fn http1_exchange(address: SocketAddr, authority: &str, send: &Outgoing) -> io::
         let more = connection.has_more(Duration::from_millis(2));
         assert!(!more, "more than one response to {} {authority}: {response:?}", send.method);
     }
-    // What went wrong first says more.
+    // An earlier error of the request explains a missing response.
     response.map_err(|error| sent.err().unwrap_or(error))
 }
 
-/// Opens a connection to where the URL points.
+/// Opens a connection to the host and port of the URL.
 ///
 /// # Errors
-/// Whatever the operating system says.
+/// The error of the operating system.
 pub fn connect(url: &Url) -> io::Result<Connection> {
     Connection::open(address(url)?, PATIENCE)
 }
@@ -234,7 +233,7 @@ fn host(url: &Url) -> &str {
 fn address(url: &Url) -> io::Result<SocketAddr> {
     let host = host(url);
     let port = url.port_or_known_default().expect("a URL with a port");
-    // As browsers do; the C library does not know these names.
+    // Browsers resolve these names to this machine; the C library does not know them.
     let host = if host.ends_with("localhost") { "127.0.0.1" } else { host };
     (host, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no address"))
 }

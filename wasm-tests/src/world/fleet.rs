@@ -1,4 +1,4 @@
-//! Several Envoys with one configuration, before one app: what a deployment of more than one replica is.
+//! Several Envoys with one configuration before one app, like a deployment with several replicas.
 
 use serde_json::Value;
 
@@ -72,7 +72,8 @@ impl World {
         format!("http://127.0.0.1:{}{path}", self.envoy_at(number).port())
     }
 
-    /// The same browser, whose requests to the external URL a load balancer sends to the Envoy of this number.
+    /// The same browser behind a load balancer that sends its requests for the external URL to the Envoy of this
+    /// number.
     pub fn through(&self, browser: &UserAgent, number: usize) -> UserAgent {
         browser.balanced(self.envoy.port(), self.envoy_at(number).port())
     }

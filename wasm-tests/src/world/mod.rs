@@ -41,7 +41,7 @@ pub const LOGIN_LOOP_COOKIE: &str = "__Host-vestibule-t";
 pub const PUBLIC: &str = "/public/page";
 /// The product in the `User-Agent` of every call of the filter.
 pub const USER_AGENT: &str = "vestibule/";
-/// Connections enough that one of two workers is missed once in a thousand times.
+/// So many connections miss a given one of two workers once in a thousand times.
 const EVERY_WORKER: usize = 10;
 
 /// The issuer, the app and Envoy between them.
@@ -50,12 +50,12 @@ pub struct World {
     pub envoy: Envoy,
     /// The provider.
     pub issuer: Issuer,
-    /// Another issuer, of which the usual configuration says nothing.
+    /// Another issuer, absent from the usual configuration.
     pub partners: Issuer,
     /// The app.
     pub upstream: Upstream,
     others: Vec<Replica>,
-    /// The ports of those that were ended.
+    /// The ports of Envoys that were removed.
     gone: Vec<u16>,
     clock: Clock,
     setup: Setup,
@@ -64,7 +64,7 @@ pub struct World {
 }
 
 impl World {
-    /// The usual configuration: everything under `/public` is public, all else wants a session.
+    /// The usual configuration: everything under `/public` is public, everything else requires a session.
     pub fn start() -> Self {
         Self::with(|_| {})
     }
@@ -92,18 +92,18 @@ impl World {
         Self { envoy, issuer, partners, upstream, others, gone, clock, setup, transcript, browsers }
     }
 
-    /// Lets this many seconds pass for Envoy and the issuers: from the next look at the clock on. Timers do not notice.
+    /// Moves the clock of Envoy and the issuers on by this many seconds. Timers do not notice.
     pub fn advance(&self, seconds: i64) {
         self.set_clock(self.clock.seconds() + seconds);
     }
 
-    /// Lets no time pass for Envoy but by [`Self::advance`], from now on: what it holds, and what it remembers for a while, is
-    /// over when the scenario says so. What it waits for by a timer comes all the same.
+    /// Stops Envoy's clock, which [`Self::advance`] alone moves from now on: holds and caches end when the scenario
+    /// says so. Timers go on all the same.
     pub fn stop_clock(&self) {
         self.clock.stop();
     }
 
-    /// Lets time pass by itself again.
+    /// Lets Envoy's clock go on.
     pub fn let_clock_go_on(&self) {
         self.clock.go_on();
     }
@@ -176,7 +176,7 @@ impl World {
         self.answer(browser, &sign_in)
     }
 
-    /// A sign-in of a new browser, whose callback parameters are changed on the way.
+    /// A sign-in of a new browser with changed callback parameters: the browser, and the answer to the callback.
     #[track_caller]
     pub fn callback_with(&self, change: impl FnOnce(&mut Parameters)) -> (UserAgent, Response) {
         let browser = self.browser();
@@ -234,7 +234,7 @@ impl World {
         }
     }
 
-    /// Sends bytes that may or may not deserve an answer; the app must not see them, and every worker must live.
+    /// Sends bytes that may get no answer. [`Self::check`] shows later that none passed the filter and every worker lives.
     #[track_caller]
     pub fn send(&self, send: &Outgoing) -> Option<Response> {
         UserAgent::new(&self.transcript).send(&self.url("/"), send).ok()
@@ -271,12 +271,12 @@ impl World {
         connection
     }
 
-    /// How many requests the first Envoy has and has not answered.
+    /// The number of requests that the first Envoy has not answered yet.
     pub fn held(&self) -> u64 {
         self.envoy.stats("http.front.downstream_rq_active")
     }
 
-    /// Waits until they are so many.
+    /// Waits until there are this many.
     pub fn until_held(&self, count: u64) {
         until("requests that are held", || (self.held() == count).then_some(()));
     }
@@ -328,7 +328,7 @@ impl World {
             expect::assert_holds_no_secret(exchange, &secrets, &[&self.issuer, &self.partners]);
         }
         let seen = self.upstream.count();
-        // Of the redirects that Envoy follows itself no client sees an answer.
+        // No client sees an answer to a redirect that Envoy follows itself.
         let manager = &self.setup.connection_manager;
         let follows = manager.values().any(|field| field.to_string().contains("internal_redirect_policy"));
         assert!(

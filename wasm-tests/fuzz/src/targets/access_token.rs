@@ -18,7 +18,7 @@ pub(crate) fn run(bytes: &[u8]) {
             assert!(claims["sub"] == token.subject() && !token.subject().is_empty());
             let ends = claims["exp"].as_f64().expect("exp is a number");
             assert!((NOW.as_secs() as f64) < ends + config.leeway.span().as_secs_f64());
-            // What is for our client too, and does not say what it is, may be an ID token.
+            // A token for our client too may be an ID token, unless it names its type.
             assert!(!is_for(&claims, CLIENT) || is_typed || claims.contains_key("typ"));
         }
     }

@@ -1,4 +1,4 @@
-//! The query of a callback (RFC 6749, 4.1.2): nothing that stands there twice is taken for one value.
+//! The query of a callback (RFC 6749, 4.1.2): a repeated parameter is never taken for one value.
 
 use vestibule::oidc::authorization::{AuthorizationResponse, MAX_QUERY, StateMatched};
 

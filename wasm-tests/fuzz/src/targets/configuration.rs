@@ -9,7 +9,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let config = match Config::parse(bytes, &env) {
         Ok(config) => config,
         Err(errors) => {
-            // What is refused says why.
+            // A refusal has a reason.
             assert!(!errors.to_string().is_empty());
             return;
         }
@@ -19,11 +19,11 @@ pub(crate) fn run(bytes: &[u8]) {
         let redirect_uri = url::Url::parse(&config.redirect_uri(provider)).expect("a redirect_uri is a URL");
         assert_eq!(redirect_uri.origin().ascii_serialization(), config.origin.as_str());
     }
-    // Workers find what they share by it.
+    // Workers find their shared data by the fingerprint.
     let again = Config::parse(bytes, &env).expect("what was good stays good");
     assert_eq!(config.fingerprint, again.fingerprint);
     for target in ["/", "/public/a", "/a%2fb", "//a", "/oauth2/callback?x=y", "*", ""] {
-        // No request may break the rules, whatever they are.
+        // No request panics, for any rules.
         let _ = config.rules.evaluate(request(target.as_bytes()));
     }
     let worker = Worker::new(config, Box::new(Host::default()));

@@ -1,4 +1,4 @@
-//! Provider metadata (Discovery 4.2), and the metadata of an issuer whose tokens are introspected.
+//! Provider metadata (Discovery 4.2), and the metadata of a token issuer with introspection.
 
 use vestibule::oidc::discovery::endpoint_of;
 
@@ -8,7 +8,7 @@ pub(crate) fn run(bytes: &[u8]) {
     match provider().read_metadata(bytes) {
         Err(error) => check_line(&error),
         Ok(metadata) => {
-            // Discovery 4.3; and no secret goes anywhere in plain text.
+            // The issuer is the configured one (Discovery 4.3), and no endpoint receives secrets in plain text.
             assert_eq!(object(bytes).expect("it is an object")["issuer"], ISSUER);
             let required = [&metadata.authorization_endpoint, &metadata.token_endpoint];
             let optional = [

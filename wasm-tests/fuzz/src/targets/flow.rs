@@ -1,5 +1,5 @@
-//! The whole flow: two workers of one process, a provider and a browser, driven by requests, answers and time. Nothing goes
-//! upstream without a right to that the model knows of.
+//! The whole flow: two workers of one process, a provider and a browser, driven by requests, answers and time. A
+//! request goes upstream only with a session, token or public path that the model knows.
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -18,9 +18,9 @@ use crate::{
 };
 
 const SESSION: &str = "__Host-vestibule";
-/// Sessions of [`document`] end after so long, whatever happens.
+/// The lifetime of a session.
 const LIFETIME: Duration = Duration::from_secs(3600);
-/// How often a request that waits is gone on with before its client leaves.
+/// Rounds of answers to a waiting request before its client leaves.
 const PATIENCE: usize = 12;
 const PATHS: [&str; 12] = [
     "/",
@@ -63,15 +63,15 @@ struct World {
     workers: [Rc<Worker>; 2],
     now: UnixTime,
     jar: BTreeMap<String, String>,
-    /// Values of the session's cookie that were handed out, and when.
+    /// Values of the session cookie that were handed out, and the time of the sign-in or refresh of each.
     sessions: Vec<(String, UnixTime)>,
-    /// Values of the session's cookie that a sign-out has ended, and the worker that said so.
+    /// Values of the session cookie that a sign-out or a logout has ended, and the worker that ended them.
     ended: Vec<(String, usize)>,
-    /// Callbacks that the provider would send the browser to, with the nonce of each.
+    /// Callbacks to which the provider would send the browser, each with the nonce of its sign-in.
     callbacks: Vec<(String, String)>,
-    /// Whether an ID token with the right nonce was given out since the last request began.
+    /// Whether an ID token for a refresh, or one with the right nonce, was issued since the last request began.
     is_identified: bool,
-    /// The nonce of the sign-in that is under way at the token endpoint.
+    /// The nonce of the last callback, for the token endpoint.
     nonce: String,
 }
 
@@ -139,7 +139,7 @@ impl World {
         let cookies: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut cookies = cookies.join("; ");
         if u8::arbitrary(input)? % 8 == 0 {
-            // Someone kept an earlier cookie, or made one up.
+            // An earlier session cookie, or a made-up one.
             let old = if self.sessions.is_empty() { "" } else { input.choose(&self.sessions)?.0.as_str() };
             let value = if bool::arbitrary(input)? { old } else { <&str>::arbitrary(input)? };
             cookies = format!("{SESSION}={value}");
@@ -220,7 +220,7 @@ impl World {
 
     fn answer(&mut self, calls: Vec<Call>, input: &mut Unstructured<'_>) -> Result<()> {
         for call in calls {
-            // Mostly as it should be.
+            // Mostly the proper answer of the provider.
             let result = match u8::arbitrary(input).unwrap_or_default() {
                 0xff => Err(CalloutError::NoResponse),
                 0xfe => Err(CalloutError::Dispatch),
@@ -246,7 +246,7 @@ impl World {
             "/jwks" => key_set(),
             "/token" => {
                 let is_refresh = request.body.windows(13).any(|part| part == b"refresh_token");
-                // One of the ID tokens in the input's choice is of another sign-in.
+                // One choice in eight is an ID token with the nonce of another sign-in.
                 let is_right = choice % 8 != 7;
                 let nonce = if is_right { self.nonce.as_str() } else { "another" };
                 let mut claims = json!({
@@ -292,7 +292,7 @@ impl World {
         sign(br#"{"alg":"RS256","typ":"at+jwt"}"#, claims.to_string().as_bytes())
     }
 
-    /// Checks that the browser brought a session that was handed out, and that is not over.
+    /// Checks that the browser sent a session that was handed out, has not expired, and was not ended at this worker.
     fn check_session(&self, cookies: &str, worker: usize) {
         let value = session_of(cookies).expect("a session's cookie was brought");
         let known = self.sessions.iter().find(|(known, _)| known == value);
@@ -328,7 +328,7 @@ impl World {
                 continue;
             }
             if name == SESSION {
-                // A session begins with an ID token, or goes on.
+                // A session begins with an ID token, or continues an earlier one.
                 let begun = session_of(sent).and_then(|sent| self.sessions.iter().find(|(known, _)| known == sent));
                 assert!(self.is_identified || begun.is_some(), "a session without an ID token");
                 let written = if self.is_identified { self.now } else { begun.map_or(self.now, |(_, at)| *at) };

@@ -9,7 +9,7 @@ pub(crate) fn run(bytes: &[u8]) {
     assert!(headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() <= bytes.len());
     let count = bytes.first_chunk::<4>().map(|count| u32::from_le_bytes(*count));
     assert_eq!(count.map(|count| count as usize), Some(headers.len()));
-    // A host without NULs between would be read otherwise; one with them is read as it wrote.
+    // The host ends each name and value with a NUL: headers that are written so are read back the same.
     if let Some(written) = write(&headers).strip_suffix(&[0])
         && bytes.len() >= written.len()
     {

@@ -23,10 +23,10 @@ pub(crate) fn run(bytes: &[u8]) {
     assert!(claims["sub"] == subject && (1..=MAX_SUBJECT).contains(&subject.len()));
     let ends = claims["exp"].as_f64().expect("exp is a number");
     assert!((NOW.as_secs() as f64) < ends + leeway.span().as_secs_f64());
-    // OIDC Core 3.1.3.7 (3): no audience that is not trusted.
+    // OIDC Core 3.1.3.7 (3): no untrusted audience.
     assert!(claims["aud"].as_array().is_none_or(|audiences| audiences.iter().all(|audience| audience == CLIENT)));
 
-    // OIDC Core 12.2: the same token continues the session that it began, and nobody else's.
+    // OIDC Core 12.2: the same token continues the session that it began, and no session of another subject.
     let authentication = Authentication::of(&verified);
     for (known, continues) in [(subject.as_str(), true), ("somebody else", false)] {
         let (token, _) = self::verified(bytes).expect("it was verified before");

@@ -18,6 +18,6 @@ pub(crate) fn run(bytes: &[u8]) {
     let document = object(bytes).expect("it is an object");
     let keys = document["keys"].as_array().expect("it has keys");
     let is_private = |key: &Value| PRIVATE.iter().any(|name| key.get(name).is_some_and(|it| !it.is_null() && it != ""));
-    // A key that anybody can sign with is left out.
+    // A private or symmetric key, with which anyone can sign, is left out.
     assert!(keys.iter().any(|key| !is_private(key)));
 }

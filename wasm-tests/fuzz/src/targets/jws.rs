@@ -1,4 +1,4 @@
-//! A compact JWS (RFC 7515, 7.1) that nobody has signed.
+//! A compact JWS (RFC 7515, 7.1), unsigned or with a signature that is hardly ever valid.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use vestibule::jose::{
@@ -19,7 +19,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let parts: Vec<&str> = text.split('.').collect();
     let decoded: Vec<_> = parts.iter().map(|part| URL_SAFE_NO_PAD.decode(part).expect("it is base64url")).collect();
     let [header, payload, _] = &decoded[..] else { panic!("{} parts", decoded.len()) };
-    // No second text is the same token.
+    // No other text is the same token.
     assert!(decoded.iter().zip(&parts).all(|(bytes, part)| URL_SAFE_NO_PAD.encode(bytes) == **part));
 
     let header = object(header).expect("the header is an object");
@@ -31,7 +31,7 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Some(issuer) = token.claimed_issuer() {
         assert_eq!(object(payload).expect("the payload is an object")["iss"], issuer);
     }
-    // A signature is SHA-256 of the text here, which nobody guesses.
+    // A valid signature is SHA-256 of the text, which an input hardly ever holds.
     if let Err(error) = verify(&token, keys(), &Algorithm::ALL, Origin::Request(NOW), &Host::default()) {
         check_line(&error);
     }

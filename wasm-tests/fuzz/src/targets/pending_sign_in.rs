@@ -1,4 +1,4 @@
-//! A pending sign-in and its `state`: what stands in the seal is the input.
+//! A pending sign-in and its `state`: the input is the plaintext of the seal.
 
 use vestibule::{
     http::Origin,
@@ -18,7 +18,7 @@ const NAME: &str = "__Host-vestibule-p-x";
 pub(crate) fn run(bytes: &[u8]) {
     let (config, host) = (config(), Host::default());
     let (sealer, reserved) = (&config.session.sealer, config.prefix.as_str());
-    // Neither opens for what was not sealed, or was sealed for something else.
+    // Neither opens without a seal, or with the seal of another purpose or name.
     assert!(PendingSignIn::open(NAME, bytes, sealer, reserved).is_none());
 
     let sealed = sealer.seal(Purpose::State, "state", bytes, &host).expect("there is randomness");

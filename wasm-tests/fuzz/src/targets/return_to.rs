@@ -1,4 +1,5 @@
-//! The way back after a sign-in: a request's own target, or what a page of the app names. It stays on our origin.
+//! The return target of a sign-in: the target of the request, or the one that a page of the app names. It stays on our
+//! origin.
 
 use url::Url;
 use vestibule::{
@@ -19,7 +20,7 @@ pub(crate) fn run(bytes: &[u8]) {
     assert!(!asked_for.as_str().starts_with("//"));
 }
 
-/// Checks that a browser which follows it comes to our origin, and to none of our own paths.
+/// Checks that the redirect leads to our origin, and to none of our own paths but that of a kept form.
 pub(crate) fn check(return_to: &ReturnTo, origin: &Origin, reserved: &str) {
     assert!(return_to.as_str().len() <= MAX_RETURN_TO);
     assert_eq!(ReturnTo::with_fragment(return_to.as_str(), reserved), *return_to);
@@ -28,7 +29,7 @@ pub(crate) fn check(return_to: &ReturnTo, origin: &Origin, reserved: &str) {
     let url = Url::parse(&location).expect("it is a URL");
     assert_eq!(url.origin().ascii_serialization(), origin.as_str(), "{location:?}");
     assert!(url.username().is_empty() && url.password().is_none(), "{location:?}");
-    // What a browser asks for next.
+    // The path that the browser requests next.
     let path = url.path();
     let is_reserved = path == reserved || path.starts_with(&format!("{reserved}/"));
     assert!(!is_reserved || path == format!("{reserved}{KEPT_FORM}"), "{location:?}");

@@ -5,7 +5,7 @@ use vestibule::rules::path::{MAX_PATH, Path};
 
 use crate::fixture::{config, request};
 
-/// What servers, frameworks and file systems make of a path, each for itself.
+/// Ways in which servers, frameworks and file systems read a path.
 const READERS: [fn(Vec<u8>) -> Vec<u8>; 8] = [
     |path| percent_decode(&path).collect(),
     |path| cut(path, b'?'),
@@ -16,7 +16,7 @@ const READERS: [fn(Vec<u8>) -> Vec<u8>; 8] = [
     without_trailing_dots,
     resolved,
 ];
-/// How many of them read one after another.
+/// How many readers are applied one after another.
 const DEPTH: usize = 3;
 
 pub(crate) fn run(bytes: &[u8]) {
@@ -36,7 +36,7 @@ pub(crate) fn check_public(target: &[u8]) {
     check(cut(target.to_vec(), b'?'), DEPTH);
 }
 
-/// Checks that no reader finds something that is not public.
+/// Checks that no reader finds a path that is not public.
 fn check(path: Vec<u8>, depth: usize) {
     let is_public = path == b"/public" || path.starts_with(b"/public/");
     assert!(is_public && !path.starts_with(b"/public/closed/"), "{}", path.escape_ascii());

@@ -8,7 +8,7 @@ use crate::fixture::{Host, config};
 const PURPOSES: [Purpose; 4] = [Purpose::PendingSignIn, Purpose::Session, Purpose::State, Purpose::StoredSession];
 
 pub(crate) fn run(bytes: &[u8]) {
-    // As a cookie comes: nobody but us can make one that opens.
+    // A text from a client, such as a cookie, does not open without our key.
     let sealer = &config().session.sealer;
     assert!(PURPOSES.iter().all(|purpose| sealer.open(*purpose, "label", bytes).is_none()));
     let _ = altered(&mut Unstructured::new(bytes));

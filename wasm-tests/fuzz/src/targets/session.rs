@@ -1,4 +1,4 @@
-//! A session as it stands in its seal, in a cookie or in the store.
+//! The plaintext of a sealed session, in a cookie or in the store.
 
 use vestibule::{
     claims::Claims,
@@ -19,7 +19,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let again = Session::from_bytes(&written, &host).expect("what was written is read");
     assert_eq!(*written, *again.to_bytes(&host));
 
-    // Whatever is in it, it fits the browser's cookies, or there is none.
+    // A session fits into cookies that browsers accept, or is not sealed.
     let (cookies, lifetimes, sealer) = (&config.session.cookies, &config.session.lifetimes, &config.session.sealer);
     let writing = CookieWriter { cookies, present: Present::default(), lifetimes, sealer, now: NOW };
     let Ok(sealed) = session.seal(&writing, &host) else { return };

@@ -1,4 +1,4 @@
-//! Answers of the session store (Webdis). `$S` in one stands for the session as it was saved.
+//! Answers of the session store (Webdis). `$S` in the input is replaced by the saved session.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) {
         Ok(Some(loaded)) => {
             assert_eq!(loaded.digest(), session.digest());
             let values = object(&body).expect("it is an object")["MGET"].clone();
-            // It is what we saved, and nothing has ended it.
+            // The session is the saved one, and no end is recorded.
             assert!(
                 values[0].as_str().is_some_and(|text| text.split_once(':').map(|(_, sealed)| sealed) == sealed(&saved))
             );

@@ -1,4 +1,4 @@
-//! The answer of the userinfo endpoint (OIDC Core 5.3.2), beside the claims of an ID token: these stand before the first
+//! The answer of the userinfo endpoint (OIDC Core 5.3.2), beside the claims of an ID token, which are before the first
 //! line break.
 
 use vestibule::{http::CalloutResponse, oidc::userinfo::Userinfo};
@@ -19,7 +19,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let id_token = object(id_token).unwrap_or_default();
     for name in claims.keys() {
         let Some(claim) = userinfo.claim(name, &id_token) else { continue };
-        // It says nothing of the sign-in itself, and changes nothing of what is signed.
+        // Userinfo sets no claim of the sign-in, and changes none of the ID token.
         assert!(!["sub", "iss", "aud", "exp", "acr", "amr", "auth_time", "sid", "nonce"].contains(&name.as_str()));
         if let Some(signed) = id_token.get(name) {
             assert_eq!(name, "_claim_names");

@@ -3,11 +3,14 @@
 mod allow;
 mod bearer;
 mod claim_text;
+mod client;
 mod filter_state;
 mod github;
 mod identity_headers;
+mod issuer;
 mod kept_claims;
 pub(super) mod limits;
+mod openid;
 mod policies;
 mod provider;
 mod rules;
@@ -16,6 +19,7 @@ mod sign_in;
 mod sign_out;
 mod text;
 mod token_issuer;
+mod typed;
 
 use url::{Host, Url};
 
@@ -47,7 +51,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let mut warnings = Vec::new();
     let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
     let at_providers = root.key("providers");
-    let context = provider::IssuerContext { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
+    let context = issuer::IssuerContext { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
     let providers = provider::providers(document.providers, &at_providers, context, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let at_session = root.key("session");

@@ -5,21 +5,31 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
+    issuer::issuer,
     limits,
-    provider::issuer,
+    typed::Typed,
 };
 use crate::{
     oidc::{Endpoint, Issuer, PlainHttp},
-    provider::github::GitHub,
+    provider::{Protocol, github::GitHub},
 };
 
-/// The URL of its pages, which stands for the issuer. Settings of other providers are faults.
-pub(super) fn web(
+/// Takes the settings of GitHub. Those of other types are faults.
+pub(super) fn typed(
     raw: &mut raw::Provider,
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
-) -> Result<Issuer, Faulty> {
+) -> Result<Typed, Faulty> {
+    // The URL of its pages stands for the issuer.
+    let issuer = web(raw, at, plain_http, faults)?;
+    let github = github(&issuer, raw.github_api_url.take(), &at.key("github_api_url"), plain_http, faults)?;
+    // The rules decide the scopes.
+    Ok(Typed { issuer, scopes: Vec::new(), access_tokens: None, protocol: Protocol::GitHub(Box::new(github)) })
+}
+
+/// The URL of its pages.
+fn web(raw: &mut raw::Provider, at: &At<'_>, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {
     for (is_given, field) in [
         (raw.issuer.is_some(), "issuer"),
         (raw.token_endpoint_auth_method.is_some(), "token_endpoint_auth_method"),
@@ -57,7 +67,7 @@ pub(super) fn web(
 }
 
 /// The instance with these URLs of its pages and its API.
-pub(super) fn github(
+fn github(
     web: &Issuer,
     api: Option<String>,
     at: &At<'_>,

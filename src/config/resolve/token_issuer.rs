@@ -7,8 +7,11 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, limits,
-    provider::{IssuerContext, Known, algorithms, audiences, authentication, client_id, endpoint, issuer},
+    allow, bounded,
+    client::{authentication, client_id},
+    issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
+    limits,
+    provider::Known,
     resolve_each, text,
 };
 use crate::{

@@ -1,0 +1,106 @@
+//! Settings of `type: oidc`.
+
+use super::{
+    super::{
+        fault::{At, Faults, Faulty},
+        raw,
+    },
+    issuer::{algorithms, audiences, endpoint, issuer},
+    limit_entries, limits, resolve_each, text,
+    typed::{AccessTokens, Typed},
+};
+use crate::{
+    oidc::{ConfiguredEndpoints, Issuer, OpenIdProvider, PlainHttp},
+    provider::Protocol,
+};
+
+/// Takes the settings of OpenID Connect. Those of other types are faults.
+pub(super) fn typed(
+    raw: &mut raw::Provider,
+    client_id: Option<&str>,
+    at: &At<'_>,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Typed, Faulty> {
+    for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
+        if url.is_some() {
+            faults.wrong(&at.key(field), "nothing; it applies only to `type: github`");
+        }
+    }
+    let issuer = openid_issuer(raw.issuer.take(), &at.key("issuer"), plain_http, faults);
+    let scopes = scopes(raw.scopes.take(), &at.key("scopes"), faults);
+    let endpoints = endpoints(raw, at, plain_http, faults);
+    let asks_userinfo = raw.userinfo.unwrap_or(false);
+    let has_userinfo_endpoint = endpoints.as_ref().is_ok_and(|endpoints| endpoints.userinfo.is_some());
+    if has_userinfo_endpoint && !asks_userinfo && !faults.any_within(&at.key("userinfo")) {
+        faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it has no effect without userinfo: true");
+    }
+    let algorithms = algorithms(raw.id_token_signing_algs.take(), &at.key("id_token_signing_algs"), faults);
+    let trusted_audiences = audiences(raw.trusted_audiences.take(), &at.key("trusted_audiences"), faults);
+    let at_audiences = at.key("access_token_audiences");
+    let access_token_audiences = audiences(raw.access_token_audiences.take(), &at_audiences, faults);
+    if access_token_audiences.iter().flatten().any(|audience| Some(audience.as_str()) == client_id) {
+        faults.wrong(&at_audiences, "other audiences than the client ID, the audience of ID tokens");
+    }
+    let (algorithms, audiences) = (algorithms?, access_token_audiences?);
+    Ok(Typed {
+        issuer: issuer?,
+        scopes: scopes?,
+        access_tokens: (!audiences.is_empty()).then(|| AccessTokens { audiences, algorithms: algorithms.clone() }),
+        protocol: Protocol::Oidc(Box::new(OpenIdProvider {
+            endpoints: endpoints?,
+            algorithms,
+            trusted_audiences: trusted_audiences?,
+            userinfo: asks_userinfo,
+        })),
+    })
+}
+
+fn openid_issuer(
+    value: Option<String>,
+    at: &At<'_>,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Issuer, Faulty> {
+    let issuer = issuer(value, at, plain_http, faults)?;
+    if issuer.discovery().authority() == "github.com" {
+        faults.wrong(at, "`type: github` in place of an issuer: GitHub does not speak OpenID Connect");
+    }
+    Ok(issuer)
+}
+
+/// The endpoints that win over discovery.
+fn endpoints(
+    raw: &mut raw::Provider,
+    at: &At<'_>,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<ConfiguredEndpoints, Faulty> {
+    let mut endpoint = |url, field| endpoint(url, &at.key(field), plain_http, faults);
+    let authorization = endpoint(raw.authorization_endpoint.take(), "authorization_endpoint");
+    let token = endpoint(raw.token_endpoint.take(), "token_endpoint");
+    let jwks = endpoint(raw.jwks_uri.take(), "jwks_uri");
+    let end_session = endpoint(raw.end_session_endpoint.take(), "end_session_endpoint");
+    let revocation = endpoint(raw.revocation_endpoint.take(), "revocation_endpoint");
+    let userinfo = endpoint(raw.userinfo_endpoint.take(), "userinfo_endpoint");
+    Ok(ConfiguredEndpoints {
+        authorization: authorization?,
+        token: token?,
+        jwks: jwks?,
+        end_session: end_session?,
+        revocation: revocation?,
+        userinfo: userinfo?,
+    })
+}
+
+fn scopes(value: Option<Vec<String>>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    let given = value.unwrap_or_else(|| limits::SCOPES.iter().map(|scope| (*scope).to_owned()).collect());
+    limit_entries(given.len(), at, faults)?;
+    let mut scopes = vec!["openid".to_owned()];
+    for scope in resolve_each(given, at, faults, text::scope)? {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    Ok(scopes)
+}

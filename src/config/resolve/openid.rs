@@ -29,9 +29,9 @@ pub(super) fn typed(
     }
     let issuer = openid_issuer(raw.issuer.take(), &at.key("issuer"), plain_http, faults);
     let scopes = scopes(raw.scopes.take(), &at.key("scopes"), faults);
+    let has_userinfo_endpoint = raw.userinfo_endpoint.is_some();
     let endpoints = endpoints(raw, at, plain_http, faults);
     let asks_userinfo = raw.userinfo.unwrap_or(false);
-    let has_userinfo_endpoint = endpoints.as_ref().is_ok_and(|endpoints| endpoints.userinfo.is_some());
     if has_userinfo_endpoint && !asks_userinfo && !faults.any_within(&at.key("userinfo")) {
         faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it has no effect without userinfo: true");
     }

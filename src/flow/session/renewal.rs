@@ -87,7 +87,11 @@ async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Opti
     let request = store.lease(&session.grant_digest(), lease(store, session, cx));
     let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now.plus(pause));
     let found = match Store::lease_answer(cx.call(request).await) {
-        Ok(true) => store::load(store, &Reference::of(session), cx).await,
+        Ok(true) => {
+            // Requests that arrive during the load read the store too.
+            cx.with(|env| env.stored.forget(session))?;
+            store::load(store, &Reference::of(session), cx).await
+        }
         // The process that has the lease writes the renewed session into the store, where the next request finds it.
         Ok(false) => {
             return cx.with(|env| {

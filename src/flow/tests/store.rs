@@ -698,6 +698,29 @@ fn a_request_that_waits_does_not_pass_with_a_session_that_the_store_says_is_over
 }
 
 #[test]
+fn while_a_session_is_renewed_requests_read_the_store_and_not_the_cache() {
+    let mut world = world_with(json!({ "cache_seconds": 60 }));
+    world.provider.refreshes = true;
+    world.sign_in("/");
+    world.advance(478);
+    // From here on the session is in the cache; the renewal is due at 480 seconds.
+    assert_eq!(user(&world.visit("/")), "alice");
+    world.settle();
+    world.advance(10);
+    let Outcome::Held(_waiter) = world.visit("/") else { panic!() };
+    // The lease is taken, and the session is being loaded.
+    world.drive().into_iter().for_each(|call| world.answer(call));
+    let load = world.drive();
+    assert!(load.len() == 1 && load[0].request().path.starts_with("/MGET/"), "{load:?}");
+    // Meanwhile the user signs out at another Envoy.
+    let mut other = another_process(&world);
+    assert_eq!(other.opens("/oauth2/sign_out", "none").code(), (303, "signed_out"));
+    other.settle();
+    world.redis = other.redis.clone();
+    assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+#[test]
 fn frames_do_not_push_out_what_is_still_to_be_written() {
     let mut world = World::ready_with(&[
         ("session", json!({ "store": { "cluster": "webdis" } })),

@@ -12,7 +12,7 @@ use super::{
 
 /// The limits of attempts that are made again.
 pub(super) struct Retries<'a> {
-    /// A slot for each failed attempt of this worker. Without one, an attempt is given up.
+    /// Slots for calls that are being retried, one per call. Without a free slot, the call is not retried.
     pub(super) slots: &'a Count,
     /// The time between two attempts.
     pub(super) pause: Duration,
@@ -25,7 +25,7 @@ impl TaskContext {
     /// time is over. The first error and the last are reported.
     ///
     /// # Errors
-    /// The [`Failure`] of an attempt that could not be made.
+    /// The [`Failure`] of `attempt`, and [`Failure::Unreachable`].
     pub(super) async fn retry<T, E>(
         &self,
         retries: Retries<'_>,

@@ -50,7 +50,7 @@ pub(in crate::flow) struct Renewing {
 
 /// Decides whether a request goes on with its session or waits for the renewal, which begins where none is under way.
 pub(in crate::flow) fn attend(request: &Request, session: FreshSession, env: &mut Env<'_>) -> Attended {
-    // While a request is held, Envoy buffers a limited part of its body, and refuses a longer one.
+    // With `allow_on_headers_stop_iteration`, Envoy buffers the body of a held request and refuses one over its buffer limit.
     let can_wait = request.ends_with_headers() || !env.config.bodies_while_held;
     go_on(request, session, Some(can_wait), env)
 }

@@ -12,6 +12,7 @@ mod kept_claims;
 pub(super) mod limits;
 mod openid;
 mod policies;
+mod protocol_settings;
 mod provider;
 mod rules;
 mod session;
@@ -19,7 +20,6 @@ mod sign_in;
 mod sign_out;
 mod text;
 mod token_issuer;
-mod typed;
 
 use url::{Host, Url};
 

@@ -7,25 +7,30 @@ use super::{
     },
     issuer::issuer,
     limits,
-    typed::Typed,
+    protocol_settings::ProtocolSettings,
 };
 use crate::{
     oidc::{Endpoint, Issuer, PlainHttp},
     provider::{Protocol, github::GitHub},
 };
 
-/// Takes the settings of GitHub. Those of other types are faults.
-pub(super) fn typed(
+/// Resolves the settings of `type: github`; reports OpenID Connect settings as faults.
+pub(super) fn resolve(
     raw: &mut raw::Provider,
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
-) -> Result<Typed, Faulty> {
+) -> Result<ProtocolSettings, Faulty> {
     // The URL of its pages stands for the issuer.
     let issuer = web(raw, at, plain_http, faults)?;
     let github = github(&issuer, raw.github_api_url.take(), &at.key("github_api_url"), plain_http, faults)?;
     // The rules decide the scopes.
-    Ok(Typed { issuer, scopes: Vec::new(), access_tokens: None, protocol: Protocol::GitHub(Box::new(github)) })
+    Ok(ProtocolSettings {
+        issuer,
+        scopes: Vec::new(),
+        access_tokens: None,
+        protocol: Protocol::GitHub(Box::new(github)),
+    })
 }
 
 /// The URL of its pages.

@@ -6,22 +6,23 @@ use super::{
         raw,
     },
     issuer::{algorithms, audiences, endpoint, issuer},
-    limit_entries, limits, resolve_each, text,
-    typed::{AccessTokens, Typed},
+    limit_entries, limits,
+    protocol_settings::{AccessTokens, ProtocolSettings},
+    resolve_each, text,
 };
 use crate::{
     oidc::{ConfiguredEndpoints, Issuer, OpenIdProvider, PlainHttp},
     provider::Protocol,
 };
 
-/// Takes the settings of OpenID Connect. Those of other types are faults.
-pub(super) fn typed(
+/// Resolves the settings of `type: oidc`; reports GitHub settings as faults.
+pub(super) fn resolve(
     raw: &mut raw::Provider,
     client_id: Option<&str>,
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
-) -> Result<Typed, Faulty> {
+) -> Result<ProtocolSettings, Faulty> {
     for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
         if url.is_some() {
             faults.wrong(&at.key(field), "nothing; it applies only to `type: github`");
@@ -43,7 +44,7 @@ pub(super) fn typed(
         faults.wrong(&at_audiences, "other audiences than the client ID, the audience of ID tokens");
     }
     let (algorithms, audiences) = (algorithms?, access_token_audiences?);
-    Ok(Typed {
+    Ok(ProtocolSettings {
         issuer: issuer?,
         scopes: scopes?,
         access_tokens: (!audiences.is_empty()).then(|| AccessTokens { audiences, algorithms: algorithms.clone() }),

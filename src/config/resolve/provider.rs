@@ -11,8 +11,9 @@ use super::{
     client::{authentication, authorization_params, client_id},
     github,
     issuer::IssuerContext,
-    limits, openid, resolve_each, text,
-    typed::{AccessTokens, Typed},
+    limits, openid,
+    protocol_settings::{AccessTokens, ProtocolSettings},
+    resolve_each, text,
 };
 use crate::{
     claims::IssuerId,
@@ -71,10 +72,10 @@ fn provider(
     let name = name(raw.name.take(), &at.key("name"), faults);
     let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
     let client_id = client_id(raw.client_id.take(), &at.key("client_id"), faults);
-    let typed = match raw.r#type {
-        Some(raw::ProviderType::Github) => github::typed(&mut raw, at, plain_http, faults),
+    let settings = match raw.r#type {
+        Some(raw::ProviderType::Github) => github::resolve(&mut raw, at, plain_http, faults),
         None | Some(raw::ProviderType::Oidc) => {
-            openid::typed(&mut raw, client_id.as_deref().ok(), at, plain_http, faults)
+            openid::resolve(&mut raw, client_id.as_deref().ok(), at, plain_http, faults)
         }
     };
     let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
@@ -82,7 +83,7 @@ fn provider(
         authorization_params(raw.authorization_params.unwrap_or_default(), &at.key("authorization_params"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
-    let (Typed { issuer, scopes, access_tokens, protocol }, client_id) = (typed?, client_id?);
+    let (ProtocolSettings { issuer, scopes, access_tokens, protocol }, client_id) = (settings?, client_id?);
     let (name, allow, clusters, timeout) = (name?, allow?, clusters?.clone(), Duration::from_millis(timeout?));
     let id = IssuerId::of_provider(issuer.as_str(), &client_id);
     let token_issuer = access_tokens.map(|AccessTokens { audiences, algorithms }| TokenIssuer {

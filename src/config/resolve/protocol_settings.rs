@@ -1,9 +1,9 @@
-//! The settings that the `type` of a provider decides.
+//! The settings that depend on the `type` of a provider.
 
 use crate::{jose::Algorithm, oidc::Issuer, provider::Protocol};
 
-/// The resolved settings of one type.
-pub(super) struct Typed {
+/// The resolved settings of a provider that depend on its `type`.
+pub(super) struct ProtocolSettings {
     pub(super) issuer: Issuer,
     pub(super) scopes: Vec<String>,
     /// The access tokens that API clients may bring.

@@ -21,9 +21,14 @@ pub(super) fn resolve(
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<ProtocolSettings, Faulty> {
-    // The URL of its pages stands for the issuer.
-    let issuer = web(raw, at, plain_http, faults)?;
-    let github = github(&issuer, raw.github_api_url.take(), &at.key("github_api_url"), plain_http, faults)?;
+    refuse_openid_settings(raw, at, faults);
+    if raw.client_secret.is_none() {
+        let _: Result<(), _> =
+            faults.required(&at.key("client_secret"), None, "the client secret that GitHub gave you");
+    }
+    let api = api_url(raw, at, faults);
+    let issuer = web_url(raw, at, plain_http, faults)?;
+    let github = github(&issuer, api, &at.key("github_api_url"), plain_http, faults)?;
     // The rules decide the scopes.
     Ok(ProtocolSettings {
         issuer,
@@ -33,8 +38,7 @@ pub(super) fn resolve(
     })
 }
 
-/// The URL of its pages.
-fn web(raw: &mut raw::Provider, at: &At<'_>, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {
+fn refuse_openid_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) {
     for (is_given, field) in [
         (raw.issuer.is_some(), "issuer"),
         (raw.token_endpoint_auth_method.is_some(), "token_endpoint_auth_method"),
@@ -54,32 +58,36 @@ fn web(raw: &mut raw::Provider, at: &At<'_>, plain_http: PlainHttp, faults: &mut
             faults.wrong(&at.key(field), "nothing; `type: github` has no such setting");
         }
     }
-    if raw.client_secret.is_none() {
-        let _: Result<(), _> =
-            faults.required(&at.key("client_secret"), None, "the client secret that GitHub gave you");
-    }
-    // The API of an Enterprise Server is below its pages.
-    match (&raw.github_url, &raw.github_api_url) {
-        (Some(web), None) => raw.github_api_url = Some(format!("{}/api/v3", web.trim_end_matches('/'))),
-        (None, None) => raw.github_api_url = Some(limits::GITHUB_API_URL.to_owned()),
-        (None, Some(_)) => {
+}
+
+/// API URL of the GitHub instance. The API of an Enterprise Server is below its web URL.
+fn api_url(raw: &mut raw::Provider, at: &At<'_>, faults: &mut Faults) -> String {
+    match (&raw.github_url, raw.github_api_url.take()) {
+        (None, None) => limits::GITHUB_API_URL.to_owned(),
+        (None, Some(api)) => {
             faults.wrong(&at.key("github_api_url"), "nothing, or the URL of its pages as github_url beside it");
+            api
         }
-        (Some(_), Some(_)) => {}
+        (Some(web), None) => format!("{}/api/v3", web.trim_end_matches('/')),
+        (Some(_), Some(api)) => api,
     }
+}
+
+/// Web URL of the GitHub instance; it serves as the issuer.
+fn web_url(raw: &mut raw::Provider, at: &At<'_>, plain_http: PlainHttp, faults: &mut Faults) -> Result<Issuer, Faulty> {
     let web = raw.github_url.take().unwrap_or_else(|| limits::GITHUB_URL.to_owned());
     issuer(Some(web), &at.key("github_url"), plain_http, faults)
 }
 
-/// The instance with these URLs of its pages and its API.
+/// The GitHub instance with this web URL and API URL.
 fn github(
     web: &Issuer,
-    api: Option<String>,
+    api: String,
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<GitHub, Faulty> {
-    let api = issuer(api, at, plain_http, faults)?;
+    let api = issuer(Some(api), at, plain_http, faults)?;
     Endpoint::parse(api.as_str(), plain_http)
         .and_then(|api| GitHub::new(web.as_str(), api, plain_http))
         .map_err(|error| faults.wrong(at, error.to_string()))

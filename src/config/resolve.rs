@@ -62,7 +62,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let at_issuers = root.key("token_issuers");
     let of_providers = providers.as_ref().ok();
     let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, context, faults);
-    let named = providers.as_ref().map(|known| known.providers.as_slice()).map_err(|faulty| *faulty);
+    let named = providers.as_ref().map(|resolved| resolved.providers.as_slice()).map_err(|faulty| *faulty);
     let authorization = document.authorization.map(policies::authorization).unwrap_or_default();
     let policy_context = policies::PolicyContext { providers: named, authorization };
     let policies = document.policies.unwrap_or_default();
@@ -94,8 +94,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
-    let (known, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
-    let provider::Known { mut providers, mut token_issuers } = known;
+    let (resolved, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
+    let provider::ResolvedIssuers { mut providers, mut token_issuers } = resolved;
     token_issuers.extend(others?);
     let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.with_own_port(origin.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The configured providers and token issuers.
-pub(super) struct Known {
+pub(super) struct ResolvedIssuers {
     pub(super) providers: Vec<Provider>,
     pub(super) token_issuers: Vec<TokenIssuer>,
 }
@@ -35,30 +35,30 @@ pub(super) fn providers(
     at: &At<'_>,
     context: IssuerContext<'_>,
     faults: &mut Faults,
-) -> Result<Known, Faulty> {
+) -> Result<ResolvedIssuers, Faulty> {
     let raw = faults.required(at, raw, "a list with at least one provider")?;
     if !(1..=limits::MAX_PROVIDERS).contains(&raw.len()) {
         return Err(faults.wrong(at, format!("1 to {} providers, got {}", limits::MAX_PROVIDERS, raw.len())));
     }
     let read = resolve_each(raw, at, faults, |raw, at, faults| provider(raw, at, context, faults))?;
-    let mut known = Known { providers: Vec::new(), token_issuers: Vec::new() };
+    let mut resolved = ResolvedIssuers { providers: Vec::new(), token_issuers: Vec::new() };
     let mut fault = None;
     for (place, (provider, tokens)) in read.into_iter().enumerate() {
         let at = at.index(place);
-        if known.providers.iter().any(|other| other.name == provider.name) {
+        if resolved.providers.iter().any(|other| other.name == provider.name) {
             let expected = "a name that no other provider has; one of them may be without";
             fault = Some(faults.wrong(&at.key("name"), expected));
         }
-        if known.providers.iter().any(|other| other.issuer() == provider.issuer()) {
+        if resolved.providers.iter().any(|other| other.issuer() == provider.issuer()) {
             fault = Some(faults.wrong(&at.key("issuer"), "each issuer once"));
         }
-        if known.providers.iter().any(|other| other.title == provider.title) {
+        if resolved.providers.iter().any(|other| other.title == provider.title) {
             fault = Some(faults.wrong(&at.key("title"), "a title that no other provider has: users choose by it"));
         }
-        known.providers.push(provider);
-        known.token_issuers.extend(tokens);
+        resolved.providers.push(provider);
+        resolved.token_issuers.extend(tokens);
     }
-    fault.map_or(Ok(known), Err)
+    fault.map_or(Ok(resolved), Err)
 }
 
 /// A provider, and its token issuer if it has `access_token_audiences`.

@@ -11,7 +11,7 @@ use super::{
     client::{authentication, client_id},
     issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
     limits,
-    provider::Known,
+    provider::ResolvedIssuers,
     resolve_each, text,
 };
 use crate::{
@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// The issuers of this list, in addition to `known`.
+/// The issuers of this list, in addition to `resolved`.
 pub(super) fn token_issuers(
     raw: Option<Vec<raw::TokenIssuer>>,
-    known: Option<&Known>,
+    resolved: Option<&ResolvedIssuers>,
     at: &At<'_>,
     context: IssuerContext<'_>,
     faults: &mut Faults,
@@ -48,12 +48,12 @@ pub(super) fn token_issuers(
     for place in 0..read.len() {
         let (before, rest) = read.split_at_mut(place);
         let Some(issuer) = rest.first_mut() else { break };
-        let of_providers = known.map(|known| known.token_issuers.as_slice()).unwrap_or_default();
+        let of_providers = resolved.map(|resolved| resolved.token_issuers.as_slice()).unwrap_or_default();
         if of_providers.iter().chain(&*before).any(|other| other.issuer == issuer.issuer) {
             let expected = "each issuer once; for tokens of a provider set its access_token_audiences";
             fault = Some(faults.wrong(&at.index(place).key("issuer"), expected));
         }
-        let mut providers = known.into_iter().flat_map(|known| &known.providers);
+        let mut providers = resolved.into_iter().flat_map(|resolved| &resolved.providers);
         let Some(provider) = providers.find(|provider| provider.issuer().as_str() == issuer.issuer) else { continue };
         // ID tokens have the client ID as audience: they must not pass as bearer tokens.
         if issuer.audiences.contains(&provider.relying_party.client_id) {

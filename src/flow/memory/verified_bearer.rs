@@ -12,10 +12,10 @@ use crate::{
 
 /// The client of a bearer token that is good.
 #[derive(Debug, Clone)]
-pub(in crate::flow) struct VerifiedBearer(Rc<Known>);
+pub(in crate::flow) struct VerifiedBearer(Rc<Inner>);
 
 #[derive(Debug)]
-struct Known {
+struct Inner {
     grounds: Grounds,
     identity: OnceCell<Rc<IdentityEdits>>,
 }
@@ -29,7 +29,7 @@ enum Grounds {
 
 impl VerifiedBearer {
     fn new(grounds: Grounds) -> Self {
-        Self(Rc::new(Known { grounds, identity: OnceCell::new() }))
+        Self(Rc::new(Inner { grounds, identity: OnceCell::new() }))
     }
 
     /// The client of a signed access token.

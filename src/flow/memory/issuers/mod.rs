@@ -1,7 +1,7 @@
 //! Metadata and keys of the issuers. Each document is fetched by one worker for all workers of the
 //! process, shared sealed, parsed once per worker, refreshed in the background, and kept when a refresh fails.
 
-mod known;
+mod issuer_state;
 
 use std::{rc::Rc, time::Duration};
 
@@ -18,8 +18,8 @@ use crate::{
 };
 
 use super::{super::event::Event, omissions::Omissions};
-use known::{Configured, Known};
-pub(in crate::flow) use known::{Fetch, FetchedDocument, Ready};
+use issuer_state::{Configured, IssuerState};
+pub(in crate::flow) use issuer_state::{Fetch, FetchedDocument, Ready};
 
 /// The time between two looks at the shared data while a document is missing.
 const POLL_PENDING: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ const POLL_READY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::flow) struct Issuers {
     sealer: Sealer,
-    known: Vec<Known>,
+    states: Vec<IssuerState>,
 }
 
 impl Issuers {
@@ -39,72 +39,74 @@ impl Issuers {
         let providers = config.providers.iter().map(|provider| Configured::Provider(Rc::new(provider.clone())));
         let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
         let others = others.map(|issuer| Configured::TokenIssuer(Box::new(issuer.clone())));
-        let known =
-            providers.chain(others).map(|configured| Known::new(configured, &config.fingerprint, platform)).collect();
-        Self { sealer: config.session.sealer.clone(), known }
+        let states = providers
+            .chain(others)
+            .map(|configured| IssuerState::new(configured, &config.fingerprint, platform))
+            .collect();
+        Self { sealer: config.session.sealer.clone(), states }
     }
 
-    fn known(&self, id: IssuerId) -> Option<&Known> {
-        self.known.iter().find(|known| known.configured.id() == id)
+    fn state(&self, id: IssuerId) -> Option<&IssuerState> {
+        self.states.iter().find(|state| state.configured.id() == id)
     }
 
     /// The issuer, and the sealer of the documents that workers share.
-    fn known_mut(&mut self, id: IssuerId) -> Option<(&mut Known, &Sealer)> {
-        let Self { sealer, known } = self;
-        known.iter_mut().find(|known| known.configured.id() == id).map(|known| (known, &*sealer))
+    fn state_mut(&mut self, id: IssuerId) -> Option<(&mut IssuerState, &Sealer)> {
+        let Self { sealer, states } = self;
+        states.iter_mut().find(|state| state.configured.id() == id).map(|state| (state, &*sealer))
     }
 
     /// The issuer identifier.
     pub(in crate::flow) fn name(&self, id: IssuerId) -> String {
-        self.known(id).map(|known| known.configured.issuer().to_owned()).unwrap_or_default()
+        self.state(id).map(|state| state.configured.issuer().to_owned()).unwrap_or_default()
     }
 
     /// The provider, where its metadata and keys are known.
     pub(in crate::flow) fn ready(&self, id: IssuerId, now: UnixTime) -> Option<Ready> {
-        self.known(id)?.ready(now)
+        self.state(id)?.ready(now)
     }
 
     /// The keys of an issuer, where they are known.
     pub(in crate::flow) fn keys(&self, id: IssuerId, now: UnixTime) -> Option<&Jwks> {
-        self.known(id)?.keys(now)
+        self.state(id)?.keys(now)
     }
 
     /// The introspection endpoint of an issuer, where it is known.
     pub(in crate::flow) fn introspection_endpoint(&self, id: IssuerId, now: UnixTime) -> Option<&Endpoint> {
-        self.known(id)?.introspection_endpoint(now)
+        self.state(id)?.introspection_endpoint(now)
     }
 
     /// Whether all metadata and keys that it needs are known.
     pub(in crate::flow) fn is_ready(&self, id: IssuerId, now: UnixTime) -> bool {
-        self.known(id).is_some_and(|known| known.is_ready(now))
+        self.state(id).is_some_and(|state| state.is_ready(now))
     }
 
     /// [`Self::is_ready`] for all issuers.
     pub(in crate::flow) fn are_ready(&self, now: UnixTime) -> bool {
-        self.known.iter().all(|known| known.is_ready(now))
+        self.states.iter().all(|state| state.is_ready(now))
     }
 
     /// The version of its key set; each new key set has a higher one.
     pub(in crate::flow) fn keys_version(&self, id: IssuerId) -> u64 {
-        self.known(id).map_or(0, |known| known.keys.version)
+        self.state(id).map_or(0, |state| state.keys.version)
     }
 
     /// Whether newer keys are on their way, or asked for.
     pub(in crate::flow) fn wants_keys(&self, id: IssuerId, now: UnixTime) -> bool {
-        self.known(id).is_some_and(|known| known.keys.in_flight || known.keys.has_key_request(now))
+        self.state(id).is_some_and(|state| state.keys.in_flight || state.keys.has_key_request(now))
     }
 
     /// Takes over what other workers know, where this one does not know enough: one that has only just begun need not
     /// wait for its next look around.
     pub(in crate::flow) fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
-        for known in &mut self.known {
-            known.catch_up(&self.sealer, platform, now);
+        for state in &mut self.states {
+            state.catch_up(&self.sealer, platform, now);
         }
     }
 
     /// Takes over what other workers have shared since this one last looked. Whether there are other keys now.
     pub(in crate::flow) fn look(&mut self, id: IssuerId, platform: &dyn Platform, now: UnixTime) -> bool {
-        self.known_mut(id).is_some_and(|(known, sealer)| known.take_news(sealer, platform, now))
+        self.state_mut(id).is_some_and(|(state, sealer)| state.take_news(sealer, platform, now))
     }
 
     /// Asks for newer keys, because those that are known do not verify a token. `false` when that was asked too often.
@@ -116,14 +118,14 @@ impl Issuers {
         now: UnixTime,
         events: &mut Vec<Event>,
     ) -> bool {
-        let Some((known, _)) = self.known_mut(id).filter(|(known, _)| !known.has_fixed_keys(now)) else { return false };
-        let requested = known.keys.key_request(now);
+        let Some((state, _)) = self.state_mut(id).filter(|(state, _)| !state.has_fixed_keys(now)) else { return false };
+        let requested = state.keys.key_request(now);
         if requested.is_some_and(|requested| requested.covers(request)) {
             return true;
         }
-        let is_granted = lease::grants_key_request(&known.keys.key, request, now, platform);
+        let is_granted = lease::grants_key_request(&state.keys.key, request, now, platform);
         if is_granted {
-            known.keys.requested = Some((now, request));
+            state.keys.requested = Some((now, request));
         } else if requested.is_none() && request.lack == Lack::Key {
             events.push(Event::UnknownKeyThrottled);
         }
@@ -132,21 +134,21 @@ impl Issuers {
 
     /// Withdraws the request for newer keys: a token that waited for them was signed by one.
     pub(in crate::flow) fn withdraw_key_request(&mut self, id: IssuerId) {
-        if let Some((known, _)) = self.known_mut(id) {
-            known.keys.requested = None;
+        if let Some((state, _)) = self.state_mut(id) {
+            state.keys.requested = None;
         }
     }
 
     /// Looks at what other workers have shared, and says what this one must fetch.
     pub(in crate::flow) fn poll(&mut self, platform: &dyn Platform, now: UnixTime) -> Vec<Fetch> {
         let mut fetches = Vec::new();
-        for known in &mut self.known {
-            known.take_news(&self.sealer, platform, now);
+        for state in &mut self.states {
+            state.take_news(&self.sealer, platform, now);
             // New keys, which a request may have taken over, may be the requested ones: those who wait try them first.
-            if std::mem::take(&mut known.has_other_keys) && known.keys.has_key_request(now) {
+            if std::mem::take(&mut state.has_other_keys) && state.keys.has_key_request(now) {
                 continue;
             }
-            fetches.extend(known.fetches(platform, now));
+            fetches.extend(state.fetches(platform, now));
         }
         fetches
     }
@@ -161,18 +163,18 @@ impl Issuers {
         omissions: &mut Omissions,
         events: &mut Vec<Event>,
     ) {
-        let Some((known, sealer)) = self.known_mut(document.issuer) else { return };
-        let issuer = known.configured.issuer().to_owned();
-        let cluster = known.cluster_of(document.kind, now);
-        let outcome = discovery::body(result).and_then(|body| known.receive(document, &body, sealer, platform));
-        let has_good = known.has(document.kind, now);
-        lease::release(known.settle(document, outcome.is_ok()), outcome.is_ok(), now, platform);
+        let Some((state, sealer)) = self.state_mut(document.issuer) else { return };
+        let issuer = state.configured.issuer().to_owned();
+        let cluster = state.cluster_of(document.kind, now);
+        let outcome = discovery::body(result).and_then(|body| state.receive(document, &body, sealer, platform));
+        let has_good = state.has(document.kind, now);
+        lease::release(state.settle(document, outcome.is_ok()), outcome.is_ok(), now, platform);
         let event = match outcome {
             Ok(()) => {
-                for omission in known.omitted(document.kind) {
+                for omission in state.omitted(document.kind) {
                     omissions.report(omission, events);
                 }
-                Event::Fetched(document.kind, issuer, known.lacks(document.kind))
+                Event::Fetched(document.kind, issuer, state.lacks(document.kind))
             }
             Err(error) => Event::NotFetched { kind: document.kind, issuer, cluster, error, has_good },
         };
@@ -181,7 +183,7 @@ impl Issuers {
 
     /// The time until the next look.
     pub(in crate::flow) fn next_poll(&self, now: UnixTime) -> Duration {
-        let is_calm = |known: &Known| known.is_ready(now) && !known.keys.has_key_request(now);
-        if self.known.iter().all(is_calm) { POLL_READY } else { POLL_PENDING }
+        let is_calm = |state: &IssuerState| state.is_ready(now) && !state.keys.has_key_request(now);
+        if self.states.iter().all(is_calm) { POLL_READY } else { POLL_PENDING }
     }
 }

@@ -64,7 +64,7 @@ impl Ready {
 
 /// One issuer and its documents.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct IssuerState {
     pub(super) configured: Configured,
     metadata: Document<Metadata>,
     pub(super) keys: Document<Rc<Jwks>>,
@@ -129,7 +129,7 @@ impl Configured {
     }
 }
 
-impl Known {
+impl IssuerState {
     pub(super) fn new(configured: Configured, app: &str, platform: &dyn Platform) -> Self {
         let fingerprint = match &configured {
             Configured::Provider(provider) => provider.fingerprint(),

@@ -21,7 +21,7 @@ pub(super) struct Retries<'a> {
 }
 
 impl TaskContext {
-    /// Makes an attempt until it succeeds. `None` where it was given up: its error will not pass, no slot is left, or the
+    /// Makes an attempt until it succeeds. `None` where it was given up: the error is permanent, no slot is left, or the
     /// time is over. The first error and the last are reported.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl TaskContext {
         &self,
         retries: Retries<'_>,
         mut attempt: impl AsyncFnMut() -> Result<Result<T, E>, Failure>,
-        may_pass: impl Fn(&E) -> bool,
+        is_transient: impl Fn(&E) -> bool,
         report: impl Fn(E, &mut Env<'_>),
     ) -> Result<Option<T>, Failure> {
         let deadline = Deadline::after(retries.longest, self.now());
@@ -41,7 +41,7 @@ impl TaskContext {
                 Err(error) => error,
             };
             let is_first = slot.is_none();
-            slot = slot.take().or_else(|| retries.slots.take()).filter(|_| may_pass(&error));
+            slot = slot.take().or_else(|| retries.slots.take()).filter(|_| is_transient(&error));
             let gives_up = deadline.has_passed(self.now()) || slot.is_none();
             if is_first || gives_up {
                 self.with(|env| report(error, env))?;

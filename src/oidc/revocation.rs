@@ -23,7 +23,7 @@ pub enum RevocationError {
 
 impl RevocationError {
     /// Whether the same request may succeed later (2.2.1).
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
             Self::Callout(_) | Self::NotReady => true,
             Self::Status(unexpected) => unexpected.is_temporary,

@@ -211,7 +211,7 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
     if let Some(error) = error {
         reply.headers.push(("www-authenticate", format!("Bearer realm=\"{origin}\"{error}")));
     }
-    if failure.is_passing() {
+    if failure.is_transient() {
         reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
     }
     match failure {

@@ -366,7 +366,7 @@ impl Failure {
     }
 
     /// Whether the same request may succeed in a few seconds.
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         self.status() == 503
     }
 }

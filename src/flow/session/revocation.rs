@@ -52,6 +52,6 @@ async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Res
         }
     };
     let report = |error, env: &mut Env<'_>| env.events.push(Event::NotRevoked(env.issuers.name(id), error));
-    cx.retry(retries, attempt, RevocationError::is_passing, report).await?;
+    cx.retry(retries, attempt, RevocationError::is_transient, report).await?;
     Ok(())
 }

@@ -32,16 +32,16 @@ pub enum Step {
     Wait(Pending),
 }
 
-/// The outcome of a gate.
+/// A gate on the way of a request: settled at once, or by a flow that waits.
 pub(super) enum Gate<T = Decision> {
-    /// It is settled at once.
+    /// Settled at once.
     Settled(T),
-    /// This flow settles it.
+    /// Settled by this flow.
     Waits(Box<dyn FnOnce(RequestContext) -> Flow<T>>),
 }
 
 impl<T: 'static> Gate<T> {
-    /// The gate of a flow. Nothing is allocated for a request that needs none.
+    /// A gate that a flow settles. Nothing is allocated for a request without one.
     pub(super) fn flow<F>(begin: impl FnOnce(RequestContext) -> F + 'static) -> Self
     where
         F: Future<Output = T> + 'static,
@@ -49,7 +49,7 @@ impl<T: 'static> Gate<T> {
         Self::Waits(Box::new(move |cx| Box::pin(begin(cx))))
     }
 
-    /// Settles it, at once or by its flow.
+    /// Settles the gate, at once or by its flow.
     pub(super) async fn settle(self, cx: &RequestContext) -> T {
         match self {
             Self::Settled(settled) => settled,
@@ -59,7 +59,7 @@ impl<T: 'static> Gate<T> {
 }
 
 impl<T: From<LocalReply> + 'static> Gate<T> {
-    /// Settles the gate that a flow has reached, or refuses the request by the failure that it met.
+    /// Settles the gate, or refuses the request with the failure that prevented it.
     pub(super) async fn settle_or_refuse(gate: Result<Self, Failure>, caller: &Caller, cx: &RequestContext) -> T {
         match gate {
             Ok(gate) => gate.settle(cx).await,
@@ -81,7 +81,7 @@ impl<T: Into<Decision>> From<T> for Gate {
 }
 
 impl Gate<LocalReply> {
-    /// The same as a decision.
+    /// The same gate, settled with a decision.
     pub(super) fn decision(self) -> Gate {
         match self {
             Self::Settled(reply) => reply.into(),

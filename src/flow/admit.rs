@@ -22,7 +22,7 @@ use super::{
     executor::Gate,
     session::{
         self,
-        renew::{Attended, attend, attend_again},
+        renew::{self, RenewalDecision},
     },
     sign_in,
     with_session::without_session,
@@ -37,20 +37,20 @@ pub(super) fn admit_session(ruled: RuledRequest, session: FreshSession, env: &mu
             admit(ruled, session, cookies, env)
         }
         Upkeep::Refresh => {
-            let attended = attend(ruled.request(), session, env);
-            after_renewal(ruled, attended, env)
+            let decision = renew::decide(ruled.request(), session, env);
+            after_renewal(ruled, decision, env)
         }
     }
 }
 
-fn after_renewal(ruled: RuledRequest, attended: Attended, env: &mut Env<'_>) -> Gate {
-    match attended {
-        Attended::Session(session, cookies) => admit(ruled, session, cookies, env),
-        Attended::Over => without_session(ruled, env),
-        Attended::Waits(renewing) => Gate::flow(move |cx| async move {
+fn after_renewal(ruled: RuledRequest, decision: RenewalDecision, env: &mut Env<'_>) -> Gate {
+    match decision {
+        RenewalDecision::Continue(session, cookies) => admit(ruled, session, cookies, env),
+        RenewalDecision::Ended => without_session(ruled, env),
+        RenewalDecision::Wait(renewing) => Gate::flow(move |cx| async move {
             let caller = Caller::of(ruled.request());
-            let gate = match attend_again(ruled.request(), renewing, &cx).await {
-                Ok(attended) => cx.with(|env| after_renewal(ruled, attended, env)),
+            let gate = match renew::continue_after_wait(ruled.request(), renewing, &cx).await {
+                Ok(decision) => cx.with(|env| after_renewal(ruled, decision, env)),
                 Err(bug) => Err(bug),
             };
             Gate::settle_or_refuse(gate, &caller, &cx).await

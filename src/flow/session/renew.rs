@@ -1,4 +1,4 @@
-//! A request whose session is due for renewal: it goes on with the renewed session or with the one it has, or waits.
+//! A request whose session is due for renewal: it continues with the renewed session or with the one it has, or waits.
 
 use std::cell::Cell;
 
@@ -29,14 +29,14 @@ use super::{
 /// browser.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// The next step of a request whose session is due for renewal.
-pub(in crate::flow) enum Attended {
-    /// It goes on with this session; the app's answer brings the browser these cookies.
-    Session(FreshSession, Vec<String>),
-    /// The session is over.
-    Over,
-    /// It waits for the renewal.
-    Waits(Renewing),
+/// The decision about a request whose session is due for renewal.
+pub(in crate::flow) enum RenewalDecision {
+    /// The request continues with this session; the app's answer brings the browser these cookies.
+    Continue(FreshSession, Vec<String>),
+    /// The session has ended.
+    Ended,
+    /// The request waits for the renewal.
+    Wait(Renewing),
 }
 
 /// A renewal that a request waits for.
@@ -48,22 +48,22 @@ pub(in crate::flow) struct Renewing {
     _held: Counted,
 }
 
-/// Decides whether a request goes on with its session or waits for the renewal, which begins where none is under way.
-pub(in crate::flow) fn attend(request: &Request, session: FreshSession, env: &mut Env<'_>) -> Attended {
+/// Decides whether a request continues with its session or waits for the renewal, which begins where none is under way.
+pub(in crate::flow) fn decide(request: &Request, session: FreshSession, env: &mut Env<'_>) -> RenewalDecision {
     // With `allow_on_headers_stop_iteration`, Envoy buffers the body of a held request and refuses one over its buffer limit.
     let can_wait = request.ends_with_headers() || !env.config.bodies_while_held;
-    go_on(request, session, Some(can_wait), env)
+    decide_by_outcome(request, session, Some(can_wait), env)
 }
 
-/// Waits for the renewal, and goes on with the session there is by then.
+/// Waits for the renewal, and decides by the session there is by then.
 ///
 /// # Errors
 /// [`Failure::Unreachable`]
-pub(in crate::flow) async fn attend_again(
+pub(in crate::flow) async fn continue_after_wait(
     request: &Request,
     renewing: Renewing,
     cx: &RequestContext,
-) -> Result<Attended, Failure> {
+) -> Result<RenewalDecision, Failure> {
     let Renewing { session, grant, deadline, _held } = renewing;
     // Requests that wait look often: most looks only find that nothing has changed.
     let seen: Cell<Versions> = Cell::new([None; 2]);
@@ -77,12 +77,19 @@ pub(in crate::flow) async fn attend_again(
         (!is_leased).then_some(())
     };
     let _ = cx.until(deadline, is_over).await?;
-    cx.with(|env| if env.is_ended(&session) { Attended::Over } else { go_on(request, session, None, env) })
+    cx.with(|env| {
+        if env.is_ended(&session) { RenewalDecision::Ended } else { decide_by_outcome(request, session, None, env) }
+    })
 }
 
 /// `can_wait` is `None` for a request that has waited: it begins no renewal either.
-fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env: &mut Env<'_>) -> Attended {
-    let (mut followed, mut is_left) = (0, false);
+fn decide_by_outcome(
+    request: &Request,
+    mut fresh: FreshSession,
+    can_wait: Option<bool>,
+    env: &mut Env<'_>,
+) -> RenewalDecision {
+    let (mut followed, mut is_deferred) = (0, false);
     loop {
         let grant = fresh.session().grant_digest();
         let is_over = fresh.session().is_access_token_expired(env.now);
@@ -92,19 +99,19 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
                 (fresh, followed) = (next, followed + 1);
                 if followed == MAX_CHAIN || env.is_ended(&fresh) {
-                    return Attended::Over;
+                    return RenewalDecision::Ended;
                 }
                 if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }
             }
             Found::Own(Outcome::Refused(at)) => {
                 if is_refusal_final(&fresh, at, env.now) {
                     end_refused(&fresh, env);
-                    return Attended::Over;
+                    return RenewalDecision::Ended;
                 }
                 false
             }
             Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now) => {
-                is_left = true;
+                is_deferred = true;
                 false
             }
             Found::Own(Outcome::Elsewhere(until)) if is_ahead(until, env.now) => false,
@@ -112,7 +119,7 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
             Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
             Found::OthersLease => false,
             Found::Nothing | Found::Own(_) if env.issuers.ready(fresh.session().provider(), env.now).is_none() => {
-                is_left = true;
+                is_deferred = true;
                 false
             }
             Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
@@ -124,26 +131,26 @@ fn go_on(request: &Request, mut fresh: FreshSession, can_wait: Option<bool>, env
             && let Some(held) = env.limits.held.take()
         {
             let deadline = hold_from(env.now);
-            return Attended::Waits(Renewing { session: fresh, grant, deadline, _held: held });
+            return RenewalDecision::Wait(Renewing { session: fresh, grant, deadline, _held: held });
         }
         break;
     }
-    let is_news = followed > 0;
+    let was_renewed = followed > 0;
     let cookies = match env.config.session.store {
         // The cookie refers to the session as it is by now. Where the store still has the old one, what this process wrote is
         // lost or on its way.
-        Some(_) if is_news => {
+        Some(_) if was_renewed => {
             store::save_soon(fresh.session(), env);
             Vec::new()
         }
-        None if is_news => cookies_of(fresh.session(), request, env),
+        None if was_renewed => cookies_of(fresh.session(), request, env),
         // It is not renewed for now, but it is in use: the idle timeout must not end it.
-        _ if is_left && fresh.must_be_written(&env.config.session.lifetimes, env.now) => {
+        _ if is_deferred && fresh.must_be_written(&env.config.session.lifetimes, env.now) => {
             write_again(&fresh, request, env)
         }
         _ => Vec::new(),
     };
-    Attended::Session(fresh, cookies)
+    RenewalDecision::Continue(fresh, cookies)
 }
 
 fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {

@@ -52,7 +52,8 @@ pub(in crate::flow) struct Renewing {
 pub(in crate::flow) fn decide(request: &Request, session: FreshSession, env: &mut Env<'_>) -> RenewalDecision {
     // With `allow_on_headers_stop_iteration`, Envoy buffers the body of a held request and refuses one over its buffer limit.
     let can_wait = request.ends_with_headers() || !env.config.bodies_while_held;
-    decide_by_outcome(request, session, Some(can_wait), env)
+    let waiting = if can_wait { Waiting::Allowed } else { Waiting::Impossible };
+    decide_by_outcome(request, session, waiting, env)
 }
 
 /// Waits for the renewal, and decides by the session there is by then.
@@ -78,15 +79,30 @@ pub(in crate::flow) async fn continue_after_wait(
     };
     let _ = cx.until(deadline, is_over).await?;
     cx.with(|env| {
-        if env.is_ended(&session) { RenewalDecision::Ended } else { decide_by_outcome(request, session, None, env) }
+        if env.is_ended(&session) {
+            RenewalDecision::Ended
+        } else {
+            decide_by_outcome(request, session, Waiting::Done, env)
+        }
     })
 }
 
-/// `can_wait` is `None` for a request that has waited: it begins no renewal either.
+/// Whether a request may wait for the renewal of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// It may wait.
+    Allowed,
+    /// It has waited; it begins no renewal either.
+    Done,
+    /// It has a body that Envoy may refuse while the request is held.
+    Impossible,
+}
+
+/// Decides by the outcome of the renewal; begins one where none is under way.
 fn decide_by_outcome(
     request: &Request,
     mut fresh: FreshSession,
-    can_wait: Option<bool>,
+    waiting: Waiting,
     env: &mut Env<'_>,
 ) -> RenewalDecision {
     let (mut followed, mut is_deferred) = (0, false);
@@ -94,7 +110,7 @@ fn decide_by_outcome(
         let grant = fresh.session().grant_digest();
         let is_over = fresh.session().is_access_token_expired(env.now);
         let (found, place) = env.renewals.find(&grant, env.now, env.platform);
-        let waits = match found {
+        let should_wait = match found {
             Found::Own(Outcome::Renewed(session)) => {
                 let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
                 (fresh, followed) = (next, followed + 1);
@@ -123,11 +139,11 @@ fn decide_by_outcome(
                 false
             }
             Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
-                can_wait.is_some() && (renewal::begin(fresh.session(), &place, env) || is_over)
+                waiting != Waiting::Done && (renewal::begin(fresh.session(), &place, env) || is_over)
             }
         };
-        if waits
-            && can_wait == Some(true)
+        if should_wait
+            && waiting == Waiting::Allowed
             && let Some(held) = env.limits.held.take()
         {
             let deadline = hold_from(env.now);

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Config,
     flow::{
-        self, Call, CalloutResult, Decision, Forward, Pending, Step, authorize::internal_redirect, background::AT_ONCE,
+        self, Call, CalloutResult, Decision, Forward, Pending, Step, authorize::internal_redirect, background::MIN_TICK,
     },
     http::{LocalReply, RouteMetadata},
 };
@@ -98,7 +98,7 @@ impl Worker {
         let outcome = decision(&self.core);
         self.core.take_events(|event| self.report.report(&event));
         if self.core.has_spawned() {
-            self.tick_every(AT_ONCE);
+            self.tick_every(MIN_TICK);
         }
         outcome
     }
@@ -278,7 +278,7 @@ impl Worker {
         let calls = self.decide(flow::Worker::drive);
         let all_are_taken = self.make(calls, None);
         self.wake();
-        self.tick_every(if all_are_taken { self.pause() } else { AT_ONCE });
+        self.tick_every(if all_are_taken { self.pause() } else { MIN_TICK });
     }
 
     /// How long until there is something to do.

@@ -7,8 +7,8 @@ use super::{
     memory::issuers::Fetch,
 };
 
-/// How soon spawned work begins.
-pub const AT_ONCE: Duration = Duration::from_millis(1);
+/// The shortest tick of the host. Spawned work begins with the next one.
+pub const MIN_TICK: Duration = Duration::from_millis(1);
 
 impl Worker {
     /// Looks at the data that other workers have shared, and polls the tasks. Returns the calls to make.
@@ -23,9 +23,9 @@ impl Worker {
     /// The time until the worker is to be driven again.
     pub fn next_drive(&self) -> Duration {
         if self.has_spawned() {
-            return AT_ONCE;
+            return MIN_TICK;
         }
-        self.with(|env| env.issuers.next_poll(env.now)).unwrap_or(AT_ONCE)
+        self.with(|env| env.issuers.next_poll(env.now)).unwrap_or(MIN_TICK)
     }
 }
 

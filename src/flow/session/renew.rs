@@ -171,7 +171,7 @@ fn decide_by_outcome(
 
 fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
     let is_over = fresh.session().is_access_token_expired(now);
-    at == renewal::AT_ONCE || is_over && at.plus(GRACE) <= now
+    at == renewal::REFUSED_FINALLY || is_over && at.plus(GRACE) <= now
 }
 
 /// Ends a session whose renewal was refused, unless another worker has ended it.

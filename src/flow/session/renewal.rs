@@ -40,8 +40,8 @@ use super::{
     store,
 };
 
-/// The time of a refusal that counts at once.
-pub(super) const AT_ONCE: UnixTime = UnixTime::from_secs(0);
+/// Sentinel in [`Outcome::Refused`] in place of the time: the refusal ends the session at once.
+pub(super) const REFUSED_FINALLY: UnixTime = UnixTime::from_secs(0);
 /// The time without another try after the provider was in trouble.
 const PAUSE: Duration = Duration::from_secs(15);
 /// The time that another process has to renew a session before this one looks again.
@@ -68,9 +68,9 @@ pub(super) fn begin(session: &Session, place: &Place, env: &mut Env<'_>) -> bool
 
 /// Renews a session, and leaves the outcome for the requests that bring it.
 async fn renew(session: Session, cx: TaskContext) -> Result<(), Failure> {
-    let outcome = match with_lease_of_store(&session, &cx).await? {
+    let outcome = match take_store_lease(&session, &cx).await? {
         Some(outcome) => outcome,
-        None => with_refresh_token(&session, &cx).await?,
+        None => refresh(&session, &cx).await?,
     };
     cx.with(|env| settle(&session, &outcome, env))
 }
@@ -81,8 +81,8 @@ fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
 }
 
 /// Takes the lease in the store, so that no other process renews the session, and looks whether one has done so before.
-/// `None` where this process is to renew it.
-async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Option<Outcome>, Failure> {
+/// `None` if this process must renew.
+async fn take_store_lease(session: &Session, cx: &TaskContext) -> Result<Option<Outcome>, Failure> {
     let Some(store) = &cx.config().session.store else { return Ok(None) };
     let request = store.lease(&session.grant_digest(), lease(store, session, cx));
     let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now.plus(pause));
@@ -105,13 +105,13 @@ async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Opti
         env.stored.forget(session);
         match found {
             Ok(Some(stored)) if stored.is_newer_than(session) => Some(Outcome::Renewed(Box::new(stored))),
-            // One that is older was put back: the store has lost what this process knows.
+            // An older or equal generation: if older, the store lost a write. This process renews.
             Ok(Some(_)) => None,
             // It has ended.
             Ok(None) => {
                 let revocation = Revocation::of_session(session, &env.config.session.lifetimes);
                 let _ = end_here(&revocation, By::Refusal, env);
-                Some(Outcome::Refused(AT_ONCE))
+                Some(Outcome::Refused(REFUSED_FINALLY))
             }
             Err(error) => {
                 env.events.push(Event::NotStored(error));
@@ -121,8 +121,7 @@ async fn with_lease_of_store(session: &Session, cx: &TaskContext) -> Result<Opti
     })
 }
 
-/// The time for which no other process may renew the session: until it could be loaded, the provider have answered, a key
-/// have come and the outcome be saved.
+/// Lifetime of the lease in the store: the time to load the session, call the provider, fetch a key and save the outcome.
 fn lease(store: &Store, session: &Session, cx: &TaskContext) -> Duration {
     let provider = cx.ready(session.provider()).map(|provider| provider.time_to_renew());
     let calls = store.timeout.saturating_mul(3).saturating_add(provider.unwrap_or_default());
@@ -130,7 +129,7 @@ fn lease(store: &Store, session: &Session, cx: &TaskContext) -> Duration {
 }
 
 /// Redeems the refresh token (RFC 6749, 6; OIDC Core, 12).
-async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure> {
+async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure> {
     let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
         return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
     };
@@ -148,7 +147,7 @@ async fn with_refresh_token(session: &Session, cx: &TaskContext) -> Result<Outco
     match TokenResponse::read(answer) {
         Ok(tokens) => {
             let identity = identify(session, &tokens, cx).await;
-            cx.with(|env| conclude(session, tokens, identity, env))
+            cx.with(|env| apply_refresh(session, tokens, identity, env))
         }
         Err(error) => {
             let outcome = match &error {
@@ -188,8 +187,8 @@ async fn identify(
     Ok((id_token, userinfo))
 }
 
-/// Continues the session with these tokens, or does not.
-fn conclude(
+/// Renews the session with these tokens, or ends or keeps it if their identity failed.
+fn apply_refresh(
     session: &Session,
     tokens: TokenResponse,
     identity: Result<(Option<VerifiedIdToken>, Option<Userinfo>), Failure>,
@@ -199,7 +198,7 @@ fn conclude(
     if env.revocations.is_ended(session, &RevocationKeys::of(session), &env.config.sign_out, env.platform) {
         // It ended meanwhile: a sign-out could not know this token.
         revoke(session.provider(), tokens.refresh_token, env);
-        return Outcome::Refused(AT_ONCE);
+        return Outcome::Refused(REFUSED_FINALLY);
     }
     match identity {
         Ok((id_token, userinfo)) => {
@@ -231,7 +230,7 @@ fn conclude(
                 // Another subject, issuer or client does not continue the session, which ends now.
                 end(session, By::Refusal, env);
                 revoke(session.provider(), tokens.refresh_token, env);
-                Outcome::Refused(AT_ONCE)
+                Outcome::Refused(REFUSED_FINALLY)
             } else if let Some(token) = tokens.refresh_token {
                 // The provider may take the old token no more, so the session goes on with the new one, and tries again.
                 let kept = session.with_refresh_token(token);

@@ -313,8 +313,8 @@ impl TaskContext {
         poll_fn(move |_| if deadline.has_passed(worker.now.get()) { Poll::Ready(()) } else { Poll::Pending })
     }
 
-    /// A slot for a request whose token may be forged to wait in. The slots are shared by client address.
-    pub(super) fn hold_unauthenticated(&self) -> Option<Slot> {
+    /// A slot in which a request with an unverified token may wait; `None` if none is free for its address.
+    pub(super) fn take_unauthenticated_slot(&self) -> Option<Slot> {
         self.limits().unauthenticated.take(self.platform().client_address(), 0)
     }
 

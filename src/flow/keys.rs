@@ -32,20 +32,20 @@ pub(super) async fn verify_id_token(
     cx: &TaskContext,
 ) -> Result<VerifiedIdToken, Failure> {
     let unverified = UnverifiedJws::parse(id_token.expose()).map_err(Failure::IdTokenMalformed)?;
-    let verified = |env: &Env<'_>| {
+    let verify_now = |env: &Env<'_>| {
         let Ready { provider, keys, .. } = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
         let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
             .map_err(Failure::IdTokenSignature)?;
         let expected = provider.expected_id_token(occasion, access_token, env.now, env.config.leeway);
         Ok(id_token::check(token, &expected)?)
     };
-    verify_with_keys(provider, Asker::Provider, hold_from(cx.now()), cx, verified).await
+    verify_with_keys(provider, Asker::Provider, hold_from(cx.now()), cx, verify_now).await
 }
 
 /// Verifies a token of this issuer by `verify`, and waits until the deadline for keys, or newer keys, that it needs.
 ///
 /// # Errors
-/// Those of `verify`, and [`Failure::Busy`] where as many requests with tokens that may be forged wait as may.
+/// Those of `verify`, and [`Failure::Busy`] if no slot for unauthenticated requests is free.
 pub(super) async fn verify_with_keys<T>(
     issuer: IssuerId,
     asker: Asker,
@@ -56,7 +56,7 @@ pub(super) async fn verify_with_keys<T>(
     let mut slot = None;
     let mut may_wait = || {
         if slot.is_none() && asker == Asker::Unauthenticated {
-            slot = cx.hold_unauthenticated();
+            slot = cx.take_unauthenticated_slot();
         }
         slot.is_some() || asker == Asker::Provider
     };

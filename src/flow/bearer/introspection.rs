@@ -35,11 +35,11 @@ pub(super) async fn introspect(
     let endpoint = |env: &mut Env<'_>| env.issuers.introspection_endpoint(id, env.now).cloned();
     let endpoint = match cx.with(endpoint)? {
         Some(endpoint) => endpoint,
-        // It came before the metadata of its issuer.
+        // The issuer's metadata is not loaded yet.
         None => {
-            let _held = cx.hold_unauthenticated().ok_or(Failure::ProviderNotReady)?;
+            let _held = cx.take_unauthenticated_slot().ok_or(Failure::ProviderNotReady)?;
             let endpoint = cx.until(deadline, endpoint).await?.ok_or(Failure::ProviderNotReady)?;
-            // Another request may have brought it meanwhile.
+            // Meanwhile another request may have found the token inactive.
             if is_refused()? {
                 return Err(Failure::BearerInactive);
             }
@@ -60,7 +60,7 @@ pub(super) async fn introspect(
         if !matches!(answer, Err(CalloutError::Dispatch)) || deadline.has_passed(cx.now()) {
             break answer;
         }
-        let Some(_held) = cx.hold_unauthenticated() else { break answer };
+        let Some(_held) = cx.take_unauthenticated_slot() else { break answer };
         cx.pause().await;
     };
     let kept_for = Deadline::after(settings.cache, cx.now());

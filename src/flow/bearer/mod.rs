@@ -119,12 +119,12 @@ async fn check(unchecked: Unchecked, cx: RequestContext) -> Decision {
 
 /// Verifies the signature and the claims of an access token (RFC 9068, 4).
 async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<CheckedToken, Failure> {
-    let verified = |env: &Env<'_>| {
+    let verify_now = |env: &Env<'_>| {
         let token = access_token(unchecked, env)?;
         Ok((token, env.issuers.keys_version(unchecked.issuer)))
     };
     let deadline = hold_from(cx.now());
-    let (token, version) = verify_with_keys(unchecked.issuer, Asker::Unauthenticated, deadline, cx, verified).await?;
+    let (token, version) = verify_with_keys(unchecked.issuer, Asker::Unauthenticated, deadline, cx, verify_now).await?;
     Ok(CheckedToken { bearer: VerifiedBearer::signed(token), basis: Basis::Keys(version), answered: 0 })
 }
 

@@ -70,8 +70,8 @@ async fn end_sessions(caller: &mut Caller, cx: &RequestContext) -> Result<(), Fa
     let raw = RawLogoutToken::new(parameter(&body, "logout_token").ok_or(Failure::LogoutMalformed)?);
     let provider = claimed_provider(&raw, cx.config())?;
     caller.issuer = Some(provider);
-    let verified = |env: &Env<'_>| verified(&raw, provider, env);
-    let token = verify_with_keys(provider, Asker::Unauthenticated, hold_from(cx.now()), cx, verified).await?;
+    let verify_now = |env: &Env<'_>| verify_logout_token(&raw, provider, env);
+    let token = verify_with_keys(provider, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
     let revocations = cx.with(|env| {
         let used = used_token(provider, &token, env);
         if is_used(&used, env) {
@@ -108,7 +108,7 @@ fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId,
     known.map(|provider| provider.id).ok_or(Failure::LogoutToken(other))
 }
 
-fn verified(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<LogoutToken, Failure> {
+fn verify_logout_token(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<LogoutToken, Failure> {
     let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
     let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| Failure::LogoutMalformed)?;
     let algorithms = &known.provider.algorithms();
@@ -117,7 +117,8 @@ fn verified(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<L
     known.provider.check_logout_token(token, env.now, env.config.leeway).map_err(Failure::LogoutToken)
 }
 
-/// The sessions that a token ends (2.4): with a `sid`, those with this `sid`, and those of its subject without a `sid`.
+/// The sessions that a token ends (2.4): with a `sid`, those with this `sid`, and those of its subject without a
+/// `sid`; without a `sid`, all sessions of its subject.
 fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Revocation> {
     let subject = token.subject.as_deref().map(|subject| RevocationKeys::of_subject(provider, subject));
     let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now);

@@ -161,7 +161,7 @@ impl ProviderMetadata {
         };
         let mut left_out = Vec::new();
         // An endpoint that only sign-out needs must not prevent sign-ins.
-        let mut further = |name: &'static str, configured: &Option<Endpoint>| match endpoint(name, configured) {
+        let mut optional_endpoint = |name, configured| match endpoint(name, configured) {
             Err(DiscoveryError::BadEndpoint(unusable)) => {
                 left_out.push(unusable);
                 None
@@ -169,8 +169,8 @@ impl ProviderMetadata {
             outcome => outcome.ok(),
         };
         Ok(Self {
-            end_session_endpoint: further("end_session_endpoint", &provider.endpoints.end_session),
-            revocation_endpoint: further("revocation_endpoint", &provider.endpoints.revocation),
+            end_session_endpoint: optional_endpoint("end_session_endpoint", &provider.endpoints.end_session),
+            revocation_endpoint: optional_endpoint("revocation_endpoint", &provider.endpoints.revocation),
             authorization_endpoint: endpoint("authorization_endpoint", &provider.endpoints.authorization)?,
             token_endpoint: endpoint("token_endpoint", &provider.endpoints.token)?,
             jwks_uri: Some(endpoint("jwks_uri", &provider.endpoints.jwks)?),
@@ -209,7 +209,7 @@ impl ProviderMetadata {
         match &relying_party.authentication {
             ClientAuthentication::Unspecified(secret) if self.post_only => ClientAuthentication::Post(secret.clone()),
             ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret.clone()),
-            said => said.clone(),
+            configured => configured.clone(),
         }
     }
 }

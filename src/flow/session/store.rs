@@ -54,11 +54,11 @@ pub(in crate::flow) async fn save(store: &Store, mut session: Session, cx: &Task
     Ok(Store::save_answer(answer)?)
 }
 
-/// Forgets a session.
+/// Deletes a session.
 ///
 /// # Errors
 /// [`Failure::Store`]
-pub(in crate::flow) async fn forget(store: &Store, session: &Session, cx: &TaskContext) -> Result<(), Failure> {
+pub(in crate::flow) async fn delete(store: &Store, session: &Session, cx: &TaskContext) -> Result<(), Failure> {
     let answer = cx.call(store.delete(&session.digest())).await;
     Ok(Store::delete_answer(answer)?)
 }
@@ -75,7 +75,7 @@ pub(in crate::flow) async fn end(store: &Store, revocations: &[Revocation], cx: 
     Ok(())
 }
 
-/// Writes a session without a request that waits; what is lost is written again with the next request.
+/// Saves the session in the background; if that fails, the next request saves it.
 pub(in crate::flow) fn save_soon(session: &Session, env: &mut Env<'_>) {
     let settings = &env.config.session;
     let Some(store) = &settings.store else { return };
@@ -103,7 +103,7 @@ async fn write_session(
     }
 }
 
-/// Ends sessions in the store without a request that waits; then does this.
+/// Ends sessions in the store in the background, then calls `then`.
 pub(in crate::flow) fn end_soon(revocation: &Revocation, then: impl FnOnce(&mut Env<'_>) + 'static, env: &mut Env<'_>) {
     let Some(store) = &env.config.session.store else { return };
     let request = store.end(&revocation.mark, revocation.until.since(env.now), env.now, Order::Repeated);

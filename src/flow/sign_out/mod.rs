@@ -151,11 +151,11 @@ struct SignOut {
 }
 
 impl SignOut {
-    /// Forgets the session in the store, then goes on to the provider's sign-out, and waits for its metadata where they are
+    /// Deletes the session in the store, then goes on to the provider's sign-out, and waits for its metadata where they are
     /// not known. Our session has ended before.
     async fn finish(self, provider: Option<IssuerId>, cx: RequestContext) -> LocalReply {
         if let (Some(store), Some(session)) = (&cx.config().session.store, &self.session)
-            && let Err(failure) = session::store::forget(store, session.session(), &cx).await
+            && let Err(failure) = session::store::delete(store, session.session(), &cx).await
         {
             return cx.refuse(failure, &self.caller, Offer::default());
         }

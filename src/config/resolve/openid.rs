@@ -70,7 +70,7 @@ fn openid_issuer(
     Ok(issuer)
 }
 
-/// The endpoints that win over discovery.
+/// Configured endpoints, which replace discovered ones.
 fn endpoints(
     raw: &mut raw::Provider,
     at: &At<'_>,

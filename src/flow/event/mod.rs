@@ -117,7 +117,7 @@ impl Event {
         match self {
             Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
             Self::NotRenewed(_, failure) => match failure {
-                // The end of the session is reported by itself.
+                // `SessionRefused` reports the end of the session.
                 Failure::TokenEndpoint(TokenEndpointError::Refused(ErrorResponse {
                     error: OAuthError::InvalidGrant,
                     ..

@@ -72,7 +72,7 @@ fn is_opened_by_user(request: &Request) -> bool {
         && matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"))
 }
 
-/// The URL to go to afterwards, if it may be gone to: a path of our own, or one of the configured URLs.
+/// The redirect target after the sign-out, if it is allowed: our own origin, or a URL of `sign_out.return_to`.
 fn target(asked: &str, env: &Env<'_>) -> Option<String> {
     let own: &Origin = &env.config.origin;
     if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
@@ -125,8 +125,8 @@ fn sign_out(
             .map(delete_cookie),
     );
     if let Some(session) = &session {
-        // A copy of the cookie is signed out too, in this process or through its store: there also because a request may be
-        // writing the session again.
+        // Ends every copy of the session: by this process's denylist, and by an end in the store, which no late write of the
+        // session undoes.
         session::end(session.session(), By::Person, env);
         revocation::revoke_latest(session.session(), env);
     }

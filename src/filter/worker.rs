@@ -54,7 +54,7 @@ struct UnderWay {
     id: u32,
     started: u64,
     call: Call,
-    /// The request that made it, which takes it along when it leaves; `None` for the worker's own.
+    /// Request that made the call; if it is gone, the answer is ignored. `None` for the worker's own calls.
     owner: Option<Rc<Exchange>>,
 }
 
@@ -238,7 +238,7 @@ impl Worker {
         Action::Continue
     }
 
-    /// A call is answered. A call whose request has left is over; nothing happens.
+    /// A call is answered. If its request is gone, the answer is ignored.
     pub(super) fn answered(&self, call_id: u32, num_headers: usize, body_size: usize) {
         let place = self.calls.borrow().iter().position(|call| call.id == call_id);
         let Some(place) = place else { return };
@@ -278,13 +278,17 @@ impl Worker {
         let calls = self.decide(flow::Worker::drive);
         let all_are_taken = self.make(calls, None);
         self.wake();
-        self.tick_every(if all_are_taken { self.pause() } else { MIN_TICK });
+        self.tick_every(if all_are_taken { self.next_tick() } else { MIN_TICK });
     }
 
-    /// How long until there is something to do.
-    fn pause(&self) -> Duration {
-        let pause = self.core.next_drive();
-        if self.held.borrow().iter().all(|held| held.exchange.has_call()) { pause } else { pause.min(HOLDING) }
+    /// Time until the worker must be driven again.
+    fn next_tick(&self) -> Duration {
+        let next_drive = self.core.next_drive();
+        if self.held.borrow().iter().all(|held| held.exchange.has_call()) {
+            next_drive
+        } else {
+            next_drive.min(HOLDING)
+        }
     }
 
     /// Polls the requests that wait for something else than the answer to a call.
@@ -301,7 +305,7 @@ impl Worker {
 
     /// The client is gone: nothing waits for its answers any more.
     pub(super) fn forget(&self, exchange: &Rc<Exchange>) {
-        // Only what is undecided waits: most requests have nothing to look for.
+        // Only undecided requests are held or have calls.
         if exchange.set_phase(Phase::Gone) != Phase::Undecided {
             return;
         }

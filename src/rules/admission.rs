@@ -92,16 +92,16 @@ impl RuledRequest {
         if is_admitted { Ok(self.admitted(Preflight)) } else { Err(self) }
     }
 
-    /// Admits this principal if every rule, and the conditions of the claims' source, hold.
+    /// Admits this principal if every rule, and the conditions of the claims' issuer, hold.
     ///
     /// # Errors
     /// [`NotAdmitted`]
     pub fn admit<P: Principal>(
         self,
         principal: P,
-        by_source: Option<&Conditions>,
+        issuer_conditions: Option<&Conditions>,
     ) -> Result<Admitted<P>, Box<NotAdmitted>> {
-        match principal.with_claims(|claims| self.verdict.admits(claims, by_source)) {
+        match principal.with_claims(|claims| self.verdict.admits(claims, issuer_conditions)) {
             Ok(()) => Ok(self.admitted(principal)),
             Err(refusal) => Err(Box::new(NotAdmitted { ruled: self, refusal })),
         }

@@ -158,11 +158,11 @@ impl Verdict {
         said.unwrap_or(default)
     }
 
-    /// Admits a principal with these claims if every rule, and the conditions of the claims' source, hold.
+    /// Admits a principal with these claims if every rule, and the conditions of the claims' issuer, hold.
     ///
     /// # Errors
     /// [`Refusal`]
-    pub(super) fn admits(&self, claims: &dyn Claims, by_source: Option<&Conditions>) -> Result<(), Refusal> {
+    pub(super) fn admits(&self, claims: &dyn Claims, issuer_conditions: Option<&Conditions>) -> Result<(), Refusal> {
         if let Some(refusal) = self.denial() {
             return Err(refusal);
         }
@@ -175,7 +175,7 @@ impl Verdict {
         }
         let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_ref(), rule.policy.allow.as_ref()?)));
         let mut undecided = None;
-        for (rule, conditions) in by_source.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
+        for (rule, conditions) in issuer_conditions.map(|conditions| (None, conditions)).into_iter().chain(of_rules) {
             match conditions.outcome(claims) {
                 Outcome::Yes => {}
                 Outcome::No => {

@@ -199,8 +199,8 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
     // RFC 9110, 11.6.1: a 401 names a scheme that would be taken. The realm is our own origin; the rest is RFC 6750, 3.
     let error = match failure {
         Failure::BearerMalformed => Some(", error=\"invalid_request\"".to_owned()),
-        Failure::BearerInactive
-        | Failure::BearerOver(_)
+        Failure::BearerExpired(_)
+        | Failure::BearerInactive
         | Failure::BearerRefused(_)
         | Failure::BearerSignature(_)
         | Failure::BearerUnknown => Some(", error=\"invalid_token\"".to_owned()),

@@ -77,14 +77,14 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     }
     let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
-    if let Some(bearer) = listed(&fingerprint, env.config) {
+    if let Some(bearer) = static_token(&fingerprint, env.config) {
         if bearer.has_expired(env.config.leeway, env.now) {
             let name = bearer.subject().to_owned();
-            return presented.refuse(Failure::BearerOver(name), env).into();
+            return presented.refuse(Failure::BearerExpired(name), env).into();
         }
         return presented.pass(bearer, env).into();
     }
-    if let Some(bearer) = remembered(&fingerprint, env) {
+    if let Some(bearer) = cached_token(&fingerprint, env) {
         presented.caller.issuer = bearer.source();
         return presented.pass(bearer, env).into();
     }
@@ -144,8 +144,8 @@ impl Presented {
             return self.refuse(Failure::InsufficientScope(scopes), env);
         }
         let Self { ruled, caller, carrier } = self;
-        let by_source = bearer.by_source(env.config);
-        let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, by_source) {
+        let issuer_conditions = bearer.issuer_conditions(env.config);
+        let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions) {
             Ok(admitted) => return forward(Permit::bearer(admitted), None, env),
             Err(refused) => *refused,
         };
@@ -191,18 +191,18 @@ fn issuer_of(token: &RawBearerToken, config: &Config) -> Option<IssuerId> {
 }
 
 /// The static token with this fingerprint. Each is compared, and none ends the search, so that the time tells nothing.
-fn listed(fingerprint: &Fingerprint, config: &Config) -> Option<VerifiedBearer> {
+fn static_token(fingerprint: &Fingerprint, config: &Config) -> Option<VerifiedBearer> {
     let mut found = None;
     for known in &config.static_tokens {
         if bool::from(known.digest.ct_eq(fingerprint)) {
             found = Some(known);
         }
     }
-    found.map(VerifiedBearer::listed)
+    found.map(VerifiedBearer::static_token)
 }
 
 /// The access token with this fingerprint, if it was good lately and still is.
-fn remembered(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
+fn cached_token(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
     let (bearer, basis) = env.bearers.find(fingerprint)?;
     let issuer = bearer.source()?;
     let is_good = match basis {

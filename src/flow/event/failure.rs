@@ -41,15 +41,15 @@ pub enum Failure {
         "it carries a bearer token, and none is accepted here; if it is the app's own, set `authorization: app` in the rule"
     )]
     Bearer,
-    /// An `Authorization` header that cannot be read.
-    #[error("its Authorization header is malformed")]
-    BearerMalformed,
     /// The static token with this name has expired.
     #[error("the static token {0:?} has expired")]
-    BearerOver(String),
+    BearerExpired(String),
     /// The introspection response says that the token is not active (RFC 7662, 2.2).
     #[error("its issuer says that the token is not active")]
     BearerInactive,
+    /// An `Authorization` header that cannot be read.
+    #[error("its Authorization header is malformed")]
+    BearerMalformed,
     /// The claims of the access token are refused.
     #[error("the access token is refused: {0}")]
     BearerRefused(AccessTokenError),
@@ -240,7 +240,7 @@ impl Failure {
             // Forged tokens come in numbers: this one is refused like any request beyond a limit.
             Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
                 "Please try again in a few seconds."),
-            Self::BearerInactive | Self::BearerOver(_) | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
+            Self::BearerExpired(_) | Self::BearerInactive | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
                 "It is unknown, has expired, or is meant for another service."),
             Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
                 "This site cannot read what was sent. Please tell its operator the code below."),

@@ -43,7 +43,7 @@ impl VerifiedBearer {
     }
 
     /// The client of a static token.
-    pub(in crate::flow) fn listed(token: &Rc<StaticToken>) -> Self {
+    pub(in crate::flow) fn static_token(token: &Rc<StaticToken>) -> Self {
         Self::new(Grounds::Static(Rc::clone(token)))
     }
 
@@ -85,7 +85,7 @@ impl VerifiedBearer {
     }
 
     /// The conditions of its issuer: those of a provider hold for its tokens too.
-    pub(in crate::flow) fn by_source<'a>(&self, config: &'a Config) -> Option<&'a Conditions> {
+    pub(in crate::flow) fn issuer_conditions<'a>(&self, config: &'a Config) -> Option<&'a Conditions> {
         config.token_issuer(self.source()?)?.allow.as_ref()
     }
 }

@@ -1,0 +1,228 @@
+//! The kinds of request whose cost is counted.
+
+use std::{
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use wasm_tests::{
+    issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    store::Store,
+    tools::progress,
+};
+
+use crate::{
+    browser::{Browser, image, page_load},
+    filter::{APP, Linked, Cost, Filter, Outcome},
+    host::Host,
+};
+
+/// Requests before those that are counted: caches are filled and memory has grown.
+const WARM_UP: u32 = 100;
+const REQUESTS: u32 = 200;
+/// Sessions in turn: far more than a worker keeps open.
+const SESSIONS: u32 = 1_000;
+/// The audience of the access tokens.
+const API: &str = "https://api.example.com";
+
+/// One line of the table.
+pub struct Row {
+    pub name: &'static str,
+    pub requests: u32,
+    pub cost: Cost,
+}
+
+/// The expected outcome.
+#[derive(Clone, Copy)]
+enum Expect {
+    Forwarded,
+    Replied(u16),
+}
+
+/// What the rows are measured with.
+struct Bench<'a> {
+    linked: &'a Linked,
+    issuer: Issuer,
+    rows: Vec<Row>,
+}
+
+pub fn all(linked: &Linked) -> Vec<Row> {
+    let mut bench = Bench { linked, issuer: Issuer::start(), rows: Vec::new() };
+    progress("requests with and without a session");
+    bench.usual();
+    progress("1,000 rules");
+    bench.many_rules();
+    progress("every optional setting");
+    bench.every_setting();
+    progress("a session store");
+    bench.stored();
+    progress("10,000 sessions");
+    bench.many_sessions();
+    bench.rows
+}
+
+impl Bench<'_> {
+    fn usual(&mut self) {
+        let mut filter = self.filter(&json!({}), None);
+        let browser = Browser::signed_in(&mut filter, &self.issuer);
+        self.row("public path", &mut filter, &page_load("/public/page"), Expect::Forwarded);
+        self.session("session", &mut filter, &browser);
+        self.session("session, 10 other cookies", &mut filter, &browser.with_other_cookies(10, 32));
+        self.session("session, 40 other cookies", &mut filter, &browser.with_other_cookies(40, 32));
+        let bearing = |token: &str| format!("Bearer {token}");
+        let token = bearing(&self.issuer.access_token(API, |_| {}));
+        let with = |token| [page_load("/page"), vec![("authorization", token)]].concat();
+        self.row("access token seen before", &mut filter, &with(&token), Expect::Forwarded);
+        let tokens: Vec<_> = (0..WARM_UP + REQUESTS).map(|_| bearing(&self.issuer.access_token(API, |_| {}))).collect();
+        self.row_of("access token never seen", &mut filter, &mut |number| with(&tokens[number as usize]));
+        let cookie = browser.cookie();
+        let refused = [page_load("/staff/page"), vec![("cookie", &cookie)]].concat();
+        self.row("session that a rule refuses", &mut filter, &refused, Expect::Replied(403));
+        self.row("image without a session", &mut filter, &image("/page.png"), Expect::Replied(401));
+        self.row("page without a session", &mut filter, &page_load("/page"), Expect::Replied(302));
+        let cost = filter.measure(|filter| (0..REQUESTS).for_each(|_| filter.tick()));
+        self.rows.push(Row { name: "tick", requests: REQUESTS, cost });
+        let cost = filter.measure(|filter| {
+            for _ in 0..REQUESTS {
+                Browser::signed_in(filter, &self.issuer);
+            }
+        });
+        self.rows.push(Row { name: "sign-in, from its start to the session", requests: REQUESTS, cost });
+    }
+
+    fn many_rules(&mut self) {
+        let area = |number| json!({"prefix": format!("/area/{number}"), "access": "public"});
+        let rules: Vec<_> = (0..1000).map(area).chain(rules()).collect();
+        let mut filter = self.filter(&json!({ "rules": rules }), None);
+        let browser = Browser::signed_in(&mut filter, &self.issuer);
+        self.row("public path, 1,000 rules", &mut filter, &page_load("/public/page"), Expect::Forwarded);
+        self.session("session, 1,000 rules", &mut filter, &browser);
+    }
+
+    fn every_setting(&mut self) {
+        let settings = json!({
+            "route_metadata": true,
+            "policies": {"staff": {"access": "required", "allow": {"groups": ["staff"]}}},
+            "identity_headers": {
+                "X-Forwarded-User": "sub", "X-Forwarded-Email": "email", "X-Forwarded-Groups": "groups",
+                "X-Forwarded-Preferred-Username": "preferred_username", "X-Issuer": "iss",
+                "X-Name": {"template": "{name} <{email}>", "encoding": "percent"},
+            },
+            "filter_state": {"claims": {"email": "email"}, "rule": true},
+            "authorization": "access_token",
+            "token_cookie": "api_token",
+            "userinfo_claims": ["email", "groups"],
+            "internal_redirects": true,
+            "allow_on_headers_stop_iteration": true,
+            "sign_in": {"keep_fragment": true, "keep_forms": true},
+            "sign_out": {"back_channel": true, "front_channel": true, "revoke": true},
+            "session": {"keys": [key()], "idle_timeout_seconds": 3600},
+        });
+        let mut filter = self.filter(&settings, None);
+        let browser = Browser::signed_in(&mut filter, &self.issuer);
+        self.session("session, every optional setting", &mut filter, &browser);
+    }
+
+    fn stored(&mut self) {
+        let store = Store::start();
+        for (name, seconds) in [("session in Redis", 0), ("session in Redis, kept for a minute", 60)] {
+            let session = json!({"keys": [key()], "store": {"cluster": "webdis", "cache_seconds": seconds}});
+            let mut filter = self.filter(&json!({ "session": session }), Some(store.port()));
+            let browser = Browser::signed_in(&mut filter, &self.issuer);
+            self.session(name, &mut filter, &browser);
+        }
+    }
+
+    fn many_sessions(&mut self) {
+        let mut filter = self.filter(&json!({}), None);
+        let cookies: Vec<_> =
+            (0..SESSIONS).map(|_| Browser::signed_in(&mut filter, &self.issuer).cookie()).collect();
+        let send_all = |filter: &mut Filter| {
+            for cookie in &cookies {
+                let headers = [page_load("/page"), vec![("cookie", cookie)]].concat();
+                expect(&filter.send(&headers), Expect::Forwarded);
+            }
+        };
+        send_all(&mut filter);
+        let cost = filter.measure(send_all);
+        self.rows.push(Row { name: "10,000 sessions in turn", requests: SESSIONS, cost });
+    }
+
+    fn session(&mut self, name: &'static str, filter: &mut Filter, browser: &Browser) {
+        let cookie = browser.cookie();
+        self.row(name, filter, &[page_load("/page"), vec![("cookie", &cookie)]].concat(), Expect::Forwarded);
+    }
+
+    fn row(&mut self, name: &'static str, filter: &mut Filter, headers: &[(&str, &str)], outcome: Expect) {
+        let run = |filter: &mut Filter, count| (0..count).for_each(|_| expect(&filter.send(headers), outcome));
+        run(filter, WARM_UP);
+        let cost = filter.measure(|filter| run(filter, REQUESTS));
+        self.rows.push(Row { name, requests: REQUESTS, cost });
+    }
+
+    /// A row of requests that differ.
+    fn row_of<'a>(
+        &mut self,
+        name: &'static str,
+        filter: &mut Filter,
+        headers: &mut dyn FnMut(u32) -> Vec<(&'static str, &'a str)>,
+    ) {
+        let mut run = |filter: &mut Filter, numbers: std::ops::Range<u32>| {
+            numbers.for_each(|number| expect(&filter.send(&headers(number)), Expect::Forwarded));
+        };
+        run(filter, 0..WARM_UP);
+        let cost = filter.measure(|filter| run(filter, WARM_UP..WARM_UP + REQUESTS));
+        self.rows.push(Row { name, requests: REQUESTS, cost });
+    }
+
+    /// A filter with these settings in place of the usual ones.
+    fn filter(&self, settings: &Value, store: Option<u16>) -> Filter {
+        let mut document = json!({
+            "external_url": format!("https://{APP}"),
+            "cluster": "idp",
+            "providers": [{
+                "issuer": self.issuer.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
+                "access_token_audiences": [API],
+            }],
+            "session": {"keys": [key()]},
+            "rules": rules(),
+        });
+        for (name, value) in settings.as_object().expect("an object") {
+            document[name] = value.clone();
+        }
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let clusters = [("idp", Some(self.issuer.port())), ("webdis", store)];
+        let clusters = clusters.into_iter().filter_map(|(name, port)| Some((name.to_owned(), local(port?))));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+        let mut host = Host::default();
+        host.now = now.as_secs() * 1_000_000_000;
+        host.clusters = clusters.collect();
+        host.properties.insert(b"source\0address".to_vec(), b"192.0.2.7:4711".to_vec());
+        Filter::start(self.linked, host, &document)
+    }
+}
+
+fn key() -> String {
+    STANDARD.encode(b"a key to measure with, 32 bytes.")
+}
+
+/// Ten rules.
+fn rules() -> Vec<Value> {
+    let area = |number| json!({"path": format!("/app/{number}/*"), "access": "required"});
+    let rest = [
+        json!({"path": "/public/*", "access": "public"}),
+        json!({"path": "/staff/*", "access": "required", "allow": {"groups": ["nobody"]}}),
+    ];
+    (0..8).map(area).chain(rest).collect()
+}
+
+fn expect(outcome: &Outcome, expected: Expect) {
+    match (outcome, expected) {
+        (Outcome::Forwarded, Expect::Forwarded) => {}
+        (Outcome::Replied(response), Expect::Replied(status)) if response.status == status => {}
+        (outcome, _) => panic!("{outcome:?}"),
+    }
+}

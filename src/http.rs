@@ -152,6 +152,20 @@ impl Request {
         found
     }
 
+    /// The names of lines that an app may take for one of these headers, in one pass.
+    pub fn names_like_any(&self, headers: &HeaderNames) -> Vec<&str> {
+        let mut found = Vec::new();
+        for line in &self.lines {
+            let name = self.part(&line.name);
+            if headers.lengths & length_bit(name.len()) != 0
+                && headers.names.iter().any(|header| is_alike(name, header.as_bytes()))
+            {
+                found.push(self.name(line));
+            }
+        }
+        found
+    }
+
     /// Whether the header is present, with any value.
     pub fn has(&self, name: &str) -> bool {
         self.next_line(name.as_bytes(), &mut self.lines.as_slice()).is_some()
@@ -176,6 +190,27 @@ impl Request {
     pub fn authority(&self) -> &str {
         self.text(":authority").unwrap_or_default()
     }
+}
+
+/// The names of headers to look for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderNames {
+    names: Vec<String>,
+    /// A bit for each of their lengths: most lines have another, and need no comparison.
+    lengths: u64,
+}
+
+impl FromIterator<String> for HeaderNames {
+    fn from_iter<T: IntoIterator<Item = String>>(names: T) -> Self {
+        let names: Vec<_> = names.into_iter().collect();
+        let lengths = names.iter().fold(0, |lengths, name| lengths | length_bit(name.len()));
+        Self { names, lengths }
+    }
+}
+
+/// The bit of a length; those from 63 on share one.
+const fn length_bit(length: usize) -> u64 {
+    1 << if length < 63 { length } else { 63 }
 }
 
 fn lines_of_pairs(pairs: &[u8]) -> Option<Vec<Line>> {

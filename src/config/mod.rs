@@ -20,7 +20,7 @@ pub use fault::{ConfigErrors, Fault, Path, Problem};
 
 use crate::{
     claims::{IssuerId, StaticToken, Template},
-    http::Origin,
+    http::{HeaderNames, Origin},
     oidc::token_issuer::TokenIssuer,
     provider::{DEFAULT_PROVIDER, Provider},
     rules::{Authorization, Rules},
@@ -51,7 +51,7 @@ pub struct Config {
     pub identity_headers: Vec<NamedValue>,
     /// Headers removed from client requests: the identity headers, and the default ones, which apps may read even if
     /// they are not configured.
-    pub stripped_headers: Vec<String>,
+    pub stripped_headers: HeaderNames,
     /// Values for Envoy's filter state.
     pub filter_state: FilterState,
     /// The `Authorization` header for the app, unless a rule sets it.

@@ -8,7 +8,7 @@ use super::{
     },
     claim_text, limit_entries, limits, text,
 };
-use crate::http::folded;
+use crate::http::{HeaderNames, folded};
 
 /// Headers of message framing, credentials or Envoy's routing. Removing and setting them, as identity headers are,
 /// would break requests or open attacks.
@@ -67,13 +67,10 @@ fn defaults() -> Vec<(String, raw::ClaimText)> {
 }
 
 /// Headers to remove from client requests: these and the default ones.
-pub(super) fn stripped(headers: &[NamedValue]) -> Vec<String> {
-    let ours = headers.iter().map(|header| header.name.clone());
-    let mut names: Vec<_> = limits::IDENTITY_HEADERS.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    names.extend(
-        ours.filter(|name| !limits::IDENTITY_HEADERS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))),
-    );
-    names
+pub(super) fn stripped(headers: &[NamedValue]) -> HeaderNames {
+    let is_default = |name: &&str| limits::IDENTITY_HEADERS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let ours = headers.iter().map(|header| header.name.as_str()).filter(|name| !is_default(name));
+    limits::IDENTITY_HEADERS.iter().map(|(name, _)| *name).chain(ours).map(str::to_ascii_lowercase).collect()
 }
 
 fn identity_header(

@@ -4,7 +4,7 @@
 use crate::{
     claims::{ClaimPath, Claims, Report, Unfit},
     config::{Config, NamedValue, SessionSettings},
-    http::{Edits, HeaderEdit, IdentityEdits, Request},
+    http::{Edits, HeaderEdit, HeaderNames, IdentityEdits, Request},
     rules::Authorization,
     secret::{AccessToken, RawBearerToken, RawIdToken},
     session::cookie::{self, Stripped},
@@ -116,12 +116,12 @@ fn authorization(permit: &Permit, env: &Env<'_>) -> Option<HeaderEdit> {
 pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     strip_identity(trailers, &config.stripped_headers, &mut edits);
-    strip_identity(trailers, &["authorization".to_owned()], &mut edits);
+    strip_identity(trailers, &HeaderNames::from_iter(["authorization".to_owned()]), &mut edits);
     edits
 }
 
 // Whatever an app could read as one of our headers goes, under the name it came with.
-fn strip_identity(request: &Request, ours: &[String], edits: &mut Vec<HeaderEdit>) {
+fn strip_identity(request: &Request, ours: &HeaderNames, edits: &mut Vec<HeaderEdit>) {
     for name in claimed_identity(request, ours) {
         edits.push(HeaderEdit::Remove(name.to_owned()));
     }

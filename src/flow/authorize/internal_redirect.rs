@@ -7,7 +7,7 @@
 
 use crate::{
     config::Config,
-    http::{Edits, HeaderEdit, Request},
+    http::{Edits, HeaderEdit, HeaderNames, Request},
     wire::{self, Value::Bytes},
 };
 
@@ -33,8 +33,8 @@ pub(super) fn credentials(request: &Request, edits: &Edits) -> Option<Vec<u8>> {
 }
 
 /// The headers of a request that claim an identity, which only we may set.
-pub(in crate::flow) fn claimed_identity<'a>(request: &'a Request, ours: &[String]) -> Vec<&'a str> {
-    ours.iter().flat_map(|header| request.names_like(header)).collect()
+pub(in crate::flow) fn claimed_identity<'a>(request: &'a Request, ours: &HeaderNames) -> Vec<&'a str> {
+    request.names_like_any(ours)
 }
 
 /// The edits that undo the pass before: our headers go, and these credentials come back. `None` where they cannot be read.

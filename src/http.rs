@@ -285,6 +285,8 @@ pub struct Edits {
     pub identity: Option<Rc<IdentityEdits>>,
     /// The name of the deciding rule, for filter state.
     pub rule: Option<String>,
+    /// The subject, for filter state.
+    pub user: Option<String>,
     /// The client's credentials, for the request after an internal redirect.
     pub credentials: Option<Vec<u8>>,
 }
@@ -299,7 +301,8 @@ impl Edits {
     pub fn state(&self) -> impl Iterator<Item = (&str, &str)> {
         let identity = self.identity.iter().flat_map(|identity| &identity.state);
         let rule = self.rule.as_deref().map(|name| ("vestibule_rule", name));
-        identity.map(|(key, value)| (key.as_str(), value.as_str())).chain(rule)
+        let user = self.user.as_deref().map(|subject| ("vestibule_user", subject));
+        identity.map(|(key, value)| (key.as_str(), value.as_str())).chain(rule).chain(user)
     }
 }
 

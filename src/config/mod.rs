@@ -188,4 +188,6 @@ pub struct FilterState {
     pub claims: Vec<NamedValue>,
     /// Whether the name of the deciding rule is included.
     pub rule: bool,
+    /// Whether the subject is included.
+    pub user: bool,
 }

@@ -236,7 +236,7 @@ pub(super) fn kept_credentials(key: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec![key]).ok().flatten()
 }
 
-/// Tells Envoy's other filters and logs: `%FILTER_STATE(wasm.vestibule_user:PLAIN)%`.
+/// Sets filter state for Envoy's other filters and logs, which find the key behind `wasm.`.
 pub(super) fn set_state(key: &str, value: &str) {
     let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
 }

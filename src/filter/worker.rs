@@ -147,13 +147,10 @@ impl Worker {
     }
 
     fn forward(&self, exchange: &Rc<Exchange>, forward: Forward, moment: Moment) -> Action {
-        let Forward { permit, edits, cookies } = forward;
+        let Forward { permit: _, edits, cookies } = forward;
         let trailers_pass = !exchange.has_trailers() || self.trailers();
         if !trailers_pass || !host::edit_request(Part::Headers, edits.headers()) {
             return Self::reply(exchange, &self.decide(|core| core.headers_refused()));
-        }
-        if let Some(subject) = permit.subject() {
-            host::set_state("vestibule_user", subject);
         }
         edits.state().for_each(|(key, value)| host::set_state(key, value));
         if let Some(credentials) = &edits.credentials {

@@ -51,9 +51,13 @@ pub(in crate::config) struct FilterState {
     /// Whether `wasm.vestibule_rule` contains the name of the deciding rule, if a single named rule decides.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) rule: Option<bool>,
+    /// Whether `wasm.vestibule_user` contains the subject that is signed in or brought a token: `sub`, or the name of a static
+    /// token.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(in crate::config) user: Option<bool>,
 }
 
-fields!(FilterState { claims, rule });
+fields!(FilterState { claims, rule, user });
 
 /// A text made of claims. It is left out if one of them is missing.
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]

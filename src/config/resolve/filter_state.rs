@@ -35,5 +35,5 @@ pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faul
             Err(faulty) => fault = Some(faulty),
         }
     }
-    fault.map_or(Ok(FilterState { claims, rule: raw.rule.unwrap_or(false) }), Err)
+    fault.map_or(Ok(FilterState { claims, rule: raw.rule.unwrap_or(false), user: raw.user.unwrap_or(false) }), Err)
 }

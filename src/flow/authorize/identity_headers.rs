@@ -53,7 +53,8 @@ pub(super) fn edits(permit: &Permit, env: &mut Env<'_>) -> Result<Edits, Failure
         return Err(Failure::IdentityTooLong(name));
     }
     let rule = verdict.rule().filter(|_| config.filter_state.rule).map(str::to_owned);
-    let mut edits = Edits { own, identity, rule, credentials: None };
+    let user = permit.subject().filter(|_| config.filter_state.user).map(str::to_owned);
+    let mut edits = Edits { own, identity, rule, user, credentials: None };
     if config.internal_redirects {
         edits.credentials = internal_redirect::credentials(request, &edits);
     }
@@ -76,7 +77,9 @@ fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> 
         }
     };
     let headers = config.identity_headers.iter().filter_map(|known| render(known, MAX_HEADER, Place::Header));
-    let headers = headers.map(|(name, text)| HeaderEdit::Set(name, text.into_bytes())).collect();
+    // The headers of these names are among those that `strip_identity` removes, and the host adds a line in half the time
+    // in which it replaces one.
+    let headers = headers.map(|(name, text)| HeaderEdit::Add(name, text.into_bytes())).collect();
     let state = &config.filter_state.claims;
     let state = state.iter().filter_map(|known| render(known, MAX_STATE, Place::FilterState)).collect();
     IdentityEdits { headers, state, too_long }

@@ -360,6 +360,14 @@ fn filter_state_says_who_it_is_and_by_which_rule() {
     assert_eq!(state(&mut world, "/public/x", "Basic x"), ["vestibule_rule=public"]);
     let token = world.access_token();
     assert_eq!(state(&mut world, "/", &format!("Bearer {token}")), [""; 0]);
+    // The subject of a session or token, where it is configured.
+    let mut named = world_with("keep", &[("filter_state", json!({ "user": true }))]);
+    named.sign_in("/");
+    assert_eq!(state(&mut named, "/", "Basic x"), ["vestibule_user=alice"]);
+    let token = named.access_token();
+    let by_token = state(&mut named, "/", &format!("Bearer {token}"));
+    assert!(matches!(&by_token[..], [user] if user.starts_with("vestibule_user=")), "{by_token:?}");
+    assert_eq!(state(&mut named, "/public/x", "Basic x"), [""; 0]);
     // A new session has its own filter state, and a value over 4096 bytes is left out.
     world.provider.claims = Box::new(|claims| {
         claims.insert("org".into(), json!({ "id": "x".repeat(4096) }));

@@ -401,6 +401,8 @@ pub fn document(port: u16, issuer: &str) -> Value {
             "timeout_ms": 10_000,
         }],
         "session": {"keys": [SESSION_KEY]},
+        // For the access log.
+        "filter_state": {"user": true},
         "rules": [{"prefix": "/public", "access": "public"}],
     })
 }

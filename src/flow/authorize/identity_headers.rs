@@ -162,13 +162,18 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
     if !is_changed {
         return;
     }
-    // One name, several lines: they are taken out together and put back one by one, so that the others stay as they are.
-    edits.push(HeaderEdit::Remove("cookie".to_owned()));
-    for (line, stripped) in lines {
-        match stripped {
-            Stripped::Unchanged => edits.push(HeaderEdit::Add("cookie".to_owned(), line.to_owned())),
-            Stripped::Rest(rest) => edits.push(HeaderEdit::Add("cookie".to_owned(), rest)),
-            Stripped::Emptied => {}
-        }
+    // One name, several lines: the first that stays replaces them all, and the others are added, each as it is.
+    let kept = lines.into_iter().filter_map(|(line, stripped)| match stripped {
+        Stripped::Unchanged => Some(line.to_owned()),
+        Stripped::Rest(rest) => Some(rest),
+        Stripped::Emptied => None,
+    });
+    let before = edits.len();
+    for line in kept {
+        let name = "cookie".to_owned();
+        edits.push(if edits.len() == before { HeaderEdit::Set(name, line) } else { HeaderEdit::Add(name, line) });
+    }
+    if edits.len() == before {
+        edits.push(HeaderEdit::Remove("cookie".to_owned()));
     }
 }

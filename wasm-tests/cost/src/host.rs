@@ -84,7 +84,8 @@ impl Host {
     }
 
     fn value(&self, which: i32, name: &[u8]) -> Option<Vec<u8>> {
-        let find = |map: &[(Vec<u8>, Vec<u8>)]| map.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let find =
+            |map: &[(Vec<u8>, Vec<u8>)]| map.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         match which {
             0 => find(&self.exchange.request),
             2 => find(&self.exchange.response),
@@ -267,14 +268,18 @@ fn shared_data_and_properties(linker: &mut Linker<Host>) -> Result<()> {
             OK
         },
     )?;
-    linker.func_wrap(ENV, "proxy_get_property", |mut cx: Cx<'_>, path: i32, path_size: i32, data: i32, size: i32| {
-        cx.data_mut().count("get_property");
-        let path = read(&mut cx, path, path_size);
-        match cx.data().properties.get(&path).cloned() {
-            Some(value) => hand_over(&mut cx, &value, data, size),
-            None => Ok(NOT_FOUND),
-        }
-    })?;
+    linker.func_wrap(
+        ENV,
+        "proxy_get_property",
+        |mut cx: Cx<'_>, path: i32, path_size: i32, data: i32, size: i32| {
+            cx.data_mut().count("get_property");
+            let path = read(&mut cx, path, path_size);
+            match cx.data().properties.get(&path).cloned() {
+                Some(value) => hand_over(&mut cx, &value, data, size),
+                None => Ok(NOT_FOUND),
+            }
+        },
+    )?;
     linker.func_wrap(ENV, "proxy_set_property", |mut cx: Cx<'_>, _: i32, _: i32, _: i32, _: i32| {
         cx.data_mut().count("set_property");
         OK
@@ -388,14 +393,18 @@ fn calls(linker: &mut Linker<Host>) -> Result<()> {
 
 fn metrics_and_time(linker: &mut Linker<Host>) -> Result<()> {
     const ENV: &str = "env";
-    linker.func_wrap(ENV, "proxy_define_metric", |mut cx: Cx<'_>, _kind: i32, name: i32, name_size: i32, id: i32| {
-        cx.data_mut().count("define_metric");
-        let name = String::from_utf8(read(&mut cx, name, name_size)).expect("a name in ASCII");
-        cx.data_mut().metrics.push(name);
-        let number = cx.data().metrics.len();
-        write_u32(&mut cx, id, number);
-        OK
-    })?;
+    linker.func_wrap(
+        ENV,
+        "proxy_define_metric",
+        |mut cx: Cx<'_>, _kind: i32, name: i32, name_size: i32, id: i32| {
+            cx.data_mut().count("define_metric");
+            let name = String::from_utf8(read(&mut cx, name, name_size)).expect("a name in ASCII");
+            cx.data_mut().metrics.push(name);
+            let number = cx.data().metrics.len();
+            write_u32(&mut cx, id, number);
+            OK
+        },
+    )?;
     for call in ["increment_metric", "record_metric"] {
         linker.func_wrap(ENV, &format!("proxy_{call}"), move |mut cx: Cx<'_>, _id: i32, _value: i64| {
             cx.data_mut().count(call);
@@ -453,8 +462,6 @@ fn wasi(linker: &mut Linker<Host>) -> Result<()> {
         write_u32(&mut cx, written, total);
         OK
     })?;
-    linker.func_wrap(WASI, "proc_exit", |code: i32| -> Result<()> {
-        Err(Error::i32_exit(code))
-    })?;
+    linker.func_wrap(WASI, "proc_exit", |code: i32| -> Result<()> { Err(Error::i32_exit(code)) })?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use wasm_tests::{
 
 use crate::{
     browser::{Browser, image, page_load},
-    filter::{APP, Linked, Cost, Filter, Outcome},
+    filter::{APP, Cost, Filter, Linked, Outcome},
     host::Host,
 };
 
@@ -138,8 +138,7 @@ impl Bench<'_> {
 
     fn many_sessions(&mut self) {
         let mut filter = self.filter(&json!({}), None);
-        let cookies: Vec<_> =
-            (0..SESSIONS).map(|_| Browser::signed_in(&mut filter, &self.issuer).cookie()).collect();
+        let cookies: Vec<_> = (0..SESSIONS).map(|_| Browser::signed_in(&mut filter, &self.issuer).cookie()).collect();
         let send_all = |filter: &mut Filter| {
             for cookie in &cookies {
                 let headers = [page_load("/page"), vec![("cookie", cookie)]].concat();

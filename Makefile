@@ -9,7 +9,7 @@ SIMD := -Ctarget-feature=+simd128
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size bench toolchain java lint-tools
+.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size cost bench toolchain java lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,7 +31,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e keycloak bench: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e keycloak cost bench: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -47,7 +47,7 @@ keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (1
 
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features wasm-tests/keycloak -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/keycloak,vestibule-cost/interpreter -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
@@ -71,7 +71,7 @@ $(DENY): wasm-tests/requirements-deny.txt
 fuzz: ## every parser of bytes from outside, for a minute in all; TARGET=jws fuzzes one, SECONDS=600 for longer
 	wasm-tests/fuzz/run $(or $(SECONDS),60) $(TARGET)
 
-check: lint test size ## what has to pass before a change goes in
+check: lint test size cost ## what has to pass before a change goes in
 
 demo: toolchain ## a real app behind the filter, to sign in with a browser
 	@echo '==> preparing the demo (about five minutes the first time, seconds afterwards)'
@@ -80,6 +80,9 @@ demo: toolchain ## a real app behind the filter, to sign in with a browser
 
 size: build ## fails if the module is larger than 1.25 MB
 	test $$(wc -c < $(MODULE)) -le 1250000
+
+cost: build ## host calls and instructions of each kind of request, compared with wasm-tests/cost/table.md; KEEP=1 keeps the new ones
+	cargo run --quiet -p vestibule-cost --features interpreter
 
 bench: build ## what the filter costs: CPU per request beside Envoy alone, a filter that does nothing, and Envoy's own oauth2 filter
 	cargo run --release --quiet -p wasm-tests --bin bench

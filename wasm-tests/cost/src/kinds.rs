@@ -24,7 +24,7 @@ use crate::{
 const WARM_UP: u32 = 100;
 const REQUESTS: u32 = 200;
 /// Sessions in turn: far more than a worker keeps open.
-const SESSIONS: u32 = 1_000;
+const SESSIONS: u32 = 10_000;
 /// The audience of the access tokens.
 const API: &str = "https://api.example.com";
 

@@ -19,6 +19,8 @@ impl Browser {
     /// A browser that has signed in.
     pub fn signed_in(filter: &mut Filter, issuer: &Issuer) -> Self {
         let mut browser = Self::default();
+        // The issuer's clock goes on, and its ID token must not be issued in the future.
+        filter.host().set_clock();
         let start = browser.visit(filter, "/oauth2/start?rd=%2Fpage").expect("a sign-in begins");
         let authorize = start.location().unwrap_or_else(|| panic!("no sign-in: {start:?}"));
         let target = authorize.strip_prefix(&issuer.url()).expect("the issuer's endpoint").to_owned();

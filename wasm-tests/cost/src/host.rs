@@ -1,7 +1,11 @@
 //! A host of the proxy-wasm ABI 0.2.1 that answers as Envoy 1.40 does, as far as the filter calls it, and counts the calls.
 //! Signatures are not checked: in Envoy that is native code, which costs no instruction of the module.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use wasmi::{AsContextMut, Caller, Error, Extern, Linker, Memory};
 
@@ -13,13 +17,13 @@ const NOT_FOUND: i32 = 1;
 const BAD_ARGUMENT: i32 = 2;
 const CAS_MISMATCH: i32 = 8;
 
-/// The host. Its clock stands still.
+/// The host. Its clock stands still between two calls of [`Host::set_clock`].
 #[derive(Default)]
 pub struct Host {
     /// The number of calls by name, and of callbacks, which begin with `on `.
     pub counts: BTreeMap<String, u64>,
     /// Unix time, in nanoseconds.
-    pub now: u64,
+    now: u64,
     /// The configuration of the plugin.
     pub configuration: Vec<u8>,
     /// The properties by their paths.
@@ -68,6 +72,12 @@ impl Host {
                 self.counts.insert(name.to_owned(), 1);
             }
         }
+    }
+
+    /// Sets the clock to that of the machine.
+    pub fn set_clock(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+        self.now = now.as_secs() * 1_000_000_000;
     }
 
     /// Acts for this context, as each callback begins.

@@ -113,17 +113,20 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         });
         setup.configuration(document)
     };
-    let own = |filter: &dyn Fn(&Setup) -> Value| {
+    let own = |filters: &dyn Fn(&Setup) -> Vec<Value>| {
         let setup = Setup::new(1);
-        let filters = json!([filter(&setup), router()]);
-        setup.connection_manager("http_filters", filters).cluster("issuer", issuer.port())
+        let filters: Vec<_> = filters(&setup).into_iter().chain([router()]).collect();
+        setup.connection_manager("http_filters", json!(filters)).cluster("issuer", issuer.port())
     };
     let start = |setup| Rc::new(Envoy::start(page(setup)));
     let nothing = Setup { module: Some(tools::noop()), ..Setup::new(1).configuration(json!({})) };
     let (alone, nothing) = (start(Setup::new(1)), start(nothing));
     let (filtered, ruled) = (start(vestibule(0, None)), start(vestibule(1000, None)));
-    let oauth2 = start(own(&|setup| oauth2(issuer, setup.port)));
-    let jwt_authn = start(own(&|_| jwt_authn(issuer)));
+    let oauth2_alone = start(own(&|setup| vec![oauth2(issuer, setup.port)]));
+    let of_session = json!({ "from_cookies": ["IdToken"], "audiences": [CLIENT_ID] });
+    let pair = start(own(&|setup| vec![oauth2(issuer, setup.port), jwt_authn(issuer, &of_session)]));
+    let of_client = json!({ "audiences": [API] });
+    let jwt_authn_alone = start(own(&|_| vec![jwt_authn(issuer, &of_client)]));
     let token = format!("authorization: Bearer {}", issuer.access_token(API, |_| {})).into_bytes();
     let no_cookies = Vec::new();
     let target = |name: &str, with: &Rc<Envoy>, path, credentials: &[u8]| Target {
@@ -139,9 +142,10 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         target("Vestibule, public path", &filtered, "/public/page", &no_cookies),
         target("Vestibule, public path, 1,000 rules", &ruled, "/public/page", &no_cookies),
         target("Vestibule, session", &filtered, "/page", &session_at(&filtered)),
-        target("Envoy's oauth2 filter, session", &oauth2, "/page", &session_at(&oauth2)),
+        target("Envoy's oauth2 filter, session", &oauth2_alone, "/page", &session_at(&oauth2_alone)),
+        target("Envoy's oauth2 and jwt_authn, session", &pair, "/page", &session_at(&pair)),
         target("Vestibule, token seen before", &filtered, "/page", &token),
-        target("Envoy's jwt_authn, token seen before", &jwt_authn, "/page", &token),
+        target("Envoy's jwt_authn, token seen before", &jwt_authn_alone, "/page", &token),
     ];
     for module in env::var_os("VESTIBULE_BASELINES").iter().flat_map(env::split_paths) {
         let build = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -165,19 +169,23 @@ fn session_at(envoy: &Envoy) -> Vec<u8> {
     [b"cookie: ".as_slice(), &cookies].concat()
 }
 
-/// Envoy's own `jwt_authn` filter, with its keys in the configuration and its cache on.
-fn jwt_authn(issuer: &Issuer) -> Value {
+/// Envoy's own `jwt_authn` filter, with its keys in the configuration and its cache on, for tokens of this place and these
+/// audiences.
+fn jwt_authn(issuer: &Issuer, tokens: &Value) -> Value {
+    let mut provider = json!({
+        "issuer": issuer.url(),
+        "local_jwks": {"inline_string": issuer.jwks().to_string()},
+        "forward": true,
+        "jwt_cache_config": {"jwt_cache_size": 100},
+    });
+    for (name, value) in tokens.as_object().expect("an object") {
+        provider[name] = value.clone();
+    }
     json!({
         "name": "envoy.filters.http.jwt_authn",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-            "providers": {"issuer": {
-                "issuer": issuer.url(),
-                "audiences": [API],
-                "local_jwks": {"inline_string": issuer.jwks().to_string()},
-                "forward": true,
-                "jwt_cache_config": {"jwt_cache_size": 100},
-            }},
+            "providers": {"issuer": provider},
             "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}],
         },
     })

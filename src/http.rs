@@ -14,6 +14,8 @@ use crate::quoted::Quoted;
 pub struct Request {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    /// The lengths of their names: most look-ups are for headers that are not there.
+    lengths: Lengths,
     more_follows: bool,
     route: RouteMetadata,
 }
@@ -59,6 +61,7 @@ impl Request {
             let (start, middle) = (request.bytes.len(), request.bytes.len().saturating_add(name.len()));
             request.bytes.extend_from_slice(name.as_bytes());
             request.bytes.extend_from_slice(value);
+            request.lengths.add(name.len());
             request.lines.push(Line { name: start..middle, value: middle..request.bytes.len() });
         }
         request
@@ -69,11 +72,13 @@ impl Request {
     /// beyond the end, or a name is not text.
     pub fn from_pairs(bytes: Vec<u8>) -> Option<Self> {
         let lines = lines_of_pairs(&bytes)?;
+        let mut lengths = Lengths::default();
         for line in &lines {
             std::str::from_utf8(bytes.get(line.name.clone())?).ok()?;
             bytes.get(line.value.clone())?;
+            lengths.add(line.name.len());
         }
-        Some(Self { bytes, lines, ..Self::default() })
+        Some(Self { bytes, lines, lengths, ..Self::default() })
     }
 
     /// Sets whether a body or trailers follow.
@@ -111,6 +116,11 @@ impl Request {
         self.bytes.get(place.clone()).unwrap_or_default()
     }
 
+    /// The lines to search for this header.
+    fn lines_for(&self, name: &str) -> &[Line] {
+        if self.lengths.have(name.len()) { &self.lines } else { &[] }
+    }
+
     /// The next line of this header in the remaining lines. A request has some thirty look-ups: comparing the length
     /// first skips most lines.
     fn next_line<'a>(&'a self, name: &[u8], rest: &mut &'a [Line]) -> Option<&'a [u8]> {
@@ -125,13 +135,13 @@ impl Request {
 
     /// Every line of one header, in order.
     pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let mut rest = self.lines.as_slice();
+        let mut rest = self.lines_for(name);
         std::iter::from_fn(move || self.next_line(name.as_bytes(), &mut rest))
     }
 
     /// The value of a header with exactly one line. Duplicates count as absent: two parsers would read different ones.
     pub fn single(&self, name: &str) -> Option<&[u8]> {
-        let (name, mut rest) = (name.as_bytes(), self.lines.as_slice());
+        let (name, mut rest) = (name.as_bytes(), self.lines_for(name));
         let first = self.next_line(name, &mut rest)?;
         self.next_line(name, &mut rest).is_none().then_some(first)
     }
@@ -144,7 +154,7 @@ impl Request {
     /// The names of lines that an app may take for this header ([`folded`]).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
         let mut found = Vec::new();
-        for line in &self.lines {
+        for line in self.lines_for(name) {
             if line.name.len() == name.len() && is_alike(self.part(&line.name), name.as_bytes()) {
                 found.push(self.name(line));
             }
@@ -157,8 +167,7 @@ impl Request {
         let mut found = Vec::new();
         for line in &self.lines {
             let name = self.part(&line.name);
-            if headers.lengths & length_bit(name.len()) != 0
-                && headers.names.iter().any(|header| is_alike(name, header.as_bytes()))
+            if headers.lengths.have(name.len()) && headers.names.iter().any(|header| is_alike(name, header.as_bytes()))
             {
                 found.push(self.name(line));
             }
@@ -168,7 +177,7 @@ impl Request {
 
     /// Whether the header is present, with any value.
     pub fn has(&self, name: &str) -> bool {
-        self.next_line(name.as_bytes(), &mut self.lines.as_slice()).is_some()
+        self.next_line(name.as_bytes(), &mut self.lines_for(name)).is_some()
     }
 
     /// The method; empty if missing or not UTF-8.
@@ -196,21 +205,35 @@ impl Request {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderNames {
     names: Vec<String>,
-    /// A bit for each of their lengths: most lines have another, and need no comparison.
-    lengths: u64,
+    /// Most lines have another length, and need no comparison.
+    lengths: Lengths,
 }
 
 impl FromIterator<String> for HeaderNames {
     fn from_iter<T: IntoIterator<Item = String>>(names: T) -> Self {
-        let names: Vec<_> = names.into_iter().collect();
-        let lengths = names.iter().fold(0, |lengths, name| lengths | length_bit(name.len()));
+        let (names, mut lengths): (Vec<_>, _) = (names.into_iter().collect(), Lengths::default());
+        names.iter().for_each(|name| lengths.add(name.len()));
         Self { names, lengths }
     }
 }
 
-/// The bit of a length; those from 63 on share one.
-const fn length_bit(length: usize) -> u64 {
-    1 << if length < 63 { length } else { 63 }
+/// The lengths of some names, a bit for each; those from 63 on share one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Lengths(u64);
+
+impl Lengths {
+    const fn bit(length: usize) -> u64 {
+        1 << if length < 63 { length } else { 63 }
+    }
+
+    const fn add(&mut self, length: usize) {
+        self.0 |= Self::bit(length);
+    }
+
+    /// Whether a name of this length may be among them.
+    const fn have(self, length: usize) -> bool {
+        self.0 & Self::bit(length) != 0
+    }
 }
 
 fn lines_of_pairs(pairs: &[u8]) -> Option<Vec<Line>> {

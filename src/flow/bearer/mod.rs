@@ -51,8 +51,9 @@ pub(super) enum Carrier {
 /// A request with a bearer token.
 struct Presented {
     ruled: RuledRequest,
-    caller: Caller,
     carrier: Carrier,
+    /// The issuer of the token, once it is known.
+    issuer: Option<IssuerId>,
 }
 
 /// A token whose issuer must be known, or asked, to check it.
@@ -65,12 +66,11 @@ struct Unchecked {
 
 /// Decides a request with a bearer token.
 pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -> Gate {
-    let request = ruled.request();
-    let (caller, token) = match carrier {
-        Carrier::Cookie => (Caller::of(request), bearer_token::in_cookie(request, env.config)),
-        Carrier::Header => (Caller { kind: Kind::Program, ..Caller::of(request) }, bearer_token::in_header(request)),
+    let token = match carrier {
+        Carrier::Cookie => bearer_token::in_cookie(ruled.request(), env.config),
+        Carrier::Header => bearer_token::in_header(ruled.request()),
     };
-    let mut presented = Presented { ruled, caller, carrier };
+    let mut presented = Presented { ruled, carrier, issuer: None };
     // RFC 6750, 3.1: a token that cannot be checked is no session, whatever cookie stands beside it.
     if env.config.static_tokens.is_empty() && env.config.token_issuers.is_empty() {
         return presented.refuse(Failure::Bearer, env).into();
@@ -85,13 +85,13 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
         return presented.pass(bearer, env).into();
     }
     if let Some(bearer) = cached_token(&fingerprint, env) {
-        presented.caller.issuer = bearer.source();
+        presented.issuer = bearer.source();
         return presented.pass(bearer, env).into();
     }
     let Some(issuer) = issuer_of(&token, env.config) else {
         return presented.refuse(Failure::BearerUnknown, env).into();
     };
-    presented.caller.issuer = Some(issuer);
+    presented.issuer = Some(issuer);
     let unchecked = Unchecked { presented, issuer, token, fingerprint };
     Gate::flow(move |cx| check(unchecked, cx))
 }
@@ -143,7 +143,7 @@ impl Presented {
         if let Some(scopes) = missing_scope(self.ruled.verdict(), &bearer) {
             return self.refuse(Failure::InsufficientScope(scopes), env);
         }
-        let Self { ruled, caller, carrier } = self;
+        let Self { ruled, carrier, issuer } = self;
         let issuer_conditions = bearer.issuer_conditions(env.config);
         let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions) {
             Ok(admitted) => return forward(Permit::bearer(admitted), None, env),
@@ -152,7 +152,7 @@ impl Presented {
         // Where the rules admit everyone, this client passes too, without its identity.
         match ruled.admit_anyone() {
             Ok(admitted) => forward(Permit::open(admitted), None, env),
-            Err(ruled) => Self { ruled, caller, carrier }.reply(refusal.into(), env).into(),
+            Err(ruled) => Self { ruled, carrier, issuer }.reply(refusal.into(), env).into(),
         }
     }
 
@@ -162,22 +162,32 @@ impl Presented {
         if failure.status() >= 500 || self.carrier == Carrier::Header {
             return self.reply(failure, env).into();
         }
-        let Self { ruled, caller, carrier } = self;
+        let Self { ruled, carrier, issuer } = self;
         match ruled.admit_anyone() {
             Ok(admitted) => forward(Permit::open(admitted), None, env),
-            Err(ruled) => Self { ruled, caller, carrier }.reply(failure, env).into(),
+            Err(ruled) => Self { ruled, carrier, issuer }.reply(failure, env).into(),
+        }
+    }
+
+    /// The client of a token in the header is a program, whatever else the request says.
+    fn caller(&self) -> Caller {
+        let caller = Caller { issuer: self.issuer, ..Caller::of(self.ruled.request()) };
+        match self.carrier {
+            Carrier::Cookie => caller,
+            Carrier::Header => Caller { kind: Kind::Program, ..caller },
         }
     }
 
     fn reply(&self, failure: Failure, env: &mut Env<'_>) -> LocalReply {
-        let offer = match self.caller.kind {
+        let caller = self.caller();
+        let offer = match caller.kind {
             Kind::Program => Offer::default(),
             Kind::Frame | Kind::Navigation | Kind::Page => {
                 let target = ReturnTo::parse(self.ruled.request().target(), &env.config.prefix);
                 Offer::sign_in(sign_in::start_url(target.as_str(), &[], env))
             }
         };
-        answer::refuse(failure, &self.caller, offer, env)
+        answer::refuse(failure, &caller, offer, env)
     }
 }
 

@@ -2,10 +2,11 @@
 //! without the filter, with a filter that does nothing, and with Envoy's own oauth2 and `jwt_authn` filters, serve the
 //! same direct response; they take turns in many short rounds, because machines are noisy. The cost of a filter is the
 //! difference to Envoy alone with the very same request, cookies included; the cost of the filter that does nothing is
-//! that of the VM. Requests come sixteen at a time, as to a busy worker: one that sleeps before each of them spends
+//! that of the VM. Everything is started anew several times, because the very same filter costs one process of Envoy twice
+//! what it costs the next, for as long as each lives. Requests come sixteen at a time, as to a busy worker: one that sleeps before each of them spends
 //! most of its time waking up.
 //!
-//! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS]]`; `VESTIBULE_BASELINES` names other builds of
+//! `cargo run --release -p wasm-tests --bin bench [ROUNDS [REQUESTS [STARTS]]]`; `VESTIBULE_BASELINES` names other builds of
 //! the filter to measure beside this one, such as the one before a change, with `:` between them.
 
 use std::{
@@ -30,7 +31,10 @@ use wasm_tests::{
 
 /// Requests of one round, unless said otherwise.
 const REQUESTS: u32 = 5_000;
-const ROUNDS: usize = 20;
+/// Rounds of each start.
+const ROUNDS: usize = 5;
+/// Starts of all Envoys.
+const STARTS: usize = 5;
 /// Requests under way at once.
 const AT_ONCE: u32 = 16;
 /// The audience of the access tokens.
@@ -44,6 +48,12 @@ struct Target {
     credentials: Vec<u8>,
     with: Rc<Envoy>,
     without: Rc<Envoy>,
+}
+
+/// The cost of a target, over all starts.
+#[derive(Default)]
+struct Measured {
+    name: String,
     /// Microseconds of CPU for each request, one pair a round.
     spent: Vec<(f64, f64)>,
 }
@@ -52,24 +62,30 @@ fn main() {
     let mut numbers = env::args().skip(1).map(|text| text.parse().expect("ROUNDS and REQUESTS are numbers"));
     let rounds = numbers.next().unwrap_or(ROUNDS);
     let requests = numbers.next().and_then(|number| u32::try_from(number).ok()).unwrap_or(REQUESTS);
-    progress("starting the Envoys");
+    let starts = numbers.next().unwrap_or(STARTS);
     let issuer = Issuer::start();
-    let mut targets = targets(&issuer);
-    for round in 0..=rounds {
-        eprint!("\rround {round} of {rounds}");
-        for target in &mut targets {
-            let pair = (target.round(&target.with, requests), target.round(&target.without, requests));
-            // The first round warms up.
-            if round > 0 {
-                target.spent.push(pair);
+    let mut measured: Vec<Measured> = Vec::new();
+    for start in 1..=starts {
+        progress(&format!("start {start} of {starts}"));
+        let targets = targets(&issuer);
+        measured.resize_with(targets.len(), Measured::default);
+        for round in 0..=rounds {
+            eprint!("\rround {round} of {rounds}");
+            for (target, measured) in targets.iter().zip(&mut measured) {
+                let pair = (target.round(&target.with, requests), target.round(&target.without, requests));
+                // The first round warms up.
+                if round > 0 {
+                    measured.name.clone_from(&target.name);
+                    measured.spent.push(pair);
+                }
             }
         }
+        eprintln!();
     }
-    eprintln!();
-    report(&targets, requests);
+    report(&measured, requests);
 }
 
-fn report(targets: &[Target], requests: u32) {
+fn report(targets: &[Measured], requests: u32) {
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
@@ -135,7 +151,6 @@ fn targets(issuer: &Issuer) -> Vec<Target> {
         credentials: credentials.to_vec(),
         with: Rc::clone(with),
         without: Rc::clone(&alone),
-        spent: Vec::new(),
     };
     let mut targets = vec![
         target("A filter that does nothing", &nothing, "/page", &no_cookies),

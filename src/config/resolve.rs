@@ -33,7 +33,7 @@ use crate::{
     digest::half_digest,
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, is_loopback},
-    provider::{Protocol, Provider},
+    provider::Provider,
     rules::Authorization,
     session::app_tokens::ForwardedTokens,
     time::Leeway,
@@ -166,7 +166,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
 
 fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
-    let is_github = config.providers.iter().all(|provider| matches!(provider.protocol, Protocol::GitHub(_)));
+    let has_no_id_tokens = config.providers.iter().all(|provider| provider.openid().is_none());
     let mut asks_groups = false;
     each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
     let said = [
@@ -186,10 +186,10 @@ fn warn_of_ineffective_settings(config: &mut Config) {
         ),
         (takes_none && config.token_cookie.is_some(), "token_cookie: has no effect, because no tokens are accepted"),
         (
-            is_github && config.forwarded_tokens.id_token,
+            has_no_id_tokens && config.forwarded_tokens.id_token,
             "authorization: GitHub has no ID tokens, so `id_token` forwards nothing",
         ),
-        (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
+        (has_no_id_tokens && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
         (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),
     ];
     for (is_so, what) in said {

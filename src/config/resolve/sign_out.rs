@@ -10,10 +10,7 @@ use super::{
     sign_in::Bodies,
     text,
 };
-use crate::{
-    http::parse_url,
-    provider::{Protocol, Provider},
-};
+use crate::{http::parse_url, provider::Provider};
 
 pub(super) fn sign_out(
     raw: raw::SignOut,
@@ -55,7 +52,7 @@ pub(super) fn refuse_ineffective_settings(
             faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
         }
     }
-    if providers.iter().all(|provider| matches!(provider.protocol, Protocol::GitHub(_))) && !providers.is_empty() {
+    if providers.iter().all(|provider| provider.openid().is_none()) && !providers.is_empty() {
         let of_others = [
             (sign_out.back_channel, "back_channel"),
             (sign_out.front_channel, "front_channel"),

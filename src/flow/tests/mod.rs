@@ -1,3 +1,4 @@
+mod app_tokens;
 mod authorization;
 mod bearer;
 mod callback;
@@ -7,7 +8,6 @@ mod documents;
 mod executor;
 mod forms;
 mod github;
-mod handed;
 mod hosts;
 mod id_token;
 mod identity;

@@ -133,7 +133,7 @@ fn while_the_store_is_down_nobody_is_let_in_and_nobody_is_sent_away() {
 }
 
 #[test]
-fn public_paths_and_strangers_cost_the_store_nothing() {
+fn unauthenticated_requests_and_public_paths_cost_the_store_nothing() {
     let mut world = world();
     world.visit("/public/a");
     world.visit("/private");

@@ -163,17 +163,15 @@ fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<
         return;
     }
     // One name, several lines: the first that stays replaces them all, and the others are added, each as it is.
-    let kept = lines.into_iter().filter_map(|(line, stripped)| match stripped {
+    let mut kept = lines.into_iter().filter_map(|(line, stripped)| match stripped {
         Stripped::Unchanged => Some(line.to_owned()),
         Stripped::Rest(rest) => Some(rest),
         Stripped::Emptied => None,
     });
-    let before = edits.len();
-    for line in kept {
-        let name = "cookie".to_owned();
-        edits.push(if edits.len() == before { HeaderEdit::Set(name, line) } else { HeaderEdit::Add(name, line) });
-    }
-    if edits.len() == before {
-        edits.push(HeaderEdit::Remove("cookie".to_owned()));
-    }
+    let name = || "cookie".to_owned();
+    edits.push(match kept.next() {
+        Some(first) => HeaderEdit::Set(name(), first),
+        None => HeaderEdit::Remove(name()),
+    });
+    edits.extend(kept.map(|line| HeaderEdit::Add(name(), line)));
 }

@@ -153,22 +153,20 @@ impl Request {
 
     /// The names of lines that an app may take for this header ([`folded`]).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
-        let mut found = Vec::new();
-        for line in self.lines_for(name) {
-            if line.name.len() == name.len() && is_alike(self.part(&line.name), name.as_bytes()) {
-                found.push(self.name(line));
-            }
-        }
-        found
+        self.names_where(self.lines_for(name), |found| is_alike(found, name.as_bytes()))
     }
 
     /// The names of lines that an app may take for one of these headers, in one pass.
     pub fn names_like_any(&self, headers: &HeaderNames) -> Vec<&str> {
+        self.names_where(&self.lines, |found| {
+            headers.lengths.have(found.len()) && headers.names.iter().any(|header| is_alike(found, header.as_bytes()))
+        })
+    }
+
+    fn names_where(&self, lines: &[Line], is_it: impl Fn(&[u8]) -> bool) -> Vec<&str> {
         let mut found = Vec::new();
-        for line in &self.lines {
-            let name = self.part(&line.name);
-            if headers.lengths.have(name.len()) && headers.names.iter().any(|header| is_alike(name, header.as_bytes()))
-            {
+        for line in lines {
+            if is_it(self.part(&line.name)) {
                 found.push(self.name(line));
             }
         }

@@ -2,10 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wasm_tests::{
-    http1::{Headers, Request, Response},
-    issuer::Issuer,
-};
+use wasm_tests::{http1::Response, issuer::Issuer, user_agent::Outgoing};
 
 use crate::filter::{APP, Filter, Outcome, ask};
 
@@ -24,8 +21,7 @@ impl Browser {
         let start = browser.visit(filter, "/oauth2/start?rd=%2Fpage").expect("a sign-in begins");
         let authorize = start.location().unwrap_or_else(|| panic!("no sign-in: {start:?}"));
         let target = authorize.strip_prefix(&issuer.url()).expect("the issuer's endpoint").to_owned();
-        let host = vec![("host".to_owned(), b"issuer".to_vec())];
-        let request = Request { method: "GET".to_owned(), target, headers: Headers(host), ..Request::default() };
+        let request = Outgoing::navigation(target).header("host", "issuer");
         let response = ask(SocketAddr::from(([127, 0, 0, 1], issuer.port())), &request);
         let callback = response.location().expect("the issuer sends the browser back");
         let callback = callback.strip_prefix(&format!("https://{APP}")).expect("to the app");

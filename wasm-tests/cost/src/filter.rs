@@ -1,11 +1,14 @@
 //! The filter in one virtual machine, as one worker of Envoy runs it.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::Value;
 use wasmi::{Config, Engine, Instance, Linker, Module, Store, Val};
 
-use wasm_tests::http1::{Answering, Connection, Headers, Request, Response};
+use wasm_tests::{
+    http1::{Answering, Connection, Response},
+    user_agent::Outgoing,
+};
 
 use crate::host::{self, Call, Exchange, Host};
 
@@ -159,16 +162,8 @@ impl Filter {
 }
 
 /// Sends a request over a connection of its own.
-pub fn ask(address: std::net::SocketAddr, request: &Request) -> Response {
-    let Headers(lines) = &request.headers;
-    let mut message = format!("{} {} HTTP/1.1\r\n", request.method, request.target).into_bytes();
-    for (name, value) in lines {
-        message.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
-    }
-    message.extend(format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body.len()).as_bytes());
-    message.extend(&request.body);
-    let timeout = Duration::from_secs(20);
-    let mut connection = Connection::open(address, timeout).expect("the server listens");
-    connection.send(&message).expect("the server reads");
+pub fn ask(address: SocketAddr, request: &Outgoing) -> Response {
+    let mut connection = Connection::open(address, Duration::from_secs(20)).expect("the server listens");
+    connection.send(&request.bytes("")).expect("the server reads");
     connection.read_response(Answering::Other).expect("the server answers")
 }

@@ -9,7 +9,10 @@ use std::{
 
 use wasmi::{AsContextMut, Caller, Error, Extern, Linker, Memory};
 
-use wasm_tests::http1::{Headers, Request, Response};
+use wasm_tests::{
+    http1::{Headers, Response},
+    user_agent::Outgoing,
+};
 
 /// `proxy_status_t`
 const OK: i32 = 0;
@@ -61,7 +64,7 @@ pub struct Call {
     pub id: u32,
     pub context_id: u32,
     pub cluster: String,
-    pub request: Request,
+    pub request: Outgoing,
 }
 
 impl Host {
@@ -339,15 +342,14 @@ fn calls(linker: &mut Linker<Host>) -> Result<()> {
             if !cx.data().clusters.contains_key(&cluster) {
                 return BAD_ARGUMENT;
             }
-            let mut headers = headers(deserialize(&read(&mut cx, pairs, pairs_size)));
+            let headers = headers(deserialize(&read(&mut cx, pairs, pairs_size)));
             let pseudo = |name: &str| headers.text(name).unwrap_or_default();
-            let (method, target, host) = (pseudo(":method"), pseudo(":path"), pseudo(":authority"));
-            headers.0.retain(|(name, _)| !name.starts_with(':'));
-            headers.0.insert(0, ("host".to_owned(), host.into_bytes()));
-            let body = read(&mut cx, body, body_size);
+            let request = Outgoing::new(&pseudo(":method"), pseudo(":path")).header("host", pseudo(":authority"));
+            let others = headers.0.iter().filter(|(name, _)| !name.starts_with(':'));
+            let request = others.fold(request, |request, (name, value)| request.header(name, value));
+            let request = request.body(read(&mut cx, body, body_size));
             let host = cx.data_mut();
             host.last_call += 1;
-            let request = Request { method, target, headers, body, trailers: Vec::new() };
             host.calls.push(Call { id: host.last_call, context_id: host.effective, cluster, request });
             let number = host.last_call;
             write_u32(&mut cx, id, number as usize);

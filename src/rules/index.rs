@@ -38,29 +38,39 @@ impl Index {
 
     /// The indices of the rules that may match this path, in order.
     pub(super) fn candidates(&self, path: &str) -> Candidates<'_> {
-        let mut lists: [&[usize]; MAX_DEPTH + 2] = Default::default();
+        let mut candidates = Candidates::default();
         // Prefixes of `/a/b` are the empty text, `/a` and `/a/b`.
         let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(end, _)| end);
         let ends = slashes.take(MAX_DEPTH + 1).chain([path.len()]);
-        for (list, end) in lists.iter_mut().zip(ends) {
-            let beginning = path.get(..end).unwrap_or_default();
-            if let Ok(place) = self.places.binary_search_by(|(known, _)| known.as_str().cmp(beginning)) {
-                *list = self.places.get(place).map(|(_, numbers)| numbers.as_slice()).unwrap_or_default();
-            }
+        let lists = ends.filter_map(|end| {
+            let beginning = path.get(..end)?;
+            let place = self.places.binary_search_by(|(known, _)| known.as_str().cmp(beginning)).ok()?;
+            self.places.get(place).map(|(_, numbers)| numbers.as_slice())
+        });
+        for (place, list) in candidates.lists.iter_mut().zip(lists) {
+            *place = list;
+            candidates.count = candidates.count.saturating_add(1);
         }
-        Candidates(lists)
+        candidates
     }
 }
 
 /// Candidate rules, in order.
-pub(super) struct Candidates<'a>([&'a [usize]; MAX_DEPTH + 2]);
+#[derive(Default)]
+pub(super) struct Candidates<'a> {
+    /// Those of each prefix, in order.
+    lists: [&'a [usize]; MAX_DEPTH + 2],
+    /// The number of prefixes with rules.
+    count: usize,
+}
 
 impl Iterator for Candidates<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let next = self.0.iter().filter_map(|list| list.first()).min().copied()?;
-        for list in &mut self.0 {
+        let lists = self.lists.get_mut(..self.count)?;
+        let next = lists.iter().filter_map(|list| list.first()).min().copied()?;
+        for list in lists {
             if list.first() == Some(&next) {
                 *list = list.get(1..).unwrap_or_default();
             }

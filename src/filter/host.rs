@@ -14,7 +14,6 @@ use crate::{
         CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
     },
     platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
-    time::UnixTime,
     wire::{
         self,
         Value::{Bytes, Number},
@@ -78,18 +77,10 @@ impl Platform for Host {
     }
 }
 
-/// The host's clock.
-fn since_epoch() -> Duration {
+/// The host's clock: the time since the Unix epoch.
+pub(super) fn now() -> Duration {
     let now = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);
     now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-pub(super) fn now() -> UnixTime {
-    UnixTime::from_secs(since_epoch().as_secs())
-}
-
-pub(super) fn now_millis() -> u64 {
-    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn configuration(size: usize) -> Vec<u8> {
@@ -249,8 +240,8 @@ pub(super) fn define(kind: MetricType, name: &str) -> Option<u32> {
     hostcalls::define_metric(kind, name).ok()
 }
 
-pub(super) fn count(metric: u32) {
-    let _ = hostcalls::increment_metric(metric, 1);
+pub(super) fn count(metric: u32, by: i64) {
+    let _ = hostcalls::increment_metric(metric, by);
 }
 
 pub(super) fn record(metric: u32, value: u64) {

@@ -1,17 +1,26 @@
 //! Events become log lines and counters.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use proxy_wasm::types::{LogLevel, MetricType};
 
 use super::host;
 use crate::flow::event::{Event, Level};
 
-/// The counters of this worker, each defined when it is first needed, and the histogram of call times.
+/// The counters of this worker, and the histogram of call times.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    counters: RefCell<Vec<(&'static str, u32)>>,
+    counters: RefCell<Vec<Counter>>,
     callout: Option<u32>,
+}
+
+/// A counter, defined when it is first needed. The host hears of its events once a tick.
+#[derive(Debug)]
+struct Counter {
+    name: &'static str,
+    id: u32,
+    /// Events since the last tick.
+    new: i64,
 }
 
 impl Report {
@@ -35,18 +44,25 @@ impl Report {
     }
 
     fn count(&self, name: &'static str) {
+        let mut counters = self.counters.borrow_mut();
         // A handful of names, told apart by their addresses: cheaper than a hash.
-        let is_it = |(known, _): &&(&'static str, u32)| std::ptr::eq(*known, name) || *known == name;
-        let known = self.counters.borrow().iter().find(is_it).map(|(_, id)| *id);
-        let counter = known.or_else(|| {
-            let id = host::define(MetricType::Counter, name)?;
-            self.counters.borrow_mut().push((name, id));
-            Some(id)
-        });
-        counter.into_iter().for_each(host::count);
+        let is_it = |counter: &&mut Counter| std::ptr::eq(counter.name, name) || counter.name == name;
+        if let Some(counter) = counters.iter_mut().find(is_it) {
+            counter.new = counter.new.saturating_add(1);
+        } else if let Some(id) = host::define(MetricType::Counter, name) {
+            counters.push(Counter { name, id, new: 1 });
+        }
     }
 
-    pub(super) fn callout_took(&self, milliseconds: u64) {
+    /// Tells the host of the events since the last time.
+    pub(super) fn flush(&self) {
+        for counter in self.counters.borrow_mut().iter_mut().filter(|counter| counter.new > 0) {
+            host::count(counter.id, std::mem::take(&mut counter.new));
+        }
+    }
+
+    pub(super) fn callout_took(&self, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.callout.into_iter().for_each(|metric| host::record(metric, milliseconds));
     }
 }

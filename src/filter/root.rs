@@ -50,7 +50,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Some(worker) = &self.worker {
-            worker.drive();
+            worker.tick();
         }
     }
 

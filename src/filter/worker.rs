@@ -19,6 +19,7 @@ use crate::{
         self, Call, CalloutResult, Decision, Forward, Pending, Step, authorize::internal_redirect, background::MIN_TICK,
     },
     http::{LocalReply, RouteMetadata},
+    time::UnixTime,
 };
 
 /// How often held requests are looked at.
@@ -40,6 +41,7 @@ impl Drop for Worker {
     /// Envoy has another configuration, and the last request of this one is over.
     fn drop(&mut self) {
         self.core.drop_tasks();
+        self.report.flush();
     }
 }
 
@@ -52,7 +54,8 @@ struct Held {
 /// A call under way.
 struct UnderWay {
     id: u32,
-    started: u64,
+    /// Time since the Unix epoch.
+    started: Duration,
     call: Call,
     /// Request that made the call; if it is gone, the answer is ignored. `None` for the worker's own calls.
     owner: Option<Rc<Exchange>>,
@@ -84,6 +87,7 @@ impl Worker {
             report: Report::new(),
             tick: Cell::default(),
         };
+        worker.tell_time();
         worker.tick_every(HOLDING);
         worker
     }
@@ -92,9 +96,15 @@ impl Worker {
         self.core.config()
     }
 
+    /// Tells the core the time: with each tick and answer, not with each request, for which it may be a tick old.
+    fn tell_time(&self) -> Duration {
+        let now = host::now();
+        self.core.set_time(UnixTime::from_secs(now.as_secs()));
+        now
+    }
+
     /// Decides, then reports the events.
     fn decide<R>(&self, decision: impl FnOnce(&Rc<flow::Worker>) -> R) -> R {
-        self.core.set_time(host::now());
         let outcome = decision(&self.core);
         self.core.take_events(|event| self.report.report(&event));
         if self.core.has_spawned() {
@@ -198,7 +208,7 @@ impl Worker {
         for call in calls {
             match host::dispatch(call.request()) {
                 Ok(id) => {
-                    let started = host::now_millis();
+                    let started = host::now();
                     owner.inspect(|owner| owner.call_begins());
                     self.calls.borrow_mut().push(UnderWay { id, started, call, owner: owner.cloned() });
                 }
@@ -241,7 +251,7 @@ impl Worker {
         let Some(place) = place else { return };
         let UnderWay { started, call, owner, .. } = self.calls.borrow_mut().swap_remove(place);
         let result: CalloutResult = host::response(num_headers, body_size);
-        self.report.callout_took(host::now_millis().saturating_sub(started));
+        self.report.callout_took(self.tell_time().saturating_sub(started));
         match owner {
             None => {
                 call.answer(result);
@@ -270,8 +280,15 @@ impl Worker {
         }
     }
 
+    /// Keeps time, and does the work beside the requests.
+    pub(super) fn tick(&self) {
+        self.tell_time();
+        self.drive();
+        self.report.flush();
+    }
+
     /// Polls the worker's tasks and the held requests, in the root context.
-    pub(super) fn drive(&self) {
+    fn drive(&self) {
         let calls = self.decide(flow::Worker::drive);
         let all_are_taken = self.make(calls, None);
         self.wake();

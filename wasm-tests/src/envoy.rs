@@ -5,6 +5,8 @@ mod bootstrap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -12,6 +14,9 @@ pub use bootstrap::{ConfigurationAs, Setup};
 
 use crate::process::{self, Running, Scratch};
 use crate::tools;
+
+/// Longer than a worker of the filter goes without looking at the clock and telling its counts, which is a second.
+pub const TICK: Duration = Duration::from_millis(1300);
 
 /// A running Envoy. Dropping it ends it.
 #[derive(Debug)]
@@ -95,6 +100,13 @@ impl Envoy {
         let lines = self.admin("/stats");
         let value = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// A metric of the filter, once every worker has told it.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> u64 {
+        thread::sleep(TICK);
+        self.stats(&format!("wasmcustom.vestibule_{name}"))
     }
 
     /// The answer of the admin interface on `path`.

@@ -188,6 +188,6 @@ fn signing_out_at_the_real_provider_ends_the_session_at_the_app() {
             assert_eq!(browser.fetch(&site.url("/api")).status, 401, "{with_sid}");
         }
         site.app.assert_saw_nothing_since(before, "signed out at the provider");
-        assert_eq!(site.envoy.stats("wasmcustom.vestibule_logged_out"), 1);
+        assert_eq!(site.envoy.metric("logged_out"), 1);
     }
 }

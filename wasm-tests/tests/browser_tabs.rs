@@ -46,7 +46,7 @@ fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize)
         assert_eq!(page.headers.all("x-forwarded-user"), [b"alice"], "{page:?}");
         assert!(!page.headers.has("cookie"), "{page:?}");
     }
-    assert_eq!(site.envoy.stats("wasmcustom.vestibule_refused_sign_in_loop"), 0);
+    assert_eq!(site.envoy.metric("refused_sign_in_loop"), 0);
     let (pending, rest): (Vec<_>, Vec<_>) =
         names(cookies).into_iter().partition(|name| name.starts_with(PENDING_COOKIE));
     assert_eq!(rest, [SESSION_COOKIE, LOGIN_LOOP_COOKIE], "{cookies:#}");

@@ -95,7 +95,7 @@ fn a_session_keeps_its_claims_and_ends_by_a_sign_out() {
     let page = format!("{origin}/page");
     let asked = browser.get(&page).location().expect("a sign-in");
     assert_signed_in(&browser.get(&glewlwyd.sign_in(&browser, &asked)), &page);
-    let renewed = || envoy.stats("wasmcustom.vestibule_renewed");
+    let renewed = || envoy.metric("renewed");
     for round in 1..=3 {
         // Beyond the hour that its access tokens are good.
         clock.set(round * 4000);

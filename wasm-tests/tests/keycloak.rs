@@ -76,7 +76,7 @@ impl Site {
     }
 
     fn metric(&self, name: &str) -> u64 {
-        self.envoy.stats(&format!("wasmcustom.vestibule_{name}"))
+        self.envoy.metric(name)
     }
 }
 

@@ -41,6 +41,7 @@ impl Node {
     }
 }
 
+#[inline(never)]
 pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(faults.add(&At::Root, Problem::Missing { expected: "an object; nothing was configured".into() }));

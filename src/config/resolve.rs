@@ -1,4 +1,7 @@
 //! Validates raw settings: every field becomes a type of its room, or a fault.
+//!
+//! Functions that are called once are `inline(never)`. All of them together, 106 KB in one function, took Envoy's compiler
+//! more than half of the time in which the module is ready.
 
 mod allow;
 mod bearer;
@@ -44,6 +47,7 @@ use limits::Bounds;
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The settings of this document. Every field is validated before the first fault returns.
+#[inline(never)]
 pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut Faults) -> Result<Config, Faulty> {
     let root = At::Root;
     let origin = origin(document.external_url, &root.key("external_url"), faults);
@@ -164,6 +168,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
     config.providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(with));
 }
 
+#[inline(never)]
 fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let has_no_id_tokens = config.providers.iter().all(|provider| provider.openid().is_none());
@@ -200,6 +205,7 @@ fn warn_of_ineffective_settings(config: &mut Config) {
 }
 
 /// The app's origin. A path is refused: cookies and return URLs apply to the whole origin.
+#[inline(never)]
 fn origin(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Origin, Faulty> {
     const EXPECTED: &str = "an https origin, such as https://app.example.com";
     let value = faults.required(at, value, EXPECTED)?;
@@ -225,6 +231,7 @@ fn origin(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Ori
     })
 }
 
+#[inline(never)]
 fn clusters(default: Option<String>, by_host: Option<raw::Entries>, faults: &mut Faults) -> Result<Clusters, Faulty> {
     let at = At::Root.key("cluster");
     let default = faults
@@ -287,6 +294,7 @@ fn fingerprint(origin: &Origin, session: &SessionSettings) -> String {
 
 /// The prefix of the reserved paths. Only unreserved characters: they have one spelling in every normalisation, so no
 /// other path can normalise to a reserved one.
+#[inline(never)]
 fn prefix(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let value = value.unwrap_or_else(|| limits::PREFIX.to_owned());
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');

@@ -29,11 +29,15 @@ pub(super) trait Shape {
     fn read(place: Place<'_>) -> Self;
 }
 
-/// Implements `Shape` for a struct of `Option` fields; an absent field is `None`. `Part { … } as field in Whole { … }`
+/// Implements `Shape` for a struct of `Option` fields; an absent field is `None`. One function for each struct: compilers of
+/// modules take more than twice the time for a function of twice the size.
+///
+/// `Part { … } as field in Whole { … }`
 /// also reads a struct that is flattened into another one.
 macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {
+            #[inline(never)]
             fn read(place: Place<'_>) -> Self {
                 use $crate::config::shape::plain;
                 let mut members = place.members(Some(&[$(const { plain(stringify!($field)) }),+]));
@@ -45,6 +49,7 @@ macro_rules! fields {
         impl $part {
             const FIELDS: &[&str] = &[$(stringify!($inner)),+];
 
+            #[inline(never)]
             fn take(members: &mut Members<'_>) -> Self {
                 Self { $($inner: members.field(stringify!($inner))),+ }
             }
@@ -57,6 +62,7 @@ macro_rules! fields {
         }
 
         impl Shape for $name {
+            #[inline(never)]
             fn read(place: Place<'_>) -> Self {
                 let mut members = place.members(Some(&[$(stringify!($field)),+, $(stringify!($inner)),+]));
                 let $flattened = members.have_any($part::FIELDS).then(|| $part::take(&mut members));

@@ -12,6 +12,7 @@ use super::{
 use crate::claims::{ClaimPath, Condition, Conditions, Expression};
 
 /// The given conditions, all of which must hold.
+#[inline(never)]
 pub(super) fn conditions(
     allow: Option<raw::Allow>,
     at: &At<'_>,

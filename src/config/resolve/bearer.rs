@@ -59,6 +59,8 @@ pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
     warnings
 }
 
+#[inline(never)]
+
 pub(super) fn static_tokens(
     raw: Option<Vec<raw::StaticToken>>,
     at: &At<'_>,
@@ -120,6 +122,7 @@ fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8;
 }
 
 /// The name of the token cookie; `ours` is the prefix of this filter's cookies.
+#[inline(never)]
 pub(super) fn token_cookie(
     name: Option<String>,
     ours: &str,

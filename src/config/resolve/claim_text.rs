@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// The template of a header's or filter state key's value.
+#[inline(never)]
 pub(super) fn value(raw: raw::ClaimText, at: &At<'_>, faults: &mut Faults) -> Result<Template, Faulty> {
     let raw = match raw {
         raw::ClaimText::Claim(claim) => return text::claim_path(&claim, at, faults).map(Template::of),

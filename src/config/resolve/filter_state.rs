@@ -9,6 +9,8 @@ use super::{
     claim_text, limits,
 };
 
+#[inline(never)]
+
 pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faults) -> Result<FilterState, Faulty> {
     let (mut claims, mut fault) = (Vec::new(), None);
     let at = at.key("claims");

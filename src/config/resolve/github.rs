@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// Resolves the settings of `type: github`; reports OpenID Connect settings as faults.
+#[inline(never)]
 pub(super) fn resolve(
     raw: &mut raw::Provider,
     at: &At<'_>,

@@ -42,6 +42,7 @@ const TAKEN: [&str; 24] = [
 const TAKEN_PREFIXES: [&str; 4] = ["content-", "sec-", "x-envoy-", "x-forwarded-client-cert"];
 
 /// The identity headers, by default [`limits::IDENTITY_HEADERS`].
+#[inline(never)]
 pub(super) fn identity_headers(
     entries: Option<raw::Entries<raw::ClaimText>>,
     at: &At<'_>,

@@ -10,6 +10,7 @@ use super::{
 use crate::{claims::ClaimPath, provider::Provider};
 
 /// The claims that `/oauth2/userinfo` returns, by default the whole claims of the identity headers.
+#[inline(never)]
 pub(super) fn userinfo_claims(
     claims: Option<Vec<String>>,
     headers: &Result<Vec<NamedValue>, Faulty>,

@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// Resolves the settings of `type: oidc`; reports GitHub settings as faults.
+#[inline(never)]
 pub(super) fn resolve(
     raw: &mut raw::Provider,
     client_id: Option<&str>,

@@ -42,6 +42,7 @@ const DENY_ALL: Policy = Policy {
 };
 
 impl<'a> Policies<'a> {
+    #[inline(never)]
     pub(super) fn resolve(
         raw: raw::Policies,
         route_metadata: Option<bool>,
@@ -81,6 +82,7 @@ impl<'a> Policies<'a> {
 }
 
 /// The policy of a rule, or a named one.
+#[inline(never)]
 pub(super) fn policy(
     raw: raw::Policy,
     context: PolicyContext<'_>,

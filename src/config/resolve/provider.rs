@@ -30,6 +30,8 @@ pub(super) struct ResolvedIssuers {
     pub(super) token_issuers: Vec<TokenIssuer>,
 }
 
+#[inline(never)]
+
 pub(super) fn providers(
     raw: Option<Vec<raw::Provider>>,
     at: &At<'_>,
@@ -62,6 +64,7 @@ pub(super) fn providers(
 }
 
 /// A provider, and its token issuer if it has `access_token_audiences`.
+#[inline(never)]
 fn provider(
     mut raw: raw::Provider,
     at: &At<'_>,

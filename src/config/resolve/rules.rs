@@ -35,6 +35,8 @@ const METHODS: [&str; 18] = [
     "UNLOCK",
 ];
 
+#[inline(never)]
+
 pub(super) fn rules(
     rules: Vec<raw::Rule>,
     policies: Policies<'_>,

@@ -33,6 +33,7 @@ pub(super) struct Session {
 }
 
 impl Session {
+    #[inline(never)]
     pub(super) fn resolve(
         raw: raw::Session,
         at: &At<'_>,

@@ -22,6 +22,8 @@ impl Bodies {
     }
 }
 
+#[inline(never)]
+
 pub(super) fn sign_in(
     raw: raw::SignIn,
     at: &At<'_>,

@@ -25,6 +25,7 @@ use crate::{
 };
 
 /// The issuers of this list, in addition to `resolved`.
+#[inline(never)]
 pub(super) fn token_issuers(
     raw: Option<Vec<raw::TokenIssuer>>,
     resolved: Option<&ResolvedIssuers>,

@@ -47,7 +47,7 @@ keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (1
 
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features wasm-tests/keycloak,vestibule-cost/interpreter -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/keycloak,vestibule-cost/interpreter -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
@@ -85,7 +85,7 @@ cost: build ## host calls and instructions of each kind of request, compared wit
 	cargo run --quiet -p vestibule-cost --features interpreter
 
 bench: build ## what the filter costs: CPU per request beside Envoy alone, a filter that does nothing, and Envoy's own oauth2 filter
-	cargo run --release --quiet -p wasm-tests --bin bench
+	cargo run --release --quiet -p wasm-tests --features bench --bin bench
 
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }

@@ -1,0 +1,53 @@
+//! What the filter costs, beside Envoy alone, filters written by hand, Envoy's own `oauth2` and `jwt_authn` filters, and
+//! oauth2-proxy where Go can build it. All of them answer the same direct response in one run, in turn. Machines are noisy: only rows of one
+//! run can be compared. Tables go to standard output in Markdown, progress to standard error. A request that is answered
+//! otherwise than it should be ends the run.
+//!
+//! `make bench ONLY=cpu,ready ROUNDS=12 REQUESTS=1000 STARTS=5`; [`arguments`] has all of them. `VESTIBULE_BASELINES` names
+//! other builds of the filter to measure beside this one, such as the one before a change, with `:` between them.
+
+mod arguments;
+mod browser;
+mod cpu;
+mod envoys;
+mod filters;
+mod floor;
+mod load;
+mod machine;
+mod peers;
+mod process;
+mod statistics;
+mod table;
+
+use std::{panic, process::ExitCode};
+
+use arguments::{Arguments, Part};
+use envoys::World;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(reason) => {
+            eprintln!("make bench: {reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        eprintln!("\nmake bench stops: what it measures does not work as it should");
+        usual(info);
+    }));
+    let world = World::prepare();
+    println!("{}\n\n{}", machine::describe(), arguments.describe());
+    if let Err(reason) = &world.oauth2_proxy {
+        println!("\n{reason}");
+    }
+    for part in &arguments.parts {
+        let tables = match part {
+            Part::Cpu => cpu::measure(&world, &arguments),
+            _ => String::new(),
+        };
+        print!("{tables}");
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,28 @@
+//! Many measurements in a few numbers.
+
+/// The median.
+pub fn median(values: &[f64]) -> f64 {
+    percentile(values, 50.0)
+}
+
+/// The smallest value that so many percent of the values do not exceed.
+pub fn percentile(values: &[f64], percent: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    *sorted.get(rank.saturating_sub(1)).expect("something was measured")
+}
+
+pub fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+pub fn most(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Median, and from the least to the most, with this number of decimals.
+pub fn spread(values: &[f64], decimals: usize) -> String {
+    let (middle, least, most) = (median(values), least(values), most(values));
+    format!("{middle:.decimals$} ({least:.decimals$} to {most:.decimals$})")
+}

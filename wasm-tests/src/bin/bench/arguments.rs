@@ -35,7 +35,7 @@ pub struct Arguments {
     pub starts: usize,
     /// Different sessions, sent in turn.
     pub sessions: usize,
-    /// Sign-ins of each start.
+    /// Sign-ins of each round.
     pub sign_ins: usize,
     /// Requests a second, in the open loop.
     pub rates: Vec<usize>,
@@ -56,7 +56,7 @@ impl Arguments {
             requests: number("REQUESTS", 1_000)?,
             starts: number("STARTS", 5)?,
             sessions: number("SESSIONS", 10_000)?,
-            sign_ins: number("SIGN_INS", 400)?,
+            sign_ins: number("SIGN_INS", 40)?,
             rates: list("RATE", &[2_000, 5_000])?,
             seconds: number("SECONDS", 2)?,
             growth: number("GROWTH", 1_000_000)?,

@@ -1,6 +1,6 @@
 //! The Envoys: each with another filter before the same direct response.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Value, json};
 
@@ -127,6 +127,15 @@ impl World {
         let pid = process::find("envoy", &envoy.configuration_file().display().to_string());
         Server { envoy, pid, peer }
     }
+}
+
+/// One Envoy of one worker at each of these places, by its port.
+pub fn start_all<'a>(world: &World, sites: impl Iterator<Item = &'a Site>) -> BTreeMap<u16, Server> {
+    let mut servers = BTreeMap::new();
+    for site in sites {
+        servers.entry(site.port).or_insert_with(|| world.start(site, 1));
+    }
+    servers
 }
 
 /// The same page for every request, and metadata of its route. There is no access log.

@@ -14,15 +14,22 @@ mod filters;
 mod floor;
 mod load;
 mod machine;
+mod memory;
+mod open_loop;
 mod peers;
 mod process;
+mod rate;
+mod ready;
+mod sign_in;
 mod statistics;
 mod table;
+mod targets;
 
 use std::{panic, process::ExitCode};
 
 use arguments::{Arguments, Part};
 use envoys::World;
+use targets::Many;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::read() {
@@ -42,10 +49,14 @@ fn main() -> ExitCode {
     if let Err(reason) = &world.oauth2_proxy {
         println!("\n{reason}");
     }
+    let many = Many::default();
     for part in &arguments.parts {
         let tables = match part {
-            Part::Cpu => cpu::measure(&world, &arguments),
-            _ => String::new(),
+            Part::Cpu => cpu::measure(&world, &arguments, &many),
+            Part::Memory => memory::measure(&world, &arguments, &many),
+            Part::Rate => rate::measure(&world, &arguments),
+            Part::Ready => ready::measure(&world, &arguments),
+            Part::SignIn => sign_in::measure(&world, &arguments),
         };
         print!("{tables}");
     }

@@ -21,6 +21,11 @@ impl Part {
         ("ready", Self::Ready),
         ("memory", Self::Memory),
     ];
+
+    /// Its name as an argument.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, part)| *part == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// How much is measured.
@@ -56,9 +61,9 @@ impl Arguments {
             requests: number("REQUESTS", 1_000)?,
             starts: number("STARTS", 5)?,
             sessions: number("SESSIONS", 10_000)?,
-            sign_ins: number("SIGN_INS", 40)?,
+            sign_ins: number("SIGN_INS", 20)?,
             rates: list("RATE", &[2_000, 5_000])?,
-            seconds: number("SECONDS", 2)?,
+            seconds: number("SECONDS", 1)?,
             growth: number("GROWTH", 1_000_000)?,
             baselines: env::var_os("VESTIBULE_BASELINES").iter().flat_map(env::split_paths).collect(),
         })

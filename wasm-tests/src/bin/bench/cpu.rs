@@ -129,13 +129,18 @@ impl Row {
         let rounds = self.rounds.iter().filter(|round| round.start == start);
         median(&rounds.map(|round| round.with - round.without).collect::<Vec<_>>())
     }
+
+    /// The difference of the minima of all rounds.
+    fn least(&self) -> f64 {
+        least(&self.all(|round| round.with)) - least(&self.all(|round| round.without))
+    }
 }
 
 fn costs(rows: &[Row]) -> String {
     let row = |row: &Row| {
         let (with, without) = (row.all(|round| round.with), row.all(|round| round.without));
         let added = row.all(|round| round.with - round.without);
-        let numbers = [median(&without), median(&with), median(&added), least(&with) - least(&without)];
+        let numbers = [median(&without), median(&with), median(&added), row.least()];
         [row.target.name.clone()].into_iter().chain(numbers.map(|number| format!("{number:.1}"))).collect()
     };
     let title = "CPU of a request in µs: medians of all rounds; `least` is the difference of the minima.";
@@ -145,10 +150,11 @@ fn costs(rows: &[Row]) -> String {
 
 fn ratios(rows: &[Row], arguments: &Arguments) -> String {
     let find = |name: &str| rows.iter().find(|row| row.target.name == name);
-    let compare = |name: &str, other: &str, compare: fn(f64, f64) -> f64, decimals| {
+    let compare = |name: &str, other: &str, compare: fn(f64, f64) -> f64, decimals: usize| {
         let (this, other) = (find(name)?, find(other)?);
         let of_start = |start| compare(this.added(start), other.added(start));
-        Some(spread(&(0..arguments.starts).map(of_start).collect::<Vec<_>>(), decimals))
+        let starts: Vec<_> = (0..arguments.starts).map(of_start).collect();
+        Some([spread(&starts, decimals), format!("{:.decimals$}", compare(this.least(), other.least()))])
     };
     let (in_turn, peer) = (in_turn(arguments), peer_name());
     let pairs: [(&str, &str); 11] = [
@@ -166,10 +172,11 @@ fn ratios(rows: &[Row], arguments: &Arguments) -> String {
     ];
     let divided = pairs.into_iter().filter_map(|(name, other)| {
         let ratio = compare(name, other, |this, other| this / other, 2)?;
-        Some(vec![format!("{name} / {other}"), ratio])
+        Some([&[format!("{name} / {other}")], ratio.as_slice()].concat())
     });
     let minus = compare(&in_turn, SESSION, |this, other| this - other, 1);
-    let minus = minus.map(|difference| vec![format!("{in_turn} - {SESSION}, in µs"), difference]);
-    let title = "Added CPU compared: the median of the starts, and from the least to the most of them.";
-    table::write(title, &["", "median (least to most)"], &divided.chain(minus).collect::<Vec<_>>())
+    let minus = minus.map(|difference| [&[format!("{in_turn} - {SESSION}, in µs")], difference.as_slice()].concat());
+    let title = "Added CPU compared, start by start: the median, and from the least to the most; and that of `least`.";
+    let head = ["", "median (least to most)", "of `least`"];
+    table::write(title, &head, &divided.chain(minus).collect::<Vec<_>>())
 }

@@ -25,7 +25,9 @@ mod statistics;
 mod table;
 mod targets;
 
-use std::{panic, process::ExitCode};
+use std::{panic, process::ExitCode, time::Instant};
+
+use wasm_tests::tools::progress;
 
 use arguments::{Arguments, Part};
 use envoys::World;
@@ -50,7 +52,9 @@ fn main() -> ExitCode {
         println!("\n{reason}");
     }
     let many = Many::default();
-    for part in &arguments.parts {
+    let begun = Instant::now();
+    for (number, part) in arguments.parts.iter().enumerate() {
+        progress(&format!("part {} of {}: {}", number + 1, arguments.parts.len(), part.name()));
         let tables = match part {
             Part::Cpu => cpu::measure(&world, &arguments, &many),
             Part::Memory => memory::measure(&world, &arguments, &many),
@@ -60,5 +64,6 @@ fn main() -> ExitCode {
         };
         print!("{tables}");
     }
+    println!("\n{} minutes; load {} after the run", begun.elapsed().as_secs().div_ceil(60), machine::load());
     ExitCode::SUCCESS
 }

@@ -43,12 +43,13 @@ fn per_worker(world: &World, arguments: &Arguments, many: &Many) -> String {
             }
         }
     }
-    let row = |(target, [one, two]): (&Target, &[Vec<Resident>; 2])| {
-        let of = |all: &[Resident], pick: fn(&Resident) -> f64| median(&all.iter().map(pick).collect::<Vec<_>>());
-        let (one_start, one_after) = (of(one, |one| one.at_start), of(one, |one| one.after));
-        let (two_start, two_after) = (of(two, |two| two.at_start), of(two, |two| two.after));
-        let numbers = [one_start, one_after, two_start, two_after, two_after - one_after];
-        [target.name.clone()].into_iter().chain(numbers.map(|number| format!("{number:.1}"))).collect()
+    let of = |all: &[Resident], pick: fn(&Resident) -> f64| median(&all.iter().map(pick).collect::<Vec<_>>());
+    let after = |[one, two]: &[Vec<Resident>; 2]| [one, two].map(|all| of(all, |resident| resident.after));
+    let row = |(target, measured): (&Target, &[Vec<Resident>; 2])| {
+        let ([one, two], [one_start, two_start]) =
+            (after(measured), measured.each_ref().map(|all| of(all, |resident| resident.at_start)));
+        let numbers = [one_start, one, two_start, two, two - one].map(|number| format!("{number:.1}"));
+        [target.name.clone()].into_iter().chain(numbers).collect()
     };
     let title = format!(
         "Resident memory in MB, at the start and after {} requests: medians of the starts.",
@@ -62,7 +63,12 @@ fn per_worker(world: &World, arguments: &Arguments, many: &Many) -> String {
         "2 workers, after",
         "a worker more",
     ];
-    table::write(&title, &head, &targets.iter().zip(&measured).map(row).collect::<Vec<_>>())
+    let table = table::write(&title, &head, &targets.iter().zip(&measured).map(row).collect::<Vec<_>>());
+    let ([alone, alone_two], [ours, ours_two]) = (after(&measured[0]), after(&measured[1]));
+    let (first, further) = (ours - alone, ours_two - ours - (alone_two - alone));
+    format!(
+        "{table}\nVestibule adds {first:.1} MB to an Envoy of one worker, and {further:.1} MB with each further worker.\n"
+    )
 }
 
 /// Envoy with and without the filter gets the same requests: a page for everybody, sessions and tokens, each in turn.

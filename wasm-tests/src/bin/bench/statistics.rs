@@ -1,16 +1,24 @@
 //! Many measurements in a few numbers.
 
-/// The median.
+/// The median: between the two in the middle where their number is even.
 pub fn median(values: &[f64]) -> f64 {
-    percentile(values, 50.0)
+    let sorted = sorted(values);
+    let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+    f64::midpoint(lower, upper)
 }
 
 /// The smallest value that so many percent of the values do not exceed.
 pub fn percentile(values: &[f64], percent: f64) -> f64 {
+    let sorted = sorted(values);
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted[rank.saturating_sub(1)]
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    assert!(!values.is_empty(), "nothing was measured");
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    *sorted.get(rank.saturating_sub(1)).expect("something was measured")
+    sorted
 }
 
 pub fn least(values: &[f64]) -> f64 {

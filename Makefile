@@ -84,7 +84,7 @@ size: build ## fails if the module is larger than 1.25 MB
 cost: build ## host calls and instructions of each kind of request, compared with wasm-tests/cost/table.md; KEEP=1 keeps the new ones
 	cargo run --quiet -p vestibule-cost --features interpreter
 
-bench: build ## what the filter costs: CPU per request beside Envoy alone, a filter that does nothing, and Envoy's own oauth2 filter
+bench: build ## CPU, latency, memory and time to ready beside Envoy's own filters and oauth2-proxy; ONLY=cpu,sign-in,rate,ready,memory STARTS=5 ROUNDS=12 REQUESTS=1000
 	cargo run --release --quiet -p wasm-tests --features bench --bin bench
 
 toolchain:

@@ -3,8 +3,20 @@
 //! run can be compared. Tables go to standard output in Markdown, progress to standard error. A request that is answered
 //! otherwise than it should be ends the run.
 //!
-//! `make bench ONLY=cpu,ready ROUNDS=12 REQUESTS=1000 STARTS=5`; [`arguments`] has all of them. `VESTIBULE_BASELINES` names
-//! other builds of the filter to measure beside this one, such as the one before a change, with `:` between them.
+//! `make bench`, or with arguments, all of which may be left out:
+//!
+//! | argument | default | |
+//! | --- | --- | --- |
+//! | `ONLY` | all | parts with commas between: `cpu`, `sign-in`, `rate`, `ready`, `memory` |
+//! | `STARTS` | 5 | starts of all Envoys |
+//! | `ROUNDS` | 12 | rounds of each start, for CPU time |
+//! | `REQUESTS` | 1000 | requests of each round |
+//! | `SESSIONS` | 10000 | different sessions, sent in turn |
+//! | `SIGN_INS` | 20 | sign-ins of each round |
+//! | `RATE` | 2000,5000 | requests a second for latencies, with commas between |
+//! | `SECONDS` | 1 | seconds at each rate |
+//! | `GROWTH` | 1000000 | requests over which memory is watched |
+//! | `VESTIBULE_BASELINES` | none | other builds of the filter to measure beside this one, with `:` between |
 
 mod arguments;
 mod browser;

@@ -1,7 +1,7 @@
 //! oauth2-proxy, which Envoy asks about each request: installed where Go is, and run.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -57,7 +57,7 @@ pub struct Oauth2Proxy {
 
 impl Oauth2Proxy {
     /// Starts it, in one thread as an Envoy of one worker, for the Envoy on this port.
-    pub fn start(binary: &PathBuf, issuer: &Issuer, front: u16) -> Self {
+    pub fn start(binary: &Path, issuer: &Issuer, front: u16) -> Self {
         let (scratch, port) = (Scratch::new("oauth2-proxy"), ports::free());
         let mut command = Command::new(binary);
         command.args(filters::oauth2_proxy(issuer, front, port)).env("GOMAXPROCS", "1");

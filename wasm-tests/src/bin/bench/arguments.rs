@@ -65,7 +65,7 @@ impl Arguments {
             rates: list("RATE", &[2_000, 5_000])?,
             seconds: number("SECONDS", 1)?,
             growth: number("GROWTH", 1_000_000)?,
-            baselines: env::var_os("VESTIBULE_BASELINES").iter().flat_map(env::split_paths).collect(),
+            baselines: baselines()?,
         })
     }
 
@@ -113,6 +113,14 @@ fn list(name: &str, default: &[usize]) -> Result<Vec<usize>, String> {
 fn positive(name: &str, text: &str) -> Result<usize, String> {
     let number = usize::from_str(text).ok().filter(|number| *number > 0);
     number.ok_or_else(|| format!("{name}={text}: a number from 1 on is needed, such as {name}=5"))
+}
+
+fn baselines() -> Result<Vec<PathBuf>, String> {
+    let files: Vec<PathBuf> = env::var_os("VESTIBULE_BASELINES").iter().flat_map(env::split_paths).collect();
+    match files.iter().find(|file| !file.is_file()) {
+        Some(missing) => Err(format!("VESTIBULE_BASELINES: there is no file {}", missing.display())),
+        None => Ok(files),
+    }
 }
 
 /// The variable, unless it is empty.

@@ -68,7 +68,8 @@ impl Browser {
             let Some(location) = response.location().filter(|_| (300..400).contains(&response.status)) else {
                 let is_page = response.status == 200 && response.body == b"hello\n";
                 assert!(is_page, "a sign-in ended at {url} with {response:?}");
-                let cookies = jar.header(HOST, "/page").expect("a session");
+                let cookies =
+                    jar.header(HOST, "/page").unwrap_or_else(|| panic!("no session came with a sign-in at {url}"));
                 return [b"cookie: ".as_slice(), &cookies].concat();
             };
             url = url.join(&location).expect("a Location that is a URL");

@@ -63,7 +63,11 @@ pub fn measure(world: &World, arguments: &Arguments, many: &Many) -> String {
             }
         }
         eprintln!();
-        rows.iter().for_each(|row| check_counter(&row.target, &servers[&row.target.site.port], arguments));
+        for Row { target, .. } in &rows {
+            let server = &servers[&target.site.port];
+            target.check(server);
+            check_counter(target, server, arguments);
+        }
     }
     [costs(&rows), ratios(&rows, arguments)].concat()
 }

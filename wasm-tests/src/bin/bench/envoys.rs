@@ -40,6 +40,13 @@ pub enum Filter {
     Vestibule { rules: usize, build: Option<PathBuf> },
 }
 
+impl Filter {
+    /// Whether it runs in a VM.
+    pub const fn is_module(&self) -> bool {
+        matches!(self, Self::Floor(_) | Self::Noop | Self::Vestibule { .. })
+    }
+}
+
 /// A place for an Envoy. It has the same port each time, so that a session is good after another start.
 #[derive(Debug, Clone)]
 pub struct Site {

@@ -43,6 +43,10 @@ fn per_worker(world: &World, arguments: &Arguments, many: &Many) -> String {
             }
         }
     }
+    report_workers(&targets, &measured, ROUNDS * arguments.requests)
+}
+
+fn report_workers(targets: &[Target], measured: &[[Vec<Resident>; 2]], requests: usize) -> String {
     let of = |all: &[Resident], pick: fn(&Resident) -> f64| median(&all.iter().map(pick).collect::<Vec<_>>());
     let after = |[one, two]: &[Vec<Resident>; 2]| [one, two].map(|all| of(all, |resident| resident.after));
     let row = |(target, measured): (&Target, &[Vec<Resident>; 2])| {
@@ -51,10 +55,7 @@ fn per_worker(world: &World, arguments: &Arguments, many: &Many) -> String {
         let numbers = [one_start, one, two_start, two, two - one].map(|number| format!("{number:.1}"));
         [target.name.clone()].into_iter().chain(numbers).collect()
     };
-    let title = format!(
-        "Resident memory in MB, at the start and after {} requests: medians of the starts.",
-        ROUNDS * arguments.requests
-    );
+    let title = format!("Resident memory in MB, at the start and after {requests} requests: medians of the starts.");
     let head = [
         "filter, request",
         "1 worker, start",
@@ -63,7 +64,7 @@ fn per_worker(world: &World, arguments: &Arguments, many: &Many) -> String {
         "2 workers, after",
         "a worker more",
     ];
-    let table = table::write(&title, &head, &targets.iter().zip(&measured).map(row).collect::<Vec<_>>());
+    let table = table::write(&title, &head, &targets.iter().zip(measured).map(row).collect::<Vec<_>>());
     let ([alone, alone_two], [ours, ours_two]) = (after(&measured[0]), after(&measured[1]));
     let (first, further) = (ours - alone, ours_two - ours - (alone_two - alone));
     format!(

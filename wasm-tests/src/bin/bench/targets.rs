@@ -15,6 +15,10 @@ use crate::{
 /// Different tokens in turn: ten and more for each place of any cache, so that no token is found there again.
 const TOKENS: usize = 8_000;
 
+/// VMs of a filter, and those that had to be started again, in Envoy's statistics.
+const RUNNING: &str = "wasm.envoy.wasm.runtime.v8.active";
+const RELOADED: &str = "wasm.vestibule.vm_reload";
+
 /// A filter and its requests.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -49,8 +53,8 @@ impl Target {
         Self { name: "Envoy alone".to_owned(), site, requests: self.requests.clone(), is_guarded: false }
     }
 
-    /// The page is shown, and it is not shown without credentials: a filter that lets everything through would be
-    /// measured for nothing.
+    /// The page is shown, and not without credentials; a module runs. A filter that lets everything through would be measured for
+    /// nothing.
     pub fn check(&self, server: &Server) {
         let name = &self.name;
         let status = load::status(server.port(), &self.requests);
@@ -58,6 +62,10 @@ impl Target {
         if self.is_guarded {
             let status = load::status(server.port(), &self.requests.without_credentials());
             assert!(status != Some(200), "{name}: the page is shown without credentials");
+        }
+        if self.site.filter.is_module() {
+            let (running, reloaded) = (server.envoy.stats(RUNNING), server.envoy.stats(RELOADED));
+            assert!(running > 0 && reloaded == 0, "{name}: {running} VMs run, {reloaded} were started again");
         }
     }
 }

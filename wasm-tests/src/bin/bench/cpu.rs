@@ -128,23 +128,23 @@ impl Row {
         self.rounds.iter().map(pick).collect()
     }
 
-    /// What the filter adds to Envoy alone: the median of this start's rounds.
-    fn added(&self, start: usize) -> f64 {
-        let rounds = self.rounds.iter().filter(|round| round.start == start);
-        median(&rounds.map(|round| round.with - round.without).collect::<Vec<_>>())
+    /// What the filter adds to Envoy alone: the median of all rounds.
+    fn added(&self) -> f64 {
+        median(&self.all(|round| round.with - round.without))
     }
 
-    /// The difference of the minima of all rounds.
-    fn least(&self) -> f64 {
-        least(&self.all(|round| round.with)) - least(&self.all(|round| round.without))
+    /// The difference of the minima in the rounds that count. Whatever disturbs a round makes it dearer, never cheaper.
+    fn least(&self, counts: impl Fn(&Round) -> bool) -> f64 {
+        let rounds = || self.rounds.iter().filter(|round| counts(round));
+        let of = |pick: fn(&Round) -> f64| least(&rounds().map(pick).collect::<Vec<_>>());
+        of(|round| round.with) - of(|round| round.without)
     }
 }
 
 fn costs(rows: &[Row]) -> String {
     let row = |row: &Row| {
         let (with, without) = (row.all(|round| round.with), row.all(|round| round.without));
-        let added = row.all(|round| round.with - round.without);
-        let numbers = [median(&without), median(&with), median(&added), row.least()];
+        let numbers = [median(&without), median(&with), row.added(), row.least(|_| true)];
         [row.target.name.clone()].into_iter().chain(numbers.map(|number| format!("{number:.1}"))).collect()
     };
     let title = "CPU of a request in µs: medians of all rounds; `least` is the difference of the minima.";
@@ -156,9 +156,12 @@ fn ratios(rows: &[Row], arguments: &Arguments) -> String {
     let find = |name: &str| rows.iter().find(|row| row.target.name == name);
     let compare = |name: &str, other: &str, compare: fn(f64, f64) -> f64, decimals: usize| {
         let (this, other) = (find(name)?, find(other)?);
-        let of_start = |start| compare(this.added(start), other.added(start));
+        let of_start = |start| {
+            let [this, other] = [this, other].map(|row| row.least(|round| round.start == start));
+            compare(this, other)
+        };
         let starts: Vec<_> = (0..arguments.starts).map(of_start).collect();
-        Some([spread(&starts, decimals), format!("{:.decimals$}", compare(this.least(), other.least()))])
+        Some([spread(&starts, decimals), format!("{:.decimals$}", compare(this.added(), other.added()))])
     };
     let (in_turn, peer) = (in_turn(arguments), peer_name());
     let pairs: [(&str, &str); 11] = [
@@ -175,12 +178,13 @@ fn ratios(rows: &[Row], arguments: &Arguments) -> String {
         (&peer, SESSION),
     ];
     let divided = pairs.into_iter().filter_map(|(name, other)| {
-        let ratio = compare(name, other, |this, other| this / other, 2)?;
+        // What disappears in the noise cannot be divided by.
+        let ratio = compare(name, other, |this, other| if other > 0.0 { this / other } else { f64::NAN }, 2)?;
         Some([&[format!("{name} / {other}")], ratio.as_slice()].concat())
     });
     let minus = compare(&in_turn, SESSION, |this, other| this - other, 1);
     let minus = minus.map(|difference| [&[format!("{in_turn} - {SESSION}, in µs")], difference.as_slice()].concat());
-    let title = "Added CPU compared, start by start: the median, and from the least to the most; and that of `least`.";
-    let head = ["", "median (least to most)", "of `least`"];
+    let title = "Added CPU compared: `least` start by start, the median and from the least to the most; and `added` of all rounds.";
+    let head = ["", "`least`: median (least to most)", "`added`"];
     table::write(title, &head, &divided.chain(minus).collect::<Vec<_>>())
 }

@@ -29,8 +29,11 @@ pub fn most(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Median, and from the least to the most, with this number of decimals.
+/// Median, and from the least to the most, with this number of decimals. What is no number in one of them is none at all.
 pub fn spread(values: &[f64], decimals: usize) -> String {
+    if values.iter().any(|value| value.is_nan()) {
+        return "too noisy to tell".to_owned();
+    }
     let (middle, least, most) = (median(values), least(values), most(values));
     format!("{middle:.decimals$} ({least:.decimals$} to {most:.decimals$})")
 }

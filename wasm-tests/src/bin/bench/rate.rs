@@ -79,11 +79,12 @@ fn latencies(rows: &[Row], number: usize, rate: usize) -> String {
             answered,
             spread(&all(|latency| latency.p50), 2),
             spread(&all(|latency| latency.p99), 2),
+            format!("{:.2}", median(&all(|latency| latency.held_up))),
         ]
     };
     let title = format!(
-        "Latency in ms at {rate} requests a second, counted from when a request was due: the median of the starts, and from the least to the most of them."
+        "Latency in ms at {rate} requests a second, counted from when a request was due (and how late the sender was, which is not the fault of any filter): the median of the starts, and from the least to the most of them."
     );
-    let head = ["filter, request", "answered a second", "p50", "p99"];
+    let head = ["filter, request", "answered a second", "p50", "p99", "sender held up, p99"];
     table::write(&title, &head, &rows.iter().map(line).collect::<Vec<_>>())
 }

@@ -47,7 +47,7 @@ keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (1
 
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features wasm-tests/keycloak,vestibule-cost/interpreter -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/keycloak,vestibule-cost/interpreter -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
@@ -84,8 +84,8 @@ size: build ## fails if the module is larger than 1.25 MB
 cost: build ## host calls and instructions of each kind of request, compared with wasm-tests/cost/table.md; KEEP=1 keeps the new ones
 	cargo run --quiet -p vestibule-cost --features interpreter
 
-bench: build ## what the filter costs: CPU per request beside Envoy alone, a filter that does nothing, and Envoy's own oauth2 filter
-	cargo run --release --quiet -p wasm-tests --bin bench
+bench: build ## CPU, latency, memory and time to ready beside Envoy's own filters and oauth2-proxy; ONLY=cpu,sign-in,rate,ready,memory STARTS=5 ROUNDS=12 REQUESTS=1000
+	cargo run --release --quiet -p wasm-tests --features bench --bin bench
 
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }

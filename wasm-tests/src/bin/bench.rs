@@ -268,7 +268,7 @@ impl Target {
 
     /// Sends the requests. Returns the microseconds of CPU that each took this Envoy.
     fn round(&self, envoy: &Envoy, requests: u32) -> f64 {
-        let (request, pid) = (self.request(envoy.port()), pid_of(envoy));
+        let (request, pid) = (self.request(envoy.port()), envoy.pid());
         let connect = |_| {
             let stream = TcpStream::connect(("127.0.0.1", envoy.port())).expect("Envoy listens");
             stream.set_nodelay(true).expect("a socket option");
@@ -311,18 +311,4 @@ fn spent(pid: u32) -> f64 {
         line.split(' ').next()?.parse::<f64>().ok()
     });
     nanoseconds.sum::<f64>() / 1e3
-}
-
-/// Envoy runs below a leash: the process is the one that listens with this configuration.
-fn pid_of(envoy: &Envoy) -> u32 {
-    let configuration = envoy.configuration_file().display().to_string();
-    let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.find(|pid| {
-        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = command.split(|byte| *byte == 0);
-        words.next().is_some_and(|program| program.ends_with(b"envoy"))
-            && words.any(|word| word == configuration.as_bytes())
-    })
-    .expect("Envoy runs")
 }

@@ -1,0 +1,82 @@
+//! What was measured: each visit with its kind, its outcome and its duration.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// A visit: one request, or a flow of several.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit {
+    /// What it was.
+    pub kind: &'static str,
+    /// What came of it.
+    pub outcome: &'static str,
+    /// Whether its latency is held to be stable: it needs no provider.
+    pub is_steady: bool,
+    /// When it ended, from the start of the run.
+    pub at: Duration,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Everything measured so far.
+#[derive(Debug)]
+pub struct Measures {
+    start: Instant,
+    requests: AtomicU64,
+    late: AtomicU64,
+    visits: Mutex<Vec<Visit>>,
+}
+
+impl Measures {
+    /// Nothing yet; the time goes on from now.
+    pub fn new() -> Self {
+        Self { start: Instant::now(), requests: AtomicU64::new(0), late: AtomicU64::new(0), visits: Mutex::default() }
+    }
+
+    /// The start of the run.
+    pub const fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Counts a request to Envoy.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests to Envoy.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a visit that began later than planned, because all clients were busy.
+    pub fn count_late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Visits that began late.
+    pub fn late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// Adds a visit that ends now.
+    pub fn add(&self, kind: &'static str, is_steady: bool, outcome: &'static str, took: Duration) {
+        self.visits().push(Visit { kind, outcome, is_steady, at: self.start.elapsed(), took });
+    }
+
+    /// The visits, in the order of their ends.
+    pub fn visits(&self) -> MutexGuard<'_, Vec<Visit>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The duration below which so many percent of these lie, in milliseconds.
+pub fn percentile(durations: &mut [Duration], percent: usize) -> f64 {
+    durations.sort_unstable();
+    let at = (durations.len() * percent / 100).min(durations.len().saturating_sub(1));
+    durations.get(at).map_or(0.0, |duration| duration.as_secs_f64() * 1e3)
+}

@@ -104,9 +104,11 @@ impl Soak {
         self.end();
     }
 
-    /// The first failure: of a request, or at the app.
+    /// The first failure of an answer, and the first at the app.
     pub fn failure(&self) -> Option<String> {
-        self.ledger.violation().or_else(|| self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let answer = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failures: Vec<String> = answer.into_iter().chain(self.ledger.violation()).collect();
+        (!failures.is_empty()).then(|| failures.join("\n"))
     }
 
     /// Stops the run.

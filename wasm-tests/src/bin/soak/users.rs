@@ -28,12 +28,14 @@ pub struct User {
     pub jar: Jar,
     /// The time of the sign-in.
     pub since: Instant,
+    /// Whether the session was ended before its time.
+    is_ended: bool,
 }
 
 impl User {
     /// Somebody who has not signed in.
     pub fn new(name: String) -> Self {
-        Self { name, jar: Jar::default(), since: Instant::now() }
+        Self { name, jar: Jar::default(), since: Instant::now(), is_ended: false }
     }
 
     /// The `Cookie` header.
@@ -83,13 +85,22 @@ impl Users {
             if user.since.elapsed() + MARGIN < LIFETIME {
                 return Some(user);
             }
-            let mut over = lock(&self.over);
-            if over.len() == MAX_OVER {
-                over.remove(0);
-            }
-            over.push(user);
+            self.lay_aside(user);
         }
         None
+    }
+
+    /// Keeps the cookies of a user who was signed out: they must never be good again.
+    pub fn end(&self, user: User) {
+        self.lay_aside(User { is_ended: true, ..user });
+    }
+
+    fn lay_aside(&self, user: User) {
+        let mut over = lock(&self.over);
+        if over.len() == MAX_OVER {
+            over.remove(0);
+        }
+        over.push(user);
     }
 
     /// Puts a user back, or a new one in.
@@ -102,11 +113,11 @@ impl Users {
         lock(&self.live).len()
     }
 
-    /// A copy of a user whose session has expired.
-    pub fn expired(&self, rng: &mut Rng) -> Option<User> {
+    /// A copy of a user whose session is over.
+    pub fn over(&self, rng: &mut Rng) -> Option<User> {
         let over = lock(&self.over);
         let at = rng.usize(0..over.len().max(1));
-        over.get(at).filter(|user| user.since.elapsed() > LIFETIME + SURELY).cloned()
+        over.get(at).filter(|user| user.is_ended || user.since.elapsed() > LIFETIME + SURELY).cloned()
     }
 }
 

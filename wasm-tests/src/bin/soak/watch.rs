@@ -15,6 +15,8 @@ const LINE: u64 = 10;
 const LOG: u64 = 60;
 /// Words of a filter that crashed, or of an Envoy in danger.
 const ALARMS: [&str; 6] = ["panicked", "Function: proxy_on", "Uncaught", "[critical]", "crash", "[backtrace]"];
+/// What Envoy says of the configurations that it is to refuse.
+const REFUSED: &str = "Plugin vestibule failed to load";
 
 /// What was seen.
 #[derive(Debug)]
@@ -47,8 +49,7 @@ pub fn until_the_end(soak: &Soak, envoy: &Envoy) -> Watched {
         {
             soak.fail(format!("Envoy's log says: {line}"));
         }
-        if let Some(failure) = soak.failure() {
-            soak.fail(failure);
+        if soak.failure().is_some() {
             break;
         }
         if second % LINE == 0 {
@@ -64,7 +65,7 @@ pub fn until_the_end(soak: &Soak, envoy: &Envoy) -> Watched {
 
 /// The first line of a log that tells of a crash.
 pub fn alarm(log: &str) -> Option<&str> {
-    log.lines().find(|line| ALARMS.iter().any(|word| line.contains(word)))
+    log.lines().find(|line| ALARMS.iter().any(|word| line.contains(word)) && !line.contains(REFUSED))
 }
 
 fn line(soak: &Soak, second: u64, memory: u64) -> String {

@@ -200,8 +200,8 @@ pub fn form(visitor: &mut Visitor<'_>) -> Checked {
     if keeps { Ok("kept") } else { Err(answer.wrong("a page with the form")) }
 }
 
-pub fn expired(visitor: &mut Visitor<'_>) -> Checked {
-    let Some(user) = visitor.soak.users.expired(&mut visitor.rng) else { return Ok("no expired session yet") };
+pub fn over(visitor: &mut Visitor<'_>) -> Checked {
+    let Some(user) = visitor.soak.users.over(&mut visitor.rng) else { return Ok("no such session yet") };
     bad_session(visitor, &user)
 }
 

@@ -1,6 +1,9 @@
 //! Ends of sessions, after which no copy of their cookies is good.
 
-use std::time::Instant;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use wasm_tests::{
     issuer::Signing,
@@ -13,6 +16,8 @@ use crate::{ledger::Right, users::User};
 
 /// So many new connections reach both workers, mostly.
 const TRIES: usize = 4;
+/// A sign-out counts at once in its own worker, and within a second in the others; more where both are busy.
+const EVERYWHERE: Duration = Duration::from_millis(1500);
 
 pub fn by_user(visitor: &mut Visitor<'_>) -> Checked {
     let Some(user) = visitor.soak.users.take(&mut visitor.rng) else { return Ok(NOBODY) };
@@ -21,7 +26,8 @@ pub fn by_user(visitor: &mut Visitor<'_>) -> Checked {
     if !answer.is(303, "signed_out") {
         return Err(answer.wrong("a sign-out"));
     }
-    is_over(visitor, &user, "signed out")
+    thread::sleep(EVERYWHERE);
+    is_over(visitor, user, "signed out")
 }
 
 pub fn by_provider(visitor: &mut Visitor<'_>) -> Checked {
@@ -39,7 +45,7 @@ pub fn by_provider(visitor: &mut Visitor<'_>) -> Checked {
     };
     let Some(answer) = visitor.ask_filter(&logout_request(&token))? else { return Ok(CUT_OFF) };
     if answer.is(200, "logged_out") {
-        return is_over(visitor, &user, "logged out");
+        return is_over(visitor, user, "logged out");
     }
     let may_fail = !visitor.soak.conditions.are_keys_known_since(from);
     if may_fail && answer.is_refusal(&[400, 503]) { Ok("refused: new keys") } else { Err(answer.wrong("a logout")) }
@@ -64,8 +70,8 @@ pub fn forged(visitor: &mut Visitor<'_>) -> Checked {
     }
 }
 
-/// Checks that copies of the cookies are refused.
-fn is_over(visitor: &mut Visitor<'_>, user: &User, outcome: &'static str) -> Checked {
+/// Checks that copies of the cookies are refused, now and later.
+fn is_over(visitor: &mut Visitor<'_>, user: User, outcome: &'static str) -> Checked {
     let cookies = user.cookies();
     for _ in 0..TRIES {
         visitor.client.reconnect();
@@ -75,5 +81,6 @@ fn is_over(visitor: &mut Visitor<'_>, user: &User, outcome: &'static str) -> Che
             return Err(answer.wrong(&format!("a session of {} that is over ({outcome})", user.name)));
         }
     }
+    visitor.soak.users.end(user);
     Ok(outcome)
 }

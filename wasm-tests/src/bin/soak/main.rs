@@ -19,9 +19,9 @@ mod users;
 mod watch;
 mod weather;
 
-use std::{process::ExitCode, thread};
+use std::{fs, process::ExitCode, thread};
 
-use wasm_tests::{envoy::Envoy, issuer::Issuer, tools::progress};
+use wasm_tests::{envoy::Envoy, issuer::Issuer, tools::{progress, target}};
 
 use plan::Plan;
 use soak::Soak;
@@ -55,5 +55,12 @@ fn main() -> ExitCode {
         }
         watched
     });
-    if report::write(&soak, &watched, &envoy.log()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let log = envoy.log();
+    if report::write(&soak, &watched, &log) {
+        return ExitCode::SUCCESS;
+    }
+    let kept = target().join("soak.log");
+    fs::write(&kept, log).expect("the target folder can be written");
+    println!("Envoy's log: {}", kept.display());
+    ExitCode::FAILURE
 }

@@ -16,7 +16,7 @@ const LOG: u64 = 60;
 /// Words of a filter that crashed, or of an Envoy in danger.
 const ALARMS: [&str; 6] = ["panicked", "Function: proxy_on", "Uncaught", "[critical]", "crash", "[backtrace]"];
 /// What Envoy says of the configurations that it is to refuse.
-const REFUSED: &str = "Plugin vestibule failed to load";
+const REFUSED: [&str; 2] = ["Plugin vestibule failed to load", "Plugin configured to fail closed failed to load"];
 
 /// What was seen.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ pub fn until_the_end(soak: &Soak, envoy: &Envoy) -> Watched {
 
 /// The first line of a log that tells of a crash.
 pub fn alarm(log: &str) -> Option<&str> {
-    log.lines().find(|line| ALARMS.iter().any(|word| line.contains(word)) && !line.contains(REFUSED))
+    let has_any = |line: &str, words: &[&str]| words.iter().any(|word| line.contains(word));
+    log.lines().find(|line| has_any(line, &ALARMS) && !has_any(line, &REFUSED))
 }
 
 fn line(soak: &Soak, second: u64, memory: u64) -> String {

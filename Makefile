@@ -9,7 +9,7 @@ SIMD := -Ctarget-feature=+simd128
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size cost bench soak toolchain java lint-tools
+.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size cost bench soak scale toolchain java lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,7 +31,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e keycloak cost bench soak: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e keycloak cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -89,6 +89,9 @@ bench: build ## what the filter costs: CPU per request beside Envoy alone, a fil
 
 soak: build ## ten minutes of everything at once: traffic, provider faults, reloads; MINUTES=60 RATE=400 (a second) SEED=7
 	cargo run --release --quiet -p wasm-tests --bin soak -- $(or $(MINUTES),10) $(or $(RATE),400) $(SEED)
+
+scale: build ## what rules, providers and policies by the thousand cost at start: time and memory
+	cargo run --release --quiet -p wasm-tests --bin scale
 
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }

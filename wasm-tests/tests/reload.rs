@@ -16,8 +16,8 @@ use wasm_tests::{
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{
-        SESSION_COOKIE, World, assert_page, assert_refused, assert_sign_in, assert_signed_in, assert_unauthenticated, logout_request,
-        seen_as,
+        SESSION_COOKIE, World, assert_page, assert_refused, assert_sign_in, assert_signed_in, assert_unauthenticated,
+        logout_request, seen_as,
     },
 };
 
@@ -263,7 +263,8 @@ fn a_copy_of_a_signed_out_session_is_good_under_no_configuration() {
     let mut world = world(Issuer::start(), 1);
     let (browser, session) = world.signed_in();
     browser.get(&world.url("/oauth2/sign_out"));
-    let (copy, url) = (Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}")), world.url("/page"));
+    let (copy, url) =
+        (Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}")), world.url("/page"));
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         // All the time, because a new worker may be behind for an instant only.

@@ -72,7 +72,9 @@ fn cases(issuers: &[Issuer]) -> Vec<Case> {
         let urls = urls.clone();
         cases.push(case(
             format!("{count} providers"),
-            Box::new(move |document| document["providers"] = urls.iter().take(count).enumerate().map(provider).collect()),
+            Box::new(move |document| {
+                document["providers"] = urls.iter().take(count).enumerate().map(provider).collect()
+            }),
         ));
     }
     for count in [10, 1_000] {
@@ -134,7 +136,9 @@ fn report(cases: &[Case], starts: usize) {
     let memory = |case| median(case, |start| start.memory as f64 / f64::from(1 << 20));
     let small = &cases[0];
     println!("Medians of {starts} starts of Envoy with two workers; {}.\n", machine());
-    println!("| document | bytes | serves after ms | more than small | providers known after ms | memory MB | more than small |");
+    println!(
+        "| document | bytes | serves after ms | more than small | providers known after ms | memory MB | more than small |"
+    );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for case in cases {
         println!(
@@ -176,7 +180,8 @@ fn refusals(issuer: &Issuer) {
 /// Processor, cores and date.
 fn machine() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let name =
+        processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let date = std::process::Command::new("date").arg("-I").output().map(|output| output.stdout).unwrap_or_default();
     format!("{}, {cores} cores, {}", name.unwrap_or("unknown processor"), String::from_utf8_lossy(&date).trim())

@@ -21,7 +21,11 @@ mod weather;
 
 use std::{fs, process::ExitCode, thread};
 
-use wasm_tests::{envoy::Envoy, issuer::Issuer, tools::{progress, target}};
+use wasm_tests::{
+    envoy::Envoy,
+    issuer::Issuer,
+    tools::{progress, target},
+};
 
 use plan::Plan;
 use soak::Soak;

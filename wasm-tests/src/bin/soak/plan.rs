@@ -48,7 +48,10 @@ impl Plan {
     pub fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut next = |name, default: &str| {
             let text = arguments.next().unwrap_or_else(|| default.to_owned());
-            text.parse::<f64>().ok().filter(|number| *number > 0.0).ok_or(format!("{name} is a number above 0, not {text:?}"))
+            text.parse::<f64>()
+                .ok()
+                .filter(|number| *number > 0.0)
+                .ok_or(format!("{name} is a number above 0, not {text:?}"))
         };
         let (minutes, rate) = (next("MINUTES", "10")?, next("RATE", "400")?);
         let seed = match arguments.next() {

@@ -36,7 +36,11 @@ pub fn write(soak: &Soak, watched: &Watched, log: &str) -> bool {
         is_well &= holds;
     };
     let failure = soak.failure();
-    verdict(failure.unwrap_or_else(|| "each request was answered right, and none reached the app without a permit".to_owned()), soak.failure().is_none());
+    verdict(
+        failure
+            .unwrap_or_else(|| "each request was answered right, and none reached the app without a permit".to_owned()),
+        soak.failure().is_none(),
+    );
     verdict("Envoy's process is the one that was started".to_owned(), watched.lives);
     let alarm = alarm(log);
     verdict(alarm.map_or("no crash in Envoy's log".to_owned(), |line| format!("Envoy's log: {line}")), alarm.is_none());
@@ -65,7 +69,11 @@ fn memory(samples: &[u64], verdict: &mut impl FnMut(String, bool)) {
     let at = |percent: usize| samples[last * percent / 100] >> 20;
     println!(
         "memory (RSS) at 10, 25, 50, 75 and 100 %: {}, {}, {}, {}, {} MB",
-        at(10), at(25), at(50), at(75), at(100)
+        at(10),
+        at(25),
+        at(50),
+        at(75),
+        at(100)
     );
     let peak = |from: usize| samples[samples.len() * from / 4..samples.len() * (from + 1) / 4].iter().max().copied();
     let [second, fourth] = [1, 3].map(|quarter| peak(quarter).unwrap_or_default() as f64 / f64::from(1 << 20));
@@ -91,7 +99,9 @@ fn latency(visits: &[Visit], verdict: &mut impl FnMut(String, bool)) {
     };
     let [second, fourth] = [1, 3].map(typical);
     verdict(
-        format!("latency: p99 {second:.1} ms in the second quarter, {fourth:.1} ms in the last (of requests without the provider)"),
+        format!(
+            "latency: p99 {second:.1} ms in the second quarter, {fourth:.1} ms in the last (of requests without the provider)"
+        ),
         fourth <= second * MAX_SLOWDOWN,
     );
 }

@@ -8,13 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasm_tests::{
-    envoy::Setup,
-    http1::Server,
-    issuer::Issuer,
-    process::until_everywhere,
-    user_agent::UserAgent,
-};
+use wasm_tests::{envoy::Setup, http1::Server, issuer::Issuer, process::until_everywhere, user_agent::UserAgent};
 
 use crate::{
     conditions::Conditions,

@@ -1,9 +1,6 @@
 //! What changes around the filter: the provider fails in episodes, and the configuration is replaced.
 
-use std::{
-    sync::PoisonError,
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 
 use fastrand::Rng;
 use serde_json::json;

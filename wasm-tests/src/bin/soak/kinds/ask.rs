@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use wasm_tests::{http1::Response, upstream::MARK, user_agent::Outgoing, world::{is_session_cookie, kept_cookies}};
+use wasm_tests::{
+    http1::Response,
+    upstream::MARK,
+    user_agent::Outgoing,
+    world::{is_session_cookie, kept_cookies},
+};
 
 use super::Visitor;
 use crate::{client::NoAnswer, ledger::Right, users::User};

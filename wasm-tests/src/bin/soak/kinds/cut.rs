@@ -2,12 +2,13 @@
 
 use std::{thread, time::Duration};
 
-use wasm_tests::{
-    user_agent::Outgoing,
-    world::logout_request,
-};
+use wasm_tests::{user_agent::Outgoing, world::logout_request};
 
-use super::{Checked, Visitor, pages::NOBODY, sign_in::{Step, arrive}};
+use super::{
+    Checked, Visitor,
+    pages::NOBODY,
+    sign_in::{Step, arrive},
+};
 use crate::ledger::Right;
 
 /// A connection ends: whose, chosen at random.

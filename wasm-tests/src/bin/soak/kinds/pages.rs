@@ -1,12 +1,11 @@
 //! Requests that want to reach the app, with a session, with a bad one, and without.
 
-use wasm_tests::{
-    http1::Answering,
-    http2,
-    user_agent::Outgoing,
-};
+use wasm_tests::{http1::Answering, http2, user_agent::Outgoing};
 
-use super::{Checked, Visitor, ask::{Answer, readable}};
+use super::{
+    Checked, Visitor,
+    ask::{Answer, readable},
+};
 use crate::{ledger::Right, plan::Rules, users::User};
 
 /// What a reload has cut off.

@@ -59,7 +59,8 @@ pub fn abandoned(visitor: &mut Visitor<'_>) -> Checked {
 pub fn forged_state(visitor: &mut Visitor<'_>) -> Checked {
     let Step::At(Arriving { user, callback, .. }) = arrive(visitor)? else { return Ok("no sign-in begun") };
     let url = changed(&format!("http://app{callback}"), |parameters| {
-        let state = parameters.iter().find(|(name, _)| name == "state").map_or(String::new(), |(_, value)| value.clone());
+        let state =
+            parameters.iter().find(|(name, _)| name == "state").map_or(String::new(), |(_, value)| value.clone());
         let at = visitor.rng.usize(0..state.len().max(1));
         let other = if state[at..].starts_with('A') { "B" } else { "A" };
         set_parameter(parameters, "state", format!("{}{other}{}", &state[..at], &state[at + 1..]));
@@ -105,7 +106,8 @@ pub fn signed_in(visitor: &mut Visitor<'_>) -> Result<Step<(User, String)>, Stri
     let Some(answer) = visitor.ask_filter(&send)? else { return Ok(Step::Over(CUT_OFF)) };
     user.keep(&answer.response);
     if !answer.is(303, "signed_in") || !user.has_session() {
-        let refused = answer.is_refusal(&[302, 303, 400, 502, 503, 504]) && !visitor.soak.conditions.is_calm_since(from);
+        let refused =
+            answer.is_refusal(&[302, 303, 400, 502, 503, 504]) && !visitor.soak.conditions.is_calm_since(from);
         return if refused { Ok(Step::Over("refused: provider")) } else { Err(answer.wrong("a session")) };
     }
     if answer.response.location().is_none_or(|to| !to.ends_with(&format!("/app/{page}"))) {

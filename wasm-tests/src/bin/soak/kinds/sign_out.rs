@@ -5,13 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasm_tests::{
-    issuer::Signing,
-    user_agent::Outgoing,
-    world::logout_request,
-};
+use wasm_tests::{issuer::Signing, user_agent::Outgoing, world::logout_request};
 
-use super::{Checked, Visitor, pages::{CUT_OFF, NOBODY}};
+use super::{
+    Checked, Visitor,
+    pages::{CUT_OFF, NOBODY},
+};
 use crate::{ledger::Right, users::User};
 
 /// So many new connections reach both workers, mostly.

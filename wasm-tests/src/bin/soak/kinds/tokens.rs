@@ -12,10 +12,7 @@ use wasm_tests::{
 };
 
 use super::{Checked, Visitor, ask::Answer, pages::CUT_OFF};
-use crate::{
-    ledger::Right,
-    plan::API,
-};
+use crate::{ledger::Right, plan::API};
 
 /// Who the tokens are for.
 const ROBOT: &str = "robot";

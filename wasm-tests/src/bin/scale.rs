@@ -22,6 +22,8 @@ use wasm_tests::{
 const STARTS: usize = 5;
 /// Providers that the configuration takes at most.
 const MAX_PROVIDERS: usize = 16;
+/// Policies that the configuration takes at most.
+const MAX_POLICIES: usize = 100;
 
 /// A change to the small document.
 type Change = Box<dyn Fn(&mut Value)>;
@@ -77,14 +79,10 @@ fn cases(issuers: &[Issuer]) -> Vec<Case> {
             }),
         ));
     }
-    for count in [10, 1_000] {
+    for count in [10, MAX_POLICIES] {
         cases.push(case(
             format!("{count} policies, each with a rule"),
-            Box::new(move |document| {
-                document["policies"] = (0..count).map(|number| (format!("policy-{number}"), policy(number))).collect();
-                let of = |number| json!({"prefix": format!("/area/{number}"), "policy": format!("policy-{number}")});
-                document["rules"] = (0..count).map(of).collect();
-            }),
+            Box::new(move |document| set_policies(document, count)),
         ));
     }
     cases
@@ -94,8 +92,15 @@ fn rules(count: usize) -> Value {
     (0..count).map(|number| json!({"prefix": format!("/area/{number}"), "access": "public"})).collect()
 }
 
-fn policy(number: usize) -> Value {
-    json!({"access": "required", "allow": {"groups": [format!("group-{number}")]}})
+/// Policies, each with a rule.
+fn set_policies(document: &mut Value, count: usize) {
+    let policy = |number| {
+        let content = json!({"access": "required", "allow": {"groups": [format!("group-{number}")]}});
+        (format!("policy-{number}"), content)
+    };
+    document["policies"] = (0..count).map(policy).collect();
+    let rule = |number| json!({"prefix": format!("/area/{number}"), "policy": format!("policy-{number}")});
+    document["rules"] = (0..count).map(rule).collect();
 }
 
 fn provider((number, issuer): (usize, &String)) -> Value {
@@ -166,6 +171,7 @@ fn refusals(issuer: &Issuer) {
     for (name, change) in [
         ("100 providers", providers(100)),
         ("1,000 providers", providers(1_000)),
+        ("1,000 policies", Box::new(|document: &mut Value| set_policies(document, 1_000)) as Change),
         ("40,000 rules", Box::new(|document: &mut Value| document["rules"] = rules(40_000)) as Change),
     ] {
         let begun = Instant::now();

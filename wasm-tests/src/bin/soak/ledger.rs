@@ -99,3 +99,47 @@ impl Ledger {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_tests::user_agent::{Outgoing, UserAgent};
+
+    use super::*;
+
+    /// What the app says to a request with this right that arrives as this user, after `before`.
+    fn violation(right: Right, user: Option<&str>, before: fn(&Ledger, u64)) -> Option<String> {
+        let ledger = Arc::new(Ledger::default());
+        let app = ledger.serve();
+        let number = ledger.expect(right);
+        before(&ledger, number);
+        let target = format!("/app/{number}");
+        let send = Outgoing::fetch(&target);
+        let send = if let Some(user) = user { send.header("x-forwarded-user", user) } else { send };
+        let url = format!("http://{}{target}", app.address());
+        assert_eq!(UserAgent::default().visit(&url, send).status, 200);
+        ledger.violation()
+    }
+
+    #[test]
+    fn a_request_arrives_with_its_right_only() {
+        let alice = || Right::User("alice".to_owned());
+        let nothing: fn(&Ledger, u64) = |_, _| {};
+        assert_eq!(violation(alice(), Some("alice"), nothing), None);
+        assert_eq!(violation(Right::Anyone, None, nothing), None);
+        for (right, user) in [
+            (Right::Nobody, None),
+            (Right::Nobody, Some("alice")),
+            (Right::Anyone, Some("alice")),
+            (alice(), None),
+            (alice(), Some("bob")),
+        ] {
+            assert!(violation(right.clone(), user, nothing).is_some(), "{right:?} as {user:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_arrives_after_its_answer_is_a_violation() {
+        let settle: fn(&Ledger, u64) = |ledger, number| assert_eq!(ledger.settle(number), 0);
+        assert!(violation(Right::Anyone, None, settle).is_some());
+    }
+}

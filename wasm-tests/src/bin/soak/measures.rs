@@ -80,3 +80,15 @@ pub fn percentile(durations: &mut [Duration], percent: usize) -> f64 {
     let at = (durations.len() * percent / 100).min(durations.len().saturating_sub(1));
     durations.get(at).map_or(0.0, |duration| duration.as_secs_f64() * 1e3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_in_milliseconds() {
+        let mut durations: Vec<Duration> = (1..=200).rev().map(Duration::from_millis).collect();
+        assert_eq!([50, 99, 100].map(|percent| percentile(&mut durations, percent)), [101.0, 199.0, 200.0]);
+        assert_eq!(percentile(&mut [], 50).to_bits(), 0.0_f64.to_bits());
+    }
+}

@@ -59,7 +59,7 @@ const KINDS: [Kind; 31] = [
     kind("sign-in, forged state", 4, sign_in::forged_state),
     kind("sign-in, callback in another browser", 4, sign_in::other_browser),
     kind("sign-in, callback twice", 4, sign_in::replayed),
-    kind("sign-out, and copies 1.5 s later", 2, sign_out::by_user),
+    kind("sign-out, and copies 3 s later", 2, sign_out::by_user),
     kind("back-channel logout", 2, sign_out::by_provider),
     kind("back-channel logout, forged", 2, sign_out::forged),
     steady("token, seen", 100, tokens::seen),

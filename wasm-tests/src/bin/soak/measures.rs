@@ -8,6 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How a visit counts in the verdict on latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latency {
+    /// It goes to Envoy, which answers before the filter: as slow as the machine is.
+    Control,
+    /// It needs no provider, and so is held to be stable.
+    Steady,
+    /// It may wait for the provider.
+    Free,
+}
+
 /// A visit: one request, or a flow of several.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
@@ -15,8 +26,8 @@ pub struct Visit {
     pub kind: &'static str,
     /// What came of it.
     pub outcome: &'static str,
-    /// Whether its latency is held to be stable: it needs no provider.
-    pub is_steady: bool,
+    /// How it counts.
+    pub latency: Latency,
     /// When it ended, from the start of the run.
     pub at: Duration,
     /// How long it took.
@@ -64,8 +75,8 @@ impl Measures {
     }
 
     /// Adds a visit that ends now.
-    pub fn add(&self, kind: &'static str, is_steady: bool, outcome: &'static str, took: Duration) {
-        self.visits().push(Visit { kind, outcome, is_steady, at: self.start.elapsed(), took });
+    pub fn add(&self, kind: &'static str, latency: Latency, outcome: &'static str, took: Duration) {
+        self.visits().push(Visit { kind, outcome, latency, at: self.start.elapsed(), took });
     }
 
     /// The visits, in the order of their ends.

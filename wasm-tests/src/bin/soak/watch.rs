@@ -7,7 +7,10 @@ use std::{
 
 use wasm_tests::{envoy::Envoy, tools::progress};
 
-use crate::{measures::percentile, soak::Soak};
+use crate::{
+    measures::{Latency, percentile},
+    soak::Soak,
+};
 
 /// Seconds between lines of progress.
 const LINE: u64 = 10;
@@ -79,7 +82,7 @@ fn line(soak: &Soak, second: u64, memory: u64) -> String {
         }
         let from = soak.measures.start().elapsed().saturating_sub(Duration::from_secs(LINE));
         let last = visits.iter().rev().take_while(|visit| visit.at >= from);
-        recent.extend(last.filter(|visit| visit.is_steady).map(|visit| visit.took));
+        recent.extend(last.filter(|visit| visit.latency == Latency::Steady).map(|visit| visit.took));
     }
     let [episodes, reloads, refused_reloads] = soak.conditions.counts();
     format!(

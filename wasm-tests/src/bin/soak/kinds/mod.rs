@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
-use crate::{client::Client, plan::SESSIONS, soak::Soak};
+use crate::{client::Client, measures::Latency, plan::SESSIONS, soak::Soak};
 
 /// What came of a visit, or why that is wrong.
 type Checked = Result<&'static str, String>;
@@ -21,22 +21,28 @@ struct Kind {
     name: &'static str,
     /// How often it is chosen, in relation to the others.
     weight: u32,
-    /// Whether its latency is held to be stable: it needs no provider.
-    is_steady: bool,
+    /// How its latency counts.
+    latency: Latency,
     visit: fn(&mut Visitor<'_>) -> Checked,
 }
 
 const fn kind(name: &'static str, weight: u32, visit: fn(&mut Visitor<'_>) -> Checked) -> Kind {
-    Kind { name, weight, is_steady: false, visit }
+    Kind { name, weight, latency: Latency::Free, visit }
 }
 
 const fn steady(name: &'static str, weight: u32, visit: fn(&mut Visitor<'_>) -> Checked) -> Kind {
-    Kind { name, weight, is_steady: true, visit }
+    Kind { name, weight, latency: Latency::Steady, visit }
 }
 
 /// Every kind. The first is also what fills up the sessions.
-const KINDS: [Kind; 31] = [
+const KINDS: [Kind; 32] = [
     kind("sign-in", 2, sign_in::whole),
+    Kind {
+        name: "refused by Envoy before the filter",
+        weight: 60,
+        latency: Latency::Control,
+        visit: pages::before_the_filter,
+    },
     steady("public page", 250, pages::public),
     steady("session, page", 200, pages::page),
     steady("session, script", 160, pages::script),
@@ -91,7 +97,7 @@ impl<'a> Visitor<'a> {
         let kind = self.choose();
         let begun = Instant::now();
         match (kind.visit)(self) {
-            Ok(outcome) => self.soak.measures.add(kind.name, kind.is_steady, outcome, begun.elapsed()),
+            Ok(outcome) => self.soak.measures.add(kind.name, kind.latency, outcome, begun.elapsed()),
             Err(wrong) => {
                 let seed = self.soak.plan.seed;
                 self.soak.fail(format!("visit {number} of seed {seed}, {}: {wrong}", kind.name));

@@ -19,6 +19,14 @@ pub fn public(visitor: &mut Visitor<'_>) -> Checked {
     passes(visitor, "/public", &Right::Anyone, Outgoing::navigation)
 }
 
+/// An escaped slash, which Envoy's path normalisation refuses. What it takes is the latency of the machine.
+pub fn before_the_filter(visitor: &mut Visitor<'_>) -> Checked {
+    let build = |target| Outgoing::fetch(target);
+    let Some(answer) = visitor.ask("/public%2Fpage", &Right::Nobody, build)? else { return Ok(CUT_OFF) };
+    let is_envoys = answer.response.status == 400 && answer.response.code().is_none() && answer.arrived == 0;
+    if is_envoys { Ok("400") } else { Err(answer.wrong("400 by Envoy itself")) }
+}
+
 pub fn large_headers(visitor: &mut Visitor<'_>) -> Checked {
     let large = vec![b'x'; visitor.rng.usize(8_000..40_000)];
     passes(visitor, "/public", &Right::Anyone, |target| Outgoing::fetch(target).header("x-large", &large))

@@ -9,7 +9,7 @@ SIMD := -Ctarget-feature=+simd128
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size cost bench toolchain java lint-tools
+.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size cost bench soak scale toolchain java lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,7 +31,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e keycloak cost bench: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e keycloak cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -86,6 +86,12 @@ cost: build ## host calls and instructions of each kind of request, compared wit
 
 bench: build ## CPU, latency, memory and time to ready beside Envoy's own filters and oauth2-proxy; ONLY=cpu,sign-in,rate,ready,memory STARTS=5 ROUNDS=12 REQUESTS=1000
 	cargo run --release --quiet -p wasm-tests --features bench --bin bench
+
+soak: build ## ten minutes of everything at once: traffic, provider faults, reloads; MINUTES=60 RATE=400 (a second) SEED=7
+	cargo run --release --quiet -p wasm-tests --bin soak -- $(or $(MINUTES),10) $(or $(RATE),400) $(SEED)
+
+scale: build ## what rules, providers and policies by the thousand cost at start: time and memory
+	cargo run --release --quiet -p wasm-tests --bin scale
 
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }

@@ -143,6 +143,24 @@ impl Envoy {
         self.running.exited().is_none()
     }
 
+    /// The id of its process: Envoy runs below a leash, and is the one with this configuration.
+    ///
+    /// # Panics
+    /// If Envoy has ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let configuration = self.configuration_file().display().to_string();
+        let processes = fs::read_dir("/proc").expect("Linux").flatten();
+        let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.find(|pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = command.split(|byte| *byte == 0);
+            words.next().is_some_and(|program| program.ends_with(b"envoy"))
+                && words.any(|word| word == configuration.as_bytes())
+        })
+        .expect("Envoy runs")
+    }
+
     /// Ends Envoy, as dropping it does.
     pub fn stop(self) {
         drop(self);

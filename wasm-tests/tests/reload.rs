@@ -1,7 +1,11 @@
 //! A control plane replaces the filter's configuration at run time: requests that are held at that moment are answered by
 //! the old one, and later requests by the new one.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -12,8 +16,8 @@ use wasm_tests::{
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
     world::{
-        World, assert_page, assert_refused, assert_sign_in, assert_signed_in, assert_unauthenticated, logout_request,
-        seen_as,
+        SESSION_COOKIE, World, assert_page, assert_refused, assert_sign_in, assert_signed_in, assert_unauthenticated,
+        logout_request, seen_as,
     },
 };
 
@@ -252,6 +256,36 @@ fn a_condition_on_a_claim_that_sessions_did_not_keep_asks_for_a_sign_in_once() {
     let codes: Vec<_> = steps.iter().filter_map(|(_, response)| response.code()).collect();
     assert_eq!(codes, ["sign_in_started", "signed_in"], "{steps:#?}");
     assert_eq!(seen_as(&world, &Outgoing::fetch("/page"), &browser).as_deref(), Some("alice"));
+}
+
+#[test]
+fn a_copy_of_a_signed_out_session_is_good_under_no_configuration() {
+    let mut world = world(Issuer::start(), 1);
+    let (browser, session) = world.signed_in();
+    browser.get(&world.url("/oauth2/sign_out"));
+    let (copy, url) =
+        (Outgoing::fetch("/page").header("cookie", format!("{SESSION_COOKIE}={session}")), world.url("/page"));
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // All the time, because a new worker may be behind for an instant only.
+        let asking = || {
+            while !is_over.load(Ordering::Relaxed) {
+                if let Ok(response) = UserAgent::default().send(&url, &copy) {
+                    assert_unauthenticated(&response, "a copy");
+                }
+            }
+        };
+        let asking = [(); 4].map(|()| scope.spawn(asking));
+        for number in 0..5 {
+            world.reload(|document| document["clock_leeway_seconds"] = json!(30 + number));
+            thread::sleep(Duration::from_millis(200));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for thread in asking {
+            thread.join().expect("copies that are refused");
+        }
+    });
+    world.upstream.assert_saw_nothing();
 }
 
 #[test]

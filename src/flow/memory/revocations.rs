@@ -98,7 +98,8 @@ struct List {
 }
 
 impl Revocations {
-    /// Nothing is known yet.
+    /// What the workers of this process know by now. A worker that begins later, with another configuration or after a crash,
+    /// must not accept copies of ended sessions until its first tick.
     pub(in crate::flow) fn new(config: &Config, platform: &dyn Platform) -> Self {
         let list = |name: &str, eviction| {
             List::new(format!("vestibule.{}.ends.{name}", config.fingerprint), eviction, platform)
@@ -109,7 +110,7 @@ impl Revocations {
         let _ = platform.random(&mut process);
         platform.shared_create(&process_key, &process);
         let process = platform.shared_get(&process_key).bytes.try_into().unwrap_or(process);
-        Self {
+        let mut known = Self {
             lists: [
                 list("framed", Eviction::LargestOwner),
                 list("signed_out", Eviction::LargestOwner),
@@ -121,7 +122,9 @@ impl Revocations {
             process_key,
             process,
             unauthenticated: (0, 0),
-        }
+        };
+        known.look(platform);
+        known
     }
 
     /// Takes over what other workers have added.

@@ -115,6 +115,22 @@ fn a_copy_of_the_cookie_is_signed_out_too() {
 }
 
 #[test]
+fn a_new_worker_knows_of_earlier_sign_outs_from_its_first_request_on() {
+    let mut world = World::ready();
+    world.sign_in("/");
+    let copy = world.jar.clone();
+    sign_out(&mut world, "");
+    world.replace_workers();
+    for worker in [0, 1] {
+        world.worker = worker;
+        world.jar = copy.clone();
+        // No tick has come yet.
+        let script = [(":method", "GET"), (":path", "/"), ("sec-fetch-mode", "cors")];
+        assert_eq!(world.send(&script).code(), (401, "sign_in_required"), "worker {worker}");
+    }
+}
+
+#[test]
 fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
     for (answers, what) in [(true, "revoked"), (false, "the provider is down")] {
         let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);

@@ -368,6 +368,11 @@ impl World {
         self.workers = workers(&self.config, &self.platform);
     }
 
+    /// Replaces the workers, as Envoy does with a new configuration or after a crash: the shared data stay.
+    pub(super) fn replace_workers(&mut self) {
+        self.workers = workers(&self.config, &self.platform);
+    }
+
     /// An access token of the provider for the client `robot`.
     pub(super) fn access_token(&self) -> String {
         let claims = json!({

@@ -16,6 +16,8 @@ pub(super) struct Grant {
     challenge: String,
     nonce: Option<String>,
     scope: String,
+    /// The user who was named at the authorization endpoint.
+    user: Option<Map<String, Value>>,
     redeemed: bool,
 }
 
@@ -28,6 +30,8 @@ pub(super) struct SignedIn {
     pub(super) user: Map<String, Value>,
     /// Whether its refresh tokens are no longer valid.
     pub(super) over: bool,
+    /// Whether a refresh token of it came twice.
+    pub(super) reused: bool,
 }
 
 impl SignedIn {
@@ -43,7 +47,8 @@ pub(super) enum By {
     Refresh,
 }
 
-/// Signs the user in at once and sends the browser back (RFC 6749, 4.1.2, and RFC 9207).
+/// Signs the user in at once and sends the browser back (RFC 6749, 4.1.2, and RFC 9207): the one whom `login_hint` names (OIDC
+/// Core 3.1.2.1), or the one who is set.
 pub(super) fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
     let query = request.query();
     let parameter = |name: &str| single(&query, name).map(str::to_owned);
@@ -61,7 +66,8 @@ pub(super) fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
     let Ok(mut back) = Url::parse(&redirect_uri) else { return response(400, &[], b"redirect_uri is no URL") };
     state.origins.insert(back.origin().ascii_serialization());
     let code = state.secret("code");
-    let grant = Grant { redirect_uri, challenge, nonce: parameter("nonce"), scope, redeemed: false };
+    let user = parameter("login_hint").map(|sub| named(&sub));
+    let grant = Grant { redirect_uri, challenge, nonce: parameter("nonce"), scope, user, redeemed: false };
     state.grants.insert(code.clone(), grant);
 
     let mut answer = vec![("code".to_owned(), code)];
@@ -74,6 +80,14 @@ pub(super) fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
     }
     back.query_pairs_mut().extend_pairs(answer);
     response(302, &[("location", back.as_str()), ("cache-control", "no-store")], b"")
+}
+
+/// The claims of a user of this name.
+fn named(sub: &str) -> Map<String, Value> {
+    [("sub", json!(sub)), ("email", json!(format!("{sub}@example.com"))), ("groups", json!(["staff"]))]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// Answers a grant.
@@ -104,8 +118,9 @@ fn redeem(state: &mut State, form: &[(String, String)]) -> Vec<u8> {
     }
     grant.redeemed = true;
     let (nonce, scope) = (grant.nonce.clone(), grant.scope.clone());
-    let (sid, auth_time, user) = (random(), state.now(), state.user.clone());
-    state.sign_ins.push(SignedIn { sid, auth_time, nonce, scope, user, over: false });
+    let user = grant.user.clone().unwrap_or_else(|| state.user.clone());
+    let (sid, auth_time) = (random(), state.now());
+    state.sign_ins.push(SignedIn { sid, auth_time, nonce, scope, user, over: false, reused: false });
     tokens(state, state.sign_ins.len() - 1, By::Code)
 }
 

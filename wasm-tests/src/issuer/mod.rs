@@ -243,6 +243,13 @@ impl Issuer {
             .collect()
     }
 
+    /// Forgets the requests so far, and which values in them are secret: for runs that go on for long.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        state.requests.clear();
+        state.secrets.truncate(1);
+    }
+
     /// The number of token requests so far.
     pub fn token_requests(&self) -> usize {
         self.requests(Endpoint::Token).len()
@@ -281,6 +288,18 @@ impl Issuer {
     /// The `sid` of every sign-in, in order.
     pub fn sids(&self) -> Vec<String> {
         self.state().sign_ins.iter().map(|sign_in| sign_in.sid.clone()).collect()
+    }
+
+    /// The `sid` of the last sign-in of this user.
+    pub fn sid_of(&self, sub: &str) -> Option<String> {
+        let state = self.state();
+        state.sign_ins.iter().rfind(|sign_in| sign_in.sub() == Some(sub)).map(|sign_in| sign_in.sid.clone())
+    }
+
+    /// Whether a refresh token of this user came twice.
+    pub fn was_reused(&self, sub: &str) -> bool {
+        let state = self.state();
+        state.sign_ins.iter().any(|sign_in| sign_in.sub() == Some(sub) && sign_in.reused)
     }
 
     /// An access token of an API client for this audience, changed at the end.

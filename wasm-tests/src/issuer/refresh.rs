@@ -42,6 +42,7 @@ pub(super) fn refresh(state: &mut State, form: &[(String, String)]) -> Vec<u8> {
     let sign_in = token.sign_in;
     if token.used {
         state.refreshes.reused += 1;
+        state.sign_ins[sign_in].reused = true;
         state.sign_ins[sign_in].over |= rotation == Rotation::RotatingOrEnding;
         return refused(state);
     }

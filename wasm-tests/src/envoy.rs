@@ -14,6 +14,7 @@ pub use bootstrap::{ConfigurationAs, Setup};
 
 use crate::process::{self, Running, Scratch};
 use crate::tools;
+use crate::usage;
 
 /// Longer than a worker of the filter goes without looking at the clock and telling its counts, which is a second.
 pub const TICK: Duration = Duration::from_millis(1300);
@@ -143,22 +144,13 @@ impl Envoy {
         self.running.exited().is_none()
     }
 
-    /// The id of its process: Envoy runs below a leash, and is the one with this configuration.
+    /// The id of its process.
     ///
     /// # Panics
     /// If Envoy has ended.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        let configuration = self.configuration_file().display().to_string();
-        let processes = fs::read_dir("/proc").expect("Linux").flatten();
-        let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        pids.find(|pid| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut words = command.split(|byte| *byte == 0);
-            words.next().is_some_and(|program| program.ends_with(b"envoy"))
-                && words.any(|word| word == configuration.as_bytes())
-        })
-        .expect("Envoy runs")
+        usage::find("envoy", &self.configuration_file().display().to_string())
     }
 
     /// Ends Envoy, as dropping it does.

@@ -5,7 +5,7 @@
 //! `cargo run --release -p wasm-tests --bin scale [STARTS]`
 
 use std::{
-    env, fs,
+    env,
     time::{Duration, Instant},
 };
 
@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use wasm_tests::{
     envoy::{Envoy, Setup},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    machine,
     process::until_everywhere,
     tools::progress,
+    usage,
     user_agent::UserAgent,
     world::{SESSION_KEY, document},
 };
@@ -127,18 +129,9 @@ fn measure(issuer: &Issuer, change: &Change) -> Start {
     let serving = begun.elapsed();
     until_everywhere("providers", || UserAgent::default().get(&health).text().contains("ready"));
     let ready = begun.elapsed();
-    let status = fs::read_to_string(format!("/proc/{}/status", envoy.pid())).expect("Envoy runs");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line for the memory");
-    let memory = resident.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024;
-    Start { serving, ready, cpu: cpu_of(envoy.pid()), memory, bytes }
-}
-
-/// The CPU time of a process so far.
-fn cpu_of(pid: u32) -> Duration {
-    // proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms; the name before them may hold spaces.
-    let line = fs::read_to_string(format!("/proc/{pid}/stat")).expect("Envoy runs");
-    let fields = line.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-    Duration::from_millis(fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10)
+    let pid = envoy.pid();
+    let (cpu, memory) = (usage::cpu(pid).expect("Envoy runs"), usage::resident(pid).expect("Envoy runs"));
+    Start { serving, ready, cpu, memory, bytes }
 }
 
 fn report(cases: &[Case], starts: usize) {
@@ -154,7 +147,7 @@ fn report(cases: &[Case], starts: usize) {
     let small = &cases[0];
     println!(
         "{starts} starts of Envoy with two workers, the least time and the median of the memory; {}.\n",
-        machine()
+        machine::describe()
     );
     println!(
         "| document | bytes | serves after ms | providers known after ms | CPU ms | more than small | memory MB | more than small |"
@@ -197,14 +190,4 @@ fn refusals(issuer: &Issuer) {
         let answer = if accepted { "taken" } else { reason };
         println!("| {name} | {answer} (after {:.1} s) |", begun.elapsed().as_secs_f64());
     }
-}
-
-/// Processor, cores and date.
-fn machine() -> String {
-    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name =
-        processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let date = std::process::Command::new("date").arg("-I").output().map(|output| output.stdout).unwrap_or_default();
-    format!("{}, {cores} cores, {}", name.unwrap_or("unknown processor"), String::from_utf8_lossy(&date).trim())
 }

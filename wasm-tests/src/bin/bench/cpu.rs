@@ -7,7 +7,7 @@ use wasm_tests::tools::progress;
 
 use crate::{
     arguments::Arguments,
-    envoys::{Filter, Server, Site, World, start_all},
+    envoys::{Filter, Server, Site, Vestibule, World, start_all},
     floor::{self, Floor},
     load,
     statistics::{least, median, spread},
@@ -21,6 +21,7 @@ const PUBLIC: &str = "Vestibule, public path";
 const TEN_RULES: &str = "Vestibule, public path, 10 rules";
 const THOUSAND_RULES: &str = "Vestibule, public path, 1,000 rules";
 const SESSION: &str = "Vestibule, session";
+const SILENT: &str = "Vestibule, session, the app is not told who it is";
 const OAUTH2: &str = "Envoy's oauth2, session";
 const PAIR: &str = "Envoy's oauth2 and jwt_authn, session";
 const TOKEN: &str = "Vestibule, token seen before";
@@ -75,7 +76,8 @@ pub fn measure(world: &World, arguments: &Arguments, many: &Many) -> String {
 fn targets(world: &World, arguments: &Arguments, many: &Many) -> Vec<Target> {
     let public = |name: &str, filter| Target::public(name, &Site::new(filter));
     let session = |name: &str, filter| Target::session(name, world, filter);
-    let vestibule = |rules| Filter::Vestibule { rules, build: None };
+    let vestibule = |rules| Filter::Vestibule(Vestibule { rules, ..Vestibule::default() });
+    let silent = Filter::Vestibule(Vestibule { tells_identity: false, ..Vestibule::default() });
     let jwt_authn = |is_cached| Site::new(Filter::JwtAuthn { is_cached });
     let ((plain, sessions), tokens) = (many.sessions(world, arguments), many.tokens(world));
     let mut targets = vec![
@@ -87,6 +89,7 @@ fn targets(world: &World, arguments: &Arguments, many: &Many) -> Vec<Target> {
         public(TEN_RULES, vestibule(10)),
         public(THOUSAND_RULES, vestibule(1_000)),
         Target::guarded(SESSION, plain, &sessions[..1]),
+        session(SILENT, silent),
         Target::guarded(&in_turn(arguments), plain, sessions),
         session(OAUTH2, Filter::Oauth2),
         session(PAIR, Filter::Pair),
@@ -100,7 +103,10 @@ fn targets(world: &World, arguments: &Arguments, many: &Many) -> Vec<Target> {
     }
     for build in &arguments.baselines {
         let name = build.file_stem().unwrap_or_default().to_string_lossy();
-        let other = session(&format!("{name}, session"), Filter::Vestibule { rules: 1, build: Some(build.clone()) });
+        let other = session(
+            &format!("{name}, session"),
+            Filter::Vestibule(Vestibule { build: Some(build.clone()), ..Vestibule::default() }),
+        );
         targets.extend([
             Target::public(&format!("{name}, public path"), &other.site),
             Target::guarded(&format!("{name}, token seen before"), &other.site, &tokens[..1]),
@@ -164,8 +170,9 @@ fn ratios(rows: &[Row], arguments: &Arguments) -> String {
         Some([spread(&starts, decimals), format!("{:.decimals$}", compare(this.added(), other.added()))])
     };
     let (in_turn, peer) = (in_turn(arguments), peer_name());
-    let pairs: [(&str, &str); 11] = [
+    let pairs: [(&str, &str); 12] = [
         (SESSION, OAUTH2),
+        (SILENT, OAUTH2),
         (SESSION, PAIR),
         (SESSION, MUST),
         (PUBLIC, NOOP),

@@ -9,14 +9,13 @@ use wasm_tests::{
     issuer::Issuer,
     ports,
     process::Scratch,
-    tools,
+    tools, usage,
 };
 
 use crate::{
     filters::{self, Tokens},
     floor::Floor,
     peers::{self, Oauth2Proxy},
-    process,
 };
 
 /// The filter of an Envoy.
@@ -36,14 +35,30 @@ pub enum Filter {
     Oauth2Proxy,
     /// `oauth2` and `jwt_authn`
     Pair,
-    /// Vestibule: this build, or another.
-    Vestibule { rules: usize, build: Option<PathBuf> },
+    /// Vestibule.
+    Vestibule(Vestibule),
+}
+
+/// Vestibule, as it is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vestibule {
+    pub rules: usize,
+    /// Whether the app is told who is signed in.
+    pub tells_identity: bool,
+    /// Another build than this one.
+    pub build: Option<PathBuf>,
+}
+
+impl Default for Vestibule {
+    fn default() -> Self {
+        Self { rules: 1, tells_identity: true, build: None }
+    }
 }
 
 impl Filter {
     /// Whether it runs in a VM.
     pub const fn is_module(&self) -> bool {
-        matches!(self, Self::Floor(_) | Self::Noop | Self::Vestibule { .. })
+        matches!(self, Self::Floor(_) | Self::Noop | Self::Vestibule(_))
     }
 }
 
@@ -59,9 +74,9 @@ impl Site {
         Self { filter, port: ports::free() }
     }
 
-    /// Vestibule of this build, with one rule.
+    /// Vestibule of this build, as usual.
     pub fn vestibule() -> Self {
-        Self::new(Filter::Vestibule { rules: 1, build: None })
+        Self::new(Filter::Vestibule(Vestibule::default()))
     }
 }
 
@@ -112,8 +127,8 @@ impl World {
             Filter::Noop => of_module(Some(self.noop.clone()), json!({})),
             Filter::Oauth2 => own(vec![oauth2()]),
             Filter::Pair => own(vec![oauth2(), jwt_authn(Tokens::OfSessions, true)]),
-            Filter::Vestibule { rules, build } => {
-                of_module(build.clone(), filters::vestibule(&self.issuer, site.port, *rules))
+            Filter::Vestibule(vestibule) => {
+                of_module(vestibule.build.clone(), filters::vestibule(&self.issuer, site.port, vestibule))
             }
         };
         with_page(setup)
@@ -131,7 +146,7 @@ impl World {
             setup = setup.connection_manager("http_filters", filters).cluster(filters::PEER_CLUSTER, peer.port);
         }
         let envoy = Envoy::start(setup);
-        let pid = process::find("envoy", &envoy.configuration_file().display().to_string());
+        let pid = envoy.pid();
         Server { envoy, pid, peer }
     }
 }
@@ -167,12 +182,18 @@ pub struct Server {
 impl Server {
     /// The CPU time so far, in microseconds.
     pub fn spent(&self) -> f64 {
-        process::spent(self.pid) + self.peer.as_ref().map_or(0.0, |peer| process::spent(peer.pid))
+        let spent = |pid| usage::cpu(pid).expect("the process runs").as_secs_f64() * 1e6;
+        self.pids().map(spent).sum()
     }
 
     /// The resident memory, in MB.
     pub fn resident(&self) -> f64 {
-        process::resident(self.pid) + self.peer.as_ref().map_or(0.0, |peer| process::resident(peer.pid))
+        let resident = |pid| usage::resident(pid).expect("the process runs") as f64 / 1e6;
+        self.pids().map(resident).sum()
+    }
+
+    fn pids(&self) -> impl Iterator<Item = u32> {
+        [self.pid].into_iter().chain(self.peer.as_ref().map(|peer| peer.pid))
     }
 
     pub const fn port(&self) -> u16 {

@@ -11,6 +11,8 @@ use wasm_tests::{
     process::Scratch,
 };
 
+use crate::envoys::Vestibule;
+
 /// The audience of the access tokens.
 pub const API: &str = "https://api.example.com";
 /// The cluster of the issuer for Envoy's own filters.
@@ -18,11 +20,12 @@ pub const ISSUER_CLUSTER: &str = "issuer";
 /// The cluster of oauth2-proxy.
 pub const PEER_CLUSTER: &str = "oauth2-proxy";
 
-/// The document of Vestibule, with this number of rules, of which the last lets everybody see `/public/`.
-pub fn vestibule(issuer: &Issuer, port: u16, rules: usize) -> Value {
+/// The document of Vestibule; the last of its rules lets everybody see `/public/`.
+pub fn vestibule(issuer: &Issuer, port: u16, vestibule: &Vestibule) -> Value {
     let area = |number| json!({"prefix": format!("/area/{number}"), "access": "public"});
-    let rules: Vec<Value> = (1..rules).map(area).chain([json!({"path": "/public/*", "access": "public"})]).collect();
-    json!({
+    let further = (1..vestibule.rules).map(area);
+    let rules: Vec<Value> = further.chain([json!({"path": "/public/*", "access": "public"})]).collect();
+    let mut document = json!({
         "external_url": format!("http://127.0.0.1:{port}"),
         "cluster": "idp",
         "providers": [{
@@ -31,7 +34,11 @@ pub fn vestibule(issuer: &Issuer, port: u16, rules: usize) -> Value {
         }],
         "session": {"keys": [STANDARD.encode(b"a key to measure with, 32 bytes.")]},
         "rules": rules,
-    })
+    });
+    if !vestibule.tells_identity {
+        document["identity_headers"] = json!({});
+    }
+    document
 }
 
 /// Whose tokens `jwt_authn` verifies.
@@ -55,6 +62,12 @@ pub fn jwt_authn(issuer: &Issuer, tokens: Tokens, is_cached: bool) -> Value {
         Tokens::OfSessions => {
             provider["audiences"] = json!([CLIENT_ID]);
             provider["from_cookies"] = json!(["IdToken"]);
+            // Those that Vestibule sets, but for the groups: this filter takes no list.
+            provider["claim_to_headers"] = json!([
+                {"header_name": "x-forwarded-user", "claim_name": "sub"},
+                {"header_name": "x-forwarded-email", "claim_name": "email"},
+                {"header_name": "x-forwarded-preferred-username", "claim_name": "preferred_username"},
+            ]);
         }
     }
     if is_cached {

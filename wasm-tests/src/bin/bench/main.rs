@@ -25,11 +25,9 @@ mod envoys;
 mod filters;
 mod floor;
 mod load;
-mod machine;
 mod memory;
 mod open_loop;
 mod peers;
-mod process;
 mod rate;
 mod ready;
 mod sign_in;
@@ -39,7 +37,7 @@ mod targets;
 
 use std::{panic, process::ExitCode, time::Instant};
 
-use wasm_tests::tools::progress;
+use wasm_tests::{machine, tools::progress};
 
 use arguments::{Arguments, Part};
 use envoys::World;

@@ -11,9 +11,10 @@ use wasm_tests::{
     ports,
     process::{Running, Scratch},
     tools::{self, progress},
+    usage,
 };
 
-use crate::{filters, process};
+use crate::filters;
 
 const MODULE: &str = "github.com/oauth2-proxy/oauth2-proxy/v7";
 const VERSION: &str = "v7.15.6";
@@ -64,7 +65,7 @@ impl Oauth2Proxy {
         let mut running = Running::start(&command, &scratch.file("log"));
         let is_ready = || (envoy::get(port, "/ping")?.0 == 200).then_some(());
         running.until("answer", is_ready).unwrap_or_else(|reason| panic!("oauth2-proxy {reason}"));
-        let pid = process::find("oauth2-proxy", &format!("--http-address=127.0.0.1:{port}"));
+        let pid = usage::find("oauth2-proxy", &format!("--http-address=127.0.0.1:{port}"));
         Self { port, pid, _running: running, _scratch: scratch }
     }
 }

@@ -4,7 +4,7 @@ use wasm_tests::tools::progress;
 
 use crate::{
     arguments::Arguments,
-    envoys::{Filter, Server, Site, World, start_all},
+    envoys::{Filter, Server, Site, Vestibule, World, start_all},
     load,
     open_loop::{self, Latency},
     statistics::{median, spread},
@@ -50,7 +50,7 @@ pub fn measure(world: &World, arguments: &Arguments) -> String {
 
 fn targets(world: &World) -> Vec<Target> {
     let session = |name: &str, filter| Target::session(name, world, filter);
-    let ours = session("Vestibule, session", Filter::Vestibule { rules: 1, build: None });
+    let ours = session("Vestibule, session", Filter::Vestibule(Vestibule::default()));
     let mut targets = vec![
         Target::public("Envoy alone", &Site::new(Filter::Alone)),
         Target::public("Vestibule, public path", &ours.site),

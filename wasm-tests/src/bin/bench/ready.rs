@@ -9,7 +9,7 @@ use wasm_tests::tools::progress;
 
 use crate::{
     arguments::Arguments,
-    envoys::{Filter, Site, World},
+    envoys::{Filter, Site, Vestibule, World},
     load,
     statistics::{least, spread},
     table,
@@ -52,7 +52,7 @@ pub fn measure(world: &World, arguments: &Arguments) -> String {
 
 fn targets(world: &World) -> Vec<Target> {
     let session = |name: &str, filter| Target::session(name, world, filter);
-    let ours = session("Vestibule, session", Filter::Vestibule { rules: 1, build: None });
+    let ours = session("Vestibule, session", Filter::Vestibule(Vestibule::default()));
     vec![
         Target::public("Envoy alone", &Site::new(Filter::Alone)),
         Target::public("A filter that does nothing, with the SDK", &Site::new(Filter::Noop)),

@@ -1,11 +1,11 @@
 //! Watching the run: Envoy's process and memory each second, a line of progress every ten.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
-use wasm_tests::{envoy::Envoy, tools::progress};
+use wasm_tests::{envoy::Envoy, tools::progress, usage};
 
 use crate::{
     measures::{Latency, percentile},
@@ -40,7 +40,7 @@ pub fn until_the_end(soak: &Soak, envoy: &Envoy) -> Watched {
         while Instant::now() < due && !soak.is_over() {
             thread::sleep(Duration::from_millis(20));
         }
-        match memory_of(pid) {
+        match usage::resident(pid) {
             Some(bytes) => watched.memory.push(bytes),
             None => {
                 watched.lives = false;
@@ -96,14 +96,6 @@ fn line(soak: &Soak, second: u64, memory: u64) -> String {
         percentile(&mut recent, 99),
         memory >> 20,
     )
-}
-
-/// The resident memory of a process, in bytes.
-fn memory_of(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 fn end_of(log: &str) -> String {

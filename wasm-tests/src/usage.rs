@@ -1,26 +1,32 @@
 //! What a process has used: CPU time and memory, as Linux counts them.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-/// The CPU time of all threads of a process so far, in microseconds.
-pub fn spent(pid: u32) -> f64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs").flatten();
+/// The CPU time of all threads of a process so far; `None` where it has ended.
+#[must_use]
+pub fn cpu(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
     let nanoseconds = threads.filter_map(|thread| {
         let line = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        line.split(' ').next()?.parse::<f64>().ok()
+        line.split(' ').next()?.parse::<u64>().ok()
     });
-    nanoseconds.sum::<f64>() / 1e3
+    Some(Duration::from_nanos(nanoseconds.sum()))
 }
 
-/// The resident memory of a process, in MB of a million bytes.
-pub fn resident(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    kib.expect("the resident memory in /proc") * 1024.0 / 1e6
+/// The resident memory of a process, in bytes; `None` where it has ended.
+#[must_use]
+pub fn resident(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib = line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
+    Some(kib * 1024)
 }
 
 /// The process of this program with this argument. Each runs below a leash, so that it is no child of ours.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
 pub fn find(program: &str, argument: &str) -> u32 {
     let processes = fs::read_dir("/proc").expect("Linux").flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

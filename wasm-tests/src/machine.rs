@@ -2,9 +2,10 @@
 
 use std::{fs, process::Command, thread};
 
-use wasm_tests::tools;
+use crate::tools;
 
 /// Machine, date and versions in one line.
+#[must_use]
 pub fn describe() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -15,6 +16,7 @@ pub fn describe() -> String {
 }
 
 /// The processes that wanted to run in the last minute, on average. More than one before a run means that others disturb it.
+#[must_use]
 pub fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or_default().to_owned()

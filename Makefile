@@ -90,8 +90,8 @@ bench: build ## CPU, latency, memory and time to ready beside Envoy's own filter
 soak: build ## ten minutes of everything at once: traffic, provider faults, reloads; MINUTES=60 RATE=400 (a second) SEED=7
 	cargo run --release --quiet -p wasm-tests --bin soak -- $(or $(MINUTES),10) $(or $(RATE),400) $(SEED)
 
-scale: build ## what rules, providers and policies by the thousand cost at start: time and memory
-	cargo run --release --quiet -p wasm-tests --bin scale
+scale: build ## what rules, providers and policies by the thousand cost at start: time and memory; STARTS=5
+	cargo run --release --quiet -p wasm-tests --bin scale -- $(STARTS)
 
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: it installs Rust and its wasm target (https://rustup.rs)" >&2; exit 1; }

@@ -74,8 +74,10 @@ impl Request {
         let lines = lines_of_pairs(&bytes)?;
         let mut lengths = Lengths::default();
         for line in &lines {
-            let is_readable = bytes.get(line.name.clone())?.is_ascii();
-            bytes.get(line.value.clone()).filter(|_| is_readable)?;
+            bytes.get(line.value.clone())?;
+            if !bytes.get(line.name.clone())?.is_ascii() {
+                return None;
+            }
             lengths.add(line.name.len());
         }
         Some(Self { bytes, lines, lengths, ..Self::default() })
@@ -158,13 +160,13 @@ impl Request {
 
     /// The names of lines that an app may take for one of these headers, in one pass.
     pub fn names_like_any(&self, headers: &HeaderNames) -> Vec<&str> {
-        let is_any = |found: &[u8]| headers.names.iter().any(|header| is_alike(found, header.as_bytes()));
-        self.names_where(headers.lengths, is_any)
+        let is_listed = |found: &[u8]| headers.names.iter().any(|header| is_alike(found, header.as_bytes()));
+        self.names_where(headers.lengths, is_listed)
     }
 
     fn names_where(&self, lengths: Lengths, is_it: impl Fn(&[u8]) -> bool) -> Vec<&str> {
-        let may_be = self.lines.iter().filter(|line| lengths.have(line.name.len()));
-        may_be.filter(|line| is_it(self.part(&line.name))).map(|line| self.name(line)).collect()
+        let of_length = self.lines.iter().filter(|line| lengths.have(line.name.len()));
+        of_length.filter(|line| is_it(self.part(&line.name))).map(|line| self.name(line)).collect()
     }
 
     /// Whether the header is present, with any value.

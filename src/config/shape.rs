@@ -29,11 +29,8 @@ pub(super) trait Shape {
     fn read(place: Place<'_>) -> Self;
 }
 
-/// Implements `Shape` for a struct of `Option` fields; an absent field is `None`. One function for each struct: compilers of
-/// modules take more than twice the time for a function of twice the size.
-///
-/// `Part { … } as field in Whole { … }`
-/// also reads a struct that is flattened into another one.
+/// Implements `Shape` for a struct of `Option` fields; an absent field is `None`. `Part { … } as field in Whole { … }`
+/// also reads a struct that is flattened into another one. For `inline(never)`, see [`resolve`](super::resolve).
 macro_rules! fields {
     ($name:ident { $($field:ident),+ $(,)? }) => {
         impl Shape for $name {

@@ -14,13 +14,13 @@ pub(super) struct Report {
     callout: Option<u32>,
 }
 
-/// A counter, defined when it is first needed. The host hears of its events once a tick.
+/// A counter, defined when it is first needed. A host call for each request would cost it up to a microsecond.
 #[derive(Debug)]
 struct Counter {
     name: &'static str,
     id: u32,
-    /// Events since the last tick.
-    new: i64,
+    /// Events that the host has not heard of.
+    unreported: i64,
 }
 
 impl Report {
@@ -48,16 +48,16 @@ impl Report {
         // A handful of names, told apart by their addresses: cheaper than a hash.
         let is_it = |counter: &&mut Counter| std::ptr::eq(counter.name, name) || counter.name == name;
         if let Some(counter) = counters.iter_mut().find(is_it) {
-            counter.new = counter.new.saturating_add(1);
+            counter.unreported = counter.unreported.saturating_add(1);
         } else if let Some(id) = host::define(MetricType::Counter, name) {
-            counters.push(Counter { name, id, new: 1 });
+            counters.push(Counter { name, id, unreported: 1 });
         }
     }
 
-    /// Tells the host of the events since the last time.
+    /// Adds the unreported events to the host's counters.
     pub(super) fn flush(&self) {
-        for counter in self.counters.borrow_mut().iter_mut().filter(|counter| counter.new > 0) {
-            host::count(counter.id, std::mem::take(&mut counter.new));
+        for counter in self.counters.borrow_mut().iter_mut().filter(|counter| counter.unreported > 0) {
+            host::count(counter.id, std::mem::take(&mut counter.unreported));
         }
     }
 

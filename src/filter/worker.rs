@@ -87,7 +87,6 @@ impl Worker {
             report: Report::new(),
             tick: Cell::default(),
         };
-        worker.tell_time();
         worker.tick_every(HOLDING);
         worker
     }
@@ -96,15 +95,9 @@ impl Worker {
         self.core.config()
     }
 
-    /// Tells the core the time: with each tick and answer, not with each request, for which it may be a tick old.
-    fn tell_time(&self) -> Duration {
-        let now = host::now();
-        self.core.set_time(UnixTime::from_secs(now.as_secs()));
-        now
-    }
-
     /// Decides, then reports the events.
     fn decide<R>(&self, decision: impl FnOnce(&Rc<flow::Worker>) -> R) -> R {
+        self.core.set_time(UnixTime::from_secs(host::now().as_secs()));
         let outcome = decision(&self.core);
         self.core.take_events(|event| self.report.report(&event));
         if self.core.has_spawned() {
@@ -251,7 +244,7 @@ impl Worker {
         let Some(place) = place else { return };
         let UnderWay { started, call, owner, .. } = self.calls.borrow_mut().swap_remove(place);
         let result: CalloutResult = host::response(num_headers, body_size);
-        self.report.callout_took(self.tell_time().saturating_sub(started));
+        self.report.callout_took(host::now().saturating_sub(started));
         match owner {
             None => {
                 call.answer(result);
@@ -280,9 +273,8 @@ impl Worker {
         }
     }
 
-    /// Keeps time, and does the work beside the requests.
+    /// Does the work beside the requests.
     pub(super) fn tick(&self) {
-        self.tell_time();
         self.drive();
         self.report.flush();
     }

@@ -47,9 +47,9 @@ impl Index {
             let place = self.places.binary_search_by(|(known, _)| known.as_str().cmp(beginning)).ok()?;
             self.places.get(place).map(|(_, numbers)| numbers.as_slice())
         });
-        for (place, list) in candidates.lists.iter_mut().zip(lists) {
-            *place = list;
-            candidates.count = candidates.count.saturating_add(1);
+        for (slot, list) in candidates.lists.iter_mut().zip(lists) {
+            *slot = list;
+            candidates.used = candidates.used.saturating_add(1);
         }
         candidates
     }
@@ -58,17 +58,17 @@ impl Index {
 /// Candidate rules, in order.
 #[derive(Default)]
 pub(super) struct Candidates<'a> {
-    /// Those of each prefix, in order.
+    /// For each prefix that has rules, those that have not been returned yet.
     lists: [&'a [usize]; MAX_DEPTH + 2],
-    /// The number of prefixes with rules.
-    count: usize,
+    /// The number of prefixes that have rules.
+    used: usize,
 }
 
 impl Iterator for Candidates<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let lists = self.lists.get_mut(..self.count)?;
+        let lists = self.lists.get_mut(..self.used)?;
         let next = lists.iter().filter_map(|list| list.first()).min().copied()?;
         for list in lists {
             if list.first() == Some(&next) {

@@ -16,8 +16,8 @@ use crate::process::{self, Running, Scratch};
 use crate::tools;
 use crate::usage;
 
-/// Longer than a worker of the filter goes without looking at the clock and telling its counts, which is a second.
-pub const TICK: Duration = Duration::from_millis(1300);
+/// Longer than a worker of the filter keeps its counts to itself, which is a second.
+const LONGER_THAN_A_TICK: Duration = Duration::from_millis(1300);
 
 /// A running Envoy. Dropping it ends it.
 #[derive(Debug)]
@@ -103,10 +103,10 @@ impl Envoy {
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
-    /// A metric of the filter, once every worker has told it.
+    /// A counter of the filter, once every worker has reported its events.
     #[must_use]
     pub fn metric(&self, name: &str) -> u64 {
-        thread::sleep(TICK);
+        thread::sleep(LONGER_THAN_A_TICK);
         self.stats(&format!("wasmcustom.vestibule_{name}"))
     }
 

@@ -60,7 +60,6 @@ pub(super) fn common_audiences(issuers: &[TokenIssuer]) -> Vec<String> {
 }
 
 #[inline(never)]
-
 pub(super) fn static_tokens(
     raw: Option<Vec<raw::StaticToken>>,
     at: &At<'_>,

@@ -10,7 +10,6 @@ use super::{
 };
 
 #[inline(never)]
-
 pub(super) fn filter_state(raw: raw::FilterState, at: &At<'_>, faults: &mut Faults) -> Result<FilterState, Faulty> {
     let (mut claims, mut fault) = (Vec::new(), None);
     let at = at.key("claims");

@@ -31,7 +31,6 @@ pub(super) struct ResolvedIssuers {
 }
 
 #[inline(never)]
-
 pub(super) fn providers(
     raw: Option<Vec<raw::Provider>>,
     at: &At<'_>,

@@ -36,7 +36,6 @@ const METHODS: [&str; 18] = [
 ];
 
 #[inline(never)]
-
 pub(super) fn rules(
     rules: Vec<raw::Rule>,
     policies: Policies<'_>,

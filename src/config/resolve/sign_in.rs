@@ -23,7 +23,6 @@ impl Bodies {
 }
 
 #[inline(never)]
-
 pub(super) fn sign_in(
     raw: raw::SignIn,
     at: &At<'_>,

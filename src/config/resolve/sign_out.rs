@@ -13,7 +13,6 @@ use super::{
 use crate::{http::parse_url, provider::Provider};
 
 #[inline(never)]
-
 pub(super) fn sign_out(
     raw: raw::SignOut,
     at: &At<'_>,

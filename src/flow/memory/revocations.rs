@@ -98,8 +98,8 @@ struct List {
 }
 
 impl Revocations {
-    /// What the workers of this process know by now. A worker that begins later, with another configuration or after a crash,
-    /// must not accept copies of ended sessions until its first tick.
+    /// What the workers of this process know by now. Without it, a worker that begins later, with another configuration or
+    /// after a crash, would accept copies of ended sessions until its first tick.
     pub(in crate::flow) fn new(config: &Config, platform: &dyn Platform) -> Self {
         let list = |name: &str, eviction| {
             List::new(format!("vestibule.{}.ends.{name}", config.fingerprint), eviction, platform)
@@ -110,7 +110,7 @@ impl Revocations {
         let _ = platform.random(&mut process);
         platform.shared_create(&process_key, &process);
         let process = platform.shared_get(&process_key).bytes.try_into().unwrap_or(process);
-        let mut known = Self {
+        let mut revocations = Self {
             lists: [
                 list("framed", Eviction::LargestOwner),
                 list("signed_out", Eviction::LargestOwner),
@@ -123,8 +123,8 @@ impl Revocations {
             process,
             unauthenticated: (0, 0),
         };
-        known.look(platform);
-        known
+        revocations.look(platform);
+        revocations
     }
 
     /// Takes over what other workers have added.

@@ -110,9 +110,9 @@ impl World {
 
     /// Puts the clock of Envoy and the issuers this many seconds ahead of the machine's.
     pub fn set_clock(&self, seconds: i64) {
+        self.clock.set(seconds);
         self.issuer.set_clock(seconds);
         self.partners.set_clock(seconds);
-        self.clock.set(seconds);
     }
 
     /// Ends Envoy and starts another on the same port, with a changed configuration; every Envoy, if there are several.

@@ -15,9 +15,9 @@ use crate::{
 /// Different tokens in turn: ten and more for each place of any cache, so that no token is found there again.
 const TOKENS: usize = 8_000;
 
-/// VMs of a filter, and those that had to be started again, in Envoy's statistics.
+/// VMs of a filter, and outcomes of starting one again, in Envoy's statistics.
 const RUNNING: &str = "wasm.envoy.wasm.runtime.v8.active";
-const RELOADED: &str = "wasm.vestibule.vm_reload";
+const RELOADED: [&str; 3] = ["success", "backoff", "failure"];
 
 /// A filter and its requests.
 #[derive(Debug, Clone)]
@@ -61,10 +61,12 @@ impl Target {
         assert!(status == Some(200), "{name}: the request is answered with {status:?}");
         if self.is_guarded {
             let status = load::status(server.port(), &self.requests.without_credentials());
-            assert!(status != Some(200), "{name}: the page is shown without credentials");
+            let is_refused = matches!(status, Some(302 | 303 | 401 | 403));
+            assert!(is_refused, "{name}: without credentials, the request is answered with {status:?}");
         }
         if self.site.filter.is_module() {
-            let (running, reloaded) = (server.envoy.stats(RUNNING), server.envoy.stats(RELOADED));
+            let of_reloads = |outcome| server.envoy.stats(&format!("wasm.vestibule.vm_reload_{outcome}"));
+            let (running, reloaded) = (server.envoy.stats(RUNNING), RELOADED.into_iter().map(of_reloads).sum::<u64>());
             assert!(running > 0 && reloaded == 0, "{name}: {running} VMs run, {reloaded} were started again");
         }
     }

@@ -50,13 +50,15 @@ impl Plan {
             let text = arguments.next().unwrap_or_else(|| default.to_owned());
             text.parse::<f64>()
                 .ok()
-                .filter(|number| *number > 0.0)
+                .filter(|number| number.is_finite() && *number > 0.0)
                 .ok_or(format!("{name} is a number above 0, not {text:?}"))
         };
         let (minutes, rate) = (next("MINUTES", "10")?, next("RATE", "400")?);
+        if rate < 1.0 {
+            return Err(format!("RATE is at least 1 a second, not {rate}"));
+        }
         let seed = match arguments.next() {
             Some(text) => text.parse().map_err(|_| format!("SEED is a whole number, not {text:?}"))?,
-            // What a double holds, so that it can be typed anywhere.
             None => std::process::id().into(),
         };
         Ok(Self { minutes, rate: rate as u32, seed })

@@ -45,6 +45,11 @@ pub fn write(soak: &Soak, watched: &Watched, log: &str) -> bool {
     verdict("Envoy's process is the one that was started".to_owned(), watched.lives);
     let alarm = alarm(log);
     verdict(alarm.map_or("no crash in Envoy's log".to_owned(), |line| format!("Envoy's log: {line}")), alarm.is_none());
+    let (late, all) = (soak.measures.late(), visits.len() as u64);
+    verdict(format!("{late} of {all} visits began late, because all clients were busy"), late * 100 <= all);
+    let reused = soak.issuer().refreshes().reused;
+    // A fault or a reload may cost the answer with the next one.
+    verdict(format!("{reused} refresh tokens were redeemed twice"), reused <= episodes + reloads);
     memory(&watched.memory, &mut verdict);
     latency(&visits, &mut verdict);
     is_well
@@ -66,7 +71,10 @@ fn table(visits: &[Visit]) {
 }
 
 fn memory(samples: &[u64], verdict: &mut impl FnMut(String, bool)) {
-    let Some(last) = samples.len().checked_sub(1) else { return };
+    // A sample a second: four quarters of ten seconds at least.
+    let Some(last) = samples.len().checked_sub(1).filter(|last| *last >= 39) else {
+        return verdict(format!("memory: {} samples are too few to tell", samples.len()), false);
+    };
     let at = |percent: usize| samples[last * percent / 100] >> 20;
     println!(
         "memory (RSS) at 10, 25, 50, 75 and 100 %: {}, {}, {}, {}, {} MB",
@@ -86,7 +94,7 @@ fn memory(samples: &[u64], verdict: &mut impl FnMut(String, bool)) {
 }
 
 fn latency(visits: &[Visit], verdict: &mut impl FnMut(String, bool)) {
-    let Some(end) = visits.last().map(|visit| visit.at) else { return };
+    let Some(end) = visits.last().map(|visit| visit.at) else { return verdict("latency: no visit".to_owned(), false) };
     let of = |latency| [1, 3].map(|quarter| typical(visits, latency, end / 4, quarter));
     let [second, fourth] = of(Latency::Steady);
     let [control_before, control_after] = of(Latency::Control);
@@ -96,7 +104,7 @@ fn latency(visits: &[Visit], verdict: &mut impl FnMut(String, bool)) {
             "latency: p99 {second:.1} ms in the second quarter, {fourth:.1} ms in the last, of requests without the provider; \
              {control_before:.1} and {control_after:.1} ms where Envoy answers before the filter"
         ),
-        fourth <= second * slower_machine * MAX_SLOWDOWN,
+        second > 0.0 && control_before > 0.0 && control_after > 0.0 && fourth <= second * slower_machine * MAX_SLOWDOWN,
     );
 }
 

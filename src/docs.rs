@@ -1,9 +1,10 @@
-//! The pages on architecture and security name files, items and tests: each must exist.
+//! The pages on architecture, security and speed name files, items and tests: each must exist.
 
 use std::{fs, path::Path};
 
 const ARCHITECTURE: &str = include_str!("../envoy/docs/architecture.md");
 const SECURITY: &str = include_str!("../envoy/docs/security.md");
+const SPEED: &str = include_str!("../envoy/docs/speed.md");
 
 /// The texts in backquotes, outside of blocks.
 fn spans(page: &str) -> Vec<&str> {
@@ -85,8 +86,8 @@ fn faults_of_row(row: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_page_on_architecture_names_what_exists() {
-    let faults = faults(ARCHITECTURE);
+fn the_pages_on_architecture_and_speed_name_what_exists() {
+    let faults = [ARCHITECTURE, SPEED].map(faults).concat();
     assert!(faults.is_empty(), "{faults:#?}");
 }
 

@@ -168,8 +168,8 @@ fn all_accepted(blocks: &[(String, String)]) -> (bool, String) {
     accepts("minimal.yaml", &format!("{before}{filters}{}{after}", FILTER.1), "/etc/envoy/vestibule.wasm")
 }
 
-/// Pages about the code, which show no YAML.
-const WITHOUT_YAML: [&str; 2] = ["architecture.md", "security.md"];
+/// Pages that show no YAML.
+const WITHOUT_YAML: [&str; 3] = ["architecture.md", "security.md", "speed.md"];
 
 /// README and the other pages of `envoy/docs`.
 fn pages() -> Vec<String> {

@@ -110,6 +110,12 @@ impl Envoy {
         self.stats(&format!("wasmcustom.vestibule_{name}"))
     }
 
+    /// Waits until every worker of the filter knows its providers.
+    pub fn until_ready(&self) {
+        let is_ready = || get(self.port, "/oauth2/health").is_some_and(|(_, text)| text.contains("ready"));
+        process::until_everywhere("metadata of the providers", is_ready);
+    }
+
     /// The answer of the admin interface on `path`.
     ///
     /// # Panics

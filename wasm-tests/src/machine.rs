@@ -1,4 +1,4 @@
-//! What was measured where and when.
+//! The machine and the date of a measurement.
 
 use std::{fs, process::Command, thread};
 

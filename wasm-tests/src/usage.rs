@@ -1,4 +1,4 @@
-//! What a process has used: CPU time and memory, as Linux counts them.
+//! CPU time and memory of a process, as Linux counts them.
 
 use std::{fs, time::Duration};
 

@@ -15,10 +15,10 @@ use wasm_tests::{
     envoy::{Envoy, Setup},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     machine,
-    process::until_everywhere,
+    statistics::{least, median},
+    table,
     tools::progress,
     usage,
-    user_agent::UserAgent,
     world::{SESSION_KEY, document},
 };
 
@@ -126,11 +126,10 @@ fn setup(issuer: &Issuer, change: &Change) -> Setup {
 fn measure(issuer: &Issuer, change: &Change) -> Start {
     let setup = setup(issuer, change);
     let bytes = setup.configuration.to_string().len();
-    let health = format!("http://127.0.0.1:{}/oauth2/health", setup.port);
     let begun = Instant::now();
     let envoy = Envoy::start(setup);
     let serving = begun.elapsed();
-    until_everywhere("providers", || UserAgent::default().get(&health).text().contains("ready"));
+    envoy.until_ready();
     let ready = begun.elapsed();
     let pid = envoy.pid();
     let (cpu, memory) = (usage::cpu(pid).expect("Envoy runs"), usage::resident(pid).expect("Envoy runs"));
@@ -138,40 +137,42 @@ fn measure(issuer: &Issuer, change: &Change) -> Start {
 }
 
 fn report(cases: &[Case], starts: usize) {
-    let sorted = |case: &Case, pick: fn(&Start) -> f64| {
-        let mut values: Vec<f64> = case.starts.iter().map(pick).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    };
-    let serving = |case| sorted(case, |start| start.serving.as_secs_f64() * 1e3)[0];
-    let ready = |case| sorted(case, |start| start.ready.as_secs_f64() * 1e3)[0];
-    let cpu = |case| sorted(case, |start| start.cpu.as_secs_f64() * 1e3)[0];
-    let memory = |case| sorted(case, |start| start.memory as f64 / f64::from(1 << 20))[starts / 2];
+    let all = |case: &Case, pick: fn(&Start) -> f64| case.starts.iter().map(pick).collect::<Vec<_>>();
+    let serving = |case: &Case| least(&all(case, |start| start.serving.as_secs_f64() * 1e3));
+    let ready = |case: &Case| least(&all(case, |start| start.ready.as_secs_f64() * 1e3));
+    let cpu = |case: &Case| least(&all(case, |start| start.cpu.as_secs_f64() * 1e3));
+    let memory = |case: &Case| median(&all(case, |start| start.memory as f64 / 1e6));
     let small = &cases[0];
-    println!(
-        "{starts} starts of Envoy with two workers, the least time and the median of the memory; {}.\n",
+    let row = |case: &Case| {
+        vec![
+            case.name.clone(),
+            case.starts[0].bytes.to_string(),
+            format!("{:.0}", serving(case)),
+            format!("{:.0}", ready(case)),
+            format!("{:.0}", cpu(case)),
+            format!("{:+.0}", cpu(case) - cpu(small)),
+            format!("{:.1}", memory(case)),
+            format!("{:+.1}", memory(case) - memory(small)),
+        ]
+    };
+    let title = format!(
+        "{starts} starts of Envoy with two workers, the least time and the median of the memory; {}.",
         machine::describe()
     );
-    println!(
-        "| document | bytes | serves after ms | providers known after ms | CPU ms | more than small | memory MB | more than small |"
-    );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for case in cases {
-        println!(
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:+.0} | {:.1} | {:+.1} |",
-            case.name,
-            case.starts[0].bytes,
-            serving(case),
-            ready(case),
-            cpu(case),
-            cpu(case) - cpu(small),
-            memory(case),
-            memory(case) - memory(small),
-        );
-    }
+    let head = [
+        "document",
+        "bytes",
+        "serves after ms",
+        "providers known after ms",
+        "CPU ms",
+        "more than small",
+        "memory MB",
+        "more than small",
+    ];
+    print!("{}", table::write(&title, &head, &cases.iter().map(row).collect::<Vec<_>>()));
 }
 
-/// What the configuration does not take, and what it says.
+/// Documents that the configuration refuses, each with the reason that it gives.
 fn refusals(issuer: &Issuer) {
     let providers = |count: usize| -> Change {
         Box::new(move |document| {

@@ -3,15 +3,18 @@
 //! cookies included. Everything is started anew several times, because the very same filter costs one process of Envoy
 //! twice what it costs the next, for as long as each lives.
 
-use wasm_tests::tools::progress;
+use wasm_tests::{
+    statistics::{least, median, spread},
+    table,
+    tools::progress,
+};
 
 use crate::{
     arguments::Arguments,
-    envoys::{Filter, Server, Site, Vestibule, World, start_all},
+    envoys::{Filter, Server, Site, World, start_all},
+    filters::Vestibule,
     floor::{self, Floor},
     load,
-    statistics::{least, median, spread},
-    table,
     targets::{Many, Target, peer_name},
 };
 

@@ -13,7 +13,7 @@ use wasm_tests::{
 };
 
 use crate::{
-    filters::{self, Tokens},
+    filters::{self, Tokens, Vestibule},
     floor::Floor,
     peers::{self, Oauth2Proxy},
 };
@@ -37,22 +37,6 @@ pub enum Filter {
     Pair,
     /// Vestibule.
     Vestibule(Vestibule),
-}
-
-/// Vestibule, as it is measured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vestibule {
-    pub rules: usize,
-    /// Whether the app is told who is signed in.
-    pub tells_identity: bool,
-    /// Another build than this one.
-    pub build: Option<PathBuf>,
-}
-
-impl Default for Vestibule {
-    fn default() -> Self {
-        Self { rules: 1, tells_identity: true, build: None }
-    }
 }
 
 impl Filter {

@@ -1,6 +1,6 @@
 //! The configuration of each filter that is measured.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -11,14 +11,28 @@ use wasm_tests::{
     process::Scratch,
 };
 
-use crate::envoys::Vestibule;
-
 /// The audience of the access tokens.
 pub const API: &str = "https://api.example.com";
 /// The cluster of the issuer for Envoy's own filters.
 pub const ISSUER_CLUSTER: &str = "issuer";
 /// The cluster of oauth2-proxy.
 pub const PEER_CLUSTER: &str = "oauth2-proxy";
+
+/// Vestibule, as it is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vestibule {
+    pub rules: usize,
+    /// Whether the app is told who is signed in.
+    pub tells_identity: bool,
+    /// Another build than this one.
+    pub build: Option<PathBuf>,
+}
+
+impl Default for Vestibule {
+    fn default() -> Self {
+        Self { rules: 1, tells_identity: true, build: None }
+    }
+}
 
 /// The document of Vestibule; the last of its rules lets everybody see `/public/`.
 pub fn vestibule(issuer: &Issuer, port: u16, vestibule: &Vestibule) -> Value {
@@ -41,7 +55,7 @@ pub fn vestibule(issuer: &Issuer, port: u16, vestibule: &Vestibule) -> Value {
     document
 }
 
-/// Whose tokens `jwt_authn` verifies.
+/// The tokens that `jwt_authn` verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
     /// Access tokens of API clients, in the usual header.

@@ -1,5 +1,5 @@
-//! Filters written by hand as WebAssembly text: what no filter can be faster than. Each does a little more than the one
-//! before; the files in `wasm-tests/floor` say what.
+//! Filters written by hand as WebAssembly text: the cost of host calls alone. Each makes a few more than the one before; the
+//! files in `wasm-tests/floor` name them.
 
 use std::{fs, path::PathBuf};
 

@@ -1,6 +1,6 @@
-//! What the filter costs, beside Envoy alone, filters written by hand, Envoy's own `oauth2` and `jwt_authn` filters, and
-//! oauth2-proxy where Go can build it. All of them answer the same direct response in one run, in turn. Machines are noisy: only rows of one
-//! run can be compared. Tables go to standard output in Markdown, progress to standard error. A request that is answered
+//! The cost of the filter, beside Envoy alone, filters written by hand, Envoy's own `oauth2` and `jwt_authn` filters, and
+//! oauth2-proxy where Go can build it. All of them answer the same direct response in one run, in turn. Machines are noisy:
+//! only rows of one run can be compared. Tables go to standard output in Markdown, progress to standard error. A request that is answered
 //! otherwise than it should be ends the run.
 //!
 //! `make bench`, or with arguments, all of which may be left out:
@@ -31,8 +31,6 @@ mod peers;
 mod rate;
 mod ready;
 mod sign_in;
-mod statistics;
-mod table;
 mod targets;
 
 use std::{panic, process::ExitCode, time::Instant};

@@ -1,13 +1,11 @@
 //! Resident memory of Envoy: with one worker and with two, each of which has a VM with the filter; and over many requests.
 
-use wasm_tests::tools::progress;
+use wasm_tests::{statistics::median, table, tools::progress};
 
 use crate::{
     arguments::Arguments,
     envoys::{Filter, Server, Site, World},
     load::{self, Requests},
-    statistics::median,
-    table,
     targets::{Many, Target},
 };
 

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wasm_tests::statistics::percentile;
+
 use crate::{
     envoys::Server,
     load::{Client, Requests},
-    statistics::percentile,
 };
 
 /// Connections: more than are ever busy unless Envoy does not keep up.

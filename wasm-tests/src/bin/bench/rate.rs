@@ -1,14 +1,17 @@
 //! Throughput and latency of an Envoy with one worker: in batches of sixteen as fast as it can, and at fixed rates.
 
-use wasm_tests::tools::progress;
+use wasm_tests::{
+    statistics::{median, spread},
+    table,
+    tools::progress,
+};
 
 use crate::{
     arguments::Arguments,
-    envoys::{Filter, Server, Site, Vestibule, World, start_all},
+    envoys::{Filter, Server, Site, World, start_all},
+    filters::Vestibule,
     load,
     open_loop::{self, Latency},
-    statistics::{median, spread},
-    table,
     targets::{Target, peer_name},
 };
 

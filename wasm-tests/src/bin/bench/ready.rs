@@ -5,14 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasm_tests::tools::progress;
+use wasm_tests::{
+    statistics::{least, spread},
+    table,
+    tools::progress,
+};
 
 use crate::{
     arguments::Arguments,
-    envoys::{Filter, Site, Vestibule, World},
+    envoys::{Filter, Site, World},
+    filters::Vestibule,
     load,
-    statistics::{least, spread},
-    table,
     targets::Target,
 };
 

@@ -1,15 +1,17 @@
 //! The CPU time of a whole sign-in: the redirect to the issuer, the callback with the token request, and the page. The
 //! issuer is the same, and its CPU time does not count.
 
-use wasm_tests::tools::progress;
+use wasm_tests::{
+    statistics::{least, median, spread},
+    table,
+    tools::progress,
+};
 
 use crate::{
     arguments::Arguments,
     browser,
     envoys::{Filter, Site, World, start_all},
     peers,
-    statistics::{least, median, spread},
-    table,
 };
 
 struct Row {

@@ -1,4 +1,4 @@
-//! What is measured: a filter, and the requests that it is measured with.
+//! Targets of a measurement: a filter, and the requests that it is measured with.
 
 use std::cell::OnceCell;
 

@@ -23,7 +23,7 @@ pub struct Client {
 pub struct NoAnswer {
     /// Whether its connection had been used before: the server may have closed it meanwhile.
     pub was_kept: bool,
-    /// What happened.
+    /// The error of the connection.
     pub error: io::Error,
 }
 

@@ -1,4 +1,4 @@
-//! What the answers depend on besides the request: the state of the provider and the rules in force. Both change at a moment
+//! The state of the provider and the rules in force, on which answers depend besides the request. Both change at a moment
 //! that no client sees, so around a change nothing strict can be said.
 
 use std::{

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let soak = Soak::start(plan, issuer);
     let setup = soak.setup();
     let envoy = Envoy::start(setup.clone());
-    soak.until_ready();
+    envoy.until_ready();
     let watched = thread::scope(|scope| {
         let threads = [
             scope.spawn(|| traffic::send(&soak)),

@@ -1,4 +1,4 @@
-//! What was measured: each visit with its kind, its outcome and its duration.
+//! The visits so far: each with its kind, its outcome and its duration.
 
 use std::{
     sync::{
@@ -22,9 +22,9 @@ pub enum Latency {
 /// A visit: one request, or a flow of several.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
-    /// What it was.
+    /// Its name in the report.
     pub kind: &'static str,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: &'static str,
     /// How it counts.
     pub latency: Latency,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasm_tests::{envoy::Setup, http1::Server, issuer::Issuer, process::until_everywhere, user_agent::UserAgent};
+use wasm_tests::{envoy::Setup, http1::Server, issuer::Issuer};
 
 use crate::{
     conditions::Conditions,
@@ -84,12 +84,6 @@ impl Soak {
     /// A name that no other user has.
     pub fn new_name(&self) -> String {
         format!("user-{}", self.names.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Waits until every worker knows the provider.
-    pub fn until_ready(&self) {
-        let health = format!("http://127.0.0.1:{}/oauth2/health", self.port());
-        until_everywhere("metadata of the issuer", || UserAgent::default().get(&health).text().contains("ready"));
     }
 
     /// Stops the run with this failure, unless there is one.

@@ -18,10 +18,10 @@ const LINE: u64 = 10;
 const LOG: u64 = 60;
 /// Words of a filter that crashed, or of an Envoy in danger.
 const ALARMS: [&str; 6] = ["panicked", "Function: proxy_on", "Uncaught", "[critical]", "crash", "[backtrace]"];
-/// What Envoy says of the configurations that it is to refuse.
+/// Envoy's log lines about configurations that it is to refuse.
 const REFUSED: [&str; 2] = ["Plugin vestibule failed to load", "Plugin configured to fail closed failed to load"];
 
-/// What was seen.
+/// The observations.
 #[derive(Debug)]
 pub struct Watched {
     /// Envoy's resident memory each second, in bytes.

@@ -1,4 +1,4 @@
-//! What changes around the filter: the provider fails in episodes, and the configuration is replaced.
+//! Changes around the filter: the provider fails in episodes, and the configuration is replaced.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// Seconds between episodes, longer than the filter may need to recover from one.
-const CALM: std::ops::Range<u64> = 30..60;
+const BETWEEN_EPISODES: std::ops::Range<u64> = 30..60;
 /// Seconds of an episode.
 const EPISODE: std::ops::Range<u64> = 4..16;
 /// Seconds between reloads.
 const BETWEEN_RELOADS: std::ops::Range<u64> = 12..30;
-/// What the filter calls, besides the authorization endpoint, to which browsers go.
+/// The endpoints that the filter calls.
 const CALLED: [Endpoint; 4] = [Endpoint::Discovery, Endpoint::Jwks, Endpoint::Revocation, Endpoint::Token];
 
 /// An episode: its name and its fault.
@@ -48,7 +48,7 @@ fn answer(soak: &Soak, answer: &Answer) {
 pub fn provider(soak: &Soak) {
     let mut rng = Rng::with_seed(soak.plan.seed ^ 0x70726f);
     while !soak.is_over() {
-        soak.sleep(Duration::from_secs(rng.u64(CALM)));
+        soak.sleep(Duration::from_secs(rng.u64(BETWEEN_EPISODES)));
         if soak.is_over() {
             return;
         }

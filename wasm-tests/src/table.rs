@@ -1,6 +1,7 @@
-//! Tables in Markdown, with columns that line up for who reads them as text.
+//! Tables in Markdown, with columns that line up in plain text.
 
 /// Numbers stand to the right of their column; the first column is text.
+#[must_use]
 pub fn write(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..head.len())
         .map(|column| rows.iter().map(|row| row[column].len()).chain([head[column].len(), 4]).max().unwrap_or(0))

@@ -1,6 +1,10 @@
 //! Many measurements in a few numbers.
 
 /// The median: between the two in the middle where their number is even.
+///
+/// # Panics
+/// If there are no values.
+#[must_use]
 pub fn median(values: &[f64]) -> f64 {
     let sorted = sorted(values);
     let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
@@ -8,6 +12,10 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// The smallest value that so many percent of the values do not exceed.
+///
+/// # Panics
+/// If there are no values.
+#[must_use]
 pub fn percentile(values: &[f64], percent: f64) -> f64 {
     let sorted = sorted(values);
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
@@ -21,15 +29,23 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
+/// The least value.
+#[must_use]
 pub fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
+/// The greatest value.
+#[must_use]
 pub fn most(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Median, and from the least to the most, with this number of decimals. What is no number in one of them is none at all.
+/// Median, and from the least to the most, with this number of decimals. If one value is no number, the spread is none.
+///
+/// # Panics
+/// If there are no values.
+#[must_use]
 pub fn spread(values: &[f64], decimals: usize) -> String {
     if values.iter().any(|value| value.is_nan()) {
         return "too noisy to tell".to_owned();

@@ -1,7 +1,8 @@
 //! Vestibule: sign-in for any app behind Envoy or Istio, as one WebAssembly filter.
 //!
 //! A pure core decides each request: it goes upstream with a permit, or is answered. [`filter`](self) performs the decision in
-//! Envoy. The core has no clock, no log and no host: time comes in as a value; events and calls go out as values.
+//! Envoy. The core has no clock, no log and no host: time comes in as a value, which `flow` asks the platform for; events and
+//! calls go out as values.
 //!
 //! `envoy/docs/architecture.md` walks a request through the rooms and says how to add to them; `envoy/docs/security.md` has
 //! the attacks, and the type and test that stop each.
@@ -11,7 +12,7 @@
 //! | [`time`] | seconds since the epoch | |
 //! | [`cache`] | bounded cache of a worker | |
 //! | [`secret`] | secrets, which do not print | |
-//! | [`platform`] | services of the host: randomness, signature checks, zlib, a shared store | |
+//! | [`platform`] | services of the host: the clock, randomness, signature checks, zlib, a shared store | time |
 //! | [`digest`] | digests that stand in for secret or long values | |
 //! | [`quoted`] | untrusted text for the log | |
 //! | [`wire`] | protobuf messages | |

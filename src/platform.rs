@@ -1,7 +1,9 @@
-//! The host as a trait: randomness, Envoy's signature check and zlib, the key-value store that all workers of a process
+//! The host as a trait: the clock, randomness, Envoy's signature check and zlib, the key-value store that all workers of a process
 //! share, and facts about the current request. The filter implements it with host calls, the tests in memory.
 
 use std::net::{IpAddr, SocketAddr};
+
+use crate::time::UnixTime;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -86,6 +88,9 @@ pub enum HashFunction {
 
 /// The calls to the host that the core needs.
 pub trait Platform {
+    /// The time.
+    fn now(&self) -> UnixTime;
+
     /// Fills `bytes` from a cryptographically secure source.
     ///
     /// # Errors

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct UnixTime(u64);
 
 impl UnixTime {
+    /// The latest moment, which never comes.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The moment `seconds` after the epoch.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)

@@ -14,6 +14,7 @@ use crate::{
         CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
     },
     platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
+    time::UnixTime,
     wire::{
         self,
         Value::{Bytes, Number},
@@ -25,6 +26,10 @@ use crate::{
 pub(super) struct Host;
 
 impl Platform for Host {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(now().as_secs())
+    }
+
     fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
         getrandom::fill(bytes).map_err(|_| NoRandomness)
     }

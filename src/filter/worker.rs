@@ -19,7 +19,6 @@ use crate::{
         self, Call, CalloutResult, Decision, Forward, Pending, Step, authorize::internal_redirect, background::MIN_TICK,
     },
     http::{LocalReply, RouteMetadata},
-    time::UnixTime,
 };
 
 /// How often held requests are looked at.
@@ -97,7 +96,7 @@ impl Worker {
 
     /// Decides, then reports the events.
     fn decide<R>(&self, decision: impl FnOnce(&Rc<flow::Worker>) -> R) -> R {
-        self.core.set_time(UnixTime::from_secs(host::now().as_secs()));
+        self.core.begin_decision();
         let outcome = decision(&self.core);
         self.core.take_events(|event| self.report.report(&event));
         if self.core.has_spawned() {

@@ -30,7 +30,8 @@ use super::{
 
 /// Keeps the session up, and lets the request pass if the rules admit its user.
 pub(super) fn admit_session(ruled: RuledRequest, session: FreshSession, env: &mut Env<'_>) -> Gate {
-    match session.upkeep(&env.config.session.lifetimes, env.now) {
+    let lifetimes = &env.config.session.lifetimes;
+    match session.upkeep(lifetimes, env.now_near(session.next_change(lifetimes))) {
         Upkeep::None => admit(ruled, session, Vec::new(), env),
         Upkeep::Write => {
             let cookies = session::write_again(&session, ruled.request(), env);

@@ -25,16 +25,16 @@ impl Worker {
         if self.has_spawned() {
             return MIN_TICK;
         }
-        self.with(|env| env.issuers.next_poll(env.now)).unwrap_or(MIN_TICK)
+        self.with(|env| env.issuers.next_poll(env.now())).unwrap_or(MIN_TICK)
     }
 }
 
 fn look_around(env: &mut Env<'_>) {
     env.revocations.look(env.platform);
-    for Fetch { request, document } in env.issuers.poll(env.platform, env.now) {
+    for Fetch { request, document } in env.issuers.poll(env.platform, env.now()) {
         env.spawn(move |cx| async move {
             let answer = cx.call(request).await;
-            cx.with(|env| env.issuers.fetched(document, answer, env.platform, env.now, env.omissions, env.events))
+            cx.with(|env| env.issuers.fetched(document, answer, env.platform, env.now(), env.omissions, env.events))
         });
     }
 }

@@ -28,6 +28,7 @@ use crate::{
 
 use super::{
     body::{BodyError, BodySlot},
+    clock::Clock,
     event::{Event, failure::Failure},
     limits::{Limits, Slot, hold_from},
     memory::{
@@ -49,7 +50,7 @@ pub struct Worker {
     platform: Box<dyn Platform>,
     memory: RefCell<Memory>,
     limits: Limits,
-    now: Cell<UnixTime>,
+    clock: Clock,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
     /// Work that is to begin when the host drives the worker next.
@@ -82,7 +83,7 @@ impl Worker {
             platform,
             memory: RefCell::new(memory),
             limits: Limits::default(),
-            now: Cell::default(),
+            clock: Clock::default(),
             events: RefCell::default(),
             spawned: RefCell::default(),
             tasks: RefCell::default(),
@@ -100,9 +101,18 @@ impl Worker {
         &self.limits
     }
 
-    /// Sets the time of the decisions that follow.
+    /// Another decision begins. The platform is asked for its time where that matters.
+    pub fn begin_decision(&self) {
+        self.clock.forget();
+    }
+
+    /// Sets the time of the decision that begins.
     pub fn set_time(&self, now: UnixTime) {
-        self.now.set(now);
+        self.clock.set(now);
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now(&*self.platform)
     }
 
     /// Calls `with` for each event since the last time.
@@ -148,7 +158,7 @@ impl Worker {
             omissions,
             limits: &self.limits,
             platform: &*self.platform,
-            now: self.now.get(),
+            clock: &self.clock,
             events: &mut events,
             spawned: &mut spawned,
         }))
@@ -180,12 +190,22 @@ pub(super) struct Env<'a> {
     pub(super) omissions: &'a mut Omissions,
     pub(super) limits: &'a Limits,
     pub(super) platform: &'a dyn Platform,
-    pub(super) now: UnixTime,
+    pub(super) clock: &'a Clock,
     pub(super) events: &'a mut Vec<Event>,
     spawned: &'a mut Vec<Spawn>,
 }
 
 impl Env<'_> {
+    /// The time of this decision.
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now(self.platform)
+    }
+
+    /// The time, to be compared with this moment and later ones.
+    pub(super) fn now_near(&self, moment: UnixTime) -> UnixTime {
+        self.clock.now_near(moment, self.platform)
+    }
+
     /// Whether this session was ended before its time.
     pub(super) fn is_ended(&mut self, session: &FreshSession) -> bool {
         self.revocations.is_ended(session.session(), session.revocation_keys(), &self.config.sign_out, self.platform)
@@ -241,7 +261,7 @@ impl TaskContext {
     }
 
     pub(super) fn now(&self) -> UnixTime {
-        self.worker.now.get()
+        self.worker.now()
     }
 
     pub(super) fn platform(&self) -> &dyn Platform {
@@ -299,7 +319,7 @@ impl TaskContext {
         deadline: Deadline,
         mut ready: impl FnMut(&mut Env<'_>) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
-        poll_fn(|_| match self.with(|env| (ready(env), deadline.has_passed(env.now))) {
+        poll_fn(|_| match self.with(|env| (ready(env), deadline.has_passed(env.now()))) {
             Ok((None, false)) => Poll::Pending,
             Ok((value, _)) => Poll::Ready(Ok(value)),
             Err(bug) => Poll::Ready(Err(bug)),
@@ -310,7 +330,7 @@ impl TaskContext {
     /// Waits until the deadline.
     pub(super) fn sleep(&self, deadline: Deadline) -> impl Future<Output = ()> + use<> {
         let worker = Rc::clone(&self.worker);
-        poll_fn(move |_| if deadline.has_passed(worker.now.get()) { Poll::Ready(()) } else { Poll::Pending })
+        poll_fn(move |_| if deadline.has_passed(worker.now()) { Poll::Ready(()) } else { Poll::Pending })
     }
 
     /// A slot in which a request with an unverified token may wait; `None` if none is free for its address.
@@ -323,7 +343,7 @@ impl TaskContext {
     /// # Errors
     /// [`Failure::ProviderNotReady`]
     pub(super) fn ready(&self, provider: IssuerId) -> Result<Ready, Failure> {
-        self.with(|env| env.issuers.ready(provider, env.now))?.ok_or(Failure::ProviderNotReady)
+        self.with(|env| env.issuers.ready(provider, env.now()))?.ok_or(Failure::ProviderNotReady)
     }
 }
 
@@ -364,7 +384,7 @@ impl RequestContext {
             return Ok(ready);
         }
         let _held = self.limits().held.take().ok_or(Failure::ProviderNotReady)?;
-        let ready = self.until(hold_from(self.now()), |env| env.issuers.ready(provider, env.now)).await?;
+        let ready = self.until(hold_from(self.now()), |env| env.issuers.ready(provider, env.now())).await?;
         ready.ok_or(Failure::ProviderNotReady)
     }
 

@@ -19,7 +19,7 @@ use super::{
 
 /// Decides a request.
 pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
-    env.issuers.catch_up(env.platform, env.now);
+    env.issuers.catch_up(env.clock, env.platform);
     // Reserved paths come first, so that no rule can put the callback out of reach or let it through to the app.
     if let Some(reserved) = Reserved::of(request.target(), env.config) {
         return reserved.decide(request, env);

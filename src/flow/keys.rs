@@ -33,10 +33,10 @@ pub(super) async fn verify_id_token(
 ) -> Result<VerifiedIdToken, Failure> {
     let unverified = UnverifiedJws::parse(id_token.expose()).map_err(Failure::IdTokenMalformed)?;
     let verify_now = |env: &Env<'_>| {
-        let Ready { provider, keys, .. } = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
+        let Ready { provider, keys, .. } = env.issuers.ready(provider, env.now()).ok_or(Failure::ProviderNotReady)?;
         let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
             .map_err(Failure::IdTokenSignature)?;
-        let expected = provider.expected_id_token(occasion, access_token, env.now, env.config.leeway);
+        let expected = provider.expected_id_token(occasion, access_token, env.now(), env.config.leeway);
         Ok(id_token::check(token, &expected)?)
     };
     verify_with_keys(provider, Asker::Provider, hold_from(cx.now()), cx, verify_now).await
@@ -65,7 +65,7 @@ pub(super) async fn verify_with_keys<T>(
         if !may_wait() {
             return Err(Failure::ProviderNotReady);
         }
-        if cx.until(deadline, |env| env.issuers.is_ready(issuer, env.now).then_some(())).await?.is_none() {
+        if cx.until(deadline, |env| env.issuers.is_ready(issuer, env.now()).then_some(())).await?.is_none() {
             return Err(Failure::ProviderNotReady);
         }
         // A newer key may still help, as it may help a token that comes now.
@@ -80,14 +80,14 @@ pub(super) async fn verify_with_keys<T>(
         let version = cx.with(|env| env.issuers.keys_version(issuer))?;
         let has_news = |env: &mut Env<'_>| {
             let has_other_keys = env.issuers.keys_version(issuer) != version;
-            let is_over = has_other_keys || !env.issuers.wants_keys(issuer, env.now);
-            (env.issuers.is_ready(issuer, env.now) && is_over).then_some(())
+            let is_over = has_other_keys || !env.issuers.wants_keys(issuer, env.now());
+            (env.issuers.is_ready(issuer, env.now()) && is_over).then_some(())
         };
         let _ = cx.until(deadline, has_news).await?;
         let attempt = cx.with(|env| {
             let outcome = verify(env);
-            let may_help = !deadline.has_passed(env.now) && lack(outcome.as_ref().err()).is_some();
-            if may_help && env.issuers.wants_keys(issuer, env.now) {
+            let may_help = !deadline.has_passed(env.now()) && lack(outcome.as_ref().err()).is_some();
+            if may_help && env.issuers.wants_keys(issuer, env.now()) {
                 return Attempt::NeedsKeys;
             }
             if outcome.is_ok() {
@@ -116,12 +116,12 @@ fn verify_first<T>(
 ) -> Attempt<T> {
     let mut outcome = verify(env);
     // Another worker may have met the new key before.
-    if lack(outcome.as_ref().err()).is_some() && env.issuers.look(issuer, env.platform, env.now) {
+    if lack(outcome.as_ref().err()).is_some() && env.issuers.look(issuer, env.platform, env.now()) {
         outcome = verify(env);
     }
     match lack(outcome.as_ref().err()) {
         Some(lack)
-            if env.issuers.ask_for_keys(issuer, KeyRequest { asker, lack }, env.platform, env.now, env.events) =>
+            if env.issuers.ask_for_keys(issuer, KeyRequest { asker, lack }, env.platform, env.now(), env.events) =>
         {
             Attempt::NeedsKeys
         }

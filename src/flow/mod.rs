@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `event` | what happened, and the one table of failures |
 //! | `limits` | slots that give themselves back |
+//! | `clock` | the time of a decision, read from the host where it matters |
 //! | `memory` | the values that a worker keeps between decisions |
 //! | `body` | bodies that a flow reads |
 //! | `context` | the worker, and what a flow may use |
@@ -37,6 +38,7 @@ mod admit;
 mod answer;
 mod bearer;
 mod body;
+mod clock;
 mod context;
 mod executor;
 mod gates;

@@ -89,6 +89,6 @@ impl Reserved {
 
 fn health(env: &Env<'_>) -> LocalReply {
     // 200 as long as the filter lives: an unreachable provider must not take the app out of its load balancer.
-    let provider = if env.issuers.are_ready(env.now) { "ready" } else { "waiting" };
+    let provider = if env.issuers.are_ready(env.now()) { "ready" } else { "waiting" };
     answer::json(200, "health", &json!({ "status": "ok", "provider": provider }))
 }

@@ -31,7 +31,7 @@ pub(super) fn decide(request: &Request, session: Option<&FreshSession>, env: &mu
     let mut body = Map::new();
     body.insert("claims".to_owned(), Value::Object(claims(session, &env.config.userinfo_claims)));
     body.insert("expires_at".to_owned(), ends.as_secs().into());
-    body.insert("expires_in".to_owned(), ends.since(env.now).as_secs().into());
+    body.insert("expires_in".to_owned(), ends.since(env.now()).as_secs().into());
     answer::json(200, "userinfo", &Value::Object(body))
 }
 

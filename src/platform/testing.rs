@@ -13,6 +13,7 @@ use rsa::{
 };
 
 use super::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue};
+use crate::time::UnixTime;
 
 type Decide = fn(&[u8]) -> bool;
 type Versioned = (Vec<u8>, u32);
@@ -23,6 +24,8 @@ pub(crate) struct TestPlatform {
     counter: Rc<Cell<u64>>,
     shared: Rc<RefCell<BTreeMap<String, Versioned>>>,
     versions: Rc<Cell<u32>>,
+    /// The time, for decisions that no test has set one for.
+    pub(crate) time: Rc<Cell<UnixTime>>,
     /// The last byte of the client's address.
     pub(crate) client: Rc<Cell<u8>>,
     /// Decides on signatures in place of the check, for keys without a known private key.
@@ -48,6 +51,10 @@ impl TestPlatform {
 }
 
 impl Platform for TestPlatform {
+    fn now(&self) -> UnixTime {
+        self.time.get()
+    }
+
     fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
         if self.without_randomness.get() {
             return Err(NoRandomness);

@@ -178,12 +178,24 @@ impl Session {
         self.begun <= now.plus(ahead) && self.seen <= now.plus(ahead) && now < self.ends(lifetimes)
     }
 
+    /// The first moment at which it ends, or its token or its idle timeout is due.
+    pub(super) fn next_change(&self, lifetimes: &Lifetimes) -> UnixTime {
+        let due = self.grant.as_ref().filter(|_| lifetimes.refresh).map(|grant| grant.due);
+        let idle_step = self.idle_step(lifetimes);
+        due.into_iter().chain(idle_step).fold(self.ends(lifetimes), UnixTime::min)
+    }
+
     pub(super) fn is_due(&self, now: UnixTime) -> bool {
         self.grant.as_ref().is_some_and(|grant| grant.due <= now)
     }
 
     pub(super) fn idle_end_is_due(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
-        let step = lifetimes.idle.and_then(|idle| idle.checked_div(IDLE_STEP));
-        step.is_some_and(|step| self.seen.plus(step.max(Duration::from_secs(1))) <= now)
+        self.idle_step(lifetimes).is_some_and(|due| due <= now)
+    }
+
+    /// When its idle timeout is extended.
+    fn idle_step(&self, lifetimes: &Lifetimes) -> Option<UnixTime> {
+        let step = lifetimes.idle.and_then(|idle| idle.checked_div(IDLE_STEP))?;
+        Some(self.seen.plus(step.max(Duration::from_secs(1))))
     }
 }

@@ -27,6 +27,10 @@ const SLOTS: usize = 512;
 /// The most cached bytes of cookies; beyond them the cache is cleared.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
+/// A session that we sealed, which may be over.
+#[derive(Debug)]
+pub struct OpenedSession(Rc<Opened>);
+
 /// A session that we sealed, within its lifetime. Only this module makes one.
 #[derive(Debug, Clone)]
 pub struct FreshSession(Rc<Opened>);
@@ -89,6 +93,18 @@ pub enum Upkeep {
     Write,
 }
 
+impl OpenedSession {
+    /// The first moment at which it is over, or must be refreshed or written.
+    pub fn next_change(&self, lifetimes: &Lifetimes) -> UnixTime {
+        self.0.session.next_change(lifetimes)
+    }
+
+    /// The session, if it is within its lifetime.
+    pub fn fresh(self, lifetimes: &Lifetimes, now: UnixTime) -> Option<FreshSession> {
+        self.0.session.is_fresh(lifetimes, now).then_some(FreshSession(self.0))
+    }
+}
+
 impl FreshSession {
     /// A session from the process's renewals, not from a cookie.
     pub fn renewed(session: Session, lifetimes: &Lifetimes, now: UnixTime) -> Option<Self> {
@@ -118,6 +134,11 @@ impl FreshSession {
     /// `true` for the first call since the session was opened.
     pub fn take_first_use(&self) -> bool {
         !self.0.is_in_use.replace(true)
+    }
+
+    /// The first moment at which it is over, or must be refreshed or written.
+    pub fn next_change(&self, lifetimes: &Lifetimes) -> UnixTime {
+        self.session().next_change(lifetimes)
     }
 
     /// The upkeep that it needs now. A refresh excludes a write: two responses must not race.
@@ -174,22 +195,19 @@ impl OpenSessions {
         Self { cookies, opened: Cache::new(SLOTS, MAX_REMEMBERED) }
     }
 
-    /// The session of this request, if valid. An expired, foreign, altered or duplicate cookie is no session; the
-    /// caller does not learn the reason.
-    pub fn fresh(
-        &mut self,
-        request: &Request,
-        sealer: &Sealer,
-        lifetimes: &Lifetimes,
-        now: UnixTime,
-        platform: &dyn Platform,
-    ) -> Option<FreshSession> {
+    /// The session of this request, if we sealed one. A foreign, altered or duplicate cookie is no session; the caller
+    /// does not learn the reason.
+    pub fn open(&mut self, request: &Request, sealer: &Sealer, platform: &dyn Platform) -> Option<OpenedSession> {
         let joined = self.cookies.read(request)?;
-        let opened = self.open(&joined, sealer, platform)?;
-        opened.session.is_fresh(lifetimes, now).then_some(FreshSession(opened))
+        self.find_or_open(&joined, sealer, platform).map(OpenedSession)
     }
 
-    fn open(&mut self, joined: &JoinedCookies<'_>, sealer: &Sealer, platform: &dyn Platform) -> Option<Rc<Opened>> {
+    fn find_or_open(
+        &mut self,
+        joined: &JoinedCookies<'_>,
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Option<Rc<Opened>> {
         let text = &*joined.text;
         let hash = hash(text);
         let is_it = |known: &OpenedText| known.count == joined.count && is_same(&known.text, text);

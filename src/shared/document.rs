@@ -93,7 +93,12 @@ impl<T> Document<T> {
 
     /// The value, unless it is too old to be trusted.
     pub fn usable(&self, now: UnixTime) -> Option<&T> {
-        self.value.as_ref().filter(|_| now < self.fetched.plus(USABLE))
+        self.value.as_ref().filter(|_| now < self.trusted_until())
+    }
+
+    /// The end of the trust in the value; that of no value never comes.
+    pub fn trusted_until(&self) -> UnixTime {
+        if self.value.is_some() { self.fetched.plus(USABLE) } else { UnixTime::MAX }
     }
 
     /// Takes over a document that was fetched at that moment, and returns whether it differs from the one before. An equal

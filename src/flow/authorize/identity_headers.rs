@@ -103,9 +103,9 @@ fn authorization(permit: &Permit, env: &Env<'_>) -> Option<HeaderEdit> {
             of_cookie.as_ref().map(RawBearerToken::expose)
         }
         Authorization::AccessToken => {
-            session.and_then(|session| session.app_access_token(env.now)).map(AccessToken::expose)
+            session.and_then(|session| session.app_access_token(env.now())).map(AccessToken::expose)
         }
-        Authorization::IdToken => session.and_then(|session| session.app_id_token(env.now)).map(RawIdToken::expose),
+        Authorization::IdToken => session.and_then(|session| session.app_id_token(env.now())).map(RawIdToken::expose),
         Authorization::Strip => None,
     };
     match token {

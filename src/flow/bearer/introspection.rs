@@ -27,12 +27,12 @@ pub(super) async fn introspect(
 ) -> Result<CheckedToken, Failure> {
     let issuer = cx.config().token_issuer(id).ok_or(Failure::BearerUnknown)?;
     let settings = issuer.introspection().ok_or(Failure::BearerUnknown)?;
-    let is_refused = || cx.with(|env| env.bearers.is_refused(fingerprint, env.now));
+    let is_refused = || cx.with(|env| env.bearers.is_refused(fingerprint, env.now()));
     if is_refused()? {
         return Err(Failure::BearerInactive);
     }
     let deadline = hold_from(cx.now());
-    let endpoint = |env: &mut Env<'_>| env.issuers.introspection_endpoint(id, env.now).cloned();
+    let endpoint = |env: &mut Env<'_>| env.issuers.introspection_endpoint(id, env.now()).cloned();
     let endpoint = match cx.with(endpoint)? {
         Some(endpoint) => endpoint,
         // The issuer's metadata is not loaded yet.
@@ -49,7 +49,7 @@ pub(super) async fn introspect(
     let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context())?;
     let was_active = cx.with(|env| {
         let known = env.bearers.find(fingerprint);
-        known.is_some_and(|(bearer, _)| !bearer.has_expired(env.config.leeway, env.now))
+        known.is_some_and(|(bearer, _)| !bearer.has_expired(env.config.leeway, env.now()))
     })?;
     let limit = if was_active { &cx.limits().introspecting_again } else { &cx.limits().introspecting };
     let answer = loop {

@@ -78,7 +78,7 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = static_token(&fingerprint, env.config) {
-        if bearer.has_expired(env.config.leeway, env.now) {
+        if bearer.expires(env.config.leeway).is_some_and(|end| end <= env.now_near(end)) {
             let name = bearer.subject().to_owned();
             return presented.refuse(Failure::BearerExpired(name), env).into();
         }
@@ -131,10 +131,10 @@ async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<
 fn access_token(unchecked: &Unchecked, env: &Env<'_>) -> Result<VerifiedAccessToken, Failure> {
     let parsed = UnverifiedJws::parse(unchecked.token.expose()).map_err(|_| Failure::BearerUnknown)?;
     let issuer = env.config.token_issuer(unchecked.issuer).ok_or(Failure::BearerUnknown)?;
-    let keys = env.issuers.keys(unchecked.issuer, env.now).ok_or(Failure::ProviderNotReady)?;
-    let token = verify(&parsed, keys, &issuer.algorithms, Origin::Request(env.now), env.platform)
+    let keys = env.issuers.keys(unchecked.issuer, env.now()).ok_or(Failure::ProviderNotReady)?;
+    let token = verify(&parsed, keys, &issuer.algorithms, Origin::Request(env.now()), env.platform)
         .map_err(Failure::BearerSignature)?;
-    access_token::check(token, issuer, env.now, env.config.leeway).map_err(Failure::BearerRefused)
+    access_token::check(token, issuer, env.now(), env.config.leeway).map_err(Failure::BearerRefused)
 }
 
 impl Presented {
@@ -215,13 +215,16 @@ fn static_token(fingerprint: &Fingerprint, config: &Config) -> Option<VerifiedBe
 fn cached_token(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
     let (bearer, basis) = env.bearers.find(fingerprint)?;
     let issuer = bearer.source()?;
+    let expires = bearer.expires(env.config.leeway);
     let is_good = match basis {
-        Basis::Answer(until) => !until.has_passed(env.now),
+        Basis::Answer(until) => !until.has_passed(env.now()),
         Basis::Keys(version) => {
-            env.issuers.keys(issuer, env.now).is_some() && env.issuers.keys_version(issuer) == version
+            let now = env.now_near(env.issuers.trusted_until(issuer));
+            env.issuers.keys(issuer, now).is_some() && env.issuers.keys_version(issuer) == version
         }
     };
-    (is_good && !bearer.has_expired(env.config.leeway, env.now)).then_some(bearer)
+    let has_expired = expires.is_some_and(|end| end <= env.now_near(end));
+    (is_good && !has_expired).then_some(bearer)
 }
 
 /// The scopes that the rules want, where the token lacks one.

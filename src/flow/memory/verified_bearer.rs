@@ -66,13 +66,18 @@ impl VerifiedBearer {
         matches!(self.0.grounds, Grounds::AccessToken(_) | Grounds::Active(_))
     }
 
+    /// When it expires, if it does.
+    pub(in crate::flow) fn expires(&self, leeway: Leeway) -> Option<UnixTime> {
+        match &self.0.grounds {
+            Grounds::AccessToken(token) => Some(token.expires_at().plus(leeway.span())),
+            Grounds::Active(token) => token.ends().map(|end| end.plus(leeway.span())),
+            Grounds::Static(token) => token.expires_at,
+        }
+    }
+
     /// Whether it has expired.
     pub(in crate::flow) fn has_expired(&self, leeway: Leeway, now: UnixTime) -> bool {
-        match &self.0.grounds {
-            Grounds::AccessToken(token) => token.expires_at().plus(leeway.span()) <= now,
-            Grounds::Active(token) => token.ends().is_some_and(|end| end.plus(leeway.span()) <= now),
-            Grounds::Static(token) => token.expires_at.is_some_and(|end| end <= now),
-        }
+        self.expires(leeway).is_some_and(|end| end <= now)
     }
 
     /// Its issuer; `None` for a static token.

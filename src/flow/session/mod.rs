@@ -34,12 +34,15 @@ pub(super) enum Found {
 pub(super) fn find(request: &Request, env: &mut Env<'_>) -> Found {
     let settings = &env.config.session;
     let Some(store) = &settings.store else {
-        let session = env.sessions.fresh(request, &settings.sealer, &settings.lifetimes, env.now, env.platform);
-        return Found::Known(session.and_then(|session| accepted(session, env)));
+        let opened = env.sessions.open(request, &settings.sealer, env.platform);
+        return Found::Known(opened.and_then(|opened| {
+            let now = env.now_near(opened.next_change(&settings.lifetimes));
+            accepted(opened.fresh(&settings.lifetimes, now)?, env)
+        }));
     };
-    match Reference::read(request, &settings.cookies, &settings.sealer, env.now) {
+    match Reference::read(request, &settings.cookies, &settings.sealer, env.now()) {
         None => Found::Known(None),
-        Some(reference) => match env.stored.find(&reference, store.cache, env.now).cloned() {
+        Some(reference) => match env.stored.find(&reference, store.cache, env.now()).cloned() {
             Some(session) => Found::Known(accepted(session, env)),
             None => Found::Stored(reference),
         },
@@ -58,7 +61,7 @@ pub(super) async fn load(reference: Reference, cx: &TaskContext) -> Result<Optio
         .and_then(|session| FreshSession::stored(session, reference.has_retired_key, &settings.lifetimes, cx.now()));
     cx.with(|env| {
         let session = session?;
-        env.stored.keep(&reference, &session, store.cache, env.now);
+        env.stored.keep(&reference, &session, store.cache, env.now());
         accepted(session, env)
     })
 }
@@ -78,7 +81,7 @@ fn accepted(session: FreshSession, env: &mut Env<'_>) -> Option<FreshSession> {
 
 /// Remembers the provider's name of this session, for its front-channel logout.
 fn remember_sid(session: &Session, keys: &RevocationKeys, env: &Env<'_>) {
-    env.revocations.remember_sid(session, keys, &env.config.session.lifetimes, env.now, env.platform);
+    env.revocations.remember_sid(session, keys, &env.config.session.lifetimes, env.now(), env.platform);
 }
 
 /// Lets a new session begin after everything that would end it.
@@ -89,7 +92,7 @@ pub(super) fn begin_after_ends(session: &mut Session, env: &mut Env<'_>) {
 
 /// Writes a session again, as seen now; the cookies go to the browser that sent this request.
 pub(super) fn write_again(fresh: &FreshSession, request: &Request, env: &mut Env<'_>) -> Vec<String> {
-    let session = fresh.session().seen_at(env.now);
+    let session = fresh.session().seen_at(env.now());
     if env.config.session.store.is_none() {
         return cookies_of(&session, request, env);
     }
@@ -104,7 +107,7 @@ pub(super) fn write_again(fresh: &FreshSession, request: &Request, env: &mut Env
 /// [`SealError`]
 pub(super) fn reference_to(session: &Session, env: &Env<'_>) -> Result<String, SealError> {
     let settings = &env.config.session;
-    Reference::cookie(session, &settings.cookies, &settings.sealer, env.now, env.platform)
+    Reference::cookie(session, &settings.cookies, &settings.sealer, env.now(), env.platform)
 }
 
 /// The cookies of a session for the browser that sent this request. A session that cannot be written now is good all the
@@ -128,7 +131,7 @@ pub(super) fn write(session: &Session, present: Present, env: &mut Env<'_>) -> R
         present,
         lifetimes: &settings.lifetimes,
         sealer: &settings.sealer,
-        now: env.now,
+        now: env.now(),
     };
     let sealed = session.seal(&to, env.platform)?;
     env.events.extend(sealed.left_out.into_iter().map(Event::LeftOut));
@@ -149,5 +152,5 @@ pub(super) fn end(session: &Session, by: By, env: &mut Env<'_>) {
 /// [`DenylistError`]: the other workers do not know it.
 pub(super) fn end_here(revocation: &Revocation, by: By, env: &mut Env<'_>) -> Result<(), DenylistError> {
     env.stored.clear();
-    env.revocations.end(revocation, by, env.now, env.platform)
+    env.revocations.end(revocation, by, env.now(), env.platform)
 }

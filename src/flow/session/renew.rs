@@ -73,8 +73,8 @@ pub(in crate::flow) async fn continue_after_wait(
         if seen.replace(versions) == versions {
             return None;
         }
-        let (found, _) = env.renewals.find(&grant, env.now, env.platform);
-        let is_leased = matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now));
+        let (found, _) = env.renewals.find(&grant, env.now(), env.platform);
+        let is_leased = matches!(found, Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now()));
         (!is_leased).then_some(())
     };
     let _ = cx.until(deadline, is_over).await?;
@@ -108,33 +108,35 @@ fn decide_by_outcome(
     let (mut followed, mut is_deferred) = (0, false);
     loop {
         let grant = fresh.session().grant_digest();
-        let is_over = fresh.session().is_access_token_expired(env.now);
-        let (found, place) = env.renewals.find(&grant, env.now, env.platform);
+        let is_over = fresh.session().is_access_token_expired(env.now());
+        let (found, place) = env.renewals.find(&grant, env.now(), env.platform);
         let should_wait = match found {
             Found::Own(Outcome::Renewed(session)) => {
-                let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now) else { break };
+                let Some(next) = FreshSession::renewed(*session, &env.config.session.lifetimes, env.now()) else {
+                    break;
+                };
                 (fresh, followed) = (next, followed + 1);
                 if followed == MAX_CHAIN || env.is_ended(&fresh) {
                     return RenewalDecision::Ended;
                 }
-                if fresh.upkeep(&env.config.session.lifetimes, env.now) == Upkeep::Refresh { continue } else { break }
+                if fresh.upkeep(&env.config.session.lifetimes, env.now()) == Upkeep::Refresh { continue } else { break }
             }
             Found::Own(Outcome::Refused(at)) => {
-                if is_refusal_final(&fresh, at, env.now) {
+                if is_refusal_final(&fresh, at, env.now()) {
                     end_refused(&fresh, env);
                     return RenewalDecision::Ended;
                 }
                 false
             }
-            Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now) => {
+            Found::Own(Outcome::Failed(until)) if is_ahead(until, env.now()) => {
                 is_deferred = true;
                 false
             }
-            Found::Own(Outcome::Elsewhere(until)) if is_ahead(until, env.now) => false,
+            Found::Own(Outcome::Elsewhere(until)) if is_ahead(until, env.now()) => false,
             // Another request renews it: this one waits only if its session is over.
-            Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now) => is_over,
+            Found::Own(Outcome::Leased(until)) if is_ahead(until, env.now()) => is_over,
             Found::OthersLease => false,
-            Found::Nothing | Found::Own(_) if env.issuers.ready(fresh.session().provider(), env.now).is_none() => {
+            Found::Nothing | Found::Own(_) if env.issuers.ready(fresh.session().provider(), env.now()).is_none() => {
                 is_deferred = true;
                 false
             }
@@ -146,7 +148,7 @@ fn decide_by_outcome(
             && waiting == Waiting::Allowed
             && let Some(held) = env.limits.held.take()
         {
-            let deadline = hold_from(env.now);
+            let deadline = hold_from(env.now());
             return RenewalDecision::Wait(Renewing { session: fresh, grant, deadline, _held: held });
         }
         break;
@@ -161,7 +163,7 @@ fn decide_by_outcome(
         }
         None if was_renewed => cookies_of(fresh.session(), request, env),
         // It is not renewed for now, but it is in use: the idle timeout must not end it.
-        _ if is_deferred && fresh.must_be_written(&env.config.session.lifetimes, env.now) => {
+        _ if is_deferred && fresh.must_be_written(&env.config.session.lifetimes, env.now()) => {
             write_again(&fresh, request, env)
         }
         _ => Vec::new(),

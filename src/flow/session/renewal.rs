@@ -53,14 +53,14 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// Begins to renew a session, unless another request does or its provider is not known.
 pub(super) fn begin(session: &Session, place: &Place, env: &mut Env<'_>) -> bool {
-    let Some(provider) = env.issuers.ready(session.provider(), env.now) else { return false };
+    let Some(provider) = env.issuers.ready(session.provider(), env.now()) else { return false };
     // One second more than the calls may take, one for the rounding of the clock, and time for a key.
-    let until = env.now.plus(provider.time_to_renew()).plus(MAX_HOLD).plus(Duration::from_secs(2));
+    let until = env.now().plus(provider.time_to_renew()).plus(MAX_HOLD).plus(Duration::from_secs(2));
     let (grant, lease) = (session.grant_digest(), Outcome::Leased(until));
-    let is_ours = env.renewals.write(place, &grant, &lease, env.now, env.platform).is_ok();
+    let is_ours = env.renewals.write(place, &grant, &lease, env.now(), env.platform).is_ok();
     if is_ours {
         // A request made it; it is no idle session, however long the provider takes.
-        let session = session.seen_at(env.now);
+        let session = session.seen_at(env.now());
         env.spawn(move |cx| renew(session, cx));
     }
     is_ours
@@ -77,7 +77,7 @@ async fn renew(session: Session, cx: TaskContext) -> Result<(), Failure> {
 
 /// Leaves the outcome where the lease was.
 fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
-    env.renewals.settle(&session.grant_digest(), outcome, env.now, env.platform);
+    env.renewals.settle(&session.grant_digest(), outcome, env.now(), env.platform);
 }
 
 /// Takes the lease in the store, so that no other process renews the session, and looks whether one has done so before.
@@ -85,7 +85,7 @@ fn settle(session: &Session, outcome: &Outcome, env: &mut Env<'_>) {
 async fn take_store_lease(session: &Session, cx: &TaskContext) -> Result<Option<Outcome>, Failure> {
     let Some(store) = &cx.config().session.store else { return Ok(None) };
     let request = store.lease(&session.grant_digest(), lease(store, session, cx));
-    let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now.plus(pause));
+    let elsewhere = |pause, env: &mut Env<'_>| Outcome::Elsewhere(env.now().plus(pause));
     let found = match Store::lease_answer(cx.call(request).await) {
         Ok(true) => {
             // Requests that arrive during the load read the store too.
@@ -138,7 +138,7 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
         Err(no_randomness) => {
             return cx.with(|env| {
                 report_not_renewed(session, no_randomness.into(), env);
-                Outcome::Failed(env.now.plus(PAUSE))
+                Outcome::Failed(env.now().plus(PAUSE))
             });
         }
     };
@@ -204,7 +204,7 @@ fn apply_refresh(
         Ok((id_token, userinfo)) => {
             report_short_life(session.provider(), tokens.expires_in, env);
             let forwarded_tokens = env.config.forwarded_tokens;
-            let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now));
+            let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now()));
             let renewed = session.renewed(Renewal {
                 id_token: id_token.as_ref().zip(tokens.id_token),
                 userinfo,
@@ -214,10 +214,10 @@ fn apply_refresh(
                 app_token: forwarded_tokens.access_token(
                     &tokens.access_token,
                     tokens.expires_in.or(until_exp),
-                    env.now,
+                    env.now(),
                 ),
                 wants_id_token: forwarded_tokens.id_token,
-                now: env.now,
+                now: env.now(),
             });
             env.events.push(Event::Renewed);
             store::save_soon(&renewed, env);
@@ -234,11 +234,11 @@ fn apply_refresh(
             } else if let Some(token) = tokens.refresh_token {
                 // The provider may take the old token no more, so the session goes on with the new one, and tries again.
                 let kept = session.with_refresh_token(token);
-                settle(&kept, &Outcome::Failed(env.now.plus(PAUSE)), env);
+                settle(&kept, &Outcome::Failed(env.now().plus(PAUSE)), env);
                 store::save_soon(&kept, env);
                 Outcome::Renewed(Box::new(kept))
             } else {
-                Outcome::Failed(env.now.plus(PAUSE))
+                Outcome::Failed(env.now().plus(PAUSE))
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) const MAX_CHAIN: usize = 16;
 pub(in crate::flow) fn revoke_latest(session: &Session, env: &mut Env<'_>) {
     let mut latest = session.clone();
     for _ in 0..MAX_CHAIN {
-        let (found, _) = env.renewals.find(&latest.grant_digest(), env.now, env.platform);
+        let (found, _) = env.renewals.find(&latest.grant_digest(), env.now(), env.platform);
         let Found::Own(Outcome::Renewed(next)) = found else { break };
         latest = *next;
     }

@@ -79,7 +79,7 @@ pub(in crate::flow) async fn end(store: &Store, revocations: &[Revocation], cx: 
 pub(in crate::flow) fn save_soon(session: &Session, env: &mut Env<'_>) {
     let settings = &env.config.session;
     let Some(store) = &settings.store else { return };
-    let life = session.ends(&settings.lifetimes).since(env.now);
+    let life = session.ends(&settings.lifetimes).since(env.now());
     match store.update(session, life, &settings.sealer, env.platform) {
         Ok(request) => {
             env.stored.forget(session);
@@ -106,7 +106,7 @@ async fn write_session(
 /// Ends sessions in the store in the background, then calls `then`.
 pub(in crate::flow) fn end_soon(revocation: &Revocation, then: impl FnOnce(&mut Env<'_>) + 'static, env: &mut Env<'_>) {
     let Some(store) = &env.config.session.store else { return };
-    let request = store.end(&revocation.mark, revocation.until.since(env.now), env.now, Order::Repeated);
+    let request = store.end(&revocation.mark, revocation.until.since(env.now()), env.now(), Order::Repeated);
     env.spawn(move |cx| async move {
         if write(request, Store::end_answer, &cx).await?.is_some() {
             cx.with(then)?;

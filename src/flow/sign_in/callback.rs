@@ -90,7 +90,7 @@ fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSig
     let name = PendingSignIn::cookie_name(&state.id, &settings.pending_prefix);
     let Found::One(value) = cookie::find(request.lines("cookie"), &name) else { return None };
     PendingSignIn::open(&name, value, &settings.sealer, &env.config.prefix)
-        .filter(|pending| !pending.state.is_expired(env.now, settings.sign_in_timeout))
+        .filter(|pending| !pending.state.is_expired(env.now(), settings.sign_in_timeout))
 }
 
 /// Begins the sign-in again without using the code: the `state` is ours, but the browser has no such sign-in any more (back
@@ -112,7 +112,7 @@ fn begin_again(
         return answer::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()).into();
     }
     // A `state` of long ago says nothing about a loop.
-    let attempt = if state.is_expired(env.now, env.config.session.sign_in_timeout) { 0 } else { state.attempt };
+    let attempt = if state.is_expired(env.now(), env.config.session.sign_in_timeout) { 0 } else { state.attempt };
     env.events.push(Event::SignInRestarted(why));
     let sign_in = SignInRequest {
         attempt: attempt.saturating_add(1),
@@ -193,7 +193,7 @@ fn accept(
     };
     cx.with(|env| {
         // A client can make up any number of codes: their cost is bounded, and the real one is not used up.
-        let kept = if env.now.since(pending.state.started) > IMMEDIATE { 0 } else { RESERVED_FOR_INTERACTIVE };
+        let kept = if env.now().since(pending.state.started) > IMMEDIATE { 0 } else { RESERVED_FOR_INTERACTIVE };
         let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
         if !single_use::claim(&pending.state, env) {
             return Ok(Accepted::Again(Restart::NotPending));

@@ -48,7 +48,7 @@ fn begin(
 ) -> Result<Session, Failure> {
     let provider = callback.pending.state.provider;
     let settings = &env.config.session;
-    let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
+    let known = env.issuers.ready(provider, env.now()).ok_or(Failure::ProviderNotReady)?;
     let refresh_token = granted.refresh_token.filter(|_| settings.lifetimes.refresh);
     let wants_hint = env.config.sign_out.at_provider && known.metadata.end_session_endpoint.is_some();
     let forwarded_tokens = env.config.forwarded_tokens;
@@ -56,16 +56,16 @@ fn begin(
         session::renewal::report_short_life(provider, granted.expires_in, env);
     }
     let (id_token, id_token_ends) = granted.id_token.unzip();
-    let until_exp = id_token_ends.map(|ends| ends.since(env.now));
+    let until_exp = id_token_ends.map(|ends| ends.since(env.now()));
     let life = forwarded_tokens.renewal_lifetime(granted.expires_in, until_exp);
     let with = NewSession {
         provider,
         claims_request: known.provider.claims_request(),
         kept: &env.config.kept_claims,
-        now: env.now,
+        now: env.now(),
         lifetime: settings.lifetimes.absolute,
-        grant: refresh_token.map(|token| Grant::new(token, life, env.now)),
-        app_token: forwarded_tokens.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now),
+        grant: refresh_token.map(|token| Grant::new(token, life, env.now())),
+        app_token: forwarded_tokens.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now()),
         id_token: id_token.filter(|_| wants_hint || forwarded_tokens.id_token),
         id_token_ends: id_token_ends.unwrap_or_default(),
     };
@@ -90,7 +90,7 @@ fn cookies(
         session::end(before.session(), By::Person, env);
     }
     let settings = &env.config.session;
-    let guard = LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now);
+    let guard = LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now());
     let present = settings.cookies.present(request);
     // Tabs that were opened at once began their sign-ins without knowing of each other: those that are too many go.
     let mut cookies = surplus(request, MAX_PENDING, env);
@@ -103,8 +103,11 @@ fn cookies(
         }
         None => cookies.extend(session::write(session, present, env)?),
     }
-    let guard =
-        LoginLoopGuard::add_sign_in(guard, env.now).cookie(&settings.login_loop_cookie, &settings.sealer, env.platform);
+    let guard = LoginLoopGuard::add_sign_in(guard, env.now()).cookie(
+        &settings.login_loop_cookie,
+        &settings.sealer,
+        env.platform,
+    );
     cookies.push(guard?);
     Ok(cookies)
 }

@@ -210,7 +210,7 @@ pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>)
     }
     let candidates = candidates(&sign_in.providers, env);
     let &[provider] = &candidates[..] else { return choose(&candidates, &request, &caller, &sign_in, env).into() };
-    match env.issuers.ready(provider.id, env.now) {
+    match env.issuers.ready(provider.id, env.now()) {
         Some(provider) => redirect(&request, &provider, sign_in, env).into(),
         None => {
             let provider = provider.id;
@@ -293,7 +293,7 @@ fn could_follow(request: &Request) -> bool {
 /// Whether several sign-ins in a row brought no session, or none with the claims that the rules ask for.
 fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool {
     let settings = &env.config.session;
-    let guard = || LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now);
+    let guard = || LoginLoopGuard::read(request, &settings.login_loop_cookie, &settings.sealer, env.now());
     sign_in.session != OwnSession::Good && guard().is_some_and(LoginLoopGuard::would_loop)
 }
 
@@ -312,7 +312,7 @@ fn authorization_request(
     let settings = &env.config.session;
     let Ready { provider, metadata, .. } = known;
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
-    let pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now, env.platform)?;
+    let pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let with = Authorization {
         redirect_uri: &env.config.redirect_uri(provider),
@@ -342,7 +342,7 @@ pub(super) fn surplus(request: &Request, most: usize, env: &Env<'_>) -> Vec<Stri
     for (name, value) in with_prefix(request.lines("cookie"), &settings.pending_prefix).take(MAX_LOOKED_AT) {
         let Ok(name) = std::str::from_utf8(name) else { continue };
         match PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix) {
-            Some(pending) if !pending.state.is_expired(env.now, settings.sign_in_timeout) => {
+            Some(pending) if !pending.state.is_expired(env.now(), settings.sign_in_timeout) => {
                 kept.push((pending.state.started, name));
             }
             Some(_) | None => gone.push(name),

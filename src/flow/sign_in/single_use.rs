@@ -17,10 +17,10 @@ const CAPACITY: usize = 1024;
 pub(super) fn claim(state: &State, env: &Env<'_>) -> bool {
     let key = key(env.config);
     let digest = half_digest("sign-in", &[state.id.as_bytes()]);
-    let keep = state.started.plus(env.config.session.sign_in_timeout).since(env.now);
-    let entry = Entry::now(digest, env.now, keep);
+    let keep = state.started.plus(env.config.session.sign_in_timeout).since(env.now());
+    let entry = Entry::now(digest, env.now(), keep);
     SharedDenylist { key: &key, capacity: CAPACITY, eviction: Eviction::Oldest }
-        .claim(entry, env.now, env.platform)
+        .claim(entry, env.now(), env.platform)
         .unwrap_or(false)
 }
 

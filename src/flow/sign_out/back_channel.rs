@@ -109,23 +109,23 @@ fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId,
 }
 
 fn verify_logout_token(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<LogoutToken, Failure> {
-    let known = env.issuers.ready(provider, env.now).ok_or(Failure::ProviderNotReady)?;
+    let known = env.issuers.ready(provider, env.now()).ok_or(Failure::ProviderNotReady)?;
     let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| Failure::LogoutMalformed)?;
     let algorithms = &known.provider.algorithms();
-    let token = verify(&unverified, &known.keys, algorithms, Origin::Request(env.now), env.platform)
+    let token = verify(&unverified, &known.keys, algorithms, Origin::Request(env.now()), env.platform)
         .map_err(Failure::LogoutTokenSignature)?;
-    known.provider.check_logout_token(token, env.now, env.config.leeway).map_err(Failure::LogoutToken)
+    known.provider.check_logout_token(token, env.now(), env.config.leeway).map_err(Failure::LogoutToken)
 }
 
 /// The sessions that a token ends (2.4): with a `sid`, those with this `sid`, and those of its subject without a
 /// `sid`; without a `sid`, all sessions of its subject.
 fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Revocation> {
     let subject = token.subject.as_deref().map(|subject| RevocationKeys::of_subject(provider, subject));
-    let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now);
+    let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now());
     match &token.sid {
         Some(sid) => {
             let sid = RevocationKeys::of_sid(provider, sid);
-            let owner = subject.or_else(|| env.revocations.subject_of(&sid, env.now, env.platform));
+            let owner = subject.or_else(|| env.revocations.subject_of(&sid, env.now(), env.platform));
             let nameless = subject.as_ref().map(RevocationKeys::of_subject_without_sid);
             [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, owner)).collect()
         }
@@ -136,12 +136,12 @@ fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Re
 /// Remembers a token whose sessions are ended.
 fn remember(used: Entry, env: &mut Env<'_>) {
     // In doubt it counts again: a user who is signed out too often signs in again.
-    let _ = used_tokens(&key(env)).claim(used, env.now, env.platform);
+    let _ = used_tokens(&key(env)).claim(used, env.now(), env.platform);
 }
 
 fn used_token(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Entry {
-    let keep = token.expires.plus(env.config.leeway.span()).since(env.now).min(MAX_REMEMBERED);
-    Entry::now(half_digest("jti", &[provider.as_bytes(), token.id.as_bytes()]), env.now, keep)
+    let keep = token.expires.plus(env.config.leeway.span()).since(env.now()).min(MAX_REMEMBERED);
+    Entry::now(half_digest("jti", &[provider.as_bytes(), token.id.as_bytes()]), env.now(), keep)
 }
 
 fn is_used(token: &Entry, env: &Env<'_>) -> bool {

@@ -48,9 +48,9 @@ fn end_session(request: &Request, env: &mut Env<'_>) -> Result<Revocation, Failu
     }
     let (provider, sid) = named_session(request, env).ok_or(Failure::LogoutMalformed)?;
     let sid = RevocationKeys::of_sid(provider, &sid);
-    let (owner, by) = env.revocations.framed(&sid, env.now, env.platform).ok_or(Failure::Busy)?;
+    let (owner, by) = env.revocations.framed(&sid, env.now(), env.platform).ok_or(Failure::Busy)?;
     env.events.push(Event::LoggedOut(env.issuers.name(provider), None));
-    let revocation = Revocation::of(sid, owner, &env.config.session.lifetimes, env.now);
+    let revocation = Revocation::of(sid, owner, &env.config.session.lifetimes, env.now());
     match session::end_here(&revocation, by, env) {
         // The list has no room, but the store takes it.
         Err(DenylistError::Full) if env.config.session.store.is_some() => Ok(revocation),

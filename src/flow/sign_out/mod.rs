@@ -134,7 +134,7 @@ fn sign_out(
     let sign_out = SignOut { caller, target, cookies, session };
     let needs_store = sign_out.session.is_some() && settings.store.is_some();
     let provider = sign_out.provider(env);
-    let known = provider.and_then(|provider| env.issuers.ready(provider, env.now));
+    let known = provider.and_then(|provider| env.issuers.ready(provider, env.now()));
     let needs_metadata = provider.is_some() && known.is_none();
     if needs_store || needs_metadata {
         return Gate::flow(move |cx| sign_out.finish(provider, cx));
@@ -203,7 +203,7 @@ impl SignOut {
     }
 
     fn logout_request(&self, provider: &Ready, env: &Env<'_>) -> Option<String> {
-        let state = ReturnState { to: self.target.clone().unwrap_or_default(), at: env.now }.seal(env);
+        let state = ReturnState { to: self.target.clone().unwrap_or_default(), at: env.now() }.seal(env);
         let hint = self.session.as_ref().and_then(|session| session.session().id_token());
         provider.provider.logout_url(&provider.metadata, hint, &env.config.signed_out_uri(), state.as_deref())
     }
@@ -226,7 +226,7 @@ impl ReturnState {
         let bytes = env.config.session.sealer.open(Purpose::State, STATE_LABEL, sealed)?;
         let [to, at] = wire::read(&bytes)?;
         let state = Self { to: to.text()?.to_owned(), at: UnixTime::from_secs(at.number()?) };
-        (env.now < state.at.plus(STATE_LIFE)).then_some(state)
+        (env.now() < state.at.plus(STATE_LIFE)).then_some(state)
     }
 }
 

@@ -41,7 +41,7 @@ fn claiming(claims: Value) -> Change {
 /// Another filter at this origin with the same key, or the same one with another configuration.
 fn reconfigure(world: &mut World, changes: &[(&str, Value)]) {
     let other = World::ready_with(changes);
-    (world.config, world.workers) = (other.config, other.workers);
+    (world.config, world.workers, world.platform) = (other.config, other.workers, other.platform);
     world.settle();
 }
 

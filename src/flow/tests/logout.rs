@@ -478,7 +478,7 @@ fn many_sign_outs_of_one_account_leave_room_for_those_of_all_others() {
     let end = |world: &mut World, name: &str, number: usize, by| {
         world.env(|env| {
             let subject = Some(half_digest("sub", &[name.as_bytes()]));
-            let revocation = Revocation::of(mark(name, number), subject, &env.config.session.lifetimes, env.now);
+            let revocation = Revocation::of(mark(name, number), subject, &env.config.session.lifetimes, env.now());
             let _ = session::end_here(&revocation, by, env);
         });
     };
@@ -670,7 +670,7 @@ fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
     for number in 0..4100 {
         let digest = half_digest("session", &[format!("{number}").as_bytes()]);
         world.env(|env| {
-            let revocation = Revocation::of(digest, None, &env.config.session.lifetimes, env.now);
+            let revocation = Revocation::of(digest, None, &env.config.session.lifetimes, env.now());
             let _ = session::end_here(&revocation, By::Refusal, env);
         });
     }

@@ -439,7 +439,10 @@ impl World {
     /// Runs `decision` at the current worker and the current time.
     pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&Rc<Worker>) -> R) -> R {
         let worker = Rc::clone(&self.workers[self.worker]);
-        worker.set_time(self.now);
+        // The last tick read the clock a second ago.
+        worker.set_time(self.now.minus(Duration::from_secs(1)));
+        self.platform.time.set(self.now);
+        worker.begin_decision();
         let outcome = decision(&worker);
         worker.take_events(|event| self.events.push(event));
         outcome
@@ -560,7 +563,7 @@ impl World {
         for (asker, pause) in [(Unauthenticated, 2), (Unauthenticated, 3), (Provider, 5), (Provider, 9)] {
             let id = self.config.providers[0].id;
             let request = KeyRequest { asker, lack: Lack::Key };
-            self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now, env.events));
+            self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now(), env.events));
             for call in self.drive() {
                 let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
                 self.answer_with(call, down);
@@ -574,7 +577,7 @@ impl World {
         self.worker = worker;
         let id = self.config.providers[0].id;
         let request = KeyRequest { asker: Asker::Provider, lack: Lack::Key };
-        assert!(self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now, env.events)));
+        assert!(self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now(), env.events)));
         for call in self.drive() {
             self.answer(call);
         }

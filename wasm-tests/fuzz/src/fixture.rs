@@ -88,11 +88,16 @@ type Versioned = (Vec<u8>, u32);
 /// process.
 #[derive(Clone, Default)]
 pub(crate) struct Host {
+    pub(crate) time: Rc<Cell<UnixTime>>,
     drawn: Rc<Cell<u64>>,
     shared: Rc<RefCell<HashMap<String, Versioned>>>,
 }
 
 impl Platform for Host {
+    fn now(&self) -> UnixTime {
+        self.time.get()
+    }
+
     fn random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
         for chunk in bytes.chunks_mut(32) {
             self.drawn.set(self.drawn.get() + 1);

@@ -198,6 +198,11 @@ impl IssuerState {
         has_metadata && self.keys(now).is_some()
     }
 
+    /// Until when the documents that are known are trusted.
+    pub(super) fn trusted_until(&self) -> UnixTime {
+        self.metadata.trusted_until().min(self.keys.trusted_until())
+    }
+
     fn jwks_uri(&self, now: UnixTime) -> Option<&Endpoint> {
         match self.keys_from(now) {
             KeysFrom::Configuration(_) => None,
@@ -271,10 +276,10 @@ impl IssuerState {
         [end_session, revocation].into_iter().flatten().collect()
     }
 
-    /// Takes over what other workers have shared, where something is missing, and once a second at most: an issuer that is
-    /// down must not make every request dearer.
+    /// Takes over what other workers have shared, once a second at most: an issuer that is down must not make every request
+    /// dearer.
     pub(super) fn catch_up(&mut self, sealer: &Sealer, platform: &dyn Platform, now: UnixTime) {
-        if self.looked != now && !self.is_ready(now) {
+        if self.looked != now {
             self.take_news(sealer, platform, now);
         }
     }

@@ -17,7 +17,10 @@ use crate::{
     time::UnixTime,
 };
 
-use super::{super::event::Event, omissions::Omissions};
+use super::{
+    super::{clock::Clock, event::Event},
+    omissions::Omissions,
+};
 use issuer_state::{Configured, IssuerState};
 pub(in crate::flow) use issuer_state::{Fetch, FetchedDocument, Ready};
 
@@ -71,6 +74,11 @@ impl Issuers {
         self.state(id)?.keys(now)
     }
 
+    /// Until when the documents of an issuer that are known are trusted.
+    pub(in crate::flow) fn trusted_until(&self, id: IssuerId) -> UnixTime {
+        self.state(id).map_or(UnixTime::MAX, IssuerState::trusted_until)
+    }
+
     /// The introspection endpoint of an issuer, where it is known.
     pub(in crate::flow) fn introspection_endpoint(&self, id: IssuerId, now: UnixTime) -> Option<&Endpoint> {
         self.state(id)?.introspection_endpoint(now)
@@ -98,9 +106,11 @@ impl Issuers {
 
     /// Takes over what other workers know, where this one does not know enough: one that has only just begun need not
     /// wait for its next look around.
-    pub(in crate::flow) fn catch_up(&mut self, platform: &dyn Platform, now: UnixTime) {
+    pub(in crate::flow) fn catch_up(&mut self, clock: &Clock, platform: &dyn Platform) {
         for state in &mut self.states {
-            state.catch_up(&self.sealer, platform, now);
+            if !state.is_ready(clock.now_near(state.trusted_until(), platform)) {
+                state.catch_up(&self.sealer, platform, clock.now(platform));
+            }
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn run(bytes: &[u8]) {
 
 struct World {
     workers: [Rc<Worker>; 2],
+    host: Host,
     now: UnixTime,
     jar: BTreeMap<String, String>,
     /// Values of the session cookie that were handed out, and the time of the sign-in or refresh of each.
@@ -86,6 +87,7 @@ impl World {
         let (config, host) = (parse(&document), Host::default());
         Self {
             workers: std::array::from_fn(|_| Worker::new(config.clone(), Box::new(host.clone()))),
+            host,
             now: NOW,
             jar: BTreeMap::new(),
             sessions: Vec::new(),
@@ -150,7 +152,7 @@ impl World {
 
         self.is_identified = false;
         let worker = usize::from(bool::arbitrary(input)?);
-        self.workers[worker].set_time(self.now);
+        self.begin(worker);
         let step = self.workers[worker].start(request);
         let Some(decision) = self.perform(worker, step, input)? else { return Ok(()) };
         let lines = match decision {
@@ -203,13 +205,20 @@ impl World {
         Ok(None)
     }
 
+    /// A decision of this worker begins. Its last tick read the clock a second ago.
+    fn begin(&self, worker: usize) {
+        self.workers[worker].set_time(self.now.minus(Duration::from_secs(1)));
+        self.host.time.set(self.now);
+        self.workers[worker].begin_decision();
+    }
+
     fn resume(&self, worker: usize, pending: Pending) -> Step {
-        self.workers[worker].set_time(self.now);
+        self.begin(worker);
         pending.resume()
     }
 
     fn drive(&mut self, worker: usize, input: &mut Unstructured<'_>) -> Result<()> {
-        self.workers[worker].set_time(self.now);
+        self.begin(worker);
         let calls = self.workers[worker].drive();
         self.answer(calls, input)?;
         let calls = self.workers[worker].drive();

@@ -26,7 +26,8 @@ pub(crate) fn run(bytes: &[u8]) {
     assert!(sealed.cookies.iter().all(|line| line.len() <= 4096));
     let pairs: Vec<_> = sealed.cookies.iter().filter_map(|line| line.split(';').next()).collect();
     let request = vestibule::http::Request::new([("cookie", pairs.join("; ").as_bytes())]);
-    let opened = OpenSessions::new(cookies.clone()).fresh(&request, sealer, lifetimes, NOW, &host);
+    let opened = OpenSessions::new(cookies.clone()).open(&request, sealer, &host);
+    let opened = opened.and_then(|opened| opened.fresh(lifetimes, NOW));
     let is_fresh = FreshSession::renewed(session.clone(), lifetimes, NOW).is_some();
     assert_eq!(opened.is_some(), is_fresh);
     assert!(opened.is_none_or(|opened| opened.session().digest() == session.digest()));

@@ -44,8 +44,9 @@ const TOGETHER: [[&str; 2]; 2] = [["email", "email_verified"], ["phone_number", 
 /// The beginning of every compact JWS: `{"` in base64url.
 const JWS: &[u8] = b"eyJ";
 
-/// The answer of the endpoint about the subject of an ID token. Only [`Self::read`] makes one.
+/// Claims about the user of an access token: the answer of the userinfo endpoint, or of a provider's API.
 pub struct Userinfo {
+    subject: String,
     claims: Map<String, Value>,
 }
 
@@ -61,8 +62,8 @@ pub enum UserinfoError {
     /// Not JSON as it must be.
     #[error("the userinfo response is {0}")]
     NotJson(#[from] JsonError),
-    /// Another subject than that of the ID token (5.3.2).
-    #[error("the userinfo response is about another sub than the ID token")]
+    /// Another subject than that of the ID token (5.3.2), or of the session.
+    #[error("the userinfo response is about another sub than the ID token or the session")]
     OtherSubject,
     /// A signed answer (5.3.2), or an encrypted one.
     #[error(
@@ -82,6 +83,29 @@ pub fn request(relying_party: &RelyingParty, endpoint: &Endpoint, token: &Access
 }
 
 impl Userinfo {
+    /// What an API has said about this subject.
+    pub const fn of_api(subject: String, claims: Map<String, Value>) -> Self {
+        Self { subject, claims }
+    }
+
+    /// The subject.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The claims, while further answers of an API come.
+    pub const fn claims_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.claims
+    }
+
+    /// The same claims, if they are about this subject.
+    ///
+    /// # Errors
+    /// [`UserinfoError::OtherSubject`]
+    pub fn about(self, subject: &str) -> Result<Self, UserinfoError> {
+        if self.subject == subject { Ok(self) } else { Err(UserinfoError::OtherSubject) }
+    }
+
     /// Reads the answer, which must be about this subject: with a substituted access token it would be about another user
     /// (5.3.4).
     ///
@@ -97,7 +121,7 @@ impl Userinfo {
         }
         let claims = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
         match claims.get("sub") {
-            Some(Value::String(sub)) if sub == subject => Ok(Self { claims }),
+            Some(Value::String(sub)) if sub == subject => Ok(Self { subject: subject.to_owned(), claims }),
             Some(Value::String(_)) => Err(UserinfoError::OtherSubject),
             _ => Err(UserinfoError::Malformed("sub")),
         }

@@ -8,10 +8,7 @@ use std::{fmt, rc::Rc};
 
 use serde_json::{Map, Value};
 
-use super::{
-    identification::{Inquiry, Progress},
-    identity::Identity,
-};
+use super::inquiry::{Inquiry, Progress};
 use crate::{
     claims::CLAIM_NAMES,
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -20,7 +17,7 @@ use crate::{
         Endpoint, EndpointError, PlainHttp, RelyingParty,
         discovery::{self, ProviderMetadata},
         error::UnexpectedStatus,
-        userinfo::UserinfoError,
+        userinfo::{Userinfo, UserinfoError},
     },
     secret::AccessToken,
 };
@@ -31,8 +28,6 @@ const MAX_PAGES: usize = 5;
 /// The addresses of GitHub, and the questions its API is asked.
 #[derive(Debug, Clone)]
 pub struct GitHub {
-    /// The URL of its pages, which stands for the issuer.
-    web: String,
     /// The base URL of the API.
     pub api: Endpoint,
     /// Its endpoints, which are not discovered.
@@ -118,7 +113,7 @@ impl GitHub {
             post_only: true,
             left_out: Vec::new(),
         };
-        Ok(Self { web: web.to_owned(), api, metadata: Rc::new(metadata), questions: Vec::new() })
+        Ok(Self { api, metadata: Rc::new(metadata), questions: Vec::new() })
     }
 
     /// Asks for these claims alone, and returns the scopes that this takes.
@@ -146,7 +141,7 @@ enum Stage {
     /// The user itself.
     User,
     /// A question about the user.
-    Question(Box<Identity>, List),
+    Question(Box<Userinfo>, List),
 }
 
 /// A list that is being read, page by page.
@@ -187,10 +182,10 @@ impl Inquiry for UserInquiry {
         let Self { github, token, stage } = *self;
         match stage {
             Stage::User => {
-                let identity = user(&response, &github)?;
-                Ok(Self::question(github, token, identity, 0))
+                let userinfo = user(&response)?;
+                Ok(Self::question(github, token, userinfo, 0))
             }
-            Stage::Question(identity, list) => Self::list(github, token, identity, list, &response),
+            Stage::Question(userinfo, list) => Self::list(github, token, userinfo, list, &response),
         }
     }
 }
@@ -213,11 +208,11 @@ impl UserInquiry {
     }
 
     /// Goes on with the question at this place.
-    fn question(github: GitHub, token: AccessToken, identity: Box<Identity>, place: usize) -> Progress {
+    fn question(github: GitHub, token: AccessToken, userinfo: Box<Userinfo>, place: usize) -> Progress {
         if place < github.questions.len() {
-            Progress::Ask(Box::new(Self { github, token, stage: Stage::Question(identity, List::of(place)) }))
+            Progress::Ask(Box::new(Self { github, token, stage: Stage::Question(userinfo, List::of(place)) }))
         } else {
-            Progress::Known(identity)
+            Progress::Known(userinfo)
         }
     }
 
@@ -225,12 +220,12 @@ impl UserInquiry {
     fn list(
         github: GitHub,
         token: AccessToken,
-        mut identity: Box<Identity>,
+        mut userinfo: Box<Userinfo>,
         mut list: List,
         response: &CalloutResponse,
     ) -> Result<Progress, UserinfoError> {
         let place = list.place;
-        let Some(question) = github.questions.get(place).copied() else { return Ok(Progress::Known(identity)) };
+        let Some(question) = github.questions.get(place).copied() else { return Ok(Progress::Known(userinfo)) };
         let is_known = match response.status {
             200 => {
                 let page = json::response_array(&response.body, MAX_CALLOUT_BODY)?;
@@ -240,7 +235,7 @@ impl UserInquiry {
                 }
                 list.pages = list.pages.saturating_add(1);
                 if is_full && list.pages < MAX_PAGES {
-                    let stage = Stage::Question(identity, list);
+                    let stage = Stage::Question(userinfo, list);
                     return Ok(Progress::Ask(Box::new(Self { github, token, stage })));
                 }
                 !is_full
@@ -249,14 +244,14 @@ impl UserInquiry {
             403 | 404 => false,
             _ => return Err(UserinfoError::Status(UnexpectedStatus::of(response))),
         };
-        add_claims(&mut identity, question, list.found, is_known);
-        Ok(Self::question(github, token, identity, place.saturating_add(1)))
+        add_claims(&mut userinfo, question, list.found, is_known);
+        Ok(Self::question(github, token, userinfo, place.saturating_add(1)))
     }
 }
 
 /// The user, by number: a login can be given up, and taken by another user. An email address in this answer is not
-/// verified, and is not read. Other providers number their users too, so `iss` is added.
-fn user(response: &CalloutResponse, github: &GitHub) -> Result<Box<Identity>, UserinfoError> {
+/// verified, and is not read.
+fn user(response: &CalloutResponse) -> Result<Box<Userinfo>, UserinfoError> {
     if response.status != 200 {
         return Err(UserinfoError::Status(UnexpectedStatus::of(response)));
     }
@@ -264,18 +259,17 @@ fn user(response: &CalloutResponse, github: &GitHub) -> Result<Box<Identity>, Us
     let members = Members::of(&body);
     let id = members.get("id").and_then(Value::as_u64).filter(|id| *id > 0).ok_or(UserinfoError::Malformed("id"))?;
     let mut claims = Map::new();
-    claims.insert("iss".to_owned(), github.web.as_str().into());
     for (claim, member) in [("login", "login"), ("preferred_username", "login"), ("name", "name")] {
         if let Some(text @ Value::String(_)) = members.get(member) {
             claims.insert(claim.to_owned(), text.clone());
         }
     }
-    Ok(Box::new(Identity::fetched(id.to_string(), claims)))
+    Ok(Box::new(Userinfo::of_api(id.to_string(), claims)))
 }
 
 /// Adds the answer to a question.
-fn add_claims(identity: &mut Identity, question: Question, found: Vec<Value>, is_known: bool) {
-    let claims = identity.claims_mut();
+fn add_claims(userinfo: &mut Userinfo, question: Question, found: Vec<Value>, is_known: bool) {
+    let claims = userinfo.claims_mut();
     let claim = question.claim().to_owned();
     match question {
         Question::Emails => {

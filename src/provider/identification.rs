@@ -1,13 +1,17 @@
 //! The identity of a sign-in, learned from the answer of the token endpoint: by an ID token and userinfo, or from the
 //! provider's API. Nothing here makes a call: the caller follows each [`Step`].
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use super::{Provider, identity::Identity};
+use super::{
+    Provider,
+    identity::Identity,
+    inquiry::{Inquiry, Progress},
+};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
     oidc::{
-        RelyingParty,
+        Issuer,
         discovery::ProviderMetadata,
         id_token::VerifiedIdToken,
         token::{TokenEndpointError, TokenResponse},
@@ -39,10 +43,10 @@ pub struct Identification(Stage);
 enum Stage {
     /// The ID token is to be verified.
     IdToken(IdTokenStep),
-    /// Further claims are to be asked for.
-    Userinfo(Box<Verified>),
-    /// The provider's API is to be asked.
-    Api(ApiQuestion),
+    /// The ID token is verified, and further claims are to be asked for.
+    Verified(Box<Verified>),
+    /// The provider is to be asked about the user.
+    Question(Question),
     /// The identity is known.
     Known(Box<Identity>, Granted),
 }
@@ -67,40 +71,21 @@ pub struct IdTokenStep {
 
 /// A call without an answer yet.
 #[derive(Debug)]
-pub struct CallStep(Asked);
+pub struct CallStep(Question);
 
+/// A question about the user, and what the identity is made of with its answer.
 #[derive(Debug)]
-enum Asked {
-    Userinfo(Box<Verified>),
-    Api(ApiQuestion),
-}
-
-/// A question to the provider's API, and the access token of the sign-in.
-#[derive(Debug)]
-struct ApiQuestion {
+struct Question {
     inquiry: Box<dyn Inquiry>,
-    access_token: AccessToken,
+    basis: Basis,
 }
 
-/// The questions to a provider's API about the user of an access token.
-pub(super) trait Inquiry: fmt::Debug {
-    /// The call that asks the next question.
-    fn request(&self, relying_party: &RelyingParty) -> CalloutRequest;
-
-    /// Reads the answer.
-    ///
-    /// # Errors
-    /// [`UserinfoError`]
-    fn read(self: Box<Self>, response: Result<CalloutResponse, CalloutError>) -> Result<Progress, UserinfoError>;
-}
-
-/// The progress by one answer.
 #[derive(Debug)]
-pub(super) enum Progress {
-    /// There is another question.
-    Ask(Box<dyn Inquiry>),
-    /// The identity is known.
-    Known(Box<Identity>),
+enum Basis {
+    /// An ID token, to which the answer adds claims.
+    IdToken(Box<Verified>),
+    /// The answer alone, of this issuer.
+    Answer(Issuer, Box<TokenResponse>),
 }
 
 /// A verified ID token, and the tokens that came with it.
@@ -118,29 +103,27 @@ impl Identification {
         Ok(Self(Stage::IdToken(IdTokenStep { tokens, raw })))
     }
 
-    /// By the provider's API.
-    pub(super) fn by_api(
-        response: Result<CalloutResponse, CalloutError>,
-        begin: impl FnOnce(AccessToken) -> Box<dyn Inquiry>,
-    ) -> Result<Self, TokenEndpointError> {
-        let access_token = TokenResponse::read(response)?.access_token;
-        Ok(Self(Stage::Api(ApiQuestion { inquiry: begin(access_token.clone()), access_token })))
+    /// By the answers to these questions, which the access token asks.
+    pub(super) fn by_answers(inquiry: Box<dyn Inquiry>, issuer: &Issuer, tokens: TokenResponse) -> Self {
+        let basis = Basis::Answer(issuer.clone(), Box::new(tokens));
+        Self(Stage::Question(Question { inquiry, basis }))
     }
 
     /// The next step.
     pub fn next(self, provider: &Provider, metadata: &ProviderMetadata) -> Step {
         match self.0 {
             Stage::IdToken(step) => Step::VerifyIdToken(step),
-            Stage::Userinfo(verified) => match provider.userinfo(metadata, &verified.tokens.access_token) {
-                Some(request) => Step::Call(request, CallStep(Asked::Userinfo(verified))),
-                None => {
-                    let (identity, granted) = verified.known(None);
-                    Step::Known(identity, granted)
+            Stage::Verified(verified) => {
+                let (token, subject) = (&verified.tokens.access_token, verified.id_token.subject());
+                match provider.inquiry(metadata, token, subject) {
+                    Some(inquiry) => Question { inquiry, basis: Basis::IdToken(verified) }.step(provider),
+                    None => {
+                        let (identity, granted) = verified.known(None);
+                        Step::Known(identity, granted)
+                    }
                 }
-            },
-            Stage::Api(question) => {
-                Step::Call(question.inquiry.request(&provider.relying_party), CallStep(Asked::Api(question)))
             }
+            Stage::Question(question) => question.step(provider),
             Stage::Known(identity, granted) => Step::Known(identity, granted),
         }
     }
@@ -160,7 +143,7 @@ impl IdTokenStep {
     /// Goes on with the verified ID token.
     pub fn verified(self, id_token: VerifiedIdToken) -> Identification {
         let Self { tokens, raw } = self;
-        Identification(Stage::Userinfo(Box::new(Verified { tokens, raw, id_token })))
+        Identification(Stage::Verified(Box::new(Verified { tokens, raw, id_token })))
     }
 }
 
@@ -170,23 +153,26 @@ impl CallStep {
     /// # Errors
     /// [`UserinfoError`]
     pub fn answered(self, response: Result<CalloutResponse, CalloutError>) -> Result<Identification, UserinfoError> {
-        match self.0 {
-            Asked::Userinfo(verified) => {
-                let userinfo = Userinfo::read(response, verified.id_token.subject())?;
-                let (identity, granted) = verified.known(Some(userinfo));
-                Ok(Identification(Stage::Known(identity, granted)))
+        let Question { inquiry, basis } = self.0;
+        let userinfo = match inquiry.read(response)? {
+            Progress::Ask(inquiry) => return Ok(Identification(Stage::Question(Question { inquiry, basis }))),
+            Progress::Known(userinfo) => *userinfo,
+        };
+        let (identity, granted) = match basis {
+            Basis::IdToken(verified) => verified.known(Some(userinfo)),
+            Basis::Answer(issuer, tokens) => {
+                let identity = Box::new(Identity::of_userinfo(userinfo, &issuer));
+                let TokenResponse { access_token, refresh_token, expires_in, .. } = *tokens;
+                (identity, Granted { refresh_token, access_token, expires_in, id_token: None })
             }
-            Asked::Api(ApiQuestion { inquiry, access_token }) => {
-                Ok(Identification(match inquiry.read(response)? {
-                    Progress::Ask(inquiry) => Stage::Api(ApiQuestion { inquiry, access_token }),
-                    // Without an ID token nothing continues the session or signs it out: it lasts for its time.
-                    Progress::Known(identity) => Stage::Known(
-                        identity,
-                        Granted { refresh_token: None, access_token, expires_in: None, id_token: None },
-                    ),
-                }))
-            }
-        }
+        };
+        Ok(Identification(Stage::Known(identity, granted)))
+    }
+}
+
+impl Question {
+    fn step(self, provider: &Provider) -> Step {
+        Step::Call(self.inquiry.request(&provider.relying_party), CallStep(self))
     }
 }
 

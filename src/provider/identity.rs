@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::oidc::{
+    Issuer,
     id_token::{Authentication, VerifiedIdToken},
     userinfo::Userinfo,
 };
@@ -26,14 +27,12 @@ impl Identity {
         Self { subject, claims: id_token.into_claims(), userinfo, authentication }
     }
 
-    /// The user that a provider without ID tokens names in answers to the access token of this very sign-in.
-    pub(super) fn fetched(subject: String, claims: Map<String, Value>) -> Self {
-        Self { subject, claims, userinfo: None, authentication: Authentication::default() }
-    }
-
-    /// The claims, while such answers come.
-    pub(super) const fn claims_mut(&mut self) -> &mut Map<String, Value> {
-        &mut self.claims
+    /// The user that a provider without ID tokens names in answers to the access token of this very sign-in. Providers number
+    /// their users alike, so `iss` is added.
+    pub(super) fn of_userinfo(userinfo: Userinfo, issuer: &Issuer) -> Self {
+        let claims = Map::from_iter([("iss".to_owned(), issuer.as_str().into())]);
+        let subject = userinfo.subject().to_owned();
+        Self { subject, claims, userinfo: Some(userinfo), authentication: Authentication::default() }
     }
 
     /// `sub`

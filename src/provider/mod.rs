@@ -7,6 +7,7 @@
 pub mod github;
 pub mod identification;
 pub mod identity;
+pub mod inquiry;
 
 use std::{rc::Rc, time::Duration};
 
@@ -25,8 +26,7 @@ use crate::{
         id_token::{Expected, Occasion},
         logout_token::{self, LogoutToken, LogoutTokenError},
         revocation,
-        token::{self, TokenEndpointError},
-        userinfo,
+        token::{self, TokenEndpointError, TokenResponse},
     },
     platform::NoRandomness,
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
@@ -34,6 +34,7 @@ use crate::{
 };
 use github::{GitHub, UserInquiry};
 use identification::Identification;
+use inquiry::{Inquiry, OpenIdInquiry};
 
 /// The name of a provider that has none of its own.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -195,8 +196,10 @@ impl Provider {
     ) -> Result<Identification, TokenEndpointError> {
         match &self.protocol {
             Protocol::GitHub(github) => {
-                let github = (**github).clone();
-                Identification::by_api(response, |token| Box::new(UserInquiry::of(token, github)))
+                // Its answers to a refresh are not known to continue a session, which lasts for its time.
+                let tokens = TokenResponse { refresh_token: None, expires_in: None, ..TokenResponse::read(response)? };
+                let inquiry = Box::new(UserInquiry::of(tokens.access_token.clone(), (**github).clone()));
+                Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
             }
             Protocol::Oidc(_) => Identification::by_id_token(response),
         }
@@ -255,10 +258,15 @@ impl Provider {
         token::refresh_grant(&self.relying_party, metadata, token, context)
     }
 
-    /// Asks for further claims, where the provider is asked for them.
-    pub fn userinfo(&self, metadata: &ProviderMetadata, token: &AccessToken) -> Option<CalloutRequest> {
-        let endpoint = metadata.userinfo_endpoint.as_ref()?;
-        Some(userinfo::request(&self.relying_party, endpoint, token))
+    /// Asks about the user of an access token, who is this subject. `None` where the ID token says all.
+    pub fn inquiry(&self, metadata: &ProviderMetadata, token: &AccessToken, subject: &str) -> Option<Box<dyn Inquiry>> {
+        match &self.protocol {
+            Protocol::GitHub(github) => Some(Box::new(UserInquiry::of(token.clone(), (**github).clone()))),
+            Protocol::Oidc(_) => {
+                let endpoint = metadata.userinfo_endpoint.clone()?;
+                Some(Box::new(OpenIdInquiry { endpoint, token: token.clone(), subject: subject.to_owned() }))
+            }
+        }
     }
 
     /// Revokes a refresh token. `None` where the provider revokes none.

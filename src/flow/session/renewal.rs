@@ -18,6 +18,7 @@ use crate::{
         token::{TokenEndpointError, TokenResponse},
         userinfo::{Userinfo, UserinfoError},
     },
+    provider::inquiry::Progress,
     session::{
         MIN_TOKEN_LIFE, Renewal, Session,
         open::RevocationKeys,
@@ -33,7 +34,10 @@ use super::{
         event::{Event, failure::Failure, omission::Omission},
         keys::verify_id_token,
         limits::MAX_HOLD,
-        memory::revocations::{By, Revocation},
+        memory::{
+            issuers::Ready,
+            revocations::{By, Revocation},
+        },
     },
     end, end_here,
     revocation::revoke,
@@ -179,12 +183,16 @@ async fn identify(
             Some(verify_id_token(session.provider(), raw, &tokens.access_token, occasion, cx).await?)
         }
     };
-    let provider = cx.ready(session.provider())?;
-    let userinfo = match provider.provider.userinfo(&provider.metadata, &tokens.access_token) {
-        None => None,
-        Some(request) => Some(Userinfo::read(cx.call(request).await, session.subject())?),
-    };
-    Ok((id_token, userinfo))
+    let Ready { provider, metadata, .. } = cx.ready(session.provider())?;
+    let mut inquiry = provider.inquiry(&metadata, &tokens.access_token, session.subject());
+    while let Some(asked) = inquiry {
+        let answer = cx.call(asked.request(&provider.relying_party)).await;
+        match asked.read(answer)? {
+            Progress::Ask(next) => inquiry = Some(next),
+            Progress::Known(userinfo) => return Ok((id_token, Some(userinfo.about(session.subject())?))),
+        }
+    }
+    Ok((id_token, None))
 }
 
 /// Renews the session with these tokens, or ends or keeps it if their identity failed.

@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 use super::resolve::limits;
 use super::shape::{Place, Shape, fields};
 pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
-pub(super) use issuers::{AuthMethod, Introspection, JsonText, Provider, ProviderType, TokenIssuer, TokenKind};
+pub(super) use issuers::{
+    AuthMethod, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType, TokenIssuer, TokenKind, TokenPlace,
+};
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};
 

@@ -13,6 +13,7 @@ mod identity_headers;
 mod issuer;
 mod kept_claims;
 pub(super) mod limits;
+mod oauth2;
 mod openid;
 mod policies;
 mod protocol_settings;
@@ -192,7 +193,7 @@ fn warn_of_ineffective_settings(config: &mut Config) {
         (takes_none && config.token_cookie.is_some(), "token_cookie: has no effect, because no tokens are accepted"),
         (
             has_no_id_tokens && config.forwarded_tokens.id_token,
-            "authorization: GitHub has no ID tokens, so `id_token` forwards nothing",
+            "authorization: no provider has ID tokens, so `id_token` forwards nothing",
         ),
         (has_no_id_tokens && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
         (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),

@@ -61,11 +61,12 @@ impl AuthorizationRequest<'_> {
             ("response_type", "code"),
             ("client_id", self.relying_party.client_id.as_str()),
             ("redirect_uri", self.redirect_uri),
-            ("scope", self.relying_party.scopes.join(" ").as_str()),
             ("state", self.state),
             ("code_challenge", self.verifier.challenge().as_str()),
             ("code_challenge_method", "S256"),
         ]);
+        let scope = self.relying_party.scopes.join(" ");
+        query.extend_pairs((!scope.is_empty()).then_some(("scope", scope.as_str())));
         query.extend_pairs(self.nonce.map(|nonce| ("nonce", nonce.expose())));
         query.extend_pairs(self.relying_party.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
         query.extend_pairs(self.prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));

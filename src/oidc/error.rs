@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use crate::{
     http::{CalloutResponse, MAX_CALLOUT_BODY, describe_status},
     jose::{json, members::Members},
@@ -88,10 +90,19 @@ impl ErrorResponse {
         Self { error, unknown, description: description.map(Quoted::without_secrets) }
     }
 
-    /// Reads an error response; `None` where it has no code.
+    /// Reads an error response; `None` where it has no code. Facebook and others have an object with a type and a message in
+    /// place of the code.
     pub fn read(members: Members<'_>) -> Option<Self> {
-        let code = members.optional("error").ok()??;
-        Some(Self::new(code, members.optional("error_description").ok().flatten()))
+        let text = |members: Members<'_>, name| members.optional(name).ok().flatten().map(str::to_owned);
+        match members.get("error")? {
+            Value::String(code) => Some(Self::new(code, text(members, "error_description").as_deref())),
+            Value::Object(error) => {
+                let error = Members::of(error);
+                let code = text(error, "type").or_else(|| text(error, "status"));
+                Some(Self::new(&code.unwrap_or_else(|| "error".to_owned()), text(error, "message").as_deref()))
+            }
+            _ => None,
+        }
     }
 }
 

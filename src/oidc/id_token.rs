@@ -200,7 +200,7 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
 }
 
 /// A subject ends up in a header and in logs: control characters would split it, spaces at an end be cut off.
-pub(super) fn is_usable_subject(sub: &str) -> bool {
+pub fn is_usable_subject(sub: &str) -> bool {
     (1..=MAX_SUBJECT).contains(&sub.len()) && !sub.contains(char::is_control) && sub.trim() == sub
 }
 

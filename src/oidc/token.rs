@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{
     RelyingParty,
     client::CallContext,
@@ -19,6 +21,8 @@ use crate::{
     secret::{AccessToken, AuthorizationCode, PkceVerifier, RawIdToken, RefreshToken},
 };
 
+/// The type of tokens that are used (RFC 6750).
+const BEARER: &str = "bearer";
 /// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
@@ -103,18 +107,35 @@ impl TokenResponse {
     /// # Errors
     /// [`TokenEndpointError`]
     pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
-        let response = response?;
-        if response.status != 200 {
-            return Err(refusal(&response));
-        }
+        let response = successful(response)?;
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
-        let members = Members::of(&body);
+        Self::of(&body, None)
+    }
+
+    /// Reads a token response of a server that knows OAuth 2.0 in its own way: it may be a form, as in drafts of RFC 6749, and
+    /// its tokens are bearer tokens unless it says otherwise.
+    ///
+    /// # Errors
+    /// [`TokenEndpointError`]
+    pub fn read_leniently(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
+        let response = successful(response)?;
+        let body = match json::response_object(&response.body, MAX_CALLOUT_BODY) {
+            Err(JsonError::Malformed) => form(&response.body).ok_or(JsonError::Malformed)?,
+            body => body?,
+        };
+        Self::of(&body, Some(BEARER))
+    }
+
+    /// The tokens in this body; `default_type` is their type where it has none.
+    fn of(body: &Map<String, Value>, default_type: Option<&str>) -> Result<Self, TokenEndpointError> {
+        let members = Members::of(body);
         // GitHub, and others that do not know 400, refuse with status 200.
         if let Some(error) = ErrorResponse::read(members) {
             return Err(TokenEndpointError::Refused(error));
         }
         // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and an unknown one must not be used.
-        if !members.required("token_type")?.eq_ignore_ascii_case("bearer") {
+        let token_type = members.optional("token_type")?.or(default_type);
+        if !token_type.is_some_and(|token_type| token_type.eq_ignore_ascii_case(BEARER)) {
             return Err(TokenEndpointError::Malformed("token_type"));
         }
         Ok(Self {
@@ -139,6 +160,22 @@ impl TokenResponse {
         let id_token = tokens.id_token.take().ok_or(TokenEndpointError::Malformed("id_token"))?;
         Ok((tokens, id_token))
     }
+}
+
+fn successful(response: Result<CalloutResponse, CalloutError>) -> Result<CalloutResponse, TokenEndpointError> {
+    let response = response?;
+    if response.status == 200 { Ok(response) } else { Err(refusal(&response)) }
+}
+
+/// The members of a form; `None` where it has none with a value, or one twice.
+fn form(body: &[u8]) -> Option<Map<String, Value>> {
+    let mut members = Map::new();
+    for (name, value) in form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
+        if members.insert(name.into_owned(), value.into_owned().into()).is_some() {
+            return None;
+        }
+    }
+    (!members.is_empty()).then_some(members)
 }
 
 // RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is a failure of the provider, whatever its body.
@@ -261,5 +298,47 @@ mod tests {
         ] {
             assert_eq!(read(status, body), expected);
         }
+    }
+
+    #[test]
+    fn a_server_with_its_own_way_of_oauth_is_understood_and_no_more() {
+        let read = |status, body: &str| {
+            let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
+            TokenResponse::read_leniently(Ok(response)).map(|tokens| {
+                let refresh_token = tokens.refresh_token.map(|token| token.expose().to_owned());
+                (tokens.access_token.expose().to_owned(), refresh_token, tokens.expires_in.map(|life| life.as_secs()))
+            })
+        };
+        let malformed = |name| Err(TokenEndpointError::Malformed(name));
+        let good = |refresh_token: Option<&str>, life| Ok(("a".to_owned(), refresh_token.map(str::to_owned), life));
+        for (body, expected) in [
+            (r#"{"access_token":"a"}"#, good(None, None)),
+            (r#"{"access_token":"a","token_type":"bearer","scope":"a,b"}"#, good(None, None)),
+            (r#"{"access_token":"a","token_type":"","expires_in":"60"}"#, good(None, Some(60))),
+            ("access_token=a&expires_in=60&scope=x%2Cy", good(None, Some(60))),
+            ("access_token=a&token_type=BEARER&refresh_token=r%2B&scope=", good(Some("r+"), None)),
+            (r#"{"access_token":"a","token_type":"mac"}"#, malformed("token_type")),
+            ("access_token=a&token_type=mac", malformed("token_type")),
+            (r#"{"token_type":"bearer"}"#, malformed("access_token")),
+            ("access_token=&token_type=bearer", malformed("access_token")),
+            ("access_token=a&access_token=b", Err(JsonError::Malformed.into())),
+            ("<html>a</html>", Err(JsonError::Malformed.into())),
+            ("<a href=x>a</a>", malformed("access_token")),
+            ("", Err(JsonError::Malformed.into())),
+            ("[]", Err(JsonError::NotAnObject.into())),
+        ] {
+            assert_eq!(read(200, body), expected, "{body}");
+        }
+        let refused = |body: &str| match read(200, body) {
+            Err(TokenEndpointError::Refused(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(r#"{"error":"invalid_grant"}"#), "invalid_grant");
+        assert_eq!(refused("error=bad_verification_code&error_description=used"), r#"bad_verification_code ("used")"#);
+        assert_eq!(
+            refused(r#"{"error":{"type":"OAuthException","message":"used"}}"#),
+            r#"unknown_error "OAuthException" ("used")"#
+        );
+        assert!(matches!(read(500, "access_token=a"), Err(TokenEndpointError::Status(_))));
     }
 }

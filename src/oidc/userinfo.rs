@@ -59,6 +59,11 @@ pub enum UserinfoError {
     /// A member is missing, or not as it must be.
     #[error("the userinfo response has no usable {0}")]
     Malformed(&'static str),
+    /// No usable subject where the configuration says that it is.
+    #[error(
+        "the userinfo response has no text or whole number at {0}, which was to be the subject; say under `claims` where it is, such as sub: /id"
+    )]
+    NoSubject(String),
     /// Not JSON as it must be.
     #[error("the userinfo response is {0}")]
     NotJson(#[from] JsonError),
@@ -96,6 +101,14 @@ impl Userinfo {
     /// The claims, while further answers of an API come.
     pub const fn claims_mut(&mut self) -> &mut Map<String, Value> {
         &mut self.claims
+    }
+
+    /// Adds the claims of another answer. An address and its proof come from one answer.
+    pub fn add(&mut self, more: Map<String, Value>) {
+        for pair in TOGETHER.iter().filter(|pair| pair.iter().any(|name| more.contains_key(*name))) {
+            pair.iter().for_each(|name| drop(self.claims.remove(*name)));
+        }
+        self.claims.extend(more);
     }
 
     /// The same claims, if they are about this subject.

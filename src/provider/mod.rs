@@ -8,6 +8,7 @@ pub mod github;
 pub mod identification;
 pub mod identity;
 pub mod inquiry;
+pub mod oauth2;
 
 use std::{rc::Rc, time::Duration};
 
@@ -35,6 +36,7 @@ use crate::{
 use github::{GitHub, UserInquiry};
 use identification::Identification;
 use inquiry::{Inquiry, OpenIdInquiry};
+use oauth2::OAuth2;
 
 /// The name of a provider that has none of its own.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -61,6 +63,8 @@ pub struct Provider {
 pub enum Protocol {
     /// GitHub's OAuth 2.0, without ID tokens.
     GitHub(Box<GitHub>),
+    /// OAuth 2.0 alone.
+    OAuth2(OAuth2),
     /// OpenID Connect.
     Oidc(Box<OpenIdProvider>),
 }
@@ -116,6 +120,7 @@ impl Provider {
     pub const fn fixed_metadata(&self) -> Option<&Rc<ProviderMetadata>> {
         match &self.protocol {
             Protocol::GitHub(github) => Some(&github.metadata),
+            Protocol::OAuth2(server) => Some(&server.metadata),
             Protocol::Oidc(_) => None,
         }
     }
@@ -127,6 +132,7 @@ impl Provider {
     pub fn read_metadata(&self, document: &[u8]) -> Result<Rc<ProviderMetadata>, DiscoveryError> {
         match &self.protocol {
             Protocol::GitHub(github) => Ok(Rc::clone(&github.metadata)),
+            Protocol::OAuth2(server) => Ok(Rc::clone(&server.metadata)),
             Protocol::Oidc(settings) => ProviderMetadata::parse(&self.relying_party, settings, document).map(Rc::new),
         }
     }
@@ -201,6 +207,11 @@ impl Provider {
                 let inquiry = Box::new(UserInquiry::of(tokens.access_token.clone(), (**github).clone()));
                 Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
             }
+            Protocol::OAuth2(server) => {
+                let tokens = TokenResponse::read_leniently(response)?;
+                let inquiry = server.questions.about(tokens.access_token.clone());
+                Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
+            }
             Protocol::Oidc(_) => Identification::by_id_token(response),
         }
     }
@@ -258,10 +269,36 @@ impl Provider {
         token::refresh_grant(&self.relying_party, metadata, token, context)
     }
 
+    /// Reads the answer to [`Self::refresh_grant`].
+    ///
+    /// # Errors
+    /// [`TokenEndpointError`]
+    pub fn refreshed(
+        &self,
+        response: Result<CalloutResponse, CalloutError>,
+    ) -> Result<TokenResponse, TokenEndpointError> {
+        match &self.protocol {
+            // An ID token that comes all the same is not what identifies the user.
+            Protocol::OAuth2(_) => Ok(TokenResponse { id_token: None, ..TokenResponse::read_leniently(response)? }),
+            Protocol::GitHub(_) | Protocol::Oidc(_) => TokenResponse::read(response),
+        }
+    }
+
+    /// How long the calls of a renewal may take.
+    pub fn time_to_renew(&self, metadata: &ProviderMetadata) -> Duration {
+        let questions = match &self.protocol {
+            Protocol::OAuth2(server) => server.questions.count(),
+            Protocol::GitHub(_) | Protocol::Oidc(_) => usize::from(metadata.userinfo_endpoint.is_some()),
+        };
+        let calls = u32::try_from(questions).unwrap_or(u32::MAX).saturating_add(1);
+        self.timeout().saturating_mul(calls)
+    }
+
     /// Asks about the user of an access token, who is this subject. `None` where the ID token says all.
     pub fn inquiry(&self, metadata: &ProviderMetadata, token: &AccessToken, subject: &str) -> Option<Box<dyn Inquiry>> {
         match &self.protocol {
             Protocol::GitHub(github) => Some(Box::new(UserInquiry::of(token.clone(), (**github).clone()))),
+            Protocol::OAuth2(server) => Some(server.questions.about(token.clone())),
             Protocol::Oidc(_) => {
                 let endpoint = metadata.userinfo_endpoint.clone()?;
                 Some(Box::new(OpenIdInquiry { endpoint, token: token.clone(), subject: subject.to_owned() }))
@@ -303,33 +340,45 @@ impl Provider {
     pub fn ask_for(&mut self, claims: &[String]) {
         match &mut self.protocol {
             Protocol::GitHub(github) => self.relying_party.scopes = github.ask_for(claims),
-            Protocol::Oidc(_) => {}
+            Protocol::OAuth2(_) | Protocol::Oidc(_) => {}
         }
     }
 
     /// A digest of all by which the provider decides which claims it sends.
     pub fn claims_request(&self) -> HalfDigest {
-        self.relying_party.claims_request()
+        match &self.protocol {
+            Protocol::OAuth2(server) => {
+                let parts = [&self.relying_party.claims_request(), server.questions_digest()];
+                half_digest("claims request", &parts.map(|part| &part[..]))
+            }
+            Protocol::GitHub(_) | Protocol::Oidc(_) => self.relying_party.claims_request(),
+        }
     }
 
-    /// Whether the userinfo endpoint is asked for further claims.
+    /// Whether claims come from a userinfo endpoint.
     pub fn asks_userinfo(&self) -> bool {
-        self.openid().is_some_and(|settings| settings.userinfo)
+        match &self.protocol {
+            Protocol::GitHub(_) => false,
+            Protocol::OAuth2(_) => true,
+            Protocol::Oidc(settings) => settings.userinfo,
+        }
     }
 
     /// The source of a session's claims, for the log; `userinfo` says whether the userinfo endpoint was asked.
     pub const fn claims_source(&self, userinfo: bool) -> &'static str {
         match (&self.protocol, userinfo) {
             (Protocol::GitHub(_), _) => "GitHub's API",
+            (Protocol::OAuth2(_), _) => "userinfo",
             (Protocol::Oidc(_), true) => "the ID token and userinfo",
             (Protocol::Oidc(_), false) => "the ID token (userinfo was not asked)",
         }
     }
 
     /// Whether `email` may come without the provider's word that it is verified.
-    pub const fn may_send_unverified_email(&self) -> bool {
-        match self.protocol {
+    pub fn may_send_unverified_email(&self) -> bool {
+        match &self.protocol {
             Protocol::GitHub(_) => false,
+            Protocol::OAuth2(server) => !server.questions.email_is_verified,
             Protocol::Oidc(_) => true,
         }
     }
@@ -337,7 +386,7 @@ impl Provider {
     /// The settings of OpenID Connect, where the provider speaks it.
     pub const fn openid(&self) -> Option<&OpenIdProvider> {
         match &self.protocol {
-            Protocol::GitHub(_) => None,
+            Protocol::GitHub(_) | Protocol::OAuth2(_) => None,
             Protocol::Oidc(settings) => Some(settings),
         }
     }

@@ -4,14 +4,15 @@
 use super::super::resolve::limits;
 use super::{
     super::shape::{Place, Shape, fields},
-    Allow, Entries, Secret,
+    Allow, Entries, Scalar, Secret,
 };
 
-/// An OpenID provider, or GitHub, and the client registration there. Settings that are not given are discovered.
+/// An OpenID provider, GitHub, or a server that speaks OAuth 2.0 alone, and the client registration there. Settings of an
+/// OpenID provider that are not given are discovered.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(
     deny_unknown_fields,
-    extend("if" = serde_json::json!({"properties": {"type": {"const": "github"}}, "required": ["type"]})),
+    extend("if" = serde_json::json!({"properties": {"type": {"enum": ["github", "oauth2"]}}, "required": ["type"]})),
     extend("else" = serde_json::json!({"required": ["issuer"]}))
 ))]
 pub(in crate::config) struct Provider {
@@ -27,7 +28,8 @@ pub(in crate::config) struct Provider {
     #[cfg_attr(test, schemars(extend("default" = "oidc")))]
     pub(in crate::config) r#type: Option<ProviderType>,
     /// The issuer identifier, exactly as in the provider's metadata. An `https` URL; `http` only for `localhost`,
-    /// `*.localhost` and loopback addresses. Required, except for `type: github`.
+    /// `*.localhost` and loopback addresses. Required for `type: oidc`. For `type: oauth2` the `iss` of authorization
+    /// responses (RFC 9207), if the server sends one; by default the URL of the authorization endpoint stands for it.
     pub(in crate::config) issuer: Option<String>,
     /// The URL of a GitHub Enterprise Server, such as `https://github.example.com`. For `type: github`.
     #[cfg_attr(test, schemars(extend("default" = limits::GITHUB_URL)))]
@@ -42,7 +44,8 @@ pub(in crate::config) struct Provider {
     /// How the client secret is sent. By default `none` without a secret; with one, `client_secret_basic`, unless the
     /// provider offers only `client_secret_post`.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
-    /// The requested scopes; `openid` is always added. Those of GitHub follow from the claims in use.
+    /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
+    /// of GitHub follow from the claims in use.
     #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
     pub(in crate::config) scopes: Option<Vec<String>>,
     /// Additional parameters of the authorization request, such as `prompt` or `hd`.
@@ -62,8 +65,25 @@ pub(in crate::config) struct Provider {
     /// The response must be plain JSON with the same `sub`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) userinfo: Option<bool>,
-    /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`.
+    /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`, and for `type: oauth2`, where its
+    /// answer is the identity.
     pub(in crate::config) userinfo_endpoint: Option<String>,
+    /// Where claims are in the answer of the userinfo endpoint: the name of a member, or a JSON Pointer (RFC 6901) such as
+    /// `/picture/data/url`. `sub` must be text or a whole number, and may never name another user. The other members of the
+    /// answer are claims under their own names. For `type: oauth2`.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub(in crate::config) claims: Option<Entries>,
+    /// Endpoints that are asked for further claims, after the userinfo endpoint and with the same access token. For
+    /// `type: oauth2`.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_FURTHER_USERINFO)))]
+    pub(in crate::config) further_userinfo: Option<Vec<FurtherUserinfo>>,
+    /// Where the access token is sent to these endpoints. For `type: oauth2`.
+    #[cfg_attr(test, schemars(extend("default" = "header")))]
+    pub(in crate::config) userinfo_token: Option<TokenPlace>,
+    /// Whether the server verifies each email address before it shows it. `email_verified` is then taken as true where the
+    /// answer has none. For `type: oauth2`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(in crate::config) email_is_verified: Option<bool>,
     /// The accepted signature algorithms of ID tokens and logout tokens. By default every supported asymmetric
     /// algorithm.
     #[cfg_attr(test, schemars(
@@ -105,12 +125,49 @@ fields!(Provider {
     revocation_endpoint,
     userinfo,
     userinfo_endpoint,
+    claims,
+    further_userinfo,
+    userinfo_token,
+    email_is_verified,
     id_token_signing_algs,
     trusted_audiences,
     access_token_audiences,
     allow,
     timeout_ms,
 });
+
+/// An endpoint that is asked for further claims.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct FurtherUserinfo {
+    /// Its URL.
+    #[cfg_attr(test, schemars(required))]
+    pub(in crate::config) endpoint: Option<String>,
+    /// Of an answer that is a list, the first element with these members is read, such as `primary: true`.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, super::Scalar>>"))]
+    pub(in crate::config) select: Option<Entries<Scalar>>,
+    /// The claims that are read, and where each is: the name of a member, or a JSON Pointer.
+    #[cfg_attr(test, schemars(required, with = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub(in crate::config) claims: Option<Entries>,
+}
+
+fields!(FurtherUserinfo { endpoint, select, claims });
+
+/// Where an access token is sent.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum TokenPlace {
+    /// In the header `Authorization` (RFC 6750, 2.1).
+    Header,
+    /// In the parameter `access_token` (RFC 6750, 2.3), for servers that take it nowhere else: URLs are logged.
+    Query,
+}
+
+impl Shape for TokenPlace {
+    fn read(place: Place<'_>) -> Self {
+        if place.word(&["header", "query"]) == "query" { Self::Query } else { Self::Header }
+    }
+}
 
 /// An issuer of bearer tokens that API clients may send. Its keys are discovered, unless `jwks_uri`, `jwks` or
 /// `public_keys` gives them, or `introspection` replaces them.
@@ -220,11 +277,17 @@ pub(in crate::config) enum ProviderType {
     Oidc,
     /// GitHub's own OAuth, without ID tokens: the identity comes from its API.
     Github,
+    /// OAuth 2.0 alone (RFC 6749), without discovery and ID tokens: the identity comes from the userinfo endpoint.
+    Oauth2,
 }
 
 impl Shape for ProviderType {
     fn read(place: Place<'_>) -> Self {
-        if place.word(&["oidc", "github"]) == "github" { Self::Github } else { Self::Oidc }
+        match place.word(&["oidc", "github", "oauth2"]) {
+            "github" => Self::Github,
+            "oauth2" => Self::Oauth2,
+            _ => Self::Oidc,
+        }
     }
 }
 

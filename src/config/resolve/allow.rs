@@ -93,7 +93,7 @@ pub(super) fn values(values: Vec<Scalar>, at: &At<'_>, faults: &mut Faults) -> R
     list(Some(values), at, faults, scalar).unwrap_or_else(|| Ok(Vec::new()))
 }
 
-fn scalar(value: Scalar, at: &At<'_>, faults: &mut Faults) -> Result<Value, Faulty> {
+pub(super) fn scalar(value: Scalar, at: &At<'_>, faults: &mut Faults) -> Result<Value, Faulty> {
     match value {
         Scalar::Bool(truth) => Ok(Value::Bool(truth)),
         // Beyond that one double represents several integers, and another user's value would match.

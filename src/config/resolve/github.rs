@@ -7,14 +7,14 @@ use super::{
     },
     issuer::issuer,
     limits,
-    protocol_settings::ProtocolSettings,
+    protocol_settings::{ProtocolSettings, refuse},
 };
 use crate::{
     oidc::{Endpoint, Issuer, PlainHttp},
     provider::{Protocol, github::GitHub},
 };
 
-/// Resolves the settings of `type: github`; reports OpenID Connect settings as faults.
+/// Resolves the settings of `type: github`; reports those of other types as faults.
 #[inline(never)]
 pub(super) fn resolve(
     raw: &mut raw::Provider,
@@ -22,7 +22,7 @@ pub(super) fn resolve(
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<ProtocolSettings, Faulty> {
-    refuse_openid_settings(raw, at, faults);
+    refuse_other_settings(raw, at, faults);
     if raw.client_secret.is_none() {
         let _: Result<(), _> =
             faults.required(&at.key("client_secret"), None, "the client secret that GitHub gave you");
@@ -39,8 +39,8 @@ pub(super) fn resolve(
     })
 }
 
-fn refuse_openid_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) {
-    for (is_given, field) in [
+fn refuse_other_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) {
+    let settings = [
         (raw.issuer.is_some(), "issuer"),
         (raw.token_endpoint_auth_method.is_some(), "token_endpoint_auth_method"),
         (raw.scopes.is_some(), "scopes"),
@@ -51,14 +51,15 @@ fn refuse_openid_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults)
         (raw.revocation_endpoint.is_some(), "revocation_endpoint"),
         (raw.userinfo.is_some(), "userinfo"),
         (raw.userinfo_endpoint.is_some(), "userinfo_endpoint"),
+        (raw.claims.is_some(), "claims"),
+        (raw.further_userinfo.is_some(), "further_userinfo"),
+        (raw.userinfo_token.is_some(), "userinfo_token"),
+        (raw.email_is_verified.is_some(), "email_is_verified"),
         (raw.id_token_signing_algs.is_some(), "id_token_signing_algs"),
         (raw.trusted_audiences.is_some(), "trusted_audiences"),
         (raw.access_token_audiences.is_some(), "access_token_audiences"),
-    ] {
-        if is_given {
-            faults.wrong(&at.key(field), "nothing; `type: github` has no such setting");
-        }
-    }
+    ];
+    refuse(&settings, "github", at, faults);
 }
 
 /// API URL of the GitHub instance. The API of an Enterprise Server is below its web URL.

@@ -7,7 +7,7 @@ use super::{
     },
     issuer::{algorithms, audiences, endpoint, issuer},
     limit_entries, limits,
-    protocol_settings::{AccessTokens, ProtocolSettings},
+    protocol_settings::{AccessTokens, ProtocolSettings, refuse},
     resolve_each, text,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     provider::Protocol,
 };
 
-/// Resolves the settings of `type: oidc`; reports GitHub settings as faults.
+/// Resolves the settings of `type: oidc`; reports those of other types as faults.
 #[inline(never)]
 pub(super) fn resolve(
     raw: &mut raw::Provider,
@@ -24,11 +24,15 @@ pub(super) fn resolve(
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<ProtocolSettings, Faulty> {
-    for (url, field) in [(&raw.github_url, "github_url"), (&raw.github_api_url, "github_api_url")] {
-        if url.is_some() {
-            faults.wrong(&at.key(field), "nothing; it applies only to `type: github`");
-        }
-    }
+    let settings = [
+        (raw.github_url.is_some(), "github_url"),
+        (raw.github_api_url.is_some(), "github_api_url"),
+        (raw.claims.is_some(), "claims"),
+        (raw.further_userinfo.is_some(), "further_userinfo"),
+        (raw.userinfo_token.is_some(), "userinfo_token"),
+        (raw.email_is_verified.is_some(), "email_is_verified"),
+    ];
+    refuse(&settings, "oidc", at, faults);
     let issuer = openid_issuer(raw.issuer.take(), &at.key("issuer"), plain_http, faults);
     let scopes = scopes(raw.scopes.take(), &at.key("scopes"), faults);
     let has_userinfo_endpoint = raw.userinfo_endpoint.is_some();

@@ -11,7 +11,7 @@ use super::{
     client::{authentication, authorization_params, client_id},
     github,
     issuer::IssuerContext,
-    limits, openid,
+    limits, oauth2, openid,
     protocol_settings::{AccessTokens, ProtocolSettings},
     resolve_each, text,
 };
@@ -76,6 +76,7 @@ fn provider(
     let client_id = client_id(raw.client_id.take(), &at.key("client_id"), faults);
     let settings = match raw.r#type {
         Some(raw::ProviderType::Github) => github::resolve(&mut raw, at, plain_http, faults),
+        Some(raw::ProviderType::Oauth2) => oauth2::resolve(&mut raw, at, plain_http, faults),
         None | Some(raw::ProviderType::Oidc) => {
             openid::resolve(&mut raw, client_id.as_deref().ok(), at, plain_http, faults)
         }

@@ -418,7 +418,7 @@ fn warns_of_ineffective_settings() {
     assert_eq!(
         settings(&document).warnings,
         [
-            "authorization: GitHub has no ID tokens, so `id_token` forwards nothing",
+            "authorization: no provider has ID tokens, so `id_token` forwards nothing",
             "allow: GitHub has no `groups`; its claims are `orgs` and `teams`",
         ]
     );

@@ -319,7 +319,7 @@ impl Failure {
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 UserinfoError::OtherSubject => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
                     "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
-                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
+                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
                     "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             },
             Self::Unreachable(_) => row!(500, "bug", Error, "Something is wrong here",

@@ -148,7 +148,7 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
     };
     let answer = cx.call(grant).await;
     let status = answer.as_ref().map(|response| response.status).ok();
-    match TokenResponse::read(answer) {
+    match provider.provider.refreshed(answer) {
         Ok(tokens) => {
             let identity = identify(session, &tokens, cx).await;
             cx.with(|env| apply_refresh(session, tokens, identity, env))

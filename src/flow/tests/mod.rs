@@ -16,6 +16,7 @@ mod introspection;
 mod keys;
 mod lifetimes;
 mod logout;
+mod oauth2;
 mod own_tokens;
 mod properties;
 mod providers;

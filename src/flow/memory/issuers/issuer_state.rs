@@ -57,8 +57,7 @@ pub(in crate::flow) struct Ready {
 impl Ready {
     /// How long the calls of a renewal may take.
     pub(in crate::flow) fn time_to_renew(&self) -> Duration {
-        let timeout = self.provider.timeout();
-        if self.metadata.userinfo_endpoint.is_some() { timeout.saturating_add(timeout) } else { timeout }
+        self.provider.time_to_renew(&self.metadata)
     }
 }
 

@@ -1,0 +1,226 @@
+//! A server that speaks OAuth 2.0 alone: the identity comes from its userinfo endpoint, at each sign-in and renewal.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{Outcome, World, document, location, ok, query_of},
+};
+use crate::http::{CalloutRequest, CalloutResponse};
+
+const TOKEN: &str = "auth.example.com/token";
+const ME: &str = "api.example.com/me";
+const EMAILS: &str = "api.example.com/emails";
+
+/// A server whose answers can be changed.
+type Answers = Rc<RefCell<BTreeMap<&'static str, CalloutResult>>>;
+
+fn configured() -> Value {
+    let mut document = document();
+    document["providers"] = json!([{
+        "type": "oauth2", "client_id": "client", "client_secret": "secret",
+        "authorization_endpoint": "https://auth.example.com/authorize?realm=r",
+        "token_endpoint": "https://auth.example.com/token",
+        "userinfo_endpoint": "https://api.example.com/me",
+        "scopes": ["read_user"],
+        "claims": { "sub": "/user/id", "name": "/user/name" },
+        "further_userinfo": [{
+            "endpoint": "https://api.example.com/emails",
+            "select": { "primary": true },
+            "claims": { "email": "address", "email_verified": "confirmed" },
+        }],
+    }]);
+    document["clusters"] = json!({ "api.example.com": "api" });
+    document["session"]["refresh"] = json!(true);
+    document["rules"] = json!([
+        { "prefix": "/mail", "access": "required", "allow": { "allowed_domains": ["example.com"] } },
+        { "prefix": "/open", "access": "required", "allow": { "not": { "claims": { "groups": ["banned"] } } } },
+    ]);
+    document
+}
+
+fn text(status: u16, body: &str) -> CalloutResult {
+    Ok(CalloutResponse { status, body: body.as_bytes().to_vec() })
+}
+
+fn answers() -> Answers {
+    Rc::new(RefCell::new(BTreeMap::from([
+        (TOKEN, text(200, "access_token=at&refresh_token=rt&expires_in=600")),
+        (ME, ok(&json!({ "user": { "id": 7, "name": "Alice" }, "groups": ["staff"] }))),
+        (
+            EMAILS,
+            ok(&json!([
+                { "address": "private@example.org", "primary": false, "confirmed": true },
+                { "address": "alice@example.com", "primary": true, "confirmed": true },
+            ])),
+        ),
+    ])))
+}
+
+fn usual(request: &CalloutRequest, answers: &Answers) -> CalloutResult {
+    let at = format!("{}{}", request.authority, request.path);
+    if at == TOKEN {
+        assert_eq!((request.method, request.cluster.as_str()), ("POST", "idp"));
+        let form: BTreeMap<_, _> = form_urlencoded::parse(&request.body).into_owned().collect();
+        assert!(form["grant_type"] == "refresh_token" || form["code_verifier"].len() >= 43, "{form:?}");
+    } else {
+        assert_eq!((request.method, request.cluster.as_str()), ("GET", "api"));
+        assert!(request.headers.contains(&("authorization", "Bearer at".to_owned())));
+    }
+    answers.borrow()[at.as_str()].clone()
+}
+
+fn world(document: &Value, answers: &Answers) -> World {
+    let mut world = World::with(document);
+    let answers = Rc::clone(answers);
+    world.provider.instead = Some(Box::new(move |request| usual(request, &answers)));
+    world
+}
+
+fn callback(world: &mut World) -> String {
+    let reply = world.visit("/").reply();
+    let url = location(&reply);
+    assert!(url.starts_with("https://auth.example.com/authorize?realm=r&response_type=code&"), "{url}");
+    let query = query_of(url);
+    assert_eq!((query["scope"].as_str(), query["code_challenge_method"].as_str()), ("read_user", "S256"));
+    assert!(!query.contains_key("nonce"));
+    format!("/oauth2/callback?code=code&state={}", query["state"])
+}
+
+fn signed_in(answers: &Answers) -> World {
+    let mut world = world(&configured(), answers);
+    let callback = callback(&mut world);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    world
+}
+
+#[track_caller]
+fn header(outcome: &Outcome, name: &str) -> Option<String> {
+    let Outcome::Forwarded { headers, .. } = outcome else { panic!("{outcome:?}") };
+    headers.iter().find_map(|(known, value)| (known == name).then(|| value.clone()))
+}
+
+#[test]
+fn it_is_ready_at_once_and_its_answers_are_the_identity() {
+    let mut world = signed_in(&answers());
+    assert_eq!(world.provider.asked.keys().collect::<Vec<_>>(), ["/emails", "/me", "/token"]);
+    let passed = world.visit("/mail");
+    assert_eq!(header(&passed, "x-forwarded-user").as_deref(), Some("7"));
+    assert_eq!(header(&passed, "x-forwarded-email").as_deref(), Some("alice@example.com"));
+    assert_eq!(header(&passed, "x-forwarded-groups").as_deref(), Some("staff"));
+    assert!(matches!(world.visit("/open"), Outcome::Forwarded { .. }));
+}
+
+#[test]
+fn a_renewal_asks_again_and_changes_the_claims() {
+    let answers = answers();
+    let mut world = signed_in(&answers);
+    answers.borrow_mut().insert(ME, ok(&json!({ "user": { "id": 7 }, "groups": ["banned"] })));
+    answers.borrow_mut().insert(TOKEN, ok(&json!({ "access_token": "at", "id_token": "not.a.token" })));
+    world.advance(480);
+    let held = world.visit("/");
+    let passed = world.then(held);
+    assert_eq!(header(&passed, "x-forwarded-groups").as_deref(), Some("banned"));
+    assert_eq!(world.visit("/open").code(), (403, "not_allowed"));
+}
+
+#[test]
+fn a_renewal_that_names_another_user_ends_the_session() {
+    let answers = answers();
+    let mut world = signed_in(&answers);
+    answers.borrow_mut().insert(ME, ok(&json!({ "user": { "id": 8 } })));
+    world.advance(480);
+    let held = world.visit("/");
+    assert_eq!(world.then(held).code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_renewal_that_fails_on_the_way_keeps_the_session() {
+    for path in [TOKEN, ME, EMAILS] {
+        let answers = answers();
+        let mut world = signed_in(&answers);
+        answers.borrow_mut().insert(path, text(503, "busy"));
+        world.advance(480);
+        let held = world.visit("/");
+        let passed = world.then(held);
+        assert_eq!(header(&passed, "x-forwarded-groups").as_deref(), Some("staff"), "{path}");
+    }
+}
+
+#[test]
+fn without_good_answers_nobody_is_signed_in() {
+    for (path, answer, expected) in [
+        (TOKEN, text(200, "error=invalid_grant"), (400, "token_endpoint_invalid_grant")),
+        (TOKEN, ok(&json!({ "error": "invalid_client" })), (502, "token_endpoint_refused")),
+        (TOKEN, text(200, "access_token=at&token_type=mac"), (502, "token_endpoint_malformed")),
+        (TOKEN, text(200, "access_token=at&access_token=x"), (502, "token_endpoint_malformed")),
+        (TOKEN, text(500, "access_token=at"), (503, "token_endpoint_unavailable")),
+        (ME, ok(&json!({ "user": { "id": null } })), (502, "userinfo_endpoint_malformed")),
+        (ME, ok(&json!({ "user": { "id": 7 }, "error": "invalid_token" })), (502, "userinfo_endpoint_malformed")),
+        (ME, text(200, r#"{"user":{"id":7},"user":{"id":8}}"#), (502, "userinfo_endpoint_malformed")),
+        (ME, text(401, ""), (502, "userinfo_endpoint_malformed")),
+        (ME, text(503, ""), (503, "userinfo_endpoint_unavailable")),
+        (EMAILS, text(404, ""), (502, "userinfo_endpoint_malformed")),
+        (EMAILS, text(200, "<html>"), (502, "userinfo_endpoint_malformed")),
+        (EMAILS, text(429, ""), (503, "userinfo_endpoint_unavailable")),
+    ] {
+        let answers = answers();
+        let mut world = world(&configured(), &answers);
+        let good = answers.borrow_mut().insert(path, answer.clone()).unwrap();
+        let first = callback(&mut world);
+        assert_eq!(world.visit(&first).code(), expected, "{path} {answer:?}");
+        assert!(!world.has_session() && world.pending() == 0, "{path} {answer:?}");
+        answers.borrow_mut().insert(path, good);
+        let second = callback(&mut world);
+        assert_eq!(world.visit(&second).code(), (303, "signed_in"), "{path} {answer:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_another_issuer_is_refused() {
+    let mut document = configured();
+    for (issuer, iss, expected) in [
+        (None, "https://idp.example.com", (400, "callback_wrong_issuer")),
+        (Some("https://auth.example.com"), "https://idp.example.com", (400, "callback_wrong_issuer")),
+        (Some("https://auth.example.com"), "https://auth.example.com", (303, "signed_in")),
+    ] {
+        if let Some(issuer) = issuer {
+            document["providers"][0]["issuer"] = json!(issuer);
+        }
+        let mut world = world(&document, &answers());
+        let callback = callback(&mut world);
+        assert_eq!(world.visit(&format!("{callback}&iss={iss}")).code(), expected, "{issuer:?} {iss}");
+    }
+}
+
+#[test]
+fn other_mapped_claims_are_asked_for_by_another_sign_in() {
+    // A condition with `not` must not hold because the claim was never looked for.
+    let answers = answers();
+    let mut world = signed_in(&answers);
+    let mut document = configured();
+    document["providers"][0]["claims"]["groups"] = json!("/user/groups");
+    let other = self::world(&document, &answers);
+    (world.config, world.workers, world.platform) = (other.config, other.workers, other.platform);
+    answers.borrow_mut().insert(ME, ok(&json!({ "user": { "id": 7, "groups": ["banned"] } })));
+    let passed = world.visit("/open");
+    assert!(matches!(passed, Outcome::Forwarded { .. }), "the session has a claim of this name: {passed:?}");
+}
+
+#[test]
+fn signing_out_ends_it_here_and_there() {
+    let mut document = configured();
+    document["providers"][0]["end_session_endpoint"] = json!("https://auth.example.com/logout");
+    document["sign_out"] = json!({ "at_provider": true });
+    let answers = answers();
+    let mut world = world(&document, &answers);
+    let callback = callback(&mut world);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    let reply = world.opens("/oauth2/sign_out", "same-origin").reply();
+    let url = location(&reply);
+    assert!(url.starts_with("https://auth.example.com/logout?"), "{url}");
+    assert!(!query_of(url).contains_key("id_token_hint"));
+    assert!(!world.has_session());
+}

@@ -306,6 +306,19 @@ impl Provider {
         }
     }
 
+    /// The configured endpoints of RP-initiated logout and of revocation.
+    pub fn configured_sign_out(&self) -> [Option<&Endpoint>; 2] {
+        match &self.protocol {
+            Protocol::GitHub(_) => [None; 2],
+            Protocol::OAuth2(OAuth2 { metadata, .. }) => {
+                [metadata.end_session_endpoint.as_ref(), metadata.revocation_endpoint.as_ref()]
+            }
+            Protocol::Oidc(settings) => {
+                [settings.endpoints.end_session.as_ref(), settings.endpoints.revocation.as_ref()]
+            }
+        }
+    }
+
     /// Revokes a refresh token. `None` where the provider revokes none.
     ///
     /// # Errors

@@ -1,9 +1,18 @@
 //! The wall clock of the Envoys of a test, which goes as the machine's does but is ahead of it or behind, or stands still.
 
-use std::{fs::File, os::unix::fs::FileExt, process::Command, sync::Arc, time::UNIX_EPOCH};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use crate::{process::Scratch, tools};
 
+/// A worker ticks every second; the rest is for a busy machine.
+const TICK: Duration = Duration::from_millis(1500);
 /// Where the file has the second at which the clock stands, behind how far it is ahead.
 const STANDS_AT: u64 = 8;
 
@@ -28,7 +37,7 @@ impl Clock {
         let file = File::options().read(true).write(true).create_new(true).open(scratch.file("seconds"));
         let clock = Self(Arc::new(Inner { scratch, file: file.expect("the target folder can be written") }));
         clock.write(0, STANDS_AT);
-        clock.set(0);
+        clock.write(0, 0);
         clock
     }
 
@@ -36,12 +45,14 @@ impl Clock {
         self.0.file.write_all_at(&number.to_ne_bytes(), at).expect("the target folder can be written");
     }
 
-    /// Puts it this many seconds ahead of the machine's, from the next look at it on.
+    /// Puts it this many seconds ahead of the machine's. Returns when every worker has ticked: until then it may go by the time of
+    /// before where that makes no difference unless the clock jumps.
     ///
     /// # Panics
     /// If its file cannot be written.
     pub fn set(&self, seconds: i64) {
         self.write(seconds, 0);
+        thread::sleep(TICK);
     }
 
     /// Lets it stand still until it goes on; it can be set all the same. However slow the machine is, nothing is over before

@@ -15,6 +15,7 @@ pub mod keycloak;
 pub mod keys;
 pub mod logout;
 pub mod machine;
+pub mod oauth2_server;
 pub mod ports;
 pub mod process;
 pub mod provider;

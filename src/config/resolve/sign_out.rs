@@ -44,26 +44,27 @@ pub(super) fn refuse_ineffective_settings(
     }
     for (place, provider) in providers.iter().enumerate() {
         let at = at_providers.index(place);
-        let Some(settings) = provider.openid() else { continue };
-        if !sign_out.revoke && settings.endpoints.revocation.is_some() {
+        let [end_session, revocation] = provider.configured_sign_out();
+        if !sign_out.revoke && revocation.is_some() {
             let expected = "no URL, because nothing is revoked without sign_out.revoke: true";
             faults.wrong(&at.key("revocation_endpoint"), expected);
         }
-        if !sign_out.at_provider && settings.endpoints.end_session.is_some() {
+        if !sign_out.at_provider && end_session.is_some() {
             faults.wrong(&at.key("end_session_endpoint"), "no URL, because sign_out.at_provider is false");
         }
     }
-    if providers.iter().all(|provider| provider.openid().is_none()) && !providers.is_empty() {
-        let of_others = [
-            (sign_out.back_channel, "back_channel"),
-            (sign_out.front_channel, "front_channel"),
-            (sign_out.revoke, "revoke"),
-        ];
-        for (is_on, field) in of_others {
-            if is_on {
-                faults.wrong(&at_sign_out.key(field), "false, because GitHub does not support it");
-            }
-        }
+    if providers.is_empty() {
+        return;
+    }
+    let speak_openid = providers.iter().any(|provider| provider.openid().is_some());
+    let may_revoke = speak_openid || providers.iter().any(|provider| provider.configured_sign_out()[1].is_some());
+    let settings = [
+        (sign_out.back_channel && !speak_openid, "back_channel", "a provider of `type: oidc`"),
+        (sign_out.front_channel && !speak_openid, "front_channel", "a provider of `type: oidc`"),
+        (sign_out.revoke && !may_revoke, "revoke", "a provider with a revocation_endpoint"),
+    ];
+    for (_, field, needed) in settings.into_iter().filter(|(is_ineffective, ..)| *is_ineffective) {
+        faults.wrong(&at_sign_out.key(field), format!("false, because it needs {needed}, and there is none"));
     }
 }
 

@@ -286,7 +286,10 @@ fn github_needs_neither_issuer_nor_scopes() {
     assert_eq!(github.api.url().as_str(), "https://git.example.com/api/v3");
     assert_eq!(github.metadata.token_endpoint.url().as_str(), "https://git.example.com/login/oauth/access_token");
     document["sign_out"] = json!({"front_channel": true});
-    assert_eq!(super::faults(&document), "sign_out.front_channel: expected false, because GitHub does not support it");
+    assert_eq!(
+        super::faults(&document),
+        "sign_out.front_channel: expected false, because it needs a provider of `type: oidc`, and there is none"
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ impl Clock {
     }
 
     /// The time of this decision.
+    #[inline(never)]
     pub(super) fn now(&self, platform: &dyn Platform) -> UnixTime {
         self.known().unwrap_or_else(|| {
             let now = platform.now();

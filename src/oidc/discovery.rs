@@ -5,7 +5,7 @@ use std::{fmt, rc::Rc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
-    Clusters, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty,
+    Clusters, ConfiguredEndpoints, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty,
     client::{CallContext, Client, ClientAuthentication},
     error::UnexpectedStatus,
     token_issuer::TokenIssuer,
@@ -20,6 +20,9 @@ use crate::{
     platform::NoRandomness,
     quoted::Quoted,
 };
+
+/// The `prompt` that asks for another account (OIDC Core 3.1.2.1).
+const SELECT_ACCOUNT: &str = "select_account";
 
 /// The metadata of a provider that is used, with configured endpoints in place of discovered ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +147,38 @@ pub fn body(response: Result<CalloutResponse, CalloutError>) -> Result<Vec<u8>, 
 }
 
 impl ProviderMetadata {
+    /// The metadata of an OpenID provider that these endpoints make up; `None` where one is missing.
+    pub fn configured(endpoints: &ConfiguredEndpoints, userinfo: bool) -> Option<Self> {
+        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo: userinfo_endpoint } =
+            endpoints.clone();
+        if userinfo && userinfo_endpoint.is_none() {
+            return None;
+        }
+        Some(Self {
+            jwks_uri: Some(jwks?),
+            end_session_endpoint: end_session,
+            revocation_endpoint: revocation,
+            userinfo_endpoint,
+            ..Self::of(authorization?, token?)
+        })
+    }
+
+    /// Metadata with these endpoints alone.
+    pub fn of(authorization_endpoint: Endpoint, token_endpoint: Endpoint) -> Self {
+        Self {
+            authorization_endpoint,
+            token_endpoint,
+            jwks_uri: None,
+            end_session_endpoint: None,
+            revocation_endpoint: None,
+            userinfo_endpoint: None,
+            iss_parameter: false,
+            account_prompt: SELECT_ACCOUNT,
+            post_only: false,
+            left_out: Vec::new(),
+        }
+    }
+
     /// Reads a metadata document of this provider.
     ///
     /// # Errors
@@ -262,9 +297,12 @@ fn post_only(members: Members<'_>) -> bool {
 
 // Initiating User Registration 1.0, 4: a provider that lists its prompts may refuse others, and must take `login`.
 fn account_prompt(members: Members<'_>) -> &'static str {
-    const SELECT: &str = "select_account";
     let listed = members.list("prompt_values_supported");
-    if listed.is_none_or(|prompts| prompts.iter().any(|prompt| prompt == SELECT)) { SELECT } else { "login" }
+    if listed.is_none_or(|prompts| prompts.iter().any(|prompt| prompt == SELECT_ACCOUNT)) {
+        SELECT_ACCOUNT
+    } else {
+        "login"
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub mod userinfo;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{cell::OnceCell, fmt, time::Duration};
+use std::{cell::OnceCell, fmt, rc::Rc, time::Duration};
 
 use url::{Host, Url};
 
@@ -31,6 +31,7 @@ use crate::{
     jose::Algorithm,
 };
 use client::ClientAuthentication;
+use discovery::ProviderMetadata;
 
 /// A URL that secrets or browsers are sent to: absolute, `https`, without user information or fragment. Plain `http` only
 /// to this machine, or where the operator allows it under `danger`.
@@ -269,4 +270,8 @@ pub struct OpenIdProvider {
     pub trusted_audiences: Vec<String>,
     /// Whether its userinfo endpoint is asked for further claims.
     pub userinfo: bool,
+    /// Whether its metadata are fetched.
+    pub discovers: bool,
+    /// The metadata that the configured endpoints make up, where they are enough: what is used while none are fetched.
+    pub configured: Option<Rc<ProviderMetadata>>,
 }

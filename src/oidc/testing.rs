@@ -28,6 +28,8 @@ pub(crate) fn openid_provider() -> OpenIdProvider {
         algorithms: Algorithm::ALL.to_vec(),
         trusted_audiences: Vec::new(),
         userinfo: false,
+        discovers: true,
+        configured: None,
     }
 }
 

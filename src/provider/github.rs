@@ -101,18 +101,8 @@ impl GitHub {
     /// [`EndpointError`]
     pub fn new(web: &str, api: Endpoint, plain_http: PlainHttp) -> Result<Self, EndpointError> {
         let endpoint = |path: &str| Endpoint::parse(&format!("{}{path}", web.trim_end_matches('/')), plain_http);
-        let metadata = ProviderMetadata {
-            authorization_endpoint: endpoint("/login/oauth/authorize")?,
-            token_endpoint: endpoint("/login/oauth/access_token")?,
-            jwks_uri: None,
-            end_session_endpoint: None,
-            revocation_endpoint: None,
-            userinfo_endpoint: None,
-            iss_parameter: false,
-            account_prompt: "select_account",
-            post_only: true,
-            left_out: Vec::new(),
-        };
+        let (authorization, token) = (endpoint("/login/oauth/authorize")?, endpoint("/login/oauth/access_token")?);
+        let metadata = ProviderMetadata { post_only: true, ..ProviderMetadata::of(authorization, token) };
         Ok(Self { api, metadata: Rc::new(metadata), questions: Vec::new() })
     }
 

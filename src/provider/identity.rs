@@ -30,7 +30,8 @@ impl Identity {
     /// The user that a provider without ID tokens names in answers to the access token of this very sign-in. Providers number
     /// their users alike, so `iss` is added.
     pub(super) fn of_userinfo(userinfo: Userinfo, issuer: &Issuer) -> Self {
-        let claims = Map::from_iter([("iss".to_owned(), issuer.as_str().into())]);
+        let mut claims = Map::new();
+        claims.insert("iss".to_owned(), issuer.as_str().into());
         let subject = userinfo.subject().to_owned();
         Self { subject, claims, userinfo: Some(userinfo), authentication: Authentication::default() }
     }

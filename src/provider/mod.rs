@@ -111,17 +111,17 @@ impl Provider {
         half_digest("documents", &parts)
     }
 
-    /// The URL of its metadata document; `None` where there is [`Self::fixed_metadata`].
+    /// The URL of its metadata document, where it is fetched.
     pub fn discovery(&self) -> Option<&Endpoint> {
-        self.openid().map(|_| self.issuer().discovery())
+        self.openid().filter(|settings| settings.discovers).map(|_| self.issuer().discovery())
     }
 
-    /// The metadata of a provider without discovery. It signs nothing, so it has no keys.
-    pub const fn fixed_metadata(&self) -> Option<&Rc<ProviderMetadata>> {
+    /// The metadata of which nothing need be fetched: all there are without discovery, and what is used before it.
+    pub fn configured_metadata(&self) -> Option<&Rc<ProviderMetadata>> {
         match &self.protocol {
             Protocol::GitHub(github) => Some(&github.metadata),
             Protocol::OAuth2(server) => Some(&server.metadata),
-            Protocol::Oidc(_) => None,
+            Protocol::Oidc(settings) => settings.configured.as_ref(),
         }
     }
 

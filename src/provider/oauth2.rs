@@ -81,8 +81,8 @@ impl Questions {
     fn digest(&self) -> HalfDigest {
         let mut parts = vec![self.email_is_verified.to_string()];
         for Question { endpoint, select, claims } in [&self.userinfo].into_iter().chain(&self.further) {
-            parts.push(endpoint.url().to_string());
-            parts.extend(select.iter().flat_map(|(name, value)| [name.clone(), value.to_string()]));
+            parts.push(endpoint.url().as_str().to_owned());
+            parts.extend(select.iter().flat_map(|(name, value)| [name.clone(), text(value)]));
             parts.push(String::new());
             parts.extend(claims.iter().flat_map(|(name, path)| [name.clone(), path.text()]));
         }
@@ -125,11 +125,13 @@ impl Questions {
 impl Question {
     /// The claims in this answer.
     fn read(&self, answer: &Map<String, Value>) -> Map<String, Value> {
-        let found = self.claims.iter().filter_map(|(name, path)| {
-            let Claim::Json(value) = path.find(answer)? else { return None };
-            Some((name.clone(), value.clone()))
-        });
-        found.collect()
+        let mut found = Map::new();
+        for (name, path) in &self.claims {
+            if let Some(Claim::Json(value)) = path.find(answer) {
+                found.insert(name.clone(), value.clone());
+            }
+        }
+        found
     }
 
     /// The claims in the answer to a further question, which is an object or a list of them.
@@ -143,6 +145,15 @@ impl Question {
             |element: &&Map<String, Value>| self.select.iter().all(|(name, value)| element.get(name) == Some(value));
         let selected = list.iter().filter_map(Value::as_object).find(is_selected);
         Ok(selected.map(|element| self.read(element)).unwrap_or_default())
+    }
+}
+
+/// A value of [`Question::select`] as text.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_f64().unwrap_or_default().to_bits().to_string(),
+        other => (*other == true).to_string(),
     }
 }
 

@@ -51,6 +51,11 @@ pub(in crate::config) struct Provider {
     /// Additional parameters of the authorization request, such as `prompt` or `hd`.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(in crate::config) authorization_params: Option<Entries>,
+    /// Whether the provider's metadata are fetched (`/.well-known/openid-configuration` below the issuer). With false, all
+    /// endpoints are configured here. Where they are enough for a sign-in, nothing waits for metadata in either case. For
+    /// `type: oidc`.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(in crate::config) discovery: Option<bool>,
     /// The URL of the authorization endpoint, instead of the discovered one.
     pub(in crate::config) authorization_endpoint: Option<String>,
     /// The URL of the token endpoint, instead of the discovered one.
@@ -118,6 +123,7 @@ fields!(Provider {
     token_endpoint_auth_method,
     scopes,
     authorization_params,
+    discovery,
     authorization_endpoint,
     token_endpoint,
     jwks_uri,

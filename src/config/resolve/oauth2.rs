@@ -42,16 +42,9 @@ pub(super) fn resolve(
     let issuer = issuer_or(raw.issuer.take(), &authorization, at, plain_http, faults)?;
     let (scopes, questions) = (scopes?, questions?);
     let metadata = ProviderMetadata {
-        authorization_endpoint: authorization,
-        token_endpoint: token?,
-        jwks_uri: None,
         end_session_endpoint: end_session?,
         revocation_endpoint: revocation?,
-        userinfo_endpoint: None,
-        iss_parameter: false,
-        account_prompt: "select_account",
-        post_only: false,
-        left_out: Vec::new(),
+        ..ProviderMetadata::of(authorization, token?)
     };
     Ok(ProtocolSettings {
         issuer,
@@ -65,6 +58,7 @@ fn refuse_other_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) 
     let settings = [
         (raw.github_url.is_some(), "github_url"),
         (raw.github_api_url.is_some(), "github_api_url"),
+        (raw.discovery.is_some(), "discovery"),
         (raw.jwks_uri.is_some(), "jwks_uri"),
         (raw.userinfo.is_some(), "userinfo"),
         (raw.id_token_signing_algs.is_some(), "id_token_signing_algs"),

@@ -1,5 +1,7 @@
 //! Settings of `type: oidc`.
 
+use std::rc::Rc;
+
 use super::{
     super::{
         fault::{At, Faults, Faulty},
@@ -11,7 +13,7 @@ use super::{
     resolve_each, text,
 };
 use crate::{
-    oidc::{ConfiguredEndpoints, Issuer, OpenIdProvider, PlainHttp},
+    oidc::{ConfiguredEndpoints, Issuer, OpenIdProvider, PlainHttp, discovery::ProviderMetadata},
     provider::Protocol,
 };
 
@@ -36,8 +38,12 @@ pub(super) fn resolve(
     let issuer = openid_issuer(raw.issuer.take(), &at.key("issuer"), plain_http, faults);
     let scopes = scopes(raw.scopes.take(), &at.key("scopes"), faults);
     let has_userinfo_endpoint = raw.userinfo_endpoint.is_some();
-    let endpoints = endpoints(raw, at, plain_http, faults);
     let asks_userinfo = raw.userinfo.unwrap_or(false);
+    let discovers = raw.discovery.unwrap_or(true);
+    if !discovers {
+        require_endpoints(raw, asks_userinfo, at, faults);
+    }
+    let endpoints = endpoints(raw, at, plain_http, faults);
     if has_userinfo_endpoint && !asks_userinfo && !faults.any_within(&at.key("userinfo")) {
         faults.wrong(&at.key("userinfo_endpoint"), "no URL, because it has no effect without userinfo: true");
     }
@@ -48,16 +54,18 @@ pub(super) fn resolve(
     if access_token_audiences.iter().flatten().any(|audience| Some(audience.as_str()) == client_id) {
         faults.wrong(&at_audiences, "other audiences than the client ID, the audience of ID tokens");
     }
-    let (algorithms, audiences) = (algorithms?, access_token_audiences?);
+    let (algorithms, audiences, endpoints) = (algorithms?, access_token_audiences?, endpoints?);
     Ok(ProtocolSettings {
         issuer: issuer?,
         scopes: scopes?,
         access_tokens: (!audiences.is_empty()).then(|| AccessTokens { audiences, algorithms: algorithms.clone() }),
         protocol: Protocol::Oidc(Box::new(OpenIdProvider {
-            endpoints: endpoints?,
+            configured: ProviderMetadata::configured(&endpoints, asks_userinfo).map(Rc::new),
+            endpoints,
             algorithms,
             trusted_audiences: trusted_audiences?,
             userinfo: asks_userinfo,
+            discovers,
         })),
     })
 }
@@ -73,6 +81,20 @@ fn openid_issuer(
         faults.wrong(at, "`type: github` in place of an issuer: GitHub does not speak OpenID Connect");
     }
     Ok(issuer)
+}
+
+/// Reports the endpoints that a provider without discovery lacks.
+fn require_endpoints(raw: &raw::Provider, asks_userinfo: bool, at: &At<'_>, faults: &mut Faults) {
+    for (is_missing, field) in [
+        (raw.authorization_endpoint.is_none(), "authorization_endpoint"),
+        (raw.token_endpoint.is_none(), "token_endpoint"),
+        (raw.jwks_uri.is_none(), "jwks_uri"),
+        (asks_userinfo && raw.userinfo_endpoint.is_none(), "userinfo_endpoint"),
+    ] {
+        if is_missing {
+            let _: Result<(), _> = faults.required(&at.key(field), None, "a URL, because discovery is false");
+        }
+    }
 }
 
 /// Configured endpoints, which replace discovered ones.

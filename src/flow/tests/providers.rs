@@ -1,8 +1,10 @@
 //! Metadata and keys of a provider: one worker fetches them for all, and good ones stay while the provider is down.
 
+use serde_json::{Value, json};
+
 use super::{
     super::event::Event,
-    world::{ISSUER, Outcome, World, header},
+    world::{ISSUER, Outcome, World, document, header, location},
 };
 
 fn asked(world: &World, path: &str) -> usize {
@@ -25,7 +27,7 @@ fn one_worker_asks_for_all() {
 fn what_sign_out_could_use_and_the_provider_does_not_offer_is_told() {
     let mut world = World::new();
     world.provider.metadata = Box::new(|metadata| {
-        metadata["end_session_endpoint"] = serde_json::json!("http://idp.example.com/end");
+        metadata["end_session_endpoint"] = json!("http://idp.example.com/end");
         metadata.as_object_mut().unwrap().remove("revocation_endpoint");
     });
     world.settle();
@@ -240,7 +242,7 @@ fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_floo
     world.provider.token_response = Box::new(|mut body| {
         // {"alg":"ES256","kid":"unknown"}
         body["id_token"] =
-            serde_json::json!("eyJhbGciOiJFUzI1NiIsImtpZCI6InVua25vd24ifQ.e30.".to_owned() + &"A".repeat(86));
+            json!("eyJhbGciOiJFUzI1NiIsImtpZCI6InVua25vd24ifQ.e30.".to_owned() + &"A".repeat(86));
         super::world::ok(&body)
     });
     for _ in 0..20 {
@@ -276,4 +278,38 @@ fn a_tampered_share_is_as_if_it_were_not_there() {
     world.settle();
     assert_eq!((asked(&world, METADATA), asked(&world, "/jwks")), (1, 1));
     assert_eq!(world.visit("/").code(), (302, "sign_in_started"));
+}
+
+/// A provider whose endpoints the operator names.
+fn by_hand(more: &Value) -> World {
+    let mut document = document();
+    for (field, path) in [("authorization_endpoint", "authorize"), ("token_endpoint", "token"), ("jwks_uri", "jwks")] {
+        document["providers"][0][field] = json!(format!("{ISSUER}/{path}"));
+    }
+    for (field, value) in more.as_object().unwrap() {
+        document["providers"][0][field] = value.clone();
+    }
+    World::with(&document)
+}
+
+#[test]
+fn endpoints_by_hand_make_discovery_unnecessary() {
+    for (discovery, asked) in [(json!(false), false), (json!(true), true)] {
+        let mut world = by_hand(&json!({ "discovery": discovery }));
+        world.provider.metadata = Box::new(|metadata| *metadata = json!("none"));
+        world.settle();
+        world.sign_in("/");
+        assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+        assert_eq!(world.provider.asked.contains_key("/.well-known/openid-configuration"), asked, "{discovery}");
+    }
+}
+
+#[test]
+fn metadata_that_come_all_the_same_complete_the_endpoints_by_hand() {
+    let mut world = by_hand(&json!({}));
+    world.settle();
+    world.sign_in("/");
+    // The end-session endpoint is discovered.
+    let reply = world.opens("/oauth2/sign_out", "same-origin").reply();
+    assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{}", location(&reply));
 }

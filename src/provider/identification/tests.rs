@@ -40,7 +40,7 @@ fn tokens() -> Value {
 
 /// Follows the steps with these answers. Returns the requested paths, the identity and the granted tokens.
 fn follow(provider: &Provider, answers: &[Value]) -> (Vec<String>, Box<Identity>, Granted) {
-    let metadata = provider.fixed_metadata().map_or_else(|| Rc::new(metadata()), Rc::clone);
+    let metadata = provider.configured_metadata().map_or_else(|| Rc::new(metadata()), Rc::clone);
     let mut identification = provider.identification(ok(&tokens())).unwrap();
     let mut paths = Vec::new();
     loop {
@@ -82,7 +82,7 @@ fn an_api_identifies_the_user_with_a_call_for_each_question() {
 fn a_failed_call_identifies_nobody() {
     let provider = github();
     let identification = provider.identification(ok(&tokens())).unwrap();
-    let Step::Call(_, call) = identification.next(&provider, provider.fixed_metadata().unwrap()) else { panic!() };
+    let Step::Call(_, call) = identification.next(&provider, provider.configured_metadata().unwrap()) else { panic!() };
     let error = call.answered(Err(CalloutError::NoResponse)).unwrap_err();
     assert_eq!(error, UserinfoError::Callout(CalloutError::NoResponse));
 }

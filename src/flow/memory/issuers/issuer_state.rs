@@ -151,12 +151,17 @@ impl IssuerState {
     /// All that a sign-in needs.
     pub(super) fn ready(&self, now: UnixTime) -> Option<Ready> {
         let Configured::Provider(provider) = &self.configured else { return None };
-        let provider = Rc::clone(provider);
-        if let Some(metadata) = provider.fixed_metadata().map(Rc::clone) {
-            return Some(Ready { metadata, provider, keys: Rc::clone(&self.no_keys) });
+        let metadata = self.metadata_of(provider, now)?;
+        let keys = if metadata.jwks_uri.is_some() { self.keys.usable(now)? } else { &self.no_keys };
+        Some(Ready { provider: Rc::clone(provider), metadata: Rc::clone(metadata), keys: Rc::clone(keys) })
+    }
+
+    /// The metadata of this provider: fetched or configured.
+    fn metadata_of<'a>(&'a self, provider: &'a Provider, now: UnixTime) -> Option<&'a Rc<ProviderMetadata>> {
+        match self.metadata.usable(now) {
+            Some(Metadata::Provider(metadata)) => Some(metadata),
+            Some(Metadata::TokenIssuer(_)) | None => provider.configured_metadata(),
         }
-        let Some(Metadata::Provider(metadata)) = self.metadata.usable(now) else { return None };
-        Some(Ready { provider, metadata: Rc::clone(metadata), keys: Rc::clone(self.keys.usable(now)?) })
     }
 
     /// The keys to verify tokens with.
@@ -175,11 +180,11 @@ impl IssuerState {
     fn keys_from(&self, now: UnixTime) -> KeysFrom<'_> {
         let discovered = || self.metadata.usable(now).and_then(Metadata::jwks_uri);
         match &self.configured {
-            // It has none.
-            Configured::Provider(provider) if provider.fixed_metadata().is_some() => {
-                KeysFrom::Configuration(&self.no_keys)
-            }
-            Configured::Provider(_) => KeysFrom::Fetched(discovered()),
+            Configured::Provider(provider) => match self.metadata_of(provider, now) {
+                // It signs nothing.
+                Some(metadata) if metadata.jwks_uri.is_none() => KeysFrom::Configuration(&self.no_keys),
+                metadata => KeysFrom::Fetched(metadata.and_then(|metadata| metadata.jwks_uri.as_ref())),
+            },
             Configured::TokenIssuer(issuer) => match &issuer.validation {
                 Validation::Discovered(_) => KeysFrom::Fetched(discovered()),
                 Validation::Fixed(keys) => KeysFrom::Configuration(keys),
@@ -193,7 +198,10 @@ impl IssuerState {
 
     /// Whether nothing is missing.
     pub(super) fn is_ready(&self, now: UnixTime) -> bool {
-        let has_metadata = self.configured.metadata_endpoint().is_none() || self.metadata.usable(now).is_some();
+        let has_metadata = match &self.configured {
+            Configured::Provider(provider) => self.metadata_of(provider, now).is_some(),
+            Configured::TokenIssuer(issuer) => issuer.discovered().is_none() || self.metadata.usable(now).is_some(),
+        };
         has_metadata && self.keys(now).is_some()
     }
 

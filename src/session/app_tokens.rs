@@ -48,9 +48,7 @@ impl ForwardedTokens {
 
 /// `b64token` of RFC 6750, 2.1.
 pub fn is_b64token(text: &str) -> bool {
-    let is_letter = |byte: u8| {
-        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
-    };
+    let is_letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
     // Every request with a token runs it; a loop that does not end early becomes SIMD.
     text.bytes().fold(true, |is_token, byte| is_token & is_letter(byte))
 }

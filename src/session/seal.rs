@@ -178,7 +178,9 @@ impl Sealer {
         plaintext: &[u8],
         platform: &dyn Platform,
     ) -> Result<String, SealError> {
-        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, label, plaintext, platform)?).replace("--", "-."))
+        Ok(base64_simd::URL_SAFE_NO_PAD
+            .encode_to_string(self.seal_bytes(purpose, label, plaintext, platform)?)
+            .replace("--", "-."))
     }
 
     /// Opens what [`Self::seal`] made for this purpose and label.
@@ -316,7 +318,7 @@ pub fn context_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 /// Decodes base64url, plain or as [`Sealer::seal`] writes it. No other spelling of a seal is accepted.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if memchr(b'.', text).is_none() {
-        return BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+        return base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).ok();
     }
     let mut dashed = text.to_vec();
     for next in memchr_iter(b'-', text).filter_map(|dash| dash.checked_add(1)) {
@@ -327,7 +329,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
         }
     }
     // A `.` elsewhere is still there, and no letter of base64url.
-    BASE64_URL_SAFE_NO_PAD.decode(dashed).ok()
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(dashed).ok()
 }
 
 fn from_base64(text: &str, engine: &impl Engine) -> Option<Zeroizing<Vec<u8>>> {

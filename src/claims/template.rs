@@ -177,6 +177,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Claim(path) => match self.value(path, claims, longest, report) {
+                    Some(value) if text.is_empty() => text = value,
                     Some(value) => text.push_str(&value),
                     None => return Ok(None),
                 },

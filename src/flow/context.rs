@@ -208,7 +208,8 @@ impl Env<'_> {
 
     /// Whether this session was ended before its time.
     pub(super) fn is_ended(&mut self, session: &FreshSession) -> bool {
-        self.revocations.is_ended(session.session(), session.revocation_keys(), &self.config.sign_out, self.platform)
+        let marks = || *session.revocation_keys();
+        self.revocations.is_ended(session.session(), &marks, &self.config.sign_out, self.platform)
     }
 
     /// Begins work that outlives the request: a client that leaves must not take its result along.

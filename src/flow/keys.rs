@@ -53,6 +53,22 @@ pub(super) async fn verify_with_keys<T>(
     cx: &TaskContext,
     verify: impl Fn(&Env<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let first = cx.with(|env| verify_first(issuer, asker, env, &verify))?;
+    verify_again(first, issuer, asker, deadline, cx, verify).await
+}
+
+/// [`verify_with_keys`] after the first attempt.
+///
+/// # Errors
+/// Those of [`verify_with_keys`].
+pub(super) async fn verify_again<T>(
+    mut attempt: Attempt<T>,
+    issuer: IssuerId,
+    asker: Asker,
+    deadline: Deadline,
+    cx: &TaskContext,
+    verify: impl Fn(&Env<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let mut slot = None;
     let mut may_wait = || {
         if slot.is_none() && asker == Asker::Unauthenticated {
@@ -60,8 +76,7 @@ pub(super) async fn verify_with_keys<T>(
         }
         slot.is_some() || asker == Asker::Provider
     };
-    let mut attempt = cx.with(|env| verify_first(issuer, asker, env, &verify))?;
-    if let Attempt::Done(Err(Failure::ProviderNotReady)) = attempt {
+    if let Attempt::NotReady = attempt {
         if !may_wait() {
             return Err(Failure::ProviderNotReady);
         }
@@ -75,6 +90,7 @@ pub(super) async fn verify_with_keys<T>(
         Attempt::Done(outcome) => return outcome,
         Attempt::NeedsKeys if may_wait() => {}
         Attempt::NeedsKeys => return Err(Failure::Busy),
+        Attempt::NotReady => return Err(Failure::ProviderNotReady),
     }
     loop {
         let version = cx.with(|env| env.issuers.keys_version(issuer))?;
@@ -102,13 +118,16 @@ pub(super) async fn verify_with_keys<T>(
 }
 
 /// The result of one attempt to verify a token.
-enum Attempt<T> {
+pub(super) enum Attempt<T> {
     Done(Result<T, Failure>),
     /// Newer keys may help, and were asked for.
     NeedsKeys,
+    /// No keys are known yet.
+    NotReady,
 }
 
-fn verify_first<T>(
+/// Verifies a token of this issuer by `verify` with the keys that are known, and asks for newer ones that it may need.
+pub(super) fn verify_first<T>(
     issuer: IssuerId,
     asker: Asker,
     env: &mut Env<'_>,
@@ -125,6 +144,7 @@ fn verify_first<T>(
         {
             Attempt::NeedsKeys
         }
+        _ if matches!(outcome, Err(Failure::ProviderNotReady)) => Attempt::NotReady,
         _ => Attempt::Done(outcome),
     }
 }

@@ -72,7 +72,9 @@ fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonError> {
         return Err(JsonError::TooLarge);
     }
     let duplicate = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    // Once for the whole document: serde_json would look at each string by itself.
+    let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Malformed)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Strict { duplicate: &duplicate }.deserialize(&mut deserializer);
     match value.and_then(|value| deserializer.end().map(|()| value)) {
         Ok(value) => Ok(value),

@@ -5,9 +5,9 @@
 //! before it checks the signature. The claims are read by [`super::claims`]: jwt-compact's `Claims` cuts off fractions,
 //! takes a token in the very second it expires (RFC 7519, 4.1.4), and does not say which of the dates is malformed.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use jwt_compact::{ParseError, UntrustedToken};
 use serde_json::{Map, Value};
 
@@ -57,6 +57,8 @@ pub enum JwsError {
 pub struct UnverifiedJws<'a> {
     algorithm: Algorithm,
     payload: &'a str,
+    /// The payload's members, where [`Self::claimed_issuer`] has read them.
+    members: Cell<Option<Map<String, Value>>>,
     signed: &'a str,
     token: UntrustedToken<'a>,
 }
@@ -88,7 +90,7 @@ impl<'a> UnverifiedJws<'a> {
         if token.header().key_id.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(JwsError::KeyId);
         }
-        Ok(Self { algorithm, payload, signed, token })
+        Ok(Self { algorithm, payload, members: Cell::default(), signed, token })
     }
 
     /// `alg` of the header.
@@ -103,10 +105,10 @@ impl<'a> UnverifiedJws<'a> {
 
     /// `iss`, which selects the keys to verify the token with. Nothing is proven about it.
     pub fn claimed_issuer(&self) -> Option<String> {
-        match self.payload().ok()?.remove("iss")? {
-            Value::String(issuer) => Some(issuer),
-            _ => None,
-        }
+        let members = self.payload().ok()?;
+        let issuer = members.get("iss").and_then(Value::as_str).map(str::to_owned);
+        self.members.set(Some(members));
+        issuer
     }
 
     pub(super) fn typ(&self) -> Option<&str> {
@@ -124,6 +126,9 @@ impl<'a> UnverifiedJws<'a> {
 
     /// For [`super::verify`] alone, once the signature is right.
     pub(super) fn payload(&self) -> Result<Map<String, Value>, JsonError> {
+        if let Some(members) = self.members.take() {
+            return Ok(members);
+        }
         let bytes = decode(self.payload).map_err(|_| JsonError::Malformed)?;
         json::parse_object(&bytes, MAX_TOKEN)
     }
@@ -131,7 +136,7 @@ impl<'a> UnverifiedJws<'a> {
 
 /// A part in base64url, without padding and stray bits.
 fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::NotCompact)
+    URL_SAFE_NO_PAD.decode_to_vec(part).map_err(|_| JwsError::NotCompact)
 }
 
 impl From<ParseError> for JwsError {

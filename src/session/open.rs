@@ -38,7 +38,8 @@ pub struct FreshSession(Rc<Opened>);
 #[derive(Debug)]
 struct Opened {
     session: Session,
-    revocation_keys: RevocationKeys,
+    /// Computed at the first call: in most workers nothing is revoked.
+    revocation_keys: OnceCell<RevocationKeys>,
     /// Whether a retired key sealed it.
     has_retired_key: bool,
     identity: OnceCell<Rc<IdentityEdits>>,
@@ -128,7 +129,7 @@ impl FreshSession {
 
     /// The keys under which it can be revoked.
     pub fn revocation_keys(&self) -> &RevocationKeys {
-        &self.0.revocation_keys
+        self.0.revocation_keys.get_or_init(|| RevocationKeys::of(&self.0.session))
     }
 
     /// `true` for the first call since the session was opened.
@@ -166,8 +167,8 @@ impl FreshSession {
 impl Opened {
     fn new(session: Session, has_retired_key: bool) -> Self {
         Self {
-            revocation_keys: RevocationKeys::of(&session),
             session,
+            revocation_keys: OnceCell::new(),
             has_retired_key,
             identity: OnceCell::new(),
             is_in_use: Cell::new(false),

@@ -14,6 +14,7 @@ use base64::{
 };
 use chacha20poly1305::{AeadInPlace, Key, KeyInit, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
+use memchr::{memchr, memchr_iter};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -177,7 +178,9 @@ impl Sealer {
         plaintext: &[u8],
         platform: &dyn Platform,
     ) -> Result<String, SealError> {
-        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, label, plaintext, platform)?).replace("--", "-."))
+        Ok(base64_simd::URL_SAFE_NO_PAD
+            .encode_to_string(self.seal_bytes(purpose, label, plaintext, platform)?)
+            .replace("--", "-."))
     }
 
     /// Opens what [`Self::seal`] made for this purpose and label.
@@ -256,7 +259,8 @@ impl Sealer {
     /// Each part after its length: no byte can move to a neighbouring part (CVE-2023-35941).
     fn associated_data(&self, purpose: Purpose, label: &str) -> Vec<u8> {
         let parts = [purpose.name(), label.as_bytes(), self.inner.context.as_bytes()];
-        let mut data = vec![VERSION];
+        let mut data = Vec::with_capacity(1 + parts.iter().map(|part| size_of::<u64>() + part.len()).sum::<usize>());
+        data.push(VERSION);
         for part in parts {
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part);
@@ -313,15 +317,19 @@ pub fn context_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Decodes base64url, plain or as [`Sealer::seal`] writes it. No other spelling of a seal is accepted.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    if !text.contains(&b'.') {
-        return BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    if memchr(b'.', text).is_none() {
+        return base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).ok();
     }
-    let is_written = |pair: &[u8]| pair != b"--" && (pair.first() == Some(&b'-') || pair.last() != Some(&b'.'));
-    if text.first() == Some(&b'.') || !text.windows(2).all(is_written) {
-        return None;
+    let mut dashed = text.to_vec();
+    for next in memchr_iter(b'-', text).filter_map(|dash| dash.checked_add(1)) {
+        match dashed.get_mut(next) {
+            Some(dot) if *dot == b'.' => *dot = b'-',
+            Some(b'-') => return None,
+            _ => {}
+        }
     }
-    let dashed: Vec<u8> = text.iter().map(|byte| if *byte == b'.' { b'-' } else { *byte }).collect();
-    BASE64_URL_SAFE_NO_PAD.decode(dashed).ok()
+    // A `.` elsewhere is still there, and no letter of base64url.
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(dashed).ok()
 }
 
 fn from_base64(text: &str, engine: &impl Engine) -> Option<Zeroizing<Vec<u8>>> {

@@ -205,7 +205,7 @@ impl Store {
         // A value that does not open was not written by us, and counts as absent.
         let opened = session.as_str().and_then(|text| {
             let (_, sealed) = text.split_once(':')?;
-            let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+            let sealed = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(sealed).ok()?;
             let bytes = sealer.open_bytes(Purpose::StoredSession, &label(reference.id), &sealed)?;
             Session::from_bytes(&bytes, platform)
         });
@@ -362,7 +362,12 @@ impl Store {
 fn value(session: &Session, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
     let sealed =
         sealer.seal_bytes(Purpose::StoredSession, &label(session.id), &session.to_bytes(platform), platform)?;
-    let value = format!("{}.{}:{}", session.generation, session.seen.as_secs(), URL_SAFE_NO_PAD.encode(sealed));
+    let value = format!(
+        "{}.{}:{}",
+        session.generation,
+        session.seen.as_secs(),
+        base64_simd::URL_SAFE_NO_PAD.encode_to_string(sealed)
+    );
     if value.len() > MAX_SAVED {
         return Err(SealError::TooLarge { size: value.len(), budget: MAX_SAVED });
     }

@@ -14,7 +14,7 @@ use crate::{
         jws::UnverifiedJws,
         verify::{Origin, verify},
     },
-    oidc::access_token::{self, VerifiedAccessToken},
+    oidc::{access_token, token_issuer::TokenIssuer},
     rules::{NotAdmitted, RuledRequest, Verdict},
     secret::RawBearerToken,
     session::return_to::ReturnTo,
@@ -30,7 +30,7 @@ use super::{
     context::{Env, RequestContext},
     event::failure::Failure,
     executor::Gate,
-    keys::verify_with_keys,
+    keys::{Attempt, verify_again, verify_first},
     limits::hold_from,
     memory::{
         bearers::{Basis, CheckedToken, Fingerprint},
@@ -88,53 +88,71 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
         presented.issuer = bearer.source();
         return presented.pass(bearer, env).into();
     }
-    let Some(issuer) = issuer_of(&token, env.config) else {
+    let parsed = UnverifiedJws::parse(token.expose()).ok();
+    let Some(issuer) = issuer_of(parsed.as_ref(), env.config) else {
         return presented.refuse(Failure::BearerUnknown, env).into();
     };
-    presented.issuer = Some(issuer);
-    let unchecked = Unchecked { presented, issuer, token, fingerprint };
-    Gate::flow(move |cx| check(unchecked, cx))
+    presented.issuer = Some(issuer.id);
+    let first = parsed.filter(|_| issuer.introspection().is_none()).map(|parsed| {
+        verify_first(issuer.id, Asker::Unauthenticated, env, &|env: &Env<'_>| verify_now(&parsed, issuer, env))
+    });
+    let unchecked = Unchecked { presented, issuer: issuer.id, token, fingerprint };
+    match first {
+        Some(Attempt::Done(checked)) => unchecked.settle(checked, env).into(),
+        Some(attempt) => Gate::flow(move |cx| async move {
+            let checked = verify_later(&unchecked, attempt, &cx).await;
+            unchecked.settle_in(checked, &cx)
+        }),
+        None => Gate::flow(move |cx| async move {
+            let Unchecked { issuer, token, fingerprint, .. } = &unchecked;
+            let checked = introspection::introspect(*issuer, token, fingerprint, &cx).await;
+            unchecked.settle_in(checked, &cx)
+        }),
+    }
 }
 
-/// Checks a token with the keys of its issuer, or by asking the issuer.
-async fn check(unchecked: Unchecked, cx: RequestContext) -> Decision {
-    let is_introspected =
-        cx.config().token_issuer(unchecked.issuer).is_some_and(|issuer| issuer.introspection().is_some());
-    let checked = if is_introspected {
-        introspection::introspect(unchecked.issuer, &unchecked.token, &unchecked.fingerprint, &cx).await
-    } else {
-        verify_signature(&unchecked, &cx).await
+/// Verifies a token with keys that are not known yet.
+async fn verify_later(
+    unchecked: &Unchecked,
+    first: Attempt<CheckedToken>,
+    cx: &RequestContext,
+) -> Result<CheckedToken, Failure> {
+    let id = unchecked.issuer;
+    let verify_now = |env: &Env<'_>| {
+        let parsed = UnverifiedJws::parse(unchecked.token.expose()).map_err(|_| Failure::BearerUnknown)?;
+        verify_now(&parsed, env.config.token_issuer(id).ok_or(Failure::BearerUnknown)?, env)
     };
-    let Unchecked { presented, token, fingerprint, .. } = unchecked;
-    let decided = cx.with(|env| match checked {
-        Ok(CheckedToken { bearer, basis, answered }) => {
-            let length = token.expose().len().saturating_add(answered);
-            env.bearers.remember(fingerprint, length, basis, &bearer);
-            presented.pass(bearer, env)
-        }
-        Err(failure) => presented.refuse(failure, env),
-    });
-    decided.unwrap_or_else(|bug| answer::bug(&bug).into())
+    verify_again(first, id, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await
 }
 
 /// Verifies the signature and the claims of an access token (RFC 9068, 4).
-async fn verify_signature(unchecked: &Unchecked, cx: &RequestContext) -> Result<CheckedToken, Failure> {
-    let verify_now = |env: &Env<'_>| {
-        let token = access_token(unchecked, env)?;
-        Ok((token, env.issuers.keys_version(unchecked.issuer)))
-    };
-    let deadline = hold_from(cx.now());
-    let (token, version) = verify_with_keys(unchecked.issuer, Asker::Unauthenticated, deadline, cx, verify_now).await?;
-    Ok(CheckedToken { bearer: VerifiedBearer::signed(token), basis: Basis::Keys(version), answered: 0 })
+fn verify_now(parsed: &UnverifiedJws<'_>, issuer: &TokenIssuer, env: &Env<'_>) -> Result<CheckedToken, Failure> {
+    let keys = env.issuers.keys(issuer.id, env.now()).ok_or(Failure::ProviderNotReady)?;
+    let token = verify(parsed, keys, &issuer.algorithms, Origin::Request(env.now()), env.platform)
+        .map_err(Failure::BearerSignature)?;
+    let token = access_token::check(token, issuer, env.now(), env.config.leeway).map_err(Failure::BearerRefused)?;
+    let basis = Basis::Keys(env.issuers.keys_version(issuer.id));
+    Ok(CheckedToken { bearer: VerifiedBearer::signed(token), basis, answered: 0 })
 }
 
-fn access_token(unchecked: &Unchecked, env: &Env<'_>) -> Result<VerifiedAccessToken, Failure> {
-    let parsed = UnverifiedJws::parse(unchecked.token.expose()).map_err(|_| Failure::BearerUnknown)?;
-    let issuer = env.config.token_issuer(unchecked.issuer).ok_or(Failure::BearerUnknown)?;
-    let keys = env.issuers.keys(unchecked.issuer, env.now()).ok_or(Failure::ProviderNotReady)?;
-    let token = verify(&parsed, keys, &issuer.algorithms, Origin::Request(env.now()), env.platform)
-        .map_err(Failure::BearerSignature)?;
-    access_token::check(token, issuer, env.now(), env.config.leeway).map_err(Failure::BearerRefused)
+impl Unchecked {
+    /// Decides its request by the outcome of the check.
+    fn settle(self, checked: Result<CheckedToken, Failure>, env: &mut Env<'_>) -> Decision {
+        let Self { presented, token, fingerprint, .. } = self;
+        match checked {
+            Ok(CheckedToken { bearer, basis, answered }) => {
+                let length = token.expose().len().saturating_add(answered);
+                env.bearers.remember(fingerprint, length, basis, &bearer);
+                presented.pass(bearer, env)
+            }
+            Err(failure) => presented.refuse(failure, env),
+        }
+    }
+
+    /// [`Self::settle`] at the end of a flow.
+    fn settle_in(self, checked: Result<CheckedToken, Failure>, cx: &RequestContext) -> Decision {
+        cx.with(|env| self.settle(checked, env)).unwrap_or_else(|bug| answer::bug(&bug).into())
+    }
 }
 
 impl Presented {
@@ -192,12 +210,12 @@ impl Presented {
 }
 
 /// The issuer that the token claims, or the one that is asked about tokens that claim none.
-fn issuer_of(token: &RawBearerToken, config: &Config) -> Option<IssuerId> {
-    let claimed = UnverifiedJws::parse(token.expose()).ok().and_then(|token| token.claimed_issuer());
+fn issuer_of<'a>(token: Option<&UnverifiedJws<'_>>, config: &'a Config) -> Option<&'a TokenIssuer> {
+    let claimed = token.and_then(UnverifiedJws::claimed_issuer);
     let issuers = &config.token_issuers;
     let named = issuers.iter().find(|known| claimed.as_ref() == Some(&known.issuer));
     let asked = || issuers.iter().find(|known| known.introspection().is_some());
-    named.or_else(asked).map(|known| known.id)
+    named.or_else(asked)
 }
 
 /// The static token with this fingerprint. Each is compared, and none ends the search, so that the time tells nothing.

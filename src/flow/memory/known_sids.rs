@@ -40,7 +40,7 @@ impl KnownSids {
     pub(in crate::flow) fn add(
         &self,
         session: &Session,
-        marks: &RevocationKeys,
+        marks: &dyn Fn() -> RevocationKeys,
         until: UnixTime,
         now: UnixTime,
         platform: &dyn Platform,
@@ -48,7 +48,7 @@ impl KnownSids {
         if !self.is_needed || session.authentication().sid.is_none() {
             return;
         }
-        let RevocationKeys { sid, subject, .. } = marks;
+        let RevocationKeys { sid, subject, .. } = &marks();
         if self.find(sid, now, platform).is_some_and(|known| known.owner == Some(*subject) && known.forget_at >= until)
         {
             return;

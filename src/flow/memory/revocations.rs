@@ -137,7 +137,7 @@ impl Revocations {
     }
 
     /// Whether this session was ended.
-    fn has(&self, session: &Session, marks: &RevocationKeys) -> bool {
+    fn has(&self, session: &Session, marks: &dyn Fn() -> RevocationKeys) -> bool {
         self.lists.iter().enumerate().any(|(number, list)| list.has(session, marks, number, &self.process))
     }
 
@@ -163,11 +163,11 @@ impl Revocations {
 }
 
 impl Revocations {
-    /// Whether this session was ended before its time.
+    /// Whether this session was ended before its time. Its marks are needed only where something was ended.
     pub(in crate::flow) fn is_ended(
         &mut self,
         session: &Session,
-        marks: &RevocationKeys,
+        marks: &dyn Fn() -> RevocationKeys,
         sign_out: &SignOutSettings,
         platform: &dyn Platform,
     ) -> bool {
@@ -194,7 +194,7 @@ impl Revocations {
     pub(in crate::flow) fn remember_sid(
         &self,
         session: &Session,
-        marks: &RevocationKeys,
+        marks: &dyn Fn() -> RevocationKeys,
         lifetimes: &Lifetimes,
         now: UnixTime,
         platform: &dyn Platform,
@@ -266,11 +266,11 @@ impl List {
             entries.list.into_iter().map(|Entry { digest, at, number, .. }| (digest, End { at, number })).collect();
     }
 
-    fn has(&self, session: &Session, marks: &RevocationKeys, number: usize, process: &HalfDigest) -> bool {
+    fn has(&self, session: &Session, marks: &dyn Fn() -> RevocationKeys, number: usize, process: &HalfDigest) -> bool {
         if self.ended.is_empty() {
             return false;
         }
-        let RevocationKeys { session: itself, subject, sid } = marks;
+        let RevocationKeys { session: itself, subject, sid } = &marks();
         // Who signs in again afterwards has a new session.
         let is_ended =
             |mark, of| self.ended.get(mark).is_some_and(|end| session.is_ended_by(*end, of, number, process));

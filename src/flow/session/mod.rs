@@ -74,20 +74,20 @@ fn accepted(session: FreshSession, env: &mut Env<'_>) -> Option<FreshSession> {
         return None;
     }
     if session.take_first_use() {
-        remember_sid(session.session(), session.revocation_keys(), env);
+        remember_sid(session.session(), &|| *session.revocation_keys(), env);
     }
     Some(session)
 }
 
 /// Remembers the provider's name of this session, for its front-channel logout.
-fn remember_sid(session: &Session, keys: &RevocationKeys, env: &Env<'_>) {
+fn remember_sid(session: &Session, keys: &dyn Fn() -> RevocationKeys, env: &Env<'_>) {
     env.revocations.remember_sid(session, keys, &env.config.session.lifetimes, env.now(), env.platform);
 }
 
 /// Lets a new session begin after everything that would end it.
 pub(super) fn begin_after_ends(session: &mut Session, env: &mut Env<'_>) {
     env.revocations.begin_after(session, env.platform);
-    remember_sid(session, &RevocationKeys::of(session), env);
+    remember_sid(session, &|| RevocationKeys::of(session), env);
 }
 
 /// Writes a session again, as seen now; the cookies go to the browser that sent this request.

@@ -203,7 +203,7 @@ fn apply_refresh(
     env: &mut Env<'_>,
 ) -> Outcome {
     env.revocations.look(env.platform);
-    if env.revocations.is_ended(session, &RevocationKeys::of(session), &env.config.sign_out, env.platform) {
+    if env.revocations.is_ended(session, &|| RevocationKeys::of(session), &env.config.sign_out, env.platform) {
         // It ended meanwhile: a sign-out could not know this token.
         revoke(session.provider(), tokens.refresh_token, env);
         return Outcome::Refused(REFUSED_FINALLY);

@@ -241,8 +241,7 @@ fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_floo
     world.provider.kid = Some("published".to_owned());
     world.provider.token_response = Box::new(|mut body| {
         // {"alg":"ES256","kid":"unknown"}
-        body["id_token"] =
-            json!("eyJhbGciOiJFUzI1NiIsImtpZCI6InVua25vd24ifQ.e30.".to_owned() + &"A".repeat(86));
+        body["id_token"] = json!("eyJhbGciOiJFUzI1NiIsImtpZCI6InVua25vd24ifQ.e30.".to_owned() + &"A".repeat(86));
         super::world::ok(&body)
     });
     for _ in 0..20 {

@@ -39,6 +39,33 @@ impl Node {
             Self::Object(_) => "an object",
         }
     }
+
+    /// The members, where it is an object.
+    pub(super) fn members(&self) -> &[(String, Self)] {
+        if let Self::Object(members) = self { members } else { &[] }
+    }
+
+    /// The first member of this name.
+    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+        self.members().iter().find_map(|(known, member)| (known == name).then_some(member))
+    }
+
+    /// The text of the first member of this name.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        if let Some(Self::Text(text)) = self.member(name) { Some(text) } else { None }
+    }
+
+    /// The first member of this name, to change it.
+    pub(super) fn member_mut(&mut self, name: &str) -> Option<&mut Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter_mut().find_map(|(known, member)| (known == name).then_some(member))
+    }
+
+    /// The first member of this name, alone.
+    pub(super) fn into_member(self, name: &str) -> Option<Self> {
+        let Self::Object(members) = self else { return None };
+        members.into_iter().find_map(|(known, member)| (known == name).then_some(member))
+    }
 }
 
 #[inline(never)]

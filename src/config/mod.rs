@@ -1,11 +1,12 @@
 //! The configuration: parses a document into typed settings, or lists every fault.
 //!
-//! `document` parses bytes into a tree, `shape` reads the tree into the structs of `raw`, and `resolve` validates them
+//! `document` parses bytes into a tree, `preset` completes its providers, `shape` reads the tree into the structs of `raw`, and `resolve` validates them
 //! into the types of the rooms. Each step reports its faults and continues, so one run shows all. May import every room
 //! except the flow and the filter.
 
 mod document;
 mod fault;
+mod preset;
 mod raw;
 mod resolve;
 #[cfg(test)]
@@ -87,7 +88,8 @@ impl Config {
     /// [`ConfigErrors`] with every fault found.
     pub fn parse(bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut faults = fault::Faults::default();
-        let config = document::read(bytes, &mut faults).and_then(|root| {
+        let config = document::read(bytes, &mut faults).and_then(|mut root| {
+            preset::apply(&mut root, &mut faults);
             let document = shape::read(&root, &mut faults);
             resolve::config(document, env, &mut faults)
         });

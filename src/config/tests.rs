@@ -1,4 +1,5 @@
 mod faults;
+mod presets;
 mod properties;
 mod settings;
 

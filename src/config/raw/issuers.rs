@@ -12,7 +12,10 @@ use super::{
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(
     deny_unknown_fields,
-    extend("if" = serde_json::json!({"properties": {"type": {"enum": ["github", "oauth2"]}}, "required": ["type"]})),
+    extend("if" = serde_json::json!({"anyOf": [
+        {"properties": {"type": {"enum": ["github", "oauth2"]}}, "required": ["type"]},
+        {"required": ["preset"]},
+    ]})),
     extend("else" = serde_json::json!({"required": ["issuer"]}))
 ))]
 pub(in crate::config) struct Provider {
@@ -24,6 +27,12 @@ pub(in crate::config) struct Provider {
     /// The label on the page where users choose a provider. By default its name, or its host.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
     pub(in crate::config) title: Option<String>,
+    /// A provider whose settings are known: each setting that is not given here comes from the preset, and of maps each entry.
+    #[cfg_attr(test, schemars(extend("enum" = super::super::preset::NAMES)))]
+    pub(in crate::config) preset: Option<String>,
+    /// What the preset must know, such as `tenant` or `domain`.
+    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub(in crate::config) with: Option<Entries>,
     /// The protocol of the provider.
     #[cfg_attr(test, schemars(extend("default" = "oidc")))]
     pub(in crate::config) r#type: Option<ProviderType>,
@@ -114,6 +123,8 @@ pub(in crate::config) struct Provider {
 fields!(Provider {
     name,
     title,
+    preset,
+    with,
     r#type,
     issuer,
     github_url,

@@ -74,6 +74,9 @@ fn provider(
     let name = name(raw.name.take(), &at.key("name"), faults);
     let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
     let client_id = client_id(raw.client_id.take(), &at.key("client_id"), faults);
+    if raw.with.is_some() && raw.preset.is_none() {
+        faults.wrong(&at.key("with"), "nothing; it is for a preset");
+    }
     let settings = match raw.r#type {
         Some(raw::ProviderType::Github) => github::resolve(&mut raw, at, plain_http, faults),
         Some(raw::ProviderType::Oauth2) => oauth2::resolve(&mut raw, at, plain_http, faults),

@@ -1,0 +1,181 @@
+//! Presets: what a provider needs that many know, in a file of its own (`presets/NAME.json`). Each setting that the operator
+//! does not give comes from the preset; its texts name variables in braces, which the operator fills with `with`.
+
+use zeroize::Zeroizing;
+
+use super::{
+    document::Node,
+    fault::{At, Faults, Problem},
+    shape::one_of,
+};
+
+macro_rules! presets {
+    ($($name:literal),+ $(,)?) => {
+        /// The names, and the files.
+        const PRESETS: &[(&str, &str)] = &[$(($name, include_str!(concat!("presets/", $name, ".json")))),+];
+        /// The names.
+        pub(super) const NAMES: &[&str] = &[$($name),+];
+    };
+}
+
+presets!(
+    "auth0",
+    "authentik",
+    "cognito",
+    "facebook",
+    "github",
+    "gitlab",
+    "google",
+    "keycloak",
+    "microsoft",
+    "okta",
+    "simplelogin",
+    "workos",
+    "zitadel",
+);
+
+/// Completes each provider of this document that names a preset.
+#[inline(never)]
+pub(super) fn apply(document: &mut Node, faults: &mut Faults) {
+    let at = At::Root.key("providers");
+    let Some(Node::List(providers)) = document.member_mut("providers") else { return };
+    for (place, provider) in providers.iter_mut().enumerate() {
+        complete(provider, &at.index(place), faults);
+    }
+}
+
+fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
+    // Another type than text is reported where the settings are read.
+    let Some(Node::Text(name)) = provider.member("preset") else { return };
+    let Some((_, file)) = PRESETS.iter().find(|(known, _)| *known == name.as_str()) else {
+        faults.wrong_value(&at.key("preset"), one_of(NAMES), name);
+        if provider.member("issuer").is_none() && provider.member("type").is_none() {
+            // So that what the preset would have brought is not reported as missing.
+            let issuer = Node::Text(Zeroizing::new(Kind::Url.placeholder().to_owned()));
+            if let Node::Object(given) = provider {
+                given.push(("issuer".to_owned(), issuer));
+            }
+        }
+        return;
+    };
+    // A test reads each file.
+    let Ok(preset) = serde_json::from_str::<Node>(file) else { return };
+    let values = values(&preset, provider, &at.key("with"), faults);
+    let Some(Node::Object(settings)) = preset.into_member("provider") else { return };
+    let Node::Object(given) = provider else { return };
+    add(settings, given, &values);
+}
+
+/// The value of each variable: the operator's or the preset's own.
+fn values(preset: &Node, provider: &Node, at: &At<'_>, faults: &mut Faults) -> Vec<(String, String)> {
+    let variables = preset.member("variables").map_or(&[][..], Node::members);
+    let given = provider.member("with").map_or(&[][..], Node::members);
+    let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, _) in given.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+        let hint = if names.is_empty() {
+            "this preset has no variables".to_owned()
+        } else {
+            format!("expected {}", one_of(&names))
+        };
+        faults.add(&at.key(name), Problem::UnknownField { hint });
+    }
+    let value_of = |(name, variable): &(String, Node)| {
+        let (at, kind) = (at.key(name), Kind::of(variable));
+        let what = variable.text("what").unwrap_or_default().to_owned();
+        let value = match given.iter().find(|(given, _)| given == name) {
+            Some((_, Node::Text(value))) => kind.clean(value).ok_or_else(|| faults.wrong_value(&at, what, value)).ok(),
+            // Another type than text is reported where the settings are read.
+            Some(_) => None,
+            None => faults.required(&at, variable.text("default").map(str::to_owned), what).ok(),
+        };
+        // Reported already: one that fits, so that no setting of the preset is reported as well.
+        (name.clone(), value.unwrap_or_else(|| kind.placeholder().to_owned()))
+    };
+    variables.iter().map(value_of).collect()
+}
+
+/// What a variable stands for in a URL.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A host, with or without a port.
+    Host,
+    /// A part of a path.
+    Segment,
+    /// A URL without query, and without a slash at the end.
+    Url,
+}
+
+impl Kind {
+    fn of(variable: &Node) -> Self {
+        match variable.text("kind") {
+            Some("host") => Self::Host,
+            Some("url") => Self::Url,
+            _ => Self::Segment,
+        }
+    }
+
+    const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Host => "unknown.invalid",
+            Self::Segment => "unknown",
+            Self::Url => "https://unknown.invalid",
+        }
+    }
+
+    /// The value as it goes into a URL, if it is of this kind.
+    fn clean(self, value: &str) -> Option<String> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_plain);
+        let is_host = |text: &str| !text.is_empty() && text.bytes().all(|byte| is_plain(byte) || byte == b':');
+        let value = if matches!(self, Self::Url) { value.strip_suffix('/').unwrap_or(value) } else { value };
+        let is_clean = match self {
+            Self::Host => is_host(value),
+            Self::Segment => is_segment(value),
+            Self::Url => {
+                let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+                rest.is_some_and(|rest| {
+                    let mut parts = rest.split('/');
+                    parts.next().is_some_and(is_host) && parts.all(is_segment)
+                })
+            }
+        };
+        is_clean.then(|| value.to_owned())
+    }
+}
+
+/// Adds these settings, where they are not given, with their variables filled in.
+fn add(settings: Vec<(String, Node)>, given: &mut Vec<(String, Node)>, values: &[(String, String)]) {
+    for (name, mut setting) in settings {
+        fill(&mut setting, values);
+        match given.iter_mut().find(|(known, _)| *known == name) {
+            None => given.push((name, setting)),
+            // Of maps, each entry by itself.
+            Some((_, Node::Object(known))) => {
+                if let Node::Object(entries) = setting {
+                    add(entries, known, &[]);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn fill(node: &mut Node, values: &[(String, String)]) {
+    match node {
+        Node::Text(text) => {
+            for (name, value) in values {
+                let filled = text.replace(&format!("{{{name}}}"), value);
+                *text = Zeroizing::new(filled);
+            }
+        }
+        Node::List(elements) => elements.iter_mut().for_each(|element| fill(element, values)),
+        Node::Object(members) => members.iter_mut().for_each(|(_, member)| fill(member, values)),
+        Node::Null | Node::Bool(_) | Node::Number(_) => {}
+    }
+}
+
+/// The file of a preset.
+#[cfg(test)]
+pub(super) fn file(name: &str) -> &'static str {
+    PRESETS.iter().find(|(known, _)| *known == name).unwrap().1
+}

@@ -1,0 +1,133 @@
+use serde_json::{Value, json};
+
+use super::{example, faults, settings};
+use crate::{
+    config::preset,
+    provider::{Protocol, Provider},
+};
+
+/// The example with this provider, and a client there.
+fn with(provider: &Value) -> Value {
+    let mut document = example();
+    let mut provider = provider.clone();
+    provider["client_id"] = json!("my-client");
+    provider["client_secret"] = json!({"env": "OIDC_CLIENT_SECRET"});
+    document["providers"] = json!([provider]);
+    document
+}
+
+fn provider(given: &Value) -> Provider {
+    settings(&with(given)).providers.remove(0)
+}
+
+/// A value for each variable of this preset.
+fn values(file: &Value) -> Value {
+    let value = |variable: &Value| match variable["kind"].as_str().unwrap() {
+        "host" => "login.example.com",
+        "segment" => "a-1",
+        "url" => "https://login.example.com/base/",
+        other => panic!("{other}"),
+    };
+    let variables = file["variables"].as_object();
+    variables.into_iter().flatten().map(|(name, variable)| (name.clone(), json!(value(variable)))).collect()
+}
+
+#[test]
+fn every_preset_is_a_provider_once_its_variables_have_values() {
+    for name in preset::NAMES {
+        let file: Value = serde_json::from_str(preset::file(name)).unwrap();
+        let known = ["provider", "variables"];
+        assert!(file.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{name}");
+        for (variable, about) in file["variables"].as_object().into_iter().flatten() {
+            assert!(!about["what"].as_str().unwrap().is_empty(), "{name} {variable}");
+            assert!(file["provider"].to_string().contains(&format!("{{{variable}}}")), "{name} {variable}");
+        }
+        let config = settings(&with(&json!({"preset": name, "with": values(&file)})));
+        assert_eq!(config.warnings, [""; 0], "{name}");
+        let provider = &config.providers[0];
+        assert_eq!(json!(provider.title), file["provider"]["title"]);
+        assert!(!format!("{provider:?}").contains("%7B"), "{name}: a variable without a value");
+    }
+}
+
+#[test]
+fn variables_go_into_urls() {
+    let issuer = |given: Value| provider(&given).issuer().as_str().to_owned();
+    for (given, expected) in [
+        (json!({"preset": "google"}), "https://accounts.google.com"),
+        (json!({"preset": "gitlab"}), "https://gitlab.com"),
+        (json!({"preset": "gitlab", "with": {"url": "https://git.example.com/"}}), "https://git.example.com"),
+        (
+            json!({"preset": "keycloak", "with": {"url": "https://id.example.com/auth", "realm": "r"}}),
+            "https://id.example.com/auth/realms/r",
+        ),
+        (json!({"preset": "auth0", "with": {"domain": "example.eu.auth0.com"}}), "https://example.eu.auth0.com/"),
+        (json!({"preset": "okta", "with": {"domain": "a.okta.com"}}), "https://a.okta.com/oauth2/default"),
+    ] {
+        assert_eq!(issuer(given), expected);
+    }
+}
+
+#[test]
+fn what_the_operator_says_counts_and_maps_are_completed() {
+    let google = provider(&json!({
+        "preset": "google", "title": "Work", "scopes": ["email"], "authorization_params": {"prompt": "login", "hd": "example.com"},
+    }));
+    assert_eq!(
+        (google.title.as_str(), &google.relying_party.scopes[..]),
+        ("Work", &["openid".to_owned(), "email".to_owned()][..])
+    );
+    let mut params = google.relying_party.authorization_params;
+    params.sort();
+    let pairs: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("access_type", "offline"), ("hd", "example.com"), ("prompt", "login")]);
+    let Protocol::OAuth2(facebook) =
+        provider(&json!({"preset": "facebook", "with": {"version": "v99.0"}, "claims": {"sub": "token_for_business"}}))
+            .protocol
+    else {
+        panic!("another protocol")
+    };
+    let claims: Vec<_> =
+        facebook.questions.userinfo.claims.iter().map(|(name, path)| (name.as_str(), path.text())).collect();
+    assert_eq!(claims, [("sub", "token_for_business".to_owned()), ("picture", "/picture/data/url".to_owned())]);
+    assert_eq!(facebook.metadata.authorization_endpoint.url().path(), "/v99.0/dialog/oauth");
+}
+
+#[test]
+fn a_preset_that_lacks_something_says_what() {
+    for (given, expected) in [
+        (
+            json!({"preset": "googel"}),
+            "providers[0].preset: expected one of auth0, authentik, cognito, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
+        ),
+        (json!({"preset": "microsoft"}), "providers[0].with.tenant: missing; expected the ID of your tenant: a GUID"),
+        (
+            json!({"preset": "microsoft", "with": {"tenant": "a/b"}}),
+            "providers[0].with.tenant: expected the ID of your tenant: a GUID, got \"a/b\"",
+        ),
+        (
+            json!({"preset": "okta", "with": {"domain": "https://a.okta.com"}}),
+            "providers[0].with.domain: expected the domain of your organization, such as example.okta.com, got \"https://a.okta.com\"",
+        ),
+        (
+            json!({"preset": "keycloak", "with": {"url": "id.example.com", "realm": ".."}}),
+            "providers[0].with.realm: expected the name of the realm, got \"..\"\nproviders[0].with.url: expected the URL of Keycloak, such as https://keycloak.example.com, got \"id.example.com\"",
+        ),
+        (
+            json!({"preset": "gitlab", "with": {"host": "git.example.com"}}),
+            "providers[0].with.host: unknown field; expected url",
+        ),
+        (
+            json!({"preset": "google", "with": {"tenant": "x"}}),
+            "providers[0].with.tenant: unknown field; this preset has no variables",
+        ),
+        (json!({"preset": 7, "issuer": "https://a.example"}), "providers[0].preset: expected a string, got a number"),
+        (json!({"preset": "google", "with": ["x"]}), "providers[0].with: expected an object, got a list"),
+        (
+            json!({"with": {"tenant": "x"}, "issuer": "https://a.example"}),
+            "providers[0].with: expected nothing; it is for a preset",
+        ),
+    ] {
+        assert_eq!(faults(&with(&given)), expected, "{given}");
+    }
+}

@@ -274,8 +274,8 @@ impl TaskContext {
     }
 
     /// Time and randomness for the authentication of a call.
-    pub(super) fn call_context(&self) -> CallContext<'_> {
-        CallContext { now: self.now(), platform: self.platform() }
+    pub(super) fn call_context(&self, other_method: bool) -> CallContext<'_> {
+        CallContext { now: self.now(), platform: self.platform(), other_method }
     }
 
     /// Uses the worker's state for one synchronous decision.

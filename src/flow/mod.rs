@@ -14,6 +14,7 @@
 //! | `memory` | the values that a worker keeps between decisions |
 //! | `body` | bodies that a flow reads |
 //! | `context` | the worker, and what a flow may use |
+//! | `as_client` | calls for which the client authenticates, with the other method where one is refused |
 //! | `retry` | failed calls that no request waits for, made again |
 //! | `keys` | signatures that may need newer keys |
 //! | `answer` | replies and pages |
@@ -36,6 +37,7 @@ pub mod event;
 
 mod admit;
 mod answer;
+mod as_client;
 mod bearer;
 mod body;
 mod clock;

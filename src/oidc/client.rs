@@ -5,9 +5,13 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 
-use super::{Clusters, Endpoint};
+use super::{
+    Clusters, Endpoint,
+    error::OAuthError,
+    token::{TokenEndpointError, TokenResponse},
+};
 use crate::{
-    http::CalloutRequest,
+    http::{CalloutError, CalloutRequest, CalloutResponse},
     platform::{NoRandomness, Platform},
     secret::ClientSecret,
     time::UnixTime,
@@ -33,6 +37,19 @@ pub struct CallContext<'a> {
     pub now: UnixTime,
     /// The source of randomness.
     pub platform: &'a dyn Platform,
+    /// Whether a secret without a configured method is sent by the other method than the metadata suggest.
+    pub other_method: bool,
+}
+
+/// Whether a server refuses the client itself (RFC 6749, 5.2).
+pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
+    let Ok(response) = response else { return false };
+    let error = match TokenResponse::read_leniently(Ok(response.clone())) {
+        Err(TokenEndpointError::Refused(refused)) => Some(refused.error),
+        _ => None,
+    };
+    let is_about_client = matches!(error, Some(OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials));
+    is_about_client || response.status == 401 && error.is_none()
 }
 
 /// A client at an endpoint, and how the endpoint is reached.

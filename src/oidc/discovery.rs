@@ -236,13 +236,20 @@ impl ProviderMetadata {
         context: CallContext<'_>,
     ) -> Result<CalloutRequest, NoRandomness> {
         let RelyingParty { client_id: id, clusters, timeout, .. } = relying_party;
-        let authentication = &self.authentication(relying_party);
+        let authentication = &self.authentication(relying_party, context.other_method);
         Client { id, authentication, clusters, timeout: *timeout }.post(endpoint, pairs, context)
     }
 
-    fn authentication(&self, relying_party: &RelyingParty) -> ClientAuthentication {
+    /// The name of the method by which a secret without a configured one is sent.
+    pub const fn secret_method(&self, other_method: bool) -> &'static str {
+        if self.post_only == other_method { "client_secret_basic" } else { "client_secret_post" }
+    }
+
+    fn authentication(&self, relying_party: &RelyingParty, other_method: bool) -> ClientAuthentication {
         match &relying_party.authentication {
-            ClientAuthentication::Unspecified(secret) if self.post_only => ClientAuthentication::Post(secret.clone()),
+            ClientAuthentication::Unspecified(secret) if self.post_only != other_method => {
+                ClientAuthentication::Post(secret.clone())
+            }
             ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret.clone()),
             configured => configured.clone(),
         }
@@ -491,7 +498,7 @@ mod tests {
         ] {
             let mut document = document();
             document["token_endpoint_auth_methods_supported"] = offered.clone();
-            let authentication = parse(&document).unwrap().authentication(&relying_party());
+            let authentication = parse(&document).unwrap().authentication(&relying_party(), false);
             assert_eq!(matches!(authentication, ClientAuthentication::Post(_)), post, "{offered}");
         }
     }

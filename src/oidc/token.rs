@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_refresh_names_its_token_and_nothing_more() {
-        let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default() };
+        let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default(), other_method: false };
         let request = refresh_grant(&relying_party(), &metadata(), &RefreshToken::new("r&t=+ "), context).unwrap();
         let pairs: Vec<_> = form_urlencoded::parse(&request.body).into_owned().collect();
         assert_eq!(

@@ -20,7 +20,7 @@ use crate::{
     oidc::{
         ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, RelyingParty,
         authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, StateMatched},
-        client::CallContext,
+        client::{CallContext, ClientAuthentication},
         discovery::{self, DiscoveryError, ProviderMetadata},
         end_session::LogoutRequest,
         error::ErrorResponse,
@@ -170,6 +170,12 @@ impl Provider {
         metadata: &ProviderMetadata,
     ) -> Result<Result<AuthorizationCode, ErrorResponse>, AuthorizationError> {
         response.accept(state, &self.relying_party, metadata)
+    }
+
+    /// Whether the method of sending the secret is not configured, and known of the server only by what it says.
+    pub const fn may_send_secret_otherwise(&self) -> bool {
+        matches!(self.protocol, Protocol::OAuth2(_) | Protocol::Oidc(_))
+            && matches!(self.relying_party.authentication, ClientAuthentication::Unspecified(_))
     }
 
     /// Whether a second authorization request may succeed after this error response.

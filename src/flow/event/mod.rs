@@ -51,6 +51,8 @@ pub enum Event {
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
     NotWritten(SealError),
+    /// This issuer takes the client secret by this method, and not by the one that its metadata suggest.
+    OtherMethod(String, &'static str),
     /// A part was left out while the rest went on.
     Omitted {
         /// The part, and the reason.
@@ -125,7 +127,7 @@ impl Event {
                 _ => Level::Warn,
             },
             Self::NotStored(_) | Self::NotWritten(_) | Self::TaskFailed(_) => Level::Error,
-            Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) => Level::Warn,
+            Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) | Self::OtherMethod(..) => Level::Warn,
             Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
@@ -154,6 +156,7 @@ impl Event {
             Self::NotRevoked(..) => "vestibule_revocation_failed",
             Self::NotStored(_) => "vestibule_store_failed",
             Self::NotWritten(_) => "vestibule_session_not_written",
+            Self::OtherMethod(..) => "vestibule_secret_method_changed",
             Self::Omitted { omission, .. } => omission.counter(),
             Self::Renewed => "vestibule_renewed",
             Self::SessionRefused(..) => "vestibule_session_refused",
@@ -206,6 +209,12 @@ impl fmt::Display for Event {
             Self::NotRevoked(issuer, error) => write!(f, "could not revoke a refresh token of {issuer}: {error}"),
             Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
+            Self::OtherMethod(issuer, method) => {
+                write!(
+                    f,
+                    "sends the client secret of {issuer} as {method}, because it refused the other method; set token_endpoint_auth_method to {method}"
+                )
+            }
             Self::Omitted { omission, .. } => omission.fmt(f),
             Self::Renewed => f.write_str("renewed a session"),
             Self::SessionRefused(issuer, subject) => {

@@ -13,6 +13,7 @@ use crate::{
     claims::IssuerId,
     jose::claims::ClaimError,
     oidc::{
+        client::CallContext,
         error::OAuthError,
         id_token::{IdTokenError, Occasion, VerifiedIdToken},
         token::{TokenEndpointError, TokenResponse},
@@ -25,7 +26,7 @@ use crate::{
         store::{Reference, Store},
     },
     shared::renewals::{Outcome, Place},
-    time::UnixTime,
+    time::{Deadline, UnixTime},
 };
 
 use super::{
@@ -137,16 +138,17 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
     let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
         return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
     };
-    let grant = match provider.provider.refresh_grant(&provider.metadata, token, cx.call_context()) {
-        Ok(grant) => grant,
-        Err(no_randomness) => {
+    let grant = |context: CallContext<'_>| provider.provider.refresh_grant(&provider.metadata, token, context);
+    // A call that Envoy does not take fails at once: the request has waited long enough.
+    let answer = match cx.call_as_client(&provider, Deadline::after(Duration::ZERO, cx.now()), grant).await {
+        Ok(answer) => answer,
+        Err(failure) => {
             return cx.with(|env| {
-                report_not_renewed(session, no_randomness.into(), env);
+                report_not_renewed(session, failure, env);
                 Outcome::Failed(env.now().plus(PAUSE))
             });
         }
     };
-    let answer = cx.call(grant).await;
     let status = answer.as_ref().map(|response| response.status).ok();
     match provider.provider.refreshed(answer) {
         Ok(tokens) => {

@@ -46,7 +46,8 @@ async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Res
     let retries = Retries { slots: &cx.limits().retried_revocations, pause: PAUSE, longest: MAX_REVOKING };
     let attempt = async || {
         let Ok(Ready { provider, metadata, .. }) = cx.ready(id) else { return Ok(Err(RevocationError::NotReady)) };
-        match provider.revocation(&metadata, &token, cx.call_context()) {
+        let other_method = cx.with(|env| env.issuers.takes_other_method(id))?;
+        match provider.revocation(&metadata, &token, cx.call_context(other_method)) {
             None => Ok(Ok(())),
             Some(request) => Ok(revocation::read(cx.call(request?).await)),
         }

@@ -8,6 +8,7 @@ use crate::{
     http::{LocalReply, Request},
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
+        client::CallContext,
         id_token::Occasion,
     },
     provider::{
@@ -214,10 +215,11 @@ impl Redeeming {
         let Self { code, _slot } = self;
         let pending = &callback.pending;
         let Ready { provider: known, metadata, .. } = provider;
-        let grant = known.code_grant(metadata, &code, &pending.verifier, &redirect_uri, cx.call_context())?;
+        let grant =
+            |context: CallContext<'_>| known.code_grant(metadata, &code, &pending.verifier, &redirect_uri, context);
         // A call that was not taken has not left, so the code is as good as before.
         let deadline = Deadline::after(provider.provider.timeout().max(MIN_PATIENCE), cx.now());
-        let answer = cx.call_until(deadline, grant).await;
+        let answer = cx.call_as_client(provider, deadline, grant).await?;
         let (identity, granted) = identify(known.identification(answer)?, provider, pending, cx).await?;
         complete(callback, *identity, granted, cx).await
     }

@@ -1,6 +1,9 @@
 //! A server that speaks OAuth 2.0 alone: the identity comes from its userinfo endpoint, at each sign-in and renewal.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
 
 use serde_json::{Value, json};
 
@@ -223,4 +226,76 @@ fn signing_out_ends_it_here_and_there() {
     assert!(url.starts_with("https://auth.example.com/logout?"), "{url}");
     assert!(!query_of(url).contains_key("id_token_hint"));
     assert!(!world.has_session());
+}
+
+/// A server that takes the secret in this place alone, and how often it was asked for tokens.
+fn takes_secret_in(place: &'static str, world: &mut World, answers: &Answers) -> Rc<Cell<usize>> {
+    let (answers, asked) = (Rc::clone(answers), Rc::new(Cell::new(0)));
+    let counted = Rc::clone(&asked);
+    world.provider.instead = Some(Box::new(move |request| {
+        if request.path != "/token" {
+            return usual(request, &answers);
+        }
+        counted.set(counted.get() + 1);
+        let is_in_body = String::from_utf8(request.body.clone()).unwrap().contains("client_secret=secret");
+        let is_in_header = request.headers.iter().any(|(name, _)| *name == "authorization");
+        assert!(is_in_body != is_in_header, "the secret is sent once");
+        let is_client = if place == "body" { is_in_body } else { is_in_header };
+        if is_client { usual(request, &answers) } else { text(401, r#"{"error":"invalid_client"}"#) }
+    }));
+    asked
+}
+
+fn told(world: &World) -> Vec<String> {
+    let changes = world.events.iter().filter(|event| matches!(event, event::Event::OtherMethod(..)));
+    changes.map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_secret_that_is_refused_in_one_place_is_sent_in_the_other_and_then_there_at_once() {
+    let answers = answers();
+    let mut world = world(&configured(), &answers);
+    let asked = takes_secret_in("body", &mut world, &answers);
+    let first = callback(&mut world);
+    assert_eq!((world.visit(&first).code(), asked.get()), ((303, "signed_in"), 2));
+    assert_eq!(
+        told(&world),
+        [
+            "sends the client secret of https://auth.example.com/authorize as client_secret_post, because it refused the other \
+          method; set token_endpoint_auth_method to client_secret_post"
+        ]
+    );
+    // Renewals and later sign-ins know it.
+    world.advance(480);
+    let held = world.visit("/");
+    assert!(matches!(world.then(held), Outcome::Forwarded { .. }));
+    assert_eq!((told(&world).len(), asked.get()), (1, 3));
+    let asked = takes_secret_in("header", &mut world, &answers);
+    world.advance(480);
+    let held = world.visit("/");
+    assert!(matches!(world.then(held), Outcome::Forwarded { .. }), "the server has changed its mind");
+    assert_eq!((told(&world).len(), asked.get()), (2, 2));
+}
+
+#[test]
+fn a_secret_that_is_wrong_is_tried_twice_and_one_with_a_method_once() {
+    for (method, expected) in [(None, 2), (Some("client_secret_basic"), 1)] {
+        let answers = answers();
+        let mut document = configured();
+        if let Some(method) = method {
+            document["providers"][0]["token_endpoint_auth_method"] = json!(method);
+        }
+        let mut world = world(&document, &answers);
+        let asked = takes_secret_in("nowhere", &mut world, &answers);
+        world.provider.instead = Some({
+            let asked = Rc::clone(&asked);
+            Box::new(move |_| {
+                asked.set(asked.get() + 1);
+                text(401, r#"{"error":"invalid_client"}"#)
+            })
+        });
+        let first = callback(&mut world);
+        assert_eq!((world.visit(&first).code(), asked.get()), ((502, "token_endpoint_refused"), expected));
+        assert_eq!(told(&world), [""; 0]);
+    }
 }

@@ -72,6 +72,8 @@ pub(super) struct IssuerState {
     looked: UnixTime,
     /// New keys came since `poll` last ran; flows that wait for keys try them first.
     pub(super) has_other_keys: bool,
+    /// It takes the secret by the other method than its metadata suggest.
+    pub(super) takes_other_method: bool,
 }
 
 /// The configuration of an issuer.
@@ -145,6 +147,7 @@ impl IssuerState {
             no_keys: Rc::new(Jwks::none()),
             looked: UnixTime::default(),
             has_other_keys: false,
+            takes_other_method: false,
         }
     }
 

@@ -69,6 +69,18 @@ impl Issuers {
         self.state(id)?.ready(now)
     }
 
+    /// Whether this provider takes the secret by the other method than its metadata suggest.
+    pub(in crate::flow) fn takes_other_method(&self, id: IssuerId) -> bool {
+        self.state(id).is_some_and(|state| state.takes_other_method)
+    }
+
+    /// Remembers that.
+    pub(in crate::flow) fn take_other_method(&mut self, id: IssuerId, takes_other_method: bool) {
+        if let Some((state, _)) = self.state_mut(id) {
+            state.takes_other_method = takes_other_method;
+        }
+    }
+
     /// The keys of an issuer, where they are known.
     pub(in crate::flow) fn keys(&self, id: IssuerId, now: UnixTime) -> Option<&Jwks> {
         self.state(id)?.keys(now)

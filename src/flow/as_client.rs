@@ -1,0 +1,49 @@
+//! Calls for which the client authenticates. Where no method of sending the secret is configured and the server refuses the one
+//! that its metadata suggest, the call is made once more with the other one: some offer a method that they do not take.
+
+use crate::{
+    http::CalloutRequest,
+    oidc::{
+        client::{CallContext, refuses_client},
+        token::TokenResponse,
+    },
+    platform::NoRandomness,
+    time::Deadline,
+};
+
+use super::{
+    context::{CalloutResult, TaskContext},
+    event::{Event, failure::Failure},
+    memory::issuers::Ready,
+};
+
+impl TaskContext {
+    /// Makes such a call at this provider; until the deadline, while Envoy does not take it.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`], and where the host has no randomness.
+    pub(super) async fn call_as_client(
+        &self,
+        ready: &Ready,
+        deadline: Deadline,
+        request: impl Fn(CallContext<'_>) -> Result<CalloutRequest, NoRandomness>,
+    ) -> Result<CalloutResult, Failure> {
+        let provider = &ready.provider;
+        let other_method = self.with(|env| env.issuers.takes_other_method(provider.id))?;
+        let first = self.call_until(deadline, request(self.call_context(other_method))?).await;
+        if !provider.may_send_secret_otherwise() || !refuses_client(&first) {
+            return Ok(first);
+        }
+        let second = self.call(request(self.call_context(!other_method))?).await;
+        if TokenResponse::read_leniently(second.clone()).is_err() {
+            // The secret itself is wrong; or the first call used the grant up, which must not look like its end.
+            return Ok(first);
+        }
+        self.with(|env| {
+            env.issuers.take_other_method(provider.id, !other_method);
+            let method = ready.metadata.secret_method(!other_method);
+            env.events.push(Event::OtherMethod(env.issuers.name(provider.id), method));
+        })?;
+        Ok(second)
+    }
+}

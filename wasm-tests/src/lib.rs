@@ -4,6 +4,7 @@
 pub mod api_client;
 pub mod chromium;
 pub mod clock;
+pub mod emulated;
 pub mod envoy;
 pub mod github;
 pub mod glewlwyd;

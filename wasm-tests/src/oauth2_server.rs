@@ -150,10 +150,12 @@ fn serve(state: &Mutex<State>, request: &Request, connection: &mut Connection) -
 }
 
 fn proper(state: &mut State, request: &Request) -> Vec<u8> {
-    match request.path() {
+    // Where SimpleLogin has its endpoints, too.
+    let path = request.path();
+    match path.strip_prefix("/oauth2").unwrap_or(path) {
         "/authorize" => authorize(state, request),
         "/token" => token(state, request),
-        "/me" => resource(state, request, state.dialect.user.clone()),
+        "/me" | "/userinfo" => resource(state, request, state.dialect.user.clone()),
         "/emails" => resource(state, request, state.dialect.emails.clone()),
         "/revoke" if is_client(request) => {
             state.refresh_tokens.remove(single(&request.form(), "token").unwrap_or_default());

@@ -51,6 +51,14 @@ fn every_preset_is_a_provider_once_its_variables_have_values() {
 }
 
 #[test]
+fn the_page_on_providers_shows_every_preset() {
+    let page = include_str!("../../../envoy/docs/providers.md");
+    for name in preset::NAMES {
+        assert!(page.contains(&format!("preset: {name}")), "{name}");
+    }
+}
+
+#[test]
 fn variables_go_into_urls() {
     let issuer = |given: Value| provider(&given).issuer().as_str().to_owned();
     for (given, expected) in [

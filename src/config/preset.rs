@@ -1,5 +1,6 @@
 //! Presets: what a provider needs that many know, in a file of its own (`presets/NAME.json`). Each setting that the operator
-//! does not give comes from the preset; its texts name variables in braces, which the operator fills with `with`.
+//! does not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. For some
+//! values of a variable a variant of the preset comes first.
 
 use zeroize::Zeroizing;
 
@@ -61,9 +62,29 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     // A test reads each file.
     let Ok(preset) = serde_json::from_str::<Node>(file) else { return };
     let values = values(&preset, provider, &at.key("with"), faults);
-    let Some(Node::Object(settings)) = preset.into_member("provider") else { return };
-    let Node::Object(given) = provider else { return };
-    add(settings, given, &values);
+    let (Node::Object(given), Node::Object(members)) = (provider, preset) else { return };
+    let (variants, settings): (Vec<_>, Vec<_>) = members.into_iter().partition(|(name, _)| name == "variants");
+    for (_, variants) in variants {
+        let Node::List(variants) = variants else { continue };
+        for variant in variants.into_iter().filter(|variant| is_for(variant, &values)) {
+            add_member(variant, given, &values);
+        }
+    }
+    add_member(Node::Object(settings), given, &values);
+}
+
+/// Whether a variant is for these values.
+fn is_for(variant: &Node, values: &[(String, String)]) -> bool {
+    values.iter().any(|(name, value)| match variant.member(name) {
+        Some(Node::List(of)) => of.iter().any(|of| matches!(of, Node::Text(of) if **of == **value)),
+        _ => false,
+    })
+}
+
+fn add_member(preset: Node, given: &mut Vec<(String, Node)>, values: &[(String, String)]) {
+    if let Some(Node::Object(settings)) = preset.into_member("provider") {
+        add(settings, given, values);
+    }
 }
 
 /// The value of each variable: the operator's or the preset's own.

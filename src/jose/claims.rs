@@ -11,14 +11,58 @@ use crate::time::{Leeway, UnixTime};
 /// The values a token is checked against (OIDC Core 3.1.3.7).
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// `iss`, compared byte by byte.
-    pub issuer: &'a str,
+    /// `iss`
+    pub issuer: ExpectedIssuer<'a>,
     /// `aud`
     pub audience: Audience<'a>,
     /// The time to compare with `exp`, `iat` and `nbf`.
     pub now: UnixTime,
     /// The tolerated difference between the issuer's clock and ours.
     pub leeway: Leeway,
+}
+
+/// The issuer that a token must name, compared byte by byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedIssuer<'a> {
+    /// This one.
+    Exactly(&'a str),
+    /// This one with the tenant of the token (`tid`, a GUID) in place of [`TENANT`]: a provider with many tenants that sign with
+    /// the same keys, as Microsoft Entra ID has them.
+    OfTenant(&'a str),
+}
+
+/// The place of the tenant in an issuer.
+pub const TENANT: &str = "{tenantid}";
+
+impl ExpectedIssuer<'_> {
+    /// Whether a token with this `iss` and this `tid` is its token.
+    fn is(self, iss: &str, tid: Option<&str>) -> bool {
+        match (self, tid) {
+            (Self::Exactly(issuer), _) => iss == issuer,
+            (Self::OfTenant(template), Some(tid)) => is_guid(tid) && iss == template.replace(TENANT, tid),
+            (Self::OfTenant(_), None) => false,
+        }
+    }
+
+    /// Whether an authorization response with this `iss` may be of this issuer (RFC 9207, 2.4).
+    pub fn may_be(self, iss: &str) -> bool {
+        match self {
+            Self::Exactly(issuer) => iss == issuer,
+            Self::OfTenant(template) => {
+                let (before, after) = template.split_once(TENANT).unwrap_or((template, ""));
+                iss.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_guid)
+            }
+        }
+    }
+}
+
+/// Whether the text is a GUID in lower case: digits of a UUID (RFC 9562, 4).
+fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
 }
 
 /// The audiences a token must and may have.
@@ -206,7 +250,8 @@ pub fn check_introspection_response(
 fn check_issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), ClaimError> {
     // OIDC Core 3.1.3.7 (2)
     let issuer = claims.get("iss").and_then(Value::as_str).ok_or(ClaimError::IssuerMissing)?;
-    if issuer == expected.issuer { Ok(()) } else { Err(ClaimError::IssuerMismatch) }
+    let tenant = claims.get("tid").and_then(Value::as_str);
+    if expected.issuer.is(issuer, tenant) { Ok(()) } else { Err(ClaimError::IssuerMismatch) }
 }
 
 fn check_audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Vec<String>, ClaimError> {

@@ -63,7 +63,7 @@ pub fn check(
     }
     let is_typed = token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt"));
     let audience = Audience::OneOf(&issuer.audiences);
-    let expected = claims::Expected { issuer: &issuer.issuer, audience, now, leeway };
+    let expected = claims::Expected { issuer: claims::ExpectedIssuer::Exactly(&issuer.issuer), audience, now, leeway };
     let claims = claims::check(token, &expected)?;
     let is_of_kind = match issuer.kind {
         TokenKind::AccessToken => is_access_token(&claims, is_typed, issuer.client_id.as_deref()),

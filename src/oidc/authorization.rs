@@ -191,7 +191,8 @@ impl AuthorizationResponse {
         metadata: &ProviderMetadata,
     ) -> Result<Result<AuthorizationCode, ErrorResponse>, AuthorizationError> {
         // RFC 9207, 2.4: simple string comparison, on error responses too.
-        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| iss == relying_party.issuer.as_str());
+        let expected = relying_party.issuer.expected();
+        let right = self.iss.as_deref().map_or(!metadata.iss_parameter, |iss| expected.may_be(iss));
         if right { Ok(self.outcome) } else { Err(AuthorizationError::WrongIssuer) }
     }
 }

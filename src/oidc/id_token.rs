@@ -160,7 +160,7 @@ pub fn check(token: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedIdTo
     let claims = claims::check(
         token,
         &claims::Expected {
-            issuer: expected.relying_party.issuer.as_str(),
+            issuer: expected.relying_party.issuer.expected(),
             audience: Audience::Client(client_id, expected.trusted_audiences),
             now: expected.now,
             leeway: expected.leeway,

@@ -110,7 +110,7 @@ fn check(
     leeway: Leeway,
 ) -> Result<ActiveToken, AccessTokenError> {
     let audience = Audience::OneOf(&issuer.audiences);
-    let expected = claims::Expected { issuer: &issuer.issuer, audience, now, leeway };
+    let expected = claims::Expected { issuer: claims::ExpectedIssuer::Exactly(&issuer.issuer), audience, now, leeway };
     let ends = claims::check_introspection_response(&claims, &expected)?;
     // A refresh token is active too: Keycloak and Hydra name the kind of the token.
     let is_other = |name: &str, known: [&str; 2]| {

@@ -70,7 +70,7 @@ pub fn check(
     }
     // 2.6 (4), (5): iss, aud, iat, exp as for an ID token; specifications before December 2023 have no exp
     let expected = claims::Expected {
-        issuer: relying_party.issuer.as_str(),
+        issuer: relying_party.issuer.expected(),
         audience: Audience::Client(&relying_party.client_id, trusted_audiences),
         now,
         leeway,

@@ -28,7 +28,10 @@ use url::{Host, Url};
 use crate::{
     digest::{HalfDigest, half_digest},
     http::{Cluster, parse_url},
-    jose::Algorithm,
+    jose::{
+        Algorithm,
+        claims::{ExpectedIssuer, TENANT},
+    },
 };
 use client::ClientAuthentication;
 use discovery::ProviderMetadata;
@@ -165,6 +168,21 @@ impl Issuer {
         let base = text.strip_suffix('/').unwrap_or(text);
         let discovery = Endpoint::parse(&format!("{base}{WELL_KNOWN}"), plain_http)?;
         Ok(Self { text: text.to_owned(), discovery })
+    }
+
+    /// The same issuer, with its metadata at this URL.
+    #[must_use]
+    pub fn with_metadata_at(self, discovery: Endpoint) -> Self {
+        Self { discovery, ..self }
+    }
+
+    /// The issuer of tokens: this one, or one of its tenants where the identifier has a place for them.
+    pub fn expected(&self) -> ExpectedIssuer<'_> {
+        if self.text.contains(TENANT) {
+            ExpectedIssuer::OfTenant(&self.text)
+        } else {
+            ExpectedIssuer::Exactly(&self.text)
+        }
     }
 
     /// The identifier as configured.

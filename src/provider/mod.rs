@@ -103,7 +103,8 @@ impl Provider {
             self.openid().map_or(&none, |settings| &settings.endpoints);
         let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
         let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
-        let parts: Vec<&[u8]> = [self.issuer().as_str(), &self.relying_party.client_id]
+        let metadata_url = self.issuer().discovery().url().as_str();
+        let parts: Vec<&[u8]> = [self.issuer().as_str(), &self.relying_party.client_id, metadata_url]
             .into_iter()
             .chain(endpoints)
             .map(str::as_bytes)

@@ -60,6 +60,10 @@ pub(in crate::config) struct Provider {
     /// Additional parameters of the authorization request, such as `prompt` or `hd`.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(in crate::config) authorization_params: Option<Entries>,
+    /// The URL of the provider's metadata, where it is not `/.well-known/openid-configuration` below the issuer. The `issuer` may
+    /// then have `{tenantid}` in it, if the metadata have: tokens of every tenant are accepted, whose `tid` must be in their
+    /// `iss`. For `type: oidc`.
+    pub(in crate::config) metadata_url: Option<String>,
     /// Whether the provider's metadata are fetched (`/.well-known/openid-configuration` below the issuer). With false, all
     /// endpoints are configured here. Where they are enough for a sign-in, nothing waits for metadata in either case. For
     /// `type: oidc`.
@@ -134,6 +138,7 @@ fields!(Provider {
     token_endpoint_auth_method,
     scopes,
     authorization_params,
+    metadata_url,
     discovery,
     authorization_endpoint,
     token_endpoint,

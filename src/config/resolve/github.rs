@@ -46,6 +46,7 @@ fn refuse_other_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) 
         (raw.scopes.is_some(), "scopes"),
         (raw.authorization_endpoint.is_some(), "authorization_endpoint"),
         (raw.token_endpoint.is_some(), "token_endpoint"),
+        (raw.metadata_url.is_some(), "metadata_url"),
         (raw.discovery.is_some(), "discovery"),
         (raw.jwks_uri.is_some(), "jwks_uri"),
         (raw.end_session_endpoint.is_some(), "end_session_endpoint"),

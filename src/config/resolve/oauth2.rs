@@ -58,6 +58,7 @@ fn refuse_other_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) 
     let settings = [
         (raw.github_url.is_some(), "github_url"),
         (raw.github_api_url.is_some(), "github_api_url"),
+        (raw.metadata_url.is_some(), "metadata_url"),
         (raw.discovery.is_some(), "discovery"),
         (raw.jwks_uri.is_some(), "jwks_uri"),
         (raw.userinfo.is_some(), "userinfo"),

@@ -13,7 +13,8 @@ use super::{
     resolve_each, text,
 };
 use crate::{
-    oidc::{ConfiguredEndpoints, Issuer, OpenIdProvider, PlainHttp, discovery::ProviderMetadata},
+    jose::claims::{ExpectedIssuer, TENANT},
+    oidc::{ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, PlainHttp, discovery::ProviderMetadata},
     provider::Protocol,
 };
 
@@ -35,7 +36,8 @@ pub(super) fn resolve(
         (raw.email_is_verified.is_some(), "email_is_verified"),
     ];
     refuse(&settings, "oidc", at, faults);
-    let issuer = openid_issuer(raw.issuer.take(), &at.key("issuer"), plain_http, faults);
+    let metadata_url = endpoint(raw.metadata_url.take(), &at.key("metadata_url"), plain_http, faults);
+    let issuer = openid_issuer(raw.issuer.take(), metadata_url, &at.key("issuer"), plain_http, faults);
     let scopes = scopes(raw.scopes.take(), &at.key("scopes"), faults);
     let has_userinfo_endpoint = raw.userinfo_endpoint.is_some();
     let asks_userinfo = raw.userinfo.unwrap_or(false);
@@ -55,6 +57,14 @@ pub(super) fn resolve(
         faults.wrong(&at_audiences, "other audiences than the client ID, the audience of ID tokens");
     }
     let (algorithms, audiences, endpoints) = (algorithms?, access_token_audiences?, endpoints?);
+    if !audiences.is_empty()
+        && issuer.as_ref().is_ok_and(|issuer| matches!(issuer.expected(), ExpectedIssuer::OfTenant(_)))
+    {
+        faults.wrong(
+            &at_audiences,
+            "nothing; access tokens are those of one tenant: list its issuer under token_issuers",
+        );
+    }
     Ok(ProtocolSettings {
         issuer: issuer?,
         scopes: scopes?,
@@ -72,11 +82,23 @@ pub(super) fn resolve(
 
 fn openid_issuer(
     value: Option<String>,
+    metadata_url: Result<Option<Endpoint>, Faulty>,
     at: &At<'_>,
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Issuer, Faulty> {
-    let issuer = issuer(value, at, plain_http, faults)?;
+    let metadata_url = metadata_url?;
+    let issuer = match value {
+        Some(text) if metadata_url.is_some() && text.matches(TENANT).count() == 1 => {
+            text::url_text(&text.replace(TENANT, ""), at, faults)?;
+            Issuer::parse(&text, plain_http).map_err(|error| text::wrong_url(&text, error.to_string(), at, faults))?
+        }
+        value => issuer(value, at, plain_http, faults)?,
+    };
+    let issuer = match metadata_url {
+        Some(url) => issuer.with_metadata_at(url),
+        None => issuer,
+    };
     if issuer.discovery().authority() == "github.com" {
         faults.wrong(at, "`type: github` in place of an issuer: GitHub does not speak OpenID Connect");
     }

@@ -36,7 +36,7 @@ fn values(file: &Value) -> Value {
 fn every_preset_is_a_provider_once_its_variables_have_values() {
     for name in preset::NAMES {
         let file: Value = serde_json::from_str(preset::file(name)).unwrap();
-        let known = ["provider", "variables"];
+        let known = ["provider", "variables", "variants"];
         assert!(file.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{name}");
         for (variable, about) in file["variables"].as_object().into_iter().flatten() {
             assert!(!about["what"].as_str().unwrap().is_empty(), "{name} {variable}");
@@ -77,6 +77,31 @@ fn variables_go_into_urls() {
 }
 
 #[test]
+fn microsoft_has_an_issuer_for_every_tenant() {
+    for (tenant, issuer, metadata) in [
+        (
+            "00000000-0000-0000-0000-000000000000",
+            "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0",
+            "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0/.well-known/openid-configuration",
+        ),
+        (
+            "common",
+            "https://login.microsoftonline.com/{tenantid}/v2.0",
+            "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration",
+        ),
+        (
+            "organizations",
+            "https://login.microsoftonline.com/{tenantid}/v2.0",
+            "https://login.microsoftonline.com/organizations/v2.0/.well-known/openid-configuration",
+        ),
+    ] {
+        let provider = provider(&json!({"preset": "microsoft", "with": {"tenant": tenant}}));
+        assert_eq!(provider.issuer().as_str(), issuer);
+        assert_eq!(provider.discovery().unwrap().url().as_str(), metadata);
+    }
+}
+
+#[test]
 fn what_the_operator_says_counts_and_maps_are_completed() {
     let google = provider(&json!({
         "preset": "google", "title": "Work", "scopes": ["email"], "authorization_params": {"prompt": "login", "hd": "example.com"},
@@ -108,10 +133,13 @@ fn a_preset_that_lacks_something_says_what() {
             json!({"preset": "googel"}),
             "providers[0].preset: expected one of auth0, authentik, cognito, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
         ),
-        (json!({"preset": "microsoft"}), "providers[0].with.tenant: missing; expected the ID of your tenant: a GUID"),
+        (
+            json!({"preset": "microsoft"}),
+            "providers[0].with.tenant: missing; expected the ID of your tenant, a GUID, or common or organizations for every tenant",
+        ),
         (
             json!({"preset": "microsoft", "with": {"tenant": "a/b"}}),
-            "providers[0].with.tenant: expected the ID of your tenant: a GUID, got \"a/b\"",
+            "providers[0].with.tenant: expected the ID of your tenant, a GUID, or common or organizations for every tenant, got \"a/b\"",
         ),
         (
             json!({"preset": "okta", "with": {"domain": "https://a.okta.com"}}),

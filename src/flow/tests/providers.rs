@@ -312,3 +312,74 @@ fn metadata_that_come_all_the_same_complete_the_endpoints_by_hand() {
     let reply = world.opens("/oauth2/sign_out", "same-origin").reply();
     assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{}", location(&reply));
 }
+
+/// A provider of many tenants, as Microsoft Entra ID is: its issuer has a place for the tenant.
+fn of_many_tenants() -> World {
+    let mut document = document();
+    document["providers"][0]["issuer"] = json!(format!("{ISSUER}/{{tenantid}}/v2.0"));
+    document["providers"][0]["metadata_url"] = json!(format!("{ISSUER}{METADATA}"));
+    let mut world = World::with(&document);
+    world.provider.metadata = Box::new(|metadata| {
+        metadata["issuer"] = json!(format!("{ISSUER}/{{tenantid}}/v2.0"));
+        metadata["authorization_response_iss_parameter_supported"] = json!(false);
+    });
+    world.settle();
+    world
+}
+
+const TENANT_A: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+const TENANT_B: &str = "00000000-6c67-4c5b-b112-36a304b66dad";
+
+#[test]
+fn a_token_of_any_tenant_names_its_own_issuer() {
+    let tenants = format!("{ISSUER}/{TENANT_A}/v2.0");
+    for (iss, tid, expected) in [
+        (json!(tenants), json!(TENANT_A), (303, "signed_in")),
+        (json!(tenants), json!(TENANT_B), (502, "id_token_refused")),
+        (json!(tenants), Value::Null, (502, "id_token_refused")),
+        (json!(tenants), json!([TENANT_A]), (502, "id_token_refused")),
+        (json!(format!("{ISSUER}/common/v2.0")), json!("common"), (502, "id_token_refused")),
+        (json!(format!("{ISSUER}/{{tenantid}}/v2.0")), json!("{tenantid}"), (502, "id_token_refused")),
+        (json!(format!("{ISSUER}/{TENANT_A}/v2.0/")), json!(TENANT_A), (502, "id_token_refused")),
+        (json!(format!("https://evil.example/{TENANT_A}/v2.0")), json!(TENANT_A), (502, "id_token_refused")),
+        (
+            json!(format!("{ISSUER}/{}/v2.0", TENANT_A.to_uppercase())),
+            json!(TENANT_A.to_uppercase()),
+            (502, "id_token_refused"),
+        ),
+    ] {
+        let mut world = of_many_tenants();
+        let (said, tenant) = (iss.clone(), tid.clone());
+        world.provider.claims = Box::new(move |claims| {
+            claims.insert("iss".to_owned(), said.clone());
+            claims.insert("tid".to_owned(), tenant.clone());
+        });
+        let reply = world.visit("/").reply();
+        let callback = world.signs_in(&reply);
+        let (callback, _) = callback.split_once("&iss=").unwrap();
+        assert_eq!(world.visit(callback).code(), expected, "{iss} {tid}");
+    }
+}
+
+#[test]
+fn an_authorization_response_of_a_tenant_names_one_of_its_issuers() {
+    for (iss, is_right) in [
+        (format!("{ISSUER}/{TENANT_A}/v2.0"), true),
+        (format!("{ISSUER}/common/v2.0"), false),
+        (format!("{ISSUER}/{{tenantid}}/v2.0"), false),
+        (ISSUER.to_owned(), false),
+        (format!("{ISSUER}/{TENANT_A}/../v2.0"), false),
+    ] {
+        let mut world = of_many_tenants();
+        world.provider.claims = Box::new(|claims| {
+            claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT_A}/v2.0")));
+            claims.insert("tid".to_owned(), json!(TENANT_A));
+        });
+        let reply = world.visit("/").reply();
+        let callback = world.signs_in(&reply);
+        let (callback, _) = callback.split_once("&iss=").unwrap();
+        let iss: String = form_urlencoded::byte_serialize(iss.as_bytes()).collect();
+        let expected = if is_right { (303, "signed_in") } else { (400, "callback_wrong_issuer") };
+        assert_eq!(world.visit(&format!("{callback}&iss={iss}")).code(), expected, "{iss}");
+    }
+}

@@ -151,8 +151,10 @@ pub struct SessionSettings {
 }
 
 /// Sign-in settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInSettings {
+    /// The parameters of the start path that go into the authorization request.
+    pub pass_parameters: Vec<String>,
     /// Whether the fragment of a URL survives the sign-in.
     pub keep_fragment: bool,
     /// Whether a posted form survives the sign-in.

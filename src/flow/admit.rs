@@ -91,7 +91,7 @@ fn refuse(ruled: &RuledRequest, provider: IssuerId, refusal: Refusal, env: &mut 
     let request = ruled.request();
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     let providers = ruled.verdict().providers();
-    let href = sign_in::start_as(true, target.as_str(), &providers, env);
+    let href = sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env);
     let action = Some(Action::Link { label: "Use another account", href });
     let caller = Caller::of(request).of_issuer(provider);
     answer::refuse(refusal.into(), &caller, Offer { action, cookies: Vec::new() }, env)

@@ -44,6 +44,9 @@ pub struct AuthorizationRequest<'a> {
     pub verifier: &'a PkceVerifier,
     /// A `prompt` beside the configured ones.
     pub prompt: Option<&'a str>,
+    /// Further parameters, where neither the filter nor the configuration sets them. A `prompt` of these counts like
+    /// [`Self::prompt`].
+    pub passed: &'a [(String, String)],
 }
 
 impl AuthorizationRequest<'_> {
@@ -54,7 +57,10 @@ impl AuthorizationRequest<'_> {
         url.set_query(None);
         let mut query = url.query_pairs_mut();
         // RFC 6749, 3.1: the endpoint's own query is kept, without our parameters.
-        let is_asked = |name: &str| name == "prompt" && self.prompt.is_some();
+        let passed =
+            |wanted: &str| self.passed.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let prompt = self.prompt.or_else(|| passed("prompt"));
+        let is_asked = |name: &str| name == "prompt" && prompt.is_some();
         let is_ours = |name: &str| OWN_PARAMETERS.contains(&name) || is_asked(name);
         query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !is_ours(name)));
         query.extend_pairs([
@@ -69,7 +75,12 @@ impl AuthorizationRequest<'_> {
         query.extend_pairs((!scope.is_empty()).then_some(("scope", scope.as_str())));
         query.extend_pairs(self.nonce.map(|nonce| ("nonce", nonce.expose())));
         query.extend_pairs(self.relying_party.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
-        query.extend_pairs(self.prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
+        let is_set = |wanted: &str| {
+            let configured = self.relying_party.authorization_params.iter().any(|(name, _)| name == wanted);
+            configured || wanted == "prompt" || OWN_PARAMETERS.contains(&wanted)
+        };
+        query.extend_pairs(self.passed.iter().filter(|(name, _)| !is_set(name)));
+        query.extend_pairs(prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
         query.finish();
         drop(query);
         url.into()
@@ -79,7 +90,8 @@ impl AuthorizationRequest<'_> {
     fn prompt_with(&self, prompt: &str) -> String {
         let configured = self.relying_party.authorization_params.iter().filter(|(name, _)| name == "prompt");
         let configured = configured.flat_map(|(_, value)| value.split(' ')).filter(|word| !word.is_empty());
-        let others: Vec<&str> = configured.filter(|word| *word != "none" && *word != prompt).collect();
+        let is_other = |word: &&str| *word != "none" && prompt.split(' ').all(|asked| asked != *word);
+        let others: Vec<&str> = configured.filter(is_other).collect();
         others.into_iter().chain([prompt]).collect::<Vec<_>>().join(" ")
     }
 }
@@ -224,6 +236,7 @@ mod tests {
             nonce: Some(&Nonce::new("the nonce")),
             verifier: &PkceVerifier::new("v"),
             prompt,
+            passed: &[],
         };
         Url::parse(&request.url()).unwrap().query_pairs().into_owned().collect()
     }

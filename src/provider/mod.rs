@@ -82,6 +82,8 @@ pub struct Authorization<'a> {
     pub verifier: &'a PkceVerifier,
     /// Whether the user is asked for another account.
     pub other_account: bool,
+    /// Parameters of the link that begins the sign-in, which the operator lets it set.
+    pub passed: &'a [(String, String)],
 }
 
 /// Who we are and where the provider is.
@@ -156,6 +158,7 @@ impl Provider {
             nonce: self.openid().map(|_| with.nonce),
             verifier: with.verifier,
             prompt: with.other_account.then_some(metadata.account_prompt),
+            passed: with.passed,
         }
         .url()
     }

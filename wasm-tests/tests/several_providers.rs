@@ -6,7 +6,7 @@ use wasm_tests::{
     process::until_everywhere,
     two_providers::{
         CALLBACK, CALLBACK_OF_PARTNERS, ProviderName, add_partners, assert_passes, begin, configure, links, sign_in,
-        signed_in, token_requests, world,
+        signed_in, token_requests, world, world_with,
     },
     upstream::MARK,
     user_agent::Outgoing,
@@ -69,6 +69,23 @@ fn users_choose_a_provider_and_come_back_to_their_page() {
         !page.text().contains("<script") && links(&page).iter().all(|link| link.ends_with("&prompt=select_account"))
     );
     world.upstream.assert_saw_nothing_since(before, "no provider was chosen");
+}
+
+#[test]
+fn a_link_says_who_signs_in_where_the_operator_lets_it() {
+    let world = world_with(|configuration| configuration["sign_in"] = json!({"pass_parameters": ["login_hint"]}));
+    let hinted = "/oauth2/start?rd=/page&login_hint=alice%2Bb%40example.com&domain_hint=x";
+    let browser = world.browser();
+    let page = browser.get(&world.url(hinted));
+    let links = links(&page);
+    assert_eq!(links.len(), 2, "{page:?}");
+    let begun = assert_sign_in_at(&browser.get(&links[0]), &world, &world.issuer, CALLBACK);
+    assert_eq!(parameter(&begun.url, "login_hint"), "alice+b@example.com");
+    assert!(!begun.url.contains("domain_hint"), "{}", begun.url);
+    assert_signed_in(&browser.get(&world.answer(&browser, &begun)), &world.url("/page"));
+    // Not from the page itself: its query is the app's.
+    let page = world.browser().get(&world.url("/page?login_hint=mallory"));
+    assert!(!page.text().contains("&#38;login_hint"), "{page:?}");
 }
 
 #[test]

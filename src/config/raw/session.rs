@@ -56,9 +56,14 @@ pub(in crate::config) struct SignIn {
     /// user confirms. Requires `allow_on_headers_stop_iteration`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) keep_forms: Option<bool>,
+    /// Parameters that links to `/oauth2/start` may set for the authorization request, such as `login_hint`, `ui_locales`,
+    /// `acr_values`, `domain_hint` or `prompt` (without `none`). Those that the filter or `authorization_params` sets stay as they
+    /// are. By default none.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_PASSED)))]
+    pub(in crate::config) pass_parameters: Option<Vec<String>>,
 }
 
-fields!(SignIn { keep_fragment, keep_forms });
+fields!(SignIn { keep_fragment, keep_forms, pass_parameters });
 
 /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
 #[derive(Default)]

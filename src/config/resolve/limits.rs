@@ -59,6 +59,8 @@ pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
 /// The most `providers`: users choose one on a page.
 pub(in crate::config) const MAX_PROVIDERS: usize = 16;
+/// The most `sign_in.pass_parameters`.
+pub(in crate::config) const MAX_PASSED: usize = 16;
 /// The most `further_userinfo` of a provider: each is a call of every sign-in.
 pub(in crate::config) const MAX_FURTHER_USERINFO: usize = 8;
 pub(in crate::config) const MAX_TOKEN_ISSUERS: usize = 16;

@@ -1,10 +1,14 @@
 //! How users sign in, and the bodies of requests that Envoy holds.
 
-use super::super::{
-    SignInSettings,
-    fault::{At, Faults, Faulty},
-    raw,
+use super::{
+    super::{
+        SignInSettings,
+        fault::{At, Faults, Faulty},
+        raw,
+    },
+    limits, resolve_each, text,
 };
+use crate::oidc::authorization::OWN_PARAMETERS;
 
 /// `allow_on_headers_stop_iteration`: whether Envoy passes the bodies of held requests to the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,5 +34,27 @@ pub(super) fn sign_in(
     faults: &mut Faults,
 ) -> Result<SignInSettings, Faulty> {
     let keep_forms = bodies.required_by(raw.keep_forms, &at.key("keep_forms"), faults);
-    Ok(SignInSettings { keep_fragment: raw.keep_fragment.unwrap_or(false), keep_forms: keep_forms? })
+    let pass_parameters = pass_parameters(raw.pass_parameters.unwrap_or_default(), &at.key("pass_parameters"), faults);
+    Ok(SignInSettings {
+        pass_parameters: pass_parameters?,
+        keep_fragment: raw.keep_fragment.unwrap_or(false),
+        keep_forms: keep_forms?,
+    })
+}
+
+/// Parameters that the start path or the authorization request has for itself cannot be passed on.
+fn pass_parameters(names: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
+    const OF_START: [&str; 3] = ["rd", "provider", "session"];
+    if names.len() > limits::MAX_PASSED {
+        return Err(faults.wrong(at, format!("at most {} names, got {}", limits::MAX_PASSED, names.len())));
+    }
+    resolve_each(names, at, faults, |name, at, faults| {
+        if OWN_PARAMETERS.contains(&name.as_str()) || OF_START.contains(&name.as_str()) || name == "client_secret" {
+            return Err(faults.wrong_value(at, "another parameter: this one is set by the filter", &name));
+        }
+        if name.is_empty() || name.len() > limits::MAX_NAME || !text::is_nqchar(&name) {
+            return Err(faults.wrong_value(at, "the name of a parameter, such as login_hint", &name));
+        }
+        Ok(name)
+    })
 }

@@ -32,7 +32,7 @@ fn printed(config: &Config) -> String {
                 config.leeway,
                 &config.warnings,
                 &config.fingerprint,
-                config.sign_in,
+                config.sign_in.clone(),
                 &config.sign_out,
                 &config.kept_claims
             ),

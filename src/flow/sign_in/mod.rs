@@ -9,7 +9,7 @@ mod complete;
 mod single_use;
 mod start_url;
 
-pub(super) use start_url::{start_as, start_url};
+pub(super) use start_url::{Wishes, start_url, start_with};
 
 use crate::{
     claims::IssuerId,
@@ -37,7 +37,7 @@ use super::{
     executor::Gate,
     memory::issuers::Ready,
 };
-use start_url::{KEEP_SESSION, SELECT_ACCOUNT};
+use start_url::KEEP_SESSION;
 
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
@@ -56,8 +56,8 @@ pub(super) struct SignInRequest {
     pub(super) attempt: u8,
     /// The answer to a request that cannot be sent to sign in.
     pub(super) answer: Unauthenticated,
-    /// Whether the provider is to let the user select another account.
-    pub(super) selects_account: bool,
+    /// What the provider is asked for.
+    pub(super) wishes: Wishes,
     /// The providers to choose from; empty means all.
     pub(super) providers: Vec<IssuerId>,
     /// The session that the browser has.
@@ -88,7 +88,7 @@ impl SignInRequest {
             return_to,
             attempt: FIRST_ATTEMPT,
             answer: Unauthenticated::Auto,
-            selects_account: false,
+            wishes: Wishes::default(),
             providers: Vec::new(),
             session: OwnSession::None,
         }
@@ -100,24 +100,27 @@ pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut 
     let target = answer::return_target(&request).unwrap_or_default();
     let return_to = ReturnTo::from_rd(&target, &env.config.origin, &env.config.prefix);
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
-    let selects_account = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
+    let wishes = Wishes::of(&request, &env.config.sign_in);
     let named = parameter("provider").unwrap_or_default();
     let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
     let providers: Vec<_> = providers.collect();
     let keeps_session = parameter("session").as_deref() == Some("keep");
     if Caller::of(&request).kind == Kind::Navigation {
         if !keeps_session && !env.config.origin.matches_host(request.authority()) {
-            let href = start_as(selects_account, return_to.as_str(), &providers, env) + KEEP_SESSION;
+            let href = start_with(&wishes, return_to.as_str(), &providers, env) + KEEP_SESSION;
             return go_to_own_host(&request, href, env).into();
         }
         let is_wanted = |id: IssuerId| providers.is_empty() || providers.contains(&id);
-        if keeps_session && !selects_account && session.is_some_and(|session| is_wanted(session.session().provider())) {
+        if keeps_session
+            && !wishes.selects_account
+            && session.is_some_and(|session| is_wanted(session.session().provider()))
+        {
             let location = return_to.location(&env.config.origin);
             return answer::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()).into();
         }
     }
     let session = OwnSession::of(session);
-    begin(request, SignInRequest { selects_account, providers, session, ..SignInRequest::to(return_to) }, env)
+    begin(request, SignInRequest { wishes, providers, session, ..SignInRequest::to(return_to) }, env)
 }
 
 /// Begins a sign-in for a page, or says that one is needed.
@@ -254,7 +257,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let mut page = Page::new(failure.words().title, text, failure.code());
     // A session that is not enough would lead back here.
     let keep = if sign_in.session == OwnSession::LacksClaims { "" } else { KEEP_SESSION };
-    let href = start_as(sign_in.selects_account, return_to.as_str(), &sign_in.providers, env) + keep;
+    let href = start_with(&sign_in.wishes, return_to.as_str(), &sign_in.providers, env) + keep;
     page.action = Some(Action::Link { label: "Sign in", href });
     answer::refuse_with(failure, page, caller, env)
 }
@@ -278,7 +281,7 @@ fn choose(
     if caller.kind == Kind::Program || request.method() != "GET" {
         return answer::refuse(failure, caller, Offer::default(), env);
     }
-    let href = |provider: &Provider| start_as(sign_in.selects_account, sign_in.return_to.as_str(), &[provider.id], env);
+    let href = |provider: &Provider| start_with(&sign_in.wishes, sign_in.return_to.as_str(), &[provider.id], env);
     let choices = among.iter().map(|provider| (provider.title.clone(), href(provider))).collect();
     let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
     page.action = Some(Action::Choice(choices));
@@ -319,7 +322,8 @@ fn authorization_request(
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
         nonce: &pending.nonce,
         verifier: &pending.verifier,
-        other_account: sign_in.selects_account,
+        other_account: sign_in.wishes.selects_account,
+        passed: &sign_in.wishes.passed,
     };
     let url = provider.authorization_url(metadata, &with);
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;

@@ -1,8 +1,17 @@
-//! The URL of the start path, which begins a sign-in.
+//! The URL of the start path, which begins a sign-in, and what its parameters ask of the provider.
 
-use crate::claims::IssuerId;
+use crate::{
+    claims::IssuerId,
+    config::SignInSettings,
+    http::{Request, parameter},
+};
 
 use super::super::context::Env;
+
+/// The longest value that is passed on, in bytes.
+const MAX_VALUE: usize = 512;
+/// What a link may ask for by `prompt`. Not `none`: the provider would answer with an error, again and again.
+const PROMPTS: [&str; 3] = ["login", "consent", SELECT_ACCOUNT];
 
 /// The `prompt` that lets the user select another account, although the provider knows one (OIDC Core, 3.1.2.1).
 pub(super) const SELECT_ACCOUNT: &str = "select_account";
@@ -23,8 +32,46 @@ pub(in crate::flow) fn start_url(target: &str, providers: &[IssuerId], env: &Env
     format!("{}?{}", env.config.start_uri(), query.finish())
 }
 
-/// [`start_url`], and where another account is asked for, with the prompt that lets the user select one.
-pub(in crate::flow) fn start_as(selects_account: bool, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
-    let href = start_url(target, providers, env);
-    if selects_account { href + "&prompt=" + SELECT_ACCOUNT } else { href }
+/// [`start_url`] with these wishes.
+pub(in crate::flow) fn start_with(wishes: &Wishes, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+    let mut href = start_url(target, providers, env);
+    if wishes.selects_account {
+        href = href + "&prompt=" + SELECT_ACCOUNT;
+    }
+    for (name, value) in &wishes.passed {
+        let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        href = href + "&" + &pair;
+    }
+    href
+}
+
+/// What a link asks of the provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::flow) struct Wishes {
+    /// Whether the provider is to let the user select another account.
+    pub(in crate::flow) selects_account: bool,
+    /// Parameters for the authorization request that the operator lets links set.
+    pub(in crate::flow) passed: Vec<(String, String)>,
+}
+
+impl Wishes {
+    /// Another account.
+    pub(in crate::flow) const fn another_account() -> Self {
+        Self { selects_account: true, passed: Vec::new() }
+    }
+
+    /// The wishes in the query of a request for the start path.
+    pub(super) fn of(request: &Request, settings: &SignInSettings) -> Self {
+        let parameter = |name: &str| request.query().and_then(|query| parameter(query, name));
+        let selects_account = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
+        let is_good = |name: &str, value: &str| {
+            let is_text = (1..=MAX_VALUE).contains(&value.len()) && !value.contains(char::is_control);
+            is_text && (name != "prompt" || !selects_account && value.split(' ').all(|word| PROMPTS.contains(&word)))
+        };
+        let passed = settings.pass_parameters.iter().filter_map(|name| {
+            let value = parameter(name).filter(|value| is_good(name, value))?;
+            Some((name.clone(), value))
+        });
+        Self { selects_account, passed: passed.collect() }
+    }
 }

@@ -25,6 +25,7 @@ mod routes;
 mod several;
 mod sign_in;
 mod sign_out;
+mod start_parameters;
 mod store;
 mod token_issuers;
 mod userinfo;

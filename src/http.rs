@@ -465,7 +465,9 @@ impl CalloutResponse {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutError {
     /// Envoy did not start the request: the cluster is unknown, has no endpoint, or is full.
-    #[error("Envoy did not start the request: does the cluster exist, and does its host resolve?")]
+    #[error(
+        "Envoy did not start the request: it has no cluster of this name (Istio calls that of a ServiceEntry outbound|443||HOST), or the host does not resolve"
+    )]
     Dispatch,
     /// The stream was reset before the response was complete.
     #[error("the response broke off")]
@@ -485,12 +487,70 @@ pub enum CalloutError {
     TooLarge,
 }
 
+/// Why Envoy has no answer of a server, as it says in the body of its own answer in place of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The connection was closed before an answer.
+    Closed,
+    /// No connection, or no TLS handshake.
+    NoConnection,
+    /// The cluster has no address that could be tried.
+    NoAddress,
+    /// No connection within the cluster's `connect_timeout`.
+    NotInTime,
+}
+
+impl Unreachable {
+    /// Reads the answer; `None` where it is that of a server, as far as its body tells.
+    pub fn of(response: &CalloutResponse) -> Option<Self> {
+        const BEGINNING: &[u8] = b"upstream connect error or disconnect/reset before headers. reset reason: ";
+        if response.status != 503 {
+            return None;
+        }
+        if response.body == b"no healthy upstream" {
+            return Some(Self::NoAddress);
+        }
+        let reason = response.body.strip_prefix(BEGINNING)?;
+        let begins = |text: &[u8]| reason.starts_with(text);
+        if begins(b"connection timeout") {
+            Some(Self::NotInTime)
+        } else if begins(b"connection termination") {
+            Some(Self::Closed)
+        } else if begins(b"remote connection failure") || begins(b"local connection failure") {
+            Some(Self::NoConnection)
+        } else {
+            None
+        }
+    }
+
+    fn describe(self, who: &str) -> String {
+        match self {
+            Self::Closed => {
+                format!(
+                    "{who} closed the connection without an answer; does its cluster use TLS exactly where the server does?"
+                )
+            }
+            Self::NoConnection => format!(
+                "Envoy could not connect to {who}: nothing listens at the address of its cluster, or the TLS handshake failed \
+                 (certificate authority, SNI, or no TLS there)"
+            ),
+            Self::NoAddress => format!(
+                "Envoy has no address for {who}: the host name of its cluster does not resolve, or no endpoint is healthy"
+            ),
+            Self::NotInTime => {
+                format!("{who} did not take the connection in time; check the address of its cluster, and firewalls")
+            }
+        }
+    }
+}
+
 /// The log text for an error status of `who`. Envoy itself answers 503 without a connection, and 504 after the timeout.
-pub fn describe_status(who: &str, status: u16) -> String {
-    match status {
-        503 => format!("Envoy could not reach {who}, or it answered 503; check the cluster's address and TLS"),
-        504 => format!("{who} did not answer in time"),
-        other => format!("{who} answered {other}"),
+pub fn describe_status(who: &str, status: u16, unreachable: Option<Unreachable>) -> String {
+    match (status, unreachable) {
+        (_, Some(unreachable)) => unreachable.describe(who),
+        (503, None) => format!("Envoy could not reach {who}, or it answered 503; check the cluster's address and TLS"),
+        (504, None) => format!("{who} did not answer in time"),
+        (other, None) => format!("{who} answered {other}"),
     }
 }
 
@@ -581,5 +641,29 @@ mod tests {
         for status in [200, 201, 400, 401, 503] {
             assert!(received(status, Some(b"/")).is_ok());
         }
+    }
+
+    #[test]
+    fn envoys_own_answers_say_why_there_is_no_other() {
+        let of = |status, body: &str| Unreachable::of(&CalloutResponse { status, body: body.as_bytes().to_vec() });
+        let reset = |reason: &str| {
+            of(503, &format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"))
+        };
+        assert_eq!(of(503, "no healthy upstream"), Some(Unreachable::NoAddress));
+        assert_eq!(reset("remote connection failure"), Some(Unreachable::NoConnection));
+        assert_eq!(
+            reset("remote connection failure, transport failure reason: TLS_error:..."),
+            Some(Unreachable::NoConnection)
+        );
+        assert_eq!(reset("connection termination"), Some(Unreachable::Closed));
+        assert_eq!(reset("connection timeout"), Some(Unreachable::NotInTime));
+        for other in [reset("overflow"), of(503, "down for maintenance"), of(502, "no healthy upstream"), of(503, "")] {
+            assert_eq!(other, None);
+        }
+        assert_eq!(
+            describe_status("the provider", 503, Some(Unreachable::NoAddress)),
+            "Envoy has no address for the provider: the host name of its cluster does not resolve, or no endpoint is healthy"
+        );
+        assert_eq!(describe_status("the provider", 504, None), "the provider did not answer in time");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::{
-    http::{CalloutResponse, MAX_CALLOUT_BODY, describe_status},
+    http::{CalloutResponse, MAX_CALLOUT_BODY, Unreachable, describe_status},
     jose::{json, members::Members},
     quoted::Quoted,
 };
@@ -121,6 +121,8 @@ pub struct UnexpectedStatus {
     pub status: u16,
     /// Whether the same request may succeed later.
     pub is_temporary: bool,
+    /// Why Envoy itself has answered, if it has.
+    unreachable: Option<Unreachable>,
     /// The error in the body, if there is one.
     error: Option<ErrorResponse>,
 }
@@ -130,12 +132,13 @@ impl UnexpectedStatus {
     pub fn of(response: &CalloutResponse) -> Self {
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
         let is_temporary = matches!(response.status, 429 | 500..=599);
-        Self { status: response.status, is_temporary, error: ErrorResponse::read(Members::of(&body)) }
+        let (unreachable, error) = (Unreachable::of(response), ErrorResponse::read(Members::of(&body)));
+        Self { status: response.status, is_temporary, unreachable, error }
     }
 
     /// A sentence for the log about the endpoint with this name.
     pub fn at(&self, endpoint: &str) -> String {
         let said = self.error.as_ref().map(|error| format!(", and says {error}"));
-        describe_status(endpoint, self.status) + said.unwrap_or_default().as_str()
+        describe_status(endpoint, self.status, self.unreachable) + said.unwrap_or_default().as_str()
     }
 }

@@ -90,7 +90,7 @@ fn status(status: u16) -> String {
     match status {
         401 | 403 => format!("the gateway answered {status}; its acl must allow MGET, SET, SETEX, EVAL and DEL"),
         503 => "the gateway has no Redis, or Envoy could not reach it; check the cluster's address".to_owned(),
-        other => describe_status("the gateway", other),
+        other => describe_status("the gateway", other, None),
     }
 }
 

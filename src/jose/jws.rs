@@ -33,6 +33,11 @@ pub enum JwsError {
     /// `alg` is none of [`Algorithm::ALL`], spelled exactly so.
     #[error("an unknown signature algorithm")]
     Algorithm,
+    /// Five parts: a JWE (RFC 7516).
+    #[error(
+        "an encrypted token (JWE), which is not read; let the provider send this client signed ones (id_token_encrypted_response_alg)"
+    )]
+    Encrypted,
     /// `crit`, `b64` or `zip` in the header.
     #[error("a header that asks for an extension")]
     Extension,
@@ -71,6 +76,9 @@ impl<'a> UnverifiedJws<'a> {
     pub fn parse(text: &'a str) -> Result<Self, JwsError> {
         if text.len() > MAX_TOKEN {
             return Err(JwsError::TooLarge);
+        }
+        if text.bytes().filter(|byte| *byte == b'.').count() == 4 {
+            return Err(JwsError::Encrypted);
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(JwsError::NotCompact)?;
         let (header, payload) = signed.split_once('.').ok_or(JwsError::NotCompact)?;
@@ -152,5 +160,46 @@ impl From<ParseError> for JwsError {
 impl fmt::Debug for UnverifiedJws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedJws").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header and a payload of `{}`, then a signature of one byte.
+    const GOOD: &str = "eyJhbGciOiJFUzI1NiJ9.e30.AA";
+
+    #[test]
+    fn a_token_has_three_parts_in_the_one_spelling_of_their_bytes() {
+        assert!(UnverifiedJws::parse(GOOD).is_ok());
+        for bad in [
+            "",
+            "e30",
+            "e30.e30",
+            "eyJhbGciOiJFUzI1NiJ9..AA",
+            "eyJhbGciOiJFUzI1NiJ9.e30.",
+            "eyJhbGciOiJFUzI1NiJ9.e30.AA.AA",
+            // Padding, white space, the standard alphabet.
+            "eyJhbGciOiJFUzI1NiJ9.e30=.AA",
+            "eyJhbGciOiJFUzI1NiJ9 .e30.AA",
+            "eyJhbGciOiJFUzI1NiJ9\n.e30.AA",
+            "eyJhbGciOiJFUzI1NiIsImtpZCI6Ij8/Pz8ifQ+.e30.AA",
+            // Bits that no byte has.
+            "eyJhbGciOiJFUzI1NiJ9.e30.AB",
+        ] {
+            assert_eq!(UnverifiedJws::parse(bad).err(), Some(JwsError::NotCompact), "{bad:?}");
+        }
+        for spelling in ["e31", "e30=", "e30 ", "e30\n"] {
+            let text = format!("eyJhbGciOiJFUzI1NiJ9.{spelling}.AA");
+            let read = UnverifiedJws::parse(&text).ok().and_then(|token| token.payload().ok());
+            assert_eq!(read, None, "{spelling:?}");
+        }
+    }
+
+    #[test]
+    fn an_encrypted_token_is_called_so() {
+        let error = UnverifiedJws::parse("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkExMjhHQ00ifQ.a.b.c.d").err();
+        assert_eq!(error, Some(JwsError::Encrypted));
     }
 }

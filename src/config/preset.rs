@@ -9,6 +9,7 @@ use super::{
     fault::{At, Faults, Problem},
     shape::one_of,
 };
+use crate::jose::claims::is_guid;
 
 macro_rules! presets {
     ($($name:literal),+ $(,)?) => {
@@ -122,6 +123,8 @@ enum Kind {
     Host,
     /// A part of a path.
     Segment,
+    /// A tenant of Microsoft: a GUID, which is written in lower case, or all of them.
+    Tenant,
     /// A URL without query, and without a slash at the end.
     Url,
 }
@@ -130,6 +133,7 @@ impl Kind {
     fn of(variable: &Node) -> Self {
         match variable.text("kind") {
             Some("host") => Self::Host,
+            Some("tenant") => Self::Tenant,
             Some("url") => Self::Url,
             _ => Self::Segment,
         }
@@ -138,7 +142,7 @@ impl Kind {
     const fn placeholder(self) -> &'static str {
         match self {
             Self::Host => "unknown.invalid",
-            Self::Segment => "unknown",
+            Self::Segment | Self::Tenant => "unknown",
             Self::Url => "https://unknown.invalid",
         }
     }
@@ -147,11 +151,15 @@ impl Kind {
     fn clean(self, value: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let is_segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_plain);
-        let is_host = |text: &str| !text.is_empty() && text.bytes().all(|byte| is_plain(byte) || byte == b':');
+        let is_host = |text: &str| {
+            text.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && text.bytes().all(|byte| is_plain(byte) || byte == b':')
+        };
         let value = if matches!(self, Self::Url) { value.strip_suffix('/').unwrap_or(value) } else { value };
         let is_clean = match self {
             Self::Host => is_host(value),
             Self::Segment => is_segment(value),
+            Self::Tenant => matches!(value, "common" | "organizations") || is_guid(&value.to_ascii_lowercase()),
             Self::Url => {
                 let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
                 rest.is_some_and(|rest| {
@@ -160,7 +168,7 @@ impl Kind {
                 })
             }
         };
-        is_clean.then(|| value.to_owned())
+        is_clean.then(|| if matches!(self, Self::Tenant) { value.to_ascii_lowercase() } else { value.to_owned() })
     }
 }
 

@@ -124,6 +124,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         // A renewal without an ID token needs the distributed claims of the first one.
         LEFT_OUT.iter().for_each(|name| keep(name));
     }
+    if providers.iter().any(Provider::has_many_tenants) {
+        // A renewal must be of the same tenant.
+        kept_claims::keep("iss", &mut kept_claims);
+    }
     for provider in &mut providers {
         provider.ask_for(&kept_claims);
     }
@@ -173,6 +177,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
 fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let has_no_id_tokens = config.providers.iter().all(|provider| provider.openid().is_none());
+    let is_github = config.providers.iter().all(Provider::is_github);
     let mut asks_groups = false;
     each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
     let said = [
@@ -195,7 +200,7 @@ fn warn_of_ineffective_settings(config: &mut Config) {
             has_no_id_tokens && config.forwarded_tokens.id_token,
             "authorization: no provider has ID tokens, so `id_token` forwards nothing",
         ),
-        (has_no_id_tokens && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
+        (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
         (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),
     ];
     for (is_so, what) in said {

@@ -3,10 +3,7 @@
 
 use crate::{
     http::CalloutRequest,
-    oidc::{
-        client::{CallContext, refuses_client},
-        token::TokenResponse,
-    },
+    oidc::client::{CallContext, refuses_client},
     platform::NoRandomness,
     time::Deadline,
 };
@@ -35,8 +32,8 @@ impl TaskContext {
             return Ok(first);
         }
         let second = self.call(request(self.call_context(!other_method))?).await;
-        if TokenResponse::read_leniently(second.clone()).is_err() {
-            // The secret itself is wrong; or the first call used the grant up, which must not look like its end.
+        // The secret itself is wrong, or the server does not answer any more.
+        if second.is_err() || refuses_client(&second) {
             return Ok(first);
         }
         self.with(|env| {

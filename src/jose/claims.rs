@@ -36,10 +36,14 @@ pub const TENANT: &str = "{tenantid}";
 
 impl ExpectedIssuer<'_> {
     /// Whether a token with this `iss` and this `tid` is its token.
-    fn is(self, iss: &str, tid: Option<&str>) -> bool {
+    /// `key_issuer` is that of the key: with shared keys, one tenant's must not sign for another.
+    fn is(self, iss: &str, tid: Option<&str>, key_issuer: Option<&str>) -> bool {
         match (self, tid) {
             (Self::Exactly(issuer), _) => iss == issuer,
-            (Self::OfTenant(template), Some(tid)) => is_guid(tid) && iss == template.replace(TENANT, tid),
+            (Self::OfTenant(template), Some(tid)) => {
+                let is_iss = |template: &str| iss == template.replace(TENANT, tid);
+                is_guid(tid) && is_iss(template) && key_issuer.is_none_or(is_iss)
+            }
             (Self::OfTenant(_), None) => false,
         }
     }
@@ -57,7 +61,7 @@ impl ExpectedIssuer<'_> {
 }
 
 /// Whether the text is a GUID in lower case: digits of a UUID (RFC 9562, 4).
-fn is_guid(text: &str) -> bool {
+pub fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(place, byte)| match place {
             8 | 13 | 18 | 23 => byte == b'-',
@@ -213,7 +217,7 @@ fn check_until(
     check_expiry: fn(&Map<String, Value>, &Expected<'_>) -> Result<UnixTime, ClaimError>,
 ) -> Result<VerifiedClaims, ClaimError> {
     let claims = jws.payload();
-    check_issuer(claims, expected)?;
+    check_issuer(claims, jws.key_issuer(), expected)?;
     let audiences = check_audience(claims, expected)?;
     let expires_at = check_expiry(claims, expected)?;
     let issued_at = check_issued_at(claims, expected)?;
@@ -233,7 +237,7 @@ pub fn check_introspection_response(
 ) -> Result<Option<UnixTime>, ClaimError> {
     let has = |name: &str| Members::of(claims).get(name).is_some();
     if has("iss") {
-        check_issuer(claims, expected)?;
+        check_issuer(claims, None, expected)?;
     }
     if !matches!(expected.audience, Audience::OneOf([])) {
         check_audience(claims, expected)?;
@@ -247,11 +251,15 @@ pub fn check_introspection_response(
     if has("exp") { check_expiry(claims, expected).map(Some) } else { Ok(None) }
 }
 
-fn check_issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), ClaimError> {
+fn check_issuer(
+    claims: &Map<String, Value>,
+    key_issuer: Option<&str>,
+    expected: &Expected<'_>,
+) -> Result<(), ClaimError> {
     // OIDC Core 3.1.3.7 (2)
     let issuer = claims.get("iss").and_then(Value::as_str).ok_or(ClaimError::IssuerMissing)?;
     let tenant = claims.get("tid").and_then(Value::as_str);
-    if expected.issuer.is(issuer, tenant) { Ok(()) } else { Err(ClaimError::IssuerMismatch) }
+    if expected.issuer.is(issuer, tenant, key_issuer) { Ok(()) } else { Err(ClaimError::IssuerMismatch) }
 }
 
 fn check_audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Vec<String>, ClaimError> {

@@ -157,6 +157,8 @@ pub(super) struct Jwk {
     algorithm: Option<Algorithm>,
     pub(super) key: PublicKey,
     kid: Option<String>,
+    /// The issuer of the tokens that it signs, in a set that several issuers share (Microsoft's `issuer`).
+    pub(super) issuer: Option<String>,
     /// The algorithm of the last token whose signature this key verified.
     signed_with: Cell<Option<Algorithm>>,
 }
@@ -212,7 +214,7 @@ impl Jwks {
     pub fn of_pem(texts: &[String]) -> Result<Self, usize> {
         let key = |(index, text): (usize, &String)| {
             let key = pem::public_key(text).ok_or(index)?;
-            Ok(Jwk { algorithm: None, key, kid: None, signed_with: Cell::new(None) })
+            Ok(Jwk { algorithm: None, key, kid: None, issuer: None, signed_with: Cell::new(None) })
         };
         let keys = texts.iter().enumerate().map(key).collect::<Result<_, usize>>()?;
         Ok(Self { keys, ignores_kid: true, ..Self::none() })
@@ -307,7 +309,8 @@ impl Jwk {
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(KeyError::KeyId);
         }
-        Ok(Self { algorithm, key, kid: kid.map(Into::into), signed_with: Cell::new(None) })
+        let issuer = members.optional("issuer")?.map(str::to_owned);
+        Ok(Self { algorithm, key, kid: kid.map(Into::into), issuer, signed_with: Cell::new(None) })
     }
 
     /// Records that the key verified a token with this algorithm.

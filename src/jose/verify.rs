@@ -81,9 +81,15 @@ pub struct VerifiedJws {
     algorithm: Algorithm,
     payload: Map<String, Value>,
     typ: Option<String>,
+    key_issuer: Option<String>,
 }
 
 impl VerifiedJws {
+    /// The issuer whose tokens the key signs, where the key set says it of each key.
+    pub(super) fn key_issuer(&self) -> Option<&str> {
+        self.key_issuer.as_deref()
+    }
+
     /// `alg` of the header.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -165,7 +171,8 @@ pub fn verify(
     };
     signer.record_signature(algorithm);
     let payload = token.payload().map_err(VerifyError::BadPayload)?;
-    Ok(VerifiedJws { algorithm, payload, typ: token.typ().map(str::to_owned) })
+    let key_issuer = signer.issuer.clone();
+    Ok(VerifiedJws { algorithm, payload, typ: token.typ().map(str::to_owned), key_issuer })
 }
 
 /// Whether this key made this signature. RS* and ES* are checked by the host, tens of times faster than by any code in the

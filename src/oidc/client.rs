@@ -41,15 +41,15 @@ pub struct CallContext<'a> {
     pub other_method: bool,
 }
 
-/// Whether a server refuses the client itself (RFC 6749, 5.2).
+/// Whether a server refuses the client itself, before it looks at the grant (RFC 6749, 5.2).
 pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
     let Ok(response) = response else { return false };
     let error = match TokenResponse::read_leniently(Ok(response.clone())) {
         Err(TokenEndpointError::Refused(refused)) => Some(refused.error),
         _ => None,
     };
-    let is_about_client = matches!(error, Some(OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials));
-    is_about_client || response.status == 401 && error.is_none()
+    matches!(error, Some(OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials))
+        || response.status == 401 && error.is_none()
 }
 
 /// A client at an endpoint, and how the endpoint is reached.

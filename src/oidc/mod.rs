@@ -145,6 +145,7 @@ pub fn is_loopback(url: &Url) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     text: String,
+    authority: String,
     discovery: Endpoint,
 }
 
@@ -167,7 +168,7 @@ impl Issuer {
         // Discovery 4.1: any terminating slash goes before the well-known suffix is added.
         let base = text.strip_suffix('/').unwrap_or(text);
         let discovery = Endpoint::parse(&format!("{base}{WELL_KNOWN}"), plain_http)?;
-        Ok(Self { text: text.to_owned(), discovery })
+        Ok(Self { text: text.to_owned(), authority: discovery.authority(), discovery })
     }
 
     /// The same issuer, with its metadata at this URL.
@@ -188,6 +189,11 @@ impl Issuer {
     /// The identifier as configured.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Its host, and the port where it is not the scheme's default.
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The URL of its metadata (Discovery 4).

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Claims that only a signed token can make: about itself, and about the authentication.
-const OF_THE_TOKEN: [&str; 16] = [
+pub const OF_THE_TOKEN: [&str; 16] = [
     "acr",
     "amr",
     "at_hash",

@@ -16,7 +16,7 @@ use crate::{
     claims::{Conditions, IssuerId},
     digest::{HalfDigest, half_digest},
     http::{CalloutError, CalloutRequest, CalloutResponse},
-    jose::{Algorithm, verify::VerifiedJws},
+    jose::{Algorithm, claims::ExpectedIssuer, verify::VerifiedJws},
     oidc::{
         ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, RelyingParty,
         authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, StateMatched},
@@ -300,7 +300,8 @@ impl Provider {
             Protocol::OAuth2(server) => server.questions.count(),
             Protocol::GitHub(_) | Protocol::Oidc(_) => usize::from(metadata.userinfo_endpoint.is_some()),
         };
-        let calls = u32::try_from(questions).unwrap_or(u32::MAX).saturating_add(1);
+        let token_calls = if self.may_send_secret_otherwise() { 2 } else { 1 };
+        let calls = u32::try_from(questions).unwrap_or(u32::MAX).saturating_add(token_calls);
         self.timeout().saturating_mul(calls)
     }
 
@@ -395,6 +396,16 @@ impl Provider {
             (Protocol::Oidc(_), true) => "the ID token and userinfo",
             (Protocol::Oidc(_), false) => "the ID token (userinfo was not asked)",
         }
+    }
+
+    /// Whether it is GitHub, which has claims of its own in place of `groups`.
+    pub const fn is_github(&self) -> bool {
+        matches!(self.protocol, Protocol::GitHub(_))
+    }
+
+    /// Whether its tokens name issuers of their own, one for each tenant.
+    pub fn has_many_tenants(&self) -> bool {
+        matches!(self.issuer().expected(), ExpectedIssuer::OfTenant(_))
     }
 
     /// Whether `email` may come without the provider's word that it is verified.

@@ -114,11 +114,21 @@ impl Questions {
         let Some(subject) = subject else {
             return Err(UserinfoError::NoSubject(path.map_or_else(|| "sub".to_owned(), ClaimPath::text)));
         };
-        claims.extend(self.userinfo.read(&claims));
-        if self.email_is_verified && Members::of(&claims).get("email_verified").is_none() {
+        let mapped = self.userinfo.read(&claims);
+        // A member of the name of a mapped claim is not that claim.
+        self.userinfo.claims.iter().for_each(|(name, _)| drop(claims.remove(name)));
+        let mut userinfo = Userinfo::of_api(subject, claims);
+        userinfo.add(mapped);
+        Ok(userinfo)
+    }
+
+    /// The operator's word for an address of which the server says nothing.
+    fn complete(&self, userinfo: &mut Userinfo) {
+        let claims = userinfo.claims_mut();
+        let has = |name: &str| Members::of(claims).get(name).is_some();
+        if self.email_is_verified && has("email") && !has("email_verified") {
             claims.insert("email_verified".to_owned(), true.into());
         }
-        Ok(Userinfo::of_api(subject, claims))
     }
 }
 
@@ -136,13 +146,14 @@ impl Question {
 
     /// The claims in the answer to a further question, which is an object or a list of them.
     fn read_further(&self, response: &CalloutResponse) -> Result<Map<String, Value>, UserinfoError> {
-        let is_list = response.body.trim_ascii_start().starts_with(b"[");
-        if !is_list {
-            return Ok(self.read(&json::response_object(&response.body, MAX_CALLOUT_BODY)?));
-        }
-        let list = json::response_array(&response.body, MAX_CALLOUT_BODY)?;
         let is_selected =
             |element: &&Map<String, Value>| self.select.iter().all(|(name, value)| element.get(name) == Some(value));
+        let is_list = response.body.trim_ascii_start().starts_with(b"[");
+        if !is_list {
+            let object = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
+            return Ok(Some(&object).filter(is_selected).map(|object| self.read(object)).unwrap_or_default());
+        }
+        let list = json::response_array(&response.body, MAX_CALLOUT_BODY)?;
         let selected = list.iter().filter_map(Value::as_object).find(is_selected);
         Ok(selected.map(|element| self.read(element)).unwrap_or_default())
     }
@@ -212,7 +223,7 @@ impl Inquiry for UserInquiry {
         if response.status != 200 {
             return Err(UserinfoError::Status(UnexpectedStatus::of(&response)));
         }
-        let (userinfo, answered) = if self.known.is_none() {
+        let (mut userinfo, answered) = if self.known.is_none() {
             (Box::new(self.questions.user(&response)?), 1)
         } else {
             let more = self.question().read_further(&response)?;
@@ -221,6 +232,7 @@ impl Inquiry for UserInquiry {
             (userinfo, answered.saturating_add(1))
         };
         if answered >= self.questions.count() {
+            self.questions.complete(&mut userinfo);
             return Ok(Progress::Known(userinfo));
         }
         let Self { questions, token, .. } = *self;

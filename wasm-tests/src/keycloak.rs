@@ -99,7 +99,10 @@ impl Keycloak {
         let mut client = client(id, origin);
         change(&mut client);
         self.admin("POST", "/clients", &client);
-        json!({"issuer": self.issuer(), "client_id": id, "client_secret": CLIENT_SECRET, "timeout_ms": 10_000})
+        json!({
+            "preset": "keycloak", "with": {"url": self.url, "realm": REALM},
+            "client_id": id, "client_secret": CLIENT_SECRET, "timeout_ms": 10_000,
+        })
     }
 
     /// Calls the admin API of the realm. Returns the answer's JSON, or null.

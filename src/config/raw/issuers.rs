@@ -51,7 +51,8 @@ pub(in crate::config) struct Provider {
     /// The client secret registered at the provider; absent for a public client.
     pub(in crate::config) client_secret: Option<Secret>,
     /// How the client secret is sent. By default `none` without a secret; with one, `client_secret_basic`, unless the
-    /// provider offers only `client_secret_post`.
+    /// provider offers only `client_secret_post`. Where the provider refuses that, the other method is tried once, and kept if it
+    /// works.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
     /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
     /// of GitHub follow from the claims in use.

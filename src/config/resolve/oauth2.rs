@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     claims::ClaimPath,
-    oidc::{Endpoint, Issuer, PlainHttp, discovery::ProviderMetadata},
+    oidc::{Endpoint, Issuer, PlainHttp, discovery::ProviderMetadata, userinfo::OF_THE_TOKEN},
     provider::{
         Protocol,
         oauth2::{OAuth2, Question, Questions, TokenPlace},
@@ -146,6 +146,9 @@ fn question(
     if claims.as_ref().is_ok_and(|claims| claims.iter().any(|(name, _)| name == "sub")) {
         faults.wrong(&at_claims.key("sub"), "nothing; the answer of userinfo_endpoint names the subject");
     }
+    if claims.as_ref().is_ok_and(Vec::is_empty) {
+        faults.wrong(&at_claims, "at least one claim to read");
+    }
     let select = select(raw.select.unwrap_or_default(), &at.key("select"), faults);
     Ok(Question { endpoint: endpoint?, select: select?, claims: claims? })
 }
@@ -155,6 +158,9 @@ fn claims(entries: raw::Entries, at: &At<'_>, faults: &mut Faults) -> Result<Vec
     resolve_each(entries.0, at, faults, |(name, path), _, faults| {
         let at = at.key(&name);
         text::claim(&name, &at, faults)?;
+        if name != "sub" && OF_THE_TOKEN.contains(&name.as_str()) {
+            return Err(faults.wrong(&at, "another claim: only a signed token can make this one"));
+        }
         let path = ClaimPath::parse(&path).filter(|_| path.trim() == path).ok_or_else(|| {
             faults.wrong_value(&at, "the name of a member, or a JSON Pointer such as /picture/data/url", &path)
         })?;

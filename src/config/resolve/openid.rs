@@ -36,6 +36,9 @@ pub(super) fn resolve(
         (raw.email_is_verified.is_some(), "email_is_verified"),
     ];
     refuse(&settings, "oidc", at, faults);
+    if raw.metadata_url.is_some() && raw.discovery == Some(false) {
+        faults.wrong(&at.key("metadata_url"), "nothing, because discovery is false");
+    }
     let metadata_url = endpoint(raw.metadata_url.take(), &at.key("metadata_url"), plain_http, faults);
     let issuer = openid_issuer(raw.issuer.take(), metadata_url, &at.key("issuer"), plain_http, faults);
     let scopes = scopes(raw.scopes.take(), &at.key("scopes"), faults);
@@ -89,7 +92,13 @@ fn openid_issuer(
 ) -> Result<Issuer, Faulty> {
     let metadata_url = metadata_url?;
     let issuer = match value {
-        Some(text) if metadata_url.is_some() && text.matches(TENANT).count() == 1 => {
+        Some(text) if text.contains('{') => {
+            let is_segment = text.split('/').skip(3).filter(|segment| *segment == TENANT).count() == 1;
+            if metadata_url.is_none() || !is_segment || text.matches(['{', '}']).count() != 2 {
+                let expected = "a URL; {tenantid} may be one whole segment of its path where metadata_url is given, for a \
+                                provider with many tenants";
+                return Err(faults.wrong_value(at, expected, &text));
+            }
             text::url_text(&text.replace(TENANT, ""), at, faults)?;
             Issuer::parse(&text, plain_http).map_err(|error| text::wrong_url(&text, error.to_string(), at, faults))?
         }
@@ -99,7 +108,7 @@ fn openid_issuer(
         Some(url) => issuer.with_metadata_at(url),
         None => issuer,
     };
-    if issuer.discovery().authority() == "github.com" {
+    if issuer.authority() == "github.com" {
         faults.wrong(at, "`type: github` in place of an issuer: GitHub does not speak OpenID Connect");
     }
     Ok(issuer)

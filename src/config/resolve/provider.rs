@@ -50,7 +50,7 @@ pub(super) fn providers(
             let expected = "a name that no other provider has; one of them may be without";
             fault = Some(faults.wrong(&at.key("name"), expected));
         }
-        if resolved.providers.iter().any(|other| other.issuer() == provider.issuer()) {
+        if resolved.providers.iter().any(|other| other.issuer().as_str() == provider.issuer().as_str()) {
             fault = Some(faults.wrong(&at.key("issuer"), "each issuer once"));
         }
         if resolved.providers.iter().any(|other| other.title == provider.title) {
@@ -129,7 +129,7 @@ fn provider(
 
 /// The title of a provider without one: its name, or its host.
 fn title_of(name: &str, issuer: &Issuer) -> String {
-    let host = || issuer.discovery().authority();
+    let host = || issuer.authority().to_owned();
     if name == DEFAULT_PROVIDER { host() } else { name.to_owned() }
 }
 

@@ -25,6 +25,7 @@ fn values(file: &Value) -> Value {
     let value = |variable: &Value| match variable["kind"].as_str().unwrap() {
         "host" => "login.example.com",
         "segment" => "a-1",
+        "tenant" => "00000000-0000-0000-0000-00000000000a",
         "url" => "https://login.example.com/base/",
         other => panic!("{other}"),
     };
@@ -74,6 +75,19 @@ fn variables_go_into_urls() {
     ] {
         assert_eq!(issuer(given), expected);
     }
+}
+
+#[test]
+fn a_tenant_of_microsoft_is_a_guid_or_all() {
+    let with = |tenant: &str| with(&json!({"preset": "microsoft", "with": {"tenant": tenant}}));
+    for tenant in ["contoso.onmicrosoft.com", "consumers", "Common", "00000000-0000-0000-0000-00000000000", ""] {
+        assert!(
+            faults(&with(tenant)).starts_with("providers[0].with.tenant: expected the ID of your tenant"),
+            "{tenant}"
+        );
+    }
+    let upper = settings(&with("0000000A-0000-0000-0000-00000000000B")).providers.remove(0);
+    assert_eq!(upper.issuer().as_str(), "https://login.microsoftonline.com/0000000a-0000-0000-0000-00000000000b/v2.0");
 }
 
 #[test]

@@ -10,11 +10,11 @@
 use std::time::Duration;
 
 use crate::{
-    claims::IssuerId,
+    claims::{Claim, Claims, IssuerId},
     jose::claims::ClaimError,
     oidc::{
         client::CallContext,
-        error::OAuthError,
+        error::{OAuthError, UnexpectedStatus},
         id_token::{IdTokenError, Occasion, VerifiedIdToken},
         token::{TokenEndpointError, TokenResponse},
         userinfo::{Userinfo, UserinfoError},
@@ -182,7 +182,13 @@ async fn identify(
         None => None,
         Some(raw) => {
             let occasion = Occasion::Refresh(session.subject(), session.authentication());
-            Some(verify_id_token(session.provider(), raw, &tokens.access_token, occasion, cx).await?)
+            let verified = verify_id_token(session.provider(), raw, &tokens.access_token, occasion, cx).await?;
+            // OIDC Core 12.2: the same `iss`, of which a provider with many tenants has as many.
+            let is_same = |first: Claim<'_>| verified.claims().get("iss").is_some_and(|iss| first == Claim::Json(iss));
+            if session.claim("iss").is_some_and(|first| !is_same(first)) {
+                return Err(Failure::IdToken(IdTokenError::Claim(ClaimError::IssuerMismatch)));
+            }
+            Some(verified)
         }
     };
     let Ready { provider, metadata, .. } = cx.ready(session.provider())?;
@@ -234,7 +240,8 @@ fn apply_refresh(
             Outcome::Renewed(Box::new(renewed))
         }
         Err(failure) => {
-            let contradicts = contradicts(&failure);
+            let has_id_tokens = env.config.provider(session.provider()).is_some_and(|known| known.openid().is_some());
+            let contradicts = contradicts(&failure) || !has_id_tokens && refuses_user(&failure);
             report_not_renewed(session, failure, env);
             if contradicts {
                 // Another subject, issuer or client does not continue the session, which ends now.
@@ -284,6 +291,14 @@ fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
         | OAuthError::UnsupportedResponseType
         | OAuthError::UnsupportedTokenType => is_refusal,
     }
+}
+
+/// Whether a server without ID tokens tells nothing more about the user of a new access token, who is gone there then.
+fn refuses_user(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::UserinfoEndpoint(UserinfoError::Status(UnexpectedStatus { status: 401 | 403 | 404, .. }))
+    )
 }
 
 fn contradicts(failure: &Failure) -> bool {

@@ -103,7 +103,7 @@ async fn end_sessions(caller: &mut Caller, cx: &RequestContext) -> Result<(), Fa
 fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId, Failure> {
     let unverified = UnverifiedJws::parse(token.expose()).map_err(|_| Failure::LogoutMalformed)?;
     let issuer = unverified.claimed_issuer().ok_or(Failure::LogoutMalformed)?;
-    let known = config.providers.iter().find(|provider| provider.issuer().as_str() == issuer);
+    let known = config.providers.iter().find(|provider| provider.issuer().expected().may_be(&issuer));
     let other = LogoutTokenError::Claim(ClaimError::IssuerMismatch);
     known.map(|provider| provider.id).ok_or(Failure::LogoutToken(other))
 }

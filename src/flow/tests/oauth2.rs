@@ -299,3 +299,33 @@ fn a_secret_that_is_wrong_is_tried_twice_and_one_with_a_method_once() {
         assert_eq!(told(&world), [""; 0]);
     }
 }
+
+#[test]
+fn a_grant_that_is_revoked_ends_the_session_although_the_secret_was_sent_wrongly_first() {
+    let answers = answers();
+    let mut world = world(&configured(), &answers);
+    takes_secret_in("body", &mut world, &answers);
+    let first = callback(&mut world);
+    assert_eq!(world.visit(&first).code(), (303, "signed_in"));
+    answers.borrow_mut().insert(TOKEN, text(400, r#"{"error":"invalid_grant"}"#));
+    // Another worker, which does not know how the server takes the secret.
+    world.worker = 1;
+    world.advance(480);
+    let held = world.visit("/");
+    assert!(matches!(world.then(held), Outcome::Forwarded { .. }), "its access token is good");
+    world.advance(120);
+    let held = world.visit("/");
+    assert_eq!(world.then(held).code(), (302, "sign_in_started"));
+}
+
+#[test]
+fn a_user_who_is_gone_at_the_server_is_signed_out_at_the_renewal() {
+    for (path, status) in [(ME, 401), (ME, 403), (ME, 404), (EMAILS, 403)] {
+        let answers = answers();
+        let mut world = signed_in(&answers);
+        answers.borrow_mut().insert(path, text(status, "{}"));
+        world.advance(480);
+        let held = world.visit("/");
+        assert_eq!(world.then(held).code(), (302, "sign_in_started"), "{path} {status}");
+    }
+}

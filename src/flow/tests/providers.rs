@@ -383,3 +383,66 @@ fn an_authorization_response_of_a_tenant_names_one_of_its_issuers() {
         assert_eq!(world.visit(&format!("{callback}&iss={iss}")).code(), expected, "{iss}");
     }
 }
+
+/// Signs in as a user of tenant A, whose ID tokens come with refresh tokens.
+fn signed_in_of_tenant_a(world: &mut World) {
+    world.provider.refreshes = true;
+    world.provider.claims = Box::new(|claims| {
+        claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT_A}/v2.0")));
+        claims.insert("tid".to_owned(), json!(TENANT_A));
+    });
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let (callback, _) = callback.split_once("&iss=").unwrap();
+    assert_eq!(world.visit(callback).code(), (303, "signed_in"));
+}
+
+#[test]
+fn a_renewal_of_another_tenant_ends_the_session() {
+    for (tenant, is_kept) in [(TENANT_A, true), (TENANT_B, false)] {
+        let mut world = of_many_tenants();
+        signed_in_of_tenant_a(&mut world);
+        world.provider.claims = Box::new(move |claims| {
+            claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{tenant}/v2.0")));
+            claims.insert("tid".to_owned(), json!(tenant));
+        });
+        world.advance(480);
+        let held = world.visit("/");
+        let outcome = world.then(held);
+        assert_eq!(matches!(outcome, Outcome::Forwarded { .. }), is_kept, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_key_of_one_tenant_signs_for_no_other() {
+    let template = format!("{ISSUER}/{{tenantid}}/v2.0");
+    let of = |tenant: &str| format!("{ISSUER}/{tenant}/v2.0");
+    for (key_issuer, expected) in [
+        (json!(template), (303, "signed_in")),
+        (json!(of(TENANT_A)), (303, "signed_in")),
+        (json!(of(TENANT_B)), (502, "id_token_refused")),
+        (json!("https://evil.example/{tenantid}/v2.0"), (502, "id_token_refused")),
+    ] {
+        let mut document = document();
+        document["providers"][0]["issuer"] = json!(template);
+        document["providers"][0]["metadata_url"] = json!(format!("{ISSUER}{METADATA}"));
+        let mut world = World::with(&document);
+        let named = template.clone();
+        world.provider.metadata = Box::new(move |metadata| {
+            metadata["issuer"] = json!(named);
+            metadata["authorization_response_iss_parameter_supported"] = json!(false);
+        });
+        let mut jwks = world.provider.jwks();
+        jwks["keys"][0]["issuer"] = key_issuer.clone();
+        world.provider.jwks = Some(super::world::ok(&jwks));
+        world.settle();
+        world.provider.claims = Box::new(|claims| {
+            claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT_A}/v2.0")));
+            claims.insert("tid".to_owned(), json!(TENANT_A));
+        });
+        let reply = world.visit("/").reply();
+        let callback = world.signs_in(&reply);
+        let (callback, _) = callback.split_once("&iss=").unwrap();
+        assert_eq!(world.visit(callback).code(), expected, "{key_issuer}");
+    }
+}

@@ -97,6 +97,17 @@ fn members_are_claims_under_their_own_names_or_where_a_pointer_leads() {
 }
 
 #[test]
+fn a_mapped_address_has_no_proof_of_the_one_it_replaces_and_no_substitute() {
+    let body = json!({ "sub": "a", "email": "a@example.com", "email_verified": true, "mail": "b@example.com" });
+    let (_, userinfo) = ask(questions(&[("email", "mail")]), std::slice::from_ref(&body)).unwrap();
+    assert_eq!((claim(&userinfo, "email"), claim(&userinfo, "email_verified")), (Some(json!("b@example.com")), None));
+    let (_, userinfo) = ask(questions(&[("email", "/no/such")]), std::slice::from_ref(&body)).unwrap();
+    assert_eq!(claim(&userinfo, "email"), None);
+    let (_, userinfo) = ask(questions(&[("email", "mail"), ("email_verified", "email_verified")]), &[body]).unwrap();
+    assert_eq!(claim(&userinfo, "email_verified"), Some(json!(true)));
+}
+
+#[test]
 fn the_operator_may_say_that_addresses_are_verified_and_the_server_that_one_is_not() {
     let with = |body: Value| {
         let questions = Questions { email_is_verified: true, ..questions(&[]) };
@@ -105,6 +116,7 @@ fn the_operator_may_say_that_addresses_are_verified_and_the_server_that_one_is_n
     assert_eq!(with(json!({ "sub": "a", "email": "a@example.com" })), Some(json!(true)));
     assert_eq!(with(json!({ "sub": "a", "email": "a@example.com", "email_verified": null })), Some(json!(true)));
     assert_eq!(with(json!({ "sub": "a", "email": "a@example.com", "email_verified": false })), Some(json!(false)));
+    assert_eq!(with(json!({ "sub": "a" })), None);
 }
 
 #[test]
@@ -138,8 +150,10 @@ fn further_endpoints_add_claims_and_an_address_keeps_no_proof_of_another() {
     // No element, or an object in place of the list.
     let (_, userinfo) = with(&both, json!([]));
     assert_eq!(claim(&userinfo, "email"), Some(json!("old@example.com")));
-    let (_, userinfo) = with(&both, json!({ "address": "one@example.com" }));
+    let (_, userinfo) = with(&both, json!({ "address": "one@example.com", "primary": true, "rank": 1 }));
     assert_eq!(claim(&userinfo, "email"), Some(json!("one@example.com")));
+    let (_, userinfo) = with(&both, json!({ "address": "one@example.com", "primary": false, "rank": 1 }));
+    assert_eq!(claim(&userinfo, "email"), Some(json!("old@example.com")));
 }
 
 #[test]

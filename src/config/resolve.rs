@@ -178,8 +178,18 @@ fn warn_of_ineffective_settings(config: &mut Config) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let has_no_id_tokens = config.providers.iter().all(|provider| provider.openid().is_none());
     let is_github = config.providers.iter().all(Provider::is_github);
-    let mut asks_groups = false;
-    each_condition_claim(config, &mut |name| asks_groups |= name == "groups");
+    let (mut asks_groups, mut asks_email) = (false, false);
+    each_condition_claim(config, &mut |name| {
+        asks_groups |= name == "groups";
+        asks_email |= name == "email";
+    });
+    for provider in config.providers.iter().filter(|provider| asks_email && !provider.may_verify_email()) {
+        config.warnings.push(format!(
+            "allow: {:?} never says `email_verified`, so a condition on an address (`emails`, `allowed_domains`, `email_matches`) \
+             lets none of its users pass; use groups, roles or other claims",
+            provider.title
+        ));
+    }
     let said = [
         (
             takes_none && config.rules.have_bearer_rules(),

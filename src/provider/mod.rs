@@ -56,6 +56,8 @@ pub struct Provider {
     pub protocol: Protocol,
     /// The users who may pass; `None` means all.
     pub allow: Option<Conditions>,
+    /// Whether it ever says that an address is verified.
+    pub says_email_verified: bool,
 }
 
 /// The protocol of a provider, with the settings that only it has.
@@ -401,6 +403,12 @@ impl Provider {
     /// Whether it is GitHub, which has claims of its own in place of `groups`.
     pub const fn is_github(&self) -> bool {
         matches!(self.protocol, Protocol::GitHub(_))
+    }
+
+    /// Whether an address of its users can count as verified.
+    pub fn may_verify_email(&self) -> bool {
+        self.says_email_verified
+            || matches!(&self.protocol, Protocol::OAuth2(server) if server.questions.email_is_verified)
     }
 
     /// Whether its tokens name issuers of their own, one for each tenant.

@@ -103,6 +103,10 @@ pub(in crate::config) struct Provider {
     /// answer has none. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) email_is_verified: Option<bool>,
+    /// Whether the provider ever says that an address is verified. With false, a warning at start names conditions on addresses,
+    /// which let none of its users pass. Presets of such providers set it.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(in crate::config) says_email_verified: Option<bool>,
     /// The accepted signature algorithms of ID tokens and logout tokens. By default every supported asymmetric
     /// algorithm.
     #[cfg_attr(test, schemars(
@@ -152,6 +156,7 @@ fields!(Provider {
     further_userinfo,
     userinfo_token,
     email_is_verified,
+    says_email_verified,
     id_token_signing_algs,
     trusted_audiences,
     access_token_audiences,

@@ -123,6 +123,7 @@ fn provider(
         },
         protocol,
         allow,
+        says_email_verified: raw.says_email_verified.unwrap_or(true),
     };
     Ok((provider, token_issuer))
 }

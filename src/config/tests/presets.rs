@@ -78,6 +78,33 @@ fn variables_go_into_urls() {
 }
 
 #[test]
+fn a_condition_on_addresses_that_none_can_meet_is_named_at_start() {
+    let warnings = |provider: Value, allow: Value| {
+        let mut document = with(&provider);
+        document["rules"] = json!([{"prefix": "/", "access": "required", "allow": allow}]);
+        settings(&document).warnings
+    };
+    let domains = || json!({"allowed_domains": ["example.com"]});
+    let tenant = json!({"tenant": "organizations"});
+    let said = warnings(json!({"preset": "microsoft", "with": tenant}), domains());
+    assert!(
+        said.iter()
+            .any(|line| line
+                .starts_with("allow: \"Microsoft\" never says `email_verified`, so a condition on an address")),
+        "{said:?}"
+    );
+    let is_named = |said: &[String]| said.iter().any(|line| line.contains("never says `email_verified`"));
+    assert!(is_named(&warnings(json!({"preset": "facebook"}), domains())));
+    assert!(!is_named(&warnings(json!({"preset": "facebook", "email_is_verified": true}), domains())));
+    assert!(!is_named(&warnings(json!({"preset": "google"}), domains())));
+    assert!(!is_named(&warnings(json!({"preset": "microsoft", "with": tenant}), json!({"groups": ["a"]}))));
+    assert!(!is_named(&warnings(
+        json!({"preset": "microsoft", "with": tenant, "says_email_verified": true}),
+        domains()
+    )));
+}
+
+#[test]
 fn a_tenant_of_microsoft_is_a_guid_or_all() {
     let with = |tenant: &str| with(&json!({"preset": "microsoft", "with": {"tenant": tenant}}));
     for tenant in ["contoso.onmicrosoft.com", "consumers", "Common", "00000000-0000-0000-0000-00000000000", ""] {

@@ -22,6 +22,7 @@ fn provider(protocol: Protocol) -> Provider {
         relying_party: relying_party(),
         protocol,
         allow: None,
+        says_email_verified: true,
     }
 }
 

@@ -49,7 +49,6 @@ pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool 
         _ => None,
     };
     matches!(error, Some(OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials))
-        || response.status == 401 && error.is_none()
 }
 
 /// A client at an endpoint, and how the endpoint is reached.

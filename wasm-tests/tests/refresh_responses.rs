@@ -47,6 +47,8 @@ fn a_failing_provider_ends_no_session_and_is_not_asked_again_by_each_request() {
         document["session"]["lifetime_seconds"] = json!(86_400);
         // The time that a request to a silent issuer takes.
         document["providers"][0]["timeout_ms"] = json!(4000);
+        // A client that is refused is not tried by another method.
+        document["providers"][0]["token_endpoint_auth_method"] = json!("client_secret_basic");
     });
     give_short_lived_tokens(&world);
     let error = |status, error| Answer::json(status, json!({ "error": error }).to_string());

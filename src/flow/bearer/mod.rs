@@ -78,7 +78,7 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = static_token(&fingerprint, env.config) {
-        if bearer.expires(env.config.leeway).is_some_and(|end| end <= env.now_near(end)) {
+        if has_expired(&bearer, env) {
             let name = bearer.subject().to_owned();
             return presented.refuse(Failure::BearerExpired(name), env).into();
         }
@@ -233,7 +233,6 @@ fn static_token(fingerprint: &Fingerprint, config: &Config) -> Option<VerifiedBe
 fn cached_token(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBearer> {
     let (bearer, basis) = env.bearers.find(fingerprint)?;
     let issuer = bearer.source()?;
-    let expires = bearer.expires(env.config.leeway);
     let is_good = match basis {
         Basis::Answer(until) => !until.has_passed(env.now()),
         Basis::Keys(version) => {
@@ -241,8 +240,11 @@ fn cached_token(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBear
             env.issuers.keys(issuer, now).is_some() && env.issuers.keys_version(issuer) == version
         }
     };
-    let has_expired = expires.is_some_and(|end| end <= env.now_near(end));
-    (is_good && !has_expired).then_some(bearer)
+    (is_good && !has_expired(&bearer, env)).then_some(bearer)
+}
+
+fn has_expired(bearer: &VerifiedBearer, env: &Env<'_>) -> bool {
+    bearer.expires(env.config.leeway).is_some_and(|end| end <= env.now_near(end))
 }
 
 /// The scopes that the rules want, where the token lacks one.

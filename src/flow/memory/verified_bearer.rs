@@ -75,11 +75,6 @@ impl VerifiedBearer {
         }
     }
 
-    /// Whether it has expired.
-    pub(in crate::flow) fn has_expired(&self, leeway: Leeway, now: UnixTime) -> bool {
-        self.expires(leeway).is_some_and(|end| end <= now)
-    }
-
     /// Its issuer; `None` for a static token.
     pub(in crate::flow) fn source(&self) -> Option<IssuerId> {
         match &self.0.grounds {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::*,
+    providers::{callback_of_a_tenant, issue_for, of_many_tenants},
     world::{ISSUER, Outcome, World, header},
 };
 use crate::{
@@ -696,33 +697,24 @@ fn a_logout_from_before_a_clock_was_set_right_locks_nobody_out() {
 #[test]
 fn a_provider_of_many_tenants_ends_sessions_by_the_issuer_of_a_tenant() {
     const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
-    let mut document = super::world::document();
-    document["allow_on_headers_stop_iteration"] = json!(true);
-    document["sign_out"] = json!({ "back_channel": true, "front_channel": true });
-    document["providers"][0]["issuer"] = json!(format!("{ISSUER}/{{tenantid}}/v2.0"));
-    document["providers"][0]["metadata_url"] = json!(format!("{ISSUER}/.well-known/openid-configuration"));
-    let mut world = World::with(&document);
-    world.provider.metadata = Box::new(|metadata| {
-        metadata["issuer"] = json!(format!("{ISSUER}/{{tenantid}}/v2.0"));
-        metadata["authorization_response_iss_parameter_supported"] = json!(false);
-    });
-    world.settle();
-    let of_tenant = |claims: &mut serde_json::Map<String, Value>| {
-        claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT}/v2.0")));
-        claims.insert("tid".to_owned(), json!(TENANT));
-    };
-    world.provider.claims = Box::new(of_tenant);
-    let reply = world.visit("/").reply();
-    let callback = world.signs_in(&reply);
-    let (callback, _) = callback.split_once("&iss=").unwrap();
-    assert_eq!(world.visit(callback).code(), (303, "signed_in"));
+    let settings = [
+        ("allow_on_headers_stop_iteration", json!(true)),
+        ("sign_out", json!({ "back_channel": true, "front_channel": true })),
+    ];
+    let mut world = of_many_tenants(&settings, |_| ());
+    issue_for(TENANT, &mut world);
+    let callback = callback_of_a_tenant(&mut world);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
     world.advance(5);
     // Without its `tid`, and of no tenant.
     let iss_alone = |_: &mut Value, claims: &mut Value| claims["iss"] = json!(format!("{ISSUER}/{TENANT}/v2.0"));
     assert_eq!(logout(&mut world, iss_alone).0, 400);
     assert_eq!(logout(&mut world, |_, _| ()).0, 400);
     assert!(is_in(&mut world));
-    let good = move |_: &mut Value, claims: &mut Value| of_tenant(claims.as_object_mut().unwrap());
+    let good = |_: &mut Value, claims: &mut Value| {
+        claims["iss"] = json!(format!("{ISSUER}/{TENANT}/v2.0"));
+        claims["tid"] = json!(TENANT);
+    };
     assert_eq!(logout(&mut world, good), (200, "logged_out"));
     assert!(!is_in(&mut world));
 }

@@ -313,18 +313,39 @@ fn metadata_that_come_all_the_same_complete_the_endpoints_by_hand() {
     assert!(location(&reply).starts_with(&format!("{ISSUER}/end?")), "{}", location(&reply));
 }
 
-/// A provider of many tenants, as Microsoft Entra ID is: its issuer has a place for the tenant.
-fn of_many_tenants() -> World {
+/// A provider of many tenants, as Microsoft Entra ID is: its issuer has a place for the tenant. `change` comes before its documents
+/// are read.
+pub(super) fn of_many_tenants(settings: &[(&str, Value)], change: impl FnOnce(&mut World)) -> World {
+    let template = format!("{ISSUER}/{{tenantid}}/v2.0");
     let mut document = document();
-    document["providers"][0]["issuer"] = json!(format!("{ISSUER}/{{tenantid}}/v2.0"));
+    document["providers"][0]["issuer"] = json!(template);
     document["providers"][0]["metadata_url"] = json!(format!("{ISSUER}{METADATA}"));
+    for (field, value) in settings {
+        document[*field] = value.clone();
+    }
     let mut world = World::with(&document);
-    world.provider.metadata = Box::new(|metadata| {
-        metadata["issuer"] = json!(format!("{ISSUER}/{{tenantid}}/v2.0"));
+    world.provider.metadata = Box::new(move |metadata| {
+        metadata["issuer"] = json!(template);
         metadata["authorization_response_iss_parameter_supported"] = json!(false);
     });
+    change(&mut world);
     world.settle();
     world
+}
+
+/// Makes its ID tokens those of this tenant.
+pub(super) fn issue_for(tenant: &'static str, world: &mut World) {
+    world.provider.claims = Box::new(move |claims| {
+        claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{tenant}/v2.0")));
+        claims.insert("tid".to_owned(), json!(tenant));
+    });
+}
+
+/// The callback of a sign-in at it: such a provider sends no `iss` with the code.
+pub(super) fn callback_of_a_tenant(world: &mut World) -> String {
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    callback.split_once("&iss=").unwrap().0.to_owned()
 }
 
 const TENANT_A: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -348,16 +369,14 @@ fn a_token_of_any_tenant_names_its_own_issuer() {
             (502, "id_token_refused"),
         ),
     ] {
-        let mut world = of_many_tenants();
+        let mut world = of_many_tenants(&[], |_| ());
         let (said, tenant) = (iss.clone(), tid.clone());
         world.provider.claims = Box::new(move |claims| {
             claims.insert("iss".to_owned(), said.clone());
             claims.insert("tid".to_owned(), tenant.clone());
         });
-        let reply = world.visit("/").reply();
-        let callback = world.signs_in(&reply);
-        let (callback, _) = callback.split_once("&iss=").unwrap();
-        assert_eq!(world.visit(callback).code(), expected, "{iss} {tid}");
+        let callback = callback_of_a_tenant(&mut world);
+        assert_eq!(world.visit(&callback).code(), expected, "{iss} {tid}");
     }
 }
 
@@ -370,14 +389,9 @@ fn an_authorization_response_of_a_tenant_names_one_of_its_issuers() {
         (ISSUER.to_owned(), false),
         (format!("{ISSUER}/{TENANT_A}/../v2.0"), false),
     ] {
-        let mut world = of_many_tenants();
-        world.provider.claims = Box::new(|claims| {
-            claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT_A}/v2.0")));
-            claims.insert("tid".to_owned(), json!(TENANT_A));
-        });
-        let reply = world.visit("/").reply();
-        let callback = world.signs_in(&reply);
-        let (callback, _) = callback.split_once("&iss=").unwrap();
+        let mut world = of_many_tenants(&[], |_| ());
+        issue_for(TENANT_A, &mut world);
+        let callback = callback_of_a_tenant(&mut world);
         let iss: String = form_urlencoded::byte_serialize(iss.as_bytes()).collect();
         let expected = if is_right { (303, "signed_in") } else { (400, "callback_wrong_issuer") };
         assert_eq!(world.visit(&format!("{callback}&iss={iss}")).code(), expected, "{iss}");
@@ -387,25 +401,17 @@ fn an_authorization_response_of_a_tenant_names_one_of_its_issuers() {
 /// Signs in as a user of tenant A, whose ID tokens come with refresh tokens.
 fn signed_in_of_tenant_a(world: &mut World) {
     world.provider.refreshes = true;
-    world.provider.claims = Box::new(|claims| {
-        claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT_A}/v2.0")));
-        claims.insert("tid".to_owned(), json!(TENANT_A));
-    });
-    let reply = world.visit("/").reply();
-    let callback = world.signs_in(&reply);
-    let (callback, _) = callback.split_once("&iss=").unwrap();
-    assert_eq!(world.visit(callback).code(), (303, "signed_in"));
+    issue_for(TENANT_A, world);
+    let callback = callback_of_a_tenant(world);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
 }
 
 #[test]
 fn a_renewal_of_another_tenant_ends_the_session() {
     for (tenant, is_kept) in [(TENANT_A, true), (TENANT_B, false)] {
-        let mut world = of_many_tenants();
+        let mut world = of_many_tenants(&[], |_| ());
         signed_in_of_tenant_a(&mut world);
-        world.provider.claims = Box::new(move |claims| {
-            claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{tenant}/v2.0")));
-            claims.insert("tid".to_owned(), json!(tenant));
-        });
+        issue_for(tenant, &mut world);
         world.advance(480);
         let held = world.visit("/");
         let outcome = world.then(held);
@@ -423,26 +429,13 @@ fn a_key_of_one_tenant_signs_for_no_other() {
         (json!(of(TENANT_B)), (502, "id_token_refused")),
         (json!("https://evil.example/{tenantid}/v2.0"), (502, "id_token_refused")),
     ] {
-        let mut document = document();
-        document["providers"][0]["issuer"] = json!(template);
-        document["providers"][0]["metadata_url"] = json!(format!("{ISSUER}{METADATA}"));
-        let mut world = World::with(&document);
-        let named = template.clone();
-        world.provider.metadata = Box::new(move |metadata| {
-            metadata["issuer"] = json!(named);
-            metadata["authorization_response_iss_parameter_supported"] = json!(false);
+        let mut world = of_many_tenants(&[], |world| {
+            let mut jwks = world.provider.jwks();
+            jwks["keys"][0]["issuer"] = key_issuer.clone();
+            world.provider.jwks = Some(super::world::ok(&jwks));
         });
-        let mut jwks = world.provider.jwks();
-        jwks["keys"][0]["issuer"] = key_issuer.clone();
-        world.provider.jwks = Some(super::world::ok(&jwks));
-        world.settle();
-        world.provider.claims = Box::new(|claims| {
-            claims.insert("iss".to_owned(), json!(format!("{ISSUER}/{TENANT_A}/v2.0")));
-            claims.insert("tid".to_owned(), json!(TENANT_A));
-        });
-        let reply = world.visit("/").reply();
-        let callback = world.signs_in(&reply);
-        let (callback, _) = callback.split_once("&iss=").unwrap();
-        assert_eq!(world.visit(callback).code(), expected, "{key_issuer}");
+        issue_for(TENANT_A, &mut world);
+        let callback = callback_of_a_tenant(&mut world);
+        assert_eq!(world.visit(&callback).code(), expected, "{key_issuer}");
     }
 }

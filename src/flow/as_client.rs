@@ -3,7 +3,7 @@
 
 use crate::{
     http::CalloutRequest,
-    oidc::client::{CallContext, refuses_client},
+    oidc::{client::CallContext, token::refuses_client},
     platform::NoRandomness,
     time::Deadline,
 };

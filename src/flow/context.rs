@@ -38,6 +38,7 @@ use super::{
         omissions::Omissions,
         revocations::Revocations,
         stored::CachedSessions,
+        verified_bearer::VerifiedBearer,
     },
 };
 
@@ -204,6 +205,11 @@ impl Env<'_> {
     /// The time, to be compared with this moment and later ones.
     pub(super) fn now_near(&self, moment: UnixTime) -> UnixTime {
         self.clock.now_near(moment, self.platform)
+    }
+
+    /// Whether this bearer token has expired.
+    pub(super) fn has_expired(&self, bearer: &VerifiedBearer) -> bool {
+        bearer.expires(self.config.leeway).is_some_and(|end| end <= self.now_near(end))
     }
 
     /// Whether this session was ended before its time.

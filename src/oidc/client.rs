@@ -5,13 +5,9 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 
-use super::{
-    Clusters, Endpoint,
-    error::OAuthError,
-    token::{TokenEndpointError, TokenResponse},
-};
+use super::{Clusters, Endpoint};
 use crate::{
-    http::{CalloutError, CalloutRequest, CalloutResponse},
+    http::CalloutRequest,
     platform::{NoRandomness, Platform},
     secret::ClientSecret,
     time::UnixTime,
@@ -39,16 +35,6 @@ pub struct CallContext<'a> {
     pub platform: &'a dyn Platform,
     /// Whether a secret without a configured method is sent by the other method than the metadata suggest.
     pub other_method: bool,
-}
-
-/// Whether a server refuses the client itself, before it looks at the grant (RFC 6749, 5.2).
-pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
-    let Ok(response) = response else { return false };
-    let error = match TokenResponse::read_leniently(Ok(response.clone())) {
-        Err(TokenEndpointError::Refused(refused)) => Some(refused.error),
-        _ => None,
-    };
-    matches!(error, Some(OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials))
 }
 
 /// A client at an endpoint, and how the endpoint is reached.

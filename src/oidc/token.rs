@@ -9,7 +9,7 @@ use super::{
     RelyingParty,
     client::CallContext,
     discovery::ProviderMetadata,
-    error::{ErrorResponse, UnexpectedStatus},
+    error::{ErrorResponse, OAuthError, UnexpectedStatus},
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -99,6 +99,14 @@ pub fn refresh_grant(
 ) -> Result<CalloutRequest, NoRandomness> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
     metadata.post(&metadata.token_endpoint, &form, relying_party, context)
+}
+
+/// Whether a server refuses the client itself, before it looks at the grant (RFC 6749, 5.2).
+pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
+    let Err(TokenEndpointError::Refused(refused)) = TokenResponse::read_leniently(response.clone()) else {
+        return false;
+    };
+    matches!(refused.error, OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials)
 }
 
 impl TokenResponse {

@@ -60,11 +60,18 @@ impl Emulated {
     #[must_use]
     #[track_caller]
     pub fn sign_in(browser: &UserAgent, email: &str, url: &str) -> (String, Response) {
-        let (at, page) = browser.follow(url).pop().expect("a page");
-        let mut form = Form::first(&page.text()).unwrap_or_else(|| panic!("no form at {at}: {page:?}"));
-        form.fields.iter_mut().filter(|(name, _)| name == "email").for_each(|(_, value)| email.clone_into(value));
-        let (to, send) = form.post(&at);
-        let back = browser.visit(&to, send).location().expect("a way back");
-        browser.follow(&back).pop().expect("an end")
+        press_button(browser, "email", email, url)
     }
+}
+
+/// Asks for a page without a session and presses the button of the user with this value in this field. Returns where that
+/// ended.
+#[track_caller]
+pub(crate) fn press_button(browser: &UserAgent, field: &str, user: &str, url: &str) -> (String, Response) {
+    let (at, page) = browser.follow(url).pop().expect("a page");
+    let mut form = Form::first(&page.text()).unwrap_or_else(|| panic!("no form at {at}: {page:?}"));
+    form.fields.iter_mut().filter(|(name, _)| name == field).for_each(|(_, value)| user.clone_into(value));
+    let (to, send) = form.post(&at);
+    let back = browser.visit(&to, send).location().expect("a way back");
+    browser.follow(&back).pop().expect("an end")
 }

@@ -12,7 +12,7 @@ use wasm_tests::{
     issuer::{Answer, Issuer},
     upstream::MARK,
     user_agent::UserAgent,
-    world::{World, assert_page, assert_signed_in, parameter, parameters},
+    world::{World, access, assert_page, assert_signed_in, callback_at_once, parameter, parameters, signed_in_at_once},
 };
 
 /// Members of `my-org` pass at `/org`, users outside of `banned` at `/open`, and a verified address at `/mail`.
@@ -48,33 +48,6 @@ fn world(github: &Github) -> World {
         "timeout_ms": 4000,
     });
     world_with(provider, rules())
-}
-
-/// The callback after consent.
-#[track_caller]
-fn callback(world: &World, browser: &UserAgent, path: &str) -> String {
-    let begun = browser.get(&world.url(path));
-    assert_eq!(begun.code().as_deref(), Some("sign_in_started"), "{begun:?}\n{}", world.log());
-    browser.get(&begun.location().expect("a redirect")).location().expect("a way back")
-}
-
-fn signed_in(world: &World) -> UserAgent {
-    let browser = world.browser();
-    let callback = callback(world, &browser, "/page");
-    assert_signed_in(&browser.get(&callback), &world.url("/page"));
-    browser
-}
-
-/// That the app has answered, or else with which code the filter has.
-#[track_caller]
-fn access(world: &World, browser: &UserAgent, path: &str) -> String {
-    let before = world.upstream.count();
-    let response = browser.get(&world.url(path));
-    if response.headers.has(MARK) {
-        return "passed".to_owned();
-    }
-    world.upstream.assert_saw_nothing_since(before, path);
-    response.code().unwrap_or_default()
 }
 
 fn assert_logs_no_token(world: &World, github: &Github) {
@@ -166,7 +139,7 @@ fn it_signs_in_at_once_and_sends_verified_claims_to_the_app() {
 fn a_session_lasts_for_its_time_and_asks_nothing_more() {
     let github = Github::start();
     let world = world(&github);
-    let browser = signed_in(&world);
+    let browser = signed_in_at_once(&world);
     let asked = github.requests("/api/v3/user").len();
     github.set_orgs(Vec::new());
     world.advance(8 * 3600 - 60);
@@ -175,7 +148,7 @@ fn a_session_lasts_for_its_time_and_asks_nothing_more() {
     assert_eq!(github.requests("/api/v3/user").len(), asked);
     world.advance(120);
     assert_eq!(access(&world, &browser, "/org"), "sign_in_started");
-    assert_eq!(access(&world, &signed_in(&world), "/org"), "not_allowed");
+    assert_eq!(access(&world, &signed_in_at_once(&world), "/org"), "not_allowed");
 }
 
 #[test]
@@ -195,13 +168,13 @@ fn organisations_beyond_the_last_page_are_never_a_yes() {
     ] {
         let (what, before) = (orgs.len(), github.requests("/api/v3/user/orgs").len());
         github.set_orgs(orgs);
-        let browser = signed_in(&world);
+        let browser = signed_in_at_once(&world);
         assert_eq!(github.requests("/api/v3/user/orgs").len(), before + pages, "{what}");
         assert_eq!(access(&world, &browser, "/org"), org, "{what}");
         assert_eq!(access(&world, &browser, "/open"), open, "{what}");
     }
     github.withhold(Some("read:org"));
-    let browser = signed_in(&world);
+    let browser = signed_in_at_once(&world);
     for path in ["/org", "/open", "/team"] {
         assert_eq!(access(&world, &browser, path), "groups_left_out", "{path}");
     }
@@ -216,13 +189,13 @@ fn only_a_primary_address_that_is_verified_counts() {
         [(true, true, "passed"), (true, false, "not_allowed"), (false, true, "not_allowed")]
     {
         github.set_emails(json!([{"email": "octocat@example.com", "primary": primary, "verified": verified}]));
-        let browser = signed_in(&world);
+        let browser = signed_in_at_once(&world);
         assert_eq!(access(&world, &browser, "/mail"), expected, "{primary} {verified}");
         assert_eq!(access(&world, &browser, "/org"), "passed");
         assert_eq!(world.upstream.last().headers.has("x-forwarded-email"), expected == "passed");
     }
     github.withhold(Some("user:email"));
-    let browser = signed_in(&world);
+    let browser = signed_in_at_once(&world);
     assert_eq!(access(&world, &browser, "/mail"), "not_allowed");
 }
 
@@ -260,7 +233,7 @@ fn malformed_and_missing_answers_begin_no_session() {
         (teams, Answer::Edited(|body| body[0]["organization"] = json!(null)), 502, "userinfo_endpoint_malformed"),
     ] {
         let browser = world.browser();
-        let callback = callback(&world, &browser, "/org");
+        let callback = callback_at_once(&world, &browser, "/org");
         github.misbehave(path, answer);
         let before = world.upstream.count();
         let response = browser.get(&callback);
@@ -270,8 +243,8 @@ fn malformed_and_missing_answers_begin_no_session() {
         world.upstream.assert_saw_nothing_since(before, path);
         world.assert_serves();
     }
-    assert_eq!(access(&world, &signed_in(&world), "/org"), "passed");
+    assert_eq!(access(&world, &signed_in_at_once(&world), "/org"), "passed");
     github.misbehave(user, Answer::Late(Duration::from_millis(200)));
-    assert_eq!(access(&world, &signed_in(&world), "/org"), "passed");
+    assert_eq!(access(&world, &signed_in_at_once(&world), "/org"), "passed");
     assert_logs_no_token(&world, &github);
 }

@@ -7,8 +7,7 @@ use wasm_tests::{
     issuer::{Answer, Issuer},
     oauth2_server::{Dialect, LIFETIME, OAuth2Server},
     upstream::MARK,
-    user_agent::UserAgent,
-    world::{World, assert_page, assert_signed_in, parameters},
+    world::{World, access, assert_page, assert_signed_in, callback_at_once, parameters, signed_in_at_once},
 };
 
 /// One worker before this provider; the usual issuer runs, and is not asked.
@@ -24,34 +23,6 @@ fn world_with(provider: Value, change: impl FnOnce(&mut Value)) -> World {
         ]);
         change(&mut setup.configuration);
     })
-}
-
-/// The callback after consent.
-#[track_caller]
-fn callback(world: &World, browser: &UserAgent, path: &str) -> String {
-    let begun = browser.get(&world.url(path));
-    assert_eq!(begun.code().as_deref(), Some("sign_in_started"), "{begun:?}\n{}", world.log());
-    browser.get(&begun.location().expect("a redirect")).location().expect("a way back")
-}
-
-#[track_caller]
-fn signed_in(world: &World) -> UserAgent {
-    let browser = world.browser();
-    let callback = callback(world, &browser, "/page");
-    assert_signed_in(&browser.get(&callback), &world.url("/page"));
-    browser
-}
-
-/// That the app has answered, or else with which code the filter has.
-#[track_caller]
-fn access(world: &World, browser: &UserAgent, path: &str) -> String {
-    let before = world.upstream.count();
-    let response = browser.get(&world.url(path));
-    if response.headers.has(MARK) {
-        return "passed".to_owned();
-    }
-    world.upstream.assert_saw_nothing_since(before, path);
-    response.code().unwrap_or_default()
 }
 
 /// The value of this header at the app, of the last request.
@@ -148,12 +119,12 @@ fn a_custom_server_signs_in_renews_and_signs_out() {
 fn a_renewal_that_names_another_user_ends_the_session() {
     let server = custom();
     let world = custom_world(&server);
-    let browser = signed_in(&world);
+    let browser = signed_in_at_once(&world);
     server.speak(|dialect| dialect.user["data"]["id"] = json!(4712));
     world.advance(LIFETIME - 15);
     assert_eq!(access(&world, &browser, "/page"), "sign_in_started");
     server.speak(|dialect| dialect.user["data"]["id"] = json!(4711));
-    assert_eq!(access(&world, &signed_in(&world), "/staff"), "passed");
+    assert_eq!(access(&world, &signed_in_at_once(&world), "/staff"), "passed");
 }
 
 #[test]
@@ -161,7 +132,7 @@ fn a_server_in_trouble_at_a_renewal_ends_nothing() {
     let server = custom();
     let world = custom_world(&server);
     for path in ["/token", "/me", "/emails"] {
-        let browser = signed_in(&world);
+        let browser = signed_in_at_once(&world);
         server.misbehave(path, Answer::status(503));
         world.advance(LIFETIME - 15);
         assert_eq!(access(&world, &browser, "/staff"), "passed", "{path}");
@@ -192,7 +163,7 @@ fn a_server_like_facebook_has_a_nested_picture_and_takes_the_token_in_the_query(
     for (is_verified, expected) in [(true, "passed"), (false, "not_allowed")] {
         provider["email_is_verified"] = json!(is_verified);
         let world = world_with(provider.clone(), |configuration| configuration["identity_headers"] = headers.clone());
-        let browser = signed_in(&world);
+        let browser = signed_in_at_once(&world);
         assert_eq!(access(&world, &browser, "/mail"), expected);
         assert_eq!(access(&world, &browser, "/open"), "passed");
         assert_eq!(seen(&world, "x-user").as_deref(), Some("10158"));
@@ -236,7 +207,7 @@ fn malformed_and_missing_answers_begin_no_session() {
         (emails, Answer::Hang, 503, "userinfo_endpoint_unavailable"),
     ] {
         let browser = world.browser();
-        let callback = callback(&world, &browser, "/staff");
+        let callback = callback_at_once(&world, &browser, "/staff");
         server.misbehave(path, answer);
         let before = world.upstream.count();
         let response = browser.get(&callback);
@@ -246,7 +217,7 @@ fn malformed_and_missing_answers_begin_no_session() {
         world.upstream.assert_saw_nothing_since(before, path);
         world.assert_serves();
     }
-    assert_eq!(access(&world, &signed_in(&world), "/staff"), "passed");
+    assert_eq!(access(&world, &signed_in_at_once(&world), "/staff"), "passed");
 }
 
 #[test]

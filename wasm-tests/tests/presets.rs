@@ -8,7 +8,7 @@ use wasm_tests::{
     oauth2_server::{self, Dialect, OAuth2Server},
     upstream::MARK,
     user_agent::UserAgent,
-    world::{World, assert_signed_in},
+    world::{World, assert_signed_in, signed_in_at_once},
 };
 
 /// The client at the emulators.
@@ -222,12 +222,10 @@ fn gitlab_by_a_server_like_it() {
     assert!(seen(&world, "x-forwarded-groups").is_some_and(|groups| !groups.is_empty()), "{:?}", world.upstream.last());
 }
 
+/// Signs in at once, and opens a page of the app.
 #[track_caller]
-fn signed_in_at_once(world: &World) -> UserAgent {
-    let browser = world.browser();
-    let begun = browser.get(&world.url("/page"));
-    let callback = browser.get(&begun.location().expect("a redirect")).location().expect("a way back");
-    assert_signed_in(&browser.get(&callback), &world.url("/page"));
+fn on_a_page(world: &World) -> UserAgent {
+    let browser = signed_in_at_once(world);
     assert_eq!(browser.get(&world.url("/page")).status, 200);
     assert!(!world.log().contains("canary-"), "{}", world.log());
     browser
@@ -249,7 +247,7 @@ fn simplelogin_by_a_server_like_it() {
             "client_id": oauth2_server::CLIENT_ID, "client_secret": oauth2_server::CLIENT_SECRET,
         })
     });
-    let browser = signed_in_at_once(&world);
+    let browser = on_a_page(&world);
     assert_eq!(browser.get(&world.url("/mail")).status, 200);
     assert_eq!(seen(&world, "x-forwarded-user").as_deref(), Some("1"));
     sign_out(&world, &browser, None);
@@ -274,7 +272,7 @@ fn facebook_by_a_server_like_it() {
             "client_id": oauth2_server::CLIENT_ID, "client_secret": oauth2_server::CLIENT_SECRET,
         })
     });
-    let browser = signed_in_at_once(&world);
+    let browser = on_a_page(&world);
     assert_eq!(seen(&world, "x-forwarded-user").as_deref(), Some("10158"));
     let refused = browser.get(&world.url("/mail"));
     assert_eq!((refused.status, refused.code().as_deref()), (403, Some("not_allowed")), "{refused:?}");

@@ -49,7 +49,7 @@ pub(super) async fn introspect(
     let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context(false))?;
     let was_active = cx.with(|env| {
         let known = env.bearers.find(fingerprint);
-        known.is_some_and(|(bearer, _)| !super::has_expired(&bearer, env))
+        known.is_some_and(|(bearer, _)| !env.has_expired(&bearer))
     })?;
     let limit = if was_active { &cx.limits().introspecting_again } else { &cx.limits().introspecting };
     let answer = loop {

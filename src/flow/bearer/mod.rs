@@ -78,7 +78,7 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     let Some(token) = token else { return presented.refuse(Failure::BearerMalformed, env).into() };
     let fingerprint: Fingerprint = Sha256::digest(token.expose()).into();
     if let Some(bearer) = static_token(&fingerprint, env.config) {
-        if has_expired(&bearer, env) {
+        if env.has_expired(&bearer) {
             let name = bearer.subject().to_owned();
             return presented.refuse(Failure::BearerExpired(name), env).into();
         }
@@ -240,11 +240,7 @@ fn cached_token(fingerprint: &Fingerprint, env: &Env<'_>) -> Option<VerifiedBear
             env.issuers.keys(issuer, now).is_some() && env.issuers.keys_version(issuer) == version
         }
     };
-    (is_good && !has_expired(&bearer, env)).then_some(bearer)
-}
-
-fn has_expired(bearer: &VerifiedBearer, env: &Env<'_>) -> bool {
-    bearer.expires(env.config.leeway).is_some_and(|end| end <= env.now_near(end))
+    (is_good && !env.has_expired(&bearer)).then_some(bearer)
 }
 
 /// The scopes that the rules want, where the token lacks one.

@@ -114,6 +114,38 @@ pub fn assert_sign_in_at(response: &Response, world: &World, issuer: &Issuer, ca
     SignIn { url: location.clone(), state, nonce, cookie: cookie.clone() }
 }
 
+/// The callback of a sign-in on the way to this page, at a provider that asks the user nothing.
+///
+/// # Panics
+/// When no sign-in begins, or the provider sends nobody back.
+#[track_caller]
+pub fn callback_at_once(world: &World, browser: &UserAgent, path: &str) -> String {
+    let begun = browser.get(&world.url(path));
+    assert_eq!(begun.code().as_deref(), Some("sign_in_started"), "{begun:?}\n{}", world.log());
+    browser.get(&begun.location().expect("a redirect")).location().expect("a way back")
+}
+
+/// A browser that has signed in at such a provider.
+#[track_caller]
+pub fn signed_in_at_once(world: &World) -> UserAgent {
+    let browser = world.browser();
+    let callback = callback_at_once(world, &browser, "/page");
+    assert_signed_in(&browser.get(&callback), &world.url("/page"));
+    browser
+}
+
+/// That the app has answered, or else with which code the filter has.
+#[track_caller]
+pub fn access(world: &World, browser: &UserAgent, path: &str) -> String {
+    let before = world.upstream.count();
+    let response = browser.get(&world.url(path));
+    if response.headers.has(MARK) {
+        return "passed".to_owned();
+    }
+    world.upstream.assert_saw_nothing_since(before, path);
+    response.code().unwrap_or_default()
+}
+
 /// Checks that a callback ended in a session and a redirect to this URL.
 #[track_caller]
 pub fn assert_signed_in(response: &Response, url: &str) {

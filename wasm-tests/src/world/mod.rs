@@ -22,8 +22,8 @@ use crate::{
     user_agent::{Exchange, Outgoing, Transcript, UserAgent, connect},
 };
 pub use expect::{
-    SignIn, assert_page, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in, assert_unauthenticated,
-    deleted_cookies, kept_cookies, seen_as,
+    SignIn, access, assert_page, assert_refused, assert_sign_in, assert_sign_in_at, assert_signed_in,
+    assert_unauthenticated, callback_at_once, deleted_cookies, kept_cookies, seen_as, signed_in_at_once,
 };
 use fleet::Replica;
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Clusters, ConfiguredEndpoints, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty,
-    client::{CallContext, Client, ClientAuthentication},
+    client::{AuthenticationError, CallContext, Client, ClientAuthentication},
     error::UnexpectedStatus,
     token_issuer::TokenIssuer,
 };
@@ -17,7 +17,6 @@ use crate::{
         jwk::JwksError,
         members::Members,
     },
-    platform::NoRandomness,
     quoted::Quoted,
 };
 
@@ -191,7 +190,11 @@ impl ProviderMetadata {
         let document = document_of(relying_party.issuer.as_str(), document)?;
         let members = Members::of(&document);
         let plain_http = discovered_by(&relying_party.issuer, relying_party.plain_http);
+        // RFC 8705, 5: where a client shows its certificate may be another place.
+        let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object).map(Members::of);
+        let aliases = aliases.filter(|_| matches!(relying_party.authentication, ClientAuthentication::Tls));
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
+            let members = aliases.filter(|aliases| aliases.get(name).is_some()).unwrap_or(members);
             configured.clone().map_or_else(|| discovered(members, name, plain_http), Ok)
         };
         let mut left_out = Vec::new();
@@ -227,17 +230,19 @@ impl ProviderMetadata {
     /// A form for an endpoint of the provider, authenticated by the configured method or by one that the provider offers.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the authentication needs it.
+    /// [`AuthenticationError`]
     pub(super) fn post(
         &self,
         endpoint: &Endpoint,
         pairs: &[(&str, &str)],
         relying_party: &RelyingParty,
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         let RelyingParty { client_id: id, clusters, timeout, .. } = relying_party;
         let authentication = &self.authentication(relying_party, context.other_method);
-        Client { id, authentication, clusters, timeout: *timeout }.post(endpoint, pairs, context)
+        let issuer = relying_party.issuer.as_str();
+        let token_endpoint = Some(&self.token_endpoint);
+        Client { id, issuer, token_endpoint, authentication, clusters, timeout: *timeout }.post(endpoint, pairs, context)
     }
 
     /// The name of the method by which a secret without a configured one is sent.

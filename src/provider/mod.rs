@@ -20,7 +20,7 @@ use crate::{
     oidc::{
         ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, RelyingParty,
         authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, StateMatched},
-        client::{CallContext, ClientAuthentication},
+        client::{AuthenticationError, CallContext, ClientAuthentication},
         discovery::{self, DiscoveryError, ProviderMetadata},
         end_session::LogoutRequest,
         error::ErrorResponse,
@@ -29,7 +29,6 @@ use crate::{
         revocation,
         token::{self, TokenEndpointError, TokenResponse},
     },
-    platform::NoRandomness,
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
 };
@@ -192,7 +191,7 @@ impl Provider {
     /// Redeems a code.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the client's authentication needs it.
+    /// [`AuthenticationError`]
     pub fn code_grant(
         &self,
         metadata: &ProviderMetadata,
@@ -200,7 +199,7 @@ impl Provider {
         verifier: &PkceVerifier,
         redirect_uri: &str,
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         token::code_grant(&self.relying_party, metadata, code, verifier, redirect_uri, context)
     }
 
@@ -271,13 +270,13 @@ impl Provider {
     /// Redeems a refresh token.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the client's authentication needs it.
+    /// [`AuthenticationError`]
     pub fn refresh_grant(
         &self,
         metadata: &ProviderMetadata,
         token: &RefreshToken,
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         token::refresh_grant(&self.relying_party, metadata, token, context)
     }
 
@@ -335,13 +334,13 @@ impl Provider {
     /// Revokes a refresh token. `None` where the provider revokes none.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the client's authentication needs it.
+    /// [`AuthenticationError`]
     pub fn revocation(
         &self,
         metadata: &ProviderMetadata,
         token: &RefreshToken,
         context: CallContext<'_>,
-    ) -> Option<Result<CalloutRequest, NoRandomness>> {
+    ) -> Option<Result<CalloutRequest, AuthenticationError>> {
         let endpoint = metadata.revocation_endpoint.as_ref()?;
         Some(revocation::request(&self.relying_party, metadata, endpoint, token, context))
     }

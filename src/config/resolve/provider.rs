@@ -8,7 +8,7 @@ use super::{
         raw,
     },
     allow, bounded,
-    client::{authentication, authorization_params, client_id},
+    client::{Credentials, authentication, authorization_params, client_id},
     github,
     issuer::IssuerContext,
     limits, oauth2, openid,
@@ -84,7 +84,13 @@ fn provider(
             openid::resolve(&mut raw, client_id.as_deref().ok(), at, plain_http, faults)
         }
     };
-    let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
+    let credentials = Credentials {
+        method: raw.token_endpoint_auth_method,
+        secret: raw.client_secret,
+        key: raw.client_key,
+        assertion: raw.client_assertion,
+    };
+    let authentication = authentication(credentials, at, env, faults);
     let authorization_params =
         authorization_params(raw.authorization_params.unwrap_or_default(), &at.key("authorization_params"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);

@@ -8,6 +8,7 @@ use crate::{
     oidc::{
         access_token::AccessTokenError,
         authorization::AuthorizationError,
+        client::AuthenticationError,
         error::{ErrorResponse, OAuthError, UnexpectedStatus},
         id_token::IdTokenError,
         introspection::IntrospectionError,
@@ -15,7 +16,7 @@ use crate::{
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
-    platform::NoRandomness,
+    platform::{NoRandomness, SignError},
     rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
@@ -79,6 +80,9 @@ pub enum Failure {
     /// The `state` was not sealed with our keys.
     #[error("its state is not one of ours")]
     CallbackState,
+    /// Nothing is signed with the client's key.
+    #[error("{0}")]
+    ClientKey(SignError),
     /// The rule with this name denies all requests.
     #[error("rule {} denies all requests", rule(.0))]
     Denied(Option<String>),
@@ -180,6 +184,15 @@ impl From<NoRandomness> for Failure {
     }
 }
 
+impl From<AuthenticationError> for Failure {
+    fn from(error: AuthenticationError) -> Self {
+        match error {
+            AuthenticationError::NoRandomness(error) => error.into(),
+            AuthenticationError::NotSigned(error) => Self::ClientKey(error),
+        }
+    }
+}
+
 /// A principal that the rules do not admit.
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
@@ -256,6 +269,8 @@ impl Failure {
                 "The answer of the sign-in service came in a way that is not taken here. Please try again."),
             Self::CallbackState => row!(400, "callback_state", Info, "The sign-in did not work",
                 "This address belongs to a sign-in that is over or was not begun here. Please start again."),
+            Self::ClientKey(_) => row!(500, "client_key", Error, "Something is wrong here",
+                "This site cannot prove itself to the sign-in service. Please tell its operator the code below."),
             Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
                 "Your request could not be passed on. Please tell the operator of this site the code below."),
             Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Your account has too much data",

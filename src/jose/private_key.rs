@@ -165,7 +165,9 @@ fn key_of_jwk(jwk: &Map<String, Value>) -> Option<PrivateKey> {
         "RSA" => {
             let number = |name| bytes(name).map(|digits| Zeroizing::new(der::integer(&digits)));
             let numbers = ["n", "e", "d", "p", "q", "dp", "dq", "qi"].map(number);
-            let [Some(n), Some(e), Some(d), Some(p), Some(q), Some(dp), Some(dq), Some(qi)] = &numbers else { return None };
+            let [Some(n), Some(e), Some(d), Some(p), Some(q), Some(dp), Some(dq), Some(qi)] = &numbers else {
+                return None;
+            };
             let key = Zeroizing::new(der::sequence(&[VERSION, n, e, d, p, q, dp, dq, qi]));
             is_rsa(&key).then(|| PrivateKey::Rsa(pkcs8(&rsa::ALGORITHM, &key)))
         }

@@ -73,6 +73,8 @@ pub(super) struct Client<'a> {
 struct FormRequest<'a> {
     endpoint: &'a Endpoint,
     headers: Vec<(&'static str, String)>,
+    /// Whether `client_id` is among the parameters already.
+    names_client: bool,
     form: Serializer<'static, String>,
 }
 
@@ -93,6 +95,7 @@ impl Client<'_> {
                 ("accept", "application/json".to_owned()),
                 ("content-type", "application/x-www-form-urlencoded".to_owned()),
             ],
+            names_client: pairs.iter().any(|(name, _)| *name == "client_id"),
             form: Serializer::new(String::new()),
         };
         request.form.extend_pairs(pairs);
@@ -109,28 +112,27 @@ impl Client<'_> {
     }
 
     /// Adds the client's credentials.
-    fn authenticate(
-        &self,
-        request: &mut FormRequest<'_>,
-        context: CallContext<'_>,
-    ) -> Result<(), AuthenticationError> {
+    fn authenticate(&self, request: &mut FormRequest<'_>, context: CallContext<'_>) -> Result<(), AuthenticationError> {
+        // RFC 6749, 4.1.3; RFC 8705, 2: a client that sends no credentials, or sends them in the body, sends its ID.
+        let sends_id = !matches!(
+            self.authentication,
+            ClientAuthentication::Basic(_) | ClientAuthentication::Injected | ClientAuthentication::Unspecified(_)
+        );
+        if sends_id && !request.names_client {
+            request.form.append_pair("client_id", self.id);
+        }
         match self.authentication {
             ClientAuthentication::Assertion(assertion) => {
                 let signed = assertion.sign(self, context)?;
-                request.form.extend_pairs(assertion.pairs(self.id, &signed));
+                request.form.extend_pairs(assertion.pairs(&signed));
             }
             ClientAuthentication::Basic(secret) | ClientAuthentication::Unspecified(secret) => {
                 request.headers.push(("authorization", basic(self.id, secret)));
             }
-            ClientAuthentication::Injected => {}
             ClientAuthentication::Post(secret) => {
-                request.form.append_pair("client_id", self.id);
                 request.form.append_pair("client_secret", secret.expose());
             }
-            // RFC 6749, 4.1.3; RFC 8705, 2: a client that sends no credentials sends its ID.
-            ClientAuthentication::None | ClientAuthentication::Tls => {
-                request.form.append_pair("client_id", self.id);
-            }
+            ClientAuthentication::Injected | ClientAuthentication::None | ClientAuthentication::Tls => {}
         }
         Ok(())
     }

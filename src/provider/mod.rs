@@ -19,14 +19,14 @@ use crate::{
     jose::{Algorithm, claims::ExpectedIssuer, verify::VerifiedJws},
     oidc::{
         ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, RelyingParty,
-        authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, StateMatched},
+        authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, Parameters, StateMatched},
         client::{AuthenticationError, CallContext, ClientAuthentication},
         discovery::{self, DiscoveryError, ProviderMetadata},
         end_session::LogoutRequest,
         error::ErrorResponse,
         id_token::{Expected, Occasion},
         logout_token::{self, LogoutToken, LogoutTokenError},
-        revocation,
+        pushed, revocation,
         token::{self, TokenEndpointError, TokenResponse},
     },
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
@@ -102,9 +102,9 @@ impl Provider {
     /// A digest of issuer, client and endpoints, which names the documents that workers share.
     pub fn fingerprint(&self) -> HalfDigest {
         let none = ConfiguredEndpoints::default();
-        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } =
+        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo, pushed_request } =
             self.openid().map_or(&none, |settings| &settings.endpoints);
-        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
+        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo, pushed_request];
         let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
         let metadata_url = self.issuer().discovery().url().as_str();
         let parts: Vec<&[u8]> = [self.issuer().as_str(), &self.relying_party.client_id, metadata_url]
@@ -149,8 +149,16 @@ impl Provider {
 
 /// The sign-in.
 impl Provider {
-    /// The URL of the authorization request.
-    pub fn authorization_url(&self, metadata: &ProviderMetadata, with: &Authorization<'_>) -> String {
+    /// The parameters of the authorization request.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`] where they are signed.
+    pub fn authorization_parameters(
+        &self,
+        metadata: &ProviderMetadata,
+        with: &Authorization<'_>,
+        context: CallContext<'_>,
+    ) -> Result<Parameters, AuthenticationError> {
         AuthorizationRequest {
             relying_party: &self.relying_party,
             metadata,
@@ -161,7 +169,27 @@ impl Provider {
             prompt: with.other_account.then_some(metadata.account_prompt),
             passed: with.passed,
         }
-        .url()
+        .parameters(context)
+    }
+
+    /// Pushes these parameters to this endpoint (RFC 9126).
+    ///
+    /// # Errors
+    /// [`AuthenticationError`]
+    pub fn push(
+        &self,
+        metadata: &ProviderMetadata,
+        endpoint: &Endpoint,
+        parameters: &[(String, String)],
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, AuthenticationError> {
+        pushed::request(&self.relying_party, metadata, endpoint, parameters, context)
+    }
+
+    /// The parameters that carry a pushed request (RFC 9126, 4).
+    pub fn pushed_parameters(&self, request_uri: String) -> Parameters {
+        let client_id = self.relying_party.client_id.clone();
+        vec![("client_id".to_owned(), client_id), ("request_uri".to_owned(), request_uri)]
     }
 
     /// The code, or the error, of an authorization response whose `state` is that of a sign-in of this browser.

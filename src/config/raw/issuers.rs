@@ -54,7 +54,8 @@ pub(in crate::config) struct Provider {
     /// `client_secret_basic`, unless the provider offers only `client_secret_post`. Where the provider refuses that, the other
     /// method is tried once, and kept if it works.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
-    /// The client's private key, whose public half is registered at the provider. For `private_key_jwt`.
+    /// The client's private key, whose public half is registered at the provider. For `private_key_jwt` and
+    /// `signed_authorization_requests`.
     pub(in crate::config) client_key: Option<ClientKey>,
     /// What the assertions of `private_key_jwt` and `client_secret_jwt` say (RFC 7523), where the provider wants another than the
     /// usual.
@@ -66,6 +67,18 @@ pub(in crate::config) struct Provider {
     /// Additional parameters of the authorization request, such as `prompt` or `hd`.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(in crate::config) authorization_params: Option<Entries>,
+    /// How the provider sends its answer back: in the query of a redirect, or as a form that the browser posts, so that no code
+    /// stands in a URL. `form_post` requires `allow_on_headers_stop_iteration`.
+    #[cfg_attr(test, schemars(extend("default" = "query")))]
+    pub(in crate::config) response_mode: Option<ResponseMode>,
+    /// Whether the parameters of a sign-in are pushed to the provider (RFC 9126) before the browser goes there. By default where
+    /// the provider takes no other requests, and with `pushed_authorization_request_endpoint`.
+    pub(in crate::config) pushed_authorization_requests: Option<bool>,
+    /// The URL of the endpoint for them, instead of the discovered one.
+    pub(in crate::config) pushed_authorization_request_endpoint: Option<String>,
+    /// Whether the parameters of a sign-in are signed with `client_key` (RFC 9101). By default with a `client_key` where the
+    /// provider takes no other requests.
+    pub(in crate::config) signed_authorization_requests: Option<bool>,
     /// The URL of the provider's metadata, where it is not `/.well-known/openid-configuration` below the issuer. The `issuer` may
     /// then have `{tenantid}` in it, if the metadata have: tokens of every tenant are accepted, whose `tid` must be in their
     /// `iss`. For `type: oidc`.
@@ -150,6 +163,10 @@ fields!(Provider {
     client_assertion,
     scopes,
     authorization_params,
+    response_mode,
+    pushed_authorization_requests,
+    pushed_authorization_request_endpoint,
+    signed_authorization_requests,
     metadata_url,
     discovery,
     authorization_endpoint,
@@ -170,6 +187,22 @@ fields!(Provider {
     allow,
     timeout_ms,
 });
+
+/// How an authorization response comes back.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum ResponseMode {
+    /// In the query of a redirect (OAuth 2.0 Multiple Response Types 2.1).
+    Query,
+    /// As a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+}
+
+impl Shape for ResponseMode {
+    fn read(place: Place<'_>) -> Self {
+        if place.word(&["query", "form_post"]) == "form_post" { Self::FormPost } else { Self::Query }
+    }
+}
 
 /// A private key of the client.
 #[derive(Default)]

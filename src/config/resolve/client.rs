@@ -37,7 +37,10 @@ pub(super) fn client_id(value: Option<String>, at: &At<'_>, faults: &mut Faults)
 pub(super) struct Credentials {
     pub(super) method: Option<AuthMethod>,
     pub(super) secret: Option<raw::Secret>,
-    pub(super) key: Option<raw::ClientKey>,
+    /// The resolved key, if one is configured.
+    pub(super) key: Option<Result<Rc<SigningKey>, Faulty>>,
+    /// Whether the key signs requests, whatever the method.
+    pub(super) key_signs_requests: bool,
     pub(super) assertion: Option<raw::ClientAssertion>,
 }
 
@@ -49,16 +52,20 @@ pub(super) fn authentication(
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<ClientAuthentication, Faulty> {
-    let Credentials { method, secret, key, assertion } = credentials;
-    let method = method.unwrap_or(match (&secret, &key) {
-        (Some(_), _) => return unspecified(secret, key, assertion, at, env, faults),
-        (None, Some(_)) => AuthMethod::PrivateKeyJwt,
-        (None, None) => AuthMethod::None,
-    });
+    let Credentials { method, secret, key, key_signs_requests, assertion } = credentials;
+    let method = match (method, &secret, &key) {
+        (Some(method), _, _) => method,
+        (None, Some(_), _) => {
+            let unused_key = key.is_some() && !key_signs_requests;
+            return unspecified(secret, unused_key, assertion.is_some(), at, env, faults);
+        }
+        (None, None, Some(_)) => AuthMethod::PrivateKeyJwt,
+        (None, None, None) => AuthMethod::None,
+    };
     let sends_secret =
         matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::ClientSecretJwt);
     let signs = matches!(method, AuthMethod::ClientSecretJwt | AuthMethod::PrivateKeyJwt);
-    let is_key_wanted = matches!(method, AuthMethod::PrivateKeyJwt);
+    let is_key_wanted = key_signs_requests || matches!(method, AuthMethod::PrivateKeyJwt);
     let because = |name: &str| format!("nothing, because {name} has no use for it");
     let name = method.name();
     if secret.is_some() && !sends_secret {
@@ -82,8 +89,9 @@ pub(super) fn authentication(
             assertions(key, assertion, &at.key("client_assertion"), faults)?
         }
         AuthMethod::PrivateKeyJwt => {
-            let key = signing_key(key, &at.key("client_key"), env, faults).map(AssertionKey::Private);
-            assertions(key, assertion, &at.key("client_assertion"), faults)?
+            let expected = "the private key, because token_endpoint_auth_method is private_key_jwt";
+            let key = faults.required(&at.key("client_key"), key, expected)?;
+            assertions(key.map(AssertionKey::Private), assertion, &at.key("client_assertion"), faults)?
         }
         AuthMethod::Injected => ClientAuthentication::Injected,
         AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth => ClientAuthentication::Tls,
@@ -94,17 +102,23 @@ pub(super) fn authentication(
 /// A secret without a method.
 fn unspecified(
     secret: Option<raw::Secret>,
-    key: Option<raw::ClientKey>,
-    assertion: Option<raw::ClientAssertion>,
+    unused_key: bool,
+    unused_assertion: bool,
     at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<ClientAuthentication, Faulty> {
-    if key.is_some() {
-        faults.wrong(&at.key("client_key"), "either client_secret or client_key, or token_endpoint_auth_method says which");
+    if unused_key {
+        faults.wrong(
+            &at.key("client_key"),
+            "either client_secret or client_key, or token_endpoint_auth_method says which",
+        );
     }
-    if assertion.is_some() {
-        faults.wrong(&at.key("client_assertion"), "token_endpoint_auth_method: client_secret_jwt beside it, or client_key");
+    if unused_assertion {
+        faults.wrong(
+            &at.key("client_assertion"),
+            "token_endpoint_auth_method: client_secret_jwt beside it, or client_key",
+        );
     }
     let secret = required_secret(secret, String::new(), &at.key("client_secret"), env, faults);
     secret.map(ClientAuthentication::Unspecified)
@@ -137,19 +151,20 @@ fn required_secret(
 }
 
 /// The private key of a client.
-fn signing_key(
-    raw: Option<raw::ClientKey>,
+#[inline(never)]
+pub(super) fn signing_key(
+    raw: raw::ClientKey,
     at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
-) -> Result<SigningKey, Faulty> {
-    let raw = faults.required(at, raw, "the private key, because token_endpoint_auth_method is private_key_jwt")?;
+) -> Result<Rc<SigningKey>, Faulty> {
     let (at_key, at_alg, at_kid) = (at.key("private_key"), at.key("alg"), at.key("kid"));
     let kid = raw.kid.map(|kid| text::parameter(kid, &at_kid, faults)).transpose();
     let algorithm = raw.alg.map(|name| signing_algorithm(&name, &at_alg, faults)).transpose();
-    let key = faults.required(&at_key, raw.private_key, "the private key, whose public half is registered at the provider");
+    let key =
+        faults.required(&at_key, raw.private_key, "the private key, whose public half is registered at the provider");
     let key = text::secret(key?, &at_key, env, faults)?;
-    SigningKey::read(&key, algorithm?, kid?).map_err(|error| {
+    SigningKey::read(&key, algorithm?, kid?).map(Rc::new).map_err(|error| {
         let at = if matches!(error, PrivateKeyError::Algorithm(_)) { &at_alg } else { &at_key };
         faults.wrong(at, error.to_string())
     })

@@ -105,7 +105,8 @@ mod in_schema {
     }
 
     /// The algorithms that the client signs by.
-    pub(in crate::config) const SIGNING_NAMES: [&str; 7] = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"];
+    pub(in crate::config) const SIGNING_NAMES: [&str; 7] =
+        ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"];
 
     pub(in crate::config) fn algorithm_names() -> Vec<&'static str> {
         Algorithm::ALL.map(Algorithm::name).to_vec()

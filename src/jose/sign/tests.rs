@@ -55,10 +55,7 @@ fn kid_and_algorithm_come_from_the_jwk_unless_they_are_given() {
         serde_json::from_slice::<Value>(&header).unwrap()
     };
     assert_eq!(header(None, None), json!({ "alg": "RS384", "typ": "JWT", "kid": "of the jwk" }));
-    assert_eq!(
-        header(Some(Algorithm::Rs256), Some("given")),
-        json!({ "alg": "RS256", "typ": "JWT", "kid": "given" })
-    );
+    assert_eq!(header(Some(Algorithm::Rs256), Some("given")), json!({ "alg": "RS256", "typ": "JWT", "kid": "given" }));
     for other in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
         let error = SigningKey::read(&jwk.to_string(), Some(other), None).unwrap_err();
         assert_eq!(error.to_string(), "an algorithm of this key: RS256, RS384 or RS512");

@@ -1,6 +1,8 @@
 //! Authentication by a signed assertion: `private_key_jwt` and `client_secret_jwt` (RFC 7523; OIDC Core 9), and client secrets
 //! that are such assertions themselves, which Apple asks for.
 
+use std::rc::Rc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 
@@ -32,7 +34,7 @@ pub struct ClientAssertion {
 #[derive(Debug)]
 pub enum AssertionKey {
     /// `private_key_jwt`
-    Private(SigningKey),
+    Private(Rc<SigningKey>),
     /// `client_secret_jwt`, by HS256.
     Secret(ClientSecret),
 }
@@ -53,7 +55,7 @@ pub enum Audience {
 pub enum SentAs {
     /// `client_assertion` and `client_assertion_type`.
     Assertion,
-    /// `client_id` and `client_secret`.
+    /// `client_secret`
     Secret,
 }
 
@@ -62,11 +64,7 @@ impl ClientAssertion {
     ///
     /// # Errors
     /// [`AuthenticationError`]
-    pub(super) fn sign(
-        &self,
-        client: &Client<'_>,
-        context: CallContext<'_>,
-    ) -> Result<String, AuthenticationError> {
+    pub(super) fn sign(&self, client: &Client<'_>, context: CallContext<'_>) -> Result<String, AuthenticationError> {
         let mut jti = [0; 16];
         context.platform.random(&mut jti)?;
         let now = context.now.as_secs();
@@ -90,14 +88,10 @@ impl ClientAssertion {
     }
 
     /// The parameters that carry this assertion.
-    pub(super) fn pairs<'a>(&self, client_id: &'a str, assertion: &'a str) -> Vec<(&'static str, &'a str)> {
+    pub(super) fn pairs<'a>(&self, assertion: &'a str) -> Vec<(&'static str, &'a str)> {
         match self.sent_as {
-            SentAs::Assertion => vec![
-                ("client_id", client_id),
-                ("client_assertion_type", ASSERTION_TYPE),
-                ("client_assertion", assertion),
-            ],
-            SentAs::Secret => vec![("client_id", client_id), ("client_secret", assertion)],
+            SentAs::Assertion => vec![("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)],
+            SentAs::Secret => vec![("client_secret", assertion)],
         }
     }
 }

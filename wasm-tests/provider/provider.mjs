@@ -3,6 +3,8 @@
 // SETTINGS: {"host": "127.0.0.1", "port": 0, "clients": [client metadata], "users": {name: {"password": .., "claims": {..}}}, "ttl": {"AccessToken":
 // seconds, ..}, "rotate_refresh_tokens": true, "always_refresh_tokens": false, "scopes": [further ones], "listen": 0}
 // With `listen` it listens on that port, and something else on `port` passes connections on.
+// With `tls` ({"port": .., "key": FILE, "certificate": FILE}) its token and revocation endpoints are also there by TLS, where
+// clients show a certificate (RFC 8705); metadata name them as aliases.
 // A client that asks with `resource=` gets a JWT as access token (RFC 8707, RFC 9068), with the scopes `read` and `write`.
 // Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys,
 // /revoke-grants, /forget (everybody who is signed in), /down, /up. GET /seen tells how often each path of the issuer was
@@ -11,6 +13,7 @@ import { randomBytes } from 'node:crypto';
 import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import Provider from 'oidc-provider';
 
 import { latest, newKeys } from './keys.mjs';
@@ -63,7 +66,14 @@ function restart(issuer) {
       groups: ['groups'],
     },
     conformIdTokenClaims: settings.claims_at_userinfo ?? false, // else the claims of a scope stand in the ID token too
-    discovery: { prompt_values_supported: ['none', 'login', 'consent'] }, // it refuses all others
+    discovery: {
+      prompt_values_supported: ['none', 'login', 'consent'], // it refuses all others
+      ...settings.tls && { mtls_endpoint_aliases: aliases(settings.tls.port) },
+    },
+    clientAuthMethods: [
+      'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
+      ...settings.tls ? ['tls_client_auth', 'self_signed_tls_client_auth'] : [],
+    ],
     pkce: { required: () => true },
     rotateRefreshToken: settings.rotate_refresh_tokens ?? true,
     issueRefreshToken: async (ctx, client, source) =>
@@ -82,6 +92,15 @@ function restart(issuer) {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      mTLS: {
+        enabled: Boolean(settings.tls),
+        selfSignedTlsClientAuth: true,
+        tlsClientAuth: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.()?.toString(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) =>
+          property === 'tls_client_auth_subject_dn' && ctx.socket.getPeerX509Certificate().subject === expected,
+      },
       pushedAuthorizationRequests: { enabled: true },
       requestObjects: { enabled: true },
       resourceIndicators: {
@@ -104,6 +123,11 @@ function restart(issuer) {
   answer = provider.callback();
 }
 
+const aliases = (port) => ({
+  token_endpoint: `https://127.0.0.1:${port}/token`,
+  revocation_endpoint: `https://127.0.0.1:${port}/token/revocation`,
+});
+
 async function form(request) {
   let body = '';
   for await (const chunk of request) body += chunk;
@@ -121,7 +145,7 @@ async function interact(request, response) {
   return provider.interactionFinished(request, response, { login: { accountId: name } });
 }
 
-const front = http.createServer((request, response) => {
+function serve(request, response) {
   const { pathname } = new URL(request.url, 'http://provider');
   seen[pathname] = (seen[pathname] ?? 0) + 1;
   if (!pathname.startsWith('/interaction/')) return answer(request, response);
@@ -129,7 +153,9 @@ const front = http.createServer((request, response) => {
     console.error('interaction', error.message);
     response.writeHead(400, { 'content-type': 'text/plain' }).end('This sign-in is over. Go back and start again.\n');
   });
-});
+}
+
+const front = http.createServer(serve);
 
 // As long as Envoy keeps a connection: a request on one that is just being closed comes back as 503.
 front.keepAliveTimeout = 3_600_000;
@@ -162,5 +188,11 @@ const listen = (server, port) => new Promise((done, failed) => {
 
 const url = (port) => `http://${settings.host}:${port}`;
 const port = await listen(front, settings.listen ?? settings.port ?? 0);
+if (settings.tls) {
+  const [key, cert] = [settings.tls.key, settings.tls.certificate].map((file) => readFileSync(file));
+  // A client without a certificate, or with another, is refused by the provider, not by TLS.
+  const options = { key, cert, ca: cert, requestCert: true, rejectUnauthorized: false };
+  await listen(https.createServer(options, serve), settings.tls.port);
+}
 restart(url(settings.listen ? settings.port : port));
 console.log(JSON.stringify({ issuer: provider.issuer, control: url(await listen(http.createServer(control), 0)) }));

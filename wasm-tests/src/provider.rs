@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::process::{Running, Scratch, said_in_json};
+use crate::sample::{Sample, tls_key};
 use crate::{ports, tools};
 
 /// The PKCE verifier of RFC 7636, appendix B.
@@ -172,6 +173,8 @@ pub struct Settings {
     pub rotate_refresh_tokens: bool,
     /// Whether `sub` is the only claim of the user in the ID token, and the userinfo endpoint has all others.
     pub claims_at_userinfo: bool,
+    /// The port at which its token endpoint is by TLS too, and asks clients for a certificate.
+    pub tls: Option<u16>,
     /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
     pub always_refresh_tokens: bool,
 }
@@ -188,6 +191,7 @@ impl Default for Settings {
             ttl: json!({}),
             rotate_refresh_tokens: true,
             claims_at_userinfo: false,
+            tls: None,
             always_refresh_tokens: false,
         }
     }
@@ -204,6 +208,9 @@ impl Settings {
             "users": self.users,
             "ttl": self.ttl,
             "rotate_refresh_tokens": self.rotate_refresh_tokens,
+            "tls": self.tls.map(|port| json!({
+                "port": port, "key": tls_key(), "certificate": Sample::certificate(),
+            })),
             "claims_at_userinfo": self.claims_at_userinfo,
             "always_refresh_tokens": self.always_refresh_tokens,
         })

@@ -105,6 +105,12 @@ impl Sample {
     }
 }
 
+/// The file with the private key of the doors' certificate.
+#[must_use]
+pub fn tls_key() -> String {
+    key("tls.pem")
+}
+
 fn key(file: &str) -> String {
     tools::root().join("wasm-tests/keys").join(file).display().to_string()
 }

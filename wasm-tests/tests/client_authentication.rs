@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    site::{CLIENT_SECRET, Site},
+    ports,
+    sample::{Sample, tls_key},
+    site::{CLIENT_SECRET, Plan, Site},
     upstream::MARK,
     user_agent::UserAgent,
 };
@@ -28,7 +30,12 @@ fn public(key: &Value) -> Value {
 
 /// A site whose client has these metadata at the provider, and these settings in the filter in place of its secret.
 fn site(at_provider: &Value, settings: &Value) -> Site {
+    site_with(at_provider, settings, |_| {})
+}
+
+fn site_with(at_provider: &Value, settings: &Value, change: impl FnOnce(&mut Plan)) -> Site {
     Site::with(|plan| {
+        change(plan);
         plan.setup.workers = 1;
         plan.setup = plan.setup.clone().variable("CLIENT_KEY", &rsa_in_pem().trim().replace('\n', "\\n"));
         plan.setup.configuration["sign_out"] = json!({"revoke": true});
@@ -101,6 +108,54 @@ fn a_private_key_of_each_kind_signs_assertions() {
 fn a_client_secret_signs_assertions() {
     let client = json!({"token_endpoint_auth_method": "client_secret_jwt"});
     works(&site(&client, &json!({"token_endpoint_auth_method": "client_secret_jwt"})), "HS256");
+}
+
+/// A site whose provider has a token endpoint by TLS, to which the cluster shows its certificate or none.
+fn site_with_certificate(at_provider: &Value, method: &str, shows: bool) -> Site {
+    let settings = json!({"client_secret": null, "token_endpoint_auth_method": method});
+    site_with(at_provider, &settings, |plan| {
+        let port = ports::free();
+        plan.provider.tls = Some(port);
+        let mut tls = json!({
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "common_tls_context": {"validation_context": {
+                "trusted_ca": {"filename": Sample::certificate()},
+                "match_typed_subject_alt_names": [{"san_type": "IP_ADDRESS", "matcher": {"exact": "127.0.0.1"}}],
+            }},
+        });
+        if shows {
+            tls["common_tls_context"]["tls_certificates"] = json!([{
+                "certificate_chain": {"filename": Sample::certificate()}, "private_key": {"filename": tls_key()},
+            }]);
+        }
+        let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+        plan.setup.whole_clusters.push(json!({
+            "name": "by-certificate",
+            "connect_timeout": "2s",
+            "load_assignment": {
+                "cluster_name": "by-certificate",
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            },
+            "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
+        }));
+        plan.setup.configuration["clusters"] = json!({format!("127.0.0.1:{port}"): "by-certificate"});
+    })
+}
+
+#[test]
+fn the_certificate_of_the_cluster_proves_the_client() {
+    let by_subject = json!({
+        "token_endpoint_auth_method": "tls_client_auth", "client_secret": null,
+        "tls_client_auth_subject_dn": "CN=provider of the tests",
+    });
+    let site = site_with_certificate(&by_subject, "tls_client_auth", true);
+    works(&site, "tls_client_auth");
+
+    let site = site_with_certificate(&by_subject, "tls_client_auth", false);
+    let (_, page) = site.sign_in(&UserAgent::default(), "/page");
+    assert_eq!((page.status, page.code().as_deref()), (502, Some("token_endpoint_refused")), "{page:?}");
+    site.app.assert_saw_nothing();
+    assert_eq!(UserAgent::default().get(&site.url("/public/x")).status, 200);
 }
 
 #[test]

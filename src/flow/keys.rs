@@ -7,14 +7,18 @@ use crate::{
         jws::UnverifiedJws,
         verify::{Origin, VerifyError, verify},
     },
-    oidc::id_token::{self, Occasion, VerifiedIdToken},
+    oidc::{
+        id_token::{self, Occasion, VerifiedIdToken},
+        userinfo::{self, UserinfoError},
+    },
+    provider::Provider,
     secret::{AccessToken, RawIdToken},
     shared::lease::{Asker, KeyRequest, Lack},
     time::Deadline,
 };
 
 use super::{
-    context::{Env, TaskContext},
+    context::{CalloutResult, Env, TaskContext},
     event::failure::Failure,
     limits::hold_from,
     memory::issuers::Ready,
@@ -40,6 +44,28 @@ pub(super) async fn verify_id_token(
         Ok(id_token::check(token, &expected)?)
     };
     verify_with_keys(provider, Asker::Provider, hold_from(cx.now()), cx, verify_now).await
+}
+
+/// Opens an answer of this provider's userinfo endpoint that is signed (OIDC Core, 5.3.2). Any other stays as it is.
+///
+/// # Errors
+/// The failures of userinfo, and those of [`verify_with_keys`].
+pub(super) async fn open_userinfo(
+    provider: &Provider,
+    answer: CalloutResult,
+    cx: &TaskContext,
+) -> Result<CalloutResult, Failure> {
+    // Others sign nothing.
+    let signed = answer.as_ref().ok().filter(|_| provider.openid().is_some()).and_then(userinfo::signed);
+    let Some(signed) = signed else { return Ok(answer) };
+    let unverified = UnverifiedJws::parse(signed).map_err(UserinfoError::SignedMalformed)?;
+    let verify_now = |env: &Env<'_>| {
+        let Ready { provider, keys, .. } = env.issuers.ready(provider.id, env.now()).ok_or(Failure::ProviderNotReady)?;
+        let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
+            .map_err(Failure::UserinfoSignature)?;
+        Ok(provider.open_userinfo(token, env.now(), env.config.leeway)?)
+    };
+    verify_with_keys(provider.id, Asker::Provider, hold_from(cx.now()), cx, verify_now).await.map(Ok)
 }
 
 /// Verifies a token of this issuer by `verify`, and waits until the deadline for keys, or newer keys, that it needs.
@@ -153,7 +179,10 @@ pub(super) fn verify_first<T>(
 fn lack(failure: Option<&Failure>) -> Option<Lack> {
     let error = match failure {
         Some(
-            Failure::BearerSignature(error) | Failure::LogoutTokenSignature(error) | Failure::IdTokenSignature(error),
+            Failure::BearerSignature(error)
+            | Failure::LogoutTokenSignature(error)
+            | Failure::IdTokenSignature(error)
+            | Failure::UserinfoSignature(error),
         ) => error,
         _ => return None,
     };

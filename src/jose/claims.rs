@@ -211,6 +211,24 @@ pub fn check_recent(jws: VerifiedJws, expected: &Expected<'_>) -> Result<Verifie
     })
 }
 
+/// [`check`] for a statement of the issuer that need have neither `exp` nor `iat`. Returns its claims.
+///
+/// # Errors
+/// [`ClaimError`]
+pub fn check_statement(jws: VerifiedJws, expected: &Expected<'_>) -> Result<Map<String, Value>, ClaimError> {
+    let claims = jws.payload();
+    check_issuer(claims, jws.key_issuer(), expected)?;
+    check_audience(claims, expected)?;
+    if claims.contains_key("exp") {
+        check_expiry(claims, expected)?;
+    }
+    if claims.contains_key("iat") {
+        check_issued_at(claims, expected)?;
+    }
+    check_not_before(claims, expected)?;
+    Ok(jws.into_parts().1)
+}
+
 fn check_until(
     jws: VerifiedJws,
     expected: &Expected<'_>,

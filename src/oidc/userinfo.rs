@@ -1,7 +1,7 @@
 //! The userinfo endpoint (OIDC Core 5.3): further claims about the subject of an ID token.
 //!
-//! The ID token is signed, for us and for this sign-in; the answer of this endpoint is not. So it only adds claims about the
-//! same subject, and changes none of the ID token.
+//! The ID token is signed, for us and for this sign-in; the answer of this endpoint mostly is not. So it only adds claims about
+//! the same subject, and changes none of the ID token.
 
 use std::{fmt, slice};
 
@@ -12,10 +12,14 @@ use crate::{
     claims::{CLAIM_NAMES, is_left_out},
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{
+        claims::{self, Audience, ClaimError},
         json::{self, JsonError},
+        jws::JwsError,
         members::Members,
+        verify::VerifiedJws,
     },
     secret::AccessToken,
+    time::{Leeway, UnixTime},
 };
 
 /// Claims that only a signed token can make: about itself, and about the authentication.
@@ -70,11 +74,15 @@ pub enum UserinfoError {
     /// Another subject than that of the ID token (5.3.2), or of the session.
     #[error("the userinfo response is about another sub than the ID token or the session")]
     OtherSubject,
-    /// A signed answer (5.3.2), or an encrypted one.
-    #[error(
-        "the userinfo response is a JWT, and only plain JSON is read: see userinfo_signed_response_alg of this client there"
-    )]
-    Signed,
+    /// The claims of a signed answer are refused (5.3.2).
+    #[error("the signed userinfo response is refused: {0}")]
+    SignedClaims(ClaimError),
+    /// A signed answer that cannot be read, or an encrypted one.
+    #[error("the userinfo response is {0}")]
+    SignedMalformed(JwsError),
+    /// The signed answer is a token of another kind.
+    #[error("the userinfo response is a token of another kind, as its typ says")]
+    SignedType,
     /// Not 200.
     #[error("{}", .0.at("the userinfo endpoint"))]
     Status(UnexpectedStatus),
@@ -85,6 +93,36 @@ pub fn request(relying_party: &RelyingParty, endpoint: &Endpoint, token: &Access
     let mut request = discovery::get(endpoint, &relying_party.clusters, relying_party.timeout);
     request.headers.push(("authorization", format!("Bearer {}", token.expose())));
     request
+}
+
+/// The JWT of a signed answer (5.3.2).
+pub fn signed(response: &CalloutResponse) -> Option<&str> {
+    let body = response.body.trim_ascii();
+    (response.status == 200 && body.starts_with(JWS)).then(|| std::str::from_utf8(body).ok())?
+}
+
+/// The plain form of a signed answer with a right signature. It must be of this issuer and for this client.
+///
+/// # Errors
+/// [`UserinfoError`]
+pub fn opened(
+    token: VerifiedJws,
+    relying_party: &RelyingParty,
+    trusted_audiences: &[String],
+    now: UnixTime,
+    leeway: Leeway,
+) -> Result<CalloutResponse, UserinfoError> {
+    if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        return Err(UserinfoError::SignedType);
+    }
+    let expected = claims::Expected {
+        issuer: relying_party.issuer.expected(),
+        audience: Audience::Client(&relying_party.client_id, trusted_audiences),
+        now,
+        leeway,
+    };
+    let claims = claims::check_statement(token, &expected).map_err(UserinfoError::SignedClaims)?;
+    Ok(CalloutResponse { status: 200, body: Value::Object(claims).to_string().into_bytes() })
 }
 
 impl Userinfo {
@@ -128,9 +166,6 @@ impl Userinfo {
         let response = response?;
         if response.status != 200 {
             return Err(UserinfoError::Status(UnexpectedStatus::of(&response)));
-        }
-        if response.body.trim_ascii_start().starts_with(JWS) {
-            return Err(UserinfoError::Signed);
         }
         let claims = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
         match claims.get("sub") {
@@ -202,8 +237,7 @@ mod tests {
             (200, r#"[{"sub":"alice"}]"#, Some(UserinfoError::NotJson(JsonError::NotAnObject))),
             (200, "<html>", Some(UserinfoError::NotJson(JsonError::Malformed))),
             (200, "", Some(UserinfoError::NotJson(JsonError::Malformed))),
-            (200, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", Some(UserinfoError::Signed)),
-            (200, "\n eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d", Some(UserinfoError::Signed)),
+            (200, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", Some(UserinfoError::NotJson(JsonError::Malformed))),
             (201, r#"{"sub":"alice"}"#, Some(status(201, ""))),
             (401, r#"{"sub":"alice"}"#, Some(status(401, ""))),
             (403, TOKEN_REFUSED, Some(status(403, TOKEN_REFUSED))),

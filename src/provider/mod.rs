@@ -28,6 +28,7 @@ use crate::{
         logout_token::{self, LogoutToken, LogoutTokenError},
         pushed, revocation,
         token::{self, TokenEndpointError, TokenResponse},
+        userinfo::{self, UserinfoError},
     },
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
@@ -286,6 +287,19 @@ impl Provider {
         leeway: Leeway,
     ) -> Result<LogoutToken, LogoutTokenError> {
         logout_token::check(token, &self.relying_party, self.trusted_audiences(), now, leeway)
+    }
+
+    /// The plain form of a signed answer of the userinfo endpoint, with a good signature (OIDC Core 5.3.2).
+    ///
+    /// # Errors
+    /// [`UserinfoError`]
+    pub fn open_userinfo(
+        &self,
+        token: VerifiedJws,
+        now: UnixTime,
+        leeway: Leeway,
+    ) -> Result<CalloutResponse, UserinfoError> {
+        userinfo::opened(token, &self.relying_party, self.trusted_audiences(), now, leeway)
     }
 
     fn trusted_audiences(&self) -> &[String] {

@@ -103,6 +103,7 @@ function restart(issuer) {
       },
       pushedAuthorizationRequests: { enabled: true },
       requestObjects: { enabled: true },
+      jwtUserinfo: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (ctx, resource) => ({

@@ -69,7 +69,19 @@ fn sign_in(world: &World, answer: Answer) -> Response {
 
 #[test]
 fn the_real_provider_adds_claims_in_userinfo() {
+    adds_claims(&json!({}));
+}
+
+#[test]
+fn the_real_provider_signs_what_it_adds() {
+    adds_claims(&json!({"userinfo_signed_response_alg": "ES256"}));
+}
+
+/// The real provider, where the client has these metadata too, adds claims in userinfo.
+fn adds_claims(metadata: &Value) {
     let site = Site::with(|plan| {
+        let client = plan.provider.clients[0].as_object_mut().expect("an object");
+        client.extend(metadata.as_object().expect("an object").clone());
         plan.provider.claims_at_userinfo = true;
         plan.setup.configuration["rules"] = rules();
         plan.setup.configuration["providers"][0]["userinfo"] = json!(true);

@@ -99,7 +99,7 @@ pub(in crate::config) struct Provider {
     /// The URL of the revocation endpoint, instead of the discovered one. For `sign_out.revoke`.
     pub(in crate::config) revocation_endpoint: Option<String>,
     /// Whether claims that the ID token lacks are requested from the userinfo endpoint, at each sign-in and renewal.
-    /// The response must be plain JSON with the same `sub`.
+    /// The response must be about the same `sub`: JSON, or a JWT that the provider has signed for this client.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) userinfo: Option<bool>,
     /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`, and for `type: oauth2`, where its

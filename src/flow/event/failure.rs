@@ -177,6 +177,9 @@ pub enum Failure {
     /// The userinfo endpoint gave no usable answer.
     #[error("{0}")]
     UserinfoEndpoint(#[from] UserinfoError),
+    /// The signature of a signed answer of the userinfo endpoint is refused.
+    #[error("the signed userinfo response is refused: {0}")]
+    UserinfoSignature(VerifyError),
     /// A request for userinfo with another method than GET.
     #[error("userinfo takes GET only")]
     UserinfoMethod,
@@ -333,12 +336,12 @@ impl Failure {
                 "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
             Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
                 "Nothing was lost: please try again in a few seconds."),
+            Self::UserinfoSignature(_) | Self::UserinfoEndpoint(UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedType) => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
+                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::UserinfoEndpoint(error) => match error {
                 UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
-                UserinfoError::OtherSubject => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
-                    "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
-                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::Signed | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
+                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedMalformed(_) | UserinfoError::SignedType | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
                     "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
             },
             Self::Unreachable(_) => row!(500, "bug", Error, "Something is wrong here",

@@ -33,7 +33,7 @@ use super::{
     super::{
         context::{Env, TaskContext},
         event::{Event, failure::Failure, omission::Omission},
-        keys::verify_id_token,
+        keys::{open_userinfo, verify_id_token},
         limits::MAX_HOLD,
         memory::{
             issuers::Ready,
@@ -195,6 +195,7 @@ async fn identify(
     let mut inquiry = provider.inquiry(&metadata, &tokens.access_token, session.subject());
     while let Some(asked) = inquiry {
         let answer = cx.call(asked.request(&provider.relying_party)).await;
+        let answer = open_userinfo(&provider, answer, cx).await?;
         match asked.read(answer)? {
             Progress::Ask(next) => inquiry = Some(next),
             Progress::Known(userinfo) => return Ok((id_token, Some(userinfo.about(session.subject())?))),

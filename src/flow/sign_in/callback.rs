@@ -30,7 +30,7 @@ use super::{
         context::{Env, RequestContext},
         event::{Event, Restart, failure::Failure},
         executor::Gate,
-        keys::verify_id_token,
+        keys::{open_userinfo, verify_id_token},
         limits::Slot,
         memory::issuers::Ready,
     },
@@ -240,7 +240,10 @@ async fn identify(
 ) -> Result<(Box<Identity>, Granted), Failure> {
     loop {
         identification = match identification.next(&known.provider, &known.metadata) {
-            Step::Call(request, call) => call.answered(cx.call(request).await)?,
+            Step::Call(request, call) => {
+                let answer = cx.call(request).await;
+                call.answered(open_userinfo(&known.provider, answer, cx).await?)?
+            }
             Step::Known(identity, granted) => return Ok((identity, granted)),
             Step::VerifyIdToken(step) => {
                 let occasion = Occasion::SignIn(&pending.nonce);

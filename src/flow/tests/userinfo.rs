@@ -6,7 +6,7 @@ use super::{
     super::{event::Event, *},
     world::{ISSUER, Outcome, World, ok},
 };
-use crate::http::{CalloutError, Request};
+use crate::http::{CalloutError, CalloutResponse, Request};
 
 /// A world that queries userinfo: `/admin` requires the group `admins`, `/open` excludes the group `banned`, and
 /// `/mail` requires a verified address of `example.com`.
@@ -144,7 +144,7 @@ fn without_a_good_answer_there_is_no_session() {
         (body(""), (502, "userinfo_endpoint_malformed")),
         (body("[]"), (502, "userinfo_endpoint_malformed")),
         (body("{}"), (502, "userinfo_endpoint_malformed")),
-        (body("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.AAAA"), (502, "userinfo_endpoint_malformed")),
+        (body("eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d"), (502, "userinfo_endpoint_malformed")),
         (body(r#"{"sub":"mallory","groups":["admins"]}"#), (502, "userinfo_endpoint_refused")),
     ] {
         let mut world = world();
@@ -305,4 +305,57 @@ fn a_sign_in_counts_as_under_way_until_the_last_answer() {
     }
     assert!(matches!(step, Step::Done(Decision::Reply(_))), "{step:?}");
     assert_eq!(world.limits().redeeming.taken(), 0);
+}
+
+/// A sign-in whose userinfo answer is a JWT with these changes of its header and claims, and the callback's status and code.
+fn sign_in_with_signed(change: impl Fn(&mut Value, &mut Value)) -> (World, (u16, &'static str)) {
+    let mut world = world();
+    id_token_says(&mut world, json!({}));
+    let mut claims = json!({ "sub": "alice", "groups": ["admins"], "iss": ISSUER, "aud": "client" });
+    let mut header = json!({ "alg": "ES256", "kid": "one" });
+    change(&mut header, &mut claims);
+    let answer = world.provider.signed(&header, &claims);
+    world.provider.userinfo =
+        Box::new(move || Ok(CalloutResponse { status: 200, body: answer.clone().into_bytes() }));
+    let reply = world.visit("/").reply();
+    let callback = world.signs_in(&reply);
+    let code = world.visit(&callback).code();
+    (world, code)
+}
+
+#[test]
+fn a_signed_answer_of_this_issuer_for_this_client_adds_its_claims() {
+    type Change = fn(&mut Value, &mut Value);
+    let good: [Change; 4] = [
+        |_, _| {},
+        |header, _| header["typ"] = json!("JWT"),
+        |_, claims| claims["aud"] = json!(["client"]),
+        |_, claims| claims["exp"] = json!(4_000_000_000_u64),
+    ];
+    for (place, change) in good.into_iter().enumerate() {
+        let (mut world, code) = sign_in_with_signed(change);
+        assert_eq!((code, access(&mut world, "/admin")), ((303, "signed_in"), "passed"), "{place}");
+    }
+}
+
+#[test]
+fn a_signed_answer_for_another_or_by_another_begins_no_session() {
+    type Change = fn(&mut Value, &mut Value);
+    let refused = (502, "userinfo_endpoint_refused");
+    let cases: [(&str, Change, (u16, &str)); 8] = [
+        ("another issuer", |_, claims| claims["iss"] = json!("https://evil.example"), refused),
+        ("no issuer", |_, claims| drop(claims.as_object_mut().unwrap().remove("iss")), refused),
+        ("another client", |_, claims| claims["aud"] = json!("other"), refused),
+        ("no audience", |_, claims| drop(claims.as_object_mut().unwrap().remove("aud")), refused),
+        ("expired", |_, claims| claims["exp"] = json!(1), refused),
+        ("another user", |_, claims| claims["sub"] = json!("bob"), refused),
+        ("a logout token", |header, _| header["typ"] = json!("logout+jwt"), refused),
+        ("no signature", |header, _| header["alg"] = json!("none"), (502, "userinfo_endpoint_malformed")),
+    ];
+    for (name, change, expected) in cases {
+        let (mut world, code) = sign_in_with_signed(change);
+        assert_eq!(code, expected, "{name}");
+        assert!(!world.has_session(), "{name}");
+        assert_eq!(access(&mut world, "/admin"), "sign_in_started", "{name}");
+    }
 }

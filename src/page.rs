@@ -34,7 +34,7 @@ const STYLE: &str = include_str!("page/style.css");
 <p><a class="button" href="{{ href }}"{% if is_framed %} target="_top"{% endif %}>{{ label }}</a></p>
 {%- when Some(Action::Choose { form, choices }) %}
 {%- if let Some(form) = form %}
-<form class="address" action="{{ form.action }}"{% if is_framed %} target="_top"{% endif %}>
+<form class="address" action="{{ form.action }}">
 {%- for (name, value) in form.fields.iter() %}
 <input type="hidden" name="{{ name }}" value="{{ value }}">
 {%- endfor %}

@@ -300,7 +300,9 @@ fn choose(
         css_class: provider.css_class.clone(),
     };
     let choices = among.iter().map(choice).collect();
-    let form = among.iter().any(|provider| !provider.email_domains.is_empty()).then(|| address_form(sign_in, env));
+    // A page in a frame has links alone.
+    let has_form = caller.kind != Kind::Frame && among.iter().any(|provider| !provider.email_domains.is_empty());
+    let form = has_form.then(|| address_form(sign_in, env));
     let text = match &form {
         None => "Choose how you want to sign in.",
         Some(form) if form.is_unknown => "No provider is set up for this address. Choose one below.",

@@ -262,6 +262,26 @@ fn a_configured_hint_stays_as_it_is() {
 }
 
 #[test]
+fn in_a_frame_there_are_links_alone() {
+    let mut world = world_with(|document| {
+        document["rules"] = json!([{ "access": "required", "unauthenticated": "redirect" }]);
+    });
+    let headers = [
+        (":method", "GET"),
+        (":path", "/page"),
+        ("accept", "text/html"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let page = world.send(&headers).reply();
+    assert_asks(&page, "Choose how you want to sign in.");
+    let shown = html(&page);
+    assert_eq!((shown.matches("<form").count(), shown.matches("target=\"_top\"").count()), (0, 3), "{shown}");
+    assert!(header(&page, "content-security-policy").unwrap().contains("form-action 'none'"));
+}
+
+#[test]
 fn programs_get_no_form_and_an_address_is_no_identity() {
     let mut world = world();
     for path in ["/page", "/oauth2/start?login_hint=alice@example.com"] {

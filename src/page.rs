@@ -1,6 +1,6 @@
 //! The HTML page of all local replies to browsers: a text, one action, and the code for the operator. It loads nothing
-//! (logos are `data:` URLs), may be framed only in answers to frames, and has a script only where a response alone cannot do the work
-//! ([`Script`]). The script is our own, allowed by its hash.
+//! (logos are `data:` URLs), may be framed only in answers to frames, and has a script only where a response alone cannot do
+//! the work ([`Script`]). The script is our own, allowed by its hash.
 
 pub mod logo;
 
@@ -135,7 +135,7 @@ impl std::fmt::Debug for KeptForm {
 /// The next action of the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Several links, of which the user chooses one, below a form that can choose for them.
+    /// Several links, of which the user chooses one, below a form that chooses by email address.
     Choose {
         /// The form.
         form: Option<AddressForm>,
@@ -187,7 +187,7 @@ pub struct AddressForm {
     pub fields: Vec<(String, String)>,
     /// The parameter with the address.
     pub name: &'static str,
-    /// Whether an address was entered before, to which nothing belongs.
+    /// Whether an address was entered before for which there is no target.
     pub is_unknown: bool,
 }
 

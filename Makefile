@@ -6,6 +6,8 @@ CARGO_FILES := $(or $(CARGO_HOME),$(HOME)/.cargo)
 CRATES := $(CARGO_FILES)/registry/src/index.crates.io-1949cf8c6b5b557f
 # Every supported Envoy has it. A host without: make build SIMD=
 SIMD := -Ctarget-feature=+simd128
+# Makes the module a fifth smaller, for 4 % more instructions in a session. LLVM's own value is 225.
+INLINE := -Cllvm-args=-inline-threshold=60
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
@@ -15,7 +17,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 # Panic messages name the file they come from: the same one wherever the module is built, from its crate's name on.
-build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = $(patsubst %,--remap-path-prefix=%=,$(CARGO_FILES) $(CRATES)) $(SIMD)
+build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = $(patsubst %,--remap-path-prefix=%=,$(CARGO_FILES) $(CRATES)) $(SIMD) $(INLINE)
 build: toolchain ## the filter: target/wasm32-wasip1/release/vestibule.wasm
 	cargo build --release --target $(WASM) -p vestibule
 	@$(MAKE) --no-print-directory $(SMALLER)

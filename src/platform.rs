@@ -1,4 +1,4 @@
-//! The host as a trait: the clock, randomness, Envoy's signature check and zlib, the key-value store that all workers of a process
+//! The host as a trait: the clock, randomness, Envoy's signatures and zlib, the key-value store that all workers of a process
 //! share, and facts about the current request. The filter implements it with host calls, the tests in memory.
 
 use std::net::{IpAddr, SocketAddr};
@@ -75,7 +75,7 @@ impl ClientAddress {
     }
 }
 
-/// A hash function of the host's signature check.
+/// A hash function of the host's signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashFunction {
     /// SHA-256
@@ -84,6 +84,28 @@ pub enum HashFunction {
     Sha384,
     /// SHA-512
     Sha512,
+}
+
+impl HashFunction {
+    /// The name that Envoy takes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+}
+
+/// Why the host has signed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// It offers no such call.
+    #[error("this Envoy signs nothing for its filters: use a newer one, or an Ed25519 key")]
+    NotOffered,
+    /// It did not take the key.
+    #[error("Envoy does not sign with the private key under client_key; is it whole?")]
+    Refused,
 }
 
 /// The calls to the host that the core needs.
@@ -100,6 +122,12 @@ pub trait Platform {
     /// Checks an RSASSA-PKCS1-v1_5 or ECDSA signature. The key is a DER SubjectPublicKeyInfo, an ECDSA signature a DER
     /// sequence. `None` where the host offers no such call.
     fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool>;
+
+    /// Signs by RSASSA-PKCS1-v1_5 or ECDSA, as the key is. The key is PKCS #8 in DER, an ECDSA signature a DER sequence.
+    ///
+    /// # Errors
+    /// [`SignError`]
+    fn sign(&self, hash: HashFunction, pkcs8: &[u8], text: &[u8]) -> Result<Vec<u8>, SignError>;
 
     /// Compresses in the format of zlib (RFC 1950). `None` where the host cannot.
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>>;

@@ -13,7 +13,8 @@ use super::resolve::limits;
 use super::shape::{Place, Shape, fields};
 pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 pub(super) use issuers::{
-    AuthMethod, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType, TokenIssuer, TokenKind, TokenPlace,
+    AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
+    ResponseMode, SecretMethod, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};

@@ -57,7 +57,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let mut warnings = Vec::new();
     let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
     let at_providers = root.key("providers");
-    let context = issuer::IssuerContext { clusters: clusters.as_ref().map_err(|faulty| *faulty), plain_http, env };
+    let bodies = sign_in::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
+    let clusters_found = clusters.as_ref().map_err(|faulty| *faulty);
+    let context = issuer::IssuerContext { clusters: clusters_found, plain_http, env, bodies };
     let providers = provider::providers(document.providers, &at_providers, context, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let at_session = root.key("session");
@@ -88,7 +90,6 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
-    let bodies = sign_in::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
     let sign_in = sign_in::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
     let sign_out = sign_out::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
     let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&at_session.key("refresh"));

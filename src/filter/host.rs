@@ -13,7 +13,7 @@ use crate::{
     http::{
         CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
     },
-    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue},
+    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError},
     time::UnixTime,
     wire::{
         self,
@@ -35,13 +35,8 @@ impl Platform for Host {
     }
 
     fn verify_signature(&self, hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
-        let hash = match hash {
-            HashFunction::Sha256 => "sha256",
-            HashFunction::Sha384 => "sha384",
-            HashFunction::Sha512 => "sha512",
-        };
         // Envoy's `VerifySignatureArguments`; of its `VerifySignatureResult`, the first field.
-        let arguments = wire::write(&[Bytes(hash.as_bytes()), Bytes(spki), Bytes(signature), Bytes(text)]);
+        let arguments = wire::write(&[Bytes(hash.name().as_bytes()), Bytes(spki), Bytes(signature), Bytes(text)]);
         match hostcalls::call_foreign_function("verify_signature", Some(&arguments)) {
             Ok(answer) => {
                 let result = wire::read(&answer.unwrap_or_default()).and_then(|[result]| result.number());
@@ -49,6 +44,21 @@ impl Platform for Host {
             }
             Err(Status::NotFound) => None,
             Err(_) => Some(false),
+        }
+    }
+
+    fn sign(&self, hash: HashFunction, pkcs8: &[u8], text: &[u8]) -> Result<Vec<u8>, SignError> {
+        // Envoy's `SignArguments`; of its `SignResult`, the first two fields.
+        let arguments = wire::write(&[Bytes(hash.name().as_bytes()), Bytes(pkcs8), Bytes(text)]);
+        let answer = hostcalls::call_foreign_function("sign", Some(&arguments)).map_err(|status| match status {
+            Status::NotFound => SignError::NotOffered,
+            _ => SignError::Refused,
+        })?;
+        let answer = answer.unwrap_or_default();
+        let [result, signature] = wire::read(&answer).ok_or(SignError::Refused)?;
+        match (result.number(), signature.bytes()) {
+            (Some(1..), Some(signature)) if !signature.is_empty() => Ok(signature.to_vec()),
+            _ => Err(SignError::Refused),
         }
     }
 

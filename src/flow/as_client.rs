@@ -3,8 +3,10 @@
 
 use crate::{
     http::CalloutRequest,
-    oidc::{client::CallContext, token::refuses_client},
-    platform::NoRandomness,
+    oidc::{
+        client::{AuthenticationError, CallContext},
+        token::refuses_client,
+    },
     time::Deadline,
 };
 
@@ -23,7 +25,7 @@ impl TaskContext {
         &self,
         ready: &Ready,
         deadline: Deadline,
-        request: impl Fn(CallContext<'_>) -> Result<CalloutRequest, NoRandomness>,
+        request: impl Fn(CallContext<'_>) -> Result<CalloutRequest, AuthenticationError>,
     ) -> Result<CalloutResult, Failure> {
         let provider = &ready.provider;
         let other_method = self.with(|env| env.issuers.takes_other_method(provider.id))?;

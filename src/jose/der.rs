@@ -1,8 +1,9 @@
-//! DER (X.690): SubjectPublicKeyInfo (RFC 5280, 4.1) is written for Envoy's signature check and read from the configuration,
-//! ECDSA signatures are written. The general crates for it would add some 15 KB.
+//! DER (X.690): keys (RFC 5280, 4.1; RFC 5958) are written for Envoy and read from the configuration, ECDSA signatures are
+//! written and read. The general crates for it would add some 15 KB.
 
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const INTEGER: u8 = 0x02;
+pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const SEQUENCE: u8 = 0x30;
 
 /// An element: tag, length, and these parts as its content.
@@ -26,6 +27,10 @@ pub(super) fn integer(digits: &[u8]) -> Vec<u8> {
     // 8.3: the shortest form, and the top bit is the sign.
     let sign: &[u8] = if digits.first().is_none_or(|first| *first >= 0x80) { &[0] } else { &[] };
     element(INTEGER, &[sign, digits])
+}
+
+pub(super) fn octets(bytes: &[u8]) -> Vec<u8> {
+    element(OCTET_STRING, &[bytes])
 }
 
 pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {

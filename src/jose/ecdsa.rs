@@ -24,6 +24,8 @@ pub(super) struct EcKey {
 }
 
 impl Curve {
+    pub(super) const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+
     /// The curve of this name (RFC 7518, 6.2.1.1).
     pub(super) fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -123,7 +125,7 @@ impl Curve {
     }
 
     /// AlgorithmIdentifier: id-ecPublicKey and the curve's own name (RFC 5480, 2.1.1).
-    const fn identifier(self) -> &'static [u8] {
+    pub(super) const fn identifier(self) -> &'static [u8] {
         match self {
             Self::P256 => b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07",
             Self::P384 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22",
@@ -134,11 +136,23 @@ impl Curve {
     /// The DER sequence of a JWS signature, which is r and s at full length. Any other length is refused, and so are zero and
     /// numbers not below the order: a check with r = s = 0 once accepted everything (CVE-2022-21449).
     pub(super) fn to_der(self, signature: &[u8]) -> Option<Vec<u8>> {
+        let (r, s) = signature.split_at_checked(self.order().len())?;
+        (self.is_scalar(r) && self.is_scalar(s)).then(|| der::sequence(&[&der::integer(r), &der::integer(s)]))
+    }
+
+    /// A JWS signature, of the DER sequence that the host makes.
+    pub(super) fn of_der(self, signature: &[u8]) -> Option<Vec<u8>> {
+        let mut whole = signature;
+        let mut numbers = der::read(der::SEQUENCE, &mut whole)?;
+        let r = self.coordinate(der::read(der::INTEGER, &mut numbers)?)?;
+        let s = self.coordinate(der::read(der::INTEGER, &mut numbers)?)?;
+        Some([r, s].concat())
+    }
+
+    /// Whether it is a number of full length between zero and the order.
+    pub(super) fn is_scalar(self, number: &[u8]) -> bool {
         let order = self.order();
-        let (r, s) = signature.split_at_checked(order.len())?;
-        let is_scalar = |number: &[u8]| number.iter().any(|byte| *byte != 0) && number < order;
-        (s.len() == order.len() && is_scalar(r) && is_scalar(s))
-            .then(|| der::sequence(&[&der::integer(r), &der::integer(s)]))
+        number.len() == order.len() && number.iter().any(|byte| *byte != 0) && number < order
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signed tokens, without anything of OpenID Connect. May import `platform`, `quoted` and `time`.
+//! Signed tokens, read and made, without anything of OpenID Connect. May import `platform`, `quoted` and `time`.
 //!
 //! Each step of a verification has its type, so that none can be left out: [`jws::UnverifiedJws`] (the form is right) →
 //! [`verify::VerifiedJws`] (the signature is right) → [`claims::VerifiedClaims`] (issuer, audience and dates are right).
@@ -16,7 +16,9 @@ pub mod jwk;
 pub mod jws;
 pub mod members;
 mod pem;
+mod private_key;
 mod rsa;
+pub mod sign;
 pub mod verify;
 
 /// A signature algorithm of JWS (RFC 7518, 3.1; RFC 8037). `none` is not one, nor are the HMACs, with which a public key

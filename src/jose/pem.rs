@@ -40,7 +40,7 @@ fn rsa(spki: &[u8]) -> Option<RsaKey> {
 
 /// SubjectPublicKeyInfo ends with the uncompressed point.
 fn ec(spki: &[u8]) -> Option<EcKey> {
-    [Curve::P256, Curve::P384, Curve::P521].into_iter().find_map(|curve| {
+    Curve::ALL.into_iter().find_map(|curve| {
         let length = curve.order().len();
         let (rest, y) = spki.split_at_checked(spki.len().checked_sub(length)?)?;
         let (_, x) = rest.split_at_checked(rest.len().checked_sub(length)?)?;

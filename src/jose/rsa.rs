@@ -17,7 +17,7 @@ const MODULUS_BITS: RangeInclusive<usize> = 2048..=8192;
 /// The longest modulus or exponent that is read, in bytes.
 const MAX_NUMBER: usize = 1024;
 /// AlgorithmIdentifier: rsaEncryption, NULL (RFC 3279, 2.3.1).
-const ALGORITHM: [u8; 15] = *b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+pub(super) const ALGORITHM: [u8; 15] = *b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
 /// A public key.
 #[derive(Debug, Clone)]

@@ -1,13 +1,24 @@
 //! The authorization request and its response (OIDC Core 3.1.2; RFC 6749, 4.1; RFC 9207).
 
+use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use super::{
-    RelyingParty,
+    Endpoint, RelyingParty,
+    client::{AuthenticationError, CallContext},
     discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError},
 };
-use crate::secret::{AuthorizationCode, Nonce, PkceVerifier};
+use crate::{
+    jose::sign::SigningKey,
+    secret::{AuthorizationCode, Nonce, PkceVerifier},
+};
+
+/// The parameters of a request, by name.
+pub type Parameters = Vec<(String, String)>;
+
+/// How long a signed request is good. The browser carries it to the provider at once.
+const REQUEST_LIFETIME_SECONDS: u64 = 300;
 
 /// Our parameters: neither the configuration nor an endpoint's own query can set one.
 pub const OWN_PARAMETERS: [&str; 11] = [
@@ -50,40 +61,78 @@ pub struct AuthorizationRequest<'a> {
 }
 
 impl AuthorizationRequest<'_> {
-    /// The URL of the request.
-    pub fn url(&self) -> String {
-        let endpoint = self.metadata.authorization_endpoint.url();
-        let mut url = endpoint.clone();
-        url.set_query(None);
-        let mut query = url.query_pairs_mut();
-        // RFC 6749, 3.1: the endpoint's own query is kept, without our parameters.
+    /// The parameters of the request.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`] where they are signed.
+    pub fn parameters(&self, context: CallContext<'_>) -> Result<Parameters, AuthenticationError> {
+        let form = &self.relying_party.request_form;
+        let plain = self.plain_parameters();
+        let is_signed = form.is_signed || self.metadata.requires_signed_request;
+        let Some(key) = form.key.as_ref().filter(|_| is_signed) else { return Ok(plain) };
+        let request = self.sign(&plain, key, context)?;
+        // OIDC Core 6.1: these stand beside the signed request too, as OAuth 2.0 asks for them.
+        let beside = ["client_id", "response_type", "scope"];
+        let mut parameters: Parameters =
+            plain.into_iter().filter(|(name, _)| beside.contains(&name.as_str())).collect();
+        parameters.push(("request".to_owned(), request));
+        Ok(parameters)
+    }
+
+    /// The parameters as a signed JWT (RFC 9101, 4; OIDC Core 6.1).
+    fn sign(
+        &self,
+        parameters: &[(String, String)],
+        key: &SigningKey,
+        context: CallContext<'_>,
+    ) -> Result<String, AuthenticationError> {
+        let now = context.now.as_secs();
+        let mut claims: Map<String, Value> =
+            parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        for (name, value) in [
+            ("iss", self.relying_party.client_id.as_str().into()),
+            ("aud", self.relying_party.issuer.as_str().into()),
+            ("iat", now.into()),
+            ("nbf", now.into()),
+            ("exp", now.saturating_add(REQUEST_LIFETIME_SECONDS).into()),
+        ] {
+            claims.insert(name.to_owned(), value);
+        }
+        Ok(key.sign("oauth-authz-req+jwt", &claims.into(), context.platform)?)
+    }
+
+    fn plain_parameters(&self) -> Parameters {
         let passed =
             |wanted: &str| self.passed.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let prompt = self.prompt.or_else(|| passed("prompt"));
         let is_asked = |name: &str| name == "prompt" && prompt.is_some();
-        let is_ours = |name: &str| OWN_PARAMETERS.contains(&name) || is_asked(name);
-        query.extend_pairs(endpoint.query_pairs().filter(|(name, _)| !is_ours(name)));
-        query.extend_pairs([
+        let RelyingParty { client_id, scopes, authorization_params, request_form, .. } = self.relying_party;
+        let scope = scopes.join(" ");
+        let challenge = self.verifier.challenge();
+        let ours = [
             ("response_type", "code"),
-            ("client_id", self.relying_party.client_id.as_str()),
+            ("client_id", client_id.as_str()),
             ("redirect_uri", self.redirect_uri),
             ("state", self.state),
-            ("code_challenge", self.verifier.challenge().as_str()),
+            ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
-        ]);
-        let scope = self.relying_party.scopes.join(" ");
-        query.extend_pairs((!scope.is_empty()).then_some(("scope", scope.as_str())));
-        query.extend_pairs(self.nonce.map(|nonce| ("nonce", nonce.expose())));
-        query.extend_pairs(self.relying_party.authorization_params.iter().filter(|(name, _)| !is_asked(name)));
+        ];
+        let ours = ours
+            .into_iter()
+            .chain(request_form.is_posted_back.then_some(("response_mode", "form_post")))
+            .chain((!scope.is_empty()).then_some(("scope", scope.as_str())))
+            .chain(self.nonce.map(|nonce| ("nonce", nonce.expose())));
         let is_set = |wanted: &str| {
-            let configured = self.relying_party.authorization_params.iter().any(|(name, _)| name == wanted);
+            let configured = authorization_params.iter().any(|(name, _)| name == wanted);
             configured || wanted == "prompt" || OWN_PARAMETERS.contains(&wanted)
         };
-        query.extend_pairs(self.passed.iter().filter(|(name, _)| !is_set(name)));
-        query.extend_pairs(prompt.map(|prompt| ("prompt", self.prompt_with(prompt))));
-        query.finish();
-        drop(query);
-        url.into()
+        let configured = authorization_params.iter().filter(|(name, _)| !is_asked(name));
+        let passed = self.passed.iter().filter(|(name, _)| !is_set(name));
+        let others = configured.chain(passed).cloned();
+        ours.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .chain(others)
+            .chain(prompt.map(|prompt| ("prompt".to_owned(), self.prompt_with(prompt))))
+            .collect()
     }
 
     /// This `prompt` with the configured ones: a list, in which `none` stands alone (OIDC Core 3.1.2.1).
@@ -94,6 +143,19 @@ impl AuthorizationRequest<'_> {
         let others: Vec<&str> = configured.filter(is_other).collect();
         others.into_iter().chain([prompt]).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// The URL of an authorization request with these parameters.
+pub fn url(endpoint: &Endpoint, parameters: &[(String, String)]) -> String {
+    let mut url = endpoint.url().clone();
+    url.set_query(None);
+    // RFC 6749, 3.1: the endpoint's own query is kept, without our parameters.
+    let is_ours =
+        |name: &str| OWN_PARAMETERS.contains(&name) || parameters.iter().any(|(parameter, _)| parameter == name);
+    url.query_pairs_mut()
+        .extend_pairs(endpoint.url().query_pairs().filter(|(name, _)| !is_ours(name)))
+        .extend_pairs(parameters);
+    url.into()
 }
 
 impl RelyingParty {
@@ -214,9 +276,12 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::oidc::{
-        Endpoint, PlainHttp,
-        testing::{metadata, relying_party},
+    use crate::{
+        oidc::{
+            PlainHttp,
+            testing::{TestPlatform, metadata, relying_party},
+        },
+        time::UnixTime,
     };
 
     fn url(endpoint: &str, params: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -238,7 +303,10 @@ mod tests {
             prompt,
             passed: &[],
         };
-        Url::parse(&request.url()).unwrap().query_pairs().into_owned().collect()
+        let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default(), other_method: false };
+        let parameters = request.parameters(context).unwrap();
+        let url = super::url(&metadata.authorization_endpoint, &parameters);
+        Url::parse(&url).unwrap().query_pairs().into_owned().collect()
     }
 
     #[test]

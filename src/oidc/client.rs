@@ -1,14 +1,17 @@
 //! Client authentication (RFC 6749, 2.3) at the token, revocation and introspection endpoints.
 
-use std::time::Duration;
+pub mod assertion;
+
+use std::{rc::Rc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 
+use self::assertion::ClientAssertion;
 use super::{Clusters, Endpoint};
 use crate::{
     http::CalloutRequest,
-    platform::{NoRandomness, Platform},
+    platform::{NoRandomness, Platform, SignError},
     secret::ClientSecret,
     time::UnixTime,
 };
@@ -16,14 +19,31 @@ use crate::{
 /// How we authenticate. Method and secret cannot disagree.
 #[derive(Debug, Clone)]
 pub enum ClientAuthentication {
+    /// `client_secret_jwt` or `private_key_jwt` (RFC 7523, 2.2).
+    Assertion(Rc<ClientAssertion>),
     /// `client_secret_basic` (RFC 6749, 2.3.1).
     Basic(ClientSecret),
+    /// Envoy adds the credentials to the call: its credential injector stands in the filters of the cluster.
+    Injected,
     /// No secret: a public client, protected by PKCE alone.
     None,
     /// `client_secret_post`.
     Post(ClientSecret),
+    /// The certificate that Envoy shows (RFC 8705): `tls_client_auth` or `self_signed_tls_client_auth`.
+    Tls,
     /// A secret without a method: `client_secret_basic`, unless the metadata only offers `client_secret_post`.
     Unspecified(ClientSecret),
+}
+
+/// Why a call cannot be authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthenticationError {
+    /// The platform gives no randomness.
+    #[error("{0}")]
+    NoRandomness(#[from] NoRandomness),
+    /// Nothing is signed.
+    #[error("{0}")]
+    NotSigned(#[from] SignError),
 }
 
 /// Time and randomness for the authentication of one call.
@@ -40,6 +60,10 @@ pub struct CallContext<'a> {
 /// A client at an endpoint, and how the endpoint is reached.
 pub(super) struct Client<'a> {
     pub(super) id: &'a str,
+    /// The issuer identifier of the authorization server.
+    pub(super) issuer: &'a str,
+    /// Its token endpoint, where it is known.
+    pub(super) token_endpoint: Option<&'a Endpoint>,
     pub(super) authentication: &'a ClientAuthentication,
     pub(super) clusters: &'a Clusters,
     pub(super) timeout: Duration,
@@ -49,6 +73,8 @@ pub(super) struct Client<'a> {
 struct FormRequest<'a> {
     endpoint: &'a Endpoint,
     headers: Vec<(&'static str, String)>,
+    /// Whether `client_id` is among the parameters already.
+    names_client: bool,
     form: Serializer<'static, String>,
 }
 
@@ -56,19 +82,20 @@ impl Client<'_> {
     /// A form for this endpoint, authenticated.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the authentication needs it.
+    /// [`AuthenticationError`]
     pub(super) fn post(
         &self,
         endpoint: &Endpoint,
         pairs: &[(&str, &str)],
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         let mut request = FormRequest {
             endpoint,
             headers: vec![
                 ("accept", "application/json".to_owned()),
                 ("content-type", "application/x-www-form-urlencoded".to_owned()),
             ],
+            names_client: pairs.iter().any(|(name, _)| *name == "client_id"),
             form: Serializer::new(String::new()),
         };
         request.form.extend_pairs(pairs);
@@ -84,21 +111,28 @@ impl Client<'_> {
         })
     }
 
-    /// Adds the client's credentials. A method that signs (RFC 7523) takes the issuer identifier as audience, at every
-    /// endpoint, and time and randomness from the context.
-    fn authenticate(&self, request: &mut FormRequest<'_>, _context: CallContext<'_>) -> Result<(), NoRandomness> {
+    /// Adds the client's credentials.
+    fn authenticate(&self, request: &mut FormRequest<'_>, context: CallContext<'_>) -> Result<(), AuthenticationError> {
+        // RFC 6749, 4.1.3; RFC 8705, 2: a client that sends no credentials, or sends them in the body, sends its ID.
+        let sends_id = !matches!(
+            self.authentication,
+            ClientAuthentication::Basic(_) | ClientAuthentication::Injected | ClientAuthentication::Unspecified(_)
+        );
+        if sends_id && !request.names_client {
+            request.form.append_pair("client_id", self.id);
+        }
         match self.authentication {
+            ClientAuthentication::Assertion(assertion) => {
+                let signed = assertion.sign(self, context)?;
+                request.form.extend_pairs(assertion.pairs(&signed));
+            }
             ClientAuthentication::Basic(secret) | ClientAuthentication::Unspecified(secret) => {
                 request.headers.push(("authorization", basic(self.id, secret)));
             }
             ClientAuthentication::Post(secret) => {
-                request.form.append_pair("client_id", self.id);
                 request.form.append_pair("client_secret", secret.expose());
             }
-            // RFC 6749, 4.1.3: a client that does not authenticate sends its ID.
-            ClientAuthentication::None => {
-                request.form.append_pair("client_id", self.id);
-            }
+            ClientAuthentication::Injected | ClientAuthentication::None | ClientAuthentication::Tls => {}
         }
         Ok(())
     }

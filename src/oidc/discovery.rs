@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Clusters, ConfiguredEndpoints, Endpoint, EndpointError, Issuer, OpenIdProvider, PlainHttp, RelyingParty,
-    client::{CallContext, Client, ClientAuthentication},
+    client::{AuthenticationError, CallContext, Client, ClientAuthentication},
     error::UnexpectedStatus,
     token_issuer::TokenIssuer,
 };
@@ -17,7 +17,6 @@ use crate::{
         jwk::JwksError,
         members::Members,
     },
-    platform::NoRandomness,
     quoted::Quoted,
 };
 
@@ -39,6 +38,10 @@ pub struct ProviderMetadata {
     pub revocation_endpoint: Option<Endpoint>,
     /// `userinfo_endpoint` (OIDC Core 5.3), where it is to be asked.
     pub userinfo_endpoint: Option<Endpoint>,
+    /// `pushed_authorization_request_endpoint` (RFC 9126, 5), where requests are pushed.
+    pub pushed_request_endpoint: Option<Endpoint>,
+    /// `require_signed_request_object` (RFC 9101, 10.5).
+    pub requires_signed_request: bool,
     /// Whether each authorization response carries `iss` (RFC 9207, 3); if so, one without it is refused.
     pub iss_parameter: bool,
     /// The `prompt` that asks for another account.
@@ -149,8 +152,15 @@ pub fn body(response: Result<CalloutResponse, CalloutError>) -> Result<Vec<u8>, 
 impl ProviderMetadata {
     /// The metadata of an OpenID provider that these endpoints make up; `None` where one is missing.
     pub fn configured(endpoints: &ConfiguredEndpoints, userinfo: bool) -> Option<Self> {
-        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo: userinfo_endpoint } =
-            endpoints.clone();
+        let ConfiguredEndpoints {
+            authorization,
+            token,
+            jwks,
+            end_session,
+            revocation,
+            userinfo: userinfo_endpoint,
+            pushed_request: pushed_request_endpoint,
+        } = endpoints.clone();
         if userinfo && userinfo_endpoint.is_none() {
             return None;
         }
@@ -159,6 +169,7 @@ impl ProviderMetadata {
             end_session_endpoint: end_session,
             revocation_endpoint: revocation,
             userinfo_endpoint,
+            pushed_request_endpoint,
             ..Self::of(authorization?, token?)
         })
     }
@@ -172,6 +183,8 @@ impl ProviderMetadata {
             end_session_endpoint: None,
             revocation_endpoint: None,
             userinfo_endpoint: None,
+            pushed_request_endpoint: None,
+            requires_signed_request: false,
             iss_parameter: false,
             account_prompt: SELECT_ACCOUNT,
             post_only: false,
@@ -191,9 +204,16 @@ impl ProviderMetadata {
         let document = document_of(relying_party.issuer.as_str(), document)?;
         let members = Members::of(&document);
         let plain_http = discovered_by(&relying_party.issuer, relying_party.plain_http);
+        // RFC 8705, 5: where a client shows its certificate may be another place.
+        let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object).map(Members::of);
+        let aliases = aliases.filter(|_| matches!(relying_party.authentication, ClientAuthentication::Tls));
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
+            let members = aliases.filter(|aliases| aliases.get(name).is_some()).unwrap_or(members);
             configured.clone().map_or_else(|| discovered(members, name, plain_http), Ok)
         };
+        let is_true = |name: &str| members.get(name).is_some_and(|said| *said == true || said == "true");
+        let is_pushed = relying_party.request_form.is_pushed;
+        let is_pushed = is_pushed.unwrap_or_else(|| is_true("require_pushed_authorization_requests"));
         let mut left_out = Vec::new();
         // An endpoint that only sign-out needs must not prevent sign-ins.
         let mut optional_endpoint = |name, configured| match endpoint(name, configured) {
@@ -214,10 +234,14 @@ impl ProviderMetadata {
             } else {
                 None
             },
+            pushed_request_endpoint: if is_pushed {
+                Some(endpoint("pushed_authorization_request_endpoint", &provider.endpoints.pushed_request)?)
+            } else {
+                None
+            },
+            requires_signed_request: is_true("require_signed_request_object"),
             // The text counts too: it is stricter, as a response without the parameter is then refused.
-            iss_parameter: members
-                .get("authorization_response_iss_parameter_supported")
-                .is_some_and(|said| *said == true || said == "true"),
+            iss_parameter: is_true("authorization_response_iss_parameter_supported"),
             account_prompt: account_prompt(members),
             post_only: post_only(members),
             left_out,
@@ -227,17 +251,20 @@ impl ProviderMetadata {
     /// A form for an endpoint of the provider, authenticated by the configured method or by one that the provider offers.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the authentication needs it.
+    /// [`AuthenticationError`]
     pub(super) fn post(
         &self,
         endpoint: &Endpoint,
         pairs: &[(&str, &str)],
         relying_party: &RelyingParty,
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         let RelyingParty { client_id: id, clusters, timeout, .. } = relying_party;
         let authentication = &self.authentication(relying_party, context.other_method);
-        Client { id, authentication, clusters, timeout: *timeout }.post(endpoint, pairs, context)
+        let issuer = relying_party.issuer.as_str();
+        let token_endpoint = Some(&self.token_endpoint);
+        Client { id, issuer, token_endpoint, authentication, clusters, timeout: *timeout }
+            .post(endpoint, pairs, context)
     }
 
     /// The name of the method by which a secret without a configured one is sent.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Endpoint,
     access_token::AccessTokenError,
-    client::{CallContext, Client},
+    client::{AuthenticationError, CallContext, Client},
     error::UnexpectedStatus,
     id_token::is_usable_subject,
     token_issuer::{Introspection, TokenIssuer},
@@ -20,7 +20,6 @@ use crate::{
         json::{self, JsonError},
         members::Members,
     },
-    platform::NoRandomness,
     secret::RawBearerToken,
     time::{Leeway, UnixTime},
 };
@@ -64,16 +63,18 @@ pub enum Answer {
 /// Asks about a token (2.1).
 ///
 /// # Errors
-/// [`NoRandomness`] where the client's authentication needs it.
+/// [`AuthenticationError`]
 pub fn request(
     issuer: &TokenIssuer,
     introspection: &Introspection,
     endpoint: &Endpoint,
     token: &RawBearerToken,
     context: CallContext<'_>,
-) -> Result<CalloutRequest, NoRandomness> {
+) -> Result<CalloutRequest, AuthenticationError> {
     let client = Client {
         id: &introspection.client_id,
+        issuer: &issuer.issuer,
+        token_endpoint: None,
         authentication: &introspection.authentication,
         clusters: &issuer.clusters,
         timeout: issuer.timeout,

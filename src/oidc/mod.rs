@@ -1,6 +1,7 @@
 //! OAuth 2.0 and OpenID Connect as their endpoints: each file builds one request and reads its response.
 //!
-//! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9207 (`iss`), OpenID Connect Core,
+//! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9101 (signed requests), RFC 9126
+//! (pushed requests), RFC 9207 (`iss`), OpenID Connect Core,
 //! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
 
 pub mod access_token;
@@ -13,6 +14,7 @@ pub mod id_token;
 pub mod introspection;
 pub mod logout_token;
 pub mod pkce;
+pub mod pushed;
 pub mod revocation;
 pub mod token;
 pub mod token_issuer;
@@ -31,6 +33,7 @@ use crate::{
     jose::{
         Algorithm,
         claims::{ExpectedIssuer, TENANT},
+        sign::SigningKey,
     },
 };
 use client::ClientAuthentication;
@@ -246,6 +249,8 @@ pub struct ConfiguredEndpoints {
     pub revocation: Option<Endpoint>,
     /// `userinfo_endpoint`
     pub userinfo: Option<Endpoint>,
+    /// `pushed_authorization_request_endpoint`
+    pub pushed_request: Option<Endpoint>,
 }
 
 /// Our registration at a provider, as an OAuth 2.0 client.
@@ -261,6 +266,8 @@ pub struct RelyingParty {
     pub scopes: Vec<String>,
     /// Further parameters of authorization requests; none of ours.
     pub authorization_params: Vec<(String, String)>,
+    /// The form of authorization requests and their responses.
+    pub request_form: RequestForm,
     /// The cached value of [`Self::claims_request`].
     pub claims_request: OnceCell<HalfDigest>,
     /// How the provider's hosts are reached.
@@ -269,6 +276,19 @@ pub struct RelyingParty {
     pub timeout: Duration,
     /// Whether its endpoints may be plain `http` off this machine.
     pub plain_http: PlainHttp,
+}
+
+/// The form of authorization requests and their responses.
+#[derive(Debug, Clone, Default)]
+pub struct RequestForm {
+    /// Whether the response comes as a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    pub is_posted_back: bool,
+    /// Whether requests are pushed (RFC 9126); `None` means where the provider takes no others.
+    pub is_pushed: Option<bool>,
+    /// Whether requests are signed (RFC 9101). With a key, they also are where the provider takes no others.
+    pub is_signed: bool,
+    /// The key that signs them.
+    pub key: Option<Rc<SigningKey>>,
 }
 
 impl RelyingParty {

@@ -1,9 +1,13 @@
 //! The revocation endpoint: a refresh token that is not needed any more is revoked (RFC 7009).
 
-use super::{Endpoint, RelyingParty, client::CallContext, discovery::ProviderMetadata, error::UnexpectedStatus};
+use super::{
+    Endpoint, RelyingParty,
+    client::{AuthenticationError, CallContext},
+    discovery::ProviderMetadata,
+    error::UnexpectedStatus,
+};
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
-    platform::NoRandomness,
     secret::RefreshToken,
 };
 
@@ -43,14 +47,14 @@ pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<(), Revoc
 /// Revokes a refresh token (2.1), and with it, at most providers, the access tokens of its grant.
 ///
 /// # Errors
-/// [`NoRandomness`] where the client's authentication needs it.
+/// [`AuthenticationError`]
 pub fn request(
     relying_party: &RelyingParty,
     metadata: &ProviderMetadata,
     endpoint: &Endpoint,
     token: &RefreshToken,
     context: CallContext<'_>,
-) -> Result<CalloutRequest, NoRandomness> {
+) -> Result<CalloutRequest, AuthenticationError> {
     let form = [("token", token.expose()), ("token_type_hint", "refresh_token")];
     metadata.post(endpoint, &form, relying_party, context)
 }

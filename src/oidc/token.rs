@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     RelyingParty,
-    client::CallContext,
+    client::{AuthenticationError, CallContext},
     discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError, UnexpectedStatus},
 };
@@ -17,7 +17,6 @@ use crate::{
         json::{self, JsonError},
         members::{BadMember, Members},
     },
-    platform::NoRandomness,
     secret::{AccessToken, AuthorizationCode, PkceVerifier, RawIdToken, RefreshToken},
 };
 
@@ -68,7 +67,7 @@ impl From<BadMember> for TokenEndpointError {
 /// Redeems a code. The call is never repeated: a code is good once.
 ///
 /// # Errors
-/// [`NoRandomness`] where the client's authentication needs it.
+/// [`AuthenticationError`]
 pub fn code_grant(
     relying_party: &RelyingParty,
     metadata: &ProviderMetadata,
@@ -76,7 +75,7 @@ pub fn code_grant(
     verifier: &PkceVerifier,
     redirect_uri: &str,
     context: CallContext<'_>,
-) -> Result<CalloutRequest, NoRandomness> {
+) -> Result<CalloutRequest, AuthenticationError> {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code.expose()),
@@ -90,13 +89,13 @@ pub fn code_grant(
 /// sent, which means the same as before (RFC 6749, 6).
 ///
 /// # Errors
-/// [`NoRandomness`] where the client's authentication needs it.
+/// [`AuthenticationError`]
 pub fn refresh_grant(
     relying_party: &RelyingParty,
     metadata: &ProviderMetadata,
     token: &RefreshToken,
     context: CallContext<'_>,
-) -> Result<CalloutRequest, NoRandomness> {
+) -> Result<CalloutRequest, AuthenticationError> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
     metadata.post(&metadata.token_endpoint, &form, relying_party, context)
 }

@@ -6,13 +6,16 @@ use std::{
     rc::Rc,
 };
 
-use p256::{ecdsa::signature::hazmat::PrehashVerifier, pkcs8::DecodePublicKey as _};
+use p256::{
+    ecdsa::signature::{Signer, hazmat::PrehashVerifier},
+    pkcs8::{DecodePrivateKey as _, DecodePublicKey as _},
+};
 use rsa::{
-    pkcs8::DecodePublicKey as _,
+    pkcs8::{DecodePrivateKey as _, DecodePublicKey as _},
     sha2::{Digest, Sha256, Sha384, Sha512},
 };
 
-use super::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue};
+use super::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError};
 use crate::time::UnixTime;
 
 type Decide = fn(&[u8]) -> bool;
@@ -78,6 +81,13 @@ impl Platform for TestPlatform {
         })
     }
 
+    fn sign(&self, hash: HashFunction, pkcs8: &[u8], text: &[u8]) -> Result<Vec<u8>, SignError> {
+        if self.without_signatures.get() {
+            return Err(SignError::NotOffered);
+        }
+        sign(hash, pkcs8, text).ok_or(SignError::Refused)
+    }
+
     fn client_address(&self) -> ClientAddress {
         ClientAddress::V4([192, 0, 2, self.client.get()])
     }
@@ -123,11 +133,7 @@ macro_rules! ecdsa {
 /// Envoy's `verify_signature`: RSASSA-PKCS1-v1_5 or ECDSA with a DER signature, as the key in SubjectPublicKeyInfo says. A
 /// key that is no point of its curve has signed nothing.
 fn is_signed(hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> bool {
-    let digest = match hash {
-        HashFunction::Sha256 => Sha256::digest(text).to_vec(),
-        HashFunction::Sha384 => Sha384::digest(text).to_vec(),
-        HashFunction::Sha512 => Sha512::digest(text).to_vec(),
-    };
+    let digest = digest(hash, text);
     let rsa = |key: rsa::PublicKey| match hash {
         HashFunction::Sha256 => key.pkcs1v15_verify_prehash::<Sha256>(&digest, signature),
         HashFunction::Sha384 => key.pkcs1v15_verify_prehash::<Sha384>(&digest, signature),
@@ -138,4 +144,35 @@ fn is_signed(hash: HashFunction, spki: &[u8], signature: &[u8], text: &[u8]) -> 
         .or_else(|| ecdsa!(p521, spki, &digest, signature))
         .or_else(|| rsa::PublicKey::from_public_key_der(spki).ok().map(|key| rsa(key).is_ok()))
         .unwrap_or(false)
+}
+
+/// Envoy's `sign`, with a key in PKCS #8.
+fn sign(hash: HashFunction, pkcs8: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    macro_rules! ecdsa {
+        ($curve:ident) => {
+            $curve::SecretKey::from_pkcs8_der(pkcs8).ok().map(|key| {
+                let key = $curve::ecdsa::SigningKey::from_slice(&key.to_bytes()).unwrap();
+                let signature: $curve::ecdsa::Signature = key.sign(text);
+                signature.to_der().as_bytes().to_vec()
+            })
+        };
+    }
+    ecdsa!(p256).or_else(|| ecdsa!(p384)).or_else(|| ecdsa!(p521)).or_else(|| {
+        let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).ok()?;
+        let digest = digest(hash, text);
+        match hash {
+            HashFunction::Sha256 => key.pkcs1v15_sign_prehash::<Sha256>(&digest),
+            HashFunction::Sha384 => key.pkcs1v15_sign_prehash::<Sha384>(&digest),
+            HashFunction::Sha512 => key.pkcs1v15_sign_prehash::<Sha512>(&digest),
+        }
+        .ok()
+    })
+}
+
+fn digest(hash: HashFunction, text: &[u8]) -> Vec<u8> {
+    match hash {
+        HashFunction::Sha256 => Sha256::digest(text).to_vec(),
+        HashFunction::Sha384 => Sha384::digest(text).to_vec(),
+        HashFunction::Sha512 => Sha512::digest(text).to_vec(),
+    }
 }

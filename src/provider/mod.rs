@@ -19,18 +19,17 @@ use crate::{
     jose::{Algorithm, claims::ExpectedIssuer, verify::VerifiedJws},
     oidc::{
         ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, RelyingParty,
-        authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, StateMatched},
-        client::{CallContext, ClientAuthentication},
+        authorization::{AuthorizationError, AuthorizationRequest, AuthorizationResponse, Parameters, StateMatched},
+        client::{AuthenticationError, CallContext, ClientAuthentication},
         discovery::{self, DiscoveryError, ProviderMetadata},
         end_session::LogoutRequest,
         error::ErrorResponse,
         id_token::{Expected, Occasion},
         logout_token::{self, LogoutToken, LogoutTokenError},
-        revocation,
+        pushed, revocation,
         token::{self, TokenEndpointError, TokenResponse},
     },
     page::logo::Logo,
-    platform::NoRandomness,
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
 };
@@ -116,9 +115,9 @@ impl Provider {
     /// A digest of issuer, client and endpoints, which names the documents that workers share.
     pub fn fingerprint(&self) -> HalfDigest {
         let none = ConfiguredEndpoints::default();
-        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo } =
+        let ConfiguredEndpoints { authorization, token, jwks, end_session, revocation, userinfo, pushed_request } =
             self.openid().map_or(&none, |settings| &settings.endpoints);
-        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo];
+        let endpoints = [authorization, token, jwks, end_session, revocation, userinfo, pushed_request];
         let endpoints = endpoints.map(|endpoint| endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str()));
         let metadata_url = self.issuer().discovery().url().as_str();
         let parts: Vec<&[u8]> = [self.issuer().as_str(), &self.relying_party.client_id, metadata_url]
@@ -163,8 +162,16 @@ impl Provider {
 
 /// The sign-in.
 impl Provider {
-    /// The URL of the authorization request.
-    pub fn authorization_url(&self, metadata: &ProviderMetadata, with: &Authorization<'_>) -> String {
+    /// The parameters of the authorization request.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`] where they are signed.
+    pub fn authorization_parameters(
+        &self,
+        metadata: &ProviderMetadata,
+        with: &Authorization<'_>,
+        context: CallContext<'_>,
+    ) -> Result<Parameters, AuthenticationError> {
         AuthorizationRequest {
             relying_party: &self.relying_party,
             metadata,
@@ -175,7 +182,27 @@ impl Provider {
             prompt: with.other_account.then_some(metadata.account_prompt),
             passed: with.passed,
         }
-        .url()
+        .parameters(context)
+    }
+
+    /// Pushes these parameters to this endpoint (RFC 9126).
+    ///
+    /// # Errors
+    /// [`AuthenticationError`]
+    pub fn push(
+        &self,
+        metadata: &ProviderMetadata,
+        endpoint: &Endpoint,
+        parameters: &[(String, String)],
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, AuthenticationError> {
+        pushed::request(&self.relying_party, metadata, endpoint, parameters, context)
+    }
+
+    /// The parameters that carry a pushed request (RFC 9126, 4).
+    pub fn pushed_parameters(&self, request_uri: String) -> Parameters {
+        let client_id = self.relying_party.client_id.clone();
+        vec![("client_id".to_owned(), client_id), ("request_uri".to_owned(), request_uri)]
     }
 
     /// The code, or the error, of an authorization response whose `state` is that of a sign-in of this browser.
@@ -205,7 +232,7 @@ impl Provider {
     /// Redeems a code.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the client's authentication needs it.
+    /// [`AuthenticationError`]
     pub fn code_grant(
         &self,
         metadata: &ProviderMetadata,
@@ -213,7 +240,7 @@ impl Provider {
         verifier: &PkceVerifier,
         redirect_uri: &str,
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         token::code_grant(&self.relying_party, metadata, code, verifier, redirect_uri, context)
     }
 
@@ -284,13 +311,13 @@ impl Provider {
     /// Redeems a refresh token.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the client's authentication needs it.
+    /// [`AuthenticationError`]
     pub fn refresh_grant(
         &self,
         metadata: &ProviderMetadata,
         token: &RefreshToken,
         context: CallContext<'_>,
-    ) -> Result<CalloutRequest, NoRandomness> {
+    ) -> Result<CalloutRequest, AuthenticationError> {
         token::refresh_grant(&self.relying_party, metadata, token, context)
     }
 
@@ -348,13 +375,13 @@ impl Provider {
     /// Revokes a refresh token. `None` where the provider revokes none.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the client's authentication needs it.
+    /// [`AuthenticationError`]
     pub fn revocation(
         &self,
         metadata: &ProviderMetadata,
         token: &RefreshToken,
         context: CallContext<'_>,
-    ) -> Option<Result<CalloutRequest, NoRandomness>> {
+    ) -> Option<Result<CalloutRequest, AuthenticationError>> {
         let endpoint = metadata.revocation_endpoint.as_ref()?;
         Some(revocation::request(&self.relying_party, metadata, endpoint, token, context))
     }

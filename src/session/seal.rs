@@ -82,6 +82,8 @@ impl fmt::Debug for SessionKey {
 pub enum Purpose {
     /// A pending sign-in: the cookie that binds it to its browser.
     PendingSignIn,
+    /// An authorization response that the browser posted.
+    PostedResponse,
     /// The reference to a stored session.
     Reference,
     /// A session in cookies.
@@ -97,8 +99,9 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::PendingSignIn,
+        Self::PostedResponse,
         Self::Reference,
         Self::Session,
         Self::SharedDocument,
@@ -111,6 +114,7 @@ impl Purpose {
     const fn name(self) -> &'static [u8] {
         match self {
             Self::PendingSignIn => b"pending sign-in",
+            Self::PostedResponse => b"posted response",
             Self::Reference => b"reference",
             Self::Session => b"session",
             Self::SharedDocument => b"shared document",
@@ -286,14 +290,16 @@ impl DerivedKeys {
             hkdf.expand_multi_info(&[b"seal ", purpose.name()], derived.as_mut_slice()).ok()?;
             Some(XChaCha20Poly1305::new(Key::from_slice(derived.as_slice())))
         };
-        let [pending, reference, session, document, state, stored, login_loop] = Purpose::ALL.map(cipher);
-        Some(Self { id, ciphers: [pending?, reference?, session?, document?, state?, stored?, login_loop?] })
+        let [pending, posted, reference, session, document, state, stored, login_loop] = Purpose::ALL.map(cipher);
+        let ciphers = [pending?, posted?, reference?, session?, document?, state?, stored?, login_loop?];
+        Some(Self { id, ciphers })
     }
 
     const fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [pending, reference, session, document, state, stored, login_loop] = &self.ciphers;
+        let [pending, posted, reference, session, document, state, stored, login_loop] = &self.ciphers;
         match purpose {
             Purpose::PendingSignIn => pending,
+            Purpose::PostedResponse => posted,
             Purpose::Reference => reference,
             Purpose::Session => session,
             Purpose::SharedDocument => document,

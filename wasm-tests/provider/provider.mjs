@@ -69,6 +69,8 @@ function restart(issuer) {
     issueRefreshToken: async (ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && (settings.always_refresh_tokens || source.scopes.has('offline_access')),
     enabledJWA: {
+      requestObjectSigningAlgValues: ['ES256'],
+      clientAuthSigningAlgValues: ['HS256', 'RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
       idTokenSigningAlgValues: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
     },
     ttl: {
@@ -80,6 +82,8 @@ function restart(issuer) {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
+      requestObjects: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (ctx, resource) => ({

@@ -62,10 +62,16 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) client_id: Option<String>,
     /// The client secret registered at the provider; absent for a public client.
     pub(in crate::config) client_secret: Option<Secret>,
-    /// How the client secret is sent. By default `none` without a secret; with one, `client_secret_basic`, unless the
-    /// provider offers only `client_secret_post`. Where the provider refuses that, the other method is tried once, and kept if it
-    /// works.
+    /// How the client authenticates. By default `private_key_jwt` with a `client_key`, and `none` without a secret; with one,
+    /// `client_secret_basic`, unless the provider offers only `client_secret_post`. Where the provider refuses that, the other
+    /// method is tried once, and kept if it works.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
+    /// The client's private key, whose public half is registered at the provider. For `private_key_jwt` and
+    /// `signed_authorization_requests`.
+    pub(in crate::config) client_key: Option<ClientKey>,
+    /// What the assertions of `private_key_jwt` and `client_secret_jwt` say (RFC 7523), where the provider wants another than the
+    /// usual.
+    pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
     /// of GitHub follow from the claims in use.
     #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
@@ -73,6 +79,18 @@ pub(in crate::config) struct Provider {
     /// Additional parameters of the authorization request, such as `prompt` or `hd`.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(in crate::config) authorization_params: Option<Entries>,
+    /// How the provider sends its answer back: in the query of a redirect, or as a form that the browser posts, so that no code
+    /// stands in a URL. `form_post` requires `allow_on_headers_stop_iteration`.
+    #[cfg_attr(test, schemars(extend("default" = "query")))]
+    pub(in crate::config) response_mode: Option<ResponseMode>,
+    /// Whether the parameters of a sign-in are pushed to the provider (RFC 9126) before the browser goes there. By default where
+    /// the provider takes no other requests, and with `pushed_authorization_request_endpoint`.
+    pub(in crate::config) pushed_authorization_requests: Option<bool>,
+    /// The URL of the endpoint for them, instead of the discovered one.
+    pub(in crate::config) pushed_authorization_request_endpoint: Option<String>,
+    /// Whether the parameters of a sign-in are signed with `client_key` (RFC 9101). By default with a `client_key` where the
+    /// provider takes no other requests.
+    pub(in crate::config) signed_authorization_requests: Option<bool>,
     /// The URL of the provider's metadata, where it is not `/.well-known/openid-configuration` below the issuer. The `issuer` may
     /// then have `{tenantid}` in it, if the metadata have: tokens of every tenant are accepted, whose `tid` must be in their
     /// `iss`. For `type: oidc`.
@@ -156,8 +174,14 @@ fields!(Provider {
     client_id,
     client_secret,
     token_endpoint_auth_method,
+    client_key,
+    client_assertion,
     scopes,
     authorization_params,
+    response_mode,
+    pushed_authorization_requests,
+    pushed_authorization_request_endpoint,
+    signed_authorization_requests,
     metadata_url,
     discovery,
     authorization_endpoint,
@@ -178,6 +202,78 @@ fields!(Provider {
     allow,
     timeout_ms,
 });
+
+/// How an authorization response comes back.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum ResponseMode {
+    /// In the query of a redirect (OAuth 2.0 Multiple Response Types 2.1).
+    Query,
+    /// As a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+}
+
+impl Shape for ResponseMode {
+    fn read(place: Place<'_>) -> Self {
+        if place.word(&["query", "form_post"]) == "form_post" { Self::FormPost } else { Self::Query }
+    }
+}
+
+/// A private key of the client.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct ClientKey {
+    /// The key: PKCS #8 in PEM (`-----BEGIN PRIVATE KEY-----`, with `\n` in place of line breaks where a variable takes none), or
+    /// a JWK. RSA with 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519.
+    #[cfg_attr(test, schemars(required))]
+    pub(in crate::config) private_key: Option<Secret>,
+    /// The key's ID at the provider. By default the one in the JWK, or none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    pub(in crate::config) kid: Option<String>,
+    /// The signature algorithm. By default the one in the JWK, or RS256, ES256, ES384, ES512 or EdDSA, as the key is. `PS256` is
+    /// none: Envoy does not sign by it.
+    #[cfg_attr(test, schemars(extend("enum" = limits::SIGNING_NAMES)))]
+    pub(in crate::config) alg: Option<String>,
+}
+
+fields!(ClientKey { private_key, kid, alg });
+
+/// What the assertions of the client say.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct ClientAssertion {
+    /// `aud`: `issuer` for the issuer identifier, `token_endpoint` for the URL of the token endpoint, or another text.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("default" = "issuer")))]
+    pub(in crate::config) audience: Option<String>,
+    /// `iss`. By default the client ID.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    pub(in crate::config) issuer: Option<String>,
+    /// The parameter that carries them.
+    #[cfg_attr(test, schemars(extend("default" = "client_assertion")))]
+    pub(in crate::config) sent_as: Option<SentAs>,
+}
+
+fields!(ClientAssertion { audience, issuer, sent_as });
+
+/// The parameter that carries an assertion.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum SentAs {
+    /// `client_assertion`, as RFC 7523 says.
+    ClientAssertion,
+    /// `client_secret`, as Apple asks for.
+    ClientSecret,
+}
+
+impl Shape for SentAs {
+    fn read(place: Place<'_>) -> Self {
+        if place.word(&["client_assertion", "client_secret"]) == "client_secret" {
+            Self::ClientSecret
+        } else {
+            Self::ClientAssertion
+        }
+    }
+}
 
 /// An endpoint that is asked for further claims.
 #[derive(Default)]
@@ -281,7 +377,7 @@ pub(in crate::config) struct Introspection {
     #[cfg_attr(test, schemars(required))]
     pub(in crate::config) client_secret: Option<Secret>,
     /// How the client secret is sent. By default `client_secret_basic`.
-    pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
+    pub(in crate::config) token_endpoint_auth_method: Option<SecretMethod>,
     /// How many seconds an answer is cached, positive or negative, but no longer than the token lives: a revoked token
     /// may pass for as long. With 0 every request is introspected.
     #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown()))]
@@ -338,20 +434,81 @@ impl Shape for ProviderType {
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum AuthMethod {
-    /// In the `Authorization` header.
+    /// The client secret in the `Authorization` header (RFC 6749, 2.3.1).
     ClientSecretBasic,
-    /// In the body.
+    /// An assertion that is signed with the client secret by HS256 (OIDC Core 9).
+    ClientSecretJwt,
+    /// The client secret in the body.
     ClientSecretPost,
+    /// Envoy's credential injector, in the filters of the cluster, adds the credentials.
+    Injected,
     /// None: a public client.
     None,
+    /// An assertion that is signed with `client_key` (RFC 7523).
+    PrivateKeyJwt,
+    /// The self-signed certificate that the cluster shows (RFC 8705, 2.2).
+    SelfSignedTlsClientAuth,
+    /// The certificate that the cluster shows (RFC 8705, 2.1).
+    TlsClientAuth,
+}
+
+impl AuthMethod {
+    const NAMES: [&str; 8] = [
+        "client_secret_basic",
+        "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+        "injected",
+        "none",
+    ];
+
+    pub(in crate::config) const fn name(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::Injected => "injected",
+            Self::None => "none",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+            Self::TlsClientAuth => "tls_client_auth",
+        }
+    }
 }
 
 impl Shape for AuthMethod {
     fn read(place: Place<'_>) -> Self {
-        match place.word(&["client_secret_basic", "client_secret_post", "none"]) {
+        match place.word(&Self::NAMES) {
+            "client_secret_jwt" => Self::ClientSecretJwt,
             "client_secret_post" => Self::ClientSecretPost,
+            "injected" => Self::Injected,
             "none" => Self::None,
+            "private_key_jwt" => Self::PrivateKeyJwt,
+            "self_signed_tls_client_auth" => Self::SelfSignedTlsClientAuth,
+            "tls_client_auth" => Self::TlsClientAuth,
             _ => Self::ClientSecretBasic,
+        }
+    }
+}
+
+/// How a client secret is sent.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum SecretMethod {
+    /// In the `Authorization` header (RFC 6749, 2.3.1).
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+}
+
+impl Shape for SecretMethod {
+    fn read(place: Place<'_>) -> Self {
+        if place.word(&["client_secret_basic", "client_secret_post"]) == "client_secret_post" {
+            Self::ClientSecretPost
+        } else {
+            Self::ClientSecretBasic
         }
     }
 }

@@ -1,14 +1,26 @@
 //! The registration of a client at a provider or an introspection endpoint.
 
+use std::rc::Rc;
+
 use super::{
     super::{
-        fault::{At, Faults, Faulty, Problem},
-        raw::{self, AuthMethod},
+        fault::{At, Faults, Faulty},
+        raw::{self, AuthMethod, SecretMethod},
     },
     Environment, limit_entries, limits, text,
 };
 use crate::{
-    oidc::{authorization::OWN_PARAMETERS, client::ClientAuthentication},
+    jose::{
+        Algorithm,
+        sign::{PrivateKeyError, SigningKey},
+    },
+    oidc::{
+        authorization::OWN_PARAMETERS,
+        client::{
+            ClientAuthentication,
+            assertion::{AssertionKey, Audience, ClientAssertion, SentAs},
+        },
+    },
     secret::ClientSecret,
 };
 
@@ -21,30 +33,171 @@ pub(super) fn client_id(value: Option<String>, at: &At<'_>, faults: &mut Faults)
     Err(faults.wrong(at, format!("1 to {} characters of printable ASCII, and no `${{NAME}}`", limits::MAX_TEXT)))
 }
 
-/// Validates method and secret together: no method without its secret, and no unused secret.
+/// The settings by which a client authenticates.
+pub(super) struct Credentials {
+    pub(super) method: Option<AuthMethod>,
+    pub(super) secret: Option<raw::Secret>,
+    /// The resolved key, if one is configured.
+    pub(super) key: Option<Result<Rc<SigningKey>, Faulty>>,
+    /// Whether the key signs requests, whatever the method.
+    pub(super) key_signs_requests: bool,
+    pub(super) assertion: Option<raw::ClientAssertion>,
+}
+
+/// Validates method and credentials together: no method without its credentials, and none that are not used.
+#[inline(never)]
 pub(super) fn authentication(
-    method: Option<AuthMethod>,
+    credentials: Credentials,
+    at: &At<'_>,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<ClientAuthentication, Faulty> {
+    let Credentials { method, secret, key, key_signs_requests, assertion } = credentials;
+    let method = match (method, &secret, &key) {
+        (Some(method), _, _) => method,
+        (None, Some(_), _) => {
+            let unused_key = key.is_some() && !key_signs_requests;
+            return unspecified(secret, unused_key, assertion.is_some(), at, env, faults);
+        }
+        (None, None, Some(_)) => AuthMethod::PrivateKeyJwt,
+        (None, None, None) => AuthMethod::None,
+    };
+    let sends_secret =
+        matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::ClientSecretJwt);
+    let signs = matches!(method, AuthMethod::ClientSecretJwt | AuthMethod::PrivateKeyJwt);
+    let is_key_wanted = key_signs_requests || matches!(method, AuthMethod::PrivateKeyJwt);
+    let because = |name: &str| format!("nothing, because {name} has no use for it");
+    let name = method.name();
+    if secret.is_some() && !sends_secret {
+        faults.wrong(&at.key("client_secret"), because(name));
+    }
+    if key.is_some() && !is_key_wanted {
+        faults.wrong(&at.key("client_key"), because(name));
+    }
+    if assertion.is_some() && !signs {
+        faults.wrong(&at.key("client_assertion"), because(name));
+    }
+    let secret = |faults: &mut Faults| {
+        let expected = format!("the client secret, because token_endpoint_auth_method is {name}");
+        required_secret(secret, expected, &at.key("client_secret"), env, faults)
+    };
+    Ok(match method {
+        AuthMethod::ClientSecretBasic => ClientAuthentication::Basic(secret(faults)?),
+        AuthMethod::ClientSecretPost => ClientAuthentication::Post(secret(faults)?),
+        AuthMethod::ClientSecretJwt => {
+            let key = secret(faults).map(AssertionKey::Secret);
+            assertions(key, assertion, &at.key("client_assertion"), faults)?
+        }
+        AuthMethod::PrivateKeyJwt => {
+            let expected = "the private key, because token_endpoint_auth_method is private_key_jwt";
+            let key = faults.required(&at.key("client_key"), key, expected)?;
+            assertions(key.map(AssertionKey::Private), assertion, &at.key("client_assertion"), faults)?
+        }
+        AuthMethod::Injected => ClientAuthentication::Injected,
+        AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth => ClientAuthentication::Tls,
+        AuthMethod::None => ClientAuthentication::None,
+    })
+}
+
+/// A secret without a method.
+fn unspecified(
+    secret: Option<raw::Secret>,
+    unused_key: bool,
+    unused_assertion: bool,
+    at: &At<'_>,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<ClientAuthentication, Faulty> {
+    if unused_key {
+        faults.wrong(
+            &at.key("client_key"),
+            "either client_secret or client_key, or token_endpoint_auth_method says which",
+        );
+    }
+    if unused_assertion {
+        faults.wrong(
+            &at.key("client_assertion"),
+            "token_endpoint_auth_method: client_secret_jwt beside it, or client_key",
+        );
+    }
+    let secret = required_secret(secret, String::new(), &at.key("client_secret"), env, faults);
+    secret.map(ClientAuthentication::Unspecified)
+}
+
+/// A client that authenticates by its secret.
+pub(super) fn secret_authentication(
+    method: Option<SecretMethod>,
     secret: Option<raw::Secret>,
     at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<ClientAuthentication, Faulty> {
-    let at_secret = at.key("client_secret");
-    let secret = secret.map(|secret| client_secret(secret, &at_secret, env, faults)).transpose();
-    match (method, secret) {
-        (_, Err(faulty)) => Err(faulty),
-        (Some(AuthMethod::ClientSecretBasic), Ok(Some(secret))) => Ok(ClientAuthentication::Basic(secret)),
-        (Some(AuthMethod::ClientSecretPost), Ok(Some(secret))) => Ok(ClientAuthentication::Post(secret)),
-        (None, Ok(Some(secret))) => Ok(ClientAuthentication::Unspecified(secret)),
-        (None | Some(AuthMethod::None), Ok(None)) => Ok(ClientAuthentication::None),
-        (Some(AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost), Ok(None)) => {
-            let expected = "a secret, because token_endpoint_auth_method sends one";
-            Err(faults.add(&at_secret, Problem::Missing { expected: expected.into() }))
-        }
-        (Some(AuthMethod::None), Ok(Some(_))) => {
-            Err(faults.wrong(&at_secret, "no secret, because token_endpoint_auth_method is none"))
-        }
-    }
+    let expected = "a secret: introspection requires client authentication".to_owned();
+    let secret = required_secret(secret, expected, &at.key("client_secret"), env, faults)?;
+    Ok(match method {
+        Some(SecretMethod::ClientSecretPost) => ClientAuthentication::Post(secret),
+        None | Some(SecretMethod::ClientSecretBasic) => ClientAuthentication::Basic(secret),
+    })
+}
+
+fn required_secret(
+    secret: Option<raw::Secret>,
+    expected: String,
+    at: &At<'_>,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<ClientSecret, Faulty> {
+    client_secret(faults.required(at, secret, expected)?, at, env, faults)
+}
+
+/// The private key of a client.
+#[inline(never)]
+pub(super) fn signing_key(
+    raw: raw::ClientKey,
+    at: &At<'_>,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<Rc<SigningKey>, Faulty> {
+    let (at_key, at_alg, at_kid) = (at.key("private_key"), at.key("alg"), at.key("kid"));
+    let kid = raw.kid.map(|kid| text::parameter(kid, &at_kid, faults)).transpose();
+    let algorithm = raw.alg.map(|name| signing_algorithm(&name, &at_alg, faults)).transpose();
+    let key =
+        faults.required(&at_key, raw.private_key, "the private key, whose public half is registered at the provider");
+    let key = text::secret(key?, &at_key, env, faults)?;
+    SigningKey::read(&key, algorithm?, kid?).map(Rc::new).map_err(|error| {
+        let at = if matches!(error, PrivateKeyError::Algorithm(_)) { &at_alg } else { &at_key };
+        faults.wrong(at, error.to_string())
+    })
+}
+
+fn signing_algorithm(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Algorithm, Faulty> {
+    let is_pss = matches!(Algorithm::from_name(name), Some(Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512));
+    Algorithm::from_name(name).filter(|_| !is_pss).ok_or_else(|| {
+        let expected = "an algorithm that Envoy signs by: RS256, RS384, RS512, ES256, ES384 or ES512; or EdDSA";
+        faults.wrong_value(at, expected, name)
+    })
+}
+
+/// The assertions of a client with this key.
+fn assertions(
+    key: Result<AssertionKey, Faulty>,
+    raw: Option<raw::ClientAssertion>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<ClientAuthentication, Faulty> {
+    let raw = raw.unwrap_or_default();
+    let issuer = raw.issuer.map(|issuer| text::parameter(issuer, &at.key("issuer"), faults)).transpose();
+    let audience = match raw.audience.as_deref() {
+        None | Some("issuer") => Ok(Audience::Issuer),
+        Some("token_endpoint") => Ok(Audience::TokenEndpoint),
+        Some(other) => text::parameter(other.to_owned(), &at.key("audience"), faults).map(Audience::Text),
+    };
+    let sent_as = match raw.sent_as {
+        None | Some(raw::SentAs::ClientAssertion) => SentAs::Assertion,
+        Some(raw::SentAs::ClientSecret) => SentAs::Secret,
+    };
+    let assertion = ClientAssertion { key: key?, issuer: issuer?, audience: audience?, sent_as };
+    Ok(ClientAuthentication::Assertion(Rc::new(assertion)))
 }
 
 fn client_secret(

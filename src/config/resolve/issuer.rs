@@ -5,7 +5,9 @@ use super::{
         fault::{At, Faults, Faulty},
         shape::one_of,
     },
-    Environment, limit_entries, limits, resolve_each, text,
+    Environment, limit_entries, limits, resolve_each,
+    sign_in::Bodies,
+    text,
 };
 use crate::{
     jose::Algorithm,
@@ -18,6 +20,7 @@ pub(super) struct IssuerContext<'a> {
     pub(super) clusters: Result<&'a Clusters, Faulty>,
     pub(super) plain_http: PlainHttp,
     pub(super) env: Environment<'a>,
+    pub(super) bodies: Bodies,
 }
 
 pub(super) fn issuer(

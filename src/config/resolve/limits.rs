@@ -79,7 +79,7 @@ pub(in crate::config) const MAX_TEXT: usize = 4096;
 #[cfg(test)]
 pub(in crate::config) use crate::page::logo::MAX_LOGO;
 #[cfg(test)]
-pub(in crate::config) use in_schema::{algorithm_names, object, one_of};
+pub(in crate::config) use in_schema::{SIGNING_NAMES, algorithm_names, object, one_of};
 
 #[cfg(test)]
 mod in_schema {
@@ -107,6 +107,10 @@ mod in_schema {
     pub(in crate::config) fn one_of(names: &[&str]) -> Value {
         json!({ "type": "string", "enum": names })
     }
+
+    /// The algorithms that the client signs by.
+    pub(in crate::config) const SIGNING_NAMES: [&str; 7] =
+        ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"];
 
     pub(in crate::config) fn algorithm_names() -> Vec<&'static str> {
         Algorithm::ALL.map(Algorithm::name).to_vec()

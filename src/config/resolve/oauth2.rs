@@ -36,6 +36,12 @@ pub(super) fn resolve(
     let mut endpoint = |url, field| endpoint(url, &at.key(field), plain_http, faults);
     let end_session = endpoint(raw.end_session_endpoint.take(), "end_session_endpoint");
     let revocation = endpoint(raw.revocation_endpoint.take(), "revocation_endpoint");
+    let pushed_request =
+        endpoint(raw.pushed_authorization_request_endpoint.clone(), "pushed_authorization_request_endpoint");
+    if raw.pushed_authorization_requests == Some(true) && raw.pushed_authorization_request_endpoint.is_none() {
+        let expected = "a URL, because pushed_authorization_requests is true";
+        let _: Result<(), _> = faults.required(&at.key("pushed_authorization_request_endpoint"), None, expected);
+    }
     let authorization = required(raw.authorization_endpoint.take(), "authorization_endpoint", at, plain_http, faults);
     let token = required(raw.token_endpoint.take(), "token_endpoint", at, plain_http, faults);
     let authorization = authorization?;
@@ -44,6 +50,7 @@ pub(super) fn resolve(
     let metadata = ProviderMetadata {
         end_session_endpoint: end_session?,
         revocation_endpoint: revocation?,
+        pushed_request_endpoint: pushed_request?,
         ..ProviderMetadata::of(authorization, token?)
     };
     Ok(ProtocolSettings {

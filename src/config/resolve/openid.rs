@@ -120,6 +120,10 @@ fn require_endpoints(raw: &raw::Provider, asks_userinfo: bool, at: &At<'_>, faul
         (raw.authorization_endpoint.is_none(), "authorization_endpoint"),
         (raw.token_endpoint.is_none(), "token_endpoint"),
         (raw.jwks_uri.is_none(), "jwks_uri"),
+        (
+            raw.pushed_authorization_requests == Some(true) && raw.pushed_authorization_request_endpoint.is_none(),
+            "pushed_authorization_request_endpoint",
+        ),
         (asks_userinfo && raw.userinfo_endpoint.is_none(), "userinfo_endpoint"),
     ] {
         if is_missing {
@@ -142,6 +146,8 @@ fn endpoints(
     let end_session = endpoint(raw.end_session_endpoint.take(), "end_session_endpoint");
     let revocation = endpoint(raw.revocation_endpoint.take(), "revocation_endpoint");
     let userinfo = endpoint(raw.userinfo_endpoint.take(), "userinfo_endpoint");
+    let pushed_request =
+        endpoint(raw.pushed_authorization_request_endpoint.clone(), "pushed_authorization_request_endpoint");
     Ok(ConfiguredEndpoints {
         authorization: authorization?,
         token: token?,
@@ -149,6 +155,7 @@ fn endpoints(
         end_session: end_session?,
         revocation: revocation?,
         userinfo: userinfo?,
+        pushed_request: pushed_request?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Providers and the client registrations there.
 
-use std::{cell::OnceCell, time::Duration};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use super::{
     super::{
@@ -8,17 +8,20 @@ use super::{
         raw,
     },
     allow, bounded, choice,
-    client::{authentication, authorization_params, client_id},
+    client::{Credentials, authentication, authorization_params, client_id, signing_key},
     github,
     issuer::IssuerContext,
     limits, oauth2, openid,
     protocol_settings::{AccessTokens, ProtocolSettings},
-    resolve_each, text,
+    resolve_each,
+    sign_in::Bodies,
+    text,
 };
 use crate::{
     claims::IssuerId,
+    jose::sign::SigningKey,
     oidc::{
-        Issuer, RelyingParty,
+        Issuer, RelyingParty, RequestForm,
         token_issuer::{TokenIssuer, TokenKind, Validation},
     },
     provider::{DEFAULT_PROVIDER, Provider},
@@ -74,7 +77,7 @@ fn provider(
     context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
-    let IssuerContext { clusters, plain_http, env } = context;
+    let IssuerContext { clusters, plain_http, env, bodies } = context;
     let name = name(raw.name.take(), &at.key("name"), faults);
     let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
     let logo = raw.logo.take().map(|logo| choice::logo(&logo, &at.key("logo"), faults)).transpose();
@@ -93,7 +96,16 @@ fn provider(
             openid::resolve(&mut raw, client_id.as_deref().ok(), at, plain_http, faults)
         }
     };
-    let authentication = authentication(raw.token_endpoint_auth_method, raw.client_secret, at, env, faults);
+    let key = raw.client_key.take().map(|key| signing_key(key, &at.key("client_key"), env, faults));
+    let request_form = request_form(&raw, key.as_ref(), at, bodies, faults);
+    let credentials = Credentials {
+        method: raw.token_endpoint_auth_method,
+        secret: raw.client_secret,
+        key,
+        key_signs_requests: raw.signed_authorization_requests == Some(true),
+        assertion: raw.client_assertion,
+    };
+    let authentication = authentication(credentials, at, env, faults);
     let authorization_params =
         authorization_params(raw.authorization_params.unwrap_or_default(), &at.key("authorization_params"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
@@ -128,6 +140,7 @@ fn provider(
             authentication: authentication?,
             scopes,
             authorization_params: authorization_params?,
+            request_form: request_form?,
             claims_request: OnceCell::new(),
             clusters,
             timeout,
@@ -138,6 +151,34 @@ fn provider(
         says_email_verified: raw.says_email_verified.unwrap_or(true),
     };
     Ok((provider, token_issuer))
+}
+
+/// The form of authorization requests and their responses.
+fn request_form(
+    raw: &raw::Provider,
+    key: Option<&Result<Rc<SigningKey>, Faulty>>,
+    at: &At<'_>,
+    bodies: Bodies,
+    faults: &mut Faults,
+) -> Result<RequestForm, Faulty> {
+    let is_signed = raw.signed_authorization_requests == Some(true);
+    if is_signed && key.is_none() {
+        let expected = "the private key, because signed_authorization_requests is true";
+        let _: Result<(), _> = faults.required(&at.key("client_key"), None, expected);
+    }
+    if raw.pushed_authorization_requests == Some(false) && raw.pushed_authorization_request_endpoint.is_some() {
+        let expected = "nothing, because pushed_authorization_requests is false";
+        faults.wrong(&at.key("pushed_authorization_request_endpoint"), expected);
+    }
+    let is_posted_back = matches!(raw.response_mode, Some(raw::ResponseMode::FormPost));
+    let is_posted_back = bodies.required_by_form_post(is_posted_back, &at.key("response_mode"), faults)?;
+    let has_endpoint = raw.pushed_authorization_request_endpoint.is_some();
+    Ok(RequestForm {
+        is_posted_back,
+        is_pushed: raw.pushed_authorization_requests.or_else(|| has_endpoint.then_some(true)),
+        is_signed,
+        key: key.and_then(|key| key.as_ref().ok()).cloned(),
+    })
 }
 
 /// The title of a provider without one: its name, or its host.

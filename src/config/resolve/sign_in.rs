@@ -17,12 +17,23 @@ pub(super) struct Bodies(pub(super) bool);
 impl Bodies {
     /// The value of a setting that requires bodies; a fault if it is on without them.
     pub(super) fn required_by(self, wanted: Option<bool>, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
-        if wanted == Some(true) && !self.0 {
-            let expected = "false, or `allow_on_headers_stop_iteration: true` both here, at the top, and beside \
-                            `failure_policy` in Envoy's configuration of the filter: without it no body can be read";
+        self.require(wanted.unwrap_or(false), "false", at, faults)
+    }
+
+    /// Whether responses are posted; a fault if they are without bodies.
+    pub(super) fn required_by_form_post(self, wanted: bool, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
+        self.require(wanted, "query", at, faults)
+    }
+
+    fn require(self, wanted: bool, otherwise: &str, at: &At<'_>, faults: &mut Faults) -> Result<bool, Faulty> {
+        if wanted && !self.0 {
+            let expected = format!(
+                "{otherwise}, or `allow_on_headers_stop_iteration: true` both here, at the top, and beside \
+                 `failure_policy` in Envoy's configuration of the filter: without it no body can be read"
+            );
             return Err(faults.wrong(at, expected));
         }
-        Ok(wanted.unwrap_or(false))
+        Ok(wanted)
     }
 }
 

@@ -84,6 +84,14 @@ pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<St
     Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
 }
 
+/// A text that stands in a token or a parameter.
+pub(super) fn parameter(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    if (1..=MAX_TEXT).contains(&text.len()) && is_vschar(&text) && text.trim() == text {
+        return Ok(text);
+    }
+    Err(faults.wrong(at, format!("1 to {MAX_TEXT} characters of printable ASCII, without spaces around them")))
+}
+
 /// A short text for display, in one line.
 pub(super) fn line(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     if (1..=MAX_RULE_NAME).contains(&text.len()) && !text.contains(char::is_control) && text.trim() == text {

@@ -8,7 +8,7 @@ use super::{
         raw,
     },
     allow, bounded,
-    client::{authentication, client_id},
+    client::{client_id, secret_authentication},
     issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
     limits,
     provider::ResolvedIssuers,
@@ -201,18 +201,9 @@ fn introspection(
 ) -> Result<IntrospectionClient, Faulty> {
     let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), context.plain_http, faults);
     let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
-    let method = raw.token_endpoint_auth_method.filter(|method| !matches!(method, raw::AuthMethod::None));
-    if method.is_none() && raw.token_endpoint_auth_method.is_some() {
-        faults.wrong(
-            &at.key("token_endpoint_auth_method"),
-            "another method: introspection requires client authentication",
-        );
-    }
-    let authentication = authentication(method, raw.client_secret, at, context.env, faults);
-    if let Ok(ClientAuthentication::None) = authentication {
-        // RFC 7662, 2.1
-        faults.wrong(&at.key("client_secret"), "a secret: introspection requires client authentication");
-    }
+    let method = raw.token_endpoint_auth_method;
+    // RFC 7662, 2.1: without authentication, anyone could try tokens there.
+    let authentication = secret_authentication(method, raw.client_secret, at, context.env, faults);
     let at_cache = at.key("cache_seconds");
     let cache = bounded(raw.cache_seconds, limits::INTROSPECTION_CACHE_SECONDS, "seconds", &at_cache, faults);
     Ok(IntrospectionClient {

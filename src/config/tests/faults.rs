@@ -70,7 +70,7 @@ fn a_method_that_sends_a_secret_needs_one() {
     document["providers"][0]["token_endpoint_auth_method"] = json!("client_secret_post");
     assert_eq!(
         faults(&document),
-        "providers[0].client_secret: missing; expected a secret, because token_endpoint_auth_method sends one"
+        "providers[0].client_secret: missing; expected the client secret, because token_endpoint_auth_method is client_secret_post"
     );
 }
 

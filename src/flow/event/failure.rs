@@ -8,14 +8,16 @@ use crate::{
     oidc::{
         access_token::AccessTokenError,
         authorization::AuthorizationError,
+        client::AuthenticationError,
         error::{ErrorResponse, OAuthError, UnexpectedStatus},
         id_token::IdTokenError,
         introspection::IntrospectionError,
         logout_token::LogoutTokenError,
+        pushed::PushError,
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
-    platform::NoRandomness,
+    platform::{NoRandomness, SignError},
     rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
@@ -73,12 +75,15 @@ pub enum Failure {
     /// An authorization response that is malformed or comes from another issuer.
     #[error("{0}")]
     Callback(#[from] AuthorizationError),
-    /// A callback with another method than GET.
-    #[error("the callback takes GET only")]
+    /// A callback with another method than its response mode has.
+    #[error("the callback takes GET only, or POST where the provider has response_mode: form_post")]
     CallbackMethod,
     /// The `state` was not sealed with our keys.
     #[error("its state is not one of ours")]
     CallbackState,
+    /// Nothing is signed with the client's key.
+    #[error("{0}")]
+    ClientKey(SignError),
     /// The rule with this name denies all requests.
     #[error("rule {} denies all requests", rule(.0))]
     Denied(Option<String>),
@@ -130,6 +135,9 @@ pub enum Failure {
     /// The authorization response is an error (RFC 6749, 4.1.2.1).
     #[error("the authorization response, which came through the browser, says {0}")]
     Provider(ErrorResponse),
+    /// The authorization request could not be pushed.
+    #[error("{0}")]
+    Push(#[from] PushError),
     /// It has a header that only we may set, and by which Envoy may have chosen its route.
     #[error("it has the header {0:?}, which only this filter sets, and its route may have been chosen by that")]
     ReservedHeader(String),
@@ -177,6 +185,15 @@ pub enum Failure {
 impl From<NoRandomness> for Failure {
     fn from(NoRandomness: NoRandomness) -> Self {
         Self::NoRandomness
+    }
+}
+
+impl From<AuthenticationError> for Failure {
+    fn from(error: AuthenticationError) -> Self {
+        match error {
+            AuthenticationError::NoRandomness(error) => error.into(),
+            AuthenticationError::NotSigned(error) => Self::ClientKey(error),
+        }
     }
 }
 
@@ -256,6 +273,8 @@ impl Failure {
                 "The answer of the sign-in service came in a way that is not taken here. Please try again."),
             Self::CallbackState => row!(400, "callback_state", Info, "The sign-in did not work",
                 "This address belongs to a sign-in that is over or was not begun here. Please start again."),
+            Self::ClientKey(_) => row!(500, "client_key", Error, "Something is wrong here",
+                "This site cannot prove itself to the sign-in service. Please tell its operator the code below."),
             Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
                 "Your request could not be passed on. Please tell the operator of this site the code below."),
             Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Your account has too much data",
@@ -328,6 +347,10 @@ impl Failure {
                 "This address only tells who is signed in."),
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
                 "Send a Bearer token in the Authorization header."),
+            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn,
+                "The sign-in service does not answer", "It could not begin your sign-in just now. Please try again in a few seconds."),
+            Self::Push(_) => row!(502, "pushed_request_refused", Error, "The sign-in did not work",
+                "The sign-in service does not accept this site's request. Please tell its operator the code below."),
             Self::TokenEndpoint(error) => match error {
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),

@@ -37,7 +37,7 @@ use super::{
     FIRST_ATTEMPT, OwnSession, SignInRequest, begin,
     callback_request::CallbackRequest,
     complete::complete,
-    single_use,
+    form_post, single_use,
 };
 
 /// Slots to redeem codes that only sign-ins older than [`IMMEDIATE`] may take.
@@ -55,6 +55,12 @@ pub(in crate::flow) fn arrive(
     session: Option<FreshSession>,
     env: &mut Env<'_>,
 ) -> Gate<LocalReply> {
+    if request.method() == "POST"
+        && let Some(provider) = env.config.providers.iter().find(|known| known.id == provider)
+        && provider.relying_party.request_form.is_posted_back
+    {
+        return form_post::relay(&request, provider, env);
+    }
     let caller = Caller::of(&request).of_issuer(provider);
     let home = || Offer::again(env.config.origin.as_str().to_owned() + "/", Vec::new());
     let (response, state) = match authorization_response(provider, &request, env) {
@@ -75,7 +81,7 @@ fn authorization_response(
     if request.method() != "GET" {
         return Err(Failure::CallbackMethod);
     }
-    let response = AuthorizationResponse::parse(request.query().unwrap_or_default())?;
+    let response = form_post::response(request, env)?;
     let state = State::open(response.state(), &env.config.session.sealer, &env.config.prefix);
     let state = state.ok_or(Failure::CallbackState)?;
     // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.

@@ -4,8 +4,11 @@
 pub(super) mod callback;
 pub(super) mod kept_form;
 
+mod begun;
 mod callback_request;
 mod complete;
+mod form_post;
+mod push;
 mod single_use;
 mod start_url;
 
@@ -14,11 +17,11 @@ pub(super) use start_url::{Wishes, start_url, start_with};
 use crate::{
     claims::IssuerId,
     http::{LocalReply, Request, parameter},
+    oidc::client::CallContext,
     page::{Action, AddressForm, Choice, Page, Script},
     provider::{Authorization, Provider},
     rules::{RuledRequest, Unauthenticated},
     session::{
-        SealError,
         cookie::{delete_cookie, set_cookie, with_prefix},
         login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
         open::FreshSession,
@@ -33,10 +36,11 @@ use super::{
         caller::{Caller, Kind, is_prefetch},
     },
     context::{Env, RequestContext},
-    event::{Event, failure::Failure},
+    event::failure::Failure,
     executor::Gate,
     memory::issuers::Ready,
 };
+use begun::BegunSignIn;
 use start_url::{KEEP_SESSION, LOGIN_HINT};
 
 /// A sign-in that nothing went before.
@@ -216,7 +220,7 @@ pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>)
         return choose(&candidates, &request, &caller, &sign_in, env).into();
     };
     match env.issuers.ready(provider.id, env.now()) {
-        Some(provider) => redirect(&request, &provider, sign_in, env).into(),
+        Some(provider) => redirect(&request, &provider, sign_in, env),
         None => {
             let provider = provider.id;
             Gate::flow(move |cx| redirect_when_ready(request, provider, sign_in, cx))
@@ -236,10 +240,13 @@ async fn redirect_when_ready(
         Ok(provider) => cx.with(|env| redirect(&request, &provider, sign_in, env)),
         Err(failure) => Err(failure),
     };
-    redirected.unwrap_or_else(|failure| {
-        let target = ReturnTo::parse(request.target(), &cx.config().prefix);
-        cx.refuse(failure, &caller, Offer::again(target.location(&cx.config().origin), Vec::new()))
-    })
+    match redirected {
+        Ok(redirected) => redirected.settle(&cx).await,
+        Err(failure) => {
+            let target = ReturnTo::parse(request.target(), &cx.config().prefix);
+            cx.refuse(failure, &caller, Offer::again(target.location(&cx.config().origin), Vec::new()))
+        }
+    }
 }
 
 /// Answers a frame with a page whose link begins the sign-in in the whole window: providers may not be framed, and a frame
@@ -338,17 +345,16 @@ fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool
 }
 
 /// Redirects to the authorization endpoint.
-fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut Env<'_>) -> LocalReply {
-    authorization_request(request, known, sign_in, env)
-        .unwrap_or_else(|error| answer::refuse(error.into(), &Caller::of(request), Offer::default(), env))
+fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let metadata = &known.metadata;
+    match (begun(request, known, sign_in, env), metadata.pushed_request_endpoint.clone()) {
+        (Ok(begun), None) => begun.redirect(metadata, env).into(),
+        (Ok(begun), Some(endpoint)) => push::redirect(begun, endpoint, known.clone(), Caller::of(request)),
+        (Err(failure), _) => answer::refuse(failure, &Caller::of(request), Offer::default(), env).into(),
+    }
 }
 
-fn authorization_request(
-    request: &Request,
-    known: &Ready,
-    sign_in: SignInRequest,
-    env: &mut Env<'_>,
-) -> Result<LocalReply, SealError> {
+fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>) -> Result<BegunSignIn, Failure> {
     let settings = &env.config.session;
     let Ready { provider, metadata, .. } = known;
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
@@ -362,7 +368,8 @@ fn authorization_request(
         other_account: sign_in.wishes.selects_account,
         passed: &sign_in.wishes.parameters_for(provider),
     };
-    let url = provider.authorization_url(metadata, &with);
+    let context = CallContext { now: env.now(), platform: env.platform, other_method: false };
+    let parameters = provider.authorization_parameters(metadata, &with, context)?;
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
     let mut cookies = Vec::new();
     // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
@@ -371,8 +378,7 @@ fn authorization_request(
         cookies = surplus(request, most, env);
         cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
     }
-    env.events.push(Event::SignInStarted);
-    Ok(answer::redirect(Redirect::Found, "sign_in_started", url, cookies))
+    Ok(BegunSignIn { parameters, cookies })
 }
 
 /// Deletes what must go so that one more pending sign-in makes `most`: the unreadable and expired first, then the oldest.

@@ -1,0 +1,184 @@
+//! Private keys of a client, as operators have them: PKCS #8 (RFC 5958) in PEM, or a JWK (RFC 7517). The host signs with them,
+//! and takes PKCS #8; with Ed25519 keys we sign ourselves.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{Algorithm, der, ecdsa::Curve, json, members::Members, rsa};
+
+const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const END: &str = "-----END PRIVATE KEY-----";
+/// AlgorithmIdentifier of Ed25519 (RFC 8410, 3).
+const ED25519: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70";
+/// The version of PKCS #8, and of RSAPrivateKey with two primes: 0.
+const VERSION: &[u8] = b"\x02\x01\x00";
+/// The longest key that is read, in bytes.
+const MAX_KEY: usize = 8 * 1024;
+
+/// A private key.
+pub(super) enum PrivateKey {
+    /// As PKCS #8.
+    Ec(Curve, Zeroizing<Vec<u8>>),
+    /// Its seed (RFC 8032, 5.1.5).
+    Ed25519(Zeroizing<[u8; 32]>),
+    /// As PKCS #8.
+    Rsa(Zeroizing<Vec<u8>>),
+}
+
+/// What was expected in place of a text that is no private key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrivateKeyError {
+    /// It cannot sign by this algorithm.
+    #[error("an algorithm of this key: {0}")]
+    Algorithm(&'static str),
+    /// It needs a passphrase.
+    #[error("a key without a passphrase (openssl pkcs8 -topk8 -nocrypt -in KEY removes it)")]
+    Encrypted,
+    /// PEM of another kind.
+    #[error("a key in PKCS #8, -----BEGIN PRIVATE KEY----- (openssl pkcs8 -topk8 -nocrypt -in KEY writes it)")]
+    Format,
+    /// No key at all.
+    #[error(
+        "a private key in PEM (-----BEGIN PRIVATE KEY-----, with its line breaks or with \\n in their place) or as a JWK"
+    )]
+    NoKey,
+    /// The key itself cannot be used.
+    #[error("a whole private key: RSA with 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519")]
+    Kind,
+    /// The public half.
+    #[error("the private key, not the public one")]
+    Public,
+}
+
+impl PrivateKey {
+    /// Reads a key, and what its JWK says of it.
+    pub(super) fn read(text: &str) -> Result<(Self, KeyNotes), PrivateKeyError> {
+        let text = text.trim();
+        if text.len() > MAX_KEY {
+            return Err(PrivateKeyError::NoKey);
+        }
+        if text.starts_with('{') {
+            return of_jwk(text);
+        }
+        // A variable of the environment often has `\n` in place of its line breaks.
+        let text = Zeroizing::new(text.replace("\\n", "\n"));
+        of_pem(text.trim()).map(|key| (key, KeyNotes::default()))
+    }
+
+    /// The algorithms that it signs by; the first is the usual one.
+    pub(super) const fn algorithms(&self) -> (&'static [Algorithm], &'static str) {
+        match self {
+            Self::Ec(Curve::P256, _) => (&[Algorithm::Es256], "ES256"),
+            Self::Ec(Curve::P384, _) => (&[Algorithm::Es384], "ES384"),
+            Self::Ec(Curve::P521, _) => (&[Algorithm::Es512], "ES512"),
+            Self::Ed25519(_) => (&[Algorithm::EdDsa], "EdDSA"),
+            Self::Rsa(_) => (&[Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512], "RS256, RS384 or RS512"),
+        }
+    }
+}
+
+/// What a JWK says of its key.
+#[derive(Default)]
+pub(super) struct KeyNotes {
+    pub(super) kid: Option<String>,
+    pub(super) algorithm: Option<String>,
+}
+
+fn of_pem(pem: &str) -> Result<PrivateKey, PrivateKeyError> {
+    let label = pem.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----")).map(|(label, _)| label);
+    match label {
+        Some("PRIVATE KEY") => {}
+        Some("ENCRYPTED PRIVATE KEY") => return Err(PrivateKeyError::Encrypted),
+        Some("EC PRIVATE KEY" | "RSA PRIVATE KEY") => return Err(PrivateKeyError::Format),
+        Some("CERTIFICATE" | "PUBLIC KEY" | "RSA PUBLIC KEY") => return Err(PrivateKeyError::Public),
+        _ => return Err(PrivateKeyError::NoKey),
+    }
+    let body = pem.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)).ok_or(PrivateKeyError::NoKey)?;
+    let digits: Zeroizing<Vec<u8>> = Zeroizing::new(body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    let der = STANDARD.decode(&*digits).map(Zeroizing::new).map_err(|_| PrivateKeyError::NoKey)?;
+    of_pkcs8(der).ok_or(PrivateKeyError::Kind)
+}
+
+/// RFC 5958, 2: version, algorithm and key; attributes may follow.
+fn of_pkcs8(der: Zeroizing<Vec<u8>>) -> Option<PrivateKey> {
+    let mut whole = &der[..];
+    let mut fields = der::read(der::SEQUENCE, &mut whole).filter(|_| whole.is_empty())?;
+    der::read(der::INTEGER, &mut fields)?;
+    let after_version = fields;
+    der::read(der::SEQUENCE, &mut fields)?;
+    let identifier = after_version.get(..after_version.len() - fields.len())?;
+    let key = der::read(der::OCTET_STRING, &mut fields)?;
+    if identifier == ED25519 {
+        let mut key = key;
+        let seed = der::read(der::OCTET_STRING, &mut key)?.try_into().ok()?;
+        return Some(PrivateKey::Ed25519(Zeroizing::new(seed)));
+    }
+    if identifier == rsa::ALGORITHM {
+        return is_rsa(key).then_some(PrivateKey::Rsa(der));
+    }
+    let curve = Curve::ALL.into_iter().find(|curve| curve.identifier() == identifier)?;
+    let mut inner = key;
+    let mut fields = der::read(der::SEQUENCE, &mut inner)?;
+    der::read(der::INTEGER, &mut fields)?;
+    let scalar = der::read(der::OCTET_STRING, &mut fields)?;
+    curve.is_scalar(scalar).then(|| PrivateKey::Ec(curve, der.clone()))
+}
+
+/// Whether it is an RSAPrivateKey (RFC 8017, A.1.2) with all its numbers.
+fn is_rsa(key: &[u8]) -> bool {
+    let mut whole = key;
+    let Some(mut fields) = der::read(der::SEQUENCE, &mut whole) else { return false };
+    let numbers: Vec<_> = std::iter::from_fn(|| der::read(der::INTEGER, &mut fields)).collect();
+    let [_, modulus, exponent, ..] = numbers[..] else { return false };
+    numbers.len() == 9 && rsa::RsaKey::new(modulus, exponent).is_some()
+}
+
+fn of_jwk(text: &str) -> Result<(PrivateKey, KeyNotes), PrivateKeyError> {
+    let jwk = json::response_object(text.as_bytes(), MAX_KEY).map_err(|_| PrivateKeyError::NoKey)?;
+    let members = Members::of(&jwk);
+    if members.get("d").is_none() {
+        let is_set = members.get("keys").is_some();
+        return Err(if is_set { PrivateKeyError::NoKey } else { PrivateKeyError::Public });
+    }
+    let key = key_of_jwk(&jwk).ok_or(PrivateKeyError::Kind)?;
+    let text = |name| members.optional(name).ok().flatten().map(str::to_owned);
+    Ok((key, KeyNotes { kid: text("kid"), algorithm: text("alg") }))
+}
+
+/// RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2.
+fn key_of_jwk(jwk: &Map<String, Value>) -> Option<PrivateKey> {
+    let members = Members::of(jwk);
+    let bytes = |name| members.bytes(name).map(Zeroizing::new).ok();
+    match members.required("kty").ok()? {
+        "EC" => {
+            let curve = Curve::from_name(members.required("crv").ok()?)?;
+            let scalar = Zeroizing::new(curve.coordinate(&bytes("d")?)?);
+            // ECPrivateKey (RFC 5915, 3); its curve is the one of the AlgorithmIdentifier.
+            let key = Zeroizing::new(der::sequence(&[b"\x02\x01\x01", &der::octets(&scalar)]));
+            let is_scalar = curve.is_scalar(&scalar);
+            is_scalar.then(|| PrivateKey::Ec(curve, pkcs8(curve.identifier(), &key)))
+        }
+        "OKP" if members.required("crv") == Ok("Ed25519") => {
+            Some(PrivateKey::Ed25519(Zeroizing::new(bytes("d")?[..].try_into().ok()?)))
+        }
+        "RSA" => {
+            let number = |name| bytes(name).map(|digits| Zeroizing::new(der::integer(&digits)));
+            let numbers = ["n", "e", "d", "p", "q", "dp", "dq", "qi"].map(number);
+            let [Some(n), Some(e), Some(d), Some(p), Some(q), Some(dp), Some(dq), Some(qi)] = &numbers else {
+                return None;
+            };
+            let key = Zeroizing::new(der::sequence(&[VERSION, n, e, d, p, q, dp, dq, qi]));
+            is_rsa(&key).then(|| PrivateKey::Rsa(pkcs8(&rsa::ALGORITHM, &key)))
+        }
+        _ => None,
+    }
+}
+
+fn pkcs8(identifier: &[u8], key: &[u8]) -> Zeroizing<Vec<u8>> {
+    let key = Zeroizing::new(der::octets(key));
+    Zeroizing::new(der::sequence(&[VERSION, identifier, &key]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! How the filter authenticates at the real provider, beside a client secret in a header or a form.
+
+use serde_json::{Value, json};
+use wasm_tests::{
+    site::{CLIENT_SECRET, Site},
+    upstream::MARK,
+    user_agent::UserAgent,
+};
+
+/// Private keys that sign nothing but tests: RSA, P-256, P-384, P-521 and Ed25519.
+fn keys() -> Vec<Value> {
+    serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON")
+}
+
+fn rsa_in_pem() -> &'static str {
+    include_str!("../../src/jose/testdata/private_keys.pem").split("-----BEGIN PUBLIC").next().expect("a key")
+}
+
+/// The public half of a key, as the provider has it.
+fn public(key: &Value) -> Value {
+    let mut key = key.clone();
+    let members = key.as_object_mut().expect("an object");
+    for name in ["d", "p", "q", "dp", "dq", "qi"] {
+        members.remove(name);
+    }
+    key
+}
+
+/// A site whose client has these metadata at the provider, and these settings in the filter in place of its secret.
+fn site(at_provider: &Value, settings: &Value) -> Site {
+    Site::with(|plan| {
+        plan.setup.workers = 1;
+        plan.setup = plan.setup.clone().variable("CLIENT_KEY", &rsa_in_pem().trim().replace('\n', "\\n"));
+        plan.setup.configuration["sign_out"] = json!({"revoke": true});
+        plan.provider.always_refresh_tokens = true;
+        plan.provider.ttl = json!({"AccessToken": 6});
+        let provider = &mut plan.setup.configuration["providers"][0];
+        let client = &mut plan.provider.clients[0];
+        for (target, changes) in [(client, at_provider), (provider, settings)] {
+            let target = target.as_object_mut().expect("an object");
+            for (name, value) in changes.as_object().expect("an object") {
+                if value.is_null() {
+                    target.remove(name);
+                } else {
+                    target.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    })
+}
+
+/// Signs in, renews the session and revokes it at sign-out: a call to each endpoint that asks for authentication.
+#[track_caller]
+fn works(site: &Site, what: &str) {
+    let browser = UserAgent::default();
+    let (at, page) = site.sign_in(&browser, "/page");
+    let log = || format!("{what}: {at} {page:?}\n{}\n{}", site.envoy.log(), site.provider.log());
+    assert_eq!((page.status, page.headers.has(MARK)), (200, true), "{}", log());
+    assert_eq!(site.app.last().headers.text("x-forwarded-user").as_deref(), Some("alice"), "{}", log());
+    // The access token lives for six seconds.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    assert_eq!(browser.get(&site.url("/page")).status, 200, "{}", log());
+    assert!(site.provider.seen("refresh_token.saved") >= 2, "{}", log());
+    let _ = site.sign_out(&browser, &site.url("/oauth2/sign_out"));
+    assert_eq!(site.provider.seen("/token/revocation"), 1, "{}", log());
+    assert!(!site.provider.log().contains("grant.error"), "{}", log());
+}
+
+fn jwt_client(key: &Value) -> Value {
+    json!({"token_endpoint_auth_method": "private_key_jwt", "client_secret": null, "jwks": {"keys": [public(key)]}})
+}
+
+#[test]
+fn a_private_key_of_each_kind_signs_assertions() {
+    for (key, alg) in keys().iter().zip(["RS256", "ES256", "ES384", "ES512", "EdDSA"]) {
+        let settings = json!({"client_secret": null, "client_key": {"private_key": key.to_string()}});
+        works(&site(&jwt_client(key), &settings), alg);
+    }
+    let settings = json!({
+        "client_secret": null,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "client_key": {"private_key": {"env": "CLIENT_KEY"}, "kid": "of-the-client", "alg": "RS512"},
+        "client_assertion": {"audience": "token_endpoint"},
+    });
+    let mut client = jwt_client(&keys()[0]);
+    client["jwks"]["keys"][0]["kid"] = json!("of-the-client");
+    let site = site(&client, &settings);
+    works(&site, "PEM from the environment");
+    assert!(!site.envoy.log().contains("PRIVATE KEY"), "{}", site.envoy.log());
+}
+
+#[test]
+fn a_client_secret_signs_assertions() {
+    let client = json!({"token_endpoint_auth_method": "client_secret_jwt"});
+    works(&site(&client, &json!({"token_endpoint_auth_method": "client_secret_jwt"})), "HS256");
+}
+
+#[test]
+fn a_key_that_the_provider_does_not_know_signs_nobody_in() {
+    let [rsa, ec, ..] = &keys()[..] else { panic!("keys") };
+    let settings = json!({"client_secret": null, "client_key": {"private_key": rsa.to_string()}});
+    let site = site(&jwt_client(ec), &settings);
+    let (_, page) = site.sign_in(&UserAgent::default(), "/page");
+    assert_eq!((page.status, page.headers.has(MARK)), (502, false), "{page:?}");
+    site.app.assert_saw_nothing();
+    let told = "the provider refused: invalid_client";
+    assert!(site.envoy.log().contains(told), "{}", site.envoy.log());
+    assert_eq!(UserAgent::default().get(&site.url("/public/x")).status, 200);
+    assert!(!site.envoy.log().contains(CLIENT_SECRET));
+}

@@ -21,6 +21,7 @@ macro_rules! presets {
 }
 
 presets!(
+    "apple",
     "auth0",
     "authentik",
     "cognito",

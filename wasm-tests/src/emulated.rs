@@ -72,6 +72,13 @@ pub(crate) fn press_button(browser: &UserAgent, field: &str, user: &str, url: &s
     let mut form = Form::first(&page.text()).unwrap_or_else(|| panic!("no form at {at}: {page:?}"));
     form.fields.iter_mut().filter(|(name, _)| name == field).for_each(|(_, value)| user.clone_into(value));
     let (to, send) = form.post(&at);
-    let back = browser.visit(&to, send).location().expect("a way back");
+    let answer = browser.visit(&to, send);
+    let back = answer.location().unwrap_or_else(|| {
+        // A form that the page's script posts (OAuth 2.0 Form Post Response Mode).
+        let form = Form::first(&answer.text()).unwrap_or_else(|| panic!("no way back: {answer:?}"));
+        let (to, send) = form.post(&to);
+        let answer = browser.visit(&to, send);
+        answer.location().unwrap_or_else(|| panic!("the form is not taken: {answer:?}"))
+    });
     browser.follow(&back).pop().expect("an end")
 }

@@ -50,13 +50,19 @@ impl Sample {
         self.text = self.text.replace(there, here);
     }
 
+    /// Whether the file takes this variable of Envoy's environment.
+    #[must_use]
+    pub fn names(&self, variable: &str) -> bool {
+        self.text.contains(&format!("{{env: {variable}}}"))
+    }
+
     /// Sets a variable of Envoy's environment, which the file has to name.
     ///
     /// # Panics
     /// If it does not.
     #[track_caller]
     pub fn secret(&mut self, name: &str, value: &str) {
-        assert!(self.text.contains(&format!("{{env: {name}}}")), "{name} does not stand in:\n{}", self.text);
+        assert!(self.names(name), "{name} does not stand in:\n{}", self.text);
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 

@@ -49,14 +49,22 @@ fn site(at_provider: &Value, settings: &Value) -> Site {
     })
 }
 
-/// Signs in, renews the session and revokes it at sign-out: a call to each endpoint that asks for authentication.
+/// Signs in, which redeems a code.
 #[track_caller]
-fn works(site: &Site, what: &str) {
+fn signs_in(site: &Site, what: &str) -> UserAgent {
     let browser = UserAgent::default();
     let (at, page) = site.sign_in(&browser, "/page");
     let log = || format!("{what}: {at} {page:?}\n{}\n{}", site.envoy.log(), site.provider.log());
     assert_eq!((page.status, page.headers.has(MARK)), (200, true), "{}", log());
     assert_eq!(site.app.last().headers.text("x-forwarded-user").as_deref(), Some("alice"), "{}", log());
+    browser
+}
+
+/// Signs in, renews the session and revokes it at sign-out: a call to each endpoint that asks for authentication.
+#[track_caller]
+fn works(site: &Site, what: &str) {
+    let browser = signs_in(site, what);
+    let log = || format!("{what}\n{}\n{}", site.envoy.log(), site.provider.log());
     // The access token lives for six seconds.
     std::thread::sleep(std::time::Duration::from_secs(6));
     assert_eq!(browser.get(&site.url("/page")).status, 200, "{}", log());
@@ -74,7 +82,7 @@ fn jwt_client(key: &Value) -> Value {
 fn a_private_key_of_each_kind_signs_assertions() {
     for (key, alg) in keys().iter().zip(["RS256", "ES256", "ES384", "ES512", "EdDSA"]) {
         let settings = json!({"client_secret": null, "client_key": {"private_key": key.to_string()}});
-        works(&site(&jwt_client(key), &settings), alg);
+        let _ = signs_in(&site(&jwt_client(key), &settings), alg);
     }
     let settings = json!({
         "client_secret": null,

@@ -104,6 +104,37 @@ fn google() {
     sign_out(&world, &browser, None);
 }
 
+/// Apple posts its response, writes `email_verified` as text, and takes a client secret that is an assertion.
+#[test]
+fn apple() {
+    let keys: Value =
+        serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON");
+    let mut started = None;
+    let world = World::around(Issuer::start(), |setup| {
+        setup.workers = 1;
+        setup.bodies_while_headers_are_held = true;
+        let client = json!({
+            "client_id": EMULATED_CLIENT, "team_id": "1A2B3C4D5E", "key_id": "ABC123DEFG", "name": "The app",
+            "redirect_uris": [format!("http://127.0.0.1:{}/oauth2/callback", setup.port)],
+        });
+        let users = json!([{"email": "alice@example.com", "name": "Alice"}]);
+        let emulator = started.insert(Emulated::start("apple", &json!({"users": users, "oauth_clients": [client]})));
+        setup.configuration["allow_on_headers_stop_iteration"] = json!(true);
+        setup.configuration["rules"] =
+            json!([{"prefix": "/mail", "access": "required", "allow": {"allowed_domains": ["example.com"]}}]);
+        setup.configuration["providers"][0] = json!({
+            "preset": "apple", "with": {"team_id": "1A2B3C4D5E", "key_id": "ABC123DEFG"},
+            "issuer": emulator.url(""), "client_id": EMULATED_CLIENT,
+            "client_key": {"private_key": keys[1].to_string()},
+        });
+    });
+    let emulator = started.expect("it was started");
+    let browser = signed_in_at(&emulator, &world, "/mail");
+    assert_eq!(seen(&world, "x-forwarded-email").as_deref(), Some("alice@example.com"));
+    // A renewal by this emulator has an `auth_time` of its own, which OIDC Core 12.2 forbids.
+    sign_out(&world, &browser, None);
+}
+
 #[test]
 fn microsoft_with_one_tenant() {
     const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";

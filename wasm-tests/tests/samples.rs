@@ -7,6 +7,12 @@ use std::process::Command;
 use wasm_tests::process::Scratch;
 use wasm_tests::tools;
 
+/// A private key that signs nothing but tests, on P-256.
+fn private_key() -> String {
+    let keys = include_str!("../../src/jose/testdata/private_keys.json");
+    serde_json::from_str::<serde_json::Value>(keys).expect("JSON")[1].to_string()
+}
+
 /// A file of the repository.
 fn text(file: &str) -> String {
     fs::read_to_string(tools::root().join(file)).expect("a file of the repository")
@@ -18,15 +24,17 @@ fn accepts(file: &str, text: &str, module_in_file: &str) -> (bool, String) {
     let here = text.replace(module_in_file, module.to_str().expect("a path in UTF-8"));
     assert_ne!(here, text, "{file} does not name {module_in_file}");
     // What lies beside it where it is used, and what is in every pod.
-    let beside = tools::root().join("envoy/kubernetes-token.yaml");
+    let beside = |file: &str| tools::root().join("envoy").join(file).to_str().expect("a path in UTF-8").to_owned();
     let here = here
-        .replace("/etc/envoy/kubernetes-token.yaml", beside.to_str().expect("a path in UTF-8"))
+        .replace("/etc/envoy/client-secret.yaml", &beside("client-secret.yaml"))
+        .replace("/etc/envoy/kubernetes-token.yaml", &beside("kubernetes-token.yaml"))
         .replace("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "/etc/ssl/certs/ca-certificates.crt");
     let scratch = Scratch::new("samples");
     fs::write(scratch.file(file), here).expect("the target folder can be written");
     let mut envoy = Command::new(tools::envoy());
     envoy.args(["--mode", "validate", "-c"]).arg(scratch.file(file));
-    envoy.envs(variables(text).map(|name| (name, "secret")));
+    let value = |name: &str| if name.ends_with("_KEY") { private_key() } else { "secret".to_owned() };
+    envoy.envs(variables(text).map(|name| (name, value(name))));
     envoy.env("VESTIBULE_KEY", "0123456789abcdef".repeat(4));
     let output = envoy.output().expect("Envoy runs");
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -48,7 +56,7 @@ fn envoy_accepts_the_demo() {
 fn files() -> Vec<String> {
     let folder = fs::read_dir(tools::root().join("envoy")).expect("the folder of samples");
     let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
-    let others = ["demo.yaml", "istio.yaml", "kubernetes-token.yaml"];
+    let others = ["client-secret.yaml", "demo.yaml", "istio.yaml", "kubernetes-token.yaml"];
     names.filter(|name| name.ends_with(".yaml") && !others.contains(&name.as_str())).collect()
 }
 

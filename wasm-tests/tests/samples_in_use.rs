@@ -1,15 +1,19 @@
 //! Files of `envoy/` in the real Envoy, before a real provider: a copy with addresses and secrets put in does what the file
 //! says. Only the file says anything of the filter and of Envoy here.
 
+use std::{fs, path::Path};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use wasm_tests::{
     chromium::{place, text, walk},
     envoy::{Envoy, Setup},
     github::emulator::{self, Emulator},
     http1::Request,
+    process::{Scratch, until},
     provider::{Provider, Settings, client},
     sample::{InUse, Sample, add_user, assert_passes},
-    site::{ALICE, Site},
+    site::{ALICE, CLIENT_SECRET, Site},
     store::Store,
     upstream::{MARK, Upstream},
     user_agent::{Outgoing, UserAgent},
@@ -59,6 +63,37 @@ fn the_smallest_file_signs_users_in_and_out() {
     let (_, out) = site.sign_out(&alice, &site.url("/oauth2/sign_out"));
     assert_eq!(out.code().as_deref(), Some("signed_out"), "{out:?}");
     site.assert_refused(&alice, Outgoing::fetch("/page"), NO_SESSION);
+}
+
+/// Writes Envoy's file of the client secret, and renames it into place as Envoy wants it.
+fn write_secret(file: &Path, secret: &str) {
+    let credential = STANDARD.encode(format!("my-client:{secret}"));
+    let resource = json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": "client-secret",
+        "generic_secret": {"secret": {"inline_string": format!("Basic {credential}")}},
+    });
+    let new = file.with_extension("new");
+    fs::write(&new, json!({"resources": [resource]}).to_string()).expect("the target folder can be written");
+    fs::rename(new, file).expect("the target folder can be written");
+}
+
+#[test]
+fn envoy_adds_the_client_secret_and_follows_its_file() {
+    let scratch = Scratch::new("client-secret");
+    let file = scratch.file("client-secret.yaml");
+    write_secret(&file, "of-yesterday");
+    let site = InUse::start("injected-secret.yaml", "https://idp.example.com", PUBLIC, |_, sample| {
+        sample.put("/etc/envoy/client-secret.yaml", file.to_str().expect("a path in UTF-8"));
+    });
+    let refused = site.assert_sign_in_refused(ALICE, "/page", (502, Some("token_endpoint_refused")));
+    assert!(site.envoy.log().contains("the provider refused: invalid_client"), "{}", site.envoy.log());
+    write_secret(&file, CLIENT_SECRET);
+    until("a secret that Envoy has read again", || {
+        let (_, page) = refused.follow(&site.url("/page")).pop().expect("a page");
+        (page.status == 200 && page.headers.has(MARK)).then_some(())
+    });
+    assert!(!site.envoy.log().contains(CLIENT_SECRET));
 }
 
 #[test]

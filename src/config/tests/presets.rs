@@ -11,9 +11,20 @@ fn with(provider: &Value) -> Value {
     let mut document = example();
     let mut provider = provider.clone();
     provider["client_id"] = json!("my-client");
-    provider["client_secret"] = json!({"env": "OIDC_CLIENT_SECRET"});
+    if provider["preset"] == "apple" {
+        provider["client_key"] = json!({"private_key": key()});
+        document["allow_on_headers_stop_iteration"] = json!(true);
+    } else {
+        provider["client_secret"] = json!({"env": "OIDC_CLIENT_SECRET"});
+    }
     document["providers"] = json!([provider]);
     document
+}
+
+/// A private key on P-256 that signs nothing but tests.
+fn key() -> String {
+    let keys: Value = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
+    keys[1].to_string()
 }
 
 fn provider(given: &Value) -> Provider {
@@ -172,7 +183,11 @@ fn a_preset_that_lacks_something_says_what() {
     for (given, expected) in [
         (
             json!({"preset": "googel"}),
-            "providers[0].preset: expected one of auth0, authentik, cognito, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
+            "providers[0].preset: expected one of apple, auth0, authentik, cognito, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
+        ),
+        (
+            json!({"preset": "apple", "with": {"team_id": "TEAM"}}),
+            "providers[0].with.key_id: missing; expected the ID of the key for Sign in with Apple, such as ABC123DEFG",
         ),
         (
             json!({"preset": "microsoft"}),

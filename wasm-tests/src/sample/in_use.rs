@@ -53,7 +53,9 @@ impl InUse {
             plan.provider.host = "localhost";
             sample.provider(issuer, &mut plan.provider);
             plan.provider.clients[0]["client_id"] = json!("my-client");
-            sample.secret("OIDC_CLIENT_SECRET", CLIENT_SECRET);
+            if sample.names("OIDC_CLIENT_SECRET") {
+                sample.secret("OIDC_CLIENT_SECRET", CLIENT_SECRET);
+            }
             change(plan, &mut sample);
             plan.setup.sample = Some(sample);
         });

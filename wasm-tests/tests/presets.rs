@@ -107,8 +107,7 @@ fn google() {
 /// Apple posts its response, writes `email_verified` as text, and takes a client secret that is an assertion.
 #[test]
 fn apple() {
-    let keys: Value =
-        serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON");
+    let keys: Value = serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON");
     let mut started = None;
     let world = World::around(Issuer::start(), |setup| {
         setup.workers = 1;

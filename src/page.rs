@@ -1,10 +1,14 @@
-//! The HTML page of all local replies to browsers: a text, one action, and the code for the operator. It loads nothing,
-//! may be framed only in answers to frames, and has a script only where a response alone cannot do the work
-//! ([`Script`]). The script is our own, allowed by its hash.
+//! The HTML page of all local replies to browsers: a text, one action, and the code for the operator. It loads nothing
+//! (logos are `data:` URLs), may be framed only in answers to frames, and has a script only where a response alone cannot do
+//! the work ([`Script`]). The script is our own, allowed by its hash.
+
+pub mod logo;
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
+
+use logo::Logo;
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -24,14 +28,25 @@ const STYLE: &str = include_str!("page/style.css");
 <body>
 <main>
 <h1>{{ title }}</h1>
-<p>{{ text }}</p>
+<p{% if self.has_unknown_address() %} id="unknown" role="alert"{% endif %}>{{ text }}</p>
 {%- match action %}
 {%- when Some(Action::Link { label, href }) %}
 <p><a class="button" href="{{ href }}"{% if is_framed %} target="_top"{% endif %}>{{ label }}</a></p>
-{%- when Some(Action::Choice(choices)) %}
+{%- when Some(Action::Choose { form, choices }) %}
+{%- if let Some(form) = form %}
+<form class="address" action="{{ form.action }}">
+{%- for (name, value) in form.fields.iter() %}
+<input type="hidden" name="{{ name }}" value="{{ value }}">
+{%- endfor %}
+<label for="address">Email address</label>
+<input id="address" type="email" name="{{ form.name }}" maxlength="254" autocomplete="email" required{% if form.is_unknown %} aria-invalid="true" aria-describedby="unknown"{% endif %}>
+<button class="button">Continue</button>
+</form>
+{%- endif %}
 <ul>
-{%- for (label, href) in choices.iter() %}
-<li><a class="button" href="{{ href }}"{% if is_framed %} target="_top"{% endif %}>{{ label }}</a></li>
+{%- for choice in choices.iter() %}
+<li><a class="button{% if let Some(name) = choice.css_class %} {{ name }}{% endif %}" href="{{ choice.href }}"{% if is_framed %} target="_top"{% endif %}>
+{%- if let Some(logo) = choice.logo %}<img src="{{ logo.url() }}" alt="" width="28" height="28">{% endif %}{{ choice.title }}</a></li>
 {%- endfor %}
 </ul>
 {%- when Some(Action::Post { label, href }) %}
@@ -120,8 +135,13 @@ impl std::fmt::Debug for KeptForm {
 /// The next action of the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Several links, as labels and targets.
-    Choice(Vec<(String, String)>),
+    /// Several links, of which the user chooses one, below a form that chooses by email address.
+    Choose {
+        /// The form.
+        form: Option<AddressForm>,
+        /// The links.
+        choices: Vec<Choice>,
+    },
     /// A link.
     Link {
         /// The label.
@@ -143,6 +163,32 @@ pub enum Action {
         /// The link's target.
         href: String,
     },
+}
+
+/// A link among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The label.
+    pub title: String,
+    /// The target.
+    pub href: String,
+    /// The image beside the label.
+    pub logo: Option<Logo>,
+    /// A class of the link.
+    pub css_class: Option<String>,
+}
+
+/// A form (GET) with a field for an email address, which it never shows again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressForm {
+    /// The target, without a query.
+    pub action: String,
+    /// The parameters of the target.
+    pub fields: Vec<(String, String)>,
+    /// The parameter with the address.
+    pub name: &'static str,
+    /// Whether an address was entered before for which there is no target.
+    pub is_unknown: bool,
 }
 
 impl<'a> Page<'a> {
@@ -169,7 +215,18 @@ impl<'a> Page<'a> {
 }
 
 impl Page<'_> {
-    /// The Content-Security-Policy: our own style and script, nothing else.
+    const fn has_unknown_address(&self) -> bool {
+        matches!(&self.action, Some(Action::Choose { form: Some(AddressForm { is_unknown: true, .. }), .. }))
+    }
+
+    fn has_logo(&self) -> bool {
+        match &self.action {
+            Some(Action::Choose { choices, .. }) => choices.iter().any(|choice| choice.logo.is_some()),
+            _ => false,
+        }
+    }
+
+    /// The Content-Security-Policy: our own style and script, and logos where there are any.
     pub fn content_security_policy(&self) -> String {
         let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
         let mut policy = format!("default-src 'none'; style-src {}; base-uri 'none'", source(STYLE));
@@ -181,9 +238,16 @@ impl Page<'_> {
             policy.push_str("; script-src ");
             policy.push_str(&source(script.text()));
         }
-        // Some browsers apply `form-action` to the redirect that answers a form, such as the one to the provider's
-        // sign-out. Pages with such a form have no other form.
-        if !matches!(self.action, Some(Action::Post { .. } | Action::Resend { .. })) {
+        if self.has_logo() {
+            policy.push_str("; img-src data:");
+        }
+        // Some browsers apply `form-action` to the redirects that answer a form, such as the one to the provider, which may
+        // redirect to any other host in its turn. Pages with such a form have no other form.
+        let has_redirected_form = matches!(
+            self.action,
+            Some(Action::Choose { form: Some(_), .. } | Action::Post { .. } | Action::Resend { .. })
+        );
+        if !has_redirected_form {
             policy.push_str("; form-action 'none'");
         }
         policy

@@ -228,8 +228,7 @@ fn has_form_of(value: &Value, wanted: &[Value]) -> bool {
     is_scalar(value) && wanted.iter().any(is_alike) && !value.as_str().is_some_and(is_text_of_list)
 }
 
-/// The verified email address and its domain: exactly one `@`, with text on both sides. Without one, the outcome of
-/// every condition on it.
+/// The verified email address and its domain. Without one, the outcome of every condition on it.
 fn email(claims: &dyn Claims) -> Result<(&str, &str), Outcome> {
     let find = |name: &str| {
         claims.claim(name).ok_or_else(|| if claims.is_known(name) { Outcome::No } else { Outcome::Unknown })
@@ -238,9 +237,14 @@ fn email(claims: &dyn Claims) -> Result<(&str, &str), Outcome> {
         return Err(Outcome::No);
     }
     let Claim::Json(Value::String(email)) = find("email")? else { return Err(Outcome::No) };
-    let (name, domain) = email.split_once('@').ok_or(Outcome::No)?;
+    email_domain(email).map(|domain| (email.as_str(), domain)).ok_or(Outcome::No)
+}
+
+/// The domain of an email address: exactly one `@`, with text on both sides.
+pub fn email_domain(address: &str) -> Option<&str> {
+    let (name, domain) = address.split_once('@')?;
     let is_whole = !name.is_empty() && !domain.is_empty() && !domain.contains('@');
-    if is_whole { Ok((email.as_str(), domain)) } else { Err(Outcome::No) }
+    is_whole.then_some(domain)
 }
 
 /// The claim that lists claims of other sources (OIDC Core 5.6.2).

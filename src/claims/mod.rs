@@ -5,7 +5,7 @@ mod expression;
 mod shape;
 mod template;
 
-pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, is_left_out};
+pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, email_domain, is_left_out};
 pub use expression::Expression;
 pub use shape::Shape;
 pub use template::{Encoding, Report, Template, TooLong, Unfit};

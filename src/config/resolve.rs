@@ -5,6 +5,7 @@
 
 mod allow;
 mod bearer;
+mod choice;
 mod claim_text;
 mod client;
 mod filter_state;
@@ -115,6 +116,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     warnings.extend(rules.warnings(&prefix));
     warnings.extend(kept_claims::missing_issuer_header(&providers, &identity_headers));
+    warnings.extend(choice::warn_of_no_choice(&providers));
     warnings.extend(token_issuer::left_out_keys(&token_issuers));
     let mut kept_claims = kept_claims::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| kept_claims::keep(name, &mut kept_claims);

@@ -290,6 +290,9 @@ fn hint(key: &str, fields: &[&str]) -> String {
     if fields.contains(&"allow") && matches!(key, "allowed_domains" | "claims" | "emails" | "groups" | "roles") {
         return format!("did you mean `allow: {{{key}: ...}}`?");
     }
+    if fields.contains(&"title") && key == "label" {
+        return "did you mean `title`?".to_owned();
+    }
     fields
         .iter()
         .filter(|_| key.len() <= LONGEST)

@@ -13,7 +13,7 @@ pub mod oauth2;
 use std::{rc::Rc, time::Duration};
 
 use crate::{
-    claims::{Conditions, IssuerId},
+    claims::{Conditions, IssuerId, email_domain},
     digest::{HalfDigest, half_digest},
     http::{CalloutError, CalloutRequest, CalloutResponse},
     jose::{Algorithm, claims::ExpectedIssuer, verify::VerifiedJws},
@@ -30,6 +30,7 @@ use crate::{
         token::{self, TokenEndpointError, TokenResponse},
         userinfo::{self, UserinfoError},
     },
+    page::logo::Logo,
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
 };
@@ -50,6 +51,12 @@ pub struct Provider {
     pub name: String,
     /// Its name on the page where users choose a provider.
     pub title: String,
+    /// Its logo on that page.
+    pub logo: Option<Logo>,
+    /// The class of its link on that page.
+    pub css_class: Option<String>,
+    /// The domains of the email addresses whose users sign in here, in lower case. They choose a provider and admit nobody.
+    pub email_domains: Vec<String>,
     /// Our registration there.
     pub relying_party: RelyingParty,
     /// The protocol it speaks.
@@ -93,6 +100,12 @@ impl Provider {
     /// The issuer identifier, or the URL that stands for it.
     pub const fn issuer(&self) -> &Issuer {
         &self.relying_party.issuer
+    }
+
+    /// Whether users of this email address sign in here. The address is a hint that anybody may send.
+    pub fn is_for_address(&self, address: &str) -> bool {
+        let domain = email_domain(address);
+        domain.is_some_and(|domain| self.email_domains.iter().any(|known| known.eq_ignore_ascii_case(domain)))
     }
 
     /// The timeout of a call.

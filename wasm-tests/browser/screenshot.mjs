@@ -2,15 +2,17 @@
 // is the page behind the first link or button of that one, and with {then} the one that is opened after it in the same tab.
 // With {frame: true} it is the page in the first frame of that one.
 // With {scripts: false} no page may run one.
-// Writes light.png, dark.png and phone.png, and reports what the page says, whether a phone has to scroll sideways, how well
-// its texts stand out (WCAG 2.2, 1.4.3: the contrast of each), what the Tab key reaches, and every complaint of the
-// browser's console, a blocked style among them.
+// Writes light.png, dark.png, phone.png and narrow.png (320 pixels wide, as WCAG 2.2, 1.4.10, has it), and reports what the
+// page says, whether one has to scroll sideways, how well its texts stand out (WCAG 2.2, 1.4.3: the contrast of each), its
+// images, how large its controls are, what the Tab key reaches, and every complaint of the browser's console, a blocked style
+// among them.
 import { fillIn, observe, seen } from './browser.mjs';
 
 const LOOKS = {
   light: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
   dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
   phone: { viewport: { width: 390, height: 844 }, colorScheme: 'light', isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
+  narrow: { viewport: { width: 320, height: 568 }, colorScheme: 'dark', isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
 };
 
 // The contrast of every text in the page with what is behind it: [{text, contrast}].
@@ -37,12 +39,31 @@ function contrasts() {
   });
 }
 
+// What a person can click or fill in: [{text, width, height}].
+function controls() {
+  const shown = [...document.querySelectorAll('a, button, input')].filter((element) => element.getClientRects().length);
+  return shown.map((element) => {
+    const { width, height } = element.getBoundingClientRect();
+    return { text: element.innerText || element.name, width, height };
+  });
+}
+
+// The images: [{beside, type, natural, width, height, alt}], where `natural` is the width of the image itself, 0 if it is broken.
+function images() {
+  return [...document.images].map((image) => {
+    const { width, height } = image.getBoundingClientRect();
+    const type = image.src.slice(0, image.src.indexOf(';'));
+    return { beside: image.parentElement.innerText, type, natural: image.naturalWidth, width, height, alt: image.getAttribute('alt') };
+  });
+}
+
 // What the Tab key reaches first, and whether one can see that: {tag, text, outline}.
 async function focus(page, shown) {
   await page.keyboard.press('Tab');
   return shown.evaluate(() => {
     const { tagName, innerText } = document.activeElement;
-    return { tag: tagName, text: innerText, outline: getComputedStyle(document.activeElement).outlineStyle };
+    const text = innerText || document.activeElement.name;
+    return { tag: tagName, text, outline: getComputedStyle(document.activeElement).outlineStyle };
   });
 }
 
@@ -67,15 +88,15 @@ await observe(async (browser, given) => {
       await page.waitForURL((url) => url.origin === new URL(given.url).origin);
     }
     const file = `${given.folder}/${name}.png`;
-    await page.screenshot({ path: file });
+    await page.screenshot({ path: file, fullPage: true });
     const shown = given.frame ? page.frames()[1] : page;
     const rendering = await shown.evaluate(() => ({
       scrolls_sideways: document.documentElement.scrollWidth > document.documentElement.clientWidth,
       background: getComputedStyle(document.body).backgroundColor,
       color: getComputedStyle(document.body).color,
     }));
-    const texts = await shown.evaluate(contrasts);
-    report[name] = { file, ...await seen(shown), ...rendering, texts, focus: await focus(page, shown), complaints };
+    const [texts, sizes, logos] = [await shown.evaluate(contrasts), await shown.evaluate(controls), await shown.evaluate(images)];
+    report[name] = { file, ...await seen(shown), ...rendering, texts, controls: sizes, images: logos, focus: await focus(page, shown), complaints };
     await context.close();
   }
   return report;

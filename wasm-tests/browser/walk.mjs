@@ -3,15 +3,22 @@
 //   tabs [URL, ...] (each in a tab of its own, all at once; the steps after it are taken where those before it were)
 //   sign_in USER PASSWORD (in the provider's form) · sign_out (with the button on the provider's page)
 //   fill SELECTOR TEXT · click SELECTOR (which leads to another page: a link, or the button of a form)
+//   press KEY · type TEXT (where the focus is) · enter (presses Enter, which leads to another page)
 //   frame SELECTOR (clicked in the first frame, and leads out of it)
 //   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
 // which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
-// `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
+// `press` also what has the focus, as `focus`: {tag, text, outline}; after `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
 // Nobody may set a cookie at the host `blocked`.
 import { cookies, fillIn, observe, sayYes, seen } from './browser.mjs';
+
+// Runs in the page.
+function focused() {
+  const { tagName, innerText, name } = document.activeElement;
+  return { tag: tagName, text: innerText || name, outline: getComputedStyle(document.activeElement).outlineStyle };
+}
 
 // Runs in the page.
 async function ask([url, init]) {
@@ -41,13 +48,19 @@ await observe(async (browser, given) => {
     const provider = new URL(page.url()).origin;
     return page.waitForURL((url) => url.origin !== provider);
   };
-  // Of what a verb returns, `tabs` and `answer` go into its report.
+  // Of what a verb returns, `tabs`, `answer` and `focus` go into its report.
   const verbs = {
     open: (url) => page.goto(url),
     sign_in: (user, password) => Promise.all([leave(), fillIn(page, { user, password })]),
     sign_out: () => sayYes(page),
     fill: (selector, text) => page.fill(selector, text),
     click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
+    press: async (key) => {
+      await page.keyboard.press(key);
+      return { focus: await page.evaluate(focused) };
+    },
+    type: (text) => page.keyboard.type(text),
+    enter: () => Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]),
     frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').first().locator(selector).click()]),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
@@ -67,9 +80,9 @@ await observe(async (browser, given) => {
   for (const [verb, ...nouns] of given.steps) {
     navigations = [];
     complaints = [];
-    const { tabs, answer } = await verbs[verb](...nouns) ?? {};
+    const { tabs, answer, focus } = await verbs[verb](...nouns) ?? {};
     const shows = { ...await seen(page), navigations, complaints, cookies: await cookies(context, given.home) };
-    report.push({ step: [verb, ...nouns], ...shows, tabs, answer });
+    report.push({ step: [verb, ...nouns], ...shows, tabs, answer, focus });
   }
   return { steps: report };
 });

@@ -68,7 +68,7 @@ pub fn tabs_at_once(tabs: &[String], user: (&str, &str), others: OtherTabs) -> V
 }
 
 /// The way of one user from page to page, one report for each step: `{step, origin, target, title, text, navigations:
-/// [{method, status, url}], complaints, cookies, tabs?, answer?}`. The verbs are those of `browser/walk.mjs`; the
+/// [{method, status, url}], complaints, cookies, tabs?, answer?, focus?}`. The verbs are those of `browser/walk.mjs`; the
 /// cookies are those of `home`.
 ///
 /// # Panics
@@ -122,9 +122,9 @@ pub fn names(cookies: &Value) -> Vec<&str> {
     cookies.as_array().expect("cookies").iter().map(|cookie| text(cookie, "name")).collect()
 }
 
-/// Takes `light.png`, `dark.png` and `phone.png` of a page into `folder`, signed in if there is a user:
-/// `{light|dark|phone: {file, origin, target, title, text, scrolls_sideways, background, color, texts: [{text, contrast}],
-/// focus: {tag, text, outline}, complaints}}`.
+/// Takes `light.png`, `dark.png`, `phone.png` and `narrow.png` of a page into `folder`, signed in if there is a user:
+/// `{light|dark|phone|narrow: {file, origin, target, title, text, scrolls_sideways, background, color, texts: [{text, contrast}],
+/// controls: [{text, width, height}], images: [{beside, type, natural, width, height, alt}], focus: {tag, text, outline}, complaints}}`.
 ///
 /// # Panics
 /// If the page does not come, with what the browser said.

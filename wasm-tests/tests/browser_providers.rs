@@ -1,4 +1,4 @@
-//! A user with a real browser, who chooses between two real providers.
+//! A user with a real browser, who chooses between two real providers, by a click or by an email address.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -16,6 +16,10 @@ const SECOND: &str = "li:nth-child(2) a";
 
 /// A site with a second provider, for the same people.
 fn site() -> (Site, Provider) {
+    site_with(|_| {})
+}
+
+fn site_with(change: impl FnOnce(&mut Value)) -> (Site, Provider) {
     let mut partners = None;
     let site = Site::with(|plan| {
         let mut client = client("site-of-partners", "canary-secret-of-the-partners", &plan.origin);
@@ -37,6 +41,7 @@ fn site() -> (Site, Provider) {
             {"prefix": "/public", "access": "public"},
             {"prefix": "/admin", "access": "required", "providers": ["default"]},
         ]);
+        change(document);
         partners = Some(provider);
     });
     (site, partners.expect("a provider"))
@@ -99,4 +104,87 @@ fn a_user_chooses_a_provider_and_later_the_other() {
     assert_eq!([site.provider.seen("end_session.success"), partners.seen("end_session.success")], [1, 0]);
     assert_chooser(&again, &site);
     assert_eq!(place(&fragment), site.url(ROW), "{fragment:#}");
+}
+
+#[test]
+fn a_user_without_a_mouse_signs_in_by_address() {
+    let (site, partners) = site_with(|document| {
+        document["providers"][0]["email_domains"] = json!(["example.com"]);
+        document["providers"][1]["email_domains"] = json!(["partner.example"]);
+        document["sign_in"] = json!({});
+    });
+    let (user, password) = ALICE;
+    let press = |key: &str| json!(["press", key]);
+    let steps = [
+        json!(["open", site.url("/page?a=b&c=%2F")]),
+        press("Tab"),
+        json!(["type", "zoe@nowhere.example"]),
+        json!(["enter"]),
+        press("Tab"),
+        json!(["type", "alice"]),
+        press("Enter"),
+        json!(["type", "@Partner.Example"]),
+        press("Tab"),
+        json!(["enter"]),
+        json!(["type", user]),
+        press("Tab"),
+        json!(["type", password]),
+        json!(["enter"]),
+    ];
+    let [asked, field, _, unknown, again, _, malformed, _, button, form, _, _, _, page] = walk(&site.url("/"), steps);
+    assert_eq!((text(&asked, "title"), &asked["complaints"]), ("Sign in", &json!([])), "{asked:#}");
+    assert!(text(&asked, "text").contains("Enter your email address, or choose"), "{asked:#}");
+    let of_field = json!({"tag": "INPUT", "text": "login_hint", "outline": "solid"});
+    assert_eq!([&field["focus"], &again["focus"]], [&of_field, &of_field]);
+    assert!(
+        text(&unknown, "text").contains("No provider is set up for this address. Choose one below."),
+        "{unknown:#}"
+    );
+    assert!(!text(&unknown, "text").contains("nowhere"), "{unknown:#}");
+    assert_eq!(names(&unknown["cookies"]), [""; 0], "nothing has begun");
+    // The browser itself wants an address.
+    assert_eq!((place(&malformed), &malformed["focus"]), (place(&unknown), &of_field), "{malformed:#}");
+    assert_eq!(button["focus"], json!({"tag": "BUTTON", "text": "Continue", "outline": "solid"}));
+    assert_eq!((text(&form, "origin"), &form["complaints"]), (partners.issuer(), &json!([])), "{form:#}");
+    let urls: Vec<_> =
+        form["navigations"].as_array().expect("navigations").iter().map(|seen| text(seen, "url")).collect();
+    assert!(
+        urls.iter().any(|url| url.starts_with(partners.issuer()) && url.contains("login_hint=alice%40Partner.Example")),
+        "{urls:?}"
+    );
+    assert_eq!(place(&page), site.url("/page?a=b&c=%2F"), "{page:#}\n{}", site.envoy.log());
+    let seen = site.app.last();
+    assert_eq!(seen.headers.text("x-issuer").as_deref(), Some(partners.issuer()));
+    assert_eq!(seen.headers.text("x-forwarded-user").as_deref(), Some("alice"), "the provider says who it is");
+    for address in ["nowhere", "artner.", "%40"] {
+        assert!(!site.envoy.log().contains(address), "an address is in the log:\n{}", site.envoy.log());
+    }
+}
+
+#[test]
+fn a_user_without_a_mouse_chooses_after_an_unknown_address() {
+    let (site, partners) = site_with(|document| {
+        document["providers"][0]["email_domains"] = json!(["example.com"]);
+        document["sign_in"] = json!({});
+    });
+    let press = || json!(["press", "Tab"]);
+    let (user, password) = ALICE;
+    let [unknown, _, _, first, second, form, page] = walk(
+        &site.url("/"),
+        [
+            json!(["open", site.url("/oauth2/start?rd=%2Fpage%3Fa%3Db&login_hint=zoe%40nowhere.example")]),
+            press(),
+            press(),
+            press(),
+            press(),
+            json!(["enter"]),
+            json!(["sign_in", user, password]),
+        ],
+    );
+    assert!(text(&unknown, "text").contains("No provider is set up"), "{unknown:#}");
+    assert_eq!(first["focus"], json!({"tag": "A", "text": "Staff", "outline": "solid"}));
+    assert_eq!(second["focus"], json!({"tag": "A", "text": "Partners", "outline": "solid"}));
+    assert_eq!(text(&form, "origin"), partners.issuer(), "{form:#}");
+    assert!(!form["navigations"].to_string().contains("login_hint"), "{form:#}");
+    assert_eq!(place(&page), site.url("/page?a=b"), "{page:#}");
 }

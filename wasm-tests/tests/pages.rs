@@ -14,9 +14,12 @@ use wasm_tests::{
 
 /// WCAG 2.2, 1.4.3, for text of any size.
 const CONTRAST: f64 = 4.5;
+/// WCAG 2.2, 2.5.5: the height of what a finger hits, in pixels.
+const TARGET: f64 = 44.0;
+const LOOKS: [&str; 4] = ["light", "dark", "phone", "narrow"];
 
 fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str)) {
-    for look in ["light", "dark", "phone"] {
+    for look in LOOKS {
         let page = &seen[look];
         assert_eq!(page["title"], title, "{look}: {page:#}");
         assert!(page["text"].as_str().is_some_and(|text| text.contains(code)), "{look}: {page:#}");
@@ -28,6 +31,10 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
         assert!(texts.len() >= 4, "{look}: {page:#}");
         for text in texts {
             assert!(text["contrast"].as_f64().is_some_and(|contrast| contrast >= CONTRAST), "{look}: {text}");
+        }
+        for control in page["controls"].as_array().expect("controls") {
+            let size = |side: &str| control[side].as_f64().unwrap_or_default();
+            assert!(size("width") >= TARGET && size("height") >= TARGET, "{look}: {control}");
         }
     }
     // The style sheet was taken, and knows the dark.
@@ -156,7 +163,7 @@ fn the_pages_of_refused_requests_are_accessible() {
     assert_readable(&left_out, "You may not open this page", "groups_left_out", other);
 
     let denied = pictures("denied", "/closed");
-    for look in ["light", "dark", "phone"] {
+    for look in LOOKS {
         assert_eq!(denied[look]["title"], "This address is closed", "{denied:#}");
         assert_eq!(denied[look]["complaints"], json!([]), "{denied:#}");
         assert_eq!(denied[look]["scrolls_sideways"], false, "{denied:#}");
@@ -181,6 +188,55 @@ fn the_page_with_the_choice_of_providers_is_accessible() {
         env::var_os("VESTIBULE_PICTURES").map_or(scratch.file("choose"), |at| PathBuf::from(at).join("choose"));
     let choose = screenshots(&page, None, &folder);
     assert_readable(&choose, "Sign in", "partners", ("A", "Staff of Example & Co. with the card of the company"));
+    world.upstream.forget();
+}
+
+/// A disc, with all that an image must not do here: run a script, and load something.
+const SVG: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 8 8" onload="document.title='onload'"><style>circle { fill: #b3261e }</style><script>top.document.title = 'script'</script><image xlink:href="http://app.localhost:1/beacon.png" width="8" height="8"/><circle cx="4" cy="4" r="4"/></svg>"##;
+/// A disc of 16 pixels.
+const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAAMElEQVR42mNgoDYQy7/xHx+mSDNeQ4jVjNUQUjVjGDJqwLAwgOKERJWkTJXMRA4AAHSxleDuGkG5AAAAAElFTkSuQmCC";
+
+#[test]
+fn the_page_with_logos_and_a_field_for_the_address_is_accessible() {
+    let scratch = Scratch::new("pictures");
+    let partners = Issuer::another();
+    let (url, id) = (partners.url(), wasm_tests::issuer::CLIENT_ID);
+    let world = World::among(Issuer::start(), partners, |setup| {
+        setup.configuration["external_url"] = json!(setup.external_url());
+        let first = &mut setup.configuration["providers"][0];
+        (first["title"], first["logo"]) = (json!("Staff of Example & Co. with the card of the company"), json!(SVG));
+        first["email_domains"] = json!(["example.com"]);
+        let one = |name: &str, issuer: &str| json!({"name": name, "issuer": issuer, "client_id": id});
+        let providers = setup.configuration["providers"].as_array_mut().expect("providers");
+        providers.extend([one("partners", &url), one(&"a-name-without-a-space".repeat(2), "http://127.0.0.1:1")]);
+        (providers[1]["logo"], providers[1]["css_class"]) = (json!(PNG), json!("of-partners"));
+        // As many as there may be.
+        providers.extend((2..15).map(|port| one(&format!("club-{port}"), &format!("http://127.0.0.1:{port}"))));
+    });
+    let pictures = |name: &str, path: &str| {
+        let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
+        screenshots(&format!("http://app.localhost:{}{path}", world.envoy.port()), None, &folder)
+    };
+    let field = ("INPUT", "login_hint");
+    let asked = pictures("choose_by_address", "/page?a=b");
+    assert_readable(&asked, "Sign in", "Enter your email address, or choose", field);
+    let unknown = pictures("unknown_address", "/oauth2/start?rd=/page&login_hint=zoe%40nowhere.example");
+    assert_readable(&unknown, "Sign in", "No provider is set up for this address. Choose one below.", field);
+    for look in LOOKS {
+        for page in [&asked[look], &unknown[look]] {
+            let logos: Vec<_> = page["images"].as_array().expect("images").iter().collect();
+            let types: Vec<_> = logos.iter().map(|logo| logo["type"].as_str().unwrap_or_default()).collect();
+            assert_eq!(types, ["data:image/svg+xml", "data:image/png"], "{look}");
+            for logo in logos {
+                assert!(logo["natural"].as_f64().is_some_and(|width| width > 0.0), "{look}: broken: {logo}");
+                assert_eq!([&logo["width"], &logo["height"]], [28, 28], "{look}: {logo}");
+                assert_eq!(logo["alt"], "", "{look}: it only repeats the title");
+            }
+            assert!(!page["text"].as_str().is_some_and(|text| text.contains("nowhere.example")), "{page:#}");
+            // The field, its button, and sixteen providers.
+            assert_eq!(page["controls"].as_array().map(Vec::len), Some(18), "{look}: {page:#}");
+        }
+    }
     world.upstream.forget();
 }
 

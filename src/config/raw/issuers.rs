@@ -27,6 +27,18 @@ pub(in crate::config) struct Provider {
     /// The label on the page where users choose a provider. By default its name, or its host.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
     pub(in crate::config) title: Option<String>,
+    /// The image beside the title on that page: an SVG as text, with its `xmlns`, or a `data:` URL in base64 of
+    /// `image/svg+xml`, `image/png`, `image/webp`, `image/gif` or `image/jpeg`. By default there is none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_LOGO)))]
+    pub(in crate::config) logo: Option<String>,
+    /// A class of the provider's link on that page, for what rewrites or tests the page: the page's own style does not use it.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_NAME), regex(pattern = "^[a-zA-Z][a-zA-Z0-9_-]*$")))]
+    pub(in crate::config) css_class: Option<String>,
+    /// The domains of email addresses whose users sign in here, each at one provider only: `example.com`, not its subdomains.
+    /// The page then has a field for the address, which leads to the provider of its domain; so does
+    /// `/oauth2/start?login_hint=`. They admit nobody: `allow` does.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    pub(in crate::config) email_domains: Option<Vec<String>>,
     /// A provider whose settings are known: each setting that is not given here comes from the preset, and of maps each entry.
     #[cfg_attr(test, schemars(extend("enum" = super::super::preset::NAMES)))]
     pub(in crate::config) preset: Option<String>,
@@ -150,6 +162,9 @@ pub(in crate::config) struct Provider {
 fields!(Provider {
     name,
     title,
+    logo,
+    css_class,
+    email_domains,
     preset,
     with,
     r#type,

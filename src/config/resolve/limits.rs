@@ -57,6 +57,8 @@ pub(in crate::config) const MAX_KEYS: usize = 8;
 pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 /// The longest `rules[].name`, and other text for display, in bytes.
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
+/// The longest domain name, in bytes (RFC 1035, 2.3.4).
+pub(in crate::config) const MAX_DOMAIN: usize = 253;
 /// The most `providers`: users choose one on a page.
 pub(in crate::config) const MAX_PROVIDERS: usize = 16;
 /// The most `sign_in.pass_parameters`.
@@ -74,6 +76,8 @@ pub(in crate::config) const MAX_ENTRIES: usize = 100;
 /// The longest other text, in bytes: names, URLs, patterns, secrets.
 pub(in crate::config) const MAX_TEXT: usize = 4096;
 
+#[cfg(test)]
+pub(in crate::config) use crate::page::logo::MAX_LOGO;
 #[cfg(test)]
 pub(in crate::config) use in_schema::{SIGNING_NAMES, algorithm_names, object, one_of};
 

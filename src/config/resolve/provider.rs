@@ -7,7 +7,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded,
+    allow, bounded, choice,
     client::{Credentials, authentication, authorization_params, client_id, signing_key},
     github,
     issuer::IssuerContext,
@@ -59,6 +59,10 @@ pub(super) fn providers(
         if resolved.providers.iter().any(|other| other.title == provider.title) {
             fault = Some(faults.wrong(&at.key("title"), "a title that no other provider has: users choose by it"));
         }
+        let at_domains = at.key("email_domains");
+        if let Err(faulty) = choice::refuse_domain_twice(&provider, &resolved.providers, &at_domains, faults) {
+            fault = Some(faulty);
+        }
         resolved.providers.push(provider);
         resolved.token_issuers.extend(tokens);
     }
@@ -76,6 +80,11 @@ fn provider(
     let IssuerContext { clusters, plain_http, env, bodies } = context;
     let name = name(raw.name.take(), &at.key("name"), faults);
     let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
+    let logo = raw.logo.take().map(|logo| choice::logo(&logo, &at.key("logo"), faults)).transpose();
+    let css_class = raw.css_class.take().map(|name| choice::css_class(name, &at.key("css_class"), faults)).transpose();
+    let domains = raw.email_domains.take();
+    let email_domains =
+        domains.map(|domains| choice::email_domains(domains, &at.key("email_domains"), faults)).transpose();
     let client_id = client_id(raw.client_id.take(), &at.key("client_id"), faults);
     if raw.with.is_some() && raw.preset.is_none() {
         faults.wrong(&at.key("with"), "nothing; it is for a preset");
@@ -122,6 +131,9 @@ fn provider(
         id,
         title: title?.unwrap_or_else(|| title_of(&name, &issuer)),
         name,
+        logo: logo?,
+        css_class: css_class?,
+        email_domains: email_domains?.unwrap_or_default(),
         relying_party: RelyingParty {
             issuer,
             client_id,

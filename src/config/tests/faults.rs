@@ -47,6 +47,24 @@ fn no_fault_of_a_listed_token_shows_it_or_its_digest() {
 }
 
 #[test]
+fn what_is_shown_of_a_provider_is_bounded() {
+    let logo = "x".repeat(8193);
+    assert_eq!(
+        faults(&example_with("/providers/0/logo", Some(json!(logo)))),
+        "providers[0].logo: expected at most 8192 bytes"
+    );
+    let domains: Vec<_> = (0..101).map(|number| format!("a{number}.example")).collect();
+    assert_eq!(
+        faults(&example_with("/providers/0/email_domains", Some(json!(domains)))),
+        "providers[0].email_domains: expected at most 100 entries, got 101"
+    );
+    let domain = format!("{}.example", "a".repeat(246));
+    assert!(faults(&example_with("/providers/0/email_domains", Some(json!([domain])))).contains("email_domains[0]"));
+    let class = "a".repeat(65);
+    assert!(faults(&example_with("/providers/0/css_class", Some(json!(class)))).contains("css_class"));
+}
+
+#[test]
 fn a_method_that_sends_a_secret_needs_one() {
     let mut document = example_with("/providers/0/client_secret", None);
     document["providers"][0]["token_endpoint_auth_method"] = json!("client_secret_post");

@@ -293,6 +293,20 @@ fn github_needs_neither_issuer_nor_scopes() {
 }
 
 #[test]
+fn warns_of_a_look_on_a_page_that_never_comes() {
+    let warning = "providers: `logo`, `css_class` and `email_domains` have no effect where there is one provider";
+    let svg = "<svg xmlns='http://www.w3.org/2000/svg'></svg>";
+    for (name, value) in [("css_class", json!("a")), ("email_domains", json!(["example.com"])), ("logo", json!(svg))] {
+        let mut document = example_with(&format!("/providers/0/{name}"), Some(value));
+        assert_eq!(settings(&document).warnings, [warning], "{name}");
+        let other = json!({"name": "b", "issuer": "https://b.example.com", "client_id": "b"});
+        document["providers"].as_array_mut().unwrap().push(other);
+        let warnings = settings(&document).warnings;
+        assert!(!warnings.contains(&warning.to_owned()), "{name}: {warnings:?}");
+    }
+}
+
+#[test]
 fn warns_of_a_bearer_rule_without_accepted_tokens() {
     let mut document = example_with("/rules/0", Some(json!({"path": "/api/*", "access": "bearer"})));
     let warnings = settings(&document).warnings;

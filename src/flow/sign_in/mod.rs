@@ -18,7 +18,7 @@ use crate::{
     claims::IssuerId,
     http::{LocalReply, Request, parameter},
     oidc::client::CallContext,
-    page::{Action, Page, Script},
+    page::{Action, AddressForm, Choice, Page, Script},
     provider::{Authorization, Provider},
     rules::{RuledRequest, Unauthenticated},
     session::{
@@ -41,7 +41,7 @@ use super::{
     memory::issuers::Ready,
 };
 use begun::BegunSignIn;
-use start_url::KEEP_SESSION;
+use start_url::{KEEP_SESSION, LOGIN_HINT};
 
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
@@ -104,7 +104,7 @@ pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut 
     let target = answer::return_target(&request).unwrap_or_default();
     let return_to = ReturnTo::from_rd(&target, &env.config.origin, &env.config.prefix);
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
-    let wishes = Wishes::of(&request, &env.config.sign_in);
+    let wishes = Wishes::of(&request, &env.config.sign_in, &env.config.providers);
     let named = parameter("provider").unwrap_or_default();
     let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
     let providers: Vec<_> = providers.collect();
@@ -216,7 +216,9 @@ pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>)
         return answer::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env).into();
     }
     let candidates = candidates(&sign_in.providers, env);
-    let &[provider] = &candidates[..] else { return choose(&candidates, &request, &caller, &sign_in, env).into() };
+    let Some(provider) = chosen(&candidates, &sign_in.wishes) else {
+        return choose(&candidates, &request, &caller, &sign_in, env).into();
+    };
     match env.issuers.ready(provider.id, env.now()) {
         Some(provider) => redirect(&request, &provider, sign_in, env),
         None => {
@@ -276,7 +278,16 @@ fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
     if among.is_empty() { providers.iter().collect() } else { among }
 }
 
-/// The page to choose a provider on. A program cannot choose.
+/// The provider among these at which to sign in, if that is settled: there is no other, or the user's address is of its domain.
+fn chosen<'a>(among: &[&'a Provider], wishes: &Wishes) -> Option<&'a Provider> {
+    match (among, wishes.login_hint()) {
+        (&[only], _) => Some(only),
+        (_, Some(address)) => among.iter().find(|provider| provider.is_for_address(address)).copied(),
+        (_, None) => None,
+    }
+}
+
+/// The page to choose a provider on, in the order of the configuration. A program cannot choose.
 fn choose(
     among: &[&Provider],
     request: &Request,
@@ -288,11 +299,37 @@ fn choose(
     if caller.kind == Kind::Program || request.method() != "GET" {
         return answer::refuse(failure, caller, Offer::default(), env);
     }
-    let href = |provider: &Provider| start_with(&sign_in.wishes, sign_in.return_to.as_str(), &[provider.id], env);
-    let choices = among.iter().map(|provider| (provider.title.clone(), href(provider))).collect();
-    let mut page = Page::new("Sign in", "Choose how you want to sign in.", failure.code());
-    page.action = Some(Action::Choice(choices));
+    let wishes = sign_in.wishes.for_any_provider();
+    let choice = |provider: &&Provider| Choice {
+        title: provider.title.clone(),
+        href: start_with(&wishes, sign_in.return_to.as_str(), &[provider.id], env),
+        logo: provider.logo.clone(),
+        css_class: provider.css_class.clone(),
+    };
+    let choices = among.iter().map(choice).collect();
+    // A page in a frame has links alone.
+    let has_form = caller.kind != Kind::Frame && among.iter().any(|provider| !provider.email_domains.is_empty());
+    let form = has_form.then(|| address_form(sign_in, env));
+    let text = match &form {
+        None => "Choose how you want to sign in.",
+        Some(form) if form.is_unknown => "No provider is set up for this address. Choose one below.",
+        Some(_) => "Enter your email address, or choose how you want to sign in.",
+    };
+    let mut page = Page::new("Sign in", text, failure.code());
+    page.action = Some(Action::Choose { form, choices });
     answer::refuse_with(failure, page, caller, env)
+}
+
+/// The form that starts the same sign-in with an address, which chooses the provider.
+fn address_form(sign_in: &SignInRequest, env: &Env<'_>) -> AddressForm {
+    let mut fields = start_url::parameters(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
+    fields.retain(|(name, _)| name != LOGIN_HINT);
+    AddressForm {
+        action: env.config.start_uri(),
+        fields,
+        name: LOGIN_HINT,
+        is_unknown: sign_in.wishes.login_hint().is_some(),
+    }
 }
 
 /// Whether a program or a frame can follow a redirect to a sign-in, and a user has asked for this request.
@@ -329,7 +366,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
         nonce: &pending.nonce,
         verifier: &pending.verifier,
         other_account: sign_in.wishes.selects_account,
-        passed: &sign_in.wishes.passed,
+        passed: &sign_in.wishes.parameters_for(provider),
     };
     let context = CallContext { now: env.now(), platform: env.platform, other_method: false };
     let parameters = provider.authorization_parameters(metadata, &with, context)?;

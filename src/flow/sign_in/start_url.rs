@@ -1,9 +1,12 @@
 //! The URL of the start path, which begins a sign-in, and what its parameters ask of the provider.
+//!
+//! `login_hint` is a hint that anybody may send in a link: it chooses among providers, and is never taken for an identity.
 
 use crate::{
     claims::IssuerId,
     config::SignInSettings,
     http::{Request, parameter},
+    provider::Provider,
 };
 
 use super::super::context::Env;
@@ -16,33 +19,48 @@ const PROMPTS: [&str; 3] = ["login", "consent", SELECT_ACCOUNT];
 /// The `prompt` that lets the user select another account, although the provider knows one (OIDC Core, 3.1.2.1).
 pub(super) const SELECT_ACCOUNT: &str = "select_account";
 
+/// The parameter with the user's address (OIDC Core, 3.1.2.1).
+pub(super) const LOGIN_HINT: &str = "login_hint";
+
 /// Appended to the URL of the start path, which then keeps a session that the browser has: the browser may come from another
 /// host or from a frame, to which it does not send our cookies.
 pub(super) const KEEP_SESSION: &str = "&session=keep";
 
 /// The URL that starts a sign-in, at one of these providers, and comes back to this target.
 pub(in crate::flow) fn start_url(target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("rd", target);
-    let named = providers.iter().filter_map(|id| Some(env.config.provider(*id)?.name.as_str()));
-    let named = named.collect::<Vec<_>>().join(",");
-    if !named.is_empty() {
-        query.append_pair("provider", &named);
-    }
-    format!("{}?{}", env.config.start_uri(), query.finish())
+    start_with(&Wishes::default(), target, providers, env)
 }
 
 /// [`start_url`] with these wishes.
 pub(in crate::flow) fn start_with(wishes: &Wishes, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
-    let mut href = start_url(target, providers, env);
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters(wishes, target, providers, env));
+    if let Some(address) = &wishes.address {
+        query.append_pair(LOGIN_HINT, address);
+    }
+    format!("{}?{}", env.config.start_uri(), query.finish())
+}
+
+/// The parameters of [`start_with`], without [`Wishes::address`].
+pub(super) fn parameters(
+    wishes: &Wishes,
+    target: &str,
+    providers: &[IssuerId],
+    env: &Env<'_>,
+) -> Vec<(String, String)> {
+    let mut parameters = Vec::new();
+    let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
+    add("rd", target);
+    let named = providers.iter().filter_map(|id| Some(env.config.provider(*id)?.name.as_str()));
+    let named = named.collect::<Vec<_>>().join(",");
+    if !named.is_empty() {
+        add("provider", &named);
+    }
     if wishes.selects_account {
-        href = href + "&prompt=" + SELECT_ACCOUNT;
+        add("prompt", SELECT_ACCOUNT);
     }
-    for (name, value) in &wishes.passed {
-        let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
-        href = href + "&" + &pair;
-    }
-    href
+    wishes.passed.iter().for_each(|(name, value)| add(name, value));
+    parameters
 }
 
 /// What a link asks of the provider.
@@ -51,17 +69,20 @@ pub(in crate::flow) struct Wishes {
     /// Whether the provider is to let the user select another account.
     pub(in crate::flow) selects_account: bool,
     /// Parameters for the authorization request that the operator lets links set.
-    pub(in crate::flow) passed: Vec<(String, String)>,
+    passed: Vec<(String, String)>,
+    /// The `login_hint`, where the operator does not let links set it: it chooses among providers with `email_domains`, and
+    /// goes to the one of its domain alone.
+    address: Option<String>,
 }
 
 impl Wishes {
     /// Another account.
     pub(in crate::flow) const fn another_account() -> Self {
-        Self { selects_account: true, passed: Vec::new() }
+        Self { selects_account: true, passed: Vec::new(), address: None }
     }
 
     /// The wishes in the query of a request for the start path.
-    pub(super) fn of(request: &Request, settings: &SignInSettings) -> Self {
+    pub(super) fn of(request: &Request, settings: &SignInSettings, providers: &[Provider]) -> Self {
         let parameter = |name: &str| request.query().and_then(|query| parameter(query, name));
         let selects_account = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
         let is_good = |name: &str, value: &str| {
@@ -72,6 +93,30 @@ impl Wishes {
             let value = parameter(name).filter(|value| is_good(name, value))?;
             Some((name.clone(), value))
         });
-        Self { selects_account, passed: passed.collect() }
+        let passed: Vec<_> = passed.collect();
+        let is_address = |value: &String| is_good(LOGIN_HINT, value) && !value.contains(char::REPLACEMENT_CHARACTER);
+        let chooses = providers.len() > 1 && providers.iter().any(|provider| !provider.email_domains.is_empty());
+        let is_listed = settings.pass_parameters.iter().any(|name| name == LOGIN_HINT);
+        let address = (chooses && !is_listed).then(|| parameter(LOGIN_HINT).filter(is_address)).flatten();
+        Self { selects_account, passed, address }
+    }
+
+    /// The `login_hint`.
+    pub(super) fn login_hint(&self) -> Option<&str> {
+        let passed = || self.passed.iter().find(|(name, _)| name == LOGIN_HINT).map(|(_, value)| value.as_str());
+        self.address.as_deref().or_else(passed)
+    }
+
+    /// Without what only the provider of an address may get.
+    pub(super) fn for_any_provider(&self) -> Self {
+        Self { address: None, ..self.clone() }
+    }
+
+    /// The parameters for the authorization request at this provider.
+    pub(super) fn parameters_for(self, provider: &Provider) -> Vec<(String, String)> {
+        let Self { mut passed, address, .. } = self;
+        let address = address.filter(|address| provider.is_for_address(address));
+        passed.extend(address.map(|address| (LOGIN_HINT.to_owned(), address)));
+        passed
     }
 }

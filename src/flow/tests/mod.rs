@@ -3,6 +3,7 @@ mod authorization;
 mod bearer;
 mod callback;
 mod callers;
+mod choice;
 mod claims;
 mod documents;
 mod executor;

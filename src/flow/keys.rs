@@ -60,7 +60,8 @@ pub(super) async fn open_userinfo(
     let Some(signed) = signed else { return Ok(answer) };
     let unverified = UnverifiedJws::parse(signed).map_err(UserinfoError::SignedMalformed)?;
     let verify_now = |env: &Env<'_>| {
-        let Ready { provider, keys, .. } = env.issuers.ready(provider.id, env.now()).ok_or(Failure::ProviderNotReady)?;
+        let Ready { provider, keys, .. } =
+            env.issuers.ready(provider.id, env.now()).ok_or(Failure::ProviderNotReady)?;
         let token = verify(&unverified, &keys, provider.algorithms(), Origin::TokenEndpoint, env.platform)
             .map_err(Failure::UserinfoSignature)?;
         Ok(provider.open_userinfo(token, env.now(), env.config.leeway)?)

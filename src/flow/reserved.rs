@@ -6,7 +6,7 @@ use crate::{
     claims::IssuerId,
     config::Config,
     http::{LocalReply, Request},
-    provider::DEFAULT_PROVIDER,
+    provider::{DEFAULT_PROVIDER, Provider},
 };
 
 use super::{
@@ -89,6 +89,12 @@ impl Reserved {
 
 fn health(env: &Env<'_>) -> LocalReply {
     // 200 as long as the filter lives: an unreachable provider must not take the app out of its load balancer.
-    let provider = if env.issuers.are_ready(env.now()) { "ready" } else { "waiting" };
-    answer::json(200, "health", &json!({ "status": "ok", "provider": provider }))
+    let word = |is_ready: bool| if is_ready { "ready" } else { "waiting" };
+    let of_each = |provider: &Provider| {
+        let (is_ready, trouble) = env.issuers.health(provider.id, env.now());
+        json!({ "name": provider.name, "state": word(is_ready), "trouble": trouble })
+    };
+    let providers: Vec<_> = env.config.providers.iter().map(of_each).collect();
+    let provider = word(env.issuers.are_ready(env.now()));
+    answer::json(200, "health", &json!({ "status": "ok", "provider": provider, "providers": providers }))
 }

@@ -123,6 +123,23 @@ pub enum DiscoveryError {
     Status(UnexpectedStatus),
 }
 
+impl DiscoveryError {
+    /// The kind of the trouble, in a word for programs. It says nothing that the document said.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::BadEndpoint(_) | Self::Missing(_) => "unusable_metadata",
+            Self::Callout(CalloutError::Dispatch) => "unknown_cluster",
+            Self::Callout(CalloutError::NoResponse) => "no_answer",
+            Self::Callout(CalloutError::Redirected { .. }) => "redirected",
+            Self::Callout(CalloutError::TooLarge) => "too_large",
+            Self::IssuerMismatch(_) => "other_issuer",
+            Self::Keys(_) => "no_usable_keys",
+            Self::Malformed(_) => "not_json",
+            Self::Status(status) => status.word(),
+        }
+    }
+}
+
 /// A plain GET of a JSON document.
 pub fn get(endpoint: &Endpoint, clusters: &Clusters, timeout: Duration) -> CalloutRequest {
     CalloutRequest {

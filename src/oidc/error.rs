@@ -128,6 +128,18 @@ pub struct UnexpectedStatus {
 }
 
 impl UnexpectedStatus {
+    /// The kind of the trouble, in a word for programs.
+    pub const fn word(&self) -> &'static str {
+        match (self.unreachable, self.status) {
+            (Some(Unreachable::Closed), _) => "connection_closed",
+            (Some(Unreachable::NoAddress), _) => "no_address",
+            (Some(Unreachable::NoConnection), _) => "no_connection",
+            (Some(Unreachable::NotInTime), _) => "no_connection_in_time",
+            (None, 504) => "no_answer_in_time",
+            (None, _) => "other_status",
+        }
+    }
+
     /// The status and error of this response.
     pub fn of(response: &CalloutResponse) -> Self {
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();

@@ -78,7 +78,7 @@ pub enum UserinfoError {
     #[error("the signed userinfo response is refused: {0}")]
     SignedClaims(ClaimError),
     /// A signed answer that cannot be read, or an encrypted one.
-    #[error("the userinfo response is {0}")]
+    #[error("the userinfo response is no JWT that can be read: {0}")]
     SignedMalformed(JwsError),
     /// The signed answer is a token of another kind.
     #[error("the userinfo response is a token of another kind, as its typ says")]

@@ -28,6 +28,9 @@ pub struct Envoy {
     admin_port: u16,
 }
 
+/// What `/oauth2/health` says once all providers and issuers are known to a worker.
+pub const READY: &str = r#""provider":"ready""#;
+
 impl Envoy {
     /// Starts Envoy and returns once its listener serves.
     ///
@@ -112,7 +115,7 @@ impl Envoy {
 
     /// Waits until every worker of the filter knows its providers.
     pub fn until_ready(&self) {
-        let is_ready = || get(self.port, "/oauth2/health").is_some_and(|(_, text)| text.contains("ready"));
+        let is_ready = || get(self.port, "/oauth2/health").is_some_and(|(_, text)| text.contains(READY));
         process::until_everywhere("metadata of the providers", is_ready);
     }
 

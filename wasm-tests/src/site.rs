@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    envoy::{Envoy, Setup},
+    envoy::{Envoy, READY, Setup},
     html::Form,
     http1::Response,
     ports,
@@ -99,7 +99,7 @@ impl Site {
     /// Waits until every worker has the metadata of its providers.
     pub fn until_ready(&self) {
         until_everywhere("a provider that is known", || {
-            UserAgent::default().get(&self.url("/oauth2/health")).text().contains("ready")
+            UserAgent::default().get(&self.url("/oauth2/health")).text().contains(READY)
         });
     }
 

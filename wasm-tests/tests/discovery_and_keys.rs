@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wasm_tests::{
     http1::{Outcome, Response, Server},
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Spoil},
@@ -407,14 +407,15 @@ fn the_log_says_why_a_provider_cannot_be_reached() {
             format!("closing.localhost:{nothing}"): "hangs-up",
         });
     });
-    for (name, cluster, reason) in [
-        ("unknown", "there-is-no-such-cluster", "it has no cluster of this name"),
+    for (name, cluster, reason, word) in [
+        ("unknown", "there-is-no-such-cluster", "it has no cluster of this name", "unknown_cluster"),
         (
             "refusing",
             "nothing-listens",
             "Envoy could not connect to the provider: nothing listens at the address of its cluster",
+            "no_connection",
         ),
-        ("closing", "hangs-up", "the provider closed the connection without an answer"),
+        ("closing", "hangs-up", "the provider closed the connection without an answer", "connection_closed"),
     ] {
         let line = format!("cannot use the metadata of http://{name}.localhost:{nothing} (cluster {cluster:?}): ");
         let said = until("the line of the log", || {
@@ -422,6 +423,13 @@ fn the_log_says_why_a_provider_cannot_be_reached() {
             log.lines().find(|found| found.contains(&line)).map(str::to_owned)
         });
         assert!(said.contains(reason), "{said}");
+        // Of the workers, those that have tried themselves know it.
+        until("the trouble", || {
+            let health: Value = serde_json::from_slice(&world.browser().get(&world.url("/oauth2/health")).body).ok()?;
+            let found = health["providers"].as_array()?.iter().find(|provider| provider["name"] == name)?;
+            assert_eq!(found["state"], "waiting", "{health}");
+            (found["trouble"] == word).then_some(())
+        });
     }
     // The others are not disturbed.
     let page = world.browser().get(&world.url("/page"));

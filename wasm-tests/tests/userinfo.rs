@@ -139,7 +139,8 @@ fn without_a_valid_answer_no_session_begins() {
         world.assert_serves();
     }
     assert!(world.issuer.all_requests().iter().all(|request| request.path() != "/elsewhere"));
-    assert!(world.log().contains("userinfo_signed_response_alg"), "{}", world.log());
+    let told = "the userinfo response is no JWT that can be read: not a signed token in compact form";
+    assert!(world.log().contains(told), "{}", world.log());
     let (browser, _) = world.signed_in();
     assert_eq!(seen(&world, &browser, "/admin", "x-forwarded-groups").as_deref(), Some("staff,admins"));
 }

@@ -315,8 +315,7 @@ fn sign_in_with_signed(change: impl Fn(&mut Value, &mut Value)) -> (World, (u16,
     let mut header = json!({ "alg": "ES256", "kid": "one" });
     change(&mut header, &mut claims);
     let answer = world.provider.signed(&header, &claims);
-    world.provider.userinfo =
-        Box::new(move || Ok(CalloutResponse { status: 200, body: answer.clone().into_bytes() }));
+    world.provider.userinfo = Box::new(move || Ok(CalloutResponse { status: 200, body: answer.clone().into_bytes() }));
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
     let code = world.visit(&callback).code();

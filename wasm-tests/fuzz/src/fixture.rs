@@ -20,7 +20,7 @@ use vestibule::{
         verify::{Origin, VerifiedJws, verify},
     },
     oidc::id_token,
-    platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue},
+    platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError},
     provider::{Provider, identity::Identity},
     secret::{AccessToken, Nonce, RawIdToken, RefreshToken},
     session::{Grant, NewSession, Session, app_tokens::ForwardedTokens},
@@ -109,6 +109,10 @@ impl Platform for Host {
 
     fn verify_signature(&self, _: HashFunction, _: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
         Some(signature == signature_of(text))
+    }
+
+    fn sign(&self, _: HashFunction, _: &[u8], text: &[u8]) -> Result<Vec<u8>, SignError> {
+        Ok(signature_of(text))
     }
 
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    envoy::{Envoy, Setup},
+    envoy::{Envoy, READY, Setup},
     http1::{Answering, Connection, Response, single},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     process::{until, until_everywhere},
@@ -207,7 +207,7 @@ impl World {
     /// Waits until every worker has the metadata of its providers.
     pub fn until_ready(&self) {
         until_everywhere("metadata of the issuer", || {
-            self.browser().get(&self.url("/oauth2/health")).text().contains("ready")
+            self.browser().get(&self.url("/oauth2/health")).text().contains(READY)
         });
     }
 

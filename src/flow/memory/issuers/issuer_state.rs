@@ -74,6 +74,8 @@ pub(super) struct IssuerState {
     pub(super) has_other_keys: bool,
     /// It takes the secret by the other method than its metadata suggest.
     pub(super) takes_other_method: bool,
+    /// What went wrong with the last fetch, as [`DiscoveryError::word`] says it.
+    pub(super) trouble: Option<&'static str>,
 }
 
 /// The configuration of an issuer.
@@ -148,6 +150,7 @@ impl IssuerState {
             looked: UnixTime::default(),
             has_other_keys: false,
             takes_other_method: false,
+            trouble: None,
         }
     }
 

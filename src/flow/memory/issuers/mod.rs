@@ -10,7 +10,11 @@ use crate::{
     config::Config,
     http::{CalloutError, CalloutResponse},
     jose::jwk::Jwks,
-    oidc::{Endpoint, discovery, token_issuer::Validation},
+    oidc::{
+        Endpoint,
+        discovery::{self, DiscoveryError},
+        token_issuer::Validation,
+    },
     platform::Platform,
     session::seal::Sealer,
     shared::lease::{self, KeyRequest, Lack},
@@ -106,6 +110,11 @@ impl Issuers {
         self.states.iter().all(|state| state.is_ready(now))
     }
 
+    /// Whether the provider is ready, and what went wrong with the last fetch of its documents by this worker.
+    pub(in crate::flow) fn health(&self, id: IssuerId, now: UnixTime) -> (bool, Option<&'static str>) {
+        self.state(id).map_or((false, None), |state| (state.is_ready(now), state.trouble))
+    }
+
     /// The version of its key set; each new key set has a higher one.
     pub(in crate::flow) fn keys_version(&self, id: IssuerId) -> u64 {
         self.state(id).map_or(0, |state| state.keys.version)
@@ -189,6 +198,7 @@ impl Issuers {
         let issuer = state.configured.issuer().to_owned();
         let cluster = state.cluster_of(document.kind, now);
         let outcome = discovery::body(result).and_then(|body| state.receive(document, &body, sealer, platform));
+        state.trouble = outcome.as_ref().err().map(DiscoveryError::word);
         let has_good = state.has(document.kind, now);
         lease::release(state.settle(document, outcome.is_ok()), outcome.is_ok(), now, platform);
         let event = match outcome {

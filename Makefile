@@ -11,7 +11,7 @@ INLINE := -Cllvm-args=-inline-threshold=60
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e keycloak lint deny doc fuzz check demo size cost bench soak scale toolchain java lint-tools
+.PHONY: help build test unit e2e providers lint deny doc fuzz check demo size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,7 +33,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e keycloak cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -44,12 +44,12 @@ unit: ## the core alone, natively, in seconds
 e2e: build ## the filter in the real Envoy
 	cargo test -p wasm-tests
 
-keycloak: java build ## the filter with Keycloak as its provider; needs a JDK (17 or newer) and Maven
-	cargo test -p wasm-tests --features keycloak --test keycloak
+providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
+	cargo test -p wasm-tests --features providers --test matrix --test keycloak
 
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/keycloak,vestibule-cost/interpreter -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/providers,vestibule-cost/interpreter -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
@@ -100,7 +100,10 @@ toolchain:
 	@rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM)
 
 java:
-	@{ command -v java && command -v mvn; } >/dev/null || { echo "make keycloak needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }
+	@{ command -v java && command -v mvn; } >/dev/null || { echo "make providers needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }
+
+go:
+	@command -v go >/dev/null || { echo "make providers needs Go (1.25 or newer, https://go.dev/dl), which builds Dex" >&2; exit 1; }
 
 lint-tools:
 	@rustup component list --installed | grep -q clippy || rustup component add clippy rustfmt

@@ -18,7 +18,7 @@ use crate::{
 /// The secret of every client; no log may hold it.
 pub const CLIENT_SECRET: &str = "canary-secret-at-keycloak";
 /// The password of every user.
-const PASSWORD: &str = "canary-password-at-keycloak";
+pub(crate) const PASSWORD: &str = "canary-password-at-keycloak";
 /// The realm.
 const REALM: &str = "tests";
 /// The life of an access token, in seconds.

@@ -4,6 +4,7 @@
 pub mod api_client;
 pub mod chromium;
 pub mod clock;
+pub mod dex;
 pub mod emulated;
 pub mod envoy;
 pub mod github;
@@ -16,6 +17,7 @@ pub mod keycloak;
 pub mod keys;
 pub mod logout;
 pub mod machine;
+pub mod matrix;
 pub mod oauth2_server;
 pub mod ports;
 pub mod process;

@@ -32,19 +32,6 @@ fn started(setup: Setup) -> (Glewlwyd, Envoy, String) {
 }
 
 #[test]
-fn a_browser_signs_in_at_glewlwyd() {
-    let app = Upstream::start();
-    let (glewlwyd, envoy, origin) = started(Setup::new(app.port()));
-    let browser = UserAgent::default();
-    let page = format!("{origin}/page?a=1");
-    let asked = browser.get(&page).location().expect("a sign-in");
-    assert!(asked.starts_with(&format!("{}/auth?", glewlwyd.issuer())), "{asked}\n{}", envoy.log());
-    assert_signed_in(&browser.get(&glewlwyd.sign_in(&browser, &asked)), &page);
-    assert_eq!(browser.get(&page).text(), "hello from the app");
-    assert_eq!(app.last().headers.text("x-forwarded-email").as_deref(), Some("alice@example.com"));
-}
-
-#[test]
 fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
     let glewlwyd = Glewlwyd::start("http://app.localhost:1");
     let callback = "http://app.localhost:1/oauth2/callback";

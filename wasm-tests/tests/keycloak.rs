@@ -1,4 +1,4 @@
-//! The filter with Keycloak as its provider. Needs a JDK and Maven: `make keycloak`.
+//! The filter with Keycloak as its provider. Needs a JDK and Maven: `make providers`.
 
 use serde_json::{Value, json};
 use wasm_tests::{

@@ -1,0 +1,285 @@
+//! The matrix of providers: for each row the same complete sign-in of a user through the real Envoy. The page on providers
+//! has the table of these rows.
+
+mod party;
+mod rows;
+
+use serde_json::{Value, json};
+
+use crate::{
+    clock::Clock,
+    envoy::{Envoy, Setup},
+    http1::Response,
+    upstream::{MARK, Upstream},
+    user_agent::UserAgent,
+    world::SESSION_KEY,
+};
+pub use party::Party;
+pub use rows::ROWS;
+
+/// More pages than a provider shows on the way to the app.
+const MAX_PAGES: usize = 5;
+
+/// A provider of the matrix.
+pub struct Row {
+    /// The heading of its section on the page on providers.
+    pub provider: &'static str,
+    /// The preset; of a provider without one the field that names it.
+    pub settings: &'static str,
+    /// What stands for it.
+    pub tried: Tried,
+    /// Starts it for the app at this origin.
+    start: fn(&str) -> Box<dyn Party>,
+    /// `sub`, where it is known.
+    sub: Option<&'static str>,
+    /// The address that the app is told.
+    email: Option<&'static str>,
+    /// Whether that counts for conditions on addresses.
+    email_counts: bool,
+    /// The life of its access tokens in seconds, near the end of which the session is renewed.
+    renewal: Renewal,
+    /// Where a sign-out ends a session.
+    sign_out: SignOut,
+}
+
+/// What stands for a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// The provider itself.
+    Real(&'static str),
+    /// The provider itself, in `make providers` alone.
+    RealInProviders(&'static str),
+    /// An emulator of an independent project.
+    Emulated,
+    /// A server of ours, as this page of the provider's documentation has it.
+    Like(&'static str),
+}
+
+/// Whether a session is renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    /// After this many seconds, in the last fifth of the access token's life.
+    After(i64),
+    /// Never: the provider offers none.
+    NotOffered,
+    /// Not tried, for what stands for the provider.
+    NotTried,
+}
+
+/// Where a sign-out ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SignOut {
+    /// At the app and at the provider.
+    AtProvider,
+    /// At the app alone.
+    Here,
+}
+
+impl Row {
+    /// Its line in the table on the page on providers.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let anchor: String = self.provider.to_lowercase().replace(' ', "-");
+        let anchor: String = anchor.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
+        let tried = match self.tried {
+            Tried::Real(what) => format!("itself, {what}"),
+            Tried::RealInProviders(what) => format!("itself, {what} (`make providers`)"),
+            Tried::Emulated => "an emulator".to_owned(),
+            Tried::Like(documentation) => format!("a server like it, of its [documentation]({documentation})"),
+        };
+        let renewal = match self.renewal {
+            Renewal::After(_) => "yes",
+            Renewal::NotOffered => "not offered",
+            Renewal::NotTried => "not tried",
+        };
+        let sign_out = match self.sign_out {
+            SignOut::AtProvider => "here and there",
+            SignOut::Here => "here",
+        };
+        let email = match (self.email, self.email_counts) {
+            (Some(_), true) => "verified",
+            (Some(_), false) => "not verified",
+            (None, _) => "none",
+        };
+        format!("| [{}](#{anchor}) | `{}` | {tried} | {email} | {renewal} | {sign_out} |", self.provider, self.settings)
+    }
+}
+
+/// Runs the row with this name: sign-in from a page, identity at the app, renewal, sign-out.
+///
+/// # Panics
+/// If one of the steps goes wrong.
+pub fn run(provider: &str) {
+    let row = named(provider);
+    let stand = Stand::start(row, |_| {});
+    let browser = UserAgent::default();
+    stand.sign_in(&browser);
+    stand.assert_identity(row);
+    stand.assert_address(row, &browser);
+    stand.renew(row, &browser);
+    stand.sign_out(row, &browser);
+    stand.assert_log();
+}
+
+/// Where a sign-in with a mistake in the configuration ends.
+#[derive(Debug)]
+pub struct Ended {
+    /// The URL of the last page.
+    pub at: String,
+    /// That page.
+    pub page: Response,
+    /// Envoy's log.
+    pub log: String,
+}
+
+/// Tries a sign-in at the provider of this row, with a mistake in its element of `providers`. The app sees nothing of it.
+///
+/// # Panics
+/// If the app does.
+#[must_use]
+pub fn mistaken(provider: &str, mistake: impl FnOnce(&mut Value)) -> Ended {
+    let stand = Stand::start(named(provider), mistake);
+    let (at, page) = stand.walk(&UserAgent::default(), &stand.url("/page")).pop().expect("a step");
+    stand.app.assert_saw_nothing_since(0, "a mistake in the configuration");
+    stand.assert_log();
+    Ended { at, page, log: stand.envoy.log() }
+}
+
+fn named(provider: &str) -> &'static Row {
+    ROWS.iter().find(|row| row.provider == provider).expect("a row with this name")
+}
+
+/// The app behind the filter, with one provider.
+struct Stand {
+    party: Box<dyn Party>,
+    app: Upstream,
+    envoy: Envoy,
+    clock: Clock,
+    origin: String,
+}
+
+impl Stand {
+    fn start(row: &Row, change: impl FnOnce(&mut Value)) -> Self {
+        let (app, clock) = (Upstream::start(), Clock::new());
+        let mut setup = Setup::new(app.port()).clock(&clock).workers(1);
+        setup.bodies_while_headers_are_held = true;
+        let origin = setup.external_url();
+        let party = (row.start)(&origin);
+        let mut provider = party.provider();
+        // Longer than a busy machine keeps a provider from its answer.
+        provider["timeout_ms"] = json!(10_000);
+        change(&mut provider);
+        let envoy = Envoy::start(setup.configuration(json!({
+            "external_url": origin,
+            "cluster": "idp",
+            "allow_on_headers_stop_iteration": true,
+            "providers": [provider],
+            "session": {"keys": [SESSION_KEY], "lifetime_seconds": 86_400},
+            "rules": [{"prefix": "/mail", "access": "required", "allow": {"allowed_domains": ["example.com"]}}],
+        })));
+        Self { party, app, envoy, clock, origin }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    fn logs(&self) -> String {
+        format!("{}\n{}", self.envoy.log(), self.party.log())
+    }
+
+    /// Opens a URL and does on the pages of the provider what a user does. Returns each step, the last one at the app.
+    #[track_caller]
+    fn walk(&self, browser: &UserAgent, url: &str) -> Vec<(String, Response)> {
+        let mut steps = browser.follow(url);
+        for _ in 0..MAX_PAGES {
+            let (at, _) = steps.last().expect("a step");
+            if at.starts_with(&self.origin) {
+                return steps;
+            }
+            let Some(next) = self.party.answer(browser, &steps) else { return steps };
+            steps.extend(browser.follow(&next));
+        }
+        panic!("no way back to the app: {:#?}\n{}", steps.last(), self.logs());
+    }
+
+    /// A page without a session leads to the provider, and back to the page.
+    fn sign_in(&self, browser: &UserAgent) {
+        let page = self.url("/page?a=1");
+        let mut steps = self.walk(browser, &page);
+        assert_eq!(steps[0].1.code().as_deref(), Some("sign_in_started"), "{steps:#?}\n{}", self.logs());
+        let (at, response) = steps.pop().expect("a step");
+        assert_eq!((at, response.headers.has(MARK)), (page, true), "{response:?}\n{}", self.logs());
+        assert_eq!(self.app.count(), 1, "the app saw one request, that of the user");
+    }
+
+    fn assert_identity(&self, row: &Row) {
+        let seen = self.app.last().headers;
+        let sub = seen.text("x-forwarded-user");
+        assert!(sub.as_ref().is_some_and(|sub| !sub.is_empty()), "{seen:?}");
+        if row.sub.is_some() {
+            assert_eq!(sub.as_deref(), row.sub);
+        }
+        assert_eq!(seen.text("x-forwarded-email").as_deref(), row.email);
+    }
+
+    /// A rule on addresses lets the user pass if the provider has verified the address.
+    fn assert_address(&self, row: &Row, browser: &UserAgent) {
+        let before = self.app.count();
+        let answer = browser.get(&self.url("/mail"));
+        if row.email_counts {
+            assert!(answer.headers.has(MARK), "{answer:?}\n{}", self.logs());
+        } else {
+            assert_eq!((answer.status, answer.code().as_deref()), (403, Some("not_allowed")), "{answer:?}");
+            self.app.assert_saw_nothing_since(before, "an address that is not verified");
+        }
+    }
+
+    /// Near the end of the access token the session is renewed, and the user is not asked.
+    fn renew(&self, row: &Row, browser: &UserAgent) {
+        let Renewal::After(seconds) = row.renewal else { return };
+        let before = self.app.last().headers;
+        self.clock.set(seconds);
+        let answer = browser.get(&self.url("/page"));
+        assert!(answer.headers.has(MARK), "{answer:?}\n{}", self.logs());
+        let counts = ["renewed", "renewal_failed"].map(|name| self.envoy.metric(name));
+        assert_eq!(counts, [1, 0], "{}", self.logs());
+        let after = self.app.last().headers;
+        for header in ["x-forwarded-user", "x-forwarded-email"] {
+            assert_eq!(before.text(header), after.text(header), "{header}");
+        }
+    }
+
+    /// After a sign-out the app sees nothing, and the next page leads to the provider; to its form, if it has ended its
+    /// session too.
+    fn sign_out(&self, row: &Row, browser: &UserAgent) {
+        let steps = self.walk(browser, &self.url("/oauth2/sign_out"));
+        let (first, last) = (&steps[0].1, steps.last().expect("a step"));
+        match row.sign_out {
+            SignOut::AtProvider => {
+                let to = first.location().unwrap_or_else(|| panic!("{first:?}\n{}", self.logs()));
+                assert!(!to.starts_with(&self.origin), "{to}");
+            }
+            SignOut::Here => assert_eq!((first.status, first.code().as_deref()), (200, Some("signed_out"))),
+        }
+        assert!(last.1.status < 400, "{steps:#?}\n{}", self.logs());
+        let before = self.app.count();
+        let again = browser.get(&self.url("/page"));
+        assert_eq!((again.status, again.code().as_deref()), (302, Some("sign_in_started")), "{again:?}");
+        self.app.assert_saw_nothing_since(before, "signed out");
+        let to = again.location().expect("a way to the provider");
+        assert!(!to.starts_with(&self.origin), "{to}");
+        if row.sign_out == SignOut::AtProvider && self.party.keeps_sessions() {
+            let (at, page) = browser.follow(&to).pop().expect("a page");
+            assert!(!at.starts_with(&self.origin), "the provider signs in without a word: {at} {page:?}");
+            self.app.assert_saw_nothing_since(before, "signed out at the provider");
+        }
+    }
+
+    fn assert_log(&self) {
+        let log = self.envoy.log();
+        for word in ["panicked", "Function: proxy_on", "canary-", SESSION_KEY] {
+            assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
+        }
+    }
+}

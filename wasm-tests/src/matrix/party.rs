@@ -1,0 +1,207 @@
+//! What the matrix asks of a provider, and how a user goes through the pages of each.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    dex::{self, Dex},
+    emulated::Emulated,
+    github::emulator::{self, Emulator},
+    glewlwyd::Glewlwyd,
+    html::Form,
+    http1::Response,
+    issuer::{self, Issuer},
+    keycloak::{self, Keycloak},
+    oauth2_server::OAuth2Server,
+    provider::Provider,
+    site::ALICE,
+    user_agent::UserAgent,
+};
+
+/// A provider that runs.
+pub trait Party {
+    /// Its element of `providers` in the filter's configuration.
+    fn provider(&self) -> Value;
+
+    /// Everything it has logged.
+    fn log(&self) -> String {
+        String::new()
+    }
+
+    /// What the user fills in: names of fields with their values.
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
+    /// Whether it remembers a browser that has signed in.
+    fn keeps_sessions(&self) -> bool {
+        false
+    }
+
+    /// Does on the last of these pages what a user does. Returns the URL that follows, if the page has a form.
+    fn answer(&self, browser: &UserAgent, steps: &[(String, Response)]) -> Option<String> {
+        let (at, page) = steps.last()?;
+        let mut form = Form::first(&page.text())?;
+        let given = self.fields();
+        for (name, value) in &mut form.fields {
+            if let Some((_, given)) = given.iter().find(|(field, _)| field == name) {
+                (*given).clone_into(value);
+            }
+        }
+        // The button of oidc-provider's page that asks before a sign-out.
+        if form.field("xsrf").is_some() && form.field("logout").is_none() {
+            form.fields.push(("logout".to_owned(), "yes".to_owned()));
+        }
+        let (to, send) = form.post(at);
+        let answer = browser.visit(&to, send);
+        // A page whose script posts the response to the app (OAuth 2.0 Form Post Response Mode).
+        let posted = || {
+            let (to, send) = Form::first(&answer.text())?.post(&to);
+            browser.visit(&to, send).location()
+        };
+        let next = answer.location().or_else(posted);
+        let next = next.unwrap_or_else(|| panic!("{to} does not take the form: {answer:?}\n{}", self.log()));
+        Some(Url::parse(&to).and_then(|to| to.join(&next)).expect("a URL").into())
+    }
+}
+
+impl Party for Provider {
+    fn provider(&self) -> Value {
+        json!({
+            "issuer": self.issuer(), "client_id": "matrix", "client_secret": super::rows::SECRET,
+            "scopes": ["openid", "email", "profile", "offline_access"],
+            "authorization_params": {"prompt": "consent"},
+        })
+    }
+
+    fn log(&self) -> String {
+        Self::log(self)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("login", ALICE.0), ("password", ALICE.1)]
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+}
+
+impl Party for Glewlwyd {
+    fn provider(&self) -> Value {
+        Self::provider(self)
+    }
+
+    fn log(&self) -> String {
+        Self::log(self)
+    }
+
+    /// Its pages are scripts, which call its API.
+    fn answer(&self, browser: &UserAgent, steps: &[(String, Response)]) -> Option<String> {
+        let asked = format!("{}/auth?", self.issuer());
+        let (authorization, _) = steps.iter().rfind(|(url, _)| url.starts_with(&asked))?;
+        Some(self.sign_in(browser, authorization))
+    }
+}
+
+impl Party for Dex {
+    fn provider(&self) -> Value {
+        Self::provider(self)
+    }
+
+    fn log(&self) -> String {
+        Self::log(self)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("login", dex::ALICE.0), ("password", dex::ALICE.1)]
+    }
+}
+
+/// The shared Keycloak with a client of the matrix.
+pub(super) struct AtKeycloak(pub(super) &'static Keycloak, pub(super) Value);
+
+impl Party for AtKeycloak {
+    fn provider(&self) -> Value {
+        self.1.clone()
+    }
+
+    fn log(&self) -> String {
+        self.0.log()
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("username", "alice"), ("password", keycloak::PASSWORD)]
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+}
+
+/// An emulator with what its preset is told.
+pub(super) struct WithPreset(pub(super) Emulated, pub(super) Value);
+
+impl Party for WithPreset {
+    fn provider(&self) -> Value {
+        let mut provider = self.1.clone();
+        provider["client_id"] = json!(super::rows::EMULATED_CLIENT);
+        if provider["client_key"].is_null() {
+            provider["client_secret"] = json!(super::rows::SECRET);
+        }
+        provider
+    }
+
+    fn log(&self) -> String {
+        self.0.log()
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("email", super::rows::EMAIL), ("user_ref", super::rows::EMAIL)]
+    }
+}
+
+impl Party for Emulator {
+    fn provider(&self) -> Value {
+        json!({
+            "preset": "github", "client_id": emulator::CLIENT_ID, "client_secret": emulator::CLIENT_SECRET,
+            "github_url": self.url(), "github_api_url": self.url(),
+        })
+    }
+
+    fn log(&self) -> String {
+        Self::log(self)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("login", "octocat")]
+    }
+}
+
+/// The issuer of the tests, with what its preset is told.
+pub(super) struct LikeOpenId(pub(super) Issuer, pub(super) Value);
+
+impl Party for LikeOpenId {
+    fn provider(&self) -> Value {
+        let mut provider = self.1.clone();
+        provider["client_id"] = json!(issuer::CLIENT_ID);
+        provider["client_secret"] = json!(issuer::CLIENT_SECRET);
+        // Kept here, so that the issuer runs.
+        let _ = &self.0;
+        provider
+    }
+}
+
+/// A server that speaks OAuth 2.0 alone, with the settings for it.
+pub(super) struct LikeOAuth2(pub(super) OAuth2Server, pub(super) Value);
+
+impl Party for LikeOAuth2 {
+    fn provider(&self) -> Value {
+        let mut provider = self.1.clone();
+        let own = self.0.provider();
+        for field in ["client_id", "client_secret"] {
+            provider[field] = own[field].clone();
+        }
+        provider
+    }
+}

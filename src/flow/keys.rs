@@ -46,7 +46,7 @@ pub(super) async fn verify_id_token(
     verify_with_keys(provider, Asker::Provider, hold_from(cx.now()), cx, verify_now).await
 }
 
-/// Opens an answer of this provider's userinfo endpoint that is signed (OIDC Core, 5.3.2). Any other stays as it is.
+/// Opens an answer of this provider's userinfo endpoint that is signed (OIDC Core, 5.3.2). One that is not is returned unchanged.
 ///
 /// # Errors
 /// The failures of userinfo, and those of [`verify_with_keys`].
@@ -55,7 +55,7 @@ pub(super) async fn open_userinfo(
     answer: CalloutResult,
     cx: &TaskContext,
 ) -> Result<CalloutResult, Failure> {
-    // Others sign nothing.
+    // Providers that speak OAuth 2.0 alone sign no answer.
     let signed = answer.as_ref().ok().filter(|_| provider.openid().is_some()).and_then(userinfo::signed);
     let Some(signed) = signed else { return Ok(answer) };
     let unverified = UnverifiedJws::parse(signed).map_err(UserinfoError::SignedMalformed)?;

@@ -26,7 +26,7 @@ pub(super) enum PrivateKey {
     Rsa(Zeroizing<Vec<u8>>),
 }
 
-/// What was expected in place of a text that is no private key.
+/// Why a text is refused as a private key; each message says what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrivateKeyError {
     /// It cannot sign by this algorithm.
@@ -86,15 +86,19 @@ pub(super) struct KeyNotes {
 }
 
 fn of_pem(pem: &str) -> Result<PrivateKey, PrivateKeyError> {
-    let label = pem.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----")).map(|(label, _)| label);
-    match label {
-        Some("PRIVATE KEY") => {}
-        Some("ENCRYPTED PRIVATE KEY") => return Err(PrivateKeyError::Encrypted),
-        Some("EC PRIVATE KEY" | "RSA PRIVATE KEY") => return Err(PrivateKeyError::Format),
-        Some("CERTIFICATE" | "PUBLIC KEY" | "RSA PUBLIC KEY") => return Err(PrivateKeyError::Public),
-        _ => return Err(PrivateKeyError::NoKey),
-    }
-    let body = pem.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)).ok_or(PrivateKeyError::NoKey)?;
+    // Tools write other things before and after it: attributes, parameters, a certificate.
+    let Some(body) = pem.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map(|(body, _)| body) else {
+        let has = |label: &str| pem.contains(&format!("-----BEGIN {label}-----"));
+        return Err(if has("ENCRYPTED PRIVATE KEY") {
+            PrivateKeyError::Encrypted
+        } else if ["EC PRIVATE KEY", "RSA PRIVATE KEY", "OPENSSH PRIVATE KEY", "DSA PRIVATE KEY"].into_iter().any(has) {
+            PrivateKeyError::Format
+        } else if ["CERTIFICATE", "PUBLIC KEY", "RSA PUBLIC KEY"].into_iter().any(has) {
+            PrivateKeyError::Public
+        } else {
+            PrivateKeyError::NoKey
+        });
+    };
     let digits: Zeroizing<Vec<u8>> = Zeroizing::new(body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
     let der = STANDARD.decode(&*digits).map(Zeroizing::new).map_err(|_| PrivateKeyError::NoKey)?;
     of_pkcs8(der).ok_or(PrivateKeyError::Kind)
@@ -155,7 +159,8 @@ fn key_of_jwk(jwk: &Map<String, Value>) -> Option<PrivateKey> {
             let curve = Curve::from_name(members.required("crv").ok()?)?;
             let scalar = Zeroizing::new(curve.coordinate(&bytes("d")?)?);
             // ECPrivateKey (RFC 5915, 3); its curve is the one of the AlgorithmIdentifier.
-            let key = Zeroizing::new(der::sequence(&[b"\x02\x01\x01", &der::octets(&scalar)]));
+            let octets = Zeroizing::new(der::octets(&scalar));
+            let key = Zeroizing::new(der::sequence(&[b"\x02\x01\x01", &octets]));
             let is_scalar = curve.is_scalar(&scalar);
             is_scalar.then(|| PrivateKey::Ec(curve, pkcs8(curve.identifier(), &key)))
         }

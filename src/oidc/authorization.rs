@@ -19,6 +19,8 @@ pub type Parameters = Vec<(String, String)>;
 
 /// How long a signed request is good. The browser carries it to the provider at once.
 const REQUEST_LIFETIME_SECONDS: u64 = 300;
+/// How far the provider's clock may be behind ours.
+const CLOCK_DIFFERENCE_SECONDS: u64 = 60;
 
 /// Our parameters: neither the configuration nor an endpoint's own query can set one.
 pub const OWN_PARAMETERS: [&str; 11] = [
@@ -68,11 +70,13 @@ impl AuthorizationRequest<'_> {
     pub fn parameters(&self, context: CallContext<'_>) -> Result<Parameters, AuthenticationError> {
         let form = &self.relying_party.request_form;
         let plain = self.plain_parameters();
-        let is_signed = form.is_signed || self.metadata.requires_signed_request;
+        let is_signed = form.is_signed.unwrap_or(self.metadata.requires_signed_request);
         let Some(key) = form.key.as_ref().filter(|_| is_signed) else { return Ok(plain) };
         let request = self.sign(&plain, key, context)?;
-        // OIDC Core 6.1: these stand beside the signed request too, as OAuth 2.0 asks for them.
-        let beside = ["client_id", "response_type", "scope"];
+        // OIDC Core 6.1: in a URL these stand beside the signed request too, as OAuth 2.0 asks for them. RFC 9126, 3: where it is
+        // pushed it stands alone.
+        let is_pushed = self.metadata.pushed_request_endpoint.is_some();
+        let beside = if is_pushed { &["client_id"][..] } else { &["client_id", "response_type", "scope"] };
         let mut parameters: Parameters =
             plain.into_iter().filter(|(name, _)| beside.contains(&name.as_str())).collect();
         parameters.push(("request".to_owned(), request));
@@ -88,12 +92,12 @@ impl AuthorizationRequest<'_> {
     ) -> Result<String, AuthenticationError> {
         let now = context.now.as_secs();
         let mut claims: Map<String, Value> =
-            parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+            parameters.iter().map(|(name, value)| (name.clone(), claim(name, value))).collect();
         for (name, value) in [
             ("iss", self.relying_party.client_id.as_str().into()),
             ("aud", self.relying_party.issuer.as_str().into()),
             ("iat", now.into()),
-            ("nbf", now.into()),
+            ("nbf", now.saturating_sub(CLOCK_DIFFERENCE_SECONDS).into()),
             ("exp", now.saturating_add(REQUEST_LIFETIME_SECONDS).into()),
         ] {
             claims.insert(name.to_owned(), value);
@@ -143,6 +147,16 @@ impl AuthorizationRequest<'_> {
         let others: Vec<&str> = configured.filter(is_other).collect();
         others.into_iter().chain([prompt]).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// A parameter as a claim of a signed request: JSON stands there as what it is (OIDC Core 6.1; RFC 9101, 4).
+fn claim(name: &str, value: &str) -> Value {
+    let read = match name {
+        "authorization_details" | "claims" => serde_json::from_str(value).ok(),
+        "max_age" => value.parse::<u64>().ok().map(Value::from),
+        _ => None,
+    };
+    read.unwrap_or_else(|| value.into())
 }
 
 /// The URL of an authorization request with these parameters.
@@ -335,6 +349,14 @@ mod tests {
             let prompts: Vec<_> = pairs.iter().filter(|(name, _)| name == "prompt").map(|(_, value)| value).collect();
             assert_eq!(prompts, [expected], "{configured:?}");
         }
+    }
+
+    #[test]
+    fn json_stands_in_a_signed_request_as_what_it_is() {
+        assert_eq!(claim("claims", r#"{"id_token":{"acr":null}}"#)["id_token"], serde_json::json!({ "acr": null }));
+        assert_eq!(claim("max_age", "300"), 300);
+        assert_eq!(claim("max_age", "soon"), "soon");
+        assert_eq!(claim("state", "300"), "300");
     }
 
     #[test]

@@ -46,12 +46,12 @@ pub enum AuthenticationError {
     NotSigned(#[from] SignError),
 }
 
-/// Time and randomness for the authentication of one call.
+/// What the authentication of one call needs.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
     /// Now.
     pub now: UnixTime,
-    /// The source of randomness.
+    /// Randomness and signatures.
     pub platform: &'a dyn Platform,
     /// Whether a secret without a configured method is sent by the other method than the metadata suggest.
     pub other_method: bool,

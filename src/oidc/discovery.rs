@@ -121,13 +121,16 @@ pub enum DiscoveryError {
     /// Not 200.
     #[error("{}", .0.at("the provider"))]
     Status(UnexpectedStatus),
+    /// It takes signed requests alone, and there is no key to sign them with.
+    #[error("the provider takes signed requests alone (require_signed_request_object); configure client_key")]
+    WantsSignedRequests,
 }
 
 impl DiscoveryError {
     /// The kind of the trouble, in a word for programs. It says nothing that the document said.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::BadEndpoint(_) | Self::Missing(_) => "unusable_metadata",
+            Self::BadEndpoint(_) | Self::Missing(_) | Self::WantsSignedRequests => "unusable_metadata",
             Self::Callout(CalloutError::Dispatch) => "unknown_cluster",
             Self::Callout(CalloutError::NoResponse) => "no_answer",
             Self::Callout(CalloutError::Redirected { .. }) => "redirected",
@@ -221,16 +224,23 @@ impl ProviderMetadata {
         let document = document_of(relying_party.issuer.as_str(), document)?;
         let members = Members::of(&document);
         let plain_http = discovered_by(&relying_party.issuer, relying_party.plain_http);
-        // RFC 8705, 5: where a client shows its certificate may be another place.
+        // RFC 8705, 5: where a client shows its certificate may be another place. Browsers show none.
         let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object).map(Members::of);
         let aliases = aliases.filter(|_| matches!(relying_party.authentication, ClientAuthentication::Tls));
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
-            let members = aliases.filter(|aliases| aliases.get(name).is_some()).unwrap_or(members);
+            let is_for_browsers = matches!(name, "authorization_endpoint" | "end_session_endpoint");
+            let has_alias = |aliases: &Members<'_>| !is_for_browsers && aliases.get(name).is_some();
+            let members = aliases.filter(has_alias).unwrap_or(members);
             configured.clone().map_or_else(|| discovered(members, name, plain_http), Ok)
         };
         let is_true = |name: &str| members.get(name).is_some_and(|said| *said == true || said == "true");
         let is_pushed = relying_party.request_form.is_pushed;
         let is_pushed = is_pushed.unwrap_or_else(|| is_true("require_pushed_authorization_requests"));
+        let request_form = &relying_party.request_form;
+        let requires_signed_request = is_true("require_signed_request_object");
+        if requires_signed_request && request_form.key.is_none() && request_form.is_signed != Some(false) {
+            return Err(DiscoveryError::WantsSignedRequests);
+        }
         let mut left_out = Vec::new();
         // An endpoint that only sign-out needs must not prevent sign-ins.
         let mut optional_endpoint = |name, configured| match endpoint(name, configured) {
@@ -256,7 +266,7 @@ impl ProviderMetadata {
             } else {
                 None
             },
-            requires_signed_request: is_true("require_signed_request_object"),
+            requires_signed_request,
             // The text counts too: it is stricter, as a response without the parameter is then refused.
             iss_parameter: is_true("authorization_response_iss_parameter_supported"),
             account_prompt: account_prompt(members),
@@ -528,6 +538,33 @@ mod tests {
         document["jwks_uri"] = json!("http://169.254.169.254/");
         let metadata = ProviderMetadata::parse(&relying_party(), &provider, document.to_string().as_bytes()).unwrap();
         assert_eq!(metadata.jwks_uri.unwrap().authority(), "other.example");
+    }
+
+    #[test]
+    fn a_provider_that_takes_signed_requests_alone_needs_the_key_of_the_client() {
+        let mut document = document();
+        document["require_signed_request_object"] = json!(true);
+        assert_eq!(parse(&document), Err(DiscoveryError::WantsSignedRequests));
+        let mut client = relying_party();
+        client.request_form.is_signed = Some(false);
+        assert!(ProviderMetadata::parse(&client, &openid_provider(), document.to_string().as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_is_shown_at_the_aliases_and_browsers_are_not_sent_there() {
+        let mut document = document();
+        document["mtls_endpoint_aliases"] = json!({
+            "authorization_endpoint": "https://mtls.example.com/authorize", "token_endpoint": "https://mtls.example.com/token",
+            "revocation_endpoint": null,
+        });
+        document["revocation_endpoint"] = json!("https://login.example.com/revoke");
+        let mut client = relying_party();
+        client.authentication = ClientAuthentication::Tls;
+        let metadata = ProviderMetadata::parse(&client, &openid_provider(), document.to_string().as_bytes()).unwrap();
+        let hosts = [&metadata.authorization_endpoint, &metadata.token_endpoint].map(Endpoint::authority);
+        assert_eq!(hosts, ["login.example.com", "mtls.example.com"]);
+        assert_eq!(metadata.revocation_endpoint.unwrap().authority(), "login.example.com");
+        assert_eq!(parse(&document).unwrap().token_endpoint.authority(), "login.example.com");
     }
 
     #[test]

@@ -285,8 +285,8 @@ pub struct RequestForm {
     pub is_posted_back: bool,
     /// Whether requests are pushed (RFC 9126); `None` means where the provider takes no others.
     pub is_pushed: Option<bool>,
-    /// Whether requests are signed (RFC 9101). With a key, they also are where the provider takes no others.
-    pub is_signed: bool,
+    /// Whether requests are signed (RFC 9101); `None` means where the provider takes no others.
+    pub is_signed: Option<bool>,
     /// The key that signs them.
     pub key: Option<Rc<SigningKey>>,
 }

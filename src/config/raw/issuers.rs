@@ -242,7 +242,8 @@ fields!(ClientKey { private_key, kid, alg });
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct ClientAssertion {
-    /// `aud`: `issuer` for the issuer identifier, `token_endpoint` for the URL of the token endpoint, or another text.
+    /// `aud`: `issuer` for the issuer identifier, `token_endpoint` for the URL of the token endpoint, or
+    /// another absolute URI.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("default" = "issuer")))]
     pub(in crate::config) audience: Option<String>,
     /// `iss`. By default the client ID.

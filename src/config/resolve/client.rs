@@ -190,7 +190,9 @@ fn assertions(
     let audience = match raw.audience.as_deref() {
         None | Some("issuer") => Ok(Audience::Issuer),
         Some("token_endpoint") => Ok(Audience::TokenEndpoint),
-        Some(other) => text::parameter(other.to_owned(), &at.key("audience"), faults).map(Audience::Text),
+        // A word that is neither of these would be refused by each provider.
+        Some(other) if other.contains(':') && text::is_clean_url(other) => Ok(Audience::Text(other.to_owned())),
+        Some(other) => Err(faults.wrong_value(&at.key("audience"), "issuer, token_endpoint or an absolute URI", other)),
     };
     let sent_as = match raw.sent_as {
         None | Some(raw::SentAs::ClientAssertion) => SentAs::Assertion,

@@ -176,7 +176,7 @@ fn request_form(
     Ok(RequestForm {
         is_posted_back,
         is_pushed: raw.pushed_authorization_requests.or_else(|| has_endpoint.then_some(true)),
-        is_signed,
+        is_signed: raw.signed_authorization_requests,
         key: key.and_then(|key| key.as_ref().ok()).cloned(),
     })
 }

@@ -55,10 +55,9 @@ pub(in crate::flow) fn arrive(
     session: Option<FreshSession>,
     env: &mut Env<'_>,
 ) -> Gate<LocalReply> {
-    if request.method() == "POST"
-        && let Some(provider) = env.config.providers.iter().find(|known| known.id == provider)
-        && provider.relying_party.request_form.is_posted_back
-    {
+    let config = env.config;
+    let posted_back = config.provider(provider).filter(|provider| provider.relying_party.request_form.is_posted_back);
+    if let ("POST", Some(provider)) = (request.method(), posted_back) {
         return form_post::relay(&request, provider, env);
     }
     let caller = Caller::of(&request).of_issuer(provider);
@@ -81,7 +80,8 @@ fn authorization_response(
     if request.method() != "GET" {
         return Err(Failure::CallbackMethod);
     }
-    let response = form_post::response(request, env)?;
+    let known = env.config.provider(provider).ok_or(Failure::Unreachable("a callback of no provider"))?;
+    let response = form_post::response(request, known, env)?;
     let state = State::open(response.state(), &env.config.session.sealer, &env.config.prefix);
     let state = state.ok_or(Failure::CallbackState)?;
     // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.

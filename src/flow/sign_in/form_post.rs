@@ -3,6 +3,8 @@
 //! into the query of the same callback, and the browser is sent there: that request has its cookies, and no code stands in a
 //! URL in the clear.
 
+use form_urlencoded::Serializer;
+
 use crate::{
     http::{LocalReply, Request, parameter},
     oidc::authorization::{AuthorizationError, AuthorizationResponse, MAX_QUERY},
@@ -20,44 +22,47 @@ use super::super::{
 
 /// The parameter of the sealed form. No provider sends it.
 const SEALED: &str = "sealed_response";
-const LABEL: &str = "form_post";
+/// The parameters of a response that are read. What else a provider posts, such as the name of a user, is left behind.
+const READ: [&str; 5] = ["code", "error", "error_description", "iss", "state"];
 
 /// Answers a form for the callback of this provider.
 pub(super) fn relay(request: &Request, provider: &Provider, env: &mut Env<'_>) -> Gate<LocalReply> {
     let caller = Caller::of(request).of_issuer(provider.id);
+    let home = Offer::again(env.config.origin.as_str().to_owned() + "/", Vec::new());
     if !is_form(request) || request.ends_with_headers() {
-        return answer::refuse(AuthorizationError::Malformed.into(), &caller, home(env), env).into();
+        return answer::refuse(AuthorizationError::Malformed.into(), &caller, home, env).into();
     }
-    let redirect_uri = env.config.redirect_uri(provider);
+    let (redirect_uri, name) = (env.config.redirect_uri(provider), provider.name.clone());
     Gate::flow(move |cx| async move {
-        match seal(&redirect_uri, &cx).await {
+        match seal(&redirect_uri, &name, &cx).await {
             Ok(location) => answer::redirect(Redirect::SeeOther, "callback_posted", location, Vec::new()),
-            Err(failure) => {
-                let offer = Offer::again(cx.config().origin.as_str().to_owned() + "/", Vec::new());
-                cx.refuse(failure, &caller, offer)
-            }
+            Err(failure) => cx.refuse(failure, &caller, home),
         }
     })
 }
 
-fn home(env: &Env<'_>) -> Offer {
-    Offer::again(env.config.origin.as_str().to_owned() + "/", Vec::new())
-}
-
-async fn seal(redirect_uri: &str, cx: &RequestContext) -> Result<String, Failure> {
+async fn seal(redirect_uri: &str, provider: &str, cx: &RequestContext) -> Result<String, Failure> {
     let body = cx.body().await?;
-    // What is no response is not sealed; who began the sign-in is asked when the browser brings its cookies.
+    // Only well-formed responses are sealed. The redirected request brings the cookies, by which they are checked.
     AuthorizationResponse::parse(&body)?;
-    let sealed = cx.config().session.sealer.seal(Purpose::PostedResponse, LABEL, &body, cx.platform())?;
+    let read = form_urlencoded::parse(&body).filter(|(name, _)| READ.contains(&name.as_ref()));
+    let form = Serializer::new(String::new()).extend_pairs(read).finish();
+    let sealer = &cx.config().session.sealer;
+    let sealed = sealer.seal(Purpose::PostedResponse, provider, form.as_bytes(), cx.platform())?;
     let location = format!("{redirect_uri}?{SEALED}={sealed}");
     if location.len() > MAX_QUERY { Err(AuthorizationError::Malformed.into()) } else { Ok(location) }
 }
 
-/// The authorization response of a callback: the form that was sealed, or the query.
-pub(super) fn response(request: &Request, env: &Env<'_>) -> Result<AuthorizationResponse, AuthorizationError> {
+/// The authorization response of a callback of this provider: the form that was sealed, or the query.
+pub(super) fn response(
+    request: &Request,
+    provider: &Provider,
+    env: &Env<'_>,
+) -> Result<AuthorizationResponse, AuthorizationError> {
     let query = request.query().unwrap_or_default();
-    let Some(sealed) = parameter(query, SEALED) else { return AuthorizationResponse::parse(query) };
+    let sealed = parameter(query, SEALED).filter(|_| provider.relying_party.request_form.is_posted_back);
+    let Some(sealed) = sealed else { return AuthorizationResponse::parse(query) };
     let sealer = &env.config.session.sealer;
-    let form = sealer.open(Purpose::PostedResponse, LABEL, sealed.as_bytes()).ok_or(AuthorizationError::Malformed)?;
-    AuthorizationResponse::parse(&form)
+    let form = sealer.open(Purpose::PostedResponse, &provider.name, sealed.as_bytes());
+    AuthorizationResponse::parse(&form.ok_or(AuthorizationError::Malformed)?)
 }

@@ -357,6 +357,7 @@ fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut 
 fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>) -> Result<BegunSignIn, Failure> {
     let settings = &env.config.session;
     let Ready { provider, metadata, .. } = known;
+    let target = sign_in.return_to.location(&env.config.origin);
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
     let pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
@@ -378,7 +379,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
         cookies = surplus(request, most, env);
         cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
     }
-    Ok(BegunSignIn { parameters, cookies })
+    Ok(BegunSignIn { parameters, cookies, target })
 }
 
 /// Deletes what must go so that one more pending sign-in makes `most`: the unreadable and expired first, then the oldest.

@@ -20,10 +20,9 @@ use super::{
 /// The redirect of a sign-in whose request is pushed.
 pub(super) fn redirect(begun: BegunSignIn, endpoint: Endpoint, known: Ready, caller: Caller) -> Gate<LocalReply> {
     Gate::flow(move |cx| async move {
-        match pushed(begun, &endpoint, &known, &cx).await {
-            Ok(reply) => reply,
-            Err(failure) => cx.refuse(failure, &caller, Offer::default()),
-        }
+        let again = Offer::again(begun.target.clone(), Vec::new());
+        let redirected = pushed(begun, &endpoint, &known, &cx).await;
+        redirected.unwrap_or_else(|failure| cx.refuse(failure, &caller, again))
     })
 }
 

@@ -28,6 +28,9 @@ fn a_key_is_read_in_pem_with_line_breaks_or_their_escapes_and_as_a_jwk() {
     for ((pem, jwk), expected) in pems.iter().zip(jwks()).zip(EXPECTED) {
         assert_eq!(kind(pem).as_ref(), Ok(&expected));
         assert_eq!(kind(&pem.trim().replace('\n', "\\n")).as_ref(), Ok(&expected));
+        let among_others =
+            format!("Bag Attributes\n{pem}\n-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n");
+        assert_eq!(kind(&among_others).as_ref(), Ok(&expected));
         assert_eq!(kind(&jwk.to_string()).as_ref(), Ok(&expected));
     }
 }
@@ -53,7 +56,8 @@ fn what_is_no_usable_private_key_is_called_what_it_is() {
     public.as_object_mut().unwrap().remove("d");
     assert_eq!(error(&public.to_string()), Public);
     assert_eq!(error(&json!({ "keys": jwks() }).to_string()), NoKey);
-    for text in ["", "secret", "-----BEGIN PRIVATE KEY-----", "{", "{}x", "-----BEGIN OPENSSH PRIVATE KEY-----\nAA\n"] {
+    assert_eq!(error("-----BEGIN OPENSSH PRIVATE KEY-----\nAA\n-----END OPENSSH PRIVATE KEY-----"), Format);
+    for text in ["", "secret", "-----BEGIN PRIVATE KEY-----", "{", "{}x"] {
         assert_eq!(error(text), NoKey, "{text}");
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     secret::ClientSecret,
 };
 
-/// How long an assertion is good. Each is used once, at once.
-const LIFETIME_SECONDS: u64 = 60;
+/// How long an assertion is good. Each is used once, at once; the rest is for clocks that differ.
+const LIFETIME_SECONDS: u64 = 120;
 /// `client_assertion_type` (RFC 7523, 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

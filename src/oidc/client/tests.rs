@@ -78,7 +78,7 @@ fn an_assertion_names_client_audience_and_a_short_time() {
     assert_eq!(header, serde_json::json!({ "alg": "ES256", "typ": "JWT", "kid": "k" }));
     let jti = claims_of_one["jti"].as_str().unwrap();
     let expected = serde_json::json!({
-        "iss": "odd:id/%+", "sub": "odd:id/%+", "aud": "https://idp.example.com", "iat": 0, "exp": 60, "jti": jti,
+        "iss": "odd:id/%+", "sub": "odd:id/%+", "aud": "https://idp.example.com", "iat": 0, "exp": 120, "jti": jti,
     });
     assert_eq!((claims_of_one.clone(), jti.len()), (expected, 22));
     assert!(has(&request, "client_id") && has(&request, "client_assertion_type") && !has(&request, "client_secret"));

@@ -78,7 +78,7 @@ impl PrivateKey {
     }
 }
 
-/// What a JWK says of its key.
+/// The ID and the algorithm that a JWK gives its key.
 #[derive(Default)]
 pub(super) struct KeyNotes {
     pub(super) kid: Option<String>,

@@ -46,7 +46,7 @@ pub enum AuthenticationError {
     NotSigned(#[from] SignError),
 }
 
-/// What the authentication of one call needs.
+/// Time, randomness and signatures for the authentication of one call.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
     /// Now.

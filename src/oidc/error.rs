@@ -127,6 +127,20 @@ pub struct UnexpectedStatus {
     error: Option<ErrorResponse>,
 }
 
+/// The error of OAuth that refuses a call, or the unexpected status (RFC 6749, 5.2): 400 or 401 with an error code. A 5xx is a
+/// failure of the provider, whatever its body.
+///
+/// # Errors
+/// [`UnexpectedStatus`]
+pub fn refusal(response: &CalloutResponse) -> Result<ErrorResponse, UnexpectedStatus> {
+    let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
+    let members = Members::of(&body);
+    // Gateways and frameworks write "Bad Request", which is no code of OAuth.
+    let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
+    let is_refusal = is_code && (400..500).contains(&response.status);
+    ErrorResponse::read(members).filter(|_| is_refusal).ok_or_else(|| UnexpectedStatus::of(response))
+}
+
 impl UnexpectedStatus {
     /// The kind of the trouble, in a word for programs.
     pub const fn word(&self) -> &'static str {

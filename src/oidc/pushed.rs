@@ -5,7 +5,7 @@ use super::{
     Endpoint, RelyingParty,
     client::{AuthenticationError, CallContext},
     discovery::ProviderMetadata,
-    error::{ErrorResponse, UnexpectedStatus},
+    error::{self, ErrorResponse, UnexpectedStatus},
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -60,14 +60,10 @@ pub fn request(
 pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<String, PushError> {
     let response = response?;
     // 201, by the specification; some answer with 200.
-    let is_good = matches!(response.status, 200 | 201);
-    let body = json::response_object(&response.body, MAX_CALLOUT_BODY);
-    if !is_good {
-        let refused = body.ok().and_then(|body| ErrorResponse::read(Members::of(&body)));
-        let refused = refused.filter(|_| (400..500).contains(&response.status));
-        return Err(refused.map_or_else(|| PushError::Status(UnexpectedStatus::of(&response)), PushError::Refused));
+    if !matches!(response.status, 200 | 201) {
+        return Err(error::refusal(&response).map_or_else(PushError::Status, PushError::Refused));
     }
-    let body = body?;
+    let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
     let request_uri = Members::of(&body).required("request_uri").map_err(|_| PushError::Malformed)?;
     let is_plain = request_uri.len() <= MAX_REQUEST_URI && request_uri.bytes().all(|byte| byte.is_ascii_graphic());
     is_plain.then(|| request_uri.to_owned()).ok_or(PushError::Malformed)

@@ -9,7 +9,7 @@ use super::{
     RelyingParty,
     client::{AuthenticationError, CallContext},
     discovery::ProviderMetadata,
-    error::{ErrorResponse, OAuthError, UnexpectedStatus},
+    error::{self, ErrorResponse, OAuthError, UnexpectedStatus},
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -171,7 +171,10 @@ impl TokenResponse {
 
 fn successful(response: Result<CalloutResponse, CalloutError>) -> Result<CalloutResponse, TokenEndpointError> {
     let response = response?;
-    if response.status == 200 { Ok(response) } else { Err(refusal(&response)) }
+    if response.status == 200 {
+        return Ok(response);
+    }
+    Err(error::refusal(&response).map_or_else(TokenEndpointError::Status, TokenEndpointError::Refused))
 }
 
 /// The members of a form; `None` where it has none with a value, or one twice.
@@ -183,18 +186,6 @@ fn form(body: &[u8]) -> Option<Map<String, Value>> {
         }
     }
     (!members.is_empty()).then_some(members)
-}
-
-// RFC 6749, 5.2: 400 or 401 with an error code. A 5xx is a failure of the provider, whatever its body.
-fn refusal(response: &CalloutResponse) -> TokenEndpointError {
-    let body = json::response_object(&response.body, MAX_CALLOUT_BODY).unwrap_or_default();
-    let members = Members::of(&body);
-    // Gateways and frameworks write "Bad Request", which is no code of OAuth.
-    let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
-    match ErrorResponse::read(members) {
-        Some(error) if is_code && (400..500).contains(&response.status) => TokenEndpointError::Refused(error),
-        _ => TokenEndpointError::Status(UnexpectedStatus::of(response)),
-    }
 }
 
 #[cfg(test)]

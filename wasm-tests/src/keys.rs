@@ -10,6 +10,15 @@ use ring::{
 };
 use serde_json::{Value, json};
 
+/// Private keys as JWKs that sign nothing but tests: RSA, P-256, P-384, P-521 and Ed25519.
+///
+/// # Panics
+/// When the file is no JSON.
+#[must_use]
+pub fn of_clients() -> Vec<Value> {
+    serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON")
+}
+
 /// Base64url without padding, as JOSE wants it.
 pub fn base64url(bytes: &[u8]) -> String {
     general_purpose::URL_SAFE_NO_PAD.encode(bytes)

@@ -6,6 +6,7 @@ use wasm_tests::{
     chromium::{place, text, walk},
     html::Form,
     http1::Response,
+    keys,
     provider::CODE_CHALLENGE,
     site::{ALICE, Plan, Site},
     upstream::MARK,
@@ -15,9 +16,7 @@ use wasm_tests::{
 
 /// A key that signs nothing but tests, on P-256.
 fn key() -> Value {
-    let keys: Vec<Value> =
-        serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON");
-    keys[1].clone()
+    keys::of_clients().remove(1)
 }
 
 fn site(change: impl FnOnce(&mut Plan)) -> Site {

@@ -2,17 +2,13 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
+    keys::of_clients as keys,
     ports,
     sample::{Sample, tls_key},
     site::{CLIENT_SECRET, Plan, Site},
     upstream::MARK,
     user_agent::UserAgent,
 };
-
-/// Private keys that sign nothing but tests: RSA, P-256, P-384, P-521 and Ed25519.
-fn keys() -> Vec<Value> {
-    serde_json::from_str(include_str!("../../src/jose/testdata/private_keys.json")).expect("JSON")
-}
 
 fn rsa_in_pem() -> &'static str {
     include_str!("../../src/jose/testdata/private_keys.pem").split("-----BEGIN PUBLIC").next().expect("a key")

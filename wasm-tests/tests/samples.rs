@@ -4,13 +4,13 @@
 use std::fs;
 use std::process::Command;
 
+use wasm_tests::keys;
 use wasm_tests::process::Scratch;
 use wasm_tests::tools;
 
 /// A private key that signs nothing but tests, on P-256.
 fn private_key() -> String {
-    let keys = include_str!("../../src/jose/testdata/private_keys.json");
-    serde_json::from_str::<serde_json::Value>(keys).expect("JSON")[1].to_string()
+    keys::of_clients()[1].to_string()
 }
 
 /// A file of the repository.

@@ -66,11 +66,11 @@ pub(in crate::config) struct Provider {
     /// `client_secret_basic`, unless the provider offers only `client_secret_post`. Where the provider refuses that, the other
     /// method is tried once, and kept if it works.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
-    /// The client's private key, whose public half is registered at the provider. For `private_key_jwt` and
+    /// The client's private key; its public half is registered at the provider. For `private_key_jwt` and
     /// `signed_authorization_requests`.
     pub(in crate::config) client_key: Option<ClientKey>,
-    /// What the assertions of `private_key_jwt` and `client_secret_jwt` say (RFC 7523), where the provider wants another than the
-    /// usual.
+    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the provider wants another than
+    /// the usual.
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
     /// of GitHub follow from the claims in use.
@@ -238,7 +238,7 @@ pub(in crate::config) struct ClientKey {
 
 fields!(ClientKey { private_key, kid, alg });
 
-/// What the assertions of the client say.
+/// The content of the client's assertions.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct ClientAssertion {
@@ -454,15 +454,15 @@ pub(in crate::config) enum AuthMethod {
 }
 
 impl AuthMethod {
-    const NAMES: [&str; 8] = [
-        "client_secret_basic",
-        "client_secret_post",
-        "client_secret_jwt",
-        "private_key_jwt",
-        "tls_client_auth",
-        "self_signed_tls_client_auth",
-        "injected",
-        "none",
+    const ALL: [Self; 8] = [
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::ClientSecretJwt,
+        Self::PrivateKeyJwt,
+        Self::TlsClientAuth,
+        Self::SelfSignedTlsClientAuth,
+        Self::Injected,
+        Self::None,
     ];
 
     pub(in crate::config) const fn name(self) -> &'static str {
@@ -481,16 +481,8 @@ impl AuthMethod {
 
 impl Shape for AuthMethod {
     fn read(place: Place<'_>) -> Self {
-        match place.word(&Self::NAMES) {
-            "client_secret_jwt" => Self::ClientSecretJwt,
-            "client_secret_post" => Self::ClientSecretPost,
-            "injected" => Self::Injected,
-            "none" => Self::None,
-            "private_key_jwt" => Self::PrivateKeyJwt,
-            "self_signed_tls_client_auth" => Self::SelfSignedTlsClientAuth,
-            "tls_client_auth" => Self::TlsClientAuth,
-            _ => Self::ClientSecretBasic,
-        }
+        let word = place.word(&Self::ALL.map(Self::name));
+        Self::ALL.into_iter().find(|method| method.name() == word).unwrap_or(Self::ClientSecretBasic)
     }
 }
 

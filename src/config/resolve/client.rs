@@ -53,14 +53,14 @@ pub(super) fn authentication(
     faults: &mut Faults,
 ) -> Result<ClientAuthentication, Faulty> {
     let Credentials { method, secret, key, key_signs_requests, assertion } = credentials;
-    let method = match (method, &secret, &key) {
-        (Some(method), _, _) => method,
-        (None, Some(_), _) => {
+    let (method, secret) = match (method, secret) {
+        (Some(method), secret) => (method, secret),
+        (None, Some(secret)) => {
             let unused_key = key.is_some() && !key_signs_requests;
             return unspecified(secret, unused_key, assertion.is_some(), at, env, faults);
         }
-        (None, None, Some(_)) => AuthMethod::PrivateKeyJwt,
-        (None, None, None) => AuthMethod::None,
+        (None, None) if key.is_some() => (AuthMethod::PrivateKeyJwt, None),
+        (None, None) => (AuthMethod::None, None),
     };
     let sends_secret =
         matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::ClientSecretJwt);
@@ -101,7 +101,7 @@ pub(super) fn authentication(
 
 /// A secret without a method.
 fn unspecified(
-    secret: Option<raw::Secret>,
+    secret: raw::Secret,
     unused_key: bool,
     unused_assertion: bool,
     at: &At<'_>,
@@ -120,8 +120,7 @@ fn unspecified(
             "token_endpoint_auth_method: client_secret_jwt beside it, or client_key",
         );
     }
-    let secret = required_secret(secret, String::new(), &at.key("client_secret"), env, faults);
-    secret.map(ClientAuthentication::Unspecified)
+    client_secret(secret, &at.key("client_secret"), env, faults).map(ClientAuthentication::Unspecified)
 }
 
 /// A client that authenticates by its secret.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 pub(super) mod caller;
 
 use crate::{
-    http::{LocalReply, Request, parameter},
+    http::{LocalReply, Origin, Request, parameter},
     page::{Action, Page},
     rules::RouteError,
     session::SealError,
@@ -102,6 +102,11 @@ impl Offer {
     /// A link to where one can sign in.
     pub(super) fn sign_in(href: String) -> Self {
         Self { action: Some(Action::Link { label: "Sign in", href }), cookies: Vec::new() }
+    }
+
+    /// A link that starts again at the first page of this origin.
+    pub(super) fn home(origin: &Origin) -> Self {
+        Self::again(format!("{}/", origin.as_str()), Vec::new())
     }
 
     /// A link that starts again at `href`.

@@ -61,10 +61,9 @@ pub(in crate::flow) fn arrive(
         return form_post::relay(&request, provider, env);
     }
     let caller = Caller::of(&request).of_issuer(provider);
-    let home = || Offer::again(env.config.origin.as_str().to_owned() + "/", Vec::new());
     let (response, state) = match authorization_response(provider, &request, env) {
         Ok(parsed) => parsed,
-        Err(failure) => return answer::refuse(failure, &caller, home(), env).into(),
+        Err(failure) => return answer::refuse(failure, &caller, Offer::home(&config.origin), env).into(),
     };
     let Some(pending) = pending(&request, &state, env) else {
         return begin_again(request, state, session.as_ref(), Restart::NotPending, env);

@@ -22,13 +22,13 @@ use super::super::{
 
 /// The parameter of the sealed form. No provider sends it.
 const SEALED: &str = "sealed_response";
-/// The parameters of a response that are read. What else a provider posts, such as the name of a user, is left behind.
+/// The parameters of a response that are read. Others that a provider posts, such as the name of a user, are left behind.
 const READ: [&str; 5] = ["code", "error", "error_description", "iss", "state"];
 
 /// Answers a form for the callback of this provider.
 pub(super) fn relay(request: &Request, provider: &Provider, env: &mut Env<'_>) -> Gate<LocalReply> {
     let caller = Caller::of(request).of_issuer(provider.id);
-    let home = Offer::again(env.config.origin.as_str().to_owned() + "/", Vec::new());
+    let home = Offer::home(&env.config.origin);
     if !is_form(request) || request.ends_with_headers() {
         return answer::refuse(AuthorizationError::Malformed.into(), &caller, home, env).into();
     }

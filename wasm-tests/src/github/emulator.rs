@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use serde_json::json;
 
 use crate::{
-    emulated::press_button,
+    html::Form,
     http1::Response,
     ports,
     process::{Running, Scratch, said_in_json},
@@ -83,7 +83,12 @@ impl Emulator {
     #[must_use]
     #[track_caller]
     pub fn sign_in(browser: &UserAgent, login: &str, url: &str) -> (String, Response) {
-        press_button(browser, "login", login, url)
+        let (at, page) = browser.follow(url).pop().expect("a page");
+        let mut form = Form::first(&page.text()).unwrap_or_else(|| panic!("no form at {at}: {page:?}"));
+        form.fields.iter_mut().filter(|(name, _)| name == "login").for_each(|(_, value)| login.clone_into(value));
+        let (to, send) = form.post(&at);
+        let back = browser.visit(&to, send).location().expect("a way back");
+        browser.follow(&back).pop().expect("an end")
     }
 
     /// Everything it has logged so far.

@@ -18,6 +18,13 @@ use crate::{
     user_agent::UserAgent,
 };
 
+/// The client at the emulators.
+pub(super) const EMULATED_CLIENT: &str = "client-at-the-emulator";
+/// Its secret there and at oidc-provider; no log may hold it.
+pub(super) const SECRET: &str = "canary-client-secret-of-the-matrix";
+/// The address of the user.
+pub(super) const EMAIL: &str = "alice@example.com";
+
 /// A provider that runs.
 pub trait Party {
     /// Its element of `providers` in the filter's configuration.
@@ -68,7 +75,7 @@ pub trait Party {
 impl Party for Provider {
     fn provider(&self) -> Value {
         json!({
-            "issuer": self.issuer(), "client_id": "matrix", "client_secret": super::rows::SECRET,
+            "issuer": self.issuer(), "client_id": "matrix", "client_secret": SECRET,
             "scopes": ["openid", "email", "profile", "offline_access"],
             "authorization_params": {"prompt": "consent"},
         })
@@ -145,9 +152,9 @@ pub(super) struct WithPreset(pub(super) Emulated, pub(super) Value);
 impl Party for WithPreset {
     fn provider(&self) -> Value {
         let mut provider = self.1.clone();
-        provider["client_id"] = json!(super::rows::EMULATED_CLIENT);
+        provider["client_id"] = json!(EMULATED_CLIENT);
         if provider["client_key"].is_null() {
-            provider["client_secret"] = json!(super::rows::SECRET);
+            provider["client_secret"] = json!(SECRET);
         }
         provider
     }
@@ -157,7 +164,7 @@ impl Party for WithPreset {
     }
 
     fn fields(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("email", super::rows::EMAIL), ("user_ref", super::rows::EMAIL)]
+        vec![("email", EMAIL), ("user_ref", EMAIL)]
     }
 }
 

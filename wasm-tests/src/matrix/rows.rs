@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Renewal, Row, SignOut, Tried,
-    party::{AtKeycloak, LikeOAuth2, LikeOpenId, WithPreset},
+    party::{AtKeycloak, EMAIL, EMULATED_CLIENT, LikeOAuth2, LikeOpenId, SECRET, WithPreset},
 };
 use crate::{
     dex::Dex,
@@ -13,16 +13,10 @@ use crate::{
     glewlwyd::Glewlwyd,
     issuer::{Issuer, RefreshTokens},
     keycloak::{ACCESS_TOKEN_LIFESPAN, Keycloak},
+    keys,
     oauth2_server::{Dialect, LIFETIME, OAuth2Server},
     provider::{Provider, Settings, client},
 };
-
-/// The client at the emulators.
-pub(super) const EMULATED_CLIENT: &str = "client-at-the-emulator";
-/// Its secret there and at oidc-provider; no log may hold it.
-pub(super) const SECRET: &str = "canary-client-secret-of-the-matrix";
-/// The address of the user.
-pub(super) const EMAIL: &str = "alice@example.com";
 
 /// In the last fifth of the life of an access token that is good for an hour.
 const BEFORE_AN_HOUR: Renewal = Renewal::After(3400);
@@ -91,11 +85,9 @@ pub static ROWS: [Row; 13] = [
             });
             let user = json!({"email": EMAIL, "name": "Alice"});
             let emulator = Emulated::start("apple", &json!({"users": [user], "oauth_clients": [client]}));
-            let keys: Value =
-                serde_json::from_str(include_str!("../../../src/jose/testdata/private_keys.json")).expect("JSON");
             let provider = json!({
                 "preset": "apple", "with": {"team_id": team, "key_id": key}, "issuer": emulator.url(""),
-                "client_key": {"private_key": keys[1].to_string()},
+                "client_key": {"private_key": keys::of_clients()[1].to_string()},
             });
             Box::new(WithPreset(emulator, provider))
         },

@@ -413,6 +413,9 @@ pub struct CalloutRequest {
     pub timeout: Duration,
 }
 
+/// The header of a DPoP proof (RFC 9449, 4).
+pub const DPOP: &str = "dpop";
+
 /// `User-Agent` of every call: GitHub and many firewalls refuse requests without one.
 const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
 
@@ -426,6 +429,10 @@ impl CalloutRequest {
             ("user-agent", USER_AGENT),
         ];
         own.into_iter().chain(self.headers.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+
+    fn has_dpop_proof(&self) -> bool {
+        self.headers.iter().any(|(name, _)| *name == DPOP)
     }
 }
 
@@ -443,21 +450,35 @@ pub struct CalloutResponse {
     pub status: u16,
     /// The complete body, at most [`MAX_CALLOUT_BODY`].
     pub body: Vec<u8>,
+    /// `DPoP-Nonce`, where the request carried a DPoP proof (RFC 9449, 8.1).
+    pub dpop_nonce: Option<String>,
 }
 
 impl CalloutResponse {
-    /// The response, unless it is a redirect. Redirects are not followed, because credentials are meant for one host.
+    /// A response of which the headers do not matter.
+    pub const fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, body, dpop_nonce: None }
+    }
+
+    /// The response to this request, unless it is a redirect. Redirects are not followed, because credentials are meant for one
+    /// host. A header is looked up only where it matters: each look-up is a call of the host.
     ///
     /// # Errors
     /// [`CalloutError::Redirected`]
-    pub fn received(status: u16, location: Option<&[u8]>, body: Vec<u8>) -> Result<Self, CalloutError> {
-        match location {
-            Some(location) if (300..400).contains(&status) => {
-                let location = Quoted::new(&String::from_utf8_lossy(location));
-                Err(CalloutError::Redirected { status, location })
-            }
-            _ => Ok(Self { status, body }),
+    pub fn received(
+        request: &CalloutRequest,
+        status: u16,
+        header: impl Fn(&str) -> Option<Vec<u8>>,
+        body: Vec<u8>,
+    ) -> Result<Self, CalloutError> {
+        if (300..400).contains(&status)
+            && let Some(location) = header("location")
+        {
+            let location = Quoted::new(&String::from_utf8_lossy(&location));
+            return Err(CalloutError::Redirected { status, location });
         }
+        let nonce = request.has_dpop_proof().then(|| header("dpop-nonce")).flatten();
+        Ok(Self { status, body, dpop_nonce: nonce.and_then(|nonce| String::from_utf8(nonce).ok()) })
     }
 }
 
@@ -628,9 +649,39 @@ mod tests {
         }
     }
 
+    fn call(headers: Vec<(&'static str, String)>) -> CalloutRequest {
+        CalloutRequest {
+            cluster: Cluster::new("idp").unwrap(),
+            method: "POST",
+            authority: "idp.example.com".to_owned(),
+            path: "/token".to_owned(),
+            headers,
+            body: Vec::new(),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn a_header_of_a_response_is_looked_up_only_where_it_matters() {
+        use std::cell::RefCell;
+        let asked = RefCell::new(Vec::new());
+        let header = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            Some(b"n".to_vec())
+        };
+        let plain = CalloutResponse::received(&call(Vec::new()), 200, header, Vec::new()).unwrap();
+        assert_eq!((plain.dpop_nonce, asked.take().len()), (None, 0));
+        let with_proof = call(vec![(DPOP, "proof".to_owned())]);
+        let answer = CalloutResponse::received(&with_proof, 400, header, Vec::new()).unwrap();
+        assert_eq!((answer.dpop_nonce.as_deref(), asked.take()), (Some("n"), vec!["dpop-nonce".to_owned()]));
+    }
+
     #[test]
     fn a_redirect_is_no_response() {
-        let received = |status, location: Option<&[u8]>| CalloutResponse::received(status, location, Vec::new());
+        let received = |status, location: Option<&[u8]>| {
+            let header = |name: &str| location.filter(|_| name == "location").map(<[u8]>::to_vec);
+            CalloutResponse::received(&call(Vec::new()), status, header, Vec::new())
+        };
         for status in [301, 302, 303, 307, 308] {
             let error = received(status, Some(b"https://new.example/\r\n")).unwrap_err().to_string();
             assert!(
@@ -645,7 +696,7 @@ mod tests {
 
     #[test]
     fn envoys_own_answers_say_why_there_is_no_other() {
-        let of = |status, body: &str| Unreachable::of(&CalloutResponse { status, body: body.as_bytes().to_vec() });
+        let of = |status, body: &str| Unreachable::of(&CalloutResponse::new(status, body.as_bytes().to_vec()));
         let reset = |reason: &str| {
             of(503, &format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"))
         };

@@ -193,6 +193,13 @@ fn warn_of_ineffective_settings(config: &mut Config) {
             provider.title
         ));
     }
+    let forwards = config.forwarded_tokens.access_token;
+    for provider in config.providers.iter().filter(|provider| forwards && provider.relying_party.proof_key.is_some()) {
+        config.warnings.push(format!(
+            "authorization: the access tokens of {:?} are bound to dpop_key, so the app can use none that it is handed",
+            provider.title
+        ));
+    }
     let said = [
         (
             takes_none && config.rules.have_bearer_rules(),

@@ -194,19 +194,23 @@ pub(super) fn dispatch(request: &CalloutRequest) -> Result<u32, CalloutError> {
         .map_err(|_| CalloutError::Dispatch)
 }
 
-/// The result of a call. No headers means no response: asking for them would end the VM.
-pub(super) fn response(num_headers: usize, body_size: usize) -> Result<CalloutResponse, CalloutError> {
+/// The result of this call. No headers means no response: asking for them would end the VM.
+pub(super) fn response(
+    request: &CalloutRequest,
+    num_headers: usize,
+    body_size: usize,
+) -> Result<CalloutResponse, CalloutError> {
     if num_headers == 0 {
         return Err(CalloutError::NoResponse);
     }
     if body_size > MAX_CALLOUT_BODY {
         return Err(CalloutError::TooLarge);
     }
-    let header = |name| hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten();
+    let header = |name: &str| hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten();
     let status = header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size).ok().flatten();
     let status = status.ok_or(CalloutError::NoResponse)?;
-    CalloutResponse::received(status, header("location").as_deref(), body.unwrap_or_default())
+    CalloutResponse::received(request, status, header, body.unwrap_or_default())
 }
 
 /// Acts for this context from here on; `false` when it is gone.

@@ -242,7 +242,7 @@ impl Worker {
         let place = self.calls.borrow().iter().position(|call| call.id == call_id);
         let Some(place) = place else { return };
         let UnderWay { started, call, owner, .. } = self.calls.borrow_mut().swap_remove(place);
-        let result: CalloutResult = host::response(num_headers, body_size);
+        let result: CalloutResult = host::response(call.request(), num_headers, body_size);
         self.report.callout_took(host::now().saturating_sub(started));
         match owner {
             None => {

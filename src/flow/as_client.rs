@@ -1,10 +1,13 @@
 //! Calls for which the client authenticates. Where no method of sending the secret is configured and the server refuses the one
 //! that its metadata suggest, the call is made once more with the other one: some offer a method that they do not take.
 
+use std::time::Duration;
+
 use crate::{
     http::CalloutRequest,
     oidc::{
         client::{AuthenticationError, CallContext},
+        dpop::ProofServer,
         token::refuses_client,
     },
     time::Deadline,
@@ -29,11 +32,15 @@ impl TaskContext {
     ) -> Result<CalloutResult, Failure> {
         let provider = &ready.provider;
         let other_method = self.with(|env| env.issuers.takes_other_method(provider.id))?;
-        let first = self.call_until(deadline, request(self.call_context(other_method))?).await;
+        let call = async |other_method, deadline| {
+            let request = |context: CallContext<'_>| request(CallContext { other_method, ..context });
+            self.call_with_proof(provider, ProofServer::Authorization, deadline, request).await
+        };
+        let first = call(other_method, deadline).await?;
         if !provider.may_send_secret_otherwise() || !refuses_client(&first) {
             return Ok(first);
         }
-        let second = self.call(request(self.call_context(!other_method))?).await;
+        let second = call(!other_method, Deadline::after(Duration::ZERO, self.now())).await?;
         // The secret itself is wrong, or the server does not answer any more.
         if second.is_err() || refuses_client(&second) {
             return Ok(first);

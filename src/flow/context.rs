@@ -279,9 +279,9 @@ impl TaskContext {
         self.worker.limits()
     }
 
-    /// Time and randomness for the authentication of a call.
-    pub(super) fn call_context(&self, other_method: bool) -> CallContext<'_> {
-        CallContext { now: self.now(), platform: self.platform(), other_method }
+    /// Time, randomness and signatures for a call.
+    pub(super) fn call_context(&self) -> CallContext<'_> {
+        CallContext::new(self.now(), self.platform())
     }
 
     /// Uses the worker's state for one synchronous decision.

@@ -5,6 +5,9 @@ pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const SEQUENCE: u8 = 0x30;
+/// The tags of the optional fields of an ECPrivateKey (RFC 5915, 3).
+pub(super) const PARAMETERS: u8 = 0xa0;
+pub(super) const PUBLIC_POINT: u8 = 0xa1;
 
 /// An element: tag, length, and these parts as its content.
 fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -35,6 +38,11 @@ pub(super) fn octets(bytes: &[u8]) -> Vec<u8> {
 
 pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(SEQUENCE, parts)
+}
+
+/// The public key of an ECPrivateKey (RFC 5915, 3).
+pub(super) fn public_point(point: &[u8]) -> Vec<u8> {
+    element(PUBLIC_POINT, &[&element(BIT_STRING, &[&[0], point])])
 }
 
 /// SubjectPublicKeyInfo of an encoded AlgorithmIdentifier and a key.

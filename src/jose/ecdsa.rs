@@ -28,11 +28,15 @@ impl Curve {
 
     /// The curve of this name (RFC 7518, 6.2.1.1).
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "P-256" => Some(Self::P256),
-            "P-384" => Some(Self::P384),
-            "P-521" => Some(Self::P521),
-            _ => None,
+        Self::ALL.into_iter().find(|curve| curve.name() == name)
+    }
+
+    /// Its name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
         }
     }
 

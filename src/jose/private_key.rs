@@ -1,11 +1,20 @@
 //! Private keys of a client, as operators have them: PKCS #8 (RFC 5958) in PEM, or a JWK (RFC 7517). The host signs with them,
 //! and takes PKCS #8; with Ed25519 keys we sign ourselves.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::{Algorithm, der, ecdsa::Curve, json, members::Members, rsa};
+use super::{
+    Algorithm, der,
+    ecdsa::{Curve, EcKey},
+    json,
+    members::Members,
+    rsa,
+};
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
@@ -76,6 +85,27 @@ impl PrivateKey {
             Self::Rsa(_) => (&[Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512], "RS256, RS384 or RS512"),
         }
     }
+
+    /// The public half, as a JWK of the members that its thumbprint is made of (RFC 7638, 3.2), in their order. `None` where an
+    /// EC key came without it.
+    pub(super) fn public_jwk(&self) -> Option<Value> {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Ec(curve, pkcs8) => {
+                let [x, y] = public_point(*curve, pkcs8)?;
+                Some(json!({ "crv": curve.name(), "kty": "EC", "x": text(x), "y": text(y) }))
+            }
+            Self::Ed25519(seed) => {
+                let public = ed25519_dalek::SigningKey::from_bytes(seed).verifying_key();
+                Some(json!({ "crv": "Ed25519", "kty": "OKP", "x": text(public.as_bytes()) }))
+            }
+            Self::Rsa(pkcs8) => {
+                let [_, modulus, exponent, ..] = rsa_numbers(inner_key(pkcs8)?)[..] else { return None };
+                let [n, e] = [modulus, exponent].map(|number| text(der::without_zeros(number)));
+                Some(json!({ "e": e, "kty": "RSA", "n": n }))
+            }
+        }
+    }
 }
 
 /// The ID and the algorithm that a JWK gives its key.
@@ -129,11 +159,38 @@ fn of_pkcs8(der: Zeroizing<Vec<u8>>) -> Option<PrivateKey> {
     curve.is_scalar(scalar).then(|| PrivateKey::Ec(curve, der.clone()))
 }
 
-/// Whether it is an RSAPrivateKey (RFC 8017, A.1.2) with all its numbers.
-fn is_rsa(key: &[u8]) -> bool {
+/// The key in PKCS #8 that was read or written here.
+fn inner_key(pkcs8: &[u8]) -> Option<&[u8]> {
+    let mut whole = pkcs8;
+    let mut fields = der::read(der::SEQUENCE, &mut whole)?;
+    der::read(der::INTEGER, &mut fields)?;
+    der::read(der::SEQUENCE, &mut fields)?;
+    der::read(der::OCTET_STRING, &mut fields)
+}
+
+/// The coordinates of the public half of an EC key (RFC 5915, 3), an uncompressed point (SEC 1, 2.3.3).
+fn public_point(curve: Curve, pkcs8: &[u8]) -> Option<[&[u8]; 2]> {
+    let mut inner = inner_key(pkcs8)?;
+    let mut fields = der::read(der::SEQUENCE, &mut inner)?;
+    der::read(der::INTEGER, &mut fields)?;
+    der::read(der::OCTET_STRING, &mut fields)?;
+    let _ = der::read(der::PARAMETERS, &mut fields);
+    let mut bits = der::read(der::PUBLIC_POINT, &mut fields)?;
+    let point = der::read(der::BIT_STRING, &mut bits)?.strip_prefix(&[0, 4])?;
+    let (x, y) = point.split_at_checked(curve.order().len())?;
+    EcKey::new(curve, x, y).map(|_| [x, y])
+}
+
+/// The numbers of an RSAPrivateKey (RFC 8017, A.1.2), its version first.
+fn rsa_numbers(key: &[u8]) -> Vec<&[u8]> {
     let mut whole = key;
-    let Some(mut fields) = der::read(der::SEQUENCE, &mut whole) else { return false };
-    let numbers: Vec<_> = std::iter::from_fn(|| der::read(der::INTEGER, &mut fields)).collect();
+    let mut fields = der::read(der::SEQUENCE, &mut whole).unwrap_or_default();
+    std::iter::from_fn(|| der::read(der::INTEGER, &mut fields)).collect()
+}
+
+/// Whether it is an RSAPrivateKey with all its numbers.
+fn is_rsa(key: &[u8]) -> bool {
+    let numbers = rsa_numbers(key);
     let [_, modulus, exponent, ..] = numbers[..] else { return false };
     numbers.len() == 9 && rsa::RsaKey::new(modulus, exponent).is_some()
 }
@@ -160,7 +217,11 @@ fn key_of_jwk(jwk: &Map<String, Value>) -> Option<PrivateKey> {
             let scalar = Zeroizing::new(curve.coordinate(&bytes("d")?)?);
             // ECPrivateKey (RFC 5915, 3); its curve is the one of the AlgorithmIdentifier.
             let octets = Zeroizing::new(der::octets(&scalar));
-            let key = Zeroizing::new(der::sequence(&[b"\x02\x01\x01", &octets]));
+            // The host refuses a public half that is not that of the private one.
+            let coordinate = |name| bytes(name).and_then(|digits| curve.coordinate(&digits));
+            let point = coordinate("x").zip(coordinate("y"));
+            let point = point.map(|(x, y)| der::public_point(&[&[4], &x[..], &y].concat())).unwrap_or_default();
+            let key = Zeroizing::new(der::sequence(&[b"\x02\x01\x01", &octets, &point]));
             let is_scalar = curve.is_scalar(&scalar);
             is_scalar.then(|| PrivateKey::Ec(curve, pkcs8(curve.identifier(), &key)))
         }

@@ -36,14 +36,45 @@ impl SigningKey {
         Ok(Self { key, algorithm, kid: kid.or(notes.kid) })
     }
 
+    /// The public half, as a JWK of the members that its thumbprint is made of (RFC 7638, 3.2). `None` where the key came without
+    /// it.
+    pub fn public_jwk(&self) -> Option<Value> {
+        self.key.public_jwk()
+    }
+
     /// A JWT of this type (`typ`) with these claims.
     ///
     /// # Errors
     /// [`SignError`]
     pub fn sign(&self, typ: &str, claims: &Value, platform: &dyn Platform) -> Result<String, SignError> {
+        let kid = self.kid.as_deref().map(|kid| ("kid", kid.into()));
+        self.sign_with_header(typ, kid, claims, platform)
+    }
+
+    /// A JWT of this type that carries this public half.
+    ///
+    /// # Errors
+    /// [`SignError`]
+    pub fn sign_with_jwk(
+        &self,
+        typ: &str,
+        jwk: &Value,
+        claims: &Value,
+        platform: &dyn Platform,
+    ) -> Result<String, SignError> {
+        self.sign_with_header(typ, Some(("jwk", jwk.clone())), claims, platform)
+    }
+
+    fn sign_with_header(
+        &self,
+        typ: &str,
+        key: Option<(&str, Value)>,
+        claims: &Value,
+        platform: &dyn Platform,
+    ) -> Result<String, SignError> {
         let mut header = json!({ "alg": self.algorithm.name(), "typ": typ });
-        if let (Some(kid), Some(members)) = (&self.kid, header.as_object_mut()) {
-            members.insert("kid".to_owned(), kid.as_str().into());
+        if let (Some((name, key)), Some(members)) = (key, header.as_object_mut()) {
+            members.insert(name.to_owned(), key);
         }
         let text = unsigned(&header, claims);
         let hash = self.algorithm.hash();

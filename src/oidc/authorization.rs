@@ -23,10 +23,11 @@ const REQUEST_LIFETIME_SECONDS: u64 = 300;
 const CLOCK_DIFFERENCE_SECONDS: u64 = 60;
 
 /// Our parameters: neither the configuration nor an endpoint's own query can set one.
-pub const OWN_PARAMETERS: [&str; 11] = [
+pub const OWN_PARAMETERS: [&str; 12] = [
     "client_id",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "redirect_uri",
     "request",
@@ -110,7 +111,7 @@ impl AuthorizationRequest<'_> {
             |wanted: &str| self.passed.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let prompt = self.prompt.or_else(|| passed("prompt"));
         let is_asked = |name: &str| name == "prompt" && prompt.is_some();
-        let RelyingParty { client_id, scopes, authorization_params, request_form, .. } = self.relying_party;
+        let RelyingParty { client_id, scopes, authorization_params, request_form, proof_key, .. } = self.relying_party;
         let scope = scopes.join(" ");
         let challenge = self.verifier.challenge();
         let ours = [
@@ -124,6 +125,7 @@ impl AuthorizationRequest<'_> {
         let ours = ours
             .into_iter()
             .chain(request_form.is_posted_back.then_some(("response_mode", "form_post")))
+            .chain(proof_key.as_ref().map(|key| ("dpop_jkt", key.thumbprint())))
             .chain((!scope.is_empty()).then_some(("scope", scope.as_str())))
             .chain(self.nonce.map(|nonce| ("nonce", nonce.expose())));
         let is_set = |wanted: &str| {
@@ -317,7 +319,8 @@ mod tests {
             prompt,
             passed: &[],
         };
-        let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default(), other_method: false };
+        let platform = TestPlatform::default();
+        let context = CallContext::new(UnixTime::default(), &platform);
         let parameters = request.parameters(context).unwrap();
         let url = super::url(&metadata.authorization_endpoint, &parameters);
         Url::parse(&url).unwrap().query_pairs().into_owned().collect()
@@ -327,7 +330,8 @@ mod tests {
     fn nobody_can_say_twice_what_we_say() {
         let own = "redirect_uri=https%3A%2F%2Fevil.example&state=x&nonce=y&client_id=z&code_challenge_method=plain";
         let pairs = url(&format!("https://idp.example.com/authorize?tenant=t&{own}"), &[("prompt", "login")]);
-        for name in OWN_PARAMETERS.iter().filter(|name| !name.starts_with("request") && **name != "response_mode") {
+        let is_optional = |name: &str| name.starts_with("request") || matches!(name, "dpop_jkt" | "response_mode");
+        for name in OWN_PARAMETERS.iter().filter(|name| !is_optional(name)) {
             assert_eq!(pairs.iter().filter(|(found, _)| found == name).count(), 1, "{name}");
         }
         assert!(pairs.contains(&("tenant".to_owned(), "t".to_owned())));

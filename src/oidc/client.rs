@@ -55,6 +55,15 @@ pub struct CallContext<'a> {
     pub platform: &'a dyn Platform,
     /// Whether a secret without a configured method is sent by the other method than the metadata suggest.
     pub other_method: bool,
+    /// The nonce that the server has given for DPoP proofs.
+    pub proof_nonce: Option<&'a str>,
+}
+
+impl<'a> CallContext<'a> {
+    /// The context of a first call.
+    pub const fn new(now: UnixTime, platform: &'a dyn Platform) -> Self {
+        Self { now, platform, other_method: false, proof_nonce: None }
+    }
 }
 
 /// A client at an endpoint, and how the endpoint is reached.

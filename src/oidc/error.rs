@@ -64,6 +64,9 @@ codes! {
     InsufficientScope = "insufficient_scope",
     InvalidToken = "invalid_token",
     UnsupportedTokenType = "unsupported_token_type",
+    // RFC 9449, 12.2
+    InvalidDpopProof = "invalid_dpop_proof",
+    UseDpopNonce = "use_dpop_nonce",
     // GitHub
     ApplicationSuspended = "application_suspended",
     BadVerificationCode = "bad_verification_code",

@@ -1,13 +1,13 @@
 //! OAuth 2.0 and OpenID Connect as their endpoints: each file builds one request and reads its response.
 //!
 //! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9101 (signed requests), RFC 9126
-//! (pushed requests), RFC 9207 (`iss`), OpenID Connect Core,
-//! Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
+//! (pushed requests), RFC 9207 (`iss`), RFC 9449 (DPoP), OpenID Connect Core, Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
 
 pub mod access_token;
 pub mod authorization;
 pub mod client;
 pub mod discovery;
+pub mod dpop;
 pub mod end_session;
 pub mod error;
 pub mod id_token;
@@ -38,6 +38,7 @@ use crate::{
 };
 use client::ClientAuthentication;
 use discovery::ProviderMetadata;
+use dpop::ProofKey;
 
 /// A URL that secrets or browsers are sent to: absolute, `https`, without user information or fragment. Plain `http` only
 /// to this machine, or where the operator allows it under `danger`.
@@ -262,6 +263,8 @@ pub struct RelyingParty {
     pub client_id: String,
     /// How we authenticate.
     pub authentication: ClientAuthentication,
+    /// The key that tokens are bound to (RFC 9449); `None` means bearer tokens.
+    pub proof_key: Option<Rc<ProofKey>>,
     /// The scopes of authorization requests.
     pub scopes: Vec<String>,
     /// Further parameters of authorization requests; none of ours.

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn read_json(status: u16, body: &serde_json::Value) -> Result<String, PushError> {
-        read(Ok(CalloutResponse { status, body: body.to_string().into_bytes() }))
+        read(Ok(CalloutResponse::new(status, body.to_string().into_bytes())))
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) fn relying_party() -> RelyingParty {
         issuer: Issuer::parse(ISSUER, PlainHttp::LoopbackOnly).unwrap(),
         client_id: "client".to_owned(),
         authentication: ClientAuthentication::Unspecified(ClientSecret::new("secret")),
+        proof_key: None,
         scopes: vec!["openid".to_owned(), "email".to_owned()],
         authorization_params: Vec::new(),
         request_form: RequestForm::default(),

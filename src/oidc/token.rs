@@ -20,8 +20,6 @@ use crate::{
     secret::{AccessToken, AuthorizationCode, PkceVerifier, RawIdToken, RefreshToken},
 };
 
-/// The type of tokens that are used (RFC 6750).
-const BEARER: &str = "bearer";
 /// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
@@ -44,12 +42,22 @@ pub enum TokenEndpointError {
     /// No response.
     #[error("{0}")]
     Callout(#[from] CalloutError),
+    /// A token that is bound to a key, although we have none.
+    #[error(
+        "the access token is bound to a key (DPoP), and there is no dpop_key: set one, or have the provider issue bearer tokens to this client"
+    )]
+    Bound,
     /// A member is missing or of another kind than the specification says.
     #[error("the token response has no usable {0}")]
     Malformed(&'static str),
     /// Not a JSON object as it must be.
     #[error("the token response is {0}")]
     NotJson(#[from] JsonError),
+    /// A bearer token, although it should be bound to our key (RFC 9449, 5).
+    #[error(
+        "the access token is not bound to dpop_key: the provider does not know DPoP, or not for this client; remove dpop_key then"
+    )]
+    Unbound,
     /// The provider refused with an error of OAuth.
     #[error("the provider refused: {0}")]
     Refused(ErrorResponse),
@@ -64,7 +72,38 @@ impl From<BadMember> for TokenEndpointError {
     }
 }
 
-/// Redeems a code. The call is never repeated: a code is good once.
+/// The type of access tokens (RFC 6749, 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenType {
+    /// RFC 6750
+    Bearer,
+    /// RFC 9449
+    Dpop,
+}
+
+impl TokenType {
+    /// The name in `token_type` and in the header `Authorization`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    /// Whether this `token_type` is it, in any case of letters (RFC 6749, 5.1).
+    const fn is(self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.name())
+    }
+}
+
+impl RelyingParty {
+    /// The type of the access tokens that it uses.
+    pub const fn token_type(&self) -> TokenType {
+        if self.proof_key.is_some() { TokenType::Dpop } else { TokenType::Bearer }
+    }
+}
+
+/// Redeems a code. The call is never repeated, but for a nonce or another client authentication: a code is good once.
 ///
 /// # Errors
 /// [`AuthenticationError`]
@@ -82,7 +121,7 @@ pub fn code_grant(
         ("redirect_uri", redirect_uri),
         ("code_verifier", verifier.expose()),
     ];
-    metadata.post(&metadata.token_endpoint, &form, relying_party, context)
+    grant(relying_party, metadata, &form, context)
 }
 
 /// Redeems a refresh token. The call is never repeated: the provider may have taken the token back already. No scope is
@@ -97,26 +136,44 @@ pub fn refresh_grant(
     context: CallContext<'_>,
 ) -> Result<CalloutRequest, AuthenticationError> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())];
-    metadata.post(&metadata.token_endpoint, &form, relying_party, context)
+    grant(relying_party, metadata, &form, context)
+}
+
+fn grant(
+    relying_party: &RelyingParty,
+    metadata: &ProviderMetadata,
+    form: &[(&str, &str)],
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, AuthenticationError> {
+    let endpoint = &metadata.token_endpoint;
+    let mut request = metadata.post(endpoint, form, relying_party, context)?;
+    if let Some(key) = &relying_party.proof_key {
+        key.prove(&mut request, endpoint, None, context)?;
+    }
+    Ok(request)
 }
 
 /// Whether a server refuses the client itself, before it looks at the grant (RFC 6749, 5.2).
 pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
-    let Err(TokenEndpointError::Refused(refused)) = TokenResponse::read_leniently(response.clone()) else {
+    let Err(TokenEndpointError::Refused(refused)) = TokenResponse::read_leniently(response.clone(), TokenType::Bearer)
+    else {
         return false;
     };
     matches!(refused.error, OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials)
 }
 
 impl TokenResponse {
-    /// Reads a token response.
+    /// Reads a token response with a token of this type.
     ///
     /// # Errors
     /// [`TokenEndpointError`]
-    pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
+    pub fn read(
+        response: Result<CalloutResponse, CalloutError>,
+        wanted: TokenType,
+    ) -> Result<Self, TokenEndpointError> {
         let response = successful(response)?;
         let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
-        Self::of(&body, None)
+        Self::of(&body, None, wanted)
     }
 
     /// Reads a token response of a server that knows OAuth 2.0 in its own way: it may be a form, as in drafts of RFC 6749, and
@@ -124,26 +181,36 @@ impl TokenResponse {
     ///
     /// # Errors
     /// [`TokenEndpointError`]
-    pub fn read_leniently(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
+    pub fn read_leniently(
+        response: Result<CalloutResponse, CalloutError>,
+        wanted: TokenType,
+    ) -> Result<Self, TokenEndpointError> {
         let response = successful(response)?;
         let body = match json::response_object(&response.body, MAX_CALLOUT_BODY) {
             Err(JsonError::Malformed) => form(&response.body).ok_or(JsonError::Malformed)?,
             body => body?,
         };
-        Self::of(&body, Some(BEARER))
+        Self::of(&body, Some(TokenType::Bearer.name()), wanted)
     }
 
     /// The tokens in this body; `default_type` is their type where it has none.
-    fn of(body: &Map<String, Value>, default_type: Option<&str>) -> Result<Self, TokenEndpointError> {
+    fn of(
+        body: &Map<String, Value>,
+        default_type: Option<&str>,
+        wanted: TokenType,
+    ) -> Result<Self, TokenEndpointError> {
         let members = Members::of(body);
         // GitHub, and others that do not know 400, refuse with status 200.
         if let Some(error) = ErrorResponse::read(members) {
             return Err(TokenEndpointError::Refused(error));
         }
-        // RFC 6749, 5.1 and 7.1: the type is case-insensitive, and an unknown one must not be used.
+        // RFC 6749, 7.1: a token of an unknown type must not be used.
         let token_type = members.optional("token_type")?.or(default_type);
-        if !token_type.is_some_and(|token_type| token_type.eq_ignore_ascii_case(BEARER)) {
-            return Err(TokenEndpointError::Malformed("token_type"));
+        match (wanted, token_type.ok_or(TokenEndpointError::Malformed("token_type"))?) {
+            (_, found) if wanted.is(found) => {}
+            (TokenType::Bearer, found) if TokenType::Dpop.is(found) => return Err(TokenEndpointError::Bound),
+            (TokenType::Dpop, found) if TokenType::Bearer.is(found) => return Err(TokenEndpointError::Unbound),
+            _ => return Err(TokenEndpointError::Malformed("token_type")),
         }
         Ok(Self {
             access_token: AccessToken::new(members.required("access_token")?),
@@ -162,8 +229,9 @@ impl TokenResponse {
     /// [`TokenEndpointError`] says why there is none.
     pub fn read_for_code(
         response: Result<CalloutResponse, CalloutError>,
+        wanted: TokenType,
     ) -> Result<(Self, RawIdToken), TokenEndpointError> {
-        let mut tokens = Self::read(response)?;
+        let mut tokens = Self::read(response, wanted)?;
         let id_token = tokens.id_token.take().ok_or(TokenEndpointError::Malformed("id_token"))?;
         Ok((tokens, id_token))
     }
@@ -199,12 +267,13 @@ mod tests {
     };
 
     fn read(body: &Value) -> Result<TokenResponse, TokenEndpointError> {
-        TokenResponse::read(Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() }))
+        TokenResponse::read(Ok(CalloutResponse::new(200, body.to_string().into_bytes())), TokenType::Bearer)
     }
 
     #[test]
     fn a_refresh_names_its_token_and_nothing_more() {
-        let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default(), other_method: false };
+        let platform = TestPlatform::default();
+        let context = CallContext::new(UnixTime::default(), &platform);
         let request = refresh_grant(&relying_party(), &metadata(), &RefreshToken::new("r&t=+ "), context).unwrap();
         let pairs: Vec<_> = form_urlencoded::parse(&request.body).into_owned().collect();
         assert_eq!(
@@ -265,8 +334,8 @@ mod tests {
     #[test]
     fn a_refusal_is_logged_with_its_description() {
         let read = |status: u16, body: &str| {
-            let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
-            TokenResponse::read(Ok(response)).unwrap_err().to_string()
+            let response = CalloutResponse::new(status, body.as_bytes().to_vec());
+            TokenResponse::read(Ok(response), TokenType::Bearer).unwrap_err().to_string()
         };
         for (status, body, expected) in [
             (400, r#"{"error":"invalid_client"}"#, "the provider refused: invalid_client"),
@@ -301,8 +370,8 @@ mod tests {
     #[test]
     fn a_server_with_its_own_way_of_oauth_is_understood_and_no_more() {
         let read = |status, body: &str| {
-            let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
-            TokenResponse::read_leniently(Ok(response)).map(|tokens| {
+            let response = CalloutResponse::new(status, body.as_bytes().to_vec());
+            TokenResponse::read_leniently(Ok(response), TokenType::Bearer).map(|tokens| {
                 let refresh_token = tokens.refresh_token.map(|token| token.expose().to_owned());
                 (tokens.access_token.expose().to_owned(), refresh_token, tokens.expires_in.map(|life| life.as_secs()))
             })

@@ -7,7 +7,12 @@ use std::{fmt, slice};
 
 use serde_json::{Map, Value};
 
-use super::{Endpoint, RelyingParty, discovery, error::UnexpectedStatus};
+use super::{
+    Endpoint, RelyingParty,
+    client::{AuthenticationError, CallContext},
+    discovery,
+    error::UnexpectedStatus,
+};
 use crate::{
     claims::{CLAIM_NAMES, is_left_out},
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
@@ -88,11 +93,23 @@ pub enum UserinfoError {
     Status(UnexpectedStatus),
 }
 
-/// Asks for the claims about the user of an access token (5.3.1).
-pub fn request(relying_party: &RelyingParty, endpoint: &Endpoint, token: &AccessToken) -> CalloutRequest {
+/// Asks for the claims about the user of an access token (5.3.1; RFC 9449, 7.1).
+///
+/// # Errors
+/// [`AuthenticationError`] where the token is bound to a key.
+pub fn request(
+    relying_party: &RelyingParty,
+    endpoint: &Endpoint,
+    token: &AccessToken,
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, AuthenticationError> {
     let mut request = discovery::get(endpoint, &relying_party.clusters, relying_party.timeout);
-    request.headers.push(("authorization", format!("Bearer {}", token.expose())));
-    request
+    let scheme = relying_party.token_type().name();
+    request.headers.push(("authorization", format!("{scheme} {}", token.expose())));
+    if let Some(key) = &relying_party.proof_key {
+        key.prove(&mut request, endpoint, Some(token), context)?;
+    }
+    Ok(request)
 }
 
 /// The JWT of a signed answer (5.3.2).
@@ -122,7 +139,7 @@ pub fn opened(
         leeway,
     };
     let claims = claims::check_statement(token, &expected).map_err(UserinfoError::SignedClaims)?;
-    Ok(CalloutResponse { status: 200, body: Value::Object(claims).to_string().into_bytes() })
+    Ok(CalloutResponse::new(200, Value::Object(claims).to_string().into_bytes()))
 }
 
 impl Userinfo {
@@ -208,13 +225,13 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &str) -> Result<Userinfo, UserinfoError> {
-        Userinfo::read(Ok(CalloutResponse { status, body: body.as_bytes().to_vec() }), "alice")
+        Userinfo::read(Ok(CalloutResponse::new(status, body.as_bytes().to_vec())), "alice")
     }
 
     const TOKEN_REFUSED: &str = r#"{"error":"insufficient_scope","error_description":"openid scope required"}"#;
 
     fn status(status: u16, body: &str) -> UserinfoError {
-        let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
+        let response = CalloutResponse::new(status, body.as_bytes().to_vec());
         UserinfoError::Status(UnexpectedStatus::of(&response))
     }
 

@@ -15,6 +15,7 @@ use crate::{
     jose::{json, members::Members},
     oidc::{
         Endpoint, EndpointError, PlainHttp, RelyingParty,
+        client::{AuthenticationError, CallContext},
         discovery::{self, ProviderMetadata},
         error::UnexpectedStatus,
         userinfo::{Userinfo, UserinfoError},
@@ -157,14 +158,14 @@ impl fmt::Debug for UserInquiry {
 }
 
 impl Inquiry for UserInquiry {
-    fn request(&self, relying_party: &RelyingParty) -> CalloutRequest {
+    fn request(&self, relying_party: &RelyingParty, _: CallContext<'_>) -> Result<CalloutRequest, AuthenticationError> {
         let mut request = discovery::get(&self.github.api, &relying_party.clusters, relying_party.timeout);
         request.path = format!("{}{}", request.path.trim_end_matches('/'), self.path());
         request.headers = vec![
             ("accept", "application/vnd.github+json".to_owned()),
             ("authorization", format!("Bearer {}", self.token.expose())),
         ];
-        request
+        Ok(request)
     }
 
     fn read(self: Box<Self>, response: Result<CalloutResponse, CalloutError>) -> Result<Progress, UserinfoError> {

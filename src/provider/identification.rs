@@ -12,9 +12,10 @@ use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
     oidc::{
         Issuer,
+        client::{AuthenticationError, CallContext},
         discovery::ProviderMetadata,
         id_token::VerifiedIdToken,
-        token::{TokenEndpointError, TokenResponse},
+        token::{TokenEndpointError, TokenResponse, TokenType},
         userinfo::{Userinfo, UserinfoError},
     },
     secret::{AccessToken, RawIdToken, RefreshToken},
@@ -55,7 +56,7 @@ enum Stage {
 #[derive(Debug)]
 pub enum Step {
     /// Make this call, and hand over its answer.
-    Call(CalloutRequest, CallStep),
+    Call(CallStep),
     /// The identity is known.
     Known(Box<Identity>, Granted),
     /// Verify this ID token.
@@ -98,8 +99,11 @@ struct Verified {
 
 impl Identification {
     /// By an ID token (OIDC Core 3.1.3.3).
-    pub(super) fn by_id_token(response: Result<CalloutResponse, CalloutError>) -> Result<Self, TokenEndpointError> {
-        let (tokens, raw) = TokenResponse::read_for_code(response)?;
+    pub(super) fn by_id_token(
+        response: Result<CalloutResponse, CalloutError>,
+        wanted: TokenType,
+    ) -> Result<Self, TokenEndpointError> {
+        let (tokens, raw) = TokenResponse::read_for_code(response, wanted)?;
         Ok(Self(Stage::IdToken(IdTokenStep { tokens, raw })))
     }
 
@@ -116,14 +120,14 @@ impl Identification {
             Stage::Verified(verified) => {
                 let (token, subject) = (&verified.tokens.access_token, verified.id_token.subject());
                 match provider.inquiry(metadata, token, subject) {
-                    Some(inquiry) => Question { inquiry, basis: Basis::IdToken(verified) }.step(provider),
+                    Some(inquiry) => Step::Call(CallStep(Question { inquiry, basis: Basis::IdToken(verified) })),
                     None => {
                         let (identity, granted) = verified.known(None);
                         Step::Known(identity, granted)
                     }
                 }
             }
-            Stage::Question(question) => question.step(provider),
+            Stage::Question(question) => Step::Call(CallStep(question)),
             Stage::Known(identity, granted) => Step::Known(identity, granted),
         }
     }
@@ -148,6 +152,18 @@ impl IdTokenStep {
 }
 
 impl CallStep {
+    /// The call.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`]
+    pub fn request(
+        &self,
+        provider: &Provider,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, AuthenticationError> {
+        self.0.inquiry.request(&provider.relying_party, context)
+    }
+
     /// Goes on with the answer. Without a good answer there is no identity: claims that the rules ask for may be missing.
     ///
     /// # Errors
@@ -167,12 +183,6 @@ impl CallStep {
             }
         };
         Ok(Identification(Stage::Known(identity, granted)))
-    }
-}
-
-impl Question {
-    fn step(self, provider: &Provider) -> Step {
-        Step::Call(self.inquiry.request(&provider.relying_party), CallStep(self))
     }
 }
 

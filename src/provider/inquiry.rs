@@ -6,6 +6,7 @@ use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
     oidc::{
         Endpoint, RelyingParty,
+        client::{AuthenticationError, CallContext},
         userinfo::{self, Userinfo, UserinfoError},
     },
     secret::AccessToken,
@@ -14,7 +15,14 @@ use crate::{
 /// A question to a provider about the user of an access token.
 pub trait Inquiry: fmt::Debug {
     /// The call that asks it.
-    fn request(&self, relying_party: &RelyingParty) -> CalloutRequest;
+    ///
+    /// # Errors
+    /// [`AuthenticationError`] where the access token is bound to a key.
+    fn request(
+        &self,
+        relying_party: &RelyingParty,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, AuthenticationError>;
 
     /// Reads the answer.
     ///
@@ -41,8 +49,12 @@ pub(super) struct OpenIdInquiry {
 }
 
 impl Inquiry for OpenIdInquiry {
-    fn request(&self, relying_party: &RelyingParty) -> CalloutRequest {
-        userinfo::request(relying_party, &self.endpoint, &self.token)
+    fn request(
+        &self,
+        relying_party: &RelyingParty,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, AuthenticationError> {
+        userinfo::request(relying_party, &self.endpoint, &self.token, context)
     }
 
     fn read(self: Box<Self>, response: Result<CalloutResponse, CalloutError>) -> Result<Progress, UserinfoError> {

@@ -253,19 +253,21 @@ impl Provider {
         &self,
         response: Result<CalloutResponse, CalloutError>,
     ) -> Result<Identification, TokenEndpointError> {
+        let wanted = self.relying_party.token_type();
         match &self.protocol {
             Protocol::GitHub(github) => {
                 // Its answers to a refresh are not known to continue a session, which lasts for its time.
-                let tokens = TokenResponse { refresh_token: None, expires_in: None, ..TokenResponse::read(response)? };
+                let tokens =
+                    TokenResponse { refresh_token: None, expires_in: None, ..TokenResponse::read(response, wanted)? };
                 let inquiry = Box::new(UserInquiry::of(tokens.access_token.clone(), (**github).clone()));
                 Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
             }
             Protocol::OAuth2(server) => {
-                let tokens = TokenResponse::read_leniently(response)?;
+                let tokens = TokenResponse::read_leniently(response, wanted)?;
                 let inquiry = server.questions.about(tokens.access_token.clone());
                 Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
             }
-            Protocol::Oidc(_) => Identification::by_id_token(response),
+            Protocol::Oidc(_) => Identification::by_id_token(response, wanted),
         }
     }
 }
@@ -343,10 +345,13 @@ impl Provider {
         &self,
         response: Result<CalloutResponse, CalloutError>,
     ) -> Result<TokenResponse, TokenEndpointError> {
+        let wanted = self.relying_party.token_type();
         match &self.protocol {
             // An ID token that comes all the same is not what identifies the user.
-            Protocol::OAuth2(_) => Ok(TokenResponse { id_token: None, ..TokenResponse::read_leniently(response)? }),
-            Protocol::GitHub(_) | Protocol::Oidc(_) => TokenResponse::read(response),
+            Protocol::OAuth2(_) => {
+                Ok(TokenResponse { id_token: None, ..TokenResponse::read_leniently(response, wanted)? })
+            }
+            Protocol::GitHub(_) | Protocol::Oidc(_) => TokenResponse::read(response, wanted),
         }
     }
 
@@ -358,6 +363,8 @@ impl Provider {
         };
         let token_calls = if self.may_send_secret_otherwise() { 2 } else { 1 };
         let calls = u32::try_from(questions).unwrap_or(u32::MAX).saturating_add(token_calls);
+        // Each may be refused once for the nonce of its proof.
+        let calls = if self.relying_party.proof_key.is_some() { calls.saturating_mul(2) } else { calls };
         self.timeout().saturating_mul(calls)
     }
 

@@ -13,6 +13,7 @@ use crate::{
     jose::{json, members::Members},
     oidc::{
         Endpoint, RelyingParty,
+        client::{AuthenticationError, CallContext},
         discovery::{self, ProviderMetadata},
         error::{ErrorResponse, UnexpectedStatus},
         id_token::is_usable_subject,
@@ -207,13 +208,17 @@ impl UserInquiry {
 }
 
 impl Inquiry for UserInquiry {
-    fn request(&self, relying_party: &RelyingParty) -> CalloutRequest {
+    fn request(
+        &self,
+        relying_party: &RelyingParty,
+        context: CallContext<'_>,
+    ) -> Result<CalloutRequest, AuthenticationError> {
         let endpoint = &self.question().endpoint;
         match self.questions.token_place {
-            TokenPlace::Header => userinfo::request(relying_party, endpoint, &self.token),
+            TokenPlace::Header => userinfo::request(relying_party, endpoint, &self.token, context),
             TokenPlace::Query => {
                 let endpoint = endpoint.with_parameter("access_token", self.token.expose());
-                discovery::get(&endpoint, &relying_party.clusters, relying_party.timeout)
+                Ok(discovery::get(&endpoint, &relying_party.clusters, relying_party.timeout))
             }
         }
     }

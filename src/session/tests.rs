@@ -153,7 +153,7 @@ fn a_recorded_reference_and_its_stored_session_open() {
     let reference = Reference::read(&request, &SessionCookies::new(NAME), &sealer(), at(1)).unwrap();
     assert_eq!(reference, Reference::of(&full()));
     let body = json!({ "MGET": [recorded("stored session"), null, null, null] }).to_string().into_bytes();
-    let response = Ok(CalloutResponse { status: 200, body });
+    let response = Ok(CalloutResponse::new(200, body));
     let opened = Store::load_answer(response, &reference, &sealer(), &TestPlatform::default()).unwrap().unwrap();
     assert_same(&opened, &full());
 }

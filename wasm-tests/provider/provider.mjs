@@ -24,6 +24,7 @@ const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const newCookieKeys = () => [randomBytes(32).toString('base64url')];
 let cookieKeys = newCookieKeys();
 const seen = {};
+const nonceSecret = randomBytes(32);
 let keys = newKeys();
 let provider;
 let answer;
@@ -80,6 +81,7 @@ function restart(issuer) {
       client.grantTypeAllowed('refresh_token') && (settings.always_refresh_tokens || source.scopes.has('offline_access')),
     enabledJWA: {
       requestObjectSigningAlgValues: ['ES256'],
+      dPoPSigningAlgValues: ['RS256', 'ES256', 'ES384', 'EdDSA'],
       clientAuthSigningAlgValues: ['HS256', 'RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
       idTokenSigningAlgValues: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
     },
@@ -91,6 +93,7 @@ function restart(issuer) {
       backchannelLogout: { enabled: true },
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true, nonceSecret, requireNonce: () => Boolean(settings.proof_nonces) },
       introspection: { enabled: true },
       mTLS: {
         enabled: Boolean(settings.tls),

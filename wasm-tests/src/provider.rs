@@ -175,6 +175,8 @@ pub struct Settings {
     pub claims_at_userinfo: bool,
     /// The port at which its token endpoint is by TLS too, and asks clients for a certificate.
     pub tls: Option<u16>,
+    /// Whether DPoP proofs must carry a nonce of the server (RFC 9449, 8 and 9).
+    pub proof_nonces: bool,
     /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
     pub always_refresh_tokens: bool,
 }
@@ -192,6 +194,7 @@ impl Default for Settings {
             rotate_refresh_tokens: true,
             claims_at_userinfo: false,
             tls: None,
+            proof_nonces: false,
             always_refresh_tokens: false,
         }
     }
@@ -212,6 +215,7 @@ impl Settings {
                 "port": port, "key": tls_key(), "certificate": Sample::certificate(),
             })),
             "claims_at_userinfo": self.claims_at_userinfo,
+            "proof_nonces": self.proof_nonces,
             "always_refresh_tokens": self.always_refresh_tokens,
         })
     }

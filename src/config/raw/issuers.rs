@@ -72,6 +72,10 @@ pub(in crate::config) struct Provider {
     /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the provider wants another than
     /// the usual.
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
+    /// A private key to which the provider binds its tokens (DPoP, RFC 9449): PKCS #8 in PEM or a JWK, as under
+    /// `client_key`, with its public half. Each call with an access token, or for one, then carries a proof that this key signs,
+    /// and a token that is not bound to it is refused. By default tokens are bearer tokens.
+    pub(in crate::config) dpop_key: Option<Secret>,
     /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
     /// of GitHub follow from the claims in use.
     #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
@@ -176,6 +180,7 @@ fields!(Provider {
     token_endpoint_auth_method,
     client_key,
     client_assertion,
+    dpop_key,
     scopes,
     authorization_params,
     response_mode,

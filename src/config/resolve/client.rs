@@ -20,6 +20,7 @@ use crate::{
             ClientAuthentication,
             assertion::{AssertionKey, Audience, ClientAssertion, SentAs},
         },
+        dpop::ProofKey,
     },
     secret::ClientSecret,
 };
@@ -167,6 +168,19 @@ pub(super) fn signing_key(
         let at = if matches!(error, PrivateKeyError::Algorithm(_)) { &at_alg } else { &at_key };
         faults.wrong(at, error.to_string())
     })
+}
+
+/// The key that tokens are bound to (RFC 9449).
+pub(super) fn proof_key(
+    raw: raw::Secret,
+    at: &At<'_>,
+    env: Environment<'_>,
+    faults: &mut Faults,
+) -> Result<Rc<ProofKey>, Faulty> {
+    let key = text::secret(raw, at, env, faults)?;
+    let key = SigningKey::read(&key, None, None).map_err(|error| faults.wrong(at, error.to_string()))?;
+    let expected = "a key with its public half, which each proof carries: openssl genpkey writes both";
+    ProofKey::new(key).map(Rc::new).ok_or_else(|| faults.wrong(at, expected))
 }
 
 fn signing_algorithm(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<Algorithm, Faulty> {

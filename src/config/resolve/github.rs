@@ -45,6 +45,7 @@ fn refuse_other_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) 
         (raw.token_endpoint_auth_method.is_some(), "token_endpoint_auth_method"),
         (raw.client_key.is_some(), "client_key"),
         (raw.client_assertion.is_some(), "client_assertion"),
+        (raw.dpop_key.is_some(), "dpop_key"),
         (raw.scopes.is_some(), "scopes"),
         (raw.authorization_endpoint.is_some(), "authorization_endpoint"),
         (raw.token_endpoint.is_some(), "token_endpoint"),

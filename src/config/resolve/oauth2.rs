@@ -126,6 +126,10 @@ fn questions(
         return Err(faults.wrong(&at_further, expected));
     }
     let further = resolve_each(further, &at_further, faults, |raw, at, faults| question(raw, at, plain_http, faults));
+    if raw.dpop_key.is_some() && matches!(raw.userinfo_token, Some(raw::TokenPlace::Query)) {
+        // RFC 9449, 7.1
+        faults.wrong(&at.key("userinfo_token"), "header, because a token that is bound to dpop_key goes nowhere else");
+    }
     let token_place = match raw.userinfo_token {
         Some(raw::TokenPlace::Query) => TokenPlace::Query,
         Some(raw::TokenPlace::Header) | None => TokenPlace::Header,

@@ -8,7 +8,7 @@ use super::{
         raw,
     },
     allow, bounded, choice,
-    client::{Credentials, authentication, authorization_params, client_id, signing_key},
+    client::{Credentials, authentication, authorization_params, client_id, proof_key, signing_key},
     github,
     issuer::IssuerContext,
     limits, oauth2, openid,
@@ -97,6 +97,7 @@ fn provider(
         }
     };
     let key = raw.client_key.take().map(|key| signing_key(key, &at.key("client_key"), env, faults));
+    let proof_key = raw.dpop_key.take().map(|key| proof_key(key, &at.key("dpop_key"), env, faults)).transpose();
     let request_form = request_form(&raw, key.as_ref(), at, bodies, faults);
     let credentials = Credentials {
         method: raw.token_endpoint_auth_method,
@@ -138,6 +139,7 @@ fn provider(
             issuer,
             client_id,
             authentication: authentication?,
+            proof_key: proof_key?,
             scopes,
             authorization_params: authorization_params?,
             request_form: request_form?,

@@ -46,7 +46,7 @@ pub(super) async fn introspect(
             endpoint
         }
     };
-    let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context(false))?;
+    let request = introspection::request(issuer, settings, &endpoint, token, cx.call_context())?;
     let was_active = cx.with(|env| {
         let known = env.bearers.find(fingerprint);
         known.is_some_and(|(bearer, _)| !env.has_expired(&bearer))

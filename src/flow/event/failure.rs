@@ -355,6 +355,8 @@ impl Failure {
             Self::Push(_) => row!(502, "pushed_request_refused", Error, "The sign-in did not work",
                 "The sign-in service does not accept this site's request. Please tell its operator the code below."),
             Self::TokenEndpoint(error) => match error {
+                TokenEndpointError::Bound | TokenEndpointError::Unbound => row!(502, "access_token_type", Error, "The sign-in did not work",
+                    "This site and the sign-in service do not agree on the kind of their tokens. Please tell its operator the code below."),
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",

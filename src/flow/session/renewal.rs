@@ -14,6 +14,7 @@ use crate::{
     jose::claims::ClaimError,
     oidc::{
         client::CallContext,
+        dpop::ProofServer,
         error::{OAuthError, UnexpectedStatus},
         id_token::{IdTokenError, Occasion, VerifiedIdToken},
         token::{TokenEndpointError, TokenResponse},
@@ -192,9 +193,11 @@ async fn identify(
         }
     };
     let Ready { provider, metadata, .. } = cx.ready(session.provider())?;
+    let at_once = Deadline::after(Duration::ZERO, cx.now());
     let mut inquiry = provider.inquiry(&metadata, &tokens.access_token, session.subject());
     while let Some(asked) = inquiry {
-        let answer = cx.call(asked.request(&provider.relying_party)).await;
+        let request = |context: CallContext<'_>| asked.request(&provider.relying_party, context);
+        let answer = cx.call_with_proof(&provider, ProofServer::Resource, at_once, request).await?;
         let answer = open_userinfo(&provider, answer, cx).await?;
         match asked.read(answer)? {
             Progress::Ask(next) => inquiry = Some(next),
@@ -272,9 +275,11 @@ fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
         OAuthError::ApplicationSuspended
         | OAuthError::IncorrectClientCredentials
         | OAuthError::InvalidClient
+        | OAuthError::InvalidDpopProof
         | OAuthError::ServerError
         | OAuthError::TemporarilyUnavailable
-        | OAuthError::UnsupportedGrantType => false,
+        | OAuthError::UnsupportedGrantType
+        | OAuthError::UseDpopNonce => false,
         OAuthError::AccessDenied
         | OAuthError::AccountSelectionRequired
         | OAuthError::BadVerificationCode

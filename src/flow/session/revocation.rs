@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     claims::IssuerId,
-    oidc::revocation::{self, RevocationError},
+    oidc::{
+        client::CallContext,
+        revocation::{self, RevocationError},
+    },
     secret::RefreshToken,
     session::Session,
     shared::renewals::{Found, Outcome},
@@ -47,7 +50,7 @@ async fn revoke_token(id: IssuerId, token: RefreshToken, cx: TaskContext) -> Res
     let attempt = async || {
         let Ok(Ready { provider, metadata, .. }) = cx.ready(id) else { return Ok(Err(RevocationError::NotReady)) };
         let other_method = cx.with(|env| env.issuers.takes_other_method(id))?;
-        match provider.revocation(&metadata, &token, cx.call_context(other_method)) {
+        match provider.revocation(&metadata, &token, CallContext { other_method, ..cx.call_context() }) {
             None => Ok(Ok(())),
             Some(request) => Ok(revocation::read(cx.call(request?).await)),
         }

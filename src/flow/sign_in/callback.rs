@@ -9,6 +9,7 @@ use crate::{
     oidc::{
         authorization::{AuthorizationError, AuthorizationResponse},
         client::CallContext,
+        dpop::ProofServer,
         id_token::Occasion,
     },
     provider::{
@@ -239,8 +240,10 @@ async fn identify(
 ) -> Result<(Box<Identity>, Granted), Failure> {
     loop {
         identification = match identification.next(&known.provider, &known.metadata) {
-            Step::Call(request, call) => {
-                let answer = cx.call(request).await;
+            Step::Call(call) => {
+                let request = |context: CallContext<'_>| call.request(&known.provider, context);
+                let at_once = Deadline::after(Duration::ZERO, cx.now());
+                let answer = cx.call_with_proof(&known.provider, ProofServer::Resource, at_once, request).await?;
                 call.answered(open_userinfo(&known.provider, answer, cx).await?)?
             }
             Step::Known(identity, granted) => return Ok((identity, granted)),

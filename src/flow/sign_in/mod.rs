@@ -369,7 +369,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
         other_account: sign_in.wishes.selects_account,
         passed: &sign_in.wishes.parameters_for(provider),
     };
-    let context = CallContext { now: env.now(), platform: env.platform, other_method: false };
+    let context = CallContext::new(env.now(), env.platform);
     let parameters = provider.authorization_parameters(metadata, &with, context)?;
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
     let mut cookies = Vec::new();

@@ -300,7 +300,7 @@ fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
 }
 
 fn status(status: u16, body: &str) -> Result<CalloutResponse, CalloutError> {
-    Ok(CalloutResponse { status, body: body.as_bytes().to_vec() })
+    Ok(CalloutResponse::new(status, body.as_bytes().to_vec()))
 }
 
 #[test]

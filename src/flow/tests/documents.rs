@@ -127,7 +127,7 @@ fn a_member_that_stands_twice_in_metadata_or_keys_is_named() {
     ] {
         let mut world = World::new();
         let whole = ok(&world.provider.jwks());
-        let told = Ok(CalloutResponse { status: 200, body: document.as_bytes().to_vec() });
+        let told = Ok(CalloutResponse::new(200, document.as_bytes().to_vec()));
         match path {
             "metadata" => world.provider.instead = Some(Box::new(move |_| told.clone())),
             _ => world.provider.jwks = Some(told),
@@ -310,8 +310,11 @@ fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_remedy() {
 
 #[test]
 fn a_redirect_is_named_and_not_followed() {
+    let provider = World::new().config.providers.remove(0);
+    let request = provider.get(provider.issuer().discovery());
     for status in [301, 302, 303, 307, 308] {
-        let redirect = CalloutResponse::received(status, Some(b"https://new.example/realm\n"), Vec::new());
+        let location = |_: &str| Some(b"https://new.example/realm\n".to_vec());
+        let redirect = CalloutResponse::received(&request, status, location, Vec::new());
         let told = format!(
             r#"the response is {status} with Location "https://new.example/realm\n", which is not followed: configure that issuer or address"#
         );

@@ -14,7 +14,7 @@ use crate::http::CalloutError;
 type Answers = Vec<(&'static str, CalloutResult)>;
 
 fn status(status: u16) -> CalloutResult {
-    Ok(crate::http::CalloutResponse { status, body: br#"{"message":"no"}"#.to_vec() })
+    Ok(crate::http::CalloutResponse::new(status, br#"{"message":"no"}"#.to_vec()))
 }
 
 fn configured(rules: Value) -> Value {
@@ -159,8 +159,7 @@ fn the_app_learns_the_number_and_what_is_verified() {
 #[test]
 fn an_empty_text_is_as_good_as_none_and_a_byte_order_mark_is_read_past() {
     let emails = "/user/emails?per_page=100&page=1";
-    let marked =
-        |body: &str| Ok(crate::http::CalloutResponse { status: 200, body: format!("\u{feff}{body}").into_bytes() });
+    let marked = |body: &str| Ok(crate::http::CalloutResponse::new(200, format!("\u{feff}{body}").into_bytes()));
     for (answers, expected) in [
         (vec![("/user", ok(&json!({ "id": 583_231, "login": "", "name": "" })))], Some("octocat@example.com")),
         (vec![("/user", ok(&json!({ "id": 583_231, "login": null })))], Some("octocat@example.com")),
@@ -292,7 +291,7 @@ fn teams_are_named_with_their_organisation() {
 fn without_good_answers_nobody_is_signed_in() {
     let token = "github.com/login/oauth/access_token";
     let (user, orgs, emails) = ("/user", "/user/orgs?per_page=100&page=1", "/user/emails?per_page=100&page=1");
-    let body = |body: &str| Ok(crate::http::CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
+    let body = |body: &str| Ok(crate::http::CalloutResponse::new(200, body.as_bytes().to_vec()));
     let error = |code: &str| ok(&json!({ "error": code, "error_description": "canary", "error_uri": "https://docs" }));
     for (path, answer, expected) in [
         (token, error("bad_verification_code"), (400, "token_endpoint_invalid_grant")),

@@ -182,15 +182,15 @@ fn what_the_issuer_says_must_be_right_and_for_us() {
 #[test]
 fn an_endpoint_in_trouble_is_said_so_and_nobody_passes() {
     type Answer = fn() -> super::super::CalloutResult;
-    let status = |status| Ok(CalloutResponse { status, body: b"{}".to_vec() });
+    let status = |status| Ok(CalloutResponse::new(status, b"{}".to_vec()));
     let _: super::super::CalloutResult = status(500);
     let cases: [(Answer, u16, &str); 9] = [
-        (|| Ok(CalloutResponse { status: 503, body: Vec::new() }), 503, "introspection_unavailable"),
-        (|| Ok(CalloutResponse { status: 429, body: Vec::new() }), 503, "introspection_unavailable"),
+        (|| Ok(CalloutResponse::new(503, Vec::new())), 503, "introspection_unavailable"),
+        (|| Ok(CalloutResponse::new(429, Vec::new())), 503, "introspection_unavailable"),
         (|| Err(CalloutError::NoResponse), 503, "introspection_unavailable"),
-        (|| Ok(CalloutResponse { status: 401, body: br#"{"active":true}"#.to_vec() }), 502, "introspection_refused"),
-        (|| Ok(CalloutResponse { status: 302, body: Vec::new() }), 502, "introspection_refused"),
-        (|| Ok(CalloutResponse { status: 200, body: b"active".to_vec() }), 502, "introspection_refused"),
+        (|| Ok(CalloutResponse::new(401, br#"{"active":true}"#.to_vec())), 502, "introspection_refused"),
+        (|| Ok(CalloutResponse::new(302, Vec::new())), 502, "introspection_refused"),
+        (|| Ok(CalloutResponse::new(200, b"active".to_vec())), 502, "introspection_refused"),
         (|| ok(&json!({})), 502, "introspection_refused"),
         (|| ok(&json!({ "active": "true" })), 502, "introspection_refused"),
         (|| ok(&json!({ "active": 1, "sub": "robot" })), 502, "introspection_refused"),

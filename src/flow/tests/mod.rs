@@ -6,6 +6,7 @@ mod callers;
 mod choice;
 mod claims;
 mod documents;
+mod dpop;
 mod executor;
 mod forms;
 mod github;

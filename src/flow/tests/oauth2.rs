@@ -45,7 +45,7 @@ fn configured() -> Value {
 }
 
 fn text(status: u16, body: &str) -> CalloutResult {
-    Ok(CalloutResponse { status, body: body.as_bytes().to_vec() })
+    Ok(CalloutResponse::new(status, body.as_bytes().to_vec()))
 }
 
 fn answers() -> Answers {

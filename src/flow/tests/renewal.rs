@@ -196,10 +196,10 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
     for trouble in [
         Err(crate::http::CalloutError::NoResponse),
         Err(crate::http::CalloutError::Dispatch),
-        Ok(crate::http::CalloutResponse { status: 503, body: Vec::new() }),
-        Ok(crate::http::CalloutResponse { status: 400, body: br#"{"error":"invalid_client"}"#.to_vec() }),
-        Ok(crate::http::CalloutResponse { status: 401, body: br#"{"error":"invalid_client"}"#.to_vec() }),
-        Ok(crate::http::CalloutResponse { status: 200, body: b"<html>".to_vec() }),
+        Ok(crate::http::CalloutResponse::new(503, Vec::new())),
+        Ok(crate::http::CalloutResponse::new(400, br#"{"error":"invalid_client"}"#.to_vec())),
+        Ok(crate::http::CalloutResponse::new(401, br#"{"error":"invalid_client"}"#.to_vec())),
+        Ok(crate::http::CalloutResponse::new(200, b"<html>".to_vec())),
     ] {
         let mut world = signed_in();
         let what = format!("{trouble:?}");
@@ -504,7 +504,7 @@ fn a_refusal_of_the_refresh_ends_the_session_with_its_access_token() {
     ] {
         let mut world = signed_in();
         world.provider.refresh_response = Some(Box::new(move |_| {
-            Ok(crate::http::CalloutResponse { status, body: json!({ "error": error }).to_string().into_bytes() })
+            Ok(crate::http::CalloutResponse::new(status, json!({ "error": error }).to_string().into_bytes()))
         }));
         world.advance(480);
         let held = world.visit("/");

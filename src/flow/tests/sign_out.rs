@@ -323,7 +323,7 @@ fn a_revocation_is_tried_again_for_an_hour_and_not_where_the_provider_says_no() 
         let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
         world.provider.refreshes = true;
         world.sign_in("/");
-        world.provider.instead = Some(Box::new(move |_| Ok(crate::http::CalloutResponse { status, body: Vec::new() })));
+        world.provider.instead = Some(Box::new(move |_| Ok(crate::http::CalloutResponse::new(status, Vec::new()))));
         sign_out(&mut world, "");
         for _ in 0..300 {
             world.settle();

@@ -362,7 +362,7 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
         let lines = request.into_iter().chain([("cookie", cookies.as_str())]);
         let request = crate::http::Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
         let Step::Wait(pending) = world.start(request.clone()) else { panic!() };
-        let answer = Ok(crate::http::CalloutResponse { status, body: body.as_bytes().to_vec() });
+        let answer = Ok(crate::http::CalloutResponse::new(status, body.as_bytes().to_vec()));
         pending.take_calls().remove(0).answer(answer);
         let step = world.decide(|_| pending.resume());
         let outcome = world.perform(step, &request);

@@ -130,8 +130,8 @@ fn what_one_of_them_left_out_the_other_does_not_make_good() {
 
 #[test]
 fn without_a_good_answer_there_is_no_session() {
-    let status = |status| Ok(crate::http::CalloutResponse { status, body: br#"{"sub":"alice"}"#.to_vec() });
-    let body = |body: &str| Ok(crate::http::CalloutResponse { status: 200, body: body.as_bytes().to_vec() });
+    let status = |status| Ok(crate::http::CalloutResponse::new(status, br#"{"sub":"alice"}"#.to_vec()));
+    let body = |body: &str| Ok(crate::http::CalloutResponse::new(200, body.as_bytes().to_vec()));
     for (answer, expected) in [
         (Err(CalloutError::NoResponse), (503, "userinfo_endpoint_unavailable")),
         (Err(CalloutError::Dispatch), (503, "userinfo_endpoint_unavailable")),
@@ -238,9 +238,9 @@ fn a_renewal_without_an_id_token_changes_nothing_of_what_the_first_one_said() {
 fn an_endpoint_in_trouble_ends_no_session_and_costs_no_refresh_token() {
     for answer in [
         Err(CalloutError::NoResponse),
-        Ok(crate::http::CalloutResponse { status: 503, body: Vec::new() }),
-        Ok(crate::http::CalloutResponse { status: 401, body: Vec::new() }),
-        Ok(crate::http::CalloutResponse { status: 200, body: b"{}".to_vec() }),
+        Ok(crate::http::CalloutResponse::new(503, Vec::new())),
+        Ok(crate::http::CalloutResponse::new(401, Vec::new())),
+        Ok(crate::http::CalloutResponse::new(200, b"{}".to_vec())),
     ] {
         let mut world = renewable("admins");
         world.advance(700);
@@ -315,7 +315,7 @@ fn sign_in_with_signed(change: impl Fn(&mut Value, &mut Value)) -> (World, (u16,
     let mut header = json!({ "alg": "ES256", "kid": "one" });
     change(&mut header, &mut claims);
     let answer = world.provider.signed(&header, &claims);
-    world.provider.userinfo = Box::new(move || Ok(CalloutResponse { status: 200, body: answer.clone().into_bytes() }));
+    world.provider.userinfo = Box::new(move || Ok(CalloutResponse::new(200, answer.clone().into_bytes())));
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
     let code = world.visit(&callback).code();

@@ -19,7 +19,7 @@ use super::super::{context::Env, event::Event, memory::revocations::MAX_ENDS, *}
 use crate::{
     config::Config,
     digest::HalfDigest,
-    http::{CalloutRequest, CalloutResponse, Edits, HeaderEdit, Request},
+    http::{CalloutRequest, CalloutResponse, DPOP, Edits, HeaderEdit, Request},
     session::open::RevocationKeys,
     shared::{
         denylist::{Eviction, SharedDenylist},
@@ -116,6 +116,8 @@ pub(super) struct TestProvider {
     pub(super) userinfo: Box<dyn Fn() -> CalloutResult>,
     /// Answers all requests in place of the provider.
     pub(super) instead: Option<Box<Answering>>,
+    /// Answers a request in place of the provider, or leaves it to the provider.
+    pub(super) before: Option<Box<dyn Fn(&CalloutRequest) -> Option<CalloutResult>>>,
     /// The introspection response to this request for this token.
     pub(super) introspection: Box<Introspecting>,
     /// The response to a refresh, made from the usual body.
@@ -123,7 +125,7 @@ pub(super) struct TestProvider {
 }
 
 pub(super) fn ok(body: &Value) -> CalloutResult {
-    Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+    Ok(CalloutResponse::new(200, body.to_string().into_bytes()))
 }
 
 impl TestProvider {
@@ -147,6 +149,7 @@ impl TestProvider {
             metadata: Box::new(|_| ()),
             userinfo: Box::new(|| panic!("nobody asks")),
             instead: None,
+            before: None,
             introspection: Box::new(|_, _| ok(&json!({ "active": false }))),
             refresh_response: None,
         }
@@ -173,10 +176,13 @@ impl TestProvider {
     fn plain_answer(&mut self, request: &CalloutRequest, now: UnixTime) -> CalloutResult {
         *self.asked.entry(request.path.clone()).or_default() += 1;
         if !self.up {
-            return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
+            return Ok(CalloutResponse::new(503, b"upstream connect error".to_vec()));
         }
         if let Some(instead) = &self.instead {
             return instead(request);
+        }
+        if let Some(answer) = self.before.as_ref().and_then(|before| before(request)) {
+            return answer;
         }
         let issuer = self.issuer;
         assert_eq!(format!("https://{}", request.authority), issuer);
@@ -199,8 +205,9 @@ impl TestProvider {
             "/jwks" => self.jwks.clone().unwrap_or_else(|| ok(&self.jwks())),
             "/token" => self.token(request, now),
             "/userinfo" => {
-                let bearer = ("authorization", "Bearer at".to_owned());
-                assert!(request.method == "GET" && request.body.is_empty() && request.headers.contains(&bearer));
+                let scheme = if request.headers.iter().any(|(name, _)| *name == DPOP) { "DPoP" } else { "Bearer" };
+                let token = ("authorization", format!("{scheme} at"));
+                assert!(request.method == "GET" && request.body.is_empty() && request.headers.contains(&token));
                 (self.userinfo)()
             }
             "/introspect" => {
@@ -211,7 +218,7 @@ impl TestProvider {
             "/revoke" => {
                 let token = self.form(request)["token"].clone();
                 self.refresh_tokens.retain(|known| *known != token);
-                Ok(CalloutResponse { status: 200, body: Vec::new() })
+                Ok(CalloutResponse::new(200, Vec::new()))
             }
             path => panic!("nobody asked for {path}"),
         }
@@ -240,7 +247,7 @@ impl TestProvider {
         let is_refresh = form["grant_type"] == "refresh_token";
         if is_refresh {
             let Some(place) = self.refresh_tokens.iter().position(|known| *known == form["refresh_token"]) else {
-                return Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_grant"}"#.to_vec() });
+                return Ok(CalloutResponse::new(400, br#"{"error":"invalid_grant"}"#.to_vec()));
             };
             self.refresh_tokens.remove(place);
             // OIDC Core 12.2: a refreshed ID token has no nonce.
@@ -506,7 +513,7 @@ impl World {
     fn webdis(&mut self, request: &CalloutRequest) -> CalloutResult {
         self.redis_asked += 1;
         if !self.redis_up {
-            return Ok(CalloutResponse { status: 503, body: b"upstream connect error".to_vec() });
+            return Ok(CalloutResponse::new(503, b"upstream connect error".to_vec()));
         }
         assert!(
             request.path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:/".contains(&byte)),
@@ -565,7 +572,7 @@ impl World {
             let request = KeyRequest { asker, lack: Lack::Key };
             self.env(|env| env.issuers.ask_for_keys(id, request, env.platform, env.now(), env.events));
             for call in self.drive() {
-                let down = Ok(CalloutResponse { status: 503, body: Vec::new() });
+                let down = Ok(CalloutResponse::new(503, Vec::new()));
                 self.answer_with(call, down);
             }
             self.advance(pause);

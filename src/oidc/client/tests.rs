@@ -12,7 +12,8 @@ fn grant(authentication: ClientAuthentication) -> CalloutRequest {
     relying_party.client_id = "odd:id/%+".to_owned();
     relying_party.authentication = authentication;
     let (code, verifier) = (AuthorizationCode::new("c+d&e=f"), PkceVerifier::new("v"));
-    let context = CallContext { now: UnixTime::default(), platform: &TestPlatform::default(), other_method: false };
+    let platform = TestPlatform::default();
+    let context = CallContext::new(UnixTime::default(), &platform);
     code_grant(&relying_party, &metadata(), &code, &verifier, "https://app.example.com/oauth2/callback", context)
         .unwrap()
 }

@@ -10,7 +10,7 @@ use crate::{
     claims::IssuerId,
     oidc::{
         Endpoint, PlainHttp,
-        testing::{metadata, openid_provider, relying_party},
+        testing::{TestPlatform, metadata, openid_provider, relying_party},
     },
 };
 
@@ -35,7 +35,7 @@ fn github() -> Provider {
 }
 
 fn ok(body: &Value) -> Result<CalloutResponse, CalloutError> {
-    Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+    Ok(CalloutResponse::new(200, body.to_string().into_bytes()))
 }
 
 fn tokens() -> Value {
@@ -49,9 +49,11 @@ fn follow(provider: &Provider, answers: &[Value]) -> (Vec<String>, Box<Identity>
     let mut paths = Vec::new();
     loop {
         identification = match identification.next(provider, &metadata) {
-            Step::Call(request, call) => {
+            Step::Call(call) => {
                 let answer = ok(&answers[paths.len()]);
-                paths.push(request.path);
+                let platform = TestPlatform::default();
+                let context = CallContext::new(UnixTime::default(), &platform);
+                paths.push(call.request(provider, context).unwrap().path);
                 call.answered(answer).unwrap()
             }
             Step::Known(identity, granted) => return (paths, identity, granted),
@@ -86,7 +88,7 @@ fn an_api_identifies_the_user_with_a_call_for_each_question() {
 fn a_failed_call_identifies_nobody() {
     let provider = github();
     let identification = provider.identification(ok(&tokens())).unwrap();
-    let Step::Call(_, call) = identification.next(&provider, provider.configured_metadata().unwrap()) else { panic!() };
+    let Step::Call(call) = identification.next(&provider, provider.configured_metadata().unwrap()) else { panic!() };
     let error = call.answered(Err(CalloutError::NoResponse)).unwrap_err();
     assert_eq!(error, UserinfoError::Callout(CalloutError::NoResponse));
 }

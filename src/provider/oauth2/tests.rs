@@ -1,7 +1,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::oidc::{PlainHttp, testing};
+use crate::{
+    oidc::{
+        PlainHttp,
+        testing::{self, TestPlatform},
+    },
+    time::UnixTime,
+};
 
 fn path(text: &str) -> ClaimPath {
     ClaimPath::parse(text).unwrap()
@@ -25,16 +31,18 @@ fn questions(claims: &[(&str, &str)]) -> Questions {
 }
 
 fn answer(body: &Value) -> Result<CalloutResponse, CalloutError> {
-    Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+    Ok(CalloutResponse::new(200, body.to_string().into_bytes()))
 }
 
 /// Follows the questions with these answers.
 fn ask(questions: Questions, answers: &[Value]) -> Result<(Vec<CalloutRequest>, Userinfo), UserinfoError> {
     let mut inquiry = Rc::new(questions).about(AccessToken::new("a/b"));
     let mut requests = Vec::new();
+    let platform = TestPlatform::default();
+    let context = CallContext::new(UnixTime::default(), &platform);
     loop {
         let body = answers.get(requests.len()).expect("a question too many");
-        requests.push(inquiry.request(&testing::relying_party()));
+        requests.push(inquiry.request(&testing::relying_party(), context).unwrap());
         match inquiry.read(answer(body))? {
             Progress::Ask(next) => inquiry = next,
             Progress::Known(userinfo) => return Ok((requests, *userinfo)),
@@ -171,7 +179,7 @@ fn the_access_token_goes_where_the_server_takes_it() {
 fn an_answer_that_is_none_identifies_nobody() {
     let read = |status: u16, body: &str| {
         let inquiry = Rc::new(questions(&[])).about(AccessToken::new("a"));
-        let response = CalloutResponse { status, body: body.as_bytes().to_vec() };
+        let response = CalloutResponse::new(status, body.as_bytes().to_vec());
         inquiry.read(Ok(response)).map(|_| ()).unwrap_err().to_string()
     };
     assert_eq!(read(401, r#"{"sub":"a"}"#), "the userinfo endpoint answered 401");

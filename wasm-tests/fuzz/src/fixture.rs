@@ -199,7 +199,7 @@ pub(crate) fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
 pub(crate) fn response(bytes: &[u8]) -> CalloutResponse {
     let (status, body) = bytes.split_at_checked(2).unwrap_or_default();
     let status = status.try_into().map_or(0, u16::from_le_bytes);
-    CalloutResponse { status: if status == 0 { 200 } else { status }, body: body.to_vec() }
+    CalloutResponse::new(if status == 0 { 200 } else { status }, body.to_vec())
 }
 
 /// A request for this target.

@@ -74,6 +74,8 @@ pub(super) struct IssuerState {
     pub(super) has_other_keys: bool,
     /// It takes the secret by the other method than its metadata suggest.
     pub(super) takes_other_method: bool,
+    /// The nonces for DPoP proofs to its authorization server and its resource server.
+    pub(super) proof_nonces: [Option<String>; 2],
     /// What went wrong with the last fetch, as [`DiscoveryError::word`] says it.
     pub(super) trouble: Option<&'static str>,
 }
@@ -150,6 +152,7 @@ impl IssuerState {
             looked: UnixTime::default(),
             has_other_keys: false,
             takes_other_method: false,
+            proof_nonces: [None, None],
             trouble: None,
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     oidc::{
         Endpoint,
         discovery::{self, DiscoveryError},
+        dpop::ProofServer,
         token_issuer::Validation,
     },
     platform::Platform,
@@ -82,6 +83,25 @@ impl Issuers {
     pub(in crate::flow) fn take_other_method(&mut self, id: IssuerId, takes_other_method: bool) {
         if let Some((state, _)) = self.state_mut(id) {
             state.takes_other_method = takes_other_method;
+        }
+    }
+
+    /// The nonce that this server of the provider has given for DPoP proofs.
+    pub(in crate::flow) fn proof_nonce(&self, id: IssuerId, server: ProofServer) -> Option<String> {
+        let [authorization, resource] = &self.state(id)?.proof_nonces;
+        match server {
+            ProofServer::Authorization => authorization.clone(),
+            ProofServer::Resource => resource.clone(),
+        }
+    }
+
+    /// Remembers that.
+    pub(in crate::flow) fn keep_proof_nonce(&mut self, id: IssuerId, server: ProofServer, nonce: String) {
+        if let Some((IssuerState { proof_nonces: [authorization, resource], .. }, _)) = self.state_mut(id) {
+            match server {
+                ProofServer::Authorization => *authorization = Some(nonce),
+                ProofServer::Resource => *resource = Some(nonce),
+            }
         }
     }
 

@@ -233,8 +233,8 @@ impl World {
             let result = match u8::arbitrary(input).unwrap_or_default() {
                 0xff => Err(CalloutError::NoResponse),
                 0xfe => Err(CalloutError::Dispatch),
-                0xfd => Ok(CalloutResponse { status: u16::arbitrary(input)?, body: Vec::new() }),
-                0xf8..=0xfc => Ok(CalloutResponse { status: 200, body: <&[u8]>::arbitrary(input)?.to_vec() }),
+                0xfd => Ok(CalloutResponse::new(u16::arbitrary(input)?, Vec::new())),
+                0xf8..=0xfc => Ok(CalloutResponse::new(200, <&[u8]>::arbitrary(input)?.to_vec())),
                 choice => self.provider(call.request(), choice),
             };
             call.answer(result);
@@ -274,7 +274,7 @@ impl World {
             }
             _ => json!({}),
         };
-        Ok(CalloutResponse { status: 200, body: body.to_string().into_bytes() })
+        Ok(CalloutResponse::new(200, body.to_string().into_bytes()))
     }
 
     fn body(&self, input: &mut Unstructured<'_>) -> Result<std::result::Result<Vec<u8>, BodyError>> {

@@ -16,7 +16,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let saved = store.save(session, Duration::from_secs(60), sealer, &host).expect("it is small").body;
     let answer = response(bytes);
     let body = replaced(&answer.body, &saved);
-    let answer = || Ok(CalloutResponse { status: answer.status, body: body.clone() });
+    let answer = || Ok(CalloutResponse::new(answer.status, body.clone()));
 
     match Store::load_answer(answer(), &Reference::of(session), sealer, &host) {
         Err(error) => check_line(&error),

@@ -1,15 +1,15 @@
 //! The answer of the token endpoint (RFC 6749, 5.1 and 5.2).
 
-use vestibule::oidc::token::TokenResponse;
+use vestibule::oidc::token::{TokenResponse, TokenType};
 
 use crate::fixture::{check_line, object, response};
 
 pub(crate) fn run(bytes: &[u8]) {
     let response = response(bytes);
-    let tokens = match TokenResponse::read(Ok(response.clone())) {
+    let tokens = match TokenResponse::read(Ok(response.clone()), TokenType::Bearer) {
         Ok(tokens) => tokens,
         Err(error) => {
-            assert!(TokenResponse::read_for_code(Ok(response)).is_err());
+            assert!(TokenResponse::read_for_code(Ok(response), TokenType::Bearer).is_err());
             return check_line(&error);
         }
     };
@@ -21,5 +21,5 @@ pub(crate) fn run(bytes: &[u8]) {
     assert!(tokens.id_token.as_ref().is_none_or(|token| is_sent("id_token", token.expose())));
     assert!(tokens.refresh_token.as_ref().is_none_or(|token| is_sent("refresh_token", token.expose())));
     // OIDC Core 3.1.3.3: a code brings an ID token.
-    assert_eq!(TokenResponse::read_for_code(Ok(response)).is_ok(), tokens.id_token.is_some());
+    assert_eq!(TokenResponse::read_for_code(Ok(response), TokenType::Bearer).is_ok(), tokens.id_token.is_some());
 }

@@ -9,7 +9,7 @@ const SUBJECT: &str = "248289761001";
 
 pub(crate) fn run(bytes: &[u8]) {
     let (id_token, body) = parts(bytes);
-    let response = CalloutResponse { status: 200, body: body.to_vec() };
+    let response = CalloutResponse::new(200, body.to_vec());
     let userinfo = match Userinfo::read(Ok(response), SUBJECT) {
         Ok(userinfo) => userinfo,
         Err(error) => return check_line(&error),

@@ -4,12 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    http::CalloutRequest,
-    oidc::{
-        client::{AuthenticationError, CallContext},
-        dpop::ProofServer,
-        token::refuses_client,
-    },
+    oidc::{client::CallContext, dpop::ProofServer, token::refuses_client},
     time::Deadline,
 };
 
@@ -17,6 +12,7 @@ use super::{
     context::{CalloutResult, TaskContext},
     event::{Event, failure::Failure},
     memory::issuers::Ready,
+    proven_call::MakeRequest,
 };
 
 impl TaskContext {
@@ -28,13 +24,13 @@ impl TaskContext {
         &self,
         ready: &Ready,
         deadline: Deadline,
-        request: impl Fn(CallContext<'_>) -> Result<CalloutRequest, AuthenticationError>,
+        request: &MakeRequest<'_>,
     ) -> Result<CalloutResult, Failure> {
         let provider = &ready.provider;
         let other_method = self.with(|env| env.issuers.takes_other_method(provider.id))?;
         let call = async |other_method, deadline| {
             let request = |context: CallContext<'_>| request(CallContext { other_method, ..context });
-            self.call_with_proof(provider, ProofServer::Authorization, deadline, request).await
+            self.call_with_proof(provider, ProofServer::Authorization, deadline, &request).await
         };
         let first = call(other_method, deadline).await?;
         if !provider.may_send_secret_otherwise() || !refuses_client(&first) {

@@ -16,6 +16,9 @@ use super::{
     event::failure::Failure,
 };
 
+/// Makes the request of a call. Not a type parameter: the code of the calls would be there once for each kind of request.
+pub(super) type MakeRequest<'a> = dyn Fn(CallContext<'_>) -> Result<CalloutRequest, AuthenticationError> + 'a;
+
 impl TaskContext {
     /// Makes such a call at this provider; until the deadline, while Envoy does not take it.
     ///
@@ -26,7 +29,7 @@ impl TaskContext {
         provider: &Provider,
         server: ProofServer,
         deadline: Deadline,
-        request: impl Fn(CallContext<'_>) -> Result<CalloutRequest, AuthenticationError>,
+        request: &MakeRequest<'_>,
     ) -> Result<CalloutResult, Failure> {
         if provider.relying_party.proof_key.is_none() {
             return Ok(self.call_until(deadline, request(self.call_context())?).await);

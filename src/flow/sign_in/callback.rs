@@ -225,7 +225,7 @@ impl Redeeming {
             |context: CallContext<'_>| known.code_grant(metadata, &code, &pending.verifier, &redirect_uri, context);
         // A call that was not taken has not left, so the code is as good as before.
         let deadline = Deadline::after(provider.provider.timeout().max(MIN_PATIENCE), cx.now());
-        let answer = cx.call_as_client(provider, deadline, grant).await?;
+        let answer = cx.call_as_client(provider, deadline, &grant).await?;
         let (identity, granted) = identify(known.identification(answer)?, provider, pending, cx).await?;
         complete(callback, *identity, granted, cx).await
     }
@@ -243,7 +243,7 @@ async fn identify(
             Step::Call(call) => {
                 let request = |context: CallContext<'_>| call.request(&known.provider, context);
                 let at_once = Deadline::after(Duration::ZERO, cx.now());
-                let answer = cx.call_with_proof(&known.provider, ProofServer::Resource, at_once, request).await?;
+                let answer = cx.call_with_proof(&known.provider, ProofServer::Resource, at_once, &request).await?;
                 call.answered(open_userinfo(&known.provider, answer, cx).await?)?
             }
             Step::Known(identity, granted) => return Ok((identity, granted)),

@@ -37,7 +37,7 @@ async fn pushed(
     let _slot = cx.take_unauthenticated_slot().ok_or(Failure::Busy)?;
     let deadline = Deadline::after(provider.timeout(), cx.now());
     let push = |context: CallContext<'_>| provider.push(metadata, endpoint, &begun.parameters, context);
-    let answer = cx.call_as_client(known, deadline, push).await?;
+    let answer = cx.call_as_client(known, deadline, &push).await?;
     let parameters = provider.pushed_parameters(pushed::read(answer)?);
     cx.with(|env| BegunSignIn { parameters, ..begun }.redirect(metadata, env))
 }

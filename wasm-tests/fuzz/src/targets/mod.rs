@@ -13,6 +13,8 @@ mod jwks;
 mod jws;
 mod logout_token;
 mod pending_sign_in;
+mod private_key;
+mod pushed_response;
 mod record;
 mod return_to;
 mod rule_path;
@@ -39,6 +41,8 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("jws", jws::run),
     ("logout_token", logout_token::run),
     ("pending_sign_in", pending_sign_in::run),
+    ("private_key", private_key::run),
+    ("pushed_response", pushed_response::run),
     ("record", record::run),
     ("return_to", return_to::run),
     ("rule_path", rule_path::run),

@@ -3,11 +3,13 @@
 mod condition;
 mod expression;
 mod shape;
+mod step_up;
 mod template;
 
 pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, email_domain, is_left_out};
 pub use expression::Expression;
 pub use shape::Shape;
+pub use step_up::{Authenticated, StepUp, StepUpId};
 pub use template::{Encoding, Report, Template, TooLong, Unfit};
 
 use serde_json::{Map, Value};
@@ -92,6 +94,11 @@ impl Claim<'_> {
     pub fn is_true(self) -> bool {
         matches!(self, Self::Json(value) if *value == true || *value == "true")
     }
+}
+
+/// The seconds of `auth_time` (OIDC Core 2). Some providers write it with a fraction; zero means unknown.
+pub fn auth_time(value: &Value) -> Option<u64> {
+    value.as_f64().map(|seconds| seconds as u64).filter(|seconds| *seconds > 0)
 }
 
 /// A static bearer token from the configuration.

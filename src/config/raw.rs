@@ -16,7 +16,7 @@ pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
     ResponseMode, SecretMethod, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
-pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, Unauthenticated};
+pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.

@@ -72,7 +72,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let others = token_issuer::token_issuers(document.token_issuers, of_providers, &at_issuers, context, faults);
     let named = providers.as_ref().map(|resolved| resolved.providers.as_slice()).map_err(|faulty| *faulty);
     let authorization = document.authorization.map(policies::authorization).unwrap_or_default();
-    let policy_context = policies::PolicyContext { providers: named, authorization };
+    let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
+    let policy_context = policies::PolicyContext { providers: named, authorization, leeway };
     let policies = document.policies.unwrap_or_default();
     let policies = policies::Policies::resolve(
         policies,
@@ -99,7 +100,6 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         sign_out::refuse_ineffective_settings(sign_out, named.unwrap_or_default(), refreshes, faults);
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
-    let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
 
     let (resolved, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
     let provider::ResolvedIssuers { mut providers, mut token_issuers } = resolved;
@@ -199,6 +199,15 @@ fn warn_of_ineffective_settings(config: &mut Config) {
             "authorization: the access tokens of {:?} are bound to dpop_key, so the app can use none that it is handed",
             provider.title
         ));
+    }
+    for provider in config.providers.iter().filter(|provider| provider.openid().is_none()) {
+        if config.rules.step_ups().next().is_some() {
+            config.warnings.push(format!(
+                "step_up: {:?} has no ID tokens, which would say how its users authenticated, so a rule with step_up lets none of \
+                 them pass",
+                provider.title
+            ));
+        }
     }
     let said = [
         (

@@ -65,7 +65,8 @@ fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: 
         return answer::refuse(Failure::SignInRequired, &Caller::of(ruled.request()), Offer::default(), env).into();
     };
     let late = LateCookies::new(&cookies, &session);
-    let NotAdmitted { ruled, refusal } = match ruled.admit(SignedIn { session, provider }, provider.allow.as_ref()) {
+    let principal = SignedIn { session, provider };
+    let NotAdmitted { ruled, refusal } = match ruled.admit(principal, provider.allow.as_ref(), |at| env.now_near(at)) {
         Ok(admitted) => return forward(Permit::session(admitted), late, env).into(),
         Err(refused) => *refused,
     };
@@ -74,8 +75,8 @@ fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: 
         Ok(admitted) => return forward(Permit::open(admitted), late, env).into(),
         Err(ruled) => ruled,
     };
-    if refusal.cause == Cause::Unknown {
-        let sign_in = sign_in::begin_for_claims(ruled, provider.id, env);
+    if matches!(refusal.cause, Cause::StepUp(_) | Cause::Unknown) {
+        let sign_in = sign_in::begin_for_more(ruled, provider.id, refusal, env);
         return Gate::flow(move |cx| async move {
             let reply = sign_in.settle(&cx).await;
             let lines = late.map(|late| cx.with(|env| late.lines(env)).unwrap_or_default());

@@ -58,6 +58,8 @@ pub struct AuthorizationRequest<'a> {
     pub verifier: &'a PkceVerifier,
     /// A `prompt` beside the configured ones.
     pub prompt: Option<&'a str>,
+    /// Parameters that a rule demands, in place of configured ones.
+    pub demanded: &'a [(String, String)],
     /// Further parameters, where neither the filter nor the configuration sets them. A `prompt` of these counts like
     /// [`Self::prompt`].
     pub passed: &'a [(String, String)],
@@ -128,13 +130,15 @@ impl AuthorizationRequest<'_> {
             .chain(proof_key.as_ref().map(|key| ("dpop_jkt", key.thumbprint())))
             .chain((!scope.is_empty()).then_some(("scope", scope.as_str())))
             .chain(self.nonce.map(|nonce| ("nonce", nonce.expose())));
+        let has = |list: &[(String, String)], wanted: &str| list.iter().any(|(name, _)| name == wanted);
         let is_set = |wanted: &str| {
-            let configured = authorization_params.iter().any(|(name, _)| name == wanted);
-            configured || wanted == "prompt" || OWN_PARAMETERS.contains(&wanted)
+            let given = [authorization_params, self.demanded].into_iter().any(|list| has(list, wanted));
+            given || wanted == "prompt" || OWN_PARAMETERS.contains(&wanted)
         };
-        let configured = authorization_params.iter().filter(|(name, _)| !is_asked(name));
+        let is_replaced = |name: &str| is_asked(name) || has(self.demanded, name);
+        let configured = authorization_params.iter().filter(|(name, _)| !is_replaced(name));
         let passed = self.passed.iter().filter(|(name, _)| !is_set(name));
-        let others = configured.chain(passed).cloned();
+        let others = configured.chain(self.demanded).chain(passed).cloned();
         ours.map(|(name, value)| (name.to_owned(), value.to_owned()))
             .chain(others)
             .chain(prompt.map(|prompt| ("prompt".to_owned(), self.prompt_with(prompt))))
@@ -317,6 +321,7 @@ mod tests {
             nonce: Some(&Nonce::new("the nonce")),
             verifier: &PkceVerifier::new("v"),
             prompt,
+            demanded: &[],
             passed: &[],
         };
         let platform = TestPlatform::default();

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::{
+    claims::auth_time,
     digest::{HalfDigest, half_digest},
     jose::{
         Algorithm,
@@ -138,11 +139,6 @@ impl Authentication {
 
 fn nonce_digest(nonce: &str) -> HalfDigest {
     half_digest("nonce", &[nonce.as_bytes()])
-}
-
-// Some providers write it with a fraction; zero means unknown.
-fn auth_time(value: &Value) -> Option<u64> {
-    value.as_f64().map(|seconds| seconds as u64).filter(|seconds| *seconds > 0)
 }
 
 /// Checks a token with a good signature.

@@ -91,6 +91,8 @@ pub struct Authorization<'a> {
     pub verifier: &'a PkceVerifier,
     /// Whether the user is asked for another account.
     pub other_account: bool,
+    /// Parameters that a rule demands, whatever the configuration and the link say.
+    pub demanded: &'a [(String, String)],
     /// Parameters of the link that begins the sign-in, which the operator lets it set.
     pub passed: &'a [(String, String)],
 }
@@ -181,6 +183,7 @@ impl Provider {
             nonce: self.openid().map(|_| with.nonce),
             verifier: with.verifier,
             prompt: with.other_account.then_some(metadata.account_prompt),
+            demanded: with.demanded,
             passed: with.passed,
         }
         .parameters(context)

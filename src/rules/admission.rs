@@ -4,6 +4,7 @@ use super::{Refusal, Verdict};
 use crate::{
     claims::{Claims, Conditions},
     http::Request,
+    time::UnixTime,
 };
 
 /// A request and its verdict.
@@ -92,7 +93,8 @@ impl RuledRequest {
         if is_admitted { Ok(self.admitted(Preflight)) } else { Err(self) }
     }
 
-    /// Admits this principal if every rule, and the conditions of the claims' issuer, hold.
+    /// Admits this principal if every rule, and the conditions of the claims' issuer, hold. `now_near` reads the clock, to be
+    /// compared with the moment it is given.
     ///
     /// # Errors
     /// [`NotAdmitted`]
@@ -100,8 +102,9 @@ impl RuledRequest {
         self,
         principal: P,
         issuer_conditions: Option<&Conditions>,
+        now_near: impl Fn(UnixTime) -> UnixTime,
     ) -> Result<Admitted<P>, Box<NotAdmitted>> {
-        match principal.with_claims(|claims| self.verdict.admits(claims, issuer_conditions)) {
+        match principal.with_claims(|claims| self.verdict.admits(claims, issuer_conditions, &now_near)) {
             Ok(()) => Ok(self.admitted(principal)),
             Err(refusal) => Err(Box::new(NotAdmitted { ruled: self, refusal })),
         }

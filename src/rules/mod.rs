@@ -25,7 +25,7 @@ pub use verdict::{Cause, Refusal, Verdict};
 use std::rc::Rc;
 
 use crate::{
-    claims::{Conditions, IssuerId},
+    claims::{Conditions, IssuerId, StepUp, StepUpId},
     http::Request,
 };
 use index::Index;
@@ -114,6 +114,8 @@ pub struct Policy {
     pub providers: Vec<IssuerId>,
     /// The `Authorization` header that the app receives.
     pub authorization: Authorization,
+    /// The demand on the authentication of users.
+    pub step_up: Option<Rc<StepUp>>,
 }
 
 impl Policy {
@@ -148,10 +150,20 @@ impl Rules {
 
     /// Calls `with` for the name of each claim in conditions.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
-        self.all
-            .iter()
-            .filter_map(|rule| rule.policy.allow.as_ref())
-            .for_each(|conditions| conditions.each_claim(with));
+        for Policy { allow, step_up, .. } in self.all.iter().map(|rule| &rule.policy) {
+            allow.iter().for_each(|conditions| conditions.each_claim(with));
+            step_up.iter().for_each(|step_up| step_up.each_claim(with));
+        }
+    }
+
+    /// The demand with this name.
+    pub fn step_up(&self, id: StepUpId) -> Option<&Rc<StepUp>> {
+        self.step_ups().find(|step_up| step_up.id() == id)
+    }
+
+    /// The demands of all rules and policies.
+    pub fn step_ups(&self) -> impl Iterator<Item = &Rc<StepUp>> {
+        self.all.iter().filter_map(|rule| rule.policy.step_up.as_ref())
     }
 
     /// Whether a rule or policy requires a bearer token.

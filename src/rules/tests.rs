@@ -66,6 +66,7 @@ fn policy(access: Access) -> Policy {
         scopes: Vec::new(),
         providers: Vec::new(),
         authorization: Authorization::Keep,
+        step_up: None,
     }
 }
 
@@ -311,7 +312,7 @@ fn in_group(group: &str) -> Option<Conditions> {
 }
 
 fn is_admitted(rules: &Rules, request: &Request, groups: &[&str]) -> bool {
-    rules.decide(request).unwrap().admits(&Token(serde_json::json!({ "groups": groups })), None).is_ok()
+    rules.decide(request).unwrap().admits(&Token(serde_json::json!({ "groups": groups })), None, &|at| at).is_ok()
 }
 
 #[test]
@@ -483,7 +484,7 @@ fn conditions_of_the_provider_apply_too() {
     let rules = Rules::new(vec![named("staff", allowing("staff", everything(Access::Required)))]);
     let request = get(b"/");
     let verdict = rules.decide(&request).unwrap();
-    let outcome = |token: serde_json::Value| verdict.admits(&Token(token), in_group("known").as_ref());
+    let outcome = |token: serde_json::Value| verdict.admits(&Token(token), in_group("known").as_ref(), &|at| at);
     assert!(outcome(serde_json::json!({ "groups": ["known", "staff"] })).is_ok());
     let refused = |rule, cause| Err(Refusal { rule, cause });
     assert_eq!(

@@ -4,7 +4,10 @@
 use std::rc::Rc;
 
 use super::{Access, Authorization, Rule, Unauthenticated};
-use crate::claims::{Claims, Conditions, Finding, IssuerId, Outcome};
+use crate::{
+    claims::{Claims, Conditions, Finding, IssuerId, Outcome, StepUp},
+    time::UnixTime,
+};
 
 /// The rules that apply to a request.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub enum Cause {
     NotAllowed(Vec<Finding>),
     /// The provider left out the deciding claims.
     LeftOut,
+    /// The authentication is too weak or too old: a new sign-in that asks for this may be enough.
+    StepUp(Rc<StepUp>),
     /// The session did not keep the deciding claims: a new sign-in may decide.
     Unknown,
 }
@@ -134,6 +139,11 @@ impl Verdict {
         common
     }
 
+    /// The first demand on the authentication, for a sign-in that nothing went before.
+    pub fn step_up(&self) -> Option<&Rc<StepUp>> {
+        self.rules().find_map(|rule| rule.policy.step_up.as_ref())
+    }
+
     /// The strictest answer of all rules to a request without a session.
     pub fn unauthenticated(&self) -> Unauthenticated {
         self.rules().map(|rule| rule.policy.unauthenticated).max().unwrap_or_default()
@@ -158,11 +168,17 @@ impl Verdict {
         said.unwrap_or(default)
     }
 
-    /// Admits a principal with these claims if every rule, and the conditions of the claims' issuer, hold.
+    /// Admits a principal with these claims if every rule, and the conditions of the claims' issuer, hold. `now_near` is that of
+    /// [`StepUp::is_met_by`].
     ///
     /// # Errors
     /// [`Refusal`]
-    pub(super) fn admits(&self, claims: &dyn Claims, issuer_conditions: Option<&Conditions>) -> Result<(), Refusal> {
+    pub(super) fn admits(
+        &self,
+        claims: &dyn Claims,
+        issuer_conditions: Option<&Conditions>,
+        now_near: &dyn Fn(UnixTime) -> UnixTime,
+    ) -> Result<(), Refusal> {
         if let Some(refusal) = self.denial() {
             return Err(refusal);
         }
@@ -187,7 +203,15 @@ impl Verdict {
                 Outcome::Unknown => undecided = Some(Refusal { rule: rule.cloned(), cause: Cause::Unknown }),
             }
         }
-        undecided.map_or(Ok(()), Err)
+        if let Some(refusal) = undecided {
+            return Err(refusal);
+        }
+        for rule in self.rules() {
+            if let Some(step_up) = rule.policy.step_up.as_ref().filter(|step_up| !step_up.is_met_by(claims, now_near)) {
+                return Err(Refusal { rule: rule.name.clone(), cause: Cause::StepUp(Rc::clone(step_up)) });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -211,6 +235,7 @@ mod tests {
                 scopes: vec![number.to_string()],
                 providers: Vec::new(),
                 authorization: Authorization::Keep,
+                step_up: None,
             },
         }
     }

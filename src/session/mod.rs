@@ -38,6 +38,9 @@ use crate::{
 use absent::Absent;
 use app_tokens::AppToken;
 
+/// Claims about the authentication of a sign-in.
+const OF_AUTHENTICATION: [&str; 2] = ["acr", "auth_time"];
+
 /// The id of a session: 128 random bits, new at every sign-in against session fixation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId([u8; 16]);
@@ -162,6 +165,12 @@ impl Session {
             session.id_token_ends = verified.claims().expires_at();
             let claims = verified.claims().all();
             session.claims = kept_claims(claims, by.kept);
+            // OIDC Core 12.2: a refresh does not authenticate the user, and its ID token may be silent about how that was.
+            for name in OF_AUTHENTICATION {
+                if let (None, Some(value)) = (claims.get(name), self.claims.get(name)) {
+                    session.claims.insert(name.to_owned(), value.clone());
+                }
+            }
             session.userinfo_claims = userinfo_claims(userinfo, claims, by.kept);
             session.absent.names = absent_names(by.kept, [&session.claims, &session.userinfo_claims]);
         } else {

@@ -10,7 +10,7 @@ use super::{
     seal::{Purpose, SealError, Sealer, sealed_len},
 };
 use crate::{
-    claims::IssuerId,
+    claims::{IssuerId, StepUpId},
     oidc::authorization::StateMatched,
     platform::{NoRandomness, Platform, draw},
     secret::{Nonce, PkceVerifier},
@@ -58,6 +58,8 @@ pub struct State {
     pub started: UnixTime,
     /// The number of consecutive attempts, including this one.
     pub attempt: u8,
+    /// The demand of a rule on the authentication.
+    pub step_up: Option<StepUpId>,
 }
 
 /// A sign-in that this browser began.
@@ -85,23 +87,25 @@ impl State {
         Self::of(wire::read(&bytes)?, reserved)
     }
 
-    fn of([id, provider, return_to, started, attempt]: [Field<'_>; 5], reserved: &str) -> Option<Self> {
+    fn of([id, provider, return_to, started, attempt, step_up]: [Field<'_>; 6], reserved: &str) -> Option<Self> {
         Some(Self {
             id: SignInId(id.bytes()?.try_into().ok()?),
             provider: IssuerId::from_bytes(provider.bytes()?)?,
             return_to: ReturnTo::with_fragment(return_to.text()?, reserved),
             started: UnixTime::from_secs(started.number()?),
             attempt: u8::try_from(attempt.number()?).ok()?,
+            step_up: step_up.bytes().and_then(StepUpId::from_bytes),
         })
     }
 
-    fn fields<'a>(&'a self, return_to: &'a str) -> [Value<'a>; 5] {
+    fn fields<'a>(&'a self, return_to: &'a str) -> [Value<'a>; 6] {
         [
             Bytes(&self.id.0),
             Bytes(self.provider.as_bytes()),
             Bytes(return_to.as_bytes()),
             Number(self.started.as_secs()),
             Number(self.attempt.into()),
+            Bytes(self.step_up.as_ref().map(StepUpId::as_bytes).unwrap_or_default()),
         ]
     }
 }
@@ -120,7 +124,7 @@ impl PendingSignIn {
     ) -> Result<Self, NoRandomness> {
         let id = draw(platform, |id| Self::cookie_name(&SignInId(*id), "-"))?;
         Ok(Self {
-            state: State { id: SignInId(id), provider, return_to, started: now, attempt },
+            state: State { id: SignInId(id), provider, return_to, started: now, attempt, step_up: None },
             nonce: Nonce::generate(platform)?,
             verifier: PkceVerifier::generate(platform)?,
         })
@@ -148,17 +152,17 @@ impl PendingSignIn {
     /// # Errors
     /// [`SealError`]
     pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
-        let [id, provider, return_to, started, attempt] = self.state.fields(self.state.return_to.as_str());
+        let [id, provider, return_to, started, attempt, step_up] = self.state.fields(self.state.return_to.as_str());
         let (nonce, verifier) = (Bytes(self.nonce.expose().as_bytes()), Bytes(self.verifier.expose().as_bytes()));
-        let bytes = wire::write(&[id, provider, return_to, started, attempt, nonce, verifier]);
+        let bytes = wire::write(&[id, provider, return_to, started, attempt, nonce, verifier, step_up]);
         sealer.seal(Purpose::PendingSignIn, name, &bytes, platform)
     }
 
     /// Opens a cookie of this name; an invalid one counts as absent.
     pub fn open(name: &str, value: &[u8], sealer: &Sealer, reserved: &str) -> Option<Self> {
         let bytes = sealer.open(Purpose::PendingSignIn, name, value)?;
-        let [id, provider, return_to, started, attempt, nonce, verifier] = wire::read(&bytes)?;
-        let state = State::of([id, provider, return_to, started, attempt], reserved)?;
+        let [id, provider, return_to, started, attempt, nonce, verifier, step_up] = wire::read(&bytes)?;
+        let state = State::of([id, provider, return_to, started, attempt, step_up], reserved)?;
         let secret = |field: Field<'_>| field.text().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Self { state, nonce: Nonce::new(secret(nonce)?), verifier: PkceVerifier::new(secret(verifier)?) })
     }

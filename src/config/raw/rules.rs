@@ -64,10 +64,30 @@ pub(in crate::config) struct Policy {
     pub(in crate::config) providers: Option<Vec<String>>,
     /// The `Authorization` header that the app receives. By default the top-level `authorization`.
     pub(in crate::config) authorization: Option<Authorization>,
+    /// How users must have authenticated. A session that falls short goes through a new sign-in that asks the provider for
+    /// it, and comes back; API clients get 401 `insufficient_user_authentication` (RFC 9470). By default any sign-in is enough.
+    pub(in crate::config) step_up: Option<StepUp>,
 }
 
-fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization } as own_policy in
+fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization, step_up } as own_policy in
     Rule { name, path, prefix, regex, methods, hosts, headers, locked, policy });
+
+/// How users must have authenticated. With both settings, both must hold.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(
+    deny_unknown_fields,
+    extend("anyOf" = [{"required": ["acr_values"]}, {"required": ["max_age_seconds"]}])
+))]
+pub(in crate::config) struct StepUp {
+    /// Accepted values of the claim `acr`, best first; the provider defines them. Its ID token must have one of them.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ACR_VALUES)))]
+    pub(in crate::config) acr_values: Option<Vec<String>>,
+    /// How many seconds ago the user may have authenticated, by the claim `auth_time`; `clock_leeway_seconds` comes on top.
+    #[cfg_attr(test, schemars(range(min = limits::MAX_AGE_SECONDS.min, max = limits::MAX_AGE_SECONDS.max)))]
+    pub(in crate::config) max_age_seconds: Option<u64>,
+}
+
+fields!(StepUp { acr_values, max_age_seconds });
 
 /// Who may pass.
 #[derive(Clone, Copy)]

@@ -27,6 +27,11 @@ pub(in crate::config) const STORE_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 
 pub(in crate::config) const INTROSPECTION_CACHE_SECONDS: Bounds = Bounds { min: 0, max: 600, default: 60 };
 /// `static_tokens[].expires_at`: ten digits, from 2001 to 2286. Refuses milliseconds, which would never expire.
 pub(in crate::config) const EXPIRES_AT: Bounds = Bounds { min: 1_000_000_000, max: 9_999_999_999, default: 0 };
+/// `step_up.max_age_seconds`: a minute, because a sign-in takes time; at most a year.
+pub(in crate::config) const MAX_AGE_SECONDS: Bounds = Bounds { min: 60, max: 365 * 24 * 3600, default: 0 };
+/// `step_up.acr_values`
+pub(in crate::config) const MAX_ACR_VALUES: usize = 16;
+pub(in crate::config) const MAX_ACR_VALUE: usize = 128;
 /// `session.store.authority`
 pub(in crate::config) const STORE_AUTHORITY: &str = "webdis";
 /// `session.store.key_prefix`

@@ -1,19 +1,22 @@
 //! Policies, of rules and by name.
 
+use std::{rc::Rc, time::Duration};
+
 use super::{
     super::{
         fault::{At, Faults, Faulty},
         raw,
         shape::one_of,
     },
-    allow, limit_entries, limits,
+    allow, bounded, limit_entries, limits,
     rules::condition_list,
     text,
 };
 use crate::{
-    claims::IssuerId,
+    claims::{IssuerId, StepUp},
     provider::Provider,
     rules::{Access, Authorization, Policy, Rule, Unauthenticated},
+    time::Leeway,
 };
 
 /// The named policies, each as a rule that matches every request.
@@ -29,6 +32,7 @@ pub(super) struct PolicyContext<'a> {
     /// The providers that they may name.
     pub(super) providers: Result<&'a [Provider], Faulty>,
     pub(super) authorization: Authorization,
+    pub(super) leeway: Result<Leeway, Faulty>,
 }
 
 /// Placeholder of a policy with a fault; it is never built into a configuration.
@@ -39,6 +43,7 @@ const DENY_ALL: Policy = Policy {
     scopes: Vec::new(),
     providers: Vec::new(),
     authorization: Authorization::Keep,
+    step_up: None,
 };
 
 impl<'a> Policies<'a> {
@@ -127,6 +132,11 @@ pub(super) fn policy(
             "keep, strip or access_token for `access: bearer` or `scopes`; with `app` no token is read",
         );
     }
+    let given = raw.step_up.is_some();
+    let step_up = raw.step_up.map(|raw| step_up(raw, context.leeway, &at.key("step_up"), faults)).transpose();
+    if given && !is_required {
+        faults.wrong(&at.key("step_up"), "nothing; it applies only to rules with `access: required` or `bearer`");
+    }
     Ok(Policy {
         access: access?,
         unauthenticated: raw.unauthenticated.map(unauthenticated).unwrap_or_default(),
@@ -134,7 +144,30 @@ pub(super) fn policy(
         scopes: scopes?,
         providers: providers?,
         authorization: effective,
+        step_up: step_up?,
     })
+}
+
+fn step_up(
+    raw: raw::StepUp,
+    leeway: Result<Leeway, Faulty>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<Rc<StepUp>, Faulty> {
+    if raw.acr_values.is_none() && raw.max_age_seconds.is_none() {
+        return Err(faults.wrong(at, "acr_values, max_age_seconds or both"));
+    }
+    let at_values = at.key("acr_values");
+    let count = raw.acr_values.as_ref().map_or(0, Vec::len);
+    if count > limits::MAX_ACR_VALUES {
+        return Err(faults.wrong(&at_values, format!("at most {} values, got {count}", limits::MAX_ACR_VALUES)));
+    }
+    let acr_values = condition_list(raw.acr_values, &at_values, "value", faults, text::acr_value);
+    let at_age = at.key("max_age_seconds");
+    let max_age = raw
+        .max_age_seconds
+        .map(|age| bounded(Some(age), limits::MAX_AGE_SECONDS, "seconds", &at_age, faults).map(Duration::from_secs));
+    Ok(Rc::new(StepUp { acr_values: acr_values?, max_age: max_age.transpose()?, leeway: leeway? }))
 }
 
 const fn access(raw: raw::Access) -> Access {

@@ -10,7 +10,7 @@ use super::{
         raw,
     },
     Environment,
-    limits::{MAX_NAME, MAX_RULE_NAME, MAX_TEXT},
+    limits::{MAX_ACR_VALUE, MAX_NAME, MAX_RULE_NAME, MAX_TEXT},
 };
 use crate::claims::ClaimPath;
 
@@ -82,6 +82,14 @@ pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<St
         return Ok(text);
     }
     Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
+}
+
+/// An authentication context class (OIDC Core 2). It stands in a list with spaces and in quotes.
+pub(super) fn acr_value(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    if (1..=MAX_ACR_VALUE).contains(&text.len()) && is_nqchar(&text) {
+        return Ok(text);
+    }
+    Err(faults.wrong_value(at, "one value of `acr`, without spaces, quotes or backslashes", &text))
 }
 
 /// A text that stands in a token or a parameter.

@@ -210,6 +210,14 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
         | Failure::BearerSignature(_)
         | Failure::BearerUnknown => Some(", error=\"invalid_token\"".to_owned()),
         Failure::InsufficientScope(scopes) => Some(format!(", error=\"insufficient_scope\", scope=\"{scopes}\"")),
+        // RFC 9470, 3.
+        Failure::StepUpRequired(_, step_up) => Some(
+            [("error".to_owned(), "insufficient_user_authentication".to_owned())]
+                .into_iter()
+                .chain(step_up.parameters())
+                .map(|(name, value)| format!(", {name}=\"{value}\""))
+                .collect(),
+        ),
         _ if failure.status() == 401 => Some(String::new()),
         _ => None,
     };

@@ -163,7 +163,7 @@ impl Presented {
         }
         let Self { ruled, carrier, issuer } = self;
         let issuer_conditions = bearer.issuer_conditions(env.config);
-        let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions) {
+        let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions, |at| env.now_near(at)) {
             Ok(admitted) => return forward(Permit::bearer(admitted), None, env),
             Err(refused) => *refused,
         };

@@ -1,8 +1,10 @@
 //! Every way to say no, in one table: what the caller gets, what the log says, which counter moves. A new failure does
 //! not compile until all of it is decided.
 
+use std::rc::Rc;
+
 use crate::{
-    claims::Finding,
+    claims::{Authenticated, Finding, StepUp},
     http::CalloutError,
     jose::{jws::JwsError, verify::VerifyError},
     oidc::{
@@ -18,6 +20,7 @@ use crate::{
         userinfo::UserinfoError,
     },
     platform::{NoRandomness, SignError},
+    quoted::Quoted,
     rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
 };
@@ -162,6 +165,16 @@ pub enum Failure {
     /// Sign-out with a method that is neither GET nor POST, or posted from another site.
     #[error("sign-out was asked for in a way that is not taken")]
     SignOutMethod,
+    /// The sign-in that a rule demanded brought no better authentication.
+    #[error(
+        "the provider was asked for {0}, and its ID token says acr {acr} and auth_time {time}; does it know these values (acr_values_supported in its metadata)?",
+        acr = .1.acr().map_or_else(|| "none".to_owned(), |acr| Quoted::new(acr).to_string()),
+        time = .1.time().map_or_else(|| "none".to_owned(), |time| time.to_string())
+    )]
+    StepUpRefused(Rc<StepUp>, Authenticated),
+    /// The authentication of a session or token is too weak or too old for this rule.
+    #[error("rule {} asks for {}, and its session or token has less", rule(.0), .1)]
+    StepUpRequired(Option<String>, Rc<StepUp>),
     /// The session store failed.
     #[error("session.store: {0}")]
     Store(#[from] StoreError),
@@ -207,6 +220,7 @@ impl From<Refusal> for Failure {
         match refusal.cause {
             Cause::LeftOut => Self::GroupsLeftOut(rule),
             Cause::NotAllowed(findings) => Self::NotAllowed(rule, findings),
+            Cause::StepUp(step_up) => Self::StepUpRequired(rule, step_up),
             Cause::Unknown => Self::SignInRequired,
         }
     }
@@ -346,6 +360,10 @@ impl Failure {
             },
             Self::Unreachable(_) => row!(500, "bug", Error, "Something is wrong here",
                 "This site has met a fault of its own. Please tell its operator the code below."),
+            Self::StepUpRefused(..) => row!(403, "step_up_refused", Warn, "A stronger sign-in is needed",
+                "You are signed in, but this page asks for a stronger or a more recent sign-in, and the sign-in service did not confirm one. You can try again, or tell the operator of this site the code below."),
+            Self::StepUpRequired(..) => row!(401, "insufficient_user_authentication", Info, "A stronger sign-in is needed",
+                "This page asks for a stronger or a more recent sign-in than yours. What you sent was not delivered."),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",

@@ -35,10 +35,13 @@ use super::{
         limits::Slot,
         memory::issuers::Ready,
     },
-    FIRST_ATTEMPT, OwnSession, SignInRequest, begin,
+    begin,
     callback_request::CallbackRequest,
     complete::complete,
-    form_post, single_use,
+    form_post,
+    request::{FIRST_ATTEMPT, OwnSession, SignInRequest},
+    single_use,
+    start_url::Wishes,
 };
 
 /// Slots to redeem codes that only sign-ins older than [`IMMEDIATE`] may take.
@@ -121,7 +124,9 @@ fn begin_again(
     // A `state` of long ago says nothing about a loop.
     let attempt = if state.is_expired(env.now(), env.config.session.sign_in_timeout) { 0 } else { state.attempt };
     env.events.push(Event::SignInRestarted(why));
+    let step_up = state.step_up.and_then(|id| env.config.rules.step_up(id));
     let sign_in = SignInRequest {
+        wishes: Wishes::step_up(step_up),
         attempt: attempt.saturating_add(1),
         providers: vec![state.provider],
         session: OwnSession::of(session),

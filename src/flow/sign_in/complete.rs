@@ -1,6 +1,9 @@
 //! The identity is known: the browser gets a session, and goes back to the page it came from.
 
+use std::rc::Rc;
+
 use crate::{
+    claims::Authenticated,
     http::LocalReply,
     provider::{identification::Granted, identity::Identity},
     session::{Grant, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
@@ -8,13 +11,14 @@ use crate::{
 
 use super::{
     super::{
-        answer::{self, Redirect},
+        answer::{self, Offer, Redirect},
         context::{Env, RequestContext},
         event::{Event, failure::Failure},
         memory::revocations::By,
         session,
     },
     callback_request::CallbackRequest,
+    start_url::{Wishes, start_with},
     surplus,
 };
 
@@ -30,14 +34,33 @@ pub(super) async fn complete(
         let cookies = cookies(callback, &session, callback.delete_pending(cx), env)?;
         Ok::<_, Failure>((session, cookies))
     })??;
-    let location = callback.pending.state.return_to.location(&cx.config().origin);
-    let reply = answer::redirect(Redirect::SeeOther, "signed_in", location, cookies);
+    let reply = match cx.with(|env| shortfall(callback, &session, env))? {
+        None => {
+            let location = callback.pending.state.return_to.location(&cx.config().origin);
+            answer::redirect(Redirect::SeeOther, "signed_in", location, cookies)
+        }
+        Some((failure, offer)) => answer::with_cookies(cx.refuse(failure, &callback.caller, offer), cookies),
+    };
     let (provider, subject) = (session.provider(), session.subject().to_owned());
     if let Some(store) = &cx.config().session.store {
         session::store::save(store, session, cx).await?;
     }
     cx.with(|env| env.events.push(Event::SignedIn(env.issuers.name(provider), subject)))?;
     Ok(reply)
+}
+
+/// The refusal where a rule demanded more of this sign-in than it has brought: the page would send the browser to the provider
+/// again, and so on.
+fn shortfall(callback: &CallbackRequest, session: &Session, env: &Env<'_>) -> Option<(Failure, Offer)> {
+    let state = &callback.pending.state;
+    let step_up = env.config.rules.step_up(state.step_up?)?;
+    let claims = session.claims_for(env.config.provider(state.provider)?);
+    if step_up.is_met_by(&claims, &|at| env.now_near(at)) {
+        return None;
+    }
+    let href = start_with(&Wishes::step_up(Some(step_up)), state.return_to.as_str(), &[state.provider], env);
+    let failure = Failure::StepUpRefused(Rc::clone(step_up), Authenticated::of(&claims));
+    Some((failure, Offer::again(href, Vec::new())))
 }
 
 fn begin(

@@ -2,7 +2,6 @@
 //! keeps one in its tab over the sign-in, and sends it again when the user confirms. Nothing of it is kept here.
 
 use crate::{
-    claims::IssuerId,
     http::{LocalReply, Request},
     page::{Action, KeptForm, Page, Script},
     session::return_to::ReturnTo,
@@ -19,29 +18,24 @@ use super::{
         event::failure::Failure,
         executor::Gate,
     },
-    start_url::start_url,
+    request::SignInRequest,
+    start_url::start_with,
 };
 
 /// The most fields of a form that is kept.
 const MAX_FIELDS: usize = 500;
 
 /// A form that was posted without a session.
-#[derive(Debug)]
 struct PostedForm {
     caller: Caller,
     /// The path and query it was sent to.
     target: String,
-    /// The providers that its sender may sign in at; empty means all.
-    providers: Vec<IssuerId>,
+    /// The sign-in that its sender lacks.
+    sign_in: SignInRequest,
 }
 
 /// Answers a POST of a page without a session: a redirect would lose its body.
-pub(super) fn begin(
-    request: &Request,
-    caller: Caller,
-    providers: Vec<IssuerId>,
-    env: &mut Env<'_>,
-) -> Gate<LocalReply> {
+pub(super) fn begin(request: &Request, caller: Caller, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     // A page of another site could have its form kept, for the user to send with their session afterwards: the CSRF that
     // SameSite prevents must not come in here.
@@ -51,7 +45,7 @@ pub(super) fn begin(
         && target.as_str().as_bytes() == request.target()
         && !comes_from_elsewhere(request, env.config.origin.as_str())
         && (request.has("sec-fetch-site") || request.has("origin"));
-    let form = PostedForm { caller, target: target.as_str().to_owned(), providers };
+    let form = PostedForm { caller, target: target.as_str().to_owned(), sign_in };
     if !is_kept {
         form.ask_to_sign_in(env).into()
     } else if request.ends_with_headers() {
@@ -73,10 +67,15 @@ async fn keep_with_body(form: PostedForm, cx: RequestContext) -> LocalReply {
 }
 
 impl PostedForm {
+    /// The URL that begins the sign-in, and comes back to this target.
+    fn start(&self, target: &str, env: &Env<'_>) -> String {
+        start_with(&self.sign_in.wishes, target, &self.sign_in.providers, env)
+    }
+
     /// The page that says that nothing was delivered, with a link to sign in.
     fn ask_to_sign_in(&self, env: &mut Env<'_>) -> LocalReply {
-        let offer = Offer::sign_in(start_url("/", &self.providers, env));
-        answer::refuse(Failure::SignInRequired, &self.caller, offer, env)
+        let offer = Offer::sign_in(self.start("/", env));
+        answer::refuse(self.sign_in.lack.clone(), &self.caller, offer, env)
     }
 
     /// Gives the browser its form to keep.
@@ -85,16 +84,21 @@ impl PostedForm {
         if fields.is_empty() || fields.len() > MAX_FIELDS {
             return self.ask_to_sign_in(env);
         }
-        let failure = Failure::SignInRequired;
+        let failure = self.sign_in.lack.clone();
         let words = failure.words();
-        let mut page = Page::new(
-            words.title,
-            "You are not signed in, or your session is over. What you sent was not delivered, but this tab keeps it: sign \
-             in here, and you can send it again.",
-            failure.code(),
-        );
+        let text = match failure {
+            Failure::StepUpRequired(..) => {
+                "This page asks for a stronger or a more recent sign-in. What you sent was not delivered, but this tab keeps it: \
+                 sign in again here, and you can send it again."
+            }
+            _ => {
+                "You are not signed in, or your session is over. What you sent was not delivered, but this tab keeps it: sign \
+                 in here, and you can send it again."
+            }
+        };
+        let mut page = Page::new(words.title, text, failure.code());
         let back = ReturnTo::kept_form(&env.config.prefix);
-        page.action = Some(Action::Link { label: "Sign in", href: start_url(back.as_str(), &self.providers, env) });
+        page.action = Some(Action::Link { label: "Sign in", href: self.start(back.as_str(), env) });
         page.script = Some(Script::KeepForm);
         page.kept = Some(KeptForm { action: self.target, fields });
         answer::refuse_with(failure, page, &self.caller, env)

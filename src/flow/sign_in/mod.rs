@@ -9,6 +9,7 @@ mod callback_request;
 mod complete;
 mod form_post;
 mod push;
+mod request;
 mod single_use;
 mod start_url;
 
@@ -20,7 +21,7 @@ use crate::{
     oidc::client::CallContext,
     page::{Action, AddressForm, Choice, Page, Script},
     provider::{Authorization, Provider},
-    rules::{RuledRequest, Unauthenticated},
+    rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
         cookie::{delete_cookie, set_cookie, with_prefix},
         login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
@@ -41,10 +42,8 @@ use super::{
     memory::issuers::Ready,
 };
 use begun::BegunSignIn;
+use request::{FIRST_ATTEMPT, OwnSession, SignInRequest};
 use start_url::{KEEP_SESSION, LOGIN_HINT};
-
-/// A sign-in that nothing went before.
-pub(super) const FIRST_ATTEMPT: u8 = 1;
 
 /// Upper bound of pending sign-ins where one is begun again: tabs that a browser restores at once.
 const MAX_BEGUN_AGAIN: usize = 24;
@@ -52,59 +51,12 @@ const MAX_BEGUN_AGAIN: usize = 24;
 /// How many pending sign-ins of one request are looked at; a browser that follows our answers never has so many.
 const MAX_LOOKED_AT: usize = 32;
 
-/// A sign-in that is to begin.
-pub(super) struct SignInRequest {
-    /// The page to come back to.
-    pub(super) return_to: ReturnTo,
-    /// Its number among attempts in a row.
-    pub(super) attempt: u8,
-    /// The answer to a request that cannot be sent to sign in.
-    pub(super) answer: Unauthenticated,
-    /// What the provider is asked for.
-    pub(super) wishes: Wishes,
-    /// The providers to choose from; empty means all.
-    pub(super) providers: Vec<IssuerId>,
-    /// The session that the browser has.
-    pub(super) session: OwnSession,
-}
-
-/// The session of a browser whose sign-in is to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OwnSession {
-    /// It has one.
-    Good,
-    /// It has one that lacks claims the rules ask for.
-    LacksClaims,
-    /// It has none.
-    None,
-}
-
-impl OwnSession {
-    pub(super) const fn of(session: Option<&FreshSession>) -> Self {
-        if session.is_some() { Self::Good } else { Self::None }
-    }
-}
-
-impl SignInRequest {
-    /// A first attempt of a browser without a session.
-    pub(super) fn to(return_to: ReturnTo) -> Self {
-        Self {
-            return_to,
-            attempt: FIRST_ATTEMPT,
-            answer: Unauthenticated::Auto,
-            wishes: Wishes::default(),
-            providers: Vec::new(),
-            session: OwnSession::None,
-        }
-    }
-}
-
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
     let target = answer::return_target(&request).unwrap_or_default();
     let return_to = ReturnTo::from_rd(&target, &env.config.origin, &env.config.prefix);
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
-    let wishes = Wishes::of(&request, &env.config.sign_in, &env.config.providers);
+    let wishes = Wishes::of(&request, env.config);
     let named = parameter("provider").unwrap_or_default();
     let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
     let providers: Vec<_> = providers.collect();
@@ -130,34 +82,48 @@ pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut 
 /// Begins a sign-in for a page, or says that one is needed.
 pub(super) fn begin_for_page(ruled: RuledRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
     let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
-    let (answer, providers) = (ruled.verdict().unauthenticated(), ruled.verdict().providers());
-    begin_with_fragment(ruled.into_request(), SignInRequest { answer, providers, ..SignInRequest::to(return_to) }, env)
+    let verdict = ruled.verdict();
+    let (answer, providers, wishes) =
+        (verdict.unauthenticated(), verdict.providers(), Wishes::step_up(verdict.step_up()));
+    let sign_in = SignInRequest { answer, providers, wishes, ..SignInRequest::to(return_to) };
+    begin_with_fragment(ruled.into_request(), sign_in, env)
 }
 
-/// Begins another sign-in at this provider, for a request with a session that lacks claims the rules ask for.
-pub(super) fn begin_for_claims(ruled: RuledRequest, provider: IssuerId, env: &mut Env<'_>) -> Gate<LocalReply> {
+/// Begins another sign-in at this provider, for a request with a session that is not enough for the rules.
+pub(super) fn begin_for_more(
+    ruled: RuledRequest,
+    provider: IssuerId,
+    refusal: Refusal,
+    env: &mut Env<'_>,
+) -> Gate<LocalReply> {
     let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
-    let (answer, providers) = (ruled.verdict().unauthenticated(), vec![provider]);
-    let session = OwnSession::LacksClaims;
-    begin_with_fragment(
-        ruled.into_request(),
-        SignInRequest { answer, providers, session, ..SignInRequest::to(return_to) },
-        env,
-    )
+    let wishes = Wishes::step_up(match &refusal.cause {
+        Cause::StepUp(step_up) => Some(step_up),
+        Cause::LeftOut | Cause::NotAllowed(_) | Cause::Unknown => ruled.verdict().step_up(),
+    });
+    let sign_in = SignInRequest {
+        answer: ruled.verdict().unauthenticated(),
+        wishes,
+        providers: vec![provider],
+        session: OwnSession::NotEnough,
+        lack: refusal.into(),
+        ..SignInRequest::to(return_to)
+    };
+    begin_with_fragment(ruled.into_request(), sign_in, env)
 }
 
 fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
     let caller = Caller::of(&request);
-    // The start path cannot tell that the session lacks claims, so the loop must end here.
-    let is_loop = sign_in.session == OwnSession::LacksClaims && would_loop(&request, &sign_in, env);
+    // The start path cannot tell that the session is not enough, so the loop must end here.
+    let is_loop = sign_in.session == OwnSession::NotEnough && would_loop(&request, &sign_in, env);
     if caller.kind == Kind::Navigation && sign_in.answer != Unauthenticated::Unauthorized && !is_loop {
         // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
         let is_own_host =
-            sign_in.session == OwnSession::LacksClaims || env.config.origin.matches_host(request.authority());
-        let href = start_url(sign_in.return_to.as_str(), &sign_in.providers, env)
+            sign_in.session == OwnSession::NotEnough || env.config.origin.matches_host(request.authority());
+        let href = start_with(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env)
             + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
-            return follow_with_fragment(&caller, href, env).into();
+            return follow_with_fragment(sign_in.lack.clone(), &caller, href, env).into();
         }
         if !is_own_host {
             return go_to_own_host(&request, href, env).into();
@@ -178,8 +144,7 @@ fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> LocalReply
 }
 
 /// Only the page knows the fragment of its URL: this page starts the sign-in and passes it on.
-fn follow_with_fragment(caller: &Caller, href: String, env: &mut Env<'_>) -> LocalReply {
-    let failure = Failure::SignInRequired;
+fn follow_with_fragment(failure: Failure, caller: &Caller, href: String, env: &mut Env<'_>) -> LocalReply {
     let text = "You are being sent to the sign-in service.";
     let mut page = Page::new("Signing in", text, failure.code());
     page.action = Some(Action::Link { label: "Sign in", href });
@@ -188,13 +153,13 @@ fn follow_with_fragment(caller: &Caller, href: String, env: &mut Env<'_>) -> Loc
 }
 
 /// Begins a sign-in for this request, or says that one is needed.
-pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
+fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
     let caller = Caller::of(&request);
     match (sign_in.answer, caller.kind) {
-        (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in.providers, env),
+        (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in, env),
         (Unauthenticated::Unauthorized, Kind::Navigation) => {
-            let offer = Offer::sign_in(start_url(sign_in.return_to.as_str(), &sign_in.providers, env));
-            return answer::refuse(Failure::SignInRequired, &caller, offer, env).into();
+            let href = start_with(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
+            return answer::refuse(sign_in.lack.clone(), &caller, Offer::sign_in(href), env).into();
         }
         (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
         (Unauthenticated::Redirect, Kind::Program) if could_follow(&request) => {}
@@ -203,7 +168,7 @@ pub(super) fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>)
             if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {
-            return answer::refuse(Failure::SignInRequired, &caller, Offer::default(), env).into();
+            return answer::refuse(sign_in.lack.clone(), &caller, Offer::default(), env).into();
         }
     }
     let back = || sign_in.return_to.location(&env.config.origin);
@@ -258,14 +223,17 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let framing = request.text("referer").filter(is_ours);
     let framing = framing.map(|url| ReturnTo::from_rd(url, origin, &env.config.prefix));
     let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
-    let failure = Failure::SignInRequired;
-    let text = match request.method() {
-        "POST" => failure.words().text,
+    let failure = sign_in.lack.clone();
+    let text = match (request.method(), &failure) {
+        ("POST", _) => failure.words().text,
+        (_, Failure::StepUpRequired(..)) => {
+            "This page asks for a stronger or a more recent sign-in. It takes the whole window."
+        }
         _ => "You are not signed in, or your session is over. The sign-in takes the whole window.",
     };
     let mut page = Page::new(failure.words().title, text, failure.code());
     // A session that is not enough would lead back here.
-    let keep = if sign_in.session == OwnSession::LacksClaims { "" } else { KEEP_SESSION };
+    let keep = if sign_in.session == OwnSession::NotEnough { "" } else { KEEP_SESSION };
     let href = start_with(&sign_in.wishes, return_to.as_str(), &sign_in.providers, env) + keep;
     page.action = Some(Action::Link { label: "Sign in", href });
     answer::refuse_with(failure, page, caller, env)
@@ -359,7 +327,9 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     let Ready { provider, metadata, .. } = known;
     let target = sign_in.return_to.location(&env.config.origin);
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
-    let pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
+    let step_up = sign_in.wishes.step_up.clone();
+    let mut pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
+    pending.state.step_up = step_up.as_ref().map(|step_up| step_up.id());
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let with = Authorization {
         redirect_uri: &env.config.redirect_uri(provider),
@@ -367,6 +337,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
         nonce: &pending.nonce,
         verifier: &pending.verifier,
         other_account: sign_in.wishes.selects_account,
+        demanded: &step_up.map(|step_up| step_up.parameters()).unwrap_or_default(),
         passed: &sign_in.wishes.parameters_for(provider),
     };
     let context = CallContext::new(env.now(), env.platform);

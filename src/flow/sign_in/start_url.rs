@@ -2,9 +2,11 @@
 //!
 //! `login_hint` is a hint that anybody may send in a link: it chooses among providers, and is never taken for an identity.
 
+use std::rc::Rc;
+
 use crate::{
-    claims::IssuerId,
-    config::SignInSettings,
+    claims::{IssuerId, StepUp},
+    config::Config,
     http::{Request, parameter},
     provider::Provider,
 };
@@ -21,6 +23,9 @@ pub(super) const SELECT_ACCOUNT: &str = "select_account";
 
 /// The parameter with the user's address (OIDC Core, 3.1.2.1).
 pub(super) const LOGIN_HINT: &str = "login_hint";
+
+/// The parameter that names the demand of a rule, which links can use and not make up.
+const STEP_UP: &str = "step_up";
 
 /// Appended to the URL of the start path, which then keeps a session that the browser has: the browser may come from another
 /// host or from a frame, to which it does not send our cookies.
@@ -56,6 +61,9 @@ pub(super) fn parameters(
     if !named.is_empty() {
         add("provider", &named);
     }
+    if let Some(step_up) = &wishes.step_up {
+        add(STEP_UP, &step_up.id().to_string());
+    }
     if wishes.selects_account {
         add("prompt", SELECT_ACCOUNT);
     }
@@ -68,6 +76,8 @@ pub(super) fn parameters(
 pub(in crate::flow) struct Wishes {
     /// Whether the provider is to let the user select another account.
     pub(in crate::flow) selects_account: bool,
+    /// The demand of a rule on the authentication.
+    pub(in crate::flow) step_up: Option<Rc<StepUp>>,
     /// Parameters for the authorization request that the operator lets links set.
     passed: Vec<(String, String)>,
     /// The `login_hint`, where the operator does not let links set it: it chooses among providers with `email_domains`, and
@@ -78,11 +88,17 @@ pub(in crate::flow) struct Wishes {
 impl Wishes {
     /// Another account.
     pub(in crate::flow) const fn another_account() -> Self {
-        Self { selects_account: true, passed: Vec::new(), address: None }
+        Self { selects_account: true, step_up: None, passed: Vec::new(), address: None }
+    }
+
+    /// The authentication that a rule demands.
+    pub(in crate::flow) fn step_up(step_up: Option<&Rc<StepUp>>) -> Self {
+        Self { step_up: step_up.cloned(), ..Self::default() }
     }
 
     /// The wishes in the query of a request for the start path.
-    pub(super) fn of(request: &Request, settings: &SignInSettings, providers: &[Provider]) -> Self {
+    pub(super) fn of(request: &Request, config: &Config) -> Self {
+        let Config { sign_in: settings, providers, rules, .. } = config;
         let parameter = |name: &str| request.query().and_then(|query| parameter(query, name));
         let selects_account = parameter("prompt").as_deref() == Some(SELECT_ACCOUNT);
         let is_good = |name: &str, value: &str| {
@@ -98,7 +114,8 @@ impl Wishes {
         let chooses = providers.len() > 1 && providers.iter().any(|provider| !provider.email_domains.is_empty());
         let is_listed = settings.pass_parameters.iter().any(|name| name == LOGIN_HINT);
         let address = (chooses && !is_listed).then(|| parameter(LOGIN_HINT).filter(is_address)).flatten();
-        Self { selects_account, passed, address }
+        let step_up = parameter(STEP_UP).and_then(|id| id.parse().ok()).and_then(|id| rules.step_up(id)).cloned();
+        Self { selects_account, step_up, passed, address }
     }
 
     /// The `login_hint`.

@@ -28,6 +28,7 @@ mod several;
 mod sign_in;
 mod sign_out;
 mod start_parameters;
+mod step_up;
 mod store;
 mod token_issuers;
 mod userinfo;

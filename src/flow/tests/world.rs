@@ -382,10 +382,16 @@ impl World {
 
     /// An access token of the provider for the client `robot`.
     pub(super) fn access_token(&self) -> String {
-        let claims = json!({
+        self.access_token_with(&json!({}))
+    }
+
+    /// An access token with further claims.
+    pub(super) fn access_token_with(&self, more: &Value) -> String {
+        let mut claims = json!({
             "iss": ISSUER, "aud": API, "sub": "robot", "client_id": "robot",
             "iat": self.now.as_secs(), "exp": self.now.as_secs() + 300,
         });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.provider.signed(&json!({ "alg": "ES256", "kid": "one", "typ": "at+jwt" }), &claims)
     }
 

@@ -1,0 +1,62 @@
+//! A sign-in that is to begin: where it comes back to, and what is asked of the provider.
+
+use crate::{
+    claims::IssuerId,
+    rules::Unauthenticated,
+    session::{open::FreshSession, return_to::ReturnTo},
+};
+
+use super::{super::event::failure::Failure, start_url::Wishes};
+
+/// A sign-in that nothing went before.
+pub(super) const FIRST_ATTEMPT: u8 = 1;
+
+/// A sign-in that is to begin.
+pub(super) struct SignInRequest {
+    /// The page to come back to.
+    pub(super) return_to: ReturnTo,
+    /// Its number among attempts in a row.
+    pub(super) attempt: u8,
+    /// The answer to a request that cannot be sent to sign in.
+    pub(super) answer: Unauthenticated,
+    /// What the provider is asked for.
+    pub(super) wishes: Wishes,
+    /// The providers to choose from; empty means all.
+    pub(super) providers: Vec<IssuerId>,
+    /// The session that the browser has.
+    pub(super) session: OwnSession,
+    /// What a request that cannot be sent to sign in lacks.
+    pub(super) lack: Failure,
+}
+
+/// The session of a browser whose sign-in is to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnSession {
+    /// It has one.
+    Good,
+    /// It has one that is not enough for the rules.
+    NotEnough,
+    /// It has none.
+    None,
+}
+
+impl OwnSession {
+    pub(super) const fn of(session: Option<&FreshSession>) -> Self {
+        if session.is_some() { Self::Good } else { Self::None }
+    }
+}
+
+impl SignInRequest {
+    /// A first attempt of a browser without a session.
+    pub(super) fn to(return_to: ReturnTo) -> Self {
+        Self {
+            return_to,
+            attempt: FIRST_ATTEMPT,
+            answer: Unauthenticated::Auto,
+            wishes: Wishes::default(),
+            providers: Vec::new(),
+            session: OwnSession::None,
+            lack: Failure::SignInRequired,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Rules that demand a stronger or a more recent sign-in (RFC 9470): it is asked for, once, and nothing passes without it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::world::{Outcome, World, access_tokens, header, location, query_of};
+use crate::http::LocalReply;
+
+/// `/strong` wants one of two classes, `/recent` a sign-in within ten minutes, `/both` the better class and that.
+fn world_with(more: &[(&str, Value)]) -> World {
+    let rule = |prefix: &str, step_up: Value| json!({ "name": prefix, "prefix": prefix, "access": "required", "step_up": step_up });
+    let rules = json!([
+        rule("/strong", json!({ "acr_values": ["phr", "mfa"] })),
+        rule("/recent", json!({ "max_age_seconds": 600 })),
+        rule("/both", json!({ "acr_values": ["phr"], "max_age_seconds": 600 })),
+        { "path": "/staff", "access": "required", "allow": { "groups": ["nobody"] }, "step_up": { "acr_values": ["phr"] } },
+    ]);
+    let changes: Vec<_> = [("rules", rules)].into_iter().chain(more.iter().cloned()).collect();
+    let mut world = World::ready_with(&changes);
+    world.provider.refreshes = true;
+    world
+}
+
+fn world() -> World {
+    world_with(&[])
+}
+
+/// The provider's ID tokens say this of the authentication from now on.
+fn authenticates(world: &mut World, acr: Option<&str>, seconds_ago: Option<u64>) {
+    let acr = acr.map(str::to_owned);
+    let time = seconds_ago.map(|ago| world.now.as_secs() - ago);
+    world.provider.claims = Box::new(move |claims| {
+        claims.extend(acr.iter().map(|acr| ("acr".to_owned(), json!(acr))));
+        claims.extend(time.map(|time| ("auth_time".to_owned(), json!(time))));
+    });
+}
+
+fn passes(world: &mut World, path: &str) -> bool {
+    matches!(world.visit(path), Outcome::Forwarded { .. })
+}
+
+/// The redirect to the provider that a visit of this page leads to, and the parameters of its request.
+#[track_caller]
+fn asked(world: &mut World, path: &str) -> (LocalReply, BTreeMap<String, String>) {
+    let reply = world.visit(path).reply();
+    assert_eq!((reply.status, reply.code), (302, "sign_in_started"), "{path}");
+    let parameters = query_of(location(&reply));
+    (reply, parameters)
+}
+
+fn demand(parameters: &BTreeMap<String, String>) -> [Option<&str>; 2] {
+    ["acr_values", "max_age"].map(|name| parameters.get(name).map(String::as_str))
+}
+
+#[test]
+fn a_session_that_falls_short_goes_through_a_new_sign_in_and_comes_back_to_the_page() {
+    for (path, acr, ago, wanted) in [
+        ("/strong?a=1", Some("mfa"), None, [Some("phr mfa"), None]),
+        ("/recent?a=1", None, Some(0), [None, Some("600")]),
+        ("/both?a=1", Some("phr"), Some(5), [Some("phr"), Some("600")]),
+    ] {
+        let mut world = world();
+        authenticates(&mut world, Some("pwd"), Some(3600));
+        world.sign_in("/");
+        let before = world.session_cookies();
+        assert!(passes(&mut world, "/other"), "any sign-in is enough elsewhere");
+
+        let (reply, parameters) = asked(&mut world, path);
+        assert_eq!(demand(&parameters), wanted, "{path}");
+        authenticates(&mut world, acr, ago);
+        let callback = world.signs_in(&reply);
+        let back = world.visit(&callback).reply();
+        assert_eq!((back.code, location(&back)), ("signed_in", &*format!("https://app.example.com{path}")));
+        assert_ne!(world.session_cookies(), before);
+        assert!(passes(&mut world, path), "{path}");
+    }
+}
+
+#[test]
+fn a_first_sign_in_asks_for_it_at_once_and_a_good_one_is_not_asked_again() {
+    let mut world = world();
+    world.provider.refreshes = false;
+    let (reply, parameters) = asked(&mut world, "/both");
+    assert_eq!(demand(&parameters), [Some("phr"), Some("600")]);
+    authenticates(&mut world, Some("phr"), Some(0));
+    let callback = world.signs_in(&reply);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    for path in ["/both", "/strong", "/recent", "/"] {
+        assert!(passes(&mut world, path), "{path}");
+    }
+    // The minute of tolerated clock difference comes on top.
+    world.advance(659);
+    assert!(passes(&mut world, "/recent"));
+    world.advance(1);
+    let (_, parameters) = asked(&mut world, "/recent");
+    assert_eq!(demand(&parameters), [None, Some("600")]);
+    assert!(passes(&mut world, "/strong"), "it is strong all the same");
+}
+
+#[test]
+fn a_provider_that_does_not_confirm_it_leads_to_a_page_and_to_no_loop() {
+    for (path, acr, ago, told) in [
+        ("/strong", Some("pwd"), Some(0), r#"for acr phr or mfa, and its ID token says acr "pwd" and auth_time 18000"#),
+        ("/strong", None, None, "says acr none and auth_time none"),
+        ("/recent", Some("phr"), None, "for auth_time at most 600 seconds ago, and its ID token says"),
+        ("/recent", None, Some(660), "says acr none and auth_time 1799999340;"),
+        ("/both", Some("mfa"), Some(0), "for acr phr, and auth_time at most 600 seconds ago"),
+    ] {
+        let mut world = world();
+        authenticates(&mut world, acr, ago);
+        let (reply, _) = asked(&mut world, path);
+        let callback = world.signs_in(&reply);
+        world.events.clear();
+        let refused = world.visit(&callback).reply();
+        assert_eq!((refused.status, refused.code), (403, "step_up_refused"), "{path}");
+        let lines: Vec<_> = world.events.drain(..).map(|event| event.to_string()).collect();
+        assert!(lines.iter().any(|line| line.contains(told)), "{told}: {lines:?}");
+        // The user is signed in, for pages that ask for less, and may try again.
+        assert!(world.has_session() && passes(&mut world, "/"));
+        let page = String::from_utf8(refused.body).unwrap();
+        let link = page.split("href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&");
+        let (reply, parameters) = asked(&mut world, link.trim_start_matches("https://app.example.com"));
+        assert!(parameters.contains_key("acr_values") || parameters.contains_key("max_age"), "{parameters:?}");
+        authenticates(&mut world, Some("phr"), Some(0));
+        let callback = world.signs_in(&reply);
+        assert_eq!(location(&world.visit(&callback).reply()), format!("https://app.example.com{path}"));
+        assert!(passes(&mut world, path));
+    }
+}
+
+#[test]
+fn a_script_is_told_what_is_missing() {
+    let mut world = world();
+    authenticates(&mut world, Some("pwd"), Some(0));
+    world.sign_in("/");
+    let reply = world.send(&[(":method", "GET"), (":path", "/both"), ("sec-fetch-mode", "cors")]).reply();
+    assert_eq!((reply.status, reply.code), (401, "insufficient_user_authentication"));
+    assert_eq!(
+        header(&reply, "www-authenticate"),
+        Some(
+            "Bearer realm=\"https://app.example.com\", error=\"insufficient_user_authentication\", acr_values=\"phr\", max_age=\"600\""
+        )
+    );
+    let form =
+        [(":method", "POST"), (":path", "/both"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    assert_eq!(world.send(&form).code(), (401, "insufficient_user_authentication"));
+    // Without a session the answer is as ever.
+    world.jar.clear();
+    let reply = world.send(&[(":method", "GET"), (":path", "/both"), ("sec-fetch-mode", "cors")]);
+    assert_eq!(reply.code(), (401, "sign_in_required"));
+}
+
+#[test]
+fn an_access_token_is_held_to_it_too() {
+    let mut world = world_with(&[access_tokens()]);
+    for (claims, good) in [
+        (json!({}), ["", ""]),
+        (json!({ "acr": "mfa" }), ["/strong", ""]),
+        (json!({ "acr": "phr", "auth_time": world.now.as_secs() - 10 }), ["/strong", "/recent"]),
+        (json!({ "acr": ["phr"], "auth_time": "now" }), ["", ""]),
+        (json!({ "acr": "PHR", "auth_time": world.now.as_secs() - 700 }), ["", ""]),
+        (json!({ "acr": "phr mfa", "auth_time": -1 }), ["", ""]),
+    ] {
+        let token = world.access_token_with(&claims);
+        for path in ["/strong", "/recent"] {
+            let outcome =
+                world.send(&[(":method", "GET"), (":path", path), ("authorization", &format!("Bearer {token}"))]);
+            if good.contains(&path) {
+                assert!(matches!(outcome, Outcome::Forwarded { .. }), "{path} {claims}: {outcome:?}");
+            } else {
+                assert_eq!(outcome.code(), (401, "insufficient_user_authentication"), "{path} {claims}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_user_who_may_not_pass_at_all_is_not_sent_to_sign_in() {
+    let mut world = world();
+    authenticates(&mut world, Some("pwd"), Some(0));
+    world.sign_in("/");
+    assert_eq!(world.visit("/staff").code(), (403, "not_allowed"));
+}
+
+#[test]
+fn a_renewal_keeps_what_the_sign_in_was() {
+    let mut world = world();
+    authenticates(&mut world, Some("phr"), Some(0));
+    world.sign_in("/");
+    // Many ID tokens of a refresh are silent about it, and none may make an old sign-in new.
+    for (acr, silent) in [(None, true), (Some("pwd"), false)] {
+        authenticates(&mut world, acr, None);
+        world.advance(500);
+        let held = world.visit("/");
+        assert!(matches!(world.then(held), Outcome::Forwarded { .. }));
+        assert_eq!(passes(&mut world, "/strong"), silent, "{acr:?}");
+    }
+    let (_, parameters) = asked(&mut world, "/recent");
+    assert_eq!(demand(&parameters), [None, Some("600")]);
+}
+
+#[test]
+fn neither_a_link_nor_the_configuration_weakens_the_demand() {
+    let provider = json!([{
+        "issuer": "https://idp.example.com", "client_id": "client", "client_secret": "secret",
+        "authorization_params": { "acr_values": "pwd", "max_age": "86400", "ui_locales": "de" },
+    }]);
+    let sign_in = json!({ "pass_parameters": ["acr_values"] });
+    let mut world = world_with(&[("providers", provider), ("sign_in", sign_in)]);
+    let (_, parameters) = asked(&mut world, "/both");
+    assert_eq!(demand(&parameters), [Some("phr"), Some("600")]);
+    assert_eq!(parameters["ui_locales"], "de");
+    // A demand in a link that no rule makes is none.
+    for made_up in ["00000000", "xyz", "-1", "", "123456789012"] {
+        let (_, parameters) = asked(&mut world, &format!("/oauth2/start?rd=/both&step_up={made_up}&acr_values=low"));
+        assert_eq!(demand(&parameters), [Some("pwd"), Some("86400")], "{made_up}");
+    }
+}
+
+#[test]
+fn a_sign_in_without_the_demand_does_not_open_the_page() {
+    let mut world = world();
+    authenticates(&mut world, Some("pwd"), Some(0));
+    // A link that leads around the rule.
+    let reply = world.visit("/oauth2/start?rd=/strong").reply();
+    let callback = world.signs_in(&reply);
+    assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
+    let (_, parameters) = asked(&mut world, "/strong");
+    assert_eq!(demand(&parameters), [Some("phr mfa"), None]);
+}

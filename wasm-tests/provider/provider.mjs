@@ -6,6 +6,8 @@
 // With `tls` ({"port": .., "key": FILE, "certificate": FILE}) its token and revocation endpoints are also there by TLS, where
 // clients show a certificate (RFC 8705); metadata name them as aliases.
 // A client that asks with `resource=` gets a JWT as access token (RFC 8707, RFC 9068), with the scopes `read` and `write`.
+// With `acr_values` it knows these authentication context classes and gives the first one asked for; else it ignores what is asked
+// for. With `signed_in_ago` the user of a sign-in without `max_age` has authenticated so many seconds before.
 // Once ready it prints one line: {"issuer": .., "control": ..}. POST to the control URL: /rotate, /add-key, /retire-keys,
 // /revoke-grants, /forget (everybody who is signed in), /down, /up. GET /seen tells how often each path of the issuer was
 // asked for, and how often each event came to pass.
@@ -14,7 +16,7 @@ import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import Provider from 'oidc-provider';
+import Provider, { interactionPolicy } from 'oidc-provider';
 
 import { latest, newKeys } from './keys.mjs';
 import { Memory, forget, revokeGrants } from './memory.mjs';
@@ -58,7 +60,8 @@ function restart(issuer) {
     cookies: { keys: cookieKeys },
     findAccount,
     loadExistingGrant: grantWhatIsAskedFor,
-    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}`, policy: policy() },
+    acrValues: settings.acr_values,
     scopes: ['openid', 'offline_access', 'email', 'profile', 'groups', ...settings.scopes ?? []],
     claims: {
       openid: ['sub'],
@@ -138,15 +141,30 @@ async function form(request) {
   return new URLSearchParams(body);
 }
 
+// A session of a class that was not asked for leads to the form; the provider itself does so for essential ones alone.
+function policy() {
+  const { Check, base } = interactionPolicy;
+  const prompts = base();
+  prompts.get('login').checks.add(new Check('acr_values', 'another class is asked for', (ctx) => {
+    const wanted = known(ctx.oidc.params);
+    return wanted.length > 0 && !wanted.includes(ctx.oidc.acr);
+  }));
+  return prompts;
+}
+
+// The classes that are asked for and known.
+const known = ({ acr_values }) => (acr_values ?? '').split(' ').filter((value) => settings.acr_values.includes(value));
+
 async function interact(request, response) {
-  const { prompt } = await provider.interactionDetails(request, response);
+  const { prompt, params } = await provider.interactionDetails(request, response);
   if (prompt.name === 'consent') return provider.interactionFinished(request, response, { consent: {} });
   if (request.method !== 'POST') return signInPage(response, { status: 200 });
   const fields = await form(request);
   const name = fields.get('login');
   const user = Object.hasOwn(settings.users, name) ? settings.users[name] : undefined;
   if (!user || user.password !== fields.get('password')) return signInPage(response, { status: 401, name });
-  return provider.interactionFinished(request, response, { login: { accountId: name } });
+  const ts = Math.floor(Date.now() / 1000) - (params.max_age === undefined ? settings.signed_in_ago : 0);
+  return provider.interactionFinished(request, response, { login: { accountId: name, acr: known(params)[0], ts } });
 }
 
 function serve(request, response) {

@@ -177,6 +177,10 @@ pub struct Settings {
     pub tls: Option<u16>,
     /// Whether DPoP proofs must carry a nonce of the server (RFC 9449, 8 and 9).
     pub proof_nonces: bool,
+    /// The authentication context classes that it knows; it ignores others that are asked for.
+    pub acr_values: &'static [&'static str],
+    /// How many seconds ago a user who signs in without `max_age` has authenticated.
+    pub signed_in_ago: u32,
     /// Whether there is a refresh token without `offline_access`, which this provider only grants with `prompt=consent`.
     pub always_refresh_tokens: bool,
 }
@@ -195,6 +199,8 @@ impl Default for Settings {
             claims_at_userinfo: false,
             tls: None,
             proof_nonces: false,
+            acr_values: &[],
+            signed_in_ago: 0,
             always_refresh_tokens: false,
         }
     }
@@ -216,6 +222,8 @@ impl Settings {
             })),
             "claims_at_userinfo": self.claims_at_userinfo,
             "proof_nonces": self.proof_nonces,
+            "acr_values": self.acr_values,
+            "signed_in_ago": self.signed_in_ago,
             "always_refresh_tokens": self.always_refresh_tokens,
         })
     }

@@ -223,3 +223,28 @@ fn a_preset_that_lacks_something_says_what() {
         assert_eq!(faults(&with(&given)), expected, "{given}");
     }
 }
+
+#[test]
+fn a_provider_that_cannot_meet_a_demand_is_named() {
+    let warnings = |provider: Value, more: Value| {
+        let mut document = with(&provider);
+        document["rules"] = json!([{"prefix": "/", "access": "required"}]);
+        document["rules"][0].as_object_mut().unwrap().extend(more["rule"].as_object().unwrap().clone());
+        settings(&document).warnings
+    };
+    let step_up = || json!({"rule": {"step_up": {"acr_values": ["phr"]}}});
+    let of = |provider: Value, more: Value| warnings(provider, more).concat();
+    assert!(of(json!({"preset": "github"}), step_up()).starts_with("step_up: \"GitHub\" has no ID tokens"));
+    assert!(of(json!({"preset": "facebook"}), step_up()).starts_with("step_up: \"Facebook\" has no ID tokens"));
+    assert_eq!(of(json!({"preset": "google"}), step_up()), "");
+    assert_eq!(of(json!({"preset": "github"}), json!({"rule": {}})), "");
+
+    let key: Value =
+        serde_json::from_str::<Vec<Value>>(include_str!("../../jose/testdata/private_keys.json")).unwrap()[1].clone();
+    let bound = json!({"preset": "google", "dpop_key": key.to_string()});
+    let forwards = json!({"rule": {"authorization": "access_token"}});
+    assert!(
+        of(bound.clone(), forwards).starts_with("authorization: the access tokens of \"Google\" are bound to dpop_key")
+    );
+    assert_eq!(of(bound, json!({"rule": {}})), "");
+}

@@ -377,15 +377,28 @@ pub(in crate::config) struct Introspection {
     /// The client secret at the introspection endpoint.
     #[cfg_attr(test, schemars(required))]
     pub(in crate::config) client_secret: Option<Secret>,
-    /// How the client secret is sent. By default `client_secret_basic`.
-    pub(in crate::config) token_endpoint_auth_method: Option<SecretMethod>,
+    /// How the client authenticates, but for `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
+    pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
+    /// The client's private key, for `private_key_jwt`; its public half is registered at the issuer.
+    pub(in crate::config) client_key: Option<ClientKey>,
+    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the issuer wants another than
+    /// the usual. The audience `token_endpoint` is none here.
+    pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// How many seconds an answer is cached, positive or negative, but no longer than the token lives: a revoked token
     /// may pass for as long. With 0 every request is introspected.
     #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown()))]
     pub(in crate::config) cache_seconds: Option<u64>,
 }
 
-fields!(Introspection { endpoint, client_id, client_secret, token_endpoint_auth_method, cache_seconds });
+fields!(Introspection {
+    endpoint,
+    client_id,
+    client_secret,
+    token_endpoint_auth_method,
+    client_key,
+    client_assertion,
+    cache_seconds,
+});
 
 /// The kind of an issuer's tokens.
 #[derive(Clone, Copy)]
@@ -483,25 +496,5 @@ impl Shape for AuthMethod {
     fn read(place: Place<'_>) -> Self {
         let word = place.word(&Self::ALL.map(Self::name));
         Self::ALL.into_iter().find(|method| method.name() == word).unwrap_or(Self::ClientSecretBasic)
-    }
-}
-
-/// How a client secret is sent.
-#[derive(Clone, Copy)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
-pub(in crate::config) enum SecretMethod {
-    /// In the `Authorization` header (RFC 6749, 2.3.1).
-    ClientSecretBasic,
-    /// In the body.
-    ClientSecretPost,
-}
-
-impl Shape for SecretMethod {
-    fn read(place: Place<'_>) -> Self {
-        if place.word(&["client_secret_basic", "client_secret_post"]) == "client_secret_post" {
-            Self::ClientSecretPost
-        } else {
-            Self::ClientSecretBasic
-        }
     }
 }

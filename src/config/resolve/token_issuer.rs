@@ -8,7 +8,7 @@ use super::{
         raw,
     },
     allow, bounded,
-    client::{client_id, secret_authentication},
+    client::{at_introspection_endpoint, client_id},
     issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
     limits,
     provider::ResolvedIssuers,
@@ -194,16 +194,14 @@ impl ConfiguredValidation {
 }
 
 fn introspection(
-    raw: raw::Introspection,
+    mut raw: raw::Introspection,
     at: &At<'_>,
     context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<IntrospectionClient, Faulty> {
-    let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), context.plain_http, faults);
-    let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
-    let method = raw.token_endpoint_auth_method;
-    // RFC 7662, 2.1: without authentication, anyone could try tokens there.
-    let authentication = secret_authentication(method, raw.client_secret, at, context.env, faults);
+    let endpoint = endpoint(raw.endpoint.take(), &at.key("endpoint"), context.plain_http, faults);
+    let client_id = client_id(raw.client_id.take(), &at.key("client_id"), faults);
+    let authentication = at_introspection_endpoint(&mut raw, at, context.env, faults);
     let at_cache = at.key("cache_seconds");
     let cache = bounded(raw.cache_seconds, limits::INTROSPECTION_CACHE_SECONDS, "seconds", &at_cache, faults);
     Ok(IntrospectionClient {

@@ -129,6 +129,11 @@ pub(in crate::config) struct Provider {
     /// Where the access token is sent to these endpoints. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = "header")))]
     pub(in crate::config) userinfo_token: Option<TokenPlace>,
+    /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
+    /// without keys whose value is `null` or `false`. Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
+    /// `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. By default none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Whether the server verifies each email address before it shows it. `email_verified` is then taken as true where the
     /// answer has none. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -194,6 +199,7 @@ fields!(Provider {
     claims,
     further_userinfo,
     userinfo_token,
+    object_keys,
     email_is_verified,
     says_email_verified,
     id_token_signing_algs,
@@ -342,6 +348,11 @@ pub(in crate::config) struct TokenIssuer {
         extend("default" = limits::algorithm_names())
     ))]
     pub(in crate::config) signing_algs: Option<Vec<String>>,
+    /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
+    /// without keys whose value is `null` or `false`. Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
+    /// `/my_app/roles`. Those of the provider with this issuer count too. By default none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Conditions on its tokens, in addition to those of a rule. By default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
     /// The timeout of a request to the issuer, in milliseconds.
@@ -358,6 +369,7 @@ fields!(TokenIssuer {
     public_keys,
     introspection,
     signing_algs,
+    object_keys,
     allow,
     timeout_ms,
 });
@@ -374,8 +386,8 @@ pub(in crate::config) struct Introspection {
     /// The client ID at the introspection endpoint: printable ASCII.
     #[cfg_attr(test, schemars(required))]
     pub(in crate::config) client_id: Option<String>,
-    /// The client secret at the introspection endpoint.
-    #[cfg_attr(test, schemars(required))]
+    /// The client secret at the introspection endpoint. The client must authenticate: by a secret, a `client_key`, or a method that
+    /// needs neither.
     pub(in crate::config) client_secret: Option<Secret>,
     /// How the client authenticates, but for `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,

@@ -11,6 +11,7 @@ use super::{
     client::{at_introspection_endpoint, client_id},
     issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
     limits,
+    object_keys::object_keys,
     provider::ResolvedIssuers,
     resolve_each, text,
 };
@@ -62,6 +63,7 @@ pub(super) fn token_issuers(
                 "other audiences than the client ID of the provider with this issuer, the audience of ID tokens";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
         }
+        issuer.object_keys.extend(&provider.object_keys);
         // The provider's conditions apply to all of its tokens.
         if let Some(of_people) = provider.allow.clone() {
             issuer.allow.get_or_insert(Conditions(Vec::new())).0.extend(of_people.0);
@@ -117,6 +119,7 @@ fn token_issuer(
         Some(raw::TokenKind::KubernetesServiceAccount) => TokenKind::ServiceAccount,
     };
     let algorithms = algorithms(raw.signing_algs, &at.key("signing_algs"), faults);
+    let object_keys = object_keys(raw.object_keys, &at.key("object_keys"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let (given, name) = (given?, name?);
@@ -132,6 +135,7 @@ fn token_issuer(
         audiences: audiences?,
         client_id: None,
         algorithms: algorithms?,
+        object_keys: object_keys?,
         allow: allow?,
         clusters: context.clusters?.clone(),
         timeout: Duration::from_millis(timeout?),

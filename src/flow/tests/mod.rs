@@ -18,6 +18,7 @@ mod keys;
 mod lifetimes;
 mod logout;
 mod oauth2;
+mod object_keys;
 mod own_tokens;
 mod properties;
 mod providers;

@@ -196,7 +196,7 @@ pub static ROWS: [Row; 13] = [
     },
     Row {
         provider: "Dex",
-        settings: "issuer",
+        settings: "dex",
         tried: Tried::RealInProviders("2.45"),
         start: |origin| Box::new(Dex::start(origin)),
         sub: None,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::ClaimPath;
+use super::{Claim, ClaimPath};
 
 /// The places of objects that count as the list of their keys. ZITADEL sends roles that way: `{"admin": {...}, "editor": {...}}`
 /// counts as `["admin", "editor"]`. Conditions, headers and filter state can use lists, and no objects.
@@ -35,6 +35,13 @@ impl ObjectKeys {
             }
         }
         claim
+    }
+
+    /// Whether this claim still has such an object, as a session of an earlier configuration may.
+    pub fn has_object(&self, name: &str, claim: Claim<'_>) -> bool {
+        let Claim::Json(claim) = claim else { return false };
+        let mut places = self.0.iter().filter(|place| place.name == name);
+        places.any(|place| claim.pointer(&place.below).is_some_and(Value::is_object))
     }
 
     /// All claims of a token, with lists in place of such objects.
@@ -84,7 +91,10 @@ mod tests {
         ] {
             let keys = at(&[place]);
             let name = ClaimPath::parse(place).unwrap().name().to_owned();
-            assert_eq!(keys.listed(&name, claims[&name].clone()), expected, "{place}");
+            let listed = keys.listed(&name, claims[&name].clone());
+            assert_eq!(listed, expected, "{place}");
+            assert_eq!(keys.has_object(&name, Claim::Json(&claims[&name])), listed != claims[&name], "{place}");
+            assert!(!keys.has_object(&name, Claim::Json(&listed)), "{place}");
             let mut all = claims.as_object().unwrap().clone();
             keys.all_listed(&mut all);
             assert_eq!(all[&name], expected, "{place}");

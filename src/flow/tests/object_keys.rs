@@ -93,6 +93,23 @@ fn without_the_setting_an_object_admits_nobody() {
 }
 
 #[test]
+fn a_session_that_kept_the_object_signs_in_again_where_it_decides() {
+    let mut world = world_with(false, false);
+    id_token_says(&mut world, json!({(ROLES): roles(&["banned"])}));
+    world.sign_in("/");
+    // No condition can use an object, and `not` holds.
+    assert!(matches!(world.visit("/open"), Outcome::Forwarded { .. }));
+    world.config = world_with(true, false).config;
+    world.replace_workers();
+    world.settle();
+    assert!(matches!(world.visit("/"), Outcome::Forwarded { .. }));
+    assert_eq!(world.visit("/open").code(), (302, "sign_in_started"));
+    world.sign_in_again();
+    assert_eq!(world.visit("/open").code(), (403, "not_allowed"));
+    assert_eq!(header(&world.visit("/")), Some("banned"));
+}
+
+#[test]
 fn in_a_signed_access_token() {
     let mut world = world_with(true, false);
     let token = |world: &World, names: &[&str]| {

@@ -146,7 +146,7 @@ pub(super) fn at_introspection_endpoint(
     let assertion = raw.client_assertion.take();
     if assertion.as_ref().is_some_and(|assertion| assertion.audience.as_deref() == Some("token_endpoint")) {
         let expected = "issuer or an absolute URI: the token endpoint of this issuer is not known";
-        return Err(faults.wrong(&at.key("client_assertion").key("audience"), expected));
+        faults.wrong(&at.key("client_assertion").key("audience"), expected);
     }
     let key = raw.client_key.take().map(|key| signing_key(key, &at.key("client_key"), env, faults));
     let credentials = Credentials { method, secret, key, key_signs_requests: false, assertion };

@@ -48,6 +48,16 @@ fn header(outcome: &Outcome) -> Option<&str> {
     headers.iter().find_map(|(name, value)| (name == "x-forwarded-roles").then_some(value.as_str()))
 }
 
+/// An access token of the provider with these roles.
+fn access_token(world: &World, names: &[&str]) -> String {
+    let now = world.now.as_secs();
+    let claims = json!({
+        "iss": ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot", "iat": now, "exp": now + 300,
+        (ROLES): roles(names),
+    });
+    world.provider.signed(&json!({"alg": "ES256", "kid": "one", "typ": "at+jwt"}), &claims)
+}
+
 fn bring(world: &mut World, path: &str, token: &str) -> Outcome {
     world.send(&[(":method", "GET"), (":path", path), ("authorization", &format!("Bearer {token}"))])
 }
@@ -112,15 +122,7 @@ fn a_session_that_kept_the_object_signs_in_again_where_it_decides() {
 #[test]
 fn in_a_signed_access_token() {
     let mut world = world_with(true, false);
-    let token = |world: &World, names: &[&str]| {
-        let now = world.now.as_secs();
-        let claims = json!({
-            "iss": ISSUER, "aud": "https://api.example.com", "sub": "robot", "client_id": "robot", "iat": now,
-            "exp": now + 300, (ROLES): roles(names),
-        });
-        world.provider.signed(&json!({"alg": "ES256", "kid": "one", "typ": "at+jwt"}), &claims)
-    };
-    let (admin, banned) = (token(&world, &["admin"]), token(&world, &["banned", "reader"]));
+    let (admin, banned) = (access_token(&world, &["admin"]), access_token(&world, &["banned", "reader"]));
     assert_eq!(header(&bring(&mut world, "/admin", &admin)), Some("admin"));
     assert_eq!(bring(&mut world, "/admin", &banned).code(), (403, "not_allowed"));
     assert_eq!(bring(&mut world, "/open", &banned).code(), (403, "not_allowed"));
@@ -138,4 +140,18 @@ fn in_the_answer_of_an_introspection_endpoint() {
     assert_eq!(bring(&mut world, "/admin", "another").code(), (403, "not_allowed"));
     assert_eq!(bring(&mut world, "/open", "another").code(), (403, "not_allowed"));
     assert_eq!(header(&bring(&mut world, "/", "another")), Some("banned"));
+}
+
+#[test]
+fn of_a_provider_for_the_token_issuer_of_the_same_name_too() {
+    let provider = json!({"issuer": ISSUER, "client_id": "client", "client_secret": "secret", "object_keys": [ROLES]});
+    let mut world = World::ready_with(&[
+        ("providers", json!([provider])),
+        ("token_issuers", json!([{"issuer": ISSUER, "audiences": ["https://api.example.com"]}])),
+        ("identity_headers", json!({"X-Forwarded-Roles": ROLES})),
+        ("rules", json!([{"prefix": "/admin", "access": "bearer", "allow": {"claims": {(ROLES): ["admin"]}}}])),
+    ]);
+    let (admin, reader) = (access_token(&world, &["admin"]), access_token(&world, &["reader"]));
+    assert_eq!(header(&bring(&mut world, "/admin", &admin)), Some("admin"));
+    assert_eq!(bring(&mut world, "/admin", &reader).code(), (403, "not_allowed"));
 }

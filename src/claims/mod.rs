@@ -2,12 +2,14 @@
 
 mod condition;
 mod expression;
+mod object_keys;
 mod shape;
 mod step_up;
 mod template;
 
 pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, email_domain, is_left_out};
 pub use expression::Expression;
+pub use object_keys::ObjectKeys;
 pub use shape::Shape;
 pub use step_up::{Authenticated, StepUp, StepUpId};
 pub use template::{Encoding, Report, Template, TooLong, Unfit};

@@ -1,6 +1,6 @@
 //! Presets: what a provider needs that many know, in a file of its own (`presets/NAME.json`). Each setting that the operator
 //! does not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. For some
-//! values of a variable a variant of the preset comes first.
+//! values of a variable, or for a value of an optional one, a variant of the preset comes first.
 
 use zeroize::Zeroizing;
 
@@ -25,6 +25,7 @@ presets!(
     "auth0",
     "authentik",
     "cognito",
+    "dex",
     "facebook",
     "github",
     "gitlab",
@@ -75,9 +76,10 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     add_member(Node::Object(settings), given, &values);
 }
 
-/// Whether a variant is for these values.
+/// Whether a variant is for these values: it lists one of them, or says `true` for any.
 fn is_for(variant: &Node, values: &[(String, String)]) -> bool {
     values.iter().any(|(name, value)| match variant.member(name) {
+        Some(Node::Bool(any)) => *any,
         Some(Node::List(of)) => of.iter().any(|of| matches!(of, Node::Text(of) if **of == **value)),
         _ => false,
     })
@@ -89,7 +91,7 @@ fn add_member(preset: Node, given: &mut Vec<(String, Node)>, values: &[(String, 
     }
 }
 
-/// The value of each variable: the operator's or the preset's own.
+/// The value of each variable: the operator's or the preset's own. An optional one may have none.
 fn values(preset: &Node, provider: &Node, at: &At<'_>, faults: &mut Faults) -> Vec<(String, String)> {
     let variables = preset.member("variables").map_or(&[][..], Node::members);
     let given = provider.member("with").map_or(&[][..], Node::members);
@@ -109,17 +111,20 @@ fn values(preset: &Node, provider: &Node, at: &At<'_>, faults: &mut Faults) -> V
             Some((_, Node::Text(value))) => kind.clean(value).ok_or_else(|| faults.wrong_value(&at, what, value)).ok(),
             // Another type than text is reported where the settings are read.
             Some(_) => None,
+            None if matches!(variable.member("optional"), Some(Node::Bool(true))) => return None,
             None => faults.required(&at, variable.text("default").map(str::to_owned), what).ok(),
         };
         // Reported already: one that fits, so that no setting of the preset is reported as well.
-        (name.clone(), value.unwrap_or_else(|| kind.placeholder().to_owned()))
+        Some((name.clone(), value.unwrap_or_else(|| kind.placeholder().to_owned())))
     };
-    variables.iter().map(value_of).collect()
+    variables.iter().filter_map(value_of).collect()
 }
 
-/// What a variable stands for in a URL.
+/// What a variable stands for.
 #[derive(Clone, Copy)]
 enum Kind {
+    /// A domain, which is written in lower case.
+    Domain,
     /// A host, with or without a port.
     Host,
     /// A part of a path.
@@ -133,6 +138,7 @@ enum Kind {
 impl Kind {
     fn of(variable: &Node) -> Self {
         match variable.text("kind") {
+            Some("domain") => Self::Domain,
             Some("host") => Self::Host,
             Some("tenant") => Self::Tenant,
             Some("url") => Self::Url,
@@ -142,13 +148,13 @@ impl Kind {
 
     const fn placeholder(self) -> &'static str {
         match self {
-            Self::Host => "unknown.invalid",
+            Self::Domain | Self::Host => "unknown.invalid",
             Self::Segment | Self::Tenant => "unknown",
             Self::Url => "https://unknown.invalid",
         }
     }
 
-    /// The value as it goes into a URL, if it is of this kind.
+    /// The value as the preset has it, if it is of this kind.
     fn clean(self, value: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let is_segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_plain);
@@ -158,6 +164,12 @@ impl Kind {
         };
         let value = if matches!(self, Self::Url) { value.strip_suffix('/').unwrap_or(value) } else { value };
         let is_clean = match self {
+            Self::Domain => {
+                let is_label = |label: &str| {
+                    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                };
+                value.contains('.') && value.split('.').all(is_label)
+            }
             Self::Host => is_host(value),
             Self::Segment => is_segment(value),
             Self::Tenant => matches!(value, "common" | "organizations") || is_guid(&value.to_ascii_lowercase()),
@@ -169,7 +181,9 @@ impl Kind {
                 })
             }
         };
-        is_clean.then(|| if matches!(self, Self::Tenant) { value.to_ascii_lowercase() } else { value.to_owned() })
+        is_clean.then(|| {
+            if matches!(self, Self::Domain | Self::Tenant) { value.to_ascii_lowercase() } else { value.to_owned() }
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use super::shape::{Place, Shape, fields};
 pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
-    ResponseMode, SecretMethod, SentAs, TokenIssuer, TokenKind, TokenPlace,
+    ResponseMode, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};

@@ -15,6 +15,7 @@ mod issuer;
 mod kept_claims;
 pub(super) mod limits;
 mod oauth2;
+mod object_keys;
 mod openid;
 mod policies;
 mod protocol_settings;

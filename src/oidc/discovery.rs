@@ -224,10 +224,9 @@ impl ProviderMetadata {
         let document = document_of(relying_party.issuer.as_str(), document)?;
         let members = Members::of(&document);
         let plain_http = discovered_by(&relying_party.issuer, relying_party.plain_http);
-        // RFC 8705, 5: where a client shows its certificate may be another place. Browsers show none.
-        let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object).map(Members::of);
-        let aliases = aliases.filter(|_| matches!(relying_party.authentication, ClientAuthentication::Tls));
+        let aliases = mtls_aliases(members, &relying_party.authentication);
         let endpoint = |name: &'static str, configured: &Option<Endpoint>| {
+            // Browsers show no certificate.
             let is_for_browsers = matches!(name, "authorization_endpoint" | "end_session_endpoint");
             let has_alias = |aliases: &Members<'_>| !is_for_browsers && aliases.get(name).is_some();
             let members = aliases.filter(has_alias).unwrap_or(members);
@@ -332,7 +331,15 @@ pub fn endpoint_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, Di
     let document = document_of(&issuer.issuer, document)?;
     let plain_http = issuer.discovered().map_or(PlainHttp::Never, |from| discovered_by(from, issuer.plain_http));
     let name = if issuer.introspection().is_some() { "introspection_endpoint" } else { "jwks_uri" };
-    discovered(Members::of(&document), name, plain_http)
+    let members = Members::of(&document);
+    let aliases = issuer.introspection().and_then(|asked| mtls_aliases(members, &asked.authentication));
+    discovered(aliases.filter(|aliases| aliases.get(name).is_some()).unwrap_or(members), name, plain_http)
+}
+
+/// RFC 8705, 5: where a client shows its certificate may be another place.
+fn mtls_aliases<'a>(members: Members<'a>, authentication: &ClientAuthentication) -> Option<Members<'a>> {
+    let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object).map(Members::of);
+    aliases.filter(|_| matches!(authentication, ClientAuthentication::Tls))
 }
 
 /// Metadata fetched by TLS must not send our secret to a plain-text endpoint on this machine.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Clusters, Endpoint, Issuer, PlainHttp, client::ClientAuthentication};
 use crate::{
-    claims::{Conditions, IssuerId},
+    claims::{Conditions, IssuerId, ObjectKeys},
     digest::{HalfDigest, half_digest},
     jose::{Algorithm, jwk::Jwks},
 };
@@ -28,6 +28,8 @@ pub struct TokenIssuer {
     pub client_id: Option<String>,
     /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
+    /// The claims that count as the list of their keys.
+    pub object_keys: ObjectKeys,
     /// Conditions on its tokens; `None` means all may pass.
     pub allow: Option<Conditions>,
     /// The Envoy clusters that reach its hosts.

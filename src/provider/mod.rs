@@ -13,7 +13,7 @@ pub mod oauth2;
 use std::{rc::Rc, time::Duration};
 
 use crate::{
-    claims::{Conditions, IssuerId, email_domain},
+    claims::{Conditions, IssuerId, ObjectKeys, email_domain},
     digest::{HalfDigest, half_digest},
     http::{CalloutError, CalloutRequest, CalloutResponse},
     jose::{Algorithm, claims::ExpectedIssuer, verify::VerifiedJws},
@@ -61,6 +61,8 @@ pub struct Provider {
     pub relying_party: RelyingParty,
     /// The protocol it speaks.
     pub protocol: Protocol,
+    /// The claims that count as the list of their keys.
+    pub object_keys: ObjectKeys,
     /// The users who may pass; `None` means all.
     pub allow: Option<Conditions>,
     /// Whether it ever says that an address is verified.

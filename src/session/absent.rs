@@ -1,5 +1,5 @@
 //! Claims that a session lacks. The absence of a claim counts only if the provider was asked for it and the session's
-//! configuration kept it. Otherwise a condition with `not` would hold for every session of an earlier configuration, or
+//! configuration kept it. A claim that was kept as an object, and counts as a list by now, is as unknown as one that was not kept. Otherwise a condition with `not` would hold for every session of an earlier configuration, or
 //! of another filter at this origin.
 
 use super::Session;
@@ -33,7 +33,7 @@ impl Session {
 
 impl Claims for SessionClaims<'_> {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        self.session.claim(name)
+        self.session.claim(name).filter(|claim| !self.provider.object_keys.has_object(name, *claim))
     }
 
     fn issuer(&self) -> Option<IssuerId> {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::{
-    claims::{Claim, Claims, IssuerId},
+    claims::{Claim, Claims, IssuerId, ObjectKeys},
     digest::{HalfDigest, half_digest},
     oidc::{
         id_token::{Authentication, VerifiedIdToken},
@@ -79,14 +79,23 @@ pub struct Session {
     earlier_ends: Option<EarlierEnds>,
 }
 
+/// The claims that a session keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptClaims<'a> {
+    /// Their names.
+    pub names: &'a [String],
+    /// The objects among them that are kept as the list of their keys.
+    pub object_keys: &'a ObjectKeys,
+}
+
 /// The values of a new session, beside the identity.
 pub struct NewSession<'a> {
     /// The provider.
     pub provider: IssuerId,
     /// [`Provider::claims_request`](crate::provider::Provider::claims_request) of the sign-in.
     pub claims_request: HalfDigest,
-    /// The names of kept claims.
-    pub kept: &'a [String],
+    /// The kept claims.
+    pub kept: KeptClaims<'a>,
     /// The current time.
     pub now: UnixTime,
     /// The absolute lifetime.
@@ -107,8 +116,8 @@ pub struct Renewal<'a> {
     pub id_token: Option<(&'a VerifiedIdToken, RawIdToken)>,
     /// The claims of the userinfo endpoint, if it was queried.
     pub userinfo: Option<Userinfo>,
-    /// The names of kept claims.
-    pub kept: &'a [String],
+    /// The kept claims.
+    pub kept: KeptClaims<'a>,
     /// The new refresh token, if the provider rotates them.
     pub refresh_token: Option<RefreshToken>,
     /// The time until the next renewal.
@@ -136,7 +145,7 @@ impl Session {
             provider: with.provider,
             subject: identity.subject().to_owned(),
             absent: Absent {
-                names: absent_names(with.kept, [&claims, &userinfo_claims]),
+                names: absent_names(with.kept.names, [&claims, &userinfo_claims]),
                 claims_request: with.claims_request,
                 userinfo: identity.userinfo().is_some(),
             },
@@ -172,11 +181,12 @@ impl Session {
                 }
             }
             session.userinfo_claims = userinfo_claims(userinfo, claims, by.kept);
-            session.absent.names = absent_names(by.kept, [&session.claims, &session.userinfo_claims]);
+            session.absent.names = absent_names(by.kept.names, [&session.claims, &session.userinfo_claims]);
         } else {
             // Whether the ID token had a newly kept claim is unknown.
-            let kept: Vec<_> = by.kept.iter().filter(|name| self.has_kept(name)).cloned().collect();
-            session.userinfo_claims = userinfo_claims(userinfo, &self.claims, &kept);
+            let kept: Vec<_> = by.kept.names.iter().filter(|name| self.has_kept(name)).cloned().collect();
+            let with = KeptClaims { names: &kept, ..by.kept };
+            session.userinfo_claims = userinfo_claims(userinfo, &self.claims, with);
             session.absent.names = absent_names(&kept, [&session.claims, &session.userinfo_claims]);
         }
         session.absent.userinfo = userinfo.is_some();
@@ -265,18 +275,22 @@ fn absent_names(kept: &[String], claims: [&Map<String, Value>; 2]) -> Vec<String
     kept.iter().filter(|name| !claims.iter().any(|claims| claims.contains_key(*name))).cloned().collect()
 }
 
-fn kept_claims(all: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+fn kept_claims(all: &Map<String, Value>, kept: KeptClaims<'_>) -> Map<String, Value> {
     select_claims(kept, &|name| all.get(name).cloned())
 }
 
-fn userinfo_claims(userinfo: Option<&Userinfo>, beside: &Map<String, Value>, kept: &[String]) -> Map<String, Value> {
+fn userinfo_claims(
+    userinfo: Option<&Userinfo>,
+    beside: &Map<String, Value>,
+    kept: KeptClaims<'_>,
+) -> Map<String, Value> {
     select_claims(kept, &|name| userinfo?.claim(name, beside))
 }
 
-fn select_claims(kept: &[String], value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
+fn select_claims(kept: KeptClaims<'_>, value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
-    for name in kept.iter().filter(|name| *name != "sub") {
-        claims.extend(value(name).map(|value| (name.clone(), value)));
+    for name in kept.names.iter().filter(|name| *name != "sub") {
+        claims.extend(value(name).map(|value| (name.clone(), kept.object_keys.listed(name, value))));
     }
     claims
 }

@@ -54,8 +54,7 @@ impl Dex {
     #[must_use]
     pub fn provider(&self) -> Value {
         json!({
-            "issuer": self.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
-            "scopes": ["openid", "email", "profile", "groups", "offline_access"],
+            "preset": "dex", "with": {"url": self.issuer}, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
         })
     }
 

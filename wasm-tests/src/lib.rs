@@ -22,6 +22,7 @@ pub mod oauth2_server;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod python_provider;
 pub mod renewal;
 pub mod sample;
 pub mod site;

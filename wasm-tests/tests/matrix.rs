@@ -30,6 +30,8 @@ rows! {
     #[cfg_attr(not(feature = "providers"), ignore = "needs Go: make providers")]
     dex: "Dex";
     glewlwyd: "Glewlwyd";
+    canaille: "Canaille";
+    django_oauth_toolkit: "Django OAuth Toolkit";
     oidc_provider: "oidc-provider (node)";
     oauth2: "A server with OAuth 2.0 alone";
     github: "GitHub";

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use wasm_tests::{
-    issuer::{Answer, CLIENT_ID, CLIENT_SECRET, Endpoint, Fault, IdToken, Issuer, Spoil},
-    world::{World, assert_signed_in},
+    api_client::{API, with_token},
+    issuer::{Answer, CLIENT_ID, CLIENT_SECRET, Endpoint, Fault, IdToken, Issuer, RefreshTokens, Spoil},
+    upstream::MARK,
+    world::{World, access, assert_refused, assert_signed_in, callback_at_once, parameter, signed_in_at_once},
 };
 
 /// Makes a token one of a tenant: `iss` names one, `tid` another or the same.
@@ -60,6 +62,112 @@ fn microsoft_with_every_tenant() {
         } else {
             assert_eq!((answer.status, answer.code().as_deref()), (502, Some("id_token_refused")), "{answer:?}");
             world.upstream.assert_saw_nothing_since(before, "another tenant");
+            world.assert_serves();
+        }
+    }
+}
+
+/// ZITADEL's claims as its documentation has them (<https://zitadel.com/docs/apis/openidoauth/claims>): roles are the keys of an
+/// object, in userinfo, and in access tokens that are JWTs.
+#[test]
+fn zitadel_with_roles() {
+    const ROLES: &str = "urn:zitadel:iam:org:project:roles";
+    const OF_PROJECT: &str = "urn:zitadel:iam:org:project:177625515410653234:roles";
+    let issuer = Issuer::start();
+    issuer.terms(|terms| {
+        terms.claims_at_userinfo = true;
+        terms.refresh_tokens = RefreshTokens::Always;
+    });
+    let user = |roles: serde_json::Value| {
+        json!({
+            "sub": "alice", "email": "alice@example.com", "email_verified": true, (ROLES): roles.clone(), (OF_PROJECT): roles,
+        })
+    };
+    let granted = json!({"2001": "org.example"});
+    issuer.sign_in_as(user(json!({"admin": granted, "editor": granted})));
+    let url = issuer.url();
+    let world = World::around(issuer, |setup| {
+        setup.workers = 1;
+        setup.configuration["providers"][0] = json!({
+            "preset": "zitadel", "with": {"domain": "example.zitadel.cloud", "project": "177625515410653234"},
+            "issuer": url, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "access_token_audiences": [API],
+        });
+        setup.configuration["rules"] = json!([
+            {"prefix": "/public", "access": "public"},
+            {"prefix": "/admin", "access": "required", "allow": {"claims": {(ROLES): ["admin"]}}},
+            {"prefix": "/others", "access": "required", "allow": {"not": {"claims": {(OF_PROJECT): ["editor"]}}}},
+        ]);
+        setup.configuration["identity_headers"] = json!({
+            "x-forwarded-user": "sub", "x-forwarded-roles": ROLES, "x-forwarded-project-roles": OF_PROJECT,
+        });
+    });
+    let roles_seen = || {
+        let seen = world.upstream.last().headers;
+        assert_eq!(seen.text("x-forwarded-roles"), seen.text("x-forwarded-project-roles"));
+        seen.text("x-forwarded-roles")
+    };
+    let browser = signed_in_at_once(&world);
+    assert_eq!(access(&world, &browser, "/admin"), "passed");
+    assert_eq!(roles_seen().as_deref(), Some("admin,editor"));
+    assert_eq!(access(&world, &browser, "/others"), "not_allowed");
+    let known: serde_json::Value = serde_json::from_str(&browser.fetch(&world.url("/oauth2/userinfo")).text()).unwrap();
+    assert_eq!(known["claims"][ROLES], json!(["admin", "editor"]));
+
+    // The renewal brings a role less.
+    world.issuer.sign_in_as(user(json!({"editor": granted})));
+    world.advance(3400);
+    assert_eq!(access(&world, &browser, "/page"), "passed");
+    assert_eq!(world.metric("renewed"), 1, "{}", world.log());
+    assert_eq!(roles_seen().as_deref(), Some("editor"));
+    assert_eq!(access(&world, &browser, "/admin"), "not_allowed");
+    world.assert_serves();
+
+    let token = |names: &[&str]| {
+        let roles: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), granted.clone())).collect();
+        world.issuer.access_token(API, |token| token.set(ROLES, roles.clone()))
+    };
+    let robot = world.browser();
+    let passed = robot.visit(&world.url("/admin"), with_token("/admin", &token(&["admin", "robot"])));
+    assert_eq!((passed.status, passed.headers.has(MARK)), (200, true), "{passed:?}\n{}", world.log());
+    assert_eq!(world.upstream.last().headers.text("x-forwarded-roles").as_deref(), Some("admin,robot"));
+    assert_refused(&world, &with_token("/admin", &token(&["robot"])), &robot, (403, "not_allowed"));
+}
+
+/// A domain of Google Workspace, as Google's documentation has it
+/// (<https://developers.google.com/identity/openid-connect/openid-connect>): the parameter `hd` is a hint that a browser can take
+/// away, and the claim `hd` is what counts.
+#[test]
+fn google_with_a_domain() {
+    let issuer = Issuer::start();
+    let url = issuer.url();
+    let world = World::around(issuer, |setup| {
+        setup.workers = 1;
+        setup.configuration["providers"][0] = json!({
+            "preset": "google", "with": {"hd": "example.com"}, "issuer": url, "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+        });
+    });
+    let cases: [(Spoil, &str); 4] = [
+        (|token| token.set("hd", "example.com"), "passed"),
+        (|token| token.set("hd", "example.org"), "not_allowed"),
+        (|token| token.set("hd", json!(["example.org"])), "not_allowed"),
+        // A private account, also with an address of the domain.
+        (|token| token.remove("hd"), "not_allowed"),
+    ];
+    for (spoil, expected) in cases {
+        world.issuer.misbehave(Fault::IdToken(spoil));
+        let browser = world.browser();
+        let begun = browser.get(&world.url("/page")).location().expect("a redirect");
+        assert_eq!(parameter(&begun, "hd"), "example.com");
+        let callback = callback_at_once(&world, &browser, "/page");
+        let before = world.upstream.count();
+        assert_signed_in(&browser.get(&callback), &world.url("/page"));
+        let page = browser.get(&world.url("/page"));
+        if expected == "passed" {
+            assert!(page.headers.has(MARK), "{page:?}\n{}", world.log());
+        } else {
+            assert_eq!((page.status, page.code().as_deref()), (403, Some(expected)), "{page:?}");
+            world.upstream.assert_saw_nothing_since(before, "another domain");
             world.assert_serves();
         }
     }

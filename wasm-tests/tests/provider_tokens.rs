@@ -8,6 +8,7 @@ use wasm_tests::{
     api_client::{API, STATIC_TOKEN, accept_tokens, with_token},
     clock::Clock,
     http1::Response,
+    keys,
     process::until_everywhere,
     provider::{CODE_CHALLENGE, client, code_grant},
     site::{ALICE, Site},
@@ -21,6 +22,11 @@ const GATE: (&str, &str) = ("gate", "canary: of the gate");
 
 /// A site with this clock, which introspects tokens as a client of its own and caches the responses for this long.
 fn site(clock: &Clock, cache_seconds: u64) -> Site {
+    site_where(clock, cache_seconds, |_, _| {})
+}
+
+/// [`site`] with this change of the client that introspects, at the provider and in the filter.
+fn site_where(clock: &Clock, cache_seconds: u64, change: impl FnOnce(&mut Value, &mut Value)) -> Site {
     let site = Site::with(|plan| {
         plan.setup.clock = Some(clock.clone());
         let program = |(id, secret): (&str, &str), method: &str| {
@@ -29,11 +35,13 @@ fn site(clock: &Clock, cache_seconds: u64) -> Site {
                 "response_types": [], "token_endpoint_auth_method": method, "scope": "email groups",
             })
         };
-        plan.provider.clients.extend([program(ROBOT, "client_secret_post"), program(GATE, "client_secret_basic")]);
+        let mut gate = program(GATE, "client_secret_basic");
+        let mut settings = json!({"client_id": GATE.0, "client_secret": GATE.1, "cache_seconds": cache_seconds});
+        change(&mut gate, &mut settings);
+        plan.provider.clients.extend([program(ROBOT, "client_secret_post"), gate]);
         let configuration = &mut plan.setup.configuration;
         configuration["token_issuers"] = json!([{
-            "issuer": format!("http://127.0.0.1:{}", plan.provider.port),
-            "introspection": {"client_id": GATE.0, "client_secret": GATE.1, "cache_seconds": cache_seconds},
+            "issuer": format!("http://127.0.0.1:{}", plan.provider.port), "introspection": settings,
         }]);
         configuration["identity_headers"] = json!({"x-forwarded-user": "sub", "x-client": "client_id"});
         configuration["rules"] = json!([
@@ -112,6 +120,29 @@ fn opaque_tokens_are_decided_by_the_introspection_response() {
     let log = site.envoy.log() + &site.envoy.access_log();
     for secret in [good.as_str(), GATE.1, ROBOT.1, "made-up"] {
         assert!(!log.contains(secret), "{secret} stands in the log");
+    }
+}
+
+#[test]
+fn the_client_that_introspects_authenticates_by_an_assertion() {
+    let (key, clock) = (&keys::of_clients()[1], Clock::new());
+    let by_key = site_where(&clock, 60, |gate, settings| {
+        let mut public = key.clone();
+        public.as_object_mut().expect("an object").remove("d");
+        gate["token_endpoint_auth_method"] = json!("private_key_jwt");
+        gate["jwks"] = json!({"keys": [public]});
+        gate.as_object_mut().expect("an object").remove("client_secret");
+        settings["client_key"] = json!({"private_key": key.to_string()});
+        settings.as_object_mut().expect("an object").remove("client_secret");
+    });
+    let by_secret = site_where(&clock, 60, |gate, settings| {
+        gate["token_endpoint_auth_method"] = json!("client_secret_jwt");
+        settings["token_endpoint_auth_method"] = json!("client_secret_jwt");
+    });
+    for site in [by_key, by_secret] {
+        assert_passes(&site, "/groups", &token(&site, "groups"));
+        assert_refused(&site, "/groups", "made-up", (401, "invalid_token"));
+        assert!(introspections(&site) >= 2, "{}", site.provider.log());
     }
 }
 

@@ -133,6 +133,11 @@ pub(in crate::config) struct Provider {
     /// Where the access token is sent to these endpoints. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = "header")))]
     pub(in crate::config) userinfo_token: Option<TokenPlace>,
+    /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
+    /// without keys whose value is `null` or `false`. Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
+    /// `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. By default none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Whether the server verifies each email address before it shows it. `email_verified` is then taken as true where the
     /// answer has none. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -199,6 +204,7 @@ fields!(Provider {
     claims,
     further_userinfo,
     userinfo_token,
+    object_keys,
     email_is_verified,
     says_email_verified,
     id_token_signing_algs,
@@ -347,6 +353,11 @@ pub(in crate::config) struct TokenIssuer {
         extend("default" = limits::algorithm_names())
     ))]
     pub(in crate::config) signing_algs: Option<Vec<String>>,
+    /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
+    /// without keys whose value is `null` or `false`. Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
+    /// `/my_app/roles`. Those of the provider with this issuer count too. By default none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Conditions on its tokens, in addition to those of a rule. By default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
     /// The timeout of a request to the issuer, in milliseconds.
@@ -363,6 +374,7 @@ fields!(TokenIssuer {
     public_keys,
     introspection,
     signing_algs,
+    object_keys,
     allow,
     timeout_ms,
 });
@@ -379,18 +391,31 @@ pub(in crate::config) struct Introspection {
     /// The client ID at the introspection endpoint: printable ASCII.
     #[cfg_attr(test, schemars(required))]
     pub(in crate::config) client_id: Option<String>,
-    /// The client secret at the introspection endpoint.
-    #[cfg_attr(test, schemars(required))]
+    /// The client secret at the introspection endpoint. The client must authenticate: by a secret, a `client_key`, or a method that
+    /// needs neither.
     pub(in crate::config) client_secret: Option<Secret>,
-    /// How the client secret is sent. By default `client_secret_basic`.
-    pub(in crate::config) token_endpoint_auth_method: Option<SecretMethod>,
+    /// How the client authenticates, but for `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
+    pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
+    /// The client's private key, for `private_key_jwt`; its public half is registered at the issuer.
+    pub(in crate::config) client_key: Option<ClientKey>,
+    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the issuer wants another than
+    /// the usual. The audience `token_endpoint` is none here.
+    pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// How many seconds an answer is cached, positive or negative, but no longer than the token lives: a revoked token
     /// may pass for as long. With 0 every request is introspected.
     #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown()))]
     pub(in crate::config) cache_seconds: Option<u64>,
 }
 
-fields!(Introspection { endpoint, client_id, client_secret, token_endpoint_auth_method, cache_seconds });
+fields!(Introspection {
+    endpoint,
+    client_id,
+    client_secret,
+    token_endpoint_auth_method,
+    client_key,
+    client_assertion,
+    cache_seconds,
+});
 
 /// The kind of an issuer's tokens.
 #[derive(Clone, Copy)]
@@ -488,25 +513,5 @@ impl Shape for AuthMethod {
     fn read(place: Place<'_>) -> Self {
         let word = place.word(&Self::ALL.map(Self::name));
         Self::ALL.into_iter().find(|method| method.name() == word).unwrap_or(Self::ClientSecretBasic)
-    }
-}
-
-/// How a client secret is sent.
-#[derive(Clone, Copy)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
-pub(in crate::config) enum SecretMethod {
-    /// In the `Authorization` header (RFC 6749, 2.3.1).
-    ClientSecretBasic,
-    /// In the body.
-    ClientSecretPost,
-}
-
-impl Shape for SecretMethod {
-    fn read(place: Place<'_>) -> Self {
-        if place.word(&["client_secret_basic", "client_secret_post"]) == "client_secret_post" {
-            Self::ClientSecretPost
-        } else {
-            Self::ClientSecretBasic
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{
     super::{
         fault::{At, Faults, Faulty},
-        raw::{self, AuthMethod, SecretMethod},
+        raw::{self, AuthMethod},
     },
     Environment, limit_entries, limits, text,
 };
@@ -124,19 +124,36 @@ fn unspecified(
     client_secret(secret, &at.key("client_secret"), env, faults).map(ClientAuthentication::Unspecified)
 }
 
-/// A client that authenticates by its secret.
-pub(super) fn secret_authentication(
-    method: Option<SecretMethod>,
-    secret: Option<raw::Secret>,
+/// The authentication at an introspection endpoint. RFC 7662, 2.1: without one, anyone could try tokens there.
+#[inline(never)]
+pub(super) fn at_introspection_endpoint(
+    raw: &mut raw::Introspection,
     at: &At<'_>,
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<ClientAuthentication, Faulty> {
-    let expected = "a secret: introspection requires client authentication".to_owned();
-    let secret = required_secret(secret, expected, &at.key("client_secret"), env, faults)?;
-    Ok(match method {
-        Some(SecretMethod::ClientSecretPost) => ClientAuthentication::Post(secret),
-        None | Some(SecretMethod::ClientSecretBasic) => ClientAuthentication::Basic(secret),
+    let (method, secret) = (raw.token_endpoint_auth_method, raw.client_secret.take());
+    match method {
+        None if secret.is_none() && raw.client_key.is_none() => {
+            let expected = "a secret, or a client_key in its place: introspection requires client authentication";
+            return faults.required(&at.key("client_secret"), None, expected);
+        }
+        Some(AuthMethod::None) => {
+            let expected = "another method: introspection requires client authentication";
+            return Err(faults.wrong_value(&at.key("token_endpoint_auth_method"), expected, AuthMethod::None.name()));
+        }
+        None | Some(_) => {}
+    }
+    let assertion = raw.client_assertion.take();
+    if assertion.as_ref().is_some_and(|assertion| assertion.audience.as_deref() == Some("token_endpoint")) {
+        let expected = "issuer or an absolute URI: the token endpoint of this issuer is not known";
+        faults.wrong(&at.key("client_assertion").key("audience"), expected);
+    }
+    let key = raw.client_key.take().map(|key| signing_key(key, &at.key("client_key"), env, faults));
+    let credentials = Credentials { method, secret, key, key_signs_requests: false, assertion };
+    Ok(match authentication(credentials, at, env, faults)? {
+        ClientAuthentication::Unspecified(secret) => ClientAuthentication::Basic(secret),
+        specified => specified,
     })
 }
 

@@ -64,6 +64,7 @@ fn refuse_other_settings(raw: &raw::Provider, at: &At<'_>, faults: &mut Faults) 
         (raw.further_userinfo.is_some(), "further_userinfo"),
         (raw.userinfo_token.is_some(), "userinfo_token"),
         (raw.email_is_verified.is_some(), "email_is_verified"),
+        (raw.object_keys.is_some(), "object_keys"),
         (raw.id_token_signing_algs.is_some(), "id_token_signing_algs"),
         (raw.trusted_audiences.is_some(), "trusted_audiences"),
         (raw.access_token_audiences.is_some(), "access_token_audiences"),

@@ -11,7 +11,9 @@ use super::{
     client::{Credentials, authentication, authorization_params, client_id, proof_key, signing_key},
     github,
     issuer::IssuerContext,
-    limits, oauth2, openid,
+    limits, oauth2,
+    object_keys::object_keys,
+    openid,
     protocol_settings::{AccessTokens, ProtocolSettings},
     resolve_each,
     sign_in::Bodies,
@@ -109,10 +111,12 @@ fn provider(
     let authentication = authentication(credentials, at, env, faults);
     let authorization_params =
         authorization_params(raw.authorization_params.unwrap_or_default(), &at.key("authorization_params"), faults);
+    let object_keys = object_keys(raw.object_keys, &at.key("object_keys"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     let (ProtocolSettings { issuer, scopes, access_tokens, protocol }, client_id) = (settings?, client_id?);
-    let (name, allow, clusters, timeout) = (name?, allow?, clusters?.clone(), Duration::from_millis(timeout?));
+    let (name, object_keys, allow) = (name?, object_keys?, allow?);
+    let (clusters, timeout) = (clusters?.clone(), Duration::from_millis(timeout?));
     let id = IssuerId::of_provider(issuer.as_str(), &client_id);
     let token_issuer = access_tokens.map(|AccessTokens { audiences, algorithms }| TokenIssuer {
         id,
@@ -123,6 +127,7 @@ fn provider(
         audiences,
         client_id: Some(client_id.clone()),
         algorithms,
+        object_keys: object_keys.clone(),
         allow: allow.clone(),
         clusters: clusters.clone(),
         timeout,
@@ -149,6 +154,7 @@ fn provider(
             plain_http,
         },
         protocol,
+        object_keys,
         allow,
         says_email_verified: raw.says_email_verified.unwrap_or(true),
     };

@@ -8,9 +8,10 @@ use super::{
         raw,
     },
     allow, bounded,
-    client::{client_id, secret_authentication},
+    client::{at_introspection_endpoint, client_id},
     issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
     limits,
+    object_keys::object_keys,
     provider::ResolvedIssuers,
     resolve_each, text,
 };
@@ -62,6 +63,7 @@ pub(super) fn token_issuers(
                 "other audiences than the client ID of the provider with this issuer, the audience of ID tokens";
             fault = Some(faults.wrong(&at.index(place).key("audiences"), expected));
         }
+        issuer.object_keys.extend(&provider.object_keys);
         // The provider's conditions apply to all of its tokens.
         if let Some(of_people) = provider.allow.clone() {
             issuer.allow.get_or_insert(Conditions(Vec::new())).0.extend(of_people.0);
@@ -117,6 +119,7 @@ fn token_issuer(
         Some(raw::TokenKind::KubernetesServiceAccount) => TokenKind::ServiceAccount,
     };
     let algorithms = algorithms(raw.signing_algs, &at.key("signing_algs"), faults);
+    let object_keys = object_keys(raw.object_keys, &at.key("object_keys"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let (given, name) = (given?, name?);
@@ -132,6 +135,7 @@ fn token_issuer(
         audiences: audiences?,
         client_id: None,
         algorithms: algorithms?,
+        object_keys: object_keys?,
         allow: allow?,
         clusters: context.clusters?.clone(),
         timeout: Duration::from_millis(timeout?),
@@ -194,16 +198,14 @@ impl ConfiguredValidation {
 }
 
 fn introspection(
-    raw: raw::Introspection,
+    mut raw: raw::Introspection,
     at: &At<'_>,
     context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<IntrospectionClient, Faulty> {
-    let endpoint = endpoint(raw.endpoint, &at.key("endpoint"), context.plain_http, faults);
-    let client_id = client_id(raw.client_id, &at.key("client_id"), faults);
-    let method = raw.token_endpoint_auth_method;
-    // RFC 7662, 2.1: without authentication, anyone could try tokens there.
-    let authentication = secret_authentication(method, raw.client_secret, at, context.env, faults);
+    let endpoint = endpoint(raw.endpoint.take(), &at.key("endpoint"), context.plain_http, faults);
+    let client_id = client_id(raw.client_id.take(), &at.key("client_id"), faults);
+    let authentication = at_introspection_endpoint(&mut raw, at, context.env, faults);
     let at_cache = at.key("cache_seconds");
     let cache = bounded(raw.cache_seconds, limits::INTROSPECTION_CACHE_SECONDS, "seconds", &at_cache, faults);
     Ok(IntrospectionClient {

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::{example, faults, settings};
 use crate::{
+    claims::Outcome,
     config::preset,
     provider::{Protocol, Provider},
 };
@@ -31,9 +32,10 @@ fn provider(given: &Value) -> Provider {
     settings(&with(given)).providers.remove(0)
 }
 
-/// A value for each variable of this preset.
-fn values(file: &Value) -> Value {
+/// A value for each variable of this preset that has to have one, or for all.
+fn values(file: &Value, all: bool) -> Value {
     let value = |variable: &Value| match variable["kind"].as_str().unwrap() {
+        "domain" => "example.com",
         "host" => "login.example.com",
         "segment" => "a-1",
         "tenant" => "00000000-0000-0000-0000-00000000000a",
@@ -41,7 +43,8 @@ fn values(file: &Value) -> Value {
         other => panic!("{other}"),
     };
     let variables = file["variables"].as_object();
-    variables.into_iter().flatten().map(|(name, variable)| (name.clone(), json!(value(variable)))).collect()
+    let variables = variables.into_iter().flatten().filter(|(_, variable)| all || variable["optional"] != true);
+    variables.map(|(name, variable)| (name.clone(), json!(value(variable)))).collect()
 }
 
 #[test]
@@ -52,13 +55,18 @@ fn every_preset_is_a_provider_once_its_variables_have_values() {
         assert!(file.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{name}");
         for (variable, about) in file["variables"].as_object().into_iter().flatten() {
             assert!(!about["what"].as_str().unwrap().is_empty(), "{name} {variable}");
-            assert!(file["provider"].to_string().contains(&format!("{{{variable}}}")), "{name} {variable}");
+            let settings = [&file["provider"], &file["variants"]].map(Value::to_string).concat();
+            assert!(settings.contains(&format!("{{{variable}}}")), "{name} {variable}");
         }
-        let config = settings(&with(&json!({"preset": name, "with": values(&file)})));
-        assert_eq!(config.warnings, [""; 0], "{name}");
-        let provider = &config.providers[0];
-        assert_eq!(json!(provider.title), file["provider"]["title"]);
-        assert!(!format!("{provider:?}").contains("%7B"), "{name}: a variable without a value");
+        for all in [false, true] {
+            let config = settings(&with(&json!({"preset": name, "with": values(&file, all)})));
+            assert_eq!(config.warnings, [""; 0], "{name}");
+            let provider = &config.providers[0];
+            assert_eq!(json!(provider.title), file["provider"]["title"]);
+            let shown = format!("{provider:?}");
+            let has_value = |variable: &String| !shown.contains(&format!("{{{variable}}}")) && !shown.contains("%7B");
+            assert!(file["variables"].as_object().into_iter().flatten().all(|(name, _)| has_value(name)), "{name}");
+        }
     }
 }
 
@@ -154,6 +162,32 @@ fn microsoft_has_an_issuer_for_every_tenant() {
 }
 
 #[test]
+fn a_domain_of_google_is_asked_for_and_demanded() {
+    let google = |more: Value| {
+        let mut given = json!({"preset": "google", "with": {"hd": "Example.com"}});
+        given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        provider(&given)
+    };
+    let of = |domain: &str| json!({"hd": domain, "email": "a@example.com", "email_verified": true, "groups": ["a"]});
+    let admits = |provider: &Provider, claims: &Value| {
+        provider.allow.as_ref().unwrap().outcome(claims.as_object().unwrap()) == Outcome::Yes
+    };
+    let (alone, with_groups) = (google(json!({})), google(json!({"allow": {"groups": ["a"]}})));
+    for provider in [&alone, &with_groups] {
+        assert!(provider.relying_party.authorization_params.contains(&("hd".to_owned(), "example.com".to_owned())));
+        assert_eq!(provider.relying_party.authorization_params.len(), 3);
+        assert!(admits(provider, &of("example.com")));
+        for other in [of("example.org"), of("sub.example.com"), of(""), json!({"email": "a@example.com"})] {
+            assert!(!admits(provider, &other), "{other}");
+        }
+    }
+    assert!(!admits(&with_groups, &json!({"hd": "example.com", "groups": ["b"]})), "both conditions count");
+    assert!(provider(&json!({"preset": "google"})).allow.is_none());
+    let own = google(json!({"allow": {"claims": {"hd": ["example.com", "example.org"]}}}));
+    assert!(admits(&own, &of("example.org")), "the operator's own condition wins");
+}
+
+#[test]
 fn what_the_operator_says_counts_and_maps_are_completed() {
     let google = provider(&json!({
         "preset": "google", "title": "Work", "scopes": ["email"], "authorization_params": {"prompt": "login", "hd": "example.com"},
@@ -183,7 +217,7 @@ fn a_preset_that_lacks_something_says_what() {
     for (given, expected) in [
         (
             json!({"preset": "googel"}),
-            "providers[0].preset: expected one of apple, auth0, authentik, cognito, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
+            "providers[0].preset: expected one of apple, auth0, authentik, cognito, dex, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
         ),
         (
             json!({"preset": "apple", "with": {"team_id": "TEAM"}}),
@@ -210,8 +244,20 @@ fn a_preset_that_lacks_something_says_what() {
             "providers[0].with.host: unknown field; expected url",
         ),
         (
-            json!({"preset": "google", "with": {"tenant": "x"}}),
+            json!({"preset": "facebook", "with": {"tenant": "x"}}),
+            "providers[0].with.tenant: unknown field; expected version",
+        ),
+        (
+            json!({"preset": "github", "with": {"tenant": "x"}}),
             "providers[0].with.tenant: unknown field; this preset has no variables",
+        ),
+        (
+            json!({"preset": "google", "with": {"hd": "https://example.com"}}),
+            "providers[0].with.hd: expected the domain of your Google Workspace, such as example.com, got \"https://example.com\"",
+        ),
+        (
+            json!({"preset": "google", "with": {"hd": "*"}}),
+            "providers[0].with.hd: expected the domain of your Google Workspace, such as example.com, got \"*\"",
         ),
         (json!({"preset": 7, "issuer": "https://a.example"}), "providers[0].preset: expected a string, got a number"),
         (json!({"preset": "google", "with": ["x"]}), "providers[0].with: expected an object, got a list"),

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use crate::{
-    claims::{Claim, Claims, IssuerId},
+    claims::{Claim, Claims, IssuerId, ObjectKeys},
     jose::claims::ClaimError,
     oidc::{
         client::CallContext,
@@ -22,7 +22,7 @@ use crate::{
     },
     provider::inquiry::Progress,
     session::{
-        MIN_TOKEN_LIFE, Renewal, Session,
+        KeptClaims, MIN_TOKEN_LIFE, Renewal, Session,
         open::RevocationKeys,
         store::{Reference, Store},
     },
@@ -224,11 +224,13 @@ fn apply_refresh(
         Ok((id_token, userinfo)) => {
             report_short_life(session.provider(), tokens.expires_in, env);
             let forwarded_tokens = env.config.forwarded_tokens;
+            let provider = env.config.provider(session.provider());
+            let object_keys = provider.map_or(ObjectKeys::NONE, |known| &known.object_keys);
             let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now()));
             let renewed = session.renewed(Renewal {
                 id_token: id_token.as_ref().zip(tokens.id_token),
                 userinfo,
-                kept: &env.config.kept_claims,
+                kept: KeptClaims { names: &env.config.kept_claims, object_keys },
                 refresh_token: tokens.refresh_token,
                 life: forwarded_tokens.renewal_lifetime(tokens.expires_in, until_exp),
                 app_token: forwarded_tokens.access_token(

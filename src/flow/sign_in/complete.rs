@@ -6,7 +6,10 @@ use crate::{
     claims::Authenticated,
     http::LocalReply,
     provider::{identification::Granted, identity::Identity},
-    session::{Grant, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession, pending::MAX_PENDING},
+    session::{
+        Grant, KeptClaims, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession,
+        pending::MAX_PENDING,
+    },
 };
 
 use super::{
@@ -84,7 +87,7 @@ fn begin(
     let with = NewSession {
         provider,
         claims_request: known.provider.claims_request(),
-        kept: &env.config.kept_claims,
+        kept: KeptClaims { names: &env.config.kept_claims, object_keys: &known.provider.object_keys },
         now: env.now(),
         lifetime: settings.lifetimes.absolute,
         grant: refresh_token.map(|token| Grant::new(token, life, env.now())),

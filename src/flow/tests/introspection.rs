@@ -450,3 +450,60 @@ fn a_token_that_many_waiting_requests_bring_is_asked_about_once() {
     }
     assert_eq!(asked(&world), 1);
 }
+
+#[test]
+fn the_client_authenticates_as_it_would_at_a_token_endpoint() {
+    let keys: Value = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
+    let key = json!({ "private_key": keys[1].to_string() });
+    let cases = [
+        (json!({ "client_key": key }), &["client_id=gate", "client_assertion=", "jwt-bearer"][..], None),
+        (
+            json!({ "client_secret": "s", "token_endpoint_auth_method": "client_secret_jwt" }),
+            &["client_id=gate", "client_assertion="],
+            None,
+        ),
+        (
+            json!({ "client_secret": "s", "token_endpoint_auth_method": "client_secret_post" }),
+            &["client_id=gate", "client_secret=s"],
+            None,
+        ),
+        (json!({ "token_endpoint_auth_method": "tls_client_auth" }), &["client_id=gate"], None),
+        (json!({ "token_endpoint_auth_method": "injected" }), &[], None),
+        (json!({ "client_secret": "s" }), &[], Some("Basic Z2F0ZTpz")),
+    ];
+    for (mut settings, parts, basic) in cases {
+        settings["client_id"] = json!("gate");
+        let mut world = world_with(&settings, &json!({}));
+        world.partners.introspection = Box::new(move |request, _| {
+            let form = String::from_utf8_lossy(&request.body).into_owned();
+            assert!(parts.iter().all(|part| form.contains(part)), "{form}");
+            let header = request.headers.iter().find(|(name, _)| *name == "authorization");
+            assert_eq!(header.map(|(_, value)| value.as_str()), basic, "{form}");
+            assert_eq!(form.matches("client_").count() > 0, !parts.is_empty(), "{form}");
+            ok(&good())
+        });
+        assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    }
+}
+
+#[test]
+fn a_client_that_shows_a_certificate_asks_where_it_is_read() {
+    let settings = json!({ "client_id": "gate", "token_endpoint_auth_method": "tls_client_auth" });
+    let mut issuer = json!({ "issuer": PARTNERS, "audiences": [AUDIENCE], "introspection": settings });
+    for (method, expected) in [("tls_client_auth", "/introspect-by-tls"), ("injected", "/introspect")] {
+        issuer["introspection"]["token_endpoint_auth_method"] = json!(method);
+        let mut document = super::world::document();
+        document["token_issuers"] = json!([issuer]);
+        let mut world = World::with(&document);
+        world.partners.metadata = Box::new(|metadata| {
+            let alias = format!("{PARTNERS}/introspect-by-tls");
+            metadata["mtls_endpoint_aliases"] = json!({ "introspection_endpoint": alias });
+        });
+        world.settle();
+        world.partners.instead = Some(Box::new(move |request| {
+            assert_eq!(request.path, expected);
+            ok(&good())
+        }));
+        assert_passes(&bring(&mut world, "/api/x", "opaque"));
+    }
+}

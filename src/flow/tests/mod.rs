@@ -19,6 +19,7 @@ mod keys;
 mod lifetimes;
 mod logout;
 mod oauth2;
+mod object_keys;
 mod own_tokens;
 mod properties;
 mod providers;

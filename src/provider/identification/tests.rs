@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    claims::IssuerId,
+    claims::{IssuerId, ObjectKeys},
     oidc::{
         Endpoint, PlainHttp,
         testing::{TestPlatform, metadata, openid_provider, relying_party},
@@ -24,6 +24,7 @@ fn provider(protocol: Protocol) -> Provider {
         email_domains: Vec::new(),
         relying_party: relying_party(),
         protocol,
+        object_keys: ObjectKeys::default(),
         allow: None,
         says_email_verified: true,
     }

@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use vestibule::{
+    claims::ObjectKeys,
     config::Config,
     http::{CalloutResponse, Request},
     jose::{
@@ -23,7 +24,7 @@ use vestibule::{
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError},
     provider::{Provider, identity::Identity},
     secret::{AccessToken, Nonce, RawIdToken, RefreshToken},
-    session::{Grant, NewSession, Session, app_tokens::ForwardedTokens},
+    session::{Grant, KeptClaims, NewSession, Session, app_tokens::ForwardedTokens},
     time::UnixTime,
 };
 
@@ -236,7 +237,7 @@ fn begin_session() -> Session {
     let with = NewSession {
         provider: provider().id,
         claims_request: [0; 16],
-        kept: &["email".to_owned()],
+        kept: KeptClaims { names: &["email".to_owned()], object_keys: ObjectKeys::NONE },
         now: NOW,
         lifetime: Duration::from_secs(3600),
         grant: Some(Grant::new(RefreshToken::new("rt"), None, NOW)),

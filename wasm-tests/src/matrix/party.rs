@@ -14,6 +14,7 @@ use crate::{
     keycloak::{self, Keycloak},
     oauth2_server::OAuth2Server,
     provider::Provider,
+    python_provider::{self, PythonProvider},
     site::ALICE,
     user_agent::UserAgent,
 };
@@ -40,6 +41,11 @@ pub trait Party {
         Vec::new()
     }
 
+    /// The buttons that the user presses on pages that have them: names and values.
+    fn buttons(&self) -> &[(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Whether it remembers a browser that has signed in.
     fn keeps_sessions(&self) -> bool {
         false
@@ -48,12 +54,18 @@ pub trait Party {
     /// Does on the last of these pages what a user does. Returns the URL that follows, if the page has a form.
     fn answer(&self, browser: &UserAgent, steps: &[(String, Response)]) -> Option<String> {
         let (at, page) = steps.last()?;
-        let mut form = Form::first(&page.text())?;
+        let text = page.text();
+        let mut form = Form::first(&text)?;
         let given = self.fields();
         for (name, value) in &mut form.fields {
             if let Some((_, given)) = given.iter().find(|(field, _)| field == name) {
                 (*given).clone_into(value);
             }
+        }
+        if let Some((name, value)) =
+            self.buttons().iter().find(|(_, value)| text.contains(&format!("value=\"{value}\"")))
+        {
+            form.fields.push(((*name).to_owned(), (*value).to_owned()));
         }
         // The button of oidc-provider's page that asks before a sign-out.
         if form.field("xsrf").is_some() && form.field("logout").is_none() {
@@ -122,6 +134,29 @@ impl Party for Dex {
 
     fn fields(&self) -> Vec<(&'static str, &'static str)> {
         vec![("login", dex::ALICE.0), ("password", dex::ALICE.1)]
+    }
+}
+
+impl Party for PythonProvider {
+    fn provider(&self) -> Value {
+        Self::provider(self)
+    }
+
+    fn log(&self) -> String {
+        Self::log(self)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        let (name, password) = python_provider::ALICE;
+        vec![("login", name), ("username", name), ("password", password)]
+    }
+
+    fn buttons(&self) -> &[(&'static str, &'static str)] {
+        Self::buttons(self)
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
     }
 }
 

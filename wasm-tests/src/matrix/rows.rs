@@ -16,13 +16,14 @@ use crate::{
     keys,
     oauth2_server::{Dialect, LIFETIME, OAuth2Server},
     provider::{Provider, Settings, client},
+    python_provider::PythonProvider,
 };
 
 /// In the last fifth of the life of an access token that is good for an hour.
 const BEFORE_AN_HOUR: Renewal = Renewal::After(3400);
 
 /// All rows, in the order of the page on providers.
-pub static ROWS: [Row; 13] = [
+pub static ROWS: [Row; 15] = [
     Row {
         provider: "Keycloak",
         settings: "keycloak",
@@ -196,7 +197,7 @@ pub static ROWS: [Row; 13] = [
     },
     Row {
         provider: "Dex",
-        settings: "issuer",
+        settings: "dex",
         tried: Tried::RealInProviders("2.45"),
         start: |origin| Box::new(Dex::start(origin)),
         sub: None,
@@ -210,6 +211,29 @@ pub static ROWS: [Row; 13] = [
         settings: "issuer",
         tried: Tried::Real("2.7"),
         start: |origin| Box::new(Glewlwyd::start(origin)),
+        sub: None,
+        email: Some(EMAIL),
+        email_counts: false,
+        renewal: BEFORE_AN_HOUR,
+        sign_out: SignOut::AtProvider,
+    },
+    Row {
+        provider: "Canaille",
+        settings: "issuer",
+        tried: Tried::Real("0.3"),
+        start: |origin| Box::new(PythonProvider::canaille(origin)),
+        sub: Some("alice"),
+        email: Some(EMAIL),
+        email_counts: false,
+        // Its ID token of a refresh has another `auth_time`, which OIDC Core 12.2 forbids.
+        renewal: Renewal::NotTried,
+        sign_out: SignOut::AtProvider,
+    },
+    Row {
+        provider: "Django OAuth Toolkit",
+        settings: "issuer",
+        tried: Tried::Real("3.4"),
+        start: |origin| Box::new(PythonProvider::django_oauth_toolkit(origin)),
         sub: None,
         email: Some(EMAIL),
         email_counts: false,

@@ -1,0 +1,113 @@
+//! Claims that are objects, and count as the list of their keys.
+
+use serde_json::{Map, Value};
+
+use super::{Claim, ClaimPath};
+
+/// The places of objects that count as the list of their keys. ZITADEL sends roles that way: `{"admin": {...}, "editor": {...}}`
+/// counts as `["admin", "editor"]`. Conditions, headers and filter state can use lists, and no objects.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectKeys(Vec<ClaimPath>);
+
+impl ObjectKeys {
+    /// No claim.
+    pub const NONE: &'static Self = &Self(Vec::new());
+
+    /// The claims at these places.
+    pub const fn at(places: Vec<ClaimPath>) -> Self {
+        Self(places)
+    }
+
+    /// The places of both.
+    pub fn extend(&mut self, with: &Self) {
+        for place in &with.0 {
+            if !self.0.contains(place) {
+                self.0.push(place.clone());
+            }
+        }
+    }
+
+    /// The claim of this name, with lists in place of such objects.
+    pub fn listed(&self, name: &str, mut claim: Value) -> Value {
+        for place in self.0.iter().filter(|place| place.name == name) {
+            if let Some(value) = claim.pointer_mut(&place.below) {
+                list_keys(value);
+            }
+        }
+        claim
+    }
+
+    /// Whether this claim still has such an object, as a session of an earlier configuration may.
+    pub fn has_object(&self, name: &str, claim: Claim<'_>) -> bool {
+        let Claim::Json(claim) = claim else { return false };
+        let mut places = self.0.iter().filter(|place| place.name == name);
+        places.any(|place| claim.pointer(&place.below).is_some_and(Value::is_object))
+    }
+
+    /// All claims of a token, with lists in place of such objects.
+    pub fn all_listed(&self, claims: &mut Map<String, Value>) {
+        for place in &self.0 {
+            if let Some(value) = claims.get_mut(&place.name).and_then(|claim| claim.pointer_mut(&place.below)) {
+                list_keys(value);
+            }
+        }
+    }
+}
+
+/// Puts the list of its keys in place of an object. A key whose value is `null` or `false` names what the user lacks.
+fn list_keys(value: &mut Value) {
+    let Value::Object(members) = value else { return };
+    let keys = members.iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+    *value = keys.map(|(key, _)| Value::from(key.as_str())).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(places: &[&str]) -> ObjectKeys {
+        ObjectKeys::at(places.iter().map(|place| ClaimPath::parse(place).unwrap()).collect())
+    }
+
+    #[test]
+    fn an_object_at_one_of_the_places_is_the_list_of_its_keys() {
+        let claims = json!({
+            "urn:zitadel:iam:org:project:roles": {"admin": {"2001": "a.example"}, "editor": {"2001": "a.example"}},
+            "app": {"roles": {"reader": true, "writer": false, "owner": null}, "name": "x"},
+            "list": ["a"], "text": "a", "nothing": null, "none": {}, "address": {"locality": "Ulm"},
+        });
+        for (place, expected) in [
+            ("urn:zitadel:iam:org:project:roles", json!(["admin", "editor"])),
+            ("/urn:zitadel:iam:org:project:roles", json!(["admin", "editor"])),
+            ("/app/roles", json!({"roles": ["reader"], "name": "x"})),
+            ("/app/name", claims["app"].clone()),
+            ("/app/absent", claims["app"].clone()),
+            ("list", json!(["a"])),
+            ("text", json!("a")),
+            ("nothing", json!(null)),
+            ("none", json!([])),
+        ] {
+            let keys = at(&[place]);
+            let name = ClaimPath::parse(place).unwrap().name().to_owned();
+            let listed = keys.listed(&name, claims[&name].clone());
+            assert_eq!(listed, expected, "{place}");
+            assert_eq!(keys.has_object(&name, Claim::Json(&claims[&name])), listed != claims[&name], "{place}");
+            assert!(!keys.has_object(&name, Claim::Json(&listed)), "{place}");
+            let mut all = claims.as_object().unwrap().clone();
+            keys.all_listed(&mut all);
+            assert_eq!(all[&name], expected, "{place}");
+            assert_eq!(all["address"], claims["address"], "{place}");
+        }
+    }
+
+    #[test]
+    fn places_of_two_are_joined() {
+        let mut keys = at(&["a"]);
+        keys.extend(&at(&["a", "/b/c"]));
+        let mut claims = json!({"a": {"x": 1}, "b": {"c": {"y": 1}}}).as_object().unwrap().clone();
+        keys.all_listed(&mut claims);
+        assert_eq!(Value::from(claims), json!({"a": ["x"], "b": {"c": ["y"]}}));
+    }
+}

@@ -75,7 +75,7 @@ impl PostedForm {
     /// The page that says that nothing was delivered, with a link to sign in.
     fn ask_to_sign_in(&self, env: &mut Env<'_>) -> LocalReply {
         let offer = Offer::sign_in(self.start("/", env));
-        answer::refuse(self.sign_in.lack.clone(), &self.caller, offer, env)
+        answer::refuse(self.sign_in.lack(), &self.caller, offer, env)
     }
 
     /// Gives the browser its form to keep.
@@ -84,7 +84,7 @@ impl PostedForm {
         if fields.is_empty() || fields.len() > MAX_FIELDS {
             return self.ask_to_sign_in(env);
         }
-        let failure = self.sign_in.lack.clone();
+        let failure = self.sign_in.lack();
         let words = failure.words();
         let text = match failure {
             Failure::StepUpRequired(..) => {

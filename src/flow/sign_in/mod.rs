@@ -97,16 +97,18 @@ pub(super) fn begin_for_more(
     env: &mut Env<'_>,
 ) -> Gate<LocalReply> {
     let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
-    let wishes = Wishes::step_up(match &refusal.cause {
-        Cause::StepUp(step_up) => Some(step_up),
-        Cause::LeftOut | Cause::NotAllowed(_) | Cause::Unknown => ruled.verdict().step_up(),
-    });
+    let falls_short_of = match refusal.cause {
+        Cause::StepUp(step_up) => Some((refusal.rule, step_up)),
+        Cause::LeftOut | Cause::NotAllowed(_) | Cause::Unknown => None,
+    };
+    let step_up = falls_short_of.as_ref().map(|(_, step_up)| step_up);
+    let wishes = Wishes::step_up(step_up.or_else(|| ruled.verdict().step_up()));
     let sign_in = SignInRequest {
         answer: ruled.verdict().unauthenticated(),
         wishes,
         providers: vec![provider],
         session: OwnSession::NotEnough,
-        lack: refusal.into(),
+        falls_short_of,
         ..SignInRequest::to(return_to)
     };
     begin_with_fragment(ruled.into_request(), sign_in, env)
@@ -123,7 +125,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
         let href = start_with(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env)
             + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
-            return follow_with_fragment(sign_in.lack.clone(), &caller, href, env).into();
+            return follow_with_fragment(sign_in.lack(), &caller, href, env).into();
         }
         if !is_own_host {
             return go_to_own_host(&request, href, env).into();
@@ -159,7 +161,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in, env),
         (Unauthenticated::Unauthorized, Kind::Navigation) => {
             let href = start_with(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
-            return answer::refuse(sign_in.lack.clone(), &caller, Offer::sign_in(href), env).into();
+            return answer::refuse(sign_in.lack(), &caller, Offer::sign_in(href), env).into();
         }
         (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
         (Unauthenticated::Redirect, Kind::Program) if could_follow(&request) => {}
@@ -168,7 +170,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
             if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {
-            return answer::refuse(sign_in.lack.clone(), &caller, Offer::default(), env).into();
+            return answer::refuse(sign_in.lack(), &caller, Offer::default(), env).into();
         }
     }
     let back = || sign_in.return_to.location(&env.config.origin);
@@ -223,7 +225,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let framing = request.text("referer").filter(is_ours);
     let framing = framing.map(|url| ReturnTo::from_rd(url, origin, &env.config.prefix));
     let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
-    let failure = sign_in.lack.clone();
+    let failure = sign_in.lack();
     let text = match (request.method(), &failure) {
         ("POST", _) => failure.words().text,
         (_, Failure::StepUpRequired(..)) => {

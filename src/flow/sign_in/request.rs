@@ -1,7 +1,9 @@
 //! A sign-in that is to begin: where it comes back to, and what is asked of the provider.
 
+use std::rc::Rc;
+
 use crate::{
-    claims::IssuerId,
+    claims::{IssuerId, StepUp},
     rules::Unauthenticated,
     session::{open::FreshSession, return_to::ReturnTo},
 };
@@ -25,8 +27,8 @@ pub(super) struct SignInRequest {
     pub(super) providers: Vec<IssuerId>,
     /// The session that the browser has.
     pub(super) session: OwnSession,
-    /// What a request that cannot be sent to sign in lacks.
-    pub(super) lack: Failure,
+    /// The rule that the session falls short of, and its demand.
+    pub(super) falls_short_of: Option<(Option<String>, Rc<StepUp>)>,
 }
 
 /// The session of a browser whose sign-in is to begin.
@@ -47,6 +49,14 @@ impl OwnSession {
 }
 
 impl SignInRequest {
+    /// What a request that cannot be sent to sign in lacks.
+    pub(super) fn lack(&self) -> Failure {
+        match &self.falls_short_of {
+            Some((rule, step_up)) => Failure::StepUpRequired(rule.clone(), Rc::clone(step_up)),
+            None => Failure::SignInRequired,
+        }
+    }
+
     /// A first attempt of a browser without a session.
     pub(super) fn to(return_to: ReturnTo) -> Self {
         Self {
@@ -56,7 +66,7 @@ impl SignInRequest {
             wishes: Wishes::default(),
             providers: Vec::new(),
             session: OwnSession::None,
-            lack: Failure::SignInRequired,
+            falls_short_of: None,
         }
     }
 }

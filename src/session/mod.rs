@@ -38,9 +38,6 @@ use crate::{
 use absent::Absent;
 use app_tokens::AppToken;
 
-/// Claims about the authentication of a sign-in.
-const OF_AUTHENTICATION: [&str; 2] = ["acr", "auth_time"];
-
 /// The id of a session: 128 random bits, new at every sign-in against session fixation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId([u8; 16]);
@@ -174,12 +171,7 @@ impl Session {
             session.id_token_ends = verified.claims().expires_at();
             let claims = verified.claims().all();
             session.claims = kept_claims(claims, by.kept);
-            // OIDC Core 12.2: a refresh does not authenticate the user, and its ID token may be silent about how that was.
-            for name in OF_AUTHENTICATION {
-                if let (None, Some(value)) = (claims.get(name), self.claims.get(name)) {
-                    session.claims.insert(name.to_owned(), value.clone());
-                }
-            }
+            session.keep_authentication(&self.claims);
             session.userinfo_claims = userinfo_claims(userinfo, claims, by.kept);
             session.absent.names = absent_names(by.kept.names, [&session.claims, &session.userinfo_claims]);
         } else {
@@ -194,6 +186,16 @@ impl Session {
         let old = self.grant.as_ref().map(|grant| grant.refresh_token.clone());
         session.grant = by.refresh_token.or(old).map(|token| Grant::new(token, by.life, by.now));
         session
+    }
+
+    /// Keeps what these claims, from before a refresh, say of the authentication. OIDC Core 12.2: a refresh authenticates nobody, so
+    /// its time is that of the sign-in, and an ID token that is silent about the class changes nothing.
+    fn keep_authentication(&mut self, before: &Map<String, Value>) {
+        self.claims.remove("auth_time");
+        let silent = ["acr", "auth_time"].into_iter().filter_map(|name| Some((name, before.get(name)?)));
+        for (name, value) in silent {
+            self.claims.entry(name).or_insert_with(|| value.clone());
+        }
     }
 
     /// Whether the configuration of the sign-in kept this claim.

@@ -315,8 +315,7 @@ fn contradicts(failure: &Failure) -> bool {
         other => return matches!(other, Failure::UserinfoEndpoint(UserinfoError::OtherSubject)),
     };
     match error {
-        IdTokenError::AuthenticationTime
-        | IdTokenError::AuthorizedParty
+        IdTokenError::AuthorizedParty
         | IdTokenError::Nonce
         | IdTokenError::OtherSubject
         | IdTokenError::Subject

@@ -201,6 +201,22 @@ fn a_renewal_keeps_what_the_sign_in_was() {
 }
 
 #[test]
+fn the_time_of_a_refresh_is_not_that_of_a_sign_in() {
+    for first in [Some(0), None] {
+        let mut world = world();
+        authenticates(&mut world, None, first);
+        world.sign_in("/");
+        world.advance(500);
+        authenticates(&mut world, None, Some(0));
+        let held = world.visit("/");
+        assert!(matches!(world.then(held), Outcome::Forwarded { .. }), "the session goes on all the same");
+        world.advance(200);
+        let (_, parameters) = asked(&mut world, "/recent");
+        assert_eq!(demand(&parameters), [None, Some("600")], "{first:?}");
+    }
+}
+
+#[test]
 fn neither_a_link_nor_the_configuration_weakens_the_demand() {
     let provider = json!([{
         "issuer": "https://idp.example.com", "client_id": "client", "client_secret": "secret",

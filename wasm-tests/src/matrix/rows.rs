@@ -95,8 +95,7 @@ pub static ROWS: [Row; 15] = [
         sub: None,
         email: Some(EMAIL),
         email_counts: true,
-        // The emulator's ID token of a refresh has another `auth_time`, which OIDC Core 12.2 forbids.
-        renewal: Renewal::NotTried,
+        renewal: BEFORE_AN_HOUR,
         sign_out: SignOut::Here,
     },
     Row {
@@ -124,8 +123,7 @@ pub static ROWS: [Row; 15] = [
         sub: None,
         email: Some(EMAIL),
         email_counts: true,
-        // The emulator's ID token of a refresh has another `auth_time`, which OIDC Core 12.2 forbids.
-        renewal: Renewal::NotTried,
+        renewal: BEFORE_AN_HOUR,
         sign_out: SignOut::AtProvider,
     },
     Row {
@@ -225,8 +223,7 @@ pub static ROWS: [Row; 15] = [
         sub: Some("alice"),
         email: Some(EMAIL),
         email_counts: false,
-        // Its ID token of a refresh has another `auth_time`, which OIDC Core 12.2 forbids.
-        renewal: Renewal::NotTried,
+        renewal: BEFORE_AN_HOUR,
         sign_out: SignOut::AtProvider,
     },
     Row {

@@ -464,11 +464,17 @@ impl CalloutResponse {
 /// Why a callout has no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutError {
-    /// Envoy did not start the request: the cluster is unknown, has no endpoint, or is full.
+    /// Envoy did not start the request: the cluster has no endpoint, or is full.
     #[error(
-        "Envoy did not start the request: it has no cluster of this name (Istio calls that of a ServiceEntry outbound|443||HOST), or the host does not resolve"
+        "Envoy did not start the request: the host name of its cluster does not resolve, no endpoint is healthy, or its circuit breaker is open"
     )]
     Dispatch,
+    /// Envoy has no such cluster.
+    #[error(
+        "Envoy has no cluster of this name; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
+         Gateway that of an HTTPRoute httproute/NAMESPACE/NAME/rule/NUMBER"
+    )]
+    NoCluster,
     /// The stream was reset before the response was complete.
     #[error("the response broke off")]
     NoResponse,
@@ -487,17 +493,37 @@ pub enum CalloutError {
     TooLarge,
 }
 
+impl CalloutError {
+    /// Whether Envoy has not taken the request, of which nothing has left then.
+    pub const fn is_not_taken(&self) -> bool {
+        matches!(self, Self::Dispatch | Self::NoCluster)
+    }
+}
+
 /// Why Envoy has no answer of a server, as it says in the body of its own answer in place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreachable {
     /// The connection was closed before an answer.
     Closed,
-    /// No connection, or no TLS handshake.
+    /// No connection.
     NoConnection,
     /// The cluster has no address that could be tried.
     NoAddress,
     /// No connection within the cluster's `connect_timeout`.
     NotInTime,
+    /// No TLS handshake.
+    Tls(TlsFault),
+}
+
+/// Why there is no TLS handshake, as BoringSSL says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The certificate is not trusted.
+    Certificate,
+    /// The server does not speak TLS.
+    NotTls,
+    /// Another reason.
+    Other,
 }
 
 impl Unreachable {
@@ -517,7 +543,7 @@ impl Unreachable {
         } else if begins(b"connection termination") {
             Some(Self::Closed)
         } else if begins(b"remote connection failure") || begins(b"local connection failure") {
-            Some(Self::NoConnection)
+            Some(TlsFault::of(reason).map_or(Self::NoConnection, Self::Tls))
         } else {
             None
         }
@@ -530,16 +556,41 @@ impl Unreachable {
                     "{who} closed the connection without an answer; does its cluster use TLS exactly where the server does?"
                 )
             }
-            Self::NoConnection => format!(
-                "Envoy could not connect to {who}: nothing listens at the address of its cluster, or the TLS handshake failed \
-                 (certificate authority, SNI, or no TLS there)"
-            ),
+            Self::NoConnection => {
+                format!("Envoy could not connect to {who}: nothing listens at the address of its cluster")
+            }
             Self::NoAddress => format!(
                 "Envoy has no address for {who}: the host name of its cluster does not resolve, or no endpoint is healthy"
             ),
             Self::NotInTime => {
                 format!("{who} did not take the connection in time; check the address of its cluster, and firewalls")
             }
+            Self::Tls(fault) => format!("the TLS handshake with {who} failed: {}", fault.describe()),
+        }
+    }
+}
+
+impl TlsFault {
+    /// Reads the reason of a failed connection; `None` where it is not TLS.
+    fn of(reason: &[u8]) -> Option<Self> {
+        let reason = String::from_utf8_lossy(reason);
+        let (_, error) = reason.split_once("transport failure reason: TLS_error:")?;
+        Some(if error.contains("CERTIFICATE_VERIFY_FAILED") {
+            Self::Certificate
+        } else if error.contains("WRONG_VERSION_NUMBER") {
+            Self::NotTls
+        } else {
+            Self::Other
+        })
+    }
+
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Certificate => {
+                "its cluster does not trust the certificate; compare trusted_ca, sni and the names in the certificate"
+            }
+            Self::NotTls => "the address of its cluster does not speak TLS; compare the port, and transport_socket",
+            Self::Other => "compare the cluster's tls_params and sni with what the server takes",
         }
     }
 }
@@ -550,6 +601,7 @@ pub fn describe_status(who: &str, status: u16, unreachable: Option<Unreachable>)
         (_, Some(unreachable)) => unreachable.describe(who),
         (503, None) => format!("Envoy could not reach {who}, or it answered 503; check the cluster's address and TLS"),
         (504, None) => format!("{who} did not answer in time"),
+        (404 | 410, None) => format!("{who} answered {status}: nothing is at its URL"),
         (other, None) => format!("{who} answered {other}"),
     }
 }
@@ -652,9 +704,17 @@ mod tests {
         assert_eq!(of(503, "no healthy upstream"), Some(Unreachable::NoAddress));
         assert_eq!(reset("remote connection failure"), Some(Unreachable::NoConnection));
         assert_eq!(
-            reset("remote connection failure, transport failure reason: TLS_error:..."),
+            reset("remote connection failure, transport failure reason: delayed connect error: Connection refused"),
             Some(Unreachable::NoConnection)
         );
+        for (error, fault) in [
+            ("|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end", TlsFault::Certificate),
+            ("|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end", TlsFault::NotTls),
+            ("|268436496:SSL routines:OPENSSL_internal:SSLV3_ALERT_HANDSHAKE_FAILURE:TLS_error_end", TlsFault::Other),
+        ] {
+            let reason = format!("remote connection failure, transport failure reason: TLS_error:{error}");
+            assert_eq!(reset(&reason), Some(Unreachable::Tls(fault)), "{error}");
+        }
         assert_eq!(reset("connection termination"), Some(Unreachable::Closed));
         assert_eq!(reset("connection timeout"), Some(Unreachable::NotInTime));
         for other in [reset("overflow"), of(503, "down for maintenance"), of(502, "no healthy upstream"), of(503, "")] {

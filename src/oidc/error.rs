@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::client::ClientAuthentication;
 use crate::{
     http::{CalloutResponse, MAX_CALLOUT_BODY, Unreachable, describe_status},
     jose::{json, members::Members},
@@ -27,6 +28,17 @@ macro_rules! codes {
                 match code {
                     $($code => Self::$variant,)*
                     _ => Self::Unknown,
+                }
+            }
+
+            /// What an operator compares, where the code alone says it.
+            const fn remedy(self) -> Option<&'static str> {
+                match self {
+                    Self::InvalidScope => Some("compare `scopes` with those that the client may ask for"),
+                    Self::RedirectUriMismatch => {
+                        Some("register the redirect URI at the provider: `external_url` with /oauth2/callback, or with /oauth2/callback/NAME")
+                    }
+                    _ => None,
                 }
             }
 
@@ -80,6 +92,8 @@ pub struct ErrorResponse {
     unknown: Option<Quoted>,
     /// `error_description`
     description: Option<Quoted>,
+    /// What an operator compares, where the client is refused.
+    remedy: Option<&'static str>,
 }
 
 impl ErrorResponse {
@@ -87,7 +101,20 @@ impl ErrorResponse {
     pub fn new(code: &str, description: Option<&str>) -> Self {
         let error = OAuthError::from_code(code);
         let unknown = (error == OAuthError::Unknown).then(|| Quoted::without_secrets(code));
-        Self { error, unknown, description: description.map(Quoted::without_secrets) }
+        Self { error, unknown, description: description.map(Quoted::without_secrets), remedy: error.remedy() }
+    }
+
+    /// The same response to a client that authenticates so. Where it refuses the client itself (RFC 6749, 5.2), its text says
+    /// what to compare.
+    #[must_use]
+    pub fn to_client(self, authentication: &ClientAuthentication) -> Self {
+        let refuses_client = match self.error {
+            OAuthError::IncorrectClientCredentials | OAuthError::InvalidClient => true,
+            // Keycloak's word for a wrong secret.
+            OAuthError::UnauthorizedClient => true,
+            _ => false,
+        };
+        if refuses_client { Self { remedy: Some(authentication.remedy()), ..self } } else { self }
     }
 
     /// Reads an error response; `None` where it has no code. Facebook and others have an object with a type and a message in
@@ -110,7 +137,8 @@ impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.error.as_str())?;
         self.unknown.iter().try_for_each(|code| write!(f, " {code}"))?;
-        self.description.iter().try_for_each(|description| write!(f, " ({description})"))
+        self.description.iter().try_for_each(|description| write!(f, " ({description})"))?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, "; {remedy}"))
     }
 }
 
@@ -149,9 +177,15 @@ impl UnexpectedStatus {
             (Some(Unreachable::NoAddress), _) => "no_address",
             (Some(Unreachable::NoConnection), _) => "no_connection",
             (Some(Unreachable::NotInTime), _) => "no_connection_in_time",
+            (Some(Unreachable::Tls(_)), _) => "no_tls",
             (None, 504) => "no_answer_in_time",
             (None, _) => "other_status",
         }
+    }
+
+    /// Whether nothing is at the URL. Microsoft answers 400 where there is no such tenant.
+    pub const fn is_absent(&self) -> bool {
+        matches!(self.status, 400 | 404 | 410)
     }
 
     /// The status and error of this response.

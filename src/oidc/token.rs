@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     RelyingParty,
-    client::{AuthenticationError, CallContext},
+    client::{AuthenticationError, CallContext, ClientAuthentication},
     discovery::ProviderMetadata,
     error::{self, ErrorResponse, OAuthError, UnexpectedStatus},
 };
@@ -56,6 +56,17 @@ pub enum TokenEndpointError {
     /// A status without an error of OAuth.
     #[error("{}", .0.at("the token endpoint"))]
     Status(UnexpectedStatus),
+}
+
+impl TokenEndpointError {
+    /// The same error for a client that authenticates so.
+    #[must_use]
+    pub fn to_client(self, authentication: &ClientAuthentication) -> Self {
+        match self {
+            Self::Refused(refused) => Self::Refused(refused.to_client(authentication)),
+            Self::Callout(_) | Self::Malformed(_) | Self::NotJson(_) | Self::Status(_) => self,
+        }
+    }
 }
 
 impl From<BadMember> for TokenEndpointError {
@@ -292,7 +303,7 @@ mod tests {
                 r#"{"error":"server_error","error_description":"no database"}"#,
                 r#"the token endpoint answered 500, and says server_error ("no database")"#,
             ),
-            (404, "<html>", "the token endpoint answered 404"),
+            (404, "<html>", "the token endpoint answered 404: nothing is at its URL"),
         ] {
             assert_eq!(read(status, body), expected);
         }

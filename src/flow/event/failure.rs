@@ -293,7 +293,7 @@ impl Failure {
             Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
                 "It lacks a scope that this address needs."),
             Self::Introspection(error) => match error {
-                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn,
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn,
                     "The token cannot be checked", "Its issuer does not answer. Please try again in a few seconds."),
                 IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
                     "The token cannot be checked", "Its issuer does not answer this site's question. Please tell its operator the code below."),
@@ -339,7 +339,7 @@ impl Failure {
             Self::UserinfoSignature(_) | Self::UserinfoEndpoint(UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedType) => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
             Self::UserinfoEndpoint(error) => match error {
-                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedMalformed(_) | UserinfoError::SignedType | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
                     "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
@@ -350,12 +350,12 @@ impl Failure {
                 "This address only tells who is signed in."),
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
                 "Send a Bearer token in the Authorization header."),
-            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn,
+            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn,
                 "The sign-in service does not answer", "It could not begin your sign-in just now. Please try again in a few seconds."),
             Self::Push(_) => row!(502, "pushed_request_refused", Error, "The sign-in did not work",
                 "The sign-in service does not accept this site's request. Please tell its operator the code below."),
             Self::TokenEndpoint(error) => match error {
-                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
                 TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
                     "The sign-in took too long or was used before. Please try again."),

@@ -505,12 +505,14 @@ impl CalloutError {
 pub enum Unreachable {
     /// The connection was closed before an answer.
     Closed,
-    /// No connection.
+    /// No connection or no TLS handshake: newer Envoys do not say which.
     NoConnection,
     /// The cluster has no address that could be tried.
     NoAddress,
     /// No connection within the cluster's `connect_timeout`.
     NotInTime,
+    /// Nothing listens at the address.
+    Refused,
     /// No TLS handshake.
     Tls(TlsFault),
 }
@@ -543,7 +545,12 @@ impl Unreachable {
         } else if begins(b"connection termination") {
             Some(Self::Closed)
         } else if begins(b"remote connection failure") || begins(b"local connection failure") {
-            Some(TlsFault::of(reason).map_or(Self::NoConnection, Self::Tls))
+            let reason = String::from_utf8_lossy(reason);
+            let detail = reason.split_once(", transport failure reason: ").map(|(_, detail)| detail);
+            Some(match detail {
+                None => Self::NoConnection,
+                Some(detail) => TlsFault::of(detail).map_or(Self::Refused, Self::Tls),
+            })
         } else {
             None
         }
@@ -556,25 +563,28 @@ impl Unreachable {
                     "{who} closed the connection without an answer; does its cluster use TLS exactly where the server does?"
                 )
             }
-            Self::NoConnection => {
-                format!("Envoy could not connect to {who}: nothing listens at the address of its cluster")
-            }
+            Self::NoConnection => format!(
+                "Envoy could not connect to {who}: nothing listens at the address of its cluster, or the TLS handshake failed; \
+                 ADMIN/stats?filter=ssl counts why (fail_verify_error, fail_verify_san, connection_error)"
+            ),
             Self::NoAddress => format!(
                 "Envoy has no address for {who}: the host name of its cluster does not resolve, or no endpoint is healthy"
             ),
             Self::NotInTime => {
-                format!("{who} did not take the connection in time; check the address of its cluster, and firewalls")
+                format!("{who} did not take the connection in time; check the address of its cluster, firewalls, and whether TLS is spoken there")
             }
-            Self::Tls(fault) => format!("the TLS handshake with {who} failed: {}", fault.describe()),
+            Self::Refused => {
+                format!("Envoy could not connect to {who}: nothing listens at the address of its cluster")
+            }
+            Self::Tls(fault) => format!("there is no TLS handshake with {who}: {}", fault.describe()),
         }
     }
 }
 
 impl TlsFault {
     /// Reads the reason of a failed connection; `None` where it is not TLS.
-    fn of(reason: &[u8]) -> Option<Self> {
-        let reason = String::from_utf8_lossy(reason);
-        let (_, error) = reason.split_once("transport failure reason: TLS_error:")?;
+    fn of(reason: &str) -> Option<Self> {
+        let error = reason.strip_prefix("TLS_error:")?;
         Some(if error.contains("CERTIFICATE_VERIFY_FAILED") {
             Self::Certificate
         } else if error.contains("WRONG_VERSION_NUMBER") {
@@ -705,7 +715,7 @@ mod tests {
         assert_eq!(reset("remote connection failure"), Some(Unreachable::NoConnection));
         assert_eq!(
             reset("remote connection failure, transport failure reason: delayed connect error: Connection refused"),
-            Some(Unreachable::NoConnection)
+            Some(Unreachable::Refused)
         );
         for (error, fault) in [
             ("|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end", TlsFault::Certificate),

@@ -177,6 +177,7 @@ impl UnexpectedStatus {
             (Some(Unreachable::NoAddress), _) => "no_address",
             (Some(Unreachable::NoConnection), _) => "no_connection",
             (Some(Unreachable::NotInTime), _) => "no_connection_in_time",
+            (Some(Unreachable::Refused), _) => "refused",
             (Some(Unreachable::Tls(_)), _) => "no_tls",
             (None, 504) => "no_answer_in_time",
             (None, _) => "other_status",

@@ -17,6 +17,7 @@ mod introspection;
 mod keys;
 mod lifetimes;
 mod logout;
+mod mistakes;
 mod oauth2;
 mod own_tokens;
 mod properties;

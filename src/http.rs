@@ -571,7 +571,9 @@ impl Unreachable {
                 "Envoy has no address for {who}: the host name of its cluster does not resolve, or no endpoint is healthy"
             ),
             Self::NotInTime => {
-                format!("{who} did not take the connection in time; check the address of its cluster, firewalls, and whether TLS is spoken there")
+                format!(
+                    "{who} did not take the connection in time; check the address of its cluster, firewalls, and whether TLS is spoken there"
+                )
             }
             Self::Refused => {
                 format!("Envoy could not connect to {who}: nothing listens at the address of its cluster")

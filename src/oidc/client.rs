@@ -67,8 +67,12 @@ impl ClientAuthentication {
             Self::Injected => {
                 "compare client_id and the secret of the cluster's credential injector with the registration of the client"
             }
-            Self::None => "no client_secret is configured; compare client_id and the kind of client with its registration",
-            Self::Tls => "compare client_id and the certificate that the cluster shows with the registration of the client",
+            Self::None => {
+                "no client_secret is configured; compare client_id and the kind of client with its registration"
+            }
+            Self::Tls => {
+                "compare client_id and the certificate that the cluster shows with the registration of the client"
+            }
             Self::Unspecified(_) => "compare client_id and client_secret with the registration of the client",
         }
     }

@@ -119,7 +119,7 @@ pub enum DiscoveryError {
     #[error("it has no usable {0}")]
     Missing(&'static str),
     /// No document is at its URL.
-    #[error("{}; compare {compare}: no document is at {url}", .status.at("the provider"))]
+    #[error("the provider answered {}{}: no document is at {url}; compare {compare}", .status.status, .status.said())]
     NotFound {
         /// The URL.
         url: Quoted,

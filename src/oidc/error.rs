@@ -110,7 +110,7 @@ impl ErrorResponse {
     pub fn to_client(self, authentication: &ClientAuthentication) -> Self {
         let refuses_client = match self.error {
             OAuthError::IncorrectClientCredentials | OAuthError::InvalidClient => true,
-            // Keycloak's word for a wrong secret.
+            // The word of Keycloak and Glewlwyd for a wrong secret.
             OAuthError::UnauthorizedClient => true,
             _ => false,
         };
@@ -166,7 +166,11 @@ pub fn refusal(response: &CalloutResponse) -> Result<ErrorResponse, UnexpectedSt
     // Gateways and frameworks write "Bad Request", which is no code of OAuth.
     let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
     let is_refusal = is_code && (400..500).contains(&response.status);
-    ErrorResponse::read(members).filter(|_| is_refusal).ok_or_else(|| UnexpectedStatus::of(response))
+    // Some frameworks write `not_found` where nothing is at the URL.
+    let is_absent = |error: &ErrorResponse| matches!(response.status, 404 | 410) && error.error == OAuthError::Unknown;
+    ErrorResponse::read(members)
+        .filter(|error| is_refusal && !is_absent(error))
+        .ok_or_else(|| UnexpectedStatus::of(response))
 }
 
 impl UnexpectedStatus {
@@ -199,7 +203,11 @@ impl UnexpectedStatus {
 
     /// A sentence for the log about the endpoint with this name.
     pub fn at(&self, endpoint: &str) -> String {
-        let said = self.error.as_ref().map(|error| format!(", and says {error}"));
-        describe_status(endpoint, self.status, self.unreachable) + said.unwrap_or_default().as_str()
+        describe_status(endpoint, self.status, self.unreachable) + &self.said()
+    }
+
+    /// The error, as the end of a sentence.
+    pub(super) fn said(&self) -> String {
+        self.error.as_ref().map(|error| format!(", and says {error}")).unwrap_or_default()
     }
 }

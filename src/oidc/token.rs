@@ -304,6 +304,12 @@ mod tests {
                 r#"the token endpoint answered 500, and says server_error ("no database")"#,
             ),
             (404, "<html>", "the token endpoint answered 404: nothing is at its URL"),
+            (
+                404,
+                r#"{"error":"not_found"}"#,
+                r#"the token endpoint answered 404: nothing is at its URL, and says unknown_error "not_found""#,
+            ),
+            (404, r#"{"error":"invalid_grant"}"#, "the provider refused: invalid_grant"),
         ] {
             assert_eq!(read(status, body), expected);
         }

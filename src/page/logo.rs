@@ -99,7 +99,9 @@ fn svg_root(mut text: &str) -> Result<Option<&str>, LogoError> {
     const DOCTYPE: &str = "<!DOCTYPE";
     const BEFORE: [(&str, &str); 3] = [("<?", "?>"), ("<!--", "-->"), (DOCTYPE, ">")];
     while let Some((start, end)) = BEFORE.into_iter().find(|(start, _)| text.starts_with(start)) {
-        let Some((passed, rest)) = text.get(start.len()..).and_then(|rest| rest.split_once(end)) else { return Ok(None) };
+        let Some((passed, rest)) = text.get(start.len()..).and_then(|rest| rest.split_once(end)) else {
+            return Ok(None);
+        };
         if start == DOCTYPE && passed.contains('[') {
             return Err(LogoError::Doctype);
         }

@@ -31,11 +31,7 @@ const CASES: [Case; 12] = [
                Gateway that of an HTTPRoute httproute/NAMESPACE/NAME/rule/NUMBER",
         word: "unknown_cluster",
     },
-    Case {
-        name: "nameless",
-        told: "the host name of its cluster does not resolve",
-        word: "no_address",
-    },
+    Case { name: "nameless", told: "the host name of its cluster does not resolve", word: "no_address" },
     Case {
         name: "empty",
         told: "Envoy did not start the request: the host name of its cluster does not resolve, no endpoint is healthy, or",
@@ -72,8 +68,7 @@ const CASES: [Case; 12] = [
     },
     Case {
         name: "absent",
-        told: "the provider answered 404: nothing is at its URL; compare issuer (server, path, tenant, realm) and metadata_url: no document \
-               is at \"http://127.0.0.1:",
+        told: "the provider answered 404: no document is at \"http://127.0.0.1:",
         word: "not_found",
     },
     Case { name: "down", told: "the provider answered 500", word: "other_status" },
@@ -99,7 +94,7 @@ fn tls_cluster(name: &str, port: u16, expected: &str) -> Value {
     })
 }
 
-/// The word that the worker which answers has for this provider.
+/// What `/oauth2/health` says of this provider.
 fn trouble(world: &World, name: &str) -> Option<Value> {
     let health: Value = serde_json::from_slice(&world.browser().get(&world.url("/oauth2/health")).body).ok()?;
     let found = health["providers"].as_array()?.iter().find(|provider| provider["name"] == name)?;
@@ -133,11 +128,11 @@ fn the_log_and_the_health_page_say_why_a_provider_cannot_be_used() {
         None => format!("http://{name}.localhost:{nothing}"),
     };
     let world = World::around(Issuer::start(), |setup| {
+        setup.workers = 1;
         setup.runtime = json!({REASON_HIDDEN: false});
-        setup.clusters.extend([
-            ("nothing-listens".to_owned(), nothing),
-            ("hangs-up".to_owned(), hangs_up.address().port()),
-        ]);
+        setup
+            .clusters
+            .extend([("nothing-listens".to_owned(), nothing), ("hangs-up".to_owned(), hangs_up.address().port())]);
         setup.whole_clusters.extend([
             json!({"name": "no-endpoints", "load_assignment": {"cluster_name": "no-endpoints"}}),
             tls_cluster("tls-to-plain", plain, "localhost"),
@@ -167,7 +162,6 @@ fn the_log_and_the_health_page_say_why_a_provider_cannot_be_used() {
             log.lines().find(|found| found.contains(&line)).map(str::to_owned)
         });
         assert!(said.contains(told), "{name}: {said}");
-        // Of the workers, those that have tried themselves know it.
         until(word, || (trouble(&world, name)? == *word).then_some(()));
     }
     world.upstream.assert_saw_nothing();
@@ -182,6 +176,7 @@ fn where_envoy_hides_why_there_is_no_connection_the_log_says_where_it_counts_tha
     let [nothing, plain, tls] = [(); 3].map(|()| ports::free());
     let _both = Provider::with(&Settings { port: plain, tls: Some(tls), ..Settings::default() });
     let world = World::around(Issuer::start(), |setup| {
+        setup.workers = 1;
         setup.whole_clusters.extend([
             tls_cluster("nothing-listens", nothing, "localhost"),
             tls_cluster("tls-to-plain", plain, "localhost"),

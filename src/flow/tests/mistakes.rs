@@ -65,17 +65,21 @@ fn a_refused_client_is_told_which_settings_to_compare() {
         ),
     ] {
         let mut world = authenticating_by(&settings);
-        for (status, code) in [(401, "invalid_client"), (200, "incorrect_client_credentials"), (400, "unauthorized_client")] {
+        for (status, code) in
+            [(401, "invalid_client"), (200, "incorrect_client_credentials"), (400, "unauthorized_client")]
+        {
             let body = json!({"error": code, "error_description": "Bad client"});
             let answer = CalloutResponse { status, body: body.to_string().into_bytes() };
             world.provider.token_response = Box::new(move |_| Ok(answer.clone()));
             let line = refused(&mut world, (502, "token_endpoint_refused"));
-            assert!(line.contains(&format!("the provider refused: {code} (\"Bad client\"); {remedy}; issuer ")), "{line}");
+            assert!(
+                line.contains(&format!("the provider refused: {code} (\"Bad client\"); {remedy}; issuer ")),
+                "{line}"
+            );
         }
         // Another refusal is not about the client.
-        world.provider.token_response = Box::new(|_| {
-            Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_request"}"#.to_vec() })
-        });
+        world.provider.token_response =
+            Box::new(|_| Ok(CalloutResponse { status: 400, body: br#"{"error":"invalid_request"}"#.to_vec() }));
         let line = refused(&mut world, (502, "token_endpoint_refused"));
         assert!(line.contains("refused: invalid_request; issuer "), "{line}");
     }
@@ -104,7 +108,8 @@ fn the_issuer_that_an_id_token_names_is_quoted() {
         let mut world = World::ready();
         world.provider.claims = Box::new(move |claims| drop(claims.insert("iss".to_owned(), json!(iss))));
         let line = refused(&mut world, (502, "id_token_refused"));
-        let told = format!("iss is another issuer, {quoted}; write exactly that as issuer, if it is the one you mean; ");
+        let told =
+            format!("iss is another issuer, {quoted}; write exactly that as issuer, if it is the one you mean; ");
         assert!(line.contains(&told), "{line}");
         world.provider.claims = Box::new(|_| ());
         world.sign_in("/page");
@@ -129,19 +134,22 @@ fn metadata_and_keys_that_are_not_there_are_named_with_their_url() {
             let (url, compare) = match document {
                 "keys" => {
                     world.provider.jwks = Some(answer);
-                    (format!("{ISSUER}/jwks"), "jwks_uri, of the configuration or of the metadata")
+                    (format!("{ISSUER}/jwks"), "jwks_uri, which the configuration or the metadata name")
                 }
                 _ => {
                     world.provider.instead = Some(Box::new(move |_| answer.clone()));
                     let url = format!("{ISSUER}/.well-known/openid-configuration");
-                    (url, "issuer (server, path, tenant, realm) and metadata_url")
+                    (url, "issuer (server, path, tenant, realm), or metadata_url")
                 }
             };
             world.settle();
             let lines = lines(&mut world);
-            let line = lines.iter().find(|line| line.contains(&format!("cannot use the {document} of {ISSUER}"))).unwrap();
-            assert!(line.contains(&format!("the provider answered {status}")), "{line}");
-            assert!(line.contains(&format!("; compare {compare}: no document is at {url:?}; ")), "{line}");
+            let line =
+                lines.iter().find(|line| line.contains(&format!("cannot use the {document} of {ISSUER}"))).unwrap();
+            let told = format!(
+                "the provider answered {status}, and says unknown_error \"invalid_tenant\": no document is at {url:?}; compare {compare}; "
+            );
+            assert!(line.contains(&told), "{line}");
             assert!(troubles(&mut world).contains(&json!("not_found")), "{document}");
             (world.provider.jwks, world.provider.instead) = (None, None);
             world.advance(60);

@@ -12,11 +12,13 @@ use crate::{
     http1::Response,
     upstream::{MARK, Upstream},
     user_agent::UserAgent,
-    world::SESSION_KEY,
+    world::{PUBLIC, SESSION_KEY},
 };
 pub use party::Party;
 pub use rows::ROWS;
 
+/// A page for users with an address at example.com.
+pub const MAIL: &str = "/mail";
 /// More pages than a provider shows on the way to the app.
 const MAX_PAGES: usize = 5;
 
@@ -132,21 +134,56 @@ pub struct Ended {
     pub log: String,
 }
 
-/// Tries a sign-in at the provider of this row, with a mistake in its element of `providers`. The app sees nothing of it.
+/// Opens a page, [`MAIL`] or another, with a mistake in this row's element of `providers`. The app sees nothing of it, and the
+/// worker then serves a public page.
 ///
 /// # Panics
-/// If the app does.
+/// If the app sees something, or the public page is not served.
 #[must_use]
-pub fn mistaken(provider: &str, mistake: impl FnOnce(&mut Value)) -> Ended {
+pub fn mistaken(provider: &str, page: &str, mistake: impl FnOnce(&mut Value)) -> Ended {
     let stand = Stand::start(named(provider), mistake);
-    let (at, page) = stand.walk(&UserAgent::default(), &stand.url("/page")).pop().expect("a step");
+    let (at, page) = stand.walk(&UserAgent::default(), &stand.url(page)).pop().expect("a step");
     stand.app.assert_saw_nothing_since(0, "a mistake in the configuration");
+    let public = UserAgent::default().get(&stand.url(PUBLIC));
+    assert!(public.headers.has(MARK), "{public:?}\n{}", stand.logs());
     stand.assert_log();
     Ended { at, page, log: stand.envoy.log() }
 }
 
+/// What `envoy --mode validate` says of a mistake in this row's element of `providers`, which it refuses.
+///
+/// # Panics
+/// If it does not.
+#[must_use]
+pub fn refused(provider: &str, mistake: impl FnOnce(&mut Value)) -> String {
+    let setup = Setup::new(1);
+    let party = (named(provider).start)(&setup.external_url());
+    let configuration = configuration(&setup, &*party, mistake);
+    let (accepted, said) = Envoy::validate(&setup.configuration(configuration));
+    assert!(!accepted, "{said}");
+    said
+}
+
 fn named(provider: &str) -> &'static Row {
     ROWS.iter().find(|row| row.provider == provider).expect("a row with this name")
+}
+
+fn configuration(setup: &Setup, party: &dyn Party, change: impl FnOnce(&mut Value)) -> Value {
+    let mut provider = party.provider();
+    // Longer than a busy machine keeps a provider from its answer.
+    provider["timeout_ms"] = json!(10_000);
+    change(&mut provider);
+    json!({
+        "external_url": setup.external_url(),
+        "cluster": "idp",
+        "allow_on_headers_stop_iteration": true,
+        "providers": [provider],
+        "session": {"keys": [SESSION_KEY], "lifetime_seconds": 86_400},
+        "rules": [
+            {"prefix": "/mail", "access": "required", "allow": {"allowed_domains": ["example.com"]}},
+            {"prefix": "/public", "access": "public"},
+        ],
+    })
 }
 
 /// The app behind the filter, with one provider.
@@ -165,18 +202,8 @@ impl Stand {
         setup.bodies_while_headers_are_held = true;
         let origin = setup.external_url();
         let party = (row.start)(&origin);
-        let mut provider = party.provider();
-        // Longer than a busy machine keeps a provider from its answer.
-        provider["timeout_ms"] = json!(10_000);
-        change(&mut provider);
-        let envoy = Envoy::start(setup.configuration(json!({
-            "external_url": origin,
-            "cluster": "idp",
-            "allow_on_headers_stop_iteration": true,
-            "providers": [provider],
-            "session": {"keys": [SESSION_KEY], "lifetime_seconds": 86_400},
-            "rules": [{"prefix": "/mail", "access": "required", "allow": {"allowed_domains": ["example.com"]}}],
-        })));
+        let configuration = configuration(&setup, &*party, change);
+        let envoy = Envoy::start(setup.configuration(configuration));
         Self { party, app, envoy, clock, origin }
     }
 
@@ -226,7 +253,7 @@ impl Stand {
     /// A rule on addresses lets the user pass if the provider has verified the address.
     fn assert_address(&self, row: &Row, browser: &UserAgent) {
         let before = self.app.count();
-        let answer = browser.get(&self.url("/mail"));
+        let answer = browser.get(&self.url(MAIL));
         if row.email_counts {
             assert!(answer.headers.has(MARK), "{answer:?}\n{}", self.logs());
         } else {

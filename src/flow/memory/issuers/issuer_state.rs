@@ -254,8 +254,8 @@ impl IssuerState {
         now: UnixTime,
     ) -> Result<Vec<u8>, DiscoveryError> {
         let compare = match kind {
-            DocumentKind::Keys => "jwks_uri, of the configuration or of the metadata",
-            DocumentKind::Metadata => "issuer (server, path, tenant, realm) and metadata_url",
+            DocumentKind::Keys => "jwks_uri, which the configuration or the metadata name",
+            DocumentKind::Metadata => "issuer (server, path, tenant, realm), or metadata_url",
         };
         discovery::body(response, self.endpoint_of(kind, now), compare)
     }

@@ -1,10 +1,8 @@
-//! Mistakes in the settings of each provider of the matrix. The log, or `envoy --mode validate`, says what to change; the app sees
-//! nothing, and the worker goes on.
-
-use std::thread;
+//! Mistakes in the settings of each provider of the matrix. The log says what to change; the app sees nothing, and the worker goes
+//! on.
 
 use serde_json::{Value, json};
-use wasm_tests::matrix::{self, MAIL, ROWS};
+use wasm_tests::matrix::{MAIL, Mistakes, ROWS};
 
 /// The page that is opened, where the mistake does not show on a page for users with an address.
 const PAGE: &str = "/page";
@@ -20,7 +18,7 @@ enum Ends {
     AtProvider,
     /// At the app's door: with this status and this code.
     Page(u16, &'static str),
-    /// In `envoy --mode validate`: the configuration is refused.
+    /// When Envoy reads the configuration, which it refuses.
     Refused,
 }
 
@@ -45,30 +43,26 @@ const fn without_address(mistake: &'static str, change: fn(&mut Value), told: &'
 
 /// Tries each mistake at this provider.
 fn each(provider: &str, cases: &[Case]) {
-    // Where the metadata cannot be had a sign-in is held for its full time, so some wait side by side.
-    for some in cases.chunks(3) {
-        thread::scope(|scope| some.iter().for_each(|case| drop(scope.spawn(|| try_one(provider, case)))));
-    }
-}
-
-fn try_one(provider: &str, Case { mistake, change, page, ends, told }: &Case) {
-    let said = match *ends {
-        Ends::Refused => matrix::refused(provider, change),
-        Ends::AtProvider => {
-            let ended = matrix::mistaken(provider, page, change);
-            // Each page of ours has a code.
-            assert_eq!(ended.page.code(), None, "{provider}, {mistake}: {ended:#?}");
-            ended.log
+    let mistakes = Mistakes::at(provider);
+    for Case { mistake, change, page, ends, told } in cases {
+        let said = match *ends {
+            Ends::Refused => mistakes.refused(change),
+            Ends::AtProvider => {
+                let ended = mistakes.tried(page, change);
+                // Each page of ours has a code.
+                assert_eq!(ended.page.code(), None, "{provider}, {mistake}: {ended:#?}");
+                ended.log
+            }
+            Ends::Page(status, code) => {
+                let ended = mistakes.tried(page, change);
+                let shown = (ended.page.status, ended.page.code());
+                assert_eq!(shown, (status, Some(code.to_owned())), "{provider}, {mistake}: {ended:#?}");
+                ended.log
+            }
+        };
+        for told in *told {
+            assert!(said.contains(told), "{provider}, {mistake}: {told:?} does not stand in:\n{said}");
         }
-        Ends::Page(status, code) => {
-            let ended = matrix::mistaken(provider, page, change);
-            let shown = (ended.page.status, ended.page.code());
-            assert_eq!(shown, (status, Some(code.to_owned())), "{provider}, {mistake}: {ended:#?}");
-            ended.log
-        }
-    };
-    for told in *told {
-        assert!(said.contains(told), "{provider}, {mistake}: {told:?} does not stand in:\n{said}");
     }
 }
 

@@ -119,21 +119,24 @@ pub enum DiscoveryError {
     #[error("it has no usable {0}")]
     Missing(&'static str),
     /// No document is at its URL.
-    #[error("the provider answered {}{}: no document is at {url}; compare {compare}", .status.status, .status.said())]
-    NotFound {
-        /// The URL.
-        url: Quoted,
-        /// The status.
-        status: UnexpectedStatus,
-        /// The settings that the URL comes from.
-        compare: &'static str,
-    },
+    #[error("{0}")]
+    NotFound(Box<NotFound>),
     /// Not 200.
     #[error("{}", .0.at("the provider"))]
     Status(UnexpectedStatus),
     /// It takes signed requests alone, and there is no key to sign them with.
     #[error("the provider takes signed requests alone (require_signed_request_object); configure client_key")]
     WantsSignedRequests,
+}
+
+/// A URL without a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the provider answered {}{}: no document is at {url}; compare {compare}", .status.status, .status.said())]
+pub struct NotFound {
+    url: Quoted,
+    status: UnexpectedStatus,
+    /// The settings that the URL comes from.
+    compare: &'static str,
 }
 
 impl DiscoveryError {
@@ -149,7 +152,7 @@ impl DiscoveryError {
             Self::IssuerMismatch(_) => "other_issuer",
             Self::Keys(_) => "no_usable_keys",
             Self::Malformed(_) => "not_json",
-            Self::NotFound { .. } => "not_found",
+            Self::NotFound(_) => "not_found",
             Self::Status(status) => status.word(),
         }
     }
@@ -183,7 +186,10 @@ pub fn body(
     }
     let status = UnexpectedStatus::of(&response);
     Err(match endpoint.filter(|_| status.is_absent()) {
-        Some(endpoint) => DiscoveryError::NotFound { url: Quoted::new(endpoint.url().as_str()), status, compare },
+        Some(endpoint) => {
+            let url = Quoted::new(endpoint.url().as_str());
+            DiscoveryError::NotFound(Box::new(NotFound { url, status, compare }))
+        }
         None => DiscoveryError::Status(status),
     })
 }

@@ -107,13 +107,12 @@ impl ErrorResponse {
     /// The same response to a client that authenticates so. Where it refuses the client itself (RFC 6749, 5.2), its text says
     /// what to compare.
     #[must_use]
-    pub fn to_client(self, authentication: &ClientAuthentication) -> Self {
-        let refuses_client = match self.error {
-            OAuthError::IncorrectClientCredentials | OAuthError::InvalidClient => true,
-            // The word of Keycloak and Glewlwyd for a wrong secret.
-            OAuthError::UnauthorizedClient => true,
-            _ => false,
-        };
+    pub fn for_client(self, authentication: &ClientAuthentication) -> Self {
+        // Keycloak and Glewlwyd say of a wrong secret that the client is unauthorized.
+        let refuses_client = matches!(
+            self.error,
+            OAuthError::IncorrectClientCredentials | OAuthError::InvalidClient | OAuthError::UnauthorizedClient
+        );
         if refuses_client { Self { remedy: Some(authentication.remedy()), ..self } } else { self }
     }
 

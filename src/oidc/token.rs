@@ -61,9 +61,9 @@ pub enum TokenEndpointError {
 impl TokenEndpointError {
     /// The same error for a client that authenticates so.
     #[must_use]
-    pub fn to_client(self, authentication: &ClientAuthentication) -> Self {
+    pub fn for_client(self, authentication: &ClientAuthentication) -> Self {
         match self {
-            Self::Refused(refused) => Self::Refused(refused.to_client(authentication)),
+            Self::Refused(refused) => Self::Refused(refused.for_client(authentication)),
             Self::Callout(_) | Self::Malformed(_) | Self::NotJson(_) | Self::Status(_) => self,
         }
     }

@@ -69,8 +69,10 @@ impl Logo {
     }
 }
 
+type Check = fn(&[u8]) -> Result<(), LogoError>;
+
 /// The check that content is of this media type, by its first bytes (MIME Sniffing, 6.1).
-fn check_of(media_type: &str) -> Option<fn(&[u8]) -> Result<(), LogoError>> {
+fn check_of(media_type: &str) -> Option<Check> {
     const fn other_unless(is_it: bool) -> Result<(), LogoError> {
         if is_it { Ok(()) } else { Err(LogoError::OtherContent) }
     }

@@ -253,7 +253,7 @@ impl Provider {
         &self,
         response: Result<CalloutResponse, CalloutError>,
     ) -> Result<Identification, TokenEndpointError> {
-        self.identified(response).map_err(|error| error.to_client(&self.relying_party.authentication))
+        self.identified(response).map_err(|error| error.for_client(&self.relying_party.authentication))
     }
 
     fn identified(
@@ -357,7 +357,7 @@ impl Provider {
             }
             Protocol::GitHub(_) | Protocol::Oidc(_) => TokenResponse::read(response),
         };
-        tokens.map_err(|error| error.to_client(&self.relying_party.authentication))
+        tokens.map_err(|error| error.for_client(&self.relying_party.authentication))
     }
 
     /// How long the calls of a renewal may take.

@@ -1,6 +1,6 @@
 //! Mistakes in the settings of a provider: the line of the log says what to change.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     super::event::{Event, Level},
@@ -194,15 +194,18 @@ fn absent(world: &mut World) -> (Vec<String>, usize) {
     (lines(world).into_iter().filter(|line| line.contains(" brought no ")).collect(), count)
 }
 
-fn without(names: &'static [&'static str]) -> Box<dyn Fn(&mut serde_json::Map<String, Value>)> {
-    Box::new(move |claims| names.iter().for_each(|name| drop(claims.insert((*name).to_owned(), Value::Null))))
+/// A token without address and groups.
+fn without_both(claims: &mut Map<String, Value>) {
+    for name in ["email", "groups"] {
+        claims.insert(name.to_owned(), Value::Null);
+    }
 }
 
 #[test]
 fn an_expected_claim_that_no_scope_brought_is_named_once_for_each_worker() {
     let groups = json!([{"prefix": "/", "access": "required", "allow": {"groups": ["staff"]}}]);
     let mut world = World::ready_with(&[("rules", groups)]);
-    world.provider.claims = without(&["email", "groups"]);
+    world.provider.claims = Box::new(without_both);
     let told = |claim: &str| {
         format!(
             "a sign-in at {ISSUER} brought no `{claim}`, which identity_headers, filter_state or conditions ask for; add the scope that \
@@ -231,7 +234,7 @@ fn an_expected_claim_that_no_scope_brought_is_named_once_for_each_worker() {
 fn a_claim_is_expected_where_something_asks_for_it() {
     let absent_with = |changes: &[(&str, Value)]| {
         let mut world = World::ready_with(changes);
-        world.provider.claims = without(&["email", "groups"]);
+        world.provider.claims = Box::new(without_both);
         world.provider.userinfo = Box::new(|| ok(&json!({"sub": "alice", "email": ""})));
         world.events.clear();
         world.sign_in("/page");

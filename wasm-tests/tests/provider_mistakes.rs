@@ -147,7 +147,27 @@ macro_rules! rows {
 
 rows! {
     #[cfg_attr(not(feature = "providers"), ignore = "needs a JDK and Maven: make providers")]
-    keycloak: "Keycloak", [SLASH, WRONG_PATH, WRONG_SECRET, NO_SECRET, WRONG_CLIENT];
+    keycloak: "Keycloak", [
+        Case {
+            change: |provider| {
+                let [url, realm] = ["url", "realm"].map(|name| provider["with"][name].as_str().unwrap_or_default());
+                provider["issuer"] = json!(format!("{url}/realms/{realm}/"));
+            },
+            ..SLASH
+        },
+        case(
+            "another realm",
+            |provider| append(&mut provider["with"], "realm", "-of-another"),
+            NOT_READY,
+            &[
+                "the provider answered 404",
+                "-of-another/.well-known/openid-configuration\"; compare issuer (server, path, tenant, realm), or metadata_url",
+            ],
+        ),
+        WRONG_SECRET,
+        NO_SECRET,
+        WRONG_CLIENT,
+    ];
 
     microsoft: "Microsoft Entra ID", [
         SLASH,

@@ -485,11 +485,17 @@ impl CalloutResponse {
 /// Why a callout has no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutError {
-    /// Envoy did not start the request: the cluster is unknown, has no endpoint, or is full.
+    /// Envoy did not start the request: the cluster has no endpoint, or is full.
     #[error(
-        "Envoy did not start the request: it has no cluster of this name (Istio calls that of a ServiceEntry outbound|443||HOST), or the host does not resolve"
+        "Envoy did not start the request: the host name of its cluster does not resolve, no endpoint is healthy, or its circuit breaker is open"
     )]
     Dispatch,
+    /// Envoy has no such cluster.
+    #[error(
+        "Envoy has no cluster of this name; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
+         Gateway that of an HTTPRoute httproute/NAMESPACE/NAME/rule/NUMBER"
+    )]
+    NoCluster,
     /// The stream was reset before the response was complete.
     #[error("the response broke off")]
     NoResponse,
@@ -508,17 +514,39 @@ pub enum CalloutError {
     TooLarge,
 }
 
+impl CalloutError {
+    /// Whether Envoy has not taken the request, of which nothing has left then.
+    pub const fn is_not_taken(&self) -> bool {
+        matches!(self, Self::Dispatch | Self::NoCluster)
+    }
+}
+
 /// Why Envoy has no answer of a server, as it says in the body of its own answer in place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreachable {
     /// The connection was closed before an answer.
     Closed,
-    /// No connection, or no TLS handshake.
+    /// No connection or no TLS handshake: newer Envoys do not say which.
     NoConnection,
     /// The cluster has no address that could be tried.
     NoAddress,
     /// No connection within the cluster's `connect_timeout`.
     NotInTime,
+    /// Nothing listens at the address.
+    Refused,
+    /// No TLS handshake.
+    Tls(TlsFault),
+}
+
+/// Why there is no TLS handshake, as BoringSSL says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The certificate is not trusted.
+    Certificate,
+    /// The server does not speak TLS.
+    NotTls,
+    /// Another reason.
+    Other,
 }
 
 impl Unreachable {
@@ -538,7 +566,12 @@ impl Unreachable {
         } else if begins(b"connection termination") {
             Some(Self::Closed)
         } else if begins(b"remote connection failure") || begins(b"local connection failure") {
-            Some(Self::NoConnection)
+            let reason = String::from_utf8_lossy(reason);
+            let detail = reason.split_once(", transport failure reason: ").map(|(_, detail)| detail);
+            Some(match detail {
+                None => Self::NoConnection,
+                Some(detail) => TlsFault::of(detail).map_or(Self::Refused, Self::Tls),
+            })
         } else {
             None
         }
@@ -552,15 +585,45 @@ impl Unreachable {
                 )
             }
             Self::NoConnection => format!(
-                "Envoy could not connect to {who}: nothing listens at the address of its cluster, or the TLS handshake failed \
-                 (certificate authority, SNI, or no TLS there)"
+                "Envoy could not connect to {who}: nothing listens at the address of its cluster, or the TLS handshake failed; \
+                 ADMIN/stats?filter=ssl counts why (fail_verify_error, fail_verify_san, connection_error)"
             ),
             Self::NoAddress => format!(
                 "Envoy has no address for {who}: the host name of its cluster does not resolve, or no endpoint is healthy"
             ),
             Self::NotInTime => {
-                format!("{who} did not take the connection in time; check the address of its cluster, and firewalls")
+                format!(
+                    "{who} did not take the connection in time; check the address of its cluster, firewalls, and whether TLS is spoken there"
+                )
             }
+            Self::Refused => {
+                format!("Envoy could not connect to {who}: nothing listens at the address of its cluster")
+            }
+            Self::Tls(fault) => format!("there is no TLS handshake with {who}: {}", fault.describe()),
+        }
+    }
+}
+
+impl TlsFault {
+    /// Reads the reason of a failed connection; `None` where it is not TLS.
+    fn of(reason: &str) -> Option<Self> {
+        let error = reason.strip_prefix("TLS_error:")?;
+        Some(if error.contains("CERTIFICATE_VERIFY_FAILED") {
+            Self::Certificate
+        } else if error.contains("WRONG_VERSION_NUMBER") {
+            Self::NotTls
+        } else {
+            Self::Other
+        })
+    }
+
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Certificate => {
+                "its cluster does not trust the certificate; compare trusted_ca, sni and the names in the certificate"
+            }
+            Self::NotTls => "the address of its cluster does not speak TLS; compare the port, and transport_socket",
+            Self::Other => "compare the cluster's tls_params and sni with what the server takes",
         }
     }
 }
@@ -571,6 +634,7 @@ pub fn describe_status(who: &str, status: u16, unreachable: Option<Unreachable>)
         (_, Some(unreachable)) => unreachable.describe(who),
         (503, None) => format!("Envoy could not reach {who}, or it answered 503; check the cluster's address and TLS"),
         (504, None) => format!("{who} did not answer in time"),
+        (404 | 410, None) => format!("{who} answered {status}: nothing is at its URL"),
         (other, None) => format!("{who} answered {other}"),
     }
 }
@@ -703,9 +767,17 @@ mod tests {
         assert_eq!(of(503, "no healthy upstream"), Some(Unreachable::NoAddress));
         assert_eq!(reset("remote connection failure"), Some(Unreachable::NoConnection));
         assert_eq!(
-            reset("remote connection failure, transport failure reason: TLS_error:..."),
-            Some(Unreachable::NoConnection)
+            reset("remote connection failure, transport failure reason: delayed connect error: Connection refused"),
+            Some(Unreachable::Refused)
         );
+        for (error, fault) in [
+            ("|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end", TlsFault::Certificate),
+            ("|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end", TlsFault::NotTls),
+            ("|268436496:SSL routines:OPENSSL_internal:SSLV3_ALERT_HANDSHAKE_FAILURE:TLS_error_end", TlsFault::Other),
+        ] {
+            let reason = format!("remote connection failure, transport failure reason: TLS_error:{error}");
+            assert_eq!(reset(&reason), Some(Unreachable::Tls(fault)), "{error}");
+        }
         assert_eq!(reset("connection termination"), Some(Unreachable::Closed));
         assert_eq!(reset("connection timeout"), Some(Unreachable::NotInTime));
         for other in [reset("overflow"), of(503, "down for maintenance"), of(502, "no healthy upstream"), of(503, "")] {

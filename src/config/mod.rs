@@ -61,6 +61,8 @@ pub struct Config {
     pub forwarded_tokens: ForwardedTokens,
     /// The claims that a session keeps: those of headers, filter state, conditions and the userinfo endpoint.
     pub kept_claims: Vec<String>,
+    /// Those of them that come with a scope, and without which headers, filter state or conditions lack something.
+    pub expected_claims: Vec<&'static str>,
     /// The claims that the path `/userinfo` of this filter returns.
     pub userinfo_claims: Vec<String>,
     /// Sign-in settings.

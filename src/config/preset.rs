@@ -1,6 +1,7 @@
 //! Presets: what a provider needs that many know, in a file of its own (`presets/NAME.json`). Each setting that the operator
 //! does not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. For some
-//! values of a variable, or for a value of an optional one, a variant of the preset comes first.
+//! values of a variable, or for a value of an optional one, a variant of the preset comes first. A preset whose provider takes no
+//! client without a secret (`needs_secret`) wants one, or another way to authenticate.
 
 use zeroize::Zeroizing;
 
@@ -65,6 +66,7 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     // A test reads each file.
     let Ok(preset) = serde_json::from_str::<Node>(file) else { return };
     let values = values(&preset, provider, &at.key("with"), faults);
+    require_secret(&preset, provider, &at.key("client_secret"), faults);
     let (Node::Object(given), Node::Object(members)) = (provider, preset) else { return };
     let (variants, settings): (Vec<_>, Vec<_>) = members.into_iter().partition(|(name, _)| name == "variants");
     for (_, variants) in variants {
@@ -74,6 +76,17 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
         }
     }
     add_member(Node::Object(settings), given, &values);
+}
+
+/// Reports a missing secret, unless the operator has set another way to authenticate.
+fn require_secret(preset: &Node, given: &Node, at: &At<'_>, faults: &mut Faults) {
+    const WAYS: [&str; 3] = ["client_secret", "client_key", "token_endpoint_auth_method"];
+    let is_needed = matches!(preset.member("needs_secret"), Some(Node::Bool(true)));
+    if is_needed && WAYS.iter().all(|way| given.member(way).is_none()) {
+        let title = preset.member("provider").and_then(|provider| provider.text("title")).unwrap_or_default();
+        let expected = format!("the client secret that {title} gave you: it takes no client without one");
+        let _: Result<(), _> = faults.required(at, None, expected);
+    }
 }
 
 /// Whether a variant is for these values: it lists one of them, or says `true` for any.

@@ -86,6 +86,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     );
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
+    let has_default_headers = document.identity_headers.is_none();
     let identity_headers =
         identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let filter_state =
@@ -118,6 +119,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     warnings.extend(rules.warnings(&prefix));
     warnings.extend(kept_claims::missing_issuer_header(&providers, &identity_headers));
     warnings.extend(choice::warn_of_no_choice(&providers));
+    warnings.extend(client::short_keys(&providers));
     warnings.extend(token_issuer::left_out_keys(&token_issuers));
     let mut kept_claims = kept_claims::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| kept_claims::keep(name, &mut kept_claims);
@@ -149,6 +151,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         fingerprint,
         stripped_headers: identity_headers::stripped(&identity_headers),
         kept_claims,
+        expected_claims: Vec::new(),
         userinfo_claims,
         identity_headers,
         filter_state,
@@ -164,6 +167,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         token_issuers,
     };
     warn_of_ineffective_settings(&mut config);
+    config.expected_claims = kept_claims::expected_claims(&config, has_default_headers);
     if document.verified_email_only.is_none() {
         config.warnings.extend(claim_text::unverified_email(&config));
     }

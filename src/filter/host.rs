@@ -191,7 +191,7 @@ pub(super) fn dispatch(request: &CalloutRequest) -> Result<u32, CalloutError> {
     let headers = request.all_headers().collect();
     let body = (!request.body.is_empty()).then_some(request.body.as_slice());
     hostcalls::dispatch_http_call(request.cluster.as_str(), headers, body, Vec::new(), request.timeout)
-        .map_err(|_| CalloutError::Dispatch)
+        .map_err(|status| if status == Status::BadArgument { CalloutError::NoCluster } else { CalloutError::Dispatch })
 }
 
 /// The result of this call. No headers means no response: asking for them would end the VM.

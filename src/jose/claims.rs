@@ -6,7 +6,10 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::{Algorithm, members::Members, verify::VerifiedJws};
-use crate::time::{Leeway, UnixTime};
+use crate::{
+    quoted::Quoted,
+    time::{Leeway, UnixTime},
+};
 
 /// The values a token is checked against (OIDC Core 3.1.3.7).
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +82,14 @@ pub enum Audience<'a> {
 }
 
 /// The first fault of the claims, in the order issuer, audience, dates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// `iss` is missing or not a string.
     #[error("no iss")]
     IssuerMissing,
     /// `iss` is another issuer.
-    #[error("iss is another issuer")]
-    IssuerMismatch,
+    #[error("iss is another issuer, {0}; write exactly that as issuer, if it is the one you mean")]
+    IssuerMismatch(Quoted),
     /// `aud` is missing.
     #[error("no aud")]
     AudienceMissing,
@@ -277,7 +280,11 @@ fn check_issuer(
     // OIDC Core 3.1.3.7 (2)
     let issuer = claims.get("iss").and_then(Value::as_str).ok_or(ClaimError::IssuerMissing)?;
     let tenant = claims.get("tid").and_then(Value::as_str);
-    if expected.issuer.is(issuer, tenant, key_issuer) { Ok(()) } else { Err(ClaimError::IssuerMismatch) }
+    if expected.issuer.is(issuer, tenant, key_issuer) {
+        Ok(())
+    } else {
+        Err(ClaimError::IssuerMismatch(Quoted::new(issuer)))
+    }
 }
 
 fn check_audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Vec<String>, ClaimError> {

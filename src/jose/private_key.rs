@@ -47,6 +47,12 @@ pub enum PrivateKeyError {
     /// PEM of another kind.
     #[error("a key in PKCS #8, -----BEGIN PRIVATE KEY----- (openssl pkcs8 -topk8 -nocrypt -in KEY writes it)")]
     Format,
+    /// The `alg` of the JWK is not an algorithm that the key signs by.
+    #[error("a JWK whose `alg`, where it has one, is an algorithm that Envoy signs by with this key: {0}")]
+    JwkAlgorithm(&'static str),
+    /// The JWK is not for signatures.
+    #[error("a JWK for signatures: `use`, where it has one, is `sig`, and `key_ops` has `sign`")]
+    JwkUse,
     /// No key at all.
     #[error(
         "a private key in PEM (-----BEGIN PRIVATE KEY-----, with its line breaks or with \\n in their place) or as a JWK"
@@ -112,8 +118,13 @@ impl PrivateKey {
 #[derive(Default)]
 pub(super) struct KeyNotes {
     pub(super) kid: Option<String>,
-    pub(super) algorithm: Option<String>,
+    /// The algorithm that it names; an `Err` where we know none of that name.
+    pub(super) algorithm: Option<Result<Algorithm, UnknownAlgorithm>>,
 }
+
+/// A name of no algorithm that we know.
+#[derive(Clone, Copy)]
+pub(super) struct UnknownAlgorithm;
 
 fn of_pem(pem: &str) -> Result<PrivateKey, PrivateKeyError> {
     // Tools write other things before and after it: attributes, parameters, a certificate.
@@ -203,8 +214,21 @@ fn of_jwk(text: &str) -> Result<(PrivateKey, KeyNotes), PrivateKeyError> {
         return Err(if is_set { PrivateKeyError::NoKey } else { PrivateKeyError::Public });
     }
     let key = key_of_jwk(&jwk).ok_or(PrivateKeyError::Kind)?;
-    let text = |name| members.optional(name).ok().flatten().map(str::to_owned);
-    Ok((key, KeyNotes { kid: text("kid"), algorithm: text("alg") }))
+    if !may_sign(members) {
+        return Err(PrivateKeyError::JwkUse);
+    }
+    let algorithm = members.get("alg").map(|name| {
+        let name = name.as_str();
+        name.and_then(Algorithm::from_name).ok_or(UnknownAlgorithm)
+    });
+    let kid = members.optional("kid").ok().flatten().map(str::to_owned);
+    Ok((key, KeyNotes { kid, algorithm }))
+}
+
+/// RFC 7517, 4.2 and 4.3.
+fn may_sign(members: Members<'_>) -> bool {
+    let signs = |operations: &Value| operations.as_array().is_some_and(|all| all.iter().any(|one| one == "sign"));
+    members.get("use").is_none_or(|purpose| purpose == "sig") && members.get("key_ops").is_none_or(signs)
 }
 
 /// RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2.

@@ -29,10 +29,12 @@ impl SigningKey {
     pub fn read(text: &str, algorithm: Option<Algorithm>, kid: Option<String>) -> Result<Self, PrivateKeyError> {
         let (key, notes) = PrivateKey::read(text)?;
         let (algorithms, names) = key.algorithms();
-        let noted = || notes.algorithm.as_deref().and_then(Algorithm::from_name);
-        let algorithm = algorithm.or_else(noted).or_else(|| algorithms.first().copied());
-        let algorithm = algorithm.filter(|algorithm| algorithms.contains(algorithm));
-        let algorithm = algorithm.ok_or(PrivateKeyError::Algorithm(names))?;
+        let signs_by = |algorithm: &Algorithm| algorithms.contains(algorithm);
+        let algorithm = match (algorithm, notes.algorithm) {
+            (Some(configured), _) => Some(configured).filter(signs_by).ok_or(PrivateKeyError::Algorithm(names))?,
+            (None, Some(noted)) => noted.ok().filter(signs_by).ok_or(PrivateKeyError::JwkAlgorithm(names))?,
+            (None, None) => algorithms.first().copied().ok_or(PrivateKeyError::Algorithm(names))?,
+        };
         Ok(Self { key, algorithm, kid: kid.or(notes.kid) })
     }
 

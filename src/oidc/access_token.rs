@@ -31,7 +31,7 @@ pub struct VerifiedAccessToken {
 }
 
 /// Why a signed token is not an access token for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessTokenError {
     /// It can be used with a proof only (RFC 9449, RFC 8705), which is not supported.
     #[error("it is bound to a key (cnf), which is not supported")]

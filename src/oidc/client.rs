@@ -7,7 +7,7 @@ use std::{rc::Rc, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::{Serializer, byte_serialize};
 
-use self::assertion::ClientAssertion;
+use self::assertion::{AssertionKey, ClientAssertion};
 use super::{Clusters, Endpoint};
 use crate::{
     http::CalloutRequest,
@@ -15,6 +15,9 @@ use crate::{
     secret::ClientSecret,
     time::UnixTime,
 };
+
+/// The shortest key of HS256, in bytes: the size of its hash.
+pub const MIN_HS256_KEY: usize = 32;
 
 /// How we authenticate. Method and secret cannot disagree.
 #[derive(Debug, Clone)]
@@ -33,6 +36,46 @@ pub enum ClientAuthentication {
     Tls,
     /// A secret without a method: `client_secret_basic`, unless the metadata only offers `client_secret_post`.
     Unspecified(ClientSecret),
+}
+
+impl ClientAuthentication {
+    /// Whether it signs with a secret that is shorter than HS256 wants it (RFC 7518, 3.2).
+    pub fn has_short_key(&self) -> bool {
+        match self {
+            Self::Assertion(assertion) => match &assertion.key {
+                AssertionKey::Private(_) => false,
+                AssertionKey::Secret(secret) => secret.expose().len() < MIN_HS256_KEY,
+            },
+            Self::Basic(_) | Self::Injected | Self::None | Self::Post(_) | Self::Tls | Self::Unspecified(_) => false,
+        }
+    }
+
+    /// What to compare where a server refuses the client.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Assertion(assertion) => match assertion.key {
+                AssertionKey::Private(_) => {
+                    "compare client_id, client_key and client_assertion with the registration of the client, which needs the public key"
+                }
+                AssertionKey::Secret(_) => {
+                    "compare client_id, client_secret and client_assertion with the registration of the client"
+                }
+            },
+            Self::Basic(_) | Self::Post(_) => {
+                "compare client_id, client_secret and token_endpoint_auth_method with the registration of the client"
+            }
+            Self::Injected => {
+                "compare client_id and the secret of the cluster's credential injector with the registration of the client"
+            }
+            Self::None => {
+                "no client_secret is configured; compare client_id and the kind of client with its registration"
+            }
+            Self::Tls => {
+                "compare client_id and the certificate that the cluster shows with the registration of the client"
+            }
+            Self::Unspecified(_) => "compare client_id and client_secret with the registration of the client",
+        }
+    }
 }
 
 /// Why a call cannot be authenticated.

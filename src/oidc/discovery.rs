@@ -118,6 +118,9 @@ pub enum DiscoveryError {
     /// A member is missing, or no text.
     #[error("it has no usable {0}")]
     Missing(&'static str),
+    /// No document is at its URL.
+    #[error("{0}")]
+    NotFound(Box<NotFound>),
     /// Not 200.
     #[error("{}", .0.at("the provider"))]
     Status(UnexpectedStatus),
@@ -126,18 +129,30 @@ pub enum DiscoveryError {
     WantsSignedRequests,
 }
 
+/// A URL without a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the provider answered {}{}: no document is at {url}; compare {compare}", .status.status, .status.said())]
+pub struct NotFound {
+    url: Quoted,
+    status: UnexpectedStatus,
+    /// The settings that the URL comes from.
+    compare: &'static str,
+}
+
 impl DiscoveryError {
     /// The kind of the trouble, in a word for programs. It says nothing that the document said.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::BadEndpoint(_) | Self::Missing(_) | Self::WantsSignedRequests => "unusable_metadata",
-            Self::Callout(CalloutError::Dispatch) => "unknown_cluster",
+            Self::Callout(CalloutError::Dispatch) => "no_address",
+            Self::Callout(CalloutError::NoCluster) => "unknown_cluster",
             Self::Callout(CalloutError::NoResponse) => "no_answer",
             Self::Callout(CalloutError::Redirected { .. }) => "redirected",
             Self::Callout(CalloutError::TooLarge) => "too_large",
             Self::IssuerMismatch(_) => "other_issuer",
             Self::Keys(_) => "no_usable_keys",
             Self::Malformed(_) => "not_json",
+            Self::NotFound(_) => "not_found",
             Self::Status(status) => status.word(),
         }
     }
@@ -156,17 +171,27 @@ pub fn get(endpoint: &Endpoint, clusters: &Clusters, timeout: Duration) -> Callo
     }
 }
 
-/// The body of a response that must be 200.
+/// The body of a response that must be 200. `compare` names the settings that the URL comes from.
 ///
 /// # Errors
-/// [`DiscoveryError::Callout`] or [`DiscoveryError::Status`].
-pub fn body(response: Result<CalloutResponse, CalloutError>) -> Result<Vec<u8>, DiscoveryError> {
+/// [`DiscoveryError::Callout`], [`DiscoveryError::NotFound`] or [`DiscoveryError::Status`].
+pub fn body(
+    response: Result<CalloutResponse, CalloutError>,
+    endpoint: Option<&Endpoint>,
+    compare: &'static str,
+) -> Result<Vec<u8>, DiscoveryError> {
     let response = response?;
     if response.status == 200 {
-        Ok(response.body)
-    } else {
-        Err(DiscoveryError::Status(UnexpectedStatus::of(&response)))
+        return Ok(response.body);
     }
+    let status = UnexpectedStatus::of(&response);
+    Err(match endpoint.filter(|_| status.is_absent()) {
+        Some(endpoint) => {
+            let url = Quoted::new(endpoint.url().as_str());
+            DiscoveryError::NotFound(Box::new(NotFound { url, status, compare }))
+        }
+        None => DiscoveryError::Status(status),
+    })
 }
 
 impl ProviderMetadata {

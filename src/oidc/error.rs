@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::client::ClientAuthentication;
 use crate::{
     http::{CalloutResponse, MAX_CALLOUT_BODY, Unreachable, describe_status},
     jose::{json, members::Members},
@@ -27,6 +28,17 @@ macro_rules! codes {
                 match code {
                     $($code => Self::$variant,)*
                     _ => Self::Unknown,
+                }
+            }
+
+            /// What an operator compares, where the code alone says it.
+            const fn remedy(self) -> Option<&'static str> {
+                match self {
+                    Self::InvalidScope => Some("compare `scopes` with those that the client may ask for"),
+                    Self::RedirectUriMismatch => {
+                        Some("register the redirect URI at the provider: `external_url` with /oauth2/callback, or with /oauth2/callback/NAME")
+                    }
+                    _ => None,
                 }
             }
 
@@ -83,6 +95,8 @@ pub struct ErrorResponse {
     unknown: Option<Quoted>,
     /// `error_description`
     description: Option<Quoted>,
+    /// What an operator compares, where the client is refused.
+    remedy: Option<&'static str>,
 }
 
 impl ErrorResponse {
@@ -90,7 +104,25 @@ impl ErrorResponse {
     pub fn new(code: &str, description: Option<&str>) -> Self {
         let error = OAuthError::from_code(code);
         let unknown = (error == OAuthError::Unknown).then(|| Quoted::without_secrets(code));
-        Self { error, unknown, description: description.map(Quoted::without_secrets) }
+        Self { error, unknown, description: description.map(Quoted::without_secrets), remedy: error.remedy() }
+    }
+
+    /// The same response to a client that authenticates so. Where it refuses the client itself (RFC 6749, 5.2) or its proof
+    /// (RFC 9449, 5), its text says what to compare.
+    #[must_use]
+    pub fn for_client(self, authentication: &ClientAuthentication) -> Self {
+        let remedy = match self.error {
+            // Keycloak and Glewlwyd say of a wrong secret that the client is unauthorized.
+            OAuthError::IncorrectClientCredentials | OAuthError::InvalidClient | OAuthError::UnauthorizedClient => {
+                authentication.remedy()
+            }
+            OAuthError::InvalidDpopProof | OAuthError::UseDpopNonce => {
+                "the provider binds the tokens of this client to a key: set dpop_key; with one, compare its algorithm with \
+                 dpop_signing_alg_values_supported, and the clocks"
+            }
+            _ => return self,
+        };
+        Self { remedy: Some(remedy), ..self }
     }
 
     /// Reads an error response; `None` where it has no code. Facebook and others have an object with a type and a message in
@@ -113,7 +145,8 @@ impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.error.as_str())?;
         self.unknown.iter().try_for_each(|code| write!(f, " {code}"))?;
-        self.description.iter().try_for_each(|description| write!(f, " ({description})"))
+        self.description.iter().try_for_each(|description| write!(f, " ({description})"))?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, "; {remedy}"))
     }
 }
 
@@ -141,7 +174,11 @@ pub fn refusal(response: &CalloutResponse) -> Result<ErrorResponse, UnexpectedSt
     // Gateways and frameworks write "Bad Request", which is no code of OAuth.
     let is_code = members.optional("error").ok().flatten().is_some_and(|code| !code.contains(' '));
     let is_refusal = is_code && (400..500).contains(&response.status);
-    ErrorResponse::read(members).filter(|_| is_refusal).ok_or_else(|| UnexpectedStatus::of(response))
+    // Some frameworks write `not_found` where nothing is at the URL.
+    let is_absent = |error: &ErrorResponse| matches!(response.status, 404 | 410) && error.error == OAuthError::Unknown;
+    ErrorResponse::read(members)
+        .filter(|error| is_refusal && !is_absent(error))
+        .ok_or_else(|| UnexpectedStatus::of(response))
 }
 
 impl UnexpectedStatus {
@@ -152,9 +189,16 @@ impl UnexpectedStatus {
             (Some(Unreachable::NoAddress), _) => "no_address",
             (Some(Unreachable::NoConnection), _) => "no_connection",
             (Some(Unreachable::NotInTime), _) => "no_connection_in_time",
+            (Some(Unreachable::Refused), _) => "refused",
+            (Some(Unreachable::Tls(_)), _) => "no_tls",
             (None, 504) => "no_answer_in_time",
             (None, _) => "other_status",
         }
+    }
+
+    /// Whether nothing is at the URL. Microsoft answers 400 where there is no such tenant.
+    pub const fn is_absent(&self) -> bool {
+        matches!(self.status, 400 | 404 | 410)
     }
 
     /// The status and error of this response.
@@ -167,7 +211,11 @@ impl UnexpectedStatus {
 
     /// A sentence for the log about the endpoint with this name.
     pub fn at(&self, endpoint: &str) -> String {
-        let said = self.error.as_ref().map(|error| format!(", and says {error}"));
-        describe_status(endpoint, self.status, self.unreachable) + said.unwrap_or_default().as_str()
+        describe_status(endpoint, self.status, self.unreachable) + &self.said()
+    }
+
+    /// The error, as the end of a sentence.
+    pub(super) fn said(&self) -> String {
+        self.error.as_ref().map(|error| format!(", and says {error}")).unwrap_or_default()
     }
 }

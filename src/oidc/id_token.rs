@@ -47,7 +47,7 @@ impl VerifiedIdToken {
 }
 
 /// Why a signed token is not an ID token for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
     /// `at_hash` is not the hash of the access token beside it.
     #[error("its at_hash does not fit the access token")]

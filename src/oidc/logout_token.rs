@@ -30,7 +30,7 @@ pub struct LogoutToken {
 }
 
 /// Why a signed token is not a logout token for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogoutTokenError {
     /// A claim every signed token must get right.
     #[error("{0}")]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     RelyingParty,
-    client::{AuthenticationError, CallContext},
+    client::{AuthenticationError, CallContext, ClientAuthentication},
     discovery::ProviderMetadata,
     error::{self, ErrorResponse, OAuthError, UnexpectedStatus},
 };
@@ -64,6 +64,22 @@ pub enum TokenEndpointError {
     /// A status without an error of OAuth.
     #[error("{}", .0.at("the token endpoint"))]
     Status(UnexpectedStatus),
+}
+
+impl TokenEndpointError {
+    /// The same error for a client that authenticates so.
+    #[must_use]
+    pub fn for_client(self, authentication: &ClientAuthentication) -> Self {
+        match self {
+            Self::Refused(refused) => Self::Refused(refused.for_client(authentication)),
+            Self::Bound
+            | Self::Callout(_)
+            | Self::Malformed(_)
+            | Self::NotJson(_)
+            | Self::Status(_)
+            | Self::Unbound => self,
+        }
+    }
 }
 
 impl From<BadMember> for TokenEndpointError {
@@ -361,7 +377,13 @@ mod tests {
                 r#"{"error":"server_error","error_description":"no database"}"#,
                 r#"the token endpoint answered 500, and says server_error ("no database")"#,
             ),
-            (404, "<html>", "the token endpoint answered 404"),
+            (404, "<html>", "the token endpoint answered 404: nothing is at its URL"),
+            (
+                404,
+                r#"{"error":"not_found"}"#,
+                r#"the token endpoint answered 404: nothing is at its URL, and says unknown_error "not_found""#,
+            ),
+            (404, r#"{"error":"invalid_grant"}"#, "the provider refused: invalid_grant"),
         ] {
             assert_eq!(read(status, body), expected);
         }

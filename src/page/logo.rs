@@ -25,6 +25,9 @@ pub enum LogoError {
          image/jpeg, such as data:image/png;base64,..."
     )]
     NoImage,
+    /// A document type with declarations of its own.
+    #[error("an SVG without `<!DOCTYPE ... [...]>`: take the DOCTYPE out, which images do not need")]
+    Doctype,
     /// The content is not of the type that the URL names.
     #[error("a `data:` URL whose content is an image of the type that the URL names")]
     OtherContent,
@@ -47,18 +50,13 @@ impl Logo {
             return Err(LogoError::TooLong);
         }
         if text.starts_with('<') {
-            let root = svg_root(text).ok_or(LogoError::NoImage)?;
-            return if is_whole_svg(root) {
-                Ok(Self::of(SVG_TYPE, text.as_bytes()))
-            } else {
-                Err(LogoError::IncompleteSvg)
-            };
+            return check_svg(text, LogoError::NoImage).map(|()| Self::of(SVG_TYPE, text.as_bytes()));
         }
         let (media_type, content) =
             text.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).ok_or(LogoError::NoImage)?;
-        let has_type = has_type(media_type).ok_or(LogoError::NoImage)?;
+        let check = check_of(media_type).ok_or(LogoError::NoImage)?;
         let content = STANDARD.decode(content).map_err(|_| LogoError::NoImage)?;
-        if has_type(&content) { Ok(Self::of(media_type, &content)) } else { Err(LogoError::OtherContent) }
+        check(&content).map(|()| Self::of(media_type, &content))
     }
 
     fn of(media_type: &str, content: &[u8]) -> Self {
@@ -71,33 +69,48 @@ impl Logo {
     }
 }
 
+type Check = fn(&[u8]) -> Result<(), LogoError>;
+
 /// The check that content is of this media type, by its first bytes (MIME Sniffing, 6.1).
-fn has_type(media_type: &str) -> Option<fn(&[u8]) -> bool> {
+fn check_of(media_type: &str) -> Option<Check> {
+    const fn other_unless(is_it: bool) -> Result<(), LogoError> {
+        if is_it { Ok(()) } else { Err(LogoError::OtherContent) }
+    }
     Some(match media_type {
-        "image/gif" => |content| content.starts_with(b"GIF8"),
-        "image/jpeg" => |content| content.starts_with(b"\xff\xd8\xff"),
-        "image/png" => |content| content.starts_with(b"\x89PNG\r\n\x1a\n"),
+        "image/gif" => |content| other_unless(content.starts_with(b"GIF8")),
+        "image/jpeg" => |content| other_unless(content.starts_with(b"\xff\xd8\xff")),
+        "image/png" => |content| other_unless(content.starts_with(b"\x89PNG\r\n\x1a\n")),
         SVG_TYPE => |content| {
-            let text = std::str::from_utf8(content).ok();
-            text.and_then(|text| svg_root(text.trim())).is_some_and(is_whole_svg)
+            let text = std::str::from_utf8(content).map_err(|_| LogoError::OtherContent)?;
+            check_svg(text.trim(), LogoError::OtherContent)
         },
-        "image/webp" => |content| content.starts_with(b"RIFF") && content.get(8..12) == Some(b"WEBP"),
+        "image/webp" => |content| other_unless(content.starts_with(b"RIFF") && content.get(8..12) == Some(b"WEBP")),
         _ => return None,
     })
 }
 
-/// The SVG from its first element on: behind the XML declaration, a document type and comments.
-fn svg_root(mut text: &str) -> Option<&str> {
-    const BEFORE: [(&str, &str); 3] = [("<?", "?>"), ("<!--", "-->"), ("<!DOCTYPE", ">")];
-    while let Some((start, end)) = BEFORE.into_iter().find(|(start, _)| text.starts_with(start)) {
-        text = text.strip_prefix(start)?.split_once(end)?.1.trim_start();
-    }
-    let name_ends = |rest: &str| rest.starts_with(|next: char| next.is_ascii_whitespace() || next == '>');
-    text.strip_prefix("<svg").is_some_and(name_ends).then_some(text)
+/// Checks that the text is a whole SVG; `other` is the error where it is something else.
+fn check_svg(text: &str, other: LogoError) -> Result<(), LogoError> {
+    let root = svg_root(text)?.ok_or(other)?;
+    let has_namespace = root.split_once('>').is_some_and(|(start, _)| start.contains(SVG_NAMESPACE));
+    if root.ends_with("</svg>") && has_namespace { Ok(()) } else { Err(LogoError::IncompleteSvg) }
 }
 
-fn is_whole_svg(root: &str) -> bool {
-    root.ends_with("</svg>") && root.split_once('>').is_some_and(|(start, _)| start.contains(SVG_NAMESPACE))
+/// The SVG from its first element on: behind the XML declaration, a document type and comments. `None` where it is no SVG.
+fn svg_root(mut text: &str) -> Result<Option<&str>, LogoError> {
+    const DOCTYPE: &str = "<!DOCTYPE";
+    const BEFORE: [(&str, &str); 3] = [("<?", "?>"), ("<!--", "-->"), (DOCTYPE, ">")];
+    while let Some((start, end)) = BEFORE.into_iter().find(|(start, _)| text.starts_with(start)) {
+        let Some((passed, rest)) = text.get(start.len()..).and_then(|rest| rest.split_once(end)) else {
+            return Ok(None);
+        };
+        if start == DOCTYPE && passed.contains('[') {
+            return Err(LogoError::Doctype);
+        }
+        text = rest.trim_start();
+    }
+    let name_ends = |rest: &str| rest.starts_with(|next: char| next.is_ascii_whitespace() || next == '>');
+    Ok(text.strip_prefix("<svg").is_some_and(name_ends).then_some(text))
 }
 
 #[cfg(test)]
@@ -145,6 +158,10 @@ mod tests {
             (bare, LogoError::IncompleteSvg),
             (SVG.replace("</svg>", ""), LogoError::IncompleteSvg),
             (format!("<svg>{SVG}"), LogoError::IncompleteSvg),
+            (format!("<!DOCTYPE svg [<!ENTITY a \"b\">]>{SVG}"), LogoError::Doctype),
+            (format!("<?xml version=\"1.0\"?>\n<!DOCTYPE svg PUBLIC \"x\" \"y\" [\n]>{SVG}"), LogoError::Doctype),
+            (url("image/svg+xml", format!("<!DOCTYPE svg [ <!ENTITY a \"b\"> ]>{SVG}").as_bytes()), LogoError::Doctype),
+            (url("image/svg+xml", b"<svg></svg>"), LogoError::IncompleteSvg),
             (url("text/html", SVG.as_bytes()), LogoError::NoImage),
             (url("image/svg+xml;charset=utf-8", SVG.as_bytes()), LogoError::NoImage),
             (url("IMAGE/PNG", b"\x89PNG\r\n\x1a\n"), LogoError::NoImage),

@@ -258,6 +258,13 @@ impl Provider {
         &self,
         response: Result<CalloutResponse, CalloutError>,
     ) -> Result<Identification, TokenEndpointError> {
+        self.identified(response).map_err(|error| error.for_client(&self.relying_party.authentication))
+    }
+
+    fn identified(
+        &self,
+        response: Result<CalloutResponse, CalloutError>,
+    ) -> Result<Identification, TokenEndpointError> {
         let wanted = self.relying_party.token_type();
         match &self.protocol {
             Protocol::GitHub(github) => {
@@ -351,13 +358,14 @@ impl Provider {
         response: Result<CalloutResponse, CalloutError>,
     ) -> Result<TokenResponse, TokenEndpointError> {
         let wanted = self.relying_party.token_type();
-        match &self.protocol {
+        let tokens = match &self.protocol {
             // An ID token that comes all the same is not what identifies the user.
             Protocol::OAuth2(_) => {
-                Ok(TokenResponse { id_token: None, ..TokenResponse::read_leniently(response, wanted)? })
+                TokenResponse::read_leniently(response, wanted).map(|tokens| TokenResponse { id_token: None, ..tokens })
             }
             Protocol::GitHub(_) | Protocol::Oidc(_) => TokenResponse::read(response, wanted),
-        }
+        };
+        tokens.map_err(|error| error.for_client(&self.relying_party.authentication))
     }
 
     /// How long the calls of a renewal may take.
@@ -463,6 +471,20 @@ impl Provider {
             (Protocol::OAuth2(_), _) => "userinfo",
             (Protocol::Oidc(_), true) => "the ID token and userinfo",
             (Protocol::Oidc(_), false) => "the ID token (userinfo was not asked)",
+        }
+    }
+
+    /// The settings that bring a claim which it has not sent. `None` for GitHub, which is asked for what the rules want.
+    pub const fn remedy_of_absent_claim(&self) -> Option<&'static str> {
+        match &self.protocol {
+            Protocol::GitHub(_) => None,
+            Protocol::OAuth2(_) => Some("add the scope that brings it to `scopes`, or name its place in `claims`"),
+            Protocol::Oidc(settings) if settings.userinfo => {
+                Some("add the scope that brings it to `scopes`, or have the provider send it")
+            }
+            Protocol::Oidc(_) => Some(
+                "add the scope that brings it to `scopes`, or set `userinfo: true` if the userinfo endpoint has it",
+            ),
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Dialect {
     pub token_in_query: bool,
     /// The answer at `/me`.
     pub user: Value,
+    /// `email` is in it for the scope of that name alone.
+    pub email_by_scope: bool,
     /// The answer at `/emails`.
     pub emails: Value,
 }
@@ -51,6 +53,8 @@ struct State {
     requests: Vec<Request>,
     /// Codes, with the challenge and the redirect URI that they were asked with.
     codes: HashMap<String, (String, String)>,
+    /// The scope of the last authorization request.
+    scope: String,
     access_tokens: HashSet<String>,
     refresh_tokens: HashSet<String>,
 }
@@ -64,6 +68,7 @@ impl OAuth2Server {
             answers: Vec::new(),
             requests: Vec::new(),
             codes: HashMap::new(),
+            scope: String::new(),
             access_tokens: HashSet::new(),
             refresh_tokens: HashSet::new(),
         }));
@@ -155,7 +160,7 @@ fn proper(state: &mut State, request: &Request) -> Vec<u8> {
     match path.strip_prefix("/oauth2").unwrap_or(path) {
         "/authorize" => authorize(state, request),
         "/token" => token(state, request),
-        "/me" | "/userinfo" => resource(state, request, state.dialect.user.clone()),
+        "/me" | "/userinfo" => resource(state, request, user(state)),
         "/emails" => resource(state, request, state.dialect.emails.clone()),
         "/revoke" if is_client(request) => {
             state.refresh_tokens.remove(single(&request.form(), "token").unwrap_or_default());
@@ -181,6 +186,7 @@ fn authorize(state: &mut State, request: &Request) -> Vec<u8> {
     let code = format!("canary-code-{}", random());
     let asked = (parameter("code_challenge").to_owned(), parameter("redirect_uri").to_owned());
     state.codes.insert(code.clone(), asked);
+    parameter("scope").clone_into(&mut state.scope);
     back.query_pairs_mut().extend_pairs([("code", code.as_str()), ("state", parameter("state"))]);
     response(302, &[("location", back.as_str())], b"")
 }
@@ -233,6 +239,17 @@ fn token(state: &mut State, request: &Request) -> Vec<u8> {
         return response(200, &[("content-type", "application/x-www-form-urlencoded")], form.as_bytes());
     }
     answer(200, &tokens.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect())
+}
+
+/// The user, as the scope has it.
+fn user(state: &State) -> Value {
+    let mut user = state.dialect.user.clone();
+    if let Some(members) = user.as_object_mut()
+        && state.dialect.email_by_scope
+    {
+        members.retain(|name, _| name != "email" || state.scope.split(' ').any(|scope| scope == "email"));
+    }
+    user
 }
 
 /// What an access token opens.

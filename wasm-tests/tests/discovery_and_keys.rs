@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wasm_tests::{
-    http1::{Outcome, Response, Server},
+    http1::Response,
     issuer::{Answer, Endpoint, Fault, IdToken, Issuer, Spoil},
-    ports,
     process::{until, until_everywhere},
     upstream::MARK,
     user_agent::{Outgoing, UserAgent},
@@ -387,51 +386,4 @@ fn a_host_is_reached_through_the_cluster_that_is_named_for_it() {
     let browser = world.browser();
     let callback = world.callback_url(&browser, "/page");
     assert_signed_in(&browser.get(&callback), &world.url("/page"));
-}
-
-#[test]
-fn the_log_says_why_a_provider_cannot_be_reached() {
-    let hangs_up = Server::start(0, |_, _| Outcome::Close);
-    let (nothing, closing) = (ports::free(), hangs_up.address().port());
-    let world = World::around(Issuer::start(), |setup| {
-        setup.clusters.push(("nothing-listens".to_owned(), nothing));
-        setup.clusters.push(("hangs-up".to_owned(), closing));
-        let issuer = |host: &str| format!("http://{host}.localhost:{nothing}");
-        let provider =
-            |name: &str| json!({ "name": name, "issuer": issuer(name), "client_id": "a", "client_secret": "b" });
-        let providers = setup.configuration["providers"].as_array_mut().expect("a list");
-        providers.extend(["unknown", "refusing", "closing"].map(provider));
-        setup.configuration["clusters"] = json!({
-            format!("unknown.localhost:{nothing}"): "there-is-no-such-cluster",
-            format!("refusing.localhost:{nothing}"): "nothing-listens",
-            format!("closing.localhost:{nothing}"): "hangs-up",
-        });
-    });
-    for (name, cluster, reason, word) in [
-        ("unknown", "there-is-no-such-cluster", "it has no cluster of this name", "unknown_cluster"),
-        (
-            "refusing",
-            "nothing-listens",
-            "Envoy could not connect to the provider: nothing listens at the address of its cluster",
-            "no_connection",
-        ),
-        ("closing", "hangs-up", "the provider closed the connection without an answer", "connection_closed"),
-    ] {
-        let line = format!("cannot use the metadata of http://{name}.localhost:{nothing} (cluster {cluster:?}): ");
-        let said = until("the line of the log", || {
-            let log = world.log();
-            log.lines().find(|found| found.contains(&line)).map(str::to_owned)
-        });
-        assert!(said.contains(reason), "{said}");
-        // Of the workers, those that have tried themselves know it.
-        until("the trouble", || {
-            let health: Value = serde_json::from_slice(&world.browser().get(&world.url("/oauth2/health")).body).ok()?;
-            let found = health["providers"].as_array()?.iter().find(|provider| provider["name"] == name)?;
-            assert_eq!(found["state"], "waiting", "{health}");
-            (found["trouble"] == word).then_some(())
-        });
-    }
-    // The others are not disturbed.
-    let page = world.browser().get(&world.url("/page"));
-    assert_page(&page, &[401], "the page of choice");
 }

@@ -17,11 +17,12 @@ use crate::{
     oidc::{
         authorization::OWN_PARAMETERS,
         client::{
-            ClientAuthentication,
+            ClientAuthentication, MIN_HS256_KEY,
             assertion::{AssertionKey, Audience, ClientAssertion, SentAs},
         },
         dpop::ProofKey,
     },
+    provider::Provider,
     secret::ClientSecret,
 };
 
@@ -244,6 +245,17 @@ fn client_secret(
         return Err(faults.wrong(at, "printable ASCII, and no line break at the end"));
     }
     Ok(ClientSecret::new(text.as_str()))
+}
+
+/// A warning for each client secret from which a signature gives away too much.
+pub(super) fn short_keys(providers: &[Provider]) -> impl Iterator<Item = String> {
+    let is_short = |(_, provider): &(usize, &Provider)| provider.relying_party.authentication.has_short_key();
+    providers.iter().enumerate().filter(is_short).map(|(place, _)| {
+        format!(
+            "providers[{place}].client_secret: shorter than {MIN_HS256_KEY} bytes, which client_secret_jwt needs (RFC 7518, 3.2): who sees an \
+             assertion can try secrets until one fits"
+        )
+    })
 }
 
 pub(super) fn authorization_params(

@@ -2,12 +2,17 @@
 
 use super::{
     super::{
-        NamedValue,
+        Config, NamedValue,
         fault::{At, Faults, Faulty},
     },
-    limit_entries, resolve_each, text,
+    each_condition_claim, limit_entries, resolve_each, text,
 };
 use crate::{claims::ClaimPath, provider::Provider};
+
+/// Claims that providers send where a scope asks for them.
+const OF_SCOPES: [&str; 2] = ["email", "groups"];
+/// The default header of groups.
+const GROUPS_HEADER: &str = "x-forwarded-groups";
 
 /// The claims that `/oauth2/userinfo` returns, by default the whole claims of the identity headers.
 #[inline(never)]
@@ -52,6 +57,17 @@ pub(super) fn keep(claim: &str, kept: &mut Vec<String>) {
     if !kept.iter().any(|known| known == claim) {
         kept.push(claim.to_owned());
     }
+}
+
+/// The claims of [`OF_SCOPES`] that headers, filter state or conditions ask for. Most providers have no groups, so the default
+/// headers do not expect them.
+pub(super) fn expected_claims(config: &Config, has_default_headers: bool) -> Vec<&'static str> {
+    let mut asked = Vec::new();
+    let headers = config.identity_headers.iter().filter(|header| !has_default_headers || header.name != GROUPS_HEADER);
+    let values: Vec<_> = headers.chain(&config.filter_state.claims).cloned().collect();
+    each_path(&values, &mut |path| keep(path.name(), &mut asked));
+    each_condition_claim(config, &mut |name| keep(name, &mut asked));
+    OF_SCOPES.into_iter().filter(|claim| asked.iter().any(|asked| asked == claim)).collect()
 }
 
 /// Warns if the app cannot tell users of different providers apart: only `iss` and `sub` together identify a user (OIDC

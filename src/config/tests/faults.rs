@@ -47,6 +47,42 @@ fn no_fault_of_a_listed_token_shows_it_or_its_digest() {
 }
 
 #[test]
+fn what_a_jwk_says_against_its_use_is_reported_at_the_jwk() {
+    let keys: Vec<Value> = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
+    let report = |key: usize, name: &str, value: Value, alg: Option<&str>| {
+        let mut jwk = keys[key].clone();
+        jwk[name] = value;
+        let mut document = example_with("/providers/0/client_secret", None);
+        document["providers"][0]["client_key"] = json!({"private_key": jwk.to_string()});
+        if let Some(alg) = alg {
+            document["providers"][0]["client_key"]["alg"] = json!(alg);
+        }
+        faults(&document)
+    };
+    let of_rsa = "providers[0].client_key.private_key: expected a JWK whose `alg`, where it has one, is an algorithm that Envoy signs \
+                  by with this key: RS256, RS384 or RS512";
+    for alg in [json!("PS256"), json!("ES256"), json!("RSA-OAEP"), json!("rs256"), json!(7)] {
+        assert_eq!(report(0, "alg", alg.clone(), None), of_rsa, "{alg}");
+    }
+    // The operator's own word counts.
+    assert_eq!(
+        report(0, "alg", json!("RS256"), Some("ES256")),
+        "providers[0].client_key.alg: expected an algorithm of this key: RS256, RS384 or RS512"
+    );
+    let purpose = "providers[0].client_key.private_key: expected a JWK for signatures: `use`, where it has one, is `sig`, and `key_ops` \
+                   has `sign`";
+    for (name, value) in [
+        ("use", json!("enc")),
+        ("use", json!(1)),
+        ("key_ops", json!(["verify"])),
+        ("key_ops", json!("sign")),
+        ("key_ops", json!([])),
+    ] {
+        assert_eq!(report(1, name, value.clone(), None), purpose, "{name} {value}");
+    }
+}
+
+#[test]
 fn what_is_shown_of_a_provider_is_bounded() {
     let logo = "x".repeat(8193);
     assert_eq!(

@@ -51,7 +51,7 @@ fn values(file: &Value, all: bool) -> Value {
 fn every_preset_is_a_provider_once_its_variables_have_values() {
     for name in preset::NAMES {
         let file: Value = serde_json::from_str(preset::file(name)).unwrap();
-        let known = ["provider", "variables", "variants"];
+        let known = ["needs_secret", "provider", "variables", "variants"];
         assert!(file.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{name}");
         for (variable, about) in file["variables"].as_object().into_iter().flatten() {
             assert!(!about["what"].as_str().unwrap().is_empty(), "{name} {variable}");
@@ -210,6 +210,42 @@ fn what_the_operator_says_counts_and_maps_are_completed() {
         facebook.questions.userinfo.claims.iter().map(|(name, path)| (name.as_str(), path.text())).collect();
     assert_eq!(claims, [("sub", "token_for_business".to_owned()), ("picture", "/picture/data/url".to_owned())]);
     assert_eq!(facebook.metadata.authorization_endpoint.url().path(), "/v99.0/dialog/oauth");
+}
+
+#[test]
+fn a_missing_secret_is_named_where_the_provider_takes_no_client_without_one() {
+    let without_secret = |given: &Value| {
+        let mut document = with(given);
+        document["providers"][0].as_object_mut().unwrap().remove("client_secret");
+        document
+    };
+    for (preset, title) in
+        [("google", "Google"), ("facebook", "Facebook"), ("simplelogin", "SimpleLogin"), ("workos", "WorkOS")]
+    {
+        let mut given = json!({"preset": preset});
+        if preset == "workos" {
+            given["with"] = json!({"domain": "example.authkit.app"});
+        }
+        let expected = format!(
+            "providers[0].client_secret: missing; expected the client secret that {title} gave you: it takes no client without one"
+        );
+        assert_eq!(faults(&without_secret(&given)), expected);
+        given["token_endpoint_auth_method"] = json!("injected");
+        assert_eq!(settings(&without_secret(&given)).providers.len(), 1, "{preset}");
+    }
+    assert_eq!(
+        faults(&without_secret(&json!({"preset": "github"}))),
+        "providers[0].client_secret: missing; expected the client secret that GitHub gave you"
+    );
+    // Their public clients have none.
+    for given in [
+        json!({"preset": "gitlab"}),
+        json!({"preset": "okta", "with": {"domain": "example.okta.com"}}),
+        json!({"preset": "google", "token_endpoint_auth_method": "none"}),
+        json!({"preset": "google", "client_key": {"private_key": key()}}),
+    ] {
+        assert_eq!(settings(&without_secret(&given)).providers.len(), 1, "{given}");
+    }
 }
 
 #[test]

@@ -293,6 +293,21 @@ fn github_needs_neither_issuer_nor_scopes() {
 }
 
 #[test]
+fn warns_of_a_secret_too_short_to_sign_with() {
+    let warnings = |secret: &str, method: &str| {
+        let mut document = example();
+        document["providers"][0]["client_secret"] = json!(secret);
+        document["providers"][0]["token_endpoint_auth_method"] = json!(method);
+        settings(&document).warnings
+    };
+    let warning = "providers[0].client_secret: shorter than 32 bytes, which client_secret_jwt needs (RFC 7518, 3.2): who sees an assertion can \
+                   try secrets until one fits";
+    assert_eq!(warnings(&"s".repeat(31), "client_secret_jwt"), [warning]);
+    assert_eq!(warnings(&"s".repeat(32), "client_secret_jwt"), [""; 0]);
+    assert_eq!(warnings("short", "client_secret_basic"), [""; 0]);
+}
+
+#[test]
 fn warns_of_a_look_on_a_page_that_never_comes() {
     let warning = "providers: `logo`, `css_class` and `email_domains` have no effect where there is one provider";
     let svg = "<svg xmlns='http://www.w3.org/2000/svg'></svg>";

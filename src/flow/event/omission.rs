@@ -23,6 +23,18 @@ pub enum Omission {
         /// Its `expires_in`.
         seconds: u64,
     },
+    /// A claim of a sign-in.
+    #[error(
+        "a sign-in at {issuer} brought no `{claim}`, which identity_headers, filter_state or conditions ask for; {remedy}"
+    )]
+    Claim {
+        /// The issuer.
+        issuer: String,
+        /// The claim's name.
+        claim: &'static str,
+        /// The settings that may bring it.
+        remedy: &'static str,
+    },
     /// An endpoint in a provider's metadata.
     #[error("left an endpoint out of the metadata of {issuer}: {endpoint}")]
     Endpoint {
@@ -94,6 +106,7 @@ impl Omission {
     pub const fn counter(&self) -> &'static str {
         match self {
             Self::AccessToken { .. } => "vestibule_short_access_tokens",
+            Self::Claim { .. } => "vestibule_absent_claims",
             Self::Endpoint { .. } => "vestibule_left_out_endpoints",
             Self::Identity { .. } => "vestibule_left_out_identity",
             Self::InternalRedirect => "vestibule_left_out_redirects",

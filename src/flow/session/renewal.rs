@@ -21,6 +21,7 @@ use crate::{
         userinfo::{Userinfo, UserinfoError},
     },
     provider::inquiry::Progress,
+    quoted::Quoted,
     session::{
         KeptClaims, MIN_TOKEN_LIFE, Renewal, Session,
         open::RevocationKeys,
@@ -185,9 +186,10 @@ async fn identify(
             let occasion = Occasion::Refresh(session.subject(), session.authentication());
             let verified = verify_id_token(session.provider(), raw, &tokens.access_token, occasion, cx).await?;
             // OIDC Core 12.2: the same `iss`, of which a provider with many tenants has as many.
-            let is_same = |first: Claim<'_>| verified.claims().get("iss").is_some_and(|iss| first == Claim::Json(iss));
+            let iss = verified.claims().text("iss").unwrap_or_default();
+            let is_same = |first: Claim<'_>| matches!(first, Claim::Json(first) if first == iss);
             if session.claim("iss").is_some_and(|first| !is_same(first)) {
-                return Err(Failure::IdToken(IdTokenError::Claim(ClaimError::IssuerMismatch)));
+                return Err(Failure::IdToken(ClaimError::IssuerMismatch(Quoted::new(iss)).into()));
             }
             Some(verified)
         }
@@ -323,7 +325,7 @@ fn contradicts(failure: &Failure) -> bool {
         IdTokenError::Claim(error) => matches!(
             error,
             ClaimError::IssuerMissing
-                | ClaimError::IssuerMismatch
+                | ClaimError::IssuerMismatch(_)
                 | ClaimError::AudienceMissing
                 | ClaimError::AudienceMalformed
                 | ClaimError::AudienceMismatch

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use crate::{
-    claims::Authenticated,
+    claims::{Authenticated, Claim, Claims, is_left_out},
     http::LocalReply,
-    provider::{identification::Granted, identity::Identity},
+    provider::{Provider, identification::Granted, identity::Identity},
     session::{
         Grant, KeptClaims, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession,
         pending::MAX_PENDING,
@@ -16,7 +18,7 @@ use super::{
     super::{
         answer::{self, Offer, Redirect},
         context::{Env, RequestContext},
-        event::{Event, failure::Failure},
+        event::{Event, failure::Failure, omission::Omission},
         memory::revocations::By,
         session,
     },
@@ -97,7 +99,20 @@ fn begin(
     };
     let mut session = Session::begin(identity, with, env.platform)?;
     session::begin_after_ends(&mut session, env);
+    report_absent_claims(&session, &known.provider, env);
     Ok(session)
+}
+
+/// Reports what headers, filter state or conditions ask for and the provider has not sent.
+fn report_absent_claims(session: &Session, provider: &Provider, env: &mut Env<'_>) {
+    let Some(remedy) = provider.remedy_of_absent_claim() else { return };
+    let is_there = |claim: Claim<'_>| !matches!(claim, Claim::Json(Value::Null)) && claim != Claim::Json(&"".into());
+    for &claim in &env.config.expected_claims {
+        if !session.claim(claim).is_some_and(is_there) && !is_left_out(claim, session) {
+            let issuer = env.issuers.name(session.provider());
+            env.omissions.report(Omission::Claim { issuer, claim, remedy }, env.events);
+        }
+    }
 }
 
 fn cookies(

@@ -16,7 +16,7 @@ mod start_url;
 pub(super) use start_url::{Wishes, start_url, start_with};
 
 use crate::{
-    claims::IssuerId,
+    claims::{IssuerId, email_domain},
     http::{LocalReply, Request, parameter},
     oidc::client::CallContext,
     page::{Action, AddressForm, Choice, Page, Script},
@@ -298,7 +298,8 @@ fn address_form(sign_in: &SignInRequest, env: &Env<'_>) -> AddressForm {
         action: env.config.start_uri(),
         fields,
         name: LOGIN_HINT,
-        is_unknown: sign_in.wishes.login_hint().is_some(),
+        // An app may send another hint than an address, such as a user name.
+        is_unknown: sign_in.wishes.login_hint().is_some_and(|hint| email_domain(hint).is_some()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
         verify::{Origin, verify},
     },
     oidc::logout_token::{LogoutToken, LogoutTokenError},
+    quoted::Quoted,
     secret::RawLogoutToken,
     session::open::RevocationKeys,
     shared::{
@@ -104,8 +105,8 @@ fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId,
     let unverified = UnverifiedJws::parse(token.expose()).map_err(|_| Failure::LogoutMalformed)?;
     let issuer = unverified.claimed_issuer().ok_or(Failure::LogoutMalformed)?;
     let known = config.providers.iter().find(|provider| provider.issuer().expected().may_be(&issuer));
-    let other = LogoutTokenError::Claim(ClaimError::IssuerMismatch);
-    known.map(|provider| provider.id).ok_or(Failure::LogoutToken(other))
+    let other = || LogoutTokenError::Claim(ClaimError::IssuerMismatch(Quoted::new(&issuer)));
+    known.map(|provider| provider.id).ok_or_else(|| Failure::LogoutToken(other()))
 }
 
 fn verify_logout_token(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<LogoutToken, Failure> {

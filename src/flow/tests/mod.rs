@@ -18,6 +18,7 @@ mod introspection;
 mod keys;
 mod lifetimes;
 mod logout;
+mod mistakes;
 mod oauth2;
 mod object_keys;
 mod own_tokens;

@@ -63,6 +63,15 @@ fn what_is_no_usable_private_key_is_called_what_it_is() {
 }
 
 #[test]
+fn a_jwk_for_signatures_may_say_so() {
+    for (name, value) in [("use", json!("sig")), ("key_ops", json!(["verify", "sign"])), ("alg", json!("RS512"))] {
+        let mut jwk = jwks()[0].clone();
+        jwk[name] = value;
+        assert_eq!(kind(&jwk.to_string()), Ok(EXPECTED[0]), "{name}");
+    }
+}
+
+#[test]
 fn a_key_that_lacks_a_part_is_refused() {
     let [rsa, ec, ..] = &jwks()[..] else { panic!() };
     for name in ["n", "e", "p", "q", "dp", "dq", "qi"] {

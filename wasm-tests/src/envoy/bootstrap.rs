@@ -34,6 +34,8 @@ pub struct Setup {
     pub clusters: Vec<(String, u16)>,
     /// Further clusters with all that they say.
     pub whole_clusters: Vec<Value>,
+    /// Flags of Envoy's runtime, in place of its defaults.
+    pub runtime: Value,
     /// Fields of the HTTP connection manager, added to or put in place of ours.
     pub connection_manager: Map<String, Value>,
     /// Further HTTP filters between ours and the router.
@@ -67,6 +69,7 @@ impl Setup {
             variables: Vec::new(),
             clusters: Vec::new(),
             whole_clusters: Vec::new(),
+            runtime: json!({}),
             connection_manager: Map::new(),
             filters_behind: Vec::new(),
             workers: 2,
@@ -140,6 +143,7 @@ impl Setup {
             "admin": {"address": address(0)},
             "node": {"id": "test", "cluster": "tests"},
             "static_resources": {"clusters": clusters},
+            "layered_runtime": {"layers": [{"name": "tests", "static_layer": self.runtime}]},
         });
         if self.reloads {
             let source = json!({"path_config_source": {"path": listeners}, "resource_api_version": "V3"});

@@ -158,14 +158,21 @@ pub(super) fn client_form(state: &State, request: &Request) -> Result<Vec<(Strin
         return Err(refuse(400, "invalid_request"));
     }
     let form = request.form();
-    if authenticated(request, &form, &state.client_secret) { Ok(form) } else { Err(refuse(401, "invalid_client")) }
+    let is_public = state.terms.public_clients && single(&form, "client_secret").is_none();
+    let is_client = is_public && is_named(request, &form) || authenticated(request, &form, &state.client_secret);
+    if is_client { Ok(form) } else { Err(refuse(401, "invalid_client")) }
+}
+
+/// Whether the form names our client, and nothing else does.
+fn is_named(request: &Request, form: &[(String, String)]) -> bool {
+    !request.headers.has("authorization") && single(form, "client_id") == Some(CLIENT_ID)
 }
 
 fn authenticated(request: &Request, form: &[(String, String)], expected: &str) -> bool {
     let posted = single(form, "client_secret");
     match request.headers.text("authorization") {
         Some(authorization) => posted.is_none() && basic(&authorization, expected).is_some(),
-        None => single(form, "client_id") == Some(CLIENT_ID) && posted.is_none_or(|secret| secret == expected),
+        None => is_named(request, form) && posted == Some(expected),
     }
 }
 

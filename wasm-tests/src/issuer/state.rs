@@ -157,10 +157,14 @@ impl State {
 
     /// The claims of the user who signed in. New claims of the same `sub` count from the next refresh on; a sign-in of another
     /// user changes nothing.
-    pub(super) fn claims_of(&self, sign_in: usize) -> &Map<String, Value> {
+    pub(super) fn claims_of(&self, sign_in: usize) -> Map<String, Value> {
         let sign_in = &self.sign_ins[sign_in];
         let same = self.user.get("sub") == sign_in.user.get("sub");
-        if same { &self.user } else { &sign_in.user }
+        let mut claims = if same { &self.user } else { &sign_in.user }.clone();
+        if self.terms.email_by_scope && !sign_in.scope.split(' ').any(|scope| scope == "email") {
+            claims.retain(|name, _| !matches!(name.as_str(), "email" | "email_verified"));
+        }
+        claims
     }
 
     pub(super) fn jwks(&self) -> Value {

@@ -48,6 +48,10 @@ pub struct Terms {
     pub id_token_seconds: i64,
     /// Whether `sub` is the only claim of the user in the ID token, and the userinfo endpoint has all others.
     pub claims_at_userinfo: bool,
+    /// Whether `email` is there for the scope of that name alone (OIDC Core 5.4).
+    pub email_by_scope: bool,
+    /// Whether clients without a secret are taken.
+    pub public_clients: bool,
     /// Which sign-ins get a refresh token.
     pub refresh_tokens: RefreshTokens,
     /// The fate of a used one.
@@ -75,6 +79,8 @@ impl Default for Terms {
             refresh_expires_in: Some(json!(3600)),
             id_token_seconds: 3600,
             claims_at_userinfo: false,
+            email_by_scope: false,
+            public_clients: true,
             refresh_tokens: RefreshTokens::OfflineAccess,
             rotation: Rotation::Rotating,
             refresh_id_token: true,

@@ -77,7 +77,7 @@ impl IdToken {
 /// Makes the ID token for this sign-in, with every fault that is asked for.
 pub(super) fn issue(state: &State, sign_in: usize, by: By, access_token: &str) -> String {
     let now = state.now();
-    let mut claims = state.claims_of(sign_in).clone();
+    let mut claims = state.claims_of(sign_in);
     claims.retain(|name, _| name == "sub" || !state.terms.claims_at_userinfo);
     let sign_in = &state.sign_ins[sign_in];
     for (name, value) in [

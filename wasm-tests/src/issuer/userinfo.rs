@@ -10,7 +10,7 @@ pub(super) fn answer(state: &State, request: &Request) -> Vec<u8> {
     let authorization = request.headers.text("authorization").unwrap_or_default();
     let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
     match state.access_tokens.iter().find(|(known, _)| known == token) {
-        Some((_, sign_in)) => json_response(200, &Value::Object(state.claims_of(*sign_in).clone())),
+        Some((_, sign_in)) => json_response(200, &Value::Object(state.claims_of(*sign_in))),
         None => response(401, &[("www-authenticate", "Bearer error=\"invalid_token\"")], b""),
     }
 }

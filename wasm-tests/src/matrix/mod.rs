@@ -12,11 +12,13 @@ use crate::{
     http1::Response,
     upstream::{MARK, Upstream},
     user_agent::UserAgent,
-    world::SESSION_KEY,
+    world::{PUBLIC, SESSION_KEY},
 };
 pub use party::Party;
 pub use rows::ROWS;
 
+/// A page for users with an address at example.com.
+pub const MAIL: &str = "/mail";
 /// More pages than a provider shows on the way to the app.
 const MAX_PAGES: usize = 5;
 
@@ -111,7 +113,7 @@ impl Row {
 /// If one of the steps goes wrong.
 pub fn run(provider: &str) {
     let row = named(provider);
-    let stand = Stand::start(row, |_| {});
+    let stand = Stand::start(row);
     let browser = UserAgent::default();
     stand.sign_in(&browser);
     stand.assert_identity(row);
@@ -121,32 +123,77 @@ pub fn run(provider: &str) {
     stand.assert_log();
 }
 
-/// Where a sign-in with a mistake in the configuration ends.
+/// What a mistake in the configuration leads to.
 #[derive(Debug)]
 pub struct Ended {
     /// The URL of the last page.
     pub at: String,
     /// That page.
     pub page: Response,
-    /// Envoy's log.
+    /// What Envoy has logged since the configuration changed.
     pub log: String,
 }
 
-/// Tries a sign-in at the provider of this row, with a mistake in its element of `providers`. The app sees nothing of it.
-///
-/// # Panics
-/// If the app does.
-#[must_use]
-pub fn mistaken(provider: &str, mistake: impl FnOnce(&mut Value)) -> Ended {
-    let stand = Stand::start(named(provider), mistake);
-    let (at, page) = stand.walk(&UserAgent::default(), &stand.url("/page")).pop().expect("a step");
-    stand.app.assert_saw_nothing_since(0, "a mistake in the configuration");
-    stand.assert_log();
-    Ended { at, page, log: stand.envoy.log() }
+/// A provider of the matrix, and Envoy before the app, whose configuration gets one mistake after the other.
+pub struct Mistakes(Stand);
+
+impl Mistakes {
+    /// Starts the provider of this row, without a mistake.
+    #[must_use]
+    pub fn at(provider: &str) -> Self {
+        Self(Stand::start(named(provider)))
+    }
+
+    /// Opens a page, [`MAIL`] or another, with a mistake in this row's element of `providers`. The app sees nothing of it, and
+    /// the worker then serves a public page.
+    ///
+    /// # Panics
+    /// If the app sees something, or the public page is not served.
+    #[must_use]
+    pub fn tried(&self, page: &str, mistake: impl FnOnce(&mut Value)) -> Ended {
+        let Self(stand) = self;
+        let (log, seen) = (stand.envoy.log().len(), stand.app.count());
+        assert!(stand.reload(mistake), "{}", stand.logs());
+        let (at, page) = stand.walk(&UserAgent::default(), &stand.url(page)).pop().expect("a step");
+        stand.app.assert_saw_nothing_since(seen, "a mistake in the configuration");
+        stand.assert_serves();
+        Ended { at, page, log: stand.envoy.log().split_off(log) }
+    }
+
+    /// What Envoy logs of a mistake in this row's element of `providers`, which it refuses; the worker goes on as it was.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn refused(&self, mistake: impl FnOnce(&mut Value)) -> String {
+        let Self(stand) = self;
+        let log = stand.envoy.log().len();
+        assert!(!stand.reload(mistake), "{}", stand.logs());
+        stand.assert_serves();
+        stand.envoy.log().split_off(log)
+    }
 }
 
 fn named(provider: &str) -> &'static Row {
     ROWS.iter().find(|row| row.provider == provider).expect("a row with this name")
+}
+
+fn configuration(setup: &Setup, party: &dyn Party, change: impl FnOnce(&mut Value)) -> Value {
+    let mut provider = party.provider();
+    // Longer than a busy machine keeps a provider from its answer.
+    provider["timeout_ms"] = json!(10_000);
+    change(&mut provider);
+    json!({
+        "external_url": setup.external_url(),
+        "cluster": "idp",
+        "allow_on_headers_stop_iteration": true,
+        "providers": [provider],
+        "session": {"keys": [SESSION_KEY], "lifetime_seconds": 86_400},
+        "rules": [
+            {"prefix": "/mail", "access": "required", "allow": {"allowed_domains": ["example.com"]}},
+            {"prefix": "/public", "access": "public"},
+        ],
+    })
 }
 
 /// The app behind the filter, with one provider.
@@ -156,28 +203,33 @@ struct Stand {
     envoy: Envoy,
     clock: Clock,
     origin: String,
+    setup: Setup,
 }
 
 impl Stand {
-    fn start(row: &Row, change: impl FnOnce(&mut Value)) -> Self {
+    fn start(row: &Row) -> Self {
         let (app, clock) = (Upstream::start(), Clock::new());
         let mut setup = Setup::new(app.port()).clock(&clock).workers(1);
         setup.bodies_while_headers_are_held = true;
+        setup.reloads = true;
         let origin = setup.external_url();
         let party = (row.start)(&origin);
-        let mut provider = party.provider();
-        // Longer than a busy machine keeps a provider from its answer.
-        provider["timeout_ms"] = json!(10_000);
-        change(&mut provider);
-        let envoy = Envoy::start(setup.configuration(json!({
-            "external_url": origin,
-            "cluster": "idp",
-            "allow_on_headers_stop_iteration": true,
-            "providers": [provider],
-            "session": {"keys": [SESSION_KEY], "lifetime_seconds": 86_400},
-            "rules": [{"prefix": "/mail", "access": "required", "allow": {"allowed_domains": ["example.com"]}}],
-        })));
-        Self { party, app, envoy, clock, origin }
+        let configuration = configuration(&setup, &*party, |_| {});
+        let setup = setup.configuration(configuration);
+        Self { party, app, envoy: Envoy::start(setup.clone()), clock, origin, setup }
+    }
+
+    /// Changes the provider in the configuration; `false` where Envoy refuses that.
+    fn reload(&self, change: impl FnOnce(&mut Value)) -> bool {
+        let configuration = configuration(&self.setup, &*self.party, change);
+        self.envoy.reload(&self.setup.clone().configuration(configuration))
+    }
+
+    /// A public page is served, and the log is as it should be.
+    fn assert_serves(&self) {
+        let public = UserAgent::default().get(&self.url(PUBLIC));
+        assert!(public.headers.has(MARK), "{public:?}\n{}", self.logs());
+        self.assert_log();
     }
 
     fn url(&self, path: &str) -> String {
@@ -226,7 +278,7 @@ impl Stand {
     /// A rule on addresses lets the user pass if the provider has verified the address.
     fn assert_address(&self, row: &Row, browser: &UserAgent) {
         let before = self.app.count();
-        let answer = browser.get(&self.url("/mail"));
+        let answer = browser.get(&self.url(MAIL));
         if row.email_counts {
             assert!(answer.headers.has(MARK), "{answer:?}\n{}", self.logs());
         } else {

@@ -136,6 +136,8 @@ pub static ROWS: [Row; 15] = [
                 terms.claims_at_userinfo = true;
                 terms.refresh_tokens = RefreshTokens::Always;
                 terms.advertises_end_session = false;
+                terms.email_by_scope = true;
+                terms.public_clients = false;
             });
             let url = issuer.url();
             Box::new(LikeOpenId(issuer, json!({"preset": "gitlab", "with": {"url": url}})))
@@ -156,6 +158,7 @@ pub static ROWS: [Row; 15] = [
                     "id": "10158", "name": "Alice", "email": EMAIL,
                     "picture": {"data": {"height": 50, "is_silhouette": false, "url": "https://cdn.example/p"}},
                 }),
+                email_by_scope: true,
                 ..Dialect::default()
             });
             let provider = json!({

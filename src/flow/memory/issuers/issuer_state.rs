@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use crate::{
     claims::IssuerId,
-    http::CalloutRequest,
+    http::{CalloutError, CalloutRequest, CalloutResponse},
     jose::jwk::{Jwks, JwksError, LeftOutKey},
     oidc::{
         Endpoint, Issuer,
@@ -236,13 +236,31 @@ impl IssuerState {
         }
     }
 
-    /// The cluster that reaches a document.
-    pub(super) fn cluster_of(&self, kind: DocumentKind, now: UnixTime) -> String {
-        let endpoint = match kind {
+    fn endpoint_of(&self, kind: DocumentKind, now: UnixTime) -> Option<&Endpoint> {
+        match kind {
             DocumentKind::Keys => self.jwks_uri(now),
             DocumentKind::Metadata => self.configured.metadata_endpoint(),
-        };
+        }
+    }
+
+    /// The cluster that reaches a document.
+    pub(super) fn cluster_of(&self, kind: DocumentKind, now: UnixTime) -> String {
+        let endpoint = self.endpoint_of(kind, now);
         endpoint.map(|endpoint| self.configured.get(endpoint).cluster.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// The content of a document.
+    pub(super) fn body_of(
+        &self,
+        kind: DocumentKind,
+        response: Result<CalloutResponse, CalloutError>,
+        now: UnixTime,
+    ) -> Result<Vec<u8>, DiscoveryError> {
+        let compare = match kind {
+            DocumentKind::Keys => "jwks_uri, which the configuration or the metadata name",
+            DocumentKind::Metadata => "issuer (server, path, tenant, realm), or metadata_url",
+        };
+        discovery::body(response, self.endpoint_of(kind, now), compare)
     }
 
     /// Takes over a key set that was fetched at that moment, and returns whether it differs from the one before.

@@ -10,12 +10,7 @@ use crate::{
     config::Config,
     http::{CalloutError, CalloutResponse},
     jose::jwk::Jwks,
-    oidc::{
-        Endpoint,
-        discovery::{self, DiscoveryError},
-        dpop::ProofServer,
-        token_issuer::Validation,
-    },
+    oidc::{Endpoint, discovery::DiscoveryError, dpop::ProofServer, token_issuer::Validation},
     platform::Platform,
     session::seal::Sealer,
     shared::lease::{self, KeyRequest, Lack},
@@ -217,7 +212,8 @@ impl Issuers {
         let Some((state, sealer)) = self.state_mut(document.issuer) else { return };
         let issuer = state.configured.issuer().to_owned();
         let cluster = state.cluster_of(document.kind, now);
-        let outcome = discovery::body(result).and_then(|body| state.receive(document, &body, sealer, platform));
+        let outcome =
+            state.body_of(document.kind, result, now).and_then(|body| state.receive(document, &body, sealer, platform));
         state.trouble = outcome.as_ref().err().map(DiscoveryError::word);
         let has_good = state.has(document.kind, now);
         lease::release(state.settle(document, outcome.is_ok()), outcome.is_ok(), now, platform);

@@ -171,6 +171,11 @@ impl ConfigErrors {
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
+
+    /// Whether there are more than a report has.
+    pub const fn has_more(&self) -> bool {
+        self.more
+    }
 }
 
 impl fmt::Display for ConfigErrors {

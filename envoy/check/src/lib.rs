@@ -1,0 +1,201 @@
+//! Checks a configuration of the filter without Envoy: `vestibule check`. It reads the file that Envoy, Istio or Envoy Gateway
+//! will read, hands the filter's part to the filter's own core, and says what that says, with lines and columns of the file.
+//!
+//! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
+//! it; the core finds the faults; `surroundings` and `clusters` look at what stands around; `settings` and `explain` tell what
+//! takes effect. All of it is a function of texts: `main` reads files and variables.
+
+mod arguments;
+mod clusters;
+mod environment;
+mod explain;
+mod finding;
+mod json;
+mod plugin;
+mod settings;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod yaml;
+
+use serde_json::Value;
+use vestibule::config::{Config, ConfigErrors, completed};
+
+pub use arguments::{Arguments, Command, USAGE, UsageError};
+pub use environment::variables_of_file;
+pub use explain::Question;
+
+use environment::Variables;
+use finding::Finding;
+use plugin::{Plugin, Settings};
+use settings::Schema;
+use tree::{Node, Position, SyntaxError};
+use yaml::Dialect;
+
+/// The largest file that is read.
+const MAX_FILE: usize = 16 * 1024 * 1024;
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The lines to print.
+    pub text: String,
+    /// Whether the filter would start with it.
+    pub is_valid: bool,
+}
+
+/// What is checked beside the file.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether variables that are not set have a stand-in.
+    pub without_secrets: bool,
+    /// The requests whose rules are asked for.
+    pub questions: Vec<Question>,
+}
+
+/// Checks the text of this file. `variables` looks up environment variables.
+pub fn check(file: &str, text: &str, variables: &dyn Fn(&str) -> Option<String>, options: &Options) -> Report {
+    let mut report = Lines { file, text: String::new(), is_valid: true };
+    match documents(file, text) {
+        Err(SyntaxError { at, reason }) => report.find(&[Finding::fault(at, "", reason)]),
+        Ok(documents) => {
+            let plugins = plugin::find(&documents);
+            if plugins.is_empty() {
+                let missing = "no configuration of the filter is in this file: neither a Wasm filter of Envoy, a WasmPlugin or an \
+                               EnvoyExtensionPolicy, nor a document with external_url";
+                report.find(&[Finding::fault(Position::START, "", missing)]);
+            }
+            for plugin in &plugins {
+                one(plugin, &documents, variables, options, &mut report);
+            }
+        }
+    }
+    Report { text: report.text, is_valid: report.is_valid }
+}
+
+/// The documents of a file, with the types that the program behind it gives to plain scalars.
+fn documents(file: &str, text: &str) -> Result<Vec<Node>, SyntaxError> {
+    let refused = |reason: &str| SyntaxError { at: Position::START, reason: reason.to_owned() };
+    if text.len() > MAX_FILE {
+        return Err(refused("larger than 16 MiB"));
+    }
+    if text.trim().is_empty() {
+        return Err(refused("empty"));
+    }
+    let as_json = json::read(text);
+    if as_json.is_ok() || file.ends_with(".json") {
+        return as_json.map(|root| vec![root]);
+    }
+    let mut documents = yaml::read(text)?;
+    for document in &mut documents {
+        // Of a document alone it is not known how it comes to the filter; JSON has all numbers.
+        let is_envoy = document.get("apiVersion").is_none() && document.get("external_url").is_none();
+        yaml::resolve(document, if is_envoy { Dialect::Envoy } else { Dialect::Kubernetes });
+    }
+    Ok(documents)
+}
+
+/// Checks one configuration of the filter.
+fn one(
+    plugin: &Plugin,
+    documents: &[Node],
+    given: &dyn Fn(&str) -> Option<String>,
+    options: &Options,
+    report: &mut Lines<'_>,
+) {
+    let settings = match &plugin.settings {
+        Ok(settings) => settings,
+        Err(fault) => return report.find(std::slice::from_ref(fault)),
+    };
+    let completed = completed(&settings.bytes).unwrap_or_default();
+    let variables = Variables::new(given, plugin.environment.as_ref());
+    let variables = if options.without_secrets { variables.with_stand_ins(&completed) } else { variables };
+    let parsed = Config::parse(&settings.bytes, &|name| variables.get(name));
+    let mut findings = surroundings::review(plugin, settings, parsed.as_ref().ok());
+    match &parsed {
+        Err(errors) => findings.extend(surroundings::faults(errors, plugin, settings, &variables)),
+        Ok(config) => {
+            let needs = clusters::needs(config);
+            findings.extend(clusters::review(&needs, &settings.root, plugin.mesh, documents));
+        }
+    }
+    report.find(&findings);
+    if let Err(errors) = &parsed {
+        report.conclude(errors, &findings);
+    }
+    let (Ok(config), Some(schema)) = (&parsed, Schema::read()) else { return };
+    report.add(&format!("{}: {} is valid", report.file, plugin.title));
+    report.describe(config, settings, &completed, &schema);
+    for question in &options.questions {
+        report.section(explain::explain(question, config, &settings.root, &completed, &schema, report.file));
+    }
+    let unknown = variables.stood_in_for();
+    if !unknown.is_empty() {
+        report.section(vec![format!("Not checked, because they are not set here: {}", unknown.join(", "))]);
+    }
+}
+
+/// The report as it grows.
+struct Lines<'a> {
+    file: &'a str,
+    text: String,
+    is_valid: bool,
+}
+
+impl Lines<'_> {
+    fn add(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// A heading, and lines below it.
+    fn section(&mut self, lines: Vec<String>) {
+        self.text.push('\n');
+        lines.iter().for_each(|line| self.add(line));
+    }
+
+    /// Faults and warnings, in the order of the file.
+    fn find(&mut self, findings: &[Finding]) {
+        let mut findings: Vec<_> = findings.iter().collect();
+        findings.sort_by_key(|finding| (!finding.is_fault(), finding.at));
+        for finding in findings {
+            self.is_valid &= !finding.is_fault();
+            self.add(&format!("{}:{finding}", self.file));
+        }
+    }
+
+    /// The last line on a configuration with faults.
+    fn conclude(&mut self, errors: &ConfigErrors, findings: &[Finding]) {
+        let count = findings.iter().filter(|finding| finding.is_fault()).count();
+        let more = if errors.has_more() { " and more" } else { "" };
+        let noun = if count == 1 { "fault" } else { "faults" };
+        self.add(&format!("{}: {count} {noun}{more}", self.file));
+    }
+
+    /// What takes effect.
+    fn describe(&mut self, config: &Config, settings: &Settings, completed: &Value, schema: &Schema) {
+        let indented = |lines: Vec<String>| lines.into_iter().map(|line| format!("  {line}"));
+        let given = settings.root.get("providers").map_or(&[][..], Node::elements);
+        for (place, provider) in config.providers.iter().enumerate() {
+            let completed = completed.get("providers").and_then(|providers| providers.get(place));
+            let mut lines = vec![format!("providers[{place}], {}", provider.name)];
+            lines.extend(indented(schema.of_provider(provider, given.get(place), completed)));
+            self.section(lines);
+        }
+        for name in ["session", "sign_out"] {
+            let mut lines = vec![name.to_owned()];
+            lines.extend(indented(schema.of_object(name, &settings.root, completed)));
+            self.section(lines);
+        }
+        for provider in &config.providers {
+            let mut lines = vec![format!("Register at {}", provider.title)];
+            lines.extend(indented(settings::registrations(config, provider)));
+            self.section(lines);
+        }
+        let mut lines = vec!["Clusters that have to exist".to_owned()];
+        let needs = clusters::needs(config);
+        lines.extend(needs.iter().map(|need| format!("  {}: {}", need.cluster, need.purpose())));
+        self.section(lines);
+    }
+}

@@ -62,7 +62,10 @@ pub(crate) fn needs(config: &Config) -> Vec<Need> {
             Validation::JwksUri(endpoint) => needs.reach(clusters, endpoint),
             Validation::Introspection(asked) => match &asked.endpoint {
                 IntrospectionEndpoint::Configured(endpoint) => needs.reach(clusters, endpoint),
-                IntrospectionEndpoint::Discovered(issuer) => needs.reach(clusters, issuer.discovery()),
+                IntrospectionEndpoint::Discovered(issuer) => {
+                    needs.reach(clusters, issuer.discovery());
+                    needs.add(clusters.default_cluster().as_str()).is_for_discovered_hosts = true;
+                }
             },
             Validation::Fixed(_) | Validation::Provider => {}
         }
@@ -105,26 +108,33 @@ impl Need {
     pub(crate) fn purpose(&self) -> String {
         let mut hosts = self.hosts.clone();
         if self.is_for_discovered_hosts {
-            hosts.push("the hosts that its metadata name".to_owned());
+            hosts.push("and the hosts that the metadata there name".to_owned());
         }
         hosts.join(", ")
     }
 }
 
-/// Warns of clusters that the file does not define, and of those that do not reach or verify the provider.
+/// The clusters that the file does not define, and those that do not reach or verify the provider. A missing one is a fault
+/// where the file has all clusters.
 pub(crate) fn review(needs: &[Need], settings: &Node, mesh: Mesh, documents: &[Node]) -> Vec<Finding> {
-    let mut warnings = Vec::new();
+    let mut findings = Vec::new();
     for need in needs {
         let at = place_of(&need.cluster, settings);
-        let found = match mesh {
-            Mesh::Envoy => of_envoy(need, documents),
+        let warnings = match mesh {
+            Mesh::Envoy => match of_envoy(need, documents) {
+                Ok(warnings) => warnings,
+                Err(missing) => {
+                    findings.push(Finding::fault(at, "", missing));
+                    Vec::new()
+                }
+            },
             Mesh::EnvoyGateway => of_gateway(need, documents),
             Mesh::Istio => of_istio(need, documents),
             Mesh::Unknown => Vec::new(),
         };
-        warnings.extend(found.into_iter().map(|message| Finding::warning(at, message)));
+        findings.extend(warnings.into_iter().map(|message| Finding::warning(at, message)));
     }
-    warnings
+    findings
 }
 
 /// Where the settings name this cluster.
@@ -136,20 +146,21 @@ fn place_of(cluster: &str, settings: &Node) -> Position {
     named.map_or(settings.at, |node| node.at)
 }
 
-fn of_envoy(need: &Need, documents: &[Node]) -> Vec<String> {
-    let bootstrap =
-        documents.iter().find_map(|document| document.field("static_resources").map(|found| (document, found)));
-    let Some((document, resources)) = bootstrap else { return Vec::new() };
+/// Warnings, or that there is no such cluster.
+fn of_envoy(need: &Need, documents: &[Node]) -> Result<Vec<String>, String> {
+    let with_clusters = |document| Some((document, Node::field(document, "static_resources")?));
+    let Some((bootstrap, resources)) = documents.iter().find_map(with_clusters) else { return Ok(Vec::new()) };
     let clusters = resources.field("clusters").map_or(&[][..], Node::elements);
-    let name = |cluster: &'_ Node| cluster.field("name").and_then(Node::text).map(str::to_owned);
-    let Some(cluster) = clusters.iter().find(|cluster| name(cluster).as_ref() == Some(&need.cluster)) else {
-        if document.at_path(&["dynamic_resources", "cds_config"]).is_some() {
-            return Vec::new();
+    let name = |cluster: &Node| cluster.field("name").and_then(Node::text).map(str::to_owned);
+    match clusters.iter().find(|cluster| name(cluster).as_ref() == Some(&need.cluster)) {
+        Some(cluster) if need.is_https => Ok(weaknesses(cluster, &need.cluster)),
+        Some(_) => Ok(Vec::new()),
+        None if bootstrap.at_path(&["dynamic_resources", "cds_config"]).is_some() => Ok(Vec::new()),
+        None => {
+            let known: Vec<_> = clusters.iter().filter_map(name).collect();
+            Err(missing(&need.cluster, "static_resources.clusters has", &known))
         }
-        let known: Vec<_> = clusters.iter().filter_map(name).collect();
-        return vec![missing(&need.cluster, "static_resources.clusters has", &known)];
-    };
-    if need.is_https { weaknesses(cluster, &need.cluster) } else { Vec::new() }
+    }
 }
 
 fn missing(cluster: &str, where_from: &str, known: &[String]) -> String {
@@ -229,11 +240,7 @@ fn of_kind<'a>(documents: &'a [Node], kind: &'a str) -> impl Iterator<Item = &'a
 fn of_istio(need: &Need, documents: &[Node]) -> Vec<String> {
     let cluster = &need.cluster;
     let Some((port, host)) = istio_name(cluster) else {
-        let is_patched = of_kind(documents, "EnvoyFilter").any(|filter| {
-            let mut is_there = false;
-            filter.visit(&mut |node| is_there |= node.field("name").and_then(Node::text) == Some(cluster));
-            is_there
-        });
+        let is_patched = of_kind(documents, "EnvoyFilter").any(|filter| filter.defines(cluster));
         let wanted = need.hosts.first().map_or("HOST", |host| host_of(host));
         let hint = format!(
             "`{cluster}` is no cluster of Istio; that of a ServiceEntry for {wanted} is outbound|443||{wanted}"
@@ -285,11 +292,8 @@ fn of_gateway(need: &Need, documents: &[Node]) -> Vec<String> {
         (0..rules).map(move |rule| format!("httproute/{namespace}{}/rule/{rule}", plugin::name(route)))
     });
     let known: Vec<_> = routes.collect();
-    let is_patched = of_kind(documents, "EnvoyPatchPolicy").chain(of_kind(documents, "EnvoyProxy")).any(|document| {
-        let mut is_there = false;
-        document.visit(&mut |node| is_there |= node.text().is_some_and(|text| text.contains(&need.cluster)));
-        is_there
-    });
+    let mut patches = of_kind(documents, "EnvoyPatchPolicy").chain(of_kind(documents, "EnvoyProxy"));
+    let is_patched = patches.any(|document| document.has_text(&need.cluster));
     if is_patched || known.contains(&need.cluster) {
         return Vec::new();
     }

@@ -126,11 +126,11 @@ fn answer(
 /// The conditions of a rule, or of the policy that it names.
 fn conditions(rule: &Rule, written: Option<&Value>, completed: &Value, schema: &Schema) -> Vec<String> {
     let access = match rule.policy.access {
-        Access::Bearer => "bearer: API clients with a token",
+        Access::Bearer => "bearer: API clients whose token is accepted",
         Access::Deny => "deny: nobody",
         Access::Optional => "optional: everybody; whoever is signed in is named to the app",
         Access::Public => "public: everybody, without a session",
-        Access::Required => "required: signed-in users, and API clients with a token",
+        Access::Required => "required: signed-in users, and API clients whose token is accepted",
     };
     let mut lines = vec![format!("access: {access}")];
     let named = written.and_then(|rule| rule.get("policy")).and_then(Value::as_str);

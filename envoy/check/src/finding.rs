@@ -1,4 +1,4 @@
-//! What a check finds: faults, with which the filter does not start, and warnings.
+//! What a check finds: faults, with which the filter does not start or reaches no provider, and warnings.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub(crate) struct Finding {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// The filter would not start.
+    /// The filter would not start, or reach no provider.
     Fault,
     /// The filter starts, and something is not as it seems.
     Warning,

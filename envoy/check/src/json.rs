@@ -1,13 +1,11 @@
 //! Reads JSON with the place of each value.
 
-use serde::de::IgnoredAny;
-
 use crate::tree::{Layout, MAX_DEPTH, Member, Node, Position, SyntaxError, Value};
 
 /// Reads one JSON document.
 pub(crate) fn read(text: &str) -> Result<Node, SyntaxError> {
     // The reader below relies on it, and has no messages of its own.
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default().to_owned();
         let at = Position { line: error.line().max(1), column: error.column().max(1) };

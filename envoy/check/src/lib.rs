@@ -26,6 +26,7 @@ pub use arguments::{Arguments, Command, USAGE, UsageError};
 pub use environment::variables_of_file;
 pub use explain::Question;
 
+use clusters::Need;
 use environment::Variables;
 use finding::Finding;
 use plugin::{Plugin, Settings};
@@ -66,7 +67,10 @@ pub fn check(file: &str, text: &str, variables: &dyn Fn(&str) -> Option<String>,
                                EnvoyExtensionPolicy, nor a document with external_url";
                 report.find(&[Finding::fault(Position::START, "", missing)]);
             }
-            for plugin in &plugins {
+            for (place, plugin) in plugins.iter().enumerate() {
+                if place > 0 {
+                    report.add("");
+                }
                 one(plugin, &documents, variables, options, &mut report);
             }
         }
@@ -109,30 +113,34 @@ fn one(
         Err(fault) => return report.find(std::slice::from_ref(fault)),
     };
     let completed = completed(&settings.bytes).unwrap_or_default();
-    let variables = Variables::new(given, plugin.environment.as_ref());
-    let variables = if options.without_secrets { variables.with_stand_ins(&completed) } else { variables };
-    let parsed = Config::parse(&settings.bytes, &|name| variables.get(name));
-    let mut findings = surroundings::review(plugin, settings, parsed.as_ref().ok());
-    match &parsed {
-        Err(errors) => findings.extend(surroundings::faults(errors, plugin, settings, &variables)),
-        Ok(config) => {
-            let needs = clusters::needs(config);
-            findings.extend(clusters::review(&needs, &settings.root, plugin.mesh, documents));
-        }
+    let parse = |variables: &Variables<'_>| Config::parse(&settings.bytes, &|name| variables.get(name));
+    let strict = Variables::new(given, plugin.environment.as_ref());
+    let lenient = Variables::new(given, plugin.environment.as_ref()).with_stand_ins(&completed);
+    let read = parse(if options.without_secrets { &lenient } else { &strict });
+    let mut findings = Vec::new();
+    if let Err(errors) = &read {
+        findings.extend(surroundings::faults(errors, plugin, settings, &strict));
     }
+    // What takes effect is told also where only the values of secrets are missing.
+    let config = read.as_ref().ok().cloned().or_else(|| parse(&lenient).ok());
+    findings.extend(surroundings::review(plugin, settings, config.as_ref(), documents));
+    let needs = config.as_ref().map(clusters::needs).unwrap_or_default();
+    findings.extend(clusters::review(&needs, &settings.root, plugin.mesh, documents));
     report.find(&findings);
-    if let Err(errors) = &parsed {
-        report.conclude(errors, &findings);
+    let has_more = read.as_ref().is_err_and(ConfigErrors::has_more);
+    let only_lacks_variables = read.is_err() && config.is_some();
+    match findings.iter().filter(|finding| finding.is_fault()).count() {
+        0 => report.add(&format!("{}: {} is valid", report.file, plugin.title)),
+        count => report.conclude(count, has_more, only_lacks_variables),
     }
-    let (Ok(config), Some(schema)) = (&parsed, Schema::read()) else { return };
-    report.add(&format!("{}: {} is valid", report.file, plugin.title));
-    report.describe(config, settings, &completed, &schema);
+    let (Some(config), Some(schema)) = (&config, Schema::read()) else { return };
+    report.describe(config, &needs, settings, &completed, &schema);
     for question in &options.questions {
         report.section(explain::explain(question, config, &settings.root, &completed, &schema, report.file));
     }
-    let unknown = variables.stood_in_for();
-    if !unknown.is_empty() {
-        report.section(vec![format!("Not checked, because they are not set here: {}", unknown.join(", "))]);
+    let unknown = lenient.stood_in_for();
+    if options.without_secrets && !unknown.is_empty() {
+        report.section(vec![format!("Not checked, because not set here: {}", unknown.join(", "))]);
     }
 }
 
@@ -166,15 +174,19 @@ impl Lines<'_> {
     }
 
     /// The last line on a configuration with faults.
-    fn conclude(&mut self, errors: &ConfigErrors, findings: &[Finding]) {
-        let count = findings.iter().filter(|finding| finding.is_fault()).count();
-        let more = if errors.has_more() { " and more" } else { "" };
+    fn conclude(&mut self, count: usize, has_more: bool, only_lacks_variables: bool) {
         let noun = if count == 1 { "fault" } else { "faults" };
-        self.add(&format!("{}: {count} {noun}{more}", self.file));
+        let more = if has_more { " and more" } else { "" };
+        let hint = if only_lacks_variables {
+            "; --env-file FILE reads variables from a file, --without-secrets checks the rest"
+        } else {
+            ""
+        };
+        self.add(&format!("{}: {count} {noun}{more}{hint}", self.file));
     }
 
     /// What takes effect.
-    fn describe(&mut self, config: &Config, settings: &Settings, completed: &Value, schema: &Schema) {
+    fn describe(&mut self, config: &Config, needs: &[Need], settings: &Settings, completed: &Value, schema: &Schema) {
         let indented = |lines: Vec<String>| lines.into_iter().map(|line| format!("  {line}"));
         let given = settings.root.get("providers").map_or(&[][..], Node::elements);
         for (place, provider) in config.providers.iter().enumerate() {
@@ -194,7 +206,6 @@ impl Lines<'_> {
             self.section(lines);
         }
         let mut lines = vec!["Clusters that have to exist".to_owned()];
-        let needs = clusters::needs(config);
         lines.extend(needs.iter().map(|need| format!("  {}: {}", need.cluster, need.purpose())));
         self.section(lines);
     }

@@ -105,11 +105,7 @@ fn mesh(document: &Node) -> Mesh {
 
 /// Whether a text in these nodes names the filter.
 fn is_named<'a>(nodes: impl IntoIterator<Item = Option<&'a Node>>) -> bool {
-    let mut is_named = false;
-    for node in nodes.into_iter().flatten() {
-        node.visit(&mut |node| is_named |= node.text().is_some_and(|text| text.contains("vestibule")));
-    }
-    is_named
+    nodes.into_iter().flatten().any(|node| node.has_text("vestibule"))
 }
 
 fn bare_document(document: &Node) -> Plugin {

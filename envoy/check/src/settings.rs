@@ -130,6 +130,8 @@ impl Schema {
         if let Some(metadata) = provider.discovery() {
             put("metadata_url", metadata.url().as_str().to_owned());
         }
+        let order = self.resolved(schema).get("properties").map_or(&[][..], Node::members);
+        settings.sort_by_key(|setting| order.iter().position(|known| known.key == setting.name));
         lines(settings)
     }
 

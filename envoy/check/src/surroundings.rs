@@ -9,6 +9,9 @@ use crate::{
     tree::{Node, Position},
 };
 
+/// The setting that stands in both configurations.
+const BODIES_WHILE_HELD: &str = "allow_on_headers_stop_iteration";
+
 /// The core's faults.
 pub(crate) fn faults(
     errors: &ConfigErrors,
@@ -42,10 +45,7 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
 fn absent(name: &str, form: Form, variables: &Variables<'_>) -> String {
     let way = match (variables.absence(name), form) {
         (Absence::NotSet, _) | (_, Form::Bare) => {
-            return format!(
-                "the environment variable {name} is not set here; --env-file FILE reads variables from a file, \
-                 --without-secrets checks the rest"
-            );
+            return format!("the environment variable {name} is not set here");
         }
         (Absence::NotPassed, Form::Filter) => {
             format!("environment_variables: {{host_env_keys: [{name}]}} under vm_config")
@@ -76,7 +76,12 @@ fn broken_expression(fault: &Fault, root: &Node) -> Option<(Position, String)> {
 }
 
 /// Warnings: the core's, and those on what is around the filter's own configuration.
-pub(crate) fn review(plugin: &Plugin, settings: &Settings, config: Option<&Config>) -> Vec<Finding> {
+pub(crate) fn review(
+    plugin: &Plugin,
+    settings: &Settings,
+    config: Option<&Config>,
+    documents: &[Node],
+) -> Vec<Finding> {
     let root = &settings.root;
     let mut found = Vec::new();
     for warning in config.map_or(&[][..], |config| &config.warnings) {
@@ -90,39 +95,43 @@ pub(crate) fn review(plugin: &Plugin, settings: &Settings, config: Option<&Confi
         let message = format!("a filter that fails lets every request pass, without sign-in: {instead}");
         found.push(Finding::warning(at, message));
     }
-    found.extend(said_once(plugin, root));
+    let is_patched = documents.iter().any(|document| {
+        document.get("kind").and_then(Node::text) == Some("EnvoyPatchPolicy") && document.has_text(BODIES_WHILE_HELD)
+    });
+    if !(is_patched && plugin.form == Form::ExtensionPolicy) {
+        found.extend(said_once(plugin, root));
+    }
     found
 }
 
 /// Warns where one side says that bodies are passed on while requests are held, and the other does not.
 fn said_once(plugin: &Plugin, root: &Node) -> Option<Finding> {
-    const NAME: &str = "allow_on_headers_stop_iteration";
-    let own = root.get(NAME).filter(|own| own.truth() == Some(true));
+    let own = root.get(BODIES_WHILE_HELD).filter(|own| own.truth() == Some(true));
     let message = match (own, plugin.bodies_while_held, plugin.form) {
         (Some(own), None, Form::Filter) => (
             own.at,
             format!(
-                "{NAME} is true here alone: say it beside failure_policy as well, or Envoy hands no body to the filter, and back-channel \
+                "{BODIES_WHILE_HELD} is true here alone: say it beside failure_policy as well, or Envoy hands no body to the filter, and back-channel \
              logout and kept forms fail"
             ),
         ),
         (Some(own), None, Form::WasmPlugin) => (
             own.at,
             format!(
-                "{NAME}: a WasmPlugin cannot say it to Envoy, and back-channel logout and kept forms fail: write the filter as an EnvoyFilter"
+                "{BODIES_WHILE_HELD}: a WasmPlugin cannot say it to Envoy, and back-channel logout and kept forms fail: write the filter as an EnvoyFilter"
             ),
         ),
         (Some(own), None, Form::ExtensionPolicy) => (
             own.at,
             format!(
-                "{NAME}: an EnvoyExtensionPolicy cannot say it to Envoy, and back-channel logout and kept forms fail unless an EnvoyPatchPolicy \
+                "{BODIES_WHILE_HELD}: an EnvoyExtensionPolicy cannot say it to Envoy, and back-channel logout and kept forms fail unless an EnvoyPatchPolicy \
              adds it beside failure_policy"
             ),
         ),
         (None, Some(at), _) => (
             at,
             format!(
-                "{NAME} is true here alone: say it at the top of the filter's configuration as well, or it has no effect but Envoy's limit on \
+                "{BODIES_WHILE_HELD} is true here alone: say it at the top of the filter's configuration as well, or it has no effect but Envoy's limit on \
              bodies"
             ),
         ),

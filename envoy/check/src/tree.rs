@@ -156,6 +156,20 @@ impl Node {
         is_there
     }
 
+    /// Whether something here or below has this `name`.
+    pub(crate) fn defines(&self, name: &str) -> bool {
+        let mut is_there = false;
+        self.visit(&mut |node| is_there |= node.get("name").and_then(Self::text) == Some(name));
+        is_there
+    }
+
+    /// Whether a text here or below contains this one.
+    pub(crate) fn has_text(&self, part: &str) -> bool {
+        let mut is_there = false;
+        self.visit(&mut |node| is_there |= node.text().is_some_and(|text| text.contains(part)));
+        is_there
+    }
+
     /// The same tree with its places moved by `by`.
     pub(crate) fn moved(&mut self, by: &dyn Fn(Position) -> Position) {
         self.at = by(self.at);

@@ -288,7 +288,7 @@ fn of_istio(need: &Need, documents: &[Node]) -> Vec<String> {
 fn of_gateway(need: &Need, documents: &[Node]) -> Vec<String> {
     let routes = of_kind(documents, "HTTPRoute").flat_map(|route| {
         let rules = route.at_path(&["spec", "rules"]).map_or(0, |rules| rules.elements().len());
-        let namespace = route.at_path(&["metadata", "namespace"]).is_none().then_some("default/").unwrap_or_default();
+        let namespace = if route.at_path(&["metadata", "namespace"]).is_none() { "default/" } else { "" };
         (0..rules).map(move |rule| format!("httproute/{namespace}{}/rule/{rule}", plugin::name(route)))
     });
     let known: Vec<_> = routes.collect();

@@ -103,7 +103,7 @@ fn json_in_a_text_has_the_places_of_the_file() {
         // Escapes and folds move what follows, so the text's own place is named.
         ("\"{\\\"cluster\\\": 1}\"", "38:26"),
         (">-\n                    {\"a\":\n                    1, \"cluster\": 1}", "39:21"),
-        ("|2\n\n                    {\"cluster\": 1}", "40:32"),
+        ("|2\n\n                    {\"cluster\": 1}", "40:33"),
         ("|-\n                    {\"cluster\":\n\n                       1}", "41:24"),
     ] {
         let report = super::report("envoy.yaml", &with_json_text(json));
@@ -175,13 +175,24 @@ fn each_configuration_of_a_file_is_reported() {
 
 #[test]
 fn an_envoy_filter_and_a_fragment_have_a_configuration() {
-    let filter = format!(
-        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {{name: v}}\nspec: {{configPatches: [{{patch: {{value: \
-         {{typed_config: {{\"@type\": type.googleapis.com/xds.type.v3.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, \
-         value: {{config: {{name: vestibule, configuration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {{}}}}}}}}}}}}}}}}]}}\n"
-    );
-    let report = report("filter.yaml", &filter);
-    assert!(report.text.contains(": external_url: missing"), "{}", report.text);
+    let filter = "\
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: v}
+spec:
+  configPatches:
+  - patch:
+      value:
+        typed_config:
+          '@type': type.googleapis.com/xds.type.v3.TypedStruct
+          type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+          value:
+            config:
+              name: vestibule
+              configuration: {'@type': type.googleapis.com/google.protobuf.Struct, value: {}}
+";
+    let report = report("filter.yaml", filter);
+    assert!(report.text.contains("filter.yaml:14:91: external_url: missing"), "{}", report.text);
 }
 
 #[test]
@@ -286,4 +297,19 @@ fn the_command_line_is_read() {
     ] {
         assert_eq!(read(line).err(), Some(UsageError(message.to_owned())), "{line}");
     }
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let (_, section) = readme.split_once("### Check a configuration before you load it").unwrap();
+    let blocks: Vec<_> = section.split("```\n").collect();
+    let wrong =
+        file("minimal.yaml").replace("cluster: idp\n                    p", "cluster: ipd\n                    p");
+    let without_cluster = report("envoy.yaml", &wrong);
+    let without_variable = report("envoy.yaml", &file("minimal.yaml").replace(", VESTIBULE_KEY]", "]"));
+    let faults = [without_cluster, without_variable].map(|report| report.text.lines().next().unwrap().to_owned());
+    assert_eq!(blocks[2].lines().collect::<Vec<_>>(), faults);
+    let question = ("GET", "https://app.example.com/admin/users");
+    assert_eq!(blocks[4], explained("envoy/areas.yaml", &file("areas.yaml"), &[question]));
 }

@@ -54,6 +54,8 @@ pub(crate) enum Layout {
     Other,
     /// A plain scalar of YAML, whose type is not known yet.
     Plain,
+    /// One with the tag `!!str`, which Envoy does not heed.
+    PlainString,
 }
 
 /// A member of an object.
@@ -200,7 +202,7 @@ impl Node {
             Layout::Inline(start) if inner.line == 1 => {
                 Position { column: start.column.saturating_add(inner.column).saturating_sub(1), ..*start }
             }
-            Layout::Inline(_) | Layout::Other | Layout::Plain => self.at,
+            Layout::Inline(_) | Layout::Other | Layout::Plain | Layout::PlainString => self.at,
         }
     }
 

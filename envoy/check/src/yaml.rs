@@ -153,14 +153,16 @@ fn layout(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Layo
     };
     let start = position(span.start);
     match style {
-        ScalarStyle::Plain if tag.is_none() => Layout::Plain,
+        ScalarStyle::Plain => match tag {
+            Some(Tag { handle, suffix }) if handle.is_empty() && suffix == "!" => Layout::Other,
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Layout::PlainString,
+            _ => Layout::Plain,
+        },
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted if is_on_one_line(2) => {
             Layout::Inline(Position { column: start.column.saturating_add(1), ..start })
         }
         ScalarStyle::Literal => Layout::Block(start),
-        ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Folded => {
-            Layout::Other
-        }
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Folded => Layout::Other,
     }
 }
 
@@ -178,7 +180,8 @@ fn measure(node: &Node) -> (usize, usize) {
 /// Gives the plain scalars of this tree their types.
 pub(crate) fn resolve(node: &mut Node, dialect: Dialect) {
     match &mut node.value {
-        Value::Text(text, Layout::Plain) => {
+        Value::Text(_, layout @ Layout::PlainString) if dialect == Dialect::Kubernetes => *layout = Layout::Other,
+        Value::Text(text, Layout::Plain | Layout::PlainString) => {
             node.value = plain(std::mem::take(text), dialect, node.at);
         }
         Value::List(elements) => elements.iter_mut().for_each(|element| resolve(element, dialect)),
@@ -193,16 +196,19 @@ pub(crate) fn resolve(node: &mut Node, dialect: Dialect) {
     }
 }
 
-/// Both programs take the words of YAML 1.1 for truths.
+/// Both programs take the words of YAML 1.1 for truths, in small letters, in capitals, or with one capital.
 fn plain(text: String, dialect: Dialect, at: Position) -> Value {
     let lower = text.to_ascii_lowercase();
+    let rest = text.get(1..).unwrap_or_default();
+    let is_word = rest == rest.to_ascii_lowercase() || text == text.to_ascii_uppercase();
     match lower.as_str() {
-        "" | "~" | "null" => return Value::Null,
-        "y" | "yes" | "on" | "true" => return Value::Bool(true),
-        "n" | "no" | "off" | "false" => return Value::Bool(false),
+        "" | "~" => return Value::Null,
+        "null" if is_word => return Value::Null,
+        "y" | "yes" | "on" | "true" if is_word => return Value::Bool(true),
+        "n" | "no" | "off" | "false" if is_word => return Value::Bool(false),
         _ => {}
     }
-    match (dialect, whole(&text)) {
+    match (dialect, whole(&text, dialect)) {
         (Dialect::Envoy, Some(number)) if i32::try_from(number).is_err() => {
             Value::Text(number.to_string(), Layout::Other)
         }
@@ -213,8 +219,11 @@ fn plain(text: String, dialect: Dialect, at: Position) -> Value {
     }
 }
 
-/// A whole number: decimal, hexadecimal, or octal as in C.
-fn whole(text: &str) -> Option<i64> {
+/// A whole number: decimal, hexadecimal, or octal as in C; in Kubernetes also as in Go.
+fn whole(text: &str, dialect: Dialect) -> Option<i64> {
+    let without_marks = text.replace('_', "");
+    let text = if dialect == Dialect::Kubernetes { &without_marks } else { text };
+    let is_go = |digits: &str| dialect == Dialect::Kubernetes && digits.starts_with(['o', 'O']);
     let (sign, digits) =
         text.strip_prefix('-').map_or(("", text.strip_prefix('+').unwrap_or(text)), |rest| ("-", rest));
     let of = |digits: &str, radix| {
@@ -223,7 +232,8 @@ fn whole(text: &str) -> Option<i64> {
     };
     match (digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")), digits.strip_prefix('0')) {
         (Some(digits), _) => of(digits, 16),
-        (None, Some(octal)) if !octal.is_empty() => of(octal.strip_prefix('o').unwrap_or(octal), 8),
+        (None, Some(octal)) if is_go(octal) => of(octal.trim_start_matches(['o', 'O']), 8),
+        (None, Some(octal)) if !octal.is_empty() => of(octal, 8),
         (None, _) => of(digits, 10),
     }
 }

@@ -38,8 +38,8 @@ test e2e providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MO
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
 
-unit: ## the core alone, natively, in seconds
-	cargo test -p vestibule
+unit: ## the core alone and `vestibule check`, natively, in seconds
+	cargo test -p vestibule -p vestibule-check
 
 e2e: build ## the filter in the real Envoy
 	cargo test -p wasm-tests

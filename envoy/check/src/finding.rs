@@ -46,10 +46,6 @@ impl fmt::Display for Finding {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        // One line each, whatever is quoted.
-        self.message.split(char::is_control).enumerate().try_for_each(|(place, part)| {
-            f.write_str(if place == 0 { "" } else { " " })?;
-            f.write_str(part)
-        })
+        f.write_str(&self.message)
     }
 }

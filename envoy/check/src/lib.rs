@@ -89,7 +89,7 @@ fn documents(file: &str, text: &str) -> Result<Vec<Node>, SyntaxError> {
     }
     let as_json = json::read(text);
     if as_json.is_ok() || file.ends_with(".json") {
-        return as_json.map(|root| vec![root]);
+        return as_json.map(|root| items(vec![root]));
     }
     let mut documents = yaml::read(text)?;
     for document in &mut documents {
@@ -97,7 +97,16 @@ fn documents(file: &str, text: &str) -> Result<Vec<Node>, SyntaxError> {
         let is_envoy = document.get("apiVersion").is_none() && document.get("external_url").is_none();
         yaml::resolve(document, if is_envoy { Dialect::Envoy } else { Dialect::Kubernetes });
     }
-    Ok(documents)
+    Ok(items(documents))
+}
+
+/// The documents, with each list of Kubernetes as its items.
+fn items(documents: Vec<Node>) -> Vec<Node> {
+    let of_one = |document: Node| match document.get("kind").and_then(Node::text) {
+        Some("List") => document.get("items").map_or(&[][..], Node::elements).to_vec(),
+        _ => vec![document],
+    };
+    documents.into_iter().flat_map(of_one).collect()
 }
 
 /// Checks one configuration of the filter.
@@ -153,7 +162,8 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn add(&mut self, line: &str) {
-        self.text.push_str(line);
+        // One line, and no sequence that a terminal obeys, whatever the file says.
+        self.text.extend(line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
         self.text.push('\n');
     }
 

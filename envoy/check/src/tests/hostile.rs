@@ -75,6 +75,19 @@ fn odd_scalars_are_faults() {
     assert_eq!(report("a.yaml", &long).text, "a.yaml:1:1: larger than 16 MiB\n");
 }
 
+#[test]
+fn nothing_of_a_file_reaches_the_terminal_as_a_command() {
+    for text in [
+        "kind: WasmPlugin\nmetadata: {name: \"\\e[2J\\r\\n\"}\nspec: {pluginConfig: {\"\\e]0;x\\a\": 1, external_url: \"\\e[1m\"}}\n".to_owned(),
+        ALONE.replace("my-client", "\"\\e[2J\"").replace("name: admins", "name: \"\\e[2J\""),
+        ALONE.replace("cluster: idp", "cluster: \"\\x9b\""),
+        "\"\u{7f}\": \u{9b}".to_owned(),
+    ] {
+        let report = without_secrets("a.yaml", &text).text;
+        assert!(!report.contains(|letter: char| letter.is_control() && letter != '\n'), "{report:?}");
+    }
+}
+
 /// A sample with some of its characters replaced.
 fn damaged() -> impl Strategy<Value = String> {
     let names = prop::sample::select(vec!["minimal.yaml", "istio.yaml", "gateway.yaml", "alone.yaml", "stored.yaml"]);

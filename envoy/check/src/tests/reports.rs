@@ -174,7 +174,21 @@ fn each_configuration_of_a_file_is_reported() {
 }
 
 #[test]
-fn an_envoy_filter_and_a_fragment_have_a_configuration() {
+fn a_list_of_kubernetes_is_its_items() {
+    let istio = file("istio.yaml");
+    let indented: String = istio
+        .split("---\n")
+        .map(|document| {
+            let lines = document.lines().filter(|line| !line.starts_with('#')).enumerate();
+            lines.map(|(place, line)| format!("{} {line}\n", if place == 0 { "-" } else { " " })).collect::<String>()
+        })
+        .collect();
+    let report = without_secrets("list.yaml", &format!("apiVersion: v1\nkind: List\nitems:\n{indented}"));
+    assert_eq!(findings(&report), "list.yaml: the WasmPlugin shop/vestibule is valid");
+}
+
+#[test]
+fn an_envoy_filter_has_a_configuration() {
     let filter = "\
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter

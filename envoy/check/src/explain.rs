@@ -135,7 +135,7 @@ fn conditions(rule: &Rule, written: Option<&Value>, completed: &Value, schema: &
     let mut lines = vec![format!("access: {access}")];
     let named = written.and_then(|rule| rule.get("policy")).and_then(Value::as_str);
     let policy = named.map_or(written, |name| completed.get("policies").and_then(|policies| policies.get(name)));
-    for name in ["allow", "scopes", "providers"] {
+    for name in ["allow", "step_up", "scopes", "providers"] {
         if let Some(value) = policy.and_then(|policy| policy.get(name)) {
             lines.push(format!("{name}: {}", schema.of_policy(value)));
         }

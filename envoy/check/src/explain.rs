@@ -8,7 +8,7 @@ use vestibule::{
     rules::{Access, Rule, Unauthenticated, Verdict},
 };
 
-use crate::{settings::Schema, tree::Node};
+use crate::{Checked, tree::Node};
 
 /// A request whose rule is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,30 +51,19 @@ fn own_authority(config: &Config) -> &str {
 }
 
 /// The lines that answer a question.
-pub(crate) fn explain(
-    question: &Question,
-    config: &Config,
-    settings: &Node,
-    completed: &Value,
-    schema: &Schema,
-    file: &str,
-) -> Vec<String> {
-    let authority = question.authority.as_deref().unwrap_or_else(|| own_authority(config));
+pub(crate) fn explain(question: &Question, checked: &Checked<'_>) -> Vec<String> {
+    let authority = question.authority.as_deref().unwrap_or_else(|| own_authority(checked.config));
     let mut lines = vec![format!("{} {authority}{}", question.method, question.target)];
-    lines.extend(
-        answer(question, config, settings, completed, schema, file).into_iter().map(|line| format!("  {line}")),
-    );
+    lines.extend(answer(question, checked).into_iter().map(|line| format!("  {line}")));
+    if !checked.config.origin.matches_host(authority) {
+        let own = checked.config.origin.as_str();
+        lines.push(format!("  not the host of external_url: sessions and sign-ins are at {own}"));
+    }
     lines
 }
 
-fn answer(
-    question: &Question,
-    config: &Config,
-    settings: &Node,
-    completed: &Value,
-    schema: &Schema,
-    file: &str,
-) -> Vec<String> {
+fn answer(question: &Question, checked: &Checked<'_>) -> Vec<String> {
+    let Checked { config, settings, completed, .. } = checked;
     let path = question.target.split('?').next().unwrap_or_default();
     let below = path.strip_prefix(config.prefix.as_str());
     if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -83,35 +72,29 @@ fn answer(
     // Only metadata of a route can be wrong, and this request has none.
     let Ok(ruled) = config.rules.evaluate(question.request(config)) else { return Vec::new() };
     let verdict = ruled.verdict();
-    let mut lines = Vec::new();
     let numbers: Vec<_> = verdict.numbers().collect();
-    let together = if numbers.len().saturating_add(usize::from(verdict.falls_through())) > 1 {
-        lines.push("two programs could read this request differently, so these hold together:".to_owned());
-        ""
+    let is_clear = numbers.len().saturating_add(usize::from(verdict.falls_through())) == 1;
+    let (mut lines, by) = if is_clear {
+        (Vec::new(), "decided by ")
     } else {
-        "decided by "
+        (vec!["two programs could read this request differently, so these hold together:".to_owned()], "")
     };
     for number in numbers {
-        let rule = config.rules.rules().get(number);
-        match rule {
-            Some(rule) => {
-                let node = settings.get("rules").and_then(|rules| rules.elements().get(number));
-                let place =
-                    node.map_or_else(String::new, |node| format!(" ({file}:{}:{})", node.at.line, node.at.column));
-                let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" {name:?}"));
-                lines.push(format!("{together}rules[{number}]{name}{place}"));
-                let written = completed.get("rules").and_then(|rules| rules.get(number));
-                lines.extend(conditions(rule, written, completed, schema));
-            }
-            None => {
-                let policy = config.rules.policies().find(|(known, _)| *known == number);
-                let name = policy.and_then(|(_, policy)| policy.name.clone()).unwrap_or_default();
-                lines.push(format!("policies.{name}, which the route may name"));
-            }
+        if let Some(rule) = config.rules.rules().get(number) {
+            let node = settings.get("rules").and_then(|rules| rules.elements().get(number));
+            let place = node.map(|Node { at, .. }| format!(" ({}:{}:{})", checked.file, at.line, at.column));
+            let name = rule.name.as_ref().map(|name| format!(" {name:?}"));
+            lines.push(format!("{by}rules[{number}]{}{}", name.unwrap_or_default(), place.unwrap_or_default()));
+            let written = completed.get("rules").and_then(|rules| rules.get(number));
+            lines.extend(conditions(rule, written, checked));
+        } else {
+            let policy = config.rules.policies().find(|(known, _)| *known == number);
+            let name = policy.and_then(|(_, policy)| policy.name.as_deref()).unwrap_or_default();
+            lines.push(format!("policies.{name}, which the route may name"));
         }
     }
     if verdict.falls_through() {
-        lines.push(format!("{together}no rule: what no rule matches needs a session"));
+        lines.push(format!("{by}no rule: what no rule matches needs a session"));
     }
     lines.extend(demands(verdict, config));
     if config.rules.have_policies() {
@@ -124,7 +107,7 @@ fn answer(
 }
 
 /// The conditions of a rule, or of the policy that it names.
-fn conditions(rule: &Rule, written: Option<&Value>, completed: &Value, schema: &Schema) -> Vec<String> {
+fn conditions(rule: &Rule, written: Option<&Value>, checked: &Checked<'_>) -> Vec<String> {
     let access = match rule.policy.access {
         Access::Bearer => "bearer: API clients whose token is accepted",
         Access::Deny => "deny: nobody",
@@ -134,10 +117,11 @@ fn conditions(rule: &Rule, written: Option<&Value>, completed: &Value, schema: &
     };
     let mut lines = vec![format!("access: {access}")];
     let named = written.and_then(|rule| rule.get("policy")).and_then(Value::as_str);
-    let policy = named.map_or(written, |name| completed.get("policies").and_then(|policies| policies.get(name)));
+    let policy =
+        named.map_or(written, |name| checked.completed.get("policies").and_then(|policies| policies.get(name)));
     for name in ["allow", "step_up", "scopes", "providers"] {
         if let Some(value) = policy.and_then(|policy| policy.get(name)) {
-            lines.push(format!("{name}: {}", schema.of_policy(value)));
+            lines.push(format!("{name}: {}", checked.schema.of_policy(value)));
         }
     }
     lines.into_iter().map(|line| format!("  {line}")).collect()

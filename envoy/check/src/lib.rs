@@ -29,7 +29,7 @@ pub use explain::Question;
 use clusters::Need;
 use environment::Variables;
 use finding::Finding;
-use plugin::{Plugin, Settings};
+use plugin::Plugin;
 use settings::Schema;
 use tree::{Node, Position, SyntaxError};
 use yaml::Dialect;
@@ -71,7 +71,7 @@ pub fn check(file: &str, text: &str, variables: &dyn Fn(&str) -> Option<String>,
                 if place > 0 {
                     report.add("");
                 }
-                one(plugin, &documents, variables, options, &mut report);
+                check_plugin(plugin, &documents, variables, options, &mut report);
             }
         }
     }
@@ -110,7 +110,7 @@ fn items(documents: Vec<Node>) -> Vec<Node> {
 }
 
 /// Checks one configuration of the filter.
-fn one(
+fn check_plugin(
     plugin: &Plugin,
     documents: &[Node],
     given: &dyn Fn(&str) -> Option<String>,
@@ -143,14 +143,27 @@ fn one(
         count => report.conclude(count, has_more, only_lacks_variables),
     }
     let (Some(config), Some(schema)) = (&config, Schema::read()) else { return };
-    report.describe(config, &needs, settings, &completed, &schema);
+    let checked =
+        Checked { file: report.file, config, needs, settings: &settings.root, completed: &completed, schema: &schema };
+    report.describe(&checked);
     for question in &options.questions {
-        report.section(explain::explain(question, config, &settings.root, &completed, &schema, report.file));
+        report.section(explain::explain(question, &checked));
     }
     let unknown = lenient.stood_in_for();
     if options.without_secrets && !unknown.is_empty() {
         report.section(vec![format!("Not checked, because not set here: {}", unknown.join(", "))]);
     }
+}
+
+/// A configuration with which the filter would start.
+struct Checked<'a> {
+    file: &'a str,
+    config: &'a Config,
+    needs: Vec<Need>,
+    settings: &'a Node,
+    /// The settings with those of presets.
+    completed: &'a Value,
+    schema: &'a Schema,
 }
 
 /// The report as it grows.
@@ -196,9 +209,10 @@ impl Lines<'_> {
     }
 
     /// What takes effect.
-    fn describe(&mut self, config: &Config, needs: &[Need], settings: &Settings, completed: &Value, schema: &Schema) {
+    fn describe(&mut self, checked: &Checked<'_>) {
+        let Checked { config, settings, completed, schema, .. } = checked;
         let indented = |lines: Vec<String>| lines.into_iter().map(|line| format!("  {line}"));
-        let given = settings.root.get("providers").map_or(&[][..], Node::elements);
+        let given = settings.get("providers").map_or(&[][..], Node::elements);
         for (place, provider) in config.providers.iter().enumerate() {
             let completed = completed.get("providers").and_then(|providers| providers.get(place));
             let mut lines = vec![format!("providers[{place}], {}", provider.name)];
@@ -207,7 +221,7 @@ impl Lines<'_> {
         }
         for name in ["session", "sign_out"] {
             let mut lines = vec![name.to_owned()];
-            lines.extend(indented(schema.of_object(name, &settings.root, completed)));
+            lines.extend(indented(schema.of_object(name, settings, completed)));
             self.section(lines);
         }
         for provider in &config.providers {
@@ -216,7 +230,7 @@ impl Lines<'_> {
             self.section(lines);
         }
         let mut lines = vec!["Clusters that have to exist".to_owned()];
-        lines.extend(needs.iter().map(|need| format!("  {}: {}", need.cluster, need.purpose())));
+        lines.extend(checked.needs.iter().map(|need| format!("  {}: {}", need.cluster, need.purpose())));
         self.section(lines);
     }
 }

@@ -53,6 +53,11 @@ fn a_request_is_explained() {
         explained("alone.yaml", ALONE, &[("GET", "/internal/x")]),
         "GET app.example.com/internal/x\n  decided by rules[3] (alone.yaml:20:3)\n    access: deny: nobody\n  answer: 403\n"
     );
+    let elsewhere = explained("alone.yaml", ALONE, &[("GET", "https://other.example.com/")]);
+    assert!(
+        elsewhere.ends_with("\n  not the host of external_url: sessions and sign-ins are at https://app.example.com\n"),
+        "{elsewhere}"
+    );
     // Programs differ on escaped slashes: all rules that may be meant hold.
     let several = explained("alone.yaml", ALONE, &[("GET", "/evaluate/v1/%2e%2e/admin")]);
     assert!(

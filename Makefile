@@ -12,7 +12,7 @@ INLINE := -Cllvm-args=-inline-threshold=12
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e providers lint deny doc fuzz check demo size cost bench soak scale toolchain java go lint-tools
+.PHONY: help build test unit e2e providers lint deny doc fuzz check dry-run demo size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,8 +39,8 @@ test e2e providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MO
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
 
-unit: ## the core alone, natively, in seconds
-	cargo test -p vestibule
+unit: ## the core alone and `vestibule check`, natively, in seconds
+	cargo test -p vestibule -p vestibule-check
 
 e2e: build ## the filter in the real Envoy
 	cargo test -p wasm-tests
@@ -58,7 +58,7 @@ lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), d
 doc: export RUSTDOCFLAGS = -D warnings -A rustdoc::private_intra_doc_links
 doc: toolchain ## the documentation of the code, private items included: target/wasm32-wasip1/doc
 	cargo doc --quiet --no-deps --document-private-items --target $(WASM) -p vestibule -p vestibule-abi
-	cargo doc --quiet --no-deps --document-private-items -p idna
+	cargo doc --quiet --no-deps --document-private-items -p idna -p vestibule-check
 
 deny: $(DENY) ## licences, sources and duplicates of the dependencies, and known vulnerabilities where their list can be fetched
 	$(DENY) --workspace check bans licenses sources
@@ -75,6 +75,9 @@ fuzz: ## every parser of bytes from outside, for a minute in all; TARGET=jws fuz
 	wasm-tests/fuzz/run $(or $(SECONDS),60) $(TARGET)
 
 check: lint test size cost ## what has to pass before a change goes in
+
+dry-run: ## the faults of a configuration with their places, or what takes effect: FILE=envoy/minimal.yaml ARGUMENTS=--without-secrets
+	@cargo run --quiet -p vestibule-check -- check $(ARGUMENTS) $(or $(FILE),$(error which file? make dry-run FILE=envoy/minimal.yaml))
 
 demo: toolchain ## a real app behind the filter, to sign in with a browser
 	@echo '==> preparing the demo (about five minutes the first time, seconds afterwards)'

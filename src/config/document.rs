@@ -68,6 +68,20 @@ impl Node {
     }
 }
 
+/// The same tree for readers outside of this room; of duplicates the last.
+impl From<Node> for serde_json::Value {
+    fn from(node: Node) -> Self {
+        match node {
+            Node::Null => Self::Null,
+            Node::Bool(value) => Self::Bool(value),
+            Node::Number(number) => Self::from(number),
+            Node::Text(text) => Self::String(text.to_string()),
+            Node::List(elements) => elements.into_iter().map(Self::from).collect(),
+            Node::Object(members) => members.into_iter().map(|(name, member)| (name, Self::from(member))).collect(),
+        }
+    }
+}
+
 #[inline(never)]
 pub(super) fn read(bytes: &[u8], faults: &mut Faults) -> Result<Node, Faulty> {
     if bytes.iter().all(u8::is_ascii_whitespace) {

@@ -15,13 +15,21 @@ const MAX_QUOTED_CHARS: usize = 80;
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(Vec<Segment>);
 
+/// A step from a place to one below it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
+pub enum Segment {
+    /// Into an element of a list.
     Index(usize),
+    /// Into a member of an object.
     Key(String),
 }
 
 impl Path {
+    /// The steps from the root.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
     /// The root, each place on the way here, and this place.
     fn trail(&self) -> impl Iterator<Item = &[Segment]> {
         (0..=self.0.len()).filter_map(|length| self.0.get(..length))
@@ -162,6 +170,11 @@ impl ConfigErrors {
     /// The faults; never empty.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// Whether there are more than a report has.
+    pub const fn has_more(&self) -> bool {
+        self.more
     }
 }
 

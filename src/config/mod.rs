@@ -17,7 +17,7 @@ mod tests;
 
 use std::{rc::Rc, time::Duration};
 
-pub use fault::{ConfigErrors, Fault, Path, Problem};
+pub use fault::{ConfigErrors, Fault, Path, Problem, Segment};
 
 use crate::{
     claims::{IssuerId, StaticToken, Template},
@@ -28,6 +28,15 @@ use crate::{
     session::{Lifetimes, app_tokens::ForwardedTokens, chunks::SessionCookies, seal::Sealer, store::Store},
     time::Leeway,
 };
+
+/// The document with the settings of its presets filled in; `None` if it cannot be read. Faults are left to
+/// [`Config::parse`].
+pub fn completed(bytes: &[u8]) -> Option<serde_json::Value> {
+    let mut faults = fault::Faults::default();
+    let mut root = document::read(bytes, &mut faults).ok()?;
+    preset::apply(&mut root, &mut faults);
+    Some(root.into())
+}
 
 /// The validated settings.
 #[derive(Clone)]

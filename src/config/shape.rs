@@ -290,6 +290,20 @@ fn hint(key: &str, fields: &[&str]) -> String {
     if fields.contains(&"allow") && matches!(key, "allowed_domains" | "claims" | "emails" | "groups" | "roles") {
         return format!("did you mean `allow: {{{key}: ...}}`?");
     }
+    if fields.contains(&"external_url") {
+        match key {
+            "cookie_name" | "idle_timeout_seconds" | "keys" | "lifetime_seconds" | "store" => {
+                return format!("did you mean `session: {{{key}: ...}}`?");
+            }
+            "client_id" | "client_secret" | "issuer" | "preset" | "scopes" => {
+                return format!("did you mean `providers: [{{{key}: ...}}]`?");
+            }
+            "back_channel" | "front_channel" | "return_to" | "revoke" => {
+                return format!("did you mean `sign_out: {{{key}: ...}}`?");
+            }
+            _ => {}
+        }
+    }
     if fields.contains(&"title") && key == "label" {
         return "did you mean `title`?".to_owned();
     }

@@ -69,11 +69,10 @@ impl ProofKey {
             "htu": url.as_str(),
             "iat": context.now.as_secs(),
         });
-        if let Some(nonce) = context.proof_nonce {
-            claims["nonce"] = nonce.into();
-        }
-        if let Some(token) = access_token {
-            claims["ath"] = URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose())).into();
+        if let Some(claims) = claims.as_object_mut() {
+            let nonce = context.proof_nonce.map(|nonce| ("nonce".to_owned(), nonce.into()));
+            let digest = access_token.map(|token| URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose())));
+            claims.extend(nonce.into_iter().chain(digest.map(|digest| ("ath".to_owned(), digest.into()))));
         }
         let proof = self.key.sign_with_jwk("dpop+jwt", &self.jwk, &claims, context.platform)?;
         request.headers.push((DPOP, proof));

@@ -225,6 +225,16 @@ impl Clusters {
         Self { default, by_authority }
     }
 
+    /// The cluster of all hosts that have none of their own.
+    pub const fn default_cluster(&self) -> &Cluster {
+        &self.default
+    }
+
+    /// The clusters of single hosts, by `:authority`.
+    pub fn by_authority(&self) -> &[(String, Cluster)] {
+        &self.by_authority
+    }
+
     /// The cluster that reaches this endpoint.
     pub fn reaching(&self, endpoint: &Endpoint) -> &Cluster {
         let authority = endpoint.authority();

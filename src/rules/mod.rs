@@ -181,12 +181,13 @@ impl Rules {
         self.all.iter().any(|rule| rule.name.is_some())
     }
 
-    fn rules(&self) -> &[Rule] {
+    /// The rules, without the named policies.
+    pub fn rules(&self) -> &[Rule] {
         self.all.get(..self.first_policy).unwrap_or_default()
     }
 
     /// The named policies, with their indices among all rules.
-    fn policies(&self) -> impl Iterator<Item = (usize, &Rule)> {
+    pub fn policies(&self) -> impl Iterator<Item = (usize, &Rule)> {
         self.all.iter().enumerate().skip(self.first_policy)
     }
 

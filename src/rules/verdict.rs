@@ -83,6 +83,11 @@ impl Verdict {
         self.falls_through = true;
     }
 
+    /// Whether no rule may apply for some parser, so that a session is needed.
+    pub const fn falls_through(&self) -> bool {
+        self.falls_through
+    }
+
     /// Keeps locked rules, and replaces the others by this policy.
     pub(super) fn replace_unlocked_with(&mut self, policy: usize) {
         let mut kept = Self::new(&self.all);
@@ -93,7 +98,8 @@ impl Verdict {
         *self = kept;
     }
 
-    fn numbers(&self) -> impl Iterator<Item = usize> {
+    /// The indices of the rules that hold, the first one first.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
         self.first.into_iter().chain(self.more.iter().copied())
     }
 

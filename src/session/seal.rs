@@ -39,15 +39,21 @@ pub struct SessionKey(Zeroizing<[u8; 32]>);
 
 /// The text is no session key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("32 random bytes as base64, base64url or hex; `openssl rand -base64 32` makes one")]
-pub struct SessionKeyError;
+pub enum SessionKeyError {
+    /// Of the right length, but the same byte throughout.
+    #[error("32 random bytes, and those of this key are all equal; `openssl rand -base64 32` makes one")]
+    EqualBytes,
+    /// In no encoding 32 bytes.
+    #[error("32 random bytes as base64, base64url or hex; `openssl rand -base64 32` makes one")]
+    Malformed,
+}
 
 impl SessionKey {
     /// Parses a key: base64 or base64url, padded or not, or 64 hex digits. Surrounding white space, as from a file, is
     /// trimmed.
     ///
     /// # Errors
-    /// [`SessionKeyError`], also for a key of equal bytes.
+    /// [`SessionKeyError`]
     pub fn parse(text: &str) -> Result<Self, SessionKeyError> {
         let text = text.trim_ascii();
         let bytes = match text.len() {
@@ -56,10 +62,10 @@ impl SessionKey {
             44 => from_base64(text, &BASE64_STANDARD).or_else(|| from_base64(text, &BASE64_URL_SAFE)),
             _ => None,
         };
-        let bytes = bytes.ok_or(SessionKeyError)?;
         let mut key = Self(Zeroizing::new([0; 32]));
-        if bytes.len() != key.0.len() || bytes.iter().all(|byte| Some(byte) == bytes.first()) {
-            return Err(SessionKeyError);
+        let bytes = bytes.filter(|bytes| bytes.len() == key.0.len()).ok_or(SessionKeyError::Malformed)?;
+        if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
+            return Err(SessionKeyError::EqualBytes);
         }
         key.0.copy_from_slice(&bytes);
         Ok(key)

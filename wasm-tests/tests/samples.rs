@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::Command;
 
+use vestibule_check::Options;
 use wasm_tests::keys;
 use wasm_tests::process::Scratch;
 use wasm_tests::tools;
@@ -229,4 +230,37 @@ fn the_filter_accepts_what_the_sample_for_istio_says() {
     let body: String = body.lines().map(|line| format!("{}\n", &line[4..])).collect();
     let (accepted, said) = all_accepted(&[("istio.yaml".to_owned(), body)]);
     assert!(accepted, "{said}");
+}
+
+/// Each program has its own idea of what a scalar of YAML is.
+#[test]
+fn vestibule_check_says_what_the_filter_says_in_envoy() {
+    let settings = [
+        "client_id: my-client",
+        "title: on",
+        "timeout_ms: 1.5",
+        "scopes: [y, No, 0x10, 010, 12345678901, 1e3, ~, 'on', \"7\", !!str 7, 2147483647, 2147483648]",
+        "trusted_audiences: [.inf, -3, +3, 1_000, 0o7, -0x10, 08, 0, -2147483649, TRUE, truE, null, Null, nUll, ! 8]",
+        "id_token_signing_algs:",
+    ]
+    .map(|line| format!("                      {line}\n"))
+    .concat();
+    let client = "                      client_id: my-client\n";
+    let minimal = text("envoy/minimal.yaml");
+    let mistaken = minimal.replace(client, &settings);
+    assert_ne!(minimal, mistaken);
+    let (accepted, said) = accepts("minimal.yaml", &mistaken, "/etc/envoy/vestibule.wasm");
+    assert!(!accepted, "{said}");
+    let lines = said.lines().filter_map(|line| line.split_once("wasm log vestibule vestibule: "));
+    let in_envoy: Vec<_> = lines.map(|(_, line)| line.to_owned()).collect();
+    let options = Options { without_secrets: true, ..Options::default() };
+    let report = vestibule_check::check("minimal.yaml", &mistaken, &|_| None, &options);
+    let places = report.text.lines().filter_map(|line| line.strip_prefix("minimal.yaml:")?.split_once(": "));
+    let mut checked: Vec<_> =
+        places.filter(|(place, _)| place.contains(':')).map(|(_, line)| line.to_owned()).collect();
+    let mut expected = in_envoy.clone();
+    checked.sort();
+    expected.sort();
+    assert_eq!(checked, expected);
+    assert!(in_envoy.len() > 15, "{said}");
 }

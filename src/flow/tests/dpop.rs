@@ -163,7 +163,7 @@ fn tokens_of_the_wrong_kind_make_no_session() {
         let reply = world.visit("/").reply();
         let callback = world.signs_in(&reply);
         assert_eq!(world.visit(&callback).code(), (502, "access_token_type"));
-        assert!(!world.has_session() && world.provider.asked.get("/userinfo").is_none());
+        assert!(!world.has_session() && !world.provider.asked.contains_key("/userinfo"));
         let lines: Vec<_> = world.events.drain(..).map(|event| event.to_string()).collect();
         assert!(lines.iter().any(|line| line.contains(told)), "{lines:?}");
         let other = if token_type == "Bearer" { "DPoP" } else { "Bearer" };

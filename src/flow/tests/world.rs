@@ -53,6 +53,7 @@ pub(super) fn access_tokens() -> (&'static str, Value) {
 }
 
 type Answering = dyn Fn(&CalloutRequest) -> CalloutResult;
+type Intercepting = dyn Fn(&CalloutRequest) -> Option<CalloutResult>;
 type Introspecting = dyn Fn(&CalloutRequest, &str) -> CalloutResult;
 type Change = dyn Fn(&mut Map<String, Value>);
 
@@ -117,7 +118,7 @@ pub(super) struct TestProvider {
     /// Answers all requests in place of the provider.
     pub(super) instead: Option<Box<Answering>>,
     /// Answers a request in place of the provider, or leaves it to the provider.
-    pub(super) before: Option<Box<dyn Fn(&CalloutRequest) -> Option<CalloutResult>>>,
+    pub(super) before: Option<Box<Intercepting>>,
     /// The introspection response to this request for this token.
     pub(super) introspection: Box<Introspecting>,
     /// The response to a refresh, made from the usual body.

@@ -1,0 +1,141 @@
+//! The core's faults and warnings with their places, and what the configuration around the filter's own gets wrong.
+
+use vestibule::config::{Config, ConfigErrors, Fault, Problem, Segment};
+
+use crate::{
+    environment::{Absence, Variables},
+    finding::Finding,
+    plugin::{Form, Plugin, Settings},
+    tree::{Node, Position},
+};
+
+/// The setting that stands in both configurations.
+const BODIES_WHILE_HELD: &str = "allow_on_headers_stop_iteration";
+
+/// The core's faults.
+pub(crate) fn faults(
+    errors: &ConfigErrors,
+    plugin: &Plugin,
+    settings: &Settings,
+    variables: &Variables<'_>,
+) -> Vec<Finding> {
+    errors.faults().iter().map(|fault| located(fault, plugin, settings, variables)).collect()
+}
+
+fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Variables<'_>) -> Finding {
+    let root = &settings.root;
+    let of_key = || root.place_of_key(&fault.path);
+    let at = match &fault.problem {
+        Problem::Twice | Problem::UnknownField { .. } => of_key().unwrap_or_else(|| root.place(&fault.path)),
+        _ => root.place(&fault.path),
+    };
+    let message = fault.problem.to_string();
+    let (at, message) = match &fault.problem {
+        Problem::Variable { name: Some(name), state: "not set" } => (at, absent(name, plugin.form, variables)),
+        Problem::Value { .. } => match broken_expression(fault, root) {
+            Some((at, why)) => (at, format!("{message}: {why}")),
+            None => (at, message),
+        },
+        _ => (at, message),
+    };
+    Finding::fault(at, fault.path.to_string(), message)
+}
+
+/// Why a variable has no value, and what to do.
+fn absent(name: &str, form: Form, variables: &Variables<'_>) -> String {
+    let way = match (variables.absence(name), form) {
+        (Absence::NotSet, _) | (_, Form::Bare) => {
+            return format!("the environment variable {name} is not set here");
+        }
+        (Absence::NotPassed, Form::Filter) => {
+            format!("environment_variables: {{host_env_keys: [{name}]}} under vm_config")
+        }
+        (Absence::NotPassed, Form::WasmPlugin) => format!("{{name: {name}, valueFrom: HOST}} to env under vmConfig"),
+        (Absence::NotPassed, Form::ExtensionPolicy) => format!("{name} to hostKeys under env"),
+    };
+    format!("the environment variable {name} does not reach the filter; add {way}")
+}
+
+/// Where in the file an expression is wrong, and why, where its syntax is.
+fn broken_expression(fault: &Fault, root: &Node) -> Option<(Position, String)> {
+    let names = fault.path.segments().iter().rev().find_map(|segment| match segment {
+        Segment::Key(name) => Some(name.as_str()),
+        Segment::Index(_) => None,
+    });
+    if !matches!(names, Some("regex" | "email_matches")) {
+        return None;
+    }
+    let node = fault.path.segments().iter().try_fold(root, |node, segment| match segment {
+        Segment::Index(index) => node.elements().get(*index),
+        Segment::Key(name) => node.get(name),
+    })?;
+    let error = regex_syntax::ast::parse::Parser::new().parse(node.text()?).err()?;
+    let start = error.span().start;
+    let at = node.place_within(Position { line: start.line, column: start.column });
+    Some((at, format!("{}, at character {}", error.kind(), start.column)))
+}
+
+/// Warnings: the core's, and those on what is around the filter's own configuration.
+pub(crate) fn review(
+    plugin: &Plugin,
+    settings: &Settings,
+    config: Option<&Config>,
+    documents: &[Node],
+) -> Vec<Finding> {
+    let root = &settings.root;
+    let mut found = Vec::new();
+    for warning in config.map_or(&[][..], |config| &config.warnings) {
+        found.push(Finding::warning(root.named_place(warning).unwrap_or(root.at), warning.as_str()));
+    }
+    if let Some(at) = plugin.fail_open {
+        let instead = match plugin.form {
+            Form::ExtensionPolicy => "leave failOpen out",
+            Form::Bare | Form::Filter | Form::WasmPlugin => "take FAIL_RELOAD",
+        };
+        let message = format!("a filter that fails lets every request pass, without sign-in: {instead}");
+        found.push(Finding::warning(at, message));
+    }
+    let is_patched = documents.iter().any(|document| {
+        document.get("kind").and_then(Node::text) == Some("EnvoyPatchPolicy") && document.has_text(BODIES_WHILE_HELD)
+    });
+    if !(is_patched && plugin.form == Form::ExtensionPolicy) {
+        found.extend(said_once(plugin, root));
+    }
+    found
+}
+
+/// Warns where one side says that bodies are passed on while requests are held, and the other does not.
+fn said_once(plugin: &Plugin, root: &Node) -> Option<Finding> {
+    let own = root.get(BODIES_WHILE_HELD).filter(|own| own.truth() == Some(true));
+    let message = match (own, plugin.bodies_while_held, plugin.form) {
+        (Some(own), None, Form::Filter) => (
+            own.at,
+            format!(
+                "{BODIES_WHILE_HELD} is true here alone: say it beside failure_policy as well, or Envoy hands no body to the filter, and back-channel \
+             logout and kept forms fail"
+            ),
+        ),
+        (Some(own), None, Form::WasmPlugin) => (
+            own.at,
+            format!(
+                "{BODIES_WHILE_HELD}: a WasmPlugin cannot say it to Envoy, and back-channel logout and kept forms fail: write the filter as an EnvoyFilter"
+            ),
+        ),
+        (Some(own), None, Form::ExtensionPolicy) => (
+            own.at,
+            format!(
+                "{BODIES_WHILE_HELD}: an EnvoyExtensionPolicy cannot say it to Envoy, and back-channel logout and kept forms fail unless an EnvoyPatchPolicy \
+             adds it beside failure_policy"
+            ),
+        ),
+        (None, Some(at), _) => (
+            at,
+            format!(
+                "{BODIES_WHILE_HELD} is true here alone: say it at the top of the filter's configuration as well, or it has no effect but Envoy's limit on \
+             bodies"
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Finding::warning(message.0, message.1))
+}

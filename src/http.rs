@@ -455,7 +455,7 @@ pub struct CalloutResponse {
 }
 
 impl CalloutResponse {
-    /// A response of which the headers do not matter.
+    /// A response without a DPoP nonce.
     pub const fn new(status: u16, body: Vec<u8>) -> Self {
         Self { status, body, dpop_nonce: None }
     }
@@ -515,8 +515,8 @@ pub enum CalloutError {
 }
 
 impl CalloutError {
-    /// Whether Envoy has not taken the request, of which nothing has left then.
-    pub const fn is_not_taken(&self) -> bool {
+    /// Whether Envoy did not start the request: nothing was sent.
+    pub const fn was_not_sent(&self) -> bool {
         matches!(self, Self::Dispatch | Self::NoCluster)
     }
 }
@@ -570,7 +570,11 @@ impl Unreachable {
             let detail = reason.split_once(", transport failure reason: ").map(|(_, detail)| detail);
             Some(match detail {
                 None => Self::NoConnection,
-                Some(detail) => TlsFault::of(detail).map_or(Self::Refused, Self::Tls),
+                Some(detail) => match TlsFault::of(detail) {
+                    Some(fault) => Self::Tls(fault),
+                    None if detail.contains("Connection refused") => Self::Refused,
+                    None => Self::NoConnection,
+                },
             })
         } else {
             None

@@ -104,7 +104,7 @@ pub enum SignError {
     #[error("this Envoy signs nothing for its filters: use a newer one, or an Ed25519 key")]
     NotOffered,
     /// It did not take the key.
-    #[error("Envoy does not sign with the private key under client_key or dpop_key; is it whole?")]
+    #[error("Envoy does not sign with the private key under client_key or dpop_key; check that the key is complete")]
     Refused,
 }
 

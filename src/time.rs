@@ -51,6 +51,11 @@ impl Deadline {
         Self { at: now.plus(span), span }
     }
 
+    /// A deadline that passes at once.
+    pub const fn immediate(now: UnixTime) -> Self {
+        Self::after(Duration::ZERO, now)
+    }
+
     /// Whether it has passed. It has also passed if it is farther away than its span, after the clock was set back.
     pub fn has_passed(self, now: UnixTime) -> bool {
         self.at <= now || now.plus(self.span) < self.at

@@ -86,6 +86,11 @@ impl Conditions {
         findings
     }
 
+    /// Calls `with` for the path of each claim in the conditions, but for addresses.
+    pub fn each_path(&self, with: &mut dyn FnMut(&ClaimPath)) {
+        self.0.iter().for_each(|condition| condition.each_path(with));
+    }
+
     /// Calls `with` for the name of each claim in the conditions.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
         self.0.iter().for_each(|condition| condition.each_claim(with));
@@ -172,6 +177,17 @@ impl Condition {
             Self::Not(condition) => condition.is_about_address(),
             Self::Claim(..) => false,
             Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => true,
+        }
+    }
+
+    fn each_path(&self, with: &mut dyn FnMut(&ClaimPath)) {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => {
+                conditions.iter().for_each(|condition| condition.each_path(with));
+            }
+            Self::Not(condition) => condition.each_path(with),
+            Self::Claim(path, _) => with(path),
+            Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => {}
         }
     }
 

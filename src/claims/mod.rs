@@ -11,7 +11,7 @@ pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outco
 pub use expression::Expression;
 pub use object_keys::ObjectKeys;
 pub use shape::Shape;
-pub use step_up::{Authenticated, StepUp, StepUpId};
+pub use step_up::{AuthenticationClaims, StepUp, StepUpId};
 pub use template::{Encoding, Report, Template, TooLong, Unfit};
 
 use serde_json::{Map, Value};

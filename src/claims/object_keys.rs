@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Claim, ClaimPath};
 
 /// The places of objects that count as the list of their keys. ZITADEL sends roles that way: `{"admin": {...}, "editor": {...}}`
-/// counts as `["admin", "editor"]`. Conditions, headers and filter state can use lists, and no objects.
+/// counts as `["admin", "editor"]`. Conditions, headers and filter state cannot use objects.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectKeys(Vec<ClaimPath>);
 
@@ -27,8 +27,17 @@ impl ObjectKeys {
         }
     }
 
-    /// The claim of this name, with lists in place of such objects.
-    pub fn listed(&self, name: &str, mut claim: Value) -> Value {
+    /// Whether this path leads into an object that counts as a list, where nothing is found.
+    pub fn hides(&self, path: &ClaimPath) -> bool {
+        let is_above = |place: &&ClaimPath| {
+            let rest = path.below.strip_prefix(place.below.as_str());
+            place.name == path.name && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.0.iter().any(|place| is_above(&place))
+    }
+
+    /// The claim of this name, with lists of keys in place of the configured objects.
+    pub fn with_key_lists(&self, name: &str, mut claim: Value) -> Value {
         for place in self.0.iter().filter(|place| place.name == name) {
             if let Some(value) = claim.pointer_mut(&place.below) {
                 list_keys(value);
@@ -44,8 +53,8 @@ impl ObjectKeys {
         places.any(|place| claim.pointer(&place.below).is_some_and(Value::is_object))
     }
 
-    /// All claims of a token, with lists in place of such objects.
-    pub fn all_listed(&self, claims: &mut Map<String, Value>) {
+    /// Replaces each configured object by the list of its keys.
+    pub fn replace_objects(&self, claims: &mut Map<String, Value>) {
         for place in &self.0 {
             if let Some(value) = claims.get_mut(&place.name).and_then(|claim| claim.pointer_mut(&place.below)) {
                 list_keys(value);
@@ -54,10 +63,19 @@ impl ObjectKeys {
     }
 }
 
-/// Puts the list of its keys in place of an object. A key whose value is `null` or `false` names what the user lacks.
+/// Puts the list of its keys in place of an object. A key with an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`)
+/// names what the user lacks.
 fn list_keys(value: &mut Value) {
     let Value::Object(members) = value else { return };
-    let keys = members.iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => matches!(text.as_str(), "" | "false" | "0"),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    };
+    let keys = members.iter().filter(|(_, value)| !is_empty(value));
     *value = keys.map(|(key, _)| Value::from(key.as_str())).collect();
 }
 
@@ -75,7 +93,10 @@ mod tests {
     fn an_object_at_one_of_the_places_is_the_list_of_its_keys() {
         let claims = json!({
             "urn:zitadel:iam:org:project:roles": {"admin": {"2001": "a.example"}, "editor": {"2001": "a.example"}},
-            "app": {"roles": {"reader": true, "writer": false, "owner": null}, "name": "x"},
+            "app": {
+                "roles": {"reader": true, "writer": false, "owner": null, "a": 0, "b": "", "c": "false", "d": [], "e": {}},
+                "name": "x",
+            },
             "list": ["a"], "text": "a", "nothing": null, "none": {}, "address": {"locality": "Ulm"},
         });
         for (place, expected) in [
@@ -91,15 +112,25 @@ mod tests {
         ] {
             let keys = at(&[place]);
             let name = ClaimPath::parse(place).unwrap().name().to_owned();
-            let listed = keys.listed(&name, claims[&name].clone());
+            let listed = keys.with_key_lists(&name, claims[&name].clone());
             assert_eq!(listed, expected, "{place}");
             assert_eq!(keys.has_object(&name, Claim::Json(&claims[&name])), listed != claims[&name], "{place}");
             assert!(!keys.has_object(&name, Claim::Json(&listed)), "{place}");
             let mut all = claims.as_object().unwrap().clone();
-            keys.all_listed(&mut all);
+            keys.replace_objects(&mut all);
             assert_eq!(all[&name], expected, "{place}");
             assert_eq!(all["address"], claims["address"], "{place}");
         }
+    }
+
+    #[test]
+    fn a_path_into_such_an_object_is_hidden() {
+        let keys = at(&["roles", "/app/roles"]);
+        let hides = |path: &str| keys.hides(&ClaimPath::parse(path).unwrap());
+        assert!(hides("/roles/admin") && hides("/app/roles/admin/x"));
+        assert!(
+            !hides("roles") && !hides("/app/roles") && !hides("/app/rolesx") && !hides("/app/name") && !hides("app")
+        );
     }
 
     #[test]
@@ -107,7 +138,7 @@ mod tests {
         let mut keys = at(&["a"]);
         keys.extend(&at(&["a", "/b/c"]));
         let mut claims = json!({"a": {"x": 1}, "b": {"c": {"y": 1}}}).as_object().unwrap().clone();
-        keys.all_listed(&mut claims);
+        keys.replace_objects(&mut claims);
         assert_eq!(Value::from(claims), json!({"a": ["x"], "b": {"c": ["y"]}}));
     }
 }

@@ -51,9 +51,9 @@ impl fmt::Display for StepUpId {
     }
 }
 
-/// What claims say of an authentication, for the log.
+/// `acr` and `auth_time` of a session or token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authenticated {
+pub struct AuthenticationClaims {
     acr: Option<String>,
     time: Option<u64>,
 }
@@ -77,11 +77,15 @@ impl StepUp {
     /// Whether the authentication that these claims tell of is good enough. `now_near` reads the clock, to be compared with the
     /// moment it is given.
     pub fn is_met_by(&self, claims: &dyn Claims, now_near: &dyn Fn(UnixTime) -> UnixTime) -> bool {
-        let Authenticated { acr, time } = Authenticated::of(claims);
+        let AuthenticationClaims { acr, time } = AuthenticationClaims::of(claims);
         let is_strong = self.acr_values.is_empty() || acr.is_some_and(|acr| self.acr_values.contains(&acr));
         let is_recent = self.max_age.is_none_or(|age| {
-            let end = time.map(|time| UnixTime::from_secs(time).plus(age).plus(self.leeway.span()));
-            end.is_some_and(|end| now_near(end) < end)
+            time.map(UnixTime::from_secs).is_some_and(|time| {
+                let end = time.plus(age).plus(self.leeway.span());
+                let now = now_near(time);
+                // A time in the future, such as one in milliseconds, would be recent for ever.
+                time <= now.plus(self.leeway.span()) && now < end
+            })
         });
         is_strong && is_recent
     }
@@ -110,8 +114,8 @@ impl fmt::Display for StepUp {
     }
 }
 
-impl Authenticated {
-    /// What these claims say.
+impl AuthenticationClaims {
+    /// Those among these claims.
     pub fn of(claims: &dyn Claims) -> Self {
         let acr = match claims.claim("acr") {
             Some(Claim::Text(text)) => Some(text.to_owned()),

@@ -31,7 +31,7 @@ use crate::{
 
 /// The document with the settings of its presets filled in; `None` if it cannot be read. Faults are left to
 /// [`Config::parse`].
-pub fn completed(bytes: &[u8]) -> Option<serde_json::Value> {
+pub fn with_presets(bytes: &[u8]) -> Option<serde_json::Value> {
     let mut faults = fault::Faults::default();
     let mut root = document::read(bytes, &mut faults).ok()?;
     preset::apply(&mut root, &mut faults);
@@ -70,7 +70,7 @@ pub struct Config {
     pub forwarded_tokens: ForwardedTokens,
     /// The claims that a session keeps: those of headers, filter state, conditions and the userinfo endpoint.
     pub kept_claims: Vec<String>,
-    /// Those of them that come with a scope, and without which headers, filter state or conditions lack something.
+    /// `email` and `groups`, where headers, filter state or conditions use them; their absence is logged.
     pub expected_claims: Vec<&'static str>,
     /// The claims that the path `/userinfo` of this filter returns.
     pub userinfo_claims: Vec<String>,
@@ -105,6 +105,12 @@ impl Config {
             resolve::config(document, env, &mut faults)
         });
         faults.unless_any(config)
+    }
+
+    /// The provider that tokens of this issuer are from: the one with exactly this identifier, or one with such tenants.
+    pub fn provider_of_issuer(&self, issuer: &str) -> Option<&Provider> {
+        let exact = self.providers.iter().find(|provider| provider.issuer().as_str() == issuer);
+        exact.or_else(|| self.providers.iter().find(|provider| provider.issuer().expected().may_be(issuer)))
     }
 
     /// The provider of this id, unless it is no longer configured.

@@ -1,16 +1,20 @@
-//! Presets: what a provider needs that many know, in a file of its own (`presets/NAME.json`). Each setting that the operator
-//! does not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. For some
-//! values of a variable, or for a value of an optional one, a variant of the preset comes first. A preset whose provider takes no
-//! client without a secret (`needs_secret`) wants one, or another way to authenticate.
+//! Presets: the settings of well-known providers, each in a file of its own (`presets/NAME.json`). A setting that the operator does
+//! not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. A variant overrides
+//! the preset for certain values of a variable, or for any value of an optional one. `needs_secret`: the provider accepts only
+//! clients that authenticate.
 
 use zeroize::Zeroizing;
 
 use super::{
     document::Node,
     fault::{At, Faults, Problem},
+    resolve::is_domain,
     shape::one_of,
 };
 use crate::jose::claims::is_guid;
+
+/// The shortest value, in bytes, that may be a secret.
+const MIN_SECRET: usize = 16;
 
 macro_rules! presets {
     ($($name:literal),+ $(,)?) => {
@@ -67,7 +71,13 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     let Ok(preset) = serde_json::from_str::<Node>(file) else { return };
     let values = values(&preset, provider, &at.key("with"), faults);
     require_secret(&preset, provider, &at.key("client_secret"), faults);
+    let method = |node: &Node| node.text("token_endpoint_auth_method").map(str::to_owned);
+    let has_own_method = method(provider).is_some_and(|own| preset.member("provider").and_then(method) != Some(own));
     let (Node::Object(given), Node::Object(members)) = (provider, preset) else { return };
+    let mut members = members;
+    if has_own_method {
+        members.iter_mut().for_each(|(_, part)| drop_credentials(part));
+    }
     let (variants, settings): (Vec<_>, Vec<_>) = members.into_iter().partition(|(name, _)| name == "variants");
     for (_, variants) in variants {
         let Node::List(variants) = variants else { continue };
@@ -78,13 +88,20 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     add_member(Node::Object(settings), given, &values);
 }
 
+/// Takes the preset's way to authenticate out of its settings: the operator has set another one.
+fn drop_credentials(settings: &mut Node) {
+    if let Node::Object(settings) = settings {
+        settings.retain(|(name, _)| !matches!(name.as_str(), "client_assertion" | "client_key"));
+    }
+}
+
 /// Reports a missing secret, unless the operator has set another way to authenticate.
 fn require_secret(preset: &Node, given: &Node, at: &At<'_>, faults: &mut Faults) {
     const WAYS: [&str; 3] = ["client_secret", "client_key", "token_endpoint_auth_method"];
     let is_needed = matches!(preset.member("needs_secret"), Some(Node::Bool(true)));
     if is_needed && WAYS.iter().all(|way| given.member(way).is_none()) {
         let title = preset.member("provider").and_then(|provider| provider.text("title")).unwrap_or_default();
-        let expected = format!("the client secret that {title} gave you: it takes no client without one");
+        let expected = format!("the client secret that {title} gave you: it requires one");
         let _: Result<(), _> = faults.required(at, None, expected);
     }
 }
@@ -121,7 +138,14 @@ fn values(preset: &Node, provider: &Node, at: &At<'_>, faults: &mut Faults) -> V
         let (at, kind) = (at.key(name), Kind::of(variable));
         let what = variable.text("what").unwrap_or_default().to_owned();
         let value = match given.iter().find(|(given, _)| given == name) {
-            Some((_, Node::Text(value))) => kind.clean(value).ok_or_else(|| faults.wrong_value(&at, what, value)).ok(),
+            Some((_, Node::Text(value))) => {
+                // A long one that is no URL may be a secret in the wrong field.
+                let fault = |faults: &mut Faults| match value.len() < MIN_SECRET || value.starts_with("http") {
+                    true => faults.wrong_value(&at, what, value),
+                    false => faults.wrong(&at, what),
+                };
+                kind.clean(value).ok_or_else(|| fault(faults)).ok()
+            }
             // Another type than text is reported where the settings are read.
             Some(_) => None,
             None if matches!(variable.member("optional"), Some(Node::Bool(true))) => return None,
@@ -177,12 +201,7 @@ impl Kind {
         };
         let value = if matches!(self, Self::Url) { value.strip_suffix('/').unwrap_or(value) } else { value };
         let is_clean = match self {
-            Self::Domain => {
-                let is_label = |label: &str| {
-                    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-                };
-                value.contains('.') && value.split('.').all(is_label)
-            }
+            Self::Domain => is_domain(value),
             Self::Host => is_host(value),
             Self::Segment => is_segment(value),
             Self::Tenant => matches!(value, "common" | "organizations") || is_guid(&value.to_ascii_lowercase()),

@@ -38,13 +38,14 @@ use crate::{
     claims::LEFT_OUT,
     digest::half_digest,
     http::{Cluster, Origin, parse_url},
-    oidc::{Clusters, PlainHttp, is_loopback},
+    oidc::{Clusters, PlainHttp, client::ClientAuthentication, is_loopback},
     provider::Provider,
     rules::Authorization,
     session::app_tokens::ForwardedTokens,
     time::Leeway,
 };
 use limits::Bounds;
+pub(super) use text::is_domain;
 
 /// Looks up an environment variable.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -116,10 +117,11 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let wants = |token| authorization == token || rules.have_authorization(token);
     let forwarded_tokens =
         ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
+    object_keys::refuse_hidden(&providers, &rules, &[&identity_headers, &filter_state.claims], &at_providers, faults);
     warnings.extend(rules.warnings(&prefix));
     warnings.extend(kept_claims::missing_issuer_header(&providers, &identity_headers));
     warnings.extend(choice::warn_of_no_choice(&providers));
-    warnings.extend(client::short_keys(&providers));
+    warnings.extend(client::short_keys(&providers, &token_issuers));
     warnings.extend(token_issuer::left_out_keys(&token_issuers));
     let mut kept_claims = kept_claims::kept_claims(&identity_headers, &filter_state.claims, &userinfo_claims);
     let mut keep = |name: &str| kept_claims::keep(name, &mut kept_claims);
@@ -198,10 +200,26 @@ fn warn_of_ineffective_settings(config: &mut Config) {
             provider.title
         ));
     }
+    for provider in config.providers.iter().filter(|provider| provider.allow.is_none()) {
+        let has_hd = provider.relying_party.authorization_params.iter().any(|(name, _)| name == "hd");
+        if provider.has_many_tenants() {
+            config.warnings.push(format!(
+                "{:?} signs in users of every tenant: unless each rule has conditions, set `allow` there, such as claims: {{tid: [...]}}",
+                provider.title
+            ));
+        } else if has_hd {
+            config.warnings.push(format!(
+                "{:?}: the parameter `hd` is a hint that the browser can take out; set `allow: {{claims: {{hd: [...]}}}}`, as `with: {{hd: ...}}` \
+                 of the preset does",
+                provider.title
+            ));
+        }
+    }
+    warn_of_shared_injection(config);
     let forwards = config.forwarded_tokens.access_token;
     for provider in config.providers.iter().filter(|provider| forwards && provider.relying_party.proof_key.is_some()) {
         config.warnings.push(format!(
-            "authorization: the access tokens of {:?} are bound to dpop_key, so the app can use none that it is handed",
+            "authorization: the access tokens of {:?} are bound to dpop_key, so the app cannot use them",
             provider.title
         ));
     }
@@ -242,6 +260,28 @@ fn warn_of_ineffective_settings(config: &mut Config) {
             config.warnings.push(what.to_owned());
         }
     }
+}
+
+/// Envoy adds the secret to each call by the cluster, also to those that go to another provider.
+fn warn_of_shared_injection(config: &mut Config) {
+    let clusters = |provider: &Provider| provider.relying_party.clusters.clone();
+    let is_injected =
+        |provider: &Provider| matches!(provider.relying_party.authentication, ClientAuthentication::Injected);
+    let shares = |provider: &&Provider| {
+        let of = clusters(provider);
+        let others = config.providers.iter().filter(|other| other.id != provider.id);
+        let cluster = of.reaching(provider.issuer().discovery());
+        is_injected(provider) && others.into_iter().any(|other| of.reaching(other.issuer().discovery()) == cluster)
+    };
+    let warnings = config.providers.iter().filter(shares).map(|provider| {
+        format!(
+            "token_endpoint_auth_method: the cluster of {:?} injects its secret, and other providers are called by the same cluster: give it \
+             one of its own in `clusters`",
+            provider.title
+        )
+    });
+    let warnings: Vec<_> = warnings.collect();
+    config.warnings.extend(warnings);
 }
 
 /// The app's origin. A path is refused: cookies and return URLs apply to the whole origin.

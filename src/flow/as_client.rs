@@ -1,18 +1,20 @@
 //! Calls for which the client authenticates. Where no method of sending the secret is configured and the server refuses the one
 //! that its metadata suggest, the call is made once more with the other one: some offer a method that they do not take.
 
-use std::time::Duration;
-
 use crate::{
-    oidc::{client::CallContext, dpop::ProofServer, token::refuses_client},
+    oidc::{
+        client::CallContext,
+        dpop::ProofServer,
+        token::{accepts_client, refuses_client},
+    },
     time::Deadline,
 };
 
 use super::{
     context::{CalloutResult, TaskContext},
+    dpop_call::MakeRequest,
     event::{Event, failure::Failure},
     memory::issuers::Ready,
-    proven_call::MakeRequest,
 };
 
 impl TaskContext {
@@ -36,9 +38,9 @@ impl TaskContext {
         if !provider.may_send_secret_otherwise() || !refuses_client(&first) {
             return Ok(first);
         }
-        let second = call(!other_method, Deadline::after(Duration::ZERO, self.now())).await?;
-        // The secret itself is wrong, or the server does not answer any more.
-        if second.is_err() || refuses_client(&second) {
+        let second = call(!other_method, Deadline::immediate(self.now())).await?;
+        // Only tokens, or a word about the grant, show that the client was accepted.
+        if !accepts_client(&second) {
             return Ok(first);
         }
         self.with(|env| {

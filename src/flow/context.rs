@@ -304,7 +304,7 @@ impl TaskContext {
     pub(super) async fn call_until(&self, deadline: Deadline, request: CalloutRequest) -> CalloutResult {
         loop {
             let result = self.call(request.clone()).await;
-            if !result.as_ref().is_err_and(CalloutError::is_not_taken) || deadline.has_passed(self.now()) {
+            if !result.as_ref().is_err_and(CalloutError::was_not_sent) || deadline.has_passed(self.now()) {
                 return result;
             }
             self.pause().await;

@@ -14,7 +14,7 @@
 //! | `memory` | the values that a worker keeps between decisions |
 //! | `body` | bodies that a flow reads |
 //! | `context` | the worker, and what a flow may use |
-//! | `proven_call` | calls that carry a DPoP proof, made again with the nonce that a server wants |
+//! | `dpop_call` | calls that carry a DPoP proof, made again with the nonce that a server wants |
 //! | `as_client` | calls for which the client authenticates, with the other method where one is refused |
 //! | `retry` | failed calls that no request waits for, made again |
 //! | `keys` | signatures that may need newer keys |
@@ -43,12 +43,12 @@ mod bearer;
 mod body;
 mod clock;
 mod context;
+mod dpop_call;
 mod executor;
 mod gates;
 mod keys;
 mod limits;
 mod memory;
-mod proven_call;
 mod reserved;
 mod retry;
 mod session;

@@ -88,7 +88,7 @@ pub enum ClaimError {
     #[error("no iss")]
     IssuerMissing,
     /// `iss` is another issuer.
-    #[error("iss is another issuer, {0}; write exactly that as issuer, if it is the one you mean")]
+    #[error("iss is another issuer, {0}")]
     IssuerMismatch(Quoted),
     /// `aud` is missing.
     #[error("no aud")]

@@ -83,7 +83,7 @@ pub fn check(
     }
     let expires_at = claims.expires_at();
     let mut claims = claims.into_claims();
-    issuer.object_keys.all_listed(&mut claims);
+    issuer.object_keys.replace_objects(&mut claims);
     Ok(VerifiedAccessToken { claims, expires_at, issuer: issuer.id, speaks_as: issuer.speaks_as })
 }
 

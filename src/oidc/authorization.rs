@@ -133,7 +133,11 @@ impl AuthorizationRequest<'_> {
         let has = |list: &[(String, String)], wanted: &str| list.iter().any(|(name, _)| name == wanted);
         let is_set = |wanted: &str| {
             let given = [authorization_params, self.demanded].into_iter().any(|list| has(list, wanted));
-            given || wanted == "prompt" || OWN_PARAMETERS.contains(&wanted)
+            let is_in_endpoint = || {
+                let query = self.metadata.authorization_endpoint.url().query_pairs();
+                query.into_iter().any(|(name, _)| name == wanted)
+            };
+            given || wanted == "prompt" || OWN_PARAMETERS.contains(&wanted) || is_in_endpoint()
         };
         let is_replaced = |name: &str| is_asked(name) || has(self.demanded, name);
         let configured = authorization_params.iter().filter(|(name, _)| !is_replaced(name));

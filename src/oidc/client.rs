@@ -89,7 +89,7 @@ pub enum AuthenticationError {
     NotSigned(#[from] SignError),
 }
 
-/// Time, randomness and signatures for the authentication of one call.
+/// The time, the host and the answers before, for one call.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
     /// Now.
@@ -103,7 +103,7 @@ pub struct CallContext<'a> {
 }
 
 impl<'a> CallContext<'a> {
-    /// The context of a first call.
+    /// No nonce, and the method that the metadata suggest.
     pub const fn new(now: UnixTime, platform: &'a dyn Platform) -> Self {
         Self { now, platform, other_method: false, proof_nonce: None }
     }

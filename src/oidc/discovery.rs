@@ -185,7 +185,7 @@ pub fn body(
         return Ok(response.body);
     }
     let status = UnexpectedStatus::of(&response);
-    Err(match endpoint.filter(|_| status.is_absent()) {
+    Err(match endpoint.filter(|_| status.may_mean_no_document()) {
         Some(endpoint) => {
             let url = Quoted::new(endpoint.url().as_str());
             DiscoveryError::NotFound(Box::new(NotFound { url, status, compare }))

@@ -9,7 +9,7 @@ use super::{
     Endpoint,
     client::{AuthenticationError, CallContext},
     error::OAuthError,
-    token::{TokenEndpointError, TokenResponse, TokenType},
+    token::refusal_code,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, DPOP},
@@ -31,7 +31,7 @@ pub struct ProofKey {
 /// The server that a proof is for. Each has nonces of its own (8.2, 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProofServer {
-    /// The token endpoint.
+    /// The authorization server, at its token endpoint.
     Authorization,
     /// The userinfo endpoint.
     Resource,
@@ -87,15 +87,12 @@ pub fn nonce(response: &Result<CalloutResponse, CalloutError>) -> Option<&str> {
     (is_plain && (1..=MAX_NONCE).contains(&nonce.len())).then_some(nonce)
 }
 
-/// Whether a server refuses a call only because its proof lacks the nonce that comes with the answer (8, 9). A code is not used up
-/// then, and is sent once more; after any other error it must not be.
+/// Whether the call may be made once more with the nonce that comes with this answer: after `use_dpop_nonce` of the token endpoint,
+/// which has not used the code then (8), and after any 401 of the userinfo endpoint, which is a question (9).
 pub fn wants_nonce(server: ProofServer, response: &Result<CalloutResponse, CalloutError>) -> bool {
     let Ok(answer) = response else { return false };
     match server {
-        ProofServer::Authorization => matches!(
-            TokenResponse::read_leniently(Ok(answer.clone()), TokenType::Dpop),
-            Err(TokenEndpointError::Refused(refused)) if refused.error == OAuthError::UseDpopNonce
-        ),
+        ProofServer::Authorization => refusal_code(answer) == Some(OAuthError::UseDpopNonce),
         ProofServer::Resource => answer.status == 401,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::client::ClientAuthentication;
+use super::RelyingParty;
 use crate::{
     http::{CalloutResponse, MAX_CALLOUT_BODY, Unreachable, describe_status},
     jose::{json, members::Members},
@@ -35,9 +35,7 @@ macro_rules! codes {
             const fn remedy(self) -> Option<&'static str> {
                 match self {
                     Self::InvalidScope => Some("compare `scopes` with those that the client may ask for"),
-                    Self::RedirectUriMismatch => {
-                        Some("register the redirect URI at the provider: `external_url` with /oauth2/callback, or with /oauth2/callback/NAME")
-                    }
+                    Self::RedirectUriMismatch => Some("register the redirect URI at the provider; `vestibule check` prints it"),
                     _ => None,
                 }
             }
@@ -110,15 +108,17 @@ impl ErrorResponse {
     /// The same response to a client that authenticates so. Where it refuses the client itself (RFC 6749, 5.2) or its proof
     /// (RFC 9449, 5), its text says what to compare.
     #[must_use]
-    pub fn for_client(self, authentication: &ClientAuthentication) -> Self {
+    pub fn for_client(self, relying_party: &RelyingParty) -> Self {
         let remedy = match self.error {
             // Keycloak and Glewlwyd say of a wrong secret that the client is unauthorized.
             OAuthError::IncorrectClientCredentials | OAuthError::InvalidClient | OAuthError::UnauthorizedClient => {
-                authentication.remedy()
+                relying_party.authentication.remedy()
+            }
+            OAuthError::InvalidDpopProof | OAuthError::UseDpopNonce if relying_party.proof_key.is_some() => {
+                "compare the algorithm of dpop_key with dpop_signing_alg_values_supported in the metadata, and the clocks"
             }
             OAuthError::InvalidDpopProof | OAuthError::UseDpopNonce => {
-                "the provider binds the tokens of this client to a key: set dpop_key; with one, compare its algorithm with \
-                 dpop_signing_alg_values_supported, and the clocks"
+                "the provider requires DPoP for this client: set dpop_key"
             }
             _ => return self,
         };
@@ -196,8 +196,8 @@ impl UnexpectedStatus {
         }
     }
 
-    /// Whether nothing is at the URL. Microsoft answers 400 where there is no such tenant.
-    pub const fn is_absent(&self) -> bool {
+    /// Whether a document may be missing there: 404 and 410, or Microsoft's 400 for an unknown tenant.
+    pub const fn may_mean_no_document(&self) -> bool {
         matches!(self.status, 400 | 404 | 410)
     }
 

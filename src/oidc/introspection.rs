@@ -127,7 +127,7 @@ fn check(
     }
     // An answer need not name the issuer.
     claims.insert("iss".to_owned(), issuer.issuer.as_str().into());
-    issuer.object_keys.all_listed(&mut claims);
+    issuer.object_keys.replace_objects(&mut claims);
     let token = ActiveToken { claims, issuer: issuer.id, speaks_as: issuer.speaks_as, ends };
     if token.subject().is_empty() { Err(AccessTokenError::Subject) } else { Ok(token) }
 }

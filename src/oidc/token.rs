@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     RelyingParty,
-    client::{AuthenticationError, CallContext, ClientAuthentication},
+    client::{AuthenticationError, CallContext},
     discovery::ProviderMetadata,
     error::{self, ErrorResponse, OAuthError, UnexpectedStatus},
 };
@@ -46,7 +46,7 @@ pub enum TokenEndpointError {
     #[error(
         "the access token is bound to a key (DPoP), and there is no dpop_key: set one, or have the provider issue bearer tokens to this client"
     )]
-    Bound,
+    UnexpectedDpopToken,
     /// A member is missing or of another kind than the specification says.
     #[error("the token response has no usable {0}")]
     Malformed(&'static str),
@@ -57,7 +57,7 @@ pub enum TokenEndpointError {
     #[error(
         "the access token is not bound to dpop_key: the provider does not know DPoP, or not for this client; remove dpop_key then"
     )]
-    Unbound,
+    UnexpectedBearerToken,
     /// The provider refused with an error of OAuth.
     #[error("the provider refused: {0}")]
     Refused(ErrorResponse),
@@ -67,17 +67,17 @@ pub enum TokenEndpointError {
 }
 
 impl TokenEndpointError {
-    /// The same error for a client that authenticates so.
+    /// The same error with advice for this client.
     #[must_use]
-    pub fn for_client(self, authentication: &ClientAuthentication) -> Self {
+    pub fn for_client(self, relying_party: &RelyingParty) -> Self {
         match self {
-            Self::Refused(refused) => Self::Refused(refused.for_client(authentication)),
-            Self::Bound
-            | Self::Callout(_)
+            Self::Refused(refused) => Self::Refused(refused.for_client(relying_party)),
+            Self::Callout(_)
             | Self::Malformed(_)
             | Self::NotJson(_)
             | Self::Status(_)
-            | Self::Unbound => self,
+            | Self::UnexpectedBearerToken
+            | Self::UnexpectedDpopToken => self,
         }
     }
 }
@@ -169,13 +169,35 @@ fn grant(
     Ok(request)
 }
 
+/// The error of OAuth in this answer, if it is one: also under status 200, and in a form.
+pub fn refusal_code(response: &CalloutResponse) -> Option<OAuthError> {
+    if response.status != 200 {
+        return error::refusal(response).ok().map(|refused| refused.error);
+    }
+    let body = json::response_object(&response.body, MAX_CALLOUT_BODY).ok().or_else(|| form(&response.body))?;
+    ErrorResponse::read(Members::of(&body)).map(|refused| refused.error)
+}
+
 /// Whether a server refuses the client itself, before it looks at the grant (RFC 6749, 5.2).
 pub fn refuses_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
-    let Err(TokenEndpointError::Refused(refused)) = TokenResponse::read_leniently(response.clone(), TokenType::Bearer)
-    else {
-        return false;
-    };
-    matches!(refused.error, OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials)
+    let code = response.as_ref().ok().and_then(refusal_code);
+    matches!(code, Some(OAuthError::InvalidClient | OAuthError::IncorrectClientCredentials))
+}
+
+/// Whether a server has accepted the client: it answers with 200 and no error, or with one about the grant (RFC 6749, 5.2) or the
+/// proof.
+pub fn accepts_client(response: &Result<CalloutResponse, CalloutError>) -> bool {
+    let Ok(response) = response else { return false };
+    match refusal_code(response) {
+        None => matches!(response.status, 200 | 201),
+        Some(code) => matches!(
+            code,
+            OAuthError::BadVerificationCode
+                | OAuthError::InvalidDpopProof
+                | OAuthError::InvalidGrant
+                | OAuthError::UseDpopNonce
+        ),
+    }
 }
 
 impl TokenResponse {
@@ -224,8 +246,12 @@ impl TokenResponse {
         let token_type = members.optional("token_type")?.or(default_type);
         match (wanted, token_type.ok_or(TokenEndpointError::Malformed("token_type"))?) {
             (_, found) if wanted.is(found) => {}
-            (TokenType::Bearer, found) if TokenType::Dpop.is(found) => return Err(TokenEndpointError::Bound),
-            (TokenType::Dpop, found) if TokenType::Bearer.is(found) => return Err(TokenEndpointError::Unbound),
+            (TokenType::Bearer, found) if TokenType::Dpop.is(found) => {
+                return Err(TokenEndpointError::UnexpectedDpopToken);
+            }
+            (TokenType::Dpop, found) if TokenType::Bearer.is(found) => {
+                return Err(TokenEndpointError::UnexpectedBearerToken);
+            }
             _ => return Err(TokenEndpointError::Malformed("token_type")),
         }
         Ok(Self {

@@ -258,29 +258,21 @@ impl Provider {
         &self,
         response: Result<CalloutResponse, CalloutError>,
     ) -> Result<Identification, TokenEndpointError> {
-        self.identified(response).map_err(|error| error.for_client(&self.relying_party.authentication))
-    }
-
-    fn identified(
-        &self,
-        response: Result<CalloutResponse, CalloutError>,
-    ) -> Result<Identification, TokenEndpointError> {
         let wanted = self.relying_party.token_type();
-        match &self.protocol {
-            Protocol::GitHub(github) => {
+        let identification = match &self.protocol {
+            Protocol::GitHub(github) => TokenResponse::read(response, wanted).map(|tokens| {
                 // Its answers to a refresh are not known to continue a session, which lasts for its time.
-                let tokens =
-                    TokenResponse { refresh_token: None, expires_in: None, ..TokenResponse::read(response, wanted)? };
+                let tokens = TokenResponse { refresh_token: None, expires_in: None, ..tokens };
                 let inquiry = Box::new(UserInquiry::of(tokens.access_token.clone(), (**github).clone()));
-                Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
-            }
-            Protocol::OAuth2(server) => {
-                let tokens = TokenResponse::read_leniently(response, wanted)?;
+                Identification::by_answers(inquiry, self.issuer(), tokens)
+            }),
+            Protocol::OAuth2(server) => TokenResponse::read_leniently(response, wanted).map(|tokens| {
                 let inquiry = server.questions.about(tokens.access_token.clone());
-                Ok(Identification::by_answers(inquiry, self.issuer(), tokens))
-            }
+                Identification::by_answers(inquiry, self.issuer(), tokens)
+            }),
             Protocol::Oidc(_) => Identification::by_id_token(response, wanted),
-        }
+        };
+        identification.map_err(|error| error.for_client(&self.relying_party))
     }
 }
 
@@ -365,7 +357,7 @@ impl Provider {
             }
             Protocol::GitHub(_) | Protocol::Oidc(_) => TokenResponse::read(response, wanted),
         };
-        tokens.map_err(|error| error.for_client(&self.relying_party.authentication))
+        tokens.map_err(|error| error.for_client(&self.relying_party))
     }
 
     /// How long the calls of a renewal may take.

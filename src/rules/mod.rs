@@ -25,7 +25,7 @@ pub use verdict::{Cause, Refusal, Verdict};
 use std::rc::Rc;
 
 use crate::{
-    claims::{Conditions, IssuerId, StepUp, StepUpId},
+    claims::{ClaimPath, Conditions, IssuerId, StepUp, StepUpId},
     http::Request,
 };
 use index::Index;
@@ -148,12 +148,17 @@ impl Rules {
         Self { own_port, ..self }
     }
 
-    /// Calls `with` for the name of each claim in conditions.
+    /// Calls `with` for the name of each claim that decides: in conditions and in `step_up`.
     pub fn each_claim(&self, with: &mut dyn FnMut(&str)) {
         for Policy { allow, step_up, .. } in self.all.iter().map(|rule| &rule.policy) {
             allow.iter().for_each(|conditions| conditions.each_claim(with));
             step_up.iter().for_each(|step_up| step_up.each_claim(with));
         }
+    }
+
+    /// Calls `with` for the path of each claim in conditions.
+    pub fn each_path(&self, with: &mut dyn FnMut(&ClaimPath)) {
+        self.all.iter().flat_map(|rule| &rule.policy.allow).for_each(|conditions| conditions.each_path(with));
     }
 
     /// The demand with this name.

@@ -1,6 +1,6 @@
 //! Claims that a session lacks. The absence of a claim counts only if the provider was asked for it and the session's
-//! configuration kept it. A claim that was kept as an object, and counts as a list by now, is as unknown as one that was not kept. Otherwise a condition with `not` would hold for every session of an earlier configuration, or
-//! of another filter at this origin.
+//! configuration kept it. A claim kept as an object that now counts as a list is unknown. Otherwise a condition with `not` would
+//! hold for every session of an earlier configuration, or of another filter at this origin.
 
 use super::Session;
 use crate::{

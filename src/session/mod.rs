@@ -188,12 +188,12 @@ impl Session {
         session
     }
 
-    /// Keeps what these claims, from before a refresh, say of the authentication. OIDC Core 12.2: a refresh authenticates nobody, so
-    /// its time is that of the sign-in, and an ID token that is silent about the class changes nothing.
-    fn keep_authentication(&mut self, before: &Map<String, Value>) {
+    /// Takes over the old `auth_time`, and the old `acr` where the new ID token has none: a refresh authenticates nobody (OIDC Core
+    /// 12.2).
+    fn keep_authentication(&mut self, old: &Map<String, Value>) {
         self.claims.remove("auth_time");
-        let silent = ["acr", "auth_time"].into_iter().filter_map(|name| Some((name, before.get(name)?)));
-        for (name, value) in silent {
+        let kept = ["acr", "auth_time"].into_iter().filter_map(|name| Some((name, old.get(name)?)));
+        for (name, value) in kept {
             self.claims.entry(name).or_insert_with(|| value.clone());
         }
     }
@@ -292,7 +292,7 @@ fn userinfo_claims(
 fn select_claims(kept: KeptClaims<'_>, value: &dyn Fn(&str) -> Option<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
     for name in kept.names.iter().filter(|name| *name != "sub") {
-        claims.extend(value(name).map(|value| (name.clone(), kept.object_keys.listed(name, value))));
+        claims.extend(value(name).map(|value| (name.clone(), kept.object_keys.with_key_lists(name, value))));
     }
     claims
 }

@@ -277,6 +277,10 @@ rows! {
 
     glewlwyd: "Glewlwyd", [SLASH, WRONG_PATH, WRONG_SECRET, NO_SECRET, ONLY_OPENID];
 
+    canaille: "Canaille", [SLASH, WRONG_SECRET, NO_SECRET, ONLY_OPENID];
+
+    django: "Django OAuth Toolkit", [SLASH, WRONG_SECRET, NO_SECRET];
+
     oidc_provider: "oidc-provider (node)", [
         SLASH,
         case(

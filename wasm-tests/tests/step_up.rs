@@ -86,7 +86,7 @@ fn a_provider_that_ignores_the_demand_leads_to_a_page_and_to_no_loop() {
     assert_eq!((page.status, page.code().as_deref()), (403, Some("step_up_refused")), "{page:?}");
     site.app.assert_saw_nothing();
     let log = site.envoy.log();
-    assert!(log.contains("was asked for acr phr or mfa, and its ID token says acr none"), "{log}");
+    assert!(log.contains("was asked for acr phr or mfa, and the session has acr none"), "{log}");
     // Signed in, for what asks for less; each further try is the user's, and ends like this one.
     assert_eq!(browser.get(&site.url("/page")).status, 200);
     let before = site.app.count();

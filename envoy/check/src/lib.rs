@@ -20,7 +20,7 @@ mod tree;
 mod yaml;
 
 use serde_json::Value;
-use vestibule::config::{Config, ConfigErrors, completed};
+use vestibule::config::{Config, ConfigErrors, with_presets};
 
 pub use arguments::{Arguments, Command, USAGE, UsageError};
 pub use environment::variables_of_file;
@@ -121,7 +121,7 @@ fn check_plugin(
         Ok(settings) => settings,
         Err(fault) => return report.find(std::slice::from_ref(fault)),
     };
-    let completed = completed(&settings.bytes).unwrap_or_default();
+    let completed = with_presets(&settings.bytes).unwrap_or_default();
     let parse = |variables: &Variables<'_>| Config::parse(&settings.bytes, &|name| variables.get(name));
     let strict = Variables::new(given, plugin.environment.as_ref());
     let lenient = Variables::new(given, plugin.environment.as_ref()).with_stand_ins(&completed);

@@ -72,8 +72,8 @@ pub(in crate::config) struct Provider {
     /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the provider wants another than
     /// the usual.
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
-    /// A private key to which the provider binds its tokens (DPoP, RFC 9449): PKCS #8 in PEM or a JWK, as under
-    /// `client_key`, with its public half. Each call with an access token, or for one, then carries a proof that this key signs,
+    /// A private key to which the provider binds its tokens (DPoP, RFC 9449): PKCS #8 in PEM or a JWK, as in
+    /// `client_key.private_key`, with the public half. Each call with an access token, or for one, then carries a proof that this key signs,
     /// and a token that is not bound to it is refused. By default tokens are bearer tokens.
     pub(in crate::config) dpop_key: Option<Secret>,
     /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
@@ -134,9 +134,10 @@ pub(in crate::config) struct Provider {
     #[cfg_attr(test, schemars(extend("default" = "header")))]
     pub(in crate::config) userinfo_token: Option<TokenPlace>,
     /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
-    /// without keys whose value is `null` or `false`. Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
-    /// `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. By default none.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    /// without keys whose value is empty (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
+    /// `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. Nothing may look into such an object. By default none; `[]` takes those of a
+    /// preset away.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES)))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Whether the server verifies each email address before it shows it. `email_verified` is then taken as true where the
     /// answer has none. For `type: oauth2`.
@@ -354,9 +355,9 @@ pub(in crate::config) struct TokenIssuer {
     ))]
     pub(in crate::config) signing_algs: Option<Vec<String>>,
     /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
-    /// without keys whose value is `null` or `false`. Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
+    /// without keys whose value is empty (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
     /// `/my_app/roles`. Those of the provider with this issuer count too. By default none.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES)))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Conditions on its tokens, in addition to those of a rule. By default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
@@ -394,12 +395,12 @@ pub(in crate::config) struct Introspection {
     /// The client secret at the introspection endpoint. The client must authenticate: by a secret, a `client_key`, or a method that
     /// needs neither.
     pub(in crate::config) client_secret: Option<Secret>,
-    /// How the client authenticates, but for `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
+    /// How the client authenticates, by any method except `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
     /// The client's private key, for `private_key_jwt`; its public half is registered at the issuer.
     pub(in crate::config) client_key: Option<ClientKey>,
     /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the issuer wants another than
-    /// the usual. The audience `token_endpoint` is none here.
+    /// the usual. The audience `token_endpoint` is not accepted here.
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// How many seconds an answer is cached, positive or negative, but no longer than the token lives: a revoked token
     /// may pass for as long. With 0 every request is introspected.

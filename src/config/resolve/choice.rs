@@ -2,7 +2,7 @@
 
 use super::{
     super::fault::{At, Faults, Faulty},
-    limit_entries, limits, resolve_each,
+    limit_entries, limits, resolve_each, text,
 };
 use crate::{page::logo::Logo, provider::Provider};
 
@@ -29,19 +29,12 @@ pub(super) fn email_domains(domains: Vec<String>, at: &At<'_>, faults: &mut Faul
     }
     limit_entries(domains.len(), at, faults)?;
     resolve_each(domains, at, faults, |domain, at, faults| {
-        if is_domain(&domain) {
+        if text::is_domain(&domain) {
             return Ok(domain.to_ascii_lowercase());
         }
         let expected = "a whole domain in ASCII (punycode) with its dots, such as example.com, without `@` or `*`";
         Err(faults.wrong_value(at, expected, &domain))
     })
-}
-
-fn is_domain(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_plain);
-    // A name without a dot is a part of a domain: mail has no such domains (RFC 5321, 2.3.5; RFC 7085).
-    text.len() <= limits::MAX_DOMAIN && text.contains('.') && text.split('.').all(is_label)
 }
 
 /// Refuses a domain of this provider that is listed before, there or at another one: an address chooses one provider.

@@ -21,6 +21,7 @@ use crate::{
             assertion::{AssertionKey, Audience, ClientAssertion, SentAs},
         },
         dpop::ProofKey,
+        token_issuer::TokenIssuer,
     },
     provider::Provider,
     secret::ClientSecret,
@@ -247,15 +248,24 @@ fn client_secret(
     Ok(ClientSecret::new(text.as_str()))
 }
 
-/// A warning for each client secret from which a signature gives away too much.
-pub(super) fn short_keys(providers: &[Provider]) -> impl Iterator<Item = String> {
-    let is_short = |(_, provider): &(usize, &Provider)| provider.relying_party.authentication.has_short_key();
-    providers.iter().enumerate().filter(is_short).map(|(place, _)| {
+/// A warning for each client secret that is too short to sign assertions with.
+pub(super) fn short_keys(providers: &[Provider], token_issuers: &[TokenIssuer]) -> Vec<String> {
+    let of_providers = providers.iter().enumerate().map(|(place, provider)| {
+        (format!("providers[{place}].client_secret"), Some(&provider.relying_party.authentication))
+    });
+    let of_issuers = token_issuers.iter().map(|issuer| {
+        let asked = issuer.introspection().map(|settings| &settings.authentication);
+        (format!("token_issuers: introspection.client_secret of {}", issuer.issuer), asked)
+    });
+    let is_short = |authentication: Option<&ClientAuthentication>| authentication.is_some_and(|it| it.has_short_key());
+    let short = of_providers.chain(of_issuers).filter(|(_, authentication)| is_short(*authentication));
+    let warning = |(place, _)| {
         format!(
-            "providers[{place}].client_secret: shorter than {MIN_HS256_KEY} bytes, which client_secret_jwt needs (RFC 7518, 3.2): who sees an \
-             assertion can try secrets until one fits"
+            "{place}: shorter than {MIN_HS256_KEY} bytes, which client_secret_jwt needs (RFC 7518, 3.2): an attacker who sees an assertion \
+             can guess the secret"
         )
-    })
+    };
+    short.map(warning).collect()
 }
 
 pub(super) fn authorization_params(

@@ -48,7 +48,7 @@ pub(super) fn kept_claims(headers: &[NamedValue], state: &[NamedValue], userinfo
     kept
 }
 
-fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
+pub(super) fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
     values.iter().for_each(|known| known.value.each_path(with));
 }
 

@@ -21,9 +21,10 @@ use super::{
 };
 use crate::{
     claims::IssuerId,
-    jose::sign::SigningKey,
+    jose::{claims::ExpectedIssuer, sign::SigningKey},
     oidc::{
         Issuer, RelyingParty, RequestForm,
+        client::{ClientAuthentication, assertion::Audience},
         token_issuer::{TokenIssuer, TokenKind, Validation},
     },
     provider::{DEFAULT_PROVIDER, Provider},
@@ -115,6 +116,13 @@ fn provider(
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
     let (ProtocolSettings { issuer, scopes, access_tokens, protocol }, client_id) = (settings?, client_id?);
+    if let (Ok(ClientAuthentication::Assertion(assertion)), ExpectedIssuer::OfTenant(_)) =
+        (&authentication, issuer.expected())
+        && assertion.audience == Audience::Issuer
+    {
+        let expected = "token_endpoint or an absolute URI: the issuer stands for every tenant";
+        faults.wrong(&at.key("client_assertion").key("audience"), expected);
+    }
     let (name, object_keys, allow) = (name?, object_keys?, allow?);
     let (clusters, timeout) = (clusters?.clone(), Duration::from_millis(timeout?));
     let id = IssuerId::of_provider(issuer.as_str(), &client_id);

@@ -55,11 +55,16 @@ pub(super) fn sign_in(
 
 /// Parameters that the start path or the authorization request has for itself cannot be passed on.
 fn pass_parameters(names: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
-    const OF_START: [&str; 3] = ["rd", "provider", "session"];
+    const OF_START: [&str; 4] = ["rd", "provider", "session", "step_up"];
     if names.len() > limits::MAX_PASSED {
         return Err(faults.wrong(at, format!("at most {} names, got {}", limits::MAX_PASSED, names.len())));
     }
+    let mut known = Vec::new();
     resolve_each(names, at, faults, |name, at, faults| {
+        if known.contains(&name) {
+            return Err(faults.wrong_value(at, "each parameter once", &name));
+        }
+        known.push(name.clone());
         if OWN_PARAMETERS.contains(&name.as_str()) || OF_START.contains(&name.as_str()) || name == "client_secret" {
             return Err(faults.wrong_value(at, "another parameter: this one is set by the filter", &name));
         }

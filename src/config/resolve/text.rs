@@ -10,7 +10,7 @@ use super::{
         raw,
     },
     Environment,
-    limits::{MAX_ACR_VALUE, MAX_NAME, MAX_RULE_NAME, MAX_TEXT},
+    limits::{MAX_ACR_VALUE, MAX_DOMAIN, MAX_NAME, MAX_RULE_NAME, MAX_TEXT},
 };
 use crate::claims::ClaimPath;
 
@@ -82,6 +82,14 @@ pub(super) fn scope(text: String, at: &At<'_>, faults: &mut Faults) -> Result<St
         return Ok(text);
     }
     Err(faults.wrong_value(at, "one scope, without spaces, quotes or backslashes", &text))
+}
+
+/// Whether a text is a whole domain in ASCII. A name without a dot is a part of one: mail has no such domains (RFC 5321, 2.3.5;
+/// RFC 7085).
+pub(in crate::config) fn is_domain(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_plain);
+    text.len() <= MAX_DOMAIN && text.contains('.') && text.split('.').all(is_label)
 }
 
 /// An authentication context class (OIDC Core 2). It stands in a list with spaces and in quotes.

@@ -227,7 +227,7 @@ fn a_missing_secret_is_named_where_the_provider_takes_no_client_without_one() {
             given["with"] = json!({"domain": "example.authkit.app"});
         }
         let expected = format!(
-            "providers[0].client_secret: missing; expected the client secret that {title} gave you: it takes no client without one"
+            "providers[0].client_secret: missing; expected the client secret that {title} gave you: it requires one"
         );
         assert_eq!(faults(&without_secret(&given)), expected);
         given["token_endpoint_auth_method"] = json!("injected");

@@ -292,6 +292,60 @@ fn github_needs_neither_issuer_nor_scopes() {
     );
 }
 
+/// A condition with `not` would hold for everybody where nothing can be found.
+#[test]
+fn nothing_may_look_into_an_object_that_counts_as_a_list() {
+    let fault = |rule: Value| {
+        let mut document = example();
+        document["providers"][0]["object_keys"] = json!(["/app/roles"]);
+        document["rules"] = json!([{"prefix": "/", "access": "required", "allow": rule}]);
+        super::faults(&document).to_string()
+    };
+    let told = "providers[0].object_keys: expected no claim that a condition or a header looks into, as /app/roles/blocked does";
+    assert!(fault(json!({"not": {"claims": {"/app/roles/blocked": [true]}}})).contains(told));
+    assert!(fault(json!({"any": [{"groups": ["a"]}, {"claims": {"/app/roles/blocked": [true]}}]})).contains(told));
+    let mut document = example();
+    document["providers"][0]["object_keys"] = json!(["/app/roles"]);
+    document["providers"][0]["allow"] = json!({"claims": {"/app/roles": ["admin"], "/app/name": ["x"]}});
+    assert_eq!(settings(&document).warnings, [""; 0]);
+    document["identity_headers"] = json!({"X-Role": "/app/roles/admin"});
+    assert!(super::faults(&document).to_string().contains("as /app/roles/admin does"));
+}
+
+#[test]
+fn warns_of_doors_that_stand_open() {
+    let warnings = |provider: Value| {
+        let mut document = example();
+        let mut provider = provider;
+        provider["client_id"] = json!("client");
+        if provider["token_endpoint_auth_method"].is_null() {
+            provider["client_secret"] = json!("a-secret-of-the-provider");
+        }
+        provider.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        document["providers"][0] = provider;
+        settings(&document).warnings.concat()
+    };
+    let tenants = json!({"preset": "microsoft", "with": {"tenant": "common"}});
+    assert!(warnings(tenants.clone()).contains("\"Microsoft\" signs in users of every tenant"));
+    let mut limited = tenants;
+    limited["allow"] = json!({"claims": {"tid": ["00000000-0000-0000-0000-000000000000"]}});
+    assert_eq!(warnings(limited), "");
+    let hinted = json!({"preset": "google", "authorization_params": {"hd": "example.com"}});
+    assert!(warnings(hinted).contains("the parameter `hd` is a hint that the browser can take out"));
+    assert_eq!(warnings(json!({"preset": "google", "with": {"hd": "example.com"}})), "");
+
+    let mut document = example();
+    let other = json!({"name": "b", "issuer": "https://b.example", "client_id": "b", "client_secret": "a-secret-of-b"});
+    document["providers"] = json!([
+        {"issuer": "https://a.example", "client_id": "a", "token_endpoint_auth_method": "injected"}, other,
+    ]);
+    document["identity_headers"] = json!({"X-User": "sub", "X-Issuer": "iss"});
+    let told = "the cluster of \"a.example\" injects its secret, and other providers are called by the same cluster";
+    assert!(settings(&document).warnings.concat().contains(told));
+    document["clusters"] = json!({"a.example": "a"});
+    assert_eq!(settings(&document).warnings, [""; 0]);
+}
+
 #[test]
 fn warns_of_a_secret_too_short_to_sign_with() {
     let warnings = |secret: &str, method: &str| {
@@ -300,8 +354,7 @@ fn warns_of_a_secret_too_short_to_sign_with() {
         document["providers"][0]["token_endpoint_auth_method"] = json!(method);
         settings(&document).warnings
     };
-    let warning = "providers[0].client_secret: shorter than 32 bytes, which client_secret_jwt needs (RFC 7518, 3.2): who sees an assertion can \
-                   try secrets until one fits";
+    let warning = "providers[0].client_secret: shorter than 32 bytes, which client_secret_jwt needs (RFC 7518, 3.2): an attacker who sees an assertion can guess the secret";
     assert_eq!(warnings(&"s".repeat(31), "client_secret_jwt"), [warning]);
     assert_eq!(warnings(&"s".repeat(32), "client_secret_jwt"), [""; 0]);
     assert_eq!(warnings("short", "client_secret_basic"), [""; 0]);

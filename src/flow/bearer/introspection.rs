@@ -57,7 +57,7 @@ pub(super) async fn introspect(
         let answer = cx.call(request.clone()).await;
         drop(slot);
         // Envoy takes no request with a body for a host name that it has yet to resolve.
-        if !answer.as_ref().is_err_and(CalloutError::is_not_taken) || deadline.has_passed(cx.now()) {
+        if !answer.as_ref().is_err_and(CalloutError::was_not_sent) || deadline.has_passed(cx.now()) {
             break answer;
         }
         let Some(_held) = cx.take_unauthenticated_slot() else { break answer };

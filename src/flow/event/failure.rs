@@ -4,9 +4,9 @@
 use std::rc::Rc;
 
 use crate::{
-    claims::{Authenticated, Finding, StepUp},
+    claims::{AuthenticationClaims, Finding, StepUp},
     http::CalloutError,
-    jose::{jws::JwsError, verify::VerifyError},
+    jose::{claims::ClaimError, jws::JwsError, verify::VerifyError},
     oidc::{
         access_token::AccessTokenError,
         authorization::AuthorizationError,
@@ -100,7 +100,7 @@ pub enum Failure {
     #[error("the value of {0:?} is too long, and its `too_long` is `refuse`; have the provider send fewer values")]
     IdentityTooLong(String),
     /// The claims of the ID token are refused.
-    #[error("the ID token is refused: {0}")]
+    #[error("the ID token is refused: {0}{advice}", advice = if is_of_another_issuer(.0) { WRITE_AS_ISSUER } else { "" })]
     IdToken(#[from] IdTokenError),
     /// The ID token is no compact JWS.
     #[error("the ID token is refused: {0}")]
@@ -167,13 +167,13 @@ pub enum Failure {
     SignOutMethod,
     /// The sign-in that a rule demanded brought no better authentication.
     #[error(
-        "the provider was asked for {0}, and its ID token says acr {acr} and auth_time {time}; does it know these values (acr_values_supported in its metadata)?",
+        "the provider was asked for {0}, and the session has acr {acr} and auth_time {time}; compare acr_values_supported in its metadata",
         acr = .1.acr().map_or_else(|| "none".to_owned(), |acr| Quoted::new(acr).to_string()),
         time = .1.time().map_or_else(|| "none".to_owned(), |time| time.to_string())
     )]
-    StepUpRefused(Rc<StepUp>, Authenticated),
+    StepUpRefused(Rc<StepUp>, AuthenticationClaims),
     /// The authentication of a session or token is too weak or too old for this rule.
-    #[error("rule {} asks for {}, and its session or token has less", rule(.0), .1)]
+    #[error("rule {} asks for {}, and its session or token does not meet it", rule(.0), .1)]
     StepUpRequired(Option<String>, Rc<StepUp>),
     /// The session store failed.
     #[error("session.store: {0}")]
@@ -224,6 +224,13 @@ impl From<Refusal> for Failure {
             Cause::Unknown => Self::SignInRequired,
         }
     }
+}
+
+/// The advice where a signed ID token names another issuer than the configured one.
+const WRITE_AS_ISSUER: &str = "; write exactly that as issuer, if it is the one you mean";
+
+fn is_of_another_issuer(error: &IdTokenError) -> bool {
+    matches!(error, IdTokenError::Claim(error) if matches!(error, ClaimError::IssuerMismatch(_)))
 }
 
 /// A rule as a line of the log names it.
@@ -373,7 +380,7 @@ impl Failure {
             Self::Push(_) => row!(502, "pushed_request_refused", Error, "The sign-in did not work",
                 "The sign-in service does not accept this site's request. Please tell its operator the code below."),
             Self::TokenEndpoint(error) => match error {
-                TokenEndpointError::Bound | TokenEndpointError::Unbound => row!(502, "access_token_type", Error, "The sign-in did not work",
+                TokenEndpointError::UnexpectedDpopToken | TokenEndpointError::UnexpectedBearerToken => row!(502, "access_token_type", Error, "The sign-in did not work",
                     "This site and the sign-in service do not agree on the kind of their tokens. Please tell its operator the code below."),
                 TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
                     "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),

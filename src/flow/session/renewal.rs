@@ -142,7 +142,7 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
     };
     let grant = |context: CallContext<'_>| provider.provider.refresh_grant(&provider.metadata, token, context);
     // A call that Envoy does not take fails at once: the request has waited long enough.
-    let answer = match cx.call_as_client(&provider, Deadline::after(Duration::ZERO, cx.now()), &grant).await {
+    let answer = match cx.call_as_client(&provider, Deadline::immediate(cx.now()), &grant).await {
         Ok(answer) => answer,
         Err(failure) => {
             return cx.with(|env| {
@@ -195,7 +195,7 @@ async fn identify(
         }
     };
     let Ready { provider, metadata, .. } = cx.ready(session.provider())?;
-    let at_once = Deadline::after(Duration::ZERO, cx.now());
+    let at_once = Deadline::immediate(cx.now());
     let mut inquiry = provider.inquiry(&metadata, &tokens.access_token, session.subject());
     while let Some(asked) = inquiry {
         let request = |context: CallContext<'_>| asked.request(&provider.relying_party, context);

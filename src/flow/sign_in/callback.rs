@@ -247,7 +247,7 @@ async fn identify(
         identification = match identification.next(&known.provider, &known.metadata) {
             Step::Call(call) => {
                 let request = |context: CallContext<'_>| call.request(&known.provider, context);
-                let at_once = Deadline::after(Duration::ZERO, cx.now());
+                let at_once = Deadline::immediate(cx.now());
                 let answer = cx.call_with_proof(&known.provider, ProofServer::Resource, at_once, &request).await?;
                 call.answered(open_userinfo(&known.provider, answer, cx).await?)?
             }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::{
-    claims::{Authenticated, Claim, Claims, is_left_out},
+    claims::{AuthenticationClaims, Claim, Claims, is_left_out},
     http::LocalReply,
     provider::{Provider, identification::Granted, identity::Identity},
     session::{
@@ -39,24 +39,24 @@ pub(super) async fn complete(
         let cookies = cookies(callback, &session, callback.delete_pending(cx), env)?;
         Ok::<_, Failure>((session, cookies))
     })??;
-    let reply = match cx.with(|env| shortfall(callback, &session, env))? {
-        None => {
-            let location = callback.pending.state.return_to.location(&cx.config().origin);
-            answer::redirect(Redirect::SeeOther, "signed_in", location, cookies)
-        }
-        Some((failure, offer)) => answer::with_cookies(cx.refuse(failure, &callback.caller, offer), cookies),
-    };
+    let unmet = cx.with(|env| unmet_step_up(callback, &session, env))?;
     let (provider, subject) = (session.provider(), session.subject().to_owned());
     if let Some(store) = &cx.config().session.store {
         session::store::save(store, session, cx).await?;
     }
     cx.with(|env| env.events.push(Event::SignedIn(env.issuers.name(provider), subject)))?;
-    Ok(reply)
+    Ok(match unmet {
+        None => {
+            let location = callback.pending.state.return_to.location(&cx.config().origin);
+            answer::redirect(Redirect::SeeOther, "signed_in", location, cookies)
+        }
+        Some((failure, offer)) => answer::with_cookies(cx.refuse(failure, &callback.caller, offer), cookies),
+    })
 }
 
 /// The refusal where a rule demanded more of this sign-in than it has brought: the page would send the browser to the provider
 /// again, and so on.
-fn shortfall(callback: &CallbackRequest, session: &Session, env: &Env<'_>) -> Option<(Failure, Offer)> {
+fn unmet_step_up(callback: &CallbackRequest, session: &Session, env: &Env<'_>) -> Option<(Failure, Offer)> {
     let state = &callback.pending.state;
     let step_up = env.config.rules.step_up(state.step_up?)?;
     let claims = session.claims_for(env.config.provider(state.provider)?);
@@ -64,7 +64,7 @@ fn shortfall(callback: &CallbackRequest, session: &Session, env: &Env<'_>) -> Op
         return None;
     }
     let href = start_with(&Wishes::step_up(Some(step_up)), state.return_to.as_str(), &[state.provider], env);
-    let failure = Failure::StepUpRefused(Rc::clone(step_up), Authenticated::of(&claims));
+    let failure = Failure::StepUpRefused(Rc::clone(step_up), AuthenticationClaims::of(&claims));
     Some((failure, Offer::again(href, Vec::new())))
 }
 

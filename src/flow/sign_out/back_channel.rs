@@ -104,7 +104,7 @@ async fn end_sessions(caller: &mut Caller, cx: &RequestContext) -> Result<(), Fa
 fn claimed_provider(token: &RawLogoutToken, config: &Config) -> Result<IssuerId, Failure> {
     let unverified = UnverifiedJws::parse(token.expose()).map_err(|_| Failure::LogoutMalformed)?;
     let issuer = unverified.claimed_issuer().ok_or(Failure::LogoutMalformed)?;
-    let known = config.providers.iter().find(|provider| provider.issuer().expected().may_be(&issuer));
+    let known = config.provider_of_issuer(&issuer);
     let other = || LogoutTokenError::Claim(ClaimError::IssuerMismatch(Quoted::new(&issuer)));
     known.map(|provider| provider.id).ok_or_else(|| Failure::LogoutToken(other()))
 }

@@ -63,7 +63,7 @@ fn end_session(request: &Request, env: &mut Env<'_>) -> Result<Revocation, Failu
 fn named_session(request: &Request, env: &Env<'_>) -> Option<(IssuerId, String)> {
     let query = request.query()?;
     let issuer = parameter(query, "iss")?;
-    let provider = env.config.providers.iter().find(|provider| provider.issuer().expected().may_be(&issuer))?;
+    let provider = env.config.provider_of_issuer(&issuer)?;
     let sid = parameter(query, "sid").filter(|sid| (1..=MAX_SUBJECT).contains(&sid.len()))?;
     Some((provider.id, sid))
 }

@@ -145,8 +145,7 @@ fn a_server_that_is_never_content_is_not_asked_for_ever() {
     assert_eq!(*calls.borrow(), 2);
     assert!(!world.has_session());
     let lines: Vec<_> = world.events.drain(..).map(|event| event.to_string()).collect();
-    let told =
-        "the provider refused: use_dpop_nonce; the provider binds the tokens of this client to a key: set dpop_key";
+    let told = "the provider refused: use_dpop_nonce; compare the algorithm of dpop_key with";
     assert!(lines.iter().any(|line| line.contains(told)), "{lines:?}");
     world.provider.before = None;
     world.sign_in("/");

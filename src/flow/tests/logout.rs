@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     super::*,
     providers::{callback_of_a_tenant, issue_for, of_many_tenants},
-    world::{ISSUER, Outcome, World, header},
+    world::{ISSUER, Outcome, World, document, header},
 };
 use crate::{
     digest::half_digest,
@@ -41,6 +41,33 @@ fn logout(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16, &
 
 fn is_in(world: &mut World) -> bool {
     matches!(world.visit("/"), Outcome::Forwarded { .. })
+}
+
+/// Two providers may be of one issuer: one with all tenants, and one of them.
+#[test]
+fn a_logout_of_one_tenant_is_for_the_provider_with_exactly_its_issuer() {
+    let tenant = format!("{ISSUER}/11111111-1111-1111-1111-111111111111/v2.0");
+    let mut document = document();
+    let endpoints = |mut provider: Value| {
+        for (name, path) in [("authorization_endpoint", "authorize"), ("token_endpoint", "token"), ("jwks_uri", "jwks")]
+        {
+            provider[name] = json!(format!("{ISSUER}/{path}"));
+        }
+        provider["client_secret"] = json!("secret");
+        provider
+    };
+    document["providers"] = json!([
+        endpoints(json!({
+            "name": "all", "title": "All", "issuer": format!("{ISSUER}/{{tenantid}}/v2.0"), "client_id": "other",
+            "metadata_url": format!("{ISSUER}/organizations/.well-known/openid-configuration"),
+        })),
+        endpoints(json!({"name": "one", "title": "One", "issuer": tenant, "client_id": "client", "discovery": false})),
+    ]);
+    let config = crate::config::Config::parse(document.to_string().as_bytes(), &|_| None).unwrap();
+    let name = |issuer: &str| config.provider_of_issuer(issuer).map(|provider| provider.name.as_str());
+    assert_eq!(name(&tenant), Some("one"));
+    assert_eq!(name(&tenant.replace('1', "2")), Some("all"));
+    assert_eq!(name("https://evil.example"), None);
 }
 
 #[test]

@@ -86,6 +86,39 @@ fn a_refused_client_is_told_which_settings_to_compare() {
 }
 
 #[test]
+fn the_other_method_is_kept_where_the_client_is_accepted_and_nowhere_else() {
+    for (status, body, kept) in [
+        (200, r#"{"error":"invalid_grant"}"#, true),
+        (400, r#"{"error":"invalid_grant"}"#, true),
+        (500, "<html>", false),
+        (403, "<html>", false),
+        (400, r#"{"error":"invalid_request"}"#, false),
+        (400, r#"{"error":"unauthorized_client"}"#, false),
+        (401, r#"{"error":"invalid_client"}"#, false),
+    ] {
+        let mut world = World::ready();
+        world.provider.before = Some(Box::new(move |request| {
+            let is_basic = request.headers.iter().any(|(name, _)| *name == "authorization");
+            let (status, body) = if is_basic { (401, r#"{"error":"invalid_client"}"#) } else { (status, body) };
+            (request.path == "/token").then(|| Ok(CalloutResponse::new(status, body.as_bytes().to_vec())))
+        }));
+        let reply = world.visit("/page").reply();
+        let callback = world.signs_in(&reply);
+        world.events.clear();
+        let code = world.visit(&callback).code();
+        let lines = lines(&mut world);
+        let is_kept =
+            lines.iter().any(|line| line.contains("as client_secret_post, because it refused the other method"));
+        assert_eq!(is_kept, kept, "{status} {body}: {lines:?}");
+        assert_eq!(code.1 == "token_endpoint_refused", !kept, "{status} {body}");
+        if !kept {
+            assert!(lines.iter().any(|line| line.contains("compare client_id and client_secret")), "{lines:?}");
+        }
+        assert!(!world.has_session());
+    }
+}
+
+#[test]
 fn a_scope_that_the_client_may_not_ask_for_is_named_as_the_setting() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();

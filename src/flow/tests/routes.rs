@@ -103,7 +103,7 @@ fn metadata_that_names_no_policy_lets_nobody_pass_and_is_told() {
 }
 
 #[test]
-fn a_header_that_may_have_chosen_the_route_is_not_taken() {
+fn a_header_that_may_have_chosen_the_route_was_not_sent() {
     let mut world = world();
     world.sign_in("/oauth2/start?rd=/");
     for name in ["x-forwarded-user", "x_forwarded_groups", "x-forwarded-email"] {

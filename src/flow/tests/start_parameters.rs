@@ -51,6 +51,15 @@ fn what_the_operator_sets_stays_as_it_is() {
 }
 
 #[test]
+fn the_query_of_the_endpoint_stays_as_it_is() {
+    let mut world = world(&json!(["domain_hint"]), |document| {
+        document["providers"][0]["authorization_endpoint"] =
+            json!("https://idp.example.com/authorize?domain_hint=corp.example");
+    });
+    assert_eq!(asked(&mut world, "domain_hint=evil.example", "domain_hint").as_deref(), Some("corp.example"));
+}
+
+#[test]
 fn the_page_of_choice_and_the_way_to_the_own_host_keep_them() {
     let mut world = world(&json!(["login_hint"]), |document| {
         document["providers"] = json!([

@@ -101,10 +101,10 @@ fn a_first_sign_in_asks_for_it_at_once_and_a_good_one_is_not_asked_again() {
 #[test]
 fn a_provider_that_does_not_confirm_it_leads_to_a_page_and_to_no_loop() {
     for (path, acr, ago, told) in [
-        ("/strong", Some("pwd"), Some(0), r#"for acr phr or mfa, and its ID token says acr "pwd" and auth_time 18000"#),
-        ("/strong", None, None, "says acr none and auth_time none"),
-        ("/recent", Some("phr"), None, "for auth_time at most 600 seconds ago, and its ID token says"),
-        ("/recent", None, Some(660), "says acr none and auth_time 1799999340;"),
+        ("/strong", Some("pwd"), Some(0), r#"for acr phr or mfa, and the session has acr "pwd" and auth_time 18000"#),
+        ("/strong", None, None, "has acr none and auth_time none"),
+        ("/recent", Some("phr"), None, "for auth_time at most 600 seconds ago, and the session has"),
+        ("/recent", None, Some(660), "has acr none and auth_time 1799999340;"),
         ("/both", Some("mfa"), Some(0), "for acr phr, and auth_time at most 600 seconds ago"),
     ] {
         let mut world = world();
@@ -213,6 +213,18 @@ fn the_time_of_a_refresh_is_not_that_of_a_sign_in() {
         world.advance(200);
         let (_, parameters) = asked(&mut world, "/recent");
         assert_eq!(demand(&parameters), [None, Some("600")], "{first:?}");
+    }
+}
+
+/// A provider that writes milliseconds would otherwise have signed everybody in a moment ago, for ever.
+#[test]
+fn a_time_in_the_future_is_not_recent() {
+    for (ahead, good) in [(60, true), (61, false), (1_800_000_000 * 999, false)] {
+        let mut world = world();
+        let time = world.now.as_secs() + ahead;
+        world.provider.claims = Box::new(move |claims| drop(claims.insert("auth_time".to_owned(), json!(time))));
+        world.sign_in("/");
+        assert_eq!(passes(&mut world, "/recent"), good, "{ahead}");
     }
 }
 

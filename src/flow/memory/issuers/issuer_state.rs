@@ -9,6 +9,7 @@ use crate::{
     oidc::{
         Endpoint, Issuer,
         discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
+        dpop::ProofServer,
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
@@ -75,9 +76,26 @@ pub(super) struct IssuerState {
     /// It takes the secret by the other method than its metadata suggest.
     pub(super) takes_other_method: bool,
     /// The nonces for DPoP proofs to its authorization server and its resource server.
-    pub(super) proof_nonces: [Option<String>; 2],
+    pub(super) proof_nonces: ProofNonces,
     /// What went wrong with the last fetch, as [`DiscoveryError::word`] says it.
     pub(super) trouble: Option<&'static str>,
+}
+
+/// The nonces for DPoP proofs, by server.
+#[derive(Debug, Default)]
+pub(super) struct ProofNonces {
+    authorization: Option<String>,
+    resource: Option<String>,
+}
+
+impl ProofNonces {
+    /// The nonce of this server.
+    pub(super) const fn of(&mut self, server: ProofServer) -> &mut Option<String> {
+        match server {
+            ProofServer::Authorization => &mut self.authorization,
+            ProofServer::Resource => &mut self.resource,
+        }
+    }
 }
 
 /// The configuration of an issuer.
@@ -152,7 +170,7 @@ impl IssuerState {
             looked: UnixTime::default(),
             has_other_keys: false,
             takes_other_method: false,
-            proof_nonces: [None, None],
+            proof_nonces: ProofNonces::default(),
             trouble: None,
         }
     }

@@ -82,21 +82,14 @@ impl Issuers {
     }
 
     /// The nonce that this server of the provider has given for DPoP proofs.
-    pub(in crate::flow) fn proof_nonce(&self, id: IssuerId, server: ProofServer) -> Option<String> {
-        let [authorization, resource] = &self.state(id)?.proof_nonces;
-        match server {
-            ProofServer::Authorization => authorization.clone(),
-            ProofServer::Resource => resource.clone(),
-        }
+    pub(in crate::flow) fn proof_nonce(&mut self, id: IssuerId, server: ProofServer) -> Option<String> {
+        self.state_mut(id)?.0.proof_nonces.of(server).clone()
     }
 
-    /// Remembers that.
+    /// Keeps the nonce for the next proofs to this server.
     pub(in crate::flow) fn keep_proof_nonce(&mut self, id: IssuerId, server: ProofServer, nonce: String) {
-        if let Some((IssuerState { proof_nonces: [authorization, resource], .. }, _)) = self.state_mut(id) {
-            match server {
-                ProofServer::Authorization => *authorization = Some(nonce),
-                ProofServer::Resource => *resource = Some(nonce),
-            }
+        if let Some((state, _)) = self.state_mut(id) {
+            *state.proof_nonces.of(server) = Some(nonce);
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
 pub(super) type MakeRequest<'a> = dyn Fn(CallContext<'_>) -> Result<CalloutRequest, AuthenticationError> + 'a;
 
 impl TaskContext {
-    /// Makes such a call at this provider; until the deadline, while Envoy does not take it.
+    /// Calls the provider with a DPoP proof, if it has a proof key. Repeats the call until the deadline while Envoy does not start it.
     ///
     /// # Errors
     /// [`Failure::Unreachable`], and those of `request`.

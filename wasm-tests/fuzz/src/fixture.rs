@@ -75,6 +75,7 @@ pub(crate) fn document() -> Value {
             { "path": "/public/closed/**", "access": "required" },
             { "path": "/public/**", "access": "public" },
             { "path": "/public", "access": "public" },
+            { "path": "/strong", "access": "required", "step_up": { "acr_values": ["phr"], "max_age_seconds": 600 } },
         ],
     })
 }

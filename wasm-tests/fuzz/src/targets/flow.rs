@@ -22,7 +22,8 @@ const SESSION: &str = "__Host-vestibule";
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// Rounds of answers to a waiting request before its client leaves.
 const PATIENCE: usize = 12;
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
+    "/strong",
     "/",
     "/public/a",
     "/public/closed/a",

@@ -12,6 +12,7 @@ use crate::{
         dpop::ProofServer,
         id_token::Occasion,
     },
+    platform::ClientAddress,
     provider::{
         identification::{Granted, Identification, Step},
         identity::Identity,
@@ -206,7 +207,8 @@ fn accept(
     cx.with(|env| {
         // A client can make up any number of codes: their cost is bounded, and the real one is not used up.
         let kept = if env.now().since(pending.state.started) > IMMEDIATE { 0 } else { RESERVED_FOR_INTERACTIVE };
-        let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
+        let slot =
+            env.limits.redeeming.take(ClientAddress::of(env.platform.client_address()), kept).ok_or(Failure::Busy)?;
         if !single_use::claim(&pending.state, env) {
             return Ok(Accepted::Again(Restart::NotPending));
         }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    net::IpAddr,
     rc::Rc,
     time::Duration,
 };
@@ -90,6 +91,7 @@ type Versioned = (Vec<u8>, u32);
 #[derive(Clone, Default)]
 pub(crate) struct Host {
     pub(crate) time: Rc<Cell<UnixTime>>,
+    pub(crate) client: Rc<Cell<Option<IpAddr>>>,
     drawn: Rc<Cell<u64>>,
     shared: Rc<RefCell<HashMap<String, Versioned>>>,
 }
@@ -114,6 +116,10 @@ impl Platform for Host {
 
     fn sign(&self, _: HashFunction, _: &[u8], text: &[u8]) -> Result<Vec<u8>, SignError> {
         Ok(signature_of(text))
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        self.client.get()
     }
 
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {

@@ -1,7 +1,12 @@
 //! The whole flow: two workers of one process, a provider and a browser, driven by requests, answers and time. A
 //! request goes upstream only with a session, token or public path that the model knows.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    time::Duration,
+};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::{Value, json};
@@ -22,8 +27,14 @@ const SESSION: &str = "__Host-vestibule";
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// Rounds of answers to a waiting request before its client leaves.
 const PATIENCE: usize = 12;
-const PATHS: [&str; 12] = [
+/// Clients inside and outside of the network for which [`OFFICE`] is public, and one without an address.
+const CLIENTS: [Option<IpAddr>; 3] =
+    [None, Some(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3))), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))];
+/// The path of the rule with a network.
+const OFFICE: &str = "/office";
+const PATHS: [&str; 13] = [
     "/",
+    OFFICE,
     "/public/a",
     "/public/closed/a",
     "/oauth2/callback",
@@ -84,6 +95,9 @@ impl World {
         document["allow_on_headers_stop_iteration"] = true.into();
         document["token_issuers"] = json!([]);
         document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
+        if let Some(rules) = document["rules"].as_array_mut() {
+            rules.push(json!({ "path": OFFICE, "networks": ["10.0.0.0/8"], "access": "public" }));
+        }
         let (config, host) = (parse(&document), Host::default());
         Self {
             workers: std::array::from_fn(|_| Worker::new(config.clone(), Box::new(host.clone()))),
@@ -151,6 +165,7 @@ impl World {
         let request = request.with_more_following(method == "POST");
 
         self.is_identified = false;
+        self.host.client.set(*input.choose(&CLIENTS)?);
         let worker = usize::from(bool::arbitrary(input)?);
         self.begin(worker);
         let step = self.workers[worker].start(request);
@@ -167,6 +182,9 @@ impl World {
             }
             Decision::Forward(forward) => {
                 match forward.permit.reason() {
+                    Reason::Public if target.split('?').next() == Some(OFFICE) => {
+                        assert_eq!(self.host.client.get(), CLIENTS[1], "the client is not in the network");
+                    }
                     Reason::Public => rule_path::check_public(target.as_bytes()),
                     Reason::Session => self.check_session(&cookies, worker),
                     Reason::Bearer => assert!(has_token, "no token was sent"),

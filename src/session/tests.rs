@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     chunks::SessionCookies,
+    cookie::SameSite,
     login_loop_guard::{LoginLoopGuard, login_loop_cookie},
     pending::{PendingSignIn, State, cookie_prefix},
     seal::{Sealer, SessionKey, context_of},
@@ -137,7 +138,7 @@ fn assert_is_recorded(state: &State) {
 
 #[test]
 fn a_recorded_session_opens() {
-    let cookies = SessionCookies::new(NAME);
+    let cookies = SessionCookies::new(NAME, SameSite::Lax);
     for (name, expected, count) in [("minimal session", minimal(), 1), ("full session", full(), 2)] {
         let request = request(name);
         let joined = cookies.read(&request).unwrap();
@@ -150,7 +151,7 @@ fn a_recorded_session_opens() {
 #[test]
 fn a_recorded_reference_and_its_stored_session_open() {
     let request = request("reference");
-    let reference = Reference::read(&request, &SessionCookies::new(NAME), &sealer(), at(1)).unwrap();
+    let reference = Reference::read(&request, &SessionCookies::new(NAME, SameSite::Lax), &sealer(), at(1)).unwrap();
     assert_eq!(reference, Reference::of(&full()));
     let body = json!({ "MGET": [recorded("stored session"), null, null, null] }).to_string().into_bytes();
     let response = Ok(CalloutResponse::new(200, body));

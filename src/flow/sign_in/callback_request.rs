@@ -35,6 +35,8 @@ impl CallbackRequest {
 
     /// Deletes the cookie of this sign-in.
     pub(super) fn delete_pending(&self, cx: &RequestContext) -> String {
-        delete_cookie(&PendingSignIn::cookie_name(&self.state.id, &cx.config().session.pending_prefix))
+        let settings = &cx.config().session;
+        let name = PendingSignIn::cookie_name(&self.state.id, &settings.pending_prefix);
+        delete_cookie(&name, settings.cookies.same_site())
     }
 }

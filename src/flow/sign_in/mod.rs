@@ -23,7 +23,7 @@ use crate::{
     provider::{Authorization, Provider},
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
-        cookie::{delete_cookie, set_cookie, with_prefix},
+        cookie::{SameSite, delete_cookie, set_cookie, with_prefix},
         login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
         open::FreshSession,
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
@@ -165,9 +165,8 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         }
         (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
         (Unauthenticated::Redirect, Kind::Program) if could_follow(&request) => {}
-        // A frame on another site sends no cookie back.
-        (Unauthenticated::Redirect, Kind::Frame)
-            if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
+        (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Frame)
+            if could_follow(&request) && stays_in_frame(&request, sign_in.answer, env) => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {
             return answer::refuse(sign_in.lack(), &caller, Offer::default(), env).into();
@@ -175,7 +174,9 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
     }
     let back = || sign_in.return_to.location(&env.config.origin);
     if would_loop(&request, &sign_in, env) {
-        let offer = Offer::again(back(), vec![delete_cookie(&env.config.session.login_loop_cookie)]);
+        let settings = &env.config.session;
+        let forget = delete_cookie(&settings.login_loop_cookie, settings.cookies.same_site());
+        let offer = Offer::again(back(), vec![forget]);
         return answer::refuse(Failure::SignInLoop(MAX_SIGN_INS), &caller, offer, env).into();
     }
     if sign_in.attempt > MAX_ATTEMPTS {
@@ -308,6 +309,17 @@ fn could_follow(request: &Request) -> bool {
     request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
 }
 
+/// Whether a frame goes to the provider itself.
+fn stays_in_frame(request: &Request, answer: Unauthenticated, env: &Env<'_>) -> bool {
+    match (env.config.session.cookies.same_site(), request.single("sec-fetch-site")) {
+        // It sends no cookie back.
+        (SameSite::Lax, Some(b"cross-site")) => false,
+        // Of a sign-in in the whole window it would have no cookie.
+        (SameSite::Partitioned, Some(b"cross-site")) => true,
+        _ => answer == Unauthenticated::Redirect,
+    }
+}
+
 /// Whether several sign-ins in a row brought no session, or none with the claims that the rules ask for.
 fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool {
     let settings = &env.config.session;
@@ -351,7 +363,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     if request.method() == "GET" || request.has("sec-fetch-mode") {
         // One that is begun again must not end others that are on their way back: they would end it in their turn.
         cookies = surplus(request, most, env);
-        cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
+        cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout, settings.cookies.same_site()));
     }
     Ok(BegunSignIn { parameters, cookies, target })
 }
@@ -375,5 +387,5 @@ pub(super) fn surplus(request: &Request, most: usize, env: &Env<'_>) -> Vec<Stri
         let oldest = kept.iter().enumerate().min_by_key(|(_, (started, _))| *started).map_or(0, |(place, _)| place);
         gone.push(kept.remove(oldest).1);
     }
-    gone.into_iter().map(delete_cookie).collect()
+    gone.into_iter().map(|name| delete_cookie(name, settings.cookies.same_site())).collect()
 }

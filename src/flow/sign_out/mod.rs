@@ -117,12 +117,13 @@ fn sign_out(
 ) -> Gate<LocalReply> {
     let settings = &env.config.session;
     let mut cookies = settings.cookies.delete(settings.cookies.present(request));
-    cookies.push(delete_cookie(&settings.login_loop_cookie));
+    let delete = |name: &str| delete_cookie(name, settings.cookies.same_site());
+    cookies.push(delete(&settings.login_loop_cookie));
     cookies.extend(
         with_prefix(request.lines("cookie"), &settings.pending_prefix)
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
             .take(MAX_DELETED)
-            .map(delete_cookie),
+            .map(delete),
     );
     if let Some(session) = &session {
         // Ends every copy of the session: by this process's denylist, and by an end in the store, which no late write of the

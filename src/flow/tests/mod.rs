@@ -7,6 +7,7 @@ mod choice;
 mod claims;
 mod documents;
 mod dpop;
+mod embedded;
 mod executor;
 mod forms;
 mod github;

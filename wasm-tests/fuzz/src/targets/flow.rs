@@ -65,12 +65,14 @@ const HEADERS: [(&str, &str); 14] = [
 ];
 
 pub(crate) fn run(bytes: &[u8]) {
-    let mut world = World::new();
+    let mut world = World::new(bytes.first().is_some_and(|byte| byte % 2 == 1));
     let mut input = Unstructured::new(bytes);
     while !input.is_empty() && world.act(&mut input).is_ok() {}
 }
 
 struct World {
+    /// Whether the app is shown in frames of other sites.
+    is_embedded: bool,
     workers: [Rc<Worker>; 2],
     host: Host,
     now: UnixTime,
@@ -88,8 +90,12 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(is_embedded: bool) -> Self {
         let mut document = document();
+        if is_embedded {
+            document["session"]["same_site"] = "none".into();
+            document["session"]["partitioned"] = true.into();
+        }
         document["session"]["lifetime_seconds"] = LIFETIME.as_secs().into();
         document["session"]["refresh"] = true.into();
         document["allow_on_headers_stop_iteration"] = true.into();
@@ -100,6 +106,7 @@ impl World {
         }
         let (config, host) = (parse(&document), Host::default());
         Self {
+            is_embedded,
             workers: std::array::from_fn(|_| Worker::new(config.clone(), Box::new(host.clone()))),
             host,
             now: NOW,
@@ -186,7 +193,13 @@ impl World {
                         assert_eq!(self.host.client.get(), CLIENTS[1], "the client is not in the network");
                     }
                     Reason::Public => rule_path::check_public(target.as_bytes()),
-                    Reason::Session => self.check_session(&cookies, worker),
+                    Reason::Session => {
+                        let has = |wanted: (&str, &str)| headers.contains(&wanted);
+                        let is_forged = has(("sec-fetch-site", "cross-site"))
+                            && (method == "POST" || has(("sec-fetch-mode", "cors")));
+                        assert!(!self.is_embedded || !is_forged, "another site used the session");
+                        self.check_session(&cookies, worker);
+                    }
                     Reason::Bearer => assert!(has_token, "no token was sent"),
                     Reason::Preflight => {
                         assert!(method == "OPTIONS" && headers.iter().any(|(name, _)| *name == "origin"))

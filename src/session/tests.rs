@@ -8,6 +8,7 @@ use super::{
     cookie::SameSite,
     login_loop_guard::{LoginLoopGuard, login_loop_cookie},
     pending::{PendingSignIn, State, cookie_prefix},
+    return_to::Targets,
     seal::{Sealer, SessionKey, context_of},
     store::{Reference, Store},
     *,
@@ -21,7 +22,7 @@ use crate::{
 /// 2027-01-15 08:00:00 UTC.
 const BEGUN: u64 = 1_800_000_000;
 const NAME: &str = "vestibule";
-const RESERVED: &str = "/.vestibule";
+const TARGETS: Targets<'_> = Targets { reserved_prefix: "/.vestibule", listed: &[] };
 
 fn at(seconds: u64) -> UnixTime {
     UnixTime::from_secs(BEGUN + seconds)
@@ -128,7 +129,7 @@ fn pending() -> (PendingSignIn, String) {
     let request = request("pending");
     let (name, value) = cookie::with_prefix(request.lines("cookie"), &cookie_prefix(NAME)).next().unwrap();
     let name = std::str::from_utf8(name).unwrap().to_owned();
-    (PendingSignIn::open(&name, value, &sealer(), RESERVED).unwrap(), name)
+    (PendingSignIn::open(&name, value, &sealer(), TARGETS).unwrap(), name)
 }
 
 fn assert_is_recorded(state: &State) {
@@ -165,7 +166,7 @@ fn a_recorded_pending_sign_in_opens() {
     assert_is_recorded(&pending.state);
     assert_eq!(PendingSignIn::cookie_name(&pending.state.id, &cookie_prefix(NAME)), name);
     assert!(pending.nonce.matches("recorded-nonce") && pending.verifier.matches("recorded-verifier"));
-    let state = State::open(recorded("state"), &sealer(), RESERVED).unwrap();
+    let state = State::open(recorded("state"), &sealer(), TARGETS).unwrap();
     assert_is_recorded(&state);
     assert!(pending.matches(&state).is_some());
 }

@@ -99,9 +99,12 @@ pub(in crate::config) struct SignIn {
     /// are. By default none.
     #[cfg_attr(test, schemars(length(max = limits::MAX_PASSED)))]
     pub(in crate::config) pass_parameters: Option<Vec<String>>,
+    /// Targets that `/oauth2/start?rd=` may name in addition to this site, such as `myapp://signed-in`: whole URLs, or beginnings of
+    /// URLs that end in `/`.
+    pub(in crate::config) return_to: Option<Vec<String>>,
 }
 
-fields!(SignIn { keep_fragment, keep_forms, pass_parameters });
+fields!(SignIn { keep_fragment, keep_forms, pass_parameters, return_to });
 
 /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
 #[derive(Default)]

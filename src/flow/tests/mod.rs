@@ -26,6 +26,7 @@ mod own_tokens;
 mod properties;
 mod providers;
 mod renewal;
+mod return_targets;
 mod routes;
 mod several;
 mod sign_in;

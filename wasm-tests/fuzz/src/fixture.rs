@@ -33,6 +33,8 @@ pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const ISSUER: &str = "https://idp.example.com";
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const API: &str = "https://api.example.com";
+/// Targets after a sign-in outside of [`APP`]: one URL, and a site with all its pages.
+pub(crate) const LISTED: [&str; 2] = ["myapp://signed-in", "https://www.example.com/"];
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 /// The longest message that is decompressed.
 const MAX_DECOMPRESSED: usize = 1024 * 1024;
@@ -72,6 +74,7 @@ pub(crate) fn document() -> Value {
             "introspection": { "client_id": "gate", "client_secret": "secret" },
         }],
         "session": { "keys": [URL_SAFE_NO_PAD.encode(Sha256::digest(b"key"))] },
+        "sign_in": { "return_to": LISTED },
         "rules": [
             { "path": "/public/closed/**", "access": "required" },
             { "path": "/public/**", "access": "public" },

@@ -19,7 +19,7 @@ use vestibule::{
 
 use crate::{
     fixture::{API, APP, CLIENT, Host, ISSUER, NOW, check_line, document, key_set, parse, sign},
-    targets::rule_path,
+    targets::{return_to, rule_path},
 };
 
 const SESSION: &str = "__Host-vestibule";
@@ -32,13 +32,15 @@ const CLIENTS: [Option<IpAddr>; 3] =
     [None, Some(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3))), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))];
 /// The path of the rule with a network.
 const OFFICE: &str = "/office";
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 15] = [
     "/",
     OFFICE,
     "/public/a",
     "/public/closed/a",
     "/oauth2/callback",
     "/oauth2/start?rd=/a",
+    "/oauth2/start?rd=myapp%3A%2F%2Fsigned-in",
+    "/oauth2/start?session=keep&rd=https%3A%2F%2Fwww.example.com%2Fa",
     "/oauth2/sign_out",
     "/oauth2/signed_out",
     "/oauth2/userinfo",
@@ -348,7 +350,7 @@ impl World {
         for location in values("location") {
             let url = Url::parse(location).expect("Location is absolute");
             let origin = url.origin().ascii_serialization();
-            assert!(origin == APP || origin == ISSUER, "{location}");
+            assert!(origin == APP || origin == ISSUER || return_to::is_listed(location), "{location}");
             let parameter =
                 |name| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
             if let (Some(state), Some(nonce)) = (parameter("state"), parameter("nonce")) {

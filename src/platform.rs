@@ -61,18 +61,23 @@ pub enum ClientAddress {
 }
 
 impl ClientAddress {
-    /// Reads an address as Envoy writes it, with or without a port.
-    pub fn parse(text: &str) -> Self {
-        let address = text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse());
-        match address.as_ref().map(IpAddr::to_canonical) {
-            Ok(IpAddr::V4(address)) => Self::V4(address.octets()),
-            Ok(IpAddr::V6(address)) => {
+    /// The part of this address that counts.
+    pub const fn of(address: Option<IpAddr>) -> Self {
+        match address {
+            Some(IpAddr::V4(address)) => Self::V4(address.octets()),
+            Some(IpAddr::V6(address)) => {
                 let [a, b, c, d, e, f, g, h, ..] = address.octets();
                 Self::V6([a, b, c, d, e, f, g, h])
             }
-            Err(_) => Self::Unknown,
+            None => Self::Unknown,
         }
     }
+}
+
+/// Reads an address as Envoy writes it, with or without a port. An IPv4-mapped IPv6 address is the IPv4 address.
+pub fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse());
+    address.ok().map(|address| address.to_canonical())
 }
 
 /// A hash function of the host's signatures.
@@ -150,9 +155,9 @@ pub trait Platform {
         None
     }
 
-    /// The address of the current request's client.
-    fn client_address(&self) -> ClientAddress {
-        ClientAddress::Unknown
+    /// The address of the current request's client, as Envoy's connection manager determined it.
+    fn client_address(&self) -> Option<IpAddr> {
+        None
     }
 
     /// Writes a value of the shared store if there is none: a compare-and-swap on a key that was never written succeeds for all
@@ -182,7 +187,7 @@ mod tests {
             ("", ClientAddress::Unknown),
             ("192.0.2.1:4711, 192.0.2.2:1", ClientAddress::Unknown),
         ] {
-            assert_eq!(ClientAddress::parse(text), expected, "{text}");
+            assert_eq!(ClientAddress::of(parse_address(text)), expected, "{text}");
         }
     }
 }

@@ -25,7 +25,9 @@ use crate::{
     oidc::token_issuer::TokenIssuer,
     provider::{DEFAULT_PROVIDER, Provider},
     rules::{Authorization, Rules},
-    session::{Lifetimes, app_tokens::ForwardedTokens, chunks::SessionCookies, seal::Sealer, store::Store},
+    session::{
+        Lifetimes, app_tokens::ForwardedTokens, chunks::SessionCookies, return_to::Targets, seal::Sealer, store::Store,
+    },
     time::Leeway,
 };
 
@@ -138,6 +140,11 @@ impl Config {
         format!("{}{}/start", self.origin.as_str(), self.prefix)
     }
 
+    /// The targets after a sign-in.
+    pub fn return_targets(&self) -> Targets<'_> {
+        Targets { reserved_prefix: &self.prefix, listed: &self.sign_in.return_to }
+    }
+
     /// The `redirect_uri` of this provider. Each provider has its own, against mix-up attacks (RFC 9700, 4.4.2).
     pub fn redirect_uri(&self, provider: &Provider) -> String {
         let (origin, prefix) = (self.origin.as_str(), &self.prefix);
@@ -172,6 +179,8 @@ pub struct SessionSettings {
 pub struct SignInSettings {
     /// The parameters of the start path that go into the authorization request.
     pub pass_parameters: Vec<String>,
+    /// Targets after a sign-in outside of our own origin, as in [`SignOutSettings::return_to`].
+    pub return_to: Vec<String>,
     /// Whether the fragment of a URL survives the sign-in.
     pub keep_fragment: bool,
     /// Whether a posted form survives the sign-in.

@@ -17,7 +17,7 @@ pub(super) use issuers::{
     ResponseMode, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
-pub(super) use session::{Session, SignIn, SignOut, Store};
+pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
 #[derive(Default)]

@@ -94,7 +94,8 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
-    let sign_in = sign_in::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
+    let raw_sign_in = document.sign_in.unwrap_or_default();
+    let sign_in = sign_in::sign_in(raw_sign_in, &root.key("sign_in"), bodies, origin.as_ref().ok(), faults);
     let sign_out = sign_out::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
     let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&at_session.key("refresh"));
     if let Ok(sign_out) = &sign_out

@@ -1,7 +1,10 @@
 //! The only file that calls the host. The SDK's text getters die on a byte that is not UTF-8, and most of its
 //! convenience methods on a status they did not expect: only byte getters are used, each map only in its own phase.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use proxy_wasm::{
     hostcalls,
@@ -13,7 +16,7 @@ use crate::{
     http::{
         CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
     },
-    platform::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError},
+    platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError, parse_address},
     time::UnixTime,
     wire::{
         self,
@@ -82,9 +85,9 @@ impl Platform for Host {
         name.map(|name| String::from_utf8_lossy(&name).into_owned())
     }
 
-    fn client_address(&self) -> ClientAddress {
+    fn client_address(&self) -> Option<IpAddr> {
         let address = hostcalls::get_property(vec!["source", "address"]).ok().flatten().unwrap_or_default();
-        ClientAddress::parse(&String::from_utf8_lossy(&address))
+        parse_address(&String::from_utf8_lossy(&address))
     }
 
     fn shared_set(&self, key: &str, bytes: &[u8], version: Option<u32>) -> Result<(), Conflict> {

@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     http::{CalloutError, CalloutRequest, CalloutResponse},
     oidc::client::CallContext,
-    platform::Platform,
+    platform::{ClientAddress, Platform},
     session::open::{FreshSession, OpenSessions},
     shared::renewals::Outcomes,
     time::{Deadline, UnixTime},
@@ -342,7 +342,7 @@ impl TaskContext {
 
     /// A slot in which a request with an unverified token may wait; `None` if none is free for its address.
     pub(super) fn take_unauthenticated_slot(&self) -> Option<Slot> {
-        self.limits().unauthenticated.take(self.platform().client_address(), 0)
+        self.limits().unauthenticated.take(ClientAddress::of(self.platform().client_address()), 0)
     }
 
     /// The provider, where enough is known of it for a sign-in.

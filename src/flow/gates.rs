@@ -32,7 +32,7 @@ pub(super) fn decide(request: Request, env: &mut Env<'_>) -> Gate {
         report_lost_redirect(&request, env);
         return refuse(failure, &request, env).into();
     }
-    let ruled = match env.config.rules.evaluate(request) {
+    let ruled = match env.config.rules.evaluate(request, &|| env.platform.client_address()) {
         Ok(ruled) => ruled,
         Err((error, request)) => return answer::misrouted(error, &Caller::of(&request), env).into(),
     };

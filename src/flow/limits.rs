@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     fn client(last: u8) -> ClientAddress {
-        ClientAddress::parse(&format!("192.0.2.{last}:4711"))
+        ClientAddress::V4([192, 0, 2, last])
     }
 
     /// All slots that this client gets.

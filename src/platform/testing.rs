@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    net::IpAddr,
     rc::Rc,
 };
 
@@ -15,7 +16,7 @@ use rsa::{
     sha2::{Digest, Sha256, Sha384, Sha512},
 };
 
-use super::{ClientAddress, Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError};
+use super::{Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError};
 use crate::time::UnixTime;
 
 type Decide = fn(&[u8]) -> bool;
@@ -88,8 +89,8 @@ impl Platform for TestPlatform {
         sign(hash, pkcs8, text).ok_or(SignError::Refused)
     }
 
-    fn client_address(&self) -> ClientAddress {
-        ClientAddress::V4([192, 0, 2, self.client.get()])
+    fn client_address(&self) -> Option<IpAddr> {
+        Some([192, 0, 2, self.client.get()].into())
     }
 
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {

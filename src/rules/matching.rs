@@ -1,9 +1,9 @@
 //! Whether a rule applies to a request. If two parsers of the request could disagree, the rule applies perhaps, and so
 //! do the following rules.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, net::IpAddr};
 
-use super::{HostPattern, PathPattern, Rule, host::Host, is_method};
+use super::{HostPattern, Network, PathPattern, Rule, host::Host, is_method};
 use crate::http::Request;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,16 +30,26 @@ pub(super) struct RequestFacts<'a> {
     method: Option<&'a str>,
     /// `None` if missing, duplicate or ambiguous. Few rules need it.
     host: OnceCell<Option<Host<'a>>>,
+    look_up_client: &'a dyn Fn() -> Option<IpAddr>,
+    client: OnceCell<Option<IpAddr>>,
 }
 
 impl<'a> RequestFacts<'a> {
-    pub(super) fn read(request: &'a Request, own_port: Option<u16>) -> Self {
+    pub(super) fn read(
+        request: &'a Request,
+        own_port: Option<u16>,
+        look_up_client: &'a dyn Fn() -> Option<IpAddr>,
+    ) -> Self {
         let method = request.text(":method").filter(|text| is_method(text));
-        Self { request, own_port, method, host: OnceCell::new() }
+        Self { request, own_port, method, host: OnceCell::new(), look_up_client, client: OnceCell::new() }
     }
 
     fn host(&self) -> Option<Host<'a>> {
         *self.host.get_or_init(|| self.request.single(":authority").and_then(Host::read))
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        *self.client.get_or_init(self.look_up_client)
     }
 
     /// Whether Envoy and every app read its host alike, so that Envoy chose the virtual host of this name:
@@ -76,7 +86,11 @@ impl Rule {
             return Match::No;
         }
         let of_headers = self.headers.iter().map(|header| header.matches(facts.request)).min().unwrap_or(Match::Yes);
-        of_path.min(self.matches_method(facts)).min(self.matches_host(facts)).min(of_headers)
+        let of_request = of_path.min(self.matches_method(facts)).min(self.matches_host(facts)).min(of_headers);
+        if self.networks.is_empty() || of_request == Match::No {
+            return of_request;
+        }
+        of_request.min(self.matches_client(facts))
     }
 
     fn matches_method(&self, facts: &RequestFacts<'_>) -> Match {
@@ -85,6 +99,13 @@ impl Rule {
             Some(method) => lists(&self.methods, method).into(),
             None => Match::Perhaps,
         }
+    }
+
+    /// Whether the client is in one of the networks. One without an IP address, such as that of a Unix socket, may be any: it is
+    /// denied what a network is denied, and gets nothing that a network gets.
+    fn matches_client(&self, facts: &RequestFacts<'_>) -> Match {
+        let is_in = |client: IpAddr| self.networks.iter().any(|network| network.contains(client));
+        facts.client().map_or(Match::Perhaps, |client| is_in(client).into())
     }
 
     fn matches_host(&self, facts: &RequestFacts<'_>) -> Match {
@@ -102,18 +123,24 @@ impl Rule {
     pub(super) fn covers(&self, other: &Self) -> bool {
         let covers_path = |own: &PathPattern| other.path.as_ref().is_some_and(|other| own.covers(other));
         let covers_host = |host: &HostPattern| self.hosts.iter().any(|own| own.covers(host));
+        let covers_network = |network: &Network| self.networks.iter().any(|own| own.covers(*network));
         self.path.as_ref().is_none_or(covers_path)
             && (self.methods.is_empty()
                 || !other.methods.is_empty() && other.methods.iter().all(|method| lists(&self.methods, method)))
             && (self.hosts.is_empty() || !other.hosts.is_empty() && other.hosts.iter().all(covers_host))
+            && (self.networks.is_empty() || !other.networks.is_empty() && other.networks.iter().all(covers_network))
             && self.headers.iter().all(|own| other.headers.iter().any(|header| own.covers(header)))
     }
 
-    /// Whether it applies to every request, except for its conditions on headers.
+    /// Whether it applies to every request of one version of IP, except for its conditions on headers.
     pub(super) fn covers_everything(&self) -> bool {
         // A pattern that matches both is unrestricted.
         let is_everything = |own: &PathPattern| ["/", "/~/~.~"].into_iter().all(|path| own.matches(path));
-        self.methods.is_empty() && self.hosts.is_empty() && self.path.as_ref().is_none_or(is_everything)
+        let is_every_client = self.networks.is_empty() || self.networks.iter().any(|network| network.is_everything());
+        is_every_client
+            && self.methods.is_empty()
+            && self.hosts.is_empty()
+            && self.path.as_ref().is_none_or(is_everything)
     }
 }
 

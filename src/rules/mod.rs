@@ -1,7 +1,7 @@
 //! Access rules: the first rule that matches decides, and a request that no rule matches needs a session.
 //!
-//! A request is public only if every parser of it would agree. Rules consider method, host, path and the headers that
-//! they name, never the query or another client header (`x-envoy-original-path`: CVE-2023-27487). A request that two
+//! A request is public only if every parser of it would agree. Rules consider method, host, path, the headers that they
+//! name and the client's address as Envoy knows it, never the query or another client header (`x-envoy-original-path`: CVE-2023-27487). A request that two
 //! parsers could take for different ones is held to every rule that may apply: see [`path`].
 
 pub mod host;
@@ -10,6 +10,7 @@ pub mod path;
 mod admission;
 mod index;
 mod matching;
+mod network;
 mod pattern;
 mod review;
 mod route;
@@ -18,11 +19,12 @@ mod verdict;
 pub use admission::{Admitted, Anyone, NotAdmitted, Preflight, Principal, RuledRequest};
 pub use host::HostPattern;
 pub use matching::HeaderCondition;
+pub use network::{Network, NetworkError};
 pub use pattern::PathPattern;
 pub use route::RouteError;
 pub use verdict::{Cause, Refusal, Verdict};
 
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc};
 
 use crate::{
     claims::{ClaimPath, Conditions, IssuerId, StepUp, StepUpId},
@@ -93,6 +95,8 @@ pub struct Rule {
     pub hosts: Vec<HostPattern>,
     /// Conditions on headers, which must all hold.
     pub headers: Vec<HeaderCondition>,
+    /// Networks of clients; empty matches every client.
+    pub networks: Vec<Network>,
     /// Whether it applies in addition to the policy that a route names.
     pub locked: bool,
     /// The policy for matching requests.
@@ -206,25 +210,29 @@ impl Rules {
         default == Authorization::App && self.all.iter().all(|rule| rule.policy.authorization == Authorization::App)
     }
 
-    /// The request with the verdict of the rules.
+    /// The request with the verdict of the rules. `client` looks up the address of its client, which only rules with networks need.
     ///
     /// # Errors
     /// [`RouteError`] if its route names no policy, with the request.
-    pub fn evaluate(&self, request: Request) -> Result<RuledRequest, (RouteError, Request)> {
-        match self.decide(&request) {
+    pub fn evaluate(
+        &self,
+        request: Request,
+        client: &dyn Fn() -> Option<IpAddr>,
+    ) -> Result<RuledRequest, (RouteError, Request)> {
+        match self.decide(&request, client) {
             Ok(verdict) => Ok(RuledRequest::new(request, verdict)),
             Err(error) => Err((error, request)),
         }
     }
 
-    fn decide(&self, request: &Request) -> Result<Verdict, RouteError> {
+    fn decide(&self, request: &Request, client: &dyn Fn() -> Option<IpAddr>) -> Result<Verdict, RouteError> {
         let policy = self.policy_of(request.route())?;
         let mut verdict = Verdict::new(&self.all);
         if self.all.is_empty() {
             verdict.fall_through();
             return Ok(verdict);
         }
-        let facts = RequestFacts::read(request, self.own_port);
+        let facts = RequestFacts::read(request, self.own_port, client);
         let mut is_clear = facts.is_usual() && (!self.have_policies() || facts.is_plain_host());
         match request.single(":path").map(Path::of_target) {
             Some(Ok(path)) => {

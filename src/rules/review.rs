@@ -24,7 +24,11 @@ impl Rules {
             return Some(format!("can never match: {reserved} is this filter's own, and rules do not apply there"));
         }
         let is_open = rule.policy.access == Access::Public && rule.covers_everything();
-        let to_whom = if rule.headers.is_empty() { "" } else { " to any client that sends these headers" };
+        let to_whom = match (rule.headers.is_empty(), rule.networks.is_empty()) {
+            (false, _) => " to any client that sends these headers",
+            (true, false) => " to any client: every address is in a network of length 0",
+            (true, true) => "",
+        };
         is_open.then(|| format!("makes everything public{to_whom}"))
     }
 }

@@ -32,6 +32,7 @@ impl Rule {
             methods: Vec::new(),
             hosts: Vec::new(),
             headers: Vec::new(),
+            networks: Vec::new(),
             locked: false,
             policy,
         }

@@ -18,7 +18,7 @@ enum Decision {
 const PUBLIC: Decision = Decision::Public;
 
 fn decide(rules: &Rules, request: &Request) -> Decision {
-    let verdict = rules.decide(request).unwrap();
+    let verdict = rules.decide(request, &|| None).unwrap();
     if verdict.denial().is_some() {
         Decision::Denied
     } else if verdict.is_public() {
@@ -53,6 +53,7 @@ fn everything(access: Access) -> Rule {
         methods: Vec::new(),
         hosts: Vec::new(),
         headers: Vec::new(),
+        networks: Vec::new(),
         locked: false,
         policy: policy(access),
     }
@@ -82,6 +83,10 @@ fn methods(methods: &[&str], access: Access) -> Rule {
 
 fn hosts(hosts: &[&str], access: Access) -> Rule {
     Rule { hosts: hosts.iter().map(|text| HostPattern::parse(text).unwrap()).collect(), ..everything(access) }
+}
+
+fn networks(networks: &[&str], access: Access) -> Rule {
+    Rule { networks: networks.iter().map(|text| Network::parse(text).unwrap()).collect(), ..everything(access) }
 }
 
 #[test]
@@ -312,7 +317,11 @@ fn in_group(group: &str) -> Option<Conditions> {
 }
 
 fn is_admitted(rules: &Rules, request: &Request, groups: &[&str]) -> bool {
-    rules.decide(request).unwrap().admits(&Token(serde_json::json!({ "groups": groups })), None, &|at| at).is_ok()
+    rules
+        .decide(request, &|| None)
+        .unwrap()
+        .admits(&Token(serde_json::json!({ "groups": groups })), None, &|at| at)
+        .is_ok()
 }
 
 #[test]
@@ -323,7 +332,7 @@ fn a_denying_rule_refuses_every_principal_and_gives_its_name() {
     ]);
     for path in ["/internal", "/internal/", "/internal/x?y=/public"] {
         let request = get(path.as_bytes());
-        let verdict = rules.decide(&request).unwrap();
+        let verdict = rules.decide(&request, &|| None).unwrap();
         assert_eq!(decide(&rules, &request), Decision::Denied, "{path}");
         assert_eq!(
             verdict.denial(),
@@ -341,7 +350,7 @@ fn optional_access_is_open_but_not_public() {
     let rules = Rules::new(vec![glob("/news/*", Access::Optional), everything(Access::Required)]);
     let request = get(b"/news/today");
     assert_eq!(decide(&rules, &request), Decision::Optional);
-    assert!(!rules.decide(&request).unwrap().is_public());
+    assert!(!rules.decide(&request, &|| None).unwrap().is_public());
     assert!(is_admitted(&rules, &request, &[]));
     assert_eq!(decide(&rules, &get(b"/new")), Decision::Required);
     // Public for one parser and optional for another is optional.
@@ -372,7 +381,7 @@ fn a_header_condition_matches_or_not_or_perhaps() {
         all.extend(*lines);
         let request = request(&all);
         let matches = |value: Option<&str>| {
-            headers(&[("x-a", value)], Access::Public).matches(&RequestFacts::read(&request, None), Some("/"))
+            headers(&[("x-a", value)], Access::Public).matches(&RequestFacts::read(&request, None, &|| None), Some("/"))
         };
         assert_eq!((matches(None), matches(Some("1"))), (*of_any, *of_value), "{what}");
     }
@@ -474,16 +483,16 @@ fn a_request_without_a_session_gets_the_strictest_answer() {
         ("/other", Unauthenticated::Auto),
         ("/pages//x", Unauthenticated::Unauthorized),
     ] {
-        assert_eq!(rules.decide(&get(path.as_bytes())).unwrap().unauthenticated(), expected, "{path}");
+        assert_eq!(rules.decide(&get(path.as_bytes()), &|| None).unwrap().unauthenticated(), expected, "{path}");
     }
-    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/")).unwrap().unauthenticated(), Unauthenticated::Auto);
+    assert_eq!(Rules::new(Vec::new()).decide(&get(b"/"), &|| None).unwrap().unauthenticated(), Unauthenticated::Auto);
 }
 
 #[test]
 fn conditions_of_the_provider_apply_too() {
     let rules = Rules::new(vec![named("staff", allowing("staff", everything(Access::Required)))]);
     let request = get(b"/");
-    let verdict = rules.decide(&request).unwrap();
+    let verdict = rules.decide(&request, &|| None).unwrap();
     let outcome = |token: serde_json::Value| verdict.admits(&Token(token), in_group("known").as_ref(), &|at| at);
     assert!(outcome(serde_json::json!({ "groups": ["known", "staff"] })).is_ok());
     let refused = |rule, cause| Err(Refusal { rule, cause });
@@ -522,6 +531,7 @@ fn warns_of_rules_without_effect_and_of_public_everything() {
         (hosts(&["*.example.com"], Required), at("/x", hosts(&["a.example.com"], Public))),
         (hosts(&["*.example.com"], Required), hosts(&["*.b.example.com", "*.example.com"], Public)),
         (headers(&[("x-a", None)], Required), headers(&[("x-a", Some("1"))], Deny)),
+        (networks(&["fd00::/8", "10.0.0.0/8"], Required), networks(&["10.1.0.0/16", "10.0.0.7"], Deny)),
         (headers(&[("x-a", Some("1"))], Required), headers(&[("x-b", None), ("x-a", Some("1"))], Deny)),
     ];
     for (wider, rule) in never {
@@ -550,6 +560,9 @@ fn warns_of_rules_without_effect_and_of_public_everything() {
         (hosts(&["a.example.com"], Required), everything(Deny)),
         (headers(&[("x-a", Some("1"))], Required), headers(&[("x-a", None)], Deny)),
         (headers(&[("x-a", None)], Required), everything(Deny)),
+        (networks(&["10.1.0.0/16"], Required), networks(&["10.0.0.0/8"], Deny)),
+        (networks(&["10.0.0.0/8"], Required), networks(&["10.1.0.0/16", "11.0.0.0/8"], Deny)),
+        (networks(&["0.0.0.0/0", "::/0"], Required), everything(Deny)),
     ];
     for (first, rule) in sometimes {
         let what = format!("{first:?} {rule:?}");
@@ -568,7 +581,15 @@ fn warns_of_rules_without_effect_and_of_public_everything() {
     for rule in [spoken.clone(), at("/**", spoken.clone())] {
         assert_eq!(alone(rule), "rules[0] makes everything public to any client that sends these headers");
     }
+    for network in ["0.0.0.0/0", "::/0"] {
+        assert_eq!(
+            alone(networks(&["10.0.0.0/8", network], Public)),
+            "rules[0] makes everything public to any client: every address is in a network of length 0"
+        );
+    }
     for rule in [
+        networks(&["10.0.0.0/8"], Public),
+        at("/x", networks(&["0.0.0.0/0"], Public)),
         glob("/oauth2x", Public),
         glob("/oauth2*", Public),
         glob("/*", Optional),
@@ -580,6 +601,56 @@ fn warns_of_rules_without_effect_and_of_public_everything() {
     ] {
         assert_eq!(alone(rule), "");
     }
+}
+
+/// The decision for a client at this address; `None` for one without, and the number of times the address was looked up.
+fn decide_for(rules: &Rules, target: &str, client: Option<&str>) -> (Decision, usize) {
+    let looked_up = std::cell::Cell::new(0);
+    let client = client.map(|client| client.parse().unwrap());
+    let look_up = || {
+        looked_up.set(looked_up.get() + 1);
+        client
+    };
+    let verdict = rules.decide(&get(target.as_bytes()), &look_up).unwrap();
+    let decision = match () {
+        () if verdict.denial().is_some() => Decision::Denied,
+        () if verdict.is_public() => PUBLIC,
+        () => Decision::Required,
+    };
+    (decision, looked_up.get())
+}
+
+#[test]
+fn a_network_opens_for_its_clients_and_closes_for_them() {
+    const DENIED: Decision = Decision::Denied;
+    const REQUIRED: Decision = Decision::Required;
+    let below = |path: &str, rule: Rule| Rule { path: Some(PathPattern::prefix(path).unwrap()), ..rule };
+    let rules = Rules::new(vec![
+        below("/open", networks(&["10.0.0.0/8", "fd00::/8"], Access::Public)),
+        below("/closed", networks(&["192.0.2.0/24"], Access::Deny)),
+        below("/closed", everything(Access::Public)),
+        below("/only", networks(&["10.0.0.0/8"], Access::Required)),
+        below("/only", everything(Access::Deny)),
+    ]);
+    for (target, client, expected) in [
+        ("/open/x", Some("10.1.2.3"), PUBLIC),
+        ("/open/x", Some("fd12::1"), PUBLIC),
+        ("/open/x", Some("192.0.2.1"), REQUIRED),
+        // It may be inside or outside, and is held to both.
+        ("/open/x", None, REQUIRED),
+        ("/closed/x", Some("192.0.2.1"), DENIED),
+        ("/closed/x", Some("10.1.2.3"), PUBLIC),
+        ("/closed/x", None, DENIED),
+        ("/only/x", Some("10.1.2.3"), REQUIRED),
+        ("/only/x", Some("192.0.2.1"), DENIED),
+        ("/only/x", None, DENIED),
+    ] {
+        assert_eq!(decide_for(&rules, target, client), (expected, 1), "{target} {client:?}");
+    }
+    // An address makes no ambiguous path public, and the rules of other paths look no address up.
+    assert_eq!(decide_for(&rules, "/open/%2e%2e/x", Some("10.1.2.3")).0, DENIED);
+    assert_eq!(decide_for(&rules, "/open;/x", Some("10.1.2.3")).0, DENIED);
+    assert_eq!(decide_for(&rules, "/x", Some("10.1.2.3")), (REQUIRED, 0));
 }
 
 /// A rule as plain data, so that a test can read it its own way.
@@ -855,7 +926,7 @@ proptest! {
         let rules = Rules::new(rules);
         for path in paths {
             let request = get(path.as_bytes());
-            let facts = RequestFacts::read(&request, None);
+            let facts = RequestFacts::read(&request, None, &|| None);
             let mut scanned = Verdict::new(&rules.all);
             match Path::of_target(path.as_bytes()) {
                 Ok(path) => for reading in path.readings() {
@@ -872,7 +943,7 @@ proptest! {
                     scanned.fall_through();
                 }
             }
-            prop_assert_eq!(format!("{:?}", rules.decide(&request).unwrap()), format!("{scanned:?}"), "{}", path);
+            prop_assert_eq!(format!("{:?}", rules.decide(&request, &|| None).unwrap()), format!("{scanned:?}"), "{}", path);
         }
     }
 }

@@ -233,6 +233,7 @@ mod tests {
             methods: vec!["GET".to_owned()],
             hosts: Vec::new(),
             headers: Vec::new(),
+            networks: Vec::new(),
             locked: false,
             policy: Policy {
                 access: Access::Required,
@@ -273,7 +274,7 @@ mod tests {
         // No method that every app takes for the same, and a path with three readings: each rule may be meant in each.
         let headers = [(":method", "get"), (":authority", "app.example.com"), (":path", "/%c3%a9")];
         let request = Request::new(headers.map(|(name, value)| (name, value.as_bytes())));
-        let verdict = rules.decide(&request).unwrap();
+        let verdict = rules.decide(&request, &|| None).unwrap();
         let named = names(&verdict);
         assert_eq!((&named[..COUNT], named.len()), (&all[..], COUNT + 10));
         assert_eq!(verdict.scopes().collect::<Vec<_>>(), named);

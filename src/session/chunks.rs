@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::cookie::{self, Found, delete_cookie, set_cookie};
+use super::cookie::{self, Found, SameSite, delete_cookie, set_cookie};
 use crate::http::Request;
 
 /// The most cookies of a session.
@@ -16,10 +16,11 @@ pub const MAX_CHUNKS: usize = 5;
 /// the version allows only letters.
 const COUNT_END: u8 = b'.';
 
-/// The names of the session's cookies.
+/// The names of the session's cookies, and the attributes of all our cookies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionCookies {
     names: [String; MAX_CHUNKS],
+    same_site: SameSite,
 }
 
 /// The sealed text of a request's session cookies.
@@ -33,17 +34,33 @@ pub struct JoinedCookies<'a> {
 
 /// The session cookies that a browser has, so that unneeded ones can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Present([bool; MAX_CHUNKS]);
+pub struct Present([Copies; MAX_CHUNKS]);
+
+/// How often a browser has a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Copies {
+    #[default]
+    None,
+    One,
+    /// A cookie with attributes of an earlier configuration is beside it.
+    Several,
+}
 
 impl SessionCookies {
     /// The cookies of this configured name: `__Host-name`, then `__Host-name-1` to `-4`.
-    pub fn new(base: &str) -> Self {
+    pub fn new(base: &str, same_site: SameSite) -> Self {
         Self {
+            same_site,
             names: std::array::from_fn(|place| match place {
                 0 => format!("__Host-{base}"),
                 place => format!("__Host-{base}-{place}"),
             }),
         }
+    }
+
+    /// The requests of other sites with which our cookies come.
+    pub const fn same_site(&self) -> SameSite {
+        self.same_site
     }
 
     /// The name of the first cookie.
@@ -86,7 +103,11 @@ impl SessionCookies {
     pub fn present(&self, request: &Request) -> Present {
         let mut present = Present::default();
         for (slot, name) in present.0.iter_mut().zip(&self.names) {
-            *slot = cookie::find(request.lines("cookie"), name) != Found::Absent;
+            *slot = match cookie::find(request.lines("cookie"), name) {
+                Found::Absent => Copies::None,
+                Found::One(_) => Copies::One,
+                Found::Several => Copies::Several,
+            };
         }
         present
     }
@@ -105,7 +126,7 @@ impl SessionCookies {
     fn rooms(&self, count: usize, max_age: Duration) -> Vec<usize> {
         let room = |(place, name): (usize, &String)| {
             let taken = if place == 0 && count > 1 { 2 } else { 0 };
-            cookie::room(name, max_age).saturating_sub(taken)
+            cookie::room(name, max_age, self.same_site).saturating_sub(taken)
         };
         self.names.iter().enumerate().take(count).map(room).collect()
     }
@@ -119,8 +140,10 @@ impl SessionCookies {
             let (piece, tail) = rest.split_at_checked(room.min(rest.len())).unwrap_or((rest, ""));
             rest = tail;
             lines.push(match place {
-                0 if count > 1 => set_cookie(name, &format!("{count}{}{piece}", char::from(COUNT_END)), max_age),
-                _ => set_cookie(name, piece, max_age),
+                0 if count > 1 => {
+                    set_cookie(name, &format!("{count}{}{piece}", char::from(COUNT_END)), max_age, self.same_site)
+                }
+                _ => set_cookie(name, piece, max_age, self.same_site),
             });
         }
         lines.extend(self.deletions_from(count, present));
@@ -129,7 +152,7 @@ impl SessionCookies {
 
     /// The lines that delete every present cookie, and always the first one.
     pub fn delete(&self, present: Present) -> Vec<String> {
-        let mut lines = vec![delete_cookie(self.name())];
+        let mut lines = vec![delete_cookie(self.name(), self.same_site)];
         lines.extend(self.deletions_from(1, present));
         lines
     }
@@ -139,9 +162,13 @@ impl SessionCookies {
         self.deletions_from(count, present).collect()
     }
 
+    /// Beside the present cookies from the number `first` on, the copies with other attributes of all.
     fn deletions_from(&self, first: usize, present: Present) -> impl Iterator<Item = String> {
-        let surplus = self.names.iter().zip(present.0).skip(first);
-        surplus.filter(|(_, is_there)| *is_there).map(|(name, _)| delete_cookie(name))
+        let found = || self.names.iter().zip(present.0);
+        let surplus = found().skip(first).filter(|(_, copies)| *copies != Copies::None);
+        let doubled = found().filter(|(_, copies)| *copies == Copies::Several);
+        let surplus = surplus.map(|(name, _)| delete_cookie(name, self.same_site));
+        surplus.chain(doubled.map(|(name, _)| delete_cookie(name, self.same_site.kept_beside())))
     }
 }
 
@@ -153,7 +180,7 @@ mod tests {
     const AGE: Duration = Duration::from_secs(28_800);
 
     fn cookies() -> SessionCookies {
-        SessionCookies::new("vestibule")
+        SessionCookies::new("vestibule", SameSite::Lax)
     }
 
     fn request(cookies: &str) -> Request {
@@ -219,5 +246,28 @@ mod tests {
         assert_eq!(names(cookies.set(&"x".repeat(5000), 2, AGE, present)), ["__Host-vestibule-2"]);
         assert_eq!(names(cookies.delete(present)), ["__Host-vestibule", "__Host-vestibule-1", "__Host-vestibule-2"]);
         assert_eq!(names(cookies.delete(Present::default())), ["__Host-vestibule"]);
+    }
+
+    /// A browser keeps partitioned cookies beside others of the same name, and sends both.
+    #[test]
+    fn after_a_change_of_the_attributes_the_cookies_with_the_old_ones_are_deleted() {
+        let twice = request("__Host-vestibule=a; __Host-vestibule=b; __Host-vestibule-1=c");
+        for (same_site, own, other) in [
+            (SameSite::Lax, "SameSite=Lax", "SameSite=None; Partitioned"),
+            (SameSite::None, "SameSite=None", "SameSite=None; Partitioned"),
+            (SameSite::Partitioned, "SameSite=None; Partitioned", "SameSite=None"),
+        ] {
+            let cookies = SessionCookies::new("vestibule", same_site);
+            assert_eq!(cookies.read(&twice), None);
+            let line = |name: &str, value: &str, attributes: &str, age: u64| {
+                format!("{name}={value}; Path=/; Secure; HttpOnly; {attributes}; Max-Age={age}")
+            };
+            let first = line("__Host-vestibule", "x", own, AGE.as_secs());
+            let deleted = [line("__Host-vestibule-1", "", own, 0), line("__Host-vestibule", "", other, 0)];
+            let lines = cookies.set("x", 1, AGE, cookies.present(&twice));
+            assert_eq!((&lines[0], &lines[1..]), (&first, &deleted[..]));
+            let lines = cookies.delete(cookies.present(&twice));
+            assert_eq!((&lines[0], &lines[1..]), (&line("__Host-vestibule", "", own, 0), &deleted[..]));
+        }
     }
 }

@@ -80,28 +80,52 @@ pub fn strip(line: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Stripped {
     Stripped::Rest(if first_stays { rest } else { trim_start(&rest).to_vec() })
 }
 
+/// The requests of other sites with which a browser sends our cookies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SameSite {
+    /// Page loads in the whole window. Not Strict: the callback is a cross-site navigation.
+    #[default]
+    Lax,
+    /// All requests, also from frames on other sites.
+    None,
+    /// All requests, with a separate set of cookies for each site at the top of the window (CHIPS).
+    Partitioned,
+}
+
+impl SameSite {
+    const fn attributes(self) -> &'static str {
+        match self {
+            Self::Lax => "SameSite=Lax",
+            Self::None => "SameSite=None",
+            Self::Partitioned => "SameSite=None; Partitioned",
+        }
+    }
+
+    /// The attributes of cookies that a browser keeps beside those with these: after a change of the setting it sends both.
+    pub(super) const fn kept_beside(self) -> Self {
+        match self {
+            Self::Lax | Self::None => Self::Partitioned,
+            Self::Partitioned => Self::None,
+        }
+    }
+}
+
 /// The `Set-Cookie` line of a `__Host-` cookie with a value of [`seal`](super::seal::Sealer::seal).
-pub fn set_cookie(name: &str, value: &str, max_age: Duration) -> String {
+pub fn set_cookie(name: &str, value: &str, max_age: Duration, same_site: SameSite) -> String {
     let seconds = max_age.min(MAX_AGE).as_secs();
-    let (name, value) = (octets(name), octets(value));
-    // Lax, not Strict: the callback is a cross-site navigation.
-    format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
+    let (name, value, same_site) = (octets(name), octets(value), same_site.attributes());
+    format!("{name}={value}; Path=/; Secure; HttpOnly; {same_site}; Max-Age={seconds}")
 }
 
 /// The `Set-Cookie` line that deletes a cookie. Its attributes are those of [`set_cookie`]: a browser ignores a
 /// deletion of a `__Host-` cookie without them (CVE-2025-55162).
-pub fn delete_cookie(name: &str) -> String {
-    set_cookie(name, "", Duration::ZERO)
-}
-
-/// The length of the `Set-Cookie` line for a value of `value_len` bytes.
-pub fn size(name: &str, value_len: usize, max_age: Duration) -> usize {
-    set_cookie(name, "", max_age).len().saturating_add(value_len)
+pub fn delete_cookie(name: &str, same_site: SameSite) -> String {
+    set_cookie(name, "", Duration::ZERO, same_site)
 }
 
 /// The longest value with a `Set-Cookie` line within [`MAX_COOKIE`].
-pub fn room(name: &str, max_age: Duration) -> usize {
-    MAX_COOKIE.saturating_sub(size(name, 0, max_age))
+pub fn room(name: &str, max_age: Duration, same_site: SameSite) -> usize {
+    MAX_COOKIE.saturating_sub(set_cookie(name, "", max_age, same_site).len())
 }
 
 fn pairs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {

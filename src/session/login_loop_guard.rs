@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    cookie::{self, Found, set_cookie},
+    cookie::{self, Found, SameSite, set_cookie},
     seal::{Purpose, SealError, Sealer},
 };
 use crate::{
@@ -69,9 +69,15 @@ impl LoginLoopGuard {
     ///
     /// # Errors
     /// [`SealError`]
-    pub fn cookie(self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
+    pub fn cookie(
+        self,
+        name: &str,
+        same_site: SameSite,
+        sealer: &Sealer,
+        platform: &dyn Platform,
+    ) -> Result<String, SealError> {
         let record = record::write(Self::VERSION, &[&[self.count], &self.since.as_secs().to_le_bytes()]);
-        Ok(set_cookie(name, &sealer.seal(Purpose::LoginLoop, name, &record, platform)?, WINDOW))
+        Ok(set_cookie(name, &sealer.seal(Purpose::LoginLoop, name, &record, platform)?, WINDOW, same_site))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    return_to::ReturnTo,
+    return_to::{ReturnTo, Targets},
     seal::{Purpose, SealError, Sealer, sealed_len},
 };
 use crate::{
@@ -82,16 +82,16 @@ impl State {
     }
 
     /// Opens a `state` that we sealed; `None` for all others.
-    pub fn open(sealed: &str, sealer: &Sealer, reserved: &str) -> Option<Self> {
+    pub fn open(sealed: &str, sealer: &Sealer, targets: Targets<'_>) -> Option<Self> {
         let bytes = sealer.open(Purpose::State, STATE_LABEL, sealed.as_bytes())?;
-        Self::of(wire::read(&bytes)?, reserved)
+        Self::of(wire::read(&bytes)?, targets)
     }
 
-    fn of([id, provider, return_to, started, attempt, step_up]: [Field<'_>; 6], reserved: &str) -> Option<Self> {
+    fn of([id, provider, return_to, started, attempt, step_up]: [Field<'_>; 6], targets: Targets<'_>) -> Option<Self> {
         Some(Self {
             id: SignInId(id.bytes()?.try_into().ok()?),
             provider: IssuerId::from_bytes(provider.bytes()?)?,
-            return_to: ReturnTo::with_fragment(return_to.text()?, reserved),
+            return_to: ReturnTo::from_sealed(return_to.text()?, targets),
             started: UnixTime::from_secs(started.number()?),
             attempt: u8::try_from(attempt.number()?).ok()?,
             step_up: step_up.bytes().and_then(StepUpId::from_bytes),
@@ -159,10 +159,10 @@ impl PendingSignIn {
     }
 
     /// Opens a cookie of this name; an invalid one counts as absent.
-    pub fn open(name: &str, value: &[u8], sealer: &Sealer, reserved: &str) -> Option<Self> {
+    pub fn open(name: &str, value: &[u8], sealer: &Sealer, targets: Targets<'_>) -> Option<Self> {
         let bytes = sealer.open(Purpose::PendingSignIn, name, value)?;
         let [id, provider, return_to, started, attempt, nonce, verifier, step_up] = wire::read(&bytes)?;
-        let state = State::of([id, provider, return_to, started, attempt, step_up], reserved)?;
+        let state = State::of([id, provider, return_to, started, attempt, step_up], targets)?;
         let secret = |field: Field<'_>| field.text().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Self { state, nonce: Nonce::new(secret(nonce)?), verifier: PkceVerifier::new(secret(verifier)?) })
     }

@@ -1,10 +1,11 @@
-//! The return target of a sign-in: path and query of the first request, kept byte for byte, always on our own origin.
+//! The return target of a sign-in: path and query of the first request, kept byte for byte, on our own origin; or a URL that the
+//! operator lists.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::http::Origin;
+use crate::http::{Origin, parse_url};
 
 /// The longest kept path and query, in bytes; it is a part of a cookie and of `state`.
 pub const MAX_RETURN_TO: usize = 2048;
@@ -15,10 +16,36 @@ pub const KEPT_FORM: &str = "/form";
 /// Layers of percent encoding that are decoded in search of a reserved path.
 const MAX_LAYERS: usize = 4;
 
-/// The target after a sign-in: only a path and a query. [`Self::location`] is the only way to a `Location`, because the
-/// bare text could begin with `//` and name another host.
+/// The targets after a sign-in.
+#[derive(Debug, Clone, Copy)]
+pub struct Targets<'a> {
+    /// The prefix of our own paths, which are no targets.
+    pub reserved_prefix: &'a str,
+    /// URLs outside of our origin, in the browser's serialization: whole ones, or beginnings that end in a slash.
+    pub listed: &'a [String],
+}
+
+impl Targets<'_> {
+    /// The URL, as browsers write it, if it is listed.
+    pub fn find_listed(self, url: &str) -> Option<String> {
+        if self.listed.is_empty() {
+            return None;
+        }
+        // Compared as browsers normalize it, not as it was written.
+        let url = String::from(parse_url(url)?);
+        let is_listed = |known: &String| if known.ends_with('/') { url.starts_with(known) } else { url == *known };
+        let is_clean = url.len() <= MAX_RETURN_TO && url.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_clean && self.listed.iter().any(is_listed)).then_some(url)
+    }
+}
+
+/// The target after a sign-in: a path and a query, or a listed URL. [`Self::location`] is the only way to a `Location`, because
+/// the bare text of a path could begin with `//` and name another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnTo(String);
+pub struct ReturnTo {
+    text: String,
+    is_elsewhere: bool,
+}
 
 impl ReturnTo {
     /// The request target, or `/` if it is not a path, not visible ASCII, has a fragment, is too long, or is one of our
@@ -27,44 +54,58 @@ impl ReturnTo {
         let is_kept_form = |text: &str| text.strip_prefix(reserved_prefix) == Some(KEPT_FORM);
         let is_fine = |text: &&str| is_target(text) && (!is_reserved(text, reserved_prefix) || is_kept_form(text));
         let text = std::str::from_utf8(target).ok().filter(is_fine);
-        Self(text.unwrap_or("/").to_owned())
+        Self::own(text.unwrap_or("/"))
     }
 
-    /// The target in the parameter `rd`: a path, or a URL of our own origin, optionally with a fragment. Others become
-    /// `/`.
-    pub fn from_rd(target: &str, origin: &Origin, reserved_prefix: &str) -> Self {
+    fn own(text: &str) -> Self {
+        Self { text: text.to_owned(), is_elsewhere: false }
+    }
+
+    /// The target in the parameter `rd`: a path, or a URL of our own origin, optionally with a fragment, or a listed URL. Others
+    /// become `/`.
+    pub fn from_rd(target: &str, origin: &Origin, targets: Targets<'_>) -> Self {
         let path = target.strip_prefix(origin.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target);
         // Behind our own origin two slashes are a path, but a link with them means another host.
         if path.starts_with("//") {
-            return Self("/".to_owned());
+            return Self::own("/");
         }
-        Self::with_fragment(path, reserved_prefix)
+        Self::from_sealed(path, targets)
     }
 
-    /// Like [`Self::parse`], with an optional fragment, as in sealed targets.
-    pub fn with_fragment(text: &str, reserved_prefix: &str) -> Self {
+    /// Like [`Self::parse`], with an optional fragment, or a listed URL, as in sealed targets: the list may have changed since.
+    pub fn from_sealed(text: &str, targets: Targets<'_>) -> Self {
+        if !text.starts_with('/')
+            && let Some(url) = targets.find_listed(text)
+        {
+            return Self { text: url, is_elsewhere: true };
+        }
         let (target, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
-        let mut kept = Self::parse(target.as_bytes(), reserved_prefix);
+        let mut kept = Self::parse(target.as_bytes(), targets.reserved_prefix);
         let is_clean = text.len() <= MAX_RETURN_TO && fragment.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_clean && kept.0 == target {
-            kept.0.push_str(fragment);
+        if is_clean && kept.text == target {
+            kept.text.push_str(fragment);
         }
         kept
     }
 
     /// The page that sends a kept form again: the only reserved path that is a target.
     pub fn kept_form(reserved_prefix: &str) -> Self {
-        Self(format!("{reserved_prefix}{KEPT_FORM}"))
+        Self::own(&format!("{reserved_prefix}{KEPT_FORM}"))
     }
 
-    /// Path, query and fragment, to be sealed and parsed again.
+    /// Path, query and fragment, or the listed URL, to be sealed and parsed again.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// The absolute URL for `Location`, on our own origin: the path begins with the slash that ends the authority.
+    /// Whether it is a listed URL, where nobody signs in.
+    pub const fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
+    }
+
+    /// The absolute URL for `Location`. On our own origin the path begins with the slash that ends the authority.
     pub fn location(&self, origin: &Origin) -> String {
-        format!("{}{}", origin.as_str(), self.0)
+        if self.is_elsewhere { self.text.clone() } else { format!("{}{}", origin.as_str(), self.text) }
     }
 }
 

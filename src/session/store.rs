@@ -173,7 +173,7 @@ impl Reference {
         let bytes =
             wire::write(&[Bytes(&session.id.0), Bytes(&revocation_keys.subject), Bytes(&revocation_keys.sid), ends]);
         let text = sealer.seal(Purpose::Reference, cookies.name(), &bytes, platform)?;
-        Ok(set_cookie(cookies.name(), &text, session.ends.since(now)))
+        Ok(set_cookie(cookies.name(), &text, session.ends.since(now), cookies.same_site()))
     }
 }
 

@@ -5,8 +5,10 @@ use serde_json::json;
 
 use super::{
     chunks::SessionCookies,
+    cookie::SameSite,
     login_loop_guard::{LoginLoopGuard, login_loop_cookie},
     pending::{PendingSignIn, State, cookie_prefix},
+    return_to::Targets,
     seal::{Sealer, SessionKey, context_of},
     store::{Reference, Store},
     *,
@@ -20,7 +22,7 @@ use crate::{
 /// 2027-01-15 08:00:00 UTC.
 const BEGUN: u64 = 1_800_000_000;
 const NAME: &str = "vestibule";
-const RESERVED: &str = "/.vestibule";
+const TARGETS: Targets<'_> = Targets { reserved_prefix: "/.vestibule", listed: &[] };
 
 fn at(seconds: u64) -> UnixTime {
     UnixTime::from_secs(BEGUN + seconds)
@@ -127,7 +129,7 @@ fn pending() -> (PendingSignIn, String) {
     let request = request("pending");
     let (name, value) = cookie::with_prefix(request.lines("cookie"), &cookie_prefix(NAME)).next().unwrap();
     let name = std::str::from_utf8(name).unwrap().to_owned();
-    (PendingSignIn::open(&name, value, &sealer(), RESERVED).unwrap(), name)
+    (PendingSignIn::open(&name, value, &sealer(), TARGETS).unwrap(), name)
 }
 
 fn assert_is_recorded(state: &State) {
@@ -137,7 +139,7 @@ fn assert_is_recorded(state: &State) {
 
 #[test]
 fn a_recorded_session_opens() {
-    let cookies = SessionCookies::new(NAME);
+    let cookies = SessionCookies::new(NAME, SameSite::Lax);
     for (name, expected, count) in [("minimal session", minimal(), 1), ("full session", full(), 2)] {
         let request = request(name);
         let joined = cookies.read(&request).unwrap();
@@ -150,7 +152,7 @@ fn a_recorded_session_opens() {
 #[test]
 fn a_recorded_reference_and_its_stored_session_open() {
     let request = request("reference");
-    let reference = Reference::read(&request, &SessionCookies::new(NAME), &sealer(), at(1)).unwrap();
+    let reference = Reference::read(&request, &SessionCookies::new(NAME, SameSite::Lax), &sealer(), at(1)).unwrap();
     assert_eq!(reference, Reference::of(&full()));
     let body = json!({ "MGET": [recorded("stored session"), null, null, null] }).to_string().into_bytes();
     let response = Ok(CalloutResponse::new(200, body));
@@ -164,7 +166,7 @@ fn a_recorded_pending_sign_in_opens() {
     assert_is_recorded(&pending.state);
     assert_eq!(PendingSignIn::cookie_name(&pending.state.id, &cookie_prefix(NAME)), name);
     assert!(pending.nonce.matches("recorded-nonce") && pending.verifier.matches("recorded-verifier"));
-    let state = State::open(recorded("state"), &sealer(), RESERVED).unwrap();
+    let state = State::open(recorded("state"), &sealer(), TARGETS).unwrap();
     assert_is_recorded(&state);
     assert!(pending.matches(&state).is_some());
 }

@@ -9,11 +9,13 @@ const { chromium } = createRequire(new URL('../provider/', import.meta.url))('pl
 const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 
-// Where `given` names a host as `blocked`, the browser takes no cookie from it, as its settings can say for one site.
-async function launch(executablePath, { blocked }) {
-  if (!blocked) return chromium.launch({ executablePath, args: ARGS });
+// Where `given` names a host as `blocked`, the browser takes no cookie from it, as its settings can say for one site. Third-party
+// cookies are blocked, as in a private window, unless `third_party` is true.
+async function launch(executablePath, { blocked, third_party }) {
+  if (!blocked && third_party === undefined) return chromium.launch({ executablePath, args: ARGS });
   const profile = mkdtempSync(`${tmpdir()}/profile-`);
-  const settings = { profile: { content_settings: { exceptions: { cookies: { [`${blocked},*`]: { setting: 2 } } } } } };
+  const exceptions = blocked ? { cookies: { [`${blocked},*`]: { setting: 2 } } } : {};
+  const settings = { profile: { content_settings: { exceptions }, cookie_controls_mode: third_party ? 0 : 1 } };
   mkdirSync(`${profile}/Default`);
   writeFileSync(`${profile}/Default/Preferences`, JSON.stringify(settings));
   const context = await chromium.launchPersistentContext(profile, { executablePath, args: ARGS });

@@ -1,17 +1,18 @@
-// One person's way from page to page: {home, steps: [[verb, ...]], blocked?}
+// One person's way from page to page: {home, steps: [[verb, ...]], blocked?, third_party?}
 //   open URL · back · forward · reload · tab (the steps after it are taken there)
 //   tabs [URL, ...] (each in a tab of its own, all at once; the steps after it are taken where those before it were)
 //   sign_in USER PASSWORD (in the provider's form) · sign_out (with the button on the provider's page)
 //   fill SELECTOR TEXT · click SELECTOR (which leads to another page: a link, or the button of a form)
 //   press KEY · type TEXT (where the focus is) · enter (presses Enter, which leads to another page)
 //   frame SELECTOR (clicked in the first frame, and leads out of it)
+//   framed TEXT (waits until the first frame shows a page with this)
 //   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
 // which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
 // `press` also what has the focus, as `focus`: {tag, text, outline}; after `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
-// Nobody may set a cookie at the host `blocked`.
+// Nobody may set a cookie at the host `blocked`; with `third_party` true a site may in a frame of another, with false only a partitioned one.
 import { cookies, fillIn, observe, sayYes, seen } from './browser.mjs';
 
 // Runs in the page.
@@ -62,6 +63,7 @@ await observe(async (browser, given) => {
     type: (text) => page.keyboard.type(text),
     enter: () => Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]),
     frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').first().locator(selector).click()]),
+    framed: (text) => page.frameLocator('iframe').first().locator('body', { hasText: text }).waitFor(),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),

@@ -87,6 +87,15 @@ pub fn walk_without_cookies<const N: usize>(home: &str, blocked: &str, steps: [V
     reports(observe("walk.mjs", json!({"home": home, "steps": steps.to_vec(), "blocked": blocked})))
 }
 
+/// Like [`walk`], in a browser that takes third-party cookies, or blocks them.
+///
+/// # Panics
+/// If a page does not come, with what the browser said.
+#[must_use]
+pub fn walk_with_third_party_cookies<const N: usize>(home: &str, allowed: bool, steps: [Value; N]) -> [Value; N] {
+    reports(observe("walk.mjs", json!({"home": home, "steps": steps.to_vec(), "third_party": allowed})))
+}
+
 fn reports<const N: usize>(observed: Value) -> [Value; N] {
     let steps: Vec<Value> = observed["steps"].as_array().cloned().unwrap_or_default();
     steps.try_into().expect("one report for each step")

@@ -33,6 +33,11 @@ pub(in crate::config) struct Rule {
     /// Required headers by name, each with its whole value, or `*` for any. A client can send any header.
     #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     pub(in crate::config) headers: Option<Entries>,
+    /// IP addresses and networks of clients (`192.0.2.7`, `10.0.0.0/8`, `fd00::/8`), by the address that Envoy's connection manager
+    /// determines. At the edge that needs `use_remote_address: true`: without it a client can name any address. By default every
+    /// client.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(in crate::config) networks: Option<Vec<String>>,
     /// Whether the rule applies in addition to the policy that a route names: a request must satisfy both. For
     /// `route_metadata`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -70,7 +75,7 @@ pub(in crate::config) struct Policy {
 }
 
 fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization, step_up } as own_policy in
-    Rule { name, path, prefix, regex, methods, hosts, headers, locked, policy });
+    Rule { name, path, prefix, regex, methods, hosts, headers, networks, locked, policy });
 
 /// How users must have authenticated. With both settings, both must hold.
 #[derive(Default)]

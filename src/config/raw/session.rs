@@ -40,9 +40,47 @@ pub(in crate::config) struct Session {
         extend("default" = limits::COOKIE_NAME)
     ))]
     pub(in crate::config) cookie_name: Option<String>,
+    /// Whether the session counts where a page of another site shows the app in a frame. With `none`, the app must send
+    /// `Content-Security-Policy: frame-ancestors` with the sites that may; all other requests of other sites come without the session,
+    /// as with `lax`.
+    #[cfg_attr(test, schemars(extend("default" = "lax")))]
+    pub(in crate::config) same_site: Option<SameSite>,
+    /// Whether frames on each site have a session of their own (CHIPS), for browsers that block third-party cookies. The user then signs
+    /// in within the frame, which the provider must allow. Requires `same_site: none`.
+    #[cfg_attr(test, schemars(extend("default" = false)))]
+    pub(in crate::config) partitioned: Option<bool>,
 }
 
-fields!(Session { keys, lifetime_seconds, idle_timeout_seconds, refresh, store, sign_in_timeout_seconds, cookie_name });
+fields!(Session {
+    keys,
+    lifetime_seconds,
+    idle_timeout_seconds,
+    refresh,
+    store,
+    sign_in_timeout_seconds,
+    cookie_name,
+    same_site,
+    partitioned
+});
+
+/// The requests of other sites with which the session comes.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum SameSite {
+    /// Page loads in the whole window.
+    Lax,
+    /// Page loads in the whole window and in frames.
+    None,
+}
+
+impl Shape for SameSite {
+    fn read(place: Place<'_>) -> Self {
+        match place.word(&["lax", "none"]) {
+            "none" => Self::None,
+            _ => Self::Lax,
+        }
+    }
+}
 
 /// Sign-in settings.
 #[derive(Default)]
@@ -61,9 +99,12 @@ pub(in crate::config) struct SignIn {
     /// are. By default none.
     #[cfg_attr(test, schemars(length(max = limits::MAX_PASSED)))]
     pub(in crate::config) pass_parameters: Option<Vec<String>>,
+    /// Targets that `/oauth2/start?rd=` may name in addition to this site, such as `myapp://signed-in`: whole URLs, or beginnings of
+    /// URLs that end in `/`.
+    pub(in crate::config) return_to: Option<Vec<String>>,
 }
 
-fields!(SignIn { keep_fragment, keep_forms, pass_parameters });
+fields!(SignIn { keep_fragment, keep_forms, pass_parameters, return_to });
 
 /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
 #[derive(Default)]

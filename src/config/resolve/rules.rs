@@ -10,7 +10,7 @@ use super::{
     policies::{self, Policies},
     resolve_each, text,
 };
-use crate::rules::{Access, HeaderCondition, HostPattern, PathPattern, PatternError, Policy, Rule, Rules};
+use crate::rules::{Access, HeaderCondition, HostPattern, Network, PathPattern, PatternError, Policy, Rule, Rules};
 
 /// The methods of RFC 9110 and RFC 5789, of WebDAV, and `QUERY`. A closed list: a rule with a misspelt method would
 /// never match.
@@ -52,12 +52,14 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         && raw.regex.is_none()
         && raw.methods.is_none()
         && raw.hosts.is_none()
-        && raw.headers.is_none();
+        && raw.headers.is_none()
+        && raw.networks.is_none();
     let name = raw.name.map(|name| text::line(name, &at.key("name"), faults)).transpose();
     let path = path(raw.path, raw.prefix, raw.regex, at, faults);
     let methods = condition_list(raw.methods, &at.key("methods"), "method", faults, method);
     let hosts = condition_list(raw.hosts, &at.key("hosts"), "host", faults, host);
     let headers = headers(raw.headers, &at.key("headers"), faults);
+    let networks = condition_list(raw.networks, &at.key("networks"), "network", faults, network);
     let (is_locked, at_policy) = (raw.locked == Some(true), at.key("policy"));
     let policy = match (raw.policy, raw.own_policy) {
         (None, policy) => policies::policy(policy.unwrap_or_default(), policies.context, at, faults),
@@ -84,6 +86,7 @@ fn rule(raw: raw::Rule, policies: &Policies<'_>, at: &At<'_>, faults: &mut Fault
         methods: methods?,
         hosts: hosts?,
         headers: headers?,
+        networks: networks?,
         locked: is_locked,
         policy: policy?,
     })
@@ -171,4 +174,8 @@ fn method(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faul
 
 fn host(text: String, at: &At<'_>, faults: &mut Faults) -> Result<HostPattern, Faulty> {
     HostPattern::parse(&text).map_err(|error| faults.wrong_value(at, error.to_string(), &text))
+}
+
+fn network(text: String, at: &At<'_>, faults: &mut Faults) -> Result<Network, Faulty> {
+    Network::parse(&text).map_err(|error| faults.wrong_value(at, error.to_string(), &text))
 }

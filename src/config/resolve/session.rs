@@ -16,6 +16,7 @@ use crate::{
     session::{
         Lifetimes,
         chunks::SessionCookies,
+        cookie::SameSite,
         login_loop_guard::login_loop_cookie,
         pending::cookie_prefix,
         seal::{Sealer, SessionKey, context_of},
@@ -29,6 +30,7 @@ pub(super) struct Session {
     lifetimes: Lifetimes,
     sign_in_timeout: Duration,
     cookie_name: String,
+    same_site: SameSite,
     store: Option<Store>,
 }
 
@@ -60,11 +62,16 @@ impl Session {
         }
         let store = raw.store.map(|store| self::store(store, &at.key("store"), env, faults)).transpose();
         let cookie_name = cookie_name(raw.cookie_name, &at.key("cookie_name"), faults);
+        let same_site = same_site(raw.same_site, raw.partitioned, at, faults);
+        if same_site.is_ok_and(|same_site| same_site != SameSite::Lax) {
+            warnings.push(NOT_LAX.to_owned());
+        }
         Ok(Self {
             keys: keys?,
             lifetimes: Lifetimes { absolute: lifetime?, idle: idle?, refresh: raw.refresh.unwrap_or(true) },
             sign_in_timeout: sign_in_timeout?,
             cookie_name: cookie_name?,
+            same_site: same_site?,
             store: store?,
         })
     }
@@ -84,10 +91,31 @@ impl Session {
             lifetimes: self.lifetimes,
             store: self.store,
             sign_in_timeout: self.sign_in_timeout,
-            cookies: SessionCookies::new(&self.cookie_name),
+            cookies: SessionCookies::new(&self.cookie_name, self.same_site),
             pending_prefix: cookie_prefix(&self.cookie_name),
             login_loop_cookie: login_loop_cookie(&self.cookie_name),
         })
+    }
+}
+
+/// The warning where pages of other sites may show the app in a frame.
+const NOT_LAX: &str = "session.same_site: with `none`, pages of other sites can show the app with the user's session: the app must send \
+                       `Content-Security-Policy: frame-ancestors` with the sites that may";
+
+fn same_site(
+    value: Option<raw::SameSite>,
+    partitioned: Option<bool>,
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<SameSite, Faulty> {
+    match (value.unwrap_or(raw::SameSite::Lax), partitioned.unwrap_or(false)) {
+        (raw::SameSite::Lax, true) => Err(faults.wrong(
+            &at.key("partitioned"),
+            "false, or `same_site: none` beside it: only cookies for other sites have partitions",
+        )),
+        (raw::SameSite::Lax, false) => Ok(SameSite::Lax),
+        (raw::SameSite::None, false) => Ok(SameSite::None),
+        (raw::SameSite::None, true) => Ok(SameSite::Partitioned),
     }
 }
 

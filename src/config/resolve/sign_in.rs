@@ -6,9 +6,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    limits, resolve_each, text,
+    limits, resolve_each, sign_out, text,
 };
-use crate::oidc::authorization::OWN_PARAMETERS;
+use crate::{http::Origin, oidc::authorization::OWN_PARAMETERS};
 
 /// `allow_on_headers_stop_iteration`: whether Envoy passes the bodies of held requests to the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +42,25 @@ pub(super) fn sign_in(
     raw: raw::SignIn,
     at: &At<'_>,
     bodies: Bodies,
+    origin: Option<&Origin>,
     faults: &mut Faults,
 ) -> Result<SignInSettings, Faulty> {
     let keep_forms = bodies.required_by(raw.keep_forms, &at.key("keep_forms"), faults);
     let pass_parameters = pass_parameters(raw.pass_parameters.unwrap_or_default(), &at.key("pass_parameters"), faults);
+    let return_to = sign_out::return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
+    let own = origin.map(|origin| format!("{}/", origin.as_str())).unwrap_or_default();
+    for (place, url) in return_to.iter().flatten().enumerate().filter(|_| !own.is_empty()) {
+        if url.starts_with(&own) {
+            faults.wrong_value(
+                &at.key("return_to").index(place),
+                "no URL of this site, whose paths need not be listed",
+                url,
+            );
+        }
+    }
     Ok(SignInSettings {
         pass_parameters: pass_parameters?,
+        return_to: return_to?,
         keep_fragment: raw.keep_fragment.unwrap_or(false),
         keep_forms: keep_forms?,
     })

@@ -261,7 +261,7 @@ fn static_tokens_and_scopes_are_resolved() {
     assert_eq!((second.digest, second.expires_at), ([0xab; 32], Some(UnixTime::from_secs(1_900_000_000))));
     assert!(second.claims.is_empty());
     let request = Request::new([(":method", b"GET".as_slice()), (":path", b"/write")]);
-    let ruled = config.rules.evaluate(request).unwrap();
+    let ruled = config.rules.evaluate(request, &|| None).unwrap();
     let verdict = ruled.verdict();
     assert!(!verdict.takes_sessions());
     assert_eq!(verdict.scopes().collect::<Vec<_>>(), ["read", "api://x/.write"]);

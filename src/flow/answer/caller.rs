@@ -126,6 +126,21 @@ pub(in crate::flow) fn comes_from_elsewhere(request: &Request, origin: &str) -> 
     request.has("origin") && request.single("origin") != Some(origin.as_bytes())
 }
 
+/// Whether a page of another site has its browser send this without loading a page: by a form, a script, an image or a WebSocket.
+/// No cookie with `SameSite=Lax` comes with such a request. Browsers that do not name the site name the origin of scripts,
+/// WebSockets and forms.
+pub(in crate::flow) fn is_sent_by_other_site(request: &Request, origin: &str) -> bool {
+    let is_page_load = matches!(request.method(), "GET" | "HEAD")
+        && !request.has("upgrade")
+        && request.single("sec-fetch-mode") == Some(b"navigate");
+    let is_cross_site = if request.has("sec-fetch-site") {
+        !matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"same-site" | b"none"))
+    } else {
+        request.has("origin") && request.single("origin") != Some(origin.as_bytes())
+    };
+    is_cross_site && !is_page_load
+}
+
 /// Whether this is a CORS preflight (Fetch, 4.8): the app must answer it, and browsers send it without a body,
 /// without headers of the page's own, and never as an upgrade. A request with one of those, in any spelling that an app may
 /// read so, is none, and an app could act on it.

@@ -10,6 +10,7 @@ use crate::{
     session::{
         CookieWriter, SealError, Session,
         chunks::Present,
+        cookie::SameSite,
         open::{FreshSession, RevocationKeys},
         store::Reference,
     },
@@ -17,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    answer::caller::is_sent_by_other_site,
     context::{Env, TaskContext},
     event::{Event, failure::Failure},
     memory::revocations::{By, Revocation},
@@ -33,6 +35,10 @@ pub(super) enum Found {
 /// Finds the session of this request.
 pub(super) fn find(request: &Request, env: &mut Env<'_>) -> Found {
     let settings = &env.config.session;
+    // Without the attribute, the cookie comes with requests that another site forges.
+    if settings.cookies.same_site() != SameSite::Lax && is_sent_by_other_site(request, env.config.origin.as_str()) {
+        return Found::Known(None);
+    }
     let Some(store) = &settings.store else {
         let opened = env.sessions.open(request, &settings.sealer, env.platform);
         return Found::Known(opened.and_then(|opened| {

@@ -18,8 +18,8 @@ pub(super) struct BegunSignIn {
     /// The parameters that the browser carries to the provider.
     pub(super) parameters: Parameters,
     pub(super) cookies: Vec<String>,
-    /// The URL of the page to come back to.
-    pub(super) target: String,
+    /// The URL at which the browser can try again.
+    pub(super) again: String,
 }
 
 impl BegunSignIn {

@@ -12,6 +12,7 @@ use crate::{
         dpop::ProofServer,
         id_token::Occasion,
     },
+    platform::ClientAddress,
     provider::{
         identification::{Granted, Identification, Step},
         identity::Identity,
@@ -41,7 +42,7 @@ use super::{
     form_post,
     request::{FIRST_ATTEMPT, OwnSession, SignInRequest},
     single_use,
-    start_url::Wishes,
+    start_url::{Wishes, again_url},
 };
 
 /// Slots to redeem codes that only sign-ins older than [`IMMEDIATE`] may take.
@@ -85,7 +86,7 @@ fn authorization_response(
     }
     let known = env.config.provider(provider).ok_or(Failure::Unreachable("a callback of no provider"))?;
     let response = form_post::response(request, known, env)?;
-    let state = State::open(response.state(), &env.config.session.sealer, &env.config.prefix);
+    let state = State::open(response.state(), &env.config.session.sealer, env.config.return_targets());
     let state = state.ok_or(Failure::CallbackState)?;
     // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.
     if state.provider != provider {
@@ -99,7 +100,7 @@ fn pending(request: &Request, state: &State, env: &Env<'_>) -> Option<PendingSig
     let settings = &env.config.session;
     let name = PendingSignIn::cookie_name(&state.id, &settings.pending_prefix);
     let Found::One(value) = cookie::find(request.lines("cookie"), &name) else { return None };
-    PendingSignIn::open(&name, value, &settings.sealer, &env.config.prefix)
+    PendingSignIn::open(&name, value, &settings.sealer, env.config.return_targets())
         .filter(|pending| !pending.state.is_expired(env.now(), settings.sign_in_timeout))
 }
 
@@ -137,7 +138,7 @@ fn begin_again(
 
 /// Redeems the code, and signs in.
 async fn redeem(callback: CallbackRequest, response: AuthorizationResponse, cx: RequestContext) -> LocalReply {
-    let again = || callback.pending.state.return_to.location(&cx.config().origin);
+    let again = || again_url(&callback.pending.state.return_to, cx.config());
     let provider = match cx.provider(callback.pending.state.provider).await {
         Ok(provider) => provider,
         Err(failure) => return cx.refuse(failure, &callback.caller, Offer::again(again(), Vec::new())),
@@ -206,7 +207,8 @@ fn accept(
     cx.with(|env| {
         // A client can make up any number of codes: their cost is bounded, and the real one is not used up.
         let kept = if env.now().since(pending.state.started) > IMMEDIATE { 0 } else { RESERVED_FOR_INTERACTIVE };
-        let slot = env.limits.redeeming.take(env.platform.client_address(), kept).ok_or(Failure::Busy)?;
+        let slot =
+            env.limits.redeeming.take(ClientAddress::of(env.platform.client_address()), kept).ok_or(Failure::Busy)?;
         if !single_use::claim(&pending.state, env) {
             return Ok(Accepted::Again(Restart::NotPending));
         }

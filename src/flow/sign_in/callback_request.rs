@@ -9,9 +9,12 @@ use crate::{
     },
 };
 
-use super::super::{
-    answer::{Offer, caller::Caller},
-    context::RequestContext,
+use super::{
+    super::{
+        answer::{Offer, caller::Caller},
+        context::RequestContext,
+    },
+    start_url::again_url,
 };
 
 /// An authorization response that belongs to a sign-in which this browser began.
@@ -30,11 +33,13 @@ pub(super) struct CallbackRequest {
 impl CallbackRequest {
     /// A link that starts again; the cookie of this sign-in goes.
     pub(super) fn offer(&self, cx: &RequestContext) -> Offer {
-        Offer::again(self.pending.state.return_to.location(&cx.config().origin), vec![self.delete_pending(cx)])
+        Offer::again(again_url(&self.pending.state.return_to, cx.config()), vec![self.delete_pending(cx)])
     }
 
     /// Deletes the cookie of this sign-in.
     pub(super) fn delete_pending(&self, cx: &RequestContext) -> String {
-        delete_cookie(&PendingSignIn::cookie_name(&self.state.id, &cx.config().session.pending_prefix))
+        let settings = &cx.config().session;
+        let name = PendingSignIn::cookie_name(&self.state.id, &settings.pending_prefix);
+        delete_cookie(&name, settings.cookies.same_site())
     }
 }

@@ -146,6 +146,7 @@ fn cookies(
     }
     let guard = LoginLoopGuard::add_sign_in(guard, env.now()).cookie(
         &settings.login_loop_cookie,
+        settings.cookies.same_site(),
         &settings.sealer,
         env.platform,
     );

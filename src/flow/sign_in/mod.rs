@@ -23,7 +23,7 @@ use crate::{
     provider::{Authorization, Provider},
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
-        cookie::{delete_cookie, set_cookie, with_prefix},
+        cookie::{SameSite, delete_cookie, set_cookie, with_prefix},
         login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
         open::FreshSession,
         pending::{MAX_ATTEMPTS, MAX_PENDING, PendingSignIn},
@@ -43,7 +43,7 @@ use super::{
 };
 use begun::BegunSignIn;
 use request::{FIRST_ATTEMPT, OwnSession, SignInRequest};
-use start_url::{KEEP_SESSION, LOGIN_HINT};
+use start_url::{KEEP_SESSION, LOGIN_HINT, again_url};
 
 /// Upper bound of pending sign-ins where one is begun again: tabs that a browser restores at once.
 const MAX_BEGUN_AGAIN: usize = 24;
@@ -54,7 +54,7 @@ const MAX_LOOKED_AT: usize = 32;
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
     let target = answer::return_target(&request).unwrap_or_default();
-    let return_to = ReturnTo::from_rd(&target, &env.config.origin, &env.config.prefix);
+    let return_to = ReturnTo::from_rd(&target, &env.config.origin, env.config.return_targets());
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
     let wishes = Wishes::of(&request, env.config);
     let named = parameter("provider").unwrap_or_default();
@@ -165,17 +165,18 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         }
         (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
         (Unauthenticated::Redirect, Kind::Program) if could_follow(&request) => {}
-        // A frame on another site sends no cookie back.
-        (Unauthenticated::Redirect, Kind::Frame)
-            if could_follow(&request) && request.single("sec-fetch-site") != Some(b"cross-site") => {}
+        (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Frame)
+            if could_follow(&request) && stays_in_frame(&request, sign_in.answer, env) => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {
             return answer::refuse(sign_in.lack(), &caller, Offer::default(), env).into();
         }
     }
-    let back = || sign_in.return_to.location(&env.config.origin);
+    let back = || again_url(&sign_in.return_to, env.config);
     if would_loop(&request, &sign_in, env) {
-        let offer = Offer::again(back(), vec![delete_cookie(&env.config.session.login_loop_cookie)]);
+        let settings = &env.config.session;
+        let forget = delete_cookie(&settings.login_loop_cookie, settings.cookies.same_site());
+        let offer = Offer::again(back(), vec![forget]);
         return answer::refuse(Failure::SignInLoop(MAX_SIGN_INS), &caller, offer, env).into();
     }
     if sign_in.attempt > MAX_ATTEMPTS {
@@ -223,7 +224,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let origin = &env.config.origin;
     let is_ours = |url: &&str| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
     let framing = request.text("referer").filter(is_ours);
-    let framing = framing.map(|url| ReturnTo::from_rd(url, origin, &env.config.prefix));
+    let framing = framing.map(|url| ReturnTo::from_rd(url, origin, env.config.return_targets()));
     let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
     let failure = sign_in.lack();
     let text = match (request.method(), &failure) {
@@ -308,6 +309,17 @@ fn could_follow(request: &Request) -> bool {
     request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
 }
 
+/// Whether a frame goes to the provider itself.
+fn stays_in_frame(request: &Request, answer: Unauthenticated, env: &Env<'_>) -> bool {
+    match (env.config.session.cookies.same_site(), request.single("sec-fetch-site")) {
+        // It sends no cookie back.
+        (SameSite::Lax, Some(b"cross-site")) => false,
+        // Of a sign-in in the whole window it would have no cookie.
+        (SameSite::Partitioned, Some(b"cross-site")) => true,
+        _ => answer == Unauthenticated::Redirect,
+    }
+}
+
 /// Whether several sign-ins in a row brought no session, or none with the claims that the rules ask for.
 fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool {
     let settings = &env.config.session;
@@ -328,7 +340,7 @@ fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut 
 fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>) -> Result<BegunSignIn, Failure> {
     let settings = &env.config.session;
     let Ready { provider, metadata, .. } = known;
-    let target = sign_in.return_to.location(&env.config.origin);
+    let again = again_url(&sign_in.return_to, env.config);
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
     let step_up = sign_in.wishes.step_up.clone();
     let mut pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
@@ -351,9 +363,9 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     if request.method() == "GET" || request.has("sec-fetch-mode") {
         // One that is begun again must not end others that are on their way back: they would end it in their turn.
         cookies = surplus(request, most, env);
-        cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout));
+        cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout, settings.cookies.same_site()));
     }
-    Ok(BegunSignIn { parameters, cookies, target })
+    Ok(BegunSignIn { parameters, cookies, again })
 }
 
 /// Deletes what must go so that one more pending sign-in makes `most`: the unreadable and expired first, then the oldest.
@@ -363,7 +375,7 @@ pub(super) fn surplus(request: &Request, most: usize, env: &Env<'_>) -> Vec<Stri
     let mut kept = Vec::new();
     for (name, value) in with_prefix(request.lines("cookie"), &settings.pending_prefix).take(MAX_LOOKED_AT) {
         let Ok(name) = std::str::from_utf8(name) else { continue };
-        match PendingSignIn::open(name, value, &settings.sealer, &env.config.prefix) {
+        match PendingSignIn::open(name, value, &settings.sealer, env.config.return_targets()) {
             Some(pending) if !pending.state.is_expired(env.now(), settings.sign_in_timeout) => {
                 kept.push((pending.state.started, name));
             }
@@ -375,5 +387,5 @@ pub(super) fn surplus(request: &Request, most: usize, env: &Env<'_>) -> Vec<Stri
         let oldest = kept.iter().enumerate().min_by_key(|(_, (started, _))| *started).map_or(0, |(place, _)| place);
         gone.push(kept.remove(oldest).1);
     }
-    gone.into_iter().map(delete_cookie).collect()
+    gone.into_iter().map(|name| delete_cookie(name, settings.cookies.same_site())).collect()
 }

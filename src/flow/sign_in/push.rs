@@ -20,7 +20,7 @@ use super::{
 /// The redirect of a sign-in whose request is pushed.
 pub(super) fn redirect(begun: BegunSignIn, endpoint: Endpoint, known: Ready, caller: Caller) -> Gate<LocalReply> {
     Gate::flow(move |cx| async move {
-        let again = Offer::again(begun.target.clone(), Vec::new());
+        let again = Offer::again(begun.again.clone(), Vec::new());
         let redirected = pushed(begun, &endpoint, &known, &cx).await;
         redirected.unwrap_or_else(|failure| cx.refuse(failure, &caller, again))
     })

@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     http::{Request, parameter},
     provider::Provider,
+    session::return_to::ReturnTo,
 };
 
 use super::super::context::Env;
@@ -44,6 +45,15 @@ pub(in crate::flow) fn start_with(wishes: &Wishes, target: &str, providers: &[Is
         query.append_pair(LOGIN_HINT, address);
     }
     format!("{}?{}", env.config.start_uri(), query.finish())
+}
+
+/// The URL at which a browser tries a sign-in again: the page that it came for. No listed URL begins one, so that is the start path.
+pub(super) fn again_url(return_to: &ReturnTo, config: &Config) -> String {
+    if !return_to.is_elsewhere() {
+        return return_to.location(&config.origin);
+    }
+    let target: String = form_urlencoded::byte_serialize(return_to.as_str().as_bytes()).collect();
+    format!("{}?rd={target}", config.start_uri())
 }
 
 /// The parameters of [`start_with`], without [`Wishes::address`].

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::{
     claims::IssuerId,
-    http::{LocalReply, Origin, Request, parse_url},
+    http::{LocalReply, Origin, Request},
     page::{Action, Page},
     session::{
         cookie::{delete_cookie, with_prefix},
         open::FreshSession,
-        return_to::ReturnTo,
+        return_to::{ReturnTo, Targets},
         seal::Purpose,
     },
     time::UnixTime,
@@ -75,13 +75,11 @@ fn is_opened_by_user(request: &Request) -> bool {
 /// The redirect target after the sign-out, if it is allowed: our own origin, or a URL of `sign_out.return_to`.
 fn target(asked: &str, env: &Env<'_>) -> Option<String> {
     let own: &Origin = &env.config.origin;
+    let targets = Targets { reserved_prefix: &env.config.prefix, listed: &env.config.sign_out.return_to };
     if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
-        return Some(ReturnTo::from_rd(asked, own, &env.config.prefix).location(own));
+        return Some(ReturnTo::from_rd(asked, own, targets).location(own));
     }
-    // Compared as browsers normalize it, not as it was written.
-    let url = String::from(parse_url(asked)?);
-    let is_allowed = |known: &String| if known.ends_with('/') { url.starts_with(known) } else { url == *known };
-    env.config.sign_out.return_to.iter().any(is_allowed).then_some(url)
+    targets.find_listed(asked)
 }
 
 fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> LocalReply {
@@ -117,12 +115,13 @@ fn sign_out(
 ) -> Gate<LocalReply> {
     let settings = &env.config.session;
     let mut cookies = settings.cookies.delete(settings.cookies.present(request));
-    cookies.push(delete_cookie(&settings.login_loop_cookie));
+    let delete = |name: &str| delete_cookie(name, settings.cookies.same_site());
+    cookies.push(delete(&settings.login_loop_cookie));
     cookies.extend(
         with_prefix(request.lines("cookie"), &settings.pending_prefix)
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
             .take(MAX_DELETED)
-            .map(delete_cookie),
+            .map(delete),
     );
     if let Some(session) = &session {
         // Ends every copy of the session: by this process's denylist, and by an end in the store, which no late write of the

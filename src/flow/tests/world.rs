@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     digest::HalfDigest,
     http::{CalloutRequest, CalloutResponse, DPOP, Edits, HeaderEdit, Request},
-    session::open::RevocationKeys,
+    session::{cookie::SameSite, open::RevocationKeys},
     shared::{
         denylist::{Eviction, SharedDenylist},
         lease::{Asker, KeyRequest, Lack},
@@ -717,7 +717,13 @@ impl World {
             let (pair, attributes) = line.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             assert!(name.starts_with("__Host-"), "{line}");
-            for wanted in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
+            let (same_site, is_partitioned) = match self.config.session.cookies.same_site() {
+                SameSite::Lax => ("SameSite=Lax", false),
+                SameSite::None => ("SameSite=None", false),
+                SameSite::Partitioned => ("SameSite=None", true),
+            };
+            assert_eq!(attributes.contains("; Partitioned"), is_partitioned, "{line}");
+            for wanted in ["Path=/", "Secure", "HttpOnly", same_site] {
                 assert!(attributes.split("; ").any(|attribute| attribute == wanted), "{line}");
             }
             assert!(!attributes.contains("Domain"), "{line}");

@@ -129,7 +129,7 @@ fn a_host_with_another_port_or_a_dot_may_belong_to_another_route() {
 #[test]
 fn a_route_without_a_known_policy_is_refused() {
     let rules = Rules::new(vec![everything(Access::Public)]).with_policies(policies());
-    let fault = |route: RouteMetadata| rules.decide(&get(b"/").with_route(route)).map(|_| ()).unwrap_err();
+    let fault = |route: RouteMetadata| rules.decide(&get(b"/").with_route(route), &|| None).map(|_| ()).unwrap_err();
     for name in ["", "Open", "open ", "opén", "owners"] {
         assert_eq!(fault(RouteMetadata::Policy(name.to_owned())), RouteError::Unknown(name.to_owned()));
     }

@@ -91,31 +91,37 @@ fn only_our_cookies_are_stripped() {
 #[test]
 fn a_set_cookie_line_has_every_attribute() {
     insta::assert_snapshot!(
-        set_cookie("__Host-vestibule", "abc-_", Duration::from_secs(28_800)),
+        set_cookie("__Host-vestibule", "abc-_", Duration::from_secs(28_800), SameSite::Lax),
         @"__Host-vestibule=abc-_; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=28800"
     );
-    insta::assert_snapshot!(delete_cookie("__Host-vestibule"), @"__Host-vestibule=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+    insta::assert_snapshot!(
+        set_cookie("__Host-vestibule", "abc-_", Duration::from_secs(28_800), SameSite::Partitioned),
+        @"__Host-vestibule=abc-_; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age=28800"
+    );
+    insta::assert_snapshot!(delete_cookie("__Host-vestibule", SameSite::None), @"__Host-vestibule=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0");
+    insta::assert_snapshot!(delete_cookie("__Host-vestibule", SameSite::Lax), @"__Host-vestibule=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
 }
 
 #[test]
 fn a_lifetime_above_400_days_is_cut() {
-    let line = set_cookie("a", "b", Duration::MAX);
+    let line = set_cookie("a", "b", Duration::MAX, SameSite::Lax);
     assert!(line.ends_with("; Max-Age=34560000"), "{line}");
 }
 
 #[test]
 fn a_cookie_value_cannot_inject_attributes() {
-    let line = set_cookie("__Host-a\r\nb", "x\r\nSet-Cookie: y=1; Domain=evil\u{e9}\0", Duration::ZERO);
+    let line = set_cookie("__Host-a\r\nb", "x\r\nSet-Cookie: y=1; Domain=evil\u{e9}\0", Duration::ZERO, SameSite::Lax);
     assert_eq!(line, "__Host-ab=xSet-Cookie:y=1Domain=evil; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
 }
 
 #[test]
 fn the_room_for_a_value_is_exact() {
     let lifetime = Duration::from_secs(28_800);
-    let room = room(OURS, lifetime);
-    assert_eq!(set_cookie(OURS, &"a".repeat(room), lifetime).len(), MAX_COOKIE);
-    assert_eq!(size(OURS, room, lifetime), MAX_COOKIE);
-    assert_eq!(super::room(&"n".repeat(MAX_COOKIE), lifetime), 0);
+    for same_site in [SameSite::Lax, SameSite::None, SameSite::Partitioned] {
+        let room = room(OURS, lifetime, same_site);
+        assert_eq!(set_cookie(OURS, &"a".repeat(room), lifetime, same_site).len(), MAX_COOKIE);
+    }
+    assert_eq!(room(&"n".repeat(MAX_COOKIE), lifetime, SameSite::Lax), 0);
 }
 
 #[test]

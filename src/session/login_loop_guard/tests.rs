@@ -6,7 +6,7 @@ fn a_cookie_is_read_as_it_was_written_until_the_window_is_over() {
     let key = SessionKey::parse("9f0c1e6d7a5b4c3d2e1f00112233445566778899aabbccddeeff0123456789ab").unwrap();
     let (sealer, begun) = (Sealer::new(vec![key], "").unwrap(), UnixTime::from_secs(1_800_000_000));
     let guard = LoginLoopGuard::add_sign_in(None, begun);
-    let line = guard.cookie("c", &sealer, &TestPlatform::default()).unwrap();
+    let line = guard.cookie("c", SameSite::Lax, &sealer, &TestPlatform::default()).unwrap();
     let request = Request::new([("cookie", line.split(';').next().unwrap().as_bytes())]);
     for (seconds, expected) in [(0, Some(guard)), (59, Some(guard)), (60, None)] {
         let now = begun.plus(Duration::from_secs(seconds));

@@ -156,6 +156,120 @@ fn no_known_open_redirect_leaves_our_origin() {
     assert!(lines >= 150, "the corpus has {lines} lines");
 }
 
+/// What operators list: an app of a phone, whole and with all below it, and pages of other sites.
+fn listed() -> Vec<String> {
+    ["myapp://signed-in", "com.example.app://back/", "https://www.example.com/", "https://shop.example.com/account/"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn asked_for(text: &str) -> ReturnTo {
+    ReturnTo::from_rd(text, &origin(), Targets { reserved_prefix: "/oauth2", listed: &listed() })
+}
+
+/// The target is of our own origin or listed, by the reading of a URL parser, and survives the seal.
+fn leads_to_a_listed_place(text: &str) -> Result<(), String> {
+    let return_to = asked_for(text);
+    let location = return_to.location(&origin());
+    let again = ReturnTo::from_sealed(return_to.as_str(), Targets { reserved_prefix: "/oauth2", listed: &listed() });
+    let url = Url::parse(&location).map_err(|error| format!("{location:?}: {error}"))?;
+    let at = |base: &str| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()) == base;
+    let is_listed = at("https://www.example.com")
+        || at("https://shop.example.com") && url.path().starts_with("/account/")
+        || location == "myapp://signed-in"
+        || at("com.example.app://back") && url.path().starts_with('/');
+    let is_own = at("https://app.example.com");
+    let is_clean = url.username().is_empty()
+        && url.password().is_none()
+        && url.port().is_none()
+        && location.len() <= MAX_RETURN_TO + origin().as_str().len()
+        && location.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_fine = is_clean && again == return_to && if return_to.is_elsewhere() { is_listed } else { is_own };
+    is_fine.then_some(()).ok_or_else(|| format!("{text:?} leads to {location:?}"))
+}
+
+#[test]
+fn a_listed_url_is_a_target_and_nothing_beside_it() {
+    for (asked, location) in [
+        ("myapp://signed-in", "myapp://signed-in"),
+        ("MYAPP://signed-in", "myapp://signed-in"),
+        ("com.example.app://back/", "com.example.app://back/"),
+        ("com.example.app://back/a?b=c#d", "com.example.app://back/a?b=c#d"),
+        ("https://www.example.com/", "https://www.example.com/"),
+        ("https://www.example.com", "https://www.example.com/"),
+        ("https://www.example.com\\.evil.example/", "https://www.example.com/.evil.example/"),
+        ("https:///www.example.com/", "https://www.example.com/"),
+        ("https://WWW.example.com:443/a/../b", "https://www.example.com/b"),
+        ("https://shop.example.com/account/%2e%2e/account/x", "https://shop.example.com/account/x"),
+    ] {
+        let return_to = asked_for(asked);
+        assert!(return_to.is_elsewhere(), "{asked}");
+        assert_eq!(return_to.location(&origin()), location, "{asked}");
+        leads_to_a_listed_place(asked).unwrap();
+    }
+    let long = format!("https://www.example.com/{}", "a".repeat(MAX_RETURN_TO));
+    for asked in [
+        "myapp://signed-in/",
+        "myapp://signed-in?a",
+        "myapp://signed-in#a",
+        "myapp://signed-in.evil",
+        "myapp://u@signed-in",
+        "myapp://SIGNED-IN",
+        "myapp:signed-in",
+        "myapp:/signed-in",
+        "myapps://signed-in",
+        "com.example.app://back",
+        "com.example.app://back.evil/",
+        "com.example.app://back:1/",
+        "com.example.app://back@evil/",
+        "http://www.example.com/",
+        "https://www.example.com:444/",
+        "https://www.example.com@evil.example/",
+        "https://www.example.com.evil.example/",
+        "https:\\\\www.example.com\\",
+        "https:www.example.com/",
+        "https:/www.example.com/",
+        "https://shop.example.com/account",
+        "https://shop.example.com/account/../pay",
+        "https://shop.example.com/account/%2e%2e/pay",
+        "https://shop.example.com/account/..\\pay",
+        "//www.example.com/",
+        "javascript:alert(1)",
+        "javascript://www.example.com/%0aalert(1)",
+        "data:text/html,x",
+        "intent://back/#Intent;scheme=com.example.app;end",
+        "https://www.ex\u{e4}mple.com/",
+        &long,
+    ] {
+        let return_to = asked_for(asked);
+        assert!(!return_to.is_elsewhere(), "{asked} {return_to:?}");
+        leads_to_a_listed_place(asked).unwrap();
+    }
+    // Another configuration may have read the sealed target since.
+    let none = Targets { reserved_prefix: "/oauth2", listed: &[] };
+    assert_eq!(ReturnTo::from_sealed("myapp://signed-in", none).location(&origin()), "https://app.example.com/");
+}
+
+#[test]
+fn no_known_open_redirect_leads_to_a_place_that_is_not_listed() {
+    let lines = CORPUS.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"# "));
+    for line in lines {
+        let decoded: Vec<u8> = percent_decode(line).collect();
+        let twice: Vec<u8> = percent_decode(&decoded).collect();
+        for attack in [line, &decoded, &twice].map(String::from_utf8_lossy) {
+            for before in [
+                "",
+                "https://www.example.com",
+                "https://www.example.com/",
+                "myapp://signed-in",
+                "com.example.app://back/",
+            ] {
+                leads_to_a_listed_place(&format!("{before}{attack}")).unwrap();
+            }
+        }
+    }
+}
+
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -200,6 +314,15 @@ proptest! {
     #[test]
     fn hostile_targets_stay_on_our_origin(target in hostile()) {
         prop_assert_eq!(stays(&target), Ok(()));
+    }
+
+    #[test]
+    fn hostile_targets_beside_listed_ones_are_none(
+        start in prop::sample::select(vec!["", "https:", "https://www.example.com", "myapp://signed-in", "com.example.app://back"]),
+        rest in hostile(),
+        skip in 0_usize..2,
+    ) {
+        prop_assert_eq!(leads_to_a_listed_place(&format!("{start}{}", String::from_utf8_lossy(&rest[skip..]))), Ok(()));
     }
 
     #[test]

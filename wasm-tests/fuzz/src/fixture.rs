@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    net::IpAddr,
     rc::Rc,
     time::Duration,
 };
@@ -32,6 +33,8 @@ pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const ISSUER: &str = "https://idp.example.com";
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const API: &str = "https://api.example.com";
+/// Targets after a sign-in outside of [`APP`]: one URL, and a site with all its pages.
+pub(crate) const LISTED: [&str; 2] = ["myapp://signed-in", "https://www.example.com/"];
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 /// The longest message that is decompressed.
 const MAX_DECOMPRESSED: usize = 1024 * 1024;
@@ -71,6 +74,7 @@ pub(crate) fn document() -> Value {
             "introspection": { "client_id": "gate", "client_secret": "secret" },
         }],
         "session": { "keys": [URL_SAFE_NO_PAD.encode(Sha256::digest(b"key"))] },
+        "sign_in": { "return_to": LISTED },
         "rules": [
             { "path": "/public/closed/**", "access": "required" },
             { "path": "/public/**", "access": "public" },
@@ -91,6 +95,7 @@ type Versioned = (Vec<u8>, u32);
 #[derive(Clone, Default)]
 pub(crate) struct Host {
     pub(crate) time: Rc<Cell<UnixTime>>,
+    pub(crate) client: Rc<Cell<Option<IpAddr>>>,
     drawn: Rc<Cell<u64>>,
     shared: Rc<RefCell<HashMap<String, Versioned>>>,
 }
@@ -115,6 +120,10 @@ impl Platform for Host {
 
     fn sign(&self, _: HashFunction, _: &[u8], text: &[u8]) -> Result<Vec<u8>, SignError> {
         Ok(signature_of(text))
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        self.client.get()
     }
 
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>> {

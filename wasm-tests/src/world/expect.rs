@@ -186,7 +186,7 @@ pub fn assert_unauthenticated(response: &Response, what: &str) {
 }
 
 /// Checks what every answer of ours carries.
-pub(super) fn assert_our_reply(exchange: &Exchange) {
+pub(super) fn assert_our_reply(exchange: &Exchange, same_site: &str) {
     let Some(response) = &exchange.response else { return };
     let header = |name| response.headers.text(name).unwrap_or_default();
     assert_eq!(header("cache-control"), "no-store", "{exchange:?}");
@@ -206,22 +206,22 @@ pub(super) fn assert_our_reply(exchange: &Exchange) {
     }
     for line in response.set_cookies() {
         assert!(line.starts_with(SESSION_COOKIE), "a cookie that is not ours: {exchange:?}");
-        assert_our_cookie(&line);
+        assert_our_cookie(&line, same_site);
     }
 }
 
 /// Checks the cookies of ours beside those of the app.
-pub(super) fn assert_our_cookies(response: &Response) {
+pub(super) fn assert_our_cookies(response: &Response, same_site: &str) {
     response
         .set_cookies()
         .iter()
         .filter(|line| line.starts_with(SESSION_COOKIE))
-        .for_each(|line| assert_our_cookie(line));
+        .for_each(|line| assert_our_cookie(line, same_site));
 }
 
-fn assert_our_cookie(line: &str) {
+fn assert_our_cookie(line: &str, same_site: &str) {
     let lower = line.to_ascii_lowercase();
-    for attribute in ["; secure", "; httponly", "; samesite=lax", "; path=/"] {
+    for attribute in ["; secure", "; httponly", &format!("; samesite={same_site};"), "; path=/"] {
         assert!(lower.contains(attribute), "{attribute} is missing: {line}");
     }
     assert!(!lower.contains("domain="), "{line}");

@@ -313,17 +313,18 @@ impl World {
                 assert!(!text.contains(secret.as_str()), "{secret} stands in Envoy's log:\n{text}");
             }
         }
+        let same_site = self.setup.configuration["session"]["same_site"].as_str().unwrap_or("lax");
         let mut from_app = 0;
         let ports: Vec<u16> = self.envoys().map(Envoy::port).chain(self.gone.iter().copied()).collect();
         for exchange in transcript.iter().filter(|exchange| ports.contains(&exchange.port)) {
             let Some(response) = &exchange.response else { continue };
             if response.headers.has(MARK) {
                 from_app += 1;
-                expect::assert_our_cookies(response);
+                expect::assert_our_cookies(response, same_site);
                 continue;
             }
             if response.code().is_some() {
-                expect::assert_our_reply(exchange);
+                expect::assert_our_reply(exchange, same_site);
             }
             expect::assert_holds_no_secret(exchange, &secrets, &[&self.issuer, &self.partners]);
         }

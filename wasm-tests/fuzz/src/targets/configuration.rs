@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) {
     assert_eq!(config.fingerprint, again.fingerprint);
     for target in ["/", "/public/a", "/a%2fb", "//a", "/oauth2/callback?x=y", "*", ""] {
         // No request panics, for any rules.
-        let _ = config.rules.evaluate(request(target.as_bytes()));
+        let _ = config.rules.evaluate(request(target.as_bytes()), &|| None);
     }
     let worker = Worker::new(config, Box::new(Host::default()));
     let _ = worker.start(request(b"/"));

@@ -1,7 +1,12 @@
 //! The whole flow: two workers of one process, a provider and a browser, driven by requests, answers and time. A
 //! request goes upstream only with a session, token or public path that the model knows.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    time::Duration,
+};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::{Value, json};
@@ -14,7 +19,7 @@ use vestibule::{
 
 use crate::{
     fixture::{API, APP, CLIENT, Host, ISSUER, NOW, check_line, document, key_set, parse, sign},
-    targets::rule_path,
+    targets::{return_to, rule_path},
 };
 
 const SESSION: &str = "__Host-vestibule";
@@ -22,13 +27,21 @@ const SESSION: &str = "__Host-vestibule";
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// Rounds of answers to a waiting request before its client leaves.
 const PATIENCE: usize = 12;
-const PATHS: [&str; 13] = [
+/// Clients inside and outside of the network for which [`OFFICE`] is public, and one without an address.
+const CLIENTS: [Option<IpAddr>; 3] =
+    [None, Some(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3))), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))];
+/// The path of the rule with a network.
+const OFFICE: &str = "/office";
+const PATHS: [&str; 16] = [
     "/strong",
     "/",
+    OFFICE,
     "/public/a",
     "/public/closed/a",
     "/oauth2/callback",
     "/oauth2/start?rd=/a",
+    "/oauth2/start?rd=myapp%3A%2F%2Fsigned-in",
+    "/oauth2/start?session=keep&rd=https%3A%2F%2Fwww.example.com%2Fa",
     "/oauth2/sign_out",
     "/oauth2/signed_out",
     "/oauth2/userinfo",
@@ -55,12 +68,14 @@ const HEADERS: [(&str, &str); 14] = [
 ];
 
 pub(crate) fn run(bytes: &[u8]) {
-    let mut world = World::new();
+    let mut world = World::new(bytes.first().is_some_and(|byte| byte % 2 == 1));
     let mut input = Unstructured::new(bytes);
     while !input.is_empty() && world.act(&mut input).is_ok() {}
 }
 
 struct World {
+    /// Whether the app is shown in frames of other sites.
+    is_embedded: bool,
     workers: [Rc<Worker>; 2],
     host: Host,
     now: UnixTime,
@@ -78,15 +93,23 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(is_embedded: bool) -> Self {
         let mut document = document();
+        if is_embedded {
+            document["session"]["same_site"] = "none".into();
+            document["session"]["partitioned"] = true.into();
+        }
         document["session"]["lifetime_seconds"] = LIFETIME.as_secs().into();
         document["session"]["refresh"] = true.into();
         document["allow_on_headers_stop_iteration"] = true.into();
         document["token_issuers"] = json!([]);
         document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
+        if let Some(rules) = document["rules"].as_array_mut() {
+            rules.push(json!({ "path": OFFICE, "networks": ["10.0.0.0/8"], "access": "public" }));
+        }
         let (config, host) = (parse(&document), Host::default());
         Self {
+            is_embedded,
             workers: std::array::from_fn(|_| Worker::new(config.clone(), Box::new(host.clone()))),
             host,
             now: NOW,
@@ -152,6 +175,7 @@ impl World {
         let request = request.with_more_following(method == "POST");
 
         self.is_identified = false;
+        self.host.client.set(*input.choose(&CLIENTS)?);
         let worker = usize::from(bool::arbitrary(input)?);
         self.begin(worker);
         let step = self.workers[worker].start(request);
@@ -168,8 +192,17 @@ impl World {
             }
             Decision::Forward(forward) => {
                 match forward.permit.reason() {
+                    Reason::Public if target.split('?').next() == Some(OFFICE) => {
+                        assert_eq!(self.host.client.get(), CLIENTS[1], "the client is not in the network");
+                    }
                     Reason::Public => rule_path::check_public(target.as_bytes()),
-                    Reason::Session => self.check_session(&cookies, worker),
+                    Reason::Session => {
+                        let has = |wanted: (&str, &str)| headers.contains(&wanted);
+                        let is_forged = has(("sec-fetch-site", "cross-site"))
+                            && (method == "POST" || has(("sec-fetch-mode", "cors")));
+                        assert!(!self.is_embedded || !is_forged, "another site used the session");
+                        self.check_session(&cookies, worker);
+                    }
                     Reason::Bearer => assert!(has_token, "no token was sent"),
                     Reason::Preflight => {
                         assert!(method == "OPTIONS" && headers.iter().any(|(name, _)| *name == "origin"))
@@ -318,7 +351,7 @@ impl World {
         for location in values("location") {
             let url = Url::parse(location).expect("Location is absolute");
             let origin = url.origin().ascii_serialization();
-            assert!(origin == APP || origin == ISSUER, "{location}");
+            assert!(origin == APP || origin == ISSUER || return_to::is_listed(location), "{location}");
             let parameter =
                 |name| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
             if let (Some(state), Some(nonce)) = (parameter("state"), parameter("nonce")) {

@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Ok(path) = &path {
         assert!(path.readings().all(|reading| reading.len() <= MAX_PATH && reading.starts_with('/')));
     }
-    let ruled = config().rules.evaluate(request(bytes)).expect("no policy is configured");
+    let ruled = config().rules.evaluate(request(bytes), &|| None).expect("no policy is configured");
     if ruled.admit_public().is_ok() {
         assert!(path.is_ok(), "an ambiguous path is public");
         check_public(bytes);

@@ -174,6 +174,15 @@ pub struct SignOutSettings {
     pub back_channel: bool,
     /// Whether Front-Channel Logout is enabled.
     pub front_channel: bool,
+    /// Whether a provider pushes security events.
+    pub security_events: bool,
+}
+
+impl SignOutSettings {
+    /// Whether providers can end sessions.
+    pub const fn let_providers_end_sessions(&self) -> bool {
+        self.back_channel || self.front_channel || self.security_events
+    }
 }
 
 /// A header or filter state key, and the template of its value.

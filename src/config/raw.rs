@@ -14,7 +14,7 @@ use super::shape::{Place, Shape, fields};
 pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
-    ResponseMode, SentAs, TokenIssuer, TokenKind, TokenPlace,
+    ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
 pub(super) use session::{Session, SignIn, SignOut, Store};
@@ -94,7 +94,7 @@ pub(super) struct Document {
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Declares that the field of this name is `true` in Envoy's own configuration of this filter, beside
     /// `failure_policy`: Envoy then passes request bodies to the filter while a request is held. Required for
-    /// `sign_out.back_channel` and `sign_in.keep_forms`.
+    /// `sign_out.back_channel`, `providers[].security_events` and `sign_in.keep_forms`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) allow_on_headers_stop_iteration: Option<bool>,
     /// Whether any Envoy route has an `internal_redirect_policy`. Requests then keep their session and their token

@@ -21,6 +21,7 @@ mod policies;
 mod protocol_settings;
 mod provider;
 mod rules;
+mod security_events;
 mod session;
 mod sign_in;
 mod sign_out;
@@ -93,8 +94,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let userinfo_claims =
         kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let sign_in = sign_in::sign_in(document.sign_in.unwrap_or_default(), &root.key("sign_in"), bodies, faults);
-    let sign_out = sign_out::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
-    let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&at_session.key("refresh"));
+    let (raw_sign_out, at_sign_out) = (document.sign_out.unwrap_or_default(), root.key("sign_out"));
+    let sign_out = sign_out::sign_out(raw_sign_out, &at_sign_out, bodies, named.unwrap_or_default(), faults);
+    let is_misread = faults.any_within(&at_sign_out) || faults.any_within(&at_session.key("refresh"));
     if let Ok(sign_out) = &sign_out
         && !is_misread
     {

@@ -1,11 +1,8 @@
 //! Back-Channel Logout 1.0: the provider posts a logout token.
 
-use std::time::Duration;
-
 use crate::{
     claims::IssuerId,
     config::Config,
-    digest::half_digest,
     http::{LocalReply, Request, parameter},
     jose::{
         claims::ClaimError,
@@ -14,11 +11,7 @@ use crate::{
     },
     oidc::logout_token::{LogoutToken, LogoutTokenError},
     secret::RawLogoutToken,
-    session::open::RevocationKeys,
-    shared::{
-        denylist::{DenylistError, Entry, Eviction, SharedDenylist},
-        lease::Asker,
-    },
+    shared::lease::Asker,
 };
 
 use super::super::{
@@ -32,14 +25,8 @@ use super::super::{
     executor::Gate,
     keys::verify_with_keys,
     limits::hold_from,
-    memory::revocations::{By, Revocation},
-    session,
 };
-
-/// Logout tokens that are remembered, so that none counts twice.
-const CAPACITY: usize = 1024;
-/// Upper bound of the time for which one is remembered.
-const MAX_REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+use super::signed_message::{SignedMessage, revocations};
 
 /// Decides a request for the back-channel logout path.
 pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
@@ -63,8 +50,7 @@ async fn log_out(mut caller: Caller, cx: RequestContext) -> LocalReply {
     }
 }
 
-/// Ends the sessions that the logout token names. The answer comes once every Envoy can know it: where that fails the provider
-/// is told to try again, and the token still counts as new then.
+/// Ends the sessions that the logout token names.
 async fn end_sessions(caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
     let body = cx.body().await?;
     let raw = RawLogoutToken::new(parameter(&body, "logout_token").ok_or(Failure::LogoutMalformed)?);
@@ -72,31 +58,12 @@ async fn end_sessions(caller: &mut Caller, cx: &RequestContext) -> Result<(), Fa
     caller.issuer = Some(provider);
     let verify_now = |env: &Env<'_>| verify_logout_token(&raw, provider, env);
     let token = verify_with_keys(provider, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
-    let revocations = cx.with(|env| {
-        let used = used_token(provider, &token, env);
-        if is_used(&used, env) {
-            return Ok(None);
-        }
-        let revocations = revocations(provider, &token, env);
-        env.events.push(Event::LoggedOut(env.issuers.name(provider), Some(token.id.clone())));
-        for revocation in &revocations {
-            match session::end_here(revocation, By::Provider, env) {
-                // The list has no room, but the store takes it.
-                Err(DenylistError::Full) if env.config.session.store.is_some() => {}
-                Err(_) => return Err(Failure::Busy),
-                Ok(()) => {}
-            }
-            // Should the provider not wait for the answer, it is done all the same.
-            session::store::end_soon(revocation, move |env| remember(used, env), env);
-        }
-        Ok(Some((revocations, used)))
-    })??;
-    // A token that is sent again says nothing new: were it to count again, it would end a session begun since.
-    let Some((revocations, used)) = revocations else { return Ok(()) };
-    if let Some(store) = &cx.config().session.store {
-        session::store::end(store, &revocations, cx).await?;
-    }
-    cx.with(|env| remember(used, env))
+    let (message, revocations, event) = cx.with(|env| {
+        let message = SignedMessage::new("jti", provider, &token.id, token.expires, env);
+        let revocations = revocations(provider, token.subject.as_deref(), token.sid.as_deref(), env);
+        (message, revocations, Event::LoggedOut(env.issuers.name(provider), Some(token.id)))
+    })?;
+    message.end_once(revocations, event, cx).await
 }
 
 /// The provider that the token says it is of.
@@ -115,44 +82,4 @@ fn verify_logout_token(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) 
     let token = verify(&unverified, &known.keys, algorithms, Origin::Request(env.now()), env.platform)
         .map_err(Failure::LogoutTokenSignature)?;
     known.provider.check_logout_token(token, env.now(), env.config.leeway).map_err(Failure::LogoutToken)
-}
-
-/// The sessions that a token ends (2.4): with a `sid`, those with this `sid`, and those of its subject without a
-/// `sid`; without a `sid`, all sessions of its subject.
-fn revocations(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Vec<Revocation> {
-    let subject = token.subject.as_deref().map(|subject| RevocationKeys::of_subject(provider, subject));
-    let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now());
-    match &token.sid {
-        Some(sid) => {
-            let sid = RevocationKeys::of_sid(provider, sid);
-            let owner = subject.or_else(|| env.revocations.subject_of(&sid, env.now(), env.platform));
-            let nameless = subject.as_ref().map(RevocationKeys::of_subject_without_sid);
-            [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, owner)).collect()
-        }
-        None => subject.map(|mark| of(mark, subject)).into_iter().collect(),
-    }
-}
-
-/// Remembers a token whose sessions are ended.
-fn remember(used: Entry, env: &mut Env<'_>) {
-    // In doubt it counts again: a user who is signed out too often signs in again.
-    let _ = used_tokens(&key(env)).claim(used, env.now(), env.platform);
-}
-
-fn used_token(provider: IssuerId, token: &LogoutToken, env: &Env<'_>) -> Entry {
-    let keep = token.expires.plus(env.config.leeway.span()).since(env.now()).min(MAX_REMEMBERED);
-    Entry::now(half_digest("jti", &[provider.as_bytes(), token.id.as_bytes()]), env.now(), keep)
-}
-
-fn is_used(token: &Entry, env: &Env<'_>) -> bool {
-    let used = used_tokens(&key(env)).entries(env.platform).list;
-    used.iter().any(|entry| entry.digest == token.digest)
-}
-
-fn key(env: &Env<'_>) -> String {
-    format!("vestibule.{}.logout_tokens_heard", env.config.fingerprint)
-}
-
-const fn used_tokens(key: &str) -> SharedDenylist<'_> {
-    SharedDenylist { key, capacity: CAPACITY, eviction: Eviction::Oldest }
 }

@@ -25,6 +25,7 @@ mod properties;
 mod providers;
 mod renewal;
 mod routes;
+mod security_events;
 mod several;
 mod sign_in;
 mod sign_out;

@@ -22,7 +22,7 @@ const SESSION: &str = "__Host-vestibule";
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// Rounds of answers to a waiting request before its client leaves.
 const PATIENCE: usize = 12;
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "/",
     "/public/a",
     "/public/closed/a",
@@ -34,9 +34,10 @@ const PATHS: [&str; 12] = [
     "/oauth2/backchannel_logout",
     "/oauth2/frontchannel_logout?iss=https://idp.example.com&sid=s",
     "/oauth2/form",
+    "/oauth2/events",
     "/oauth2",
 ];
-const HEADERS: [(&str, &str); 14] = [
+const HEADERS: [(&str, &str); 15] = [
     ("accept", "text/html"),
     ("accept", "application/json"),
     ("sec-fetch-mode", "navigate"),
@@ -49,6 +50,7 @@ const HEADERS: [(&str, &str); 14] = [
     ("origin", "https://evil.example"),
     ("access-control-request-method", "POST"),
     ("content-type", "application/x-www-form-urlencoded"),
+    ("content-type", "application/secevent+jwt"),
     ("authorization", "Bearer x"),
     ("x-requested-with", "XMLHttpRequest"),
 ];
@@ -83,6 +85,7 @@ impl World {
         document["session"]["refresh"] = true.into();
         document["allow_on_headers_stop_iteration"] = true.into();
         document["token_issuers"] = json!([]);
+        document["providers"][0]["security_events"] = json!({});
         document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
         let (config, host) = (parse(&document), Host::default());
         Self {
@@ -158,7 +161,7 @@ impl World {
         let lines = match decision {
             Decision::Reply(reply) => {
                 let lines = self.check_reply(&reply);
-                if reply.code == "logged_out" {
+                if matches!(reply.code, "logged_out" | "security_event") {
                     self.ended.extend(self.sessions.iter().map(|(value, _)| (value.clone(), worker)));
                 } else if reply.code == "signed_out" && lines.iter().any(|line| session_of(line) == Some("")) {
                     self.ended.extend(session_of(&cookies).map(|value| (value.to_owned(), worker)));
@@ -281,6 +284,16 @@ impl World {
         Ok(match u8::arbitrary(input)? % 4 {
             0 => Err(BodyError::Missing),
             1 => Ok(<&[u8]>::arbitrary(input)?.to_vec()),
+            2 => {
+                // The same token twice is one that ends nothing new.
+                let claims = json!({
+                    "iss": ISSUER, "aud": CLIENT, "iat": self.now.as_secs(),
+                    "jti": format!("{}-{}", self.now.as_secs(), self.sessions.len()),
+                    "sub_id": { "format": "iss_sub", "iss": ISSUER, "sub": "u" },
+                    "events": { "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {} },
+                });
+                Ok(sign(br#"{"alg":"RS256","typ":"secevent+jwt"}"#, claims.to_string().as_bytes()).into_bytes())
+            }
             _ => {
                 let claims = json!({
                     "iss": ISSUER, "aud": CLIENT, "sub": "u", "sid": "s", "iat": self.now.as_secs(), "jti": "j",

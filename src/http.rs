@@ -155,18 +155,14 @@ impl Request {
 
     /// The names of lines that an app may take for this header ([`folded`]).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
-        self.names_where(Lengths::of(name.len()), |found| is_alike(found, name.as_bytes()))
+        let alike = self.lines.iter().filter(|line| is_alike(self.part(&line.name), name.as_bytes()));
+        alike.map(|line| self.name(line)).collect()
     }
 
     /// The names of lines that an app may take for one of these headers, in one pass.
     pub fn names_like_any(&self, headers: &HeaderNames) -> Vec<&str> {
-        let is_listed = |found: &[u8]| headers.names.iter().any(|header| is_alike(found, header.as_bytes()));
-        self.names_where(headers.lengths, is_listed)
-    }
-
-    fn names_where(&self, lengths: Lengths, is_it: impl Fn(&[u8]) -> bool) -> Vec<&str> {
-        let of_length = self.lines.iter().filter(|line| lengths.have(line.name.len()));
-        of_length.filter(|line| is_it(self.part(&line.name))).map(|line| self.name(line)).collect()
+        let listed = self.lines.iter().filter(|line| headers.have(self.part(&line.name)));
+        listed.map(|line| self.name(line)).collect()
     }
 
     /// Whether the header is present, with any value.
@@ -195,19 +191,61 @@ impl Request {
     }
 }
 
-/// The names of headers to look for.
+/// The names of headers to look for. One that ends in `*` stands for all that begin so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderNames {
     names: Vec<String>,
-    /// Most lines have another length, and need no comparison.
-    lengths: Lengths,
+    beginnings: Vec<String>,
+    marks: Marks,
+}
+
+impl HeaderNames {
+    /// The shortest beginning, in bytes, which has all that [`Marks`] look at.
+    pub const MIN_BEGINNING: usize = 5;
+
+    fn have(&self, found: &[u8]) -> bool {
+        let begins = |beginning: &String| {
+            found.get(..beginning.len()).is_some_and(|found| is_alike(found, beginning.as_bytes()))
+        };
+        self.marks.have(found)
+            && (self.names.iter().any(|name| is_alike(found, name.as_bytes())) || self.beginnings.iter().any(begins))
+    }
 }
 
 impl FromIterator<String> for HeaderNames {
     fn from_iter<T: IntoIterator<Item = String>>(names: T) -> Self {
-        let (names, mut lengths): (Vec<_>, _) = (names.into_iter().collect(), Lengths::default());
-        names.iter().for_each(|name| lengths.add(name.len()));
-        Self { names, lengths }
+        let mut headers = Self::default();
+        for name in names {
+            headers.marks.add(name.as_bytes());
+            match name.strip_suffix('*') {
+                Some(beginning) => headers.beginnings.push(beginning.to_owned()),
+                None => headers.names.push(name),
+            }
+        }
+        headers
+    }
+}
+
+/// A bit for each name, by its first and its fifth character: most lines of a request have another one, and need no comparison.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Marks(u64);
+
+impl Marks {
+    const fn of(name: &[u8]) -> u64 {
+        let (first, fifth) = match name {
+            [first, _, _, _, fifth, ..] => (*first, *fifth),
+            [first, ..] => (*first, 0),
+            [] => (0, 0),
+        };
+        1 << (fold(first).wrapping_add(fold(fifth)) & 63)
+    }
+
+    const fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::of(name);
+    }
+
+    const fn have(self, name: &[u8]) -> bool {
+        self.0 & Self::of(name) != 0
     }
 }
 

@@ -50,9 +50,11 @@ pub struct Config {
     pub token_cookie: Option<String>,
     /// Identity headers, in the document's order.
     pub identity_headers: Vec<NamedValue>,
-    /// Headers removed from client requests: the identity headers, and the default ones, which apps may read even if
+    /// Headers that only the filter may set: the identity headers, and the default ones, which apps may read even if
     /// they are not configured.
     pub stripped_headers: HeaderNames,
+    /// Headers removed from client requests: those, and `strip_request_headers`.
+    pub removed_headers: HeaderNames,
     /// Values for Envoy's filter state.
     pub filter_state: FilterState,
     /// The `Authorization` header for the app, unless a rule sets it.

@@ -69,6 +69,16 @@ pub(super) struct Document {
         extend("default" = limits::object(&limits::IDENTITY_HEADERS))
     ))]
     pub(super) identity_headers: Option<Entries<ClaimText>>,
+    /// Request headers in which other systems tell an app who the user is: a client must not send them. They are removed on every
+    /// path, and from trailers, in any case and with any character in place of `-`; what the filter itself sets under such a name
+    /// stays. A name may end in `*`, and `default` stands for this list: `X-Forwarded-User`, `-Email`, `-Groups`,
+    /// `-Preferred-Username` and `-Access-Token`, `X-Auth-Request-*` (oauth2-proxy); `Remote-User`, `-Email`, `-Groups`, `-Name`
+    /// and `-Role`, `X-Remote-*`; `X-Auth-Email`, `-Groups`, `-Roles`, `-Subject`, `-Userid` and `-Username` (Gatekeeper);
+    /// `X-WEBAUTH-*`; `X-authentik-*`; `X-Vouch-*`; `X-Pomerium-*`; `X-MS-CLIENT-PRINCIPAL*` and `X-MS-TOKEN-*` (Azure);
+    /// `X-Amzn-Oidc-*`; `X-Goog-Authenticated-User-*` and `X-Goog-IAP-JWT-Assertion`; `Cf-Access-Authenticated-User-Email` and
+    /// `Cf-Access-Jwt-Assertion`; `Tailscale-User-*`; `OIDC_*` (mod_auth_openidc). With `[]` only `identity_headers` are removed.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("default" = ["default"])))]
+    pub(super) strip_request_headers: Option<Vec<String>>,
     /// Whether `email` goes into headers and filter state only if the claim `email_verified` is true. By default also
     /// if that claim is missing, as with providers that issue only addresses of their own.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -118,6 +128,7 @@ fields!(Document {
     token_cookie,
     static_tokens,
     identity_headers,
+    strip_request_headers,
     verified_email_only,
     authorization,
     filter_state,

@@ -89,6 +89,9 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
     let identity_headers =
         identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let removed_headers = identity_headers.as_deref().map_err(|faulty| *faulty).and_then(|identity| {
+        identity_headers::removed(document.strip_request_headers, identity, &root.key("strip_request_headers"), faults)
+    });
     let filter_state =
         filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
@@ -150,6 +153,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         session,
         fingerprint,
         stripped_headers: identity_headers::stripped(&identity_headers),
+        removed_headers: removed_headers?,
         kept_claims,
         userinfo_claims,
         identity_headers,

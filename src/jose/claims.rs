@@ -215,11 +215,7 @@ pub fn check_recent(jws: VerifiedJws, expected: &Expected<'_>) -> Result<Verifie
 ///
 /// # Errors
 /// [`ClaimError`]
-pub fn check_event(
-    jws: VerifiedJws,
-    expected: &Expected<'_>,
-    max_age: Duration,
-) -> Result<VerifiedClaims, ClaimError> {
+pub fn check_event(jws: VerifiedJws, expected: &Expected<'_>, max_age: Duration) -> Result<VerifiedClaims, ClaimError> {
     check_until(jws, expected, &|claims, expected| {
         if claims.contains_key("exp") {
             check_expiry(claims, expected)?;

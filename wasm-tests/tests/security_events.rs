@@ -51,11 +51,14 @@ fn a_revoked_session_ends_in_every_worker_and_for_its_user_alone() {
     let (second, _) = world.signed_in();
     world.issuer.rotate();
     let event = revoked(&world.issuer, "alice", |token| {
-        token.set("sub_id", json!({
-            "format": "complex",
-            "session": {"format": "opaque", "id": sid},
-            "user": {"format": "iss_sub", "iss": token.text("iss"), "sub": "alice"},
-        }));
+        token.set(
+            "sub_id",
+            json!({
+                "format": "complex",
+                "session": {"format": "opaque", "id": sid},
+                "user": {"format": "iss_sub", "iss": token.text("iss"), "sub": "alice"},
+            }),
+        );
     });
     assert_taken(&world.push_event(0, &event), "one session");
     world.assert_ended(&browser, "one session");

@@ -54,6 +54,48 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
+/// `strip_request_headers`: headers in which well-known systems tell an app who the user is. Those that clients send by themselves
+/// (`X-Auth-Token`, `CF-Access-Client-Id`) are not among them.
+pub(in crate::config) const STRIPPED_HEADERS: [&str; 31] = [
+    // oauth2-proxy, and what Traefik and others take over from it
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Auth-Request-*",
+    // Web servers; Authelia and Pangolin; Kubernetes
+    "Remote-User",
+    "Remote-Email",
+    "Remote-Groups",
+    "Remote-Name",
+    "Remote-Role",
+    "X-Remote-*",
+    // Gatekeeper (Louketo)
+    "X-Auth-Email",
+    "X-Auth-Groups",
+    "X-Auth-Roles",
+    "X-Auth-Subject",
+    "X-Auth-Userid",
+    "X-Auth-Username",
+    // Grafana and Gitea; authentik; Vouch; Pomerium
+    "X-WEBAUTH-*",
+    "X-authentik-*",
+    "X-Vouch-*",
+    "X-Pomerium-*",
+    // Azure App Service; the load balancer of AWS; Google's Identity-Aware Proxy; Cloudflare Access; Tailscale
+    "X-MS-CLIENT-PRINCIPAL*",
+    "X-MS-TOKEN-*",
+    "X-Amzn-Oidc-*",
+    "X-Goog-Authenticated-User-*",
+    "X-Goog-IAP-JWT-Assertion",
+    "Cf-Access-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "Tailscale-User-*",
+    // mod_auth_openidc
+    "OIDC_*",
+];
+
 pub(in crate::config) const SEPARATOR: char = ',';
 /// The most entries of `filter_state.claims`: each costs a host call per request.
 pub(in crate::config) const MAX_FILTER_STATE: usize = 16;

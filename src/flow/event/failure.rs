@@ -426,9 +426,9 @@ impl Failure {
     /// The error code for a transmitter of security events (RFC 8935, 2.4).
     pub(in crate::flow) const fn security_event_code(&self) -> Option<&'static str> {
         match self {
-            Self::SecurityEvent(SecurityEventError::Claim(
-                ClaimError::IssuerMissing | ClaimError::IssuerMismatch,
-            )) => Some("invalid_issuer"),
+            Self::SecurityEvent(SecurityEventError::Claim(ClaimError::IssuerMissing | ClaimError::IssuerMismatch)) => {
+                Some("invalid_issuer")
+            }
             Self::SecurityEvent(SecurityEventError::Claim(
                 ClaimError::AudienceMissing
                 | ClaimError::AudienceMalformed

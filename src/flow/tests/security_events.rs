@@ -136,15 +136,15 @@ fn subjects_are_read_as_each_specification_writes_them() {
             json!({ REVOKED: {} }),
             false,
         ),
+        ("an address", json!({ "format": "email", "email": "alice@example.com" }), json!({ REVOKED: {} }), false),
         (
-            "an address",
-            json!({ "format": "email", "email": "alice@example.com" }),
+            "aliases in aliases",
+            json!({ "format": "aliases", "identifiers": [
+            { "format": "aliases", "identifiers": [{ "format": "opaque", "id": "alice" }] },
+        ] }),
             json!({ REVOKED: {} }),
             false,
         ),
-        ("aliases in aliases", json!({ "format": "aliases", "identifiers": [
-            { "format": "aliases", "identifiers": [{ "format": "opaque", "id": "alice" }] },
-        ] }), json!({ REVOKED: {} }), false),
         ("no text", json!({ "format": "opaque", "id": 7 }), json!({ REVOKED: {} }), false),
         ("no format", json!({ "id": "alice" }), json!({ REVOKED: {} }), false),
     ] {

@@ -243,10 +243,13 @@ pub fn check_statement(jws: VerifiedJws, expected: &Expected<'_>) -> Result<Map<
     Ok(jws.into_parts().1)
 }
 
+/// Checks the age of a token, and returns its end.
+type CheckExpiry<'a> = dyn Fn(&Map<String, Value>, &Expected<'_>) -> Result<UnixTime, ClaimError> + 'a;
+
 fn check_until(
     jws: VerifiedJws,
     expected: &Expected<'_>,
-    check_expiry: &dyn Fn(&Map<String, Value>, &Expected<'_>) -> Result<UnixTime, ClaimError>,
+    check_expiry: &CheckExpiry<'_>,
 ) -> Result<VerifiedClaims, ClaimError> {
     let claims = jws.payload();
     check_issuer(claims, jws.key_issuer(), expected)?;

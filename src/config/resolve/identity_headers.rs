@@ -6,7 +6,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    claim_text, limit_entries, limits, resolve_each, text,
+    claim_text, limit_entries, limits, text,
 };
 use crate::http::{HeaderNames, folded};
 
@@ -73,8 +73,7 @@ pub(super) fn stripped(headers: &[NamedValue]) -> HeaderNames {
 }
 
 fn own_names(headers: &[NamedValue]) -> impl Iterator<Item = String> {
-    let is_default = |name: &&str| limits::IDENTITY_HEADERS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let ours = headers.iter().map(|header| header.name.as_str()).filter(move |name| !is_default(name));
+    let ours = headers.iter().map(|header| header.name.as_str());
     limits::IDENTITY_HEADERS.iter().map(|(name, _)| *name).chain(ours).map(str::to_ascii_lowercase)
 }
 
@@ -92,21 +91,21 @@ pub(super) fn removed(
 ) -> Result<HeaderNames, Faulty> {
     let names = names.unwrap_or_else(|| vec![DEFAULT.to_owned()]);
     limit_entries(names.len(), at, faults)?;
-    let has_default = names.iter().any(|name| name == DEFAULT);
-    let listed = resolve_each(names, at, faults, |name, at, faults| removed_header(&name, at, faults))?;
-    let well_known: &[&str] = if has_default { &limits::STRIPPED_HEADERS } else { &[] };
-    let well_known = well_known.iter().map(|name| name.to_ascii_lowercase());
-    let listed = listed.into_iter().filter(|name| name != DEFAULT);
     let mut all: Vec<String> = own_names(identity).collect();
-    for name in well_known.chain(listed) {
-        if !all.contains(&name) {
-            all.push(name);
+    let mut fault = None;
+    for (place, name) in names.into_iter().enumerate() {
+        if name == DEFAULT {
+            all.extend(limits::STRIPPED_HEADERS.iter().map(|name| (*name).to_owned()));
+        } else if let Err(faulty) = refuse_other_use(&name, &at.index(place), faults) {
+            fault = Some(faulty);
+        } else {
+            all.push(name.to_ascii_lowercase());
         }
     }
-    Ok(all.into_iter().collect())
+    fault.map_or_else(|| Ok(all.into_iter().collect()), Err)
 }
 
-fn removed_header(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+fn refuse_other_use(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
     let (begin, is_beginning) = name.strip_suffix('*').map_or((name, false), |begin| (begin, true));
     // `*` may stand in a name (RFC 9110, 5.6.2), where no header has it.
     if !text::is_token(begin) || begin.contains('*') || name.len() > limits::MAX_TEXT {
@@ -128,7 +127,7 @@ fn removed_header(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<String
     if is_taken(&folded) || TAKEN.iter().chain(&TAKEN_PREFIXES).any(begins) {
         return Err(faults.wrong_value(at, "a header that has no other use", name));
     }
-    Ok(name.to_ascii_lowercase())
+    Ok(())
 }
 
 fn is_taken(folded: &str) -> bool {
@@ -142,7 +141,8 @@ fn identity_header(
     at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<NamedValue, Faulty> {
-    if !text::is_token(name) || name.len() > limits::MAX_TEXT {
+    // `*` would stand for further headers among those that are removed.
+    if !text::is_token(name) || name.contains('*') || name.len() > limits::MAX_TEXT {
         return Err(faults.wrong(at, "the name of a header as the name of this field"));
     }
     let folded = folded(name);

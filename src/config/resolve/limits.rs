@@ -54,46 +54,46 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
-/// `strip_request_headers`: headers in which well-known systems tell an app who the user is. Those that clients send by themselves
+/// `strip_request_headers`, in lower case: headers in which well-known systems tell an app who the user is. Those that clients send by themselves
 /// (`X-Auth-Token`, `CF-Access-Client-Id`) are not among them.
-pub(in crate::config) const STRIPPED_HEADERS: [&str; 31] = [
+pub(in crate::config) const STRIPPED_HEADERS: &[&str] = &[
     // oauth2-proxy, and what Traefik and others take over from it
-    "X-Forwarded-User",
-    "X-Forwarded-Email",
-    "X-Forwarded-Groups",
-    "X-Forwarded-Preferred-Username",
-    "X-Forwarded-Access-Token",
-    "X-Auth-Request-*",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+    "x-auth-request-*",
     // Web servers; Authelia and Pangolin; Kubernetes
-    "Remote-User",
-    "Remote-Email",
-    "Remote-Groups",
-    "Remote-Name",
-    "Remote-Role",
-    "X-Remote-*",
+    "remote-user",
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-role",
+    "x-remote-*",
     // Gatekeeper (Louketo)
-    "X-Auth-Email",
-    "X-Auth-Groups",
-    "X-Auth-Roles",
-    "X-Auth-Subject",
-    "X-Auth-Userid",
-    "X-Auth-Username",
+    "x-auth-email",
+    "x-auth-groups",
+    "x-auth-roles",
+    "x-auth-subject",
+    "x-auth-userid",
+    "x-auth-username",
     // Grafana and Gitea; authentik; Vouch; Pomerium
-    "X-WEBAUTH-*",
-    "X-authentik-*",
-    "X-Vouch-*",
-    "X-Pomerium-*",
+    "x-webauth-*",
+    "x-authentik-*",
+    "x-vouch-*",
+    "x-pomerium-*",
     // Azure App Service; the load balancer of AWS; Google's Identity-Aware Proxy; Cloudflare Access; Tailscale
-    "X-MS-CLIENT-PRINCIPAL*",
-    "X-MS-TOKEN-*",
-    "X-Amzn-Oidc-*",
-    "X-Goog-Authenticated-User-*",
-    "X-Goog-IAP-JWT-Assertion",
-    "Cf-Access-Authenticated-User-Email",
-    "Cf-Access-Jwt-Assertion",
-    "Tailscale-User-*",
+    "x-ms-client-principal*",
+    "x-ms-token-*",
+    "x-amzn-oidc-*",
+    "x-goog-authenticated-user-*",
+    "x-goog-iap-jwt-assertion",
+    "cf-access-authenticated-user-email",
+    "cf-access-jwt-assertion",
+    "tailscale-user-*",
     // mod_auth_openidc
-    "OIDC_*",
+    "oidc_*",
 ];
 
 pub(in crate::config) const SEPARATOR: char = ',';

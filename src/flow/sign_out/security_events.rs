@@ -1,17 +1,11 @@
 //! Security events that a provider pushes (RFC 8935): each request has one security event token as its body.
 
 use crate::{
-    claims::IssuerId,
     config::Config,
     http::{LocalReply, Request},
-    jose::{
-        claims::ClaimError,
-        jws::UnverifiedJws,
-        verify::{Origin, verify},
-    },
+    jose::{claims::ClaimError, verify::VerifiedJws},
     oidc::security_event::{self, SecurityEventError, SecurityEventToken, Transmitter},
     provider::Provider,
-    secret::RawLogoutToken,
 };
 
 use super::{
@@ -21,7 +15,7 @@ use super::{
         event::{Event, failure::Failure},
         executor::Gate,
     },
-    signed_message::{self, Claimed, Kind, Message},
+    signed_message::{self, Kind, Message, Sender},
 };
 
 static SECURITY_EVENT: Kind = Kind {
@@ -33,8 +27,9 @@ static SECURITY_EVENT: Kind = Kind {
     has_type: |request| has_media_type(request, "application/secevent+jwt"),
     malformed: || Failure::SecurityEventMalformed,
     token: |body| std::str::from_utf8(body).ok().map(|text| text.trim_ascii().to_owned()),
-    claimed: claimed_transmitter,
-    verify: verify_token,
+    sender,
+    bad_signature: Failure::SecurityEventSignature,
+    check,
     has_own_sids: true,
     event: Event::SecurityEvent,
 };
@@ -44,31 +39,19 @@ pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<Local
     signed_message::begin(&SECURITY_EVENT, request, env)
 }
 
-/// The provider whose transmitter the token says it is of.
-fn claimed_transmitter(token: &RawLogoutToken, config: &Config) -> Result<Claimed, Failure> {
-    let unverified = UnverifiedJws::parse(token.expose()).map_err(|_| Failure::SecurityEventMalformed)?;
-    let issuer = unverified.claimed_issuer().ok_or(Failure::SecurityEventMalformed)?;
-    let mut known = config.providers.iter().filter_map(with_transmitter);
+fn sender<'a>(issuer: &str, config: &'a Config) -> Result<Sender<'a>, Failure> {
     let is_its = |(provider, transmitter): &(&Provider, &Transmitter)| match &transmitter.issuer {
-        Some(own) => *own == issuer,
-        None => provider.issuer().expected().may_be(&issuer),
+        Some(own) => own == issuer,
+        None => provider.issuer().expected().may_be(issuer),
     };
+    let known = config.providers.iter().filter_map(|provider| Some((provider, provider.transmitter.as_deref()?)));
     let other = SecurityEventError::Claim(ClaimError::IssuerMismatch);
-    let (provider, transmitter) = known.find(is_its).ok_or(Failure::SecurityEvent(other))?;
-    Ok(Claimed { provider: provider.id, signer: transmitter.id })
+    let (provider, transmitter) = { known }.find(is_its).ok_or(Failure::SecurityEvent(other))?;
+    Ok(Sender { provider, signer: transmitter.id, algorithms: &transmitter.algorithms })
 }
 
-fn with_transmitter(provider: &Provider) -> Option<(&Provider, &Transmitter)> {
-    Some((provider, provider.transmitter.as_deref()?))
-}
-
-fn verify_token(raw: &RawLogoutToken, provider: IssuerId, env: &Env<'_>) -> Result<Message, Failure> {
-    let known = env.config.provider(provider).and_then(with_transmitter);
-    let (provider, transmitter) = known.ok_or(Failure::ProviderNotReady)?;
-    let keys = env.issuers.keys(transmitter.id, env.now()).ok_or(Failure::ProviderNotReady)?;
-    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| Failure::SecurityEventMalformed)?;
-    let token = verify(&unverified, keys, &transmitter.algorithms, Origin::Request(env.now()), env.platform)
-        .map_err(Failure::SecurityEventSignature)?;
+fn check(token: VerifiedJws, provider: &Provider, env: &Env<'_>) -> Result<Message, Failure> {
+    let transmitter = provider.transmitter.as_deref().ok_or(Failure::ProviderNotReady)?;
     let issuer = provider.issuer().expected();
     let checked = security_event::check(token, transmitter, issuer, env.now(), env.config.leeway);
     let SecurityEventToken { id, expires, subjects, ignored } = checked.map_err(Failure::SecurityEvent)?;

@@ -7,7 +7,13 @@ use crate::{
     config::{Config, SignOutSettings},
     digest::half_digest,
     http::{LocalReply, Request},
+    jose::{
+        Algorithm,
+        jws::UnverifiedJws,
+        verify::{Origin, VerifiedJws, VerifyError, verify},
+    },
     oidc::security_event::{Ignored, Subject},
+    provider::Provider,
     quoted::Quoted,
     secret::RawLogoutToken,
     session::open::RevocationKeys,
@@ -51,10 +57,12 @@ pub(super) struct Kind {
     pub(super) malformed: fn() -> Failure,
     /// The token in a body.
     pub(super) token: fn(&[u8]) -> Option<String>,
-    /// The provider that a token says it is of, and the issuer whose keys verify it.
-    pub(super) claimed: fn(&RawLogoutToken, &Config) -> Result<Claimed, Failure>,
-    /// Verifies a token of this provider with the keys that are known.
-    pub(super) verify: fn(&RawLogoutToken, IssuerId, &Env<'_>) -> Result<Message, Failure>,
+    /// The sender whose `iss` this is.
+    pub(super) sender: for<'a> fn(&str, &'a Config) -> Result<Sender<'a>, Failure>,
+    /// Why a signature is refused.
+    pub(super) bad_signature: fn(VerifyError) -> Failure,
+    /// Checks the claims of a token with a good signature.
+    pub(super) check: fn(VerifiedJws, &Provider, &Env<'_>) -> Result<Message, Failure>,
     /// Whether a session that is not known may be called otherwise in ID tokens.
     pub(super) has_own_sids: bool,
     /// What is logged of a message of this issuer with this `jti`.
@@ -62,10 +70,12 @@ pub(super) struct Kind {
 }
 
 /// Where a token says it comes from.
-pub(super) struct Claimed {
-    pub(super) provider: IssuerId,
+pub(super) struct Sender<'a> {
+    pub(super) provider: &'a Provider,
     /// The issuer with the keys.
     pub(super) signer: IssuerId,
+    /// The accepted algorithms.
+    pub(super) algorithms: &'a [Algorithm],
 }
 
 /// A message that passed every check.
@@ -107,11 +117,18 @@ async fn receive(kind: &'static Kind, mut caller: Caller, cx: RequestContext) ->
 async fn end_sessions(kind: &'static Kind, caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
     let body = cx.body().await?;
     let raw = RawLogoutToken::new((kind.token)(&body).ok_or_else(kind.malformed)?);
-    let Claimed { provider, signer } = (kind.claimed)(&raw, cx.config())?;
-    caller.issuer = Some(provider);
-    let verify_now = |env: &Env<'_>| (kind.verify)(&raw, provider, env);
+    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| (kind.malformed)())?;
+    let issuer = unverified.claimed_issuer().ok_or_else(kind.malformed)?;
+    let Sender { provider, signer, algorithms } = (kind.sender)(&issuer, cx.config())?;
+    caller.issuer = Some(provider.id);
+    let verify_now = |env: &Env<'_>| {
+        let keys = env.issuers.keys(signer, env.now()).ok_or(Failure::ProviderNotReady)?;
+        let token = verify(&unverified, keys, algorithms, Origin::Request(env.now()), env.platform)
+            .map_err(kind.bad_signature)?;
+        (kind.check)(token, provider, env)
+    };
     let message = verify_with_keys(signer, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
-    let revocations = cx.with(|env| end_here(kind, provider, message, env))??;
+    let revocations = cx.with(|env| end_here(kind, provider.id, message, env))??;
     // A message that is sent again says nothing new: were it to count again, it would end a session begun since.
     let Some((revocations, used)) = revocations else { return Ok(()) };
     if let Some(store) = &cx.config().session.store {

@@ -155,18 +155,16 @@ impl Request {
 
     /// The names of lines that an app may take for this header ([`folded`]).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
-        self.names_where(Lengths::of(name.len()), |found| is_alike(found, name.as_bytes()))
+        let alike = self.lines.iter().filter(|line| is_alike(self.part(&line.name), name.as_bytes()));
+        alike.map(|line| self.name(line)).collect()
     }
 
     /// The names of lines that an app may take for one of these headers, in one pass.
     pub fn names_like_any(&self, headers: &HeaderNames) -> Vec<&str> {
-        let is_listed = |found: &[u8]| headers.names.iter().any(|header| is_alike(found, header.as_bytes()));
-        self.names_where(headers.lengths, is_listed)
-    }
-
-    fn names_where(&self, lengths: Lengths, is_it: impl Fn(&[u8]) -> bool) -> Vec<&str> {
-        let of_length = self.lines.iter().filter(|line| lengths.have(line.name.len()));
-        of_length.filter(|line| is_it(self.part(&line.name))).map(|line| self.name(line)).collect()
+        let first = |line: &Line| self.bytes.get(line.name.start).copied().unwrap_or_default();
+        let listed =
+            self.lines.iter().filter(|line| headers.may_have(first(line)) && headers.have(self.part(&line.name)));
+        listed.map(|line| self.name(line)).collect()
     }
 
     /// Whether the header is present, with any value.
@@ -195,19 +193,88 @@ impl Request {
     }
 }
 
-/// The names of headers to look for.
+/// The names of headers to look for. One that ends in `*` stands for all that begin so.
+///
+/// Every request is searched for some forty of them, and has none: its lines are told by their first character, then by their
+/// length or by [`Marks`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderNames {
-    names: Vec<String>,
-    /// Most lines have another length, and need no comparison.
-    lengths: Lengths,
+    /// The names by their length; the last list has all that are longer.
+    by_length: Vec<Vec<String>>,
+    beginnings: Vec<String>,
+    /// A bit for each first character.
+    first: u32,
+    /// Those of the beginnings.
+    marks: Marks,
+}
+
+impl HeaderNames {
+    /// The shortest beginning, in bytes, which has all that [`Marks`] look at.
+    pub const MIN_BEGINNING: usize = 5;
+    /// The length from which on names are in one list.
+    const LONG: usize = 63;
+
+    /// Whether a name with this first byte may be among them.
+    const fn may_have(&self, first: u8) -> bool {
+        self.first & 1 << (first & 31) != 0
+    }
+
+    fn have(&self, found: &[u8]) -> bool {
+        let begins = |begin: &String| found.get(..begin.len()).is_some_and(|found| is_alike(found, begin.as_bytes()));
+        let of_length = self.by_length.get(found.len().min(Self::LONG)).map(Vec::as_slice).unwrap_or_default();
+        of_length.iter().any(|name| is_alike(found, name.as_bytes()))
+            || self.marks.have(found) && self.beginnings.iter().any(begins)
+    }
+
+    fn add(&mut self, name: String) {
+        // Letters and digits have the same five low bits in either case; other characters, which are alike, have not.
+        self.first |= match name.as_bytes() {
+            [first, ..] if first.is_ascii_alphanumeric() => 1 << (first & 31),
+            _ => u32::MAX,
+        };
+        if let Some(begin) = name.strip_suffix('*') {
+            self.marks.add(begin.as_bytes());
+            self.beginnings.push(begin.to_owned());
+            return;
+        }
+        let length = name.len().min(Self::LONG);
+        if self.by_length.len() <= length {
+            self.by_length.resize_with(length.saturating_add(1), Vec::new);
+        }
+        if let Some(names) = self.by_length.get_mut(length)
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
 }
 
 impl FromIterator<String> for HeaderNames {
     fn from_iter<T: IntoIterator<Item = String>>(names: T) -> Self {
-        let (names, mut lengths): (Vec<_>, _) = (names.into_iter().collect(), Lengths::default());
-        names.iter().for_each(|name| lengths.add(name.len()));
-        Self { names, lengths }
+        let mut headers = Self::default();
+        names.into_iter().for_each(|name| headers.add(name));
+        headers
+    }
+}
+
+/// A bit for each beginning, by its first and its fifth character.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Marks(u64);
+
+impl Marks {
+    const fn of(name: &[u8]) -> u64 {
+        match name {
+            [first, _, _, _, fifth, ..] => 1 << (fold(*first).wrapping_add(fold(*fifth)) & 63),
+            _ => 0,
+        }
+    }
+
+    const fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::of(name);
+    }
+
+    const fn have(self, name: &[u8]) -> bool {
+        self.0 & Self::of(name) != 0
     }
 }
 
@@ -247,8 +314,9 @@ fn lines_of_pairs(pairs: &[u8]) -> Option<Vec<Line>> {
     Some(lines)
 }
 
+/// From the end: most headers of one length begin alike, with `x-forwarded-`.
 fn is_alike(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fold(*a) == fold(*b))
+    a.len() == b.len() && a.iter().zip(b).rev().all(|(a, b)| fold(*a) == fold(*b))
 }
 
 /// A header's name as apps may read it: CGI, WSGI and PHP treat `_` and `-` alike, and some servers every character

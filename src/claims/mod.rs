@@ -40,6 +40,11 @@ impl IssuerId {
         Self(half_digest("token issuer", &[issuer.as_bytes()]))
     }
 
+    /// The id of a provider's transmitter of security events, where it has keys of its own.
+    pub fn of_transmitter(self) -> Self {
+        Self(half_digest("transmitter", &[&self.0]))
+    }
+
     /// The bytes in sealed values.
     pub const fn as_bytes(&self) -> &HalfDigest {
         &self.0

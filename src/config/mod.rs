@@ -61,9 +61,11 @@ pub struct Config {
     pub token_cookie: Option<String>,
     /// Identity headers, in the document's order.
     pub identity_headers: Vec<NamedValue>,
-    /// Headers removed from client requests: the identity headers, and the default ones, which apps may read even if
+    /// Headers that only the filter may set: the identity headers, and the default ones, which apps may read even if
     /// they are not configured.
     pub stripped_headers: HeaderNames,
+    /// Headers removed from client requests: those, and `strip_request_headers`.
+    pub removed_headers: HeaderNames,
     /// Values for Envoy's filter state.
     pub filter_state: FilterState,
     /// The `Authorization` header for the app, unless a rule sets it.
@@ -200,6 +202,15 @@ pub struct SignOutSettings {
     pub back_channel: bool,
     /// Whether Front-Channel Logout is enabled.
     pub front_channel: bool,
+    /// Whether a provider pushes security events.
+    pub security_events: bool,
+}
+
+impl SignOutSettings {
+    /// Whether providers can end sessions.
+    pub const fn let_providers_end_sessions(&self) -> bool {
+        self.back_channel || self.front_channel || self.security_events
+    }
 }
 
 /// A header or filter state key, and the template of its value.

@@ -14,7 +14,7 @@ use super::shape::{Place, Shape, fields};
 pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
-    ResponseMode, SentAs, TokenIssuer, TokenKind, TokenPlace,
+    ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
 pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
@@ -69,6 +69,16 @@ pub(super) struct Document {
         extend("default" = limits::object(&limits::IDENTITY_HEADERS))
     ))]
     pub(super) identity_headers: Option<Entries<ClaimText>>,
+    /// Request headers in which other systems tell an app who the user is: a client must not send them. They are removed on every
+    /// path, and from trailers, in any case and with any character in place of `-`; what the filter itself sets under such a name
+    /// stays. A name may end in `*`, and `default` stands for this list: `X-Forwarded-User`, `-Email`, `-Groups`,
+    /// `-Preferred-Username` and `-Access-Token`, `X-Auth-Request-*` (oauth2-proxy); `Remote-User`, `-Email`, `-Groups`, `-Name`
+    /// and `-Role`, `X-Remote-*`; `X-Auth-Email`, `-Groups`, `-Roles`, `-Subject`, `-Userid` and `-Username` (Gatekeeper);
+    /// `X-WEBAUTH-*`; `X-authentik-*`; `X-Vouch-*`; `X-Pomerium-*`; `X-MS-CLIENT-PRINCIPAL*` and `X-MS-TOKEN-*` (Azure);
+    /// `X-Amzn-Oidc-*`; `X-Goog-Authenticated-User-*` and `X-Goog-IAP-JWT-Assertion`; `Cf-Access-Authenticated-User-Email` and
+    /// `Cf-Access-Jwt-Assertion`; `Tailscale-User-*`; `OIDC_*` (mod_auth_openidc). With `[]` only `identity_headers` are removed.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("default" = ["default"])))]
+    pub(super) strip_request_headers: Option<Vec<String>>,
     /// Whether `email` goes into headers and filter state only if the claim `email_verified` is true. By default also
     /// if that claim is missing, as with providers that issue only addresses of their own.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -94,7 +104,7 @@ pub(super) struct Document {
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Declares that the field of this name is `true` in Envoy's own configuration of this filter, beside
     /// `failure_policy`: Envoy then passes request bodies to the filter while a request is held. Required for
-    /// `sign_out.back_channel` and `sign_in.keep_forms`.
+    /// `sign_out.back_channel`, `providers[].security_events` and `sign_in.keep_forms`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) allow_on_headers_stop_iteration: Option<bool>,
     /// Whether any Envoy route has an `internal_redirect_policy`. Requests then keep their session and their token
@@ -118,6 +128,7 @@ fields!(Document {
     token_cookie,
     static_tokens,
     identity_headers,
+    strip_request_headers,
     verified_email_only,
     authorization,
     filter_state,

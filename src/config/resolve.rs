@@ -21,6 +21,7 @@ mod policies;
 mod protocol_settings;
 mod provider;
 mod rules;
+mod security_events;
 mod session;
 mod sign_in;
 mod sign_out;
@@ -90,14 +91,18 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let has_default_headers = document.identity_headers.is_none();
     let identity_headers =
         identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let removed_headers = identity_headers.as_deref().map_err(|faulty| *faulty).and_then(|identity| {
+        identity_headers::removed(document.strip_request_headers, identity, &root.key("strip_request_headers"), faults)
+    });
     let filter_state =
         filter_state::filter_state(document.filter_state.unwrap_or_default(), &root.key("filter_state"), faults);
     let userinfo_claims =
         kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let raw_sign_in = document.sign_in.unwrap_or_default();
     let sign_in = sign_in::sign_in(raw_sign_in, &root.key("sign_in"), bodies, origin.as_ref().ok(), faults);
-    let sign_out = sign_out::sign_out(document.sign_out.unwrap_or_default(), &root.key("sign_out"), bodies, faults);
-    let is_misread = faults.any_within(&root.key("sign_out")) || faults.any_within(&at_session.key("refresh"));
+    let (raw_sign_out, at_sign_out) = (document.sign_out.unwrap_or_default(), root.key("sign_out"));
+    let sign_out = sign_out::sign_out(raw_sign_out, &at_sign_out, bodies, named.unwrap_or_default(), faults);
+    let is_misread = faults.any_within(&at_sign_out) || faults.any_within(&at_session.key("refresh"));
     if let Ok(sign_out) = &sign_out
         && !is_misread
     {
@@ -153,6 +158,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         session,
         fingerprint,
         stripped_headers: identity_headers::stripped(&identity_headers),
+        removed_headers: removed_headers?,
         kept_claims,
         expected_claims: Vec::new(),
         userinfo_claims,

@@ -63,7 +63,12 @@ impl BodySlot {
 
 /// Whether the body is a form as browsers send it.
 pub(super) fn is_form(request: &Request) -> bool {
+    has_media_type(request, "application/x-www-form-urlencoded")
+}
+
+/// Whether the body is of this media type, with any parameters.
+pub(super) fn has_media_type(request: &Request, expected: &str) -> bool {
     let content_type = request.text("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    media_type.eq_ignore_ascii_case(expected)
 }

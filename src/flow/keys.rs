@@ -183,6 +183,7 @@ fn lack(failure: Option<&Failure>) -> Option<Lack> {
             Failure::BearerSignature(error)
             | Failure::LogoutTokenSignature(error)
             | Failure::IdTokenSignature(error)
+            | Failure::SecurityEventSignature(error)
             | Failure::UserinfoSignature(error),
         ) => error,
         _ => return None,

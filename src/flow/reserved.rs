@@ -15,7 +15,7 @@ use super::{
     event::failure::Failure,
     executor::Gate,
     sign_in::{self, callback, kept_form},
-    sign_out::{self, back_channel, front_channel},
+    sign_out::{self, back_channel, front_channel, security_events},
     userinfo,
     with_session::with_session,
 };
@@ -28,6 +28,7 @@ pub(super) enum Reserved {
     FrontChannelLogout,
     Health,
     KeptForm,
+    SecurityEvents,
     SignOut,
     SignedOut,
     Start,
@@ -40,6 +41,7 @@ impl Reserved {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         match path.strip_prefix(config.prefix.as_bytes())? {
             b"/backchannel_logout" => Some(Self::BackChannelLogout),
+            b"/events" => Some(Self::SecurityEvents),
             b"/form" => Some(Self::KeptForm),
             b"/frontchannel_logout" => Some(Self::FrontChannelLogout),
             b"/health" => Some(Self::Health),
@@ -72,6 +74,7 @@ impl Reserved {
             Self::FrontChannelLogout => front_channel::begin(&request, env).decision(),
             Self::Health => health(env).into(),
             Self::KeptForm => kept_form::resend(&request, env).into(),
+            Self::SecurityEvents => security_events::begin(&request, env).decision(),
             Self::SignOut => {
                 with_session(request, env, |request, session, env| sign_out::begin(&request, session, env).decision())
             }

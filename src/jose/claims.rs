@@ -1,7 +1,7 @@
 //! The claims that every kind of signed token needs (RFC 7519, 4.1; OIDC Core 3.1.3.7): `iss`, `aud`, `exp`, `iat` and
 //! `nbf`. All others, `sub` and `azp` included, are checked where a kind of token is read.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -128,7 +128,7 @@ pub enum ClaimError {
     NotYetValid,
 }
 
-/// The claims of a token with a right signature, issuer and audience, valid now. Made by [`check`] and [`check_recent`] only.
+/// The claims of a token with a right signature, issuer and audience, valid now. Made by [`check`], [`check_event`] and [`check_recent`] only.
 pub struct VerifiedClaims {
     algorithm: Algorithm,
     audiences: Vec<String>,
@@ -197,7 +197,7 @@ impl fmt::Debug for VerifiedClaims {
 /// # Errors
 /// [`ClaimError`]
 pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims, ClaimError> {
-    check_until(jws, expected, check_expiry)
+    check_until(jws, expected, &check_expiry)
 }
 
 /// [`check`] for a token that need not have `exp`: without it the token expires at `iat`, so that the leeway bounds its age.
@@ -205,12 +205,26 @@ pub fn check(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims
 /// # Errors
 /// [`ClaimError`]
 pub fn check_recent(jws: VerifiedJws, expected: &Expected<'_>) -> Result<VerifiedClaims, ClaimError> {
-    check_until(jws, expected, |claims, expected| {
+    check_until(jws, expected, &|claims, expected| {
         if claims.contains_key("exp") {
             return check_expiry(claims, expected);
         }
         let issued_at = check_issued_at(claims, expected)?;
         if expected.now < issued_at.plus(expected.leeway.span()) { Ok(issued_at) } else { Err(ClaimError::Expired) }
+    })
+}
+
+/// [`check`] for a statement about an event, which need not have `exp`: it expires at this age.
+///
+/// # Errors
+/// [`ClaimError`]
+pub fn check_event(jws: VerifiedJws, expected: &Expected<'_>, max_age: Duration) -> Result<VerifiedClaims, ClaimError> {
+    check_until(jws, expected, &|claims, expected| {
+        if claims.contains_key("exp") {
+            check_expiry(claims, expected)?;
+        }
+        let expiry = check_issued_at(claims, expected)?.plus(max_age);
+        if expected.now < expiry { Ok(expiry) } else { Err(ClaimError::Expired) }
     })
 }
 
@@ -232,10 +246,13 @@ pub fn check_statement(jws: VerifiedJws, expected: &Expected<'_>) -> Result<Map<
     Ok(jws.into_parts().1)
 }
 
+/// Checks the age of a token, and returns its end.
+type CheckExpiry<'a> = dyn Fn(&Map<String, Value>, &Expected<'_>) -> Result<UnixTime, ClaimError> + 'a;
+
 fn check_until(
     jws: VerifiedJws,
     expected: &Expected<'_>,
-    check_expiry: fn(&Map<String, Value>, &Expected<'_>) -> Result<UnixTime, ClaimError>,
+    check_expiry: &CheckExpiry<'_>,
 ) -> Result<VerifiedClaims, ClaimError> {
     let claims = jws.payload();
     check_issuer(claims, jws.key_issuer(), expected)?;

@@ -1,6 +1,6 @@
 //! OAuth 2.0 and OpenID Connect as their endpoints: each file builds one request and reads its response.
 //!
-//! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 9101 (signed requests), RFC 9126
+//! Specifications: RFC 6749 (OAuth 2.0), RFC 7009 (revocation), RFC 7636 (PKCE), RFC 8417 (security event tokens), RFC 9101 (signed requests), RFC 9126
 //! (pushed requests), RFC 9207 (`iss`), RFC 9449 (DPoP), OpenID Connect Core, Discovery, RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, all 1.0.
 
 pub mod access_token;
@@ -16,6 +16,7 @@ pub mod logout_token;
 pub mod pkce;
 pub mod pushed;
 pub mod revocation;
+pub mod security_event;
 pub mod token;
 pub mod token_issuer;
 pub mod userinfo;

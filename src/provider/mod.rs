@@ -27,6 +27,7 @@ use crate::{
         id_token::{Expected, Occasion},
         logout_token::{self, LogoutToken, LogoutTokenError},
         pushed, revocation,
+        security_event::Transmitter,
         token::{self, TokenEndpointError, TokenResponse},
         userinfo::{self, UserinfoError},
     },
@@ -67,6 +68,8 @@ pub struct Provider {
     pub allow: Option<Conditions>,
     /// Whether it ever says that an address is verified.
     pub says_email_verified: bool,
+    /// The sender of its security events, where they are taken.
+    pub transmitter: Option<Rc<Transmitter>>,
 }
 
 /// The protocol of a provider, with the settings that only it has.

@@ -25,6 +25,7 @@ pub mod provider;
 pub mod python_provider;
 pub mod renewal;
 pub mod sample;
+pub mod security_events;
 pub mod site;
 pub mod statistics;
 pub mod store;

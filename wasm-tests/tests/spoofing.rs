@@ -1,7 +1,8 @@
 //! Identity headers come from the filter only: no client and no claim can forge one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wasm_tests::{
+    api_client::API,
     http1::Request,
     user_agent::Outgoing,
     world::{PUBLIC, SESSION_COOKIE, World},
@@ -110,6 +111,89 @@ fn configured_headers_are_stripped_and_set_like_the_usual_ones() {
     assert_eq!(read_as(&seen, "x-auth-verified"), [b"true"]);
     // It is not configured, but an app may look for it all the same.
     assert!(read_as(&seen, "x-forwarded-user").is_empty(), "{seen:?}");
+}
+
+/// Headers by which other systems tell an app who the user is, in any spelling.
+const OF_OTHER_SYSTEMS: [&str; 12] = [
+    "X-Forwarded-Access-Token",
+    "x_forwarded_access_token",
+    "X-Auth-Request-Email",
+    "Remote-User",
+    "REMOTE_USER",
+    "X-Remote-Group",
+    "X-WEBAUTH-USER",
+    "x-authentik-username",
+    "X-MS-CLIENT-PRINCIPAL",
+    "x-amzn-oidc-data",
+    "Cf-Access-Jwt-Assertion",
+    "OIDC_CLAIM_sub",
+];
+
+/// The requests of each kind of path, of a client that claims to be someone by the headers of other systems.
+fn claiming(world: &World, cookie: &str) -> Vec<(&'static str, Outgoing)> {
+    let token = world.issuer.access_token(API, |_| {});
+    let bearer = format!("Bearer {token}");
+    let claims =
+        |request: Outgoing| OF_OTHER_SYSTEMS.iter().fold(request, |request, name| request.header(name, "mallory"));
+    [
+        ("public", Outgoing::navigation(PUBLIC)),
+        ("optional", Outgoing::navigation("/optional")),
+        ("optional with a session", Outgoing::navigation("/optional").header("cookie", cookie)),
+        ("required", Outgoing::navigation("/page").header("cookie", cookie)),
+        ("bearer", Outgoing::fetch("/machines").header("authorization", &bearer)),
+    ]
+    .map(|(what, request)| (what, claims(request)))
+    .into()
+}
+
+fn world_of_every_access(change: impl FnOnce(&mut Value)) -> World {
+    World::with(|document| {
+        document["providers"][0]["access_token_audiences"] = json!([API]);
+        document["rules"] = json!([
+            {"prefix": "/public", "access": "public"},
+            {"prefix": "/optional", "access": "optional"},
+            {"prefix": "/machines", "access": "bearer"},
+        ]);
+        change(document);
+    })
+}
+
+#[test]
+fn headers_of_other_systems_reach_no_app_on_any_path() {
+    let world = world_of_every_access(|_| {});
+    let (_, session) = world.signed_in();
+    for (what, request) in claiming(&world, &format!("{SESSION_COOKIE}={session}")) {
+        let before = world.upstream.count();
+        let response = world.send(&request.header("X-Forwarded-Access-Tokens", "kept")).expect("an answer");
+        assert_eq!((response.status, world.upstream.count()), (200, before + 1), "{what}: {response:?}");
+        let seen = world.upstream.last();
+        assert!(seen.headers.0.iter().all(|(_, value)| value != b"mallory"), "{what}: {seen:?}");
+        assert_eq!(read_as(&seen, "x-forwarded-access-tokens"), [b"kept"], "{what}: {seen:?}");
+    }
+    // Without a session they open nothing, and the same worker serves the next request.
+    let before = world.upstream.count();
+    let refused = world.send(&Outgoing::fetch("/page").header("Remote-User", "mallory")).expect("an answer");
+    assert_eq!(refused.status, 401);
+    world.upstream.assert_saw_nothing_since(before, "a claim is no session");
+    world.assert_serves();
+}
+
+#[test]
+fn headers_of_other_systems_pass_where_the_setting_is_off_and_the_filters_own_are_its_own() {
+    let world = world_of_every_access(|document| document["strip_request_headers"] = json!([]));
+    let (_, session) = world.signed_in();
+    for (what, request) in claiming(&world, &format!("{SESSION_COOKIE}={session}")) {
+        let response = world.send(&request.header("x-forwarded-user", "mallory")).expect("an answer");
+        assert_eq!(response.status, 200, "{what}: {response:?}");
+        let seen = world.upstream.last();
+        let passed = seen.headers.0.iter().filter(|(_, value)| value == b"mallory").count();
+        assert_eq!(passed, OF_OTHER_SYSTEMS.len(), "{what}: {seen:?}");
+    }
+    let world = World::with(|document| document["identity_headers"] = json!({"Remote-User": "sub"}));
+    let (browser, _) = world.signed_in();
+    let request = Outgoing::navigation("/page").header("Remote_User", "mallory").header("Remote-User", "mallory");
+    assert_eq!(browser.visit(&world.url("/page"), request).status, 200);
+    assert_eq!(read_as(&world.upstream.last(), "remote-user"), [b"alice"]);
 }
 
 #[test]

@@ -164,6 +164,10 @@ pub(in crate::config) struct Provider {
     /// Conditions on users who signed in at this provider, and on its tokens, in addition to those of a rule. By
     /// default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
+    /// Takes security event tokens (RFC 8417) of the provider, pushed to `/oauth2/events` (RFC 8935): those that say that a session,
+    /// an account or a credential is revoked end the sessions of their user. `{}` is for a provider that signs them with the keys,
+    /// and under the issuer, of its ID tokens. Requires `allow_on_headers_stop_iteration`. By default none are taken.
+    pub(in crate::config) security_events: Option<SecurityEvents>,
     /// The timeout of a request to the provider, in milliseconds.
     #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
     pub(in crate::config) timeout_ms: Option<u64>,
@@ -212,8 +216,25 @@ fields!(Provider {
     trusted_audiences,
     access_token_audiences,
     allow,
+    security_events,
     timeout_ms,
 });
+
+/// The transmitter of a provider's security events.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct SecurityEvents {
+    /// The exact `iss` of its tokens. By default the issuer of the provider.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    pub(in crate::config) issuer: Option<String>,
+    /// The `aud` of its tokens, or one of them. By default the client ID.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    pub(in crate::config) audience: Option<String>,
+    /// The URL of the JWK Set that it signs with. By default that of the provider; a provider without one needs it.
+    pub(in crate::config) jwks_uri: Option<String>,
+}
+
+fields!(SecurityEvents { issuer, audience, jwks_uri });
 
 /// How an authorization response comes back.
 #[derive(Clone, Copy)]

@@ -67,11 +67,71 @@ fn defaults() -> Vec<(String, raw::ClaimText)> {
     limits::IDENTITY_HEADERS.iter().map(entry).collect()
 }
 
-/// Headers to remove from client requests: these and the default ones.
+/// Headers that only the filter may set: these and the default ones.
 pub(super) fn stripped(headers: &[NamedValue]) -> HeaderNames {
-    let is_default = |name: &&str| limits::IDENTITY_HEADERS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let ours = headers.iter().map(|header| header.name.as_str()).filter(|name| !is_default(name));
-    limits::IDENTITY_HEADERS.iter().map(|(name, _)| *name).chain(ours).map(str::to_ascii_lowercase).collect()
+    own_names(headers).collect()
+}
+
+fn own_names(headers: &[NamedValue]) -> impl Iterator<Item = String> {
+    let ours = headers.iter().map(|header| header.name.as_str());
+    limits::IDENTITY_HEADERS.iter().map(|(name, _)| *name).chain(ours).map(str::to_ascii_lowercase)
+}
+
+/// The word in `strip_request_headers` that stands for [`limits::STRIPPED_HEADERS`].
+const DEFAULT: &str = "default";
+
+/// Headers to remove from client requests: those that only the filter may set, and these names, by default
+/// [`limits::STRIPPED_HEADERS`].
+#[inline(never)]
+pub(super) fn removed(
+    names: Option<Vec<String>>,
+    identity: &[NamedValue],
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<HeaderNames, Faulty> {
+    let names = names.unwrap_or_else(|| vec![DEFAULT.to_owned()]);
+    limit_entries(names.len(), at, faults)?;
+    let mut all: Vec<String> = own_names(identity).collect();
+    let mut fault = None;
+    for (place, name) in names.into_iter().enumerate() {
+        if name == DEFAULT {
+            all.extend(limits::STRIPPED_HEADERS.iter().map(|name| (*name).to_owned()));
+        } else if let Err(faulty) = refuse_other_use(&name, &at.index(place), faults) {
+            fault = Some(faulty);
+        } else {
+            all.push(name.to_ascii_lowercase());
+        }
+    }
+    fault.map_or_else(|| Ok(all.into_iter().collect()), Err)
+}
+
+fn refuse_other_use(name: &str, at: &At<'_>, faults: &mut Faults) -> Result<(), Faulty> {
+    let (begin, is_beginning) = name.strip_suffix('*').map_or((name, false), |begin| (begin, true));
+    // `*` may stand in a name (RFC 9110, 5.6.2), where no header has it.
+    if !text::is_token(begin) || begin.contains('*') || name.len() > limits::MAX_TEXT {
+        return Err(faults.wrong_value(
+            at,
+            "the name of a header, the beginning of names with `*` behind it, or default",
+            name,
+        ));
+    }
+    if is_beginning && begin.len() < HeaderNames::MIN_BEGINNING {
+        return Err(faults.wrong_value(
+            at,
+            format!("{} characters or more before the `*`", HeaderNames::MIN_BEGINNING),
+            name,
+        ));
+    }
+    let folded = folded(begin);
+    let begins = |taken: &&str| is_beginning && taken.starts_with(&folded);
+    if is_taken(&folded) || TAKEN.iter().chain(&TAKEN_PREFIXES).any(begins) {
+        return Err(faults.wrong_value(at, "a header that has no other use", name));
+    }
+    Ok(())
+}
+
+fn is_taken(folded: &str) -> bool {
+    TAKEN.contains(&folded) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
 }
 
 fn identity_header(
@@ -81,11 +141,12 @@ fn identity_header(
     at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<NamedValue, Faulty> {
-    if !text::is_token(name) || name.len() > limits::MAX_TEXT {
+    // `*` would stand for further headers among those that are removed.
+    if !text::is_token(name) || name.contains('*') || name.len() > limits::MAX_TEXT {
         return Err(faults.wrong(at, "the name of a header as the name of this field"));
     }
     let folded = folded(name);
-    if TAKEN.contains(&folded.as_str()) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
+    if is_taken(&folded) {
         return Err(faults.wrong(at, "a header that has no other use"));
     }
     if known.iter().any(|other| self::folded(&other.name) == folded) {

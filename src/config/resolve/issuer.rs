@@ -75,7 +75,7 @@ fn algorithm(name: String, at: &At<'_>, faults: &mut Faults) -> Result<Algorithm
     algorithm.ok_or_else(|| faults.wrong_value(at, one_of(&Algorithm::ALL.map(Algorithm::name)), &name))
 }
 
-fn audience(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+pub(super) fn audience(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     if (1..=limits::MAX_TEXT).contains(&text.len()) && text != "*" {
         return Ok(text);
     }

@@ -54,6 +54,48 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
+/// `strip_request_headers`, in lower case: headers in which well-known systems tell an app who the user is. Those that clients send by themselves
+/// (`X-Auth-Token`, `CF-Access-Client-Id`) are not among them.
+pub(in crate::config) const STRIPPED_HEADERS: &[&str] = &[
+    // oauth2-proxy, and what Traefik and others take over from it
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+    "x-auth-request-*",
+    // Web servers; Authelia and Pangolin; Kubernetes
+    "remote-user",
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-role",
+    "x-remote-*",
+    // Gatekeeper (Louketo)
+    "x-auth-email",
+    "x-auth-groups",
+    "x-auth-roles",
+    "x-auth-subject",
+    "x-auth-userid",
+    "x-auth-username",
+    // Grafana and Gitea; authentik; Vouch; Pomerium
+    "x-webauth-*",
+    "x-authentik-*",
+    "x-vouch-*",
+    "x-pomerium-*",
+    // Azure App Service; the load balancer of AWS; Google's Identity-Aware Proxy; Cloudflare Access; Tailscale
+    "x-ms-client-principal*",
+    "x-ms-token-*",
+    "x-amzn-oidc-*",
+    "x-goog-authenticated-user-*",
+    "x-goog-iap-jwt-assertion",
+    "cf-access-authenticated-user-email",
+    "cf-access-jwt-assertion",
+    "tailscale-user-*",
+    // mod_auth_openidc
+    "oidc_*",
+];
+
 pub(in crate::config) const SEPARATOR: char = ',';
 /// The most entries of `filter_state.claims`: each costs a host call per request.
 pub(in crate::config) const MAX_FILTER_STATE: usize = 16;

@@ -15,7 +15,7 @@ use super::{
     object_keys::object_keys,
     openid,
     protocol_settings::{AccessTokens, ProtocolSettings},
-    resolve_each,
+    resolve_each, security_events,
     sign_in::Bodies,
     text,
 };
@@ -64,6 +64,9 @@ pub(super) fn providers(
         }
         let at_domains = at.key("email_domains");
         if let Err(faulty) = choice::refuse_domain_twice(&provider, &resolved.providers, &at_domains, faults) {
+            fault = Some(faulty);
+        }
+        if let Err(faulty) = security_events::refuse_issuer_twice(&provider, &resolved.providers, &at, faults) {
             fault = Some(faulty);
         }
         resolved.providers.push(provider);
@@ -115,6 +118,9 @@ fn provider(
     let object_keys = object_keys(raw.object_keys, &at.key("object_keys"), faults);
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let allow = allow::conditions(raw.allow, &at.key("allow"), faults);
+    let events = raw.security_events.take();
+    let at_events = at.key("security_events");
+    let events = events.map(|raw| security_events::resolve(raw, &at_events, context, faults)).transpose();
     let (ProtocolSettings { issuer, scopes, access_tokens, protocol }, client_id) = (settings?, client_id?);
     if let (Ok(ClientAuthentication::Assertion(assertion)), ExpectedIssuer::OfTenant(_)) =
         (&authentication, issuer.expected())
@@ -141,6 +147,8 @@ fn provider(
         timeout,
         plain_http,
     });
+    let transmitter = events?.map(|events| events.transmitter(id, &client_id, &protocol, &clusters, timeout));
+    let transmitter = transmitter.map(|found| found.ok_or_else(|| security_events::without_keys(&at_events, faults)));
     let provider = Provider {
         id,
         title: title?.unwrap_or_else(|| title_of(&name, &issuer)),
@@ -165,6 +173,7 @@ fn provider(
         object_keys,
         allow,
         says_email_verified: raw.says_email_verified.unwrap_or(true),
+        transmitter: transmitter.transpose()?.map(Rc::new),
     };
     Ok((provider, token_issuer))
 }

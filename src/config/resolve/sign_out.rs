@@ -17,6 +17,7 @@ pub(super) fn sign_out(
     raw: raw::SignOut,
     at: &At<'_>,
     bodies: Bodies,
+    providers: &[Provider],
     faults: &mut Faults,
 ) -> Result<SignOutSettings, Faulty> {
     let back_channel = bodies.required_by(raw.back_channel, &at.key("back_channel"), faults);
@@ -27,6 +28,7 @@ pub(super) fn sign_out(
         revoke: raw.revoke.unwrap_or(false),
         back_channel: back_channel?,
         front_channel: raw.front_channel.unwrap_or(false),
+        security_events: providers.iter().any(|provider| provider.transmitter.is_some()),
     })
 }
 

@@ -261,7 +261,7 @@ pub(super) fn left_out_keys(issuers: &[TokenIssuer]) -> Vec<String> {
 }
 
 /// The `iss` of tokens, without discovery.
-fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+pub(super) fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
     let name = faults.required(at, value, "the `iss` of its tokens")?;
     if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {
         return Ok(name);

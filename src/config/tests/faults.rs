@@ -124,6 +124,33 @@ fn authorization_app_as_default_is_refused_with_rules_for_tokens() {
 }
 
 #[test]
+fn a_transmitter_of_security_events_has_keys_and_an_issuer_of_its_own() {
+    let mut document = example();
+    document["allow_on_headers_stop_iteration"] = json!(true);
+    document["providers"] = json!([
+        { "issuer": "https://idp.example.com", "client_id": "a", "security_events": {} },
+        {
+            "name": "b", "issuer": "https://b.example.com", "client_id": "b",
+            "security_events": { "issuer": "https://idp.example.com" },
+        },
+        { "name": "c", "type": "github", "client_id": "c", "client_secret": "s", "security_events": {} },
+        {
+            "name": "d", "issuer": "https://d.example.com", "client_id": "d",
+            "security_events": { "issuer": "", "audience": "", "jwks_uri": "http://keys.example.com" },
+        },
+    ]);
+    assert_eq!(
+        faults(&document),
+        "providers[2].security_events.jwks_uri: missing; expected the URL of the transmitter's keys, because the provider has none\n\
+         providers[3].security_events.audience: expected 1 to 4096 bytes, no wildcard\n\
+         providers[3].security_events.issuer: expected 1 to 4096 characters of printable ASCII, as tokens have it\n\
+         providers[3].security_events.jwks_uri: expected an https URL (http only for localhost and loopback addresses), got \"http://keys.example.com\""
+    );
+    document["providers"].as_array_mut().unwrap().truncate(2);
+    assert_eq!(faults(&document), "providers[1].security_events.issuer: expected each transmitter at one provider");
+}
+
+#[test]
 fn ineffective_settings_are_refused() {
     let mut document = example();
     document["session"]["refresh"] = json!(false);

@@ -190,6 +190,10 @@ fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
     let mut say = |name: &str, value: &str| drop(body.insert(name.to_owned(), value.into()));
     say("error", words.title);
     say("code", failure.code());
+    if let Some(code) = failure.security_event_code() {
+        say("err", code);
+        say("description", words.text);
+    }
     // A script of the app can send its page there, with `?rd=` and the way back.
     if *failure == Failure::SignInRequired {
         say("sign_in_url", start);

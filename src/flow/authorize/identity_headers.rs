@@ -19,7 +19,6 @@ use super::{
         },
     },
     bearer_token, internal_redirect,
-    internal_redirect::claimed_identity,
     permit::Permit,
 };
 
@@ -35,7 +34,7 @@ const MAX_STATE: usize = 4 * 1024;
 pub(super) fn edits(permit: &Permit, env: &mut Env<'_>) -> Result<Edits, Failure> {
     let (config, request, verdict) = (env.config, permit.request(), permit.ruled().verdict());
     let mut own = Vec::new();
-    strip_identity(request, &config.stripped_headers, &mut own);
+    strip_identity(request, &config.removed_headers, &mut own);
     strip_cookies(request, &config.session, &mut own);
     own.extend(connection(request));
     own.extend(authorization(permit, env));
@@ -118,14 +117,14 @@ fn authorization(permit: &Permit, env: &Env<'_>) -> Option<HeaderEdit> {
 /// (RFC 9110, 6.5.1).
 pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
-    strip_identity(trailers, &config.stripped_headers, &mut edits);
+    strip_identity(trailers, &config.removed_headers, &mut edits);
     strip_identity(trailers, &HeaderNames::from_iter(["authorization".to_owned()]), &mut edits);
     edits
 }
 
-// Whatever an app could read as one of our headers goes, under the name it came with.
-fn strip_identity(request: &Request, ours: &HeaderNames, edits: &mut Vec<HeaderEdit>) {
-    for name in claimed_identity(request, ours) {
+// Whatever an app could read as one of these headers goes, under the name it came with.
+fn strip_identity(request: &Request, removed: &HeaderNames, edits: &mut Vec<HeaderEdit>) {
+    for name in request.names_like_any(removed) {
         edits.push(HeaderEdit::Remove(name.to_owned()));
     }
 }

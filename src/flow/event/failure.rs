@@ -16,6 +16,7 @@ use crate::{
         introspection::IntrospectionError,
         logout_token::LogoutTokenError,
         pushed::PushError,
+        security_event::SecurityEventError,
         token::TokenEndpointError,
         userinfo::UserinfoError,
     },
@@ -153,6 +154,15 @@ pub enum Failure {
     /// The signature of the ID token is refused.
     #[error("the ID token is refused: {0}")]
     IdTokenSignature(VerifyError),
+    /// The claims of the security event token are refused.
+    #[error("the security event token is refused: {0}")]
+    SecurityEvent(SecurityEventError),
+    /// The body is no security event token.
+    #[error("its body is no security event token of application/secevent+jwt")]
+    SecurityEventMalformed,
+    /// The signature of the security event token is refused.
+    #[error("the security event token is refused: {0}")]
+    SecurityEventSignature(VerifyError),
     /// This many sign-ins in a row brought no session that is enough.
     #[error(
         "there were {0} sign-ins in a row, and none brought a session with all that the rules ask for: their cookies never came back, or \
@@ -279,7 +289,7 @@ impl Failure {
             Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
                 "Send one Authorization header with one Bearer token."),
             // Forged tokens come in numbers: this one is refused like any request beyond a limit.
-            Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
+            Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) | Self::SecurityEventSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
                 "Please try again in a few seconds."),
             Self::BearerExpired(_) | Self::BearerInactive | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
                 "It is unknown, has expired, or is meant for another service."),
@@ -349,6 +359,8 @@ impl Failure {
                 "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
             Self::IdTokenSignature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
                 "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+            Self::SecurityEvent(_) | Self::SecurityEventMalformed | Self::SecurityEventSignature(_) => row!(400, "security_event_refused", Warn, "No session was ended",
+                "The security event token is not one that can be trusted."),
             Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, "Your browser does not keep the sign-in",
                 "You were sent to sign in several times, and each time this site's cookie did not come back. Allow cookies for this site, open it by its usual https address, and try again."),
             Self::SignInRequired => row!(401, "sign_in_required", Count, "Please sign in",
@@ -416,6 +428,26 @@ impl Failure {
 
     pub(in crate::flow) const fn words(&self) -> Words {
         self.row().words
+    }
+
+    /// The error code for a transmitter of security events (RFC 8935, 2.4).
+    pub(in crate::flow) const fn security_event_code(&self) -> Option<&'static str> {
+        match self {
+            Self::SecurityEvent(SecurityEventError::Claim(
+                ClaimError::IssuerMissing | ClaimError::IssuerMismatch(_),
+            )) => Some("invalid_issuer"),
+            Self::SecurityEvent(SecurityEventError::Claim(
+                ClaimError::AudienceMissing
+                | ClaimError::AudienceMalformed
+                | ClaimError::AudienceMismatch
+                | ClaimError::AudienceUntrusted,
+            )) => Some("invalid_audience"),
+            Self::SecurityEvent(_)
+            | Self::SecurityEventMalformed
+            | Self::SecurityEventSignature(VerifyError::BadPayload(_)) => Some("invalid_request"),
+            Self::SecurityEventSignature(_) if self.status() == 400 => Some("invalid_key"),
+            _ => None,
+        }
     }
 
     /// Whether the same request may succeed in a few seconds.

@@ -75,6 +75,8 @@ pub enum Event {
     Renewed,
     /// This issuer did not revoke a refresh token, for this reason.
     NotRevoked(String, RevocationError),
+    /// This issuer ended sessions, with the `jti` of its security event token.
+    SecurityEvent(String, String),
     /// A session ended because this issuer refused to renew it; with its subject.
     SessionRefused(String, String),
     /// A sign-in was begun again.
@@ -128,7 +130,7 @@ impl Event {
             },
             Self::NotStored(_) | Self::NotWritten(_) | Self::TaskFailed(_) => Level::Error,
             Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) | Self::OtherMethod(..) => Level::Warn,
-            Self::LoggedOut(..) | Self::SessionRefused(..) => Level::Info,
+            Self::LoggedOut(..) | Self::SecurityEvent(..) | Self::SessionRefused(..) => Level::Info,
             Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
             Self::Omitted { is_news, .. } => {
@@ -159,6 +161,7 @@ impl Event {
             Self::OtherMethod(..) => "vestibule_secret_method_changed",
             Self::Omitted { omission, .. } => omission.counter(),
             Self::Renewed => "vestibule_renewed",
+            Self::SecurityEvent(..) => "vestibule_security_events",
             Self::SessionRefused(..) => "vestibule_session_refused",
             Self::Permitted(Reason::Bearer) => "vestibule_permitted_bearer",
             Self::Permitted(Reason::Preflight) => "vestibule_permitted_preflight",
@@ -217,6 +220,7 @@ impl fmt::Display for Event {
             }
             Self::Omitted { omission, .. } => omission.fmt(f),
             Self::Renewed => f.write_str("renewed a session"),
+            Self::SecurityEvent(issuer, id) => write!(f, "{issuer} ended sessions by its security event token {id:?}"),
             Self::SessionRefused(issuer, subject) => {
                 write!(f, "ended the session of {subject:?}: {issuer} refused to renew it")
             }

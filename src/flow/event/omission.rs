@@ -3,7 +3,7 @@
 use crate::{
     claims::{ClaimPath, Unfit},
     jose::jwk::LeftOutKey,
-    oidc::discovery::UnusableEndpoint,
+    oidc::{discovery::UnusableEndpoint, security_event::Ignored},
     quoted::Quoted,
     session::MIN_TOKEN_LIFE,
 };
@@ -74,6 +74,16 @@ pub enum Omission {
         /// The key, and why it is left out.
         key: LeftOutKey,
     },
+    /// A security event that ends no session.
+    #[error("the security event {event} of {issuer} ends no session: {reason}")]
+    SecurityEvent {
+        /// The issuer.
+        issuer: String,
+        /// Its URI.
+        event: Quoted,
+        /// The reason.
+        reason: Ignored,
+    },
 }
 
 /// The place that a claim is written to.
@@ -111,6 +121,7 @@ impl Omission {
             Self::Identity { .. } => "vestibule_left_out_identity",
             Self::InternalRedirect => "vestibule_left_out_redirects",
             Self::Key { .. } => "vestibule_left_out_keys",
+            Self::SecurityEvent { .. } => "vestibule_left_out_security_events",
         }
     }
 }

@@ -28,7 +28,7 @@ pub(in crate::flow) struct KnownSids {
 impl KnownSids {
     /// None yet. Where no provider ends sessions, none are kept.
     pub(in crate::flow) fn new(config: &Config, platform: &dyn Platform) -> Self {
-        let is_needed = config.sign_out.front_channel || config.sign_out.back_channel;
+        let is_needed = config.sign_out.let_providers_end_sessions();
         let sids = Self { prefix: format!("vestibule.{}.sids", config.fingerprint), is_needed };
         if is_needed {
             (0..LISTS).for_each(|number| platform.shared_create(&sids.key(number), &[]));

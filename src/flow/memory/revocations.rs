@@ -173,7 +173,7 @@ impl Revocations {
     ) -> bool {
         // Where a provider can end sessions, it counts at once, for every worker; a sign-out, and an unauthenticated end,
         // counts at once in its own, and within a second in the others, so that a flood does not slow down every request.
-        if sign_out.back_channel || sign_out.front_channel {
+        if sign_out.let_providers_end_sessions() {
             self.of(By::Provider).look(platform);
         }
         if sign_out.front_channel {

@@ -3,6 +3,8 @@
 
 pub(super) mod back_channel;
 pub(super) mod front_channel;
+pub(super) mod security_events;
+mod signed_message;
 
 use std::time::Duration;
 

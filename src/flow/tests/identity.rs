@@ -44,6 +44,78 @@ fn h_01_to_h_05_what_a_client_says_of_itself_is_removed_everywhere() {
     }
 }
 
+/// Headers of other systems, in spellings that apps read alike, and headers that only resemble them.
+const OF_OTHER_SYSTEMS: [(&str, bool); 20] = [
+    ("x-forwarded-access-token", true),
+    ("X_Forwarded_Access_Token", true),
+    ("x-auth-request-email", true),
+    ("x_auth.request-user", true),
+    ("remote-user", true),
+    ("REMOTE_USER", true),
+    ("x-remote-extra-scopes", true),
+    ("x-webauth-user", true),
+    ("x-authentik-meta-jwks", true),
+    ("x-ms-client-principal", true),
+    ("x-ms-client-principal-id", true),
+    ("oidc_claim_sub", true),
+    ("cf-access-jwt-assertion", true),
+    ("tailscale-user-login", true),
+    ("x-forwarded-access-tokens", false),
+    ("x-auth-token", false),
+    ("cf-access-client-id", false),
+    ("x-remote", false),
+    ("x-forwarded-for", false),
+    ("oidc", false),
+];
+
+#[test]
+fn headers_of_other_systems_go_unless_the_setting_says_otherwise() {
+    let send = |world: &mut World, path: &str| {
+        let mut all = vec![(":method", "GET"), (":path", path)];
+        all.extend(OF_OTHER_SYSTEMS.map(|(name, _)| (name, "mallory")));
+        all.push(("x-company-user", "mallory"));
+        headers(world.send(&all))
+    };
+    let has = |seen: &[(String, String)], name: &str| values(seen, name) == ["mallory"];
+    for (setting, strips, strips_own) in [
+        (None, true, false),
+        (Some(json!(["default"])), true, false),
+        (Some(json!(["X-Company-User", "default"])), true, true),
+        (Some(json!(["x_company-*"])), false, true),
+        (Some(json!([])), false, false),
+    ] {
+        let changes: Vec<_> = setting.clone().map(|setting| ("strip_request_headers", setting)).into_iter().collect();
+        let mut world = World::ready_with(&changes);
+        world.sign_in("/");
+        for path in ["/public/x", "/private"] {
+            let seen = send(&mut world, path);
+            for (name, is_stripped) in OF_OTHER_SYSTEMS {
+                assert_eq!(has(&seen, name), !(is_stripped && strips), "{path} {name} {setting:?}");
+            }
+            assert_eq!(has(&seen, "x-company-user"), !strips_own, "{path} {setting:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_filter_sets_under_such_a_name_stays() {
+    let mut world = World::ready_with(&[
+        ("identity_headers", json!({ "Remote-User": "sub", "X-WEBAUTH-USER": "email" })),
+        ("strip_request_headers", json!(["default", "remote-user"])),
+    ]);
+    world.sign_in("/");
+    let seen = headers(world.send(&[
+        (":method", "GET"),
+        (":path", "/private"),
+        ("remote_user", "mallory"),
+        ("remote-user", "mallory"),
+        ("x-webauth-user", "mallory"),
+    ]));
+    assert_eq!(values(&seen, "remote-user"), ["alice"]);
+    assert_eq!(values(&seen, "x-webauth-user"), ["alice@example.com"]);
+    assert!(seen.iter().all(|(_, value)| value != "mallory"), "{seen:?}");
+}
+
 #[test]
 fn h_17_trailers_say_nothing_of_who_is_there() {
     use crate::http::{HeaderEdit, Request};
@@ -53,11 +125,13 @@ fn h_17_trailers_say_nothing_of_who_is_there() {
         ("grpc-status", "0"),
         ("authorization", "Bearer mallory"),
         ("x-forwarded-groups", "root"),
+        ("x-authentik-username", "mallory"),
     ];
     let trailers = Request::new(trailers.map(|(name, value)| (name, value.as_bytes())));
     let edits = super::super::trailer_edits(&trailers, &world.config);
     let removed = |name: &str| HeaderEdit::Remove(name.to_owned());
-    assert_eq!(edits, [removed("x_forwarded_user"), removed("x-forwarded-groups"), removed("authorization")]);
+    let expected = ["x_forwarded_user", "x-forwarded-groups", "x-authentik-username", "authorization"];
+    assert_eq!(edits, expected.map(removed));
 }
 
 #[test]

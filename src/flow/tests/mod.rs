@@ -28,6 +28,7 @@ mod providers;
 mod renewal;
 mod return_targets;
 mod routes;
+mod security_events;
 mod several;
 mod sign_in;
 mod sign_out;

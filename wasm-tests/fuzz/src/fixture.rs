@@ -58,6 +58,8 @@ pub(crate) fn provider() -> &'static Provider {
 fn parse_config() -> Config {
     let mut document = document();
     document["session"]["store"] = json!({ "cluster": "webdis" });
+    document["allow_on_headers_stop_iteration"] = true.into();
+    document["providers"][0]["security_events"] = json!({});
     parse(&document)
 }
 

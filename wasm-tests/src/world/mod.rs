@@ -33,6 +33,8 @@ pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
 pub const SESSION_COOKIE: &str = "__Host-vestibule";
 /// Prefix of the cookies of pending sign-ins.
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
+/// Where the issuer pushes its security events.
+pub const SECURITY_EVENTS: &str = "/oauth2/events";
 /// Where the issuer sends its logout tokens.
 pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
 /// The cookie of recent sign-ins, which stops redirect loops.
@@ -161,6 +163,20 @@ impl World {
         let provider = UserAgent::new(&self.transcript);
         let url = self.url_at(number, BACK_CHANNEL_LOGOUT);
         provider.send(&url, &logout_request(token)).expect("an answer to the logout token")
+    }
+
+    /// The answer of this Envoy to a security event that the provider pushes.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[track_caller]
+    pub fn push_event(&self, number: usize, token: &str) -> Response {
+        let provider = UserAgent::new(&self.transcript);
+        let push = Outgoing::new("POST", SECURITY_EVENTS)
+            .header("content-type", "application/secevent+jwt")
+            .header("accept", "application/json")
+            .body(token.as_bytes());
+        provider.send(&self.url_at(number, SECURITY_EVENTS), &push).expect("an answer to the security event")
     }
 
     /// Asks for a path without a session, and checks that it begins a sign-in.

@@ -1,4 +1,4 @@
-//! One issuer: a provider that users sign in at, or an issuer of bearer tokens.
+//! One issuer: a provider that users sign in at, an issuer of bearer tokens, or a transmitter of security events.
 
 use std::{rc::Rc, time::Duration};
 
@@ -10,6 +10,7 @@ use crate::{
         Endpoint, Issuer,
         discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
         dpop::ProofServer,
+        security_event::Transmitter,
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
     platform::Platform,
@@ -103,6 +104,7 @@ impl ProofNonces {
 pub(super) enum Configured {
     Provider(Rc<Provider>),
     TokenIssuer(Box<TokenIssuer>),
+    Transmitter(Rc<Transmitter>),
 }
 
 /// The source of an issuer's keys.
@@ -118,6 +120,7 @@ impl Configured {
         match self {
             Self::Provider(provider) => provider.id,
             Self::TokenIssuer(issuer) => issuer.id,
+            Self::Transmitter(transmitter) => transmitter.id,
         }
     }
 
@@ -126,6 +129,7 @@ impl Configured {
         match self {
             Self::Provider(provider) => provider.issuer().as_str(),
             Self::TokenIssuer(issuer) => &issuer.issuer,
+            Self::Transmitter(transmitter) => transmitter.name(),
         }
     }
 
@@ -134,6 +138,7 @@ impl Configured {
         match self {
             Self::Provider(provider) => provider.discovery(),
             Self::TokenIssuer(issuer) => issuer.discovered().map(Issuer::discovery),
+            Self::Transmitter(_) => None,
         }
     }
 
@@ -141,6 +146,7 @@ impl Configured {
         match self {
             Self::Provider(provider) => provider.get(endpoint),
             Self::TokenIssuer(issuer) => discovery::get(endpoint, &issuer.clusters, issuer.timeout),
+            Self::Transmitter(transmitter) => discovery::get(endpoint, &transmitter.clusters, transmitter.timeout),
         }
     }
 
@@ -148,6 +154,8 @@ impl Configured {
         match self {
             Self::Provider(provider) => provider.read_metadata(document).map(Metadata::Provider),
             Self::TokenIssuer(issuer) => discovery::endpoint_of(issuer, document).map(Metadata::TokenIssuer),
+            // Its metadata are not fetched.
+            Self::Transmitter(_) => Err(DiscoveryError::Missing("jwks_uri")),
         }
     }
 }
@@ -157,6 +165,7 @@ impl IssuerState {
         let fingerprint = match &configured {
             Configured::Provider(provider) => provider.fingerprint(),
             Configured::TokenIssuer(issuer) => issuer.fingerprint(),
+            Configured::Transmitter(transmitter) => transmitter.fingerprint(),
         };
         let metadata = Document::new(app, &fingerprint, DocumentKind::Metadata);
         let keys = Document::new(app, &fingerprint, DocumentKind::Keys);
@@ -220,6 +229,7 @@ impl IssuerState {
                 Validation::JwksUri(endpoint) => KeysFrom::Fetched(Some(endpoint)),
                 Validation::Provider => KeysFrom::Fetched(None),
             },
+            Configured::Transmitter(transmitter) => KeysFrom::Fetched(transmitter.jwks_uri.as_ref()),
         }
     }
 
@@ -228,6 +238,7 @@ impl IssuerState {
         let has_metadata = match &self.configured {
             Configured::Provider(provider) => self.metadata_of(provider, now).is_some(),
             Configured::TokenIssuer(issuer) => issuer.discovered().is_none() || self.metadata.usable(now).is_some(),
+            Configured::Transmitter(_) => true,
         };
         has_metadata && self.keys(now).is_some()
     }

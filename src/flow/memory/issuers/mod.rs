@@ -42,8 +42,12 @@ impl Issuers {
         let providers = config.providers.iter().map(|provider| Configured::Provider(Rc::new(provider.clone())));
         let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
         let others = others.map(|issuer| Configured::TokenIssuer(Box::new(issuer.clone())));
+        let transmitters = config.providers.iter().filter_map(|provider| provider.transmitter.clone());
+        // One without keys of its own has those of its provider.
+        let transmitters = transmitters.filter(|transmitter| transmitter.jwks_uri.is_some());
         let states = providers
             .chain(others)
+            .chain(transmitters.map(Configured::Transmitter))
             .map(|configured| IssuerState::new(configured, &config.fingerprint, platform))
             .collect();
         Self { sealer: config.session.sealer.clone(), states }

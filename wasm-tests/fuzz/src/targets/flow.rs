@@ -32,7 +32,7 @@ const CLIENTS: [Option<IpAddr>; 3] =
     [None, Some(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3))), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))];
 /// The path of the rule with a network.
 const OFFICE: &str = "/office";
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 17] = [
     "/strong",
     "/",
     OFFICE,
@@ -48,9 +48,10 @@ const PATHS: [&str; 16] = [
     "/oauth2/backchannel_logout",
     "/oauth2/frontchannel_logout?iss=https://idp.example.com&sid=s",
     "/oauth2/form",
+    "/oauth2/events",
     "/oauth2",
 ];
-const HEADERS: [(&str, &str); 14] = [
+const HEADERS: [(&str, &str); 15] = [
     ("accept", "text/html"),
     ("accept", "application/json"),
     ("sec-fetch-mode", "navigate"),
@@ -63,6 +64,7 @@ const HEADERS: [(&str, &str); 14] = [
     ("origin", "https://evil.example"),
     ("access-control-request-method", "POST"),
     ("content-type", "application/x-www-form-urlencoded"),
+    ("content-type", "application/secevent+jwt"),
     ("authorization", "Bearer x"),
     ("x-requested-with", "XMLHttpRequest"),
 ];
@@ -103,6 +105,7 @@ impl World {
         document["session"]["refresh"] = true.into();
         document["allow_on_headers_stop_iteration"] = true.into();
         document["token_issuers"] = json!([]);
+        document["providers"][0]["security_events"] = json!({});
         document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
         if let Some(rules) = document["rules"].as_array_mut() {
             rules.push(json!({ "path": OFFICE, "networks": ["10.0.0.0/8"], "access": "public" }));
@@ -183,7 +186,7 @@ impl World {
         let lines = match decision {
             Decision::Reply(reply) => {
                 let lines = self.check_reply(&reply);
-                if reply.code == "logged_out" {
+                if matches!(reply.code, "logged_out" | "security_event") {
                     self.ended.extend(self.sessions.iter().map(|(value, _)| (value.clone(), worker)));
                 } else if reply.code == "signed_out" && lines.iter().any(|line| session_of(line) == Some("")) {
                     self.ended.extend(session_of(&cookies).map(|value| (value.to_owned(), worker)));
@@ -315,6 +318,16 @@ impl World {
         Ok(match u8::arbitrary(input)? % 4 {
             0 => Err(BodyError::Missing),
             1 => Ok(<&[u8]>::arbitrary(input)?.to_vec()),
+            2 => {
+                // The same token twice is one that ends nothing new.
+                let claims = json!({
+                    "iss": ISSUER, "aud": CLIENT, "iat": self.now.as_secs(),
+                    "jti": format!("{}-{}", self.now.as_secs(), self.sessions.len()),
+                    "sub_id": { "format": "iss_sub", "iss": ISSUER, "sub": "u" },
+                    "events": { "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {} },
+                });
+                Ok(sign(br#"{"alg":"RS256","typ":"secevent+jwt"}"#, claims.to_string().as_bytes()).into_bytes())
+            }
             _ => {
                 let claims = json!({
                     "iss": ISSUER, "aud": CLIENT, "sub": "u", "sid": "s", "iat": self.now.as_secs(), "jti": "j",

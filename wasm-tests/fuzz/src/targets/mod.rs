@@ -19,6 +19,7 @@ mod record;
 mod return_to;
 mod rule_path;
 mod sealed;
+mod security_event;
 mod session;
 mod store;
 mod token_response;
@@ -47,6 +48,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("return_to", return_to::run),
     ("rule_path", rule_path::run),
     ("sealed", sealed::run),
+    ("security_event", security_event::run),
     ("session", session::run),
     ("store", store::run),
     ("token_response", token_response::run),

@@ -1,0 +1,206 @@
+//! Messages that a provider signs and posts to end sessions: logout tokens and security event tokens. Each counts once.
+
+use std::time::Duration;
+
+use crate::{
+    claims::IssuerId,
+    config::{Config, SignOutSettings},
+    digest::half_digest,
+    http::{LocalReply, Request},
+    jose::{
+        Algorithm,
+        jws::UnverifiedJws,
+        verify::{Origin, VerifiedJws, VerifyError, verify},
+    },
+    oidc::security_event::{Ignored, Subject},
+    provider::Provider,
+    quoted::Quoted,
+    secret::RawLogoutToken,
+    session::open::RevocationKeys,
+    shared::{
+        denylist::{DenylistError, Entry, Eviction, SharedDenylist},
+        lease::Asker,
+    },
+    time::UnixTime,
+};
+
+use super::super::{
+    answer::{
+        self, Offer,
+        caller::{self, Caller},
+    },
+    context::{Env, RequestContext},
+    event::{Event, failure::Failure, omission::Omission},
+    executor::Gate,
+    keys::verify_with_keys,
+    limits::hold_from,
+    memory::revocations::{By, Revocation},
+    session,
+};
+
+/// Messages that are remembered, so that none counts twice.
+const CAPACITY: usize = 1024;
+/// Upper bound of the time for which one is remembered: the age of a security event token, and a clock that is ahead.
+const MAX_REMEMBERED: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// What differs from one kind of message to the next.
+pub(super) struct Kind {
+    /// The label of its `jti`s.
+    pub(super) label: &'static str,
+    /// Status and code of the answer to a message that is taken.
+    pub(super) taken: (u16, &'static str),
+    /// Whether the configuration takes it.
+    pub(super) is_on: fn(&SignOutSettings) -> bool,
+    /// Whether the request has its media type.
+    pub(super) has_type: fn(&Request) -> bool,
+    /// A request of another form.
+    pub(super) malformed: fn() -> Failure,
+    /// The token in a body.
+    pub(super) token: fn(&[u8]) -> Option<String>,
+    /// The sender whose `iss` this is.
+    pub(super) sender: for<'a> fn(&str, &'a Config) -> Result<Sender<'a>, Failure>,
+    /// Why a signature is refused.
+    pub(super) bad_signature: fn(VerifyError) -> Failure,
+    /// Checks the claims of a token with a good signature.
+    pub(super) check: fn(VerifiedJws, &Provider, &Env<'_>) -> Result<Message, Failure>,
+    /// Whether a session that is not known may be called otherwise in ID tokens.
+    pub(super) has_own_sids: bool,
+    /// What is logged of a message of this issuer with this `jti`.
+    pub(super) event: fn(String, String) -> Event,
+}
+
+/// Where a token says it comes from.
+pub(super) struct Sender<'a> {
+    pub(super) provider: &'a Provider,
+    /// The issuer with the keys.
+    pub(super) signer: IssuerId,
+    /// The accepted algorithms.
+    pub(super) algorithms: &'a [Algorithm],
+}
+
+/// A message that passed every check.
+pub(super) struct Message {
+    /// `jti`
+    pub(super) id: String,
+    /// It is refused after this, plus the leeway.
+    pub(super) expires: UnixTime,
+    /// Whose sessions end.
+    pub(super) subjects: Vec<Subject>,
+    /// Events that end no session.
+    pub(super) ignored: Vec<(Quoted, Ignored)>,
+}
+
+/// Decides a request for the path of these messages.
+pub(super) fn begin(kind: &'static Kind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let caller = Caller { kind: caller::Kind::Program, ..Caller::of(request) };
+    let failure = if !(kind.is_on)(&env.config.sign_out) {
+        Failure::ReservedPath
+    } else if request.method() != "POST" {
+        Failure::LogoutMethod("POST")
+    } else if !(kind.has_type)(request) || request.ends_with_headers() {
+        (kind.malformed)()
+    } else {
+        return Gate::flow(move |cx| receive(kind, caller, cx));
+    };
+    answer::refuse(failure, &caller, Offer::default(), env).into()
+}
+
+async fn receive(kind: &'static Kind, mut caller: Caller, cx: RequestContext) -> LocalReply {
+    match end_sessions(kind, &mut caller, &cx).await {
+        Ok(()) => answer::empty(kind.taken.0, kind.taken.1),
+        Err(failure) => cx.refuse(failure, &caller, Offer::default()),
+    }
+}
+
+/// Ends the sessions that the message names. The answer comes once every Envoy can know it: where that fails the provider
+/// is told to try again, and the message still counts as new then.
+async fn end_sessions(kind: &'static Kind, caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
+    let body = cx.body().await?;
+    let raw = RawLogoutToken::new((kind.token)(&body).ok_or_else(kind.malformed)?);
+    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| (kind.malformed)())?;
+    let issuer = unverified.claimed_issuer().ok_or_else(kind.malformed)?;
+    let Sender { provider, signer, algorithms } = (kind.sender)(&issuer, cx.config())?;
+    caller.issuer = Some(provider.id);
+    let verify_now = |env: &Env<'_>| {
+        let keys = env.issuers.keys(signer, env.now()).ok_or(Failure::ProviderNotReady)?;
+        let token = verify(&unverified, keys, algorithms, Origin::Request(env.now()), env.platform)
+            .map_err(kind.bad_signature)?;
+        (kind.check)(token, provider, env)
+    };
+    let message = verify_with_keys(signer, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
+    let revocations = cx.with(|env| end_here(kind, provider.id, message, env))??;
+    // A message that is sent again says nothing new: were it to count again, it would end a session begun since.
+    let Some((revocations, used)) = revocations else { return Ok(()) };
+    if let Some(store) = &cx.config().session.store {
+        session::store::end(store, &revocations, cx).await?;
+    }
+    cx.with(|env| remember(used, env))
+}
+
+/// Ends the sessions that a message names, in this process alone. `None` where it names none, or has come before.
+fn end_here(
+    kind: &Kind,
+    provider: IssuerId,
+    message: Message,
+    env: &mut Env<'_>,
+) -> Result<Option<(Vec<Revocation>, Entry)>, Failure> {
+    for (event, reason) in message.ignored {
+        let omission = Omission::SecurityEvent { issuer: env.issuers.name(provider), event, reason };
+        env.omissions.report(omission, env.events);
+    }
+    let keep = message.expires.plus(env.config.leeway.span()).since(env.now()).min(MAX_REMEMBERED);
+    let digest = half_digest(kind.label, &[provider.as_bytes(), message.id.as_bytes()]);
+    let used = Entry::now(digest, env.now(), keep);
+    if message.subjects.is_empty() || is_used(&used, env) {
+        return Ok(None);
+    }
+    let revocations: Vec<_> =
+        message.subjects.iter().flat_map(|subject| revocations(kind, provider, subject, env)).collect();
+    env.events.push((kind.event)(env.issuers.name(provider), message.id));
+    for revocation in &revocations {
+        match session::end_here(revocation, By::Provider, env) {
+            // The list has no room, but the store takes it.
+            Err(DenylistError::Full) if env.config.session.store.is_some() => {}
+            Err(_) => return Err(Failure::Busy),
+            Ok(()) => {}
+        }
+        // Should the provider not wait for the answer, it is done all the same.
+        session::store::end_soon(revocation, move |env| remember(used, env), env);
+    }
+    Ok(Some((revocations, used)))
+}
+
+/// The sessions of a subject (Back-Channel Logout 1.0, 2.4): with a `sid`, those with this `sid`, and those of its user without a
+/// `sid`; without a `sid`, all sessions of its user.
+fn revocations(kind: &Kind, provider: IssuerId, subject: &Subject, env: &Env<'_>) -> Vec<Revocation> {
+    let user = subject.user.as_deref().map(|user| RevocationKeys::of_subject(provider, user));
+    let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now());
+    if let Some(sid) = &subject.session {
+        let sid = RevocationKeys::of_sid(provider, sid);
+        let known = env.revocations.subject_of(&sid, env.now(), env.platform);
+        if known.is_some() || user.is_none() || !kind.has_own_sids {
+            let nameless = user.as_ref().map(RevocationKeys::of_subject_without_sid);
+            return [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, user.or(known))).collect();
+        }
+    }
+    user.map(|mark| of(mark, user)).into_iter().collect()
+}
+
+/// Remembers a message whose sessions are ended.
+fn remember(used: Entry, env: &mut Env<'_>) {
+    // In doubt it counts again: a user who is signed out too often signs in again.
+    let _ = used_messages(&key(env)).claim(used, env.now(), env.platform);
+}
+
+fn is_used(message: &Entry, env: &Env<'_>) -> bool {
+    let used = used_messages(&key(env)).entries(env.platform).list;
+    used.iter().any(|entry| entry.digest == message.digest)
+}
+
+fn key(env: &Env<'_>) -> String {
+    format!("vestibule.{}.logout_tokens_heard", env.config.fingerprint)
+}
+
+const fn used_messages(key: &str) -> SharedDenylist<'_> {
+    SharedDenylist { key, capacity: CAPACITY, eviction: Eviction::Oldest }
+}

@@ -103,7 +103,19 @@ fn metadata_that_names_no_policy_lets_nobody_pass_and_is_told() {
 }
 
 #[test]
-fn a_header_that_may_have_chosen_the_route_was_not_sent() {
+fn headers_of_other_systems_refuse_no_request_on_a_route_with_a_policy() {
+    let mut world = world();
+    for name in ["x-forwarded-access-token", "remote_user", "x-webauth-user"] {
+        let Outcome::Forwarded { headers, .. } = on(&mut world, named("open"), "/public/x", &[(name, "mallory")])
+        else {
+            panic!("{name} was refused")
+        };
+        assert!(headers.iter().all(|(_, value)| value != "mallory"), "{name}: {headers:?}");
+    }
+}
+
+#[test]
+fn a_header_that_may_have_chosen_the_route_is_not_taken() {
     let mut world = world();
     world.sign_in("/oauth2/start?rd=/");
     for name in ["x-forwarded-user", "x_forwarded_groups", "x-forwarded-email"] {

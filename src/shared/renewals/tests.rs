@@ -57,7 +57,7 @@ fn of_two_places_the_one_goes_that_was_written_longer_ago() {
 }
 
 #[test]
-fn a_lease_that_somebody_holds_was_not_sent_away() {
+fn a_lease_that_somebody_holds_is_not_taken_away() {
     let lease = Outcome::Leased(UnixTime::from_secs(NOW + 10));
     let process = Process::new();
     process.leaves(named(1), &lease, 0);

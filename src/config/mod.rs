@@ -61,6 +61,8 @@ pub struct Config {
     pub forwarded_tokens: ForwardedTokens,
     /// The claims that a session keeps: those of headers, filter state, conditions and the userinfo endpoint.
     pub kept_claims: Vec<String>,
+    /// Whether a session keeps the attributes that the app gives: where it is asked, and they are used.
+    pub keeps_attributes: bool,
     /// The claims that the path `/userinfo` of this filter returns.
     pub userinfo_claims: Vec<String>,
     /// Sign-in settings.

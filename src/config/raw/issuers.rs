@@ -4,7 +4,7 @@
 use super::super::resolve::limits;
 use super::{
     super::shape::{Place, Shape, fields},
-    Allow, Entries, Scalar, Secret,
+    Allow, Entries, Registration, Scalar, Secret,
 };
 
 /// An OpenID provider, GitHub, or a server that speaks OAuth 2.0 alone, and the client registration there. Settings of an
@@ -163,6 +163,11 @@ pub(in crate::config) struct Provider {
     /// Conditions on users who signed in at this provider, and on its tokens, in addition to those of a rule. By
     /// default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
+    /// Whether the app is asked about users of this provider. For `provisioning` at the top.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(in crate::config) provisioning: Option<bool>,
+    /// Whether the app may create users of this provider, in place of `provisioning.registration`.
+    pub(in crate::config) registration: Option<Registration>,
     /// The timeout of a request to the provider, in milliseconds.
     #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
     pub(in crate::config) timeout_ms: Option<u64>,
@@ -211,6 +216,8 @@ fields!(Provider {
     trusted_audiences,
     access_token_audiences,
     allow,
+    provisioning,
+    registration,
     timeout_ms,
 });
 

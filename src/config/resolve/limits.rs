@@ -54,6 +54,10 @@ pub(in crate::config) const IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("X-Forwarded-Groups", "groups"),
 ];
 
+/// `provisioning.claims`
+pub(in crate::config) const PROVISIONING_CLAIMS: [&str; 5] =
+    ["email", "email_verified", "name", "preferred_username", "groups"];
+
 pub(in crate::config) const SEPARATOR: char = ',';
 /// The most entries of `filter_state.claims`: each costs a host call per request.
 pub(in crate::config) const MAX_FILTER_STATE: usize = 16;

@@ -6,6 +6,7 @@ use crate::{
     claims::Authenticated,
     http::LocalReply,
     provider::{identification::Granted, identity::Identity},
+    provisioning::Occasion,
     session::{
         Grant, KeptClaims, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession,
         pending::MAX_PENDING,
@@ -18,6 +19,7 @@ use super::{
         context::{Env, RequestContext},
         event::{Event, failure::Failure},
         memory::revocations::By,
+        provisioning::provision,
         session,
     },
     callback_request::CallbackRequest,
@@ -32,11 +34,13 @@ pub(super) async fn complete(
     granted: Granted,
     cx: &RequestContext,
 ) -> Result<LocalReply, Failure> {
-    let (session, cookies) = cx.with(|env| {
-        let session = begin(callback, identity, granted, env)?;
-        let cookies = cookies(callback, &session, callback.delete_pending(cx), env)?;
-        Ok::<_, Failure>((session, cookies))
-    })??;
+    let mut session = cx.with(|env| begin(callback, identity, granted, env))??;
+    // Nothing is kept of a user whom the app does not admit.
+    if let Err(failure) = provision(&mut session, Occasion::SignIn, cx).await {
+        cx.with(|env| session::revocation::revoke_latest(&session, env))?;
+        return Err(failure);
+    }
+    let cookies = cx.with(|env| cookies(callback, &session, callback.delete_pending(cx), env))??;
     let reply = match cx.with(|env| shortfall(callback, &session, env))? {
         None => {
             let location = callback.pending.state.return_to.location(&cx.config().origin);

@@ -27,6 +27,7 @@ fn provider(protocol: Protocol) -> Provider {
         object_keys: ObjectKeys::default(),
         allow: None,
         says_email_verified: true,
+        provisioning: None,
     }
 }
 

@@ -23,6 +23,7 @@ mod object_keys;
 mod own_tokens;
 mod properties;
 mod providers;
+mod provisioning;
 mod renewal;
 mod routes;
 mod several;

@@ -53,7 +53,7 @@ impl UserDirectory {
     #[must_use]
     pub fn settings(&self) -> Value {
         json!({
-            "endpoint": "http://users.internal/provision?v=1",
+            "endpoint": "http://app.internal/users/sign-in",
             "cluster": CLUSTER,
             "secret": SECRET,
             "timeout_ms": 2000,
@@ -105,7 +105,7 @@ fn serve(state: &Mutex<State>, request: &Request, connection: &mut Connection) -
     let header = |name: &str| request.headers.text(name).unwrap_or_default();
     let is_ours = header("authorization") == format!("Bearer {SECRET}")
         && header("content-type") == "application/json"
-        && (request.method.as_str(), request.target.as_str()) == ("POST", "/provision?v=1");
+        && (request.method.as_str(), request.target.as_str()) == ("POST", "/users/sign-in");
     let Some(asked) = serde_json::from_slice::<Value>(&request.body).ok().filter(|_| is_ours) else {
         let _ = connection.send(&response(401, &[], b""));
         return Outcome::Close;

@@ -7,7 +7,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    Environment, bounded, issuer, limit_entries, limits, resolve_each, text,
+    Environment, bounded, issuer, kept_claims, limits, text,
 };
 use crate::{
     oidc::{Clusters, PlainHttp},
@@ -92,11 +92,8 @@ fn secret(
 
 fn claims(raw: Option<Vec<String>>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     let Some(claims) = raw else { return Ok(limits::PROVISIONING_CLAIMS.map(str::to_owned).to_vec()) };
-    limit_entries(claims.len(), at, faults)?;
-    resolve_each(claims, at, faults, |claim, at, faults| {
-        if claim == ATTRIBUTES {
-            return Err(faults.wrong(at, "a claim of the provider; `attributes` are those of the app"));
-        }
-        text::claim(&claim, at, faults).map(|()| claim)
-    })
+    if claims.iter().any(|claim| claim == ATTRIBUTES) {
+        return Err(faults.wrong(at, "claims of the provider; `attributes` are those of the app"));
+    }
+    kept_claims::names(claims, at, faults)
 }

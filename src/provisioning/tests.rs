@@ -3,6 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::oidc::PlainHttp;
 
+type Answered = Result<Map<String, Value>, ProvisioningError>;
+
 fn provisioning(claims: &[&str]) -> Provisioning {
     Provisioning {
         endpoint: Rc::new(ProvisioningEndpoint {
@@ -29,7 +31,7 @@ fn body(claims: &[&str], all: &Value) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
-fn answer(status: u16, body: impl Into<Vec<u8>>) -> Result<Map<String, Value>, ProvisioningError> {
+fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answered {
     read(Ok(CalloutResponse::new(status, body.into())))
 }
 
@@ -68,7 +70,7 @@ fn a_user_may_sign_in_only_by_an_answer_that_says_so() {
     let status =
         |status| Err(ProvisioningError::Status(UnexpectedStatus::of(&CalloutResponse::new(status, Vec::new()))));
     let not_json = |error| Err(ProvisioningError::NotJson(error));
-    let cases: [(u16, &str, Result<Map<String, Value>, ProvisioningError>); 27] = [
+    let cases: [(u16, &str, Answered); 27] = [
         (200, r#"{"attributes":{"plan":"pro"}}"#, Ok(json!({ "plan": "pro" }).as_object().unwrap().clone())),
         (201, r#"{"attributes":{"plan":"pro"},"more":1}"#, Ok(json!({ "plan": "pro" }).as_object().unwrap().clone())),
         (200, "\u{feff}{\"attributes\":{}}", none()),

@@ -22,8 +22,9 @@
 //! | [`claims`] | claims of a caller, and conditions on them | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
-//! | [`provider`] | one enum for all kinds of providers: OpenID Connect, OAuth 2.0 alone, GitHub | claims, jose, oidc, page, time, secret, platform, digest, http |
-//! | [`session`] | sessions and pending sign-ins in sealed cookies, and the session store | claims, jose, oidc, provider, time, secret, platform, digest, wire, record, cache, http |
+//! | [`provisioning`] | asks the app about a user: one request and its response | claims, jose, oidc, secret, quoted, http |
+//! | [`provider`] | one enum for all kinds of providers: OpenID Connect, OAuth 2.0 alone, GitHub | claims, jose, oidc, provisioning, page, time, secret, platform, digest, http |
+//! | [`session`] | sessions and pending sign-ins in sealed cookies, and the session store | claims, jose, oidc, provisioning, provider, time, secret, platform, digest, wire, record, cache, http |
 //! | [`shared`] | state shared by all workers of an Envoy process | time, digest, platform, record, http, session |
 //! | [`rules`] | access rules by method, host, path and headers | claims, time, http |
 //! | [`config`] | parses a document into typed settings | all of the above |
@@ -41,6 +42,7 @@ pub mod oidc;
 pub mod page;
 pub mod platform;
 pub mod provider;
+pub mod provisioning;
 pub mod quoted;
 pub mod record;
 pub mod rules;

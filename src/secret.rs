@@ -50,6 +50,8 @@ secret! {
     Nonce
     /// The `code_verifier` of PKCE (RFC 7636, 4.1).
     PkceVerifier
+    /// The bearer token of our requests to the provisioning endpoint.
+    ProvisioningSecret
     /// The bearer token of a request (RFC 6750).
     RawBearerToken
     /// An ID token in its compact serialization, as received.

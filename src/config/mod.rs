@@ -76,6 +76,8 @@ pub struct Config {
     pub kept_claims: Vec<String>,
     /// `email` and `groups`, where headers, filter state or conditions use them; their absence is logged.
     pub expected_claims: Vec<&'static str>,
+    /// Whether a session keeps the attributes that the app gives: where it is asked, and they are used.
+    pub keeps_attributes: bool,
     /// The claims that the path `/userinfo` of this filter returns.
     pub userinfo_claims: Vec<String>,
     /// Sign-in settings.

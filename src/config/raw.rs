@@ -3,6 +3,7 @@
 
 mod identity;
 mod issuers;
+mod provisioning;
 mod rules;
 mod session;
 
@@ -16,6 +17,7 @@ pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
     ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
+pub(super) use provisioning::{Provisioning, Registration};
 pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
 pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
 
@@ -111,6 +113,10 @@ pub(super) struct Document {
     /// across such redirects, which costs each request some microseconds.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) internal_redirects: Option<bool>,
+    /// An endpoint of the app that is asked about each user before the session begins, and at each renewal. It may create the
+    /// user, give attributes for headers and rules (the claim `attributes`), or refuse. Without an answer nobody signs in. By
+    /// default there is none.
+    pub(super) provisioning: Option<Provisioning>,
     /// Settings that weaken the sign-in. Each use is logged at start.
     pub(super) danger: Option<Danger>,
 }
@@ -139,6 +145,7 @@ fields!(Document {
     userinfo_claims,
     allow_on_headers_stop_iteration,
     internal_redirects,
+    provisioning,
     danger,
 });
 

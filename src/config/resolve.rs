@@ -20,6 +20,7 @@ mod openid;
 mod policies;
 mod protocol_settings;
 mod provider;
+mod provisioning;
 mod rules;
 mod security_events;
 mod session;
@@ -41,6 +42,7 @@ use crate::{
     http::{Cluster, Origin, parse_url},
     oidc::{Clusters, PlainHttp, client::ClientAuthentication, is_loopback},
     provider::Provider,
+    provisioning::ATTRIBUTES,
     rules::Authorization,
     session::app_tokens::ForwardedTokens,
     time::Leeway,
@@ -62,7 +64,14 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let at_providers = root.key("providers");
     let bodies = sign_in::Bodies(document.allow_on_headers_stop_iteration.unwrap_or(false));
     let clusters_found = clusters.as_ref().map_err(|faulty| *faulty);
-    let context = issuer::IssuerContext { clusters: clusters_found, plain_http, env, bodies };
+    let at_provisioning = root.key("provisioning");
+    let provisioning = document
+        .provisioning
+        .map(|provisioning| provisioning::provisioning(provisioning, clusters_found, &at_provisioning, env, faults));
+    let provisioning = provisioning.transpose();
+    let provisioning_found = provisioning.as_ref().map(Option::as_ref).map_err(|faulty| *faulty);
+    let context =
+        issuer::IssuerContext { clusters: clusters_found, plain_http, env, bodies, provisioning: provisioning_found };
     let providers = provider::providers(document.providers, &at_providers, context, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
     let at_session = root.key("session");
@@ -110,6 +119,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
 
+    let provisioning = provisioning?;
     let (resolved, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
     let provider::ResolvedIssuers { mut providers, mut token_issuers } = resolved;
     token_issuers.extend(others?);
@@ -142,6 +152,17 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         // A renewal must be of the same tenant.
         kept_claims::keep("iss", &mut kept_claims);
     }
+    let mut keeps_attributes = false;
+    if let Some(provisioning) = &provisioning {
+        // What the provider has under this name is not what the app says.
+        let used = kept_claims.len();
+        kept_claims.retain(|name| name != ATTRIBUTES);
+        keeps_attributes = kept_claims.len() < used;
+        provisioning.endpoint.claims.iter().for_each(|name| kept_claims::keep(name, &mut kept_claims));
+        if provisioning.endpoint.secret.is_none() {
+            warnings.push("provisioning: without `secret`, the app cannot tell who asks".to_owned());
+        }
+    }
     for provider in &mut providers {
         provider.ask_for(&kept_claims);
     }
@@ -161,6 +182,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         removed_headers: removed_headers?,
         kept_claims,
         expected_claims: Vec::new(),
+        keeps_attributes,
         userinfo_claims,
         identity_headers,
         filter_state,

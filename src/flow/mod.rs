@@ -21,6 +21,7 @@
 //! | `answer` | replies and pages |
 //! | `authorize` | the permit of an admitted request, and its headers for the app |
 //! | `executor` | runs the flows that wait |
+//! | `provisioning` | the app is asked about a user before a session begins or goes on |
 //! | `session` | sessions: found, kept up, written, ended |
 //! | `sign_in` | from the authorization request to the session |
 //! | `sign_out` | sign-out by the user and by the provider |
@@ -49,6 +50,7 @@ mod gates;
 mod keys;
 mod limits;
 mod memory;
+mod provisioning;
 mod reserved;
 mod retry;
 mod session;

@@ -32,6 +32,7 @@ use crate::{
         userinfo::{self, UserinfoError},
     },
     page::logo::Logo,
+    provisioning::Provisioning,
     secret::{AccessToken, AuthorizationCode, Nonce, PkceVerifier, RawIdToken, RefreshToken},
     time::{Leeway, UnixTime},
 };
@@ -70,6 +71,8 @@ pub struct Provider {
     pub says_email_verified: bool,
     /// The sender of its security events, where they are taken.
     pub transmitter: Option<Rc<Transmitter>>,
+    /// How the app is asked about its users; `None` where the app provisions none, of any provider.
+    pub provisioning: Option<Provisioning>,
 }
 
 /// The protocol of a provider, with the settings that only it has.
@@ -373,7 +376,8 @@ impl Provider {
         let calls = u32::try_from(questions).unwrap_or(u32::MAX).saturating_add(token_calls);
         // Each may be refused once for the nonce of its proof.
         let calls = if self.relying_party.proof_key.is_some() { calls.saturating_mul(2) } else { calls };
-        self.timeout().saturating_mul(calls)
+        let for_app = self.provisioning.as_ref().map(Provisioning::time_to_renew).unwrap_or_default();
+        self.timeout().saturating_mul(calls).saturating_add(for_app)
     }
 
     /// Asks about the user of an access token, who is this subject. `None` where the ID token says all.

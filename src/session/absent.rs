@@ -7,6 +7,7 @@ use crate::{
     claims::{Claim, Claims, IssuerId},
     digest::HalfDigest,
     provider::Provider,
+    provisioning::ATTRIBUTES,
 };
 
 /// The kept claims that are absent. Sessions of earlier versions list none.
@@ -33,7 +34,11 @@ impl Session {
 
 impl Claims for SessionClaims<'_> {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
-        self.session.claim(name).filter(|claim| !self.provider.object_keys.has_object(name, *claim))
+        // A session of an earlier configuration may have a claim of this name from its provider.
+        let is_of_app = self.provider.provisioning.is_some() && name == ATTRIBUTES;
+        let claim =
+            if is_of_app { self.session.app_claims.get(name).map(Claim::Json) } else { self.session.claim(name) };
+        claim.filter(|claim| !self.provider.object_keys.has_object(name, *claim))
     }
 
     fn issuer(&self) -> Option<IssuerId> {

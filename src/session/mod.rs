@@ -32,6 +32,7 @@ use crate::{
     },
     platform::{NoRandomness, Platform},
     provider::identity::Identity,
+    provisioning::ATTRIBUTES,
     secret::{RawIdToken, RefreshToken},
     time::UnixTime,
 };
@@ -58,6 +59,8 @@ pub struct Session {
     claims: Map<String, Value>,
     /// Claims of the userinfo endpoint. Every renewal replaces them, also one without an ID token.
     userinfo_claims: Map<String, Value>,
+    /// Claims of the app: [`ATTRIBUTES`] alone, where the app was asked and they are used.
+    app_claims: Map<String, Value>,
     /// Kept claims that neither `claims` nor `userinfo_claims` has.
     absent: Absent,
     begun: UnixTime,
@@ -148,6 +151,7 @@ impl Session {
             },
             claims,
             userinfo_claims,
+            app_claims: Map::new(),
             begun: with.now,
             ends: with.now.plus(with.lifetime),
             seen: with.now,
@@ -211,6 +215,12 @@ impl Session {
         Self { generation: self.generation.saturating_add(1), grant, ..self.clone() }
     }
 
+    /// Sets what the app says of the user, as the claim [`ATTRIBUTES`].
+    pub fn set_attributes(&mut self, attributes: Map<String, Value>, object_keys: &ObjectKeys) {
+        let attributes = object_keys.with_key_lists(ATTRIBUTES, Value::Object(attributes));
+        self.app_claims.insert(ATTRIBUTES.to_owned(), attributes);
+    }
+
     /// The same session with a new idle timeout.
     #[must_use]
     pub fn seen_at(&self, now: UnixTime) -> Self {
@@ -258,13 +268,14 @@ impl Session {
     }
 }
 
-/// The kept claims, and `sub`. A claim in both sources comes from `userinfo_claims`, which merges the two.
+/// The kept claims, and `sub`. A claim in both sources of the provider comes from `userinfo_claims`, which merges the two.
 impl Claims for Session {
     fn claim(&self, name: &str) -> Option<Claim<'_>> {
         if name == "sub" {
             return Some(Claim::Text(&self.subject));
         }
-        self.userinfo_claims.get(name).or_else(|| self.claims.get(name)).map(Claim::Json)
+        let of_provider = || self.userinfo_claims.get(name).or_else(|| self.claims.get(name));
+        self.app_claims.get(name).or_else(of_provider).map(Claim::Json)
     }
 
     fn issuer(&self) -> Option<IssuerId> {

@@ -28,6 +28,7 @@ const MAX_CLAIMS: usize = 256 * 1024;
 pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Vec<u8>> {
     let (claims, compressed) = write_claims(&session.claims, platform);
     let (userinfo_claims, userinfo_compressed) = write_claims(&session.userinfo_claims, platform);
+    let (app_claims, app_compressed) = write_claims(&session.app_claims, platform);
     let (grant, app_token) = (session.grant.as_ref(), session.app_token.as_ref());
     let absent: Vec<_> = session.absent.names.iter().map(String::as_bytes).collect();
     let absent = wire::write_list(&absent);
@@ -58,6 +59,8 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
         Bytes(&absent),
         Bytes(&session.absent.claims_request),
         Number(session.absent.userinfo.into()),
+        Bytes(&app_claims),
+        Number(app_compressed.into()),
     ])
 }
 
@@ -88,6 +91,8 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         absent,
         claims_request,
         userinfo,
+        app_claims,
+        app_compressed,
     ] = wire::read(bytes)?;
     let at = |field: Field<'_>| field.number().map(UnixTime::from_secs);
     let text = |field: Field<'_>| field.text().map(|text| (!text.is_empty()).then(|| text.to_owned()));
@@ -99,6 +104,8 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         subject: text(subject)??,
         claims: read_claims(claims.bytes()?, compressed.number()? != 0, platform)?,
         userinfo_claims: read_claims(userinfo_claims.bytes()?, userinfo_compressed.number()? != 0, platform)?,
+        // Sessions of earlier versions have none.
+        app_claims: read_claims(app_claims.bytes()?, app_compressed.number()? != 0, platform)?,
         absent: Absent {
             names: wire::read_list(absent.bytes()?)?.into_iter().map(name).collect::<Option<_>>()?,
             // Sessions of earlier versions have none.

@@ -50,6 +50,7 @@ fn minimal() -> Session {
         subject: "alice".to_owned(),
         claims: Map::new(),
         userinfo_claims: Map::new(),
+        app_claims: Map::new(),
         absent: Absent::default(),
         begun: at(0),
         ends: at(28_800),
@@ -62,6 +63,13 @@ fn minimal() -> Session {
         id_token_ends: UnixTime::default(),
         earlier_ends: None,
     }
+}
+
+/// A session of a user with these attributes.
+pub(super) fn session_of_app(attributes: Value) -> Session {
+    let mut session = minimal();
+    session.set_attributes(attributes.as_object().unwrap().clone(), &ObjectKeys::default());
+    session
 }
 
 /// The recorded session with all fields, in several cookies, with compressed claims.
@@ -98,6 +106,7 @@ fn assert_same(opened: &Session, expected: &Session) {
         subject,
         claims,
         userinfo_claims,
+        app_claims,
         absent,
         begun,
         ends,
@@ -112,6 +121,7 @@ fn assert_same(opened: &Session, expected: &Session) {
     } = opened;
     assert_eq!((id, provider, subject), (&expected.id, &expected.provider, &expected.subject));
     assert_eq!((claims, userinfo_claims, absent), (&expected.claims, &expected.userinfo_claims, &expected.absent));
+    assert_eq!(app_claims, &expected.app_claims);
     assert_eq!((begun, ends, seen), (&expected.begun, &expected.ends, &expected.seen));
     assert_eq!((generation, id_token_ends), (&expected.generation, &expected.id_token_ends));
     assert_eq!(earlier_ends, &expected.earlier_ends);

@@ -36,4 +36,5 @@ pub mod two_providers;
 pub mod upstream;
 pub mod usage;
 pub mod user_agent;
+pub mod user_directory;
 pub mod world;

@@ -205,7 +205,7 @@ fn the_filter_and_envoy_accept_what_the_pages_show() {
     let mut shown = Vec::new();
     for page in pages() {
         let blocks = blocks(&text(&page));
-        assert!(blocks.len() > 5, "{page}: {} blocks", blocks.len());
+        assert!(!blocks.is_empty(), "{page} shows no YAML; is it among those without?");
         // What a reader puts in.
         let blocks = blocks.into_iter().map(|block| block.replace("3f1c…", &"3f1c".repeat(16)));
         shown.extend(blocks.enumerate().map(|(at, block)| (format!("{page}, block {}", at + 1), block)));

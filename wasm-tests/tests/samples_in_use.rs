@@ -10,6 +10,7 @@ use wasm_tests::{
     envoy::{Envoy, Setup},
     github::emulator::{self, Emulator},
     http1::Request,
+    issuer::Answer,
     process::{Scratch, until},
     provider::{Provider, Settings, client},
     sample::{InUse, Sample, add_user, assert_passes},
@@ -17,6 +18,7 @@ use wasm_tests::{
     store::Store,
     upstream::{MARK, Upstream},
     user_agent::{Outgoing, UserAgent},
+    user_directory::{REFUSAL, SECRET, UserDirectory},
     world::SESSION_KEY,
 };
 
@@ -311,4 +313,23 @@ fn the_provider_ends_sessions_that_stand_in_the_store() {
     assert!(at.starts_with(&end), "{at}");
     assert_eq!(site.provider.seen("backchannel.success"), 1, "{}\n{}", site.provider.log(), site.envoy.log());
     site.assert_refused(&alice, Outgoing::fetch("/page"), NO_SESSION);
+}
+
+#[test]
+fn the_app_creates_its_users_and_refuses_them() {
+    let directory = UserDirectory::start();
+    let site = InUse::start("provisioning.yaml", "https://accounts.google.com", PUBLIC, |_, sample| {
+        sample.put("port_value: 3001", &format!("port_value: {}", directory.port()));
+        sample.secret("PROVISIONING_SECRET", SECRET);
+    });
+    let alice = site.signed_in(ALICE, "/page");
+    let received = site.received_headers(&alice, Outgoing::fetch("/page"), ["x-forwarded-user", "x-forwarded-plan"]);
+    assert_eq!(received, texts(["7", "free"]));
+    site.assert_refused(&alice, Outgoing::fetch("/reports"), OTHERS);
+    let asked = directory.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0]["claims"]["email"], json!("alice@example.com"));
+    directory.misbehave(Answer::json(403, json!({"message": REFUSAL}).to_string()));
+    site.assert_sign_in_refused(BOB, "/page", (403, Some("provisioning_refused")));
+    assert_eq!(directory.users(), ["alice"]);
 }

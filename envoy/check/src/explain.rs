@@ -70,7 +70,7 @@ fn answer(question: &Question, checked: &Checked<'_>) -> Vec<String> {
         return vec![format!("answered by the filter itself: {} is its own, and no rule applies", config.prefix)];
     }
     // Only metadata of a route can be wrong, and this request has none.
-    let Ok(ruled) = config.rules.evaluate(question.request(config)) else { return Vec::new() };
+    let Ok(ruled) = config.rules.evaluate(question.request(config), &|| None) else { return Vec::new() };
     let verdict = ruled.verdict();
     let numbers: Vec<_> = verdict.numbers().collect();
     let is_clear = numbers.len().saturating_add(usize::from(verdict.falls_through())) == 1;

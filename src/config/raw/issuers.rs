@@ -4,7 +4,7 @@
 use super::super::resolve::limits;
 use super::{
     super::shape::{Place, Shape, fields},
-    Allow, Entries, Scalar, Secret,
+    Allow, Entries, Registration, Scalar, Secret,
 };
 
 /// An OpenID provider, GitHub, or a server that speaks OAuth 2.0 alone, and the client registration there. Settings of an
@@ -168,6 +168,11 @@ pub(in crate::config) struct Provider {
     /// an account or a credential is revoked end the sessions of their user. `{}` is for a provider that signs them with the keys,
     /// and under the issuer, of its ID tokens. Requires `allow_on_headers_stop_iteration`. By default none are taken.
     pub(in crate::config) security_events: Option<SecurityEvents>,
+    /// Whether the app is asked about users of this provider. For `provisioning` at the top.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(in crate::config) provisioning: Option<bool>,
+    /// Whether the app may create users of this provider, in place of `provisioning.registration`.
+    pub(in crate::config) registration: Option<Registration>,
     /// The timeout of a request to the provider, in milliseconds.
     #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
     pub(in crate::config) timeout_ms: Option<u64>,
@@ -217,6 +222,8 @@ fields!(Provider {
     access_token_audiences,
     allow,
     security_events,
+    provisioning,
+    registration,
     timeout_ms,
 });
 

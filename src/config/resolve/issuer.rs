@@ -12,6 +12,7 @@ use super::{
 use crate::{
     jose::Algorithm,
     oidc::{Clusters, Endpoint, Issuer, PlainHttp},
+    provisioning::Provisioning,
 };
 
 /// Settings that affect every issuer.
@@ -21,6 +22,7 @@ pub(super) struct IssuerContext<'a> {
     pub(super) plain_http: PlainHttp,
     pub(super) env: Environment<'a>,
     pub(super) bodies: Bodies,
+    pub(super) provisioning: Result<Option<&'a Provisioning>, Faulty>,
 }
 
 pub(super) fn issuer(
@@ -43,10 +45,17 @@ pub(super) fn endpoint(
     plain_http: PlainHttp,
     faults: &mut Faults,
 ) -> Result<Option<Endpoint>, Faulty> {
-    let Some(value) = value else { return Ok(None) };
-    text::url_text(&value, at, faults)?;
-    let endpoint = Endpoint::parse(&value, plain_http);
-    endpoint.map(Some).map_err(|error| text::wrong_url(&value, error.to_string(), at, faults))
+    value.map(|value| endpoint_url(&value, at, plain_http, faults)).transpose()
+}
+
+pub(super) fn endpoint_url(
+    value: &str,
+    at: &At<'_>,
+    plain_http: PlainHttp,
+    faults: &mut Faults,
+) -> Result<Endpoint, Faulty> {
+    text::url_text(value, at, faults)?;
+    Endpoint::parse(value, plain_http).map_err(|error| text::wrong_url(value, error.to_string(), at, faults))
 }
 
 pub(super) fn algorithms(

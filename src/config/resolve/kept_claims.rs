@@ -33,6 +33,11 @@ pub(super) fn userinfo_claims(
         });
         return Ok(claims);
     };
+    names(claims, at, faults)
+}
+
+/// A list of names of whole claims.
+pub(super) fn names(claims: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Result<Vec<String>, Faulty> {
     limit_entries(claims.len(), at, faults)?;
     resolve_each(claims, at, faults, |claim, at, faults| text::claim(&claim, at, faults).map(|()| claim))
 }

@@ -95,6 +95,9 @@ pub(in crate::config) const STRIPPED_HEADERS: &[&str] = &[
     // mod_auth_openidc
     "oidc_*",
 ];
+/// `provisioning.claims`
+pub(in crate::config) const PROVISIONING_CLAIMS: [&str; 5] =
+    ["email", "email_verified", "name", "preferred_username", "groups"];
 
 pub(in crate::config) const SEPARATOR: char = ',';
 /// The most entries of `filter_state.claims`: each costs a host call per request.

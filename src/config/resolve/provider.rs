@@ -15,7 +15,7 @@ use super::{
     object_keys::object_keys,
     openid,
     protocol_settings::{AccessTokens, ProtocolSettings},
-    resolve_each, security_events,
+    provisioning, resolve_each, security_events,
     sign_in::Bodies,
     text,
 };
@@ -83,7 +83,7 @@ fn provider(
     context: IssuerContext<'_>,
     faults: &mut Faults,
 ) -> Result<(Provider, Option<TokenIssuer>), Faulty> {
-    let IssuerContext { clusters, plain_http, env, bodies } = context;
+    let IssuerContext { clusters, plain_http, env, bodies, provisioning } = context;
     let name = name(raw.name.take(), &at.key("name"), faults);
     let title = raw.title.take().map(|title| text::line(title, &at.key("title"), faults)).transpose();
     let logo = raw.logo.take().map(|logo| choice::logo(&logo, &at.key("logo"), faults)).transpose();
@@ -104,6 +104,7 @@ fn provider(
     };
     let key = raw.client_key.take().map(|key| signing_key(key, &at.key("client_key"), env, faults));
     let proof_key = raw.dpop_key.take().map(|key| proof_key(key, &at.key("dpop_key"), env, faults)).transpose();
+    let provisioning = provisioning::of_provider(&raw, provisioning, at, faults);
     let request_form = request_form(&raw, key.as_ref(), at, bodies, faults);
     let credentials = Credentials {
         method: raw.token_endpoint_auth_method,
@@ -174,6 +175,7 @@ fn provider(
         allow,
         says_email_verified: raw.says_email_verified.unwrap_or(true),
         transmitter: transmitter.transpose()?.map(Rc::new),
+        provisioning: provisioning?,
     };
     Ok((provider, token_issuer))
 }

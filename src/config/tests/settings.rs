@@ -10,6 +10,7 @@ use crate::{
     jose::Algorithm,
     oidc::{Endpoint, OpenIdProvider, PlainHttp, client::ClientAuthentication},
     provider::{Protocol, Provider},
+    provisioning::Registration,
     rules::Authorization,
     session::app_tokens::ForwardedTokens,
     time::UnixTime,
@@ -715,4 +716,34 @@ fn a_rule_that_names_a_policy_behaves_like_the_policy() {
         document["route_metadata"] = json!(true);
         assert_eq!(super::faults(&document), expected);
     }
+}
+
+#[test]
+fn provisioning_is_off_by_default_and_each_provider_may_differ() {
+    assert!(settings(&example()).providers[0].provisioning.is_none());
+    let url = "http://app.internal:8080/users";
+    let mut document = example_with("/provisioning", Some(json!({ "endpoint": url })));
+    document["clusters"] = json!({ "app.internal:8080": "app" });
+    document["rules"] =
+        json!([{ "path": "/*", "access": "required", "allow": { "claims": { "/attributes/plan": ["pro"] } } }]);
+    let config = settings(&document);
+    let provisioning = config.providers[0].provisioning.clone().unwrap();
+    let endpoint = &provisioning.endpoint;
+    assert_eq!((endpoint.url.url().as_str(), endpoint.cluster.as_str()), (url, "app"));
+    assert_eq!((endpoint.timeout.as_secs(), endpoint.at_renewal, provisioning.is_asked), (5, true, true));
+    assert_eq!(provisioning.registration, Registration::Allowed);
+    assert!(config.keeps_attributes && !config.kept_claims.iter().any(|name| name == "attributes"));
+    assert!(config.kept_claims.iter().any(|name| name == "name"), "{:?}", config.kept_claims);
+    assert_eq!(config.warnings, ["provisioning: without `secret`, the app cannot tell who asks"]);
+
+    document["provisioning"]["secret"] = json!("hush");
+    document["provisioning"]["registration"] = json!("refused");
+    document["providers"][0]["provisioning"] = json!(false);
+    document["rules"] = json!([]);
+    let config = settings(&document);
+    let provisioning = config.providers[0].provisioning.clone().unwrap();
+    assert_eq!((provisioning.is_asked, provisioning.registration), (false, Registration::Refused));
+    assert!(!config.keeps_attributes && config.warnings.is_empty(), "{:?}", config.warnings);
+    document["providers"][0]["registration"] = json!("allowed");
+    assert_eq!(settings(&document).providers[0].provisioning.clone().unwrap().registration, Registration::Allowed);
 }

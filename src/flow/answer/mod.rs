@@ -8,6 +8,7 @@ pub(super) mod caller;
 use crate::{
     http::{LocalReply, Origin, Request, parameter},
     page::{Action, Page},
+    provisioning::ProvisioningError,
     rules::RouteError,
     session::SealError,
 };
@@ -176,6 +177,11 @@ fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
     content.action = offer.action;
     content.request_id = caller.request_id.as_deref();
     content.is_framed = caller.kind == Kind::Frame;
+    if let Failure::Provisioning(ProvisioningError::Refused(message)) = failure
+        && !message.as_str().is_empty()
+    {
+        content.text = message.as_str();
+    }
     let sizes;
     if let Failure::NotWritten(SealError::TooLarge { .. }) = failure {
         sizes = format!("{} ({failure}.)", words.text);

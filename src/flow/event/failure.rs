@@ -21,6 +21,7 @@ use crate::{
         userinfo::UserinfoError,
     },
     platform::{NoRandomness, SignError},
+    provisioning::ProvisioningError,
     quoted::Quoted,
     rules::{Cause, Refusal, RouteError},
     session::{SealError, store::StoreError},
@@ -139,6 +140,9 @@ pub enum Failure {
     /// The authorization response is an error (RFC 6749, 4.1.2.1).
     #[error("the authorization response, which came through the browser, says {0}")]
     Provider(ErrorResponse),
+    /// The app refuses the user, or gave no usable answer about them.
+    #[error("{0}")]
+    Provisioning(#[from] ProvisioningError),
     /// The authorization request could not be pushed.
     #[error("{0}")]
     Push(#[from] PushError),
@@ -347,6 +351,14 @@ impl Failure {
                 "The sign-in service has a problem", "It could not sign you in just now. Please try again in a few seconds."),
             Self::Provider(_) => row!(400, "provider_refused", Warn, "The sign-in did not work",
                 "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
+            Self::Provisioning(error) => match error {
+                ProvisioningError::Refused(_) => row!(403, "provisioning_refused", Info, "You may not sign in here",
+                    "The sign-in service knows you, but this site does not let you in. If you have another account, you can use that."),
+                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error,
+                    "You cannot sign in at the moment", "This site could not look up your account. Please try again in a few seconds."),
+                ProvisioningError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | ProvisioningError::Malformed | ProvisioningError::NoMessage | ProvisioningError::NotJson(_) | ProvisioningError::Status(_) => row!(502, "provisioning_malformed", Error,
+                    "The sign-in did not work", "This site could not look up your account. Please tell its operator the code below."),
+            },
             Self::ReservedHeader(_) => row!(400, "reserved_header", Info, "This request is not taken",
                 "It says in a header who sends it, which only this site may do."),
             Self::ReservedPath => row!(404, "reserved_path", Info, "There is nothing here",

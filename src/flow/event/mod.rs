@@ -12,6 +12,7 @@ use crate::{
         revocation::RevocationError,
         token::TokenEndpointError,
     },
+    provisioning::ProvisioningError,
     session::{OptionalToken, SealError, store::StoreError},
 };
 
@@ -125,7 +126,8 @@ impl Event {
                 Failure::TokenEndpoint(TokenEndpointError::Refused(ErrorResponse {
                     error: OAuthError::InvalidGrant,
                     ..
-                })) => Level::Info,
+                }))
+                | Failure::Provisioning(ProvisioningError::Refused(_)) => Level::Info,
                 _ => Level::Warn,
             },
             Self::NotStored(_) | Self::NotWritten(_) | Self::TaskFailed(_) => Level::Error,

@@ -21,7 +21,9 @@ use crate::{
         userinfo::{Userinfo, UserinfoError},
     },
     provider::inquiry::Progress,
+    provisioning::{self, ProvisioningError},
     quoted::Quoted,
+    secret::RefreshToken,
     session::{
         KeptClaims, MIN_TOKEN_LIFE, Renewal, Session,
         open::RevocationKeys,
@@ -41,6 +43,7 @@ use super::{
             issuers::Ready,
             revocations::{By, Revocation},
         },
+        provisioning::provision,
     },
     end, end_here,
     revocation::revoke,
@@ -154,8 +157,9 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
     let status = answer.as_ref().map(|response| response.status).ok();
     match provider.provider.refreshed(answer) {
         Ok(tokens) => {
-            let identity = identify(session, &tokens, cx).await;
-            cx.with(|env| apply_refresh(session, tokens, identity, env))
+            let refresh_token = tokens.refresh_token.clone();
+            let renewed = renewed(session, tokens, cx).await;
+            cx.with(|env| conclude(session, refresh_token, renewed, env))
         }
         Err(error) => {
             let outcome = match &error {
@@ -209,54 +213,61 @@ async fn identify(
     Ok((id_token, None))
 }
 
-/// Renews the session with these tokens, or ends or keeps it if their identity failed.
-fn apply_refresh(
+/// The session with these tokens and the claims that they bring, if the app still knows its user.
+async fn renewed(session: &Session, tokens: TokenResponse, cx: &TaskContext) -> Result<Box<Session>, Failure> {
+    let (id_token, userinfo) = identify(session, &tokens, cx).await?;
+    let mut renewed = cx.with(|env| {
+        report_short_life(session.provider(), tokens.expires_in, env);
+        let forwarded_tokens = env.config.forwarded_tokens;
+        let provider = env.config.provider(session.provider());
+        let object_keys = provider.map_or(ObjectKeys::NONE, |known| &known.object_keys);
+        let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now()));
+        Box::new(session.renewed(Renewal {
+            id_token: id_token.as_ref().zip(tokens.id_token),
+            userinfo,
+            kept: KeptClaims { names: &env.config.kept_claims, object_keys },
+            refresh_token: tokens.refresh_token,
+            life: forwarded_tokens.renewal_lifetime(tokens.expires_in, until_exp),
+            app_token: forwarded_tokens.access_token(&tokens.access_token, tokens.expires_in.or(until_exp), env.now()),
+            wants_id_token: forwarded_tokens.id_token,
+            now: env.now(),
+        }))
+    })?;
+    provision(&mut renewed, provisioning::Occasion::Renewal, cx).await?;
+    Ok(renewed)
+}
+
+/// Goes on with the renewed session, or ends or keeps the old one. `refresh_token` is the new one.
+fn conclude(
     session: &Session,
-    tokens: TokenResponse,
-    identity: Result<(Option<VerifiedIdToken>, Option<Userinfo>), Failure>,
+    refresh_token: Option<RefreshToken>,
+    renewed: Result<Box<Session>, Failure>,
     env: &mut Env<'_>,
 ) -> Outcome {
     env.revocations.look(env.platform);
     if env.revocations.is_ended(session, &|| RevocationKeys::of(session), &env.config.sign_out, env.platform) {
         // It ended meanwhile: a sign-out could not know this token.
-        revoke(session.provider(), tokens.refresh_token, env);
+        revoke(session.provider(), refresh_token, env);
         return Outcome::Refused(REFUSED_FINALLY);
     }
-    match identity {
-        Ok((id_token, userinfo)) => {
-            report_short_life(session.provider(), tokens.expires_in, env);
-            let forwarded_tokens = env.config.forwarded_tokens;
-            let provider = env.config.provider(session.provider());
-            let object_keys = provider.map_or(ObjectKeys::NONE, |known| &known.object_keys);
-            let until_exp = id_token.as_ref().map(|token| token.claims().expires_at().since(env.now()));
-            let renewed = session.renewed(Renewal {
-                id_token: id_token.as_ref().zip(tokens.id_token),
-                userinfo,
-                kept: KeptClaims { names: &env.config.kept_claims, object_keys },
-                refresh_token: tokens.refresh_token,
-                life: forwarded_tokens.renewal_lifetime(tokens.expires_in, until_exp),
-                app_token: forwarded_tokens.access_token(
-                    &tokens.access_token,
-                    tokens.expires_in.or(until_exp),
-                    env.now(),
-                ),
-                wants_id_token: forwarded_tokens.id_token,
-                now: env.now(),
-            });
+    match renewed {
+        Ok(renewed) => {
             env.events.push(Event::Renewed);
             store::save_soon(&renewed, env);
-            Outcome::Renewed(Box::new(renewed))
+            Outcome::Renewed(renewed)
         }
         Err(failure) => {
             let has_id_tokens = env.config.provider(session.provider()).is_some_and(|known| known.openid().is_some());
-            let contradicts = contradicts(&failure) || !has_id_tokens && refuses_user(&failure);
+            let is_over = contradicts(&failure)
+                || !has_id_tokens && refuses_user(&failure)
+                || matches!(failure, Failure::Provisioning(ProvisioningError::Refused(_)));
             report_not_renewed(session, failure, env);
-            if contradicts {
-                // Another subject, issuer or client does not continue the session, which ends now.
+            if is_over {
+                // Another subject, issuer or client does not continue the session, nor a user whom the app refuses: it ends now.
                 end(session, By::Refusal, env);
-                revoke(session.provider(), tokens.refresh_token, env);
+                revoke(session.provider(), refresh_token, env);
                 Outcome::Refused(REFUSED_FINALLY)
-            } else if let Some(token) = tokens.refresh_token {
+            } else if let Some(token) = refresh_token {
                 // The provider may take the old token no more, so the session goes on with the new one, and tries again.
                 let kept = session.with_refresh_token(token);
                 settle(&kept, &Outcome::Failed(env.now().plus(PAUSE)), env);

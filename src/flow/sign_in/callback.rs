@@ -12,11 +12,13 @@ use crate::{
         dpop::ProofServer,
         id_token::Occasion,
     },
+    page::Action,
     platform::ClientAddress,
     provider::{
         identification::{Granted, Identification, Step},
         identity::Identity,
     },
+    provisioning::ProvisioningError,
     secret::AuthorizationCode,
     session::{
         cookie::{self, Found},
@@ -42,7 +44,7 @@ use super::{
     form_post,
     request::{FIRST_ATTEMPT, OwnSession, SignInRequest},
     single_use,
-    start_url::{Wishes, again_url},
+    start_url::{Wishes, again_url, start_with},
 };
 
 /// Slots to redeem codes that only sign-ins older than [`IMMEDIATE`] may take.
@@ -146,13 +148,29 @@ async fn redeem(callback: CallbackRequest, response: AuthorizationResponse, cx: 
     match accept(&callback, response, &provider, &cx) {
         Ok(Accepted::Code(sign_in)) => match sign_in.finish(&callback, &provider, &cx).await {
             Ok(reply) => reply,
-            Err(failure) => cx.refuse(failure, &callback.caller, callback.offer(&cx)),
+            Err(failure) => {
+                let offer = offer_after(&failure, &callback, &cx);
+                cx.refuse(failure, &callback.caller, offer)
+            }
         },
         Ok(Accepted::Again(why)) => begin_sign_in_again(callback, why, &cx).await,
         // The code is not used, so the browser may come back with it.
         Err(Failure::Busy) => cx.refuse(Failure::Busy, &callback.caller, Offer::again(again(), Vec::new())),
         Err(failure) => cx.refuse(failure, &callback.caller, callback.offer(&cx)),
     }
+}
+
+/// The way on after a failed sign-in. The provider would send back the same user, whom the app refuses.
+fn offer_after(failure: &Failure, callback: &CallbackRequest, cx: &RequestContext) -> Offer {
+    let offer = callback.offer(cx);
+    if !matches!(failure, Failure::Provisioning(ProvisioningError::Refused(_))) {
+        return offer;
+    }
+    let state = &callback.pending.state;
+    let wishes = Wishes::another_account();
+    let href = cx.with(|env| start_with(&wishes, state.return_to.as_str(), &[state.provider], env));
+    let action = href.ok().map(|href| Action::Link { label: "Use another account", href });
+    Offer { action, ..offer }
 }
 
 async fn begin_sign_in_again(callback: CallbackRequest, why: Restart, cx: &RequestContext) -> LocalReply {

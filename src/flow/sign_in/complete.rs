@@ -8,6 +8,7 @@ use crate::{
     claims::{AuthenticationClaims, Claim, Claims, is_left_out},
     http::LocalReply,
     provider::{Provider, identification::Granted, identity::Identity},
+    provisioning::Occasion,
     session::{
         Grant, KeptClaims, NewSession, Session, login_loop_guard::LoginLoopGuard, open::FreshSession,
         pending::MAX_PENDING,
@@ -20,6 +21,7 @@ use super::{
         context::{Env, RequestContext},
         event::{Event, failure::Failure, omission::Omission},
         memory::revocations::By,
+        provisioning::provision,
         session,
     },
     callback_request::CallbackRequest,
@@ -34,11 +36,13 @@ pub(super) async fn complete(
     granted: Granted,
     cx: &RequestContext,
 ) -> Result<LocalReply, Failure> {
-    let (session, cookies) = cx.with(|env| {
-        let session = begin(callback, identity, granted, env)?;
-        let cookies = cookies(callback, &session, callback.delete_pending(cx), env)?;
-        Ok::<_, Failure>((session, cookies))
-    })??;
+    let mut session = cx.with(|env| begin(callback, identity, granted, env))??;
+    // Nothing is kept of a user whom the app does not admit.
+    if let Err(failure) = provision(&mut session, Occasion::SignIn, cx).await {
+        cx.with(|env| session::revocation::revoke_latest(&session, env))?;
+        return Err(failure);
+    }
+    let cookies = cx.with(|env| cookies(callback, &session, callback.delete_pending(cx), env))??;
     let unmet = cx.with(|env| unmet_step_up(callback, &session, env))?;
     let (provider, subject) = (session.provider(), session.subject().to_owned());
     if let Some(store) = &cx.config().session.store {

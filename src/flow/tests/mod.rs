@@ -25,6 +25,7 @@ mod object_keys;
 mod own_tokens;
 mod properties;
 mod providers;
+mod provisioning;
 mod renewal;
 mod return_targets;
 mod routes;

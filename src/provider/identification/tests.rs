@@ -28,6 +28,7 @@ fn provider(protocol: Protocol) -> Provider {
         allow: None,
         says_email_verified: true,
         transmitter: None,
+        provisioning: None,
     }
 }
 

@@ -36,3 +36,11 @@ fn malformed_bytes_are_no_session() {
         assert!(decode(bytes, &TestPlatform::default()).is_none(), "{bytes:?}");
     }
 }
+
+#[test]
+fn the_claims_of_the_app_come_back() {
+    let session = crate::session::tests::session_of_app(json!({ "plan": "pro", "seats": vec!["seat"; 200] }));
+    let again = decode(&encode(&session, &TestPlatform::default()), &TestPlatform::default()).unwrap();
+    assert_eq!(again.app_claims, session.app_claims);
+    assert_eq!(again.app_claims["attributes"]["plan"], "pro");
+}

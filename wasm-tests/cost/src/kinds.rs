@@ -9,6 +9,7 @@ use wasm_tests::{
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     store::Store,
     tools::progress,
+    user_directory::{CLUSTER, UserDirectory},
 };
 
 use crate::{
@@ -56,6 +57,8 @@ pub fn all(linked: &Linked) -> Vec<Row> {
     bench.every_setting();
     progress("a session store");
     bench.stored();
+    progress("provisioning");
+    bench.provisioned();
     progress("2,000 sessions");
     bench.many_sessions();
     bench.rows
@@ -63,7 +66,7 @@ pub fn all(linked: &Linked) -> Vec<Row> {
 
 impl Bench<'_> {
     fn usual(&mut self) {
-        let mut filter = self.filter(&json!({}), None);
+        let mut filter = self.filter(&json!({}), &[]);
         let browser = Browser::signed_in(&mut filter, &self.issuer);
         self.row("public path", &mut filter, &page_load("/public/page"), Expect::Forwarded);
         self.session("session", &mut filter, &browser);
@@ -82,18 +85,34 @@ impl Bench<'_> {
         self.row("page without a session", &mut filter, &page_load("/page"), Expect::Replied(302));
         let cost = filter.measure(|filter| (0..REQUESTS).for_each(|_| filter.tick()));
         self.rows.push(Row { name: "tick", requests: REQUESTS, cost });
+        self.sign_ins("sign-in, from its start to the session", &mut filter);
+    }
+
+    fn provisioned(&mut self) {
+        let directory = UserDirectory::start();
+        let settings = json!({
+            "provisioning": directory.settings(),
+            "identity_headers": {"X-Forwarded-User": "sub", "X-Forwarded-Plan": "/attributes/plan"},
+        });
+        let mut filter = self.filter(&settings, &[(CLUSTER, directory.port())]);
+        let browser = Browser::signed_in(&mut filter, &self.issuer);
+        self.session("session with attributes of the app", &mut filter, &browser);
+        self.sign_ins("sign-in, with provisioning", &mut filter);
+    }
+
+    fn sign_ins(&mut self, name: &'static str, filter: &mut Filter) {
         let cost = filter.measure(|filter| {
             for _ in 0..REQUESTS {
                 Browser::signed_in(filter, &self.issuer);
             }
         });
-        self.rows.push(Row { name: "sign-in, from its start to the session", requests: REQUESTS, cost });
+        self.rows.push(Row { name, requests: REQUESTS, cost });
     }
 
     fn many_rules(&mut self) {
         let area = |number| json!({"prefix": format!("/area/{number}"), "access": "public"});
         let rules: Vec<_> = (0..1000).map(area).chain(rules()).collect();
-        let mut filter = self.filter(&json!({ "rules": rules }), None);
+        let mut filter = self.filter(&json!({ "rules": rules }), &[]);
         let browser = Browser::signed_in(&mut filter, &self.issuer);
         self.row("public path, 1,000 rules", &mut filter, &page_load("/public/page"), Expect::Forwarded);
         self.session("session, 1,000 rules", &mut filter, &browser);
@@ -118,7 +137,7 @@ impl Bench<'_> {
             "sign_out": {"back_channel": true, "front_channel": true, "revoke": true},
             "session": {"keys": [key()], "idle_timeout_seconds": 3600},
         });
-        let mut filter = self.filter(&settings, None);
+        let mut filter = self.filter(&settings, &[]);
         let browser = Browser::signed_in(&mut filter, &self.issuer);
         self.session("session, every optional setting", &mut filter, &browser);
     }
@@ -127,14 +146,14 @@ impl Bench<'_> {
         let store = Store::start();
         for (name, seconds) in [("session in Redis", 0), ("session in Redis, kept for a minute", 60)] {
             let session = json!({"keys": [key()], "store": {"cluster": "webdis", "cache_seconds": seconds}});
-            let mut filter = self.filter(&json!({ "session": session }), Some(store.port()));
+            let mut filter = self.filter(&json!({ "session": session }), &[("webdis", store.port())]);
             let browser = Browser::signed_in(&mut filter, &self.issuer);
             self.session(name, &mut filter, &browser);
         }
     }
 
     fn many_sessions(&mut self) {
-        let mut filter = self.filter(&json!({}), None);
+        let mut filter = self.filter(&json!({}), &[]);
         let cookies: Vec<_> = (0..SESSIONS).map(|_| Browser::signed_in(&mut filter, &self.issuer).cookie()).collect();
         let send_all = |filter: &mut Filter| {
             for cookie in &cookies {
@@ -174,8 +193,8 @@ impl Bench<'_> {
         self.rows.push(Row { name, requests: REQUESTS, cost });
     }
 
-    /// A filter with these settings in place of the usual ones.
-    fn filter(&self, settings: &Value, store: Option<u16>) -> Filter {
+    /// A filter with these settings in place of the usual ones, and clusters beside the provider's.
+    fn filter(&self, settings: &Value, clusters: &[(&str, u16)]) -> Filter {
         let mut document = json!({
             "external_url": format!("https://{APP}"),
             "cluster": "idp",
@@ -190,8 +209,8 @@ impl Bench<'_> {
             document[name] = value.clone();
         }
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let clusters = [("idp", Some(self.issuer.port())), ("webdis", store)];
-        let clusters = clusters.into_iter().filter_map(|(name, port)| Some((name.to_owned(), local(port?))));
+        let clusters = [("idp", self.issuer.port())].into_iter().chain(clusters.iter().copied());
+        let clusters = clusters.map(|(name, port)| (name.to_owned(), local(port)));
         let mut host = Host::default();
         host.set_clock();
         host.clusters = clusters.collect();

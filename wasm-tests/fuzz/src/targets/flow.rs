@@ -1,5 +1,5 @@
-//! The whole flow: two workers of one process, a provider and a browser, driven by requests, answers and time. A
-//! request goes upstream only with a session, token or public path that the model knows.
+//! The whole flow: two workers of one process, a provider, an app that is asked about users and a browser, driven by requests,
+//! answers and time. A request goes upstream only with a session, token or public path that the model knows.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,7 @@ use url::Url;
 use vestibule::{
     flow::{BodyError, Call, CalloutResult, Decision, Pending, Step, Worker, event::Reason},
     http::{CalloutError, CalloutRequest, CalloutResponse, LocalReply, Request},
+    provisioning,
     time::UnixTime,
 };
 
@@ -90,6 +91,8 @@ struct World {
     callbacks: Vec<(String, String)>,
     /// Whether an ID token for a refresh, or one with the right nonce, was issued since the last request began.
     is_identified: bool,
+    /// Whether the app has admitted a user since.
+    is_admitted: bool,
     /// The nonce of the last callback, for the token endpoint.
     nonce: String,
 }
@@ -104,6 +107,8 @@ impl World {
         document["session"]["lifetime_seconds"] = LIFETIME.as_secs().into();
         document["session"]["refresh"] = true.into();
         document["allow_on_headers_stop_iteration"] = true.into();
+        document["provisioning"] = json!({ "endpoint": "http://app.internal/provision", "secret": "hush" });
+        document["userinfo_claims"] = json!(["attributes"]);
         document["token_issuers"] = json!([]);
         document["providers"][0]["security_events"] = json!({});
         document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
@@ -121,6 +126,7 @@ impl World {
             ended: Vec::new(),
             callbacks: Vec::new(),
             is_identified: false,
+            is_admitted: false,
             nonce: String::new(),
         }
     }
@@ -177,7 +183,7 @@ impl World {
         let request = Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
         let request = request.with_more_following(method == "POST");
 
-        self.is_identified = false;
+        (self.is_identified, self.is_admitted) = (false, false);
         self.host.client.set(*input.choose(&CLIENTS)?);
         let worker = usize::from(bool::arbitrary(input)?);
         self.begin(worker);
@@ -274,6 +280,9 @@ impl World {
                 0xf8..=0xfc => Ok(CalloutResponse::new(200, <&[u8]>::arbitrary(input)?.to_vec())),
                 choice => self.provider(call.request(), choice),
             };
+            if call.request().path == "/provision" {
+                self.is_admitted |= self.is_identified && provisioning::read(result.clone()).is_ok();
+            }
             call.answer(result);
         }
         Ok(())
@@ -281,6 +290,7 @@ impl World {
 
     fn provider(&mut self, request: &CalloutRequest, choice: u8) -> CalloutResult {
         let body = match request.path.as_str() {
+            "/provision" => return self.app(),
             "/.well-known/openid-configuration" => json!({
                 "issuer": ISSUER,
                 "authorization_endpoint": format!("{ISSUER}/authorize"),
@@ -312,6 +322,17 @@ impl World {
             _ => json!({}),
         };
         Ok(CalloutResponse::new(200, body.to_string().into_bytes()))
+    }
+
+    /// Mostly admits. The time decides, so that inputs of before lead where they led.
+    fn app(&self) -> CalloutResult {
+        let (status, body) = match self.now.as_secs() % 32 {
+            29 => (403, json!({ "message": "<no>\r\n" })),
+            30 => (503, json!({})),
+            31 => (200, json!([])),
+            plan => (200, json!({ "attributes": { "plan": plan } })),
+        };
+        Ok(CalloutResponse::new(status, body.to_string().into_bytes()))
     }
 
     fn body(&self, input: &mut Unstructured<'_>) -> Result<std::result::Result<Vec<u8>, BodyError>> {
@@ -384,10 +405,13 @@ impl World {
                 continue;
             }
             if name == SESSION {
-                // A session begins with an ID token, or continues an earlier one.
+                // A session begins with an ID token and the word of the app, or continues an earlier one.
                 let begun = session_of(sent).and_then(|sent| self.sessions.iter().find(|(known, _)| known == sent));
-                assert!(self.is_identified || begun.is_some(), "a session without an ID token");
-                let written = if self.is_identified { self.now } else { begun.map_or(self.now, |(_, at)| *at) };
+                assert!(
+                    self.is_admitted || begun.is_some(),
+                    "a session without an ID token, or one that the app has not admitted"
+                );
+                let written = if self.is_admitted { self.now } else { begun.map_or(self.now, |(_, at)| *at) };
                 self.sessions.push((value.to_owned(), written));
             }
             self.jar.insert(name.to_owned(), value.to_owned());

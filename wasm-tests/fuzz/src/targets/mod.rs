@@ -14,6 +14,7 @@ mod jws;
 mod logout_token;
 mod pending_sign_in;
 mod private_key;
+mod provisioning;
 mod pushed_response;
 mod record;
 mod return_to;
@@ -43,6 +44,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("logout_token", logout_token::run),
     ("pending_sign_in", pending_sign_in::run),
     ("private_key", private_key::run),
+    ("provisioning", provisioning::run),
     ("pushed_response", pushed_response::run),
     ("record", record::run),
     ("return_to", return_to::run),

@@ -1,0 +1,54 @@
+//! Provisioning.
+
+#[cfg(test)]
+use super::super::resolve::limits;
+use super::{
+    super::shape::{Place, Shape, fields},
+    Secret,
+};
+
+/// An endpoint of the app that is asked about each user.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct Provisioning {
+    /// The URL of the endpoint. `http` on any host: the cluster decides on TLS, as for the app's own requests.
+    #[cfg_attr(test, schemars(required))]
+    pub(in crate::config) endpoint: Option<String>,
+    /// The Envoy cluster that reaches it. By default that of its host in `clusters`, or `cluster`.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub(in crate::config) cluster: Option<String>,
+    /// A secret that the app shares, sent as `Authorization: Bearer`. Without it, whoever reaches the endpoint can create users
+    /// there.
+    pub(in crate::config) secret: Option<Secret>,
+    /// The timeout of a request, in milliseconds.
+    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
+    pub(in crate::config) timeout_ms: Option<u64>,
+    /// Whether the app is asked at each renewal of a session too. Its refusal ends the session.
+    #[cfg_attr(test, schemars(extend("default" = true)))]
+    pub(in crate::config) at_renewal: Option<bool>,
+    /// The claims that the app is sent beside `iss` and `sub`. The session keeps them.
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("default" = limits::PROVISIONING_CLAIMS)))]
+    pub(in crate::config) claims: Option<Vec<String>>,
+    /// Whether the app may create users whom it does not know, unless a provider says otherwise. The app receives this word and
+    /// decides by it.
+    #[cfg_attr(test, schemars(extend("default" = "allowed")))]
+    pub(in crate::config) registration: Option<Registration>,
+}
+
+fields!(Provisioning { endpoint, cluster, secret, timeout_ms, at_renewal, claims, registration });
+
+/// Whether users may be created.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum Registration {
+    /// The app may create users.
+    Allowed,
+    /// A user must exist.
+    Refused,
+}
+
+impl Shape for Registration {
+    fn read(place: Place<'_>) -> Self {
+        if place.word(&["allowed", "refused"]) == "refused" { Self::Refused } else { Self::Allowed }
+    }
+}

@@ -1,6 +1,6 @@
 //! An app in a frame of another site: whether its session comes along, in a real browser, and what other sites can do with it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wasm_tests::{
     chromium::{text, walk_with_third_party_cookies},
     envoy::{Envoy, Setup},

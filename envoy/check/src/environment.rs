@@ -84,7 +84,7 @@ fn stand_in(value: &Value, setting: &str, alg: Option<&str>, found: &mut Vec<(St
                     "dpop_key" | "private_key" => private_key(alg),
                     // Keys of their own: equal ones are worth a warning.
                     "keys" => format!("{:064x}", found.len().saturating_add(1)),
-                    _ => "a stand-in for a secret that the check does not know".to_owned(),
+                    _ => "a-stand-in-for-a-secret-that-the-check-does-not-know".to_owned(),
                 };
                 found.push((name.clone(), value));
             }

@@ -21,6 +21,7 @@ mod policies;
 mod protocol_settings;
 mod provider;
 mod provisioning;
+mod return_targets;
 mod rules;
 mod security_events;
 mod session;

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a request is held at most.
 pub(super) const MAX_HOLD: Duration = Duration::from_secs(5);
+/// Lower bound of the retries while Envoy refuses a call because it resolves the host name.
+pub(super) const MIN_PATIENCE: Duration = Duration::from_secs(2);
 /// Requests that one worker holds at most, beside those with a token that may be forged; the next is answered at once.
 const MAX_HELD: usize = 256;
 /// Bodies that a worker reads at once. With more, the oldest readers give way: an attacker sends slowly, while an honest body

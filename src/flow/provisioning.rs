@@ -14,10 +14,7 @@ use crate::{
     time::Deadline,
 };
 
-use super::{context::TaskContext, event::failure::Failure};
-
-/// Lower bound of the retries while Envoy refuses the call because it resolves the host name.
-const MIN_PATIENCE: Duration = Duration::from_secs(2);
+use super::{context::TaskContext, event::failure::Failure, limits::MIN_PATIENCE};
 
 /// Asks the app about the user of this session, and keeps its attributes there.
 ///

@@ -13,7 +13,7 @@ use crate::{
     ports,
     process::until_everywhere,
     provider::{Provider, Settings, client},
-    upstream::Upstream,
+    upstream::{MARK, Upstream},
     user_agent::{Outgoing, UserAgent},
     world::SESSION_KEY,
 };
@@ -125,6 +125,20 @@ impl Site {
         let next = answer.location().unwrap_or_else(|| panic!("the provider does not take the form: {answer:?}"));
         let next = Url::parse(&form).and_then(|form| form.join(&next)).expect("a Location that is a URL");
         last(browser.follow(next.as_str()))
+    }
+
+    /// Signs in from a page, which the app then serves. `what` is for the message where it does not.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    #[must_use]
+    pub fn signs_in(&self, what: &str) -> UserAgent {
+        let browser = UserAgent::default();
+        let (at, page) = self.sign_in(&browser, "/page");
+        let log = || format!("{what}: {at} {page:?}\n{}\n{}", self.envoy.log(), self.provider.log());
+        assert_eq!((page.status, page.headers.has(MARK)), (200, true), "{}", log());
+        browser
     }
 
     /// Follows a sign-out, and confirms it on the provider's page if there is one. Returns where that ended.

@@ -134,8 +134,8 @@ pub(in crate::config) struct Provider {
     #[cfg_attr(test, schemars(extend("default" = "header")))]
     pub(in crate::config) userinfo_token: Option<TokenPlace>,
     /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
-    /// without keys whose value is empty (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
-    /// `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. Nothing may look into such an object. By default none; `[]` takes those of a
+    /// without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a
+    /// JSON Pointer (RFC 6901) such as `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. Nothing may look into such an object. By default none; `[]` takes those of a
     /// preset away.
     #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES)))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
@@ -383,8 +383,8 @@ pub(in crate::config) struct TokenIssuer {
     ))]
     pub(in crate::config) signing_algs: Option<Vec<String>>,
     /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
-    /// without keys whose value is empty (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a JSON Pointer (RFC 6901) such as
-    /// `/my_app/roles`. Those of the provider with this issuer count too. By default none.
+    /// without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a
+    /// JSON Pointer (RFC 6901) such as `/my_app/roles`. Those of the provider with this issuer count too. By default none.
     #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES)))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Conditions on its tokens, in addition to those of a rule. By default all are allowed.

@@ -17,8 +17,8 @@ pub(in crate::config) struct Provisioning {
     /// The Envoy cluster that reaches it. By default that of its host in `clusters`, or `cluster`.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub(in crate::config) cluster: Option<String>,
-    /// A secret that the app shares, sent as `Authorization: Bearer`. Without it, whoever reaches the endpoint can create users
-    /// there.
+    /// A secret that the app shares, sent as `Authorization: Bearer`. Without it, anyone who reaches the endpoint can create
+    /// users there.
     pub(in crate::config) secret: Option<Secret>,
     /// The timeout of a request, in milliseconds.
     #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]

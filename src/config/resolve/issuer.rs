@@ -90,3 +90,12 @@ pub(super) fn audience(text: String, at: &At<'_>, faults: &mut Faults) -> Result
     }
     Err(faults.wrong(at, format!("1 to {} bytes, no wildcard", limits::MAX_TEXT)))
 }
+
+/// The `iss` of tokens, without discovery.
+pub(super) fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
+    let name = faults.required(at, value, "the `iss` of its tokens")?;
+    if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {
+        return Ok(name);
+    }
+    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII, as tokens have it", limits::MAX_TEXT)))
+}

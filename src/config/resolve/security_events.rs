@@ -7,8 +7,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    issuer::{IssuerContext, audience, endpoint},
-    token_issuer::plain_name,
+    issuer::{IssuerContext, audience, endpoint, plain_name},
 };
 use crate::{
     claims::IssuerId,

@@ -6,7 +6,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    limits, resolve_each, sign_out, text,
+    limits, resolve_each,
+    return_targets::return_to,
+    text,
 };
 use crate::{http::Origin, oidc::authorization::OWN_PARAMETERS};
 
@@ -52,7 +54,7 @@ pub(super) fn sign_in(
 ) -> Result<SignInSettings, Faulty> {
     let keep_forms = bodies.required_by(raw.keep_forms, &at.key("keep_forms"), faults);
     let pass_parameters = pass_parameters(raw.pass_parameters.unwrap_or_default(), &at.key("pass_parameters"), faults);
-    let return_to = sign_out::return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
+    let return_to = return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
     let own = origin.map(|origin| format!("{}/", origin.as_str())).unwrap_or_default();
     for (place, url) in return_to.iter().flatten().enumerate().filter(|_| !own.is_empty()) {
         if url.starts_with(&own) {

@@ -9,11 +9,11 @@ use super::{
     },
     allow, bounded,
     client::{at_introspection_endpoint, client_id},
-    issuer::{IssuerContext, algorithms, audiences, endpoint, issuer},
+    issuer::{IssuerContext, algorithms, audiences, endpoint, issuer, plain_name},
     limits,
     object_keys::object_keys,
     provider::ResolvedIssuers,
-    resolve_each, text,
+    resolve_each,
 };
 use crate::{
     claims::{Conditions, IssuerId},
@@ -258,13 +258,4 @@ pub(super) fn left_out_keys(issuers: &[TokenIssuer]) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// The `iss` of tokens, without discovery.
-pub(super) fn plain_name(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {
-    let name = faults.required(at, value, "the `iss` of its tokens")?;
-    if (1..=limits::MAX_TEXT).contains(&name.len()) && text::is_vschar(&name) && !name.contains("/.well-known/") {
-        return Ok(name);
-    }
-    Err(faults.wrong(at, format!("1 to {} characters of printable ASCII, as tokens have it", limits::MAX_TEXT)))
 }

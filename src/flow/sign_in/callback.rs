@@ -35,7 +35,7 @@ use super::{
         event::{Event, Restart, failure::Failure},
         executor::Gate,
         keys::{open_userinfo, verify_id_token},
-        limits::Slot,
+        limits::{MIN_PATIENCE, Slot},
         memory::issuers::Ready,
     },
     begin,
@@ -51,9 +51,6 @@ use super::{
 const RESERVED_FOR_INTERACTIVE: usize = 16;
 /// A sign-in this fast had no input of a user: single sign-on, or a flood.
 const IMMEDIATE: Duration = Duration::from_secs(1);
-
-/// Lower bound of the retries while Envoy refuses the call because it resolves the host name.
-const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Decides a request for the redirect URI of this provider.
 pub(in crate::flow) fn arrive(

@@ -19,7 +19,6 @@ use super::{
         executor::Gate,
     },
     request::SignInRequest,
-    start_url::start_with,
 };
 
 /// The most fields of a form that is kept.
@@ -67,14 +66,9 @@ async fn keep_with_body(form: PostedForm, cx: RequestContext) -> LocalReply {
 }
 
 impl PostedForm {
-    /// The URL that begins the sign-in, and comes back to this target.
-    fn start(&self, target: &str, env: &Env<'_>) -> String {
-        start_with(&self.sign_in.wishes, target, &self.sign_in.providers, env)
-    }
-
     /// The page that says that nothing was delivered, with a link to sign in.
     fn ask_to_sign_in(&self, env: &mut Env<'_>) -> LocalReply {
-        let offer = Offer::sign_in(self.start("/", env));
+        let offer = Offer::sign_in(self.sign_in.start_url("/", env));
         answer::refuse(self.sign_in.lack(), &self.caller, offer, env)
     }
 
@@ -98,7 +92,7 @@ impl PostedForm {
         };
         let mut page = Page::new(words.title, text, failure.code());
         let back = ReturnTo::kept_form(&env.config.prefix);
-        page.action = Some(Action::Link { label: "Sign in", href: self.start(back.as_str(), env) });
+        page.action = Some(Action::Link { label: "Sign in", href: self.sign_in.start_url(back.as_str(), env) });
         page.script = Some(Script::KeepForm);
         page.kept = Some(KeptForm { action: self.target, fields });
         answer::refuse_with(failure, page, &self.caller, env)

@@ -122,8 +122,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
         // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
         let is_own_host =
             sign_in.session == OwnSession::NotEnough || env.config.origin.matches_host(request.authority());
-        let href = start_with(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env)
-            + if is_own_host { "" } else { KEEP_SESSION };
+        let href = sign_in.start_url(sign_in.return_to.as_str(), env) + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
             return follow_with_fragment(sign_in.lack(), &caller, href, env).into();
         }
@@ -160,7 +159,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
     match (sign_in.answer, caller.kind) {
         (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in, env),
         (Unauthenticated::Unauthorized, Kind::Navigation) => {
-            let href = start_with(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
+            let href = sign_in.start_url(sign_in.return_to.as_str(), env);
             return answer::refuse(sign_in.lack(), &caller, Offer::sign_in(href), env).into();
         }
         (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
@@ -237,7 +236,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let mut page = Page::new(failure.words().title, text, failure.code());
     // A session that is not enough would lead back here.
     let keep = if sign_in.session == OwnSession::NotEnough { "" } else { KEEP_SESSION };
-    let href = start_with(&sign_in.wishes, return_to.as_str(), &sign_in.providers, env) + keep;
+    let href = sign_in.start_url(return_to.as_str(), env) + keep;
     page.action = Some(Action::Link { label: "Sign in", href });
     answer::refuse_with(failure, page, caller, env)
 }

@@ -8,7 +8,10 @@ use crate::{
     session::{open::FreshSession, return_to::ReturnTo},
 };
 
-use super::{super::event::failure::Failure, start_url::Wishes};
+use super::{
+    super::{context::Env, event::failure::Failure},
+    start_url::{Wishes, start_with},
+};
 
 /// A sign-in that nothing went before.
 pub(super) const FIRST_ATTEMPT: u8 = 1;
@@ -49,6 +52,11 @@ impl OwnSession {
 }
 
 impl SignInRequest {
+    /// The URL that begins it, and comes back to this target.
+    pub(super) fn start_url(&self, target: &str, env: &Env<'_>) -> String {
+        start_with(&self.wishes, target, &self.providers, env)
+    }
+
     /// What a request that cannot be sent to sign in lacks.
     pub(super) fn lack(&self) -> Failure {
         match &self.falls_short_of {

@@ -57,7 +57,7 @@ pub(super) struct Kind {
     pub(super) malformed: fn() -> Failure,
     /// The token in a body.
     pub(super) token: fn(&[u8]) -> Option<String>,
-    /// The sender whose `iss` this is.
+    /// The sender with this `iss`.
     pub(super) sender: for<'a> fn(&str, &'a Config) -> Result<Sender<'a>, Failure>,
     /// Why a signature is refused.
     pub(super) bad_signature: fn(VerifyError) -> Failure,
@@ -84,7 +84,7 @@ pub(super) struct Message {
     pub(super) id: String,
     /// It is refused after this, plus the leeway.
     pub(super) expires: UnixTime,
-    /// Whose sessions end.
+    /// The subjects of the sessions that end.
     pub(super) subjects: Vec<Subject>,
     /// Events that end no session.
     pub(super) ignored: Vec<(Quoted, Ignored)>,

@@ -304,7 +304,7 @@ fn the_command_line_is_read() {
     assert!(matches!(read(""), Ok(Command::Help)) && matches!(read("check -h"), Ok(Command::Help)));
     assert!(matches!(read("--version"), Ok(Command::Version)));
     for (line, message) in [
-        ("chekc", "there is no command \"chekc\"; the one command is `check`"),
+        ("chekc", "there is no command \"chekc\"; the commands are `check` and `convert`"),
         ("check", "which file?"),
         ("check --strict a", "there is no option --strict"),
         ("check a --env-file", "--env-file needs FILE"),

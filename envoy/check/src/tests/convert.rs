@@ -160,8 +160,19 @@ fn the_address_of_the_app_comes_from_the_callback_or_the_call() {
     );
 }
 
+#[test]
+fn the_page_on_migrating_shows_what_is_printed() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/migrating.md")).unwrap();
+    let block = |language: &str| {
+        let (_, rest) = page.split_once(&format!("```{language}\n")).unwrap();
+        rest.split("```").next().unwrap()
+    };
+    let conversion = of(block("toml"));
+    assert_eq!((block("yaml"), block("text")), (conversion.document.as_str(), conversion.notes.as_str()));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn no_text_ends_the_program(name in "(a.cfg|a.yaml|a.flags)", lines in prop::collection::vec(

@@ -331,3 +331,23 @@ fn the_page_on_checking_shows_what_is_printed() {
     let question = ("GET", "https://app.example.com/admin/users");
     assert_eq!(blocks[1], explained("envoy/areas.yaml", &file("areas.yaml"), &[question]));
 }
+
+/// The commands of this program that the pages show: they are calls that it takes.
+#[test]
+fn the_pages_call_the_program_as_it_wants() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let pages = std::fs::read_dir(format!("{root}/envoy/docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages
+        .chain([format!("{root}/README.md").into()])
+        .filter(|page| page.extension().is_some_and(|end| end == "md"));
+    let texts: Vec<_> = pages.map(|page| std::fs::read_to_string(page).unwrap()).collect();
+    let blocks =
+        texts.iter().flat_map(|text| text.split("```sh\n").skip(1)).filter_map(|rest| rest.split("```").next());
+    let calls: Vec<_> =
+        blocks.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("cargo run -- ")).collect();
+    assert!(calls.len() > 3, "{calls:?}");
+    for call in calls {
+        let command = Command::read(call.split(' ').map(str::to_owned));
+        assert!(matches!(command, Ok(Command::Check(_) | Command::Convert(_))), "{call}: {command:?}");
+    }
+}

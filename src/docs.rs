@@ -203,6 +203,29 @@ fn the_page_on_security_names_items_and_tests_that_exist() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+#[test]
+fn the_page_on_operations_names_every_counter() {
+    let page = read("envoy/docs/operations.md").unwrap();
+    let sources = ["src/flow/event/mod.rs", "src/flow/event/omission.rs"].map(|file| read(file).unwrap()).concat();
+    let counters: Vec<_> = sources.split("=> \"vestibule_").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(counters.len() > 25, "{counters:?}");
+    let unnamed: Vec<_> = counters.iter().filter(|name| !page.contains(&format!("`vestibule_{name}`"))).collect();
+    assert!(unnamed.is_empty(), "{unnamed:?}");
+}
+
+/// An editor finds the schema that the first line of a document names.
+#[test]
+fn the_schema_is_where_documents_say() {
+    let mut pages = pages();
+    pages.push(("envoy/document.yaml".to_owned(), read("envoy/document.yaml").unwrap()));
+    let named: Vec<_> = pages
+        .iter()
+        .flat_map(|(place, text)| text.split("yaml-language-server: $schema=").skip(1).map(move |rest| (place, rest)))
+        .map(|(place, rest)| resolve(place.rsplit_once('/').unwrap().0, rest.lines().next().unwrap()))
+        .collect();
+    assert_eq!(named, ["envoy/config.schema.json"; 2]);
+}
+
 /// One page, but for the map of the others.
 #[test]
 fn the_readme_is_one_page() {

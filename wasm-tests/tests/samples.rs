@@ -57,7 +57,14 @@ fn envoy_accepts_the_demo() {
 fn files() -> Vec<String> {
     let folder = fs::read_dir(tools::root().join("envoy")).expect("the folder of samples");
     let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
-    let others = ["client-secret.yaml", "demo.yaml", "envoy-gateway.yaml", "istio.yaml", "kubernetes-token.yaml"];
+    let others = [
+        "client-secret.yaml",
+        "demo.yaml",
+        "document.yaml",
+        "envoy-gateway.yaml",
+        "istio.yaml",
+        "kubernetes-token.yaml",
+    ];
     names.filter(|name| name.ends_with(".yaml") && !others.contains(&name.as_str())).collect()
 }
 
@@ -114,7 +121,9 @@ fn a_reader_finds_every_file() {
         assert!(readme.contains(&format!("]({page})")) || index.contains(&format!("]({name})")), "{page}");
     }
     let start = text("envoy/docs/getting-started.md");
-    for file in files().into_iter().chain(["demo.yaml", "envoy-gateway.yaml", "istio.yaml"].map(str::to_owned)) {
+    for file in
+        files().into_iter().chain(["demo.yaml", "document.yaml", "envoy-gateway.yaml", "istio.yaml"].map(str::to_owned))
+    {
         assert!(start.contains(&format!("](../{file})")), "{file}");
     }
 }
@@ -231,6 +240,12 @@ fn a_fault_in_a_sample_of_a_page_is_found_and_named() {
     let (accepted, said) = all_accepted(&blocks.map(|(name, block)| (name.to_owned(), block.to_owned())));
     let is_named = said.contains("rules[0].acess: unknown field") && said.contains("Plugin bad failed to load");
     assert!(!accepted && is_named, "{said}");
+}
+
+#[test]
+fn the_filter_accepts_the_document_alone() {
+    let (accepted, said) = all_accepted(&[("document.yaml".to_owned(), text("envoy/document.yaml"))]);
+    assert!(accepted, "{said}");
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl Reference {
 
     /// The words that a setting takes, each with its meaning.
     fn words(&self, property: &Value) -> Vec<(String, String)> {
+        let property = if property["items"].is_object() { &property["items"] } else { property };
         let named = definition_of(property).map_or(property, |name| self.definition(name));
         let without = |values: &Value| -> Vec<_> {
             values.as_array().into_iter().flatten().map(|word| (in_yaml(word), String::new())).collect()
@@ -169,9 +170,12 @@ impl Reference {
         kind.extend(bounds(property));
         let kind = kind.join(", ");
         writeln!(text, "- Type: {kind}{}", if required { ". **Required**" } else { "" }).unwrap();
-        for (word, meaning) in self.words(property) {
-            let meaning = if meaning.is_empty() { String::new() } else { format!(": {meaning}") };
-            writeln!(text, "  - `{word}`{meaning}").unwrap();
+        let words = self.words(property);
+        if words.iter().all(|(_, meaning)| meaning.is_empty()) && !words.is_empty() {
+            let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            writeln!(text, "- Words: {}", words.join(", ")).unwrap();
+        } else {
+            words.iter().for_each(|(word, meaning)| writeln!(text, "  - `{word}`: {meaning}").unwrap());
         }
         if let Some(default) = property.get("default") {
             writeln!(text, "- Default: `{}`", in_yaml(default)).unwrap();
@@ -260,7 +264,7 @@ fn bounds(property: &Value) -> Vec<String> {
     let with = |unit: &'static str| move |range: String| format!("{range} {unit}");
     [
         range(number("minimum"), number("maximum")),
-        bytes.map(with("bytes")),
+        bytes.map(|range| if range == "at most 1" { "one character".to_owned() } else { format!("{range} bytes") }),
         entries
             .map(with("entries"))
             .map(|text| if text == "at least 1 entries" { "at least 1 entry".to_owned() } else { text }),

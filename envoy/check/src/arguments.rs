@@ -21,7 +21,7 @@ Options:
   --version              the version
 
 convert: the FILEs are together one configuration of oauth2-proxy: its configuration file, command-line flags or environment variables
-(one in a line), a manifest of Kubernetes (args and env of containers), the YAML of --alpha-config. Prints the filter's document, and on
+(one in a line), a manifest of Kubernetes or values for the Helm chart, the YAML of --alpha-config. Prints the filter's document, and on
 standard error what has no counterpart or needs a decision. Secrets are not printed: they become environment variables.
 
   --external-url URL     the address of the app, where redirect_url does not say it

@@ -79,6 +79,7 @@ pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conve
         members.push(("token_issuers", Yaml::List(provider.token_issuers)));
     }
     members.extend(session::sign_in(&mut settings));
+    settings.close_unknown(&access::OF_RULES);
     let is_closed = settings.lacks_restriction();
     members.push(("rules", Yaml::List(access::rules(&mut settings, is_closed))));
     settings.tell_the_rest();

@@ -244,8 +244,7 @@ fn plural(kind: &str) -> String {
         "text, number or boolean" => "texts, numbers and booleans".to_owned(),
         "secret" => "secrets".to_owned(),
         "one of the words below" => "the words below".to_owned(),
-        list if list.starts_with("list of ") => format!("lists of {}", &list["list of ".len()..]),
-        other => other.to_owned(),
+        other => other.strip_prefix("list of ").map_or_else(|| other.to_owned(), |items| format!("lists of {items}")),
     }
 }
 

@@ -8,6 +8,10 @@ use super::{
 };
 use crate::{Options, check};
 
+/// The options that rules are made of.
+pub(super) const OF_RULES: [&str; 5] =
+    ["api_routes", "force_json_errors", "skip_auth_regex", "skip_auth_routes", "trusted_ips"];
+
 /// Conditions that must hold together, by field.
 type Condition = Vec<(String, Yaml)>;
 

@@ -84,7 +84,7 @@ pub(super) fn read(file: &str, document: &Node, settings: &mut Settings) {
                 settings.note(&place, Weight::Told, format!("{}: Envoy's own configuration has that", member.key));
             }
             "providers" => providers(file, &member.node, settings),
-            other => settings.note(&place, Weight::Missing, format!("{other}: not a field that is known here")),
+            other => settings.close(&place, format!("{other}: not a field that is known here")),
         }
     }
 }
@@ -121,7 +121,7 @@ fn provider(file: &str, section: &str, node: &Node, settings: &mut Settings) {
             }
             None => {
                 let said = format!("{}: not a field that is known here", names::canonical(&member.key));
-                settings.note(&place, Weight::Missing, said);
+                settings.close(&place, said);
             }
         }
     }

@@ -50,6 +50,12 @@ pub(super) fn is_list(name: &str) -> bool {
     LISTS.contains(&name)
 }
 
+/// Whether an option that no part of the document takes may restrict who passes: one that is unknown may.
+pub(super) fn may_restrict(name: &str) -> bool {
+    const RESTRICTING: [&str; 4] = ["alpha_config", "bitbucket_repository", "bitbucket_team", "config"];
+    without_counterpart(name).is_none() || RESTRICTING.contains(&name)
+}
+
 /// What there is to say of an option that no part of the document takes; `None` where it is unknown.
 pub(super) fn without_counterpart(name: &str) -> Option<(Weight, &'static str)> {
     use Weight::{Decide, Missing, Told};

@@ -95,6 +95,8 @@ pub(super) struct Settings {
     lacks_restriction: bool,
     /// `None` where the headers are those of the options.
     pub(super) injected: Option<Vec<InjectedHeader>>,
+    /// Whether a configuration file was read.
+    pub(super) has_file: bool,
     /// Parameters of the authorization request, and those that links may set.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) passed: Vec<String>,
@@ -112,8 +114,15 @@ impl Settings {
         }
     }
 
-    /// Forgets lists without an entry.
+    /// Forgets lists without an entry, and the names of files that were read.
     pub(super) fn in_effect(&mut self) {
+        // They name files that were read.
+        if self.has_file {
+            self.given.remove("config");
+        }
+        if self.injected.is_some() {
+            self.given.remove("alpha_config");
+        }
         self.given.retain(|name, given| !(names::is_list(name) && given.values.is_empty()));
     }
 
@@ -124,7 +133,7 @@ impl Settings {
 
     /// A line that is no option.
     pub(super) fn unread(&mut self, place: &Place) {
-        self.note(place, Weight::Missing, "not a flag or variable of oauth2-proxy");
+        self.close(place, "not a flag or variable of oauth2-proxy");
     }
 
     pub(super) fn take(&mut self, name: &str) -> Option<Given> {
@@ -164,6 +173,19 @@ impl Settings {
         self.lacks_restriction
     }
 
+    /// Closes the app where an option is left that may restrict who passes; these are taken later.
+    pub(super) fn close_unknown(&mut self, later: &[&str]) {
+        let is_left = |name: &&String| !later.contains(&name.as_str()) && names::may_restrict(name);
+        let left: Vec<String> = self.given.keys().filter(is_left).cloned().collect();
+        for name in left {
+            let reason =
+                names::without_counterpart(&name).map_or("not an option that is known here", |(_, reason)| reason);
+            if let Some(given) = self.take(&name) {
+                self.close(&given.place, format!("{name}: {reason}"));
+            }
+        }
+    }
+
     /// Options that no part of the document has taken.
     pub(super) fn tell_the_rest(&mut self) {
         for (name, given) in std::mem::take(&mut self.given) {
@@ -172,8 +194,7 @@ impl Settings {
             match names::without_counterpart(&name) {
                 Some((Weight::Told, reason)) => self.note(&given.place, Weight::Told, format!("{name}: {reason}")),
                 Some((weight, reason)) if !is_off => self.note(&given.place, weight, format!("{name}: {reason}")),
-                Some(_) => {}
-                None => self.note(&given.place, Weight::Missing, format!("{name}: not an option that is known here")),
+                Some(_) | None => {}
             }
         }
     }

@@ -7,8 +7,9 @@ use crate::{ConvertOptions, convert};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/convert");
 /// The files of each configuration, and whether nothing is missing from its conversion.
-const CASES: [(&str, &[&str], bool); 9] = [
+const CASES: [(&str, &[&str], bool); 10] = [
     ("alpha", &["alpha.yaml", "alpha.flags"], true),
+    ("chart", &["chart.yaml"], true),
     ("closed", &["closed.cfg"], false),
     ("entra", &["entra.env"], true),
     ("github", &["github.yaml"], true),
@@ -92,6 +93,16 @@ fn a_restriction_is_expressed_or_the_app_is_closed() {
         let text = format!("provider = 'github'\nclient_id = 'a'\nclient_secret = 'b'\n{everybody}{provider}\n");
         assert!(of(&text).document.ends_with("- {access: deny}\n"), "{provider}");
     }
+    // What may be one, and is not known.
+    for option in ["a_new_option = 1", "alpha_config = 'a.yaml'", "bitbucket_team = 'a'"] {
+        let conversion = of(&format!("{OIDC}{everybody}{option}\n"));
+        assert!(!conversion.is_complete && conversion.document.ends_with("- {access: deny}\n"), "{option}");
+    }
+    let manifest =
+        "kind: Pod\nenv:\n- {name: OAUTH2_PROXY_ALLOWED_GROUPS, valueFrom: {secretKeyRef: {name: a, key: b}}}\n";
+    let cfg = format!("{OIDC}{everybody}");
+    let conversion = convert(&[("pod.yaml", manifest), ("a.cfg", cfg.as_str())], &ConvertOptions::default()).unwrap();
+    assert!(conversion.document.ends_with("- {access: deny}\n"), "{conversion:?}");
     for provider in ["gitlab_projects = ['a/b']"] {
         let text = format!("provider = 'gitlab'\nclient_id = 'a'\nclient_secret = 'b'\n{everybody}{provider}\n");
         assert!(of(&text).document.ends_with("- {access: deny}\n"), "{provider}");

@@ -89,9 +89,13 @@ fn a_restriction_is_expressed_or_the_app_is_closed() {
             }
         }
     }
-    for provider in ["github_repo = 'a/b'", "github_team = 'admins'"] {
-        let text = format!("provider = 'github'\nclient_id = 'a'\nclient_secret = 'b'\n{everybody}{provider}\n");
-        assert!(of(&text).document.ends_with("- {access: deny}\n"), "{provider}");
+    for (provider, option) in [
+        ("github", "github_repo = 'a/b'"),
+        ("github", "github_team = 'admins'"),
+        ("gitlab", "gitlab_projects = ['a/b']"),
+    ] {
+        let text = format!("provider = '{provider}'\nclient_id = 'a'\nclient_secret = 'b'\n{everybody}{option}\n");
+        assert!(of(&text).document.ends_with("- {access: deny}\n"), "{option}");
     }
     // What may be one, and is not known.
     for option in ["a_new_option = 1", "alpha_config = 'a.yaml'", "bitbucket_team = 'a'"] {
@@ -103,10 +107,6 @@ fn a_restriction_is_expressed_or_the_app_is_closed() {
     let cfg = format!("{OIDC}{everybody}");
     let conversion = convert(&[("pod.yaml", manifest), ("a.cfg", cfg.as_str())], &ConvertOptions::default()).unwrap();
     assert!(conversion.document.ends_with("- {access: deny}\n"), "{conversion:?}");
-    for provider in ["gitlab_projects = ['a/b']"] {
-        let text = format!("provider = 'gitlab'\nclient_id = 'a'\nclient_secret = 'b'\n{everybody}{provider}\n");
-        assert!(of(&text).document.ends_with("- {access: deny}\n"), "{provider}");
-    }
 }
 
 /// Nothing is left out in silence: an option is in the document, or a note names it with its line.

@@ -1,5 +1,6 @@
 //! The JSON Schema of the document, generated from [`raw`](super::raw) and kept in the repository.
 
+mod examples;
 mod reference;
 
 use std::{env, fs, path::Path};

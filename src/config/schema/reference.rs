@@ -6,24 +6,23 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::{super::resolve::limits, compare, schema};
-use crate::config::Config;
 
 /// The text before the settings.
 const HEAD: &str = include_str!("reference.md");
 
 /// The settings of an object type, and the places in the document where such an object stands.
-struct Section {
+pub(super) struct Section {
     /// The name of the type; empty for the document itself.
-    definition: String,
+    pub(super) definition: String,
     /// The first is the one that headings show.
-    places: Vec<String>,
+    pub(super) places: Vec<String>,
 }
 
 /// The JSON Schema of the document.
-struct Reference(Value);
+pub(super) struct Reference(Value);
 
 impl Reference {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut root = schema().to_value();
         // Types that are written in place, as if they had a name.
         let properties = root["properties"].as_object_mut().unwrap();
@@ -42,12 +41,12 @@ impl Reference {
         if name.is_empty() { &self.0 } else { &self.0["$defs"][name] }
     }
 
-    fn properties(&self, name: &str) -> &Map<String, Value> {
+    pub(super) fn properties(&self, name: &str) -> &Map<String, Value> {
         self.definition(name)["properties"].as_object().unwrap()
     }
 
     /// The object types that a setting leads to, each with what its path adds.
-    fn objects_of<'a>(&'a self, property: &'a Value) -> Vec<(String, &'a str)> {
+    pub(super) fn objects_of<'a>(&'a self, property: &'a Value) -> Vec<(String, &'a str)> {
         let mut found = Vec::new();
         if let Some(name) = definition_of(property) {
             if self.definition(name)["properties"].is_object() {
@@ -69,7 +68,7 @@ impl Reference {
     }
 
     /// All object types, in the order of the document.
-    fn sections(&self) -> Vec<Section> {
+    pub(super) fn sections(&self) -> Vec<Section> {
         let mut sections = vec![Section { definition: String::new(), places: vec![String::new()] }];
         let mut next = 0;
         while let Some(Section { definition, places }) = sections.get(next) {
@@ -141,7 +140,7 @@ impl Reference {
     }
 
     /// A value to copy: the one that the type gives, or another than the default.
-    fn example(&self, property: &Value) -> Option<Value> {
+    pub(super) fn example(&self, property: &Value) -> Option<Value> {
         if let Some(example) = property["examples"].get(0) {
             return Some(example.clone());
         }
@@ -218,11 +217,11 @@ impl Reference {
     }
 }
 
-fn definition_of(property: &Value) -> Option<&str> {
+pub(super) fn definition_of(property: &Value) -> Option<&str> {
     property["$ref"].as_str()?.rsplit('/').next()
 }
 
-fn below(place: &str, name: &str) -> String {
+pub(super) fn below(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
 }
 
@@ -294,136 +293,4 @@ fn in_yaml(value: &Value) -> String {
 #[test]
 fn the_page_on_the_configuration_matches_the_code() {
     compare("envoy/docs/configuration.md", &Reference::new().page());
-}
-
-/// A type that gives none needs `extend("examples" = [...])`.
-#[test]
-fn each_setting_that_is_no_object_has_an_example() {
-    let reference = Reference::new();
-    for section in reference.sections() {
-        for (name, property) in reference.properties(&section.definition) {
-            let has_section = reference.objects_of(property).iter().any(|(steps, _)| !steps.contains('N'));
-            let has_example =
-                reference.example(property).is_some() || has_section || definition_of(property) == Some("Secret");
-            assert!(has_example, "{} has no example", below(&section.places[0], name));
-        }
-    }
-}
-
-/// What an object of this place needs beside the setting that is tried.
-fn beside(place: &str) -> Value {
-    match place {
-        "rules[]" | "policies.NAME" => json!({"access": "required"}),
-        "token_issuers[]" => {
-            json!({"issuer": "https://machines.example.com", "audiences": ["https://api.example.com"]})
-        }
-        "static_tokens[]" => json!({"name": "a", "sha256": "3f1c".repeat(16)}),
-        "session.store" => json!({"cluster": "webdis"}),
-        "provisioning" => json!({"endpoint": "http://app.internal/provisioning"}),
-        "providers[].client_key" => json!({"private_key": {"env": "OIDC_CLIENT_KEY"}}),
-        "providers[].further_userinfo[]" => json!({"endpoint": "https://api.example.com/a", "claims": {"a": "b"}}),
-        "token_issuers[].introspection" => json!({"client_id": "gate", "client_secret": {"env": "OIDC_CLIENT_SECRET"}}),
-        _ => json!({}),
-    }
-}
-
-/// Settings elsewhere in the document without which this one has no effect, or null for those that it excludes.
-fn context(setting: &str) -> Vec<(&'static str, &'static str, Value)> {
-    let policies = ("", "policies", json!({"admins": {"access": "required"}}));
-    let oauth2 = || {
-        let url = json!("https://login.example.com/x");
-        let endpoints = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
-        let endpoints = endpoints.map(|name| ("providers[]", name, url.clone()));
-        endpoints.into_iter().chain([("providers[]", "type", json!("oauth2"))]).collect()
-    };
-    match setting {
-        "providers[].claims" | "providers[].userinfo_token" | "providers[].email_is_verified" => oauth2(),
-        "providers[].github_api_url" | "providers[].github_url" => {
-            let server = json!("https://github.example.com");
-            vec![
-                ("providers[]", "type", json!("github")),
-                ("providers[]", "issuer", Value::Null),
-                ("providers[]", "github_url", server),
-            ]
-        }
-        "providers[].provisioning" | "providers[].registration" => {
-            vec![("", "provisioning", beside("provisioning"))]
-        }
-        "providers[].revocation_endpoint" => vec![("sign_out", "revoke", json!(true))],
-        "providers[].userinfo_endpoint" => vec![("providers[]", "userinfo", json!(true))],
-        "providers[].with" => vec![("providers[]", "preset", json!("microsoft"))],
-        "policies.NAME.providers" | "rules[].providers" => vec![("providers[]", "name", json!("partners"))],
-        "route_metadata" => vec![policies],
-        "rules[].locked" => vec![policies, ("", "route_metadata", json!(true))],
-        "rules[].policy" => vec![policies, ("rules[]", "access", Value::Null)],
-        "session.partitioned" => vec![("session", "same_site", json!("none"))],
-        _ => Vec::new(),
-    }
-}
-
-/// The value below this place, made where it is missing.
-fn at<'a>(root: &'a mut Value, place: &str) -> &'a mut Value {
-    let mut value = root;
-    let mut walked = String::new();
-    for step in place.split('.').filter(|step| !step.is_empty()) {
-        walked = below(&walked, step);
-        let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
-        value = &mut value[name];
-        if is_list && value.is_null() {
-            *value = json!([]);
-        }
-        if is_list {
-            if value.get(0).is_none() {
-                value.as_array_mut().unwrap().push(Value::Null);
-            }
-            value = &mut value[0];
-        }
-        if value.is_null() {
-            *value = beside(&walked);
-        }
-    }
-    value
-}
-
-#[test]
-fn the_filter_accepts_each_example() {
-    let reference = Reference::new();
-    let mut refused = Vec::new();
-    for section in reference.sections() {
-        let place = &section.places[0];
-        for (name, property) in reference.properties(&section.definition) {
-            let Some(example) = reference.example(property) else { continue };
-            let mut document = json!({
-                "external_url": "https://app.example.com",
-                "cluster": "idp",
-                "providers": [{
-                    "issuer": "https://login.example.com",
-                    "client_id": "my-client",
-                    "client_secret": {"env": "OIDC_CLIENT_SECRET"},
-                }],
-                "session": {"keys": [{"env": "VESTIBULE_KEY"}]},
-                "allow_on_headers_stop_iteration": true,
-            });
-            // Only the name of the variable is the example's.
-            if example.get("env").is_some() {
-                continue;
-            }
-            for (place, name, value) in context(&below(place, name)) {
-                let object = at(&mut document, place).as_object_mut().unwrap();
-                if value.is_null() {
-                    object.remove(name)
-                } else {
-                    object.insert(name.to_owned(), value)
-                };
-            }
-            at(&mut document, place)[name] = example;
-            let said = match Config::parse(document.to_string().as_bytes(), &|_| Some("0123456789abcdef".repeat(4))) {
-                Ok(_) => continue,
-                Err(faults) => faults.to_string(),
-            };
-            let path = below(place, name).replace("[]", "[0]");
-            refused.extend(said.lines().filter(|line| line.trim().starts_with(&path)).map(str::to_owned));
-        }
-    }
-    assert!(refused.is_empty(), "{refused:#?}");
 }

@@ -27,27 +27,34 @@ pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
 pub(super) struct Document {
     /// The origin at which browsers reach the app, such as `https://app.example.com`: scheme, host, and the port unless
     /// it is the scheme's default. `http` only for `localhost`, `*.localhost` and loopback addresses.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(required, extend("examples" = ["https://app.example.com"])))]
     pub(super) external_url: Option<String>,
-    /// The Envoy cluster for requests to the providers. One dynamic forward proxy cluster serves all of them.
-    #[cfg_attr(test, schemars(required, length(min = 1)))]
+    /// The name of the Envoy cluster for requests to the providers. One dynamic forward proxy cluster serves all of them. TLS is the
+    /// cluster's business.
+    #[cfg_attr(test, schemars(required, length(min = 1), extend("examples" = ["idp"])))]
     pub(super) cluster: Option<String>,
     /// Other clusters for single hosts of providers: from `host`, or `host:port` where the port is not the scheme's
     /// default, to the name of the cluster.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("examples" = [{"www.googleapis.com": "google-apis"}])
+    ))]
     pub(super) clusters: Option<Entries>,
     /// The OpenID providers, or GitHub, at which users sign in. With several providers, users choose one on a page,
     /// unless `providers` of a rule leaves only one. Two providers may use the same `sub` for different users: pass
     /// `iss` to the app as well, in `identity_headers`.
     #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_PROVIDERS)))]
     pub(super) providers: Option<Vec<Provider>>,
-    /// Session settings.
+    /// The keys of the session cookies, and how long sessions last and where they are kept.
     #[cfg_attr(test, schemars(required))]
     pub(super) session: Option<Session>,
     /// Access rules: the first rule that matches a request decides. A request that no rule matches needs a session.
     pub(super) rules: Option<Vec<Rule>>,
     /// Named policies for rules and routes. Names consist of letters, digits, `-`, `_` and `.`.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Policy>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, Policy>>",
+        extend("examples" = [{"admins": {"access": "required", "allow": {"groups": ["admins"]}}}])
+    ))]
     pub(super) policies: Option<Policies>,
     /// Whether the metadata of a route (`filter_metadata`, key `vestibule`: `{policy: NAME}`) selects a policy in place
     /// of every rule that is not `locked`. Costs two host calls per request. A request that contains an identity header
@@ -60,6 +67,7 @@ pub(super) struct Document {
     pub(super) token_issuers: Option<Vec<TokenIssuer>>,
     /// The name of a cookie that may carry a bearer token, for requests without `Authorization: Bearer` and without a
     /// session. Browsers send cookies with cross-site requests: set this cookie with `SameSite`.
+    #[cfg_attr(test, schemars(extend("examples" = ["api_token"])))]
     pub(super) token_cookie: Option<String>,
     /// Static bearer tokens of API clients, each listed by its SHA-256 digest. Clients send them as `Authorization:
     /// Bearer`.
@@ -68,7 +76,8 @@ pub(super) struct Document {
     /// names are removed from client requests. A value here replaces the whole default.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, ClaimText>>",
-        extend("default" = limits::object(&limits::IDENTITY_HEADERS))
+        extend("default" = limits::object(&limits::IDENTITY_HEADERS)),
+        extend("examples" = [{"X-User": "sub", "X-Issuer": "iss"}])
     ))]
     pub(super) identity_headers: Option<Entries<ClaimText>>,
     /// Request headers in which other systems tell an app who the user is: a client must not send them. They are removed on every
@@ -79,7 +88,10 @@ pub(super) struct Document {
     /// `X-WEBAUTH-*`; `X-authentik-*`; `X-Vouch-*`; `X-Pomerium-*`; `X-MS-CLIENT-PRINCIPAL*` and `X-MS-TOKEN-*` (Azure);
     /// `X-Amzn-Oidc-*`; `X-Goog-Authenticated-User-*` and `X-Goog-IAP-JWT-Assertion`; `Cf-Access-Authenticated-User-Email` and
     /// `Cf-Access-Jwt-Assertion`; `Tailscale-User-*`; `OIDC_*` (mod_auth_openidc). With `[]` only `identity_headers` are removed.
-    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("default" = ["default"])))]
+    #[cfg_attr(test, schemars(
+        length(max = limits::MAX_ENTRIES), extend("default" = ["default"]),
+        extend("examples" = [["default", "X-My-User"]])
+    ))]
     pub(super) strip_request_headers: Option<Vec<String>>,
     /// Whether `email` goes into headers and filter state only if the claim `email_verified` is true. By default also
     /// if that claim is missing, as with providers that issue only addresses of their own.
@@ -88,21 +100,23 @@ pub(super) struct Document {
     /// The `Authorization` header that the app receives, unless a rule sets it.
     #[cfg_attr(test, schemars(extend("default" = "keep")))]
     pub(super) authorization: Option<Authorization>,
-    /// Values for other Envoy filters and for access logs.
+    /// Values for other Envoy filters and for access logs. By default there are none.
     pub(super) filter_state: Option<FilterState>,
-    /// The prefix of this filter's own paths, such as the callback and sign-out.
-    #[cfg_attr(test, schemars(extend("default" = limits::PREFIX)))]
+    /// The prefix of this filter's own paths, such as `/oauth2/callback` and `/oauth2/sign_out`: it begins with a slash, does not end in one
+    /// and has at most 100 bytes. Rules do not apply below it.
+    #[cfg_attr(test, schemars(extend("default" = limits::PREFIX), extend("examples" = ["/auth"])))]
     pub(super) prefix: Option<String>,
     /// The tolerated difference, in seconds, between the clocks of the provider and of this machine.
-    #[cfg_attr(test, schemars(transform = limits::CLOCK_LEEWAY_SECONDS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::CLOCK_LEEWAY_SECONDS.shown(), extend("examples" = [30])))]
     pub(super) clock_leeway_seconds: Option<u64>,
-    /// Sign-in settings.
+    /// What survives a sign-in, and what links to `/oauth2/start` may ask for.
     pub(super) sign_in: Option<SignIn>,
     /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
     pub(super) sign_out: Option<SignOut>,
     /// The claims of the signed-in user that `/oauth2/userinfo` returns to scripts of the app, from the top level of
     /// the ID token or of `providers[].userinfo`; `sub` is always included. By default those of `identity_headers`,
     /// except those that a JSON Pointer selects from.
+    #[cfg_attr(test, schemars(extend("examples" = [["name", "email", "picture"]])))]
     pub(super) userinfo_claims: Option<Vec<String>>,
     /// Declares that the field of this name is `true` in Envoy's own configuration of this filter, beside
     /// `failure_policy`: Envoy then passes request bodies to the filter while a request is held. Required for

@@ -1,5 +1,8 @@
 //! The JSON Schema of the document, generated from [`raw`](super::raw) and kept in the repository.
 
+mod examples;
+mod reference;
+
 use std::{env, fs, path::Path};
 
 use schemars::{
@@ -40,30 +43,33 @@ impl Transform for AsRead {
     }
 }
 
-fn schema() -> String {
+fn schema() -> Schema {
     let settings = SchemaSettings::draft2020_12().with_transform(AsRead);
     let mut schema = settings.into_generator().into_root_schema_for::<Document>();
     schema.insert("title".into(), "Vestibule".into());
-    let mut text = serde_json::to_string_pretty(&schema).unwrap();
-    text.push('\n');
-    text
+    schema
 }
 
-#[test]
-fn the_schema_file_matches_the_code() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/config.schema.json");
-    let schema = schema();
+/// Compares a file of the repository with what the code generates, and writes it where `UPDATE_SCHEMA=1` asks for that.
+fn compare(file: &str, generated: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if env::var_os("UPDATE_SCHEMA").is_some_and(|value| value == "1") {
-        fs::write(&file, &schema).unwrap();
+        fs::write(&path, generated).unwrap();
     }
-    let kept = fs::read_to_string(&file).unwrap_or_default();
+    let kept = fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        kept == schema,
-        "envoy/config.schema.json is not that of the code: run `UPDATE_SCHEMA=1 cargo test schema`"
+        kept == generated,
+        "{file} is not that of the code: run `UPDATE_SCHEMA=1 cargo test -p vestibule --lib schema`"
     );
 }
 
 #[test]
+fn the_schema_file_matches_the_code() {
+    let text = serde_json::to_string_pretty(&schema()).unwrap();
+    compare("envoy/config.schema.json", &format!("{text}\n"));
+}
+
+#[test]
 fn no_field_of_the_schema_is_null() {
-    assert!(!schema().contains("\"null\""));
+    assert!(!serde_json::to_string(&schema()).unwrap().contains("\"null\""));
 }

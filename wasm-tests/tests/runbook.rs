@@ -1,4 +1,4 @@
-//! The runbooks of the README, followed with two Envoys that are restarted one after the other: no session ends.
+//! The runbooks of `envoy/docs/operations.md`, followed with two Envoys that are restarted one after the other: no session ends.
 
 use serde_json::{Value, json};
 use wasm_tests::{

@@ -57,7 +57,14 @@ fn envoy_accepts_the_demo() {
 fn files() -> Vec<String> {
     let folder = fs::read_dir(tools::root().join("envoy")).expect("the folder of samples");
     let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
-    let others = ["client-secret.yaml", "demo.yaml", "istio.yaml", "kubernetes-token.yaml"];
+    let others = [
+        "client-secret.yaml",
+        "demo.yaml",
+        "document.yaml",
+        "envoy-gateway.yaml",
+        "istio.yaml",
+        "kubernetes-token.yaml",
+    ];
     names.filter(|name| name.ends_with(".yaml") && !others.contains(&name.as_str())).collect()
 }
 
@@ -105,12 +112,19 @@ fn every_file_has_the_safety_settings_of_the_smallest() {
     }
 }
 
+/// The README or the index of the pages names each page, and "Copy a whole file" each sample.
 #[test]
-fn the_readme_names_every_file() {
-    let readme = text("README.md");
-    let files = files().into_iter().chain(["demo.yaml", "istio.yaml"].map(str::to_owned));
-    for file in files.map(|name| format!("envoy/{name}")).chain(pages()).filter(|file| file != "README.md") {
-        assert!(readme.contains(&format!("]({file})")), "{file}");
+fn a_reader_finds_every_file() {
+    let (readme, index) = (text("README.md"), text("envoy/docs/README.md"));
+    for page in every_page().into_iter().filter(|page| !page.ends_with("README.md")) {
+        let name = page.strip_prefix("envoy/docs/").expect("a page");
+        assert!(readme.contains(&format!("]({page})")) || index.contains(&format!("]({name})")), "{page}");
+    }
+    let start = text("envoy/docs/getting-started.md");
+    for file in
+        files().into_iter().chain(["demo.yaml", "document.yaml", "envoy-gateway.yaml", "istio.yaml"].map(str::to_owned))
+    {
+        assert!(start.contains(&format!("](../{file})")), "{file}");
     }
 }
 
@@ -178,14 +192,20 @@ fn all_accepted(blocks: &[(String, String)]) -> (bool, String) {
 }
 
 /// Pages that show no YAML.
-const WITHOUT_YAML: [&str; 3] = ["architecture.md", "security.md", "speed.md"];
+const WITHOUT_YAML: [&str; 6] =
+    ["README.md", "architecture.md", "configuration.md", "operations.md", "security.md", "speed.md"];
 
-/// README and the other pages of `envoy/docs`.
-fn pages() -> Vec<String> {
+/// The pages of `envoy/docs`, and the README.
+fn every_page() -> Vec<String> {
     let folder = fs::read_dir(tools::root().join("envoy/docs")).expect("the folder of pages");
     let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"));
-    let names = names.filter(|name| !WITHOUT_YAML.contains(&name.as_str()));
     names.map(|name| format!("envoy/docs/{name}")).chain(["README.md".to_owned()]).collect()
+}
+
+/// Those that show YAML.
+fn pages() -> Vec<String> {
+    let without = WITHOUT_YAML.map(|name| format!("envoy/docs/{name}"));
+    every_page().into_iter().filter(|page| !without.contains(page)).collect()
 }
 
 /// The YAML that a page shows, also in lists.
@@ -220,6 +240,22 @@ fn a_fault_in_a_sample_of_a_page_is_found_and_named() {
     let (accepted, said) = all_accepted(&blocks.map(|(name, block)| (name.to_owned(), block.to_owned())));
     let is_named = said.contains("rules[0].acess: unknown field") && said.contains("Plugin bad failed to load");
     assert!(!accepted && is_named, "{said}");
+}
+
+#[test]
+fn the_filter_accepts_the_document_alone() {
+    let (accepted, said) = all_accepted(&[("document.yaml".to_owned(), text("envoy/document.yaml"))]);
+    assert!(accepted, "{said}");
+}
+
+#[test]
+fn the_filter_accepts_what_the_sample_for_envoy_gateway_says() {
+    let sample = text("envoy/envoy-gateway.yaml");
+    let (_, rest) = sample.split_once("\n    config:\n").expect("the filter's configuration");
+    let (body, _) = rest.split_once("---\n").expect("its end");
+    let body: String = body.lines().map(|line| format!("{}\n", &line[6..])).collect();
+    let (accepted, said) = all_accepted(&[("envoy-gateway.yaml".to_owned(), body)]);
+    assert!(accepted, "{said}");
 }
 
 #[test]

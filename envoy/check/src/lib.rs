@@ -4,9 +4,12 @@
 //! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
 //! it; the core finds the faults; `surroundings` and `clusters` look at what stands around; `settings` and `explain` tell what
 //! takes effect. All of it is a function of texts: `main` reads files and variables.
+//!
+//! `convert` is another command: it turns a configuration of oauth2-proxy into one of the filter.
 
 mod arguments;
 mod clusters;
+mod convert;
 mod environment;
 mod explain;
 mod finding;
@@ -22,7 +25,8 @@ mod yaml;
 use serde_json::Value;
 use vestibule::config::{Config, ConfigErrors, with_presets};
 
-pub use arguments::{Arguments, Command, USAGE, UsageError};
+pub use arguments::{Arguments, Command, Conversions, USAGE, UsageError};
+pub use convert::{Conversion, ConversionError, ConvertOptions, convert};
 pub use environment::variables_of_file;
 pub use explain::Question;
 

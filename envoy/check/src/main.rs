@@ -1,4 +1,4 @@
-//! `vestibule check`: reads files and environment variables, prints the reports.
+//! `vestibule check` and `vestibule convert`: read files and environment variables, print the reports.
 
 use std::{
     env, fs,
@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use vestibule_check::{Arguments, Command, USAGE, UsageError, check, variables_of_file};
+use vestibule_check::{Arguments, Command, Conversions, USAGE, UsageError, check, convert, variables_of_file};
 
 /// The exit status of a wrong call.
 const USAGE_STATUS: u8 = 2;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Ok(Command::Help) => print(USAGE).map(|()| true),
         Ok(Command::Version) => print(concat!("vestibule ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| true),
         Ok(Command::Check(arguments)) => run(&arguments),
+        Ok(Command::Convert(conversions)) => run_conversion(&conversions),
         Err(error) => Err(error),
     };
     match printed {
@@ -53,6 +54,21 @@ fn run(arguments: &Arguments) -> Result<bool, UsageError> {
         are_valid &= report.is_valid;
     }
     Ok(are_valid)
+}
+
+/// Converts the files; whether nothing that protects the app was left out.
+fn run_conversion(conversions: &Conversions) -> Result<bool, UsageError> {
+    let texts = conversions.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    let names = conversions.files.iter().map(|file| if file == "-" { "stdin" } else { file.as_str() });
+    let files: Vec<_> = names.zip(texts.iter().map(String::as_str)).collect();
+    let (document, notes, is_complete) = match convert(&files, &conversions.options) {
+        Ok(conversion) => (conversion.document, conversion.notes, conversion.is_complete),
+        Err(error) => (String::new(), format!("{error}\n"), false),
+    };
+    print(&document)?;
+    // Nobody reads it where standard error is closed.
+    drop(io::stderr().lock().write_all(notes.as_bytes()));
+    Ok(is_complete)
 }
 
 fn read(file: &str) -> Result<String, UsageError> {

@@ -1,3 +1,4 @@
+mod convert;
 mod hostile;
 mod mistakes;
 mod reports;

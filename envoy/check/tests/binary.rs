@@ -63,6 +63,23 @@ fn standard_input_and_a_file_of_variables_are_read() {
 }
 
 #[test]
+fn a_conversion_prints_the_document_and_what_is_missing_apart() {
+    let options = "provider = 'oidc'\noidc_issuer_url = 'https://login.example.com'\nclient_id = 'app'\n\
+                   redirect_url = 'https://app.example.com/oauth2/callback'\nemail_domains = ['*']\n";
+    let converted = vestibule(&["convert", "oauth2-proxy", "-"], options, &[]);
+    assert_eq!(status(&converted), Some(0), "{converted:?}");
+    assert!(printed(&converted).starts_with("external_url: https://app.example.com\n"), "{converted:?}");
+    assert!(converted.stderr.starts_with(b"stdin:5: decide: email_domains: "), "{converted:?}");
+    let checked = vestibule(&["check", "--without-secrets", "-"], &printed(&converted), &[]);
+    assert_eq!(status(&checked), Some(0), "{checked:?}");
+    let restricted = vestibule(&["convert", "oauth2-proxy", "-"], &format!("{options}signature_key = 'a'\n"), &[]);
+    assert_eq!(status(&restricted), Some(1), "{restricted:?}");
+    let unknown = vestibule(&["convert", "oauth2-proxy", "-"], "provider = 'linkedin'", &[]);
+    assert_eq!((status(&unknown), unknown.stdout.len()), (Some(1), 0), "{unknown:?}");
+    assert_eq!(status(&vestibule(&["convert", "authservice", "-"], "", &[])), Some(2));
+}
+
+#[test]
 fn help_and_version_are_printed() {
     let help = vestibule(&["--help"], "", &[]);
     assert!(status(&help) == Some(0) && printed(&help).contains("--explain METHOD URL"), "{help:?}");

@@ -45,7 +45,8 @@ pub(in crate::config) struct FilterState {
     /// digits, `-`, `_` and `.`; the prefix `vestibule_` is reserved.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, ClaimText>>",
-        extend("maxProperties" = limits::MAX_FILTER_STATE)
+        extend("maxProperties" = limits::MAX_FILTER_STATE),
+        extend("examples" = [{"tenant": "/org/id"}])
     ))]
     pub(in crate::config) claims: Option<Entries<ClaimText>>,
     /// Whether `wasm.vestibule_rule` contains the name of the deciding rule, if a single named rule decides.
@@ -73,13 +74,18 @@ pub(in crate::config) enum ClaimText {
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct FormattedClaims {
     /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`. Either this or `template`.
+    #[cfg_attr(test, schemars(extend("examples" = ["/realm_access/roles"])))]
     pub(in crate::config) claim: Option<String>,
     /// A text in ASCII with claims in it, such as `{email}` or `{/realm_access/roles}`; `{{` stands for a brace.
+    #[cfg_attr(test, schemars(extend("examples" = ["{name} <{email}>"])))]
     pub(in crate::config) template: Option<String>,
     /// The character that joins the items of a list. Items that contain it are left out.
-    #[cfg_attr(test, schemars(length(min = 1, max = 1), extend("default" = limits::SEPARATOR)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = 1), extend("default" = limits::SEPARATOR),
+        extend("examples" = ["|"])
+    ))]
     pub(in crate::config) separator: Option<String>,
-    /// The encoding of the text.
+    /// How characters outside of ASCII are written.
     #[cfg_attr(test, schemars(extend("default" = "utf8")))]
     pub(in crate::config) encoding: Option<Encoding>,
     /// The handling of a text that is too long for a header (7 KiB) or for filter state (4 KiB).

@@ -22,28 +22,37 @@ pub(in crate::config) struct Provider {
     /// The provider's name in rules and in `/oauth2/start?provider=`: letters, digits, `-`, `_` and `.`. A provider
     /// with a name has its own redirect URI to register: `/oauth2/callback/NAME` below the external URL. One provider
     /// may have no name: rules call it `default`, and its redirect URI is `/oauth2/callback`.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_NAME)))]
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_NAME), extend("examples" = ["partners"])))]
     pub(in crate::config) name: Option<String>,
     /// The label on the page where users choose a provider. By default its name, or its host.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME), extend("examples" = ["Partners"])))]
     pub(in crate::config) title: Option<String>,
     /// The image beside the title on that page: an SVG as text, with its `xmlns`, or a `data:` URL in base64 of
     /// `image/svg+xml`, `image/png`, `image/webp`, `image/gif` or `image/jpeg`. By default there is none.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_LOGO)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_LOGO),
+        extend("examples" = ["data:image/png;base64,iVBORw0KGgo="])
+    ))]
     pub(in crate::config) logo: Option<String>,
     /// A class of the provider's link on that page, for what rewrites or tests the page: the page's own style does not use it.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_NAME), regex(pattern = "^[a-zA-Z][a-zA-Z0-9_-]*$")))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_NAME), regex(pattern = "^[a-zA-Z][a-zA-Z0-9_-]*$"),
+        extend("examples" = ["partners"])
+    ))]
     pub(in crate::config) css_class: Option<String>,
     /// The domains of email addresses whose users sign in here, each at one provider only: `example.com`, not its subdomains.
     /// The page then has a field for the address, which leads to the provider of its domain; so does
     /// `/oauth2/start?login_hint=`. They admit nobody: `allow` does.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))]
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES), extend("examples" = [["example.com"]])))]
     pub(in crate::config) email_domains: Option<Vec<String>>,
     /// A provider whose settings are known: each setting that is not given here comes from the preset, and of maps each entry.
-    #[cfg_attr(test, schemars(extend("enum" = super::super::preset::NAMES)))]
+    #[cfg_attr(test, schemars(extend("enum" = super::super::preset::NAMES), extend("examples" = ["google"])))]
     pub(in crate::config) preset: Option<String>,
     /// What the preset must know, such as `tenant` or `domain`.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("examples" = [{"tenant": "00000000-0000-0000-0000-000000000000"}])
+    ))]
     pub(in crate::config) with: Option<Entries>,
     /// The protocol of the provider.
     #[cfg_attr(test, schemars(extend("default" = "oidc")))]
@@ -51,16 +60,22 @@ pub(in crate::config) struct Provider {
     /// The issuer identifier, exactly as in the provider's metadata. An `https` URL; `http` only for `localhost`,
     /// `*.localhost` and loopback addresses. Required for `type: oidc`. For `type: oauth2` the `iss` of authorization
     /// responses (RFC 9207), if the server sends one; by default the URL of the authorization endpoint stands for it.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://accounts.google.com"])))]
     pub(in crate::config) issuer: Option<String>,
     /// The URL of a GitHub Enterprise Server, such as `https://github.example.com`. For `type: github`.
-    #[cfg_attr(test, schemars(extend("default" = limits::GITHUB_URL)))]
+    #[cfg_attr(test, schemars(
+        extend("default" = limits::GITHUB_URL),
+        extend("examples" = ["https://github.example.com"])
+    ))]
     pub(in crate::config) github_url: Option<String>,
     /// The URL of the GitHub API. By default `/api/v3` below `github_url`, or `https://api.github.com` without one.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://github.example.com/api/v3"])))]
     pub(in crate::config) github_api_url: Option<String>,
     /// The client ID registered at the provider: printable ASCII.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(required, extend("examples" = ["my-client"])))]
     pub(in crate::config) client_id: Option<String>,
     /// The client secret registered at the provider; absent for a public client.
+    #[cfg_attr(test, schemars(extend("examples" = [{"env": "OIDC_CLIENT_SECRET"}])))]
     pub(in crate::config) client_secret: Option<Secret>,
     /// How the client authenticates. By default `private_key_jwt` with a `client_key`, and `none` without a secret; with one,
     /// `client_secret_basic`, unless the provider offers only `client_secret_post`. Where the provider refuses that, the other
@@ -75,13 +90,20 @@ pub(in crate::config) struct Provider {
     /// A private key to which the provider binds its tokens (DPoP, RFC 9449): PKCS #8 in PEM or a JWK, as in
     /// `client_key.private_key`, with the public half. Each call with an access token, or for one, then carries a proof that this key signs,
     /// and a token that is not bound to it is refused. By default tokens are bearer tokens.
+    #[cfg_attr(test, schemars(extend("examples" = [{"env": "OIDC_DPOP_KEY"}])))]
     pub(in crate::config) dpop_key: Option<Secret>,
     /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
     /// of GitHub follow from the claims in use.
-    #[cfg_attr(test, schemars(extend("default" = limits::SCOPES)))]
+    #[cfg_attr(test, schemars(
+        extend("default" = limits::SCOPES),
+        extend("examples" = [["openid", "email", "profile", "offline_access"]])
+    ))]
     pub(in crate::config) scopes: Option<Vec<String>>,
     /// Additional parameters of the authorization request, such as `prompt` or `hd`.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("examples" = [{"prompt": "consent", "access_type": "offline"}])
+    ))]
     pub(in crate::config) authorization_params: Option<Entries>,
     /// How the provider sends its answer back: in the query of a redirect, or as a form that the browser posts, so that no code
     /// stands in a URL. `form_post` requires `allow_on_headers_stop_iteration`.
@@ -91,6 +113,7 @@ pub(in crate::config) struct Provider {
     /// the provider takes no other requests, and with `pushed_authorization_request_endpoint`.
     pub(in crate::config) pushed_authorization_requests: Option<bool>,
     /// The URL of the endpoint for them, instead of the discovered one.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/par"])))]
     pub(in crate::config) pushed_authorization_request_endpoint: Option<String>,
     /// Whether the parameters of a sign-in are signed with `client_key` (RFC 9101). By default with a `client_key` where the
     /// provider takes no other requests.
@@ -98,6 +121,7 @@ pub(in crate::config) struct Provider {
     /// The URL of the provider's metadata, where it is not `/.well-known/openid-configuration` below the issuer. The `issuer` may
     /// then have `{tenantid}` in it, if the metadata have: tokens of every tenant are accepted, whose `tid` must be in their
     /// `iss`. For `type: oidc`.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/metadata.json"])))]
     pub(in crate::config) metadata_url: Option<String>,
     /// Whether the provider's metadata are fetched (`/.well-known/openid-configuration` below the issuer). With false, all
     /// endpoints are configured here. Where they are enough for a sign-in, nothing waits for metadata in either case. For
@@ -105,14 +129,19 @@ pub(in crate::config) struct Provider {
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) discovery: Option<bool>,
     /// The URL of the authorization endpoint, instead of the discovered one.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/authorize"])))]
     pub(in crate::config) authorization_endpoint: Option<String>,
     /// The URL of the token endpoint, instead of the discovered one.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/token"])))]
     pub(in crate::config) token_endpoint: Option<String>,
     /// The URL of the provider's JWK Set, instead of the discovered one.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/keys"])))]
     pub(in crate::config) jwks_uri: Option<String>,
     /// The URL of the end-session endpoint, instead of the discovered one. For `sign_out.at_provider`.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/logout"])))]
     pub(in crate::config) end_session_endpoint: Option<String>,
     /// The URL of the revocation endpoint, instead of the discovered one. For `sign_out.revoke`.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/revoke"])))]
     pub(in crate::config) revocation_endpoint: Option<String>,
     /// Whether claims that the ID token lacks are requested from the userinfo endpoint, at each sign-in and renewal.
     /// The response must be about the same `sub`: JSON, or a JWT that the provider has signed for this client.
@@ -120,11 +149,15 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) userinfo: Option<bool>,
     /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`, and for `type: oauth2`, where its
     /// answer is the identity.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/userinfo"])))]
     pub(in crate::config) userinfo_endpoint: Option<String>,
     /// Where claims are in the answer of the userinfo endpoint: the name of a member, or a JSON Pointer (RFC 6901) such as
     /// `/picture/data/url`. `sub` must be text or a whole number, and may never name another user. The other members of the
     /// answer are claims under their own names. For `type: oauth2`.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("examples" = [{"sub": "id", "email": "/contact/email"}])
+    ))]
     pub(in crate::config) claims: Option<Entries>,
     /// Endpoints that are asked for further claims, after the userinfo endpoint and with the same access token. For
     /// `type: oauth2`.
@@ -137,7 +170,7 @@ pub(in crate::config) struct Provider {
     /// without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a
     /// JSON Pointer (RFC 6901) such as `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. Nothing may look into such an object. By default none; `[]` takes those of a
     /// preset away.
-    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES)))]
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("examples" = [["/my_app/roles"]])))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Whether the server verifies each email address before it shows it. `email_verified` is then taken as true where the
     /// answer has none. For `type: oauth2`.
@@ -152,14 +185,17 @@ pub(in crate::config) struct Provider {
     #[cfg_attr(test, schemars(
         length(min = 1),
         extend("items" = limits::one_of(&limits::algorithm_names())),
-        extend("default" = limits::algorithm_names())
+        extend("default" = limits::algorithm_names()),
+        extend("examples" = [["RS256"]])
     ))]
     pub(in crate::config) id_token_signing_algs: Option<Vec<String>>,
     /// Audiences that an ID token may contain in addition to the client ID. By default none.
+    #[cfg_attr(test, schemars(extend("examples" = [["https://api.example.com"]])))]
     pub(in crate::config) trusted_audiences: Option<Vec<String>>,
     /// Accepted audiences (`aud`) of access tokens of this provider that API clients send: JWTs (RFC 9068) signed with
     /// its keys. By default none are accepted. The client ID must not be listed: an ID token would then pass as an
     /// access token.
+    #[cfg_attr(test, schemars(extend("examples" = [["https://api.example.com"]])))]
     pub(in crate::config) access_token_audiences: Option<Vec<String>>,
     /// Conditions on users who signed in at this provider, and on its tokens, in addition to those of a rule. By
     /// default all are allowed.
@@ -174,7 +210,7 @@ pub(in crate::config) struct Provider {
     /// Whether the app may create users of this provider, in place of `provisioning.registration`.
     pub(in crate::config) registration: Option<Registration>,
     /// The timeout of a request to the provider, in milliseconds.
-    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown(), extend("examples" = [2000])))]
     pub(in crate::config) timeout_ms: Option<u64>,
 }
 
@@ -232,12 +268,19 @@ fields!(Provider {
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct SecurityEvents {
     /// The exact `iss` of its tokens. By default the issuer of the provider.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_TEXT),
+        extend("examples" = ["https://events.example.com"])
+    ))]
     pub(in crate::config) issuer: Option<String>,
     /// The `aud` of its tokens, or one of them. By default the client ID.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_TEXT),
+        extend("examples" = ["https://app.example.com/oauth2/events"])
+    ))]
     pub(in crate::config) audience: Option<String>,
     /// The URL of the JWK Set that it signs with. By default that of the provider; a provider without one needs it.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://events.example.com/keys"])))]
     pub(in crate::config) jwks_uri: Option<String>,
 }
 
@@ -265,14 +308,14 @@ impl Shape for ResponseMode {
 pub(in crate::config) struct ClientKey {
     /// The key: PKCS #8 in PEM (`-----BEGIN PRIVATE KEY-----`, with `\n` in place of line breaks where a variable takes none), or
     /// a JWK. RSA with 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(required, extend("examples" = [{"env": "OIDC_CLIENT_KEY"}])))]
     pub(in crate::config) private_key: Option<Secret>,
     /// The key's ID at the provider. By default the one in the JWK, or none.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["key-of-2026"])))]
     pub(in crate::config) kid: Option<String>,
-    /// The signature algorithm. By default the one in the JWK, or RS256, ES256, ES384, ES512 or EdDSA, as the key is. `PS256` is
+    /// The signature algorithm of the client's assertions and signed requests. By default the one in the JWK, or RS256, ES256, ES384, ES512 or EdDSA, as the key is. `PS256` is
     /// none: Envoy does not sign by it.
-    #[cfg_attr(test, schemars(extend("enum" = limits::SIGNING_NAMES)))]
+    #[cfg_attr(test, schemars(extend("enum" = limits::SIGNING_NAMES), extend("examples" = ["ES256"])))]
     pub(in crate::config) alg: Option<String>,
 }
 
@@ -284,10 +327,13 @@ fields!(ClientKey { private_key, kid, alg });
 pub(in crate::config) struct ClientAssertion {
     /// `aud`: `issuer` for the issuer identifier, `token_endpoint` for the URL of the token endpoint, or
     /// another absolute URI.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("default" = "issuer")))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_TEXT), extend("default" = "issuer"),
+        extend("examples" = ["token_endpoint"])
+    ))]
     pub(in crate::config) audience: Option<String>,
     /// `iss`. By default the client ID.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT)))]
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["my-client"])))]
     pub(in crate::config) issuer: Option<String>,
     /// The parameter that carries them.
     #[cfg_attr(test, schemars(extend("default" = "client_assertion")))]
@@ -320,14 +366,20 @@ impl Shape for SentAs {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct FurtherUserinfo {
-    /// Its URL.
-    #[cfg_attr(test, schemars(required))]
+    /// The URL of the endpoint. It is asked with the access token of the sign-in.
+    #[cfg_attr(test, schemars(required, extend("examples" = ["https://api.example.com/emails"])))]
     pub(in crate::config) endpoint: Option<String>,
     /// Of an answer that is a list, the first element with these members is read, such as `primary: true`.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, super::Scalar>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, super::Scalar>>",
+        extend("examples" = [{"primary": true}])
+    ))]
     pub(in crate::config) select: Option<Entries<Scalar>>,
     /// The claims that are read, and where each is: the name of a member, or a JSON Pointer.
-    #[cfg_attr(test, schemars(required, with = "Option<std::collections::BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(
+        required, with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("examples" = [{"email": "email", "email_verified": "verified"}])
+    ))]
     pub(in crate::config) claims: Option<Entries>,
 }
 
@@ -355,22 +407,26 @@ impl Shape for TokenPlace {
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct TokenIssuer {
     /// The exact `iss` of its tokens. A URL if its keys are discovered.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(required, extend("examples" = ["https://machines.example.com"])))]
     pub(in crate::config) issuer: Option<String>,
     /// Accepted audiences: the `aud` of a token must contain one of them. Required, except with `introspection`.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["https://api.example.com"]])))]
     pub(in crate::config) audiences: Option<Vec<String>>,
-    /// The kind of its tokens.
+    /// What its tokens are. A token that says it is something else is refused.
     #[cfg_attr(test, schemars(extend("default" = "access_token")))]
     pub(in crate::config) kind: Option<TokenKind>,
-    /// The URL of its JWK Set.
+    /// The URL of its JWK Set, instead of the discovered one. At most one of `jwks_uri`, `jwks`, `public_keys` and `introspection`.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://machines.example.com/keys"])))]
     pub(in crate::config) jwks_uri: Option<String>,
     /// Its keys as a JWK Set (RFC 7517, 5) in JSON text.
-    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    #[cfg_attr(test, schemars(with = "Option<String>", extend("examples" = [r#"{"keys": [{"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#])))]
     pub(in crate::config) jwks: Option<JsonText>,
     /// Its keys as public keys in PEM (`-----BEGIN PUBLIC KEY-----`). Each of them is tried, whatever the `kid` of a
     /// token.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_PUBLIC_KEYS)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_PUBLIC_KEYS),
+        extend("examples" = [["-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAExDr83G9BnzTQVUdxkTV+pNvQ/SIT\nqWLKW+Y2NCcUpufEIsYsnRSqyumZbdfzkvTu1E+IhmiTXv/HuZWxeJg84Q==\n-----END PUBLIC KEY-----\n"]])
+    ))]
     pub(in crate::config) public_keys: Option<Vec<String>>,
     /// Validates tokens at the issuer's introspection endpoint (RFC 7662), including every opaque token. Only one
     /// issuer can have this setting.
@@ -379,18 +435,19 @@ pub(in crate::config) struct TokenIssuer {
     #[cfg_attr(test, schemars(
         length(min = 1),
         extend("items" = limits::one_of(&limits::algorithm_names())),
-        extend("default" = limits::algorithm_names())
+        extend("default" = limits::algorithm_names()),
+        extend("examples" = [["RS256", "ES256"]])
     ))]
     pub(in crate::config) signing_algs: Option<Vec<String>>,
     /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
     /// without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a
     /// JSON Pointer (RFC 6901) such as `/my_app/roles`. Those of the provider with this issuer count too. By default none.
-    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES)))]
+    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("examples" = [["/my_app/roles"]])))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Conditions on its tokens, in addition to those of a rule. By default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
     /// The timeout of a request to the issuer, in milliseconds.
-    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown(), extend("examples" = [2000])))]
     pub(in crate::config) timeout_ms: Option<u64>,
 }
 
@@ -416,12 +473,14 @@ pub(in crate::config) struct JsonText(pub(in crate::config) String);
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Introspection {
     /// The URL of the introspection endpoint, instead of the discovered one.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/introspect"])))]
     pub(in crate::config) endpoint: Option<String>,
     /// The client ID at the introspection endpoint: printable ASCII.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(required, extend("examples" = ["gate"])))]
     pub(in crate::config) client_id: Option<String>,
     /// The client secret at the introspection endpoint. The client must authenticate: by a secret, a `client_key`, or a method that
     /// needs neither.
+    #[cfg_attr(test, schemars(extend("examples" = [{"env": "GATE_SECRET"}])))]
     pub(in crate::config) client_secret: Option<Secret>,
     /// How the client authenticates, by any method except `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
@@ -432,7 +491,7 @@ pub(in crate::config) struct Introspection {
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// How many seconds an answer is cached, positive or negative, but no longer than the token lives: a revoked token
     /// may pass for as long. With 0 every request is introspected.
-    #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown(), extend("examples" = [10])))]
     pub(in crate::config) cache_seconds: Option<u64>,
 }
 

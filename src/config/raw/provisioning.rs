@@ -12,22 +12,26 @@ use super::{
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Provisioning {
     /// The URL of the endpoint. `http` on any host: the cluster decides on TLS, as for the app's own requests.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(required, extend("examples" = ["http://app.internal/provisioning"])))]
     pub(in crate::config) endpoint: Option<String>,
     /// The Envoy cluster that reaches it. By default that of its host in `clusters`, or `cluster`.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = ["app"])))]
     pub(in crate::config) cluster: Option<String>,
     /// A secret that the app shares, sent as `Authorization: Bearer`. Without it, anyone who reaches the endpoint can create
     /// users there.
+    #[cfg_attr(test, schemars(extend("examples" = [{"env": "PROVISIONING_SECRET"}])))]
     pub(in crate::config) secret: Option<Secret>,
     /// The timeout of a request, in milliseconds.
-    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::TIMEOUT_MS.shown(), extend("examples" = [2000])))]
     pub(in crate::config) timeout_ms: Option<u64>,
     /// Whether the app is asked at each renewal of a session too. Its refusal ends the session.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) at_renewal: Option<bool>,
     /// The claims that the app is sent beside `iss` and `sub`. The session keeps them.
-    #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("default" = limits::PROVISIONING_CLAIMS)))]
+    #[cfg_attr(test, schemars(
+        length(max = limits::MAX_ENTRIES), extend("default" = limits::PROVISIONING_CLAIMS),
+        extend("examples" = [["email", "email_verified", "department"]])
+    ))]
     pub(in crate::config) claims: Option<Vec<String>>,
     /// Whether the app may create users whom it does not know, unless a provider says otherwise. The app receives this word and
     /// decides by it.

@@ -14,35 +14,43 @@ use super::{
     extend("anyOf" = [{"required": ["access"]}, {"required": ["policy"]}])
 ))]
 pub(in crate::config) struct Rule {
-    /// The name of the rule in logs.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME)))]
+    /// The name of the rule in logs and in `filter_state.rule`.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME), extend("examples" = ["admins"])))]
     pub(in crate::config) name: Option<String>,
     /// A path, with wildcards for several: `*` within a segment, `**` across segments; at the end both match everything
     /// below. At most one of `path`, `prefix` and `regex`.
+    #[cfg_attr(test, schemars(extend("examples" = ["/evaluate/v1/*"])))]
     pub(in crate::config) path: Option<String>,
     /// A path and everything below it, by whole segments: `/api` is not the prefix of `/apis`.
+    #[cfg_attr(test, schemars(extend("examples" = ["/admin"])))]
     pub(in crate::config) prefix: Option<String>,
-    /// A regular expression for the whole path.
+    /// A regular expression for the whole path, without look-around and back-references: `/admin` does not match `/admin/x`. At most 1024
+    /// bytes.
+    #[cfg_attr(test, schemars(extend("examples" = ["/v[0-9]+/status"])))]
     pub(in crate::config) regex: Option<String>,
     /// HTTP methods, in capitals. By default every method.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["GET", "HEAD"]])))]
     pub(in crate::config) methods: Option<Vec<String>>,
-    /// Host names, or `*.` and a domain. By default every host.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    /// Host names without a port, or `*.` and a domain for all its subdomains. By default every host.
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["api.example.com", "*.example.org"]])))]
     pub(in crate::config) hosts: Option<Vec<String>>,
     /// Required headers by name, each with its whole value, or `*` for any. A client can send any header.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, String>>",
+        extend("examples" = [{"x-api-version": "2"}])
+    ))]
     pub(in crate::config) headers: Option<Entries>,
     /// IP addresses and networks of clients (`192.0.2.7`, `10.0.0.0/8`, `fd00::/8`), by the address that Envoy's connection manager
     /// determines. At the edge that needs `use_remote_address: true`: without it a client can name any address. By default every
     /// client.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["10.0.0.0/8", "fd00::/8"]])))]
     pub(in crate::config) networks: Option<Vec<String>>,
     /// Whether the rule applies in addition to the policy that a route names: a request must satisfy both. For
     /// `route_metadata`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) locked: Option<bool>,
     /// The name of the policy that applies, in place of `access` and its settings.
+    #[cfg_attr(test, schemars(extend("examples" = ["admins"])))]
     pub(in crate::config) policy: Option<String>,
     /// The rule's own policy, if it names none.
     #[cfg_attr(test, schemars(flatten))]
@@ -61,11 +69,11 @@ pub(in crate::config) struct Policy {
     /// Conditions on signed-in users and bearer tokens. By default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
     /// Scopes that a bearer token must have, all of them (`scope` or `scp`). They do not apply to sessions.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["write"]])))]
     pub(in crate::config) scopes: Option<Vec<String>>,
     /// Names of providers: only users who signed in at one of them, and tokens of one of them, may pass. By default any
     /// provider.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["partners"]])))]
     pub(in crate::config) providers: Option<Vec<String>>,
     /// The `Authorization` header that the app receives. By default the top-level `authorization`.
     pub(in crate::config) authorization: Option<Authorization>,
@@ -85,10 +93,13 @@ fields!(Policy { access, unauthenticated, allow, scopes, providers, authorizatio
 ))]
 pub(in crate::config) struct StepUp {
     /// Accepted values of the claim `acr`, best first; the provider defines them. Its ID token must have one of them.
-    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ACR_VALUES)))]
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ACR_VALUES), extend("examples" = [["phr", "mfa"]])))]
     pub(in crate::config) acr_values: Option<Vec<String>>,
     /// How many seconds ago the user may have authenticated, by the claim `auth_time`; `clock_leeway_seconds` comes on top.
-    #[cfg_attr(test, schemars(range(min = limits::MAX_AGE_SECONDS.min, max = limits::MAX_AGE_SECONDS.max)))]
+    #[cfg_attr(test, schemars(
+        range(min = limits::MAX_AGE_SECONDS.min, max = limits::MAX_AGE_SECONDS.max),
+        extend("examples" = [600])
+    ))]
     pub(in crate::config) max_age_seconds: Option<u64>,
 }
 
@@ -159,31 +170,41 @@ impl Shape for Unauthenticated {
 pub(in crate::config) struct Allow {
     /// Email addresses, case-insensitive. Here and in the next two fields, an address counts only if `email_verified`
     /// is true.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["alice@example.com"]])))]
     pub(in crate::config) emails: Option<Vec<String>>,
     /// Regular expressions for whole email addresses, case-insensitive.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["[^@]+@(eu|us)\\.example\\.com"]])))]
     pub(in crate::config) email_matches: Option<Vec<String>>,
     /// Domains of email addresses, such as `example.com`; subdomains are not included.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["example.com"]])))]
     pub(in crate::config) allowed_domains: Option<Vec<String>>,
     /// Values of the claim `groups`.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["admins", "owners"]])))]
     pub(in crate::config) groups: Option<Vec<String>>,
     /// Values of the claim `roles`.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["editor"]])))]
     pub(in crate::config) roles: Option<Vec<String>>,
     /// Values of other claims: from the name of a claim, or a JSON Pointer such as `/realm_access/roles`, to a list of
     /// strings, numbers and booleans. The claim must equal one of them, or be a list that contains one of them.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>",
+        extend("examples" = [{"/realm_access/roles": ["editor"]}])
+    ))]
     pub(in crate::config) claims: Option<Lists>,
     /// Nested conditions, all of which must hold.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1),
+        extend("examples" = [[{"groups": ["staff"]}, {"groups": ["on-call"]}]])
+    ))]
     pub(in crate::config) all: Option<Vec<Allow>>,
     /// Nested conditions, one of which must hold.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    #[cfg_attr(test, schemars(
+        length(min = 1),
+        extend("examples" = [[{"groups": ["admins"]}, {"emails": ["alice@example.com"]}]])
+    ))]
     pub(in crate::config) any: Option<Vec<Allow>>,
     /// Nested conditions that must not all hold.
+    #[cfg_attr(test, schemars(extend("examples" = [{"emails": ["trainee@example.com"]}])))]
     pub(in crate::config) not: Option<Box<Allow>>,
 }
 
@@ -194,17 +215,29 @@ fields!(Allow { emails, email_matches, allowed_domains, groups, roles, claims, a
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct StaticToken {
     /// The name of the client: the claim `sub`.
-    #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_RULE_NAME)))]
+    #[cfg_attr(test, schemars(
+        required, length(min = 1, max = limits::MAX_RULE_NAME),
+        extend("examples" = ["nightly-import"])
+    ))]
     pub(in crate::config) name: Option<String>,
     /// The SHA-256 digest of the token, in hex (`printf %s "$TOKEN" | sha256sum`). Use a token of at least 32 random
     /// bytes, which cannot be guessed from the digest.
-    #[cfg_attr(test, schemars(required))]
+    #[cfg_attr(test, schemars(
+        required,
+        extend("examples" = ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    ))]
     pub(in crate::config) sha256: Option<String>,
     /// Claims of the client, such as `groups` or `scp`: lists of strings, numbers and booleans.
-    #[cfg_attr(test, schemars(with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>"))]
+    #[cfg_attr(test, schemars(
+        with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>",
+        extend("examples" = [{"groups": ["machines"], "scp": ["write"]}])
+    ))]
     pub(in crate::config) claims: Option<Lists>,
     /// Expiry in seconds since 1970 (`date -d 2030-01-31 +%s`). By default the token does not expire.
-    #[cfg_attr(test, schemars(range(min = limits::EXPIRES_AT.min, max = limits::EXPIRES_AT.max)))]
+    #[cfg_attr(test, schemars(
+        range(min = limits::EXPIRES_AT.min, max = limits::EXPIRES_AT.max),
+        extend("examples" = [1893456000])
+    ))]
     pub(in crate::config) expires_at: Option<u64>,
 }
 

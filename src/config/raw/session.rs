@@ -14,14 +14,20 @@ pub(in crate::config) struct Session {
     /// The keys that seal the cookies: 32 random bytes each as base64, base64url or hex (`openssl rand -base64 32`).
     /// The first key seals, all keys open: to rotate, put the new key first and keep the old one for one session
     /// lifetime.
-    #[cfg_attr(test, schemars(required, length(min = 1, max = limits::MAX_KEYS)))]
+    #[cfg_attr(test, schemars(
+        required, length(min = 1, max = limits::MAX_KEYS),
+        extend("examples" = [[{"env": "VESTIBULE_KEY"}]])
+    ))]
     pub(in crate::config) keys: Option<Vec<Secret>>,
     /// The absolute lifetime of a session, in seconds.
-    #[cfg_attr(test, schemars(transform = limits::LIFETIME_SECONDS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::LIFETIME_SECONDS.shown(), extend("examples" = [43200])))]
     pub(in crate::config) lifetime_seconds: Option<u64>,
     /// The idle timeout: how many seconds a session lasts after a request. At most `lifetime_seconds`. By default there
     /// is no idle timeout. It is extended in steps of a tenth.
-    #[cfg_attr(test, schemars(range(min = limits::IDLE_TIMEOUT_SECONDS.min, max = limits::IDLE_TIMEOUT_SECONDS.max)))]
+    #[cfg_attr(test, schemars(
+        range(min = limits::IDLE_TIMEOUT_SECONDS.min, max = limits::IDLE_TIMEOUT_SECONDS.max),
+        extend("examples" = [3600])
+    ))]
     pub(in crate::config) idle_timeout_seconds: Option<u64>,
     /// Whether a session is renewed with its refresh token, if the provider issues one, before the access token
     /// expires. The provider can then update the claims or end the session. Most providers issue refresh tokens for the
@@ -32,12 +38,13 @@ pub(in crate::config) struct Session {
     /// have any size, and end at once in every Envoy with the same store and keys. Without it sessions are in cookies.
     pub(in crate::config) store: Option<Store>,
     /// How many seconds a sign-in may take, from the redirect to the callback.
-    #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown(), extend("examples" = [600])))]
     pub(in crate::config) sign_in_timeout_seconds: Option<u64>,
     /// The prefix of all cookie names of this filter, after `__Host-`.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_COOKIE_NAME),
-        extend("default" = limits::COOKIE_NAME)
+        extend("default" = limits::COOKIE_NAME),
+        extend("examples" = ["wiki"])
     ))]
     pub(in crate::config) cookie_name: Option<String>,
     /// Whether the session counts where a page of another site shows the app in a frame. With `none`, the app must send
@@ -97,10 +104,11 @@ pub(in crate::config) struct SignIn {
     /// Parameters that links to `/oauth2/start` may set for the authorization request, such as `login_hint`, `ui_locales`,
     /// `acr_values`, `domain_hint` or `prompt` (without `none`). Those that the filter or `authorization_params` sets stay as they
     /// are. By default none.
-    #[cfg_attr(test, schemars(length(max = limits::MAX_PASSED)))]
+    #[cfg_attr(test, schemars(length(max = limits::MAX_PASSED), extend("examples" = [["login_hint", "ui_locales"]])))]
     pub(in crate::config) pass_parameters: Option<Vec<String>>,
     /// Targets that `/oauth2/start?rd=` may name in addition to this site, such as `myapp://signed-in`: whole URLs, or beginnings of
     /// URLs that end in `/`.
+    #[cfg_attr(test, schemars(extend("examples" = [["myapp://signed-in", "https://www.example.com/"]])))]
     pub(in crate::config) return_to: Option<Vec<String>>,
 }
 
@@ -116,6 +124,7 @@ pub(in crate::config) struct SignOut {
     pub(in crate::config) at_provider: Option<bool>,
     /// Targets that `/oauth2/sign_out?rd=` may name in addition to this site: whole URLs, or beginnings of URLs that
     /// end in `/`.
+    #[cfg_attr(test, schemars(extend("examples" = [["https://www.example.com/"]])))]
     pub(in crate::config) return_to: Option<Vec<String>>,
     /// Whether signing out revokes the refresh token (RFC 7009), if the provider has a `revocation_endpoint`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -139,26 +148,28 @@ fields!(SignOut { at_provider, return_to, revoke, back_channel, front_channel })
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Store {
     /// The Envoy cluster that reaches Webdis.
-    #[cfg_attr(test, schemars(required, length(min = 1)))]
+    #[cfg_attr(test, schemars(required, length(min = 1), extend("examples" = ["webdis"])))]
     pub(in crate::config) cluster: Option<String>,
     /// The `Host` of requests to Webdis: `host`, or `host:port`.
-    #[cfg_attr(test, schemars(extend("default" = limits::STORE_AUTHORITY)))]
+    #[cfg_attr(test, schemars(extend("default" = limits::STORE_AUTHORITY), extend("examples" = ["webdis:7379"])))]
     pub(in crate::config) authority: Option<String>,
     /// The whole value of the `Authorization` header for Webdis, if it requires one, such as `Basic dXNlcjpwYXNz`.
+    #[cfg_attr(test, schemars(extend("examples" = [{"env": "WEBDIS_AUTHORIZATION"}])))]
     pub(in crate::config) authorization: Option<Secret>,
     /// The prefix of the keys in Redis: letters, digits, `-`, `_` and `:`. Apps that share a Redis need different
     /// prefixes; otherwise the end of a session in one app ends sessions in the others.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_STORE_PREFIX),
-        extend("default" = limits::STORE_PREFIX)
+        extend("default" = limits::STORE_PREFIX),
+        extend("examples" = ["wiki:"])
     ))]
     pub(in crate::config) key_prefix: Option<String>,
     /// The timeout of a request to Webdis, in milliseconds.
-    #[cfg_attr(test, schemars(transform = limits::STORE_TIMEOUT_MS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::STORE_TIMEOUT_MS.shown(), extend("examples" = [500])))]
     pub(in crate::config) timeout_ms: Option<u64>,
     /// How many seconds a worker may use a session that it has read, without reading it again. With 0 every request
     /// reads it, and an ended session ends at once.
-    #[cfg_attr(test, schemars(transform = limits::STORE_CACHE_SECONDS.shown()))]
+    #[cfg_attr(test, schemars(transform = limits::STORE_CACHE_SECONDS.shown(), extend("examples" = [5])))]
     pub(in crate::config) cache_seconds: Option<u64>,
 }
 

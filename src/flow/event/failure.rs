@@ -470,25 +470,40 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    /// The codes of the table above.
-    fn codes() -> Vec<&'static str> {
+    const PAGE: &str = include_str!("../../../envoy/docs/troubleshooting.md");
+
+    /// The status and code of each row of the table above.
+    fn rows() -> Vec<(&'static str, &'static str)> {
         let rows = include_str!("failure.rs").split("row!(");
         let rows = rows.filter(|row| row.starts_with(|first: char| first.is_ascii_digit()));
-        rows.filter_map(|row| row.split('"').nth(1)).collect()
+        rows.filter_map(|row| Some((row.split(',').next()?, row.split('"').nth(1)?))).collect()
     }
 
     #[test]
     fn the_page_on_troubleshooting_has_one_entry_for_each_code_and_no_others() {
-        let page = include_str!("../../../envoy/docs/troubleshooting.md");
-        let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
+        let headings = PAGE.lines().filter_map(|line| line.strip_prefix("### "));
         let entries: Vec<_> = headings.flat_map(|heading| heading.split('`').skip(1).step_by(2)).collect();
-        let codes = codes();
-        assert!(codes.len() > 40, "{codes:?}");
-        for code in &codes {
+        let rows = rows();
+        assert!(rows.len() > 40, "{rows:?}");
+        for (_, code) in &rows {
             assert!(entries.contains(code), "{code} has no entry");
         }
         for entry in entries {
-            assert!(codes.contains(&entry), "{entry} is no code");
+            assert!(rows.iter().any(|(_, code)| *code == entry), "{entry} is no code");
         }
+    }
+
+    #[test]
+    fn its_table_has_each_code_with_its_status_and_no_others() {
+        let (_, table) = PAGE.split_once("## All codes").unwrap();
+        let lines =
+            table.lines().skip_while(|line| !line.starts_with("| [")).take_while(|line| line.starts_with("| ["));
+        let mut shown: Vec<_> =
+            lines.filter_map(|line| Some((line.split('|').nth(2)?.trim(), line.split('`').nth(1)?))).collect();
+        let mut rows = rows();
+        rows.sort_by_key(|(_, code)| *code);
+        rows.dedup();
+        shown.sort_by_key(|(_, code)| *code);
+        assert_eq!(shown, rows);
     }
 }

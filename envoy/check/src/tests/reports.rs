@@ -304,7 +304,7 @@ fn the_command_line_is_read() {
     assert!(matches!(read(""), Ok(Command::Help)) && matches!(read("check -h"), Ok(Command::Help)));
     assert!(matches!(read("--version"), Ok(Command::Version)));
     for (line, message) in [
-        ("chekc", "there is no command \"chekc\"; the one command is `check`"),
+        ("chekc", "there is no command \"chekc\"; the commands are `check` and `convert`"),
         ("check", "which file?"),
         ("check --strict a", "there is no option --strict"),
         ("check a --env-file", "--env-file needs FILE"),
@@ -319,16 +319,35 @@ fn the_command_line_is_read() {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let (_, section) = readme.split_once("### Check a configuration before you load it").unwrap();
-    let blocks: Vec<_> = section.split("```\n").collect();
+fn the_page_on_checking_shows_what_is_printed() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/checking.md")).unwrap();
+    let blocks: Vec<_> = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let wrong =
         file("minimal.yaml").replace("cluster: idp\n                    p", "cluster: ipd\n                    p");
     let without_cluster = report("envoy.yaml", &wrong);
     let without_variable = report("envoy.yaml", &file("minimal.yaml").replace(", VESTIBULE_KEY]", "]"));
     let faults = [without_cluster, without_variable].map(|report| report.text.lines().next().unwrap().to_owned());
-    assert_eq!(blocks[2].lines().collect::<Vec<_>>(), faults);
+    assert_eq!(blocks[0].lines().collect::<Vec<_>>(), faults);
     let question = ("GET", "https://app.example.com/admin/users");
-    assert_eq!(blocks[4], explained("envoy/areas.yaml", &file("areas.yaml"), &[question]));
+    assert_eq!(blocks[1], explained("envoy/areas.yaml", &file("areas.yaml"), &[question]));
+}
+
+/// The commands of this program that the pages show: they are calls that it takes.
+#[test]
+fn the_pages_call_the_program_as_it_wants() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let pages = std::fs::read_dir(format!("{root}/envoy/docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages
+        .chain([format!("{root}/README.md").into()])
+        .filter(|page| page.extension().is_some_and(|end| end == "md"));
+    let texts: Vec<_> = pages.map(|page| std::fs::read_to_string(page).unwrap()).collect();
+    let blocks =
+        texts.iter().flat_map(|text| text.split("```sh\n").skip(1)).filter_map(|rest| rest.split("```").next());
+    let calls: Vec<_> =
+        blocks.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("cargo run -- ")).collect();
+    assert!(calls.len() > 3, "{calls:?}");
+    for call in calls {
+        let command = Command::read(call.split(' ').map(str::to_owned));
+        assert!(matches!(command, Ok(Command::Check(_) | Command::Convert(_))), "{call}: {command:?}");
+    }
 }

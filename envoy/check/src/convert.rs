@@ -1,0 +1,124 @@
+//! `vestibule convert oauth2-proxy`: a configuration of oauth2-proxy as a document of the filter, and all that has no counterpart.
+//!
+//! `source` reads options from each form in which they are written, `alpha` those of oauth2-proxy's YAML; `names` knows the
+//! options; `settings` holds them until they are taken. `provider`, `access`, `headers` and `session` make parts of the
+//! document, `pattern` makes path rules of regular expressions, `document` writes. An option that nothing took is told, and
+//! one that restricts access and cannot be expressed closes the app.
+
+mod access;
+mod alpha;
+mod document;
+mod headers;
+mod names;
+mod pattern;
+mod provider;
+mod session;
+mod settings;
+mod source;
+
+use std::fmt;
+
+use crate::{Options, check};
+use document::{Yaml, map, text};
+use settings::{Place, Settings, Weight};
+
+/// What is said where the command does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConvertOptions {
+    /// `external_url`, in place of the origin of `redirect_url`.
+    pub external_url: Option<String>,
+    /// The Envoy cluster that reaches the provider; `idp` where it is not given.
+    pub cluster: Option<String>,
+}
+
+/// The result of a conversion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversion {
+    /// The filter's document.
+    pub document: String,
+    /// What has no counterpart or needs a decision, a line each.
+    pub notes: String,
+    /// Whether nothing that protects the app was left out.
+    pub is_complete: bool,
+}
+
+/// Why nothing could be converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversionError(pub(crate) String);
+
+impl fmt::Display for ConversionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The address that stands where none is known.
+const PLACEHOLDER: &str = "https://app.example.com";
+const DEFAULT_PREFIX: &str = "/oauth2";
+
+/// Converts the texts of these files, together one configuration.
+///
+/// # Errors
+/// [`ConversionError`] where a file cannot be read, or the kind of provider has no counterpart.
+pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conversion, ConversionError> {
+    let mut settings = Settings::default();
+    for (name, text) in files {
+        source::read(name, text, &mut settings)?;
+    }
+    settings.in_effect();
+    let cluster = options.cluster.clone().unwrap_or_else(|| "idp".to_owned());
+    let mut members = vec![("external_url", text(external_url(&mut settings, options))), ("cluster", text(cluster))];
+    let provider = provider::convert(&mut settings)?;
+    members.push(("providers", Yaml::List(vec![map(provider.members)])));
+    members.push(("session", map(session::convert(&mut settings))));
+    if let Some(prefix) = settings.text("proxy_prefix").filter(|prefix| prefix != DEFAULT_PREFIX) {
+        members.push(("prefix", text(prefix)));
+    }
+    members.extend(headers::convert(&mut settings, provider.kind));
+    if !provider.token_issuers.is_empty() {
+        members.push(("token_issuers", Yaml::List(provider.token_issuers)));
+    }
+    members.extend(session::sign_in(&mut settings));
+    settings.close_unknown(&access::OF_RULES);
+    let is_closed = settings.lacks_restriction();
+    members.push(("rules", Yaml::List(access::rules(&mut settings, is_closed))));
+    settings.tell_the_rest();
+    let document = document::write(is_closed, members);
+    let report = check("result", &document, &|_| None, &Options { without_secrets: true, ..Options::default() });
+    for line in report.text.split("\n\n").next().unwrap_or_default().lines().filter(|line| line.starts_with("result:"))
+    {
+        let (_, said) = line.split_once(": ").unwrap_or_default();
+        let is_warning = said.starts_with("warning");
+        if is_warning || !report.is_valid {
+            settings.note(&Place::result(), if is_warning { Weight::Decide } else { Weight::Missing }, said);
+        }
+    }
+    Ok(Conversion { document, is_complete: settings.is_complete() && report.is_valid, notes: settings.notes() })
+}
+
+fn external_url(settings: &mut Settings, options: &ConvertOptions) -> String {
+    let callback = settings.take("redirect_url");
+    let url = callback.as_ref().map(|given| given.text().to_owned()).unwrap_or_default();
+    let after_scheme = url.split_once("://").map_or(0, |(scheme, _)| scheme.len().saturating_add(3));
+    let host_and_path = url.get(after_scheme..).unwrap_or_default();
+    let (authority, path) = host_and_path.split_at(host_and_path.find('/').unwrap_or(host_and_path.len()));
+    let prefix = settings.peek("proxy_prefix").unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
+    if let Some(given) = &callback
+        && !path.is_empty()
+        && path != format!("{prefix}/callback")
+    {
+        let said = format!("redirect_url: the callback is {prefix}/callback here: register it at the provider");
+        settings.note(&given.place, Weight::Decide, said);
+    }
+    if let Some(url) = &options.external_url {
+        return url.clone();
+    }
+    if after_scheme > 0 && !authority.is_empty() {
+        return url.get(..after_scheme.saturating_add(authority.len())).unwrap_or_default().to_owned();
+    }
+    let said = format!(
+        "no redirect_url with a host: external_url is a placeholder ({PLACEHOLDER}); give it with --external-url"
+    );
+    settings.note(&Place::result(), Weight::Missing, said);
+    PLACEHOLDER.to_owned()
+}

@@ -1,0 +1,106 @@
+//! Regular expressions that oauth2-proxy searches in a path, as rules for the whole path.
+
+/// A condition of a rule on the path: the name of the field, and its value.
+pub(super) type PathCondition = (&'static str, String);
+
+/// The paths in which this expression is found: one condition for each of its alternatives.
+pub(super) fn of_search(expression: &str) -> Vec<PathCondition> {
+    // Flags change what follows: leave everything where it is.
+    if expression.starts_with("(?") {
+        return vec![("regex", format!(".*(?:{expression}).*"))];
+    }
+    alternatives(expression).into_iter().map(of_alternative).collect()
+}
+
+fn of_alternative(expression: &str) -> PathCondition {
+    let (begins, rest) = expression.strip_prefix('^').map_or((false, expression), |rest| (true, rest));
+    let (ends, rest) = match rest.strip_suffix('$') {
+        Some(rest) if !ends_in_escape(rest) => (true, rest),
+        _ => (false, rest),
+    };
+    if begins
+        && ends
+        && let Some(path) = literal(rest)
+    {
+        return ("path", path);
+    }
+    let has_rest = rest.strip_suffix(".*").is_some_and(|before| !ends_in_escape(before));
+    let before = if begins || rest.starts_with(".*") { "" } else { ".*" };
+    let after = if ends || has_rest { "" } else { ".*" };
+    ("regex", format!("{before}{rest}{after}"))
+}
+
+/// Whether the expression matches somewhere within a path, and not from its beginning.
+pub(super) fn is_unanchored(expression: &str) -> bool {
+    alternatives(expression).iter().any(|alternative| !alternative.starts_with('^'))
+}
+
+/// Whether the text ends in a backslash that escapes what follows.
+fn ends_in_escape(text: &str) -> bool {
+    text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
+/// The parts between each `|` that is in no group or class.
+fn alternatives(expression: &str) -> Vec<&str> {
+    let (mut depth, mut in_class, mut is_escaped) = (0_usize, false, false);
+    expression
+        .split(|letter| {
+            match letter {
+                _ if is_escaped => is_escaped = false,
+                '\\' => is_escaped = true,
+                ']' => in_class = false,
+                '[' => in_class = true,
+                _ if in_class => {}
+                '(' => depth = depth.saturating_add(1),
+                ')' => depth = depth.saturating_sub(1),
+                '|' => return depth == 0,
+                _ => {}
+            }
+            false
+        })
+        .collect()
+}
+
+/// The one path that the expression matches, if it is one without wildcards.
+fn literal(expression: &str) -> Option<String> {
+    let mut path = String::new();
+    let mut letters = expression.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => path.push(letters.next().filter(|letter| "./-_".contains(*letter))?),
+            letter if letter.is_ascii_alphanumeric() || "/-_".contains(letter) => path.push(letter),
+            _ => return None,
+        }
+    }
+    path.starts_with('/').then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_search;
+
+    #[test]
+    fn a_search_becomes_a_condition_on_the_whole_path() {
+        for (expression, field, value) in [
+            ("^/healthz$", "path", "/healthz"),
+            (r"^/robots\.txt$", "path", "/robots.txt"),
+            ("^/api/v1/", "regex", "/api/v1/.*"),
+            ("^/public", "regex", "/public.*"),
+            ("^/public/.*", "regex", "/public/.*"),
+            ("^/public/.*$", "regex", "/public/.*"),
+            ("/static", "regex", ".*/static.*"),
+            (".*/static", "regex", ".*/static.*"),
+            (r"\.css$", "regex", r".*\.css"),
+            (r"^/price\$", "regex", r"/price\$.*"),
+            (r"^/a\\$", "regex", r"/a\\"),
+            (r"^/a\.*", "regex", r"/a\.*.*"),
+            ("^/(a|b)$", "regex", "/(a|b)"),
+            ("^/[|]$", "regex", "/[|]"),
+            ("(?i)^/a$", "regex", ".*(?:(?i)^/a$).*"),
+        ] {
+            assert_eq!(of_search(expression), [(field, value.to_owned())], "{expression}");
+        }
+        let conditions = [("path", "/a".to_owned()), ("regex", "/b.*".to_owned()), ("regex", ".*c[|)].*".to_owned())];
+        assert_eq!(of_search("^/a$|^/b|c[|)]"), conditions);
+    }
+}

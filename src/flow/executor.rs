@@ -2,13 +2,14 @@
 //! the host drives the worker. No waker is needed.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::Future,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use crate::http::LocalReply;
+use crate::{http::LocalReply, origin::Site};
 
 use super::{
     answer::{self, Offer, caller::Caller},
@@ -138,12 +139,12 @@ impl Pending {
 }
 
 impl Worker {
-    /// Lets `gates` decide a request, and begins its flow where one is needed.
-    pub(super) fn decide(self: &Rc<Self>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
-        match self.with(gates) {
+    /// Lets `gates` decide a request to this site, and begins its flow where one is needed.
+    pub(super) fn decide(self: &Rc<Self>, site: Cow<'_, Site>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
+        match self.with_site(&site, gates) {
             Ok(Gate::Settled(decision)) => Step::Done(decision),
             Ok(Gate::Waits(begin)) => {
-                let context = RequestContext::new(self);
+                let context = RequestContext::new(self, site.into_owned());
                 Pending { flow: begin(context.clone()), context }.resume()
             }
             Err(bug) => Step::Done(answer::bug(&bug).into()),

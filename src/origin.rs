@@ -1,0 +1,218 @@
+//! The origins at which browsers reach the app. They come from the configuration alone: a request only selects one of them,
+//! by its host.
+
+use std::{borrow::Cow, ops::Range};
+
+use crate::http::{Request, parse_url};
+
+/// The most characters of a label of a host name (RFC 1035, 2.3.4).
+const MAX_LABEL: usize = 63;
+
+/// An origin of the app in browsers: scheme, host and port as configured, never as a client writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    text: String,
+    host: Range<usize>,
+}
+
+impl Origin {
+    /// The origin of this URL, or `None` if it has none, or has a path, query or user name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = parse_url(text)?;
+        let origin = url.origin().ascii_serialization();
+        let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
+        bare.then_some(())?;
+        let start = url.scheme().len().checked_add("://".len())?;
+        let host = start..start.checked_add(url.host_str()?.len())?;
+        Some(Self { text: origin, host })
+    }
+
+    /// The host, without the port.
+    pub fn host(&self) -> &str {
+        self.text.get(self.host.clone()).unwrap_or_default()
+    }
+
+    /// Whether this authority is our host: case-insensitive, with any port, because cookies ignore ports (RFC 6265,
+    /// 8.5).
+    pub fn matches_host(&self, authority: &str) -> bool {
+        self.host().eq_ignore_ascii_case(without_port(authority))
+    }
+
+    /// Its port, unless it is the scheme's default.
+    pub fn port(&self) -> Option<u16> {
+        self.text.get(self.host.end..)?.strip_prefix(':')?.parse().ok()
+    }
+
+    /// The serialized origin, such as `https://app.example.com`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The origins of the hosts one label below a domain, such as `https://*.preview.example.com`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginPattern {
+    /// The origin of the domain.
+    domain: Origin,
+}
+
+impl OriginPattern {
+    /// A pattern of `https` origins; `None` for other texts, and where the domain has fewer than two labels.
+    pub fn parse(text: &str) -> Option<Self> {
+        let domain = Origin::parse(&format!("https://{}", text.strip_prefix("https://*.")?))?;
+        let (_, top) = domain.host().rsplit_once('.')?;
+        // A domain whose last label is a number is an IPv4 address (URL Standard, 3.5).
+        let is_domain = !top.is_empty() && !top.bytes().all(|byte| byte.is_ascii_digit());
+        (is_domain && !domain.host().contains('*')).then_some(Self { domain })
+    }
+
+    /// The domain below which its hosts are.
+    pub fn domain(&self) -> &str {
+        self.domain.host()
+    }
+
+    /// Its port, unless it is the default.
+    pub fn port(&self) -> Option<u16> {
+        self.domain.port()
+    }
+
+    /// The pattern as configured, with this in place of the star.
+    pub fn with_label(&self, label: &str) -> String {
+        format!("https://{label}.{}", self.domain.as_str().trim_start_matches("https://"))
+    }
+
+    /// The label in place of the star, if this is one of its hosts.
+    fn label<'a>(&self, host: &'a str) -> Option<&'a str> {
+        let length = host.len().checked_sub(self.domain().len())?;
+        let (start, domain) = host.split_at_checked(length)?;
+        let label = start.strip_suffix('.').filter(|_| domain.eq_ignore_ascii_case(self.domain()))?;
+        let is_plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (is_plain && (1..=MAX_LABEL).contains(&label.len())).then_some(label)
+    }
+
+    fn origin(&self, host: &str) -> Option<Origin> {
+        let text = self.with_label(&self.label(host)?.to_ascii_lowercase());
+        let start = "https://".len();
+        Some(Origin { host: start..start.checked_add(host.len())?, text })
+    }
+}
+
+/// The origin of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    origin: Origin,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Home,
+    Other,
+    /// The host is none of ours; its pages are sent to the home.
+    Unknown,
+}
+
+impl Site {
+    /// The origin of the URLs in the answer.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The name of the site in sealed values: empty for the home, the origin for others, `None` for a host that is none of
+    /// ours.
+    pub fn name(&self) -> Option<&str> {
+        match self.kind {
+            Kind::Home => Some(""),
+            Kind::Other => Some(self.origin.as_str()),
+            Kind::Unknown => None,
+        }
+    }
+}
+
+/// Every origin of the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins {
+    home: Site,
+    unknown: Site,
+    others: Vec<Site>,
+    patterns: Vec<OriginPattern>,
+    /// The origin at which all sign-ins take place, if there is one.
+    sign_in: Option<Origin>,
+}
+
+impl Origins {
+    /// The home, to which pages under unknown hosts are sent, and the others. Their hosts differ.
+    pub fn new(home: Origin, others: Vec<Origin>, patterns: Vec<OriginPattern>, sign_in: Option<Origin>) -> Self {
+        let others = others.into_iter().map(|origin| Site { origin, kind: Kind::Other });
+        Self {
+            others: others.collect(),
+            unknown: Site { origin: home.clone(), kind: Kind::Unknown },
+            home: Site { origin: home, kind: Kind::Home },
+            patterns,
+            sign_in,
+        }
+    }
+
+    /// The home.
+    pub const fn home(&self) -> &Site {
+        &self.home
+    }
+
+    /// The origin at which all sign-ins take place, if there is one.
+    pub const fn sign_in(&self) -> Option<&Origin> {
+        self.sign_in.as_ref()
+    }
+
+    /// Each origin, the home first.
+    pub fn all(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.home).chain(&self.others).map(Site::origin)
+    }
+
+    /// The patterns of further origins.
+    pub fn patterns(&self) -> &[OriginPattern] {
+        &self.patterns
+    }
+
+    /// Whether there is more than one.
+    pub const fn are_several(&self) -> bool {
+        !self.others.is_empty() || !self.patterns.is_empty()
+    }
+
+    /// The site of a request. With one origin it is the home: a proxy may write another host into every request.
+    pub fn site(&self, request: &Request) -> Cow<'_, Site> {
+        if !self.are_several() {
+            return Cow::Borrowed(&self.home);
+        }
+        self.find(request.authority()).unwrap_or(Cow::Borrowed(&self.unknown))
+    }
+
+    /// The site of this authority.
+    pub fn find(&self, authority: &str) -> Option<Cow<'_, Site>> {
+        let host = without_port(authority);
+        let is_its = |site: &&Site| site.origin.host().eq_ignore_ascii_case(host);
+        let known = std::iter::once(&self.home).chain(&self.others).find(is_its);
+        known.map(Cow::Borrowed).or_else(|| {
+            let origin = self.patterns.iter().find_map(|pattern| pattern.origin(host))?;
+            Some(Cow::Owned(Site { origin, kind: Kind::Other }))
+        })
+    }
+
+    /// Splits a URL of the app into one of the origins, exactly as browsers serialize it, and the rest.
+    pub fn split<'a>(&self, url: &'a str) -> Option<(&'a str, &'a str)> {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let length = scheme.len().checked_add("://".len())?.checked_add(authority.len())?;
+        let (origin, rest) = url.split_at_checked(length)?;
+        (self.find(authority)?.origin.as_str() == origin).then_some((origin, rest))
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests;

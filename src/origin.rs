@@ -71,11 +71,6 @@ impl OriginPattern {
         self.domain.host()
     }
 
-    /// Its port, unless it is the default.
-    pub fn port(&self) -> Option<u16> {
-        self.domain.port()
-    }
-
     /// The pattern as configured, with this in place of the star.
     pub fn with_label(&self, label: &str) -> String {
         format!("https://{label}.{}", self.domain.as_str().trim_start_matches("https://"))
@@ -171,6 +166,14 @@ impl Origins {
     /// The patterns of further origins.
     pub fn patterns(&self) -> &[OriginPattern] {
         &self.patterns
+    }
+
+    /// The port that all of them have; `None` where they differ, or for the scheme's default.
+    pub fn port(&self) -> Option<u16> {
+        let port = self.home.origin.port();
+        let is_common = self.others.iter().all(|site| site.origin.port() == port)
+            && self.patterns.iter().all(|pattern| pattern.domain.port() == port);
+        port.filter(|_| is_common)
     }
 
     /// Whether there is more than one.

@@ -51,8 +51,6 @@ use crate::{
     time::Leeway,
 };
 use limits::Bounds;
-#[cfg(test)]
-pub(super) use origins::common_port;
 pub(super) use text::is_domain;
 
 /// Looks up an environment variable.
@@ -132,8 +130,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
     let (resolved, origins, mut identity_headers) = (providers?, origins?, identity_headers?);
     let provider::ResolvedIssuers { mut providers, mut token_issuers } = resolved;
     token_issuers.extend(others?);
-    let (userinfo_claims, rules, prefix) =
-        (userinfo_claims?, rules?.with_own_port(origins::common_port(&origins)), prefix?);
+    let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.with_own_port(origins.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
     if document.verified_email_only == Some(true)
         && !claim_text::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))

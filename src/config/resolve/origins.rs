@@ -53,14 +53,6 @@ pub(super) fn origins(
     Ok(Origins::new(home, origins.collect(), found.patterns, sign_in))
 }
 
-/// The port that all origins have; `None` where they differ, or for the scheme's default.
-pub(super) fn common_port(origins: &Origins) -> Option<u16> {
-    let port = origins.home().origin().port();
-    let is_common = origins.all().all(|origin| origin.port() == port)
-        && origins.patterns().iter().all(|pattern| pattern.port() == port);
-    port.filter(|_| is_common)
-}
-
 struct Found<'a> {
     origins: Vec<Origin>,
     patterns: Vec<OriginPattern>,

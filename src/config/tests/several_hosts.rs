@@ -109,10 +109,7 @@ fn a_url_of_any_host_need_not_be_a_listed_target() {
 
 #[test]
 fn rules_know_the_port_that_all_origins_have() {
-    let port = |external_url| {
-        let config = settings(&document(external_url, None, None));
-        super::super::resolve::common_port(&config.origins)
-    };
+    let port = |external_url| settings(&document(external_url, None, None)).origins.port();
     assert_eq!(port(json!("https://a.example.com:8443")), Some(8443));
     assert_eq!(port(json!(["https://a.example.com:8443", "https://*.b.example.com:8443"])), Some(8443));
     assert_eq!(port(json!(["https://a.example.com:8443", "https://*.b.example.com"])), None);

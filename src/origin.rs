@@ -1,7 +1,7 @@
 //! The origins at which browsers reach the app. They come from the configuration alone: a request only selects one of them,
 //! by its host.
 
-use std::{borrow::Cow, ops::Range};
+use std::{ops::Range, rc::Rc};
 
 use crate::http::{Request, parse_url};
 
@@ -127,9 +127,9 @@ impl Site {
 /// Every origin of the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins {
-    home: Site,
-    unknown: Site,
-    others: Vec<Site>,
+    home: Rc<Site>,
+    unknown: Rc<Site>,
+    others: Vec<Rc<Site>>,
     patterns: Vec<OriginPattern>,
     /// The origin at which all sign-ins take place, if there is one.
     sign_in: Option<Origin>,
@@ -138,18 +138,18 @@ pub struct Origins {
 impl Origins {
     /// The home, to which pages under unknown hosts are sent, and the others. Their hosts differ.
     pub fn new(home: Origin, others: Vec<Origin>, patterns: Vec<OriginPattern>, sign_in: Option<Origin>) -> Self {
-        let others = others.into_iter().map(|origin| Site { origin, kind: Kind::Other });
+        let site = |origin, kind| Rc::new(Site { origin, kind });
         Self {
-            others: others.collect(),
-            unknown: Site { origin: home.clone(), kind: Kind::Unknown },
-            home: Site { origin: home, kind: Kind::Home },
+            others: others.into_iter().map(|origin| site(origin, Kind::Other)).collect(),
+            unknown: site(home.clone(), Kind::Unknown),
+            home: site(home, Kind::Home),
             patterns,
             sign_in,
         }
     }
 
     /// The home.
-    pub const fn home(&self) -> &Site {
+    pub fn home(&self) -> &Site {
         &self.home
     }
 
@@ -160,7 +160,7 @@ impl Origins {
 
     /// Each origin, the home first.
     pub fn all(&self) -> impl Iterator<Item = &Origin> {
-        std::iter::once(&self.home).chain(&self.others).map(Site::origin)
+        std::iter::once(&self.home).chain(&self.others).map(|site| site.origin())
     }
 
     /// The patterns of further origins.
@@ -181,23 +181,21 @@ impl Origins {
         !self.others.is_empty() || !self.patterns.is_empty()
     }
 
-    /// The site of a request. With one origin it is the home: a proxy may write another host into every request.
-    pub fn site(&self, request: &Request) -> Cow<'_, Site> {
-        if !self.are_several() {
-            return Cow::Borrowed(&self.home);
-        }
-        self.find(request.authority()).unwrap_or(Cow::Borrowed(&self.unknown))
+    /// The site of a request; `None` where there is one origin: a proxy may write another host into every request.
+    pub fn site(&self, request: &Request) -> Option<Rc<Site>> {
+        self.are_several().then(|| self.find(request.authority()).unwrap_or_else(|| Rc::clone(&self.unknown)))
     }
 
     /// The site of this authority.
-    pub fn find(&self, authority: &str) -> Option<Cow<'_, Site>> {
+    #[inline(never)]
+    pub fn find(&self, authority: &str) -> Option<Rc<Site>> {
         let host = without_port(authority);
-        let is_its = |site: &&Site| site.origin.host().eq_ignore_ascii_case(host);
-        let known = std::iter::once(&self.home).chain(&self.others).find(is_its);
-        known.map(Cow::Borrowed).or_else(|| {
-            let origin = self.patterns.iter().find_map(|pattern| pattern.origin(host))?;
-            Some(Cow::Owned(Site { origin, kind: Kind::Other }))
-        })
+        let mut known = std::iter::once(&self.home).chain(&self.others);
+        if let Some(site) = known.find(|site| site.origin.host().eq_ignore_ascii_case(host)) {
+            return Some(Rc::clone(site));
+        }
+        let origin = self.patterns.iter().find_map(|pattern| pattern.origin(host))?;
+        Some(Rc::new(Site { origin, kind: Kind::Other }))
     }
 
     /// Splits a URL of the app into one of the origins, exactly as browsers serialize it, and the rest.

@@ -45,7 +45,7 @@ pub fn with_presets(bytes: &[u8]) -> Option<serde_json::Value> {
 #[derive(Clone)]
 pub struct Config {
     /// The app's origins, from `external_url` and `sign_in.external_url`.
-    pub origins: Origins,
+    pub origins: Rc<Origins>,
     /// The prefix of the reserved paths, `/oauth2` by default.
     pub prefix: String,
     /// The providers at which users sign in; never empty.

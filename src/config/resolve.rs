@@ -31,6 +31,8 @@ mod sign_out;
 mod text;
 mod token_issuer;
 
+use std::rc::Rc;
+
 use url::{Host, Url};
 
 use super::{
@@ -184,7 +186,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         rules,
         static_tokens,
         token_cookie,
-        origins,
+        origins: Rc::new(origins),
         prefix,
         session,
         fingerprint,

@@ -143,14 +143,18 @@ impl Worker {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.with_site(self.config.origins.home(), decision)
+        self.with_site(None, decision)
     }
 
-    /// Uses the state for one synchronous decision about a request to this site.
+    /// Uses the state for one synchronous decision about a request to this site, or to the home.
     ///
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
-    pub(super) fn with_site<R>(&self, site: &Site, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
+    pub(super) fn with_site<R>(
+        &self,
+        site: Option<&Site>,
+        decision: impl FnOnce(&mut Env<'_>) -> R,
+    ) -> Result<R, Failure> {
         let (Ok(mut memory), Ok(mut events), Ok(mut spawned)) =
             (self.memory.try_borrow_mut(), self.events.try_borrow_mut(), self.spawned.try_borrow_mut())
         else {
@@ -159,7 +163,7 @@ impl Worker {
         let Memory { issuers, sessions, renewals, revocations, stored, bearers, omissions } = &mut *memory;
         Ok(decision(&mut Env {
             config: &self.config,
-            site,
+            site: site.unwrap_or_else(|| self.config.origins.home()),
             issuers,
             sessions,
             renewals,
@@ -279,7 +283,7 @@ impl Call {
 pub(super) struct TaskContext {
     worker: Rc<Worker>,
     outbox: Outbox,
-    /// The site of the request, if there is one.
+    /// The site of the request; `None` for the home, and without a request.
     site: Option<Rc<Site>>,
 }
 
@@ -288,13 +292,9 @@ impl TaskContext {
         Self { worker, outbox, site: None }
     }
 
-    fn site(&self) -> &Site {
-        self.site.as_deref().unwrap_or_else(|| self.config().origins.home())
-    }
-
     /// The origin of the URLs in the answer.
     pub(super) fn origin(&self) -> &Origin {
-        self.site().origin()
+        self.site.as_deref().unwrap_or_else(|| self.config().origins.home()).origin()
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -323,7 +323,7 @@ impl TaskContext {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.worker.with_site(self.site(), decision)
+        self.worker.with_site(self.site.as_deref(), decision)
     }
 
     /// Makes a call.
@@ -404,9 +404,9 @@ impl Deref for RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn new(worker: &Rc<Worker>, site: Site) -> Self {
+    pub(super) fn new(worker: &Rc<Worker>, site: Option<Rc<Site>>) -> Self {
         let task = TaskContext::new(Rc::clone(worker), Outbox::default());
-        Self { task: TaskContext { site: Some(Rc::new(site)), ..task }, body: Rc::default() }
+        Self { task: TaskContext { site, ..task }, body: Rc::default() }
     }
 
     pub(super) fn take_calls(&self) -> Vec<Call> {

@@ -2,7 +2,6 @@
 //! the host drives the worker. No waker is needed.
 
 use std::{
-    borrow::Cow,
     fmt,
     future::Future,
     rc::Rc,
@@ -139,12 +138,12 @@ impl Pending {
 }
 
 impl Worker {
-    /// Lets `gates` decide a request to this site, and begins its flow where one is needed.
-    pub(super) fn decide(self: &Rc<Self>, site: Cow<'_, Site>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
-        match self.with_site(&site, gates) {
+    /// Lets `gates` decide a request to this site, or to the home, and begins its flow where one is needed.
+    pub(super) fn decide(self: &Rc<Self>, site: Option<Rc<Site>>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
+        match self.with_site(site.as_deref(), gates) {
             Ok(Gate::Settled(decision)) => Step::Done(decision),
             Ok(Gate::Waits(begin)) => {
-                let context = RequestContext::new(self, site.into_owned());
+                let context = RequestContext::new(self, site);
                 Pending { flow: begin(context.clone()), context }.resume()
             }
             Err(bug) => Step::Done(answer::bug(&bug).into()),

@@ -1,7 +1,7 @@
 //! The origins at which browsers reach the app. They come from the configuration alone: a request only selects one of them,
 //! by its host.
 
-use std::{ops::Range, rc::Rc};
+use std::rc::Rc;
 
 use crate::http::{Request, parse_url};
 
@@ -12,7 +12,8 @@ const MAX_LABEL: usize = 63;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     text: String,
-    host: Range<usize>,
+    host: String,
+    port: Option<u16>,
 }
 
 impl Origin {
@@ -21,26 +22,25 @@ impl Origin {
         let url = parse_url(text)?;
         let origin = url.origin().ascii_serialization();
         let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
-        bare.then_some(())?;
-        let start = url.scheme().len().checked_add("://".len())?;
-        let host = start..start.checked_add(url.host_str()?.len())?;
-        Some(Self { text: origin, host })
+        let host = url.host_str().filter(|_| bare)?.to_owned();
+        Some(Self { text: origin, host, port: url.port() })
     }
 
     /// The host, without the port.
     pub fn host(&self) -> &str {
-        self.text.get(self.host.clone()).unwrap_or_default()
+        &self.host
     }
 
     /// Whether this authority is our host: case-insensitive, with any port, because cookies ignore ports (RFC 6265,
     /// 8.5).
+    #[inline(never)]
     pub fn matches_host(&self, authority: &str) -> bool {
         self.host().eq_ignore_ascii_case(without_port(authority))
     }
 
     /// Its port, unless it is the scheme's default.
-    pub fn port(&self) -> Option<u16> {
-        self.text.get(self.host.end..)?.strip_prefix(':')?.parse().ok()
+    pub const fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// The serialized origin, such as `https://app.example.com`.
@@ -73,7 +73,7 @@ impl OriginPattern {
 
     /// The pattern as configured, with this in place of the star.
     pub fn with_label(&self, label: &str) -> String {
-        format!("https://{label}.{}", self.domain.as_str().trim_start_matches("https://"))
+        format!("https://{label}.{}", self.domain.as_str().strip_prefix("https://").unwrap_or_default())
     }
 
     /// The label in place of the star, if this is one of its hosts.
@@ -86,9 +86,8 @@ impl OriginPattern {
     }
 
     fn origin(&self, host: &str) -> Option<Origin> {
-        let text = self.with_label(&self.label(host)?.to_ascii_lowercase());
-        let start = "https://".len();
-        Some(Origin { host: start..start.checked_add(host.len())?, text })
+        let label = self.label(host)?.to_ascii_lowercase();
+        Some(Origin { text: self.with_label(&label), host: host.to_ascii_lowercase(), port: self.domain.port })
     }
 }
 
@@ -189,13 +188,13 @@ impl Origins {
     /// The site of this authority.
     #[inline(never)]
     pub fn find(&self, authority: &str) -> Option<Rc<Site>> {
-        let host = without_port(authority);
-        let mut known = std::iter::once(&self.home).chain(&self.others);
-        if let Some(site) = known.find(|site| site.origin.host().eq_ignore_ascii_case(host)) {
-            return Some(Rc::clone(site));
-        }
-        let origin = self.patterns.iter().find_map(|pattern| pattern.origin(host))?;
-        Some(Rc::new(Site { origin, kind: Kind::Other }))
+        let matches = |site: &Rc<Site>| site.origin.matches_host(authority);
+        let known =
+            Some(&self.home).filter(|home| matches(home)).or_else(|| self.others.iter().find(|site| matches(site)));
+        known.map(Rc::clone).or_else(|| {
+            let origin = self.patterns.iter().find_map(|pattern| pattern.origin(without_port(authority)))?;
+            Some(Rc::new(Site { origin, kind: Kind::Other }))
+        })
     }
 
     /// Splits a URL of the app into one of the origins, exactly as browsers serialize it, and the rest.

@@ -102,13 +102,11 @@ impl SessionCookies {
 
     /// Whether this is the name of one of them, or beside cookies of a domain of one from before that was configured.
     pub fn has(&self, name: &[u8]) -> bool {
-        let is_earlier = || {
-            let base = name.strip_prefix(HOST_PREFIX.as_bytes());
-            base.is_some_and(|base| {
-                self.names.iter().any(|known| known.strip_prefix(DOMAIN_PREFIX).map(str::as_bytes) == Some(base))
-            })
+        let is_earlier = |known: &String| {
+            let base = known.as_bytes().get(DOMAIN_PREFIX.len()..);
+            name.starts_with(HOST_PREFIX.as_bytes()) && name.get(HOST_PREFIX.len()..) == base
         };
-        self.names.iter().any(|known| known.as_bytes() == name) || self.domain.is_some() && is_earlier()
+        self.names.iter().any(|known| known.as_bytes() == name || self.domain.is_some() && is_earlier(known))
     }
 
     /// The seal's label for a text of so many cookies.

@@ -110,8 +110,12 @@ impl ReturnTo {
 
     /// The first page of the same origin.
     pub fn first_page(&self) -> &str {
-        let origin = self.text.match_indices('/').nth(2).filter(|_| !self.text.starts_with('/') && !self.is_elsewhere);
-        origin.and_then(|(slash, _)| self.text.get(..=slash)).unwrap_or("/")
+        if self.is_elsewhere || self.text.starts_with('/') {
+            return "/";
+        }
+        // Of `https://host/path`, up to the third slash.
+        let mut slashes = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+        slashes.nth(2).and_then(|(place, _)| self.text.get(..=place)).unwrap_or("/")
     }
 
     /// Whether it is a listed URL, where nobody signs in.

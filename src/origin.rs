@@ -136,10 +136,15 @@ pub struct Origins {
 
 impl Origins {
     /// The home, to which pages under unknown hosts are sent, and the others. Their hosts differ.
-    pub fn new(home: Origin, others: Vec<Origin>, patterns: Vec<OriginPattern>, sign_in: Option<Origin>) -> Self {
+    pub fn new(
+        home: Origin,
+        others: impl Iterator<Item = Origin>,
+        patterns: Vec<OriginPattern>,
+        sign_in: Option<Origin>,
+    ) -> Self {
         let site = |origin, kind| Rc::new(Site { origin, kind });
         Self {
-            others: others.into_iter().map(|origin| site(origin, Kind::Other)).collect(),
+            others: others.map(|origin| site(origin, Kind::Other)).collect(),
             unknown: site(home.clone(), Kind::Unknown),
             home: site(home, Kind::Home),
             patterns,
@@ -148,7 +153,7 @@ impl Origins {
     }
 
     /// The home.
-    pub fn home(&self) -> &Site {
+    pub const fn home(&self) -> &Rc<Site> {
         &self.home
     }
 
@@ -199,11 +204,10 @@ impl Origins {
 
     /// Splits a URL of the app into one of the origins, exactly as browsers serialize it, and the rest.
     pub fn split<'a>(&self, url: &'a str) -> Option<(&'a str, &'a str)> {
-        let (scheme, rest) = url.split_once("://")?;
-        let authority = rest.split('/').next()?;
-        let length = scheme.len().checked_add("://".len())?.checked_add(authority.len())?;
-        let (origin, rest) = url.split_at_checked(length)?;
-        (self.find(authority)?.origin.as_str() == origin).then_some((origin, rest))
+        let site = self.find(url.split('/').nth(2)?)?;
+        let (origin, rest) = url.split_at_checked(site.origin.text.len())?;
+        let is_whole = rest.is_empty() || rest.starts_with('/');
+        (is_whole && origin == site.origin.text).then_some((origin, rest))
     }
 }
 

@@ -143,18 +143,14 @@ impl Worker {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.with_site(None, decision)
+        self.with_site(self.config.origins.home(), decision)
     }
 
-    /// Uses the state for one synchronous decision about a request to this site, or to the home.
+    /// Uses the state for one synchronous decision about a request to this site.
     ///
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
-    pub(super) fn with_site<R>(
-        &self,
-        site: Option<&Site>,
-        decision: impl FnOnce(&mut Env<'_>) -> R,
-    ) -> Result<R, Failure> {
+    pub(super) fn with_site<R>(&self, site: &Rc<Site>, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
         let (Ok(mut memory), Ok(mut events), Ok(mut spawned)) =
             (self.memory.try_borrow_mut(), self.events.try_borrow_mut(), self.spawned.try_borrow_mut())
         else {
@@ -163,7 +159,7 @@ impl Worker {
         let Memory { issuers, sessions, renewals, revocations, stored, bearers, omissions } = &mut *memory;
         Ok(decision(&mut Env {
             config: &self.config,
-            site: site.unwrap_or_else(|| self.config.origins.home()),
+            site,
             issuers,
             sessions,
             renewals,
@@ -197,7 +193,7 @@ impl Worker {
 pub(super) struct Env<'a> {
     pub(super) config: &'a Config,
     /// The site of the request; without a request the home.
-    pub(super) site: &'a Site,
+    pub(super) site: &'a Rc<Site>,
     pub(super) issuers: &'a mut Issuers,
     pub(super) sessions: &'a mut OpenSessions,
     pub(super) renewals: &'a mut Outcomes,
@@ -214,7 +210,7 @@ pub(super) struct Env<'a> {
 
 impl<'a> Env<'a> {
     /// The origin of the URLs in the answer.
-    pub(super) const fn origin(&self) -> &'a Origin {
+    pub(super) fn origin(&self) -> &'a Origin {
         self.site.origin()
     }
 
@@ -283,18 +279,18 @@ impl Call {
 pub(super) struct TaskContext {
     worker: Rc<Worker>,
     outbox: Outbox,
-    /// The site of the request; `None` for the home, and without a request.
-    site: Option<Rc<Site>>,
+    /// The site of the request; without a request the home.
+    site: Rc<Site>,
 }
 
 impl TaskContext {
-    pub(super) const fn new(worker: Rc<Worker>, outbox: Outbox) -> Self {
-        Self { worker, outbox, site: None }
+    pub(super) fn new(worker: Rc<Worker>, outbox: Outbox) -> Self {
+        Self { site: Rc::clone(worker.config().origins.home()), worker, outbox }
     }
 
     /// The origin of the URLs in the answer.
     pub(super) fn origin(&self) -> &Origin {
-        self.site.as_deref().unwrap_or_else(|| self.config().origins.home()).origin()
+        self.site.origin()
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -323,7 +319,7 @@ impl TaskContext {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.worker.with_site(self.site.as_deref(), decision)
+        self.worker.with_site(&self.site, decision)
     }
 
     /// Makes a call.
@@ -404,9 +400,8 @@ impl Deref for RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn new(worker: &Rc<Worker>, site: Option<Rc<Site>>) -> Self {
-        let task = TaskContext::new(Rc::clone(worker), Outbox::default());
-        Self { task: TaskContext { site, ..task }, body: Rc::default() }
+    pub(super) fn new(worker: &Rc<Worker>, site: Rc<Site>) -> Self {
+        Self { task: TaskContext { worker: Rc::clone(worker), outbox: Outbox::default(), site }, body: Rc::default() }
     }
 
     pub(super) fn take_calls(&self) -> Vec<Call> {

@@ -7,7 +7,7 @@ fn origin(text: &str) -> Origin {
 fn several() -> Origins {
     Origins::new(
         origin("https://app.example.com"),
-        vec![origin("https://shop.example.net:8443"), origin("http://[::1]:1080")],
+        [origin("https://shop.example.net:8443"), origin("http://[::1]:1080")].into_iter(),
         vec![OriginPattern::parse("https://*.preview.example.com").unwrap()],
         None,
     )
@@ -81,7 +81,7 @@ fn a_host_that_is_none_of_ours_selects_nothing() {
         assert_eq!(at(&several(), authority), (None, "https://app.example.com".to_owned()), "{authority}");
     }
     // With one origin, a proxy may write another host.
-    let one = Origins::new(origin("https://app.example.com"), Vec::new(), Vec::new(), None);
+    let one = Origins::new(origin("https://app.example.com"), std::iter::empty(), Vec::new(), None);
     assert_eq!(one.site(&Request::new([(":authority", &b"evil.test"[..])])), None);
     assert!(one.find("evil.test").is_none());
 }

@@ -24,7 +24,7 @@ use crate::{
 const BEGUN: u64 = 1_800_000_000;
 const NAME: &str = "vestibule";
 fn origins() -> Origins {
-    Origins::new(Origin::parse("https://app.example.com").unwrap(), Vec::new(), Vec::new(), None)
+    Origins::new(Origin::parse("https://app.example.com").unwrap(), std::iter::empty(), Vec::new(), None)
 }
 
 fn targets(origins: &Origins) -> Targets<'_> {

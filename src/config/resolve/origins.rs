@@ -50,7 +50,7 @@ pub(super) fn origins(
             "an origin without `*` as well, to which pages under unknown hosts are sent, or `sign_in.external_url`";
         faults.wrong(&at, expected)
     })?;
-    Ok(Origins::new(home, origins.collect(), found.patterns, sign_in))
+    Ok(Origins::new(home, origins, found.patterns, sign_in))
 }
 
 struct Found<'a> {

@@ -73,6 +73,7 @@ pub(super) async fn load(reference: Reference, cx: &TaskContext) -> Result<Optio
 }
 
 /// The session, if it counts at this site, its provider is still configured and nothing has ended it.
+#[inline(never)]
 fn accepted(session: FreshSession, env: &mut Env<'_>) -> Option<FreshSession> {
     // An app that gets hold of a session's cookie cannot use it at the other hosts.
     if env.session_site() != Some(session.session().site()) {

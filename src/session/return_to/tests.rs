@@ -10,7 +10,7 @@ fn origin() -> Origin {
 }
 
 fn one() -> Origins {
-    Origins::new(origin(), Vec::new(), Vec::new(), None)
+    Origins::new(origin(), std::iter::empty(), Vec::new(), None)
 }
 
 fn targets<'a>(origins: &'a Origins, listed: &'a [String]) -> Targets<'a> {
@@ -345,7 +345,7 @@ proptest! {
 #[test]
 fn a_url_of_another_origin_is_a_target_by_the_rules_for_paths() {
     let shop = Origin::parse("https://shop.example.com").unwrap();
-    let origins = Origins::new(origin(), vec![shop.clone()], Vec::new(), None);
+    let origins = Origins::new(origin(), std::iter::once(shop), Vec::new(), None);
     for (asked, location, first_page) in [
         ("https://shop.example.com/a?b#c", "https://shop.example.com/a?b#c", "https://shop.example.com/"),
         ("https://shop.example.com", "https://shop.example.com/", "https://shop.example.com/"),

@@ -119,8 +119,7 @@ pub(super) fn cookie_domain(value: Option<String>, at: &At<'_>, faults: &mut Fau
 
 pub(super) fn warn_of_domain(domain: &str) -> String {
     format!(
-        "session.cookie_domain: every host below {domain} gets and can set the session's cookie, and so can sign a user in as somebody \
-         else: trust them all, or leave the setting out"
+        "session.cookie_domain: every host below {domain} gets the session's cookie, can use it, and can set it: trust them all, or leave the setting out"
     )
 }
 

@@ -404,40 +404,6 @@ pub struct LocalReply {
     pub body: Vec<u8>,
 }
 
-/// The app's origin in browsers: scheme, host and port of the configured `external_url`, never of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(String);
-
-impl Origin {
-    /// The origin of this URL, or `None` if it has none, or has a path, query or user name.
-    pub fn parse(text: &str) -> Option<Self> {
-        let url = parse_url(text)?;
-        let origin = url.origin().ascii_serialization();
-        let bare = matches!(url.scheme(), "https" | "http") && url.as_str().strip_suffix('/') == Some(origin.as_str());
-        bare.then_some(Self(origin))
-    }
-
-    /// Whether this authority is our host: case-insensitive, with any port, because cookies ignore ports (RFC 6265,
-    /// 8.5).
-    pub fn matches_host(&self, authority: &str) -> bool {
-        let name = match authority.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => authority,
-        };
-        Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(name)))
-    }
-
-    /// Its port, unless it is the scheme's default.
-    pub fn port(&self) -> Option<u16> {
-        Url::parse(&self.0).ok()?.port()
-    }
-
-    /// The serialized origin, such as `https://app.example.com`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Parses an absolute URL with an ASCII host. International names are written in punycode: their appearance is then
 /// unambiguous, and Unicode tables are not needed.
 pub fn parse_url(text: &str) -> Option<Url> {

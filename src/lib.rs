@@ -18,13 +18,14 @@
 //! | [`wire`] | protobuf messages | |
 //! | [`record`] | records of fixed layout, with a version byte | time |
 //! | [`http`] | requests, replies and callouts as values | quoted |
+//! | [`origin`] | the origins at which browsers reach the app | http |
 //! | [`page`] | the HTML page of local replies | |
 //! | [`claims`] | claims of a caller, and conditions on them | time, digest |
 //! | [`jose`] | signed tokens and their keys | time, platform, quoted |
 //! | [`oidc`] | the provider's endpoints: one request and its response each | claims, jose, time, secret, platform, digest, quoted, http |
 //! | [`provisioning`] | asks the app about a user: one request and its response | claims, jose, oidc, secret, quoted, http |
 //! | [`provider`] | one enum for all kinds of providers: OpenID Connect, OAuth 2.0 alone, GitHub | claims, jose, oidc, provisioning, page, time, secret, platform, digest, http |
-//! | [`session`] | sessions and pending sign-ins in sealed cookies, and the session store | claims, jose, oidc, provisioning, provider, time, secret, platform, digest, wire, record, cache, http |
+//! | [`session`] | sessions and pending sign-ins in sealed cookies, and the session store | claims, jose, oidc, provisioning, provider, time, secret, platform, digest, wire, record, cache, http, origin |
 //! | [`shared`] | state shared by all workers of an Envoy process | time, digest, platform, record, http, session |
 //! | [`rules`] | access rules by method, host, path and headers | claims, time, http |
 //! | [`config`] | parses a document into typed settings | all of the above |
@@ -39,6 +40,7 @@ pub mod flow;
 pub mod http;
 pub mod jose;
 pub mod oidc;
+pub mod origin;
 pub mod page;
 pub mod platform;
 pub mod provider;

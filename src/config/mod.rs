@@ -21,8 +21,9 @@ pub use fault::{ConfigErrors, Fault, Path, Problem, Segment};
 
 use crate::{
     claims::{IssuerId, StaticToken, Template},
-    http::{HeaderNames, Origin},
+    http::HeaderNames,
     oidc::token_issuer::TokenIssuer,
+    origin::{Origin, Origins},
     provider::{DEFAULT_PROVIDER, Provider},
     rules::{Authorization, Rules},
     session::{
@@ -43,8 +44,8 @@ pub fn with_presets(bytes: &[u8]) -> Option<serde_json::Value> {
 /// The validated settings.
 #[derive(Clone)]
 pub struct Config {
-    /// The app's origin, from `external_url`.
-    pub origin: Origin,
+    /// The app's origins, from `external_url` and `sign_in.external_url`.
+    pub origins: Rc<Origins>,
     /// The prefix of the reserved paths, `/oauth2` by default.
     pub prefix: String,
     /// The providers at which users sign in; never empty.
@@ -134,24 +135,24 @@ impl Config {
         self.token_issuers.iter().find(|issuer| issuer.id == id)
     }
 
-    /// The post-logout redirect URI (RP-Initiated Logout 1.0, 3).
-    pub fn signed_out_uri(&self) -> String {
-        format!("{}{}/signed_out", self.origin.as_str(), self.prefix)
+    /// The post-logout redirect URI (RP-Initiated Logout 1.0, 3) at this origin.
+    pub fn signed_out_uri(&self, origin: &Origin) -> String {
+        format!("{}{}/signed_out", origin.as_str(), self.prefix)
     }
 
-    /// The URL that starts a sign-in, for scripts that receive 401.
-    pub fn start_uri(&self) -> String {
-        format!("{}{}/start", self.origin.as_str(), self.prefix)
+    /// The URL that starts a sign-in at this origin, for scripts that receive 401.
+    pub fn start_uri(&self, origin: &Origin) -> String {
+        format!("{}{}/start", origin.as_str(), self.prefix)
     }
 
     /// The targets after a sign-in.
     pub fn return_targets(&self) -> Targets<'_> {
-        Targets { reserved_prefix: &self.prefix, listed: &self.sign_in.return_to }
+        Targets { reserved_prefix: &self.prefix, origins: &self.origins, listed: &self.sign_in.return_to }
     }
 
-    /// The `redirect_uri` of this provider. Each provider has its own, against mix-up attacks (RFC 9700, 4.4.2).
-    pub fn redirect_uri(&self, provider: &Provider) -> String {
-        let (origin, prefix) = (self.origin.as_str(), &self.prefix);
+    /// The `redirect_uri` of this provider at this origin. Each provider has its own, against mix-up attacks (RFC 9700, 4.4.2).
+    pub fn redirect_uri(&self, origin: &Origin, provider: &Provider) -> String {
+        let (origin, prefix) = (origin.as_str(), &self.prefix);
         match provider.name.as_str() {
             DEFAULT_PROVIDER => format!("{origin}{prefix}/callback"),
             name => format!("{origin}{prefix}/callback/{name}"),
@@ -178,12 +179,21 @@ pub struct SessionSettings {
     pub login_loop_cookie: String,
 }
 
+impl SessionSettings {
+    /// Whether this is the name of a cookie of ours.
+    pub fn has_cookie(&self, name: &[u8]) -> bool {
+        self.cookies.has(name)
+            || name.starts_with(self.pending_prefix.as_bytes())
+            || name == self.login_loop_cookie.as_bytes()
+    }
+}
+
 /// Sign-in settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInSettings {
     /// The parameters of the start path that go into the authorization request.
     pub pass_parameters: Vec<String>,
-    /// Targets after a sign-in outside of our own origin, as in [`SignOutSettings::return_to`].
+    /// Targets after a sign-in outside of our own origins, as in [`SignOutSettings::return_to`].
     pub return_to: Vec<String>,
     /// Whether the fragment of a URL survives the sign-in.
     pub keep_fragment: bool,
@@ -196,7 +206,7 @@ pub struct SignInSettings {
 pub struct SignOutSettings {
     /// Whether signing out also ends the session at the provider.
     pub at_provider: bool,
-    /// Targets after signing out in addition to our own origin: URLs, or URL prefixes that end in a slash.
+    /// Targets after signing out in addition to our own origins: URLs, or URL prefixes that end in a slash.
     pub return_to: Vec<String>,
     /// Whether signing out revokes the refresh token (RFC 7009).
     pub revoke: bool,

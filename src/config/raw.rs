@@ -26,9 +26,11 @@ pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Document {
     /// The origin at which browsers reach the app, such as `https://app.example.com`: scheme, host, and the port unless
-    /// it is the scheme's default. `http` only for `localhost`, `*.localhost` and loopback addresses.
+    /// it is the scheme's default. `http` only for `localhost`, `*.localhost` and loopback addresses. Or a list of origins
+    /// with different hosts, and of patterns such as `https://*.preview.example.com`, where `*` stands for one label of
+    /// letters, digits and `-`. Pages under other hosts are sent to the first origin.
     #[cfg_attr(test, schemars(required, extend("examples" = ["https://app.example.com"])))]
-    pub(super) external_url: Option<String>,
+    pub(super) external_url: Option<ExternalUrl>,
     /// The name of the Envoy cluster for requests to the providers. One dynamic forward proxy cluster serves all of them. TLS is the
     /// cluster's business.
     #[cfg_attr(test, schemars(required, length(min = 1), extend("examples" = ["idp"])))]
@@ -162,6 +164,15 @@ fields!(Document {
     provisioning,
     danger,
 });
+
+/// The origins of the app.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
+pub(super) enum ExternalUrl {
+    /// One origin.
+    One(String),
+    /// Origins and patterns.
+    Several(#[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))] Vec<String>),
+}
 
 /// Settings that weaken the sign-in.
 #[derive(Default)]

@@ -17,6 +17,7 @@ pub(super) mod limits;
 mod oauth2;
 mod object_keys;
 mod openid;
+mod origins;
 mod policies;
 mod protocol_settings;
 mod provider;
@@ -30,6 +31,8 @@ mod sign_out;
 mod text;
 mod token_issuer;
 
+use std::rc::Rc;
+
 use url::{Host, Url};
 
 use super::{
@@ -40,8 +43,9 @@ use super::{
 use crate::{
     claims::LEFT_OUT,
     digest::half_digest,
-    http::{Cluster, Origin, parse_url},
-    oidc::{Clusters, PlainHttp, client::ClientAuthentication, is_loopback},
+    http::{Cluster, parse_url},
+    oidc::{Clusters, PlainHttp, client::ClientAuthentication},
+    origin::Origin,
     provider::Provider,
     provisioning::ATTRIBUTES,
     rules::Authorization,
@@ -56,9 +60,14 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The settings of this document. Every field is validated before the first fault returns.
 #[inline(never)]
-pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut Faults) -> Result<Config, Faulty> {
+pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: &mut Faults) -> Result<Config, Faulty> {
     let root = At::Root;
-    let origin = origin(document.external_url, &root.key("external_url"), faults);
+    let at_session = root.key("session");
+    let cookie_domain = document.session.as_mut().and_then(|session| session.cookie_domain.take());
+    let cookie_domain = session::cookie_domain(cookie_domain, &at_session.key("cookie_domain"), faults);
+    let central = document.sign_in.as_mut().and_then(|sign_in| sign_in.external_url.take());
+    let domain_found = cookie_domain.as_ref().map(Option::as_deref).map_err(|faulty| *faulty);
+    let origins = origins::origins(document.external_url, central, domain_found, faults);
     let clusters = clusters(document.cluster, document.clusters, faults);
     let mut warnings = Vec::new();
     let plain_http = plain_http(document.danger.unwrap_or_default(), &mut warnings);
@@ -75,7 +84,6 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
         issuer::IssuerContext { clusters: clusters_found, plain_http, env, bodies, provisioning: provisioning_found };
     let providers = provider::providers(document.providers, &at_providers, context, faults);
     let refreshes = document.session.as_ref().is_none_or(|session| session.refresh != Some(false));
-    let at_session = root.key("session");
     let session = faults
         .required(&at_session, document.session, "an object with keys")
         .and_then(|session| session::Session::resolve(session, &at_session, env, &mut warnings, faults));
@@ -109,7 +117,7 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let userinfo_claims =
         kept_claims::userinfo_claims(document.userinfo_claims, &identity_headers, &root.key("userinfo_claims"), faults);
     let raw_sign_in = document.sign_in.unwrap_or_default();
-    let sign_in = sign_in::sign_in(raw_sign_in, &root.key("sign_in"), bodies, origin.as_ref().ok(), faults);
+    let sign_in = sign_in::sign_in(raw_sign_in, &root.key("sign_in"), bodies, origins.as_ref().ok(), faults);
     let (raw_sign_out, at_sign_out) = (document.sign_out.unwrap_or_default(), root.key("sign_out"));
     let sign_out = sign_out::sign_out(raw_sign_out, &at_sign_out, bodies, named.unwrap_or_default(), faults);
     let is_misread = faults.any_within(&at_sign_out) || faults.any_within(&at_session.key("refresh"));
@@ -121,10 +129,10 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
 
     let provisioning = provisioning?;
-    let (resolved, origin, mut identity_headers) = (providers?, origin?, identity_headers?);
+    let (resolved, origins, mut identity_headers) = (providers?, origins?, identity_headers?);
     let provider::ResolvedIssuers { mut providers, mut token_issuers } = resolved;
     token_issuers.extend(others?);
-    let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.with_own_port(origin.port()), prefix?);
+    let (userinfo_claims, rules, prefix) = (userinfo_claims?, rules?.with_own_port(origins.port()), prefix?);
     let (static_tokens, mut filter_state) = (static_tokens?, filter_state?);
     if document.verified_email_only == Some(true)
         && !claim_text::verified_emails_only(identity_headers.iter_mut().chain(&mut filter_state.claims))
@@ -167,15 +175,18 @@ pub(super) fn config(document: raw::Document, env: Environment<'_>, faults: &mut
     for provider in &mut providers {
         provider.ask_for(&kept_claims);
     }
-    let session = session?.with_sealer(&origin, &at_session, faults)?;
-    let fingerprint = fingerprint(&origin, &session);
+    let cookie_domain = cookie_domain?;
+    warnings.extend(cookie_domain.as_deref().map(session::warn_of_domain));
+    let home = origins.home().origin();
+    let session = session?.with_sealer(home, cookie_domain, &at_session, faults)?;
+    let fingerprint = fingerprint(home, &session);
     let at_cookie = root.key("token_cookie");
-    let token_cookie = bearer::token_cookie(document.token_cookie, session.cookies.name(), &at_cookie, faults)?;
+    let token_cookie = bearer::token_cookie(document.token_cookie, &session, &at_cookie, faults)?;
     let mut config = Config {
         rules,
         static_tokens,
         token_cookie,
-        origin,
+        origins: Rc::new(origins),
         prefix,
         session,
         fingerprint,
@@ -312,33 +323,6 @@ fn warn_of_shared_injection(config: &mut Config) {
     });
     let warnings: Vec<_> = warnings.collect();
     config.warnings.extend(warnings);
-}
-
-/// The app's origin. A path is refused: cookies and return URLs apply to the whole origin.
-#[inline(never)]
-fn origin(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Origin, Faulty> {
-    const EXPECTED: &str = "an https origin, such as https://app.example.com";
-    let value = faults.required(at, value, EXPECTED)?;
-    let url = text::url_text(&value, at, faults)
-        .and_then(|()| parse_url(&value).ok_or_else(|| text::wrong_url(&value, EXPECTED, at, faults)))?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(text::wrong_url(&value, EXPECTED, at, faults));
-    }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        let expected = "an https origin (http only for localhost, *.localhost and loopback addresses)";
-        return Err(text::wrong_url(&value, expected, at, faults));
-    }
-    if url.host_str().is_some_and(|host| host.contains('*')) {
-        return Err(text::wrong_url(&value, "an origin with one host, no wildcard", at, faults));
-    }
-    if url.path() != "/" {
-        let expected = format!("an origin without a path: {}", url.origin().ascii_serialization());
-        return Err(text::wrong_url(&value, expected, at, faults));
-    }
-    Origin::parse(&value).ok_or_else(|| {
-        let expected = "an origin only: scheme, host and port, no user name, query or fragment";
-        text::wrong_url(&value, expected, at, faults)
-    })
 }
 
 #[inline(never)]

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     document::Node,
     fault::{At, Faults, Problem},
-    raw::{ClaimText, Entries, FormattedClaims, JsonText, Scalar, Secret},
+    raw::{ClaimText, Entries, ExternalUrl, FormattedClaims, JsonText, Scalar, Secret},
 };
 
 /// The largest whole number that a double represents exactly with all before it: 2^53.
@@ -252,6 +252,17 @@ impl Shape for ClaimText {
     }
 }
 
+impl Shape for ExternalUrl {
+    fn read(mut place: Place<'_>) -> Self {
+        match place.node {
+            Node::List(_) => return Self::Several(Vec::read(place)),
+            Node::Text(text) => return Self::One(text.to_string()),
+            _ => place.misfit("a string or a list"),
+        }
+        Self::One(String::new())
+    }
+}
+
 /// Every member of an object with free keys.
 impl<T: Shape> Shape for Entries<T> {
     fn read(place: Place<'_>) -> Self {
@@ -290,9 +301,9 @@ fn hint(key: &str, fields: &[&str]) -> String {
     if fields.contains(&"allow") && matches!(key, "allowed_domains" | "claims" | "emails" | "groups" | "roles") {
         return format!("did you mean `allow: {{{key}: ...}}`?");
     }
-    if fields.contains(&"external_url") {
+    if fields.contains(&"token_issuers") {
         match key {
-            "cookie_name" | "idle_timeout_seconds" | "keys" | "lifetime_seconds" | "store" => {
+            "cookie_domain" | "cookie_name" | "idle_timeout_seconds" | "keys" | "lifetime_seconds" | "store" => {
                 return format!("did you mean `session: {{{key}: ...}}`?");
             }
             "client_id" | "client_secret" | "issuer" | "preset" | "scopes" => {

@@ -2,6 +2,7 @@ mod faults;
 mod presets;
 mod properties;
 mod settings;
+mod several_hosts;
 
 use serde_json::{Value, json};
 

@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     http::{CalloutError, CalloutRequest, CalloutResponse},
     oidc::client::CallContext,
+    origin::{Origin, Site},
     platform::{ClientAddress, Platform},
     session::open::{FreshSession, OpenSessions},
     shared::renewals::Outcomes,
@@ -137,11 +138,19 @@ impl Worker {
         self.spawned.take()
     }
 
-    /// Uses the state for one synchronous decision.
+    /// Uses the state for one synchronous decision about no request.
     ///
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
+        self.with_site(self.config.origins.home(), decision)
+    }
+
+    /// Uses the state for one synchronous decision about a request to this site.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`] inside another such decision.
+    pub(super) fn with_site<R>(&self, site: &Rc<Site>, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
         let (Ok(mut memory), Ok(mut events), Ok(mut spawned)) =
             (self.memory.try_borrow_mut(), self.events.try_borrow_mut(), self.spawned.try_borrow_mut())
         else {
@@ -150,6 +159,7 @@ impl Worker {
         let Memory { issuers, sessions, renewals, revocations, stored, bearers, omissions } = &mut *memory;
         Ok(decision(&mut Env {
             config: &self.config,
+            site,
             issuers,
             sessions,
             renewals,
@@ -182,6 +192,8 @@ impl Worker {
 /// The state of a worker, borrowed for one synchronous decision.
 pub(super) struct Env<'a> {
     pub(super) config: &'a Config,
+    /// The site of the request; without a request the home.
+    pub(super) site: &'a Rc<Site>,
     pub(super) issuers: &'a mut Issuers,
     pub(super) sessions: &'a mut OpenSessions,
     pub(super) renewals: &'a mut Outcomes,
@@ -196,7 +208,18 @@ pub(super) struct Env<'a> {
     spawned: &'a mut Vec<Spawn>,
 }
 
-impl Env<'_> {
+impl<'a> Env<'a> {
+    /// The origin of the URLs in the answer.
+    pub(super) fn origin(&self) -> &'a Origin {
+        self.site.origin()
+    }
+
+    /// The name of the site at which a session of this request counts; `None` for a host that is none of ours.
+    pub(super) fn session_site(&self) -> Option<&'a str> {
+        let name = self.site.name()?;
+        Some(if self.config.session.cookies.domain().is_some() { "" } else { name })
+    }
+
     /// The time of this decision.
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now(self.platform)
@@ -256,11 +279,18 @@ impl Call {
 pub(super) struct TaskContext {
     worker: Rc<Worker>,
     outbox: Outbox,
+    /// The site of the request; without a request the home.
+    site: Rc<Site>,
 }
 
 impl TaskContext {
-    pub(super) const fn new(worker: Rc<Worker>, outbox: Outbox) -> Self {
-        Self { worker, outbox }
+    pub(super) fn new(worker: Rc<Worker>, outbox: Outbox) -> Self {
+        Self { site: Rc::clone(worker.config().origins.home()), worker, outbox }
+    }
+
+    /// The origin of the URLs in the answer.
+    pub(super) fn origin(&self) -> &Origin {
+        self.site.origin()
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -289,7 +319,7 @@ impl TaskContext {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.worker.with(decision)
+        self.worker.with_site(&self.site, decision)
     }
 
     /// Makes a call.
@@ -370,8 +400,8 @@ impl Deref for RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn new(worker: &Rc<Worker>) -> Self {
-        Self { task: TaskContext::new(Rc::clone(worker), Outbox::default()), body: Rc::default() }
+    pub(super) fn new(worker: &Rc<Worker>, site: Rc<Site>) -> Self {
+        Self { task: TaskContext { worker: Rc::clone(worker), outbox: Outbox::default(), site }, body: Rc::default() }
     }
 
     pub(super) fn take_calls(&self) -> Vec<Call> {

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::http::LocalReply;
+use crate::{http::LocalReply, origin::Site};
 
 use super::{
     answer::{self, Offer, caller::Caller},
@@ -138,12 +138,13 @@ impl Pending {
 }
 
 impl Worker {
-    /// Lets `gates` decide a request, and begins its flow where one is needed.
-    pub(super) fn decide(self: &Rc<Self>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
-        match self.with(gates) {
+    /// Lets `gates` decide a request to this site, or to the home, and begins its flow where one is needed.
+    pub(super) fn decide(self: &Rc<Self>, site: Option<Rc<Site>>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
+        let site = site.as_ref().unwrap_or_else(|| self.config().origins.home());
+        match self.with_site(site, gates) {
             Ok(Gate::Settled(decision)) => Step::Done(decision),
             Ok(Gate::Waits(begin)) => {
-                let context = RequestContext::new(self);
+                let context = RequestContext::new(self, Rc::clone(site));
                 Pending { flow: begin(context.clone()), context }.resume()
             }
             Err(bug) => Step::Done(answer::bug(&bug).into()),

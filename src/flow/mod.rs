@@ -73,7 +73,8 @@ pub use executor::{Pending, Step};
 impl Worker {
     /// Decides a request.
     pub fn start(self: &Rc<Self>, request: Request) -> Step {
-        self.decide(|env| gates::decide(request, env))
+        let site = self.config().origins.site(&request);
+        self.decide(site, |env| gates::decide(request, env))
     }
 
     /// The answer to a permitted request whose headers the host would not let us change.

@@ -6,11 +6,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::cookie::{self, Found, SameSite, delete_cookie, set_cookie};
+use super::cookie::{self, Found, HOST_PREFIX, MAX_COOKIE, SameSite, delete_cookie, set_cookie};
 use crate::http::Request;
 
 /// The most cookies of a session.
 pub const MAX_CHUNKS: usize = 5;
+
+/// The prefix of names that a browser takes from hosts with TLS alone. Names with [`HOST_PREFIX`] cannot be those of a domain.
+const DOMAIN_PREFIX: &str = "__Secure-";
 
 /// Separates the count from the text in the first of several cookies. Sealed text never has it in second place, where
 /// the version allows only letters.
@@ -21,6 +24,8 @@ const COUNT_END: u8 = b'.';
 pub struct SessionCookies {
     names: [String; MAX_CHUNKS],
     same_site: SameSite,
+    /// The parent domain whose hosts get them; without one only the host that sets them.
+    domain: Option<String>,
 }
 
 /// The sealed text of a request's session cookies.
@@ -47,15 +52,36 @@ enum Copies {
 }
 
 impl SessionCookies {
-    /// The cookies of this configured name: `__Host-name`, then `__Host-name-1` to `-4`.
-    pub fn new(base: &str, same_site: SameSite) -> Self {
+    /// The cookies of this configured name: `__Host-name`, then `__Host-name-1` to `-4`; those of a domain begin with `__Secure-`.
+    pub fn new(base: &str, same_site: SameSite, domain: Option<String>) -> Self {
+        let prefix = if domain.is_some() { DOMAIN_PREFIX } else { HOST_PREFIX };
         Self {
             same_site,
+            domain,
             names: std::array::from_fn(|place| match place {
-                0 => format!("__Host-{base}"),
-                place => format!("__Host-{base}-{place}"),
+                0 => format!("{prefix}{base}"),
+                place => format!("{prefix}{base}-{place}"),
             }),
         }
+    }
+
+    /// The parent domain whose hosts get them.
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    /// The `Set-Cookie` line of one of them.
+    pub(super) fn line(&self, name: &str, value: &str, max_age: Duration) -> String {
+        let mut line = set_cookie(name, value, max_age, self.same_site);
+        if let Some(domain) = &self.domain {
+            line.push_str("; Domain=");
+            line.push_str(domain);
+        }
+        line
+    }
+
+    fn deletion(&self, name: &str) -> String {
+        self.line(name, "", Duration::ZERO)
     }
 
     /// The requests of other sites with which our cookies come.
@@ -69,9 +95,18 @@ impl SessionCookies {
         first
     }
 
-    /// Whether this is the name of one of them.
+    /// The prefix of the names of all our cookies: those of a domain do not begin like those of one host.
+    pub fn common_prefix(&self) -> &str {
+        if self.domain.is_some() { "__" } else { self.name() }
+    }
+
+    /// Whether this is the name of one of them, or beside cookies of a domain of one from before that was configured.
     pub fn has(&self, name: &[u8]) -> bool {
-        self.names.iter().any(|known| known.as_bytes() == name)
+        let is_earlier = |known: &String| {
+            let base = known.as_bytes().get(DOMAIN_PREFIX.len()..);
+            name.starts_with(HOST_PREFIX.as_bytes()) && name.get(HOST_PREFIX.len()..) == base
+        };
+        self.names.iter().any(|known| known.as_bytes() == name || self.domain.is_some() && is_earlier(known))
     }
 
     /// The seal's label for a text of so many cookies.
@@ -126,7 +161,7 @@ impl SessionCookies {
     fn rooms(&self, count: usize, max_age: Duration) -> Vec<usize> {
         let room = |(place, name): (usize, &String)| {
             let taken = if place == 0 && count > 1 { 2 } else { 0 };
-            cookie::room(name, max_age, self.same_site).saturating_sub(taken)
+            MAX_COOKIE.saturating_sub(self.line(name, "", max_age).len()).saturating_sub(taken)
         };
         self.names.iter().enumerate().take(count).map(room).collect()
     }
@@ -140,10 +175,8 @@ impl SessionCookies {
             let (piece, tail) = rest.split_at_checked(room.min(rest.len())).unwrap_or((rest, ""));
             rest = tail;
             lines.push(match place {
-                0 if count > 1 => {
-                    set_cookie(name, &format!("{count}{}{piece}", char::from(COUNT_END)), max_age, self.same_site)
-                }
-                _ => set_cookie(name, piece, max_age, self.same_site),
+                0 if count > 1 => self.line(name, &format!("{count}{}{piece}", char::from(COUNT_END)), max_age),
+                _ => self.line(name, piece, max_age),
             });
         }
         lines.extend(self.deletions_from(count, present));
@@ -152,7 +185,7 @@ impl SessionCookies {
 
     /// The lines that delete every present cookie, and always the first one.
     pub fn delete(&self, present: Present) -> Vec<String> {
-        let mut lines = vec![delete_cookie(self.name(), self.same_site)];
+        let mut lines = vec![self.deletion(self.name())];
         lines.extend(self.deletions_from(1, present));
         lines
     }
@@ -162,25 +195,25 @@ impl SessionCookies {
         self.deletions_from(count, present).collect()
     }
 
-    /// Beside the present cookies from the number `first` on, the copies with other attributes of all.
+    /// Beside the present cookies from the number `first` on, the copies with other attributes of all. A copy of a domain's cookie
+    /// may be one that a page of this host has set.
     fn deletions_from(&self, first: usize, present: Present) -> impl Iterator<Item = String> {
         let found = || self.names.iter().zip(present.0);
         let surplus = found().skip(first).filter(|(_, copies)| *copies != Copies::None);
         let doubled = found().filter(|(_, copies)| *copies == Copies::Several);
-        let surplus = surplus.map(|(name, _)| delete_cookie(name, self.same_site));
-        surplus.chain(doubled.map(|(name, _)| delete_cookie(name, self.same_site.kept_beside())))
+        let other = if self.domain.is_some() { self.same_site } else { self.same_site.kept_beside() };
+        let surplus = surplus.map(|(name, _)| self.deletion(name));
+        surplus.chain(doubled.map(move |(name, _)| delete_cookie(name, other)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::cookie::MAX_COOKIE;
-
     const AGE: Duration = Duration::from_secs(28_800);
 
     fn cookies() -> SessionCookies {
-        SessionCookies::new("vestibule", SameSite::Lax)
+        SessionCookies::new("vestibule", SameSite::Lax, None)
     }
 
     fn request(cookies: &str) -> Request {
@@ -257,7 +290,7 @@ mod tests {
             (SameSite::None, "SameSite=None", "SameSite=None; Partitioned"),
             (SameSite::Partitioned, "SameSite=None; Partitioned", "SameSite=None"),
         ] {
-            let cookies = SessionCookies::new("vestibule", same_site);
+            let cookies = SessionCookies::new("vestibule", same_site, None);
             assert_eq!(cookies.read(&twice), None);
             let line = |name: &str, value: &str, attributes: &str, age: u64| {
                 format!("{name}={value}; Path=/; Secure; HttpOnly; {attributes}; Max-Age={age}")

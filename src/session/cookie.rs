@@ -7,6 +7,9 @@ use std::time::Duration;
 /// attributes too.
 pub const MAX_COOKIE: usize = 4096;
 
+/// The prefix of names that a browser takes for cookies of one host alone.
+pub const HOST_PREFIX: &str = "__Host-";
+
 /// The longest lifetime that browsers accept (RFC 6265bis, 5.5): 400 days.
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
@@ -110,7 +113,7 @@ impl SameSite {
     }
 }
 
-/// The `Set-Cookie` line of a `__Host-` cookie with a value of [`seal`](super::seal::Sealer::seal).
+/// The `Set-Cookie` line of a cookie of one host, with a value of [`seal`](super::seal::Sealer::seal).
 pub fn set_cookie(name: &str, value: &str, max_age: Duration, same_site: SameSite) -> String {
     let seconds = max_age.min(MAX_AGE).as_secs();
     let (name, value, same_site) = (octets(name), octets(value), same_site.attributes());
@@ -121,11 +124,6 @@ pub fn set_cookie(name: &str, value: &str, max_age: Duration, same_site: SameSit
 /// deletion of a `__Host-` cookie without them (CVE-2025-55162).
 pub fn delete_cookie(name: &str, same_site: SameSite) -> String {
     set_cookie(name, "", Duration::ZERO, same_site)
-}
-
-/// The longest value with a `Set-Cookie` line within [`MAX_COOKIE`].
-pub fn room(name: &str, max_age: Duration, same_site: SameSite) -> usize {
-    MAX_COOKIE.saturating_sub(set_cookie(name, "", max_age, same_site).len())
 }
 
 fn pairs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    cookie::{self, Found, SameSite, set_cookie},
+    cookie::{self, Found, HOST_PREFIX, SameSite, set_cookie},
     seal::{Purpose, SealError, Sealer},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub struct LoginLoopGuard {
 
 /// The name of its cookie.
 pub fn login_loop_cookie(cookie_name: &str) -> String {
-    format!("__Host-{cookie_name}-t")
+    format!("{HOST_PREFIX}{cookie_name}-t")
 }
 
 impl LoginLoopGuard {

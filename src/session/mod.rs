@@ -77,6 +77,8 @@ pub struct Session {
     id_token_ends: UnixTime,
     /// The ends issued before the session began; `None` in sessions of earlier versions.
     earlier_ends: Option<EarlierEnds>,
+    /// The name of the only [`Site`](crate::origin::Site) at which it counts; empty where its cookies are those of a domain.
+    site: String,
 }
 
 /// The claims that a session keeps.
@@ -108,6 +110,8 @@ pub struct NewSession<'a> {
     pub id_token: Option<RawIdToken>,
     /// The expiry of the ID token.
     pub id_token_ends: UnixTime,
+    /// The name of the site at which it counts.
+    pub site: &'a str,
 }
 
 /// The result of a refresh.
@@ -162,6 +166,7 @@ impl Session {
             id_token: with.id_token,
             id_token_ends: with.id_token_ends,
             earlier_ends: None,
+            site: with.site.to_owned(),
         })
     }
 
@@ -230,6 +235,11 @@ impl Session {
     /// The provider.
     pub const fn provider(&self) -> IssuerId {
         self.provider
+    }
+
+    /// The name of the site at which it counts.
+    pub fn site(&self) -> &str {
+        &self.site
     }
 
     /// The subject (`sub`).

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
+    cookie::HOST_PREFIX,
     return_to::{ReturnTo, Targets},
     seal::{Purpose, SealError, Sealer, sealed_len},
 };
@@ -60,6 +61,8 @@ pub struct State {
     pub attempt: u8,
     /// The demand of a rule on the authentication.
     pub step_up: Option<StepUpId>,
+    /// The name of the [`Site`](crate::origin::Site) at which it was begun.
+    pub site: String,
 }
 
 /// A sign-in that this browser began.
@@ -87,7 +90,8 @@ impl State {
         Self::of(wire::read(&bytes)?, targets)
     }
 
-    fn of([id, provider, return_to, started, attempt, step_up]: [Field<'_>; 6], targets: Targets<'_>) -> Option<Self> {
+    fn of(fields: [Field<'_>; 7], targets: Targets<'_>) -> Option<Self> {
+        let [id, provider, return_to, started, attempt, step_up, site] = fields;
         Some(Self {
             id: SignInId(id.bytes()?.try_into().ok()?),
             provider: IssuerId::from_bytes(provider.bytes()?)?,
@@ -95,10 +99,11 @@ impl State {
             started: UnixTime::from_secs(started.number()?),
             attempt: u8::try_from(attempt.number()?).ok()?,
             step_up: step_up.bytes().and_then(StepUpId::from_bytes),
+            site: site.text()?.to_owned(),
         })
     }
 
-    fn fields<'a>(&'a self, return_to: &'a str) -> [Value<'a>; 6] {
+    fn fields<'a>(&'a self, return_to: &'a str) -> [Value<'a>; 7] {
         [
             Bytes(&self.id.0),
             Bytes(self.provider.as_bytes()),
@@ -106,6 +111,7 @@ impl State {
             Number(self.started.as_secs()),
             Number(self.attempt.into()),
             Bytes(self.step_up.as_ref().map(StepUpId::as_bytes).unwrap_or_default()),
+            Bytes(self.site.as_bytes()),
         ]
     }
 }
@@ -124,7 +130,15 @@ impl PendingSignIn {
     ) -> Result<Self, NoRandomness> {
         let id = draw(platform, |id| Self::cookie_name(&SignInId(*id), "-"))?;
         Ok(Self {
-            state: State { id: SignInId(id), provider, return_to, started: now, attempt, step_up: None },
+            state: State {
+                id: SignInId(id),
+                provider,
+                return_to,
+                started: now,
+                attempt,
+                step_up: None,
+                site: String::new(),
+            },
             nonce: Nonce::generate(platform)?,
             verifier: PkceVerifier::generate(platform)?,
         })
@@ -137,7 +151,7 @@ impl PendingSignIn {
     pub fn state_parameter(&self, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
         let mut bytes = wire::write(&self.state.fields(self.state.return_to.as_str()));
         if sealed_len(bytes.len()) > MAX_STATE {
-            bytes = wire::write(&self.state.fields("/"));
+            bytes = wire::write(&self.state.fields(self.state.return_to.first_page()));
         }
         sealer.seal(Purpose::State, STATE_LABEL, &bytes, platform)
     }
@@ -152,17 +166,18 @@ impl PendingSignIn {
     /// # Errors
     /// [`SealError`]
     pub fn seal(&self, name: &str, sealer: &Sealer, platform: &dyn Platform) -> Result<String, SealError> {
-        let [id, provider, return_to, started, attempt, step_up] = self.state.fields(self.state.return_to.as_str());
+        let fields = self.state.fields(self.state.return_to.as_str());
+        let [id, provider, return_to, started, attempt, step_up, site] = fields;
         let (nonce, verifier) = (Bytes(self.nonce.expose().as_bytes()), Bytes(self.verifier.expose().as_bytes()));
-        let bytes = wire::write(&[id, provider, return_to, started, attempt, nonce, verifier, step_up]);
+        let bytes = wire::write(&[id, provider, return_to, started, attempt, nonce, verifier, step_up, site]);
         sealer.seal(Purpose::PendingSignIn, name, &bytes, platform)
     }
 
     /// Opens a cookie of this name; an invalid one counts as absent.
     pub fn open(name: &str, value: &[u8], sealer: &Sealer, targets: Targets<'_>) -> Option<Self> {
         let bytes = sealer.open(Purpose::PendingSignIn, name, value)?;
-        let [id, provider, return_to, started, attempt, nonce, verifier, step_up] = wire::read(&bytes)?;
-        let state = State::of([id, provider, return_to, started, attempt, step_up], targets)?;
+        let [id, provider, return_to, started, attempt, nonce, verifier, step_up, site] = wire::read(&bytes)?;
+        let state = State::of([id, provider, return_to, started, attempt, step_up, site], targets)?;
         let secret = |field: Field<'_>| field.text().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Self { state, nonce: Nonce::new(secret(nonce)?), verifier: PkceVerifier::new(secret(verifier)?) })
     }
@@ -175,5 +190,5 @@ impl PendingSignIn {
 
 /// The prefix of the cookie names of all pending sign-ins.
 pub fn cookie_prefix(cookie_name: &str) -> String {
-    format!("__Host-{cookie_name}-p-")
+    format!("{HOST_PREFIX}{cookie_name}-p-")
 }

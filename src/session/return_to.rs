@@ -1,11 +1,14 @@
-//! The return target of a sign-in: path and query of the first request, kept byte for byte, on our own origin; or a URL that the
-//! operator lists.
+//! The return target of a sign-in: path and query of the first request, kept byte for byte, on one of our origins; or a URL that
+//! the operator lists.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::http::{Origin, parse_url};
+use crate::{
+    http::parse_url,
+    origin::{Origin, Origins},
+};
 
 /// The longest kept path and query, in bytes; it is a part of a cookie and of `state`.
 pub const MAX_RETURN_TO: usize = 2048;
@@ -21,7 +24,9 @@ const MAX_LAYERS: usize = 4;
 pub struct Targets<'a> {
     /// The prefix of our own paths, which are no targets.
     pub reserved_prefix: &'a str,
-    /// URLs outside of our origin, in the browser's serialization: whole ones, or beginnings that end in a slash.
+    /// Our origins.
+    pub origins: &'a Origins,
+    /// URLs outside of our origins, in the browser's serialization: whole ones, or beginnings that end in a slash.
     pub listed: &'a [String],
 }
 
@@ -39,8 +44,8 @@ impl Targets<'_> {
     }
 }
 
-/// The target after a sign-in: a path and a query, or a listed URL. [`Self::location`] is the only way to a `Location`, because
-/// the bare text of a path could begin with `//` and name another host.
+/// The target after a sign-in: a path and a query, a URL of one of our origins, or a listed URL. [`Self::location`] is the only way
+/// to a `Location`, because the bare text of a path could begin with `//` and name another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo {
     text: String,
@@ -61,8 +66,8 @@ impl ReturnTo {
         Self { text: text.to_owned(), is_elsewhere: false }
     }
 
-    /// The target in the parameter `rd`: a path, or a URL of our own origin, optionally with a fragment, or a listed URL. Others
-    /// become `/`.
+    /// The target in the parameter `rd`: a path, or a URL of one of our origins, optionally with a fragment, or a listed URL. Others
+    /// become `/`. `origin` is that of the request.
     pub fn from_rd(target: &str, origin: &Origin, targets: Targets<'_>) -> Self {
         let path = target.strip_prefix(origin.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target);
         // Behind our own origin two slashes are a path, but a link with them means another host.
@@ -72,12 +77,17 @@ impl ReturnTo {
         Self::from_sealed(path, targets)
     }
 
-    /// Like [`Self::parse`], with an optional fragment, or a listed URL, as in sealed targets: the list may have changed since.
+    /// Like [`Self::parse`], with an optional fragment, or a URL, as in sealed targets: origins and list may have changed since.
     pub fn from_sealed(text: &str, targets: Targets<'_>) -> Self {
-        if !text.starts_with('/')
-            && let Some(url) = targets.find_listed(text)
-        {
-            return Self { text: url, is_elsewhere: true };
+        if !text.starts_with('/') {
+            if let Some((origin, path)) = targets.origins.split(text) {
+                let is_page = !path.is_empty() && text.len() <= MAX_RETURN_TO;
+                let path = Self::from_sealed(if is_page { path } else { "/" }, targets).text;
+                return Self::own(&format!("{origin}{path}"));
+            }
+            if let Some(url) = targets.find_listed(text) {
+                return Self { text: url, is_elsewhere: true };
+            }
         }
         let (target, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
         let mut kept = Self::parse(target.as_bytes(), targets.reserved_prefix);
@@ -93,9 +103,19 @@ impl ReturnTo {
         Self::own(&format!("{reserved_prefix}{KEPT_FORM}"))
     }
 
-    /// Path, query and fragment, or the listed URL, to be sealed and parsed again.
+    /// Path, query and fragment, or the URL, to be sealed and parsed again.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The first page of the same origin.
+    pub fn first_page(&self) -> &str {
+        if self.is_elsewhere || self.text.starts_with('/') {
+            return "/";
+        }
+        // Of `https://host/path`, up to the third slash.
+        let mut slashes = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+        slashes.nth(2).and_then(|(place, _)| self.text.get(..=place)).unwrap_or("/")
     }
 
     /// Whether it is a listed URL, where nobody signs in.
@@ -103,9 +123,9 @@ impl ReturnTo {
         self.is_elsewhere
     }
 
-    /// The absolute URL for `Location`. On our own origin the path begins with the slash that ends the authority.
+    /// The absolute URL for `Location`, where a path is one of this origin. The path begins with the slash that ends the authority.
     pub fn location(&self, origin: &Origin) -> String {
-        if self.is_elsewhere { self.text.clone() } else { format!("{}{}", origin.as_str(), self.text) }
+        if self.text.starts_with('/') { format!("{}{}", origin.as_str(), self.text) } else { self.text.clone() }
     }
 }
 

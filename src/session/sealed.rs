@@ -61,6 +61,7 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
         Number(session.absent.userinfo.into()),
         Bytes(&app_claims),
         Number(app_compressed.into()),
+        Bytes(session.site.as_bytes()),
     ])
 }
 
@@ -93,6 +94,7 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
         userinfo,
         app_claims,
         app_compressed,
+        site,
     ] = wire::read(bytes)?;
     let at = |field: Field<'_>| field.number().map(UnixTime::from_secs);
     let text = |field: Field<'_>| field.text().map(|text| (!text.is_empty()).then(|| text.to_owned()));
@@ -132,6 +134,7 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
             [] => None,
             ends => Some(EarlierEnds::decode(ends)?),
         },
+        site: site.text()?.to_owned(),
     })
 }
 

@@ -15,7 +15,6 @@ use serde_json::Value;
 use super::{
     SealError, Session, SessionId,
     chunks::SessionCookies,
-    cookie::set_cookie,
     open::RevocationKeys,
     seal::{Purpose, Sealer},
 };
@@ -173,7 +172,7 @@ impl Reference {
         let bytes =
             wire::write(&[Bytes(&session.id.0), Bytes(&revocation_keys.subject), Bytes(&revocation_keys.sid), ends]);
         let text = sealer.seal(Purpose::Reference, cookies.name(), &bytes, platform)?;
-        Ok(set_cookie(cookies.name(), &text, session.ends.since(now), cookies.same_site()))
+        Ok(cookies.line(cookies.name(), &text, session.ends.since(now)))
     }
 }
 

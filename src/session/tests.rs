@@ -16,13 +16,20 @@ use super::{
 use crate::{
     flow::tests::world::TestPlatform,
     http::{CalloutResponse, Request},
+    origin::{Origin, Origins},
     secret::AccessToken,
 };
 
 /// 2027-01-15 08:00:00 UTC.
 const BEGUN: u64 = 1_800_000_000;
 const NAME: &str = "vestibule";
-const TARGETS: Targets<'_> = Targets { reserved_prefix: "/.vestibule", listed: &[] };
+fn origins() -> Origins {
+    Origins::new(Origin::parse("https://app.example.com").unwrap(), std::iter::empty(), Vec::new(), None)
+}
+
+fn targets(origins: &Origins) -> Targets<'_> {
+    Targets { reserved_prefix: "/.vestibule", origins, listed: &[] }
+}
 
 fn at(seconds: u64) -> UnixTime {
     UnixTime::from_secs(BEGUN + seconds)
@@ -62,6 +69,7 @@ fn minimal() -> Session {
         id_token: None,
         id_token_ends: UnixTime::default(),
         earlier_ends: None,
+        site: String::new(),
     }
 }
 
@@ -118,13 +126,14 @@ fn assert_same(opened: &Session, expected: &Session) {
         id_token,
         id_token_ends,
         earlier_ends,
+        site,
     } = opened;
     assert_eq!((id, provider, subject), (&expected.id, &expected.provider, &expected.subject));
     assert_eq!((claims, userinfo_claims, absent), (&expected.claims, &expected.userinfo_claims, &expected.absent));
     assert_eq!(app_claims, &expected.app_claims);
     assert_eq!((begun, ends, seen), (&expected.begun, &expected.ends, &expected.seen));
     assert_eq!((generation, id_token_ends), (&expected.generation, &expected.id_token_ends));
-    assert_eq!(earlier_ends, &expected.earlier_ends);
+    assert_eq!((earlier_ends, site), (&expected.earlier_ends, &expected.site));
     assert_eq!(format!("{authentication:?}"), format!("{:?}", expected.authentication));
     let token = |token: &Option<RawIdToken>| token.as_ref().map(|token| token.expose().to_owned());
     assert_eq!(token(id_token), token(&expected.id_token));
@@ -139,7 +148,7 @@ fn pending() -> (PendingSignIn, String) {
     let request = request("pending");
     let (name, value) = cookie::with_prefix(request.lines("cookie"), &cookie_prefix(NAME)).next().unwrap();
     let name = std::str::from_utf8(name).unwrap().to_owned();
-    (PendingSignIn::open(&name, value, &sealer(), TARGETS).unwrap(), name)
+    (PendingSignIn::open(&name, value, &sealer(), targets(&origins())).unwrap(), name)
 }
 
 fn assert_is_recorded(state: &State) {
@@ -149,7 +158,7 @@ fn assert_is_recorded(state: &State) {
 
 #[test]
 fn a_recorded_session_opens() {
-    let cookies = SessionCookies::new(NAME, SameSite::Lax);
+    let cookies = SessionCookies::new(NAME, SameSite::Lax, None);
     for (name, expected, count) in [("minimal session", minimal(), 1), ("full session", full(), 2)] {
         let request = request(name);
         let joined = cookies.read(&request).unwrap();
@@ -162,7 +171,8 @@ fn a_recorded_session_opens() {
 #[test]
 fn a_recorded_reference_and_its_stored_session_open() {
     let request = request("reference");
-    let reference = Reference::read(&request, &SessionCookies::new(NAME, SameSite::Lax), &sealer(), at(1)).unwrap();
+    let reference =
+        Reference::read(&request, &SessionCookies::new(NAME, SameSite::Lax, None), &sealer(), at(1)).unwrap();
     assert_eq!(reference, Reference::of(&full()));
     let body = json!({ "MGET": [recorded("stored session"), null, null, null] }).to_string().into_bytes();
     let response = Ok(CalloutResponse::new(200, body));
@@ -176,7 +186,7 @@ fn a_recorded_pending_sign_in_opens() {
     assert_is_recorded(&pending.state);
     assert_eq!(PendingSignIn::cookie_name(&pending.state.id, &cookie_prefix(NAME)), name);
     assert!(pending.nonce.matches("recorded-nonce") && pending.verifier.matches("recorded-verifier"));
-    let state = State::open(recorded("state"), &sealer(), TARGETS).unwrap();
+    let state = State::open(recorded("state"), &sealer(), targets(&origins())).unwrap();
     assert_is_recorded(&state);
     assert!(pending.matches(&state).is_some());
 }

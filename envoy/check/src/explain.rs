@@ -47,7 +47,7 @@ impl Question {
 
 /// Host and port of the app.
 fn own_authority(config: &Config) -> &str {
-    config.origin.as_str().split("://").nth(1).unwrap_or_default()
+    config.origins.home().origin().as_str().split("://").nth(1).unwrap_or_default()
 }
 
 /// The lines that answer a question.
@@ -55,8 +55,8 @@ pub(crate) fn explain(question: &Question, checked: &Checked<'_>) -> Vec<String>
     let authority = question.authority.as_deref().unwrap_or_else(|| own_authority(checked.config));
     let mut lines = vec![format!("{} {authority}{}", question.method, question.target)];
     lines.extend(answer(question, checked).into_iter().map(|line| format!("  {line}")));
-    if !checked.config.origin.matches_host(authority) {
-        let own = checked.config.origin.as_str();
+    if checked.config.origins.find(authority).is_none() {
+        let own = checked.config.origins.home().origin().as_str();
         lines.push(format!("  not the host of external_url: sessions and sign-ins are at {own}"));
     }
     lines

@@ -5,6 +5,7 @@ use serde_json::Value;
 use vestibule::{
     config::Config,
     oidc::client::ClientAuthentication,
+    origin::Origin,
     provider::{Protocol, Provider},
 };
 
@@ -188,18 +189,36 @@ fn cut(text: &str) -> String {
 
 /// The URLs to register at this provider.
 pub(crate) fn registrations(config: &Config, provider: &Provider) -> Vec<String> {
-    let mut lines = vec![format!("redirect URI: {}", config.redirect_uri(provider))];
+    let mut lines = each_origin(config, "redirect URI", &|origin| config.redirect_uri(origin, provider));
     let ends_sessions =
         provider.openid().is_some() || provider.configured_sign_out().first().is_some_and(Option::is_some);
     if config.sign_out.at_provider && ends_sessions {
-        lines.push(format!("post-logout redirect URI: {}", config.signed_out_uri()));
+        lines.extend(each_origin(config, "post-logout redirect URI", &|origin| config.signed_out_uri(origin)));
     }
-    let below = |path: &str| format!("{}{}/{path}", config.origin.as_str(), config.prefix);
+    // One host is enough: a logout ends sessions of all.
+    let origins = &config.origins;
+    let origin = origins.sign_in().unwrap_or_else(|| origins.home().origin()).as_str();
+    let below = |path: &str| format!("{origin}{}/{path}", config.prefix);
     if config.sign_out.back_channel && provider.openid().is_some() {
         lines.push(format!("back-channel logout URI: {}", below("backchannel_logout")));
     }
     if config.sign_out.front_channel && provider.openid().is_some() {
         lines.push(format!("front-channel logout URI: {}", below("frontchannel_logout")));
     }
+    lines
+}
+
+/// The URL at the sign-in host, or at each host.
+fn each_origin(config: &Config, what: &str, url: &dyn Fn(&Origin) -> String) -> Vec<String> {
+    let origins = &config.origins;
+    if let Some(central) = origins.sign_in() {
+        return vec![format!("{what}: {}", url(central))];
+    }
+    let mut lines: Vec<_> = origins.all().map(|origin| format!("{what}: {}", url(origin))).collect();
+    lines.extend(origins.patterns().iter().filter_map(|pattern| {
+        let example = Origin::parse(&pattern.with_label("label"))?;
+        let url = url(&example).replacen("://label.", "://*.", 1);
+        Some(format!("{what}: {url}, if the provider takes wildcards; sign_in.external_url needs none"))
+    }));
     lines
 }

@@ -40,13 +40,19 @@ pub(in crate::config) struct Session {
     /// How many seconds a sign-in may take, from the redirect to the callback.
     #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown(), extend("examples" = [600])))]
     pub(in crate::config) sign_in_timeout_seconds: Option<u64>,
-    /// The prefix of all cookie names of this filter, after `__Host-`.
+    /// The names of all cookies of this filter begin with it, after `__Host-` (the session's with `cookie_domain`: after
+    /// `__Secure-`).
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_COOKIE_NAME),
         extend("default" = limits::COOKIE_NAME),
         extend("examples" = ["wiki"])
     ))]
     pub(in crate::config) cookie_name: Option<String>,
+    /// A parent domain of every host in `external_url`, such as `example.com`: one session counts at all of them. Browsers
+    /// then send the session to every host below the domain, and let each of them set it. They take no domain of
+    /// the Public Suffix List. By default each host has sessions of its own.
+    #[cfg_attr(test, schemars(extend("examples" = ["example.com"])))]
+    pub(in crate::config) cookie_domain: Option<String>,
     /// Whether the session counts where a page of another site shows the app in a frame. With `none`, the app must send
     /// `Content-Security-Policy: frame-ancestors` with the sites that may; all other requests of other sites come without the session,
     /// as with `lax`.
@@ -66,6 +72,7 @@ fields!(Session {
     store,
     sign_in_timeout_seconds,
     cookie_name,
+    cookie_domain,
     same_site,
     partitioned
 });
@@ -93,6 +100,11 @@ impl Shape for SameSite {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct SignIn {
+    /// The origin at which all sign-ins take place, such as `https://auth.example.com`, where the provider is to know one
+    /// redirect URI for all hosts of `external_url`. From there the browser goes back to its page. Envoy must route it to this
+    /// filter too. Requires `session.cookie_domain`. By default users sign in at the host of the page.
+    #[cfg_attr(test, schemars(extend("examples" = ["https://auth.example.com"])))]
+    pub(in crate::config) external_url: Option<String>,
     /// Whether the fragment of a URL (behind `#`, not sent by browsers) survives the sign-in. A page with a short
     /// script replaces the redirect.
     #[cfg_attr(test, schemars(extend("default" = false)))]
@@ -112,7 +124,7 @@ pub(in crate::config) struct SignIn {
     pub(in crate::config) return_to: Option<Vec<String>>,
 }
 
-fields!(SignIn { keep_fragment, keep_forms, pass_parameters, return_to });
+fields!(SignIn { external_url, keep_fragment, keep_forms, pass_parameters, return_to });
 
 /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{
+        SessionSettings,
         fault::{At, Faults, Faulty},
         raw,
     },
@@ -120,16 +121,18 @@ fn digest(text: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<[u8;
     Ok(digest)
 }
 
-/// The name of the token cookie; `ours` is the prefix of this filter's cookies.
+/// The name of the token cookie, which is none of this filter's own.
 #[inline(never)]
 pub(super) fn token_cookie(
     name: Option<String>,
-    ours: &str,
+    session: &SessionSettings,
     at: &At<'_>,
     faults: &mut Faults,
 ) -> Result<Option<String>, Faulty> {
+    let ours = session.cookies.name();
+    let is_ours = |name: &str| name.starts_with(ours) || session.has_cookie(name.as_bytes());
     match name {
-        Some(name) if name.len() > limits::MAX_NAME || !text::is_token(&name) || name.starts_with(ours) => {
+        Some(name) if name.len() > limits::MAX_NAME || !text::is_token(&name) || is_ours(&name) => {
             let max = limits::MAX_NAME;
             let expected =
                 format!("the name of a cookie, of at most {max} characters, that does not begin with {ours}");

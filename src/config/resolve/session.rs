@@ -11,7 +11,7 @@ use super::{
     Environment, bounded, limits, resolve_each, text,
 };
 use crate::{
-    http::Origin,
+    origin::Origin,
     secret::StoreCredentials,
     session::{
         Lifetimes,
@@ -80,22 +80,47 @@ impl Session {
     /// their provider, so providers can be added and removed.
     pub(super) fn with_sealer(
         self,
-        origin: &Origin,
+        home: &Origin,
+        cookie_domain: Option<String>,
         at: &At<'_>,
         faults: &mut Faults,
     ) -> Result<SessionSettings, Faulty> {
-        let context = context_of([origin.as_str()]);
+        let context = context_of([home.as_str()]);
         let sealer = Sealer::new(self.keys, &context);
         Ok(SessionSettings {
             sealer: sealer.ok_or_else(|| faults.wrong(&at.key("keys"), "at least one key"))?,
             lifetimes: self.lifetimes,
             store: self.store,
             sign_in_timeout: self.sign_in_timeout,
-            cookies: SessionCookies::new(&self.cookie_name, self.same_site),
+            cookies: SessionCookies::new(&self.cookie_name, self.same_site, cookie_domain),
             pending_prefix: cookie_prefix(&self.cookie_name),
             login_loop_cookie: login_loop_cookie(&self.cookie_name),
         })
     }
+}
+
+/// The parent domain whose hosts get the session's cookies.
+pub(super) fn cookie_domain(value: Option<String>, at: &At<'_>, faults: &mut Faults) -> Result<Option<String>, Faulty> {
+    let is_name = |label: &str| !label.bytes().all(|byte| byte.is_ascii_digit());
+    let is_domain = |text: &String| {
+        text::is_domain(text)
+            && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+            && text.rsplit('.').next().is_some_and(is_name)
+    };
+    match value {
+        Some(value) if !is_domain(&value) => {
+            let expected =
+                "a domain of two labels or more in lower case, such as example.com: no dot at its start, no IP address";
+            Err(faults.wrong_value(at, expected, &value))
+        }
+        value => Ok(value),
+    }
+}
+
+pub(super) fn warn_of_domain(domain: &str) -> String {
+    format!(
+        "session.cookie_domain: every host below {domain} gets the session's cookie, can use it, and can set it: trust them all, or leave the setting out"
+    )
 }
 
 /// The warning where pages of other sites may show the app in a frame.

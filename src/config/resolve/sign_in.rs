@@ -10,7 +10,7 @@ use super::{
     return_targets::return_to,
     text,
 };
-use crate::{http::Origin, oidc::authorization::OWN_PARAMETERS};
+use crate::{oidc::authorization::OWN_PARAMETERS, origin::Origins};
 
 /// `allow_on_headers_stop_iteration`: whether Envoy passes the bodies of held requests to the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +49,14 @@ pub(super) fn sign_in(
     raw: raw::SignIn,
     at: &At<'_>,
     bodies: Bodies,
-    origin: Option<&Origin>,
+    origins: Option<&Origins>,
     faults: &mut Faults,
 ) -> Result<SignInSettings, Faulty> {
     let keep_forms = bodies.required_by(raw.keep_forms, &at.key("keep_forms"), faults);
     let pass_parameters = pass_parameters(raw.pass_parameters.unwrap_or_default(), &at.key("pass_parameters"), faults);
     let return_to = return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
-    let own = origin.map(|origin| format!("{}/", origin.as_str())).unwrap_or_default();
-    for (place, url) in return_to.iter().flatten().enumerate().filter(|_| !own.is_empty()) {
-        if url.starts_with(&own) {
+    for (place, url) in return_to.iter().flatten().enumerate() {
+        if origins.is_some_and(|origins| origins.split(url).is_some()) {
             faults.wrong_value(
                 &at.key("return_to").index(place),
                 "no URL of this site, whose paths need not be listed",

@@ -65,6 +65,7 @@ fn context(setting: &str) -> Vec<(&'static str, &'static str, Value)> {
         "route_metadata" => vec![policies],
         "rules[].locked" => vec![policies, ("", "route_metadata", json!(true))],
         "rules[].policy" => vec![policies, ("rules[]", "access", Value::Null)],
+        "sign_in.external_url" => vec![("session", "cookie_domain", json!("example.com"))],
         "session.partitioned" => vec![("session", "same_site", json!("none"))],
         _ => Vec::new(),
     }

@@ -111,6 +111,10 @@ impl Reference {
         if property["anyOf"][0]["properties"]["env"].is_object() {
             return "secret".to_owned();
         }
+        if let Some(ways) = property["anyOf"].as_array() {
+            let ways: Vec<_> = ways.iter().map(|way| self.kind(way, sections)).collect();
+            return ways.join(", or ");
+        }
         match property["type"].as_str().unwrap_or_default() {
             "array" => format!("list of {}", plural(&self.kind(&property["items"], sections))),
             "object" => format!("map of names to {}", plural(&self.kind(&property["additionalProperties"], sections))),

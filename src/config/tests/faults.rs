@@ -267,7 +267,7 @@ fn reports_ten_faults_at_once_in_the_order_of_their_paths() {
     providers[0].timeout_ms: expected 100 to 30000 milliseconds, got 1
     rules[1]: expected a condition: this would make everything public; write path: /** if that is intended
     rules[2].access: expected one of public, required, optional, bearer, deny, got "open"
-    session.lifetime: unknown field; expected one of keys, lifetime_seconds, idle_timeout_seconds, refresh, store, sign_in_timeout_seconds, cookie_name, same_site, partitioned
+    session.lifetime: unknown field; expected one of keys, lifetime_seconds, idle_timeout_seconds, refresh, store, sign_in_timeout_seconds, cookie_name, cookie_domain, same_site, partitioned
     "#);
 }
 

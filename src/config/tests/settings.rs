@@ -26,7 +26,7 @@ fn printed(config: &Config) -> String {
     format!(
         "{:#?}",
         (
-            (&config.origin, &config.prefix, &config.providers, &config.token_issuers),
+            (&config.origins, &config.prefix, &config.providers, &config.token_issuers),
             (&config.rules, &config.identity_headers),
             (&config.static_tokens, &config.filter_state, config.authorization),
             (
@@ -51,7 +51,7 @@ fn openid(provider: &Provider) -> &OpenIdProvider {
 fn ten_lines_are_a_complete_configuration() {
     let config = settings(&example());
     let [provider] = config.providers.as_slice() else { panic!("one provider") };
-    assert_eq!(config.origin.as_str(), "https://app.example.com");
+    assert_eq!(config.origins.home().origin().as_str(), "https://app.example.com");
     assert_eq!(config.prefix, "/oauth2");
     assert_eq!(provider.issuer().as_str(), "https://accounts.google.com");
     assert_eq!(provider.relying_party.client_id, "my-client");
@@ -167,7 +167,7 @@ fn every_field_is_resolved() {
     let reached = |url| {
         provider.relying_party.clusters.reaching(&Endpoint::parse(url, PlainHttp::LoopbackOnly).unwrap()).as_str()
     };
-    assert_eq!(config.origin.as_str(), "http://app.localhost:10000");
+    assert_eq!(config.origins.home().origin().as_str(), "http://app.localhost:10000");
     assert_eq!(config.prefix, "/-/sign.in");
     assert_eq!(reached("https://keys.example.com/jwks"), "keys");
     assert_eq!(reached("https://idp.example.com:8443/"), "outbound|8443||idp.example.com");

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 pub(super) mod caller;
 
 use crate::{
-    http::{LocalReply, Origin, Request, parameter},
+    http::{LocalReply, Request, parameter},
+    origin::Origin,
     page::{Action, Page},
     provisioning::ProvisioningError,
     rules::RouteError,
@@ -120,9 +121,9 @@ impl Offer {
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
     let reply = match caller.kind {
         Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
-        Kind::Program => for_program(&failure, caller, &env.config.start_uri()),
+        Kind::Program => for_program(&failure, caller, &env.config.start_uri(env.origin())),
     };
-    let reply = finish(&failure, reply, env.config.origin.as_str());
+    let reply = finish(&failure, reply, env.origin().as_str());
     tell(failure, caller, env);
     reply
 }
@@ -161,7 +162,7 @@ pub(super) fn refuse_with<'a>(
     page.request_id = caller.request_id.as_deref();
     page.is_framed = caller.kind == Kind::Frame;
     let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
-    let reply = finish(&failure, reply, env.config.origin.as_str());
+    let reply = finish(&failure, reply, env.origin().as_str());
     tell(failure, caller, env);
     reply
 }

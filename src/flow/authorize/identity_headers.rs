@@ -145,13 +145,9 @@ fn connection(request: &Request) -> Option<HeaderEdit> {
 }
 
 fn strip_cookies(request: &Request, settings: &SessionSettings, edits: &mut Vec<HeaderEdit>) {
-    let (common, pending, login_loop) =
-        (&settings.cookies.name(), &settings.pending_prefix, &settings.login_loop_cookie);
-    // All our names begin like the first: others are told by that alone.
-    let is_ours = |name: &[u8]| {
-        name.starts_with(common.as_bytes())
-            && (settings.cookies.has(name) || name.starts_with(pending.as_bytes()) || name == login_loop.as_bytes())
-    };
+    // All our names begin alike: others are told by that alone.
+    let common = settings.cookies.common_prefix();
+    let is_ours = |name: &[u8]| name.starts_with(common.as_bytes()) && settings.has_cookie(name);
     let (mut lines, mut is_changed) = (Vec::new(), false);
     for line in request.lines("cookie") {
         let stripped = cookie::strip(line, is_ours);

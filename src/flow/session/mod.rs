@@ -36,7 +36,7 @@ pub(super) enum Found {
 pub(super) fn find(request: &Request, env: &mut Env<'_>) -> Found {
     let settings = &env.config.session;
     // Without the attribute, the cookie comes with requests that another site forges.
-    if settings.cookies.same_site() != SameSite::Lax && is_sent_by_other_site(request, env.config.origin.as_str()) {
+    if settings.cookies.same_site() != SameSite::Lax && is_sent_by_other_site(request, env.origin().as_str()) {
         return Found::Known(None);
     }
     let Some(store) = &settings.store else {
@@ -72,8 +72,13 @@ pub(super) async fn load(reference: Reference, cx: &TaskContext) -> Result<Optio
     })
 }
 
-/// The session, if its provider is still configured and nothing has ended it.
+/// The session, if it counts at this site, its provider is still configured and nothing has ended it.
+#[inline(never)]
 fn accepted(session: FreshSession, env: &mut Env<'_>) -> Option<FreshSession> {
+    // An app that gets hold of a session's cookie cannot use it at the other hosts.
+    if env.session_site() != Some(session.session().site()) {
+        return None;
+    }
     // Only its provider can say what a session may do.
     env.config.provider(session.session().provider())?;
     if env.is_ended(&session) {

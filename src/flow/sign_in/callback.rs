@@ -67,7 +67,7 @@ pub(in crate::flow) fn arrive(
     let caller = Caller::of(&request).of_issuer(provider);
     let (response, state) = match authorization_response(provider, &request, env) {
         Ok(parsed) => parsed,
-        Err(failure) => return answer::refuse(failure, &caller, Offer::home(&config.origin), env).into(),
+        Err(failure) => return answer::refuse(failure, &caller, Offer::home(env.origin()), env).into(),
     };
     let Some(pending) = pending(&request, &state, env) else {
         return begin_again(request, state, session.as_ref(), Restart::NotPending, env);
@@ -86,7 +86,8 @@ fn authorization_response(
     let known = env.config.provider(provider).ok_or(Failure::Unreachable("a callback of no provider"))?;
     let response = form_post::response(request, known, env)?;
     let state = State::open(response.state(), &env.config.session.sealer, env.config.return_targets());
-    let state = state.ok_or(Failure::CallbackState)?;
+    // The response to a sign-in of one host is redeemed at no other.
+    let state = state.filter(|state| env.site.name() == Some(&state.site)).ok_or(Failure::CallbackState)?;
     // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.
     if state.provider != provider {
         return Err(AuthorizationError::WrongIssuer.into());
@@ -118,7 +119,7 @@ fn begin_again(
     let counts =
         |session: &&FreshSession| why == Restart::NotPending || session.session().has_begun_since(state.started);
     if session.filter(counts).is_some() {
-        let location = state.return_to.location(&env.config.origin);
+        let location = state.return_to.location(env.origin());
         return answer::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()).into();
     }
     // A `state` of long ago says nothing about a loop.
@@ -137,7 +138,7 @@ fn begin_again(
 
 /// Redeems the code, and signs in.
 async fn redeem(callback: CallbackRequest, response: AuthorizationResponse, cx: RequestContext) -> LocalReply {
-    let again = || again_url(&callback.pending.state.return_to, cx.config());
+    let again = || again_url(&callback.pending.state.return_to, cx.origin(), cx.config());
     let provider = match cx.provider(callback.pending.state.provider).await {
         Ok(provider) => provider,
         Err(failure) => return cx.refuse(failure, &callback.caller, Offer::again(again(), Vec::new())),
@@ -239,7 +240,7 @@ impl Redeeming {
         provider: &Ready,
         cx: &RequestContext,
     ) -> Result<LocalReply, Failure> {
-        let redirect_uri = cx.config().redirect_uri(&provider.provider);
+        let redirect_uri = cx.config().redirect_uri(cx.origin(), &provider.provider);
         let Self { code, _slot } = self;
         let pending = &callback.pending;
         let Ready { provider: known, metadata, .. } = provider;

@@ -33,7 +33,7 @@ pub(super) struct CallbackRequest {
 impl CallbackRequest {
     /// A link that starts again; the cookie of this sign-in goes.
     pub(super) fn offer(&self, cx: &RequestContext) -> Offer {
-        Offer::again(again_url(&self.pending.state.return_to, cx.config()), vec![self.delete_pending(cx)])
+        Offer::again(again_url(&self.pending.state.return_to, cx.origin(), cx.config()), vec![self.delete_pending(cx)])
     }
 
     /// Deletes the cookie of this sign-in.

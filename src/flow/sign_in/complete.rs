@@ -51,7 +51,7 @@ pub(super) async fn complete(
     cx.with(|env| env.events.push(Event::SignedIn(env.issuers.name(provider), subject)))?;
     Ok(match unmet {
         None => {
-            let location = callback.pending.state.return_to.location(&cx.config().origin);
+            let location = callback.pending.state.return_to.location(cx.origin());
             answer::redirect(Redirect::SeeOther, "signed_in", location, cookies)
         }
         Some((failure, offer)) => answer::with_cookies(cx.refuse(failure, &callback.caller, offer), cookies),
@@ -100,6 +100,7 @@ fn begin(
         app_token: forwarded_tokens.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now()),
         id_token: id_token.filter(|_| wants_hint || forwarded_tokens.id_token),
         id_token_ends: id_token_ends.unwrap_or_default(),
+        site: env.session_site().unwrap_or_default(),
     };
     let mut session = Session::begin(identity, with, env.platform)?;
     session::begin_after_ends(&mut session, env);

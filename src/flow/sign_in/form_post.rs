@@ -28,11 +28,11 @@ const READ: [&str; 5] = ["code", "error", "error_description", "iss", "state"];
 /// Answers a form for the callback of this provider.
 pub(super) fn relay(request: &Request, provider: &Provider, env: &mut Env<'_>) -> Gate<LocalReply> {
     let caller = Caller::of(request).of_issuer(provider.id);
-    let home = Offer::home(&env.config.origin);
+    let home = Offer::home(env.origin());
     if !is_form(request) || request.ends_with_headers() {
         return answer::refuse(AuthorizationError::Malformed.into(), &caller, home, env).into();
     }
-    let (redirect_uri, name) = (env.config.redirect_uri(provider), provider.name.clone());
+    let (redirect_uri, name) = (env.config.redirect_uri(env.origin(), provider), provider.name.clone());
     Gate::flow(move |cx| async move {
         match seal(&redirect_uri, &name, &cx).await {
             Ok(location) => answer::redirect(Redirect::SeeOther, "callback_posted", location, Vec::new()),

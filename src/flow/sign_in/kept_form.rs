@@ -42,7 +42,7 @@ pub(super) fn begin(request: &Request, caller: Caller, sign_in: SignInRequest, e
         && request.method() == "POST"
         && is_form(request)
         && target.as_str().as_bytes() == request.target()
-        && !comes_from_elsewhere(request, env.config.origin.as_str())
+        && !comes_from_elsewhere(request, env.origin().as_str())
         && (request.has("sec-fetch-site") || request.has("origin"));
     let form = PostedForm { caller, target: target.as_str().to_owned(), sign_in };
     if !is_kept {

@@ -23,6 +23,7 @@ use crate::{
     provider::{Authorization, Provider},
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
+        chunks::Present,
         cookie::{SameSite, delete_cookie, set_cookie, with_prefix},
         login_loop_guard::{LoginLoopGuard, MAX_SIGN_INS},
         open::FreshSession,
@@ -54,15 +55,16 @@ const MAX_LOOKED_AT: usize = 32;
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
     let target = answer::return_target(&request).unwrap_or_default();
-    let return_to = ReturnTo::from_rd(&target, &env.config.origin, env.config.return_targets());
+    let return_to = ReturnTo::from_rd(&target, env.origin(), env.config.return_targets());
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
     let wishes = Wishes::of(&request, env.config);
     let named = parameter("provider").unwrap_or_default();
     let providers = named.split(',').filter_map(|name| env.config.provider_named(name)).map(|provider| provider.id);
     let providers: Vec<_> = providers.collect();
-    let keeps_session = parameter("session").as_deref() == Some("keep");
+    let of_session = parameter("session");
+    let keeps_session = of_session.as_deref() == Some("keep");
     if Caller::of(&request).kind == Kind::Navigation {
-        if !keeps_session && !env.config.origin.matches_host(request.authority()) {
+        if !keeps_session && env.config.origins.find(request.authority()).is_none() {
             let href = start_with(&wishes, return_to.as_str(), &providers, env) + KEEP_SESSION;
             return go_to_own_host(&request, href, env).into();
         }
@@ -71,11 +73,11 @@ pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut 
             && !wishes.selects_account
             && session.is_some_and(|session| is_wanted(session.session().provider()))
         {
-            let location = return_to.location(&env.config.origin);
+            let location = return_to.location(env.origin());
             return answer::redirect(Redirect::SeeOther, "already_signed_in", location, Vec::new()).into();
         }
     }
-    let session = OwnSession::of(session);
+    let session = OwnSession::of(session.filter(|_| of_session.as_deref() != Some("none")));
     begin(request, SignInRequest { wishes, providers, session, ..SignInRequest::to(return_to) }, env)
 }
 
@@ -121,7 +123,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
     if caller.kind == Kind::Navigation && sign_in.answer != Unauthenticated::Unauthorized && !is_loop {
         // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
         let is_own_host =
-            sign_in.session == OwnSession::NotEnough || env.config.origin.matches_host(request.authority());
+            sign_in.session == OwnSession::NotEnough || env.config.origins.find(request.authority()).is_some();
         let href = sign_in.start_url(sign_in.return_to.as_str(), env) + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
             return follow_with_fragment(sign_in.lack(), &caller, href, env).into();
@@ -133,14 +135,16 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
     begin(request, sign_in, env)
 }
 
-/// Redirects a page load under another host to the start path under the host of `external_url`, to which our cookies are
+/// Redirects a page load under another host to the start path under the first host of `external_url`, to which our cookies are
 /// sent. With [`KEEP_SESSION`] that redirects to no host again, whatever `Host` says: a proxy may write the same one into
 /// every request.
 fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> LocalReply {
     // Behind such a proxy our cookies do come along. A session that was not accepted here is deleted, or the start path
-    // might accept it and send the browser back for ever.
+    // might accept it and send the browser back for ever. With several origins no such proxy is in front, and the cookies may
+    // be those of a domain, which other hosts accept.
     let cookies = &env.config.session.cookies;
-    let deleted = cookies.delete_beyond(0, cookies.present(request));
+    let present = if env.config.origins.are_several() { Present::default() } else { cookies.present(request) };
+    let deleted = cookies.delete_beyond(0, present);
     answer::redirect(Redirect::Found, "other_host", start, deleted)
 }
 
@@ -171,7 +175,10 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
             return answer::refuse(sign_in.lack(), &caller, Offer::default(), env).into();
         }
     }
-    let back = || again_url(&sign_in.return_to, env.config);
+    if let Some(location) = sign_in.central_start_url(env) {
+        return answer::redirect(Redirect::Found, "sign_in_host", location, Vec::new()).into();
+    }
+    let back = || again_url(&sign_in.return_to, env.origin(), env.config);
     if would_loop(&request, &sign_in, env) {
         let settings = &env.config.session;
         let forget = delete_cookie(&settings.login_loop_cookie, settings.cookies.same_site());
@@ -211,7 +218,7 @@ async fn redirect_when_ready(
         Ok(redirected) => redirected.settle(&cx).await,
         Err(failure) => {
             let target = ReturnTo::parse(request.target(), &cx.config().prefix);
-            cx.refuse(failure, &caller, Offer::again(target.location(&cx.config().origin), Vec::new()))
+            cx.refuse(failure, &caller, Offer::again(target.location(cx.origin()), Vec::new()))
         }
     }
 }
@@ -220,7 +227,7 @@ async fn redirect_when_ready(
 /// on another site keeps no cookies.
 fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env: &mut Env<'_>) -> LocalReply {
     // Back to the page that holds the frame, where it is one of ours.
-    let origin = &env.config.origin;
+    let origin = env.origin();
     let is_ours = |url: &&str| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
     let framing = request.text("referer").filter(is_ours);
     let framing = framing.map(|url| ReturnTo::from_rd(url, origin, env.config.return_targets()));
@@ -295,7 +302,7 @@ fn address_form(sign_in: &SignInRequest, env: &Env<'_>) -> AddressForm {
     let mut fields = start_url::parameters(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
     fields.retain(|(name, _)| name != LOGIN_HINT);
     AddressForm {
-        action: env.config.start_uri(),
+        action: env.config.start_uri(env.origin()),
         fields,
         name: LOGIN_HINT,
         // An app may send another hint than an address, such as a user name.
@@ -339,14 +346,15 @@ fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut 
 fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>) -> Result<BegunSignIn, Failure> {
     let settings = &env.config.session;
     let Ready { provider, metadata, .. } = known;
-    let again = again_url(&sign_in.return_to, env.config);
+    let again = again_url(&sign_in.return_to, env.origin(), env.config);
     let most = if sign_in.attempt == FIRST_ATTEMPT { MAX_PENDING } else { MAX_BEGUN_AGAIN };
     let step_up = sign_in.wishes.step_up.clone();
     let mut pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
     pending.state.step_up = step_up.as_ref().map(|step_up| step_up.id());
+    env.site.name().unwrap_or_default().clone_into(&mut pending.state.site);
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let with = Authorization {
-        redirect_uri: &env.config.redirect_uri(provider),
+        redirect_uri: &env.config.redirect_uri(env.origin(), provider),
         state: &pending.state_parameter(&settings.sealer, env.platform)?,
         nonce: &pending.nonce,
         verifier: &pending.verifier,

@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     super::{context::Env, event::failure::Failure},
-    start_url::{Wishes, start_with},
+    start_url::{NO_SESSION, Wishes, start_at, start_with},
 };
 
 /// A sign-in that nothing went before.
@@ -55,6 +55,14 @@ impl SignInRequest {
     /// The URL that begins it, and comes back to this target.
     pub(super) fn start_url(&self, target: &str, env: &Env<'_>) -> String {
         start_with(&self.wishes, target, &self.providers, env)
+    }
+
+    /// The URL that begins it at the origin of all sign-ins, where that is another one.
+    pub(super) fn central_start_url(&self, env: &Env<'_>) -> Option<String> {
+        let central = env.config.origins.sign_in().filter(|central| *central != env.origin())?;
+        let target = self.return_to.location(env.origin());
+        let url = start_at(central, &self.wishes, &target, &self.providers, env);
+        Some(url + if self.session == OwnSession::Good { "" } else { NO_SESSION })
     }
 
     /// What a request that cannot be sent to sign in lacks.

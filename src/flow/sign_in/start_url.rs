@@ -8,6 +8,7 @@ use crate::{
     claims::{IssuerId, StepUp},
     config::Config,
     http::{Request, parameter},
+    origin::Origin,
     provider::Provider,
     session::return_to::ReturnTo,
 };
@@ -32,6 +33,10 @@ const STEP_UP: &str = "step_up";
 /// host or from a frame, to which it does not send our cookies.
 pub(super) const KEEP_SESSION: &str = "&session=keep";
 
+/// Appended to the URL of the start path where the page that leads there has found no session that is enough. The start path
+/// then ends a redirect loop, also where it finds one.
+pub(super) const NO_SESSION: &str = "&session=none";
+
 /// The URL that starts a sign-in, at one of these providers, and comes back to this target.
 pub(in crate::flow) fn start_url(target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
     start_with(&Wishes::default(), target, providers, env)
@@ -39,21 +44,33 @@ pub(in crate::flow) fn start_url(target: &str, providers: &[IssuerId], env: &Env
 
 /// [`start_url`] with these wishes.
 pub(in crate::flow) fn start_with(wishes: &Wishes, target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
+    start_at(env.origin(), wishes, target, providers, env)
+}
+
+/// [`start_with`] at this origin.
+pub(super) fn start_at(
+    origin: &Origin,
+    wishes: &Wishes,
+    target: &str,
+    providers: &[IssuerId],
+    env: &Env<'_>,
+) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(parameters(wishes, target, providers, env));
     if let Some(address) = &wishes.address {
         query.append_pair(LOGIN_HINT, address);
     }
-    format!("{}?{}", env.config.start_uri(), query.finish())
+    format!("{}?{}", env.config.start_uri(origin), query.finish())
 }
 
-/// The URL at which a browser tries a sign-in again: the page that it came for. No listed URL begins one, so that is the start path.
-pub(super) fn again_url(return_to: &ReturnTo, config: &Config) -> String {
+/// The URL at which a browser tries a sign-in of this origin again: the page that it came for. No listed URL begins one, so that is
+/// the start path.
+pub(super) fn again_url(return_to: &ReturnTo, origin: &Origin, config: &Config) -> String {
     if !return_to.is_elsewhere() {
-        return return_to.location(&config.origin);
+        return return_to.location(origin);
     }
     let target: String = form_urlencoded::byte_serialize(return_to.as_str().as_bytes()).collect();
-    format!("{}?rd={target}", config.start_uri())
+    format!("{}?rd={target}", config.start_uri(origin))
 }
 
 /// The parameters of [`start_with`], without [`Wishes::address`].

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{
     claims::IssuerId,
-    http::{LocalReply, Origin, Request},
+    http::{LocalReply, Request},
     page::{Action, Page},
     session::{
         cookie::{delete_cookie, with_prefix},
@@ -51,7 +51,7 @@ pub(super) fn begin(request: &Request, session: Option<FreshSession>, env: &mut 
         // A picture, a frame, a prefetch or a link on another site must not sign a user out unasked.
         "GET" if is_opened_by_user(request) => Asks::SignOut,
         "GET" => Asks::Confirmation,
-        "POST" if !comes_from_elsewhere(request, env.config.origin.as_str()) => Asks::SignOut,
+        "POST" if !comes_from_elsewhere(request, env.origin().as_str()) => Asks::SignOut,
         _ => return answer::refuse(Failure::SignOutMethod, &caller, Offer::default(), env).into(),
     };
     let target = answer::return_target(request).and_then(|asked| target(&asked, env));
@@ -74,12 +74,11 @@ fn is_opened_by_user(request: &Request) -> bool {
         && matches!(request.single("sec-fetch-site"), Some(b"same-origin" | b"none"))
 }
 
-/// The redirect target after the sign-out, if it is allowed: our own origin, or a URL of `sign_out.return_to`.
+/// The redirect target after the sign-out, if it is allowed: one of our origins, or a URL of `sign_out.return_to`.
 fn target(asked: &str, env: &Env<'_>) -> Option<String> {
-    let own: &Origin = &env.config.origin;
-    let targets = Targets { reserved_prefix: &env.config.prefix, listed: &env.config.sign_out.return_to };
-    if asked.starts_with('/') || asked.starts_with(&format!("{}/", own.as_str())) {
-        return Some(ReturnTo::from_rd(asked, own, targets).location(own));
+    let targets = Targets { listed: &env.config.sign_out.return_to, ..env.config.return_targets() };
+    if asked.starts_with('/') || targets.origins.split(asked).is_some() {
+        return Some(ReturnTo::from_rd(asked, env.origin(), targets).location(env.origin()));
     }
     targets.find_listed(asked)
 }
@@ -204,9 +203,14 @@ impl SignOut {
     }
 
     fn logout_request(&self, provider: &Ready, env: &Env<'_>) -> Option<String> {
-        let state = ReturnState { to: self.target.clone().unwrap_or_default(), at: env.now() }.seal(env);
+        let central = env.config.origins.sign_in().filter(|central| *central != env.origin());
+        // From the origin of all sign-ins the browser goes on to where it signed out.
+        let page = central.map(|_| env.config.signed_out_uri(env.origin()));
+        let to = self.target.clone().or(page).unwrap_or_default();
+        let state = ReturnState { to, at: env.now() }.seal(env);
         let hint = self.session.as_ref().and_then(|session| session.session().id_token());
-        provider.provider.logout_url(&provider.metadata, hint, &env.config.signed_out_uri(), state.as_deref())
+        let back = env.config.signed_out_uri(central.unwrap_or_else(|| env.origin()));
+        provider.provider.logout_url(&provider.metadata, hint, &back, state.as_deref())
     }
 }
 

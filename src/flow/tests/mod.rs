@@ -31,6 +31,7 @@ mod return_targets;
 mod routes;
 mod security_events;
 mod several;
+mod several_hosts;
 mod sign_in;
 mod sign_out;
 mod start_parameters;

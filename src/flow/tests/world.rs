@@ -716,7 +716,9 @@ impl World {
             assert!(line.len() <= 4096, "a browser drops a cookie of {} bytes", line.len());
             let (pair, attributes) = line.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            assert!(name.starts_with("__Host-"), "{line}");
+            // The session alone may be a cookie of a domain.
+            let domain = self.config.session.cookies.domain().filter(|_| name.starts_with("__Secure-"));
+            assert!(name.starts_with("__Host-") || domain.is_some(), "{line}");
             let (same_site, is_partitioned) = match self.config.session.cookies.same_site() {
                 SameSite::Lax => ("SameSite=Lax", false),
                 SameSite::None => ("SameSite=None", false),
@@ -726,8 +728,10 @@ impl World {
             for wanted in ["Path=/", "Secure", "HttpOnly", same_site] {
                 assert!(attributes.split("; ").any(|attribute| attribute == wanted), "{line}");
             }
-            assert!(!attributes.contains("Domain"), "{line}");
-            if attributes.contains("Max-Age=0") {
+            let is_deleted = attributes.contains("Max-Age=0");
+            let found = attributes.split("; ").find_map(|attribute| attribute.strip_prefix("Domain="));
+            assert!(found == domain || found.is_none() && is_deleted, "{line}");
+            if is_deleted {
                 self.jar.remove(name);
             } else {
                 self.jar.insert(name.to_owned(), value.to_owned());
@@ -737,11 +741,16 @@ impl World {
 
     /// Signs the user in at the provider. Returns path and query of the callback.
     pub(super) fn signs_in(&mut self, reply: &LocalReply) -> String {
+        self.callback_url(reply).strip_prefix(APP).unwrap().to_owned()
+    }
+
+    /// Signs the user in at the provider. Returns the URL of the callback.
+    pub(super) fn callback_url(&mut self, reply: &LocalReply) -> String {
         let (url, query) = (location(reply), query_of(location(reply)));
         let provider = if url.starts_with(PARTNERS) { &mut self.partners } else { &mut self.provider };
         provider.nonce = query["nonce"].clone();
         provider.challenge = query["code_challenge"].clone();
-        let callback = query["redirect_uri"].strip_prefix(APP).unwrap();
+        let callback = &query["redirect_uri"];
         let iss: String = form_urlencoded::byte_serialize(provider.issuer.as_bytes()).collect();
         format!("{callback}?code=code&state={}&iss={iss}", query["state"])
     }

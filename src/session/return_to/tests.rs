@@ -9,6 +9,14 @@ fn origin() -> Origin {
     Origin::parse("https://app.example.com").unwrap()
 }
 
+fn one() -> Origins {
+    Origins::new(origin(), std::iter::empty(), Vec::new(), None)
+}
+
+fn targets<'a>(origins: &'a Origins, listed: &'a [String]) -> Targets<'a> {
+    Targets { reserved_prefix: "/oauth2", origins, listed }
+}
+
 fn kept(target: &str) -> String {
     ReturnTo::parse(target.as_bytes(), "/oauth2").as_str().to_owned()
 }
@@ -164,14 +172,14 @@ fn listed() -> Vec<String> {
 }
 
 fn asked_for(text: &str) -> ReturnTo {
-    ReturnTo::from_rd(text, &origin(), Targets { reserved_prefix: "/oauth2", listed: &listed() })
+    ReturnTo::from_rd(text, &origin(), targets(&one(), &listed()))
 }
 
 /// The target is of our own origin or listed, by the reading of a URL parser, and survives the seal.
 fn leads_to_a_listed_place(text: &str) -> Result<(), String> {
     let return_to = asked_for(text);
     let location = return_to.location(&origin());
-    let again = ReturnTo::from_sealed(return_to.as_str(), Targets { reserved_prefix: "/oauth2", listed: &listed() });
+    let again = ReturnTo::from_sealed(return_to.as_str(), targets(&one(), &listed()));
     let url = Url::parse(&location).map_err(|error| format!("{location:?}: {error}"))?;
     let at = |base: &str| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()) == base;
     let is_listed = at("https://www.example.com")
@@ -246,7 +254,8 @@ fn a_listed_url_is_a_target_and_nothing_beside_it() {
         leads_to_a_listed_place(asked).unwrap();
     }
     // Another configuration may have read the sealed target since.
-    let none = Targets { reserved_prefix: "/oauth2", listed: &[] };
+    let one = one();
+    let none = targets(&one, &[]);
     assert_eq!(ReturnTo::from_sealed("myapp://signed-in", none).location(&origin()), "https://app.example.com/");
 }
 
@@ -331,4 +340,30 @@ proptest! {
         let path = Url::parse(&location).unwrap().path().to_owned();
         prop_assert!(path != "/oauth2" && !path.starts_with("/oauth2/"), "{}", location);
     }
+}
+
+#[test]
+fn a_url_of_another_origin_is_a_target_by_the_rules_for_paths() {
+    let shop = Origin::parse("https://shop.example.com").unwrap();
+    let origins = Origins::new(origin(), std::iter::once(shop), Vec::new(), None);
+    for (asked, location, first_page) in [
+        ("https://shop.example.com/a?b#c", "https://shop.example.com/a?b#c", "https://shop.example.com/"),
+        ("https://shop.example.com", "https://shop.example.com/", "https://shop.example.com/"),
+        ("https://shop.example.com/oauth2/form", "https://shop.example.com/oauth2/form", "https://shop.example.com/"),
+        ("https://shop.example.com/oauth2/sign_out", "https://shop.example.com/", "https://shop.example.com/"),
+        ("https://shop.example.com/x/%2e%2e/oauth2/start", "https://shop.example.com/", "https://shop.example.com/"),
+        ("https://shop.example.com:444/a", "https://app.example.com/", "/"),
+        ("https://shop.example.com.evil.test/a", "https://app.example.com/", "/"),
+        ("https://shop.example.com@evil.test/a", "https://app.example.com/", "/"),
+        ("https://app.example.com/a", "https://app.example.com/a", "/"),
+        ("/a", "https://app.example.com/a", "/"),
+    ] {
+        let return_to = ReturnTo::from_rd(asked, &origin(), targets(&origins, &[]));
+        assert_eq!((&*return_to.location(&origin()), return_to.first_page()), (location, first_page), "{asked}");
+        assert!(!return_to.is_elsewhere());
+        assert_eq!(ReturnTo::from_sealed(return_to.as_str(), targets(&origins, &[])), return_to, "{asked}");
+    }
+    // Another configuration may have read the sealed target since.
+    let gone = ReturnTo::from_sealed("https://shop.example.com/a", targets(&one(), &[])).location(&origin());
+    assert_eq!(gone, "https://app.example.com/");
 }

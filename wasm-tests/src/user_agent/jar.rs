@@ -8,7 +8,7 @@ const MAX_ATTRIBUTE: usize = 1024;
 /// One cookie in the jar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie {
-    /// The host it was set by, and goes back to; ports do not matter.
+    /// The host it was set by, and goes back to; ports do not matter. With a dot before it, the domain (`Domain`) whose hosts get it.
     pub host: String,
     /// The name.
     pub name: String,
@@ -24,6 +24,14 @@ pub struct Cookie {
     pub same_site: Option<String>,
     /// `Max-Age` in seconds.
     pub max_age: Option<i64>,
+}
+
+impl Cookie {
+    /// Whether it goes to this host.
+    pub fn goes_to(&self, host: &str) -> bool {
+        let is_of_domain = |domain| host == domain || host.ends_with(&self.host);
+        self.host == host || self.host.strip_prefix('.').is_some_and(is_of_domain)
+    }
 }
 
 /// Why a browser does not keep a cookie.
@@ -55,7 +63,7 @@ impl Jar {
 
     /// The cookie of this name for this host.
     pub fn find(&self, host: &str, name: &str) -> Option<&Cookie> {
-        self.cookies.iter().find(|cookie| cookie.host == host && cookie.name == name)
+        self.cookies.iter().find(|cookie| cookie.goes_to(host) && cookie.name == name)
     }
 
     /// Puts a cookie in as if the user had, replacing the one of the same name, host and path.
@@ -101,7 +109,7 @@ impl Jar {
     /// The `Cookie` header for a request to this host and path; nothing when no cookie goes there.
     pub fn header(&self, host: &str, path: &str) -> Option<Vec<u8>> {
         let mut matching: Vec<&Cookie> =
-            self.cookies.iter().filter(|cookie| cookie.host == host && path_matches(&cookie.path, path)).collect();
+            self.cookies.iter().filter(|cookie| cookie.goes_to(host) && path_matches(&cookie.path, path)).collect();
         // RFC 6265bis, 5.8.3: longer paths first, then older cookies first.
         matching.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pairs: Vec<Vec<u8>> =
@@ -156,8 +164,13 @@ fn accept(host: &str, request_path: &str, line: &[u8]) -> Result<Cookie, &'stati
             _ => {}
         }
     }
-    if domain.as_ref().is_some_and(|domain| domain != host) {
+    // Of the names here, `localhost` alone is one that browsers take for a public suffix.
+    let is_parent = |domain: &str| domain.contains('.') && host.ends_with(&format!(".{domain}"));
+    if domain.as_ref().is_some_and(|domain| domain != host && !is_parent(domain)) {
         return Err("only this host's Domain");
+    }
+    if let Some(domain) = domain.as_ref().filter(|_| host.parse::<std::net::IpAddr>().is_err()) {
+        cookie.host = format!(".{domain}");
     }
     if cookie.secure && !is_loopback(host) {
         return Err("Secure over plain http only on this machine");
@@ -211,6 +224,7 @@ mod tests {
             ("__Host-a=1; Secure; Path=/; Domain=127.0.0.1", Some("__Host- wants Secure, Path=/ and no Domain")),
             ("__Secure-a=1", Some("__Secure- wants Secure")),
             ("a=1; Domain=example.com", Some("only this host's Domain")),
+            ("a=1; Domain=0.0.1", Some("only this host's Domain")),
             ("a=1; SameSite=None", Some("SameSite=None wants Secure")),
             ("a=\u{1}", Some("no control characters")),
             ("=1", Some("a name")),
@@ -229,6 +243,23 @@ mod tests {
         jar.take("app.example.com", "/", b"a=1; Secure");
         jar.take("app.localhost", "/", b"a=1; Secure");
         assert_eq!(jar.cookies().iter().map(|cookie| cookie.host.as_str()).collect::<Vec<_>>(), ["app.localhost"]);
+    }
+
+    #[test]
+    fn a_cookie_of_a_domain_goes_to_its_hosts_beside_theirs() {
+        let mut jar = Jar::default();
+        for (host, line) in [
+            ("one.app.localhost", "a=1; Domain=app.localhost"),
+            ("one.app.localhost", "b=2; Domain=localhost"),
+            ("one.app.localhost", "c=3; Domain=two.app.localhost"),
+            ("two.app.localhost", "a=4"),
+        ] {
+            jar.take(host, "/", line.as_bytes());
+        }
+        let header = |host| jar.header(host, "/").map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(header("app.localhost").as_deref(), Some("a=1"));
+        assert_eq!(header("two.app.localhost").as_deref(), Some("a=1; a=4"));
+        assert_eq!((header("other.localhost"), header("xapp.localhost"), jar.refused().len()), (None, None, 2));
     }
 
     #[test]

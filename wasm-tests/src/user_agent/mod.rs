@@ -88,7 +88,7 @@ impl UserAgent {
     pub fn cookie_names(&self, url: &str) -> Vec<String> {
         let url = parse(url);
         let host = host(&url);
-        self.jar().cookies().iter().filter(|cookie| cookie.host == host).map(|cookie| cookie.name.clone()).collect()
+        self.jar().cookies().iter().filter(|cookie| cookie.goes_to(host)).map(|cookie| cookie.name.clone()).collect()
     }
 
     /// The cookies of its session with the filter: one, or several when it does not fit in one.

@@ -31,6 +31,8 @@ use fleet::Replica;
 pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
 /// The session cookie.
 pub const SESSION_COOKIE: &str = "__Host-vestibule";
+/// The session cookie of a parent domain.
+pub const DOMAIN_COOKIE: &str = "__Secure-vestibule";
 /// Prefix of the cookies of pending sign-ins.
 pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
 /// Where the issuer pushes its security events.
@@ -329,18 +331,22 @@ impl World {
                 assert!(!text.contains(secret.as_str()), "{secret} stands in Envoy's log:\n{text}");
             }
         }
-        let same_site = self.setup.configuration["session"]["same_site"].as_str().unwrap_or("lax");
+        let session = &self.setup.configuration["session"];
+        let attributes = expect::Attributes {
+            same_site: session["same_site"].as_str().unwrap_or("lax"),
+            domain: session["cookie_domain"].as_str(),
+        };
         let mut from_app = 0;
         let ports: Vec<u16> = self.envoys().map(Envoy::port).chain(self.gone.iter().copied()).collect();
         for exchange in transcript.iter().filter(|exchange| ports.contains(&exchange.port)) {
             let Some(response) = &exchange.response else { continue };
             if response.headers.has(MARK) {
                 from_app += 1;
-                expect::assert_our_cookies(response, same_site);
+                expect::assert_our_cookies(response, attributes);
                 continue;
             }
             if response.code().is_some() {
-                expect::assert_our_reply(exchange, same_site);
+                expect::assert_our_reply(exchange, attributes);
             }
             expect::assert_holds_no_secret(exchange, &secrets, &[&self.issuer, &self.partners]);
         }
@@ -373,7 +379,7 @@ impl World {
         let ours = |line: String| {
             let (name, rest) = line.split_once('=')?;
             let value = rest.split(';').next().unwrap_or_default();
-            (name.starts_with(SESSION_COOKIE) && !value.is_empty()).then(|| value.to_owned())
+            (is_our_cookie(name) && !value.is_empty()).then(|| value.to_owned())
         };
         transcript
             .iter()
@@ -392,9 +398,14 @@ impl Drop for World {
     }
 }
 
+/// Whether a cookie of this name is the filter's.
+fn is_our_cookie(name: &str) -> bool {
+    name.starts_with(SESSION_COOKIE) || name.starts_with(DOMAIN_COOKIE)
+}
+
 /// Whether this is the name of a session's cookie, or of one of several.
 pub fn is_session_cookie(name: &str) -> bool {
-    let rest = name.strip_prefix(SESSION_COOKIE);
+    let rest = name.strip_prefix(SESSION_COOKIE).or_else(|| name.strip_prefix(DOMAIN_COOKIE));
     rest.is_some_and(|rest| rest.is_empty() || matches!(rest, "-1" | "-2" | "-3" | "-4"))
 }
 

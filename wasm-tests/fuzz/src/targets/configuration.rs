@@ -15,9 +15,12 @@ pub(crate) fn run(bytes: &[u8]) {
         }
     };
     assert!(!config.providers.is_empty() && config.prefix.starts_with('/'));
-    for provider in &config.providers {
-        let redirect_uri = url::Url::parse(&config.redirect_uri(provider)).expect("a redirect_uri is a URL");
-        assert_eq!(redirect_uri.origin().ascii_serialization(), config.origin.as_str());
+    for origin in config.origins.all() {
+        for provider in &config.providers {
+            let redirect_uri =
+                url::Url::parse(&config.redirect_uri(origin, provider)).expect("a redirect_uri is a URL");
+            assert_eq!(redirect_uri.origin().ascii_serialization(), origin.as_str());
+        }
     }
     // Workers find their shared data by the fingerprint.
     let again = Config::parse(bytes, &env).expect("what was good stays good");

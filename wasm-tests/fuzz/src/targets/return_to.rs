@@ -16,7 +16,7 @@ pub(crate) fn run(bytes: &[u8]) {
     check(&request_target, config);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     check(&ReturnTo::from_sealed(text, config.return_targets()), config);
-    let asked_for = ReturnTo::from_rd(text, &config.origin, config.return_targets());
+    let asked_for = ReturnTo::from_rd(text, config.origins.home().origin(), config.return_targets());
     check(&asked_for, config);
     assert!(!asked_for.as_str().starts_with("//"));
 }
@@ -26,14 +26,15 @@ pub(crate) fn check(return_to: &ReturnTo, config: &Config) {
     let reserved = config.prefix.as_str();
     assert!(return_to.as_str().len() <= MAX_RETURN_TO);
     assert_eq!(ReturnTo::from_sealed(return_to.as_str(), config.return_targets()), *return_to);
-    let location = return_to.location(&config.origin);
+    let origin = config.origins.home().origin();
+    let location = return_to.location(origin);
     assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location:?}");
     if return_to.is_elsewhere() {
         assert!(is_listed(&location), "{location:?}");
         return;
     }
     let url = Url::parse(&location).expect("it is a URL");
-    assert_eq!(url.origin().ascii_serialization(), config.origin.as_str(), "{location:?}");
+    assert_eq!(url.origin().ascii_serialization(), origin.as_str(), "{location:?}");
     assert!(url.username().is_empty() && url.password().is_none(), "{location:?}");
     // The path that the browser requests next.
     let path = url.path();

@@ -226,7 +226,8 @@ impl HeaderNames {
             || self.marks.have(found) && self.beginnings.iter().any(begins)
     }
 
-    fn add(&mut self, name: String) {
+    /// Adds a name.
+    pub fn add(&mut self, name: String) {
         // Letters and digits have the same five low bits in either case; other characters, which are alike, have not.
         self.first |= match name.as_bytes() {
             [first, ..] if first.is_ascii_alphanumeric() => 1 << (first & 31),

@@ -27,7 +27,7 @@
 //! | [`provider`] | one enum for all kinds of providers: OpenID Connect, OAuth 2.0 alone, GitHub | claims, jose, oidc, provisioning, page, time, secret, platform, digest, http |
 //! | [`session`] | sessions and pending sign-ins in sealed cookies, and the session store | claims, jose, oidc, provisioning, provider, time, secret, platform, digest, wire, record, cache, http, origin |
 //! | [`shared`] | state shared by all workers of an Envoy process | time, digest, platform, record, http, session |
-//! | [`rules`] | access rules by method, host, path and headers | claims, time, http |
+//! | [`rules`] | access rules by method, host, path and headers | claims, oidc, time, http |
 //! | [`config`] | parses a document into typed settings | all of the above |
 //! | [`flow`] | the order of all steps of a request | all of the above |
 //! | `filter` | performs steps in Envoy; decides nothing | all of the above |

@@ -27,7 +27,7 @@ macro_rules! secret {
 
             /// Compares with `other` in constant time.
             pub fn matches(&self, other: &str) -> bool {
-                self.0.as_bytes().ct_eq(other.as_bytes()).into()
+                is_same(self.0.as_bytes(), other.as_bytes())
             }
         }
 
@@ -64,6 +64,16 @@ secret! {
     StoreCredentials
 }
 
+/// Compares in constant time. Eight bytes at a time: `subtle` alone compares single bytes, which costs as much as the
+/// rest of the request.
+pub fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let difference =
+        a_words.iter().zip(b_words).fold(0, |sum, (a, b)| sum | (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)));
+    let rest = a_rest.iter().zip(b_rest).fold(0, |sum, (a, b)| sum | (a ^ b));
+    a.len() == b.len() && bool::from((difference | u64::from(rest)).ct_eq(&0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +94,20 @@ mod tests {
         assert!(nonce.matches("abc"));
         for other in ["abd", "ab", "abcd", ""] {
             assert!(!nonce.matches(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_comparison_finds_every_difference() {
+        let value: Vec<u8> = (0..21).collect();
+        assert!(is_same(&value, &value) && is_same(b"", b""));
+        for place in 0..value.len() {
+            let mut other = value.clone();
+            other[place] ^= 0x80;
+            assert!(!is_same(&value, &other), "{place}");
+        }
+        for length in 0..value.len() {
+            assert!(!is_same(&value, &value[..length]) && !is_same(&value[..length], &value), "{length}");
         }
     }
 }

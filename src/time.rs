@@ -56,6 +56,11 @@ impl Deadline {
         Self::after(Duration::ZERO, now)
     }
 
+    /// The moment at which it passes.
+    pub const fn end(self) -> UnixTime {
+        self.at
+    }
+
     /// Whether it has passed. It has also passed if it is farther away than its span, after the clock was set back.
     pub fn has_passed(self, now: UnixTime) -> bool {
         self.at <= now || now.plus(self.span) < self.at

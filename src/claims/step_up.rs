@@ -74,11 +74,16 @@ impl StepUp {
         acr_values.into_iter().chain(max_age).collect()
     }
 
+    /// Whether this is one of its `acr_values`.
+    pub fn accepts(&self, acr: &str) -> bool {
+        self.acr_values.iter().any(|known| known == acr)
+    }
+
     /// Whether the authentication that these claims tell of is good enough. `now_near` reads the clock, to be compared with the
     /// moment it is given.
     pub fn is_met_by(&self, claims: &dyn Claims, now_near: &dyn Fn(UnixTime) -> UnixTime) -> bool {
         let AuthenticationClaims { acr, time } = AuthenticationClaims::of(claims);
-        let is_strong = self.acr_values.is_empty() || acr.is_some_and(|acr| self.acr_values.contains(&acr));
+        let is_strong = self.acr_values.is_empty() || acr.is_some_and(|acr| self.accepts(&acr));
         let is_recent = self.max_age.is_none_or(|age| {
             time.map(UnixTime::from_secs).is_some_and(|time| {
                 let end = time.plus(age).plus(self.leeway.span());

@@ -18,7 +18,9 @@ pub(super) use issuers::{
     ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
 pub(super) use provisioning::{Provisioning, Registration};
-pub(super) use rules::{Access, Allow, Policy, Rule, StaticToken, StepUp, Unauthenticated};
+pub(super) use rules::{
+    Access, Allow, Exchange, ExchangeGrant, Policy, Rule, StaticToken, StepUp, Unauthenticated, UpstreamToken,
+};
 pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.

@@ -30,6 +30,7 @@ mod sign_in;
 mod sign_out;
 mod text;
 mod token_issuer;
+mod upstream_token;
 
 use std::rc::Rc;
 
@@ -94,7 +95,15 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
     let named = providers.as_ref().map(|resolved| resolved.providers.as_slice()).map_err(|faulty| *faulty);
     let authorization = document.authorization.map(policies::authorization).unwrap_or_default();
     let leeway = leeway(document.clock_leeway_seconds, &root.key("clock_leeway_seconds"), faults);
-    let policy_context = policies::PolicyContext { providers: named, authorization, leeway };
+    let has_default_headers = document.identity_headers.is_none();
+    let identity_headers =
+        identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
+    let policy_context = policies::PolicyContext {
+        providers: named,
+        authorization,
+        leeway,
+        identity_headers: identity_headers.as_deref().map_err(|faulty| *faulty),
+    };
     let policies = document.policies.unwrap_or_default();
     let policies = policies::Policies::resolve(
         policies,
@@ -106,9 +115,6 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
     );
     let rules = rules::rules(raw_rules, policies, &root.key("rules"), faults);
     let static_tokens = bearer::static_tokens(document.static_tokens, &root.key("static_tokens"), faults);
-    let has_default_headers = document.identity_headers.is_none();
-    let identity_headers =
-        identity_headers::identity_headers(document.identity_headers, &root.key("identity_headers"), faults);
     let removed_headers = identity_headers.as_deref().map_err(|faulty| *faulty).and_then(|identity| {
         identity_headers::removed(document.strip_request_headers, identity, &root.key("strip_request_headers"), faults)
     });
@@ -140,7 +146,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         warnings.push("verified_email_only: no header and no filter state carries an email".to_owned());
     }
     let wants = |token| authorization == token || rules.have_authorization(token);
-    let forwarded_tokens =
+    let mut forwarded_tokens =
         ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     object_keys::refuse_hidden(&providers, &rules, &[&identity_headers, &filter_state.claims], &at_providers, faults);
     warnings.extend(rules.warnings(&prefix));
@@ -182,6 +188,18 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
     let fingerprint = fingerprint(home, &session);
     let at_cookie = root.key("token_cookie");
     let token_cookie = bearer::token_cookie(document.token_cookie, &session, &at_cookie, faults)?;
+    let (mut stripped_headers, mut removed_headers) = (identity_headers::stripped(&identity_headers), removed_headers?);
+    let (mut goes_to_app, mut is_exchanged) = (forwarded_tokens.access_token, false);
+    for token in rules.upstream_tokens() {
+        forwarded_tokens.access_token = true;
+        goes_to_app |= token.exchange.is_none();
+        is_exchanged |= token.exchange.is_some();
+        // Clients may send `Authorization`, and `authorization` says what becomes of it.
+        if token.header != "authorization" {
+            stripped_headers.add(token.header.clone());
+            removed_headers.add(token.header.clone());
+        }
+    }
     let mut config = Config {
         rules,
         static_tokens,
@@ -190,8 +208,8 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         prefix,
         session,
         fingerprint,
-        stripped_headers: identity_headers::stripped(&identity_headers),
-        removed_headers: removed_headers?,
+        stripped_headers,
+        removed_headers,
         kept_claims,
         expected_claims: Vec::new(),
         keeps_attributes,
@@ -209,7 +227,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         providers,
         token_issuers,
     };
-    warn_of_ineffective_settings(&mut config);
+    warn_of_ineffective_settings(&mut config, goes_to_app, is_exchanged);
     config.expected_claims = kept_claims::expected_claims(&config, has_default_headers);
     if document.verified_email_only.is_none() {
         config.warnings.extend(claim_text::unverified_email(&config));
@@ -225,7 +243,7 @@ fn each_condition_claim(config: &Config, with: &mut dyn FnMut(&str)) {
 }
 
 #[inline(never)]
-fn warn_of_ineffective_settings(config: &mut Config) {
+fn warn_of_ineffective_settings(config: &mut Config, goes_to_app: bool, is_exchanged: bool) {
     let takes_none = config.static_tokens.is_empty() && config.token_issuers.is_empty();
     let has_no_id_tokens = config.providers.iter().all(|provider| provider.openid().is_none());
     let is_github = config.providers.iter().all(Provider::is_github);
@@ -257,8 +275,8 @@ fn warn_of_ineffective_settings(config: &mut Config) {
         }
     }
     warn_of_shared_injection(config);
-    let forwards = config.forwarded_tokens.access_token;
-    for provider in config.providers.iter().filter(|provider| forwards && provider.relying_party.proof_key.is_some()) {
+    for provider in config.providers.iter().filter(|provider| goes_to_app && provider.relying_party.proof_key.is_some())
+    {
         config.warnings.push(format!(
             "authorization: the access tokens of {:?} are bound to dpop_key, so the app cannot use them",
             provider.title
@@ -273,6 +291,7 @@ fn warn_of_ineffective_settings(config: &mut Config) {
             ));
         }
     }
+    let is_public = |provider: &Provider| matches!(provider.relying_party.authentication, ClientAuthentication::None);
     let said = [
         (
             takes_none && config.rules.have_bearer_rules(),
@@ -292,6 +311,10 @@ fn warn_of_ineffective_settings(config: &mut Config) {
         (
             has_no_id_tokens && config.forwarded_tokens.id_token,
             "authorization: no provider has ID tokens, so `id_token` forwards nothing",
+        ),
+        (
+            is_exchanged && config.providers.iter().any(is_public),
+            "upstream_token: a provider at which this client does not authenticate exchanges no tokens, so `exchange` lets none of its users pass",
         ),
         (is_github && asks_groups, "allow: GitHub has no `groups`; its claims are `orgs` and `teams`"),
         (config.filter_state.rule && !config.rules.have_names(), "filter_state.rule: no rule has a name"),

@@ -1,10 +1,12 @@
 //! A request with a session: the session is kept up, and the request passes if the rules admit its user.
 
+use std::rc::Rc;
+
 use crate::{
     claims::IssuerId,
-    http::LocalReply,
+    http::{HeaderEdit, LocalReply},
     page::Action,
-    rules::{Cause, NotAdmitted, Refusal, RuledRequest},
+    rules::{Cause, NotAdmitted, Refusal, RuledRequest, UpstreamToken},
     session::{
         open::{FreshSession, Upkeep},
         return_to::ReturnTo,
@@ -25,6 +27,7 @@ use super::{
         renew::{self, RenewalDecision},
     },
     sign_in,
+    upstream_token::{self, Lookup},
     with_session::without_session,
 };
 
@@ -61,13 +64,54 @@ fn after_renewal(ruled: RuledRequest, decision: RenewalDecision, env: &mut Env<'
 
 /// Lets the request pass as this user, if the rules admit that; the app's answer brings the browser these cookies.
 fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: &mut Env<'_>) -> Gate {
+    admit_with(ruled, session, None, cookies, env)
+}
+
+/// [`admit`], with the header that was made for the request after a wait.
+#[inline(never)]
+fn admit_with(
+    ruled: RuledRequest,
+    session: FreshSession,
+    token: Option<HeaderEdit>,
+    cookies: Vec<String>,
+    env: &mut Env<'_>,
+) -> Gate {
     let Some(provider) = env.config.provider(session.session().provider()) else {
         return answer::refuse(Failure::SignInRequired, &Caller::of(ruled.request()), Offer::default(), env).into();
     };
     let late = LateCookies::new(&cookies, &session);
     let principal = SignedIn { session, provider };
     let NotAdmitted { ruled, refusal } = match ruled.admit(principal, provider.allow.as_ref(), |at| env.now_near(at)) {
-        Ok(admitted) => return forward(Permit::session(admitted), late, env).into(),
+        Ok(admitted) => {
+            let wanted = admitted.ruled().verdict().upstream_token().filter(|_| token.is_none());
+            match wanted.map(|wanted| find_token(wanted, &admitted.principal().session, env)) {
+                None => {
+                    let mut permit = Permit::session(admitted);
+                    permit.carry(token);
+                    return forward(permit, late, env).into();
+                }
+                Some(Some(Lookup::Known(token))) => {
+                    let mut permit = Permit::session(admitted);
+                    permit.carry(Some(token));
+                    return forward(permit, late, env).into();
+                }
+                Some(Some(Lookup::Exchange(exchange))) => {
+                    let (ruled, SignedIn { session, .. }) = admitted.into_parts();
+                    let then = move |token, env: &mut Env<'_>| after_exchange(ruled, session, token, cookies, env);
+                    return upstream_token::exchange_first(exchange, Box::new(then));
+                }
+                Some(Some(Lookup::Failed(failure))) => {
+                    let reply = refuse(admitted.ruled(), provider.id, failure, env);
+                    return answer::with_cookies(reply, cookies).into();
+                }
+                // The session began before the rule, or its token was too large for it, or could not be renewed.
+                Some(None) => {
+                    let (ruled, _) = admitted.into_parts();
+                    let rule = ruled.verdict().rule().map(str::to_owned);
+                    NotAdmitted { ruled, refusal: Refusal { rule, cause: Cause::Unknown } }
+                }
+            }
+        }
         Err(refused) => *refused,
     };
     // Where the rules admit everyone, this user passes too, without the identity.
@@ -83,17 +127,47 @@ fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: 
             answer::with_cookies(reply, lines.unwrap_or_default()).into()
         });
     }
-    answer::with_cookies(refuse(&ruled, provider.id, refusal, env), cookies).into()
+    answer::with_cookies(refuse(&ruled, provider.id, refusal.into(), env), cookies).into()
 }
 
-/// Refuses a user whom the rules do not admit, and offers to select another account. A renewed session is written all the
-/// same: its user may open other pages.
-fn refuse(ruled: &RuledRequest, provider: IssuerId, refusal: Refusal, env: &mut Env<'_>) -> LocalReply {
+/// Looks for the token that goes to the app, made of the session's access token; `None` where the session has none that is good.
+fn find_token(wanted: &Rc<UpstreamToken>, session: &FreshSession, env: &Env<'_>) -> Option<Lookup> {
+    let session = session.session();
+    let (token, ends) = session.access_token_with_expiry()?;
+    (env.now_near(ends) < ends).then(|| upstream_token::find(wanted, Some(session.provider()), token.expose(), env))
+}
+
+/// Decides anew after an exchange: the session may have ended meanwhile.
+fn after_exchange(
+    ruled: RuledRequest,
+    session: FreshSession,
+    token: Result<HeaderEdit, Failure>,
+    cookies: Vec<String>,
+    env: &mut Env<'_>,
+) -> Gate {
+    env.revocations.look(env.platform);
+    if env.is_ended(&session) {
+        return without_session(ruled, env);
+    }
+    match token {
+        Ok(token) => admit_with(ruled, session, Some(token), cookies, env),
+        Err(failure) => {
+            let reply = refuse(&ruled, session.session().provider(), failure, env);
+            answer::with_cookies(reply, cookies).into()
+        }
+    }
+}
+
+/// Refuses a user whom the rules do not admit, or for whom there is no token, and offers to select another account. A renewed session
+/// is written all the same: its user may open other pages.
+fn refuse(ruled: &RuledRequest, provider: IssuerId, failure: Failure, env: &mut Env<'_>) -> LocalReply {
     let request = ruled.request();
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     let providers = ruled.verdict().providers();
-    let href = sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env);
-    let action = Some(Action::Link { label: "Use another account", href });
+    let action = (failure.status() == 403).then(|| Action::Link {
+        label: "Use another account",
+        href: sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env),
+    });
     let caller = Caller::of(request).of_issuer(provider);
-    answer::refuse(refusal.into(), &caller, Offer { action, cookies: Vec::new() }, env)
+    answer::refuse(failure, &caller, Offer { action, cookies: Vec::new() }, env)
 }

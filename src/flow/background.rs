@@ -34,7 +34,10 @@ fn look_around(env: &mut Env<'_>) {
     for Fetch { request, document } in env.issuers.poll(env.platform, env.now()) {
         env.spawn(move |cx| async move {
             let answer = cx.call(request).await;
-            cx.with(|env| env.issuers.fetched(document, answer, env.platform, env.now(), env.omissions, env.events))
+            cx.with(|env| {
+                let rules = &env.config.rules;
+                env.issuers.fetched(document, answer, rules, env.platform, env.now(), env.omissions, env.events);
+            })
         });
     }
 }

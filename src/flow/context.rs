@@ -39,6 +39,7 @@ use super::{
         omissions::Omissions,
         revocations::Revocations,
         stored::CachedSessions,
+        upstream_tokens::UpstreamTokens,
         verified_bearer::VerifiedBearer,
     },
 };
@@ -156,7 +157,8 @@ impl Worker {
         else {
             return Err(Failure::Unreachable("a decision began inside another one"));
         };
-        let Memory { issuers, sessions, renewals, revocations, stored, bearers, omissions } = &mut *memory;
+        let Memory { issuers, sessions, renewals, revocations, stored, bearers, omissions, upstream_tokens } =
+            &mut *memory;
         Ok(decision(&mut Env {
             config: &self.config,
             site,
@@ -167,6 +169,7 @@ impl Worker {
             stored,
             bearers,
             omissions,
+            upstream_tokens,
             limits: &self.limits,
             platform: &*self.platform,
             clock: &self.clock,
@@ -201,6 +204,7 @@ pub(super) struct Env<'a> {
     pub(super) stored: &'a mut CachedSessions,
     pub(super) bearers: &'a mut Bearers,
     pub(super) omissions: &'a mut Omissions,
+    pub(super) upstream_tokens: &'a mut UpstreamTokens,
     pub(super) limits: &'a Limits,
     pub(super) platform: &'a dyn Platform,
     pub(super) clock: &'a Clock,

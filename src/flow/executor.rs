@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, ready},
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -54,6 +54,17 @@ impl<T: 'static> Gate<T> {
         match self {
             Self::Settled(settled) => settled,
             Self::Waits(begin) => begin(cx.clone()).await,
+        }
+    }
+}
+
+impl Gate {
+    /// Settles the gate that a flow has come to, in a future of its own: the flow need not be large enough for it.
+    pub(super) fn settle_apart(gate: Result<Self, Failure>, cx: &RequestContext) -> Flow<Decision> {
+        match gate {
+            Ok(Self::Waits(begin)) => begin(cx.clone()),
+            Ok(Self::Settled(decision)) => Box::pin(ready(decision)),
+            Err(bug) => Box::pin(ready(answer::bug(&bug).into())),
         }
     }
 }

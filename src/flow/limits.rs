@@ -30,6 +30,8 @@ const MAX_UNAUTHENTICATED: usize = 32;
 const MAX_INTROSPECTING: usize = 64;
 /// Tokens that were active before, introspected at once beside those: made-up ones must not keep them out.
 const MAX_INTROSPECTING_AGAIN: usize = 64;
+/// Requests that one worker holds while a token is exchanged.
+const MAX_EXCHANGING: usize = 256;
 /// Writes to the session store that a worker retries.
 const MAX_RETRIED_WRITES: usize = 256;
 /// Revocations that a worker retries.
@@ -43,6 +45,8 @@ pub(super) const fn hold_from(now: UnixTime) -> Deadline {
 /// The limits of a worker.
 #[derive(Debug)]
 pub(super) struct Limits {
+    /// Requests that are held while a token is exchanged.
+    pub(super) exchanging: Count,
     /// Requests that are held for their provider, or for the renewal of their session.
     pub(super) held: Count,
     /// Tokens new to this worker that are being introspected.
@@ -64,6 +68,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            exchanging: Count::new(MAX_EXCHANGING),
             held: Count::new(MAX_HELD),
             introspecting: Count::new(MAX_INTROSPECTING),
             introspecting_again: Count::new(MAX_INTROSPECTING_AGAIN),

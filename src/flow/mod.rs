@@ -22,6 +22,7 @@
 //! | `authorize` | the permit of an admitted request, and its headers for the app |
 //! | `executor` | runs the flows that wait |
 //! | `provisioning` | the app is asked about a user before a session begins or goes on |
+//! | `upstream_token` | the token that a request carries upstream, exchanged at the provider where the rules say so |
 //! | `session` | sessions: found, kept up, written, ended |
 //! | `sign_in` | from the authorization request to the session |
 //! | `sign_out` | sign-out by the user and by the provider |
@@ -58,6 +59,7 @@ mod sign_in;
 mod sign_out;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upstream_token;
 mod userinfo;
 mod with_session;
 

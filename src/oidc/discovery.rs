@@ -46,6 +46,8 @@ pub struct ProviderMetadata {
     pub iss_parameter: bool,
     /// The `prompt` that asks for another account.
     pub account_prompt: &'static str,
+    /// `acr_values_supported`, where the provider lists them (Discovery 3).
+    pub acr_values: Option<Value>,
     /// Whether `client_secret_basic` is missing from the offered methods while `client_secret_post` is there.
     pub post_only: bool,
     /// Unusable endpoints that a sign-in does not need.
@@ -232,6 +234,7 @@ impl ProviderMetadata {
             requires_signed_request: false,
             iss_parameter: false,
             account_prompt: SELECT_ACCOUNT,
+            acr_values: None,
             post_only: false,
             left_out: Vec::new(),
         }
@@ -294,6 +297,7 @@ impl ProviderMetadata {
             // The text counts too: it is stricter, as a response without the parameter is then refused.
             iss_parameter: is_true("authorization_response_iss_parameter_supported"),
             account_prompt: account_prompt(members),
+            acr_values: members.get("acr_values_supported").cloned(),
             post_only: post_only(members),
             left_out,
         })

@@ -18,6 +18,7 @@ pub mod pushed;
 pub mod revocation;
 pub mod security_event;
 pub mod token;
+pub mod token_exchange;
 pub mod token_issuer;
 pub mod userinfo;
 

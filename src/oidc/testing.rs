@@ -48,6 +48,7 @@ pub(crate) fn metadata() -> discovery::ProviderMetadata {
         requires_signed_request: false,
         iss_parameter: true,
         account_prompt: "select_account",
+        acr_values: None,
         post_only: false,
         left_out: Vec::new(),
     }

@@ -23,6 +23,10 @@ use crate::{
 /// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
+/// The values of `issued_token_type` that access tokens have (RFC 8693, 3).
+const ISSUED_TOKEN_TYPES: [&str; 2] =
+    ["urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt"];
+
 /// A token response, not verified.
 #[derive(Debug, Clone)]
 pub struct TokenResponse {
@@ -253,6 +257,11 @@ impl TokenResponse {
                 return Err(TokenEndpointError::UnexpectedBearerToken);
             }
             _ => return Err(TokenEndpointError::Malformed("token_type")),
+        }
+        // RFC 8693, 2.2.1: an exchange could bring a token of another type, which is not for services.
+        let issued = members.optional("issued_token_type")?;
+        if issued.is_some_and(|issued| !ISSUED_TOKEN_TYPES.contains(&issued)) {
+            return Err(TokenEndpointError::Malformed("issued_token_type"));
         }
         Ok(Self {
             access_token: AccessToken::new(members.required("access_token")?),

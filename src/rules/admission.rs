@@ -122,6 +122,16 @@ impl AsRef<Request> for RuledRequest {
 }
 
 impl<P> Admitted<P> {
+    /// The request, with its verdict.
+    pub const fn ruled(&self) -> &RuledRequest {
+        &self.ruled
+    }
+
+    /// The principal.
+    pub const fn principal(&self) -> &P {
+        &self.principal
+    }
+
     /// The request and the principal.
     pub fn into_parts(self) -> (RuledRequest, P) {
         (self.ruled, self.principal)

@@ -14,6 +14,7 @@ mod network;
 mod pattern;
 mod review;
 mod route;
+mod upstream_token;
 mod verdict;
 
 pub use admission::{Admitted, Anyone, NotAdmitted, Preflight, Principal, RuledRequest};
@@ -22,9 +23,12 @@ pub use matching::HeaderCondition;
 pub use network::{Network, NetworkError};
 pub use pattern::PathPattern;
 pub use route::RouteError;
+pub use upstream_token::UpstreamToken;
 pub use verdict::{Cause, Refusal, Verdict};
 
 use std::{net::IpAddr, rc::Rc};
+
+use serde_json::Value;
 
 use crate::{
     claims::{ClaimPath, Conditions, IssuerId, StepUp, StepUpId},
@@ -120,6 +124,8 @@ pub struct Policy {
     pub authorization: Authorization,
     /// The demand on the authentication of users.
     pub step_up: Option<Rc<StepUp>>,
+    /// The token that requests carry to the app.
+    pub upstream_token: Option<Rc<UpstreamToken>>,
 }
 
 impl Policy {
@@ -175,6 +181,23 @@ impl Rules {
         self.all.iter().filter_map(|rule| rule.policy.step_up.as_ref())
     }
 
+    /// The demands that no user of this provider can meet, where it has these classes alone (`acr_values_supported`).
+    #[inline(never)]
+    pub fn step_ups_beyond(&self, provider: IssuerId, listed: &Value) -> Vec<String> {
+        let mut beyond = Vec::new();
+        let Value::Array(listed) = listed else { return beyond };
+        for Policy { step_up, providers, .. } in self.all.iter().map(|rule| &rule.policy) {
+            let applies = providers.is_empty() || providers.contains(&provider);
+            if let Some(step_up) = step_up.as_ref().filter(|_| applies)
+                && !step_up.acr_values.is_empty()
+                && !listed.iter().any(|known| known.as_str().is_some_and(|known| step_up.accepts(known)))
+            {
+                beyond.push(step_up.to_string());
+            }
+        }
+        beyond
+    }
+
     /// Whether a rule or policy requires a bearer token.
     pub fn have_bearer_rules(&self) -> bool {
         self.all.iter().any(|rule| rule.policy.access == Access::Bearer)
@@ -183,6 +206,11 @@ impl Rules {
     /// Whether a rule or policy requires scopes.
     pub fn have_scopes(&self) -> bool {
         self.all.iter().any(|rule| !rule.policy.scopes.is_empty())
+    }
+
+    /// The tokens for the app of all rules and policies.
+    pub fn upstream_tokens(&self) -> impl Iterator<Item = &UpstreamToken> {
+        self.all.iter().filter_map(|rule| rule.policy.upstream_token.as_deref())
     }
 
     /// Whether a rule or policy has a name.

@@ -68,6 +68,7 @@ fn policy(access: Access) -> Policy {
         providers: Vec::new(),
         authorization: Authorization::Keep,
         step_up: None,
+        upstream_token: None,
     }
 }
 

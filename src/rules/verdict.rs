@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Access, Authorization, Rule, Unauthenticated};
+use super::{Access, Authorization, Rule, Unauthenticated, UpstreamToken};
 use crate::{
     claims::{Claims, Conditions, Finding, IssuerId, Outcome, StepUp},
     time::UnixTime,
@@ -174,6 +174,14 @@ impl Verdict {
         said.unwrap_or(default)
     }
 
+    /// The token that the request carries to the app. If rules differ, it carries none: a token may be meant for another part of
+    /// the app.
+    pub fn upstream_token(&self) -> Option<&Rc<UpstreamToken>> {
+        let mut wanted = self.rules().map(|rule| rule.policy.upstream_token.as_ref());
+        let first = wanted.next()??;
+        (!self.falls_through && wanted.all(|other| other == Some(first))).then_some(first)
+    }
+
     /// Admits a principal with these claims if every rule, and the conditions of the claims' issuer, hold. `now_near` is that of
     /// [`StepUp::is_met_by`].
     ///
@@ -243,6 +251,7 @@ mod tests {
                 providers: Vec::new(),
                 authorization: Authorization::Keep,
                 step_up: None,
+                upstream_token: None,
             },
         }
     }

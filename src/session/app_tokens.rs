@@ -31,9 +31,8 @@ impl ForwardedTokens {
     /// The access token of a token response, if it is forwarded and is a `b64token` (RFC 6750, 2.1): other characters
     /// could change the header.
     pub fn access_token(self, token: &AccessToken, life: Option<Duration>, now: UnixTime) -> Option<AppToken> {
-        let is_usable = is_b64token(token.expose()) && token.expose().len() <= MAX_TOKEN;
         let ends = now.plus(life.unwrap_or(DEFAULT_TOKEN_LIFE));
-        (self.access_token && is_usable).then(|| AppToken { token: token.clone(), ends })
+        (self.access_token && is_usable(token)).then(|| AppToken { token: token.clone(), ends })
     }
 
     /// The time after which a session is renewed: the access token's lifetime; the ID token's if the former is unknown;
@@ -44,6 +43,11 @@ impl ForwardedTokens {
             _ => access_token.or(id_token),
         }
     }
+}
+
+/// Whether this token can be forwarded: it fits into a header, and changes nothing else there.
+pub fn is_usable(token: &AccessToken) -> bool {
+    is_b64token(token.expose()) && token.expose().len() <= MAX_TOKEN
 }
 
 /// `b64token` of RFC 6750, 2.1.
@@ -57,6 +61,11 @@ impl Session {
     /// The access token for the app, until it expires.
     pub fn app_access_token(&self, now: UnixTime) -> Option<&AccessToken> {
         self.app_token.as_ref().filter(|kept| now < kept.ends).map(|kept| &kept.token)
+    }
+
+    /// The access token for the app, and its expiry.
+    pub fn access_token_with_expiry(&self) -> Option<(&AccessToken, UnixTime)> {
+        self.app_token.as_ref().map(|kept| (&kept.token, kept.ends))
     }
 
     /// The ID token for the app, until it expires.

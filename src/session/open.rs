@@ -6,8 +6,6 @@ use std::{
     rc::Rc,
 };
 
-use subtle::ConstantTimeEq;
-
 use super::{
     Lifetimes, Session,
     chunks::{JoinedCookies, SessionCookies},
@@ -19,6 +17,7 @@ use crate::{
     digest::{HalfDigest, half_digest},
     http::{IdentityEdits, Request},
     platform::Platform,
+    secret::is_same,
     time::UnixTime,
 };
 
@@ -223,36 +222,7 @@ impl OpenSessions {
     }
 }
 
-/// Compares in constant time. Eight bytes at a time: `subtle` alone compares single bytes, which costs as much as the
-/// rest of the request.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let difference =
-        a_words.iter().zip(b_words).fold(0, |sum, (a, b)| sum | (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)));
-    let rest = a_rest.iter().zip(b_rest).fold(0, |sum, (a, b)| sum | (a ^ b));
-    a.len() == b.len() && bool::from((difference | u64::from(rest)).ct_eq(&0))
-}
-
 /// A hash of the last bytes, which are the authentication tag; only values that we sealed are cached.
 fn hash(value: &[u8]) -> u64 {
     value.iter().rev().take(8).fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_same;
-
-    #[test]
-    fn the_comparison_finds_every_difference() {
-        let value: Vec<u8> = (0..21).collect();
-        assert!(is_same(&value, &value) && is_same(b"", b""));
-        for place in 0..value.len() {
-            let mut other = value.clone();
-            other[place] ^= 0x80;
-            assert!(!is_same(&value, &other), "{place}");
-        }
-        for length in 0..value.len() {
-            assert!(!is_same(&value, &value[..length]) && !is_same(&value[..length], &value), "{length}");
-        }
-    }
 }

@@ -24,6 +24,9 @@ const REALM: &str = "tests";
 /// The life of an access token, in seconds.
 pub const ACCESS_TOKEN_LIFESPAN: i64 = 60;
 
+/// What the realm calls the levels of authentication 1 and 2 (`acr`).
+pub const LEVELS: [&str; 2] = ["silver", "gold"];
+
 /// A running Keycloak.
 #[derive(Debug)]
 pub struct Keycloak {
@@ -111,6 +114,57 @@ impl Keycloak {
     /// If the answer is no success.
     pub fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
         self.ask(method, &format!("/admin/realms/{REALM}{path}"), body)
+    }
+
+    /// Adds a browser flow with two levels of authentication: a password, and a password once more in place of a second factor.
+    /// Returns its ID. The realm calls the levels [`LEVELS`].
+    ///
+    /// # Panics
+    /// If Keycloak does not take it.
+    #[must_use]
+    pub fn add_flow_with_levels(&self) -> String {
+        let post = |path: &str, body: Value| self.admin("POST", &format!("/authentication/{path}"), &body);
+        let add = |flow: &str, provider: &str| {
+            post(&format!("flows/{flow}/executions/execution"), json!({"provider": provider}))
+        };
+        let add_flow = |flow: &str, alias: &str| {
+            post(
+                &format!("flows/{flow}/executions/flow"),
+                json!({"alias": alias, "type": "basic-flow", "provider": ""}),
+            )
+        };
+        post("flows", json!({"alias": "levels", "providerId": "basic-flow", "topLevel": true, "builtIn": false}));
+        add("levels", "auth-cookie");
+        add_flow("levels", "levels-forms");
+        for (alias, form) in [("level-1", "auth-username-password-form"), ("level-2", "auth-password-form")] {
+            add_flow("levels-forms", alias);
+            add(alias, "conditional-level-of-authentication");
+            add(alias, form);
+        }
+        let executions = self.admin("GET", "/authentication/flows/levels/executions", &Value::Null);
+        let mut level = 0;
+        for execution in executions.as_array().expect("a list") {
+            let mut execution = execution.clone();
+            let text = |name: &str| execution[name].as_str().unwrap_or_default().to_owned();
+            let (name, provider, id) = (text("displayName"), text("providerId"), text("id"));
+            let requirement = match (name.as_str(), provider.as_str()) {
+                ("levels-forms", _) | (_, "auth-cookie") => "ALTERNATIVE",
+                ("level-1" | "level-2", _) => "CONDITIONAL",
+                _ => "REQUIRED",
+            };
+            execution["requirement"] = json!(requirement);
+            self.admin("PUT", "/authentication/flows/levels/executions", &execution);
+            if provider == "conditional-level-of-authentication" {
+                level += 1;
+                // The second one is asked for each time.
+                let age = if level == 1 { "36000" } else { "0" };
+                let config = json!({"loa-condition-level": level.to_string(), "loa-max-age": age});
+                post(&format!("executions/{id}/config"), json!({"alias": format!("level-{level}"), "config": config}));
+            }
+        }
+        let flows = self.admin("GET", "/authentication/flows", &Value::Null);
+        let flow = flows.as_array().and_then(|flows| flows.iter().find(|flow| flow["alias"] == "levels"));
+        flow.and_then(|flow| flow["id"].as_str()).expect("the flow").to_owned()
     }
 
     /// The ID of a user.
@@ -214,6 +268,7 @@ fn realm() -> Value {
     };
     json!({
         "realm": REALM, "enabled": true, "accessTokenLifespan": ACCESS_TOKEN_LIFESPAN,
+        "attributes": {"acr.loa.map": json!({LEVELS[0]: 1, LEVELS[1]: 2}).to_string()},
         "roles": {"realm": [{"name": "editor"}]},
         "groups": [{"name": "staff"}],
         "users": [user("alice", &["editor"]), user("bob", &[]), user("carol", &[])],
@@ -261,5 +316,14 @@ pub fn audience(audience: &str) -> Value {
     json!({
         "name": "audience", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
         "config": {"included.custom.audience": audience, "access.token.claim": "true"},
+    })
+}
+
+/// The mapper that makes access tokens good for this client, which is a service then.
+#[must_use]
+pub fn audience_of_client(client_id: &str) -> Value {
+    json!({
+        "name": client_id, "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+        "config": {"included.client.audience": client_id, "access.token.claim": "true"},
     })
 }

@@ -1,10 +1,14 @@
 //! The filter with Keycloak as its provider. Needs a JDK and Maven: `make providers`.
 
+use std::{thread::sleep, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use wasm_tests::{
     clock::Clock,
     envoy::{Envoy, Setup},
-    keycloak::{ACCESS_TOKEN_LIFESPAN, Keycloak, audience, groups, roles_in_id_tokens},
+    http1::Response,
+    keycloak::{ACCESS_TOKEN_LIFESPAN, Keycloak, LEVELS, audience, audience_of_client, groups, roles_in_id_tokens},
     process::until,
     upstream::{MARK, Upstream},
     user_agent::{Outgoing, UserAgent},
@@ -63,6 +67,25 @@ impl Site {
     fn assert_served(&self, browser: &UserAgent) {
         let answer = browser.get(&self.url("/page"));
         assert!(answer.headers.has(MARK), "{answer:?}\n{}", self.envoy.log());
+    }
+
+    /// Opens a page that Keycloak asks for a password for, and sends that so many times. Returns where it ends.
+    fn through_forms(&self, browser: &UserAgent, path: &str, forms: usize) -> (String, Response) {
+        let (mut at, mut page) = browser.follow(&self.url(path)).pop().expect("a page");
+        for _ in 0..forms {
+            let answer = self.keycloak.post_form(browser, &at, &page.text(), "alice");
+            (at, page) = match answer.location() {
+                Some(next) => browser.follow(&next).pop().expect("a page"),
+                None => (at, answer),
+            };
+        }
+        (at, page)
+    }
+
+    #[track_caller]
+    fn assert_at_app(&self, (at, page): &(String, Response), path: &str) {
+        let log = self.envoy.log();
+        assert!(*at == self.url(path) && page.headers.has(MARK), "{at} {page:?}\n{log}\n{}", self.keycloak.log());
     }
 
     /// Whether a page leads this browser to Keycloak.
@@ -280,4 +303,153 @@ fn a_login_page_that_another_tab_has_overtaken_ends_at_its_page() {
     let back = site.keycloak.post_form(&browser, &at, &page.text(), "alice").location().expect("a way back");
     let (at, page) = browser.follow(&back).pop().expect("a page");
     assert!(page.headers.has(MARK) && at == site.url("/other"), "{at} {page:?}\n{}", site.envoy.log());
+}
+
+#[test]
+fn a_rule_asks_keycloak_for_a_higher_level_of_authentication() {
+    let site = Site::with(
+        "levels",
+        |client| {
+            let flow = Keycloak::shared().add_flow_with_levels();
+            client["authenticationFlowBindingOverrides"] = json!({"browser": flow});
+        },
+        |document| {
+            document["identity_headers"] = json!({"X-Acr": "acr", "X-Forwarded-User": "preferred_username"});
+            document["rules"] = json!([
+                {"prefix": "/admin", "access": "required", "step_up": {"acr_values": [LEVELS[1]]}},
+                {"prefix": "/vault", "access": "required", "step_up": {"acr_values": ["platinum"]}},
+            ]);
+        },
+    );
+    let browser = UserAgent::default();
+    site.assert_at_app(&site.through_forms(&browser, "/page", 1), "/page");
+    assert_eq!(site.received("x-acr").as_deref(), Some(LEVELS[0]));
+    // The session at Keycloak is of the first level: the second form comes before the page.
+    let before = site.app.count();
+    let (at, form) = browser.follow(&site.url("/admin/users?page=2")).pop().expect("a form");
+    assert!(at.starts_with(&site.keycloak.issuer()) && !form.headers.has(MARK), "{at} {form:?}");
+    site.app.assert_saw_nothing_since(before, "a session of the first level");
+    site.assert_at_app(&site.through_forms(&browser, "/admin/users?page=2", 1), "/admin/users?page=2");
+    assert_eq!(site.received("x-acr").as_deref(), Some(LEVELS[1]));
+    site.assert_at_app(&site.through_forms(&browser, "/admin/more", 0), "/admin/more");
+    // A script is told.
+    let low = UserAgent::default();
+    site.assert_at_app(&site.through_forms(&low, "/page", 1), "/page");
+    let answer = low.visit(&site.url("/admin/x"), Outgoing::fetch("/admin/x"));
+    assert_eq!(
+        (answer.status, answer.code().as_deref()),
+        (401, Some("insufficient_user_authentication")),
+        "{answer:?}"
+    );
+    // A first sign-in goes through both forms.
+    let first = UserAgent::default();
+    site.assert_at_app(&site.through_forms(&first, "/admin", 2), "/admin");
+
+    // A level that the realm does not know: a page, no loop, and a line in the log from the start on.
+    let before = site.app.count();
+    let (_, page) = site.through_forms(&low, "/vault", 0);
+    assert_eq!((page.status, page.code().as_deref()), (403, Some("step_up_refused")), "{page:?}");
+    site.app.assert_saw_nothing_since(before, "a level that nobody has");
+    site.assert_served(&low);
+    let log = site.envoy.log();
+    let warned: Vec<_> =
+        log.lines().filter(|line| line.contains("acr_values_supported in its metadata has none")).collect();
+    assert!(!warned.is_empty() && warned.iter().all(|line| line.contains("for acr platinum")), "{warned:#?}");
+}
+
+#[test]
+fn a_rule_asks_keycloak_for_a_recent_sign_in() {
+    let site = Site::with(
+        "recent",
+        |_| {},
+        |document| {
+            document["clock_leeway_seconds"] = json!(0);
+            document["rules"] =
+                json!([{"prefix": "/payments", "access": "required", "step_up": {"max_age_seconds": 60}}]);
+        },
+    );
+    let browser = site.signed_in("alice");
+    site.assert_at_app(&site.through_forms(&browser, "/payments/1", 0), "/payments/1");
+    // Keycloak goes by its own clock, which no scenario moves.
+    sleep(Duration::from_secs(62));
+    let before = site.app.count();
+    let (at, form) = browser.follow(&site.url("/payments/2")).pop().expect("a form");
+    assert!(at.starts_with(&site.keycloak.issuer()) && !form.headers.has(MARK), "{at} {form:?}");
+    site.app.assert_saw_nothing_since(before, "a sign-in of a minute ago");
+    site.assert_served(&browser);
+    site.assert_at_app(&site.through_forms(&browser, "/payments/2", 1), "/payments/2");
+}
+
+/// The claims of a token that the app received in this header.
+fn claims(site: &Site, header: &str) -> Value {
+    let token = site.received(header).expect("a token");
+    let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    serde_json::from_slice(&payload.expect("a JWT")).expect("JSON")
+}
+
+#[test]
+fn keycloak_exchanges_tokens_for_each_service() {
+    let site = Site::with(
+        "exchange",
+        |client| {
+            for service in ["orders-api", "stock-api"] {
+                let service = json!({"clientId": service, "standardFlowEnabled": false});
+                Keycloak::shared().admin("POST", "/clients", &service);
+            }
+            client["serviceAccountsEnabled"] = json!(true);
+            client["attributes"]["standard.token.exchange.enabled"] = json!("true");
+            let mappers = client["protocolMappers"].as_array_mut().expect("mappers");
+            mappers.extend([audience(API), audience_of_client("orders-api")]);
+        },
+        |document| {
+            let token = |header: &str, audience: &str| json!({"header": header, "exchange": {"audience": audience}});
+            document["providers"][0]["access_token_audiences"] = json!([API]);
+            document["rules"] = json!([
+                {"prefix": "/orders", "access": "required", "upstream_token": token("X-Orders-Token", "orders-api")},
+                {"prefix": "/again", "access": "required", "upstream_token": token("X-Again", "orders-api")},
+                {"prefix": "/stock", "access": "required", "upstream_token": token("X-Stock-Token", "stock-api")},
+                {"prefix": "/gone", "access": "required", "upstream_token": token("X-Gone", "no-such-client")},
+                {"prefix": "/own", "access": "required", "upstream_token": {"header": "X-Own"}},
+            ]);
+        },
+    );
+    let browser = site.signed_in("bob");
+    for path in ["/orders/1", "/orders/2", "/own"] {
+        let answer = browser.get(&site.url(path));
+        assert!(answer.headers.has(MARK), "{answer:?}\n{}", site.envoy.log());
+    }
+    let own = claims(&site, "x-own");
+    assert!(
+        own["aud"].as_array().is_some_and(|aud| aud.contains(&json!("orders-api")) && aud.contains(&json!(API))),
+        "{own}"
+    );
+    let _ = browser.get(&site.url("/orders/3"));
+    let exchanged = claims(&site, "x-orders-token");
+    assert_eq!((&exchanged["aud"], &exchanged["azp"]), (&json!("orders-api"), &json!("exchange")), "{exchanged}");
+    assert_eq!((&exchanged["sub"], &exchanged["preferred_username"]), (&own["sub"], &json!("bob")));
+    assert_ne!(exchanged["jti"], own["jti"]);
+
+    let assert_refused = |path: &str, expected: (u16, &str), words: &str| {
+        let before = site.app.count();
+        let answer = browser.get(&site.url(path));
+        assert_eq!((answer.status, answer.code().as_deref()), (expected.0, Some(expected.1)), "{}", site.envoy.log());
+        site.app.assert_saw_nothing_since(before, path);
+        assert!(site.envoy.log().contains(words), "{words}: {}", site.envoy.log());
+        site.assert_served(&browser);
+    };
+    assert_refused("/stock/1", (403, "upstream_token_denied"), "Requested audience not available: stock-api");
+    assert_refused("/gone/1", (502, "upstream_token_refused"), "invalid_client");
+
+    // An API client of the same provider.
+    let own = &site.keycloak.tokens("exchange", &[("grant_type", "client_credentials")])["access_token"];
+    let own = own.as_str().expect("a token");
+    let send = Outgoing::fetch("/orders/api").header("authorization", format!("Bearer {own}"));
+    let answer = UserAgent::default().visit(&site.url("/orders/api"), send);
+    assert!(answer.headers.has(MARK), "{answer:?}\n{}", site.envoy.log());
+    assert_eq!(claims(&site, "x-orders-token")["aud"], json!("orders-api"));
+
+    // Whom an administrator has signed out gets no new token.
+    let user = site.keycloak.user_id("bob");
+    site.keycloak.admin("POST", &format!("/users/{user}/logout"), &Value::Null);
+    assert_refused("/again/1", (403, "upstream_token_denied"), "upstream_token");
 }

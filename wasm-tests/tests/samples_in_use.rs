@@ -333,3 +333,19 @@ fn the_app_creates_its_users_and_refuses_them() {
     site.assert_sign_in_refused(BOB, "/page", (403, Some("provisioning_refused")));
     assert_eq!(directory.users(), ["alice"]);
 }
+
+/// The provider knows no token exchange, so a rule that asks for one lets nobody pass.
+#[test]
+fn the_app_gets_the_access_token_and_no_request_passes_without_the_token_of_its_rule() {
+    let issuer = "https://keycloak.example.com/realms/acme";
+    let site = InUse::start("upstream-tokens.yaml", issuer, PUBLIC, |_, _| {});
+    let alice = site.signed_in(ALICE, "/page");
+    let [token] = site.received_headers(&alice, Outgoing::fetch("/legacy"), ["x-forwarded-access-token"]);
+    assert!(token.is_some_and(|token| token.len() > 20), "{}", site.envoy.log());
+    let forged =
+        Outgoing::fetch("/page").header("x-orders-token", "forged").header("x-forwarded-access-token", "forged");
+    let received = site.received_headers(&alice, forged, ["x-orders-token", "x-forwarded-access-token"]);
+    assert_eq!(received, [None, None]);
+    site.assert_refused(&alice, Outgoing::fetch("/orders/1"), (502, Some("upstream_token_refused")));
+    assert!(site.envoy.log().contains("unsupported_grant_type"), "{}", site.envoy.log());
+}

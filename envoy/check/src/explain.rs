@@ -119,7 +119,7 @@ fn conditions(rule: &Rule, written: Option<&Value>, checked: &Checked<'_>) -> Ve
     let named = written.and_then(|rule| rule.get("policy")).and_then(Value::as_str);
     let policy =
         named.map_or(written, |name| checked.completed.get("policies").and_then(|policies| policies.get(name)));
-    for name in ["allow", "step_up", "scopes", "providers"] {
+    for name in ["allow", "step_up", "scopes", "providers", "upstream_token"] {
         if let Some(value) = policy.and_then(|policy| policy.get(name)) {
             lines.push(format!("{name}: {}", checked.schema.of_policy(value)));
         }

@@ -80,9 +80,12 @@ pub(in crate::config) struct Policy {
     /// How users must have authenticated. A session that falls short goes through a new sign-in that asks the provider for
     /// it, and comes back; API clients get 401 `insufficient_user_authentication` (RFC 9470). By default any sign-in is enough.
     pub(in crate::config) step_up: Option<StepUp>,
+    /// The token that the app receives for the services behind it: the access token of the session or API client, or one for
+    /// another audience, which the provider gives in exchange. By default none.
+    pub(in crate::config) upstream_token: Option<UpstreamToken>,
 }
 
-fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization, step_up } as own_policy in
+fields!(Policy { access, unauthenticated, allow, scopes, providers, authorization, step_up, upstream_token } as own_policy in
     Rule { name, path, prefix, regex, methods, hosts, headers, networks, locked, policy });
 
 /// How users must have authenticated. With both settings, both must hold.
@@ -104,6 +107,73 @@ pub(in crate::config) struct StepUp {
 }
 
 fields!(StepUp { acr_values, max_age_seconds });
+
+/// A token that requests carry to the app. Without one, a request does not reach the app.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct UpstreamToken {
+    /// The header that carries it. What clients send under this name is removed from every request, as it is for
+    /// `identity_headers`; `Authorization` stays what `authorization` says on other paths.
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_TEXT),
+        extend("default" = "Authorization", "examples" = ["X-Forwarded-Access-Token"])
+    ))]
+    pub(in crate::config) header: Option<String>,
+    /// The value of that header: printable ASCII with `{token}` once, in the place of the token. By default `Bearer {token}` in
+    /// `Authorization`, and `{token}` in other headers.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["token {token}"])))]
+    pub(in crate::config) value: Option<String>,
+    /// The token that the provider gives in exchange. By default the access token itself goes to the app.
+    pub(in crate::config) exchange: Option<Exchange>,
+}
+
+fields!(UpstreamToken { header, value, exchange });
+
+/// A token exchange. At least one of `audience`, `resource` and `scopes` says what the token is for. The new token is kept until it
+/// expires, for an hour at most; for a minute where the provider does not say when it does.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(
+    deny_unknown_fields,
+    extend("anyOf" = [{"required": ["audience"]}, {"required": ["resource"]}, {"required": ["scopes"]}])
+))]
+pub(in crate::config) struct Exchange {
+    /// How the provider is asked.
+    #[cfg_attr(test, schemars(extend("default" = "token_exchange")))]
+    pub(in crate::config) grant: Option<ExchangeGrant>,
+    /// The name of the service that the token is for, as the provider knows it (`audience`).
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["orders"])))]
+    pub(in crate::config) audience: Option<String>,
+    /// The URI of the service that the token is for (`resource`).
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_TEXT),
+        extend("examples" = ["https://orders.example.com"])
+    ))]
+    pub(in crate::config) resource: Option<String>,
+    /// The scopes that are asked for. By default the provider decides.
+    #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["orders.read"]])))]
+    pub(in crate::config) scopes: Option<Vec<String>>,
+}
+
+fields!(Exchange { grant, audience, resource, scopes });
+
+/// The grant of an exchange.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum ExchangeGrant {
+    /// Token exchange (RFC 8693).
+    TokenExchange,
+    /// Microsoft Entra ID's on-behalf-of flow, which wants `scopes`. The access token must be one for this client itself.
+    OnBehalfOf,
+}
+
+impl Shape for ExchangeGrant {
+    fn read(place: Place<'_>) -> Self {
+        match place.word(&["token_exchange", "on_behalf_of"]) {
+            "on_behalf_of" => Self::OnBehalfOf,
+            _ => Self::TokenExchange,
+        }
+    }
+}
 
 /// Who may pass.
 #[derive(Clone, Copy)]

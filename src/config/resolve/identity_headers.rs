@@ -134,16 +134,18 @@ fn is_taken(folded: &str) -> bool {
     TAKEN.contains(&folded) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
 }
 
-fn identity_header(
+/// A name for a header of our own, in lower case, beside these. `expected` is the fault where it is no name at all.
+#[inline(never)]
+pub(super) fn own_header(
     name: &str,
-    raw: raw::ClaimText,
     known: &[NamedValue],
+    expected: &'static str,
     at: &At<'_>,
     faults: &mut Faults,
-) -> Result<NamedValue, Faulty> {
+) -> Result<String, Faulty> {
     // `*` would stand for further headers among those that are removed.
     if !text::is_token(name) || name.contains('*') || name.len() > limits::MAX_TEXT {
-        return Err(faults.wrong(at, "the name of a header as the name of this field"));
+        return Err(faults.wrong(at, expected));
     }
     let folded = folded(name);
     if is_taken(&folded) {
@@ -152,5 +154,16 @@ fn identity_header(
     if known.iter().any(|other| self::folded(&other.name) == folded) {
         return Err(faults.wrong(at, "each header once; apps ignore case, and read `_` and `-` alike"));
     }
-    Ok(NamedValue { name: name.to_ascii_lowercase(), value: claim_text::value(raw, at, faults)? })
+    Ok(name.to_ascii_lowercase())
+}
+
+fn identity_header(
+    name: &str,
+    raw: raw::ClaimText,
+    known: &[NamedValue],
+    at: &At<'_>,
+    faults: &mut Faults,
+) -> Result<NamedValue, Faulty> {
+    let name = own_header(name, known, "the name of a header as the name of this field", at, faults)?;
+    Ok(NamedValue { name, value: claim_text::value(raw, at, faults)? })
 }

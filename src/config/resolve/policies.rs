@@ -4,13 +4,14 @@ use std::{rc::Rc, time::Duration};
 
 use super::{
     super::{
+        NamedValue,
         fault::{At, Faults, Faulty},
         raw,
         shape::one_of,
     },
     allow, bounded, limit_entries, limits,
     rules::condition_list,
-    text,
+    text, upstream_token,
 };
 use crate::{
     claims::{IssuerId, StepUp},
@@ -33,6 +34,8 @@ pub(super) struct PolicyContext<'a> {
     pub(super) providers: Result<&'a [Provider], Faulty>,
     pub(super) authorization: Authorization,
     pub(super) leeway: Result<Leeway, Faulty>,
+    /// The identity headers, whose names no token may have.
+    pub(super) identity_headers: Result<&'a [NamedValue], Faulty>,
 }
 
 /// Placeholder of a policy with a fault; it is never built into a configuration.
@@ -44,6 +47,7 @@ const DENY_ALL: Policy = Policy {
     providers: Vec::new(),
     authorization: Authorization::Keep,
     step_up: None,
+    upstream_token: None,
 };
 
 impl<'a> Policies<'a> {
@@ -132,10 +136,28 @@ pub(super) fn policy(
             "keep, strip or access_token for `access: bearer` or `scopes`; with `app` no token is read",
         );
     }
-    let given = raw.step_up.is_some();
+    let has_step_up = raw.step_up.is_some();
     let step_up = raw.step_up.map(|raw| step_up(raw, context.leeway, &at.key("step_up"), faults)).transpose();
-    if given && !is_required {
+    if has_step_up && !is_required {
         faults.wrong(&at.key("step_up"), "nothing; it applies only to rules with `access: required` or `bearer`");
+    }
+    let at_token = at.key("upstream_token");
+    let upstream_token = raw
+        .upstream_token
+        .map(|raw| upstream_token::upstream_token(raw, context.identity_headers, &at_token, faults))
+        .transpose();
+    if let Ok(Some(token)) = &upstream_token {
+        if !is_required {
+            faults.wrong(&at_token, "nothing; it applies only to rules with `access: required` or `bearer`");
+        }
+        if effective == Authorization::App {
+            faults.wrong(&at_token, "nothing; with `authorization: app` no token is read");
+        }
+        let is_set_twice =
+            matches!(given, Some(Authorization::AccessToken | Authorization::IdToken | Authorization::Strip));
+        if is_set_twice && token.header == "authorization" {
+            faults.wrong(&at_token.key("header"), "another header than Authorization, which `authorization` sets");
+        }
     }
     Ok(Policy {
         access: access?,
@@ -145,6 +167,7 @@ pub(super) fn policy(
         providers: providers?,
         authorization: effective,
         step_up: step_up?,
+        upstream_token: upstream_token?,
     })
 }
 

@@ -26,6 +26,7 @@ fn beside(place: &str) -> Value {
         "token_issuers[]" => {
             json!({"issuer": "https://machines.example.com", "audiences": ["https://api.example.com"]})
         }
+        "rules[].upstream_token.exchange" | "policies.NAME.upstream_token.exchange" => json!({"audience": "orders"}),
         "static_tokens[]" => json!({"name": "a", "sha256": "3f1c".repeat(16)}),
         "session.store" => json!({"cluster": "webdis"}),
         "provisioning" => json!({"endpoint": "http://app.internal/provisioning"}),
@@ -66,6 +67,9 @@ fn context(setting: &str) -> Vec<(&'static str, &'static str, Value)> {
         "rules[].locked" => vec![policies, ("", "route_metadata", json!(true))],
         "rules[].policy" => vec![policies, ("rules[]", "access", Value::Null)],
         "sign_in.external_url" => vec![("session", "cookie_domain", json!("example.com"))],
+        "rules[].upstream_token.exchange.grant" => {
+            vec![("rules[].upstream_token.exchange", "scopes", json!(["orders.read"]))]
+        }
         "session.partitioned" => vec![("session", "same_site", json!("none"))],
         _ => Vec::new(),
     }

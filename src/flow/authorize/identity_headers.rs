@@ -22,6 +22,7 @@ use super::{
     permit::Permit,
 };
 
+const AUTHORIZATION: &str = "authorization";
 /// The longest identity header we set; most apps refuse headers above 8 KiB.
 const MAX_HEADER: usize = 7 * 1024;
 /// The longest value in filter state.
@@ -37,7 +38,13 @@ pub(super) fn edits(permit: &Permit, env: &mut Env<'_>) -> Result<Edits, Failure
     strip_identity(request, &config.removed_headers, &mut own);
     strip_cookies(request, &config.session, &mut own);
     own.extend(connection(request));
-    own.extend(authorization(permit, env));
+    let token = permit.token();
+    if !matches!(token, Some(HeaderEdit::Set(name, _)) if name == AUTHORIZATION) {
+        own.extend(authorization(permit, env));
+    }
+    if let Some(token) = token {
+        own.push(token.clone());
+    }
     let Env { omissions, events, .. } = env;
     let subject = permit.subject().unwrap_or_default();
     let mut report = |place, claim: &ClaimPath, unfit| {
@@ -87,7 +94,6 @@ fn identity(claims: &dyn Claims, config: &Config, report: &mut ReportAt<'_>) -> 
 /// The change to `Authorization`: but for `app` and `keep`, nothing that a client sent stays except the very token that is
 /// wanted, and no expired token goes upstream.
 fn authorization(permit: &Permit, env: &Env<'_>) -> Option<HeaderEdit> {
-    const NAME: &str = "authorization";
     let (request, verdict) = (permit.request(), permit.ruled().verdict());
     let session = permit.by_session().map(|fresh| fresh.session());
     let is_by_token = permit.by_bearer().is_some_and(|bearer| bearer.is_access_token());
@@ -108,8 +114,8 @@ fn authorization(permit: &Permit, env: &Env<'_>) -> Option<HeaderEdit> {
         Authorization::Strip => None,
     };
     match token {
-        Some(token) => Some(HeaderEdit::Set(NAME.to_owned(), format!("Bearer {token}").into_bytes())),
-        None => request.has(NAME).then(|| HeaderEdit::Remove(NAME.to_owned())),
+        Some(token) => Some(HeaderEdit::Set(AUTHORIZATION.to_owned(), format!("Bearer {token}").into_bytes())),
+        None => request.has(AUTHORIZATION).then(|| HeaderEdit::Remove(AUTHORIZATION.to_owned())),
     }
 }
 
@@ -118,7 +124,7 @@ fn authorization(permit: &Permit, env: &Env<'_>) -> Option<HeaderEdit> {
 pub fn trailer_edits(trailers: &Request, config: &Config) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     strip_identity(trailers, &config.removed_headers, &mut edits);
-    strip_identity(trailers, &HeaderNames::from_iter(["authorization".to_owned()]), &mut edits);
+    strip_identity(trailers, &HeaderNames::from_iter([AUTHORIZATION.to_owned()]), &mut edits);
     edits
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     claims::{Claims, IssuerId},
-    http::Request,
+    http::{HeaderEdit, Request},
     provider::Provider,
     rules::{Admitted, Anyone, Preflight, Principal, RuledRequest},
     session::open::FreshSession,
@@ -16,6 +16,8 @@ use super::super::{event::Reason, memory::verified_bearer::VerifiedBearer};
 pub struct Permit {
     ruled: RuledRequest,
     grounds: Grounds,
+    /// The header with the token for the app. Boxed: few requests have one.
+    token: Option<Box<HeaderEdit>>,
 }
 
 #[derive(Debug)]
@@ -51,25 +53,37 @@ impl Permit {
     /// The rules admit the client of a bearer token.
     pub(in crate::flow) fn bearer(admitted: Admitted<VerifiedBearer>) -> Self {
         let (ruled, bearer) = admitted.into_parts();
-        Self { ruled, grounds: Grounds::Bearer(bearer) }
+        Self { ruled, grounds: Grounds::Bearer(bearer), token: None }
     }
 
     /// The rules admit all.
     pub(in crate::flow) fn open(admitted: Admitted<Anyone>) -> Self {
         let (ruled, Anyone) = admitted.into_parts();
-        Self { ruled, grounds: Grounds::Open }
+        Self { ruled, grounds: Grounds::Open, token: None }
     }
 
     /// The rules admit the user of a session.
     pub(in crate::flow) fn session(admitted: Admitted<SignedIn<'_>>) -> Self {
         let (ruled, SignedIn { session, .. }) = admitted.into_parts();
-        Self { ruled, grounds: Grounds::Session(session) }
+        Self { ruled, grounds: Grounds::Session(session), token: None }
     }
 
     /// The request is a CORS preflight that no rule denies.
     pub(in crate::flow) fn preflight(admitted: Admitted<Preflight>) -> Self {
         let (ruled, Preflight) = admitted.into_parts();
-        Self { ruled, grounds: Grounds::Preflight }
+        Self { ruled, grounds: Grounds::Preflight, token: None }
+    }
+
+    /// Has the request carry this header, with a token for the app.
+    pub(in crate::flow) fn carry(&mut self, token: Option<HeaderEdit>) {
+        if let Some(token) = token {
+            self.token = Some(Box::new(token));
+        }
+    }
+
+    /// The header that carries a token for the app.
+    pub(super) fn token(&self) -> Option<&HeaderEdit> {
+        self.token.as_deref()
     }
 
     /// The reason, for logs and counters.

@@ -3,19 +3,25 @@
 
 mod introspection;
 
+use std::rc::Rc;
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    claims::IssuerId,
+    claims::{Claims, IssuerId},
     config::Config,
-    http::LocalReply,
+    http::{HeaderEdit, LocalReply},
     jose::{
+        claims::ClaimError,
         jws::UnverifiedJws,
         verify::{Origin, verify},
     },
-    oidc::{access_token, token_issuer::TokenIssuer},
-    rules::{NotAdmitted, RuledRequest, Verdict},
+    oidc::{
+        access_token::{self, AccessTokenError},
+        token_issuer::TokenIssuer,
+    },
+    rules::{Admitted, NotAdmitted, RuledRequest, UpstreamToken, Verdict},
     secret::RawBearerToken,
     session::return_to::ReturnTo,
     shared::lease::Asker,
@@ -27,7 +33,7 @@ use super::{
         caller::{Caller, Kind},
     },
     authorize::{Decision, bearer_token, forward, permit::Permit},
-    context::{Env, RequestContext},
+    context::{Env, Flow, RequestContext},
     event::failure::Failure,
     executor::Gate,
     keys::{Attempt, verify_again, verify_first},
@@ -37,7 +43,11 @@ use super::{
         verified_bearer::VerifiedBearer,
     },
     sign_in,
+    upstream_token::{self, Lookup},
 };
+
+/// The refusal of a token that has expired while its request waited.
+const EXPIRED: Failure = Failure::BearerRefused(AccessTokenError::Claim(ClaimError::Expired));
 
 /// The place that a bearer token is sent in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,11 +92,11 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
             let name = bearer.subject().to_owned();
             return presented.refuse(Failure::BearerExpired(name), env).into();
         }
-        return presented.pass(bearer, env).into();
+        return presented.pass(bearer, env);
     }
     if let Some(bearer) = cached_token(&fingerprint, env) {
         presented.issuer = bearer.source();
-        return presented.pass(bearer, env).into();
+        return presented.pass(bearer, env);
     }
     let parsed = UnverifiedJws::parse(token.expose()).ok();
     let Some(issuer) = issuer_of(parsed.as_ref(), env.config) else {
@@ -98,15 +108,15 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
     });
     let unchecked = Unchecked { presented, issuer: issuer.id, token, fingerprint };
     match first {
-        Some(Attempt::Done(checked)) => unchecked.settle(checked, env).into(),
+        Some(Attempt::Done(checked)) => unchecked.settle(checked, env),
         Some(attempt) => Gate::flow(move |cx| async move {
             let checked = verify_later(&unchecked, attempt, &cx).await;
-            unchecked.settle_in(checked, &cx)
+            unchecked.settle_in(checked, &cx).await
         }),
         None => Gate::flow(move |cx| async move {
             let Unchecked { issuer, token, fingerprint, .. } = &unchecked;
             let checked = introspection::introspect(*issuer, token, fingerprint, &cx).await;
-            unchecked.settle_in(checked, &cx)
+            unchecked.settle_in(checked, &cx).await
         }),
     }
 }
@@ -137,7 +147,7 @@ fn verify_now(parsed: &UnverifiedJws<'_>, issuer: &TokenIssuer, env: &Env<'_>) -
 
 impl Unchecked {
     /// Decides its request by the outcome of the check.
-    fn settle(self, checked: Result<CheckedToken, Failure>, env: &mut Env<'_>) -> Decision {
+    fn settle(self, checked: Result<CheckedToken, Failure>, env: &mut Env<'_>) -> Gate {
         let Self { presented, token, fingerprint, .. } = self;
         match checked {
             Ok(CheckedToken { bearer, basis, answered }) => {
@@ -145,32 +155,65 @@ impl Unchecked {
                 env.bearers.remember(fingerprint, length, basis, &bearer);
                 presented.pass(bearer, env)
             }
-            Err(failure) => presented.refuse(failure, env),
+            Err(failure) => presented.refuse(failure, env).into(),
         }
     }
 
     /// [`Self::settle`] at the end of a flow.
-    fn settle_in(self, checked: Result<CheckedToken, Failure>, cx: &RequestContext) -> Decision {
-        cx.with(|env| self.settle(checked, env)).unwrap_or_else(|bug| answer::bug(&bug).into())
+    fn settle_in(self, checked: Result<CheckedToken, Failure>, cx: &RequestContext) -> Flow<Decision> {
+        Gate::settle_apart(cx.with(|env| self.settle(checked, env)), cx)
     }
 }
 
 impl Presented {
     /// Lets it pass as the subject of its token, if the rules admit that.
-    fn pass(self, bearer: VerifiedBearer, env: &mut Env<'_>) -> Decision {
+    fn pass(self, bearer: VerifiedBearer, env: &mut Env<'_>) -> Gate {
+        self.pass_with(bearer, None, env)
+    }
+
+    /// [`Self::pass`], with the header that was made for the request after a wait.
+    fn pass_with(self, bearer: VerifiedBearer, mut token: Option<HeaderEdit>, env: &mut Env<'_>) -> Gate {
         if let Some(scopes) = missing_scope(self.ruled.verdict(), &bearer) {
-            return self.refuse(Failure::InsufficientScope(scopes), env);
+            return self.refuse(Failure::InsufficientScope(scopes), env).into();
         }
         let Self { ruled, carrier, issuer } = self;
         let issuer_conditions = bearer.issuer_conditions(env.config);
         let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions, |at| env.now_near(at)) {
-            Ok(admitted) => return forward(Permit::bearer(admitted), None, env),
+            Ok(admitted) => {
+                if let Some(wanted) = admitted.ruled().verdict().upstream_token().filter(|_| token.is_none()) {
+                    match find_token(wanted, &admitted, carrier, env) {
+                        Lookup::Known(known) => token = Some(known),
+                        Lookup::Exchange(exchange) => {
+                            let (ruled, bearer) = admitted.into_parts();
+                            let presented = Self { ruled, carrier, issuer };
+                            let then = move |token, env: &mut Env<'_>| presented.after_exchange(bearer, token, env);
+                            return upstream_token::exchange_first(exchange, Box::new(then));
+                        }
+                        Lookup::Failed(failure) => {
+                            let (ruled, _) = admitted.into_parts();
+                            return Self { ruled, carrier, issuer }.reply(failure, env).into();
+                        }
+                    }
+                }
+                let mut permit = Permit::bearer(admitted);
+                permit.carry(token);
+                return forward(permit, None, env).into();
+            }
             Err(refused) => *refused,
         };
         // Where the rules admit everyone, this client passes too, without its identity.
         match ruled.admit_anyone() {
-            Ok(admitted) => forward(Permit::open(admitted), None, env),
+            Ok(admitted) => forward(Permit::open(admitted), None, env).into(),
             Err(ruled) => Self { ruled, carrier, issuer }.reply(refusal.into(), env).into(),
+        }
+    }
+
+    /// Decides anew after an exchange: the client's token may have expired meanwhile.
+    fn after_exchange(self, bearer: VerifiedBearer, token: Result<HeaderEdit, Failure>, env: &mut Env<'_>) -> Gate {
+        match token {
+            Ok(_) if env.has_expired(&bearer) => self.refuse(EXPIRED, env).into(),
+            Ok(token) => self.pass_with(bearer, Some(token), env),
+            Err(failure) => self.reply(failure, env).into(),
         }
     }
 
@@ -206,6 +249,25 @@ impl Presented {
             }
         };
         answer::refuse(failure, &caller, offer, env)
+    }
+}
+
+/// Looks for the token that goes to the app, made of the client's access token.
+#[inline(never)]
+fn find_token(
+    wanted: &Rc<UpstreamToken>,
+    admitted: &Admitted<VerifiedBearer>,
+    carrier: Carrier,
+    env: &Env<'_>,
+) -> Lookup {
+    let (request, bearer) = (admitted.ruled().request(), admitted.principal());
+    let token = match carrier {
+        Carrier::Cookie => bearer_token::in_cookie(request, env.config),
+        Carrier::Header => bearer_token::in_header(request),
+    };
+    match token.filter(|_| bearer.is_access_token()) {
+        Some(token) => upstream_token::find(wanted, bearer.issuer(), token.expose(), env),
+        None => Lookup::Failed(Failure::NotExchangeable),
     }
 }
 

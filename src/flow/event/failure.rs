@@ -18,6 +18,7 @@ use crate::{
         pushed::PushError,
         security_event::SecurityEventError,
         token::TokenEndpointError,
+        token_exchange::{Fault, NoExchange},
         userinfo::UserinfoError,
     },
     platform::{NoRandomness, SignError},
@@ -131,6 +132,11 @@ pub enum Failure {
     /// The conditions of this rule, or of the provider, do not admit the user or client.
     #[error("the user or client may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
     NotAllowed(Option<String>, Vec<Finding>),
+    /// The token of an API client cannot be exchanged.
+    #[error(
+        "its token cannot be exchanged (upstream_token): it is a static one, or its issuer is not a provider at which this client authenticates"
+    )]
+    NotExchangeable,
     /// The session cannot be written into cookies.
     #[error("{0}")]
     NotWritten(#[from] SealError),
@@ -201,6 +207,9 @@ pub enum Failure {
     /// A state that the code never reaches: a bug of this filter.
     #[error("a bug of this filter: {0}")]
     Unreachable(&'static str),
+    /// The provider gave no token in exchange for that of a user or client.
+    #[error("there is no token for the app (upstream_token): {0}")]
+    UpstreamToken(#[from] NoExchange),
     /// The userinfo endpoint gave no usable answer.
     #[error("{0}")]
     UserinfoEndpoint(#[from] UserinfoError),
@@ -341,6 +350,8 @@ impl Failure {
                 "This site cannot sign you in at the moment. Please tell its operator the code below."),
             Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
                 "You are signed in, but this page is for others. If you have another account, you can use that."),
+            Self::NotExchangeable => row!(403, "token_not_exchangeable", Info, "The token is not good here",
+                "This address needs a token of its sign-in service, which that can exchange for another one."),
             Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
             Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
@@ -395,6 +406,12 @@ impl Failure {
                 "You are signed in, but this page asks for a stronger or a more recent sign-in, and the sign-in service did not confirm one. You can try again, or tell the operator of this site the code below."),
             Self::StepUpRequired(..) => row!(401, "insufficient_user_authentication", Info, "A stronger sign-in is needed",
                 "This page asks for a stronger or a more recent sign-in than yours. What you sent was not delivered."),
+            Self::UpstreamToken(NoExchange { fault: Fault::Denied, .. }) => row!(403, "upstream_token_denied", Warn, "You may not open this page",
+                "The sign-in service does not give this page what it needs to act for you. You can sign in again, with this account or another one."),
+            Self::UpstreamToken(NoExchange { fault: Fault::Refused, .. }) => row!(502, "upstream_token_refused", Error, "This page cannot be opened now",
+                "The sign-in service does not give this site what the page needs. Please tell its operator the code below."),
+            Self::UpstreamToken(NoExchange { fault: Fault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, "The sign-in service does not answer",
+                "This page needs something from it. Please try again in a few seconds."),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",

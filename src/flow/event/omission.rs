@@ -23,6 +23,16 @@ pub enum Omission {
         /// Its `expires_in`.
         seconds: u64,
     },
+    /// The values of a `step_up` that a provider does not list.
+    #[error(
+        "a rule asks {issuer} for {step_up}, and acr_values_supported in its metadata has none of these values: its users may never pass; compare them"
+    )]
+    AcrValues {
+        /// The issuer.
+        issuer: String,
+        /// The demand.
+        step_up: String,
+    },
     /// A claim of a sign-in.
     #[error(
         "a sign-in at {issuer} brought no `{claim}`, which identity_headers, filter_state or conditions ask for; {remedy}"
@@ -116,6 +126,7 @@ impl Omission {
     pub const fn counter(&self) -> &'static str {
         match self {
             Self::AccessToken { .. } => "vestibule_short_access_tokens",
+            Self::AcrValues { .. } => "vestibule_unknown_acr_values",
             Self::Claim { .. } => "vestibule_absent_claims",
             Self::Endpoint { .. } => "vestibule_left_out_endpoints",
             Self::Identity { .. } => "vestibule_left_out_identity",

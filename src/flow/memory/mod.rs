@@ -6,6 +6,7 @@ pub(super) mod known_sids;
 pub(super) mod omissions;
 pub(super) mod revocations;
 pub(super) mod stored;
+pub(super) mod upstream_tokens;
 pub(super) mod verified_bearer;
 
 use crate::{config::Config, platform::Platform, session::open::OpenSessions, shared::renewals::Outcomes};
@@ -15,6 +16,7 @@ use issuers::Issuers;
 use omissions::Omissions;
 use revocations::Revocations;
 use stored::CachedSessions;
+use upstream_tokens::UpstreamTokens;
 
 /// The values that one worker keeps between decisions.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(in crate::flow) struct Memory {
     pub(in crate::flow) stored: CachedSessions,
     pub(in crate::flow) bearers: Bearers,
     pub(in crate::flow) omissions: Omissions,
+    pub(in crate::flow) upstream_tokens: UpstreamTokens,
 }
 
 impl Memory {
@@ -39,6 +42,7 @@ impl Memory {
             stored: CachedSessions::default(),
             bearers: Bearers::default(),
             omissions: Omissions::default(),
+            upstream_tokens: UpstreamTokens::default(),
         }
     }
 }

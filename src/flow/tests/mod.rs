@@ -38,5 +38,6 @@ mod start_parameters;
 mod step_up;
 mod store;
 mod token_issuers;
+mod upstream_tokens;
 mod userinfo;
 pub(crate) mod world;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::world::{Outcome, World, access_tokens, header, location, query_of};
+use super::{
+    super::event::{Event, Level},
+    world::{ISSUER, Outcome, World, access_tokens, header, location, query_of},
+};
 use crate::http::LocalReply;
 
 /// `/strong` wants one of two classes, `/recent` a sign-in within ten minutes, `/both` the better class and that.
@@ -256,4 +259,34 @@ fn a_sign_in_without_the_demand_does_not_open_the_page() {
     assert_eq!(world.visit(&callback).code(), (303, "signed_in"));
     let (_, parameters) = asked(&mut world, "/strong");
     assert_eq!(demand(&parameters), [Some("phr mfa"), None]);
+}
+
+#[test]
+fn a_demand_with_none_of_the_classes_that_the_provider_lists_is_named_once() {
+    let names = |listed: Value| {
+        let mut document = super::world::document();
+        let rule = |acr: &str| json!({ "prefix": format!("/{acr}"), "access": "required", "step_up": { "acr_values": [acr, "mfa"] } });
+        document["rules"] = json!([
+            rule("phr"),
+            { "prefix": "/gold", "access": "required", "step_up": { "acr_values": ["gold"] } },
+            { "prefix": "/recent", "access": "required", "step_up": { "max_age_seconds": 600 } },
+        ]);
+        let mut world = World::with(&document);
+        world.provider.metadata = Box::new(move |metadata| metadata["acr_values_supported"] = listed.clone());
+        world.settle();
+        world.advance(2 * 24 * 3600);
+        world.settle();
+        let is_it = |event: &&Event| event.counter() == "vestibule_unknown_acr_values" && event.level() == Level::Warn;
+        world.events.iter().filter(is_it).map(Event::to_string).collect::<Vec<_>>()
+    };
+    let gold = [format!(
+        "a rule asks {ISSUER} for acr gold, and acr_values_supported in its metadata has none of these values: its users may never \
+         pass; compare them"
+    )];
+    assert_eq!(names(json!(["mfa", "pwd"])), gold);
+    assert_eq!(names(json!(["mfa", "gold", 1, null])), [""; 0]);
+    assert_eq!(names(json!([])).len(), 2);
+    for unreadable in [Value::Null, json!("gold"), json!({}), json!(1)] {
+        assert_eq!(names(unreadable), [""; 0]);
+    }
 }

@@ -59,6 +59,8 @@ pub fn all(linked: &Linked) -> Vec<Row> {
     bench.stored();
     progress("provisioning");
     bench.provisioned();
+    progress("tokens for the app");
+    bench.exchanged();
     progress("2,000 sessions");
     bench.many_sessions();
     bench.rows
@@ -98,6 +100,17 @@ impl Bench<'_> {
         let browser = Browser::signed_in(&mut filter, &self.issuer);
         self.session("session with attributes of the app", &mut filter, &browser);
         self.sign_ins("sign-in, with provisioning", &mut filter);
+    }
+
+    fn exchanged(&mut self) {
+        let token = json!({"header": "X-Access-Token", "exchange": {"audience": "orders"}});
+        let rules: Vec<_> =
+            rules().into_iter().chain([json!({"path": "/*", "access": "required", "upstream_token": token})]).collect();
+        let mut filter = self.filter(&json!({ "rules": rules }), &[]);
+        let browser = Browser::signed_in(&mut filter, &self.issuer);
+        let exchanges = self.issuer.exchanges();
+        self.session("session with a token in exchange", &mut filter, &browser);
+        assert_eq!(self.issuer.exchanges(), exchanges + 1, "it is exchanged once");
     }
 
     fn sign_ins(&mut self, name: &'static str, filter: &mut Filter) {

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{CLIENT_ID, Fault, State, json_response, refresh, token};
+use super::{CLIENT_ID, Fault, State, exchange, json_response, refresh, token};
 use crate::{
     http1::{Request, form, response, single},
     keys::{base64url, sha256},
@@ -99,6 +99,7 @@ pub(super) fn token(state: &mut State, request: &Request) -> Vec<u8> {
     match single(&form, "grant_type") {
         Some("authorization_code") => redeem(state, &form),
         Some("refresh_token") => refresh::refresh(state, &form),
+        Some(_) if exchange::is_exchange(request) => exchange::exchange(state, &form),
         _ => refuse(400, "unsupported_grant_type"),
     }
 }

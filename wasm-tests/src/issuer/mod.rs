@@ -1,6 +1,7 @@
 //! An OpenID provider in threads that signs in every user without a form, and misbehaves on request.
 
 mod answer;
+mod exchange;
 mod grant;
 mod logout;
 mod refresh;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::Value;
 
 pub use answer::{Answer, Gate};
+pub use exchange::Exchanged;
 pub(crate) use grant::random;
 pub use logout::LOGOUT_EVENT;
 pub use refresh::Refreshes;
@@ -87,6 +89,8 @@ pub type Spoil = fn(&mut IdToken);
 pub enum Fault {
     /// An endpoint answers something else.
     Answer(Endpoint, Answer),
+    /// The token endpoint answers something else to a token exchange.
+    Exchange(Answer),
     /// The ID token is changed before, or in place of, its signing.
     IdToken(Spoil),
     /// The token endpoint answers something else to a refresh; a code is redeemed as ever.
@@ -270,6 +274,16 @@ impl Issuer {
         self.state().refreshes
     }
 
+    /// How many token exchanges were asked for.
+    pub fn exchanges(&self) -> usize {
+        self.state().exchanges
+    }
+
+    /// Every token given in exchange, in order.
+    pub fn exchanged(&self) -> Vec<Exchanged> {
+        self.state().exchanged.clone()
+    }
+
     /// Every access token given out, in order.
     pub fn access_tokens(&self) -> Vec<String> {
         self.state().access_tokens.iter().map(|(token, _)| token.clone()).collect()
@@ -304,7 +318,10 @@ impl Issuer {
 
     /// An access token of an API client for this audience, changed at the end.
     pub fn access_token(&self, audience: &str, change: impl FnOnce(&mut IdToken)) -> String {
-        token::access(&mut self.state(), audience, change)
+        let mut state = self.state();
+        let token = token::access(&mut state, audience, change);
+        state.client_tokens.push(token.clone());
+        token
     }
 
     /// The logout token for the last sign-in, changed at the end.
@@ -339,10 +356,12 @@ fn serve(state: &Mutex<State>, request: Request, connection: &mut Connection) ->
         return finish(connection.send(&response(404, &[], b"nothing here")));
     };
     let refreshes = endpoint == Endpoint::Token && refresh::is_refresh(&request);
+    let exchanges = endpoint == Endpoint::Token && exchange::is_exchange(&request);
     let fault = {
         let mut state = lock(state);
         state.refreshes.asked += usize::from(refreshes);
-        state.answer_at(endpoint, refreshes)
+        state.exchanges += usize::from(exchanges);
+        state.answer_at(endpoint, refreshes, exchanges)
     };
     let proper = || {
         let mut state = lock(state);

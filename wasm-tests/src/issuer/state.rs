@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, CLIENT_SECRET, Endpoint, Fault, Terms,
+    Answer, CLIENT_SECRET, Endpoint, Exchanged, Fault, Terms,
     grant::{Grant, SignedIn},
     refresh::{RefreshToken, Refreshes},
 };
@@ -55,6 +55,11 @@ pub(super) struct State {
     pub(super) sign_ins: Vec<SignedIn>,
     /// Every access token, and the sign-in it is for.
     pub(super) access_tokens: Vec<(String, usize)>,
+    /// The access tokens of API clients.
+    pub(super) client_tokens: Vec<String>,
+    /// The token exchanges that were asked for.
+    pub(super) exchanges: usize,
+    pub(super) exchanged: Vec<Exchanged>,
     pub(super) id_tokens: Vec<String>,
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     /// The refresh token of the refresh that is being answered.
@@ -87,6 +92,9 @@ impl State {
             origins: BTreeSet::new(),
             sign_ins: Vec::new(),
             access_tokens: Vec::new(),
+            client_tokens: Vec::new(),
+            exchanges: 0,
+            exchanged: Vec::new(),
             id_tokens: Vec::new(),
             refresh_tokens: HashMap::new(),
             presented: String::new(),
@@ -99,9 +107,10 @@ impl State {
         }
     }
 
-    pub(super) fn answer_at(&self, endpoint: Endpoint, refreshes: bool) -> Option<Answer> {
+    pub(super) fn answer_at(&self, endpoint: Endpoint, refreshes: bool, exchanges: bool) -> Option<Answer> {
         self.faults.iter().find_map(|fault| match fault {
             Fault::Answer(at, answer) if *at == endpoint => Some(answer.clone()),
+            Fault::Exchange(answer) if exchanges => Some(answer.clone()),
             Fault::Refresh(answer) if refreshes => Some(answer.clone()),
             _ => None,
         })

@@ -44,6 +44,10 @@ pub struct Terms {
     pub expires_in: Option<Value>,
     /// `expires_in` of a refresh; left out if there is none.
     pub refresh_expires_in: Option<Value>,
+    /// The audiences for which tokens are exchanged.
+    pub exchange_audiences: Vec<&'static str>,
+    /// `expires_in` of an exchange; left out if there is none.
+    pub exchange_expires_in: Option<Value>,
     /// Seconds from `iat` to `exp` of every ID token.
     pub id_token_seconds: i64,
     /// Whether `sub` is the only claim of the user in the ID token, and the userinfo endpoint has all others.
@@ -77,6 +81,8 @@ impl Default for Terms {
         Self {
             expires_in: Some(json!(3600)),
             refresh_expires_in: Some(json!(3600)),
+            exchange_audiences: vec!["orders", "stock"],
+            exchange_expires_in: Some(json!(300)),
             id_token_seconds: 3600,
             claims_at_userinfo: false,
             email_by_scope: false,

@@ -15,6 +15,7 @@ use crate::{
     },
     platform::Platform,
     provider::Provider,
+    rules::Rules,
     session::seal::Sealer,
     shared::{
         document::{Document, DocumentKind, due},
@@ -310,8 +311,8 @@ impl IssuerState {
         })
     }
 
-    /// Parts of this document that had to be left out, for the log.
-    pub(super) fn omitted(&self, kind: DocumentKind) -> Vec<Omission> {
+    /// Parts of this document that had to be left out, and demands of the rules that it does not list, for the log.
+    pub(super) fn omitted(&self, kind: DocumentKind, rules: &Rules) -> Vec<Omission> {
         let issuer = || self.configured.issuer().to_owned();
         match kind {
             DocumentKind::Keys => {
@@ -324,7 +325,14 @@ impl IssuerState {
             DocumentKind::Metadata => {
                 let Some(Metadata::Provider(metadata)) = &self.metadata.value else { return Vec::new() };
                 let left_out = metadata.left_out.iter().cloned();
-                left_out.map(|endpoint| Omission::Endpoint { issuer: issuer(), endpoint }).collect()
+                let mut omitted: Vec<_> =
+                    left_out.map(|endpoint| Omission::Endpoint { issuer: issuer(), endpoint }).collect();
+                if let Some(listed) = &metadata.acr_values {
+                    for step_up in rules.step_ups_beyond(self.configured.id(), listed) {
+                        omitted.push(Omission::AcrValues { issuer: issuer(), step_up });
+                    }
+                }
+                omitted
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     jose::jwk::Jwks,
     oidc::{Endpoint, discovery::DiscoveryError, dpop::ProofServer, token_issuer::Validation},
     platform::Platform,
+    rules::Rules,
     session::seal::Sealer,
     shared::lease::{self, KeyRequest, Lack},
     time::UnixTime,
@@ -197,10 +198,12 @@ impl Issuers {
     }
 
     /// Takes over the result of a fetch.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the worker's state")]
     pub(in crate::flow) fn fetched(
         &mut self,
         document: FetchedDocument,
         result: Result<CalloutResponse, CalloutError>,
+        rules: &Rules,
         platform: &dyn Platform,
         now: UnixTime,
         omissions: &mut Omissions,
@@ -216,7 +219,7 @@ impl Issuers {
         lease::release(state.settle(document, outcome.is_ok()), outcome.is_ok(), now, platform);
         let event = match outcome {
             Ok(()) => {
-                for omission in state.omitted(document.kind) {
+                for omission in state.omitted(document.kind, rules) {
                     omissions.report(omission, events);
                 }
                 Event::Fetched(document.kind, issuer, state.lacks(document.kind))

@@ -12,8 +12,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::{Value, json};
 use url::Url;
 use vestibule::{
-    flow::{BodyError, Call, CalloutResult, Decision, Pending, Step, Worker, event::Reason},
-    http::{CalloutError, CalloutRequest, CalloutResponse, LocalReply, Request},
+    flow::{BodyError, Call, CalloutResult, Decision, Forward, Pending, Step, Worker, event::Reason},
+    http::{CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, Request},
     provisioning,
     time::UnixTime,
 };
@@ -33,7 +33,10 @@ const CLIENTS: [Option<IpAddr>; 3] =
     [None, Some(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3))), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))];
 /// The path of the rule with a network.
 const OFFICE: &str = "/office";
-const PATHS: [&str; 17] = [
+/// The path of the rule that has requests carry a token in [`TOKEN_HEADER`], and no other.
+const ORDERS: &str = "/orders";
+const TOKEN_HEADER: &str = "x-orders-token";
+const PATHS: [&str; 18] = [
     "/strong",
     "/",
     OFFICE,
@@ -51,8 +54,9 @@ const PATHS: [&str; 17] = [
     "/oauth2/form",
     "/oauth2/events",
     "/oauth2",
+    ORDERS,
 ];
-const HEADERS: [(&str, &str); 15] = [
+const HEADERS: [(&str, &str); 16] = [
     ("accept", "text/html"),
     ("accept", "application/json"),
     ("sec-fetch-mode", "navigate"),
@@ -68,6 +72,7 @@ const HEADERS: [(&str, &str); 15] = [
     ("content-type", "application/secevent+jwt"),
     ("authorization", "Bearer x"),
     ("x-requested-with", "XMLHttpRequest"),
+    (TOKEN_HEADER, "<forged>"),
 ];
 
 pub(crate) fn run(bytes: &[u8]) {
@@ -114,6 +119,8 @@ impl World {
         document["sign_out"] = json!({ "back_channel": true, "front_channel": true, "revoke": true });
         if let Some(rules) = document["rules"].as_array_mut() {
             rules.push(json!({ "path": OFFICE, "networks": ["10.0.0.0/8"], "access": "public" }));
+            let token = json!({ "header": TOKEN_HEADER, "value": "<{token}>", "exchange": { "audience": "orders" } });
+            rules.push(json!({ "path": ORDERS, "access": "required", "upstream_token": token }));
         }
         let (config, host) = (parse(&document), Host::default());
         Self {
@@ -217,6 +224,7 @@ impl World {
                         assert!(method == "OPTIONS" && headers.iter().any(|(name, _)| *name == "origin"))
                     }
                 }
+                self.check_token(&target, &headers, &forward);
                 forward.cookies.map(|cookies| self.workers[worker].late_cookies(cookies)).unwrap_or_default()
             }
         };
@@ -300,6 +308,12 @@ impl World {
                 "revocation_endpoint": format!("{ISSUER}/revoke"),
             }),
             "/jwks" => key_set(),
+            "/token" if request.body.windows(13).any(|part| part == b"subject_token") => {
+                // Some tokens would change the header.
+                let token = ["exchanged", "a\r\nb", "a b", "\u{e4}"][usize::from(choice.min(0xf7) / 0x40)];
+                let token_type = ["Bearer", "bearer", "N_A"][usize::from(choice % 3)];
+                json!({ "access_token": token, "token_type": token_type, "expires_in": choice })
+            }
             "/token" => {
                 let is_refresh = request.body.windows(13).any(|part| part == b"refresh_token");
                 // One choice in eight is an ID token with the nonce of another sign-in.
@@ -367,6 +381,23 @@ impl World {
             "exp": self.now.plus(Duration::from_secs(300)).as_secs(),
         });
         sign(br#"{"alg":"RS256","typ":"at+jwt"}"#, claims.to_string().as_bytes())
+    }
+
+    /// Checks that the app gets a token where the rule says so, from the provider alone, and none elsewhere.
+    fn check_token(&self, target: &str, sent: &[(&str, &str)], forward: &Forward) {
+        let edits = &forward.edits.own;
+        let set: Vec<_> = edits
+            .iter()
+            .filter_map(|edit| match edit {
+                HeaderEdit::Set(name, value) if name == TOKEN_HEADER => Some(value.as_slice()),
+                _ => None,
+            })
+            .collect();
+        let is_removed = edits.iter().any(|edit| matches!(edit, HeaderEdit::Remove(name) if name == TOKEN_HEADER));
+        assert!(is_removed || !sent.iter().any(|(name, _)| *name == TOKEN_HEADER), "a client's token passed");
+        let needs_token =
+            target.split('?').next() == Some(ORDERS) && !matches!(forward.permit.reason(), Reason::Preflight);
+        assert!(set == [b"<exchanged>".as_slice()] || set.is_empty() && !needs_token, "{target}: {set:?}");
     }
 
     /// Checks that the browser sent a session that was handed out, has not expired, and was not ended at this worker.

@@ -1,0 +1,133 @@
+//! Token exchange (RFC 8693): the provider gives an access token for another audience in exchange for that of a user or client; and
+//! Microsoft's way of saying it, the on-behalf-of flow.
+
+use std::{rc::Rc, time::Duration};
+
+use super::{
+    RelyingParty,
+    client::{AuthenticationError, CallContext},
+    discovery::ProviderMetadata,
+    error::{ErrorResponse, OAuthError, UnexpectedStatus},
+    token::{TokenEndpointError, TokenResponse, TokenType},
+};
+use crate::{
+    http::{CalloutError, CalloutRequest, CalloutResponse},
+    secret::AccessToken,
+};
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The token that a provider is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// How it is asked.
+    pub grant: ExchangeGrant,
+    /// `audience`, `resource` and `scope`, where they are given (RFC 8693, 2.1).
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+/// The grant of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeGrant {
+    /// Microsoft Entra ID's on-behalf-of flow.
+    OnBehalfOf,
+    /// RFC 8693
+    TokenExchange,
+}
+
+/// A token that came in exchange.
+#[derive(Debug, Clone)]
+pub struct ExchangedToken {
+    /// The token.
+    pub token: AccessToken,
+    /// Its lifetime, where it is known.
+    pub expires_in: Option<Duration>,
+}
+
+/// Why no token came. Cheap to clone: each request that waited for it gets it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct NoExchange {
+    /// Whose fault it is.
+    pub fault: Fault,
+    error: Rc<TokenEndpointError>,
+}
+
+/// Who is at fault where no token came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The provider refuses this user or this token.
+    Denied,
+    /// It refuses this client or what is asked for, or gives no usable answer.
+    Refused,
+    /// It does not answer.
+    Unavailable,
+}
+
+impl From<TokenEndpointError> for NoExchange {
+    fn from(error: TokenEndpointError) -> Self {
+        let fault = match &error {
+            TokenEndpointError::Callout(
+                CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse,
+            )
+            | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => Fault::Unavailable,
+            TokenEndpointError::Refused(ErrorResponse { error, .. }) => match error {
+                // RFC 8693, 2.2.2: `invalid_request` is the code for a token that is not accepted.
+                OAuthError::AccessDenied
+                | OAuthError::ConsentRequired
+                | OAuthError::InteractionRequired
+                | OAuthError::InvalidGrant
+                | OAuthError::InvalidRequest
+                | OAuthError::InvalidToken
+                | OAuthError::LoginRequired => Fault::Denied,
+                _ => Fault::Refused,
+            },
+            TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge)
+            | TokenEndpointError::Malformed(_)
+            | TokenEndpointError::NotJson(_)
+            | TokenEndpointError::Status(_)
+            | TokenEndpointError::UnexpectedBearerToken
+            | TokenEndpointError::UnexpectedDpopToken => Fault::Refused,
+        };
+        Self { fault, error: Rc::new(error) }
+    }
+}
+
+/// Asks for a token in exchange for this one (RFC 8693, 2.1). No proof of possession goes with it (RFC 9449), so that the token is a
+/// bearer token: the app has no key of ours.
+///
+/// # Errors
+/// [`AuthenticationError`]
+pub fn request(
+    relying_party: &RelyingParty,
+    metadata: &ProviderMetadata,
+    subject: &AccessToken,
+    exchange: &Exchange,
+    context: CallContext<'_>,
+) -> Result<CalloutRequest, AuthenticationError> {
+    let subject = subject.expose();
+    let mut form = match exchange.grant {
+        ExchangeGrant::OnBehalfOf => vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", subject),
+            ("requested_token_use", "on_behalf_of"),
+        ],
+        ExchangeGrant::TokenExchange => vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", subject),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("requested_token_type", ACCESS_TOKEN),
+        ],
+    };
+    form.extend(exchange.parameters.iter().map(|(name, value)| (*name, value.as_str())));
+    metadata.post(&metadata.token_endpoint, &form, relying_party, context)
+}
+
+/// Reads the answer (RFC 8693, 2.2.1). A refresh token that comes with it is not used.
+///
+/// # Errors
+/// [`TokenEndpointError`]
+pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<ExchangedToken, TokenEndpointError> {
+    let tokens = TokenResponse::read(response, TokenType::Bearer)?;
+    Ok(ExchangedToken { token: tokens.access_token, expires_in: tokens.expires_in })
+}

@@ -78,7 +78,7 @@ fn of_options(claims: &Claims, settings: &mut Settings) -> Headers {
     }
     let place = settings.place("pass_access_token");
     if settings.is_on("pass_access_token", false) {
-        let said = "pass_access_token: no header X-Forwarded-Access-Token; `authorization: access_token` hands it on in Authorization";
+        let said = "pass_access_token: a rule hands it on with `upstream_token: {header: X-Forwarded-Access-Token}`";
         settings.note(&place, Weight::Decide, said);
     }
     let hands_on = settings.is_on("pass_authorization_header", false);

@@ -57,7 +57,7 @@ fn cookie(members: &mut Vec<(String, Yaml)>, settings: &mut Settings) {
         }
     }
     if let Some(given) = settings.take("cookie_domains") {
-        let said = "cookie_domains: a session is for the host of external_url alone (`__Host-`); users of another host sign in there, mostly without a page";
+        let said = "cookie_domains: a session is for the host of external_url alone (`__Host-`); to share it, list the hosts in external_url and set session.cookie_domain";
         settings.note(&given.place, Weight::Decide, said);
     }
     let Some(given) = settings.take("cookie_samesite") else { return };

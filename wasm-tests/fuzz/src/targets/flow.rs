@@ -23,7 +23,11 @@ use crate::{
     targets::{return_to, rule_path},
 };
 
-const SESSION: &str = "__Host-vestibule";
+/// The hosts in browsers: the first alone, or each with a place of its own. The last one is none of ours.
+const HOSTS: [&str; 5] =
+    ["app.example.com", "two.example.com", "pr-7.preview.example.com", "auth.example.com", "other.example.com"];
+/// The host of all sign-ins, where there is one.
+const SIGN_IN_HOST: &str = HOSTS[3];
 /// The lifetime of a session.
 const LIFETIME: Duration = Duration::from_secs(3600);
 /// Rounds of answers to a waiting request before its client leaves.
@@ -76,24 +80,54 @@ const HEADERS: [(&str, &str); 16] = [
 ];
 
 pub(crate) fn run(bytes: &[u8]) {
-    let mut world = World::new(bytes.first().is_some_and(|byte| byte % 2 == 1));
+    let mut world = World::new(bytes.first().copied().unwrap_or_default());
     let mut input = Unstructured::new(bytes);
     while !input.is_empty() && world.act(&mut input).is_ok() {}
 }
 
+/// How far a session reaches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The only host.
+    App,
+    /// Its own host, one of several.
+    Host,
+    /// All hosts below a domain, with one host for all sign-ins.
+    Domain,
+}
+
+/// A session's cookie that was handed out.
+#[derive(Clone)]
+struct Handed {
+    value: String,
+    /// The time of the sign-in or refresh.
+    written: UnixTime,
+    /// The host at which it counts; `None` for all of ours.
+    host: Option<&'static str>,
+}
+
+/// A callback to which the provider would send the browser.
+#[derive(Clone)]
+struct Callback {
+    target: String,
+    /// The nonce of its sign-in.
+    nonce: String,
+    /// The host of its redirect URI.
+    host: String,
+}
+
 struct World {
+    reach: Reach,
     /// Whether the app is shown in frames of other sites.
     is_embedded: bool,
     workers: [Rc<Worker>; 2],
     host: Host,
     now: UnixTime,
     jar: BTreeMap<String, String>,
-    /// Values of the session cookie that were handed out, and the time of the sign-in or refresh of each.
-    sessions: Vec<(String, UnixTime)>,
+    sessions: Vec<Handed>,
     /// Values of the session cookie that a sign-out or a logout has ended, and the worker that ended them.
     ended: Vec<(String, usize)>,
-    /// Callbacks to which the provider would send the browser, each with the nonce of its sign-in.
-    callbacks: Vec<(String, String)>,
+    callbacks: Vec<Callback>,
     /// Whether an ID token for a refresh, or one with the right nonce, was issued since the last request began.
     is_identified: bool,
     /// Whether the app has admitted a user since.
@@ -103,8 +137,17 @@ struct World {
 }
 
 impl World {
-    fn new(is_embedded: bool) -> Self {
+    fn new(choice: u8) -> Self {
+        let is_embedded = choice % 2 == 1;
+        let reach = [Reach::App, Reach::Host, Reach::App, Reach::Domain][usize::from(choice >> 6)];
         let mut document = document();
+        if reach != Reach::App {
+            document["external_url"] = json!([APP, "https://two.example.com", "https://*.preview.example.com"]);
+        }
+        if reach == Reach::Domain {
+            document["session"]["cookie_domain"] = "example.com".into();
+            document["sign_in"]["external_url"] = format!("https://{SIGN_IN_HOST}").into();
+        }
         if is_embedded {
             document["session"]["same_site"] = "none".into();
             document["session"]["partitioned"] = true.into();
@@ -124,6 +167,7 @@ impl World {
         }
         let (config, host) = (parse(&document), Host::default());
         Self {
+            reach,
             is_embedded,
             workers: std::array::from_fn(|_| Worker::new(config.clone(), Box::new(host.clone()))),
             host,
@@ -160,18 +204,38 @@ impl World {
         Ok(())
     }
 
+    /// The hosts that a request may name.
+    fn hosts(&self) -> &'static [&'static str] {
+        if self.reach == Reach::App { &HOSTS[..1] } else { &HOSTS }
+    }
+
+    /// Whether this host is one of the app.
+    fn is_ours(&self, host: &str) -> bool {
+        match self.reach {
+            Reach::App => host == HOSTS[0],
+            Reach::Host => HOSTS[..3].contains(&host),
+            Reach::Domain => HOSTS[..4].contains(&host),
+        }
+    }
+
     fn request(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let mut called_back_at = None;
         let target = match u8::arbitrary(input)? % 4 {
             0 | 1 => (*input.choose(&PATHS)?).to_owned(),
             2 if !self.callbacks.is_empty() => {
-                let (callback, nonce) = input.choose(&self.callbacks)?.clone();
-                self.nonce = nonce;
-                callback
+                let callback = input.choose(&self.callbacks)?.clone();
+                self.nonce = callback.nonce;
+                called_back_at = Some(callback.host);
+                callback.target
             }
             _ => <&str>::arbitrary(input)?.to_owned(),
         };
         let method = *input.choose(&["GET", "GET", "GET", "POST", "OPTIONS", "HEAD"])?;
-        let mut headers = vec![(":method", method), (":authority", "app.example.com"), (":path", target.as_str())];
+        let host = match self.hosts() {
+            [only] => *only,
+            hosts => *input.choose(hosts)?,
+        };
+        let mut headers = vec![(":method", method), (":authority", host), (":path", target.as_str())];
         for _ in 0..input.int_in_range(0..=3)? {
             headers.push(*input.choose(&HEADERS)?);
         }
@@ -182,9 +246,9 @@ impl World {
         let mut cookies = cookies.join("; ");
         if u8::arbitrary(input)? % 8 == 0 {
             // An earlier session cookie, or a made-up one.
-            let old = if self.sessions.is_empty() { "" } else { input.choose(&self.sessions)?.0.as_str() };
+            let old = if self.sessions.is_empty() { "" } else { input.choose(&self.sessions)?.value.as_str() };
             let value = if bool::arbitrary(input)? { old } else { <&str>::arbitrary(input)? };
-            cookies = format!("{SESSION}={value}");
+            cookies = format!("{}={value}", self.session_name());
         }
         headers.push(("cookie", &cookies));
         let request = Request::new(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
@@ -200,10 +264,15 @@ impl World {
             Decision::Reply(reply) => {
                 let lines = self.check_reply(&reply);
                 if matches!(reply.code, "logged_out" | "security_event") {
-                    self.ended.extend(self.sessions.iter().map(|(value, _)| (value.clone(), worker)));
-                } else if reply.code == "signed_out" && lines.iter().any(|line| session_of(line) == Some("")) {
-                    self.ended.extend(session_of(&cookies).map(|value| (value.to_owned(), worker)));
+                    self.ended.extend(self.sessions.iter().map(|handed| (handed.value.clone(), worker)));
+                } else if reply.code == "signed_out" && lines.iter().any(|line| self.session_of(line) == Some("")) {
+                    let value = self.session_of(&cookies).map(str::to_owned);
+                    self.ended.extend(value.map(|value| (value, worker)));
                 }
+                assert!(
+                    reply.code != "signed_in" || called_back_at.as_deref() == Some(host),
+                    "a callback of another host"
+                );
                 lines
             }
             Decision::Forward(forward) => {
@@ -217,7 +286,7 @@ impl World {
                         let is_forged = has(("sec-fetch-site", "cross-site"))
                             && (method == "POST" || has(("sec-fetch-mode", "cors")));
                         assert!(!self.is_embedded || !is_forged, "another site used the session");
-                        self.check_session(&cookies, worker);
+                        self.check_session(&cookies, host, worker);
                     }
                     Reason::Bearer => assert!(has_token, "no token was sent"),
                     Reason::Preflight => {
@@ -228,7 +297,7 @@ impl World {
                 forward.cookies.map(|cookies| self.workers[worker].late_cookies(cookies)).unwrap_or_default()
             }
         };
-        self.keep(&lines, &cookies);
+        self.keep(&lines, &cookies, host);
         Ok(())
     }
 
@@ -400,12 +469,12 @@ impl World {
         assert!(set == [b"<exchanged>".as_slice()] || set.is_empty() && !needs_token, "{target}: {set:?}");
     }
 
-    /// Checks that the browser sent a session that was handed out, has not expired, and was not ended at this worker.
-    fn check_session(&self, cookies: &str, worker: usize) {
-        let value = session_of(cookies).expect("a session's cookie was brought");
-        let known = self.sessions.iter().find(|(known, _)| known == value);
-        let (_, written) = known.expect("the session was handed out");
-        assert!(self.now < written.plus(LIFETIME), "the session is over");
+    /// Checks that the browser sent a session that was handed out for this host, has not expired, and was not ended at this worker.
+    fn check_session(&self, cookies: &str, host: &str, worker: usize) {
+        let value = self.session_of(cookies).expect("a session's cookie was brought");
+        let handed = self.handed(value).expect("the session was handed out");
+        assert!(self.now < handed.written.plus(LIFETIME), "the session is over");
+        assert!(self.is_ours(host) && handed.host.is_none_or(|at| at == host), "the session is for another host");
         assert!(!self.ended.contains(&(value.to_owned(), worker)), "the session was ended");
     }
 
@@ -416,18 +485,23 @@ impl World {
         for location in values("location") {
             let url = Url::parse(location).expect("Location is absolute");
             let origin = url.origin().ascii_serialization();
-            assert!(origin == APP || origin == ISSUER || return_to::is_listed(location), "{location}");
+            let is_ours = origin.strip_prefix("https://").is_some_and(|host| self.is_ours(host));
+            assert!(is_ours || origin == ISSUER || return_to::is_listed(location), "{location}");
             let parameter =
                 |name| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
             if let (Some(state), Some(nonce)) = (parameter("state"), parameter("nonce")) {
-                self.callbacks.push((format!("/oauth2/callback?code=c&state={state}"), nonce));
+                let redirect_uri = parameter("redirect_uri").expect("the provider is told the redirect URI");
+                let host = redirect_uri.strip_suffix("/oauth2/callback").and_then(|uri| uri.strip_prefix("https://"));
+                let host = host.filter(|host| self.is_ours(host)).expect("the redirect URI is ours").to_owned();
+                assert!(self.reach != Reach::Domain || host == SIGN_IN_HOST, "a sign-in at {host}");
+                self.callbacks.push(Callback { target: format!("/oauth2/callback?code=c&state={state}"), nonce, host });
             }
         }
         values("set-cookie").cloned().collect()
     }
 
     /// Keeps cookies as a browser does.
-    fn keep(&mut self, lines: &[String], sent: &str) {
+    fn keep(&mut self, lines: &[String], sent: &str, host: &'static str) {
         for line in lines {
             let (pair, attributes) = line.split_once(';').expect("a cookie has attributes");
             let (name, value) = pair.split_once('=').expect("a cookie has a value");
@@ -435,15 +509,16 @@ impl World {
                 self.jar.remove(name);
                 continue;
             }
-            if name == SESSION {
+            if name == self.session_name() {
                 // A session begins with an ID token and the word of the app, or continues an earlier one.
-                let begun = session_of(sent).and_then(|sent| self.sessions.iter().find(|(known, _)| known == sent));
+                let begun = self.session_of(sent).and_then(|sent| self.handed(sent));
                 assert!(
                     self.is_admitted || begun.is_some(),
                     "a session without an ID token, or one that the app has not admitted"
                 );
-                let written = if self.is_admitted { self.now } else { begun.map_or(self.now, |(_, at)| *at) };
-                self.sessions.push((value.to_owned(), written));
+                let written = if self.is_admitted { self.now } else { begun.map_or(self.now, |begun| begun.written) };
+                let host = (self.reach != Reach::Domain).then_some(host);
+                self.sessions.push(Handed { value: value.to_owned(), written, host });
             }
             self.jar.insert(name.to_owned(), value.to_owned());
         }
@@ -452,9 +527,18 @@ impl World {
     fn check_events(&self, worker: usize) {
         self.workers[worker].take_events(|event| check_line(&event));
     }
-}
 
-/// The value of the session's cookie in a `Cookie` or `Set-Cookie` line.
-fn session_of(cookies: &str) -> Option<&str> {
-    cookies.split("; ").find_map(|pair| pair.strip_prefix(SESSION)?.strip_prefix('='))
+    /// The name of the session's cookie.
+    const fn session_name(&self) -> &'static str {
+        if matches!(self.reach, Reach::Domain) { "__Secure-vestibule" } else { "__Host-vestibule" }
+    }
+
+    /// The value of the session's cookie in a `Cookie` or `Set-Cookie` line.
+    fn session_of<'a>(&self, cookies: &'a str) -> Option<&'a str> {
+        cookies.split("; ").find_map(|pair| pair.strip_prefix(self.session_name())?.strip_prefix('='))
+    }
+
+    fn handed(&self, value: &str) -> Option<&Handed> {
+        self.sessions.iter().find(|handed| handed.value == value)
+    }
 }

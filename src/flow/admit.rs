@@ -1,6 +1,6 @@
 //! A request with a session: the session is kept up, and the request passes if the rules admit its user.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use crate::{
     claims::IssuerId,
@@ -30,6 +30,9 @@ use super::{
     upstream_token::{self, Lookup},
     with_session::without_session,
 };
+
+/// A session younger than this has what its sign-in brought.
+const NEW_SESSION: Duration = Duration::from_secs(60);
 
 /// Keeps the session up, and lets the request pass if the rules admit its user.
 pub(super) fn admit_session(ruled: RuledRequest, session: FreshSession, env: &mut Env<'_>) -> Gate {
@@ -67,12 +70,12 @@ fn admit(ruled: RuledRequest, session: FreshSession, cookies: Vec<String>, env: 
     admit_with(ruled, session, None, cookies, env)
 }
 
-/// [`admit`], with the header that was made for the request after a wait.
+/// [`admit`], with the header that an exchange has made for the request.
 #[inline(never)]
 fn admit_with(
     ruled: RuledRequest,
     session: FreshSession,
-    token: Option<HeaderEdit>,
+    exchanged: Option<HeaderEdit>,
     cookies: Vec<String>,
     env: &mut Env<'_>,
 ) -> Gate {
@@ -83,29 +86,27 @@ fn admit_with(
     let principal = SignedIn { session, provider };
     let NotAdmitted { ruled, refusal } = match ruled.admit(principal, provider.allow.as_ref(), |at| env.now_near(at)) {
         Ok(admitted) => {
-            let wanted = admitted.ruled().verdict().upstream_token().filter(|_| token.is_none());
-            match wanted.map(|wanted| find_token(wanted, &admitted.principal().session, env)) {
-                None => {
-                    let mut permit = Permit::session(admitted);
-                    permit.carry(token);
-                    return forward(permit, late, env).into();
-                }
-                Some(Some(Lookup::Known(token))) => {
-                    let mut permit = Permit::session(admitted);
-                    permit.carry(Some(token));
-                    return forward(permit, late, env).into();
-                }
-                Some(Some(Lookup::Exchange(exchange))) => {
+            let found = match (admitted.ruled().verdict().upstream_token(), exchanged) {
+                (None, _) => return forward(Permit::session(admitted, None), late, env).into(),
+                (Some(_), Some(token)) => Some(Lookup::Ready(token)),
+                (Some(wanted), None) => find_token(wanted, &admitted.principal().session, env),
+            };
+            match found {
+                Some(Lookup::Ready(token)) => return forward(Permit::session(admitted, Some(token)), late, env).into(),
+                Some(Lookup::Needed(key)) => {
                     let (ruled, SignedIn { session, .. }) = admitted.into_parts();
-                    let then = move |token, env: &mut Env<'_>| after_exchange(ruled, session, token, cookies, env);
-                    return upstream_token::exchange_first(exchange, Box::new(then));
+                    return Gate::flow(move |cx| async move {
+                        let token = upstream_token::exchange(key, &cx).await;
+                        let gate = cx.with(|env| after_exchange(ruled, session, token, cookies, env));
+                        Gate::settle_apart(gate, &cx).await
+                    });
                 }
-                Some(Some(Lookup::Failed(failure))) => {
+                Some(Lookup::Failed(failure)) => {
                     let reply = refuse(admitted.ruled(), provider.id, failure, env);
                     return answer::with_cookies(reply, cookies).into();
                 }
-                // The session began before the rule, or its token was too large for it, or could not be renewed.
-                Some(None) => {
+                // The session began before the rule, or its token has expired.
+                None => {
                     let (ruled, _) = admitted.into_parts();
                     let rule = ruled.verdict().rule().map(str::to_owned);
                     NotAdmitted { ruled, refusal: Refusal { rule, cause: Cause::Unknown } }
@@ -130,10 +131,14 @@ fn admit_with(
     answer::with_cookies(refuse(&ruled, provider.id, refusal.into(), env), cookies).into()
 }
 
-/// Looks for the token that goes to the app, made of the session's access token; `None` where the session has none that is good.
+/// Looks for the token that goes to the app, made of the session's access token; `None` where a new sign-in brings one.
 fn find_token(wanted: &Rc<UpstreamToken>, session: &FreshSession, env: &Env<'_>) -> Option<Lookup> {
     let session = session.session();
-    let (token, ends) = session.access_token_with_expiry()?;
+    let Some((token, ends)) = session.access_token_with_expiry() else {
+        // Another sign-in would lead here again.
+        let is_new = session.is_younger_than(NEW_SESSION, env.now());
+        return is_new.then_some(Lookup::Failed(Failure::NoAccessToken));
+    };
     (env.now_near(ends) < ends).then(|| upstream_token::find(wanted, Some(session.provider()), token.expose(), env))
 }
 

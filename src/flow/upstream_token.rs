@@ -6,11 +6,11 @@ use std::{rc::Rc, time::Duration};
 use crate::{
     claims::IssuerId,
     config::Config,
-    http::{CalloutError, HeaderEdit},
+    http::HeaderEdit,
     oidc::{
         client::{CallContext, ClientAuthentication},
         token::TokenEndpointError,
-        token_exchange,
+        token_exchange::{self, ExchangeGrant, NoExchange},
     },
     rules::UpstreamToken,
     secret::AccessToken,
@@ -21,49 +21,47 @@ use crate::{
 use super::{
     context::{CalloutResult, Env, RequestContext},
     event::failure::Failure,
-    executor::Gate,
     limits::{MIN_PATIENCE, hold_from},
-    memory::upstream_tokens::{Exchanged, Outcome},
+    memory::upstream_tokens::{ExchangeKey, Outcome},
 };
 
 /// Lifetime of a token whose provider names none.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// The longest time for which a token is kept.
 const MAX_LIFE: Duration = Duration::from_secs(3600);
-/// A token is replaced so long before its end, or in the last fifth of its life: what it is for needs time, too.
+/// A token is exchanged anew this long before it expires (or a fifth of its lifetime, if that is less): the app needs time to use it.
 const MARGIN: Duration = Duration::from_secs(30);
-/// The time for which a failure counts.
-const PAUSE: Duration = Duration::from_secs(2);
+/// A failed exchange is not repeated for this long.
+const FAILURE_LIFE: Duration = Duration::from_secs(2);
 
-/// The place of the token.
+/// The result of looking for the token.
 pub(super) enum Lookup {
-    /// It is here.
-    Known(HeaderEdit),
+    /// The header that carries it.
+    Ready(HeaderEdit),
     /// It must be exchanged first.
-    Exchange(Rc<Exchanged>),
+    Needed(Rc<ExchangeKey>),
     /// There is none.
     Failed(Failure),
 }
 
-/// Decides a request by the outcome of its exchange.
-pub(super) type Then = dyn FnOnce(Result<HeaderEdit, Failure>, &mut Env<'_>) -> Gate;
-
 /// Looks for the token that the rules want, made of this one of a user or client. `issuer` is the provider of that token.
 pub(super) fn find(wanted: &Rc<UpstreamToken>, issuer: Option<IssuerId>, token: &str, env: &Env<'_>) -> Lookup {
     if wanted.exchange.is_none() {
-        return Lookup::Known(header(wanted, token));
+        return Lookup::Ready(header(wanted, token));
     }
     let provider = issuer.and_then(|issuer| env.config.provider(issuer));
-    // Anyone could exchange a token without a client that authenticates.
-    let is_client = |with: &ClientAuthentication| !matches!(with, ClientAuthentication::None);
-    let Some(provider) = provider.filter(|provider| is_client(&provider.relying_party.authentication)) else {
+    let Some(provider) = provider else {
         return Lookup::Failed(Failure::NotExchangeable);
     };
+    // Anyone could exchange a token as a client that does not authenticate.
+    if matches!(provider.relying_party.authentication, ClientAuthentication::None) {
+        return Lookup::Failed(Failure::PublicClientExchange);
+    }
     let known = env.upstream_tokens.find(provider.id, token, wanted);
     match known.filter(|(_, until)| !until.has_passed(env.now_near(until.end()))) {
-        Some((Ok(token), _)) => Lookup::Known(header(wanted, token.expose())),
+        Some((Ok(token), _)) => Lookup::Ready(header(wanted, token.expose())),
         Some((Err(failure), _)) => Lookup::Failed(failure.clone().into()),
-        None => Lookup::Exchange(Rc::new(Exchanged {
+        None => Lookup::Needed(Rc::new(ExchangeKey {
             issuer: provider.id,
             subject: AccessToken::new(token),
             wanted: Rc::clone(wanted),
@@ -71,68 +69,56 @@ pub(super) fn find(wanted: &Rc<UpstreamToken>, issuer: Option<IssuerId>, token: 
     }
 }
 
-/// Exchanges a token, and decides by the outcome: what was decided before must be decided anew.
-pub(super) fn exchange_first(exchange: Rc<Exchanged>, then: Box<Then>) -> Gate {
-    Gate::flow(move |cx| async move {
-        let answer = ask(&exchange, &cx).await;
-        Gate::settle_apart(cx.with(|env| then(conclude(&exchange, answer, env), env)), &cx).await
-    })
-}
-
-/// What an exchange has come to.
-enum Answer {
-    /// The outcome of the same exchange of another request.
-    Known(Outcome),
-    /// The provider's answer.
-    Own(CalloutResult),
-}
-
-/// Asks the provider, or waits for its answer to another request.
-async fn ask(exchange: &Rc<Exchanged>, cx: &RequestContext) -> Result<Answer, Failure> {
+/// Exchanges a token. What was decided before must be decided anew.
+pub(super) async fn exchange(key: Rc<ExchangeKey>, cx: &RequestContext) -> Result<HeaderEdit, Failure> {
     let _slot = cx.limits().exchanging.take().ok_or(Failure::Busy)?;
+    let outcome = match take_turn(&key, cx).await? {
+        Some(outcome) => outcome,
+        None => {
+            let answer = ask(&key, cx).await?;
+            cx.with(|env| keep(&key, answer, env))?
+        }
+    };
+    Ok(header(&key.wanted, outcome?.expose()))
+}
+
+/// Waits for the outcome of the same exchange of another request; `None` where this request is to make it.
+async fn take_turn(key: &Rc<ExchangeKey>, cx: &RequestContext) -> Result<Option<Outcome>, Failure> {
     let turn = |env: &mut Env<'_>| {
-        let Exchanged { issuer, subject, wanted } = &**exchange;
+        let ExchangeKey { issuer, subject, wanted } = &**key;
         match env.upstream_tokens.find(*issuer, subject.expose(), wanted) {
             Some((outcome, until)) if !until.has_passed(env.now()) => Some(Some(outcome.clone())),
-            _ => env.upstream_tokens.begin(exchange).then_some(None),
+            _ => env.upstream_tokens.begin(key).then_some(None),
         }
     };
-    match cx.until(hold_from(cx.now()), turn).await? {
-        Some(Some(outcome)) => return Ok(Answer::Known(outcome)),
-        Some(None) => {}
-        // The other one takes too long.
-        None => return Ok(Answer::Own(Err(CalloutError::NoResponse))),
-    }
-    let settings = exchange.wanted.exchange.as_ref().ok_or(Failure::Unreachable("there is nothing to exchange"))?;
-    let ready = cx.provider(exchange.issuer).await?;
-    let request = |context: CallContext<'_>| {
-        let relying_party = &ready.provider.relying_party;
-        token_exchange::request(relying_party, &ready.metadata, &exchange.subject, settings, context)
-    };
-    let deadline = Deadline::after(ready.provider.timeout().max(MIN_PATIENCE), cx.now());
-    Ok(Answer::Own(cx.call_as_client(&ready, deadline, &request).await?))
+    let turn = cx.until(hold_from(cx.now()), turn).await?;
+    // The other one may still succeed: this says nothing about its outcome.
+    turn.ok_or_else(|| NoExchange::late().into())
 }
 
-/// The header with the token, which is kept from now on.
-#[inline(never)]
-fn conclude(
-    exchange: &Rc<Exchanged>,
-    answer: Result<Answer, Failure>,
-    env: &mut Env<'_>,
-) -> Result<HeaderEdit, Failure> {
-    let outcome = match answer? {
-        Answer::Known(outcome) => outcome,
-        Answer::Own(answer) => {
-            let (outcome, life) = read(exchange, answer, env.config);
-            env.upstream_tokens.settle(exchange, &outcome, Deadline::after(life, env.now()));
-            outcome
-        }
+/// Asks the provider.
+async fn ask(key: &ExchangeKey, cx: &RequestContext) -> Result<CalloutResult, Failure> {
+    let settings = key.wanted.exchange.as_ref().ok_or(Failure::Unreachable("there is nothing to exchange"))?;
+    let ready = cx.provider(key.issuer).await?;
+    let request = |context: CallContext<'_>| {
+        let relying_party = &ready.provider.relying_party;
+        token_exchange::request(relying_party, &ready.metadata, &key.subject, settings, context)
     };
-    Ok(header(&exchange.wanted, outcome?.expose()))
+    let deadline = Deadline::after(ready.provider.timeout().max(MIN_PATIENCE), cx.now());
+    cx.call_as_client(&ready, deadline, &request).await
+}
+
+/// Keeps what the provider's answer means.
+#[inline(never)]
+fn keep(key: &Rc<ExchangeKey>, answer: CalloutResult, env: &mut Env<'_>) -> Outcome {
+    let (outcome, life) = read(key, answer, env.config);
+    env.upstream_tokens.settle(key, &outcome, Deadline::after(life, env.now()));
+    outcome
 }
 
 /// The outcome, and how long it counts.
-fn read(exchange: &Exchanged, answer: CalloutResult, config: &Config) -> (Outcome, Duration) {
+fn read(key: &ExchangeKey, answer: CalloutResult, config: &Config) -> (Outcome, Duration) {
+    let grant = key.wanted.exchange.as_ref().map_or(ExchangeGrant::TokenExchange, |exchange| exchange.grant);
     let error = match token_exchange::read(answer) {
         Ok(exchanged) if is_usable(&exchanged.token) => {
             let life = exchanged.expires_in.unwrap_or(DEFAULT_LIFE).min(MAX_LIFE);
@@ -141,11 +127,11 @@ fn read(exchange: &Exchanged, answer: CalloutResult, config: &Config) -> (Outcom
         Ok(_) => TokenEndpointError::Malformed("access_token"),
         Err(error) => error,
     };
-    let error = match config.provider(exchange.issuer) {
+    let error = match config.provider(key.issuer) {
         Some(provider) => error.for_client(&provider.relying_party),
         None => error,
     };
-    (Err(error.into()), PAUSE)
+    (Err(NoExchange::new(error, grant)), FAILURE_LIFE)
 }
 
 fn header(wanted: &UpstreamToken, token: &str) -> HeaderEdit {

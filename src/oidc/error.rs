@@ -35,6 +35,7 @@ macro_rules! codes {
             const fn remedy(self) -> Option<&'static str> {
                 match self {
                     Self::InvalidScope => Some("compare `scopes` with those that the client may ask for"),
+                    Self::InvalidTarget => Some("compare `audience` and `resource` with what the provider knows"),
                     Self::RedirectUriMismatch => Some("register the redirect URI at the provider; `vestibule check` prints it"),
                     _ => None,
                 }
@@ -74,6 +75,8 @@ codes! {
     InsufficientScope = "insufficient_scope",
     InvalidToken = "invalid_token",
     UnsupportedTokenType = "unsupported_token_type",
+    // RFC 8693, 2.2.2
+    InvalidTarget = "invalid_target",
     // RFC 9449, 12.2
     InvalidDpopProof = "invalid_dpop_proof",
     UseDpopNonce = "use_dpop_nonce",

@@ -23,9 +23,6 @@ use crate::{
 /// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
-/// The values of `issued_token_type` that access tokens have (RFC 8693, 3).
-const ISSUED_TOKEN_TYPES: [&str; 2] =
-    ["urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt"];
 
 /// A token response, not verified.
 #[derive(Debug, Clone)]
@@ -213,9 +210,7 @@ impl TokenResponse {
         response: Result<CalloutResponse, CalloutError>,
         wanted: TokenType,
     ) -> Result<Self, TokenEndpointError> {
-        let response = successful(response)?;
-        let body = json::response_object(&response.body, MAX_CALLOUT_BODY)?;
-        Self::of(&body, None, wanted)
+        Self::of(&body(response)?, None, wanted)
     }
 
     /// Reads a token response of a server that knows OAuth 2.0 in its own way: it may be a form, as in drafts of RFC 6749, and
@@ -236,7 +231,7 @@ impl TokenResponse {
     }
 
     /// The tokens in this body; `default_type` is their type where it has none.
-    fn of(
+    pub(super) fn of(
         body: &Map<String, Value>,
         default_type: Option<&str>,
         wanted: TokenType,
@@ -257,11 +252,6 @@ impl TokenResponse {
                 return Err(TokenEndpointError::UnexpectedBearerToken);
             }
             _ => return Err(TokenEndpointError::Malformed("token_type")),
-        }
-        // RFC 8693, 2.2.1: an exchange could bring a token of another type, which is not for services.
-        let issued = members.optional("issued_token_type")?;
-        if issued.is_some_and(|issued| !ISSUED_TOKEN_TYPES.contains(&issued)) {
-            return Err(TokenEndpointError::Malformed("issued_token_type"));
         }
         Ok(Self {
             access_token: AccessToken::new(members.required("access_token")?),
@@ -286,6 +276,13 @@ impl TokenResponse {
         let id_token = tokens.id_token.take().ok_or(TokenEndpointError::Malformed("id_token"))?;
         Ok((tokens, id_token))
     }
+}
+
+/// The JSON of a response that is no refusal.
+pub(super) fn body(
+    response: Result<CalloutResponse, CalloutError>,
+) -> Result<Map<String, Value>, TokenEndpointError> {
+    Ok(json::response_object(&successful(response)?.body, MAX_CALLOUT_BODY)?)
 }
 
 fn successful(response: Result<CalloutResponse, CalloutError>) -> Result<CalloutResponse, TokenEndpointError> {

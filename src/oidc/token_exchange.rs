@@ -8,13 +8,17 @@ use super::{
     client::{AuthenticationError, CallContext},
     discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError, UnexpectedStatus},
-    token::{TokenEndpointError, TokenResponse, TokenType},
+    token::{self, TokenEndpointError, TokenResponse, TokenType},
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
+    jose::members::Members,
     secret::AccessToken,
 };
 
+/// The values of `issued_token_type` that access tokens have (RFC 8693, 3).
+const ISSUED_TOKEN_TYPES: [&str; 2] =
+    ["urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt"];
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// The token that a provider is asked for.
@@ -49,45 +53,53 @@ pub struct ExchangedToken {
 #[error("{error}")]
 pub struct NoExchange {
     /// Whose fault it is.
-    pub fault: Fault,
+    pub fault: ExchangeFault,
     error: Rc<TokenEndpointError>,
 }
 
 /// Who is at fault where no token came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum ExchangeFault {
     /// The provider refuses this user or this token.
-    Denied,
+    SubjectRejected,
     /// It refuses this client or what is asked for, or gives no usable answer.
-    Refused,
+    RequestRejected,
     /// It does not answer.
     Unavailable,
 }
 
-impl From<TokenEndpointError> for NoExchange {
-    fn from(error: TokenEndpointError) -> Self {
+impl NoExchange {
+    /// Another request's exchange takes too long.
+    pub fn late() -> Self {
+        let error = TokenEndpointError::Callout(CalloutError::NoResponse);
+        Self { fault: ExchangeFault::Unavailable, error: Rc::new(error) }
+    }
+
+    /// The reason that this answer to this grant gives.
+    pub fn new(error: TokenEndpointError, grant: ExchangeGrant) -> Self {
         let fault = match &error {
             TokenEndpointError::Callout(
                 CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse,
             )
-            | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => Fault::Unavailable,
+            | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => ExchangeFault::Unavailable,
             TokenEndpointError::Refused(ErrorResponse { error, .. }) => match error {
-                // RFC 8693, 2.2.2: `invalid_request` is the code for a token that is not accepted.
+                OAuthError::ServerError | OAuthError::TemporarilyUnavailable => ExchangeFault::Unavailable,
+                // RFC 8693, 2.2.2: the code for a token that is not accepted.
+                OAuthError::InvalidRequest if grant == ExchangeGrant::TokenExchange => ExchangeFault::SubjectRejected,
                 OAuthError::AccessDenied
                 | OAuthError::ConsentRequired
                 | OAuthError::InteractionRequired
                 | OAuthError::InvalidGrant
-                | OAuthError::InvalidRequest
                 | OAuthError::InvalidToken
-                | OAuthError::LoginRequired => Fault::Denied,
-                _ => Fault::Refused,
+                | OAuthError::LoginRequired => ExchangeFault::SubjectRejected,
+                _ => ExchangeFault::RequestRejected,
             },
             TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge)
             | TokenEndpointError::Malformed(_)
             | TokenEndpointError::NotJson(_)
             | TokenEndpointError::Status(_)
             | TokenEndpointError::UnexpectedBearerToken
-            | TokenEndpointError::UnexpectedDpopToken => Fault::Refused,
+            | TokenEndpointError::UnexpectedDpopToken => ExchangeFault::RequestRejected,
         };
         Self { fault, error: Rc::new(error) }
     }
@@ -128,6 +140,12 @@ pub fn request(
 /// # Errors
 /// [`TokenEndpointError`]
 pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<ExchangedToken, TokenEndpointError> {
-    let tokens = TokenResponse::read(response, TokenType::Bearer)?;
+    let body = token::body(response)?;
+    let tokens = TokenResponse::of(&body, None, TokenType::Bearer)?;
+    // A token of another type is not for services. Some servers leave the type out, which an access token has.
+    let issued = Members::of(&body).optional("issued_token_type")?;
+    if issued.is_some_and(|issued| !ISSUED_TOKEN_TYPES.contains(&issued)) {
+        return Err(TokenEndpointError::Malformed("issued_token_type"));
+    }
     Ok(ExchangedToken { token: tokens.access_token, expires_in: tokens.expires_in })
 }

@@ -242,6 +242,11 @@ impl Session {
         &self.site
     }
 
+    /// Whether its sign-in is less than this ago.
+    pub fn is_younger_than(&self, age: Duration, now: UnixTime) -> bool {
+        now < self.begun.plus(age)
+    }
+
     /// The subject (`sub`).
     pub fn subject(&self) -> &str {
         &self.subject

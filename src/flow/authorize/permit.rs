@@ -51,9 +51,9 @@ impl Principal for VerifiedBearer {
 
 impl Permit {
     /// The rules admit the client of a bearer token.
-    pub(in crate::flow) fn bearer(admitted: Admitted<VerifiedBearer>) -> Self {
+    pub(in crate::flow) fn bearer(admitted: Admitted<VerifiedBearer>, token: Option<HeaderEdit>) -> Self {
         let (ruled, bearer) = admitted.into_parts();
-        Self { ruled, grounds: Grounds::Bearer(bearer), token: None }
+        Self { ruled, grounds: Grounds::Bearer(bearer), token: token.map(Box::new) }
     }
 
     /// The rules admit all.
@@ -63,22 +63,15 @@ impl Permit {
     }
 
     /// The rules admit the user of a session.
-    pub(in crate::flow) fn session(admitted: Admitted<SignedIn<'_>>) -> Self {
+    pub(in crate::flow) fn session(admitted: Admitted<SignedIn<'_>>, token: Option<HeaderEdit>) -> Self {
         let (ruled, SignedIn { session, .. }) = admitted.into_parts();
-        Self { ruled, grounds: Grounds::Session(session), token: None }
+        Self { ruled, grounds: Grounds::Session(session), token: token.map(Box::new) }
     }
 
     /// The request is a CORS preflight that no rule denies.
     pub(in crate::flow) fn preflight(admitted: Admitted<Preflight>) -> Self {
         let (ruled, Preflight) = admitted.into_parts();
         Self { ruled, grounds: Grounds::Preflight, token: None }
-    }
-
-    /// Has the request carry this header, with a token for the app.
-    pub(in crate::flow) fn carry(&mut self, token: Option<HeaderEdit>) {
-        if let Some(token) = token {
-            self.token = Some(Box::new(token));
-        }
     }
 
     /// The header that carries a token for the app.

@@ -171,8 +171,8 @@ impl Presented {
         self.pass_with(bearer, None, env)
     }
 
-    /// [`Self::pass`], with the header that was made for the request after a wait.
-    fn pass_with(self, bearer: VerifiedBearer, mut token: Option<HeaderEdit>, env: &mut Env<'_>) -> Gate {
+    /// [`Self::pass`], with the header that an exchange has made for the request.
+    fn pass_with(self, bearer: VerifiedBearer, exchanged: Option<HeaderEdit>, env: &mut Env<'_>) -> Gate {
         if let Some(scopes) = missing_scope(self.ruled.verdict(), &bearer) {
             return self.refuse(Failure::InsufficientScope(scopes), env).into();
         }
@@ -180,24 +180,26 @@ impl Presented {
         let issuer_conditions = bearer.issuer_conditions(env.config);
         let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions, |at| env.now_near(at)) {
             Ok(admitted) => {
-                if let Some(wanted) = admitted.ruled().verdict().upstream_token().filter(|_| token.is_none()) {
-                    match find_token(wanted, &admitted, carrier, env) {
-                        Lookup::Known(known) => token = Some(known),
-                        Lookup::Exchange(exchange) => {
-                            let (ruled, bearer) = admitted.into_parts();
-                            let presented = Self { ruled, carrier, issuer };
-                            let then = move |token, env: &mut Env<'_>| presented.after_exchange(bearer, token, env);
-                            return upstream_token::exchange_first(exchange, Box::new(then));
-                        }
-                        Lookup::Failed(failure) => {
-                            let (ruled, _) = admitted.into_parts();
-                            return Self { ruled, carrier, issuer }.reply(failure, env).into();
-                        }
+                let found = match (admitted.ruled().verdict().upstream_token(), exchanged) {
+                    (None, _) => return forward(Permit::bearer(admitted, None), None, env).into(),
+                    (Some(_), Some(token)) => Lookup::Ready(token),
+                    (Some(wanted), None) => find_token(wanted, &admitted, carrier, env),
+                };
+                let apart = |admitted: Admitted<VerifiedBearer>| {
+                    let (ruled, bearer) = admitted.into_parts();
+                    (Self { ruled, carrier, issuer }, bearer)
+                };
+                return match found {
+                    Lookup::Ready(token) => forward(Permit::bearer(admitted, Some(token)), None, env).into(),
+                    Lookup::Needed(key) => {
+                        let (presented, bearer) = apart(admitted);
+                        Gate::flow(move |cx| async move {
+                            let token = upstream_token::exchange(key, &cx).await;
+                            Gate::settle_apart(cx.with(|env| presented.after_exchange(bearer, token, env)), &cx).await
+                        })
                     }
-                }
-                let mut permit = Permit::bearer(admitted);
-                permit.carry(token);
-                return forward(permit, None, env).into();
+                    Lookup::Failed(failure) => apart(admitted).0.reply(failure, env).into(),
+                };
             }
             Err(refused) => *refused,
         };

@@ -18,7 +18,7 @@ use crate::{
         pushed::PushError,
         security_event::SecurityEventError,
         token::TokenEndpointError,
-        token_exchange::{Fault, NoExchange},
+        token_exchange::{ExchangeFault, NoExchange},
         userinfo::UserinfoError,
     },
     platform::{NoRandomness, SignError},
@@ -132,11 +132,19 @@ pub enum Failure {
     /// The conditions of this rule, or of the provider, do not admit the user or client.
     #[error("the user or client may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
     NotAllowed(Option<String>, Vec<Finding>),
-    /// The token of an API client cannot be exchanged.
+    /// The session of this sign-in has no access token for the app.
     #[error(
-        "its token cannot be exchanged (upstream_token): it is a static one, or its issuer is not a provider at which this client authenticates"
+        "the sign-in brought no access token for the app (upstream_token): the provider gave none, or one that is too long or does not fit into a header"
+    )]
+    NoAccessToken,
+    /// The token of an API client cannot become the token for the app.
+    #[error(
+        "its token cannot become the token for the app (upstream_token): it is a static one, or its issuer is none of `providers`"
     )]
     NotExchangeable,
+    /// A token is to be exchanged as a client that does not authenticate.
+    #[error("the client of its provider does not authenticate, and so exchanges no token (upstream_token): give it a client_secret or client_key")]
+    PublicClientExchange,
     /// The session cannot be written into cookies.
     #[error("{0}")]
     NotWritten(#[from] SealError),
@@ -350,8 +358,10 @@ impl Failure {
                 "This site cannot sign you in at the moment. Please tell its operator the code below."),
             Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
                 "You are signed in, but this page is for others. If you have another account, you can use that."),
+            Self::NoAccessToken => row!(502, "no_access_token", Error, "This page cannot be opened now",
+                "The sign-in service gave this site no token that the page needs. Please tell its operator the code below."),
             Self::NotExchangeable => row!(403, "token_not_exchangeable", Info, "The token is not good here",
-                "This address needs a token of its sign-in service, which that can exchange for another one."),
+                "This address accepts only access tokens that its sign-in service can exchange for another one."),
             Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
                 "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
             Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
@@ -406,11 +416,11 @@ impl Failure {
                 "You are signed in, but this page asks for a stronger or a more recent sign-in, and the sign-in service did not confirm one. You can try again, or tell the operator of this site the code below."),
             Self::StepUpRequired(..) => row!(401, "insufficient_user_authentication", Info, "A stronger sign-in is needed",
                 "This page asks for a stronger or a more recent sign-in than yours. What you sent was not delivered."),
-            Self::UpstreamToken(NoExchange { fault: Fault::Denied, .. }) => row!(403, "upstream_token_denied", Warn, "You may not open this page",
-                "The sign-in service does not give this page what it needs to act for you. You can sign in again, with this account or another one."),
-            Self::UpstreamToken(NoExchange { fault: Fault::Refused, .. }) => row!(502, "upstream_token_refused", Error, "This page cannot be opened now",
+            Self::UpstreamToken(NoExchange { fault: ExchangeFault::SubjectRejected, .. }) => row!(403, "upstream_token_denied", Warn, "You may not open this page",
+                "The sign-in service refused access to a service that this page needs. You can sign in again, with this account or another one."),
+            Self::PublicClientExchange | Self::UpstreamToken(NoExchange { fault: ExchangeFault::RequestRejected, .. }) => row!(502, "upstream_token_refused", Error, "This page cannot be opened now",
                 "The sign-in service does not give this site what the page needs. Please tell its operator the code below."),
-            Self::UpstreamToken(NoExchange { fault: Fault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, "The sign-in service does not answer",
+            Self::UpstreamToken(NoExchange { fault: ExchangeFault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, "The sign-in service does not answer",
                 "This page needs something from it. Please try again in a few seconds."),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),

@@ -13,9 +13,9 @@ const SLOTS: usize = 512;
 /// Bytes of their tokens.
 const MAX_REMEMBERED: usize = 1024 * 1024;
 
-/// An exchange: the token of a user or client, its provider, and what is asked for.
+/// What tells exchanges apart: the token of a user or client, its provider, and what is asked for.
 #[derive(Debug)]
-pub(in crate::flow) struct Exchanged {
+pub(in crate::flow) struct ExchangeKey {
     /// The provider that issued the token.
     pub(in crate::flow) issuer: IssuerId,
     /// The token that is exchanged.
@@ -29,16 +29,16 @@ pub(in crate::flow) type Outcome = Result<AccessToken, NoExchange>;
 
 /// What is known of an exchange.
 #[derive(Debug)]
-enum Known {
+enum Entry {
     /// Its outcome, which counts until then.
-    Done(Rc<Exchanged>, Outcome, Deadline),
+    Settled(Rc<ExchangeKey>, Outcome, Deadline),
     /// It is under way while its request lives.
-    UnderWay(Weak<Exchanged>),
+    UnderWay(Weak<ExchangeKey>),
 }
 
 /// The exchanges that a worker remembers.
 #[derive(Debug)]
-pub(in crate::flow) struct UpstreamTokens(Cache<Known>);
+pub(in crate::flow) struct UpstreamTokens(Cache<Entry>);
 
 impl Default for UpstreamTokens {
     fn default() -> Self {
@@ -55,40 +55,40 @@ impl UpstreamTokens {
         wanted: &Rc<UpstreamToken>,
     ) -> Option<(&Outcome, Deadline)> {
         match self.known(issuer, subject, wanted)? {
-            Known::Done(_, outcome, until) => Some((outcome, *until)),
-            Known::UnderWay(_) => None,
+            Entry::Settled(_, outcome, until) => Some((outcome, *until)),
+            Entry::UnderWay(_) => None,
         }
     }
 
-    fn known(&self, issuer: IssuerId, subject: &str, wanted: &Rc<UpstreamToken>) -> Option<&Known> {
-        let is_it = |exchange: &Exchanged| {
+    fn known(&self, issuer: IssuerId, subject: &str, wanted: &Rc<UpstreamToken>) -> Option<&Entry> {
+        let matches = |exchange: &ExchangeKey| {
             exchange.issuer == issuer && Rc::ptr_eq(&exchange.wanted, wanted) && exchange.subject.matches(subject)
         };
         self.0.find(hash(subject, wanted), |known| match known {
-            Known::Done(exchange, ..) => is_it(exchange),
-            Known::UnderWay(exchange) => exchange.upgrade().is_some_and(|exchange| is_it(&exchange)),
+            Entry::Settled(exchange, ..) => matches(exchange),
+            Entry::UnderWay(exchange) => exchange.upgrade().is_some_and(|exchange| matches(&exchange)),
         })
     }
 
     /// Begins an exchange, unless the same one is under way. It is over when it is settled, or dropped by its request.
-    pub(in crate::flow) fn begin(&mut self, exchange: &Rc<Exchanged>) -> bool {
-        let Exchanged { issuer, subject, wanted } = &**exchange;
-        let is_idle = !matches!(self.known(*issuer, subject.expose(), wanted), Some(Known::UnderWay(_)));
+    pub(in crate::flow) fn begin(&mut self, key: &Rc<ExchangeKey>) -> bool {
+        let ExchangeKey { issuer, subject, wanted } = &**key;
+        let is_idle = !matches!(self.known(*issuer, subject.expose(), wanted), Some(Entry::UnderWay(_)));
         if is_idle {
-            self.insert(exchange, Known::UnderWay(Rc::downgrade(exchange)), 0);
+            self.insert(key, Entry::UnderWay(Rc::downgrade(key)), 0);
         }
         is_idle
     }
 
     /// Remembers the outcome of an exchange until then.
-    pub(in crate::flow) fn settle(&mut self, exchange: &Rc<Exchanged>, outcome: &Outcome, until: Deadline) {
+    pub(in crate::flow) fn settle(&mut self, key: &Rc<ExchangeKey>, outcome: &Outcome, until: Deadline) {
         let length = outcome.as_ref().map_or(0, |token| token.expose().len());
-        let length = exchange.subject.expose().len().saturating_add(length);
-        self.insert(exchange, Known::Done(Rc::clone(exchange), outcome.clone(), until), length);
+        let length = key.subject.expose().len().saturating_add(length);
+        self.insert(key, Entry::Settled(Rc::clone(key), outcome.clone(), until), length);
     }
 
-    fn insert(&mut self, exchange: &Exchanged, known: Known, length: usize) {
-        self.0.insert(hash(exchange.subject.expose(), &exchange.wanted), known, length);
+    fn insert(&mut self, key: &ExchangeKey, entry: Entry, length: usize) {
+        self.0.insert(hash(key.subject.expose(), &key.wanted), entry, length);
     }
 }
 

@@ -303,6 +303,7 @@ fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
         | OAuthError::InteractionRequired
         | OAuthError::InvalidRequest
         | OAuthError::InvalidScope
+        | OAuthError::InvalidTarget
         | OAuthError::InvalidToken
         | OAuthError::LoginRequired
         | OAuthError::RedirectUriMismatch

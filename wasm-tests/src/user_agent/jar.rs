@@ -165,7 +165,8 @@ fn accept(host: &str, request_path: &str, line: &[u8]) -> Result<Cookie, &'stati
         }
     }
     // Of the names here, `localhost` alone is one that browsers take for a public suffix.
-    let is_parent = |domain: &str| domain.contains('.') && host.ends_with(&format!(".{domain}"));
+    let is_name = host.parse::<std::net::Ipv4Addr>().is_err();
+    let is_parent = |domain: &str| is_name && domain.contains('.') && host.ends_with(&format!(".{domain}"));
     if domain.as_ref().is_some_and(|domain| domain != host && !is_parent(domain)) {
         return Err("only this host's Domain");
     }

@@ -150,6 +150,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         ForwardedTokens { access_token: wants(Authorization::AccessToken), id_token: wants(Authorization::IdToken) };
     object_keys::refuse_hidden(&providers, &rules, &[&identity_headers, &filter_state.claims], &at_providers, faults);
     warnings.extend(rules.warnings(&prefix));
+    warnings.extend(origins::hosts_elsewhere(&rules, &origins));
     warnings.extend(kept_claims::missing_issuer_header(&providers, &identity_headers));
     warnings.extend(choice::warn_of_no_choice(&providers));
     warnings.extend(client::short_keys(&providers, &token_issuers));
@@ -194,8 +195,8 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         forwarded_tokens.access_token = true;
         goes_to_app |= token.exchange.is_none();
         is_exchanged |= token.exchange.is_some();
-        // Clients may send `Authorization`, and `authorization` says what becomes of it.
-        if token.header != "authorization" {
+        // Elsewhere clients may send `Authorization`, and `authorization` says what becomes of it.
+        if !token.is_authorization() {
             stripped_headers.add(token.header.clone());
             removed_headers.add(token.header.clone());
         }

@@ -6,7 +6,7 @@ use crate::{
     claims::IssuerId,
     http::{HeaderEdit, LocalReply},
     page::Action,
-    rules::{Cause, NotAdmitted, Refusal, RuledRequest, UpstreamToken},
+    rules::{Cause, NotAdmitted, Refusal, RuledRequest, TokensDiffer, UpstreamToken},
     session::{
         open::{FreshSession, Upkeep},
         return_to::ReturnTo,
@@ -87,9 +87,10 @@ fn admit_with(
     let NotAdmitted { ruled, refusal } = match ruled.admit(principal, provider.allow.as_ref(), |at| env.now_near(at)) {
         Ok(admitted) => {
             let found = match (admitted.ruled().verdict().upstream_token(), exchanged) {
-                (None, _) => return forward(Permit::session(admitted, None), late, env).into(),
-                (Some(_), Some(token)) => Some(Lookup::Ready(token)),
-                (Some(wanted), None) => find_token(wanted, &admitted.principal().session, env),
+                (Ok(None), _) => return forward(Permit::session(admitted, None), late, env).into(),
+                (Ok(Some(_)), Some(token)) => Some(Lookup::Ready(token)),
+                (Ok(Some(wanted)), None) => find_token(wanted, &admitted.principal().session, env),
+                (Err(TokensDiffer), _) => Some(Lookup::Failed(Failure::TokensDiffer)),
             };
             match found {
                 Some(Lookup::Ready(token)) => return forward(Permit::session(admitted, Some(token)), late, env).into(),
@@ -142,7 +143,7 @@ fn find_token(wanted: &Rc<UpstreamToken>, session: &FreshSession, env: &Env<'_>)
     (env.now_near(ends) < ends).then(|| upstream_token::find(wanted, Some(session.provider()), token.expose(), env))
 }
 
-/// Decides anew after an exchange: the session may have ended meanwhile.
+/// Decides anew after an exchange: the session may have ended meanwhile, or been ended.
 fn after_exchange(
     ruled: RuledRequest,
     session: FreshSession,
@@ -151,7 +152,7 @@ fn after_exchange(
     env: &mut Env<'_>,
 ) -> Gate {
     env.revocations.look(env.platform);
-    if env.is_ended(&session) {
+    if env.is_ended(&session) || !session.session().is_fresh(&env.config.session.lifetimes, env.now()) {
         return without_session(ruled, env);
     }
     match token {

@@ -30,7 +30,7 @@ const MAX_UNAUTHENTICATED: usize = 32;
 const MAX_INTROSPECTING: usize = 64;
 /// Tokens that were active before, introspected at once beside those: made-up ones must not keep them out.
 const MAX_INTROSPECTING_AGAIN: usize = 64;
-/// Requests that one worker holds while a token is exchanged.
+/// Tokens that one worker exchanges at once, and requests that it holds for the exchanges of other requests.
 const MAX_EXCHANGING: usize = 256;
 /// Writes to the session store that a worker retries.
 const MAX_RETRIED_WRITES: usize = 256;
@@ -45,7 +45,9 @@ pub(super) const fn hold_from(now: UnixTime) -> Deadline {
 /// The limits of a worker.
 #[derive(Debug)]
 pub(super) struct Limits {
-    /// Requests that are held while a token is exchanged.
+    /// Requests that are held for the exchange of another one.
+    pub(super) awaiting_exchange: Count,
+    /// Tokens that are being exchanged.
     pub(super) exchanging: Count,
     /// Requests that are held for their provider, or for the renewal of their session.
     pub(super) held: Count,
@@ -68,6 +70,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            awaiting_exchange: Count::new(MAX_EXCHANGING),
             exchanging: Count::new(MAX_EXCHANGING),
             held: Count::new(MAX_HELD),
             introspecting: Count::new(MAX_INTROSPECTING),

@@ -71,10 +71,10 @@ pub(super) fn find(wanted: &Rc<UpstreamToken>, issuer: Option<IssuerId>, token: 
 
 /// Exchanges a token. What was decided before must be decided anew.
 pub(super) async fn exchange(key: Rc<ExchangeKey>, cx: &RequestContext) -> Result<HeaderEdit, Failure> {
-    let _slot = cx.limits().exchanging.take().ok_or(Failure::Busy)?;
     let outcome = match take_turn(&key, cx).await? {
         Some(outcome) => outcome,
         None => {
+            let _slot = cx.limits().exchanging.take().ok_or(Failure::Busy)?;
             let answer = ask(&key, cx).await?;
             cx.with(|env| keep(&key, answer, env))?
         }
@@ -84,13 +84,18 @@ pub(super) async fn exchange(key: Rc<ExchangeKey>, cx: &RequestContext) -> Resul
 
 /// Waits for the outcome of the same exchange of another request; `None` where this request is to make it.
 async fn take_turn(key: &Rc<ExchangeKey>, cx: &RequestContext) -> Result<Option<Outcome>, Failure> {
-    let turn = |env: &mut Env<'_>| {
+    let mut turn = |env: &mut Env<'_>| {
         let ExchangeKey { issuer, subject, wanted } = &**key;
         match env.upstream_tokens.find(*issuer, subject.expose(), wanted) {
             Some((outcome, until)) if !until.has_passed(env.now()) => Some(Some(outcome.clone())),
             _ => env.upstream_tokens.begin(key).then_some(None),
         }
     };
+    if let Some(turn) = cx.with(&mut turn)? {
+        return Ok(turn);
+    }
+    // One user's requests, which wait for one exchange, keep nobody else's from being made.
+    let _slot = cx.limits().awaiting_exchange.take().ok_or(Failure::Busy)?;
     let turn = cx.until(hold_from(cx.now()), turn).await?;
     // The other one may still succeed: this says nothing about its outcome.
     turn.ok_or_else(|| NoExchange::late().into())

@@ -23,7 +23,6 @@ use crate::{
 /// Upper bound of a refresh token, in bytes: a longer one fits into no session.
 const MAX_TOKEN: usize = 64 * 1024;
 
-
 /// A token response, not verified.
 #[derive(Debug, Clone)]
 pub struct TokenResponse {
@@ -279,9 +278,7 @@ impl TokenResponse {
 }
 
 /// The JSON of a response that is no refusal.
-pub(super) fn body(
-    response: Result<CalloutResponse, CalloutError>,
-) -> Result<Map<String, Value>, TokenEndpointError> {
+pub(super) fn body(response: Result<CalloutResponse, CalloutError>) -> Result<Map<String, Value>, TokenEndpointError> {
     Ok(json::response_object(&successful(response)?.body, MAX_CALLOUT_BODY)?)
 }
 

@@ -71,7 +71,7 @@ impl HostPattern {
     }
 
     /// Whether it matches every host of the other pattern.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Below(domain), Kind::Below(other)) => other.ends_with(domain.as_str()),
             // Both are in lower case.

@@ -24,7 +24,7 @@ pub use network::{Network, NetworkError};
 pub use pattern::PathPattern;
 pub use route::RouteError;
 pub use upstream_token::UpstreamToken;
-pub use verdict::{Cause, Refusal, Verdict};
+pub use verdict::{Cause, Refusal, TokensDiffer, Verdict};
 
 use std::{net::IpAddr, rc::Rc};
 

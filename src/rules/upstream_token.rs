@@ -17,6 +17,11 @@ pub struct UpstreamToken {
 }
 
 impl UpstreamToken {
+    /// Whether it takes the place of the client's credentials.
+    pub fn is_authorization(&self) -> bool {
+        self.header == "authorization"
+    }
+
     /// The header's value with this token.
     pub fn value(&self, token: &str) -> Vec<u8> {
         [&self.before, token, &self.after].concat().into_bytes()

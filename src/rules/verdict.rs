@@ -22,7 +22,14 @@ pub struct Verdict {
     turns: Vec<usize>,
     /// Whether no rule may apply for some parser.
     falls_through: bool,
+    /// Whether the last rule is the policy of the route, and the others are locked rules beside it.
+    has_policy: bool,
 }
+
+/// The rules that a request may mean ask for different tokens for the app, or not all for one: a token may be meant for another part
+/// of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokensDiffer;
 
 /// A refusal by the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +56,14 @@ pub enum Cause {
 
 impl Verdict {
     pub(super) fn new(all: &Rc<[Rule]>) -> Self {
-        Self { all: Rc::clone(all), first: None, more: Vec::new(), turns: Vec::new(), falls_through: false }
+        Self {
+            all: Rc::clone(all),
+            first: None,
+            more: Vec::new(),
+            turns: Vec::new(),
+            falls_through: false,
+            has_policy: false,
+        }
     }
 
     /// Adds the rule with this index, unless present.
@@ -95,6 +109,7 @@ impl Verdict {
             kept.add(number);
         }
         kept.add(policy);
+        kept.has_policy = true;
         *self = kept;
     }
 
@@ -162,8 +177,12 @@ impl Verdict {
     }
 
     /// The `Authorization` header for the app, with this default. If rules differ, the app receives none: a token may
-    /// be meant for another part of it, and a client's header could pass for ours.
+    /// be meant for another part of it, and a client's header could pass for ours. The same holds where the header is to carry an
+    /// [`UpstreamToken`].
     pub fn authorization(&self, default: Authorization) -> Authorization {
+        if self.rules().any(|rule| rule.policy.upstream_token.as_ref().is_some_and(|token| token.is_authorization())) {
+            return Authorization::Strip;
+        }
         let mut said = self.falls_through.then_some(default);
         for rule in self.rules() {
             if said.is_some_and(|said| said != rule.policy.authorization) {
@@ -174,12 +193,23 @@ impl Verdict {
         said.unwrap_or(default)
     }
 
-    /// The token that the request carries to the app. If rules differ, it carries none: a token may be meant for another part of
-    /// the app.
-    pub fn upstream_token(&self) -> Option<&Rc<UpstreamToken>> {
-        let mut wanted = self.rules().map(|rule| rule.policy.upstream_token.as_ref());
-        let first = wanted.next()??;
-        (!self.falls_through && wanted.all(|other| other == Some(first))).then_some(first)
+    /// The token that the request carries to the app. A locked rule without one leaves it to the policy of the route.
+    ///
+    /// # Errors
+    /// [`TokensDiffer`]
+    pub fn upstream_token(&self) -> Result<Option<&Rc<UpstreamToken>>, TokensDiffer> {
+        let mut said = self.falls_through.then_some(None);
+        for rule in self.rules() {
+            let own = rule.policy.upstream_token.as_ref();
+            if own.is_none() && rule.locked && self.has_policy {
+                continue;
+            }
+            if said.is_some_and(|said| said != own) {
+                return Err(TokensDiffer);
+            }
+            said = Some(own);
+        }
+        Ok(said.flatten())
     }
 
     /// Admits a principal with these claims if every rule, and the conditions of the claims' issuer, hold. `now_near` is that of

@@ -52,15 +52,17 @@ enum Copies {
 }
 
 impl SessionCookies {
-    /// The cookies of this configured name: `__Host-name`, then `__Host-name-1` to `-4`; those of a domain begin with `__Secure-`.
+    /// The cookies of this configured name: `__Host-name`, then `__Host-name-1` to `-4`; those of a domain begin with `__Secure-` and
+    /// end with `.` and the domain. Otherwise those of two domains, of which a host gets both, could not be told apart.
     pub fn new(base: &str, same_site: SameSite, domain: Option<String>) -> Self {
-        let prefix = if domain.is_some() { DOMAIN_PREFIX } else { HOST_PREFIX };
+        let (prefix, suffix) =
+            domain.as_ref().map_or((HOST_PREFIX, String::new()), |domain| (DOMAIN_PREFIX, format!(".{domain}")));
         Self {
             same_site,
             domain,
             names: std::array::from_fn(|place| match place {
-                0 => format!("{prefix}{base}"),
-                place => format!("{prefix}{base}-{place}"),
+                0 => format!("{prefix}{base}{suffix}"),
+                place => format!("{prefix}{base}-{place}{suffix}"),
             }),
         }
     }
@@ -102,11 +104,12 @@ impl SessionCookies {
 
     /// Whether this is the name of one of them, or beside cookies of a domain of one from before that was configured.
     pub fn has(&self, name: &[u8]) -> bool {
-        let is_earlier = |known: &String| {
-            let base = known.as_bytes().get(DOMAIN_PREFIX.len()..);
-            name.starts_with(HOST_PREFIX.as_bytes()) && name.get(HOST_PREFIX.len()..) == base
+        let is_earlier = |known: &str| {
+            let base = self.domain.as_deref().and_then(|domain| known.strip_suffix(domain)?.strip_suffix('.'));
+            let base = base.and_then(|base| base.strip_prefix(DOMAIN_PREFIX));
+            base.is_some_and(|base| name.strip_prefix(HOST_PREFIX.as_bytes()) == Some(base.as_bytes()))
         };
-        self.names.iter().any(|known| known.as_bytes() == name || self.domain.is_some() && is_earlier(known))
+        self.names.iter().any(|known| known.as_bytes() == name || is_earlier(known))
     }
 
     /// The seal's label for a text of so many cookies.

@@ -173,7 +173,7 @@ impl Session {
 
     /// Whether it has begun and not ended. A session from farther in the future than the tolerated clock difference is
     /// refused: a clock that was set back must not revive ended sessions.
-    pub(super) fn is_fresh(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
+    pub fn is_fresh(&self, lifetimes: &Lifetimes, now: UnixTime) -> bool {
         let ahead = Duration::from_secs(Leeway::MAX_SECS);
         self.begun <= now.plus(ahead) && self.seen <= now.plus(ahead) && now < self.ends(lifetimes)
     }

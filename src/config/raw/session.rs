@@ -40,8 +40,8 @@ pub(in crate::config) struct Session {
     /// How many seconds a sign-in may take, from the redirect to the callback.
     #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown(), extend("examples" = [600])))]
     pub(in crate::config) sign_in_timeout_seconds: Option<u64>,
-    /// The names of all cookies of this filter begin with it, after `__Host-` (the session's with `cookie_domain`: after
-    /// `__Secure-`).
+    /// The names of all cookies of this filter begin with it, after `__Host-`. With `cookie_domain`, the session's begins with
+    /// `__Secure-` and ends with the domain.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_COOKIE_NAME),
         extend("default" = limits::COOKIE_NAME),

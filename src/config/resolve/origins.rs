@@ -11,6 +11,7 @@ use crate::{
     http::parse_url,
     oidc::is_loopback,
     origin::{Origin, OriginPattern, Origins},
+    rules::{HostPattern, Rules},
 };
 
 const EXPECTED: &str = "an https origin, such as https://app.example.com";
@@ -131,4 +132,24 @@ fn origin(value: &str, at: &At<'_>, faults: &mut Faults) -> Result<Origin, Fault
         let expected = "an origin only: scheme, host and port, no user name, query or fragment";
         text::wrong_url(value, expected, at, faults)
     })
+}
+
+/// The hosts of rules that are none of ours: with a typo in one, its rule protects nothing.
+pub(super) fn hosts_elsewhere(rules: &Rules, origins: &Origins) -> Vec<String> {
+    if !origins.are_several() {
+        return Vec::new();
+    }
+    let exact = origins.all().chain(origins.sign_in()).map(|origin| origin.host().to_owned());
+    let below = origins.patterns().iter().map(|pattern| format!("*.{}", pattern.domain()));
+    let ours: Vec<_> = exact.chain(below).filter_map(|host| HostPattern::parse(&host).ok()).collect();
+    let is_ours = |host: &HostPattern| ours.iter().any(|own| own.covers(host) || host.covers(own));
+    let mut elsewhere = Vec::new();
+    for (number, rule) in rules.rules().iter().enumerate() {
+        for (place, _) in rule.hosts.iter().enumerate().filter(|(_, host)| !is_ours(host)) {
+            elsewhere.push(format!(
+                "rules[{number}].hosts[{place}]: no host of external_url is meant, so the rule does not apply to one"
+            ));
+        }
+    }
+    elsewhere
 }

@@ -21,7 +21,7 @@ use crate::{
         access_token::{self, AccessTokenError},
         token_issuer::TokenIssuer,
     },
-    rules::{Admitted, NotAdmitted, RuledRequest, UpstreamToken, Verdict},
+    rules::{Admitted, NotAdmitted, RuledRequest, TokensDiffer, UpstreamToken, Verdict},
     secret::RawBearerToken,
     session::return_to::ReturnTo,
     shared::lease::Asker,
@@ -181,9 +181,10 @@ impl Presented {
         let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions, |at| env.now_near(at)) {
             Ok(admitted) => {
                 let found = match (admitted.ruled().verdict().upstream_token(), exchanged) {
-                    (None, _) => return forward(Permit::bearer(admitted, None), None, env).into(),
-                    (Some(_), Some(token)) => Lookup::Ready(token),
-                    (Some(wanted), None) => find_token(wanted, &admitted, carrier, env),
+                    (Ok(None), _) => return forward(Permit::bearer(admitted, None), None, env).into(),
+                    (Ok(Some(_)), Some(token)) => Lookup::Ready(token),
+                    (Ok(Some(wanted)), None) => find_token(wanted, &admitted, carrier, env),
+                    (Err(TokensDiffer), _) => Lookup::Failed(Failure::TokensDiffer),
                 };
                 let apart = |admitted: Admitted<VerifiedBearer>| {
                     let (ruled, bearer) = admitted.into_parts();

@@ -143,7 +143,9 @@ pub enum Failure {
     )]
     NotExchangeable,
     /// A token is to be exchanged as a client that does not authenticate.
-    #[error("the client of its provider does not authenticate, and so exchanges no token (upstream_token): give it a client_secret or client_key")]
+    #[error(
+        "the client of its provider does not authenticate, and so exchanges no token (upstream_token): give it a client_secret or client_key"
+    )]
     PublicClientExchange,
     /// The session cannot be written into cookies.
     #[error("{0}")]
@@ -212,6 +214,9 @@ pub enum Failure {
     /// The token endpoint gave no usable answer.
     #[error("{0}")]
     TokenEndpoint(#[from] TokenEndpointError),
+    /// The rules that the request may mean ask for different tokens for the app.
+    #[error("parsers may take it for different rules, which ask for different tokens for the app (upstream_token)")]
+    TokensDiffer,
     /// A state that the code never reaches: a bug of this filter.
     #[error("a bug of this filter: {0}")]
     Unreachable(&'static str),
@@ -358,6 +363,8 @@ impl Failure {
                 "This site cannot sign you in at the moment. Please tell its operator the code below."),
             Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
                 "You are signed in, but this page is for others. If you have another account, you can use that."),
+            Self::TokensDiffer => row!(400, "upstream_token_ambiguous", Info, "This address is ambiguous",
+                "It can be read in several ways. Please use a link of this site."),
             Self::NoAccessToken => row!(502, "no_access_token", Error, "This page cannot be opened now",
                 "The sign-in service gave this site no token that the page needs. Please tell its operator the code below."),
             Self::NotExchangeable => row!(403, "token_not_exchangeable", Info, "The token is not good here",

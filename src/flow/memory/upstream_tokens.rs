@@ -4,14 +4,17 @@
 use std::rc::{Rc, Weak};
 
 use crate::{
-    cache::Cache, claims::IssuerId, oidc::token_exchange::NoExchange, rules::UpstreamToken, secret::AccessToken,
-    time::Deadline,
+    claims::IssuerId,
+    oidc::token_exchange::NoExchange,
+    rules::UpstreamToken,
+    secret::AccessToken,
+    time::{Deadline, UnixTime},
 };
 
-/// Exchanges that a worker remembers. One that is replaced is made again.
-const SLOTS: usize = 512;
+/// Exchanges that a worker remembers. Beyond that, the ones that end first are made again.
+const MAX_REMEMBERED: usize = 1024;
 /// Bytes of their tokens.
-const MAX_REMEMBERED: usize = 1024 * 1024;
+const MAX_LENGTH: usize = 4 * 1024 * 1024;
 
 /// What tells exchanges apart: the token of a user or client, its provider, and what is asked for.
 #[derive(Debug)]
@@ -22,6 +25,14 @@ pub(in crate::flow) struct ExchangeKey {
     pub(in crate::flow) subject: AccessToken,
     /// The token that is asked for.
     pub(in crate::flow) wanted: Rc<UpstreamToken>,
+}
+
+impl ExchangeKey {
+    fn is_same(&self, other: &Self) -> bool {
+        self.issuer == other.issuer
+            && Rc::ptr_eq(&self.wanted, &other.wanted)
+            && self.subject.matches(other.subject.expose())
+    }
 }
 
 /// The outcome of an exchange.
@@ -36,14 +47,36 @@ enum Entry {
     UnderWay(Weak<ExchangeKey>),
 }
 
-/// The exchanges that a worker remembers.
-#[derive(Debug)]
-pub(in crate::flow) struct UpstreamTokens(Cache<Entry>);
-
-impl Default for UpstreamTokens {
-    fn default() -> Self {
-        Self(Cache::new(SLOTS, MAX_REMEMBERED))
+impl Entry {
+    /// Its key; `None` where its request has left.
+    fn key(&self) -> Option<Rc<ExchangeKey>> {
+        match self {
+            Self::Settled(key, ..) => Some(Rc::clone(key)),
+            Self::UnderWay(key) => key.upgrade(),
+        }
     }
+
+    /// The bytes of its tokens.
+    fn length(&self) -> usize {
+        let Self::Settled(key, outcome, _) = self else { return 0 };
+        let length = outcome.as_ref().map_or(0, |token| token.expose().len());
+        key.subject.expose().len().saturating_add(length)
+    }
+
+    /// The end of its outcome; an exchange under way goes last.
+    const fn end(&self) -> UnixTime {
+        match self {
+            Self::Settled(_, _, until) => until.end(),
+            Self::UnderWay(_) => UnixTime::MAX,
+        }
+    }
+}
+
+/// The exchanges that a worker remembers.
+#[derive(Debug, Default)]
+pub(in crate::flow) struct UpstreamTokens {
+    /// In the order of their hashes.
+    entries: Vec<(u64, Entry)>,
 }
 
 impl UpstreamTokens {
@@ -61,13 +94,12 @@ impl UpstreamTokens {
     }
 
     fn known(&self, issuer: IssuerId, subject: &str, wanted: &Rc<UpstreamToken>) -> Option<&Entry> {
-        let matches = |exchange: &ExchangeKey| {
-            exchange.issuer == issuer && Rc::ptr_eq(&exchange.wanted, wanted) && exchange.subject.matches(subject)
-        };
-        self.0.find(hash(subject, wanted), |known| match known {
-            Entry::Settled(exchange, ..) => matches(exchange),
-            Entry::UnderWay(exchange) => exchange.upgrade().is_some_and(|exchange| matches(&exchange)),
-        })
+        let matches =
+            |key: &ExchangeKey| key.issuer == issuer && Rc::ptr_eq(&key.wanted, wanted) && key.subject.matches(subject);
+        let hash = hash(subject, wanted);
+        let first = self.entries.partition_point(|(known, _)| *known < hash);
+        let mut alike = self.entries.iter().skip(first).take_while(|(known, _)| *known == hash);
+        alike.find(|(_, entry)| entry.key().is_some_and(|key| matches(&key))).map(|(_, entry)| entry)
     }
 
     /// Begins an exchange, unless the same one is under way. It is over when it is settled, or dropped by its request.
@@ -75,20 +107,32 @@ impl UpstreamTokens {
         let ExchangeKey { issuer, subject, wanted } = &**key;
         let is_idle = !matches!(self.known(*issuer, subject.expose(), wanted), Some(Entry::UnderWay(_)));
         if is_idle {
-            self.insert(key, Entry::UnderWay(Rc::downgrade(key)), 0);
+            self.insert(key, Entry::UnderWay(Rc::downgrade(key)));
         }
         is_idle
     }
 
     /// Remembers the outcome of an exchange until then.
     pub(in crate::flow) fn settle(&mut self, key: &Rc<ExchangeKey>, outcome: &Outcome, until: Deadline) {
-        let length = outcome.as_ref().map_or(0, |token| token.expose().len());
-        let length = key.subject.expose().len().saturating_add(length);
-        self.insert(key, Entry::Settled(Rc::clone(key), outcome.clone(), until), length);
+        self.insert(key, Entry::Settled(Rc::clone(key), outcome.clone(), until));
     }
 
-    fn insert(&mut self, key: &ExchangeKey, entry: Entry, length: usize) {
-        self.0.insert(hash(key.subject.expose(), &key.wanted), entry, length);
+    /// Replaces what is known of this exchange.
+    fn insert(&mut self, key: &Rc<ExchangeKey>, entry: Entry) {
+        let hash = hash(key.subject.expose(), &key.wanted);
+        // Exchanges whose requests have left go, too.
+        self.entries
+            .retain(|(known_hash, known)| known.key().is_some_and(|known| *known_hash != hash || !known.is_same(key)));
+        let mut length: usize = self.entries.iter().map(|(_, known)| known.length()).sum();
+        length = length.saturating_add(entry.length());
+        while self.entries.len() >= MAX_REMEMBERED || length > MAX_LENGTH {
+            let first = self.entries.iter().enumerate().min_by_key(|(_, (_, known))| known.end());
+            let Some((place, (_, known))) = first else { return };
+            length = length.saturating_sub(known.length());
+            self.entries.remove(place);
+        }
+        let place = self.entries.partition_point(|(known, _)| *known < hash);
+        self.entries.insert(place, (hash, entry));
     }
 }
 

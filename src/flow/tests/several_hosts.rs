@@ -266,7 +266,7 @@ fn forms_and_scripts_of_one_host_are_not_those_of_another() {
 fn a_session_of_the_domain_counts_at_every_host_of_the_list() {
     let mut browser = Browser::with_domain();
     browser.arrives(&format!("{TWO}/page"));
-    assert!(browser.domain.contains_key("__Secure-vestibule"));
+    assert!(browser.domain.contains_key("__Secure-vestibule.example.com"));
     for origin in [ONE, TWO, PREVIEW] {
         assert!(browser.is_signed_in(&format!("{origin}/page")), "{origin}");
     }
@@ -304,7 +304,7 @@ fn signing_out_ends_the_session_of_the_domain() {
     browser.world.host = "two.example.com".to_owned();
     let out = browser.world.opens("/oauth2/sign_out", "none").reply();
     assert!(header(&out, "set-cookie").unwrap().ends_with("; Domain=example.com"), "{out:?}");
-    assert!(!browser.world.jar.contains_key("__Secure-vestibule"));
+    assert!(!browser.world.jar.contains_key("__Secure-vestibule.example.com"));
     browser.domain = lifted;
     assert!(!browser.is_signed_in(&format!("{ONE}/page")));
 }

@@ -9,7 +9,7 @@ use super::{
     world::{ISSUER, Outcome, PARTNERS, STATIC_TOKEN, World, access_tokens, header, location, ok, static_tokens},
 };
 use crate::{
-    http::{CalloutError, CalloutResponse, Request},
+    http::{CalloutError, CalloutResponse, Request, RouteMetadata},
     oidc::{
         token::TokenEndpointError,
         token_exchange::{ExchangeGrant, NoExchange},
@@ -421,8 +421,15 @@ fn a_worker_holds_a_bounded_number_of_exchanges() {
     assert_refused(&mut world, "/orders/1", 503, "busy");
     assert_eq!(exchanges.count(), 0);
     drop(taken);
+    // Requests that wait for one exchange keep no other from being made.
+    let request = page("/orders/1", &cookies(&world));
+    let first = waits(world.start(request.clone()));
+    let taken = world.limits().awaiting_exchange.take_all_but(0);
+    assert_refused(&mut world, "/orders/1", 503, "busy");
+    assert_eq!(get(&mut world, "/stock/1"), ["at.for.stock"]);
+    drop((taken, first));
     assert_eq!(get(&mut world, "/orders/1"), ["at.for.orders"]);
-    assert_eq!(world.limits().exchanging.taken(), 0);
+    assert_eq!((world.limits().exchanging.taken(), world.limits().awaiting_exchange.taken()), (0, 0));
 }
 
 #[test]
@@ -518,12 +525,61 @@ fn the_rules_come_before_the_exchange() {
 }
 
 #[test]
-fn where_readers_disagree_about_the_path_the_app_gets_no_token() {
+fn where_readers_disagree_about_the_token_nothing_passes() {
     let (mut world, exchanges) = signed_in();
     for path in ["/orders/../stock/x", "/orders//x", "/orders/%2e%2e/x", "/orders;/x"] {
-        assert_eq!(get(&mut world, path), [""; 0], "{path}");
+        assert_refused(&mut world, path, 400, "upstream_token_ambiguous");
     }
+    let token = world.access_token();
+    assert_eq!(bring(&mut world, "/orders;/x", &token).code(), (400, "upstream_token_ambiguous"));
     assert_eq!(exchanges.count(), 0);
+    assert_eq!(get(&mut world, "/orders/1"), ["at.for.orders"]);
+}
+
+#[test]
+fn the_credentials_of_a_client_never_stand_where_the_token_is_to_be() {
+    let (mut world, _) = signed_in();
+    let forged = ("authorization", "Token forged");
+    for (method, path) in [("GET", "/bearer/x;y"), ("GET", "/bearer/;x"), ("TRACE", "/bearer/x"), ("GET", "/bearer//x")]
+    {
+        let outcome = world.send(&[(":method", method), (":path", path), forged, ("sec-fetch-mode", "cors")]);
+        let outcome = world.then(outcome);
+        if let Outcome::Forwarded { .. } = outcome {
+            assert_eq!(received(&outcome, "authorization"), ["Bearer at.for.orders"], "{method} {path}");
+        } else {
+            assert_eq!(outcome.code(), (400, "upstream_token_ambiguous"), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_locked_rule_leaves_the_token_to_the_policy_of_the_route() {
+    let token = json!({"header": "X-Access-Token", "exchange": {"audience": "orders"}});
+    let (mut world, exchanges) = world_with(&[
+        ("rules", json!([{"prefix": "/", "access": "required", "locked": true}])),
+        ("policies", json!({"orders": {"access": "required", "upstream_token": token}})),
+        ("route_metadata", json!(true)),
+    ]);
+    world.sign_in("/");
+    let request = page("/page", &cookies(&world)).with_route(RouteMetadata::Policy("orders".to_owned()));
+    let step = world.start(request.clone());
+    assert_eq!(received(&world.perform(step, &request), "x-access-token"), ["at.for.orders"]);
+    assert_eq!(exchanges.count(), 1);
+}
+
+#[test]
+fn a_session_whose_lifetime_ends_during_its_exchange_does_not_pass() {
+    let (mut world, _) = world_with(&[("session", json!({"lifetime_seconds": 60}))]);
+    world.sign_in("/");
+    world.advance(58);
+    let request = page("/orders/1", &cookies(&world));
+    let pending = waits(world.start(request.clone()));
+    let call = pending.take_calls().pop().unwrap();
+    world.advance(2);
+    let result = world.answer_call(call.request());
+    call.answer(result);
+    let step = world.decide(|_| pending.resume());
+    assert_eq!(world.perform(step, &request).code(), (401, "sign_in_required"));
 }
 
 #[test]
@@ -584,8 +640,6 @@ fn a_public_client_exchanges_nothing() {
     );
     world.sign_in("/");
     assert_refused(&mut world, "/orders/1", 502, "upstream_token_refused");
-    let token = world.access_token();
-    assert_eq!(bring(&mut world, "/orders/1", &token).code(), (502, "upstream_token_refused"));
     assert_eq!(exchanges.count(), 0);
 }
 

@@ -530,7 +530,7 @@ impl World {
 
     /// The name of the session's cookie.
     const fn session_name(&self) -> &'static str {
-        if matches!(self.reach, Reach::Domain) { "__Secure-vestibule" } else { "__Host-vestibule" }
+        if matches!(self.reach, Reach::Domain) { "__Secure-vestibule.example.com" } else { "__Host-vestibule" }
     }
 
     /// The value of the session's cookie in a `Cookie` or `Set-Cookie` line.

@@ -42,8 +42,9 @@ test: build ## everything: the core natively, then the filter in the real Envoy 
 unit: ## the core alone and `vestibule check`, natively, in seconds
 	cargo test -p vestibule -p vestibule-check
 
-e2e: build ## the filter in the real Envoy
-	cargo test -p wasm-tests
+e2e: export VESTIBULE_ENVOY = $(ENVOY)
+e2e: build ## the filter in the real Envoy; ENVOY=1.39.3 (1.38.2, 1.37.0) in another one, TESTS='sign_in bearer' some files of tests
+	cargo test -p wasm-tests $(patsubst %,--test %,$(TESTS))
 
 providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
 	cargo test -p wasm-tests --features providers --test matrix --test keycloak

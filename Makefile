@@ -12,7 +12,7 @@ INLINE := -Cllvm-args=-inline-threshold=12 -Cllvm-args=-inlinehint-threshold=150
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e providers lint deny doc fuzz check dry-run demo size cost bench soak scale toolchain java go lint-tools
+.PHONY: help build test unit e2e providers lint deny doc fuzz check dry-run demo image release reproducible size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -84,6 +84,16 @@ demo: toolchain ## a real app behind the filter, to sign in with a browser
 	@echo '==> preparing the demo (about five minutes the first time, seconds afterwards)'
 	@$(MAKE) --no-print-directory build
 	@VESTIBULE_WASM=$(abspath $(MODULE)) cargo run --quiet -p wasm-tests --bin demo
+
+image: build ## an OCI image for Istio and Envoy Gateway, made without a container engine: target/image
+	cargo run --quiet -p vestibule-release -- image
+
+release: build ## the files of a release in target/vestibule-VERSION; TAG=v1.2.3 has to be its version, with all committed
+	cargo build --quiet --release -p vestibule-check
+	cargo run --quiet -p vestibule-release -- assemble $(TAG)
+
+reproducible: build ## builds module and image of the commit once more, in another folder, and compares
+	cargo run --quiet -p vestibule-release -- reproduce
 
 size: build ## fails if the module is larger than 1.25 MB
 	test $$(wc -c < $(MODULE)) -le 1250000

@@ -22,12 +22,12 @@ pub const CHECKSUMS: &str = "SHA256SUMS";
 /// The section of the changelog that has no version yet.
 const UNRELEASED: &str = "Unreleased";
 
-/// Writes the image of the built module to `image` in the target folder.
+/// Writes the image of the module that is built from this source to `image` in the target folder.
 ///
 /// # Errors
 /// If there is no module, or something cannot be written.
-pub fn write_image(root: &Path, target: &Path) -> Result<Image, ReleaseError> {
-    let image = Image::of(&read(&target.join(MODULE))?, &Source::of(root)?)?;
+pub fn write_image(target: &Path, source: &Source) -> Result<Image, ReleaseError> {
+    let image = Image::of(&read(&target.join(MODULE))?, source)?;
     image.write(&target.join("image"))?;
     Ok(image)
 }
@@ -48,7 +48,7 @@ pub fn assemble(root: &Path, target: &Path, tag: Option<&str>) -> Result<PathBuf
     let entry = changelog::entry(&changes, version).or_else(unreleased);
     let entry = entry.ok_or_else(|| ReleaseError::Changelog(version.clone()))?;
     let module = read(&target.join(MODULE))?;
-    let image = write_image(root, target)?;
+    let image = write_image(target, &source)?;
     let sbom = sbom::document(root, &sha256(&module), &source, &tools)?;
     let named = |end: &str| format!("vestibule-{version}{end}");
     let mut files = vec![

@@ -12,6 +12,7 @@ use vestibule_release::{
     assembly::{MODULE, assemble, write_image},
     files::{read, sha256},
     reproduction::reproduce,
+    source::Source,
 };
 
 fn main() -> ExitCode {
@@ -35,7 +36,7 @@ fn run(arguments: &[&str]) -> Result<String, ReleaseError> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     match arguments {
         ["image"] => {
-            let image = write_image(root, &target)?;
+            let image = write_image(&target, &Source::of(root)?)?;
             let module = sha256(&read(&target.join(MODULE))?);
             Ok(format!("{}\nimage {}\nmodule sha256:{module}", target.join("image").display(), image.digest))
         }

@@ -19,9 +19,11 @@ use crate::{
 /// # Errors
 /// If they differ, or the build fails.
 pub fn reproduce(root: &Path, target: &Path) -> Result<(String, String), ReleaseError> {
-    if !Source::of(root)?.is_of_commit() {
+    let source = Source::of(root)?;
+    if !source.is_of_commit() {
         return Err(ReleaseError::Modified);
     }
+    let here = (sha256(&read(&target.join(MODULE))?), write_image(target, &source)?.digest);
     let folder = target.join("reproduction");
     files::empty_folder(&folder)?;
     // Paths of another length than here, for the sources and for what is built.
@@ -38,8 +40,7 @@ pub fn reproduce(root: &Path, target: &Path) -> Result<(String, String), Release
     if !is_built {
         return Err(ReleaseError::Command { command: format!("{make:?}"), said: "the second build failed".to_owned() });
     }
-    let here = (sha256(&read(&target.join(MODULE))?), write_image(root, target)?.digest);
-    let elsewhere = (sha256(&read(&built.join(MODULE))?), write_image(&checkout, &built)?.digest);
+    let elsewhere = (sha256(&read(&built.join(MODULE))?), write_image(&built, &Source::of(&checkout)?)?.digest);
     if here != elsewhere {
         let describe = |(module, image): (String, String)| format!("module {module}, image {image}");
         return Err(ReleaseError::Differs { here: describe(here), elsewhere: describe(elsewhere), folder });

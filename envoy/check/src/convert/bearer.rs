@@ -48,6 +48,10 @@ pub(super) fn convert(own_issuer: Option<&str>, users: &Users, settings: &mut Se
             }
         }
     }
+    if !tokens.own_audiences.is_empty() && users.allow.is_some() {
+        let said = "extra_jwt_issuers: tokens of the provider itself must meet its `allow`, with a verified address where that asks for one";
+        settings.note(&further.place, Weight::Decide, said);
+    }
     for (issuer, audiences) in by_issuer {
         let mut members = vec![("issuer".to_owned(), text(issuer)), ("audiences".to_owned(), texts(audiences))];
         members.extend(users.bearers.clone().map(|bearers| ("allow".to_owned(), bearers)));

@@ -11,8 +11,8 @@ use super::{
 use crate::{Options, check};
 
 /// The options that rules are made of.
-pub(super) const OPTIONS: [&str; 5] =
-    ["api_routes", "force_json_errors", "skip_auth_regex", "skip_auth_routes", "trusted_ips"];
+pub(super) const OPTIONS: [&str; 6] =
+    ["api_routes", "force_json_errors", "skip_auth_preflight", "skip_auth_regex", "skip_auth_routes", "trusted_ips"];
 
 /// A rule that the filter may not take.
 #[derive(Clone)]
@@ -37,6 +37,21 @@ pub(super) fn convert(settings: &mut Settings, is_closed: bool) -> Vec<Yaml> {
         for route in &given.values {
             public_route(name, route, &given, &mut rules, settings);
         }
+    }
+    let place = settings.place("skip_auth_preflight");
+    let passes_preflights = settings.is_on("skip_auth_preflight");
+    let said = if passes_preflights {
+        "skip_auth_preflight: a CORS preflight passes, without an identity, if it is one; any other OPTIONS needs a rule"
+    } else {
+        "CORS preflights are denied, as oauth2-proxy does without skip_auth_preflight; where pages of other sites call the app, take that rule out"
+    };
+    if passes_preflights || !is_closed {
+        settings.note(&place, Weight::Told, said);
+    }
+    if !passes_preflights && !is_closed {
+        let headers = flow([("access-control-request-method", text("*"))]);
+        let rule = flow([("methods", texts(["OPTIONS"])), ("headers", headers), ("access", text("deny"))]);
+        rules.push(Candidate { rule, place, name: "skip_auth_preflight" });
     }
     let api_routes = settings.take("api_routes");
     let only_401 = settings.is_on("force_json_errors");

@@ -378,6 +378,23 @@ fn no_more_requests_pass_without_a_sign_in() {
     }
 }
 
+/// A preflight has no credentials, so oauth2-proxy refuses it without `skip_auth_preflight`.
+#[test]
+fn preflights_pass_where_they_did() {
+    for (option, here) in [("", false), ("skip_auth_preflight = false", false), ("skip_auth_preflight = true", true)] {
+        let config = config(&conversion("oidc", &format!("email_domains = ['*']\n{option}"))).unwrap();
+        let lines = [
+            (":method", "OPTIONS"),
+            (":authority", "app.example.com"),
+            (":path", "/"),
+            ("access-control-request-method", "PUT"),
+        ];
+        let request = Request::new(lines.map(|(name, value)| (name, value.as_bytes())));
+        let ruled = config.rules.evaluate(request, &|| None).unwrap();
+        assert_eq!(ruled.admit_preflight(|_| true).is_ok(), here, "{option}");
+    }
+}
+
 /// Options that are not in the files that were read, or are there twice.
 #[test]
 fn what_was_not_read_closes_the_app() {

@@ -50,6 +50,11 @@ pub(crate) fn needs(config: &Config) -> Vec<Need> {
         if provider.discovery().is_some() {
             needs.add(clusters.default_cluster().as_str()).is_for_discovered_hosts = true;
         }
+        if let Some(provisioning) = &provider.provisioning {
+            let endpoint = &provisioning.endpoint;
+            needs.reach_host(endpoint.cluster.as_str(), &endpoint.url.authority());
+            needs.add(endpoint.cluster.as_str()).is_https |= endpoint.url.url().scheme() == "https";
+        }
         clusters.by_authority().iter().for_each(|(host, cluster)| needs.reach_host(cluster.as_str(), host));
     }
     for issuer in &config.token_issuers {
@@ -141,8 +146,9 @@ pub(crate) fn review(needs: &[Need], settings: &Node, mesh: Mesh, documents: &[N
 fn place_of(cluster: &str, settings: &Node) -> Position {
     let names_it = |node: &&Node| node.text() == Some(cluster);
     let by_host = settings.get("clusters").map_or(&[][..], Node::members).iter().map(|member| &member.node);
-    let store = settings.at_path(&["session", "store", "cluster"]);
-    let named = settings.get("cluster").into_iter().chain(by_host).chain(store).find(names_it);
+    let places: [&[&str]; 2] = [&["session", "store", "cluster"], &["provisioning", "cluster"]];
+    let others = places.into_iter().filter_map(|place| settings.at_path(place));
+    let named = settings.get("cluster").into_iter().chain(by_host).chain(others).find(names_it);
     named.map_or(settings.at, |node| node.at)
 }
 

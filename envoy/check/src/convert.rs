@@ -1,17 +1,19 @@
 //! `vestibule convert oauth2-proxy`: a configuration of oauth2-proxy as a document of the filter, and all that has no counterpart.
 //!
 //! `source` reads options from each form in which they are written, `alpha` those of oauth2-proxy's YAML; `names` knows the
-//! options; `settings` holds them until they are taken. `provider`, `access`, `headers` and `session` make parts of the
-//! document, `pattern` makes path rules of regular expressions, `document` writes. An option that nothing took is told, and
+//! options; `settings` holds them until they are taken. `provider`, `access`, `bearer`, `rules`, `headers` and `session` make parts
+//! of the document, `pattern` makes path rules of regular expressions, `document` writes. An option that nothing took is told, and
 //! one that restricts access and cannot be expressed closes the app.
 
 mod access;
 mod alpha;
+mod bearer;
 mod document;
 mod headers;
 mod names;
 mod pattern;
 mod provider;
+mod rules;
 mod session;
 mod settings;
 mod source;
@@ -19,7 +21,7 @@ mod source;
 use std::fmt;
 
 use crate::{Options, check};
-use document::{Yaml, map, text};
+use document::{Yaml, flow, map, text};
 use settings::{Place, Settings, Weight};
 
 /// What is said where the command does not.
@@ -79,19 +81,25 @@ pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conve
         members.push(("token_issuers", Yaml::List(provider.token_issuers)));
     }
     members.extend(session::sign_in(&mut settings));
-    settings.close_unknown(&access::OF_RULES);
+    settings.close_unknown(&rules::OPTIONS);
     let is_closed = settings.lacks_restriction();
-    members.push(("rules", Yaml::List(access::rules(&mut settings, is_closed))));
+    let mut rules = rules::convert(&mut settings, is_closed);
     settings.tell_the_rest();
-    let document = document::write(is_closed, members);
+    let with = |is_closed: bool, rules: &[Yaml]| {
+        let rules = ("rules", Yaml::List(rules.to_vec()));
+        document::write(is_closed, members.iter().cloned().chain([rules]).collect())
+    };
+    let mut document = with(is_closed, &rules);
     let report = check("result", &document, &|_| None, &Options { without_secrets: true, ..Options::default() });
-    for line in report.text.split("\n\n").next().unwrap_or_default().lines().filter(|line| line.starts_with("result:"))
-    {
-        let (_, said) = line.split_once(": ").unwrap_or_default();
-        let is_warning = said.starts_with("warning");
-        if is_warning || !report.is_valid {
-            settings.note(&Place::result(), if is_warning { Weight::Decide } else { Weight::Missing }, said);
-        }
+    if !report.is_valid {
+        // What the filter does not take may be a restriction, and may be taken out of the document.
+        rules.pop();
+        rules.push(flow([("access", text("deny"))]));
+        document = with(true, &rules);
+    }
+    for finding in &report.findings {
+        let weight = if finding.is_fault() { Weight::Missing } else { Weight::Decide };
+        settings.note(&Place::result(), weight, finding.said());
     }
     Ok(Conversion { document, is_complete: settings.is_complete() && report.is_valid, notes: settings.notes() })
 }

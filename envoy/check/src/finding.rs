@@ -31,6 +31,13 @@ impl Finding {
         Self { at, severity: Severity::Warning, path: String::new(), message: message.into() }
     }
 
+    /// All of it but the place.
+    pub(crate) fn said(&self) -> String {
+        let severity = if self.severity == Severity::Warning { "warning: " } else { "" };
+        let colon = if self.path.is_empty() { "" } else { ": " };
+        format!("{severity}{}{colon}{}", self.path, self.message)
+    }
+
     pub(crate) fn is_fault(&self) -> bool {
         self.severity == Severity::Fault
     }
@@ -39,13 +46,6 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Position { line, column } = self.at;
-        write!(f, "{line}:{column}: ")?;
-        if self.severity == Severity::Warning {
-            f.write_str("warning: ")?;
-        }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)
+        write!(f, "{line}:{column}: {}", self.said())
     }
 }

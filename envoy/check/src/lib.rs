@@ -48,6 +48,7 @@ pub struct Report {
     pub text: String,
     /// Whether the filter would start with it.
     pub is_valid: bool,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// What is checked beside the file.
@@ -61,7 +62,7 @@ pub struct Options {
 
 /// Checks the text of this file. `variables` looks up environment variables.
 pub fn check(file: &str, text: &str, variables: &dyn Fn(&str) -> Option<String>, options: &Options) -> Report {
-    let mut report = Lines { file, text: String::new(), is_valid: true };
+    let mut report = Lines { file, text: String::new(), is_valid: true, findings: Vec::new() };
     match documents(file, text) {
         Err(SyntaxError { at, reason }) => report.find(&[Finding::fault(at, "", reason)]),
         Ok(documents) => {
@@ -79,7 +80,7 @@ pub fn check(file: &str, text: &str, variables: &dyn Fn(&str) -> Option<String>,
             }
         }
     }
-    Report { text: report.text, is_valid: report.is_valid }
+    Report { text: report.text, is_valid: report.is_valid, findings: report.findings }
 }
 
 /// The documents of a file, with the types that the program behind it gives to plain scalars.
@@ -175,6 +176,7 @@ struct Lines<'a> {
     file: &'a str,
     text: String,
     is_valid: bool,
+    findings: Vec<Finding>,
 }
 
 impl Lines<'_> {
@@ -197,6 +199,7 @@ impl Lines<'_> {
         for finding in findings {
             self.is_valid &= !finding.is_fault();
             self.add(&format!("{}:{finding}", self.file));
+            self.findings.push(finding.clone());
         }
     }
 

@@ -1,3 +1,4 @@
+mod access;
 mod convert;
 mod hostile;
 mod mistakes;

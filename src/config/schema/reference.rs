@@ -18,6 +18,24 @@ pub(super) struct Section {
     pub(super) places: Vec<String>,
 }
 
+/// A step from a setting to an object in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// An element of a list.
+    Item,
+    /// A member under a name of the operator.
+    Name,
+}
+
+impl Step {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Item => "[]",
+            Self::Name => ".NAME",
+        }
+    }
+}
+
 /// The JSON Schema of the document.
 pub(super) struct Reference(Value);
 
@@ -45,23 +63,22 @@ impl Reference {
         self.definition(name)["properties"].as_object().unwrap()
     }
 
-    /// The object types that a setting leads to, each with what its path adds.
-    pub(super) fn objects_of<'a>(&'a self, property: &'a Value) -> Vec<(String, &'a str)> {
+    /// The object types that a setting leads to, each with the steps to it.
+    pub(super) fn objects_of<'a>(&'a self, property: &'a Value) -> Vec<(Vec<Step>, &'a str)> {
         let mut found = Vec::new();
         if let Some(name) = definition_of(property) {
             if self.definition(name)["properties"].is_object() {
-                found.push((String::new(), name));
+                found.push((Vec::new(), name));
             }
             // A secret is written as text or by the name of its variable: no section of its own.
             for way in self.definition(name)["anyOf"].as_array().into_iter().flatten() {
                 found.extend(self.objects_of(way));
             }
         }
-        for (inner, step) in [("items", "[]"), ("additionalProperties", ".NAME")] {
+        for (inner, step) in [("items", Step::Item), ("additionalProperties", Step::Name)] {
             if property[inner].is_object() {
-                found.extend(
-                    self.objects_of(&property[inner]).into_iter().map(|(rest, name)| (format!("{step}{rest}"), name)),
-                );
+                let objects = self.objects_of(&property[inner]).into_iter();
+                found.extend(objects.map(|(rest, name)| ([vec![step], rest].concat(), name)));
             }
         }
         found
@@ -76,6 +93,7 @@ impl Reference {
             let mut end = next + 1;
             for (name, property) in self.properties(&definition) {
                 for (steps, of) in self.objects_of(property) {
+                    let steps: String = steps.into_iter().map(Step::text).collect();
                     let place = format!("{}{steps}", below(&base, name));
                     match sections.iter_mut().find(|section| section.definition == of) {
                         // Conditions within conditions are no further place.
@@ -278,12 +296,15 @@ fn bounds(property: &Value) -> Vec<String> {
 
 /// A value as it is written in a line of YAML.
 fn in_yaml(value: &Value) -> String {
+    const WORDS: [&str; 9] = ["false", "n", "no", "null", "off", "on", "true", "y", "yes"];
     match value {
         Value::String(text) => {
             let is_plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:@+~".contains(letter));
             let starts_plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/');
             let is_address = text.contains("::") || text.ends_with(':');
-            if is_plain && starts_plain && !is_address { text.clone() } else { value.to_string() }
+            // Readers of YAML take these for booleans and for nothing.
+            let is_word = WORDS.contains(&text.to_ascii_lowercase().as_str());
+            if is_plain && starts_plain && !is_address && !is_word { text.clone() } else { value.to_string() }
         }
         Value::Array(items) => format!("[{}]", items.iter().map(in_yaml).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {

@@ -1,61 +1,82 @@
-//! Who may pass, and where.
+//! Which users may pass. oauth2-proxy asks three things, and each must hold: the address (`Validator`), the groups (`Authorize`), and what the
+//! kind of provider asks at the sign-in (`EnrichSession`, `ValidateSession`).
 
 use super::{
-    document::{Yaml, flow, map, text, texts},
-    pattern,
+    document::{Yaml, flow, flow_list, map, plain, text, texts},
     provider::Kind,
     settings::{Given, Place, Settings, Weight},
 };
-use crate::{Options, check};
-
-/// The options that rules are made of.
-pub(super) const OF_RULES: [&str; 5] =
-    ["api_routes", "force_json_errors", "skip_auth_regex", "skip_auth_routes", "trusted_ips"];
 
 /// Conditions that must hold together, by field.
 type Condition = Vec<(String, Yaml)>;
 
-/// The bearer tokens that are taken.
-pub(super) struct BearerTokens {
-    pub(super) own_audiences: Vec<String>,
-    pub(super) issuers: Vec<Yaml>,
+/// Who may pass.
+pub(super) struct Users {
+    /// The conditions on users who sign in.
+    pub(super) allow: Option<Yaml>,
+    /// The conditions on bearer tokens: the claim `groups` and the address, and nothing of the kind of provider.
+    pub(super) bearers: Option<Yaml>,
+    /// Whether a bearer token that meets the first meets the second.
+    pub(super) are_alike: bool,
 }
 
 /// The conditions on users of the provider. What cannot be expressed closes the app.
-pub(super) fn allow(kind: Kind, settings: &mut Settings) -> Option<Yaml> {
-    let mut conditions: Vec<Condition> = Vec::new();
-    conditions.extend(addresses(settings));
-    conditions.extend(tenants(settings));
-    let mut ways = match kind {
-        Kind::GitHub => github(settings),
+pub(super) fn users(kind: Kind, settings: &mut Settings) -> Users {
+    let groups = bearer_groups(kind, settings);
+    let has_roles = !settings.values("allowed_roles").is_empty() || groups.iter().flatten().any(|group| is_role(group));
+    let claim = email_claim(kind, settings);
+    let asks_groups = settings.peek("oidc_groups_claim").is_none_or(|claim| claim == "groups");
+    let are_alike = claim == "email" && asks_groups && !has_roles;
+    let tenants = settings.take("entra_id_allowed_tenants").map(|given| vec![claims("tid", given.values)]);
+    let [address, bearer_address] = addresses(kind, &claim, settings);
+    let of_groups = groups.into_iter().map(|values| vec![("groups".to_owned(), texts(values))]);
+    let bearers = bearer_address.into_iter().chain(tenants.clone()).chain(of_groups).collect();
+    let mut conditions: Vec<Condition> = address.into_iter().chain(tenants).collect();
+    match kind {
+        Kind::GitHub => conditions.extend(github(settings)),
+        Kind::GitLab => conditions.extend(gitlab(settings)),
         Kind::Google => google(settings),
-        Kind::GitLab => gitlab(settings),
-        Kind::Entra | Kind::Keycloak | Kind::OAuth2 | Kind::Oidc => Vec::new(),
-    };
-    ways.extend(groups(kind, settings));
-    if ways.len() > 1 {
-        let ways = ways.into_iter().map(flow).collect();
-        conditions.push(vec![("any".to_owned(), Yaml::Flow(Box::new(Yaml::List(ways))))]);
-    } else {
-        conditions.extend(ways);
+        Kind::Entra | Kind::Keycloak | Kind::OAuth2 | Kind::Oidc | Kind::OtherOidc => {}
     }
+    conditions.extend(of_groups_and_roles(kind, settings));
+    Users { allow: all(conditions), bearers: all(bearers), are_alike }
+}
+
+fn all(conditions: Vec<Condition>) -> Option<Yaml> {
     let mut names: Vec<&String> = conditions.iter().flatten().map(|(name, _)| name).collect();
     names.sort();
     let is_distinct = names.windows(2).all(|pair| pair.first() != pair.last());
     match conditions.len() {
         0 => None,
         _ if is_distinct => Some(map(conditions.into_iter().flatten())),
-        _ => Some(map([("all", Yaml::Flow(Box::new(Yaml::List(conditions.into_iter().map(flow).collect()))))])),
+        _ => Some(map([("all", flow_list(conditions.into_iter().map(flow)))])),
     }
 }
 
-fn addresses(settings: &mut Settings) -> Option<Condition> {
+/// The condition that one of these holds.
+fn any(mut ways: Vec<Condition>) -> Option<Condition> {
+    if ways.len() > 1 {
+        return Some(vec![("any".to_owned(), flow_list(ways.into_iter().map(flow)))]);
+    }
+    ways.pop()
+}
+
+/// The groups of which a bearer token must have one, of each list.
+fn bearer_groups(kind: Kind, settings: &Settings) -> Vec<Vec<String>> {
+    let mut allowed = settings.values("allowed_groups");
+    if kind == Kind::Keycloak {
+        allowed.extend(settings.values("allowed_roles").iter().map(|role| format!("{ROLE}{role}")));
+    }
+    let others = ["gitlab_groups", "google_groups", "keycloak_groups"].map(|name| settings.values(name));
+    std::iter::once(allowed).chain(others).filter(|values| !values.is_empty()).collect()
+}
+
+/// The conditions on the addresses of users and of bearer tokens.
+fn addresses(kind: Kind, claim: &str, settings: &mut Settings) -> [Option<Condition>; 2] {
     let domains = settings.take("email_domains");
     let file = settings.take("authenticated_emails_file");
     if let Some(given) = domains.as_ref().filter(|given| given.values.iter().any(|domain| domain == "*")) {
-        let said = "email_domains: oauth2-proxy admits every address, and nobody without one; here users without an address pass too";
-        settings.note(&given.place, Weight::Decide, said);
-        return None;
+        return every_address(kind, claim, given, settings);
     }
     match (&domains, &file) {
         (None, None) => {
@@ -73,51 +94,102 @@ fn addresses(settings: &mut Settings) -> Option<Condition> {
         }
         (Some(_), None) => {}
     }
-    let domains = domains?;
-    if settings.peek("oidc_email_claim").is_some_and(|claim| claim != "email") {
-        let said = "email_domains: conditions on addresses look at the claim `email`, and not at oidc_email_claim";
+    let Some(domains) = domains else { return [None, None] };
+    if claim != "email" {
+        let said = format!("email_domains: conditions on addresses look at the claim `email`, and not at {claim:?}");
         settings.close(&domains.place, said);
-        return None;
+        return [None, None];
     }
+    let condition = Some(vec![in_domains(domains.values)]);
+    [condition.clone(), condition]
+}
+
+/// The claim in which oauth2-proxy looks for the address; `user_id_claim` is its older name.
+fn email_claim(kind: Kind, settings: &Settings) -> String {
+    if matches!(kind, Kind::GitHub | Kind::GitLab | Kind::Google) {
+        return "email".to_owned();
+    }
+    let given = ["oidc_email_claim", "user_id_claim"].into_iter().filter_map(|name| settings.peek(name));
+    given.into_iter().find(|claim| claim != "email").unwrap_or_else(|| "email".to_owned())
+}
+
+/// `email_domains = ["*"]`: oauth2-proxy admits every address, and nobody without one.
+fn every_address(kind: Kind, claim: &str, given: &Given, settings: &mut Settings) -> [Option<Condition>; 2] {
+    let has_address = vec![("email_matches".to_owned(), texts([".+"]))];
+    // A token without an address has its subject in place of it.
+    let unverified = flow([("claims", flow([("email_verified", flow_list([plain(false), text("false")]))]))]);
+    let of_bearers = Some(vec![("not".to_owned(), unverified)]);
+    match (kind, claim) {
+        // They refuse an address that is not verified, as the condition does.
+        (Kind::GitHub | Kind::GitLab | Kind::Google, _) => [Some(has_address), of_bearers],
+        (Kind::Keycloak | Kind::Oidc | Kind::OtherOidc, "email") => {
+            let said = "email_domains: users whose address is not verified (`email_verified: true`) do not pass; oauth2-proxy admits them where that claim is missing";
+            settings.note(&given.place, Weight::Decide, said);
+            [Some(has_address), of_bearers]
+        }
+        // Every ID token has one.
+        (Kind::Entra | Kind::Keycloak | Kind::Oidc, "sub") => [None, of_bearers],
+        _ => {
+            let said = format!(
+                "email_domains: oauth2-proxy refuses users without {claim:?}, and no condition asks for it here; if every user of the provider may \
+                 pass, make the last rule `{{access: required}}`"
+            );
+            settings.close(&given.place, said);
+            [None, of_bearers]
+        }
+    }
+}
+
+fn in_domains(domains: Vec<String>) -> (String, Yaml) {
     let below = |domain: &str| domain.strip_prefix("*.").or_else(|| domain.strip_prefix('.')).map(str::to_owned);
-    if domains.values.iter().all(|domain| below(domain).is_none()) {
-        return Some(vec![("allowed_domains".to_owned(), texts(domains.values))]);
+    if domains.iter().all(|domain| below(domain).is_none()) {
+        return ("allowed_domains".to_owned(), texts(domains));
     }
-    let escaped = |domain: &str| domain.replace('.', r"\.");
-    let expressions = domains.values.iter().map(|domain| match below(domain) {
+    let expressions = domains.iter().map(|domain| match below(domain) {
         Some(parent) => format!(r"[^@]+@([^@.]+\.)+{}", escaped(&parent)),
         None => format!("[^@]+@{}", escaped(domain)),
     });
-    Some(vec![("email_matches".to_owned(), texts(expressions))])
+    ("email_matches".to_owned(), texts(expressions))
 }
 
-fn tenants(settings: &mut Settings) -> Option<Condition> {
-    let tenants = settings.take("entra_id_allowed_tenants")?;
-    Some(vec![claims("tid", tenants.values)])
+/// An expression for this text alone.
+fn escaped(text: &str) -> String {
+    let is_plain = |letter: char| !letter.is_ascii_punctuation() || letter == '-' || letter == '_';
+    let each = text.chars().map(|letter| if is_plain(letter) { letter.to_string() } else { format!("\\{letter}") });
+    each.collect()
 }
 
 fn claims(claim: &str, values: Vec<String>) -> (String, Yaml) {
     ("claims".to_owned(), flow([(claim, texts(values))]))
 }
 
-/// Ways to pass of which one is enough.
+/// The organisation, the team or the user; and one of `allowed_groups`.
 fn github(settings: &mut Settings) -> Vec<Condition> {
-    let (org, users) = (settings.text("github_org"), settings.take("github_users"));
-    let mut ways = Vec::new();
-    if let Some(repository) = settings.take("github_repo") {
+    let org = settings.text("github_org");
+    let (team, users) = (settings.take("github_team"), settings.take("github_users"));
+    let team = team.filter(|given| !given.text().is_empty());
+    if let Some(repository) = settings.take("github_repo").filter(|given| !given.text().is_empty()) {
         let said = "github_repo: collaborators of a repository are not known here; name an organisation or a team";
         settings.close(&repository.place, said);
     }
-    match (settings.take("github_team"), org) {
+    let mut ways = Vec::new();
+    match (&team, &org) {
+        (Some(given), None) if users.is_some() => {
+            let said = "github_team: without github_org, oauth2-proxy admits the github_users alone, and so does this conversion";
+            settings.note(&given.place, Weight::Decide, said);
+        }
         (Some(given), org) => {
             let teams: Option<Vec<_>> =
                 given.text().split(',').map(|team| team_of(org.as_deref(), team.trim())).collect();
             match teams {
                 Some(teams) => ways.push(vec![claims("teams", teams)]),
-                None => settings.close(&given.place, "github_team: a team has an organisation here: `org/team`"),
+                None => {
+                    let said = "github_team: expected TEAM with github_org, or ORG:TEAM without it: oauth2-proxy admits nobody by another form";
+                    settings.close(&given.place, said);
+                }
             }
         }
-        (None, Some(org)) => ways.push(vec![claims("orgs", vec![org])]),
+        (None, Some(org)) => ways.push(vec![claims("orgs", vec![org.clone()])]),
         (None, None) => {}
     }
     if let Some(users) = users {
@@ -126,24 +198,26 @@ fn github(settings: &mut Settings) -> Vec<Condition> {
         settings.note(&users.place, Weight::Decide, said);
         ways.push(vec![claims("login", users.values)]);
     }
-    if let Some(groups) = settings.take("allowed_groups") {
-        let (teams, orgs): (Vec<_>, Vec<_>) = groups.values.into_iter().partition(|group| group.contains(':'));
+    let mut groups = Vec::new();
+    if let Some(given) = settings.take("allowed_groups") {
+        let (teams, orgs): (Vec<_>, Vec<_>) = given.values.into_iter().partition(|group| group.contains(':'));
         let teams: Vec<_> = teams.into_iter().map(|team| team.replacen(':', "/", 1)).collect();
-        for (claim, values) in [("orgs", orgs), ("teams", teams)] {
-            if !values.is_empty() {
-                ways.push(vec![claims(claim, values)]);
-            }
-        }
+        let values = [("orgs", orgs), ("teams", teams)].into_iter().filter(|(_, values)| !values.is_empty());
+        groups.extend(values.map(|(claim, values)| vec![claims(claim, values)]));
     }
-    ways
+    any(ways).into_iter().chain(any(groups)).collect()
 }
 
+/// A team as the filter names it.
 fn team_of(org: Option<&str>, team: &str) -> Option<String> {
-    let (org, team) = team.split_once([':', '/']).or_else(|| org.map(|org| (org, team)))?;
-    (!org.is_empty() && !team.is_empty()).then(|| format!("{org}/{team}"))
+    let (org, team) = match org {
+        Some(org) => (org, team),
+        None => team.split_once(':')?,
+    };
+    (!org.is_empty() && !team.is_empty() && !team.contains([':', '/'])).then(|| format!("{org}/{team}"))
 }
 
-fn google(settings: &mut Settings) -> Vec<Condition> {
+fn google(settings: &mut Settings) {
     for name in ["google_groups", "allowed_groups"] {
         if let Some(given) = settings.take(name) {
             let said = format!(
@@ -152,62 +226,85 @@ fn google(settings: &mut Settings) -> Vec<Condition> {
             settings.close(&given.place, said);
         }
     }
-    Vec::new()
 }
 
 fn gitlab(settings: &mut Settings) -> Vec<Condition> {
     let groups = settings.take("gitlab_groups");
-    let has_groups = groups.is_some() || settings.peek("allowed_groups").is_some();
+    let allowed = settings.take("allowed_groups");
     if let Some(projects) = settings.take("gitlab_projects") {
         let said = "gitlab_projects: members of projects are not known here; name groups";
-        if has_groups {
+        if groups.is_some() {
             settings.note(&projects.place, Weight::Missing, said);
         } else {
             settings.close(&projects.place, said);
         }
     }
-    groups.map(|groups| vec![("groups".to_owned(), texts(groups.values))]).into_iter().collect()
+    if let Some(given) = &allowed {
+        let said = "allowed_groups: oauth2-proxy does not ask for them with GitLab (gitlab_groups takes their place); here a user needs one of them";
+        settings.note(&given.place, Weight::Decide, said);
+    }
+    groups.into_iter().chain(allowed).map(|given| vec![("groups".to_owned(), texts(given.values))]).collect()
 }
 
-fn groups(kind: Kind, settings: &mut Settings) -> Vec<Condition> {
+/// Before a role of Keycloak among the groups.
+const ROLE: &str = "role:";
+
+fn is_role(group: &str) -> bool {
+    group.starts_with(ROLE)
+}
+
+/// `allowed_groups`, `allowed_roles` and `keycloak_groups`, where no kind of provider has taken them.
+fn of_groups_and_roles(kind: Kind, settings: &mut Settings) -> Vec<Condition> {
     let claim = settings.peek("oidc_groups_claim").unwrap_or_else(|| "groups".to_owned());
-    let mut values: Vec<String> = Vec::new();
-    let mut roles: Vec<String> = Vec::new();
-    for given in ["allowed_groups", "keycloak_groups"].iter().filter_map(|name| settings.take(name)) {
-        for value in given.values {
-            match value.strip_prefix("role:").filter(|_| kind == Kind::Keycloak) {
-                Some(role) => roles.push(role.to_owned()),
-                None => values.push(value),
-            }
+    let [allowed, roles, of_keycloak] =
+        ["allowed_groups", "allowed_roles", "keycloak_groups"].map(|name| settings.take(name));
+    if kind == Kind::OAuth2 {
+        for given in [&allowed, &of_keycloak].into_iter().flatten() {
+            let said = "the groups of a user are not known: say under `claims` of the provider where they are, and under `allow` which may pass";
+            settings.close(&given.place, said);
         }
     }
-    let given = settings.take("allowed_roles");
-    roles.extend(given.iter().flat_map(|given| given.values.clone()));
-    let mut ways = Vec::new();
-    if !values.is_empty() {
+    for given in [(kind != Kind::Keycloak).then_some(&roles), Some(&of_keycloak)].into_iter().flatten().flatten() {
+        let said = "allowed_roles and keycloak_groups: oauth2-proxy asks for them with keycloak-oidc and keycloak alone; here a user needs one of them";
+        settings.note(&given.place, Weight::Decide, said);
+    }
+    let in_claim = |values| {
         let condition =
             if claim == "groups" { ("groups".to_owned(), texts(values)) } else { claims(&pointer(&claim), values) };
-        ways.push(vec![condition]);
+        vec![condition]
+    };
+    let mut conditions = Vec::new();
+    if kind == Kind::Keycloak {
+        let place = roles.as_ref().or(allowed.as_ref()).map_or_else(Place::result, |given| given.place.clone());
+        let allowed = allowed.map(|given| given.values).unwrap_or_default();
+        let (prefixed, groups): (Vec<_>, Vec<_>) = allowed.into_iter().partition(|group| is_role(group));
+        let prefixed = prefixed.iter().filter_map(|role| role.strip_prefix(ROLE)).map(str::to_owned);
+        let roles = roles.map(|given| given.values).unwrap_or_default().into_iter().chain(prefixed).collect();
+        let mut ways: Vec<Condition> = (!groups.is_empty()).then(|| in_claim(groups)).into_iter().collect();
+        ways.extend(of_keycloak_roles(roles, &place, settings));
+        conditions.extend(any(ways));
+    } else {
+        conditions.extend(allowed.map(|given| in_claim(given.values)));
+        conditions.extend(roles.map(|given| vec![("roles".to_owned(), texts(given.values))]));
     }
-    if kind != Kind::Keycloak {
-        if !roles.is_empty() {
-            ways.push(vec![("roles".to_owned(), texts(roles))]);
-        }
-        return ways;
-    }
-    let of_client = |role: &str| role.split_once(':').map(|(client, role)| (client.to_owned(), role.to_owned()));
-    let (clients, realm): (Vec<_>, Vec<_>) = roles.into_iter().partition(|role| of_client(role).is_some());
-    if !realm.is_empty() || !clients.is_empty() {
-        let place = given.as_ref().map_or_else(Place::result, |given| given.place.clone());
+    conditions.extend(of_keycloak.map(|given| vec![("groups".to_owned(), texts(given.values))]));
+    conditions
+}
+
+/// Ways to pass by a role of the realm, or of a client (`CLIENT:ROLE`).
+fn of_keycloak_roles(roles: Vec<String>, place: &Place, settings: &mut Settings) -> Vec<Condition> {
+    if !roles.is_empty() {
         let said = "allowed_roles: Keycloak puts roles into access tokens alone; let the mapper of the client's roles add them to the ID token";
-        settings.note(&place, Weight::Decide, said);
+        settings.note(place, Weight::Decide, said);
     }
-    if !realm.is_empty() {
-        ways.push(vec![claims("/realm_access/roles", realm)]);
+    let (of_clients, of_realm): (Vec<_>, Vec<_>) = roles.into_iter().partition(|role| role.contains(':'));
+    let mut ways = Vec::new();
+    if !of_realm.is_empty() {
+        ways.push(vec![claims("/realm_access/roles", of_realm)]);
     }
-    for (client, role) in clients.iter().filter_map(|role| of_client(role)) {
+    for (client, role) in of_clients.iter().filter_map(|role| role.split_once(':')) {
         let client = client.replace('~', "~0").replace('/', "~1");
-        ways.push(vec![claims(&format!("/resource_access/{client}/roles"), vec![role])]);
+        ways.push(vec![claims(&format!("/resource_access/{client}/roles"), vec![role.to_owned()])]);
     }
     ways
 }
@@ -218,163 +315,4 @@ pub(super) fn pointer(claim: &str) -> String {
         return claim.to_owned();
     }
     claim.split('.').map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
-}
-
-/// Bearer tokens: those of the provider itself, and those of further issuers.
-pub(super) fn bearer_tokens(own_issuer: &str, allow: Option<&Yaml>, settings: &mut Settings) -> BearerTokens {
-    let mut tokens = BearerTokens { own_audiences: Vec::new(), issuers: Vec::new() };
-    let place = settings.place("skip_jwt_bearer_tokens");
-    let is_on = settings.is_on("skip_jwt_bearer_tokens", false);
-    let further = settings.take("extra_jwt_issuers");
-    if !is_on {
-        return tokens;
-    }
-    let said = "skip_jwt_bearer_tokens: ID tokens of the client are no bearer tokens here; name the audience of your API in providers[].access_token_audiences";
-    settings.note(&place, Weight::Decide, said);
-    let mut by_issuer: Vec<(String, Vec<String>)> = Vec::new();
-    let mut unread = Vec::new();
-    for pair in further.iter().flat_map(|given| &given.values) {
-        match pair.rsplit_once('=') {
-            Some((issuer, audience)) if issuer == own_issuer => tokens.own_audiences.push(audience.to_owned()),
-            Some((issuer, audience)) => match by_issuer.iter_mut().find(|(known, _)| known == issuer) {
-                Some((_, audiences)) => audiences.push(audience.to_owned()),
-                None => by_issuer.push((issuer.to_owned(), vec![audience.to_owned()])),
-            },
-            None => unread.push(pair.clone()),
-        }
-    }
-    if let Some(given) = &further {
-        let said = "extra_jwt_issuers: access tokens of these issuers are taken; `kind: jwt` takes any JWT, where an issuer signs nothing else for the audience";
-        settings.note(&given.place, Weight::Decide, said);
-        for pair in unread {
-            settings.note(
-                &given.place,
-                Weight::Missing,
-                format!("extra_jwt_issuers: expected ISSUER=AUDIENCE, got {pair:?}"),
-            );
-        }
-    }
-    for (issuer, audiences) in by_issuer {
-        let mut members = vec![("issuer".to_owned(), text(issuer)), ("audiences".to_owned(), texts(audiences))];
-        members.extend(allow.map(|allow| ("allow".to_owned(), allow.clone())));
-        tokens.issuers.push(map(members));
-    }
-    tokens
-}
-
-/// The rules, in the order in which oauth2-proxy asks.
-pub(super) fn rules(settings: &mut Settings, is_closed: bool) -> Vec<Yaml> {
-    let mut rules = Vec::new();
-    if let Some(given) = settings.take("trusted_ips") {
-        let said = "trusted_ips: these clients pass without a sign-in, on every path; see that Envoy knows its clients (use_remote_address, xff_num_trusted_hops)";
-        settings.note(&given.place, Weight::Decide, said);
-        let networks = texts(given.values.iter().map(|network| masked(network)));
-        let rule = vec![("networks".to_owned(), networks), ("access".to_owned(), text("public"))];
-        push(rule, &given, "trusted_ips", &mut rules, settings);
-    }
-    for name in ["skip_auth_routes", "skip_auth_regex"] {
-        let Some(given) = settings.take(name) else { continue };
-        for route in &given.values {
-            public_route(name, route, &given, &mut rules, settings);
-        }
-    }
-    let api_routes = settings.take("api_routes");
-    let only_401 = settings.is_on("force_json_errors", false);
-    if is_closed {
-        rules.push(flow([("access", text("deny"))]));
-        return rules;
-    }
-    for route in api_routes.iter().flat_map(|given| &given.values) {
-        for (field, value) in pattern::of_search(route) {
-            let rule = [(field, text(value)), ("access", text("required")), ("unauthenticated", text("401"))];
-            let rule = rule.map(|(name, value)| (name.to_owned(), value)).to_vec();
-            if let Some(given) = &api_routes {
-                push(rule, given, "api_routes", &mut rules, settings);
-            }
-        }
-    }
-    let mut last = vec![("access", text("required"))];
-    if only_401 {
-        last.push(("unauthenticated", text("401")));
-    }
-    rules.push(flow(last));
-    rules
-}
-
-/// A path without sign-in: `METHOD=REGEX`, or an expression for every method.
-fn public_route(name: &str, route: &str, given: &Given, rules: &mut Vec<Yaml>, settings: &mut Settings) {
-    let is_method = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let (method, expression) = match route.split_once('=') {
-        Some((method, expression)) if name == "skip_auth_routes" && is_method(method) => (Some(method), expression),
-        Some((before, expression)) if name == "skip_auth_routes" && before.ends_with('!') => {
-            let said = format!(
-                "{name}: {route:?} opens everything but {expression:?}, and stays closed here; say what is public, or end the rules with \
-                 `{{access: public}}` after one for what needs a sign-in"
-            );
-            return settings.note(&given.place, Weight::Missing, said);
-        }
-        Some(_) if name == "skip_auth_routes" => {
-            let said = format!("{name}: expected METHOD=REGEX, got {route:?}; the path stays closed");
-            return settings.note(&given.place, Weight::Missing, said);
-        }
-        _ => (None, route),
-    };
-    if pattern::is_unanchored(expression) {
-        let said =
-            format!("{name}: {route:?} opens every path that contains a match; an expression from `^` on opens less");
-        settings.note(&given.place, Weight::Decide, said);
-    }
-    for (field, value) in pattern::of_search(expression) {
-        let mut rule = vec![(field.to_owned(), text(value))];
-        rule.extend(method.map(|method| ("methods".to_owned(), texts([method.to_ascii_uppercase()]))));
-        rule.push(("access".to_owned(), text("public")));
-        push(rule, given, name, rules, settings);
-    }
-}
-
-/// Adds the rule, if the filter takes it.
-fn push(rule: Vec<(String, Yaml)>, given: &Given, name: &str, rules: &mut Vec<Yaml>, settings: &mut Settings) {
-    let rule = flow(rule);
-    let document = super::document::write(
-        false,
-        vec![
-            ("external_url", text(super::PLACEHOLDER)),
-            ("cluster", text("idp")),
-            (
-                "providers",
-                Yaml::List(vec![map([("issuer", text("https://idp.example.com")), ("client_id", text("a"))])]),
-            ),
-            ("session", map([("keys", Yaml::List(vec![super::document::secret("VESTIBULE_KEY")]))])),
-            ("rules", Yaml::List(vec![rule.clone()])),
-        ],
-    );
-    let report = check("rule", &document, &|_| None, &Options { without_secrets: true, ..Options::default() });
-    if report.is_valid {
-        rules.push(rule);
-        return;
-    }
-    let said = report.text.lines().find_map(|line| line.split_once("rules[0].")).map_or("", |(_, said)| said);
-    settings.note(
-        &given.place,
-        Weight::Missing,
-        format!("{name}: the filter does not take this rule, and the path stays closed: {said}"),
-    );
-}
-
-/// A network without the bits of a host, as the filter writes it.
-fn masked(network: &str) -> String {
-    let parsed = network
-        .split_once('/')
-        .and_then(|(address, length)| Some((address.parse::<std::net::IpAddr>().ok()?, length.parse::<u32>().ok()?)));
-    match parsed {
-        Some((std::net::IpAddr::V4(address), length)) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0);
-            format!("{}/{length}", std::net::Ipv4Addr::from_bits(address.to_bits() & mask))
-        }
-        Some((std::net::IpAddr::V6(address), length)) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length)).unwrap_or(0);
-            format!("{}/{length}", std::net::Ipv6Addr::from_bits(address.to_bits() & mask))
-        }
-        None => network.to_owned(),
-    }
 }

@@ -18,8 +18,13 @@ pub(super) fn text(value: impl Into<String>) -> Yaml {
     Yaml::Text(value.into())
 }
 
+/// A list on one line.
+pub(super) fn flow_list(items: impl IntoIterator<Item = Yaml>) -> Yaml {
+    Yaml::Flow(Box::new(Yaml::List(items.into_iter().collect())))
+}
+
 pub(super) fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Yaml {
-    Yaml::Flow(Box::new(Yaml::List(values.into_iter().map(text).collect())))
+    flow_list(values.into_iter().map(text))
 }
 
 pub(super) fn plain(value: impl ToString) -> Yaml {

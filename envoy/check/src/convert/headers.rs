@@ -38,7 +38,7 @@ pub(super) fn convert(settings: &mut Settings, kind: Kind) -> Vec<(&'static str,
     let email = settings.text("oidc_email_claim").unwrap_or_else(|| "email".to_owned());
     let groups = settings.text("oidc_groups_claim").unwrap_or_else(|| "groups".to_owned());
     let user = match kind {
-        _ if settings.is_on("prefer_email_to_user", false) => email.clone(),
+        _ if settings.is_on("prefer_email_to_user") => email.clone(),
         Kind::GitHub => "login".to_owned(),
         _ => "sub".to_owned(),
     };
@@ -66,23 +66,23 @@ fn of_options(claims: &Claims, settings: &mut Settings) -> Headers {
         names.into_iter().zip(parts).map(|(name, part)| (name, claims.of(part))).collect::<Vec<_>>()
     };
     let mut headers: Vec<(String, String)> = Vec::new();
-    let with_basic = settings.is_on("pass_basic_auth", true);
-    if settings.is_on("pass_user_headers", true) || with_basic {
+    let with_basic = !settings.is_off("pass_basic_auth");
+    if !settings.is_off("pass_user_headers") || with_basic {
         headers.extend(named("X-Forwarded"));
     }
     let place = settings.place("set_xauthrequest");
-    if settings.is_on("set_xauthrequest", false) {
+    if settings.is_on("set_xauthrequest") {
         let said = "set_xauthrequest: they are headers of the request to the app here, and not of an answer";
         settings.note(&place, Weight::Told, said);
         headers.extend(named("X-Auth-Request"));
     }
     let place = settings.place("pass_access_token");
-    if settings.is_on("pass_access_token", false) {
+    if settings.is_on("pass_access_token") {
         let said = "pass_access_token: a rule hands it on with `upstream_token: {header: X-Forwarded-Access-Token}`";
         settings.note(&place, Weight::Decide, said);
     }
-    let hands_on = settings.is_on("pass_authorization_header", false);
-    let hands_on = settings.is_on("set_authorization_header", false) || hands_on;
+    let hands_on = settings.is_on("pass_authorization_header");
+    let hands_on = settings.is_on("set_authorization_header") || hands_on;
     (headers, hands_on.then_some("id_token"))
 }
 

@@ -135,9 +135,6 @@ pub(super) fn without_counterpart(name: &str) -> Option<(Weight, &'static str)> 
         }
         "cookie_httponly" | "cookie_secure" => (Told, "cookies are always Secure and HttpOnly"),
         "cookie_path" => (Told, "cookies are for the whole host"),
-        "skip_auth_preflight" => {
-            (Told, "a CORS preflight passes, without an identity, if it is one; any other OPTIONS needs a rule")
-        }
         "skip_auth_strip_headers" => (Told, "identity headers of clients are removed on every path"),
         "backend_logout_url" => {
             (Decide, "sign-out at the provider goes through the browser; see sign_out.at_provider and sign_out.revoke")

@@ -5,8 +5,8 @@ pub(super) type PathCondition = (&'static str, String);
 
 /// The paths in which this expression is found: one condition for each of its alternatives.
 pub(super) fn of_search(expression: &str) -> Vec<PathCondition> {
-    // Flags change what follows: leave everything where it is.
-    if expression.starts_with("(?") {
+    // Flags and quoted text change what follows: leave everything where it is.
+    if expression.starts_with("(?") || expression.contains(r"\Q") {
         return vec![("regex", format!(".*(?:{expression}).*"))];
     }
     alternatives(expression).into_iter().map(of_alternative).collect()
@@ -42,23 +42,48 @@ fn ends_in_escape(text: &str) -> bool {
 
 /// The parts between each `|` that is in no group or class.
 fn alternatives(expression: &str) -> Vec<&str> {
-    let (mut depth, mut in_class, mut is_escaped) = (0_usize, false, false);
-    expression
-        .split(|letter| {
-            match letter {
-                _ if is_escaped => is_escaped = false,
-                '\\' => is_escaped = true,
-                ']' => in_class = false,
-                '[' => in_class = true,
-                _ if in_class => {}
-                '(' => depth = depth.saturating_add(1),
-                ')' => depth = depth.saturating_sub(1),
-                '|' => return depth == 0,
-                _ => {}
+    let (mut depth, mut after, mut parts) = (0_usize, 0, Vec::new());
+    let mut rest = expression;
+    while let Some(letter) = rest.chars().next() {
+        let length = match letter {
+            '\\' => letter.len_utf8().saturating_add(rest.chars().nth(1).map_or(0, char::len_utf8)),
+            '[' => class_length(rest),
+            letter => letter.len_utf8(),
+        };
+        let place = expression.len().saturating_sub(rest.len());
+        match letter {
+            '(' => depth = depth.saturating_add(1),
+            ')' => depth = depth.saturating_sub(1),
+            '|' if depth == 0 => {
+                parts.extend(expression.get(after..place));
+                after = place.saturating_add(length);
             }
-            false
-        })
-        .collect()
+            _ => {}
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    parts.extend(expression.get(after..));
+    parts
+}
+
+/// The length of the class at the beginning. A `]` is its end only behind another letter, and outside of a name such as
+/// `[:alpha:]`.
+fn class_length(text: &str) -> usize {
+    let begin = if text.starts_with("[^") { 2 } else { 1 };
+    let mut place: usize = begin;
+    while let Some(rest) = text.get(place..)
+        && let Some(letter) = rest.chars().next()
+    {
+        let name = rest.strip_prefix("[:").and_then(|name| name.find(":]"));
+        let length = match (letter, name) {
+            (']', _) if place > begin => return place.saturating_add(1),
+            ('\\', _) => rest.chars().nth(1).map_or(0, char::len_utf8).saturating_add(1),
+            (_, Some(name)) => name.saturating_add("[::]".len()),
+            _ => letter.len_utf8(),
+        };
+        place = place.saturating_add(length);
+    }
+    text.len()
 }
 
 /// The one path that the expression matches, if it is one without wildcards.
@@ -102,5 +127,9 @@ mod tests {
         }
         let conditions = [("path", "/a".to_owned()), ("regex", "/b.*".to_owned()), ("regex", ".*c[|)].*".to_owned())];
         assert_eq!(of_search("^/a$|^/b|c[|)]"), conditions);
+        for whole in ["^/[]|]a$", "^/[^]|]a$", "^/[[:alpha:]|]a$", r"^/[\]|]a$"] {
+            assert_eq!(of_search(whole).len(), 1, "{whole}");
+        }
+        assert_eq!(of_search(r"^/\Qa|/secret|b\E$"), [("regex", r".*(?:^/\Qa|/secret|b\E$).*".to_owned())]);
     }
 }

@@ -1,7 +1,7 @@
 //! The provider, and the client there.
 
 use super::{
-    ConversionError, access,
+    ConversionError, access, bearer,
     document::{Yaml, flow, map, plain, secret, text, texts},
     settings::{Place, Settings, Weight},
 };
@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Keycloak,
     OAuth2,
     Oidc,
+    /// OpenID Connect, with rules of its own about addresses or groups.
+    OtherOidc,
 }
 
 const GITLAB: &str = "https://gitlab.com";
@@ -64,7 +66,11 @@ pub(super) fn convert(settings: &mut Settings) -> Result<Provider, ConversionErr
         }
         (_, Some(issuer)) => {
             members.push(("issuer".to_owned(), text(issuer)));
-            if named.starts_with("keycloak") { Kind::Keycloak } else { Kind::Oidc }
+            match named.as_str() {
+                "keycloak-oidc" => Kind::Keycloak,
+                "adfs" | "oidc" => Kind::Oidc,
+                _ => Kind::OtherOidc,
+            }
         }
         ("adfs" | "cidaas" | "keycloak-oidc" | "login.gov" | "oidc", None) => {
             return Err(ConversionError(format!("{place}: the provider {named:?} needs oidc_issuer_url")));
@@ -90,13 +96,18 @@ pub(super) fn convert(settings: &mut Settings) -> Result<Provider, ConversionErr
     if let Some(title) = settings.text("provider_display_name") {
         members.push(("title".to_owned(), text(title)));
     }
-    let own_issuer = issuer.unwrap_or_else(|| GOOGLE.to_owned());
-    let allow = access::allow(kind, settings);
-    let tokens = access::bearer_tokens(&own_issuer, allow.as_ref(), settings);
+    let own_issuer = match kind {
+        Kind::GitHub | Kind::OAuth2 => None,
+        Kind::GitLab => Some(issuer.unwrap_or_else(|| GITLAB.to_owned())),
+        Kind::Google => Some(GOOGLE.to_owned()),
+        Kind::Entra | Kind::Keycloak | Kind::Oidc | Kind::OtherOidc => issuer,
+    };
+    let users = access::users(kind, settings);
+    let tokens = bearer::convert(own_issuer.as_deref(), &users, settings);
     if !tokens.own_audiences.is_empty() {
         members.push(("access_token_audiences".to_owned(), texts(tokens.own_audiences)));
     }
-    members.extend(allow.map(|allow| ("allow".to_owned(), allow)));
+    members.extend(users.allow.map(|allow| ("allow".to_owned(), allow)));
     Ok(Provider { kind, members, token_issuers: tokens.issuers })
 }
 
@@ -109,6 +120,7 @@ fn entra(issuer: Option<&str>, settings: &mut Settings, members: &mut Vec<(Strin
             members.push(("issuer".to_owned(), text(issuer)));
             return;
         }
+        (_, Some(tenant)) if EVERY_TENANT.contains(&tenant.as_str()) => given.unwrap_or(tenant),
         (_, Some(tenant)) => tenant,
         (None, None) => given.unwrap_or_else(|| "common".to_owned()),
     };
@@ -158,16 +170,16 @@ fn endpoints(kind: Kind, settings: &mut Settings, members: &mut Vec<(String, Yam
     {
         members.extend(settings.text(option).map(|url| (field.to_owned(), text(url))));
     }
-    if settings.is_on("skip_oidc_discovery", false) {
+    if settings.is_on("skip_oidc_discovery") {
         members.push(("discovery".to_owned(), plain(false)));
     }
-    let skips = settings.is_on("skip_claims_from_profile_url", false);
+    let skips = settings.is_on("skip_claims_from_profile_url");
     let profile = settings.text("profile_url");
     let restricts = ["allowed_groups", "keycloak_groups"].iter().any(|name| settings.peek(name).is_some());
     let asks = match kind {
         Kind::GitLab | Kind::Google | Kind::OAuth2 | Kind::GitHub => false,
         Kind::Entra => profile.is_some(),
-        Kind::Keycloak | Kind::Oidc => profile.is_some() || restricts,
+        Kind::Keycloak | Kind::Oidc | Kind::OtherOidc => profile.is_some() || restricts,
     };
     if asks && !skips {
         members.push(("userinfo".to_owned(), plain(true)));
@@ -187,7 +199,9 @@ fn request(kind: Kind, settings: &mut Settings, members: &mut Vec<(String, Yaml)
         (Kind::GitHub, _) => None,
         (_, Some(scope)) => Some(scope),
         // As oauth2-proxy asks, where groups decide.
-        (Kind::Oidc | Kind::Keycloak, None) if restricts => Some("openid email profile groups".to_owned()),
+        (Kind::Keycloak | Kind::Oidc | Kind::OtherOidc, None) if restricts => {
+            Some("openid email profile groups".to_owned())
+        }
         (_, None) => None,
     };
     if let Some(scope) = scope {
@@ -215,7 +229,7 @@ fn request(kind: Kind, settings: &mut Settings, members: &mut Vec<(String, Yaml)
         members.push(("trusted_audiences".to_owned(), texts(audiences.values)));
     }
     if let Some(claims) = settings.take("oidc_audience_claims").filter(|claims| claims.values != ["aud"]) {
-        settings.note(&claims.place, Weight::Missing, "oidc_audience_claims: the audience of an ID token is its `aud`");
+        settings.close(&claims.place, "oidc_audience_claims: the audience of a token is its `aud`");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sessions, and the ways back from sign-in and sign-out.
 
 use super::{
-    document::{Yaml, flow, plain, secret, text, texts},
+    document::{Yaml, flow, flow_list, plain, secret, text, texts},
     settings::{Place, Settings, Weight},
 };
 
@@ -14,19 +14,21 @@ const SIGN_IN: (u64, u64) = (60, 24 * 3600);
 const MAX_COOKIE_NAME: usize = 40;
 
 pub(super) fn convert(settings: &mut Settings) -> Vec<(String, Yaml)> {
-    let mut members = vec![("keys".to_owned(), Yaml::Flow(Box::new(Yaml::List(vec![secret("VESTIBULE_KEY")]))))];
+    let mut members = vec![("keys".to_owned(), flow_list([secret("VESTIBULE_KEY")]))];
     let place = settings.place("cookie_secret");
     for name in ["cookie_secret", "cookie_secret_file"] {
         drop(settings.take(name));
     }
     let said = "cookie_secret: put a new key into the environment variable VESTIBULE_KEY of Envoy (openssl rand -base64 32); users sign in once more";
     settings.note(&place, Weight::Decide, said);
-    let lifetime = duration("cookie_expire", LIFETIME, settings).unwrap_or_else(|| {
+    let lifetime = if settings.peek("cookie_expire").is_some() {
+        duration("cookie_expire", LIFETIME, settings)
+    } else {
         let said = "session.lifetime_seconds is oauth2-proxy's default of seven days; without it, sessions last for eight hours here";
         settings.note(&Place::result(), Weight::Told, said);
-        COOKIE_EXPIRE
-    });
-    members.push(("lifetime_seconds".to_owned(), plain(lifetime)));
+        Some(COOKIE_EXPIRE)
+    };
+    members.extend(lifetime.map(|seconds| ("lifetime_seconds".to_owned(), plain(seconds))));
     if let Some(given) = settings.take("cookie_refresh").filter(|given| !matches!(given.text(), "0" | "0s" | "")) {
         let said = "cookie_refresh: a session is renewed before its access token ends, where the provider gives a refresh token (scope offline_access)";
         settings.note(&given.place, Weight::Told, said);
@@ -103,14 +105,13 @@ fn seconds(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }
-    let (mut total, mut number) = (0_u64, String::new());
+    let mut total = 0_u64;
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.len().saturating_sub(rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len());
         let (value, after) = rest.split_at_checked(digits)?;
-        value.clone_into(&mut number);
         let unit = ["h", "ms", "m", "s"].into_iter().find(|unit| after.starts_with(unit))?;
-        let value: u64 = number.parse().ok()?;
+        let value: u64 = value.parse().ok()?;
         let one = match unit {
             "h" => value.checked_mul(3600)?,
             "m" => value.checked_mul(60)?,

@@ -97,18 +97,25 @@ pub(super) struct Settings {
     pub(super) injected: Option<Vec<InjectedHeader>>,
     /// Whether a configuration file was read.
     pub(super) has_file: bool,
+    has_container: bool,
     /// Parameters of the authorization request, and those that links may set.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) passed: Vec<String>,
 }
 
 impl Settings {
-    /// Adds an option. One that is given twice in the same form is a list.
+    /// Adds an option. Flags of one name are a list; elsewhere a program reads one value, and it is not known which.
     pub(super) fn add(&mut self, name: &str, values: Vec<String>, place: Place, rank: Rank) {
         let name = names::canonical(name);
         let given = Given { values, place, rank };
         match self.given.get_mut(&name) {
-            Some(known) if known.rank == rank && names::is_list(&name) => known.values.extend(given.values),
+            Some(known) if known.rank == rank && rank == Rank::Flag && names::is_list(&name) => {
+                known.values.extend(given.values);
+            }
+            Some(known) if known.rank == rank && rank != Rank::Flag && known.values != given.values => {
+                let said = format!("{name}: given twice with different values; convert one proxy at a time");
+                self.close(&given.place, said);
+            }
             Some(known) if known.rank > rank => {}
             _ => drop(self.given.insert(name, given)),
         }
@@ -129,6 +136,13 @@ impl Settings {
     /// How many options and notes there are.
     pub(super) fn count(&self) -> usize {
         self.given.len().saturating_add(self.notes.len())
+    }
+
+    /// A container with flags, of which there can be one.
+    pub(super) fn begin_container(&mut self, place: &Place) {
+        if std::mem::replace(&mut self.has_container, true) {
+            self.close(place, "a second container with flags; convert one proxy at a time");
+        }
     }
 
     /// A line that is no option.
@@ -154,9 +168,19 @@ impl Settings {
         self.take(name).map(|given| given.text().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// Whether it is on; `default` where it is not given.
-    pub(super) fn is_on(&mut self, name: &str, default: bool) -> bool {
-        self.take(name).map_or(default, |given| given.is_true())
+    /// The values of an option, which stays.
+    pub(super) fn values(&self, name: &str) -> Vec<String> {
+        self.given.get(name).map(|given| given.values.clone()).unwrap_or_default()
+    }
+
+    /// Whether it is given, and on.
+    pub(super) fn is_on(&mut self, name: &str) -> bool {
+        self.take(name).is_some_and(|given| given.is_true())
+    }
+
+    /// Whether it is given, and off.
+    pub(super) fn is_off(&mut self, name: &str) -> bool {
+        self.take(name).is_some_and(|given| !given.is_true())
     }
 
     pub(super) fn note(&mut self, place: &Place, weight: Weight, said: impl Into<String>) {

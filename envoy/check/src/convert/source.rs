@@ -97,27 +97,57 @@ fn of_manifest(file: &str, document: &Node, settings: &mut Settings) -> Result<(
     let mut nodes = Vec::new();
     document.visit(&mut |node| nodes.push(node));
     for node in nodes {
+        let mut has_flags = None;
         for member in node.members() {
+            let place = Place::new(file, member.at.line);
+            let mut is_empty = true;
+            member
+                .node
+                .visit(&mut |inner| is_empty &= matches!(inner.text(), None | Some("" | "~" | "false" | "null")));
             match member.key.as_str() {
-                "args" | "command" => of_arguments(file, &member.node, settings),
+                "args" | "command" => {
+                    if of_arguments(file, &member.node, settings) {
+                        has_flags = has_flags.or(Some(place));
+                    }
+                }
                 "env" | "extraEnv" => of_environment(file, &member.node, settings),
-                "extraArgs" => of_chart(file, &member.node, settings),
+                "extraArgs" => {
+                    of_chart(file, &member.node, settings);
+                    has_flags = has_flags.or(Some(place));
+                }
+                name @ ("alphaConfig" | "envFrom" | "existingConfig") if !is_empty => {
+                    let said =
+                        format!("{name}: options elsewhere; convert them together with these, and take this out");
+                    settings.close(&place, said);
+                }
                 name if name == "configFile" || name.ends_with(".cfg") => {
                     if let Some(text) = member.node.text() {
                         of_toml(file, text, member.at.line, settings)?;
                     }
                 }
-                _ => {}
+                name => {
+                    if let Some(name) = name.strip_prefix(PREFIX)
+                        && let Some(value) = member.node.text()
+                    {
+                        settings.add(name, values(name, value), place, Rank::Environment);
+                    }
+                }
             }
+        }
+        if let Some(place) = has_flags {
+            settings.begin_container(&place);
         }
     }
     Ok(())
 }
 
-fn of_arguments(file: &str, list: &Node, settings: &mut Settings) {
+/// Whether there is a flag.
+fn of_arguments(file: &str, list: &Node, settings: &mut Settings) -> bool {
+    let mut has_flags = false;
     let mut arguments = list.elements().iter().peekable();
     while let Some(argument) = arguments.next() {
         let Some(flag) = argument.text().filter(|text| text.starts_with("--")) else { continue };
+        has_flags = true;
         let is_value = |next: &&Node| !flag.contains('=') && next.text().is_some_and(|text| !text.starts_with("--"));
         let place = Place::new(file, argument.at.line);
         match arguments.next_if(is_value).and_then(Node::text) {
@@ -125,6 +155,7 @@ fn of_arguments(file: &str, list: &Node, settings: &mut Settings) {
             None => add_flag(flag, place, settings),
         }
     }
+    has_flags
 }
 
 fn of_environment(file: &str, list: &Node, settings: &mut Settings) {

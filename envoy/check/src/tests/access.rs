@@ -1,5 +1,5 @@
 //! A conversion admits nobody whom oauth2-proxy refuses: for each option that restricts access, the users whom oauth2-proxy
-//! admits (read from its source, version 7.15), and those whom the filter admits by the document.
+//! admits (read from its source, version 7.15.3), and those whom the filter admits by the document.
 
 use std::net::IpAddr;
 

@@ -84,14 +84,14 @@ pub(super) async fn exchange(key: Rc<ExchangeKey>, cx: &RequestContext) -> Resul
 
 /// Waits for the outcome of the same exchange of another request; `None` where this request is to make it.
 async fn take_turn(key: &Rc<ExchangeKey>, cx: &RequestContext) -> Result<Option<Outcome>, Failure> {
-    let mut turn = |env: &mut Env<'_>| {
+    let turn = |env: &mut Env<'_>| {
         let ExchangeKey { issuer, subject, wanted } = &**key;
         match env.upstream_tokens.find(*issuer, subject.expose(), wanted) {
             Some((outcome, until)) if !until.has_passed(env.now()) => Some(Some(outcome.clone())),
             _ => env.upstream_tokens.begin(key).then_some(None),
         }
     };
-    if let Some(turn) = cx.with(&mut turn)? {
+    if let Some(turn) = cx.with(turn)? {
         return Ok(turn);
     }
     // One user's requests, which wait for one exchange, keep nobody else's from being made.

@@ -12,7 +12,7 @@ INLINE := -Cllvm-args=-inline-threshold=12 -Cllvm-args=-inlinehint-threshold=150
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e providers lint deny doc fuzz check dry-run demo size cost bench soak scale toolchain java go lint-tools
+.PHONY: help build test unit e2e providers mesh lint deny doc fuzz check dry-run demo size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,7 +34,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e providers mesh cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -48,9 +48,12 @@ e2e: build ## the filter in the real Envoy
 providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
 	cargo test -p wasm-tests --features providers --test matrix --test keycloak
 
+mesh: go build ## Envoy Gateway and Istio hand Envoy the filter from their files in envoy, and a browser signs in; needs Go
+	cargo test -p wasm-tests --features mesh --test mesh
+
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/providers,vestibule-cost/interpreter -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/mesh,wasm-tests/providers,vestibule-cost/interpreter -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
@@ -107,7 +110,7 @@ java:
 	@{ command -v java && command -v mvn; } >/dev/null || { echo "make providers needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }
 
 go:
-	@command -v go >/dev/null || { echo "make providers needs Go (1.25 or newer, https://go.dev/dl), which builds Dex" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "make providers and make mesh need Go (1.26.7 or newer, https://go.dev/dl), which builds Dex, Envoy Gateway and Istio" >&2; exit 1; }
 
 lint-tools:
 	@rustup component list --installed | grep -q clippy || rustup component add clippy rustfmt

@@ -68,9 +68,10 @@ fn envoy_gateway_hands_envoy_the_filter_of_its_file() {
     assert_the_cluster_is_missed(&mesh);
     mesh.name_the_cluster();
     assert_signs_in(&mesh);
-    let (carol, before) = (mesh.sign_in(CAROL, PUBLIC).0, mesh.app.count());
-    mesh.assert_passes(&carol.fetch(&mesh.url(PUBLIC)));
-    assert_eq!(mesh.app.count(), before + 1);
+    let before = mesh.app.count();
+    let (carol, page) = mesh.sign_in(CAROL, "/page");
+    assert_eq!((page.status, page.code()), (403, None), "{page:?}\n{}", mesh.log());
+    mesh.app.assert_saw_nothing_since(before, "a user in another group");
     assert_forbidden(&mesh, &carol, "/page");
     assert_reads_bodies(&mesh);
     // The route that makes the provider's cluster leads nobody there.

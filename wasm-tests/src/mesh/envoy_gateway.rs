@@ -31,11 +31,11 @@ pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
         "backendRefs: [{name: web, port: 80}]",
         "backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: app}]",
     );
-    let kubernetes = resources.0.find("    type: Kubernetes\n").expect("the environment of Envoy");
-    let end = kubernetes + resources.0[kubernetes..].find("---\n").expect("the end of EnvoyProxy");
-    resources
-        .0
-        .replace_range(kubernetes..end, &format!("    type: Host\n    host: {{envoyVersion: {ENVOY_VERSION}}}\n"));
+    let (proxy, others) = resources.0.split_once("---\n").expect("the end of EnvoyProxy");
+    let (common, pod) = proxy.split_once("    type: Kubernetes\n").expect("the environment of Envoy");
+    assert!(secrets().iter().all(|(name, _)| pod.contains(&format!("- name: {name}\n"))), "no secrets in:\n{pod}");
+    let host = format!("    type: Host\n    host: {{envoyVersion: {ENVOY_VERSION}}}\n");
+    resources.0 = format!("{common}{host}---\n{others}");
     resources.put("kind: Backend, name: idp, port: 443", &format!("kind: Backend, name: idp, port: {}", parties.tls));
     resources.put(
         "{fqdn: {hostname: idp.example.com, port: 443}}",
@@ -63,7 +63,7 @@ pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
 }
 
 /// Starts it with these resources, and Envoy with it.
-pub(super) fn start(parties: &Parties, resources: &str) -> Plane {
+pub(super) fn start(resources: &str) -> Plane {
     let program = tools::envoy_gateway();
     let scratch = Scratch::new("envoy-gateway");
     let folder =
@@ -93,7 +93,6 @@ pub(super) fn start(parties: &Parties, resources: &str) -> Plane {
         address.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok())
     });
     let admin_port = admin_port.unwrap_or_else(|reason| panic!("Envoy Gateway {reason}"));
-    let _ = parties;
     Plane { envoys, admin_port, apply: Box::new(folder) }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
 }
 
 /// Starts istiod with these resources, and a sidecar.
-pub(super) fn start(_: &Parties, resources: &str) -> Plane {
+pub(super) fn start(resources: &str) -> Plane {
     let tools::Istio { pilot_discovery, pilot_agent, bootstrap } = tools::istio();
     let scratch = Scratch::new("istio");
     let (home, folder) = (scratch.file("home"), scratch.file("resources"));
@@ -109,7 +109,7 @@ pub(super) fn start(_: &Parties, resources: &str) -> Plane {
     let istiod = Running::start(&command, &scratch.file("istiod.log"));
 
     let proxy = scratch.file("proxy");
-    fs::create_dir_all(&proxy).expect("the target folder can be written");
+    fs::create_dir_all(proxy.join("var/lib/istio/data")).expect("the target folder can be written");
     let script = ENVOY.replacen("envoy \"$@\"", &format!("'{}' \"$@\"", tools::envoy().display()), 1);
     let envoy = proxy.join("envoy");
     fs::write(&envoy, script).expect("the target folder can be written");
@@ -129,6 +129,8 @@ pub(super) fn start(_: &Parties, resources: &str) -> Plane {
         ("INSTANCE_IP", POD.to_owned()),
         ("SERVICE_ACCOUNT", "default".to_owned()),
         ("JWT_POLICY", "none".to_owned()),
+        // There is no authority of the mesh, and the agent does not start without its certificate.
+        ("CA_ROOT_CA", "SYSTEM".to_owned()),
         ("ISTIO_META_CLUSTER_ID", "Kubernetes".to_owned()),
         ("ISTIO_METAJSON_LABELS", json!({"app": "web"}).to_string()),
         ("ISTIO_META_WORKLOAD_NAME", "web".to_owned()),

@@ -31,7 +31,7 @@ use registry::Registry;
 const ISSUER: &str = "https://idp.example.com";
 const APP: &str = "https://web.example.com";
 const MODULE: &str = "registry.example.com/vestibule:0.1.0";
-/// The public path of both files.
+/// The public path of the files.
 pub const PUBLIC: &str = "/evaluate/v1/x";
 /// The cluster that no control plane makes.
 pub const NO_CLUSTER: &str = "no-such-cluster";
@@ -121,11 +121,7 @@ impl Mesh {
     }
 
     /// Starts it with [`NO_CLUSTER`] in the file in place of the provider's cluster.
-    fn start(
-        mut resources: Resources,
-        stand_in: fn(&mut Resources, &Parties),
-        start: fn(&Parties, &str) -> Plane,
-    ) -> Self {
+    fn start(mut resources: Resources, stand_in: fn(&mut Resources, &Parties), start: fn(&str) -> Plane) -> Self {
         let (app, port, tls) = (Upstream::start(), ports::free(), ports::free());
         let mut given = Settings {
             host: "localhost",
@@ -141,7 +137,7 @@ impl Mesh {
         resources.put(APP, &parties.origin());
         resources.put(MODULE, &parties.registry.image());
         stand_in(&mut resources, &parties);
-        let plane = start(&parties, &resources.with_cluster(NO_CLUSTER));
+        let plane = start(&resources.with_cluster(NO_CLUSTER));
         let mut mesh = Self { provider, app, plane, resources, parties };
         mesh.until("public page", PUBLIC, |answer| answer.headers.has(MARK));
         mesh
@@ -267,7 +263,7 @@ impl Resources {
     }
 }
 
-/// The variables of Envoy's environment that both files name.
+/// The variables of Envoy's environment that the files name.
 fn secrets() -> [(&'static str, &'static str); 2] {
     [("OIDC_CLIENT_SECRET", CLIENT_SECRET), ("VESTIBULE_KEY", SESSION_KEY)]
 }

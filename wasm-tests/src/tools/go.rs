@@ -50,13 +50,15 @@ pub struct Istio {
 /// A file of Istio, a text in it, and the text in its place.
 type Patch = (&'static str, &'static str, &'static str);
 
-/// Without Kubernetes, istiod ends at its start and leaves each `WasmPlugin` out.
-const PATCHES: [Patch; 2] = [
+/// Without Kubernetes, istiod ends at its start and leaves each `WasmPlugin` out. The agent keeps modules in a folder of the pod's
+/// file system; here it is below the folder in which it runs.
+const PATCHES: [Patch; 3] = [
     (
         "pilot/pkg/serviceregistry/serviceentry/controller.go",
         "multiclusterController.ConfigCluster().Namespaces()",
         "krt.NewStaticCollection[*v1.Namespace](nil, nil)",
     ),
+    ("pkg/istio-agent/xds_proxy.go", "constants.IstioDataDir", "\".\"+constants.IstioDataDir"),
     (
         "pilot/pkg/bootstrap/configcontroller.go",
         "s.ConfigStores = append(s.ConfigStores, configController)\n\t} else {",

@@ -48,8 +48,8 @@ e2e: build ## the filter in the real Envoy
 providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
 	cargo test -p wasm-tests --features providers --test matrix --test keycloak
 
-mesh: go build ## Envoy Gateway and Istio hand Envoy the filter from their files in envoy, and a browser signs in; needs Go
-	cargo test -p wasm-tests --features mesh --test mesh
+mesh: go build ## Envoy Gateway and Istio hand Envoy the filter from their files in envoy, and a browser signs in; ONLY=istio; needs Go
+	cargo test -p wasm-tests --features mesh --test mesh -- $(ONLY)
 
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check

@@ -48,7 +48,10 @@ fn assert_signs_in(mesh: &Mesh) {
     let seen = Visit { url: &mesh.url("/page"), user: BOB, ..Visit::default() }.run();
     assert_eq!(text(&seen["first"], "text"), "hello from the app", "{seen}\n{}", mesh.log());
     assert_eq!(received(mesh, "x-forwarded-user").as_deref(), Some("bob"));
-    assert!(mesh.log().contains("wasm log"), "{}", mesh.log());
+    let log = mesh.log();
+    let named = |line: &&str| line.contains("wasm log ") && line.contains("vestibule");
+    let signed_in = log.lines().filter(named).any(|line| line.contains("\"bob\" signed in at"));
+    assert!(signed_in && log.contains("wasm log vestibule"), "{log}");
 }
 
 fn received(mesh: &Mesh, header: &str) -> Option<String> {

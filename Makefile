@@ -12,10 +12,10 @@ INLINE := -Cllvm-args=-inline-threshold=12 -Cllvm-args=-inlinehint-threshold=150
 BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 # The supported versions of Envoy beside the newest, which has all tests. Each has its wasm-tests/requirements-envoy-VERSION.txt.
 ENVOYS := 1.39.3 1.38.2 1.37.0
-ASK_MOST := bearer samples sign_in stored_sessions
+ASK_MOST := bearer samples sign_in route_policies
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e envoys providers lint deny doc fuzz check dry-run demo image release reproducible size cost bench soak scale toolchain java go lint-tools
+.PHONY: help build test unit e2e envoys providers mesh lint deny doc fuzz check dry-run demo image release reproducible size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,7 +37,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e envoy-% providers cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e envoy-% providers mesh cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -58,9 +58,12 @@ envoy-%: build
 providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
 	cargo test -p wasm-tests --features providers --test matrix --test keycloak
 
+mesh: go build ## Envoy Gateway and Istio hand Envoy the filter from their files in envoy, and a browser signs in; ONLY=istio; needs Go
+	cargo test -p wasm-tests --features mesh --test mesh -- $(ONLY)
+
 lint: toolchain lint-tools deny ## formatting, clippy (natively and for wasm), dependencies and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/providers,vestibule-cost/interpreter -- -D warnings
+	cargo clippy --workspace --all-targets --features wasm-tests/bench,wasm-tests/mesh,wasm-tests/providers,vestibule-cost/interpreter -- -D warnings
 	cargo clippy --target $(WASM) -p vestibule -p vestibule-noop -- -D warnings
 	@$(MAKE) --no-print-directory doc
 
@@ -127,7 +130,7 @@ java:
 	@{ command -v java && command -v mvn; } >/dev/null || { echo "make providers needs a JDK (17 or newer) and Maven, for example by: sudo apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }
 
 go:
-	@command -v go >/dev/null || { echo "make providers needs Go (1.25 or newer, https://go.dev/dl), which builds Dex" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "make providers and make mesh need Go (1.26.7 or newer, https://go.dev/dl), which builds Dex, Envoy Gateway and Istio" >&2; exit 1; }
 
 lint-tools:
 	@rustup component list --installed | grep -q clippy || rustup component add clippy rustfmt

@@ -5,6 +5,7 @@
 // With `listen` it listens on that port, and something else on `port` passes connections on.
 // With `tls` ({"port": .., "key": FILE, "certificate": FILE}) its token and revocation endpoints are also there by TLS, where
 // clients show a certificate (RFC 8705); metadata name them as aliases.
+// With `door` (the same fields) all of it is there by TLS, as behind a proxy that ends TLS: what it says of itself stays the same.
 // A client that asks with `resource=` gets a JWT as access token (RFC 8707, RFC 9068), with the scopes `read` and `write`.
 // With `acr_values` it knows these authentication context classes and gives the first one asked for; else it ignores what is asked
 // for. With `signed_in_ago` the user of a sign-in without `max_age` has authenticated so many seconds before.
@@ -16,6 +17,8 @@ import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
+import tls from 'node:tls';
 import Provider, { interactionPolicy } from 'oidc-provider';
 
 import { latest, newKeys } from './keys.mjs';
@@ -215,6 +218,13 @@ if (settings.tls) {
   // A client without a certificate, or with another, is refused by the provider, not by TLS.
   const options = { key, cert, ca: cert, requestCert: true, rejectUnauthorized: false };
   await listen(https.createServer(options, serve), settings.tls.port);
+}
+if (settings.door) {
+  const [key, cert] = [settings.door.key, settings.door.certificate].map((file) => readFileSync(file));
+  await listen(tls.createServer({ key, cert }, (outside) => {
+    const inside = net.connect(settings.listen ?? port, '127.0.0.1');
+    for (const [one, other] of [[outside, inside], [inside, outside]]) one.on('error', () => other.destroy()).pipe(other);
+  }), settings.door.port);
 }
 restart(url(settings.listen ? settings.port : port));
 console.log(JSON.stringify({ issuer: provider.issuer, control: url(await listen(http.createServer(control), 0)) }));

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod logout;
 pub mod machine;
 pub mod matrix;
+pub mod mesh;
 pub mod oauth2_server;
 pub mod ports;
 pub mod process;

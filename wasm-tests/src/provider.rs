@@ -175,6 +175,8 @@ pub struct Settings {
     pub claims_at_userinfo: bool,
     /// The port at which its token endpoint is by TLS too, and asks clients for a certificate.
     pub tls: Option<u16>,
+    /// The port at which all of it is by TLS, as behind a proxy that ends TLS.
+    pub door: Option<u16>,
     /// Whether DPoP proofs must carry a nonce of the server (RFC 9449, 8 and 9).
     pub proof_nonces: bool,
     /// The authentication context classes that it knows; it ignores others that are asked for.
@@ -198,6 +200,7 @@ impl Default for Settings {
             rotate_refresh_tokens: true,
             claims_at_userinfo: false,
             tls: None,
+            door: None,
             proof_nonces: false,
             acr_values: &[],
             signed_in_ago: 0,
@@ -217,9 +220,8 @@ impl Settings {
             "users": self.users,
             "ttl": self.ttl,
             "rotate_refresh_tokens": self.rotate_refresh_tokens,
-            "tls": self.tls.map(|port| json!({
-                "port": port, "key": tls_key(), "certificate": Sample::certificate(),
-            })),
+            "tls": self.tls.map(by_tls),
+            "door": self.door.map(by_tls),
             "claims_at_userinfo": self.claims_at_userinfo,
             "proof_nonces": self.proof_nonces,
             "acr_values": self.acr_values,
@@ -227,6 +229,11 @@ impl Settings {
             "always_refresh_tokens": self.always_refresh_tokens,
         })
     }
+}
+
+/// A port with the harness's certificate.
+fn by_tls(port: u16) -> Value {
+    json!({"port": port, "key": tls_key(), "certificate": Sample::certificate()})
 }
 
 /// A confidential client of the app at this origin, with `client_secret_basic`. Change its fields for other kinds:

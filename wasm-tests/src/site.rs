@@ -117,14 +117,8 @@ impl Site {
     /// # Panics
     /// If there is no form.
     #[must_use]
-    pub fn sign_in_as(&self, (user, password): (&str, &str), browser: &UserAgent, path: &str) -> (String, Response) {
-        let (form, page) = last(browser.follow(&self.url(path)));
-        assert!(page.text().contains("name=\"password\""), "{form}: {page:?}\n{}", self.envoy.log());
-        let send = Outgoing::form(Url::parse(&form).expect("a URL").path(), &[("login", user), ("password", password)]);
-        let answer = browser.visit(&form, send);
-        let next = answer.location().unwrap_or_else(|| panic!("the provider does not take the form: {answer:?}"));
-        let next = Url::parse(&form).and_then(|form| form.join(&next)).expect("a Location that is a URL");
-        last(browser.follow(next.as_str()))
+    pub fn sign_in_as(&self, user: (&str, &str), browser: &UserAgent, path: &str) -> (String, Response) {
+        sign_in(browser, &self.url(path), user, &|| self.envoy.log())
     }
 
     /// Signs in from a page, which the app then serves. `what` is for the message where it does not.
@@ -172,6 +166,26 @@ impl Drop for Site {
             assert!(!log.contains(word), "{word:?} stands in Envoy's log:\n{log}");
         }
     }
+}
+
+/// Asks for a page without a session and signs in with the form of the real provider. Returns where that ended.
+///
+/// # Panics
+/// If there is no form, with the log.
+#[must_use]
+pub fn sign_in(
+    browser: &UserAgent,
+    url: &str,
+    (user, password): (&str, &str),
+    log: &dyn Fn() -> String,
+) -> (String, Response) {
+    let (form, page) = last(browser.follow(url));
+    assert!(page.text().contains("name=\"password\""), "{form}: {page:?}\n{}", log());
+    let send = Outgoing::form(Url::parse(&form).expect("a URL").path(), &[("login", user), ("password", password)]);
+    let answer = browser.visit(&form, send);
+    let next = answer.location().unwrap_or_else(|| panic!("the provider does not take the form: {answer:?}"));
+    let next = Url::parse(&form).and_then(|form| form.join(&next)).expect("a Location that is a URL");
+    last(browser.follow(next.as_str()))
 }
 
 fn last(mut steps: Vec<(String, Response)>) -> (String, Response) {

@@ -1,12 +1,16 @@
 //! The programs that the tests and the demo need: found on this machine, or installed into `.local` with one line of
 //! progress. Only cargo with rustup, python3 with venv, and node with npm are taken for granted.
 
+mod go;
+
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+
+pub use go::{Istio, dex, envoy_gateway, istio};
 
 /// The folder of the repository.
 #[must_use]
@@ -187,28 +191,6 @@ pub fn keycloak() -> PathBuf {
         ]);
     });
     home
-}
-
-/// Dex, built from the Go modules that its own sum file pins.
-///
-/// # Panics
-/// If it cannot be built, saying what is lacking.
-#[must_use]
-pub fn dex() -> PathBuf {
-    let (folder, program) = (root().join("wasm-tests/dex"), local().join("dex/dex"));
-    once("dex", "Dex, which takes some minutes", &folder.join("go.sum"), || {
-        run(
-            // Without cgo there is no SQLite in it, and no C compiler is needed.
-            Command::new("go")
-                .args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o"])
-                .arg(&program)
-                .arg("github.com/dexidp/dex/cmd/dex")
-                .env("CGO_ENABLED", "0")
-                .current_dir(&folder),
-            "Go (1.25 or newer, https://go.dev/dl) and a way to the Go module proxy",
-        );
-    });
-    program
 }
 
 /// The first of these programs that is on the path, after the installation of Debian's package if need be.

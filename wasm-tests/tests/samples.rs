@@ -62,6 +62,7 @@ fn files() -> Vec<String> {
         "demo.yaml",
         "document.yaml",
         "envoy-gateway.yaml",
+        "istio-envoyfilter.yaml",
         "istio.yaml",
         "kubernetes-token.yaml",
     ];
@@ -121,9 +122,8 @@ fn a_reader_finds_every_file() {
         assert!(readme.contains(&format!("]({page})")) || index.contains(&format!("]({name})")), "{page}");
     }
     let start = text("envoy/docs/getting-started.md");
-    for file in
-        files().into_iter().chain(["demo.yaml", "document.yaml", "envoy-gateway.yaml", "istio.yaml"].map(str::to_owned))
-    {
+    let others = ["demo.yaml", "document.yaml", "envoy-gateway.yaml", "istio-envoyfilter.yaml", "istio.yaml"];
+    for file in files().into_iter().chain(others.map(str::to_owned)) {
         assert!(start.contains(&format!("](../{file})")), "{file}");
     }
 }
@@ -248,23 +248,22 @@ fn the_filter_accepts_the_document_alone() {
     assert!(accepted, "{said}");
 }
 
+/// `make mesh` hands these files to their control planes.
 #[test]
-fn the_filter_accepts_what_the_sample_for_envoy_gateway_says() {
-    let sample = text("envoy/envoy-gateway.yaml");
-    let (_, rest) = sample.split_once("\n    config:\n").expect("the filter's configuration");
-    let (body, _) = rest.split_once("---\n").expect("its end");
-    let body: String = body.lines().map(|line| format!("{}\n", &line[6..])).collect();
-    let (accepted, said) = all_accepted(&[("envoy-gateway.yaml".to_owned(), body)]);
-    assert!(accepted, "{said}");
-}
-
-#[test]
-fn the_filter_accepts_what_the_sample_for_istio_says() {
-    let sample = text("envoy/istio.yaml");
-    let (_, rest) = sample.split_once("\n  pluginConfig:\n").expect("the filter's configuration");
-    let (body, _) = rest.split_once("---\n").expect("its end");
-    let body: String = body.lines().map(|line| format!("{}\n", &line[4..])).collect();
-    let (accepted, said) = all_accepted(&[("istio.yaml".to_owned(), body)]);
+fn the_filter_accepts_what_the_samples_for_control_planes_say() {
+    let parts = [
+        ("envoy-gateway.yaml", "\n    config:\n", "---\n", 6),
+        ("istio.yaml", "\n  pluginConfig:\n", "---\n", 4),
+        ("istio-envoyfilter.yaml", "\n              value:\n", "            vm_config:\n", 16),
+    ];
+    let bodies = parts.map(|(file, before, after, indentation)| {
+        let sample = text(&format!("envoy/{file}"));
+        let (_, rest) = sample.split_once(before).expect("the filter's configuration");
+        let (body, _) = rest.split_once(after).expect("its end");
+        let body: String = body.lines().map(|line| format!("{}\n", &line[indentation..])).collect();
+        (file.to_owned(), body)
+    });
+    let (accepted, said) = all_accepted(&bodies);
     assert!(accepted, "{said}");
 }
 

@@ -172,7 +172,7 @@ fn each_configuration_of_a_file_is_reported() {
     assert!(!report.is_valid);
     assert!(report.text.starts_with("two.yaml: the WasmPlugin shop/vestibule is valid\n"), "{}", report.text);
     assert!(
-        report.text.contains("\ntwo.yaml:162:18: providers[0].client_id: expected a string, got a number\n"),
+        report.text.contains("\ntwo.yaml:165:18: providers[0].client_id: expected a string, got a number\n"),
         "{}",
         report.text
     );

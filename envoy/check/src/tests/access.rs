@@ -91,7 +91,10 @@ fn are_admitted(config: &Config, conditions: Option<&Conditions>, users: &Value)
         assert!(!ruled.verdict().is_open(), "the app is open to everyone");
         ruled.admit(User(claims(user)), conditions, |now| now).is_ok()
     };
-    users.as_object().unwrap().iter().filter(|(_, user)| is_admitted(user)).map(|(name, _)| name.clone()).collect()
+    let admitted = users.as_object().unwrap().iter().filter(|(_, user)| is_admitted(user));
+    let mut names: Vec<_> = admitted.map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names
 }
 
 fn sorted(names: &str) -> Vec<String> {

@@ -61,6 +61,10 @@ pub fn all(linked: &Linked) -> Vec<Row> {
     bench.provisioned();
     progress("tokens for the app");
     bench.exchanged();
+    progress("several hosts");
+    bench.several_hosts();
+    progress("rules with more to check");
+    bench.guarded();
     progress("2,000 sessions");
     bench.many_sessions();
     bench.rows
@@ -111,6 +115,30 @@ impl Bench<'_> {
         let exchanges = self.issuer.exchanges();
         self.session("session with a token in exchange", &mut filter, &browser);
         assert_eq!(self.issuer.exchanges(), exchanges + 1, "it is exchanged once");
+    }
+
+    fn several_hosts(&mut self) {
+        let others = (1..10).map(|number| format!("https://host-{number}.example.com"));
+        let urls: Vec<_> = [format!("https://{APP}")].into_iter().chain(others).collect();
+        let mut filter = self.filter(&json!({ "external_url": urls }), &[]);
+        let browser = Browser::signed_in(&mut filter, &self.issuer);
+        self.session("session, ten hosts", &mut filter, &browser);
+    }
+
+    fn guarded(&mut self) {
+        let of = |name: &str, value: Value| {
+            let mut rule = json!({"path": "/page", "access": "required"});
+            rule[name] = value;
+            rules().into_iter().chain([rule, json!({"path": "/*", "access": "deny"})]).collect::<Vec<_>>()
+        };
+        for (name, rules) in [
+            ("session, rule for a network", of("networks", json!(["192.0.2.0/24"]))),
+            ("session, rule with step_up", of("step_up", json!({"max_age_seconds": 86400}))),
+        ] {
+            let mut filter = self.filter(&json!({ "rules": rules }), &[]);
+            let browser = Browser::signed_in(&mut filter, &self.issuer);
+            self.session(name, &mut filter, &browser);
+        }
     }
 
     fn sign_ins(&mut self, name: &'static str, filter: &mut Filter) {

@@ -155,7 +155,7 @@ pub(super) fn policy(
         }
         let is_set_twice =
             matches!(given, Some(Authorization::AccessToken | Authorization::IdToken | Authorization::Strip));
-        if is_set_twice && token.header == "authorization" {
+        if is_set_twice && token.is_authorization() {
             faults.wrong(&at_token.key("header"), "another header than Authorization, which `authorization` sets");
         }
     }

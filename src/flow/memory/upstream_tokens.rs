@@ -28,10 +28,9 @@ pub(in crate::flow) struct ExchangeKey {
 }
 
 impl ExchangeKey {
-    fn is_same(&self, other: &Self) -> bool {
-        self.issuer == other.issuer
-            && Rc::ptr_eq(&self.wanted, &other.wanted)
-            && self.subject.matches(other.subject.expose())
+    /// Whether it is the key of this exchange.
+    fn is_of(&self, issuer: IssuerId, subject: &str, wanted: &Rc<UpstreamToken>) -> bool {
+        self.issuer == issuer && Rc::ptr_eq(&self.wanted, wanted) && self.subject.matches(subject)
     }
 }
 
@@ -94,12 +93,12 @@ impl UpstreamTokens {
     }
 
     fn known(&self, issuer: IssuerId, subject: &str, wanted: &Rc<UpstreamToken>) -> Option<&Entry> {
-        let matches =
-            |key: &ExchangeKey| key.issuer == issuer && Rc::ptr_eq(&key.wanted, wanted) && key.subject.matches(subject);
         let hash = hash(subject, wanted);
         let first = self.entries.partition_point(|(known, _)| *known < hash);
         let mut alike = self.entries.iter().skip(first).take_while(|(known, _)| *known == hash);
-        alike.find(|(_, entry)| entry.key().is_some_and(|key| matches(&key))).map(|(_, entry)| entry)
+        alike
+            .find(|(_, entry)| entry.key().is_some_and(|key| key.is_of(issuer, subject, wanted)))
+            .map(|(_, entry)| entry)
     }
 
     /// Begins an exchange, unless the same one is under way. It is over when it is settled, or dropped by its request.
@@ -119,10 +118,12 @@ impl UpstreamTokens {
 
     /// Replaces what is known of this exchange.
     fn insert(&mut self, key: &Rc<ExchangeKey>, entry: Entry) {
-        let hash = hash(key.subject.expose(), &key.wanted);
+        let ExchangeKey { issuer, subject, wanted } = &**key;
+        let hash = hash(subject.expose(), wanted);
         // Exchanges whose requests have left go, too.
-        self.entries
-            .retain(|(known_hash, known)| known.key().is_some_and(|known| *known_hash != hash || !known.is_same(key)));
+        self.entries.retain(|(known_hash, known)| {
+            known.key().is_some_and(|known| *known_hash != hash || !known.is_of(*issuer, subject.expose(), wanted))
+        });
         let mut length: usize = self.entries.iter().map(|(_, known)| known.length()).sum();
         length = length.saturating_add(entry.length());
         while self.entries.len() >= MAX_REMEMBERED || length > MAX_LENGTH {

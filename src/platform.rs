@@ -137,7 +137,7 @@ pub trait Platform {
     /// Compresses in the format of zlib (RFC 1950). `None` where the host cannot.
     fn compress(&self, bytes: &[u8]) -> Option<Vec<u8>>;
 
-    /// Decompresses the output of [`Self::compress`]. Only for bytes that we sealed ourselves: the host bounds no length, so that
+    /// Decompresses the output of [`Self::compress`]. Only for bytes that we packed or sealed ourselves: the host bounds no length, so that
     /// foreign ones could fill the memory.
     fn decompress(&self, bytes: &[u8]) -> Option<Vec<u8>>;
 

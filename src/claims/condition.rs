@@ -64,6 +64,19 @@ pub enum Finding {
     Unverified,
 }
 
+/// The kind of conditions that do not hold, as far as a user may know it: neither names nor values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// Conditions of several kinds, or of one that users do not know.
+    Account,
+    /// Their address is none of those that may.
+    Address,
+    /// They are in none of the groups, or have none of the roles.
+    Groups,
+    /// The provider does not vouch for their address.
+    VerifiedAddress,
+}
+
 /// The most findings in one log line.
 const MAX_FINDINGS: usize = 4;
 
@@ -84,6 +97,17 @@ impl Conditions {
         self.0.iter().for_each(|condition| condition.collect_findings(claims, &mut findings));
         findings.truncate(MAX_FINDINGS);
         findings
+    }
+
+    /// The kind of the first condition that does not hold.
+    pub fn lack(&self, claims: &dyn Claims) -> Lack {
+        let failed = self.0.iter().find(|condition| condition.outcome(claims) == Outcome::No);
+        failed.map_or(Lack::Account, |condition| match (condition.is_about_address(), condition.is_about_groups()) {
+            (true, false) if email(claims).is_err() => Lack::VerifiedAddress,
+            (true, false) => Lack::Address,
+            (false, true) => Lack::Groups,
+            _ => Lack::Account,
+        })
     }
 
     /// Calls `with` for the path of each claim in the conditions, but for addresses.
@@ -177,6 +201,16 @@ impl Condition {
             Self::Not(condition) => condition.is_about_address(),
             Self::Claim(..) => false,
             Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => true,
+        }
+    }
+
+    /// Whether it is about groups or roles alone.
+    fn is_about_groups(&self) -> bool {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().all(Self::is_about_groups),
+            Self::Not(condition) => condition.is_about_groups(),
+            Self::Claim(path, _) => ["group", "role"].iter().any(|name| path.text().contains(name)),
+            Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => false,
         }
     }
 

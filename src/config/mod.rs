@@ -24,6 +24,7 @@ use crate::{
     http::HeaderNames,
     oidc::token_issuer::TokenIssuer,
     origin::{Origin, Origins},
+    page::look::Look,
     provider::{DEFAULT_PROVIDER, Provider},
     rules::{Authorization, Rules},
     session::{
@@ -85,6 +86,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// Sign-out settings.
     pub sign_out: SignOutSettings,
+    /// The look of the pages.
+    pub look: Rc<Look>,
     /// The tolerated clock difference.
     pub leeway: Leeway,
     /// Warnings for the log at start: each use of `danger`, duplicate keys, ineffective settings.

@@ -3,6 +3,7 @@
 
 mod identity;
 mod issuers;
+mod pages;
 mod provisioning;
 mod rules;
 mod session;
@@ -17,6 +18,7 @@ pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
     ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
+pub(super) use pages::{PageLanguage, Pages};
 pub(super) use provisioning::{Provisioning, Registration};
 pub(super) use rules::{
     Access, Allow, Exchange, ExchangeGrant, Policy, Rule, StaticToken, StepUp, Unauthenticated, UpstreamToken,
@@ -135,6 +137,9 @@ pub(super) struct Document {
     /// user, give attributes for headers and rules (the claim `attributes`), or refuse. Without an answer nobody signs in. By
     /// default there is none.
     pub(super) provisioning: Option<Provisioning>,
+    /// The look of the filter's own pages, such as the choice of a provider, a refusal or a sign-out. They are in the language that
+    /// the browser prefers: English, German, French, Spanish, Portuguese, Japanese or Chinese.
+    pub(super) pages: Option<Pages>,
     /// Settings that weaken the sign-in. Each use is logged at start.
     pub(super) danger: Option<Danger>,
 }
@@ -164,6 +169,7 @@ fields!(Document {
     allow_on_headers_stop_iteration,
     internal_redirects,
     provisioning,
+    pages,
     danger,
 });
 

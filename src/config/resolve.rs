@@ -18,6 +18,7 @@ mod oauth2;
 mod object_keys;
 mod openid;
 mod origins;
+mod pages;
 mod policies;
 mod protocol_settings;
 mod provider;
@@ -133,6 +134,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         sign_out::refuse_ineffective_settings(sign_out, named.unwrap_or_default(), refreshes, faults);
     }
     let prefix = prefix(document.prefix, &root.key("prefix"), faults);
+    let look = pages::look(document.pages.unwrap_or_default(), &root.key("pages"), faults);
 
     let provisioning = provisioning?;
     let (resolved, origins, mut identity_headers) = (providers?, origins?, identity_headers?);
@@ -221,6 +223,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         forwarded_tokens,
         sign_in: sign_in?,
         sign_out: sign_out?,
+        look: Rc::new(look?),
         leeway: leeway?,
         bodies_while_held: bodies.0,
         internal_redirects: document.internal_redirects == Some(true),

@@ -3,18 +3,22 @@
 use std::{rc::Rc, time::Duration};
 
 use crate::{
-    claims::IssuerId,
+    claims::{Claim, Claims},
     http::{HeaderEdit, LocalReply},
-    page::Action,
+    page::{Action, Link, text::Text},
     rules::{Cause, NotAdmitted, Refusal, RuledRequest, TokensDiffer, UpstreamToken},
     session::{
+        Session,
         open::{FreshSession, Upkeep},
         return_to::ReturnTo,
     },
 };
 
 use super::{
-    answer::{self, Offer, caller::Caller},
+    answer::{
+        self, Offer,
+        caller::{Caller, Kind},
+    },
     authorize::{
         LateCookies, forward,
         permit::{Permit, SignedIn},
@@ -27,6 +31,7 @@ use super::{
         renew::{self, RenewalDecision},
     },
     sign_in,
+    sign_out::sign_out_path,
     upstream_token::{self, Lookup},
     with_session::without_session,
 };
@@ -84,7 +89,9 @@ fn admit_with(
     };
     let late = LateCookies::new(&cookies, &session);
     let principal = SignedIn { session, provider };
-    let NotAdmitted { ruled, refusal } = match ruled.admit(principal, provider.allow.as_ref(), |at| env.now_near(at)) {
+    let NotAdmitted { ruled, principal, refusal } = match ruled
+        .admit(principal, provider.allow.as_ref(), |at| env.now_near(at))
+    {
         Ok(admitted) => {
             let found = match (admitted.ruled().verdict().upstream_token(), exchanged) {
                 (Ok(None), _) => return forward(Permit::session(admitted, None), late, env).into(),
@@ -103,14 +110,14 @@ fn admit_with(
                     });
                 }
                 Some(Lookup::Failed(failure)) => {
-                    let reply = refuse(admitted.ruled(), provider.id, failure, env);
+                    let reply = refuse(admitted.ruled(), admitted.principal().session.session(), failure, env);
                     return answer::with_cookies(reply, cookies).into();
                 }
                 // The session began before the rule, or its token has expired.
                 None => {
-                    let (ruled, _) = admitted.into_parts();
+                    let (ruled, principal) = admitted.into_parts();
                     let rule = ruled.verdict().rule().map(str::to_owned);
-                    NotAdmitted { ruled, refusal: Refusal { rule, cause: Cause::Unknown } }
+                    NotAdmitted { ruled, principal, refusal: Refusal { rule, cause: Cause::Unknown } }
                 }
             }
         }
@@ -129,7 +136,7 @@ fn admit_with(
             answer::with_cookies(reply, lines.unwrap_or_default()).into()
         });
     }
-    answer::with_cookies(refuse(&ruled, provider.id, refusal.into(), env), cookies).into()
+    answer::with_cookies(refuse(&ruled, principal.session.session(), refusal.into(), env), cookies).into()
 }
 
 /// Looks for the token that goes to the app, made of the session's access token; `None` where a new sign-in brings one.
@@ -158,22 +165,67 @@ fn after_exchange(
     match token {
         Ok(token) => admit_with(ruled, session, Some(token), cookies, env),
         Err(failure) => {
-            let reply = refuse(&ruled, session.session().provider(), failure, env);
+            let reply = refuse(&ruled, session.session(), failure, env);
             answer::with_cookies(reply, cookies).into()
         }
     }
 }
 
-/// Refuses a user whom the rules do not admit, or for whom there is no token, and offers to select another account. A renewed session
+/// The longest name of a user on a page, in characters.
+const MAX_NAME: usize = 80;
+
+/// Refuses a user whom the rules do not admit, or for whom there is no token, and offers the ways that may help. A renewed session
 /// is written all the same: its user may open other pages.
-fn refuse(ruled: &RuledRequest, provider: IssuerId, failure: Failure, env: &mut Env<'_>) -> LocalReply {
-    let request = ruled.request();
-    let target = ReturnTo::parse(request.target(), &env.config.prefix);
-    let providers = ruled.verdict().providers();
-    let action = (failure.status() == 403).then(|| Action::Link {
-        label: "Use another account",
-        href: sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env),
-    });
-    let caller = Caller::of(request).of_issuer(provider);
-    answer::refuse(failure, &caller, Offer { action, cookies: Vec::new() }, env)
+fn refuse(ruled: &RuledRequest, session: &Session, failure: Failure, env: &mut Env<'_>) -> LocalReply {
+    let caller = Caller::of(ruled.request()).of_issuer(session.provider());
+    let offer = if failure.status() == 403 && caller.kind != Kind::Program {
+        other_ways(ruled, session, env)
+    } else {
+        Offer::default()
+    };
+    answer::refuse(failure, &caller, offer, env)
+}
+
+/// Another account, another provider, or none.
+fn other_ways(ruled: &RuledRequest, session: &Session, env: &Env<'_>) -> Offer {
+    let target = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
+    let accepted = ruled.verdict().providers();
+    let is_accepted = accepted.is_empty() || accepted.contains(&session.provider());
+    let start =
+        |providers: &[_]| sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), providers, env);
+    let another_way = || Link { label: Text::AnotherWay, href: start(&accepted) };
+    let has_choice = if accepted.is_empty() { env.config.providers.len() } else { accepted.len() } > 1;
+    let (action, way) = match (is_accepted, has_choice) {
+        (false, _) => (another_way(), None),
+        (true, false) => (Link { label: Text::AnotherAccount, href: start(&accepted) }, None),
+        (true, true) => (Link { label: Text::AnotherAccount, href: start(&[session.provider()]) }, Some(another_way())),
+    };
+    let sign_out = Link { label: Text::SignOut, href: sign_out_path(None, env) };
+    Offer {
+        action: Some(Action::Link(action)),
+        others: way.into_iter().chain([sign_out]).collect(),
+        user: Some(name_of(session, env)),
+        cookies: Vec::new(),
+    }
+}
+
+/// The name of the signed-in user, for their own page, with the provider where there are several.
+fn name_of(session: &Session, env: &Env<'_>) -> String {
+    let text = |name: &str| session.claim(name).and_then(as_text).filter(|text| !text.is_empty());
+    let name = ["email", "preferred_username", "name", "sub"].into_iter().find_map(text).unwrap_or_default();
+    let mut shown: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    if name.chars().count() > MAX_NAME {
+        shown.push('…');
+    }
+    match env.config.provider(session.provider()) {
+        Some(provider) if env.config.providers.len() > 1 => format!("{shown} ({})", provider.title),
+        _ => shown,
+    }
+}
+
+fn as_text(claim: Claim<'_>) -> Option<&str> {
+    match claim {
+        Claim::Text(text) => Some(text),
+        Claim::Json(value) => value.as_str(),
+    }
 }

@@ -6,6 +6,7 @@
   try {
     sessionStorage.setItem("vestibule-form", JSON.stringify({ at: Date.now(), to, fields }));
   } catch {
-    document.querySelector("h1 + p").textContent = "You are not signed in, and this browser cannot keep the form.";
+    const text = document.getElementById("text");
+    text.textContent = text.dataset.otherwise;
   }
 }

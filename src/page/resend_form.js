@@ -13,7 +13,8 @@
       return field;
     }));
   } else {
-    document.querySelector("h1 + p").textContent = "This tab has no form to send. Perhaps it was sent already.";
+    const text = document.getElementById("text");
+    text.textContent = text.dataset.otherwise;
     other.hidden = false;
   }
 }

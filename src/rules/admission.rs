@@ -37,9 +37,11 @@ pub struct Admitted<P> {
 
 /// A refused request.
 #[derive(Debug)]
-pub struct NotAdmitted {
+pub struct NotAdmitted<P> {
     /// The request.
     pub ruled: RuledRequest,
+    /// The party that the rules do not admit.
+    pub principal: P,
     /// The reason.
     pub refusal: Refusal,
 }
@@ -103,10 +105,10 @@ impl RuledRequest {
         principal: P,
         issuer_conditions: Option<&Conditions>,
         now_near: impl Fn(UnixTime) -> UnixTime,
-    ) -> Result<Admitted<P>, Box<NotAdmitted>> {
+    ) -> Result<Admitted<P>, Box<NotAdmitted<P>>> {
         match principal.with_claims(|claims| self.verdict.admits(claims, issuer_conditions, &now_near)) {
             Ok(()) => Ok(self.admitted(principal)),
-            Err(refusal) => Err(Box::new(NotAdmitted { ruled: self, refusal })),
+            Err(refusal) => Err(Box::new(NotAdmitted { ruled: self, principal, refusal })),
         }
     }
 

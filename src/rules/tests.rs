@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::claims::{Claim, ClaimPath, Claims, Condition};
+use crate::claims::{Claim, ClaimPath, Claims, Condition, Lack};
 
 /// The decision of a verdict for an unspecified principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -335,10 +335,7 @@ fn a_denying_rule_refuses_every_principal_and_gives_its_name() {
         let request = get(path.as_bytes());
         let verdict = rules.decide(&request, &|| None).unwrap();
         assert_eq!(decide(&rules, &request), Decision::Denied, "{path}");
-        assert_eq!(
-            verdict.denial(),
-            Some(Refusal { rule: Some("internal".to_owned()), cause: Cause::NotAllowed(Vec::new()) })
-        );
+        assert_eq!(verdict.denial(), Some(Refusal { rule: Some("internal".to_owned()), cause: Cause::Denied }));
         assert!(!verdict.is_public() && !verdict.is_open());
         assert!(!is_admitted(&rules, &request, &["admins"]));
     }
@@ -499,9 +496,12 @@ fn conditions_of_the_provider_apply_too() {
     let refused = |rule, cause| Err(Refusal { rule, cause });
     assert_eq!(
         outcome(serde_json::json!({ "groups": ["known"] })),
-        refused(Some("staff".to_owned()), Cause::NotAllowed(Vec::new()))
+        refused(Some("staff".to_owned()), Cause::NotAllowed(Lack::Groups, Vec::new()))
     );
-    assert_eq!(outcome(serde_json::json!({ "groups": ["staff"] })), refused(None, Cause::NotAllowed(Vec::new())));
+    assert_eq!(
+        outcome(serde_json::json!({ "groups": ["staff"] })),
+        refused(None, Cause::NotAllowed(Lack::Groups, Vec::new()))
+    );
     assert_eq!(outcome(serde_json::json!({ "hasgroups": true })), refused(None, Cause::LeftOut));
 }
 

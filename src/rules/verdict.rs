@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Access, Authorization, Rule, Unauthenticated, UpstreamToken};
 use crate::{
-    claims::{Claims, Conditions, Finding, IssuerId, Outcome, StepUp},
+    claims::{Claims, Conditions, Finding, IssuerId, Lack, Outcome, StepUp},
     time::UnixTime,
 };
 
@@ -43,9 +43,12 @@ pub struct Refusal {
 /// Why the rules do not admit a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// The rule denies all requests or this provider, or a condition does not hold. With the claims that conditions
-    /// could not use.
-    NotAllowed(Vec<Finding>),
+    /// The rule denies all requests.
+    Denied,
+    /// A condition does not hold. With the claims that conditions could not use.
+    NotAllowed(Lack, Vec<Finding>),
+    /// The rule takes sessions and tokens of other providers only.
+    OtherProvider,
     /// The provider left out the deciding claims.
     LeftOut,
     /// The authentication is too weak or too old: a new sign-in that asks for this may be enough.
@@ -125,7 +128,7 @@ impl Verdict {
     /// The refusal by a rule with `access: deny`.
     pub fn denial(&self) -> Option<Refusal> {
         let rule = self.rules().find(|rule| rule.policy.access == Access::Deny)?;
-        Some(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) })
+        Some(Refusal { rule: rule.name.clone(), cause: Cause::Denied })
     }
 
     /// Whether all requests may pass without an identity.
@@ -231,7 +234,7 @@ impl Verdict {
             !providers.is_empty() && claims.issuer().is_none_or(|issuer| !providers.contains(&issuer))
         };
         if let Some(rule) = self.rules().find(|rule| is_of_other_provider(rule)) {
-            return Err(Refusal { rule: rule.name.clone(), cause: Cause::NotAllowed(Vec::new()) });
+            return Err(Refusal { rule: rule.name.clone(), cause: Cause::OtherProvider });
         }
         let of_rules = self.rules().filter_map(|rule| Some((rule.name.as_ref(), rule.policy.allow.as_ref()?)));
         let mut undecided = None;
@@ -239,7 +242,8 @@ impl Verdict {
             match conditions.outcome(claims) {
                 Outcome::Yes => {}
                 Outcome::No => {
-                    return Err(Refusal { rule: rule.cloned(), cause: Cause::NotAllowed(conditions.findings(claims)) });
+                    let cause = Cause::NotAllowed(conditions.lack(claims), conditions.findings(claims));
+                    return Err(Refusal { rule: rule.cloned(), cause });
                 }
                 Outcome::LeftOut => {
                     undecided = undecided.or(Some(Refusal { rule: rule.cloned(), cause: Cause::LeftOut }))

@@ -107,6 +107,8 @@ pub(in crate::config) const MAX_KEYS: usize = 8;
 pub(in crate::config) const MAX_COOKIE_NAME: usize = 40;
 /// The longest `rules[].name`, and other text for display, in bytes.
 pub(in crate::config) const MAX_RULE_NAME: usize = 100;
+/// The longest `pages.text`, in bytes.
+pub(in crate::config) const MAX_PAGE_TEXT: usize = 1000;
 /// The longest domain name, in bytes (RFC 1035, 2.3.4).
 pub(in crate::config) const MAX_DOMAIN: usize = 253;
 /// The most `providers`: users choose one on a page.

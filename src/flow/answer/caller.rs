@@ -3,6 +3,7 @@
 use crate::{
     claims::IssuerId,
     http::{Request, folded},
+    page::text::Language,
 };
 
 /// The kind of caller, as far as an answer depends on it.
@@ -23,6 +24,8 @@ pub(in crate::flow) enum Kind {
 pub(in crate::flow) struct Caller {
     /// Its kind.
     pub(in crate::flow) kind: Kind,
+    /// The language of its pages, where the browser prefers one of ours.
+    pub(in crate::flow) language: Option<Language>,
     /// Envoy's `x-request-id`, which the page shows.
     pub(in crate::flow) request_id: Option<String>,
     /// The issuer of its identity, or the provider it signs in at, for the log.
@@ -34,12 +37,14 @@ impl Caller {
     pub(in crate::flow) fn of(request: &Request) -> Self {
         let readable = |id: &&str| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
         let request_id = request.text("x-request-id").filter(readable).map(str::to_owned);
-        Self { kind: kind(request), request_id, issuer: None }
+        let kind = kind(request);
+        let accepted = if kind == Kind::Program { None } else { request.text("accept-language") };
+        Self { kind, language: accepted.and_then(Language::preferred), request_id, issuer: None }
     }
 
     /// A program of which nothing is known any more.
     pub(in crate::flow) const fn unknown() -> Self {
-        Self { kind: Kind::Program, request_id: None, issuer: None }
+        Self { kind: Kind::Program, language: None, request_id: None, issuer: None }
     }
 
     /// The same, with this issuer.

@@ -8,7 +8,7 @@ pub(super) mod caller;
 use crate::{
     http::{LocalReply, Request, parameter},
     origin::Origin,
-    page::{Action, Page},
+    page::{Action, Link, Page, text::Text},
     provisioning::ProvisioningError,
     rules::RouteError,
     session::SealError,
@@ -52,13 +52,23 @@ pub(super) enum Redirect {
     SeeOther = 303,
 }
 
-/// A page for a person.
-pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Vec<String>) -> LocalReply {
+/// A page for a person, in their language.
+pub(super) fn page(
+    status: u16,
+    code: &'static str,
+    page: &Page<'_>,
+    caller: &Caller,
+    env: &Env<'_>,
+    cookies: Vec<String>,
+) -> LocalReply {
+    let look = &env.config.look;
+    let language = caller.language.unwrap_or(look.language).unpacked(&|packed| env.platform.decompress(packed));
     let mut headers = common(code);
     headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
-    headers.push(("content-security-policy", page.content_security_policy()));
+    headers.push(("content-language", language.tag().to_owned()));
+    headers.push(("content-security-policy", page.content_security_policy(look)));
     headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
-    LocalReply { status, code, headers, body: page.html().into_bytes() }
+    LocalReply { status, code, headers, body: page.html(look, language).into_bytes() }
 }
 
 /// A JSON document for a program.
@@ -70,8 +80,8 @@ pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) ->
 }
 
 /// A page that the provider may frame.
-pub(super) fn framed(status: u16, code: &'static str, page: &Page<'_>, env: &Env<'_>) -> LocalReply {
-    let mut reply = self::page(status, code, page, Vec::new());
+pub(super) fn framed(status: u16, code: &'static str, page: &Page<'_>, caller: &Caller, env: &Env<'_>) -> LocalReply {
+    let mut reply = self::page(status, code, page, caller, env, Vec::new());
     let origins: Vec<_> = env.config.providers.iter().map(|p| p.issuer().discovery().origin()).collect();
     for (name, value) in &mut reply.headers {
         if *name == "content-security-policy" {
@@ -96,6 +106,10 @@ pub(super) fn empty(status: u16, code: &'static str) -> LocalReply {
 pub(super) struct Offer {
     /// The link or button of its page.
     pub(super) action: Option<Action>,
+    /// Further links.
+    pub(super) others: Vec<Link>,
+    /// The signed-in user.
+    pub(super) user: Option<String>,
     /// Cookies to set or delete; a program gets none.
     pub(super) cookies: Vec<String>,
 }
@@ -103,7 +117,7 @@ pub(super) struct Offer {
 impl Offer {
     /// A link to where one can sign in.
     pub(super) fn sign_in(href: String) -> Self {
-        Self { action: Some(Action::Link { label: "Sign in", href }), cookies: Vec::new() }
+        Self { action: Some(Action::link(Text::SignIn, href)), ..Self::default() }
     }
 
     /// A link that starts again at the first page of this origin.
@@ -113,14 +127,14 @@ impl Offer {
 
     /// A link that starts again at `href`.
     pub(super) fn again(href: String, cookies: Vec<String>) -> Self {
-        Self { action: Some(Action::Link { label: "Try again", href }), cookies }
+        Self { action: Some(Action::link(Text::TryAgain, href)), cookies, ..Self::default() }
     }
 }
 
 /// Refuses: counted, logged, and answered as the caller can read it.
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
     let reply = match caller.kind {
-        Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
+        Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer, env),
         Kind::Program => for_program(&failure, caller, &env.config.start_uri(env.origin())),
     };
     let reply = finish(&failure, reply, env.origin().as_str());
@@ -159,9 +173,10 @@ pub(super) fn refuse_with<'a>(
     caller: &'a Caller,
     env: &mut Env<'_>,
 ) -> LocalReply {
+    page.code = Some(failure.code());
     page.request_id = caller.request_id.as_deref();
     page.is_framed = caller.kind == Kind::Frame;
-    let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
+    let reply = self::page(failure.status(), failure.code(), &page, caller, env, Vec::new());
     let reply = finish(&failure, reply, env.origin().as_str());
     tell(failure, caller, env);
     reply
@@ -172,34 +187,35 @@ fn tell(failure: Failure, caller: &Caller, env: &mut Env<'_>) {
     env.events.push(Event::Refused { failure, issuer, request_id: caller.request_id.clone() });
 }
 
-fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
+fn for_person(failure: &Failure, caller: &Caller, offer: Offer, env: &Env<'_>) -> LocalReply {
     let words = failure.words();
-    let mut content = Page::new(words.title, words.text, failure.code());
+    let mut content = Page::new(words.title, words.texts);
     content.action = offer.action;
+    content.others = offer.others;
+    content.user = offer.user;
+    content.code = Some(failure.code());
     content.request_id = caller.request_id.as_deref();
     content.is_framed = caller.kind == Kind::Frame;
     if let Failure::Provisioning(ProvisioningError::Refused(message)) = failure
         && !message.as_str().is_empty()
     {
-        content.text = message.as_str();
+        content.words = Some(message.as_str());
     }
-    let sizes;
     if let Failure::NotWritten(SealError::TooLarge { .. }) = failure {
-        sizes = format!("{} ({failure}.)", words.text);
-        content.text = &sizes;
+        content.detail = Some(format!("({failure}.)"));
     }
-    page(failure.status(), failure.code(), &content, offer.cookies)
+    page(failure.status(), failure.code(), &content, caller, env, offer.cookies)
 }
 
 fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
-    let words = failure.words();
+    let error = failure.words().error();
     let mut body = Map::new();
     let mut say = |name: &str, value: &str| drop(body.insert(name.to_owned(), value.into()));
-    say("error", words.title);
+    say("error", error);
     say("code", failure.code());
     if let Some(code) = failure.security_event_code() {
         say("err", code);
-        say("description", words.text);
+        say("description", error);
     }
     // A script of the app can send its page there, with `?rd=` and the way back.
     if *failure == Failure::SignInRequired {

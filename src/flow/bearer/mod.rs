@@ -178,7 +178,7 @@ impl Presented {
         }
         let Self { ruled, carrier, issuer } = self;
         let issuer_conditions = bearer.issuer_conditions(env.config);
-        let NotAdmitted { ruled, refusal } = match ruled.admit(bearer, issuer_conditions, |at| env.now_near(at)) {
+        let NotAdmitted { ruled, refusal, .. } = match ruled.admit(bearer, issuer_conditions, |at| env.now_near(at)) {
             Ok(admitted) => {
                 let found = match (admitted.ruled().verdict().upstream_token(), exchanged) {
                     (Ok(None), _) => return forward(Permit::bearer(admitted, None), None, env).into(),

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::{
-    claims::{AuthenticationClaims, Finding, StepUp},
+    claims::{AuthenticationClaims, Finding, Lack, StepUp},
     http::CalloutError,
     jose::{claims::ClaimError, jws::JwsError, verify::VerifyError},
     oidc::{
@@ -21,6 +21,7 @@ use crate::{
         token_exchange::{ExchangeFault, NoExchange},
         userinfo::UserinfoError,
     },
+    page::text::{Language, Text},
     platform::{NoRandomness, SignError},
     provisioning::ProvisioningError,
     quoted::Quoted,
@@ -130,8 +131,8 @@ pub enum Failure {
     #[error("the platform gives no randomness")]
     NoRandomness,
     /// The conditions of this rule, or of the provider, do not admit the user or client.
-    #[error("the user or client may not pass by rule {}{}", rule(.0), .1.iter().map(|finding| format!("; {finding}")).collect::<String>())]
-    NotAllowed(Option<String>, Vec<Finding>),
+    #[error("the user or client may not pass by rule {}{}", rule(.0), .2.iter().map(|finding| format!("; {finding}")).collect::<String>())]
+    NotAllowed(Option<String>, Lack, Vec<Finding>),
     /// The session of this sign-in has no access token for the app.
     #[error(
         "the sign-in brought no access token for the app (upstream_token): the provider gave none, or one that is too long or does not fit into a header"
@@ -150,6 +151,9 @@ pub enum Failure {
     /// The session cannot be written into cookies.
     #[error("{0}")]
     NotWritten(#[from] SealError),
+    /// The rule with this name takes sessions and tokens of other providers only.
+    #[error("rule {} takes sessions and tokens of other providers only", rule(.0))]
+    OtherProvider(Option<String>),
     /// The provider's metadata or keys are not known (yet).
     #[error("the provider's metadata or keys are not known yet")]
     ProviderNotReady,
@@ -255,7 +259,9 @@ impl From<Refusal> for Failure {
         let rule = refusal.rule;
         match refusal.cause {
             Cause::LeftOut => Self::GroupsLeftOut(rule),
-            Cause::NotAllowed(findings) => Self::NotAllowed(rule, findings),
+            Cause::Denied => Self::Denied(rule),
+            Cause::NotAllowed(lack, findings) => Self::NotAllowed(rule, lack, findings),
+            Cause::OtherProvider => Self::OtherProvider(rule),
             Cause::StepUp(step_up) => Self::StepUpRequired(rule, step_up),
             Cause::Unknown => Self::SignInRequired,
         }
@@ -279,10 +285,22 @@ fn named(route: &Option<String>) -> String {
     route.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default()
 }
 
-/// The text of its page.
+/// The words of a failure.
+#[derive(Debug)]
 pub(in crate::flow) struct Words {
-    pub(in crate::flow) title: &'static str,
-    pub(in crate::flow) text: &'static str,
+    /// The heading of its page.
+    pub(in crate::flow) title: Text,
+    /// The explanation on its page.
+    pub(in crate::flow) texts: &'static [Text],
+    /// What programs read, where it is not the heading.
+    error: Option<&'static str>,
+}
+
+impl Words {
+    /// The words for programs and their developers, in English.
+    pub(in crate::flow) fn error(&self) -> &'static str {
+        self.error.unwrap_or_else(|| Language::En.get(self.title))
+    }
 }
 
 /// One row of the table.
@@ -294,160 +312,106 @@ struct Row {
     words: Words,
 }
 
+/// Status, code, level, the heading and the explanation of the page, and the words for programs where these may meet it often.
 macro_rules! row {
-    ($status:literal, $code:literal, $level:ident, $title:literal, $text:literal) => {
-        Row {
+    ($status:literal, $code:literal, $level:ident, $title:ident [$($text:ident)*]) => {
+        row!(@ $status, $code, $level, $title [$($text)*], None)
+    };
+    ($status:literal, $code:literal, $level:ident, $title:ident [$($text:ident)*], $error:literal) => {
+        row!(@ $status, $code, $level, $title [$($text)*], Some($error))
+    };
+    (@ $status:literal, $code:literal, $level:ident, $title:ident [$($text:ident)*], $error:expr) => {
+        &Row {
             status: $status,
             code: $code,
             counter: concat!("vestibule_refused_", $code),
             level: Level::$level,
-            words: Words { title: $title, text: $text },
+            words: Words { title: Text::$title, texts: &[$(Text::$text),*], error: $error },
         }
     };
 }
 
 impl Failure {
     #[rustfmt::skip]
-    const fn row(&self) -> Row {
+    const fn row(&self) -> &'static Row {
         match self {
-            Self::Bearer => row!(401, "bearer_not_accepted", Info, "This address takes no token",
-                "Sign in with a browser instead."),
-            Self::BearerMalformed => row!(400, "bearer_malformed", Info, "The token cannot be read",
-                "Send one Authorization header with one Bearer token."),
+            Self::Bearer => row!(401, "bearer_not_accepted", Info, NotAccepted [TellOperator], "This address takes no bearer token"),
+            Self::BearerMalformed => row!(400, "bearer_malformed", Info, NotAccepted [TellOperator], "The bearer token cannot be read"),
             // Forged tokens come in numbers: this one is refused like any request beyond a limit.
-            Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) | Self::SecurityEventSignature(VerifyError::Throttled) => row!(503, "busy", Info, "This site is very busy",
-                "Please try again in a few seconds."),
-            Self::BearerExpired(_) | Self::BearerInactive | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, "The token is not good here",
-                "It is unknown, has expired, or is meant for another service."),
-            Self::BodyMissing => row!(503, "body_missing", Error, "Something is wrong here",
-                "This site cannot read what was sent. Please tell its operator the code below."),
-            Self::BodyTooLong => row!(413, "body_too_long", Info, "This is too much",
-                "What was sent is longer than is taken here."),
-            Self::Busy => row!(503, "busy", Warn, "This site is very busy",
-                "Please try again in a few seconds."),
-            Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, "The sign-in did not work",
-                "The answer of the sign-in service was incomplete. Please try again."),
-            Self::Callback(AuthorizationError::WrongIssuer) => row!(400, "callback_wrong_issuer", Warn, "The sign-in did not work",
-                "The answer came from another sign-in service than the one you were sent to. Please try again."),
-            Self::CallbackMethod => row!(405, "callback_method", Info, "The sign-in did not work",
-                "The answer of the sign-in service came in a way that is not taken here. Please try again."),
-            Self::CallbackState => row!(400, "callback_state", Info, "The sign-in did not work",
-                "This address belongs to a sign-in that is over or was not begun here. Please start again."),
-            Self::ClientKey(_) => row!(500, "client_key", Error, "Something is wrong here",
-                "This site cannot prove itself to the sign-in service. Please tell its operator the code below."),
-            Self::HeadersRefused => row!(500, "headers_refused", Error, "Something is wrong here",
-                "Your request could not be passed on. Please tell the operator of this site the code below."),
-            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, "Your account has too much data",
-                "The data of your account that this site would receive, such as your groups, is too long. Please tell its operator the code below."),
-            Self::IdToken(_) => row!(502, "id_token_refused", Warn, "The sign-in did not work",
-                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
-            Self::IdTokenMalformed(_) => row!(502, "id_token_malformed", Warn, "The sign-in did not work",
-                "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
-            Self::Denied(_) => row!(403, "denied", Info, "This address is closed",
-                "No one can open it from here."),
-            Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, "You may not open this page",
-                "The sign-in service did not say which groups you are in, perhaps because you are in so many. Please tell the operator of this site the code below."),
-            Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, "The token is not good enough",
-                "It lacks a scope that this address needs."),
+            Self::BearerSignature(VerifyError::Throttled) | Self::LogoutTokenSignature(VerifyError::Throttled) | Self::SecurityEventSignature(VerifyError::Throttled) => row!(503, "busy", Info, Busy [TryAgainSoon]),
+            Self::BearerExpired(_) | Self::BearerInactive | Self::BearerRefused(_) | Self::BearerSignature(_) | Self::BearerUnknown => row!(401, "invalid_token", Info, NotAccepted [TellOperator], "The token is unknown, has expired, or is meant for another service"),
+            Self::BodyMissing => row!(503, "body_missing", Error, SomethingWrong [OwnFault TellOperator]),
+            Self::BodyTooLong => row!(413, "body_too_long", Info, NotAccepted [TooLong], "The body is longer than this address accepts"),
+            Self::Busy => row!(503, "busy", Warn, Busy [TryAgainSoon]),
+            Self::Callback(AuthorizationError::Malformed) => row!(400, "callback_malformed", Info, SignInFailed [AnswerIncomplete TryAgainPlease]),
+            Self::Callback(AuthorizationError::WrongIssuer) => row!(400, "callback_wrong_issuer", Warn, SignInFailed [AnswerOfOtherService TryAgainPlease]),
+            Self::CallbackMethod => row!(405, "callback_method", Info, SignInFailed [AnswerUnacceptable TryAgainPlease]),
+            Self::CallbackState => row!(400, "callback_state", Info, SignInFailed [SignInOver TryAgainPlease]),
+            Self::ClientKey(_) => row!(500, "client_key", Error, SomethingWrong [OwnFault TellOperator]),
+            Self::HeadersRefused => row!(500, "headers_refused", Error, SomethingWrong [OwnFault TellOperator]),
+            Self::IdentityTooLong(_) => row!(500, "identity_too_long", Error, TooMuchData [DataTooLong TellOperator]),
+            Self::IdToken(_) => row!(502, "id_token_refused", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
+            Self::IdTokenMalformed(_) => row!(502, "id_token_malformed", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
+            Self::Denied(_) => row!(403, "denied", Info, Closed [OpenToNoOne]),
+            Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, MayNotOpen [GroupsLeftOut TellOperator]),
+            Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, NotAccepted [TellOperator], "The token lacks a scope that this address needs"),
             Self::Introspection(error) => match error {
-                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn,
-                    "The token cannot be checked", "Its issuer does not answer. Please try again in a few seconds."),
-                IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error,
-                    "The token cannot be checked", "Its issuer does not answer this site's question. Please tell its operator the code below."),
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn, NotAccepted [TryAgainSoon], "The token cannot be checked: its issuer does not answer"),
+                IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error, NotAccepted [TellOperator], "The token cannot be checked: its issuer does not accept the question"),
             },
-            Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, "No session was ended",
-                "The request to end a session is not one that can be trusted."),
-            Self::LogoutMethod(_) => row!(405, "logout_method", Info, "No session was ended",
-                "The request to end a session came in a way that is not taken here."),
-            Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, "Something is wrong here",
-                "This site cannot sign you in at the moment. Please tell its operator the code below."),
-            Self::NotAllowed(..) => row!(403, "not_allowed", Info, "You may not open this page",
-                "You are signed in, but this page is for others. If you have another account, you can use that."),
-            Self::TokensDiffer => row!(400, "upstream_token_ambiguous", Info, "This address is ambiguous",
-                "It can be read in several ways. Please use a link of this site."),
-            Self::NoAccessToken => row!(502, "no_access_token", Error, "This page cannot be opened now",
-                "The sign-in service gave this site no token that the page needs. Please tell its operator the code below."),
-            Self::NotExchangeable => row!(403, "token_not_exchangeable", Info, "The token is not good here",
-                "This address accepts only access tokens that its sign-in service can exchange for another one."),
-            Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, "The session is too large",
-                "What is known of you does not fit into this site's cookies. Please tell the operator of this site the code below."),
-            Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, "The sign-in service does not answer",
-                "You cannot sign in at the moment. Please try again in a few seconds."),
-            Self::Provider(ErrorResponse { error: OAuthError::AccessDenied, .. }) => row!(403, "access_denied", Info, "The sign-in was declined",
-                "The sign-in service says that you or it declined. You can try again, perhaps with another account."),
-            Self::Provider(ErrorResponse { error: OAuthError::ServerError | OAuthError::TemporarilyUnavailable, .. }) => row!(503, "provider_unavailable", Warn,
-                "The sign-in service has a problem", "It could not sign you in just now. Please try again in a few seconds."),
-            Self::Provider(_) => row!(400, "provider_refused", Warn, "The sign-in did not work",
-                "The sign-in service refused to sign you in. Please try again, or tell the operator of this site the code below."),
+            Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, NotAccepted [TellOperator], "No session was ended: the request cannot be trusted"),
+            Self::LogoutMethod(_) => row!(405, "logout_method", Info, NotAccepted [TellOperator], "No session was ended: this method is not accepted here"),
+            Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, SomethingWrong [OwnFault TellOperator]),
+            Self::NotAllowed(_, Lack::Account, _) => row!(403, "not_allowed", Info, MayNotOpen [NotAmongAccounts OtherAccount]),
+            Self::NotAllowed(_, Lack::Address, _) => row!(403, "not_allowed", Info, MayNotOpen [NotAmongAddresses OtherAccount]),
+            Self::NotAllowed(_, Lack::Groups, _) => row!(403, "not_allowed", Info, MayNotOpen [NotInGroups OtherAccount]),
+            Self::NotAllowed(_, Lack::VerifiedAddress, _) => row!(403, "not_allowed", Info, MayNotOpen [AddressNotVerified OtherAccount]),
+            Self::OtherProvider(_) => row!(403, "other_provider", Info, MayNotOpen [OtherServiceNeeded]),
+            Self::TokensDiffer => row!(400, "upstream_token_ambiguous", Info, NotAccepted [Ambiguous], "The address can be read in several ways"),
+            Self::NoAccessToken => row!(502, "no_access_token", Error, CannotOpen [NothingForPage TellOperator]),
+            Self::NotExchangeable => row!(403, "token_not_exchangeable", Info, NotAccepted [TellOperator], "The token cannot be exchanged for the one that this address needs"),
+            Self::NotWritten(SealError::TooLarge { .. }) => row!(500, "session_too_large", Error, TooMuchData [DataTooLong TellOperator]),
+            Self::ProviderNotReady => row!(503, "provider_not_ready", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+            Self::Provider(ErrorResponse { error: OAuthError::AccessDenied, .. }) => row!(403, "access_denied", Info, Declined [YouDeclined TryAgainPlease]),
+            Self::Provider(ErrorResponse { error: OAuthError::ServerError | OAuthError::TemporarilyUnavailable, .. }) => row!(503, "provider_unavailable", Warn, ServiceProblem [NotJustNow TryAgainSoon]),
+            Self::Provider(_) => row!(400, "provider_refused", Warn, SignInFailed [ServiceRefused TryAgainOrTell]),
             Self::Provisioning(error) => match error {
-                ProvisioningError::Refused(_) => row!(403, "provisioning_refused", Info, "You may not sign in here",
-                    "The sign-in service knows you, but this site does not let you in. If you have another account, you can use that."),
-                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error,
-                    "You cannot sign in at the moment", "This site could not look up your account. Please try again in a few seconds."),
-                ProvisioningError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | ProvisioningError::Malformed | ProvisioningError::NoMessage | ProvisioningError::NotJson(_) | ProvisioningError::Status(_) => row!(502, "provisioning_malformed", Error,
-                    "The sign-in did not work", "This site could not look up your account. Please tell its operator the code below."),
+                ProvisioningError::Refused(_) => row!(403, "provisioning_refused", Info, MayNotSignIn [SiteDoesNotAdmit OtherAccount]),
+                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error, SignInFailed [AccountNotFoundOut TryAgainSoon]),
+                ProvisioningError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | ProvisioningError::Malformed | ProvisioningError::NoMessage | ProvisioningError::NotJson(_) | ProvisioningError::Status(_) => row!(502, "provisioning_malformed", Error, SignInFailed [AccountNotFoundOut TellOperator]),
             },
-            Self::ReservedHeader(_) => row!(400, "reserved_header", Info, "This request is not taken",
-                "It says in a header who sends it, which only this site may do."),
-            Self::ReservedPath => row!(404, "reserved_path", Info, "There is nothing here",
-                "This address is reserved for signing in and out, but nothing is at it."),
-            Self::Route(..) => row!(500, "route_policy", Error, "Something is wrong here",
-                "This site does not say who may open this address. Please tell its operator the code below."),
-            Self::IdTokenSignature(VerifyError::BadPayload(_)) => row!(502, "id_token_payload", Warn, "The sign-in did not work",
-                "The sign-in service vouched for you in words that can be read in two ways, or not at all. Please tell the operator of this site the code below."),
-            Self::IdTokenSignature(VerifyError::UnknownKey(_)) => row!(502, "id_token_unknown_key", Warn, "The sign-in did not work",
-                "The sign-in service signed with a key that it does not publish. Please try again in a minute."),
-            Self::IdTokenSignature(_) => row!(502, "id_token_signature", Warn, "The sign-in did not work",
-                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
-            Self::SecurityEvent(_) | Self::SecurityEventMalformed | Self::SecurityEventSignature(_) => row!(400, "security_event_refused", Warn, "No session was ended",
-                "The security event token is not one that can be trusted."),
-            Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, "Your browser does not keep the sign-in",
-                "You were sent to sign in several times, and each time this site's cookie did not come back. Allow cookies for this site, open it by its usual https address, and try again."),
-            Self::SignInRequired => row!(401, "sign_in_required", Count, "Please sign in",
-                "You are not signed in, or your session is over. What you sent was not delivered."),
-            Self::SignOutMethod => row!(405, "sign_out_method", Info, "You are still signed in",
-                "The request to sign out came from somewhere else. Open the sign-out page on this site itself."),
-            Self::Store(_) => row!(503, "store_unavailable", Error, "This site cannot look up who you are",
-                "Nothing was lost: please try again in a few seconds."),
-            Self::UserinfoSignature(_) | Self::UserinfoEndpoint(UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedType) => row!(502, "userinfo_endpoint_refused", Warn, "The sign-in did not work",
-                "The sign-in service vouched for you in a way that cannot be trusted. Please try again, or tell the operator of this site the code below."),
+            Self::ReservedHeader(_) => row!(400, "reserved_header", Info, NotAccepted [TellOperator], "A header says who sends the request, which only this site may do"),
+            Self::ReservedPath => row!(404, "reserved_path", Info, NothingHere [Reserved]),
+            Self::Route(..) => row!(500, "route_policy", Error, SomethingWrong [OwnFault TellOperator]),
+            Self::IdTokenSignature(VerifyError::BadPayload(_)) => row!(502, "id_token_payload", Warn, SignInFailed [AnswerUnacceptable TellOperator]),
+            Self::IdTokenSignature(VerifyError::UnknownKey(_)) => row!(502, "id_token_unknown_key", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
+            Self::IdTokenSignature(_) => row!(502, "id_token_signature", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
+            Self::SecurityEvent(_) | Self::SecurityEventMalformed | Self::SecurityEventSignature(_) => row!(400, "security_event_refused", Warn, NotAccepted [TellOperator], "No session was ended: the security event token cannot be trusted"),
+            Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, CookiesLost [CookieNeverCame AllowCookies]),
+            Self::SignInRequired => row!(401, "sign_in_required", Count, PleaseSignIn [NotSignedIn NotDelivered]),
+            Self::SignOutMethod => row!(405, "sign_out_method", Info, StillSignedIn [AskedElsewhere SignOutHere]),
+            Self::Store(_) => row!(503, "store_unavailable", Error, CannotOpen [SessionNotFoundOut TryAgainSoon]),
+            Self::UserinfoSignature(_) | Self::UserinfoEndpoint(UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedType) => row!(502, "userinfo_endpoint_refused", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
             Self::UserinfoEndpoint(error) => match error {
-                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn,
-                    "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
-                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedMalformed(_) | UserinfoError::SignedType | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn,
-                    "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+                UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedMalformed(_) | UserinfoError::SignedType | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
             },
-            Self::Unreachable(_) => row!(500, "bug", Error, "Something is wrong here",
-                "This site has met a fault of its own. Please tell its operator the code below."),
-            Self::StepUpRefused(..) => row!(403, "step_up_refused", Warn, "A stronger sign-in is needed",
-                "You are signed in, but this page asks for a stronger or a more recent sign-in, and the sign-in service did not confirm one. You can try again, or tell the operator of this site the code below."),
-            Self::StepUpRequired(..) => row!(401, "insufficient_user_authentication", Info, "A stronger sign-in is needed",
-                "This page asks for a stronger or a more recent sign-in than yours. What you sent was not delivered."),
-            Self::UpstreamToken(NoExchange { fault: ExchangeFault::SubjectRejected, .. }) => row!(403, "upstream_token_denied", Warn, "You may not open this page",
-                "The sign-in service refused access to a service that this page needs. You can sign in again, with this account or another one."),
-            Self::PublicClientExchange | Self::UpstreamToken(NoExchange { fault: ExchangeFault::RequestRejected, .. }) => row!(502, "upstream_token_refused", Error, "This page cannot be opened now",
-                "The sign-in service does not give this site what the page needs. Please tell its operator the code below."),
-            Self::UpstreamToken(NoExchange { fault: ExchangeFault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, "The sign-in service does not answer",
-                "This page needs something from it. Please try again in a few seconds."),
-            Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
-                "This address only tells who is signed in."),
-            Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",
-                "Send a Bearer token in the Authorization header."),
-            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn,
-                "The sign-in service does not answer", "It could not begin your sign-in just now. Please try again in a few seconds."),
-            Self::Push(_) => row!(502, "pushed_request_refused", Error, "The sign-in did not work",
-                "The sign-in service does not accept this site's request. Please tell its operator the code below."),
+            Self::Unreachable(_) => row!(500, "bug", Error, SomethingWrong [OwnFault TellOperator]),
+            Self::StepUpRefused(..) => row!(403, "step_up_refused", Warn, StrongerNeeded [StrongerNotConfirmed TryAgainOrTell]),
+            Self::StepUpRequired(..) => row!(401, "insufficient_user_authentication", Info, StrongerNeeded [StrongerThanYours NotDelivered]),
+            Self::UpstreamToken(NoExchange { fault: ExchangeFault::SubjectRejected, .. }) => row!(403, "upstream_token_denied", Warn, MayNotOpen [ServiceOfPageRefused OtherAccount]),
+            Self::PublicClientExchange | Self::UpstreamToken(NoExchange { fault: ExchangeFault::RequestRejected, .. }) => row!(502, "upstream_token_refused", Error, CannotOpen [NothingForPage TellOperator]),
+            Self::UpstreamToken(NoExchange { fault: ExchangeFault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, NoAnswer [PageNeedsAnswer TryAgainSoon]),
+            Self::UserinfoMethod => row!(405, "userinfo_method", Info, NotAccepted [ForPrograms], "This address only tells who is signed in"),
+            Self::TokenRequired => row!(401, "token_required", Count, NotAccepted [ForPrograms], "This address needs a bearer token"),
+            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+            Self::Push(_) => row!(502, "pushed_request_refused", Error, SignInFailed [SiteNotAccepted TellOperator]),
             Self::TokenEndpoint(error) => match error {
-                TokenEndpointError::UnexpectedDpopToken | TokenEndpointError::UnexpectedBearerToken => row!(502, "access_token_type", Error, "The sign-in did not work",
-                    "This site and the sign-in service do not agree on the kind of their tokens. Please tell its operator the code below."),
-                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn,
-                    "The sign-in service does not answer", "It could not sign you in just now. Please try again in a few seconds."),
-                TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, "The sign-in did not work",
-                    "The sign-in took too long or was used before. Please try again."),
-                TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, "The sign-in did not work",
-                    "The sign-in service does not accept this site. Please tell its operator the code below."),
-                TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn,
-                    "The sign-in did not work", "The sign-in service gave an answer that cannot be read. Please try again, or tell the operator of this site the code below."),
+                TokenEndpointError::UnexpectedDpopToken | TokenEndpointError::UnexpectedBearerToken => row!(502, "access_token_type", Error, SignInFailed [AnswerUnacceptable TellOperator]),
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+                TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, SignInFailed [SignInTooLate TryAgainPlease]),
+                TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, SignInFailed [SiteNotAccepted TellOperator]),
+                TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
             },
         }
     }
@@ -472,8 +436,8 @@ impl Failure {
         self.row().level
     }
 
-    pub(in crate::flow) const fn words(&self) -> Words {
-        self.row().words
+    pub(in crate::flow) const fn words(&self) -> &'static Words {
+        &self.row().words
     }
 
     /// The error code for a transmitter of security events (RFC 8935, 2.4).

@@ -12,7 +12,7 @@ use crate::{
         dpop::ProofServer,
         id_token::Occasion,
     },
-    page::Action,
+    page::{Action, text::Text},
     platform::ClientAddress,
     provider::{
         identification::{Granted, Identification, Step},
@@ -167,7 +167,7 @@ fn offer_after(failure: &Failure, callback: &CallbackRequest, cx: &RequestContex
     let state = &callback.pending.state;
     let wishes = Wishes::another_account();
     let href = cx.with(|env| start_with(&wishes, state.return_to.as_str(), &[state.provider], env));
-    let action = href.ok().map(|href| Action::Link { label: "Use another account", href });
+    let action = href.ok().map(|href| Action::link(Text::AnotherAccount, href));
     Offer { action, ..offer }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     http::{LocalReply, Request},
-    page::{Action, KeptForm, Page, Script},
+    page::{Action, KeptForm, Link, Page, Script, text::Text},
     session::return_to::ReturnTo,
 };
 
@@ -79,20 +79,12 @@ impl PostedForm {
             return self.ask_to_sign_in(env);
         }
         let failure = self.sign_in.lack();
-        let words = failure.words();
-        let text = match failure {
-            Failure::StepUpRequired(..) => {
-                "This page asks for a stronger or a more recent sign-in. What you sent was not delivered, but this tab keeps it: \
-                 sign in again here, and you can send it again."
-            }
-            _ => {
-                "You are not signed in, or your session is over. What you sent was not delivered, but this tab keeps it: sign \
-                 in here, and you can send it again."
-            }
-        };
-        let mut page = Page::new(words.title, text, failure.code());
+        let reason =
+            if matches!(failure, Failure::StepUpRequired(..)) { Text::StrongerThanYours } else { Text::NotSignedIn };
+        let mut page = Page::new(failure.words().title, &[reason, Text::NotDeliveredButKept]);
+        page.otherwise = Some(Text::FormNotKept);
         let back = ReturnTo::kept_form(&env.config.prefix);
-        page.action = Some(Action::Link { label: "Sign in", href: self.sign_in.start_url(back.as_str(), env) });
+        page.action = Some(Action::link(Text::SignIn, self.sign_in.start_url(back.as_str(), env)));
         page.script = Some(Script::KeepForm);
         page.kept = Some(KeptForm { action: self.target, fields });
         answer::refuse_with(failure, page, &self.caller, env)
@@ -105,9 +97,9 @@ pub(in crate::flow) fn resend(request: &Request, env: &mut Env<'_>) -> LocalRepl
     if !env.config.sign_in.keep_forms {
         return answer::refuse(Failure::ReservedPath, &caller, Offer::default(), env);
     }
-    let mut page = Page::new("Send your form again?", "You are signed in. This is what was not delivered:", "form");
-    page.action = Some(Action::Resend { label: "Send it now", href: "/".to_owned() });
-    page.request_id = caller.request_id.as_deref();
+    let mut page = Page::new(Text::SendAgainQuestion, &[Text::FormNotDelivered]);
+    page.otherwise = Some(Text::NoForm);
+    page.action = Some(Action::Resend(Link { label: Text::SendNow, href: "/".to_owned() }));
     page.script = Some(Script::ResendForm);
-    answer::page(200, "form", &page, Vec::new())
+    answer::page(200, "form", &page, &caller, env, Vec::new())
 }

@@ -19,7 +19,7 @@ use crate::{
     claims::{IssuerId, email_domain},
     http::{LocalReply, Request, parameter},
     oidc::client::CallContext,
-    page::{Action, AddressForm, Choice, Page, Script},
+    page::{Action, AddressForm, Choice, Page, Script, text::Text},
     provider::{Authorization, Provider},
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
@@ -101,7 +101,7 @@ pub(super) fn begin_for_more(
     let return_to = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
     let falls_short_of = match refusal.cause {
         Cause::StepUp(step_up) => Some((refusal.rule, step_up)),
-        Cause::LeftOut | Cause::NotAllowed(_) | Cause::Unknown => None,
+        Cause::Denied | Cause::LeftOut | Cause::NotAllowed(..) | Cause::OtherProvider | Cause::Unknown => None,
     };
     let step_up = falls_short_of.as_ref().map(|(_, step_up)| step_up);
     let wishes = Wishes::step_up(step_up.or_else(|| ruled.verdict().step_up()));
@@ -150,9 +150,8 @@ fn go_to_own_host(request: &Request, start: String, env: &Env<'_>) -> LocalReply
 
 /// Only the page knows the fragment of its URL: this page starts the sign-in and passes it on.
 fn follow_with_fragment(failure: Failure, caller: &Caller, href: String, env: &mut Env<'_>) -> LocalReply {
-    let text = "You are being sent to the sign-in service.";
-    let mut page = Page::new("Signing in", text, failure.code());
-    page.action = Some(Action::Link { label: "Sign in", href });
+    let mut page = Page::new(Text::SigningIn, &[Text::BeingSent]);
+    page.action = Some(Action::link(Text::SignIn, href));
     page.script = Some(Script::FollowWithFragment);
     answer::refuse_with(failure, page, caller, env)
 }
@@ -233,18 +232,16 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let framing = framing.map(|url| ReturnTo::from_rd(url, origin, env.config.return_targets()));
     let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
     let failure = sign_in.lack();
-    let text = match (request.method(), &failure) {
-        ("POST", _) => failure.words().text,
-        (_, Failure::StepUpRequired(..)) => {
-            "This page asks for a stronger or a more recent sign-in. It takes the whole window."
-        }
-        _ => "You are not signed in, or your session is over. The sign-in takes the whole window.",
+    let texts = match (request.method(), &failure) {
+        ("POST", _) => failure.words().texts,
+        (_, Failure::StepUpRequired(..)) => &[Text::StrongerThanYours, Text::TakesWholeWindow],
+        _ => &[Text::NotSignedIn, Text::TakesWholeWindow],
     };
-    let mut page = Page::new(failure.words().title, text, failure.code());
+    let mut page = Page::new(failure.words().title, texts);
     // A session that is not enough would lead back here.
     let keep = if sign_in.session == OwnSession::NotEnough { "" } else { KEEP_SESSION };
     let href = sign_in.start_url(return_to.as_str(), env) + keep;
-    page.action = Some(Action::Link { label: "Sign in", href });
+    page.action = Some(Action::link(Text::SignIn, href));
     answer::refuse_with(failure, page, caller, env)
 }
 
@@ -288,11 +285,11 @@ fn choose(
     let has_form = caller.kind != Kind::Frame && among.iter().any(|provider| !provider.email_domains.is_empty());
     let form = has_form.then(|| address_form(sign_in, env));
     let text = match &form {
-        None => "Choose how you want to sign in.",
-        Some(form) if form.is_unknown => "No provider is set up for this address. Choose one below.",
-        Some(_) => "Enter your email address, or choose how you want to sign in.",
+        None => Text::Choose,
+        Some(form) if form.is_unknown => Text::UnknownAddress,
+        Some(_) => Text::ChooseOrEnter,
     };
-    let mut page = Page::new("Sign in", text, failure.code());
+    let mut page = Page::new(Text::SignIn, &[text]);
     page.action = Some(Action::Choose { form, choices });
     answer::refuse_with(failure, page, caller, env)
 }

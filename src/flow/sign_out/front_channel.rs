@@ -5,7 +5,7 @@ use crate::{
     claims::IssuerId,
     http::{LocalReply, Request, parameter},
     oidc::id_token::MAX_SUBJECT,
-    page::Page,
+    page::{Page, text::Text},
     session::open::RevocationKeys,
     shared::denylist::DenylistError,
 };
@@ -26,7 +26,7 @@ pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<Local
         Ok(revocation) => revocation,
         Err(failure) => return answer::refuse(failure, &caller, Offer::default(), env).into(),
     };
-    let reply = answer::framed(200, "logged_out", &Page::new("Signed out", "", "logged_out"), env);
+    let reply = answer::framed(200, "logged_out", &Page::new(Text::SignedOut, &[]), &caller, env);
     if env.config.session.store.is_none() {
         return reply.into();
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::{
     claims::IssuerId,
     http::{LocalReply, Request},
-    page::{Action, Page},
+    page::{Action, Link, Page, text::Text},
     session::{
         cookie::{delete_cookie, with_prefix},
         open::FreshSession,
@@ -84,10 +84,9 @@ fn target(asked: &str, env: &Env<'_>) -> Option<String> {
 }
 
 fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> LocalReply {
-    let mut page = Page::new("Sign out?", "You will have to sign in again to use this site.", "sign_out_confirm");
-    page.action = Some(Action::Post { label: "Sign out", href: sign_out_path(target, env) });
-    page.request_id = caller.request_id.as_deref();
-    let mut reply = answer::page(200, "sign_out_confirm", &page, Vec::new());
+    let mut page = Page::new(Text::SignOutQuestion, &[Text::SignInAgainAfterwards]);
+    page.action = Some(Action::Post(Link { label: Text::SignOut, href: sign_out_path(target, env) }));
+    let mut reply = answer::page(200, "sign_out_confirm", &page, caller, env, Vec::new());
     // Without a referrer, older browsers would not name their origin when the button is pressed.
     for (name, value) in &mut reply.headers {
         if *name == "referrer-policy" {
@@ -98,7 +97,7 @@ fn confirm(caller: &Caller, target: Option<&str>, env: &Env<'_>) -> LocalReply {
 }
 
 /// Our sign-out path, with the target as `rd`.
-fn sign_out_path(target: Option<&str>, env: &Env<'_>) -> String {
+pub(in crate::flow) fn sign_out_path(target: Option<&str>, env: &Env<'_>) -> String {
     let mut path = format!("{}/sign_out", env.config.prefix);
     if let Some(target) = target {
         path.push_str("?rd=");
@@ -181,7 +180,7 @@ impl SignOut {
         }
         match self.target {
             Some(target) => answer::redirect(Redirect::SeeOther, "signed_out", target, self.cookies),
-            None => signed_out_page(&self.caller, AtProvider::Perhaps, self.cookies),
+            None => signed_out_page(&self.caller, AtProvider::Perhaps, self.cookies, env),
         }
     }
 
@@ -191,7 +190,7 @@ impl SignOut {
         env.events.push(Event::LeftAtProvider(env.issuers.name(provider)));
         let is_only = env.config.providers.len() == 1;
         let again = is_only.then(|| sign_out_path(self.target.as_deref(), env));
-        signed_out_page(&self.caller, AtProvider::No { again }, self.cookies)
+        signed_out_page(&self.caller, AtProvider::No { again }, self.cookies, env)
     }
 
     /// The provider to sign out at.
@@ -242,7 +241,7 @@ pub(super) fn handle_post_logout(request: &Request, env: &Env<'_>) -> LocalReply
     let state = state.and_then(|(_, state)| ReturnState::open(state.as_bytes(), env));
     match state.map(|state| state.to).filter(|to| !to.is_empty()) {
         Some(to) => answer::redirect(Redirect::SeeOther, "signed_out", to, Vec::new()),
-        None => signed_out_page(&Caller::of(request), AtProvider::Yes, Vec::new()),
+        None => signed_out_page(&Caller::of(request), AtProvider::Yes, Vec::new(), env),
     }
 }
 
@@ -257,25 +256,19 @@ enum AtProvider {
     Yes,
 }
 
-fn signed_out_page(caller: &Caller, at_provider: AtProvider, cookies: Vec<String>) -> LocalReply {
-    let (title, text) = match &at_provider {
-        AtProvider::No { .. } => (
-            "You are signed out here only",
-            "Your session on this site is over, but the sign-in service does not answer, and you are still signed in there: \
-             this browser can come back without a password.",
-        ),
-        AtProvider::Perhaps => {
-            ("You are signed out", "Your session on this site is over. The sign-in service may still know you.")
-        }
-        AtProvider::Yes => ("You are signed out", "Your session is over."),
+fn signed_out_page(caller: &Caller, at_provider: AtProvider, cookies: Vec<String>, env: &Env<'_>) -> LocalReply {
+    let (title, more) = match &at_provider {
+        AtProvider::No { .. } => (Text::SignedOutHereOnly, Some(Text::StillSignedInThere)),
+        AtProvider::Perhaps => (Text::SignedOut, Some(Text::ServiceMayKnowYou)),
+        AtProvider::Yes => (Text::SignedOut, None),
     };
-    let mut page = Page::new(title, text, "signed_out");
+    let mut page = Page::new(title, &[Text::SessionOver]);
+    page.texts.extend(more);
     page.action = Some(match at_provider {
-        AtProvider::No { again: Some(href) } => Action::Link { label: "Try again", href },
+        AtProvider::No { again: Some(href) } => Action::link(Text::TryAgain, href),
         AtProvider::No { again: None } | AtProvider::Perhaps | AtProvider::Yes => {
-            Action::Link { label: "Sign in again", href: "/".to_owned() }
+            Action::link(Text::SignInAgain, "/".to_owned())
         }
     });
-    page.request_id = caller.request_id.as_deref();
-    answer::page(200, "signed_out", &page, cookies)
+    answer::page(200, "signed_out", &page, caller, env, cookies)
 }

@@ -58,7 +58,7 @@ fn assert_asks(page: &LocalReply, text: &str) {
     assert!(html(page).contains(text), "{}", html(page));
 }
 
-const UNKNOWN: &str = "No provider is set up for this address. Choose one below.";
+const UNKNOWN: &str = "No sign-in is set up for this address. Choose one below.";
 const ENTER: &str = "Enter your email address, or choose how you want to sign in.";
 
 #[test]

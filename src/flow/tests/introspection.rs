@@ -346,7 +346,7 @@ fn a_signed_token_of_its_is_asked_about_too_and_others_verify_theirs() {
     });
     assert_eq!(bring(&mut world, "/api/x", "other").code(), (403, "not_allowed"));
     // The token issuer is not a provider at which users sign in.
-    assert_eq!(bring(&mut world, "/staff/x", &signed).code(), (403, "not_allowed"));
+    assert_eq!(bring(&mut world, "/staff/x", &signed).code(), (403, "other_provider"));
 }
 
 #[test]

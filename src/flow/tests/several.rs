@@ -99,11 +99,18 @@ fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
         assert_passes(&mut world, path);
     }
     let page = world.visit("/admin/x").reply();
-    assert_eq!((page.status, page.code), (403, "not_allowed"));
-    assert_eq!(links(&page), [format!("{APP}/oauth2/start?rd=%2Fadmin%2Fx&provider=default&prompt=select_account")]);
+    assert_eq!((page.status, page.code), (403, "other_provider"));
+    let other = format!("{APP}/oauth2/start?rd=%2Fadmin%2Fx&provider=default&prompt=select_account");
+    assert_eq!(links(&page), [other, "/oauth2/sign_out".to_owned()]);
+    let page = String::from_utf8(page.body).unwrap();
+    assert!(
+        page.contains("as \u{2068}alice@example.com (partners)\u{2069}.")
+            && page.contains("another sign-in service than yours"),
+        "{page}"
+    );
     assert!(world.events.iter().any(|event| event.to_string().contains("staff alone")), "{:?}", world.events);
     // A path to which either rule may apply must pass both.
-    assert_eq!(world.visit("/admin/..%2fpartners/x").code(), (403, "not_allowed"));
+    assert_eq!(world.visit("/admin/..%2fpartners/x").code(), (403, "other_provider"));
     sign_in_at(&mut world, "default", "/admin/x");
     assert_passes(&mut world, "/admin/x");
 }
@@ -215,7 +222,7 @@ fn another_person_takes_the_place_of_one_of_the_same_name() {
 fn the_log_says_whose_people_and_whose_trouble_it_is() {
     let mut world = world();
     sign_in_at(&mut world, "partners", "/partners/x");
-    assert_eq!(world.visit("/admin/x").code(), (403, "not_allowed"));
+    assert_eq!(world.visit("/admin/x").code(), (403, "other_provider"));
     let reply = world.visit("/oauth2/start?rd=/&provider=default").reply();
     let callback = world.signs_in(&reply);
     world.provider.token_response = Box::new(|_| Err(crate::http::CalloutError::NoResponse));
@@ -228,7 +235,7 @@ fn the_log_says_whose_people_and_whose_trouble_it_is() {
         [ISSUER, PARTNERS].map(|issuer| line.contains(issuer))
     };
     assert_eq!(whose("\"alice\" signed in at"), [false, true]);
-    assert_eq!(whose("(not_allowed)"), [false, true]);
+    assert_eq!(whose("(other_provider)"), [false, true]);
     assert_eq!(whose("(token_endpoint_unavailable)"), [true, false]);
     assert_eq!(whose("(reserved_path)"), [false, false]);
 }

@@ -228,7 +228,7 @@ fn what_an_issuer_allows_holds_beside_the_rules_and_its_tokens_are_no_providers(
     let (a, b) = (token(&world, |_, c| c["team"] = json!("a")), token(&world, |_, c| c["team"] = json!("b")));
     assert_passes(&bring(&mut world, "/api/x", &a));
     assert_eq!(bring(&mut world, "/api/x", &b).code(), (403, "not_allowed"));
-    assert_eq!(bring(&mut world, "/staff/x", &a).code(), (403, "not_allowed"));
+    assert_eq!(bring(&mut world, "/staff/x", &a).code(), (403, "other_provider"));
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! The look of the pages.
+
+#[cfg(test)]
+use super::super::resolve::limits;
+use super::super::shape::{Place, Shape, fields};
+
+/// The look of the filter's own pages.
+#[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(in crate::config) struct Pages {
+    /// The name of the site, above the heading of each page and in its title. By default there is none.
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME), extend("examples" = ["Example Wiki"])))]
+    pub(in crate::config) name: Option<String>,
+    /// The image beside the name, 40 pixels high: as `providers[].logo`. By default there is none.
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_LOGO),
+        extend("examples" = ["data:image/png;base64,iVBORw0KGgo="])
+    ))]
+    pub(in crate::config) logo: Option<String>,
+    /// The colour of buttons, as `#rrggbb`, by day and in the dark. Their text is black or white, whichever stands out. By default a blue.
+    #[cfg_attr(test, schemars(regex(pattern = "^#[0-9a-fA-F]{6}$"), extend("examples" = ["#0a7d4f"])))]
+    pub(in crate::config) accent_color: Option<String>,
+    /// The target of the link "Get help" on each page: an `https`, `http`, `mailto` or `tel` URL. By default there is no link.
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_TEXT),
+        extend("examples" = ["https://help.example.com/sign-in", "mailto:help@example.com"])
+    ))]
+    pub(in crate::config) support_url: Option<String>,
+    /// A text on each page, below everything else: 1 to 1000 bytes, with line breaks where you write them, without markup. By
+    /// default there is none.
+    #[cfg_attr(test, schemars(
+        length(min = 1, max = limits::MAX_PAGE_TEXT),
+        extend("examples" = ["New here? Ask your team lead for an account."])
+    ))]
+    pub(in crate::config) text: Option<String>,
+    /// The language of users whose browser prefers none of these (`Accept-Language`). What you write yourself, such as `text`, stays
+    /// as it is in all of them.
+    #[cfg_attr(test, schemars(extend("default" = "en")))]
+    pub(in crate::config) language: Option<PageLanguage>,
+}
+
+fields!(Pages { name, logo, accent_color, support_url, text, language });
+
+/// A language of the pages.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum PageLanguage {
+    /// English.
+    En,
+    /// German.
+    De,
+    /// French.
+    Fr,
+    /// Spanish.
+    Es,
+    /// Portuguese, as in Brazil.
+    Pt,
+    /// Japanese.
+    Ja,
+    /// Chinese, in simplified characters.
+    Zh,
+}
+
+impl Shape for PageLanguage {
+    fn read(place: Place<'_>) -> Self {
+        match place.word(&["en", "de", "fr", "es", "pt", "ja", "zh"]) {
+            "de" => Self::De,
+            "fr" => Self::Fr,
+            "es" => Self::Es,
+            "pt" => Self::Pt,
+            "ja" => Self::Ja,
+            "zh" => Self::Zh,
+            _ => Self::En,
+        }
+    }
+}

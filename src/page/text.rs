@@ -1,0 +1,169 @@
+//! The texts of the pages, in each language. `pack.rs` packs the files in `page/texts`: one text a line, in the order of
+//! [`Text`].
+
+use std::sync::OnceLock;
+
+/// The languages of the pages; those after English in the order of [`PACKED`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// German.
+    De,
+    /// French.
+    Fr,
+    /// Spanish.
+    Es,
+    /// Portuguese, as in Brazil.
+    Pt,
+    /// Japanese.
+    Ja,
+    /// Chinese, in simplified characters.
+    Zh,
+}
+
+/// How long a language is looked for in `Accept-Language`: browsers send fewer than ten.
+const MAX_RANGES: usize = 32;
+
+/// The weight of a language that names none, in thousandths.
+const MAX_WEIGHT: u16 = 1000;
+
+/// A weight (RFC 9110, 12.4.2) in thousandths.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() != 1 || fraction.len() > 3 || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let weight = format!("{whole}{fraction:0<3}").parse().ok()?;
+    (weight <= MAX_WEIGHT).then_some(weight)
+}
+
+/// The English texts, one a line.
+const ENGLISH: &str = include_str!(concat!(env!("OUT_DIR"), "/en"));
+
+macro_rules! packed {
+    ($($language:literal),*) => { [$(include_bytes!(concat!(env!("OUT_DIR"), "/", $language, ".zlib"))),*] };
+}
+
+/// The texts of the other languages: a third of their size.
+const PACKED: [&[u8]; Language::ALL.len() - 1] = packed!["de", "fr", "es", "pt", "ja", "zh"];
+
+/// The lines of each language, from its first page on.
+static LINES: [OnceLock<Box<[Box<str>]>>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 7] = [Self::En, Self::De, Self::Fr, Self::Es, Self::Pt, Self::Ja, Self::Zh];
+
+    /// Its tag (BCP 47), for `lang` of the page.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+            Self::Fr => "fr",
+            Self::Es => "es",
+            Self::Pt => "pt-BR",
+            Self::Ja => "ja",
+            Self::Zh => "zh-Hans",
+        }
+    }
+
+    /// The direction of its writing, for `dir` of the page.
+    pub const fn direction(self) -> &'static str {
+        match self {
+            Self::En | Self::De | Self::Fr | Self::Es | Self::Pt | Self::Ja | Self::Zh => "ltr",
+        }
+    }
+
+    /// What stands between two sentences.
+    const fn between_sentences(self) -> &'static str {
+        match self {
+            Self::Ja | Self::Zh => "",
+            Self::En | Self::De | Self::Fr | Self::Es | Self::Pt => " ",
+        }
+    }
+
+    /// The language of this tag, whatever region or script it names.
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        let primary = tag.split('-').next().unwrap_or_default();
+        Self::ALL
+            .into_iter()
+            .find(|language| language.tag().split('-').next().is_some_and(|known| known.eq_ignore_ascii_case(primary)))
+    }
+
+    /// The language that a browser prefers by its `Accept-Language` (RFC 9110, 12.5.4), among ours.
+    pub fn preferred(accepted: &str) -> Option<Self> {
+        let mut best = None;
+        for range in accepted.split(',').take(MAX_RANGES) {
+            let (tag, weight) = range.split_once(';').map_or((range, Some(MAX_WEIGHT)), |(tag, weight)| {
+                (tag, weight.trim().strip_prefix("q=").and_then(thousandths))
+            });
+            let weight = weight.unwrap_or_default();
+            // Of equal ones the first.
+            if weight > best.map_or(0, |(_, known)| known)
+                && let Some(language) = Self::from_tag(tag.trim())
+            {
+                best = Some((language, weight));
+            }
+        }
+        best.map(|(language, _)| language)
+    }
+
+    /// This language, once its texts are unpacked (zlib); English where they cannot be.
+    pub fn unpacked(self, unpack: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> Self {
+        let Some(lines) = LINES.get(self as usize) else { return Self::En };
+        if lines.get().is_none() {
+            let packed = (self as usize).checked_sub(1).and_then(|place| PACKED.get(place));
+            let Some(texts) = packed.and_then(|packed| unpack(packed)) else { return Self::En };
+            let _ = lines.set(String::from_utf8_lossy(&texts).lines().map(Box::from).collect());
+        }
+        self
+    }
+
+    /// A text in this language, if it is [`Self::unpacked`]; else in English.
+    pub fn get(self, text: Text) -> &'static str {
+        let lines = LINES.get(self as usize).and_then(OnceLock::get);
+        let line = lines.and_then(|lines| lines.get(text as usize)).map(|line| &**line);
+        line.or_else(|| ENGLISH.lines().nth(text as usize)).unwrap_or_default()
+    }
+
+    /// These sentences one after the other.
+    pub fn sentences(self, texts: &[Text]) -> String {
+        let texts: Vec<_> = texts.iter().map(|text| self.get(*text)).collect();
+        texts.join(self.between_sentences())
+    }
+}
+
+macro_rules! texts {
+    ($($name:ident)*) => {
+        /// A text of a page: a heading, a sentence or a label. `page/texts/en.txt` has the words.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the file of each language has the words")]
+        pub enum Text { $($name),* }
+
+        #[cfg(test)]
+        const TEXTS: &[Text] = &[$(Text::$name),*];
+
+        #[cfg(test)]
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+texts! {
+    SignInFailed SomethingWrong Busy MayNotOpen Closed NoAnswer ServiceProblem Declined MayNotSignIn PleaseSignIn
+    SigningIn StrongerNeeded CannotOpen CookiesLost TooMuchData NotAccepted NothingHere StillSignedIn SignOutQuestion
+    SignedOut SignedOutHereOnly SendAgainQuestion AnswerIncomplete AnswerOfOtherService AnswerUnacceptable SignInOver
+    SignInTooLate ServiceRefused SiteNotAccepted YouDeclined NotJustNow OwnFault DataTooLong NotAmongAccounts
+    NotInGroups NotAmongAddresses AddressNotVerified OtherServiceNeeded GroupsLeftOut OpenToNoOne SiteDoesNotAdmit
+    AccountNotFoundOut SessionNotFoundOut NothingForPage ServiceOfPageRefused PageNeedsAnswer CookieNeverCame
+    AllowCookies NotSignedIn NotDelivered NotDeliveredButKept TakesWholeWindow StrongerThanYours StrongerNotConfirmed
+    AskedElsewhere SignOutHere TooLong Ambiguous Reserved ForPrograms BeingSent SignInAgainAfterwards SessionOver
+    ServiceMayKnowYou StillSignedInThere FormNotDelivered NoForm FormNotKept Choose ChooseOrEnter UnknownAddress
+    NeedsJavascript TryAgainPlease TryAgainSoon TellOperator TryAgainOrTell OtherAccount SignedInAs SignIn TryAgain
+    AnotherAccount AnotherWay SignOut SignInAgain SendNow Continue EmailAddress Help Code Request
+}
+
+#[cfg(test)]
+mod tests;

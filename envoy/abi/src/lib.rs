@@ -2,8 +2,12 @@
 //! `proxy_send_local_response`, whose response-code details it always leaves empty, and `proxy_get_header_map_pairs`, of
 //! which it makes two allocations for each header.
 //!
-//! It is a crate of its own so that the filter itself can forbid `unsafe`: this file is all there is to review.
+//! And libc's allocator ([`allocator`]).
+//!
+//! It is a crate of its own so that the filter itself can forbid `unsafe`: its two files are all there is to review.
 #![cfg(target_family = "wasm")]
+
+mod allocator;
 
 use std::ffi::c_int;
 

@@ -50,8 +50,14 @@ macro_rules! packed {
 /// The texts of the other languages: a third of their size.
 const PACKED: [&[u8]; Language::ALL.len() - 1] = packed!["de", "fr", "es", "pt", "ja", "zh"];
 
+type Lines = Box<[Box<str>]>;
+
+fn split(texts: &str) -> Lines {
+    texts.lines().map(Box::from).collect()
+}
+
 /// The lines of each language, from its first page on.
-static LINES: [OnceLock<Box<[Box<str>]>>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
+static LINES: [OnceLock<Lines>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
 
 impl Language {
     /// All of them.
@@ -113,20 +119,29 @@ impl Language {
 
     /// This language, once its texts are unpacked (zlib); English where they cannot be.
     pub fn unpacked(self, unpack: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        let Some(lines) = LINES.get(self as usize) else { return Self::En };
-        if lines.get().is_none() {
-            let packed = (self as usize).checked_sub(1).and_then(|place| PACKED.get(place));
-            let Some(texts) = packed.and_then(|packed| unpack(packed)) else { return Self::En };
-            let _ = lines.set(String::from_utf8_lossy(&texts).lines().map(Box::from).collect());
+        let is_known = self == Self::En || self.lines().is_some_and(|lines| lines.get().is_some());
+        if is_known {
+            return self;
         }
-        self
+        let packed = (self as usize).checked_sub(1).and_then(|place| PACKED.get(place));
+        match packed.and_then(|packed| unpack(packed)) {
+            Some(texts) => {
+                self.lines().inspect(|lines| drop(lines.set(split(&String::from_utf8_lossy(&texts)))));
+                self
+            }
+            None => Self::En,
+        }
     }
 
     /// A text in this language, if it is [`Self::unpacked`]; else in English.
     pub fn get(self, text: Text) -> &'static str {
-        let lines = LINES.get(self as usize).and_then(OnceLock::get);
-        let line = lines.and_then(|lines| lines.get(text as usize)).map(|line| &**line);
-        line.or_else(|| ENGLISH.lines().nth(text as usize)).unwrap_or_default()
+        let own = self.lines().and_then(OnceLock::get);
+        let lines = own.or_else(|| Self::En.lines().map(|lines| lines.get_or_init(|| split(ENGLISH))));
+        lines.and_then(|lines| lines.get(text as usize)).map_or("", |line| line)
+    }
+
+    fn lines(self) -> Option<&'static OnceLock<Lines>> {
+        LINES.get(self as usize)
     }
 
     /// These sentences one after the other.

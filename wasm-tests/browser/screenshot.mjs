@@ -1,12 +1,15 @@
 // Pictures of a page: {url, folder, user?, password?}, signed in first if there is a user. With {link} in place of a user it
 // is the page behind the first link or button of that one, and with {then} the one that is opened after it in the same tab.
 // With {frame: true} it is the page in the first frame of that one.
-// With {scripts: false} no page may run one.
+// With {scripts: false} no page may run one, and axe-core, which needs some, is left out. {language} is what the browser prefers.
 // Writes light.png, dark.png, phone.png and narrow.png (320 pixels wide, as WCAG 2.2, 1.4.10, has it), and reports what the
 // page says, whether one has to scroll sideways, how well its texts stand out (WCAG 2.2, 1.4.3: the contrast of each), its
-// images, how large its controls are, what the Tab key reaches, and every complaint of the browser's console, a blocked style
-// among them.
-import { fillIn, observe, seen } from './browser.mjs';
+// images, how large its controls are, what the Tab key reaches, what axe-core finds in it, and every complaint of the browser's
+// console, a blocked style among them.
+import { readFileSync } from 'node:fs';
+import { fillIn, observe, required, seen } from './browser.mjs';
+
+const AXE = readFileSync(required.resolve('axe-core/axe.min.js'), 'utf8');
 
 const LOOKS = {
   light: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
@@ -67,13 +70,21 @@ async function focus(page, shown) {
   });
 }
 
+// What axe-core finds, its best practices among it: [{rule, impact, nodes: [html]}].
+async function violations(shown) {
+  await shown.evaluate(AXE);
+  const { violations } = await shown.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
+  return violations.map(({ id, impact, nodes }) => ({ rule: id, impact, nodes: nodes.map((node) => node.html) }));
+}
+
 // The browser says in its console that the page itself has an error status; a page that must have one is no fault.
 const ownStatus = (message, page) => page.frames().some((frame) => frame.url() === message.location().url) && message.text().startsWith('Failed to load resource');
 
 await observe(async (browser, given) => {
   const report = {};
   for (const [name, look] of Object.entries(LOOKS)) {
-    const context = await browser.newContext({ ...look, javaScriptEnabled: given.scripts ?? true });
+    const scripts = given.scripts ?? true;
+    const context = await browser.newContext({ ...look, javaScriptEnabled: scripts, locale: given.language });
     const page = await context.newPage();
     const complaints = [];
     page.on('console', (message) => {
@@ -94,9 +105,11 @@ await observe(async (browser, given) => {
       scrolls_sideways: document.documentElement.scrollWidth > document.documentElement.clientWidth,
       background: getComputedStyle(document.body).backgroundColor,
       color: getComputedStyle(document.body).color,
+      language: document.documentElement.lang,
+      direction: document.documentElement.dir,
     }));
     const [texts, sizes, logos] = [await shown.evaluate(contrasts), await shown.evaluate(controls), await shown.evaluate(images)];
-    report[name] = { file, ...await seen(shown), ...rendering, texts, controls: sizes, images: logos, focus: await focus(page, shown), complaints };
+    report[name] = { file, ...await seen(shown), ...rendering, texts, controls: sizes, images: logos, focus: await focus(page, shown), complaints, violations: scripts ? await violations(shown) : [] };
     await context.close();
   }
   return report;

@@ -133,7 +133,8 @@ pub fn names(cookies: &Value) -> Vec<&str> {
 
 /// Takes `light.png`, `dark.png`, `phone.png` and `narrow.png` of a page into `folder`, signed in if there is a user:
 /// `{light|dark|phone|narrow: {file, origin, target, title, text, scrolls_sideways, background, color, texts: [{text, contrast}],
-/// controls: [{text, width, height}], images: [{beside, type, natural, width, height, alt}], focus: {tag, text, outline}, complaints}}`.
+/// controls: [{text, width, height}], images: [{beside, type, natural, width, height, alt}], focus: {tag, text, outline}, complaints,
+/// violations: [{rule, impact, nodes}], language, direction}}`.
 ///
 /// # Panics
 /// If the page does not come, with what the browser said.

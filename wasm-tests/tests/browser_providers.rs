@@ -136,10 +136,7 @@ fn a_user_without_a_mouse_signs_in_by_address() {
     assert!(text(&asked, "text").contains("Enter your email address, or choose"), "{asked:#}");
     let of_field = json!({"tag": "INPUT", "text": "login_hint", "outline": "solid"});
     assert_eq!([&field["focus"], &again["focus"]], [&of_field, &of_field]);
-    assert!(
-        text(&unknown, "text").contains("No provider is set up for this address. Choose one below."),
-        "{unknown:#}"
-    );
+    assert!(text(&unknown, "text").contains("No sign-in is set up for this address. Choose one below."), "{unknown:#}");
     assert!(!text(&unknown, "text").contains("nowhere"), "{unknown:#}");
     assert_eq!(names(&unknown["cookies"]), [""; 0], "nothing has begun");
     // The browser itself wants an address.
@@ -181,7 +178,7 @@ fn a_user_without_a_mouse_chooses_after_an_unknown_address() {
             json!(["sign_in", user, password]),
         ],
     );
-    assert!(text(&unknown, "text").contains("No provider is set up"), "{unknown:#}");
+    assert!(text(&unknown, "text").contains("No sign-in is set up"), "{unknown:#}");
     assert_eq!(first["focus"], json!({"tag": "A", "text": "Staff", "outline": "solid"}));
     assert_eq!(second["focus"], json!({"tag": "A", "text": "Partners", "outline": "solid"}));
     assert_eq!(text(&form, "origin"), partners.issuer(), "{form:#}");

@@ -11,7 +11,7 @@ use wasm_tests::{
 };
 
 const SVG: &str = r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="4"/></svg>"#;
-const UNKNOWN: &str = "No provider is set up for this address. Choose one below.";
+const UNKNOWN: &str = "No sign-in is set up for this address. Choose one below.";
 const ENTER: &str = "Enter your email address, or choose how you want to sign in.";
 
 /// Both providers, each with a domain.

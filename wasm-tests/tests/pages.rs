@@ -263,7 +263,10 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
     let scratch = Scratch::new("pictures");
     let world = World::around(Issuer::start(), |setup| {
         setup.configuration["external_url"] = json!(setup.external_url());
-        setup.configuration["rules"] = json!([{"access": "required", "allow": {"groups": ["nobody"]}}]);
+        setup.configuration["rules"] = json!([
+            {"prefix": "/public", "access": "public"},
+            {"access": "required", "allow": {"groups": ["nobody"]}},
+        ]);
         setup.configuration["pages"] = json!({
             "name": "Example <Wiki> & Co.", "logo": PNG, "accent_color": "#ffd400", "language": "pt",
             "support_url": "mailto:help@example.com?subject=a&body=b", "text": "New here?\nAsk your team lead.",

@@ -19,7 +19,7 @@ use crate::{
     claims::{IssuerId, email_domain},
     http::{LocalReply, Request, parameter},
     oidc::client::CallContext,
-    page::{Action, AddressForm, Choice, Page, Script, text::Text},
+    page::{Action, AddressForm, Choice, Link, Page, Script, text::Text},
     provider::{Authorization, Provider},
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
@@ -209,6 +209,7 @@ async fn redirect_when_ready(
     cx: RequestContext,
 ) -> LocalReply {
     let caller = Caller::of(&request).of_issuer(provider);
+    let return_to = sign_in.return_to.clone();
     let redirected = match cx.provider(provider).await {
         Ok(provider) => cx.with(|env| redirect(&request, &provider, sign_in, env)),
         Err(failure) => Err(failure),
@@ -217,9 +218,17 @@ async fn redirect_when_ready(
         Ok(redirected) => redirected.settle(&cx).await,
         Err(failure) => {
             let target = ReturnTo::parse(request.target(), &cx.config().prefix);
-            cx.refuse(failure, &caller, Offer::again(target.location(cx.origin()), Vec::new()))
+            let others = cx.with(|env| another_way(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
+            let offer = Offer { others, ..Offer::again(target.location(cx.origin()), Vec::new()) };
+            cx.refuse(failure, &caller, offer)
         }
     }
+}
+
+/// A link to the choice of a provider, where there are several.
+fn another_way(target: &str, env: &Env<'_>) -> Option<Link> {
+    let has_choice = env.config.providers.len() > 1;
+    has_choice.then(|| Link { label: Text::AnotherWay, href: start_url(target, &[], env) })
 }
 
 /// Answers a frame with a page whose link begins the sign-in in the whole window: providers may not be framed, and a frame

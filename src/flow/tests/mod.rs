@@ -23,6 +23,7 @@ mod mistakes;
 mod oauth2;
 mod object_keys;
 mod own_tokens;
+mod pages;
 mod properties;
 mod providers;
 mod provisioning;

@@ -1,0 +1,142 @@
+//! The pages: their language, the look of the site, and what a refused user may know.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::*,
+    world::{APP, ISSUER, Outcome, PARTNERS, World, document, header},
+};
+
+fn text(reply: &LocalReply) -> &str {
+    std::str::from_utf8(&reply.body).unwrap()
+}
+
+fn visit_in(world: &mut World, target: &str, language: &str) -> LocalReply {
+    let headers = [
+        (":method", "GET"),
+        (":path", target),
+        ("sec-fetch-mode", "navigate"),
+        ("accept", "text/html"),
+        ("accept-language", language),
+    ];
+    world.send(&headers).reply()
+}
+
+/// A world with a signed-in user with these claims, under a rule with these conditions.
+fn refused(allow: Value, claims: Value) -> World {
+    let rules = json!([
+        { "path": "/public/*", "access": "public" },
+        { "access": "required", "allow": allow },
+    ]);
+    let mut world = World::ready_with(&[("rules", rules)]);
+    let Value::Object(claims) = claims else { panic!("claims are an object") };
+    world.provider.claims = Box::new(move |token| {
+        for (name, value) in &claims {
+            token.insert(name.clone(), value.clone());
+        }
+    });
+    world.sign_in("/oauth2/start?rd=/");
+    world
+}
+
+#[test]
+fn a_refused_user_learns_the_kind_of_the_reason_and_no_name() {
+    let verified = json!({ "email": "alice@other.example", "email_verified": true });
+    let unverified = json!({ "email": "alice@secret.example", "email_verified": false });
+    let table = [
+        (json!({ "groups": ["secret"] }), verified.clone(), "certain groups or roles"),
+        (json!({ "claims": { "/realm_access/roles": ["secret"] } }), verified.clone(), "certain groups or roles"),
+        (json!({ "allowed_domains": ["secret.example"] }), verified.clone(), "certain email addresses"),
+        (json!({ "emails": ["bob@secret.example"] }), verified.clone(), "certain email addresses"),
+        (json!({ "allowed_domains": ["secret.example"] }), unverified, "did not confirm your email address"),
+        (json!({ "claims": { "team": ["secret"] } }), verified.clone(), "not among those that may open"),
+        // The first kind that fails is enough.
+        (json!({ "allowed_domains": ["other.example"], "groups": ["secret"] }), verified, "certain groups or roles"),
+    ];
+    for (allow, claims, expected) in table {
+        let mut world = refused(allow.clone(), claims);
+        let page = world.visit("/page").reply();
+        assert_eq!((page.status, page.code), (403, "not_allowed"), "{allow}");
+        assert!(text(&page).contains(expected), "{allow}: {}", text(&page));
+        let said = text(&page).replace("alice@secret.example", "");
+        assert!(!said.contains("secret"), "{allow}: {said}");
+        assert!(text(&page).contains("href=\"/oauth2/sign_out\""), "{allow}");
+        assert!(matches!(world.visit("/public/x"), Outcome::Forwarded { .. }), "{allow}");
+    }
+}
+
+#[test]
+fn a_page_is_in_the_language_of_its_reader_and_json_in_english() {
+    let mut world = refused(json!({ "groups": ["nobody"] }), json!({}));
+    for (language, tag, title) in [
+        ("de-CH,de;q=0.9,en;q=0.5", "de", "Sie dürfen diese Seite nicht öffnen"),
+        ("ja,en;q=0.5", "ja", "このページを開く権限がありません"),
+        ("nl", "en", "You may not open this page"),
+    ] {
+        let page = visit_in(&mut world, "/page", language);
+        assert_eq!((page.status, header(&page, "content-language")), (403, Some(tag)));
+        assert!(text(&page).contains(&format!("<html lang=\"{tag}\" dir=\"ltr\">")), "{}", text(&page));
+        assert!(text(&page).contains(&format!("<h1>{title}</h1>")), "{}", text(&page));
+    }
+    let program = [(":method", "GET"), (":path", "/page"), ("sec-fetch-mode", "cors"), ("accept-language", "de")];
+    let reply = world.send(&program).reply();
+    assert_eq!((reply.status, header(&reply, "content-language")), (403, None));
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(body["error"], "You may not open this page");
+}
+
+#[test]
+fn a_name_with_markup_and_invisible_characters_stays_a_name() {
+    let name = "<b>\u{202e}eve\u{7}\n</b>";
+    let mut world = refused(json!({ "groups": ["nobody"] }), json!({ "email": name }));
+    let page = world.visit("/page").reply();
+    // Escaped, without control characters, and with its own direction kept to itself.
+    let shown = "as \u{2068}&#60;b&#62;\u{202e}eve&#60;/b&#62;\u{2069}.";
+    assert!(text(&page).contains(shown), "{}", text(&page));
+}
+
+#[test]
+fn the_look_of_the_site_is_on_every_page_and_escaped() {
+    let pages = json!({
+        "name": "A <b> & \"C\"", "accent_color": "#0a7d4f", "support_url": "https://help.example.com/?a=1&b=\"2",
+        "text": "Line <1>\nline 2", "language": "fr",
+    });
+    let mut world = World::ready_with(&[("pages", pages)]);
+    for (path, status) in [("/oauth2/nothing", 404), ("/oauth2/callback", 400), ("/oauth2/signed_out", 200)] {
+        let page = world.visit(path).reply();
+        assert_eq!((page.status, header(&page, "content-language")), (status, Some("fr")), "{path}");
+        let html = text(&page);
+        for part in [
+            "<span>A &#60;b&#62; &#38; &#34;C&#34;</span>",
+            "· A &#60;b&#62; &#38; &#34;C&#34;</title>",
+            "href=\"https://help.example.com/?a=1&#38;b=&#34;2\"",
+            "Line &#60;1&#62;\nline 2",
+            "--accent: #0a7d4f; --on-accent: #fff",
+            "Obtenir de l’aide",
+        ] {
+            assert!(html.contains(part), "{path}: {part} in {html}");
+        }
+        // Only what went wrong has a code.
+        assert_eq!(html.contains("<code>"), status >= 400, "{path}");
+        assert!(!header(&page, "content-security-policy").unwrap().contains("img-src"), "{path}");
+    }
+}
+
+#[test]
+fn where_one_of_several_providers_does_not_answer_another_one_is_offered() {
+    let providers = json!([
+        { "issuer": ISSUER, "client_id": "client", "client_secret": "secret" },
+        { "issuer": PARTNERS, "client_id": "client", "client_secret": "secret", "name": "partners" },
+    ]);
+    let mut document = document();
+    document["providers"] = providers;
+    let mut world = World::with(&document);
+    world.provider.up = false;
+    let Outcome::Held(waiter) = world.visit("/oauth2/start?rd=/page&provider=default") else { panic!("not held") };
+    world.settle();
+    world.advance(5);
+    let reply = world.resume(waiter).reply();
+    assert_eq!((reply.status, reply.code), (503, "provider_not_ready"));
+    let link = format!("href=\"{APP}/oauth2/start?rd=%2Fpage\"");
+    assert!(text(&reply).contains(&link) && text(&reply).contains("Sign in another way"), "{}", text(&reply));
+}

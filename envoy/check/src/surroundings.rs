@@ -3,6 +3,7 @@
 use vestibule::config::{Config, ConfigErrors, Fault, Problem, Segment};
 
 use crate::{
+    advice,
     environment::{Absence, Variables},
     finding::Finding,
     plugin::{Form, Plugin, Settings},
@@ -29,7 +30,7 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
         Problem::Twice | Problem::UnknownField { .. } => of_key().unwrap_or_else(|| root.place(&fault.path)),
         _ => root.place(&fault.path),
     };
-    let message = fault.problem.to_string();
+    let message = advice::message(fault, root, variables);
     let (at, message) = match &fault.problem {
         Problem::Variable { name: Some(name), state: "not set" } => (at, absent(name, plugin.form, variables)),
         Problem::Value { .. } => match broken_expression(fault, root) {
@@ -65,10 +66,7 @@ fn broken_expression(fault: &Fault, root: &Node) -> Option<(Position, String)> {
     if !matches!(names, Some("regex" | "email_matches")) {
         return None;
     }
-    let node = fault.path.segments().iter().try_fold(root, |node, segment| match segment {
-        Segment::Index(index) => node.elements().get(*index),
-        Segment::Key(name) => node.get(name),
-    })?;
+    let node = root.value_at(&fault.path)?;
     let error = regex_syntax::ast::parse::Parser::new().parse(node.text()?).err()?;
     let start = error.span().start;
     let at = node.place_within(Position { line: start.line, column: start.column });

@@ -105,6 +105,11 @@ impl Node {
         names.iter().try_fold(self, |node, name| node.field(name))
     }
 
+    /// The value at this path.
+    pub(crate) fn value_at(&self, path: &Path) -> Option<&Self> {
+        path.segments().iter().try_fold(self, Self::below)
+    }
+
     /// Where the value at this path is; where it is missing, the nearest one around it.
     pub(crate) fn place(&self, path: &Path) -> Position {
         let mut node = self;

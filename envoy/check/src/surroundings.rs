@@ -33,6 +33,7 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
     let message = advice::message(fault, root, variables);
     let (at, message) = match &fault.problem {
         Problem::Variable { name: Some(name), state: "not set" } => (at, absent(name, plugin.form, variables)),
+        Problem::Missing { .. } if fault.path.segments().is_empty() => (at, format!("{message}{}", field(plugin.form))),
         Problem::Value { .. } => match broken_expression(fault, root) {
             Some((at, why)) => (at, format!("{message}: {why}")),
             None => (at, message),
@@ -40,6 +41,16 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
         _ => (at, message),
     };
     Finding::fault(at, fault.path.to_string(), message)
+}
+
+/// Where the filter's own configuration stands.
+const fn field(form: Form) -> &'static str {
+    match form {
+        Form::Bare => "",
+        Form::ExtensionPolicy => "; the settings stand under `config`",
+        Form::Filter => "; the settings stand under `configuration`, in its `value`",
+        Form::WasmPlugin => "; the settings stand under `pluginConfig`",
+    }
 }
 
 /// Why a variable has no value, and what to do.
@@ -85,6 +96,10 @@ pub(crate) fn review(
     for warning in config.map_or(&[][..], |config| &config.warnings) {
         found.push(Finding::warning(root.named_place(warning).unwrap_or(root.at), warning.as_str()));
     }
+    found.extend(plugin.unknown_policy.clone());
+    if plugin.form == Form::Filter {
+        found.extend(ambiguous_paths(plugin, documents));
+    }
     if let Some(at) = plugin.fail_open {
         let instead = match plugin.form {
             Form::ExtensionPolicy => "leave failOpen out",
@@ -100,6 +115,34 @@ pub(crate) fn review(
         found.extend(said_once(plugin, root));
     }
     found
+}
+
+/// Warns where the connection manager around the filter leaves paths as clients write them.
+fn ambiguous_paths(plugin: &Plugin, documents: &[Node]) -> Option<Finding> {
+    let mut manager = None;
+    for document in documents {
+        document.visit(&mut |node| {
+            let filters = node.field("http_filters").map_or(&[][..], Node::elements);
+            if filters.iter().any(|filter| filter.contains(plugin.at)) {
+                manager = Some(node);
+            }
+        });
+    }
+    let manager = manager?;
+    let is_set = |name: &str| manager.field(name).is_some_and(|node| node.truth() != Some(false));
+    let wanted = [
+        ("normalize_path", "normalize_path: true"),
+        ("merge_slashes", "merge_slashes: true"),
+        ("path_with_escaped_slashes_action", "path_with_escaped_slashes_action: REJECT_REQUEST"),
+    ];
+    let missing: Vec<_> = wanted.iter().filter(|(name, _)| !is_set(name)).map(|(_, setting)| *setting).collect();
+    (!missing.is_empty()).then(|| {
+        let message = format!(
+            "the connection manager lacks {}: Envoy, the filter and the app may read different paths",
+            missing.join(", ")
+        );
+        Finding::warning(manager.at, message)
+    })
 }
 
 /// Warns where one side says that bodies are passed on while requests are held, and the other does not.

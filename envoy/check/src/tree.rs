@@ -156,6 +156,13 @@ impl Node {
         self.members().iter().for_each(|member| member.node.visit(with));
     }
 
+    /// Whether a value at this place is here or below.
+    pub(crate) fn contains(&self, at: Position) -> bool {
+        let mut is_there = false;
+        self.visit(&mut |node| is_there |= node.at == at);
+        is_there
+    }
+
     /// Whether a member of this name is here or below.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         let mut is_there = false;

@@ -226,7 +226,7 @@ fn a_file_without_a_configuration_is_a_fault() {
     let empty = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a}\nspec: {}\n";
     assert_eq!(
         findings(&report("a.yaml", empty)),
-        "a.yaml:1:1: configuration: missing; expected an object; nothing was configured\na.yaml: 1 fault"
+        "a.yaml:1:1: configuration: missing; expected an object; nothing was configured; the settings stand under `pluginConfig`\na.yaml: 1 fault"
     );
 }
 

@@ -100,6 +100,9 @@ pub(crate) fn review(
     if plugin.form == Form::Filter {
         found.extend(ambiguous_paths(plugin, documents));
     }
+    if plugin.form == Form::ExtensionPolicy {
+        found.extend(unrouted_callback(plugin, root, documents));
+    }
     if let Some(at) = plugin.fail_open {
         let instead = match plugin.form {
             Form::ExtensionPolicy => "leave failOpen out",
@@ -143,6 +146,48 @@ fn ambiguous_paths(plugin: &Plugin, documents: &[Node]) -> Option<Finding> {
         );
         Finding::warning(manager.at, message)
     })
+}
+
+/// Warns where the filter is on for HTTPRoutes of which none leads to its own paths: Envoy Gateway turns it on by route.
+fn unrouted_callback(plugin: &Plugin, root: &Node, documents: &[Node]) -> Option<Finding> {
+    let prefix = root.get("prefix").and_then(Node::text).unwrap_or("/oauth2");
+    let policy = documents.iter().find(|document| document.contains(plugin.at))?;
+    let targets = policy.at_path(&["spec", "target_refs"]).map_or(&[][..], Node::elements);
+    let leads_there = |target: &Node| {
+        let text = |name: &str| target.field(name).and_then(Node::text);
+        let is_target = |route: &&Node| {
+            let has_kind = route.get("kind").and_then(Node::text) == Some("HTTPRoute");
+            has_kind && route.at_path(&["metadata", "name"]).and_then(Node::text) == text("name")
+        };
+        // A Gateway has all its routes; another HTTPRoute is elsewhere.
+        let Some(route) = documents.iter().find(is_target).filter(|_| text("kind") == Some("HTTPRoute")) else {
+            return true;
+        };
+        let section = text("section_name");
+        let mut rules = route.at_path(&["spec", "rules"]).map_or(&[][..], Node::elements).iter();
+        rules.any(|rule| {
+            let counts = section.is_none() || rule.field("name").and_then(Node::text) == section;
+            let matches = rule.field("matches").map_or(&[][..], Node::elements);
+            counts && (matches.is_empty() || matches.iter().any(|one| is_above(one.field("path"), prefix)))
+        })
+    };
+    let first = targets.first().filter(|_| !targets.iter().any(leads_there))?;
+    let message = format!(
+        "no HTTPRoute that this policy names matches {prefix}/callback, so a sign-in ends at 404: have one match every path, and say in `rules` what is \
+         public"
+    );
+    Some(Finding::warning(first.at, message))
+}
+
+/// Whether the path of a match has this prefix below it; an expression may.
+fn is_above(path: Option<&Node>, prefix: &str) -> bool {
+    let Some(path) = path else { return true };
+    let value = path.field("value").and_then(Node::text).unwrap_or("/").trim_end_matches('/');
+    match path.field("type").and_then(Node::text) {
+        Some("Exact") => false,
+        Some("RegularExpression") => true,
+        _ => prefix.strip_prefix(value).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    }
 }
 
 /// Warns where one side says that bodies are passed on while requests are held, and the other does not.

@@ -52,6 +52,9 @@ const OTHER_PRESETS: [(&[&str], &str); 4] = [
     (&["custom", "generic", "oidc", "openid"], "leave it out, and set `issuer`"),
 ];
 
+/// How the issuers of Entra ID begin.
+const ENTRA: &str = "https://login.microsoftonline.com/";
+
 /// The message of this fault, with what is usually meant by it.
 pub(crate) fn message(fault: &Fault, root: &Node, variables: &Variables<'_>) -> String {
     let message = fault.problem.to_string();
@@ -64,23 +67,24 @@ pub(crate) fn message(fault: &Fault, root: &Node, variables: &Variables<'_>) -> 
         Problem::UnknownField { hint } if hint.starts_with("expected") => {
             return known(name, &OTHER_NAMES).map_or(message, |advice| format!("unknown field; {advice}"));
         }
-        Problem::Type { expected, got } => form(expected, got, name),
+        Problem::Type { expected, got } => form(expected, got, name).map(str::to_owned),
         Problem::Value { .. } => {
             let node = root.value_at(&fault.path);
             match (name, node.and_then(Node::text)) {
-                ("preset", Some(text)) => known(&text.to_ascii_lowercase(), &OTHER_PRESETS),
+                ("preset", Some(text)) => known(&text.to_ascii_lowercase(), &OTHER_PRESETS).map(str::to_owned),
                 ("type", Some("facebook" | "gitlab" | "google" | "keycloak" | "microsoft" | "okta")) => {
-                    Some("`preset` is for well-known providers")
+                    Some("`preset` is for well-known providers".to_owned())
                 }
-                ("keys", _) if message.contains("as base64") => {
-                    return node.map_or_else(|| message.clone(), |node| format!("{message}{}", key(node, variables)));
-                }
+                ("keys", _) if message.contains("as base64") => node.and_then(|node| key(node, variables)),
                 _ => None,
             }
         }
         _ => None,
     };
-    more.map_or_else(|| message.clone(), |more| format!("{message}; {more}"))
+    match more {
+        Some(more) => format!("{message}; {more}"),
+        None => message,
+    }
 }
 
 fn known(name: &str, table: &[(&[&str], &'static str)]) -> Option<&'static str> {
@@ -99,13 +103,14 @@ fn form(expected: &str, got: &str, name: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the length of a session key.
-fn key(node: &Node, variables: &Variables<'_>) -> String {
+fn key(node: &Node, variables: &Variables<'_>) -> Option<String> {
     let variable = node.get("env").and_then(Node::text);
-    let Some(text) = variable.map_or_else(|| node.text().map(str::to_owned), |name| variables.get(name)) else {
-        return String::new();
+    let text = match variable {
+        Some(name) => variables.get(name)?,
+        None => node.text()?.to_owned(),
     };
     if variable.is_none() && is_reference(&text) {
-        return "; {env: NAME} takes it from the environment".to_owned();
+        return Some("{env: NAME} takes it from the environment".to_owned());
     }
     let length = text.len();
     let (form, bytes) = if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -113,7 +118,7 @@ fn key(node: &Node, variables: &Variables<'_>) -> String {
     } else {
         ("base64", text.trim_end_matches('=').len().saturating_mul(3) / 4)
     };
-    format!("; the {length} characters here are {bytes} bytes as {form}")
+    Some(format!("the {length} characters here are {bytes} bytes as {form}"))
 }
 
 /// Whether a text looks like the name of a variable, or like a reference to one that nothing replaces.
@@ -138,9 +143,17 @@ pub(crate) fn review(root: &Node) -> Vec<Finding> {
         };
         found.push(Finding::warning(secret.at, message));
     }
-    for issuer in providers.iter().filter_map(|provider| provider.get("issuer")) {
-        if let Some(doubt) = issuer.text().and_then(doubt_about_issuer) {
+    let asks_for_addresses = ["allowed_domains", "email_matches", "emails"].iter().any(|name| root.mentions(name));
+    for provider in providers {
+        let Some(issuer) = provider.get("issuer") else { continue };
+        let text = issuer.text().unwrap_or_default();
+        if let Some(doubt) = doubt_about_issuer(text) {
             found.push(Finding::warning(issuer.at, doubt));
+        }
+        if asks_for_addresses && text.starts_with(ENTRA) && provider.get("says_email_verified").is_none() {
+            let message = "issuer: Entra ID never says `email_verified`, so a condition on an address admits nobody; \
+                           `preset: microsoft` knows that, and providers.md what to do";
+            found.push(Finding::warning(issuer.at, message));
         }
     }
     if let Some(cluster) = root.get("cluster").filter(|cluster| cluster.text().is_some_and(|name| name.contains("://")))
@@ -152,7 +165,6 @@ pub(crate) fn review(root: &Node) -> Vec<Finding> {
 
 /// Why an issuer is probably not the one that the provider's metadata name.
 fn doubt_about_issuer(issuer: &str) -> Option<&'static str> {
-    const ENTRA: &str = "https://login.microsoftonline.com/";
     let (_, rest) = issuer.split_once("://")?;
     if rest.contains("//") {
         return Some("issuer: two slashes in a row; write it exactly as the provider's metadata do");

@@ -75,7 +75,8 @@ pub(super) fn gateway_resources(resources: &mut Resources, parties: &Parties) {
         json!({"spec": {
             "hosts": [host],
             "addresses": ["10.2.2.2"],
-            "location": "MESH_INTERNAL",
+            // With another location the gateway speaks mTLS to it, and there is no authority of the mesh.
+            "location": "MESH_EXTERNAL",
             "resolution": "STATIC",
             "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
             "endpoints": [{"address": "127.0.0.1", "ports": {"http": parties.app}}],

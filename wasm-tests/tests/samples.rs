@@ -291,8 +291,9 @@ fn vestibule_check_says_what_the_filter_says_in_envoy() {
     let options = Options { without_secrets: true, ..Options::default() };
     let report = vestibule_check::check("minimal.yaml", &mistaken, &|_| None, &options);
     let places = report.text.lines().filter_map(|line| line.strip_prefix("minimal.yaml:")?.split_once(": "));
-    let mut checked: Vec<_> =
-        places.filter(|(place, _)| place.contains(':')).map(|(_, line)| line.to_owned()).collect();
+    // What it says beside the filter's own words stands after them.
+    let own = |line: &str| line.strip_suffix("; put it in quotes").unwrap_or(line).to_owned();
+    let mut checked: Vec<_> = places.filter(|(place, _)| place.contains(':')).map(|(_, line)| own(line)).collect();
     let mut expected = in_envoy.clone();
     checked.sort();
     expected.sort();

@@ -7,13 +7,13 @@ const SECURITY: &str = include_str!("../envoy/docs/security.md");
 /// What blocks are written in.
 const LANGUAGES: [&str; 6] = ["json", "mermaid", "sh", "text", "toml", "yaml"];
 /// The programs of commands to copy, beside `make` and `cargo`.
-const PROGRAMS: [&str; 3] = ["UPDATE_SCHEMA=1", "sha256sum", "skopeo"];
+const PROGRAMS: [&str; 4] = ["UPDATE_SCHEMA=1", "kubectl", "sha256sum", "skopeo"];
 
 /// The folder and the text of each page, by its place in the repository.
 fn pages() -> Vec<(String, String)> {
     let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/docs")).unwrap();
     let names = folder.map(|entry| format!("envoy/docs/{}", entry.unwrap().file_name().to_str().unwrap()));
-    let names = names.chain(["README.md", ".github/CONTRIBUTING.md"].map(str::to_owned));
+    let names = names.chain(["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"].map(str::to_owned));
     names.map(|name| (name.clone(), read(&name).unwrap())).collect()
 }
 

@@ -236,6 +236,18 @@ impl Faults {
         self.add(at, Problem::Value { expected: expected.into(), got: Some(quoted(got)) })
     }
 
+    /// Reports a word that is none of these, and shows it with the one that was meant. Only for words that cannot be secret.
+    pub(super) fn wrong_word(&mut self, at: &At<'_>, words: &[&str], got: &str) -> Faulty {
+        let mut shown = quoted(got);
+        // Stricter than with fields: `gitlab` is not meant for `github`.
+        if let Some(near) = nearest(got, words, 4) {
+            shown.push_str("; did you mean `");
+            shown.push_str(near);
+            shown.push_str("`?");
+        }
+        self.add(at, Problem::Value { expected: one_of(words).into(), got: Some(shown) })
+    }
+
     /// The value, or a fault that names the missing one.
     pub(super) fn required<T>(
         &mut self,
@@ -267,4 +279,27 @@ pub(super) fn quoted(text: &str) -> String {
     let start: String = rest.by_ref().take(MAX_QUOTED_CHARS).collect();
     let ellipsis = if rest.next().is_some() { "..." } else { "" };
     format!("{start:?}{ellipsis}")
+}
+
+/// The known name that an unknown one was meant for: at most one letter in `share` differs.
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str], share: usize) -> Option<&'a str> {
+    const LONGEST: usize = 64;
+    // Plural and singular count as equal.
+    let plain = |name: &str| name.trim_end_matches('s').replace(['_', '-'], "").to_ascii_lowercase();
+    let wanted = plain(name);
+    known
+        .iter()
+        .filter(|_| name.len() <= LONGEST)
+        .map(|known| (strsim::osa_distance(&wanted, &plain(known)), *known))
+        .filter(|(distance, known)| distance.saturating_mul(share) <= known.len())
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// The names as `one of a, b`.
+pub(super) fn one_of(names: &[&str]) -> String {
+    match names {
+        [name] => (*name).to_owned(),
+        names => format!("one of {}", names.join(", ")),
+    }
 }

@@ -1,7 +1,8 @@
 //! Presets: the settings of well-known providers, each in a file of its own (`presets/NAME.json`). A setting that the operator does
 //! not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. A variant overrides
 //! the preset for certain values of a variable, or for any value of an optional one. `needs_secret`: the provider accepts only
-//! clients that authenticate.
+//! clients that authenticate. A variable with `without` must not contain this text, and with `starts_with` begins with that one, in
+//! which variables before it are filled in: both are for values that are easily taken for another one.
 
 use zeroize::Zeroizing;
 
@@ -9,7 +10,7 @@ use super::{
     document::Node,
     fault::{At, Faults, Problem},
     resolve::is_domain,
-    shape::one_of,
+    shape::hint,
 };
 use crate::jose::claims::is_guid;
 
@@ -57,7 +58,7 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     // Another type than text is reported where the settings are read.
     let Some(Node::Text(name)) = provider.member("preset") else { return };
     let Some((_, file)) = PRESETS.iter().find(|(known, _)| *known == name.as_str()) else {
-        faults.wrong_value(&at.key("preset"), one_of(NAMES), name);
+        faults.wrong_word(&at.key("preset"), NAMES, name);
         if provider.member("issuer").is_none() && provider.member("type").is_none() {
             // So that what the preset would have brought is not reported as missing.
             let issuer = Node::Text(Zeroizing::new(Kind::Url.placeholder().to_owned()));
@@ -69,7 +70,7 @@ fn complete(provider: &mut Node, at: &At<'_>, faults: &mut Faults) {
     };
     // A test reads each file.
     let Ok(preset) = serde_json::from_str::<Node>(file) else { return };
-    let values = values(&preset, provider, &at.key("with"), faults);
+    let values = values(&preset, provider, at, faults);
     require_secret(&preset, provider, &at.key("client_secret"), faults);
     let method = |node: &Node| node.text("token_endpoint_auth_method").map(str::to_owned);
     let has_own_method = method(provider).is_some_and(|own| preset.member("provider").and_then(method) != Some(own));
@@ -121,40 +122,46 @@ fn add_member(preset: Node, given: &mut Vec<(String, Node)>, values: &[(String, 
     }
 }
 
-/// The value of each variable: the operator's or the preset's own. An optional one may have none.
+/// The value of each variable of the preset of this provider: the operator's or the preset's own. An optional one may have none.
 fn values(preset: &Node, provider: &Node, at: &At<'_>, faults: &mut Faults) -> Vec<(String, String)> {
     let variables = preset.member("variables").map_or(&[][..], Node::members);
-    let given = provider.member("with").map_or(&[][..], Node::members);
     let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
-    for (name, _) in given.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
-        let hint = if names.is_empty() {
-            "this preset has no variables".to_owned()
-        } else {
-            format!("expected {}", one_of(&names))
-        };
+    for (name, _) in provider.members().iter().filter(|(name, _)| names.contains(&name.as_str())) {
+        let hint = format!("did you mean `with: {{{name}: ...}}`?");
         faults.add(&at.key(name), Problem::UnknownField { hint });
     }
-    let value_of = |(name, variable): &(String, Node)| {
+    let at = at.key("with");
+    let given = provider.member("with").map_or(&[][..], Node::members);
+    for (name, _) in given.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+        let hint = if names.is_empty() { "this preset has no variables".to_owned() } else { hint(name, &names) };
+        faults.add(&at.key(name), Problem::UnknownField { hint });
+    }
+    let mut values = Vec::new();
+    for (name, variable) in variables {
         let (at, kind) = (at.key(name), Kind::of(variable));
         let what = variable.text("what").unwrap_or_default().to_owned();
         let value = match given.iter().find(|(given, _)| given == name) {
             Some((_, Node::Text(value))) => {
-                // A long one that is no URL may be a secret in the wrong field.
-                let fault = |faults: &mut Faults| match value.len() < MIN_SECRET || value.starts_with("http") {
-                    true => faults.wrong_value(&at, what, value),
-                    false => faults.wrong(&at, what),
-                };
-                kind.clean(value).ok_or_else(|| fault(faults)).ok()
+                let is_meant = variable.text("without").is_none_or(|part| !value.contains(part))
+                    && variable.text("starts_with").is_none_or(|start| value.starts_with(&filled(start, &values)));
+                kind.clean(value).filter(|_| is_meant).or_else(|| {
+                    // A long one that is no URL may be a secret in the wrong field.
+                    let _ = match value.len() < MIN_SECRET || value.starts_with("http") {
+                        true => faults.wrong_value(&at, what, value),
+                        false => faults.wrong(&at, what),
+                    };
+                    None
+                })
             }
             // Another type than text is reported where the settings are read.
             Some(_) => None,
-            None if matches!(variable.member("optional"), Some(Node::Bool(true))) => return None,
+            None if matches!(variable.member("optional"), Some(Node::Bool(true))) => continue,
             None => faults.required(&at, variable.text("default").map(str::to_owned), what).ok(),
         };
         // Reported already: one that fits, so that no setting of the preset is reported as well.
-        Some((name.clone(), value.unwrap_or_else(|| kind.placeholder().to_owned())))
-    };
-    variables.iter().filter_map(value_of).collect()
+        values.push((name.clone(), value.unwrap_or_else(|| kind.placeholder().to_owned())));
+    }
+    values
 }
 
 /// What a variable stands for.
@@ -238,16 +245,16 @@ fn add(settings: Vec<(String, Node)>, given: &mut Vec<(String, Node)>, values: &
 
 fn fill(node: &mut Node, values: &[(String, String)]) {
     match node {
-        Node::Text(text) => {
-            for (name, value) in values {
-                let filled = text.replace(&format!("{{{name}}}"), value);
-                *text = Zeroizing::new(filled);
-            }
-        }
+        Node::Text(text) => *text = Zeroizing::new(filled(text, values)),
         Node::List(elements) => elements.iter_mut().for_each(|element| fill(element, values)),
         Node::Object(members) => members.iter_mut().for_each(|(_, member)| fill(member, values)),
         Node::Null | Node::Bool(_) | Node::Number(_) => {}
     }
+}
+
+/// The text with its variables filled in.
+fn filled(text: &str, values: &[(String, String)]) -> String {
+    values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
 /// The file of a preset.

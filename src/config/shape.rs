@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     document::Node,
-    fault::{At, Faults, Problem},
+    fault::{At, Faults, Problem, nearest, one_of},
     raw::{ClaimText, Entries, ExternalUrl, FormattedClaims, JsonText, Scalar, Secret},
 };
 
@@ -134,7 +134,7 @@ impl<'a> Place<'a> {
             if let Some(word) = words.iter().find(|word| **word == text.as_str()) {
                 return word;
             }
-            self.faults.wrong_value(&self.at, one_of(words), text);
+            self.faults.wrong_word(&self.at, words, text);
         } else {
             self.misfit(one_of(words));
         }
@@ -293,11 +293,7 @@ impl<T: Shape> Shape for Box<T> {
 }
 
 /// The hint for an unknown field: the nearest field, or all fields.
-fn hint(key: &str, fields: &[&str]) -> String {
-    const LONGEST: usize = 64;
-    // Plural and singular count as equal.
-    let plain = |name: &str| name.trim_end_matches('s').replace(['_', '-'], "").to_ascii_lowercase();
-    let wanted = plain(key);
+pub(super) fn hint(key: &str, fields: &[&str]) -> String {
     if fields.contains(&"allow") && matches!(key, "allowed_domains" | "claims" | "emails" | "groups" | "roles") {
         return format!("did you mean `allow: {{{key}: ...}}`?");
     }
@@ -318,19 +314,6 @@ fn hint(key: &str, fields: &[&str]) -> String {
     if fields.contains(&"title") && key == "label" {
         return "did you mean `title`?".to_owned();
     }
-    fields
-        .iter()
-        .filter(|_| key.len() <= LONGEST)
-        .map(|field| (strsim::osa_distance(&wanted, &plain(field)), field))
-        .filter(|(distance, field)| distance.saturating_mul(3) <= field.len())
-        .min()
-        .map_or_else(|| format!("expected {}", one_of(fields)), |(_, field)| format!("did you mean `{field}`?"))
-}
-
-/// The names as `one of a, b`.
-pub(super) fn one_of(names: &[&str]) -> String {
-    match names {
-        [name] => (*name).to_owned(),
-        names => format!("one of {}", names.join(", ")),
-    }
+    nearest(key, fields, 3)
+        .map_or_else(|| format!("expected {}", one_of(fields)), |field| format!("did you mean `{field}`?"))
 }

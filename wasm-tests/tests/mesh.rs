@@ -92,7 +92,15 @@ fn assert_reads_bodies(mesh: &Mesh) {
 
 #[test]
 fn istio_hands_a_sidecar_the_filter_of_its_file() {
-    let mut mesh = Mesh::istio();
+    assert_policies_hold(Mesh::istio());
+}
+
+#[test]
+fn istio_hands_an_ingress_gateway_the_filter_of_its_file() {
+    assert_policies_hold(Mesh::istio_gateway());
+}
+
+fn assert_policies_hold(mut mesh: Mesh) {
     assert_the_cluster_is_missed(&mesh);
     mesh.name_the_cluster();
     assert_signs_in(&mesh);

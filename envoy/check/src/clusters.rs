@@ -22,6 +22,8 @@ pub(crate) struct Need {
     pub(crate) hosts: Vec<String>,
     /// Whether calls through it go to `https` URLs.
     pub(crate) is_https: bool,
+    /// Whether calls of a provider through it go to `http` URLs.
+    pub(crate) is_http: bool,
     /// Whether it also reaches the hosts that metadata name.
     pub(crate) is_for_discovered_hosts: bool,
 }
@@ -88,7 +90,13 @@ impl Needs {
         let place = self.0.iter().position(|need| need.cluster == cluster).unwrap_or(self.0.len());
         if place == self.0.len() {
             let cluster = cluster.to_owned();
-            self.0.push(Need { cluster, hosts: Vec::new(), is_https: false, is_for_discovered_hosts: false });
+            self.0.push(Need {
+                cluster,
+                hosts: Vec::new(),
+                is_https: false,
+                is_http: false,
+                is_for_discovered_hosts: false,
+            });
         }
         #[allow(clippy::indexing_slicing, reason = "found, or just added")]
         &mut self.0[place]
@@ -97,7 +105,10 @@ impl Needs {
     fn reach(&mut self, clusters: &Clusters, endpoint: &Endpoint) {
         let cluster = clusters.reaching(endpoint).as_str();
         self.reach_host(cluster, &endpoint.authority());
-        self.add(cluster).is_https |= endpoint.url().scheme() == "https";
+        let is_https = endpoint.url().scheme() == "https";
+        let need = self.add(cluster);
+        need.is_https |= is_https;
+        need.is_http |= !is_https;
     }
 
     fn reach_host(&mut self, cluster: &str, host: &str) {
@@ -160,6 +171,11 @@ fn of_envoy(need: &Need, documents: &[Node]) -> Result<Vec<String>, String> {
     let name = |cluster: &Node| cluster.field("name").and_then(Node::text).map(str::to_owned);
     match clusters.iter().find(|cluster| name(cluster).as_ref() == Some(&need.cluster)) {
         Some(cluster) if need.is_https => Ok(weaknesses(cluster, &need.cluster)),
+        Some(cluster) if need.is_http && speaks_tls(cluster) => Ok(vec![format!(
+            "the cluster `{}` speaks TLS, and the URLs of {} are http: leave its transport_socket out, or write https",
+            need.cluster,
+            need.hosts.join(", ")
+        )]),
         Some(_) => Ok(Vec::new()),
         None if bootstrap.at_path(&["dynamic_resources", "cds_config"]).is_some() => Ok(Vec::new()),
         None => {
@@ -181,6 +197,10 @@ fn missing(cluster: &str, where_from: &str, known: &[String]) -> String {
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
     let distances = known.iter().map(|known| (strsim::osa_distance(name, known), known));
     distances.filter(|(distance, known)| distance.saturating_mul(3) <= known.len().max(3)).min().map(|(_, known)| known)
+}
+
+fn speaks_tls(cluster: &Node) -> bool {
+    cluster.field("transport_socket").is_some_and(|socket| socket.has_text("UpstreamTlsContext"))
 }
 
 /// What keeps Envoy from making sure that it talks to the provider.

@@ -84,6 +84,7 @@ pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conve
     settings.close_unknown(&rules::OPTIONS);
     let is_closed = settings.lacks_restriction();
     let mut rules = rules::convert(&mut settings, is_closed);
+    upstreams(&mut settings);
     settings.tell_the_rest();
     let with = |is_closed: bool, rules: &[Yaml]| {
         let rules = ("rules", Yaml::List(rules.to_vec()));
@@ -102,6 +103,30 @@ pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conve
         settings.note(&Place::result(), weight, finding.said());
     }
     Ok(Conversion { document, is_complete: settings.is_complete() && report.is_valid, notes: settings.notes() })
+}
+
+/// Says what Envoy needs for each upstream, where it is more than one for every path.
+fn upstreams(settings: &mut Settings) {
+    let place = settings.place("upstreams");
+    let upstreams = settings.values("upstreams");
+    for upstream in &upstreams {
+        let (scheme, rest) = upstream.split_once("://").unwrap_or(("http", upstream));
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        // Behind `#` is the path of a folder or of a fixed answer.
+        let path = rest.split_once('#').map_or(path, |(_, path)| path);
+        let path = if path.is_empty() { "/" } else { path };
+        let (weight, said) = match scheme {
+            // For a proxy that only answers whether a request may pass.
+            "static" | "file" if upstreams.len() == 1 => continue,
+            "static" => (Weight::Decide, format!("a route of Envoy with `direct_response` for {path}")),
+            "file" => (Weight::Decide, format!("Envoy serves no files: put a web server behind it for {path}")),
+            _ if upstreams.len() > 1 || path != "/" => {
+                (Weight::Told, format!("a route of Envoy for {path}, to a cluster with {host}"))
+            }
+            _ => continue,
+        };
+        settings.note(&place, weight, format!("upstreams: {upstream}: {said}"));
+    }
 }
 
 fn external_url(settings: &mut Settings, options: &ConvertOptions) -> String {

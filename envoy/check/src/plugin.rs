@@ -15,6 +15,8 @@ const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 pub(crate) struct Plugin {
     /// What it is called, for headings.
     pub(crate) title: String,
+    /// Where it begins.
+    pub(crate) at: Position,
     /// The form of the configuration around the filter's own.
     pub(crate) form: Form,
     /// What names the clusters.
@@ -25,6 +27,8 @@ pub(crate) struct Plugin {
     pub(crate) environment: Option<Environment>,
     /// Where a failing filter is told to let all requests pass.
     pub(crate) fail_open: Option<Position>,
+    /// Where it is said what becomes of requests when the filter fails, by a word that does not exist.
+    pub(crate) unknown_policy: Option<Finding>,
     /// Where Envoy is told to pass bodies on while requests are held.
     pub(crate) bodies_while_held: Option<Position>,
 }
@@ -111,11 +115,13 @@ fn is_named<'a>(nodes: impl IntoIterator<Item = Option<&'a Node>>) -> bool {
 fn bare_document(document: &Node) -> Plugin {
     Plugin {
         title: "the configuration".to_owned(),
+        at: document.at,
         form: Form::Bare,
         mesh: Mesh::Unknown,
         settings: Ok(Settings::of_tree(document)),
         environment: None,
         fail_open: None,
+        unknown_policy: None,
         bodies_while_held: None,
     }
 }
@@ -143,14 +149,23 @@ fn filter(node: &Node, mesh: Mesh) -> Option<(bool, Plugin)> {
     let bodies = config.field("allow_on_headers_stop_iteration").filter(|bodies| bodies.truth() == Some(true));
     let plugin = Plugin {
         title: format!("the filter {name}"),
+        at: node.at,
         form: Form::Filter,
         mesh,
         settings: settings.map_or_else(|| Ok(Settings::nothing(config.at)), any),
         environment: Some(environment_variables(config.at_path(&["vm_config", "environment_variables"]))),
         fail_open: failure_policy.or(fail_open).map(|node| node.at),
+        unknown_policy: unknown_policy(config.field("failure_policy"), "FAIL_CLOSED"),
         bodies_while_held: bodies.map(|node| node.at),
     };
     Some((is_ours, plugin))
+}
+
+/// A word that is none of those for a failing filter. Envoy and Istio have different ones for closing.
+fn unknown_policy(policy: Option<&Node>, closed: &str) -> Option<Finding> {
+    let (node, word) = policy.and_then(|node| Some((node, node.text()?)))?;
+    let is_known = ["FAIL_OPEN", "FAIL_RELOAD", "UNSPECIFIED", closed].contains(&word);
+    (!is_known).then(|| Finding::fault(node.at, "", format!("expected FAIL_RELOAD, or {closed}, got {word:?}")))
 }
 
 fn environment_variables(node: Option<&Node>) -> Environment {
@@ -204,11 +219,13 @@ fn wasm_plugin(document: &Node) -> (bool, Plugin) {
     }
     let plugin = Plugin {
         title: format!("the WasmPlugin {}", name(document)),
+        at: document.at,
         form: Form::WasmPlugin,
         mesh: Mesh::Istio,
         settings: Ok(settings.map_or_else(|| Settings::nothing(document.at), Settings::of_tree)),
         environment: Some(environment),
         fail_open: field("fail_strategy").filter(|fail| fail.text() == Some("FAIL_OPEN")).map(|node| node.at),
+        unknown_policy: unknown_policy(field("fail_strategy"), "FAIL_CLOSE"),
         bodies_while_held: None,
     };
     (is_ours, plugin)
@@ -222,11 +239,13 @@ fn extension_policies(document: &Node) -> Vec<(bool, Plugin)> {
             || settings.is_some_and(is_settings);
         let plugin = Plugin {
             title: format!("the EnvoyExtensionPolicy {}", name(document)),
+            at: filter.at,
             form: Form::ExtensionPolicy,
             mesh: Mesh::EnvoyGateway,
             settings: Ok(settings.map_or_else(|| Settings::nothing(filter.at), Settings::of_tree)),
             environment: Some(Environment { passed: texts(filter.at_path(&["env", "host_keys"])), values: Vec::new() }),
             fail_open: filter.field("fail_open").filter(|open| open.truth() == Some(true)).map(|node| node.at),
+            unknown_policy: None,
             bodies_while_held: None,
         };
         (is_ours, plugin)

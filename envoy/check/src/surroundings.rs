@@ -3,6 +3,7 @@
 use vestibule::config::{Config, ConfigErrors, Fault, Problem, Segment};
 
 use crate::{
+    advice,
     environment::{Absence, Variables},
     finding::Finding,
     plugin::{Form, Plugin, Settings},
@@ -29,9 +30,10 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
         Problem::Twice | Problem::UnknownField { .. } => of_key().unwrap_or_else(|| root.place(&fault.path)),
         _ => root.place(&fault.path),
     };
-    let message = fault.problem.to_string();
+    let message = advice::message(fault, root, variables);
     let (at, message) = match &fault.problem {
         Problem::Variable { name: Some(name), state: "not set" } => (at, absent(name, plugin.form, variables)),
+        Problem::Missing { .. } if fault.path.segments().is_empty() => (at, format!("{message}{}", field(plugin.form))),
         Problem::Value { .. } => match broken_expression(fault, root) {
             Some((at, why)) => (at, format!("{message}: {why}")),
             None => (at, message),
@@ -39,6 +41,16 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
         _ => (at, message),
     };
     Finding::fault(at, fault.path.to_string(), message)
+}
+
+/// Where the filter's own configuration stands.
+const fn field(form: Form) -> &'static str {
+    match form {
+        Form::Bare => "",
+        Form::ExtensionPolicy => "; the settings stand under `config`",
+        Form::Filter => "; the settings stand under `configuration`, in its `value`",
+        Form::WasmPlugin => "; the settings stand under `pluginConfig`",
+    }
 }
 
 /// Why a variable has no value, and what to do.
@@ -65,10 +77,7 @@ fn broken_expression(fault: &Fault, root: &Node) -> Option<(Position, String)> {
     if !matches!(names, Some("regex" | "email_matches")) {
         return None;
     }
-    let node = fault.path.segments().iter().try_fold(root, |node, segment| match segment {
-        Segment::Index(index) => node.elements().get(*index),
-        Segment::Key(name) => node.get(name),
-    })?;
+    let node = root.value_at(&fault.path)?;
     let error = regex_syntax::ast::parse::Parser::new().parse(node.text()?).err()?;
     let start = error.span().start;
     let at = node.place_within(Position { line: start.line, column: start.column });
@@ -87,6 +96,13 @@ pub(crate) fn review(
     for warning in config.map_or(&[][..], |config| &config.warnings) {
         found.push(Finding::warning(root.named_place(warning).unwrap_or(root.at), warning.as_str()));
     }
+    found.extend(plugin.unknown_policy.clone());
+    if plugin.form == Form::Filter {
+        found.extend(ambiguous_paths(plugin, documents));
+    }
+    if plugin.form == Form::ExtensionPolicy {
+        found.extend(unrouted_callback(plugin, root, documents));
+    }
     if let Some(at) = plugin.fail_open {
         let instead = match plugin.form {
             Form::ExtensionPolicy => "leave failOpen out",
@@ -102,6 +118,76 @@ pub(crate) fn review(
         found.extend(said_once(plugin, root));
     }
     found
+}
+
+/// Warns where the connection manager around the filter leaves paths as clients write them.
+fn ambiguous_paths(plugin: &Plugin, documents: &[Node]) -> Option<Finding> {
+    let mut manager = None;
+    for document in documents {
+        document.visit(&mut |node| {
+            let filters = node.field("http_filters").map_or(&[][..], Node::elements);
+            if filters.iter().any(|filter| filter.contains(plugin.at)) {
+                manager = Some(node);
+            }
+        });
+    }
+    let manager = manager?;
+    let is_set = |name: &str| manager.field(name).is_some_and(|node| node.truth() != Some(false));
+    let wanted = [
+        ("normalize_path", "normalize_path: true"),
+        ("merge_slashes", "merge_slashes: true"),
+        ("path_with_escaped_slashes_action", "path_with_escaped_slashes_action: REJECT_REQUEST"),
+    ];
+    let missing: Vec<_> = wanted.iter().filter(|(name, _)| !is_set(name)).map(|(_, setting)| *setting).collect();
+    (!missing.is_empty()).then(|| {
+        let message = format!(
+            "the connection manager lacks {}: Envoy, the filter and the app may read different paths",
+            missing.join(", ")
+        );
+        Finding::warning(manager.at, message)
+    })
+}
+
+/// Warns where the filter is on for HTTPRoutes of which none leads to its own paths: Envoy Gateway turns it on by route.
+fn unrouted_callback(plugin: &Plugin, root: &Node, documents: &[Node]) -> Option<Finding> {
+    let prefix = root.get("prefix").and_then(Node::text).unwrap_or("/oauth2");
+    let policy = documents.iter().find(|document| document.contains(plugin.at))?;
+    let targets = policy.at_path(&["spec", "target_refs"]).map_or(&[][..], Node::elements);
+    let leads_there = |target: &Node| {
+        let text = |name: &str| target.field(name).and_then(Node::text);
+        let is_target = |route: &&Node| {
+            let has_kind = route.get("kind").and_then(Node::text) == Some("HTTPRoute");
+            has_kind && route.at_path(&["metadata", "name"]).and_then(Node::text) == text("name")
+        };
+        // A Gateway has all its routes; another HTTPRoute is elsewhere.
+        let Some(route) = documents.iter().find(is_target).filter(|_| text("kind") == Some("HTTPRoute")) else {
+            return true;
+        };
+        let section = text("section_name");
+        let mut rules = route.at_path(&["spec", "rules"]).map_or(&[][..], Node::elements).iter();
+        rules.any(|rule| {
+            let counts = section.is_none() || rule.field("name").and_then(Node::text) == section;
+            let matches = rule.field("matches").map_or(&[][..], Node::elements);
+            counts && (matches.is_empty() || matches.iter().any(|one| is_above(one.field("path"), prefix)))
+        })
+    };
+    let first = targets.first().filter(|_| !targets.iter().any(leads_there))?;
+    let message = format!(
+        "no HTTPRoute that this policy names matches {prefix}/callback, so a sign-in ends at 404: have one match every path, and say in `rules` what is \
+         public"
+    );
+    Some(Finding::warning(first.at, message))
+}
+
+/// Whether the path of a match has this prefix below it; an expression may.
+fn is_above(path: Option<&Node>, prefix: &str) -> bool {
+    let Some(path) = path else { return true };
+    let value = path.field("value").and_then(Node::text).unwrap_or("/").trim_end_matches('/');
+    match path.field("type").and_then(Node::text) {
+        Some("Exact") => false,
+        Some("RegularExpression") => true,
+        _ => prefix.strip_prefix(value).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    }
 }
 
 /// Warns where one side says that bodies are passed on while requests are held, and the other does not.

@@ -105,6 +105,11 @@ impl Node {
         names.iter().try_fold(self, |node, name| node.field(name))
     }
 
+    /// The value at this path.
+    pub(crate) fn value_at(&self, path: &Path) -> Option<&Self> {
+        path.segments().iter().try_fold(self, Self::below)
+    }
+
     /// Where the value at this path is; where it is missing, the nearest one around it.
     pub(crate) fn place(&self, path: &Path) -> Position {
         let mut node = self;
@@ -149,6 +154,13 @@ impl Node {
         with(self);
         self.elements().iter().for_each(|element| element.visit(with));
         self.members().iter().for_each(|member| member.node.visit(with));
+    }
+
+    /// Whether a value at this place is here or below.
+    pub(crate) fn contains(&self, at: Position) -> bool {
+        let mut is_there = false;
+        self.visit(&mut |node| is_there |= node.at == at);
+        is_there
     }
 
     /// Whether a member of this name is here or below.

@@ -27,11 +27,31 @@ pub(crate) fn read(text: &str) -> Result<Vec<Node>, SyntaxError> {
     let mut builder = Builder::default();
     while let Some(event) = parser.next_event() {
         let (event, span) =
-            event.map_err(|error| SyntaxError { at: position(*error.marker()), reason: error.info().to_owned() })?;
+            event.map_err(|error| SyntaxError { at: position(*error.marker()), reason: explained(error.info()) })?;
         let at = position(span.start);
         builder.add(event, span).map_err(|reason| SyntaxError { at, reason: reason.to_owned() })?;
     }
     Ok(builder.documents)
+}
+
+/// The parser's message, with what it usually comes from.
+fn explained(reason: &str) -> String {
+    let cause = if reason.contains("tab") {
+        "indent with spaces"
+    } else if reason.contains("expect ':'") {
+        "`name: value` has a space after the colon"
+    } else if reason.contains("did not find expected") {
+        "this line, or one before it, is not indented as those beside it"
+    } else if reason.contains("mapping values are not allowed") {
+        "the line before is complete, or a text with `: ` in it lacks quotes"
+    } else if reason.contains("quoted scalar") {
+        "a quote is not closed"
+    } else if reason.contains("flow") {
+        "a bracket or brace is not closed"
+    } else {
+        return reason.to_owned();
+    };
+    format!("{reason}: {cause}")
 }
 
 fn position(marker: Marker) -> Position {

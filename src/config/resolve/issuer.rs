@@ -1,10 +1,7 @@
 //! The settings that providers and token issuers share.
 
 use super::{
-    super::{
-        fault::{At, Faults, Faulty},
-        shape::one_of,
-    },
+    super::fault::{At, Faults, Faulty, one_of},
     Environment, limit_entries, limits, resolve_each,
     sign_in::Bodies,
     text,

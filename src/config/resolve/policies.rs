@@ -5,9 +5,8 @@ use std::{rc::Rc, time::Duration};
 use super::{
     super::{
         NamedValue,
-        fault::{At, Faults, Faulty},
+        fault::{At, Faults, Faulty, one_of},
         raw,
-        shape::one_of,
     },
     allow, bounded, limit_entries, limits,
     rules::condition_list,

@@ -4,7 +4,6 @@ use super::{
     super::{
         fault::{At, Faults, Faulty},
         raw,
-        shape::one_of,
     },
     limit_entries, limits,
     policies::{self, Policies},
@@ -169,7 +168,7 @@ fn method(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faul
     if METHODS.contains(&text.as_str()) {
         return Ok(text);
     }
-    Err(faults.wrong_value(at, one_of(&METHODS), &text))
+    Err(faults.wrong_word(at, &METHODS, &text))
 }
 
 fn host(text: String, at: &At<'_>, faults: &mut Faults) -> Result<HostPattern, Faulty> {

@@ -35,6 +35,7 @@ fn provider(given: &Value) -> Provider {
 /// A value for each variable of this preset that has to have one, or for all.
 fn values(file: &Value, all: bool) -> Value {
     let value = |variable: &Value| match variable["kind"].as_str().unwrap() {
+        _ if variable["starts_with"] == "{region}_" => "a-1_Pool",
         "domain" => "example.com",
         "host" => "login.example.com",
         "segment" => "a-1",
@@ -253,7 +254,15 @@ fn a_preset_that_lacks_something_says_what() {
     for (given, expected) in [
         (
             json!({"preset": "googel"}),
-            "providers[0].preset: expected one of apple, auth0, authentik, cognito, dex, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"",
+            "providers[0].preset: expected one of apple, auth0, authentik, cognito, dex, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"googel\"; did you mean `google`?",
+        ),
+        (
+            json!({"preset": "Google"}),
+            "providers[0].preset: expected one of apple, auth0, authentik, cognito, dex, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"Google\"; did you mean `google`?",
+        ),
+        (
+            json!({"preset": "azure"}),
+            "providers[0].preset: expected one of apple, auth0, authentik, cognito, dex, facebook, github, gitlab, google, keycloak, microsoft, okta, simplelogin, workos, zitadel, got \"azure\"",
         ),
         (
             json!({"preset": "apple", "with": {"team_id": "TEAM"}}),
@@ -273,7 +282,31 @@ fn a_preset_that_lacks_something_says_what() {
         ),
         (
             json!({"preset": "keycloak", "with": {"url": "id.example.com", "realm": ".."}}),
-            "providers[0].with.realm: expected the name of the realm, got \"..\"\nproviders[0].with.url: expected the URL of Keycloak, such as https://keycloak.example.com, got \"id.example.com\"",
+            "providers[0].with.realm: expected the name of the realm, got \"..\"\nproviders[0].with.url: expected the URL of Keycloak without its realm, such as https://keycloak.example.com, got \"id.example.com\"",
+        ),
+        (
+            json!({"preset": "keycloak", "with": {"url": "https://id.example.com/realms/shop", "realm": "shop"}}),
+            "providers[0].with.url: expected the URL of Keycloak without its realm, such as https://keycloak.example.com, got \"https://id.example.com/realms/shop\"",
+        ),
+        (
+            json!({"preset": "keycloak", "realm": "shop", "with": {"url": "https://id.example.com"}}),
+            "providers[0].realm: unknown field; did you mean `with: {realm: ...}`?\nproviders[0].with.realm: missing; expected the name of the realm",
+        ),
+        (
+            json!({"preset": "authentik", "with": {"url": "https://id.example.com/application/o/shop/", "application": "shop"}}),
+            "providers[0].with.url: expected the URL of authentik without its application, such as https://authentik.example.com, got \"https://id.example.com/application/o/shop/\"",
+        ),
+        (
+            json!({"preset": "cognito", "with": {"region": "eu-west-1_AbCdEfGhI", "user_pool": "unknown_A"}}),
+            "providers[0].with.region: expected the region, such as eu-west-1",
+        ),
+        (
+            json!({"preset": "cognito", "with": {"region": "us-east-1", "user_pool": "eu-west-1_AbC"}}),
+            "providers[0].with.user_pool: expected the ID of the user pool, which begins with its region, such as eu-west-1_AbCdEfGhI, got \"eu-west-1_AbC\"",
+        ),
+        (
+            json!({"preset": "cognito", "with": {"region": "us-east-1", "user_pool_id": "us-east-1_AbC"}}),
+            "providers[0].with.user_pool: missing; expected the ID of the user pool, which begins with its region, such as eu-west-1_AbCdEfGhI\nproviders[0].with.user_pool_id: unknown field; did you mean `user_pool`?",
         ),
         (
             json!({"preset": "gitlab", "with": {"host": "git.example.com"}}),

@@ -44,7 +44,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<std::convert::Infallible, String> {
     let ports = Ports::choose()?;
-    progress("building the filter (a minute or two the first time)");
+    // `make demo` has built it.
+    if std::env::var_os("VESTIBULE_WASM").is_none() {
+        progress("building the filter (a minute or two the first time)");
+    }
     let module = tools::module();
     let folder = tools::local().join("demo");
     let mut app = start_app(&ports)?;

@@ -1,11 +1,12 @@
-//! Istio without Kubernetes: istiod with resources in a folder, and a sidecar's agent with Envoy as its child process. Instead of
-//! taking in every connection of a pod, which takes iptables, the sidecar has a listener of its own for the app.
+//! Istio without Kubernetes: istiod with resources in a folder, and the agent of a sidecar or of an ingress gateway with Envoy as
+//! its child process. Instead of taking in every connection of a pod, which takes iptables, the sidecar has a listener of its own
+//! for the app.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Apply, Parties, Plane, Resources, secrets};
+use super::{Apply, HOST, Parties, Plane, Resources, secrets};
 use crate::{
     ports,
     process::{Running, Scratch},
@@ -27,15 +28,85 @@ kill -9 $envoy 2>/dev/null
 wait $envoy
 "#;
 
-/// What Kubernetes has and a folder of files has not: the pod, its service, the listener in place of iptables.
-pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
-    // The provider's address, and the authority of its certificate.
+/// The Envoy of a pod.
+#[derive(Clone, Copy)]
+enum Proxy {
+    /// The ingress gateway, with the labels of the one that Istio installs.
+    Gateway,
+    /// The one beside the app.
+    Sidecar,
+}
+
+impl Proxy {
+    /// What the agent calls it.
+    const fn role(self) -> &'static str {
+        match self {
+            Self::Gateway => "router",
+            Self::Sidecar => "sidecar",
+        }
+    }
+
+    fn labels(self) -> Value {
+        match self {
+            Self::Gateway => json!({"istio": "ingressgateway"}),
+            Self::Sidecar => json!({"app": "web"}),
+        }
+    }
+}
+
+/// The provider's address, and the authority of its certificate.
+fn provider(resources: &mut Resources, parties: &Parties) {
     resources.put(
         "  resolution: DNS\n",
         &format!("  resolution: DNS\n  endpoints: [{{address: 127.0.0.1, ports: {{https: {}}}}}]\n", parties.tls),
     );
     resources.put("tls: {mode: SIMPLE}", &format!("tls: {{mode: SIMPLE, caCertificates: {}}}", Sample::certificate()));
-    let labels = json!({"app": "web"});
+}
+
+/// What the page on Istio says of an ingress gateway, a Gateway with the app behind it, and the app's address.
+pub(super) fn gateway_resources(resources: &mut Resources, parties: &Parties) {
+    provider(resources, parties);
+    resources.put("matchLabels: {app: web}", "matchLabels: {istio: ingressgateway}");
+    resources.put("  match:\n  - mode: SERVER\n", "");
+    let host = "web.shop.svc.cluster.local";
+    resources.add(
+        (NETWORKING, "ServiceEntry"),
+        ("shop", "web"),
+        json!({"spec": {
+            "hosts": [host],
+            "addresses": ["10.2.2.2"],
+            // With another location the gateway speaks mTLS to it, and there is no authority of the mesh.
+            "location": "MESH_EXTERNAL",
+            "resolution": "STATIC",
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            "endpoints": [{"address": "127.0.0.1", "ports": {"http": parties.app}}],
+        }}),
+    );
+    let server = json!({
+        "port": {"number": parties.port, "name": "http", "protocol": "HTTP"},
+        "bind": "127.0.0.1",
+        "hosts": [HOST],
+    });
+    resources.add(
+        (NETWORKING, "Gateway"),
+        ("shop", "web"),
+        json!({"spec": {"selector": Proxy::Gateway.labels(), "servers": [server]}}),
+    );
+    resources.add(
+        (NETWORKING, "VirtualService"),
+        ("shop", "web"),
+        json!({"spec": {
+            "hosts": [HOST],
+            "gateways": ["web"],
+            "http": [{"route": [{"destination": {"host": host, "port": {"number": 80}}}]}],
+        }}),
+    );
+}
+
+/// What Kubernetes has and a folder of files has not: the pod, its service, the listener in place of iptables.
+pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
+    provider(resources, parties);
+    let labels = Proxy::Sidecar.labels();
     resources.add(
         (NETWORKING, "ServiceEntry"),
         ("shop", "web"),
@@ -80,6 +151,15 @@ pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
 
 /// Starts istiod with these resources, and a sidecar.
 pub(super) fn start(resources: &str) -> Plane {
+    start_with(Proxy::Sidecar, resources)
+}
+
+/// Starts istiod with these resources, and an ingress gateway.
+pub(super) fn start_gateway(resources: &str) -> Plane {
+    start_with(Proxy::Gateway, resources)
+}
+
+fn start_with(kind: Proxy, resources: &str) -> Plane {
     let tools::Istio { pilot_discovery, pilot_agent, bootstrap } = tools::istio();
     let scratch = Scratch::new("istio");
     let (home, folder) = (scratch.file("home"), scratch.file("resources"));
@@ -120,7 +200,7 @@ pub(super) fn start(resources: &str) -> Plane {
         "proxyAdminPort": admin_port, "terminationDrainDuration": "1s", "concurrency": 2,
     });
     let mut command = Command::new(pilot_agent);
-    command.args(["proxy", "sidecar", "--domain", "shop.svc.cluster.local", "--log_output_level=default:info"]);
+    command.args(["proxy", kind.role(), "--domain", "shop.svc.cluster.local", "--log_output_level=default:info"]);
     command.args(["--proxyLogLevel=warning", "--proxyComponentLogLevel=misc:error,wasm:info"]);
     command.current_dir(&proxy).env("HOME", &proxy).envs(secrets()).envs([
         ("PROXY_CONFIG", settings.to_string()),
@@ -132,7 +212,7 @@ pub(super) fn start(resources: &str) -> Plane {
         // There is no authority of the mesh, and the agent does not start without its certificate.
         ("CA_ROOT_CA", "SYSTEM".to_owned()),
         ("ISTIO_META_CLUSTER_ID", "Kubernetes".to_owned()),
-        ("ISTIO_METAJSON_LABELS", json!({"app": "web"}).to_string()),
+        ("ISTIO_METAJSON_LABELS", kind.labels().to_string()),
         ("ISTIO_META_WORKLOAD_NAME", "web".to_owned()),
         ("ISTIO_META_INTERCEPTION_MODE", "NONE".to_owned()),
         ("ENVOY_STATUS_PORT", health.to_string()),

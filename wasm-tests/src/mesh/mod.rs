@@ -108,6 +108,15 @@ impl Mesh {
         Self::start(Resources::of("istio.yaml"), istio::resources, istio::start)
     }
 
+    /// Istio with `envoy/istio.yaml` as the page on Istio says for an ingress gateway.
+    ///
+    /// # Panics
+    /// If it does not come up, with the end of its log.
+    #[must_use]
+    pub fn istio_gateway() -> Self {
+        Self::start(Resources::of("istio.yaml"), istio::gateway_resources, istio::start_gateway)
+    }
+
     /// Istio with `envoy/istio-envoyfilter.yaml` in place of the `WasmPlugin`.
     ///
     /// # Panics

@@ -84,7 +84,7 @@ fn public_route(name: &'static str, route: &str, given: &Given, rules: &mut Vec<
         }
         Some((method, expression)) if name == "skip_auth_routes" && is_method(method) => (Some(method), expression),
         Some(_) if name == "skip_auth_routes" => {
-            let said = format!("{name}: expected METHOD=REGEX, got {route:?}; the path stays closed");
+            let said = format!("{name}: expected METHOD=REGEX with one method, got {route:?}; the path stays closed");
             return settings.note(&given.place, Weight::Missing, said);
         }
         _ => (None, route),

@@ -227,7 +227,7 @@ impl Settings {
         self.notes.iter().all(|note| note.weight != Weight::Missing)
     }
 
-    /// The notes, in the order of the files.
+    /// The notes, in the order of the files; last, how many there are where something was not converted.
     pub(super) fn notes(mut self) -> String {
         // Those on the result come last.
         self.notes.sort_by(|one, other| (one.place.line == 0, &one.place).cmp(&(other.place.line == 0, &other.place)));
@@ -239,6 +239,11 @@ impl Settings {
             };
             format!("{place}: {word}: {said}\n")
         };
-        self.notes.iter().map(line).collect()
+        let count = |weight| self.notes.iter().filter(|note| note.weight == weight).count();
+        let last = match count(Weight::Missing) {
+            0 => String::new(),
+            missing => format!("{missing} NOT CONVERTED, {} to decide: see above\n", count(Weight::Decide)),
+        };
+        self.notes.iter().map(line).chain([last]).collect()
     }
 }

@@ -7,7 +7,7 @@ use crate::{ConvertOptions, convert};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/convert");
 /// The files of each configuration, and whether nothing is missing from its conversion.
-const CASES: [(&str, &[&str], bool); 10] = [
+const CASES: [(&str, &[&str], bool); 11] = [
     ("alpha", &["alpha.yaml", "alpha.flags"], true),
     ("chart", &["chart.yaml"], true),
     ("closed", &["closed.cfg"], false),
@@ -17,6 +17,7 @@ const CASES: [(&str, &[&str], bool); 10] = [
     ("google", &["google.cfg"], true),
     ("keycloak", &["keycloak.cfg"], true),
     ("oauth2", &["oauth2.cfg"], false),
+    ("portal", &["portal.cfg"], true),
     ("routes", &["routes.cfg"], false),
 ];
 

@@ -9,6 +9,7 @@ fn every_mistake_is_named_with_its_place() {
     for block in text.trim_end().split("\n\n") {
         let first = block.lines().next().unwrap();
         let Some((name, replacement)) = first.split_once(": ").filter(|_| !first.starts_with('#')) else {
+            assert!(!block.contains('\n') || block.lines().all(|line| line.starts_with('#')), "{block}");
             written.push(block.to_owned());
             continue;
         };

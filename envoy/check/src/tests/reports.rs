@@ -142,7 +142,7 @@ fn json_files_are_read_with_places() {
         serde_json::Value::from("{\"cluster\": 1}")
     );
     let report = super::report("envoy.json", &json);
-    assert!(report.text.contains(": cluster: expected a string, got a number"), "{}", report.text);
+    assert!(report.text.contains(": cluster: expected a string, got a number; put it in quotes"), "{}", report.text);
 }
 
 #[test]
@@ -172,7 +172,9 @@ fn each_configuration_of_a_file_is_reported() {
     assert!(!report.is_valid);
     assert!(report.text.starts_with("two.yaml: the WasmPlugin shop/vestibule is valid\n"), "{}", report.text);
     assert!(
-        report.text.contains("\ntwo.yaml:165:18: providers[0].client_id: expected a string, got a number\n"),
+        report
+            .text
+            .contains("\ntwo.yaml:165:18: providers[0].client_id: expected a string, got a number; put it in quotes\n"),
         "{}",
         report.text
     );
@@ -224,7 +226,7 @@ fn a_file_without_a_configuration_is_a_fault() {
     let empty = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a}\nspec: {}\n";
     assert_eq!(
         findings(&report("a.yaml", empty)),
-        "a.yaml:1:1: configuration: missing; expected an object; nothing was configured\na.yaml: 1 fault"
+        "a.yaml:1:1: configuration: missing; expected an object; nothing was configured; the settings stand under `pluginConfig`\na.yaml: 1 fault"
     );
 }
 

@@ -1,0 +1,181 @@
+//! What is usually meant by a mistake, where the filter itself cannot know: names that other proxies use, values in the wrong
+//! form, secrets that are none.
+
+use vestibule::config::{Fault, Problem, Segment};
+
+use crate::{
+    environment::Variables,
+    finding::Finding,
+    tree::{Node, Value},
+};
+
+/// Names that other proxies and people use, and what is here instead.
+const OTHER_NAMES: [(&[&str], &str); 11] = [
+    (
+        &["callback_path", "callback_uri", "callback_url", "redirect_uri", "redirect_uris", "redirect_url"],
+        "the callback is /oauth2/callback of external_url; `prefix` replaces /oauth2",
+    ),
+    (&["cookie_secret", "encryption_key", "hmac_secret", "secret_key"], "`session: {keys: ...}` seals the cookies"),
+    (&["cookie_expire", "lifetime", "max_age", "session_lifetime", "ttl"], "it is `session: {lifetime_seconds: ...}`"),
+    (&["authority", "discovery_url", "issuer_url", "oidc_issuer_url", "url"], "the provider's address is its `issuer`"),
+    (
+        &["allowed_groups", "allowed_roles"],
+        "it is `allow: {groups: ...}` or `allow: {roles: ...}`, of a provider or a rule",
+    ),
+    (
+        &["allowed_emails", "email_domain"],
+        "it is `allow: {emails: ...}` or `allow: {allowed_domains: ...}`, of a provider or a rule",
+    ),
+    (
+        &[
+            "allow_paths",
+            "exclude",
+            "excluded_paths",
+            "public_paths",
+            "skip_auth",
+            "skip_auth_regex",
+            "skip_auth_routes",
+        ],
+        "a rule with `access: public` names public paths",
+    ),
+    (&["log_level", "debug"], "Envoy's log level decides, of its component `wasm`"),
+    (&["backend", "upstream", "upstreams"], "Envoy's routes and clusters say where the app is"),
+    (&["ca", "ca_cert", "insecure_skip_verify", "tls"], "TLS to the provider is set in its Envoy cluster"),
+    (&["code_challenge_method", "pkce"], "every sign-in has a PKCE challenge"),
+];
+
+/// Names of providers, and the preset of each.
+const OTHER_PRESETS: [(&[&str], &str); 4] = [
+    (&["aad", "azure", "azuread", "entra", "entra-id", "entraid", "ms"], "did you mean `microsoft`?"),
+    (&["amazon", "aws"], "did you mean `cognito`?"),
+    (&["gsuite", "workspace"], "did you mean `google`?"),
+    (&["custom", "generic", "oidc", "openid"], "leave it out, and set `issuer`"),
+];
+
+/// How the issuers of Entra ID begin.
+const ENTRA: &str = "https://login.microsoftonline.com/";
+
+/// The message of this fault, with what is usually meant by it.
+pub(crate) fn message(fault: &Fault, root: &Node, variables: &Variables<'_>) -> String {
+    let message = fault.problem.to_string();
+    let name = fault.path.segments().iter().rev().find_map(|segment| match segment {
+        Segment::Key(name) => Some(name.as_str()),
+        Segment::Index(_) => None,
+    });
+    let name = name.unwrap_or_default();
+    let more = match &fault.problem {
+        Problem::UnknownField { hint } if hint.starts_with("expected") => {
+            return known(name, &OTHER_NAMES).map_or(message, |advice| format!("unknown field; {advice}"));
+        }
+        Problem::Type { expected, got } => form(expected, got, name).map(str::to_owned),
+        Problem::Value { .. } => {
+            let node = root.value_at(&fault.path);
+            match (name, node.and_then(Node::text)) {
+                ("preset", Some(text)) => known(&text.to_ascii_lowercase(), &OTHER_PRESETS).map(str::to_owned),
+                ("type", Some("facebook" | "gitlab" | "google" | "keycloak" | "microsoft" | "okta")) => {
+                    Some("`preset` is for well-known providers".to_owned())
+                }
+                ("keys", _) if message.contains("as base64") => node.and_then(|node| key(node, variables)),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    match more {
+        Some(more) => format!("{message}; {more}"),
+        None => message,
+    }
+}
+
+fn known(name: &str, table: &[(&[&str], &'static str)]) -> Option<&'static str> {
+    table.iter().find(|(names, _)| names.contains(&name)).map(|(_, advice)| *advice)
+}
+
+/// How to write a value of the type that is expected.
+fn form(expected: &str, got: &str, name: &str) -> Option<&'static str> {
+    match (expected, got) {
+        ("a list", "a string" | "an object") => Some("put it in brackets"),
+        ("a string", "a number" | "a boolean") => Some("put it in quotes"),
+        ("a whole number", "a string") if name.ends_with("_seconds") => Some("in seconds, without a unit or quotes"),
+        ("a whole number", "a string") if name.ends_with("_ms") => Some("in milliseconds, without a unit or quotes"),
+        _ => None,
+    }
+}
+
+/// What is wrong with the length of a session key.
+fn key(node: &Node, variables: &Variables<'_>) -> Option<String> {
+    let variable = node.get("env").and_then(Node::text);
+    let text = match variable {
+        Some(name) => variables.get(name)?,
+        None => node.text()?.to_owned(),
+    };
+    if variable.is_none() && is_reference(&text) {
+        return Some("{env: NAME} takes it from the environment".to_owned());
+    }
+    let length = text.len();
+    let (form, bytes) = if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        ("hex", length / 2)
+    } else {
+        ("base64", text.trim_end_matches('=').len().saturating_mul(3) / 4)
+    };
+    Some(format!("the {length} characters here are {bytes} bytes as {form}"))
+}
+
+/// Whether a text looks like the name of a variable, or like a reference to one that nothing replaces.
+fn is_reference(text: &str) -> bool {
+    let is_name =
+        |text: &str| text.contains('_') && text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+    text.starts_with('$') || text.starts_with("{{") || text.starts_with("{env") || is_name(text)
+}
+
+/// Warnings on values that the filter takes as they are, and that are probably another mistake.
+pub(crate) fn review(root: &Node) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let keys = root.at_path(&["session", "keys"]).map_or(&[][..], Node::elements).iter();
+    let providers = root.get("providers").map_or(&[][..], Node::elements);
+    let secrets = providers.iter().filter_map(|provider| provider.get("client_secret"));
+    for secret in keys.chain(secrets) {
+        let Value::Text(text, _) = &secret.value else { continue };
+        let message = if is_reference(text) {
+            "this text is the secret itself, and looks like the name of a variable: {env: NAME} takes it from the environment"
+        } else {
+            "a secret stands in this file: {env: NAME} takes it from the environment"
+        };
+        found.push(Finding::warning(secret.at, message));
+    }
+    let asks_for_addresses = ["allowed_domains", "email_matches", "emails"].iter().any(|name| root.mentions(name));
+    for provider in providers {
+        let Some(issuer) = provider.get("issuer") else { continue };
+        let text = issuer.text().unwrap_or_default();
+        if let Some(doubt) = doubt_about_issuer(text) {
+            found.push(Finding::warning(issuer.at, doubt));
+        }
+        if asks_for_addresses && text.starts_with(ENTRA) && provider.get("says_email_verified").is_none() {
+            let message = "issuer: Entra ID never says `email_verified`, so a condition on an address admits nobody; \
+                           `preset: microsoft` knows that, and providers.md what to do";
+            found.push(Finding::warning(issuer.at, message));
+        }
+    }
+    if let Some(cluster) = root.get("cluster").filter(|cluster| cluster.text().is_some_and(|name| name.contains("://")))
+    {
+        found.push(Finding::warning(cluster.at, "cluster: expected the name of a cluster of Envoy, and this is a URL"));
+    }
+    found
+}
+
+/// Why an issuer is probably not the one that the provider's metadata name.
+fn doubt_about_issuer(issuer: &str) -> Option<&'static str> {
+    let (_, rest) = issuer.split_once("://")?;
+    if rest.contains("//") {
+        return Some("issuer: two slashes in a row; write it exactly as the provider's metadata do");
+    }
+    let has_none = issuer.contains("/realms/") || rest == "accounts.google.com/" || issuer.starts_with(ENTRA);
+    if has_none && issuer.ends_with('/') {
+        return Some("issuer: a slash too many at its end; write it exactly as the provider's metadata do");
+    }
+    let tenant = issuer.strip_prefix(ENTRA)?.split('/').next()?;
+    let is_guid = tenant.len() == 36 || tenant.starts_with('{');
+    (!is_guid).then_some(
+        "issuer: Entra ID has the ID of a tenant in its issuers, a GUID; `preset: microsoft` knows the forms",
+    )
+}

@@ -175,5 +175,5 @@ fn refuse(ruled: &RuledRequest, provider: IssuerId, failure: Failure, env: &mut 
         href: sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env),
     });
     let caller = Caller::of(request).of_issuer(provider);
-    answer::refuse(failure, &caller, Offer { action, cookies: Vec::new() }, env)
+    answer::refuse(failure, &caller, Offer { action, ..Offer::default() }, env)
 }

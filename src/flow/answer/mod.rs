@@ -1,5 +1,5 @@
-//! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, taken for another type, or
-//! leak where it came from; none may be framed but what answers a frame.
+//! Answers of our own: redirects, pages for people, JSON for programs, and the module for scripts, which alone may be stored.
+//! None may be taken for another type, or leak where it came from; none may be framed but what answers a frame.
 
 use serde_json::{Map, Value};
 
@@ -22,6 +22,8 @@ use caller::{Caller, Kind};
 
 /// How long a caller should wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "5";
+/// The Content-Security-Policy of what is no page.
+const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The headers of every answer.
 fn common(code: &'static str) -> Vec<(&'static str, String)> {
@@ -65,8 +67,24 @@ pub(super) fn page(status: u16, code: &'static str, page: &Page<'_>, cookies: Ve
 pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
     let mut headers = common(code);
     headers.push(("content-type", "application/json".to_owned()));
-    headers.push(("content-security-policy", "default-src 'none'; frame-ancestors 'none'".to_owned()));
+    headers.push(("content-security-policy", NO_PAGE.to_owned()));
     LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
+}
+
+/// A module for scripts of our origin, or 304 without it. It may be stored for a while.
+pub(super) fn script(code: &'static str, tag: String, script: Option<&[u8]>) -> LocalReply {
+    let mut headers = common(code);
+    headers.retain(|(name, _)| *name != "cache-control");
+    // Short: a new version of the filter brings its own.
+    headers.push(("cache-control", "public, max-age=300".to_owned()));
+    headers.push(("etag", tag));
+    if script.is_some() {
+        headers.push(("content-type", "text/javascript; charset=utf-8".to_owned()));
+        headers.push(("content-security-policy", NO_PAGE.to_owned()));
+        headers.push(("cross-origin-resource-policy", "same-origin".to_owned()));
+    }
+    let status = if script.is_some() { 200 } else { 304 };
+    LocalReply { status, code, headers, body: script.unwrap_or_default().to_vec() }
 }
 
 /// A page that the provider may frame.
@@ -98,12 +116,14 @@ pub(super) struct Offer {
     pub(super) action: Option<Action>,
     /// Cookies to set or delete; a program gets none.
     pub(super) cookies: Vec<String>,
+    /// The URL at which the page of a script begins the sign-in that is needed.
+    pub(super) sign_in_url: Option<String>,
 }
 
 impl Offer {
     /// A link to where one can sign in.
     pub(super) fn sign_in(href: String) -> Self {
-        Self { action: Some(Action::Link { label: "Sign in", href }), cookies: Vec::new() }
+        Self { action: Some(Action::Link { label: "Sign in", href }), ..Self::default() }
     }
 
     /// A link that starts again at the first page of this origin.
@@ -113,7 +133,7 @@ impl Offer {
 
     /// A link that starts again at `href`.
     pub(super) fn again(href: String, cookies: Vec<String>) -> Self {
-        Self { action: Some(Action::Link { label: "Try again", href }), cookies }
+        Self { action: Some(Action::Link { label: "Try again", href }), cookies, sign_in_url: None }
     }
 }
 
@@ -121,7 +141,10 @@ impl Offer {
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
     let reply = match caller.kind {
         Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
-        Kind::Program => for_program(&failure, caller, &env.config.start_uri(env.origin())),
+        Kind::Program => {
+            let start = || (failure == Failure::SignInRequired).then(|| env.config.start_uri(env.origin()));
+            for_program(&failure, caller, offer.sign_in_url.or_else(start))
+        }
     };
     let reply = finish(&failure, reply, env.origin().as_str());
     tell(failure, caller, env);
@@ -191,7 +214,7 @@ fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {
     page(failure.status(), failure.code(), &content, offer.cookies)
 }
 
-fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
+fn for_program(failure: &Failure, caller: &Caller, sign_in_url: Option<String>) -> LocalReply {
     let words = failure.words();
     let mut body = Map::new();
     let mut say = |name: &str, value: &str| drop(body.insert(name.to_owned(), value.into()));
@@ -201,9 +224,9 @@ fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
         say("err", code);
         say("description", words.text);
     }
-    // A script of the app can send its page there, with `?rd=` and the way back.
-    if *failure == Failure::SignInRequired {
-        say("sign_in_url", start);
+    // A script of the app can send its page there, with the parameter `rd` and the way back.
+    if let Some(url) = &sign_in_url {
+        say("sign_in_url", url);
     }
     if let Some(id) = &caller.request_id {
         say("request_id", id);
@@ -239,7 +262,9 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
         reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
     }
     match failure {
-        Failure::CallbackMethod | Failure::UserinfoMethod => reply.headers.push(("allow", "GET".to_owned())),
+        Failure::CallbackMethod | Failure::ClientScriptMethod | Failure::UserinfoMethod => {
+            reply.headers.push(("allow", "GET".to_owned()));
+        }
         Failure::LogoutMethod(method) => reply.headers.push(("allow", (*method).to_owned())),
         Failure::SignOutMethod => reply.headers.push(("allow", "GET, POST".to_owned())),
         _ => {}

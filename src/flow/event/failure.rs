@@ -87,6 +87,9 @@ pub enum Failure {
     /// The `state` was not sealed with our keys.
     #[error("its state is not one of ours")]
     CallbackState,
+    /// A request for the module of scripts with another method than GET.
+    #[error("client.js takes GET only")]
+    ClientScriptMethod,
     /// Nothing is signed with the client's key.
     #[error("{0}")]
     ClientKey(SignError),
@@ -429,6 +432,8 @@ impl Failure {
                 "The sign-in service does not give this site what the page needs. Please tell its operator the code below."),
             Self::UpstreamToken(NoExchange { fault: ExchangeFault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, "The sign-in service does not answer",
                 "This page needs something from it. Please try again in a few seconds."),
+            Self::ClientScriptMethod => row!(405, "client_script_method", Info, "There is nothing to send here",
+                "This address only has a script."),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, "There is nothing to send here",
                 "This address only tells who is signed in."),
             Self::TokenRequired => row!(401, "token_required", Count, "This address is for programs",

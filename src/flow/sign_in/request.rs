@@ -57,6 +57,13 @@ impl SignInRequest {
         start_with(&self.wishes, target, &self.providers, env)
     }
 
+    /// The URL that begins it, for a script, which adds `rd`.
+    pub(super) fn url_for_scripts(&self, env: &Env<'_>) -> String {
+        let url = self.start_url("", env);
+        let Some((start, others)) = url.split_once("?rd=") else { return url };
+        [start, &others.replacen('&', "?", 1)].concat()
+    }
+
     /// The URL that begins it at the origin of all sign-ins, where that is another one.
     pub(super) fn central_start_url(&self, env: &Env<'_>) -> Option<String> {
         let central = env.config.origins.sign_in().filter(|central| *central != env.origin())?;

@@ -111,9 +111,8 @@ export const client = (prefix) => {
 
   /** @type {Module["fetchWithSignIn"]} */
   const fetchWithSignIn = async (input, init) => {
-    const request = input instanceof Request ? input : new Request(input);
-    if (!request.url.startsWith(`${origin}/`)) return fetch(input, init);
-    const again = input instanceof Request ? input.clone() : input;
+    const again = input instanceof Request ? input.clone() : new Request(input);
+    if (!again.url.startsWith(`${origin}/`)) return fetch(input, init);
     const before = signIns;
     const response = await fetch(input, init);
     if (response.status !== 401 || response.type === "cors" || !response.headers.has("vestibule-code")) return response;
@@ -122,9 +121,9 @@ export const client = (prefix) => {
     // Requests that fail together lead to one sign-in.
     if (before === signIns) {
       const required = { code, response, signIn: begin.bind(null, new URL(sign_in_url).searchParams) };
-      const isSafe = /^(GET|HEAD)$/i.test(init?.method ?? request.method);
-      const ask = async () => (init?.onSignInRequired ?? decide)(required, isSafe);
-      pending ??= ask().finally(() => (pending = undefined));
+      const isSafe = /^(GET|HEAD)$/i.test(init?.method ?? again.method);
+      const ask = init?.onSignInRequired ?? decide;
+      pending ??= Promise.resolve(ask(required, isSafe)).finally(() => (pending = undefined));
       if (!(await pending)) return response;
       signIns++;
     }

@@ -27,9 +27,8 @@ pub(super) fn decide(request: &Request, env: &mut Env<'_>) -> LocalReply {
         return answer::refuse(Failure::ClientScriptMethod, &caller, Offer::default(), env);
     }
     let tag = format!("\"{HASH:x}\"");
-    let is_known = |line: &[u8]| line.windows(tag.len()).any(|part| part == tag.as_bytes());
-    let has_it = request.lines("if-none-match").any(is_known);
-    answer::script("client_script", tag, (!has_it).then_some(SCRIPT))
+    let has_it = request.text("if-none-match").is_some_and(|known| known.contains(&tag));
+    answer::script("client_script", SCRIPT, tag, has_it)
 }
 
 /// Writes `source` into `out` without indentation, empty lines and lines that are a comment; returns its length.

@@ -27,8 +27,12 @@ const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The headers of every answer.
 fn common(code: &'static str) -> Vec<(&'static str, String)> {
+    common_with("no-store", code)
+}
+
+fn common_with(cache_control: &'static str, code: &'static str) -> Vec<(&'static str, String)> {
     vec![
-        ("cache-control", "no-store".to_owned()),
+        ("cache-control", cache_control.to_owned()),
         // RFC 9700, 4.2: a callback's URL holds a code.
         ("referrer-policy", "no-referrer".to_owned()),
         ("vestibule-code", code.to_owned()),
@@ -71,20 +75,21 @@ pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) ->
     LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
 }
 
-/// A module for scripts of our origin, or 304 without it. It may be stored for a while.
-pub(super) fn script(code: &'static str, tag: String, script: Option<&[u8]>) -> LocalReply {
-    let mut headers = common(code);
-    headers.retain(|(name, _)| *name != "cache-control");
-    // Short: a new version of the filter brings its own.
-    headers.push(("cache-control", "public, max-age=300".to_owned()));
+/// A module for scripts of our origin, or 304 to a browser that has it. It may be stored for a while: a new version of the filter
+/// brings its own.
+pub(super) fn script(code: &'static str, script: &[u8], tag: String, has_it: bool) -> LocalReply {
+    let mut headers = common_with("public, max-age=300", code);
+    let more = [
+        ("content-type", "text/javascript; charset=utf-8"),
+        ("content-security-policy", NO_PAGE),
+        ("cross-origin-resource-policy", "same-origin"),
+    ];
     headers.push(("etag", tag));
-    if script.is_some() {
-        headers.push(("content-type", "text/javascript; charset=utf-8".to_owned()));
-        headers.push(("content-security-policy", NO_PAGE.to_owned()));
-        headers.push(("cross-origin-resource-policy", "same-origin".to_owned()));
+    if has_it {
+        return LocalReply { status: 304, code, headers, body: Vec::new() };
     }
-    let status = if script.is_some() { 200 } else { 304 };
-    LocalReply { status, code, headers, body: script.unwrap_or_default().to_vec() }
+    headers.extend(more.map(|(name, value)| (name, value.to_owned())));
+    LocalReply { status: 200, code, headers, body: script.to_vec() }
 }
 
 /// A page that the provider may frame.

@@ -57,11 +57,13 @@ impl SignInRequest {
         start_with(&self.wishes, target, &self.providers, env)
     }
 
-    /// The URL that begins it, for a script, which adds `rd`.
+    /// The URL that begins it, for a script, which adds `rd`. It shows no address of a user.
     pub(super) fn url_for_scripts(&self, env: &Env<'_>) -> String {
-        let url = self.start_url("", env);
-        let Some((start, others)) = url.split_once("?rd=") else { return url };
-        [start, &others.replacen('&', "?", 1)].concat()
+        let mut url = start_with(&self.wishes.for_any_provider(), "", &self.providers, env);
+        if url.ends_with('?') {
+            url.pop();
+        }
+        url
     }
 
     /// The URL that begins it at the origin of all sign-ins, where that is another one.

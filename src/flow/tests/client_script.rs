@@ -92,9 +92,10 @@ fn sign_in_url(world: &mut World, path: &str, headers: &[(&str, &str)]) -> (Stri
 fn a_script_is_told_where_the_sign_in_that_is_needed_begins() {
     let mut document = document();
     document["providers"][0]["name"] = json!("staff");
-    document["providers"].as_array_mut().unwrap().push(
-        json!({ "issuer": PARTNERS, "name": "partners", "client_id": "client", "client_secret": "secret" }),
-    );
+    document["providers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "issuer": PARTNERS, "name": "partners", "client_id": "client", "client_secret": "secret" }));
     document["rules"] = json!([
         { "prefix": "/partners", "access": "required", "providers": ["partners"] },
         { "prefix": "/payments", "access": "required", "step_up": { "max_age_seconds": 600 } },

@@ -66,8 +66,8 @@ export type OnSignInRequired = (required: SignInRequired) => boolean | Promise<b
 /** The options of `fetch`, and one more. */
 export interface FetchWithSignInInit extends RequestInit {
   /**
-   * By default a GET or HEAD leads to the sign-in (in a tab in the background once the user comes to it), and the caller of
-   * another request gets the answer, status 401: to leave the page could lose what its user typed.
+   * By default a GET leads to the sign-in (in a tab in the background once the user comes to it), and the caller of another
+   * request gets the answer, status 401: to leave the page could lose what its user typed.
    */
   onSignInRequired?: OnSignInRequired;
 }

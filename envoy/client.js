@@ -53,7 +53,7 @@ export const client = (prefix) => {
     const response = await fetch(at("userinfo"), { signal }).catch((cause) => {
       throw signal?.aborted ? cause : failure("unreachable", 0, undefined, cause);
     });
-    const { claims, code = "unexpected_answer", request_id } = await response.json().catch(() => ({}));
+    const { claims, code = "unexpected_answer", request_id } = (await response.json().catch(() => null)) ?? {};
     if (claims) return claims;
     if (code === "sign_in_required") return null;
     throw failure(code, response.status, request_id);
@@ -68,7 +68,8 @@ export const client = (prefix) => {
       await wait(300, 0);
       try {
         const { host, pathname } = popup.location;
-        if (host === location.host && !pathname.startsWith(`${prefix}/`)) break;
+        // A provider may be at the same host.
+        if (host === location.host && !pathname.startsWith(`${prefix}/`) && (await user())) break;
       } catch {}
     }
     popup.close();
@@ -95,14 +96,13 @@ export const client = (prefix) => {
     const url = at("sign_out", returnTo ? { rd: `${returnTo}` } : {});
     if (page === top) return leave(page, url);
     // In a frame, where the pages of a sign-out may not be shown.
-    await fetch(url, { method: "POST", redirect: "manual" });
+    const { status, headers } = await fetch(url, { method: "POST", redirect: "manual" });
+    if (status > 399) throw failure(headers.get("vestibule-code") ?? "unexpected_answer", status);
     return leave(page, `${returnTo ?? location.href}`);
   };
 
-  /** @param {import("./client.js").SignInRequired} required @param {boolean} isSafe */
-  const decide = async ({ code, signIn }, isSafe) => {
-    // To leave a page that sends something could lose what its user typed.
-    if (!isSafe) return false;
+  /** @param {import("./client.js").SignInRequired} required */
+  const lead = async ({ code, signIn }) => {
     // A tab in the background waits until its user comes back, who may have signed in elsewhere by then.
     const wasHidden = document.hidden;
     while (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
@@ -120,10 +120,11 @@ export const client = (prefix) => {
     if (!sign_in_url) return response;
     // Requests that fail together lead to one sign-in.
     if (before === signIns) {
+      // To leave a page that sends something could lose what its user typed.
+      const ask = init?.onSignInRequired ?? (/^get$/i.test(init?.method ?? again.method) && lead);
+      if (!ask) return response;
       const required = { code, response, signIn: begin.bind(null, new URL(sign_in_url).searchParams) };
-      const isSafe = /^(GET|HEAD)$/i.test(init?.method ?? again.method);
-      const ask = init?.onSignInRequired ?? decide;
-      pending ??= Promise.resolve(ask(required, isSafe)).finally(() => (pending = undefined));
+      pending ??= Promise.resolve(ask(required)).finally(() => (pending = undefined));
       if (!(await pending)) return response;
       signIns++;
     }

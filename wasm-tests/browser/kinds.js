@@ -16,7 +16,7 @@
     return element;
   };
   const kinds = {
-    navigate: (at) => fetch(new Request(at, { mode: 'navigate' })).then(read),
+    navigate: async (at) => fetch(new Request(at, { mode: 'navigate' })).then(read),
     'fetch': (at) => fetch(at).then(read),
     'fetch, same-origin': (at) => fetch(at, { mode: 'same-origin', headers: { accept: 'text/html' } }).then(read),
     'fetch, no-cors, POST': (at) => fetch(at, { mode: 'no-cors', method: 'POST', body: 'a' }).then(read),

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{names, place, text, walk, walk_with_third_party_cookies},
+    chromium::{names, place, text, walk, walk_with_third_party_cookies, walk_without_cookies},
     http1::{Outcome, Server, response},
     process::Scratch,
     site::{ALICE, Site},
@@ -312,6 +312,78 @@ fn a_popup_signs_in_while_the_page_stays_and_its_requests_are_sent_again() {
 }
 
 #[test]
+fn a_tab_in_the_background_waits_for_its_user() {
+    let site = Site::start();
+    let page = public_page(&site, "page");
+    let (user, password) = ALICE;
+    let hide = "void (window.away = true, Object.defineProperty(document, 'hidden', { get: () => window.away }), \
+                window.answer = fetchWithSignIn('/api').then((answer) => answer.status))";
+    let back = "(window.away = false, document.dispatchEvent(new Event('visibilitychange')), window.answer)";
+    let elsewhere = "void (window.signedIn = signIn({ popup: true }))";
+    let wait = json!(["run", "new Promise((done) => setTimeout(done, 1000))"]);
+    let [_, _, waits, _, _, answer] = walk(
+        &site.url("/"),
+        [
+            json!(["open", page]),
+            run("fetchWithSignIn", hide),
+            wait.clone(),
+            run("signIn", elsewhere),
+            json!(["popup", user, password]),
+            json!(["run", format!("window.signedIn.then(() => {back})")]),
+        ],
+    );
+    assert_eq!((place(&waits), pending(&waits)), (page.clone(), 0), "{waits:#}");
+    assert_eq!((&answer["answer"], place(&answer)), (&json!(200), page.clone()), "{answer:#}\n{}", site.envoy.log());
+    // A user who has not signed in elsewhere is led then.
+    let [_, _, waits, form] =
+        walk(&site.url("/"), [json!(["open", page]), run("fetchWithSignIn", hide), wait, json!(["goes", back])]);
+    assert_eq!((place(&waits), pending(&waits)), (page, 0), "{waits:#}");
+    assert_at_provider(&form, &site);
+}
+
+#[test]
+fn a_browser_without_cookies_is_not_led_in_circles() {
+    let site = Site::start();
+    let page = page_with(&site, "import { signIn } from '/oauth2/client.js'; await signIn();");
+    let [_, _, ended] = walk_without_cookies(
+        &site.url("/"),
+        "app.localhost",
+        [json!(["open", page]), json!(["until", site.provider.issuer()]), sign_in()],
+    );
+    assert_eq!(text(&ended, "title"), "Your browser does not keep the sign-in", "{ended:#}\n{}", site.envoy.log());
+}
+
+#[test]
+fn a_sign_in_at_the_host_of_all_sign_ins_comes_back() {
+    let site = Site::with(|plan| {
+        let origin = |name: &str| plan.origin.replace("app.localhost", &format!("{name}.app.localhost"));
+        let configuration = &mut plan.setup.configuration;
+        configuration["external_url"] = json!([origin("one"), origin("two")]);
+        configuration["session"]["cookie_domain"] = json!("app.localhost");
+        configuration["sign_in"] = json!({"external_url": origin("auth")});
+        let client = &mut plan.provider.clients[0];
+        client["redirect_uris"] = json!([format!("{}/oauth2/callback", origin("auth"))]);
+        client["post_logout_redirect_uris"] = json!([format!("{}/oauth2/signed_out", origin("auth"))]);
+    });
+    let page = public_page(&site, "page").replace("app.localhost", "one.app.localhost") + "#part";
+    let [_, form, back, claims, _, out, nobody] = walk(
+        &site.url("/").replace("app.localhost", "one.app.localhost"),
+        [
+            json!(["open", page]),
+            goes("signIn", "signIn()"),
+            sign_in(),
+            run("user", "user()"),
+            goes("signOut", "signOut({ returnTo: location.pathname + location.search + location.hash })"),
+            json!(["sign_out"]),
+            run("user", "user()"),
+        ],
+    );
+    assert_at_provider(&form, &site);
+    assert_eq!((place(&back), &claims["answer"]), (page.clone(), &json!({"sub": "alice"})), "{back:#} {claims:#}");
+    assert_eq!((place(&out), &nobody["answer"]), (page, &Value::Null), "{out:#} {nobody:#}");
+}
+
+#[test]
 fn a_script_that_always_signs_in_is_stopped() {
     let site = Site::start();
     let page = page_with(
@@ -435,7 +507,7 @@ fn the_module_has_the_types_that_are_declared() {
         let other = text.replace("provider?: string", "provider?: URL");
         fs::write(scratch.file(name), other).expect("the target folder can be written");
     }
-    assert!(faults(&[&scratch.file("client.js")]).contains("TS2322"));
+    assert!(faults(&[&scratch.file("client.js")]).contains("error TS"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The pages name files, items, tests, commands and each other: each must exist. `samples` of `wasm-tests` gives their YAML to
-//! Envoy, `scripts_of_pages` their scripts to a compiler, `envoy/check` reads the commands of its own program.
+//! Envoy, `client_module` their scripts to a compiler, `envoy/check` reads the commands of its own program.
 
 use std::{collections::HashMap, fs, path::Path};
 

@@ -55,7 +55,7 @@ fn a_browser_that_has_it_is_told_so() {
         assert_eq!((reply.status, reply.body.len(), header(&reply, "etag")), (304, 0, Some(tag.as_str())), "{known}");
         assert_eq!(header(&reply, "cache-control"), Some("public, max-age=300"));
     }
-    for other in ["\"0\"", "", &tag[1..tag.len() - 1]] {
+    for other in ["\"0\"", "", tag.trim_matches('"')] {
         assert_eq!(asks(&mut world, "GET", PATH, &[("if-none-match", other)]).status, 200, "{other}");
     }
 }

@@ -21,6 +21,7 @@ const SCRIPT: &[u8] = &{
 const HASH: u64 = hash(SCRIPT);
 
 /// Decides a request for the path of the module.
+#[inline(never)]
 pub(super) fn decide(request: &Request, env: &mut Env<'_>) -> LocalReply {
     if !matches!(request.method(), "GET" | "HEAD") {
         let caller = Caller { kind: Kind::Program, ..Caller::of(request) };

@@ -7,8 +7,8 @@
 const failure = (code, status = 0, requestId, cause) =>
   Object.assign(new Error(`${code} (status ${status})`, { cause }), { code, status, requestId });
 
-/** @type {<T>(milliseconds: number, value: T) => Promise<T>} */
-const wait = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));
+/** @type {<T>(ms: number, value: T) => Promise<T>} */
+const wait = (ms, value) => new Promise((done) => setTimeout(done, ms, value));
 
 // The window to lead away: the outermost one where it is of this site. In a frame of another site the filter's page leads out.
 const outermost = () => {
@@ -115,7 +115,7 @@ export const client = (prefix) => {
     if (!again.url.startsWith(`${origin}/`)) return fetch(input, init);
     const before = signIns;
     const response = await fetch(input, init);
-    if (response.status !== 401 || response.type === "cors" || !response.headers.has("vestibule-code")) return response;
+    if (response.status !== 401 || !response.headers.has("vestibule-code")) return response;
     const { code, sign_in_url } = await response.clone().json().catch(() => ({}));
     if (!sign_in_url) return response;
     // Requests that fail together lead to one sign-in.
@@ -123,8 +123,8 @@ export const client = (prefix) => {
       // To leave a page that sends something could lose what its user typed.
       const ask = init?.onSignInRequired ?? (/^get$/i.test(init?.method ?? again.method) && lead);
       if (!ask) return response;
-      const required = { code, response, signIn: begin.bind(null, new URL(sign_in_url).searchParams) };
-      pending ??= Promise.resolve(ask(required)).finally(() => (pending = undefined));
+      const signIn = begin.bind(null, new URL(sign_in_url).searchParams);
+      pending ??= Promise.resolve(ask({ code, response, signIn })).finally(() => (pending = undefined));
       if (!(await pending)) return response;
       signIns++;
     }

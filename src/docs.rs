@@ -1,11 +1,11 @@
 //! The pages name files, items, tests, commands and each other: each must exist. `samples` of `wasm-tests` gives their YAML to
-//! Envoy, `envoy/check` reads the commands of its own program.
+//! Envoy, `client_module` their scripts to a compiler, `envoy/check` reads the commands of its own program.
 
 use std::{collections::HashMap, fs, path::Path};
 
 const SECURITY: &str = include_str!("../envoy/docs/security.md");
 /// What blocks are written in.
-const LANGUAGES: [&str; 6] = ["json", "mermaid", "sh", "text", "toml", "yaml"];
+const LANGUAGES: [&str; 7] = ["js", "json", "mermaid", "sh", "text", "toml", "yaml"];
 /// The programs of commands to copy, beside `make` and `cargo`.
 const PROGRAMS: [&str; 4] = ["UPDATE_SCHEMA=1", "kubectl", "sha256sum", "skopeo"];
 

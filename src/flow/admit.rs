@@ -205,7 +205,7 @@ fn other_ways(ruled: &RuledRequest, session: &Session, env: &Env<'_>) -> Offer {
         action: Some(Action::Link(action)),
         others: way.into_iter().chain([sign_out]).collect(),
         user: Some(name_of(session, env)),
-        cookies: Vec::new(),
+        ..Offer::default()
     }
 }
 

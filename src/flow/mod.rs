@@ -27,6 +27,7 @@
 //! | `sign_in` | from the authorization request to the session |
 //! | `sign_out` | sign-out by the user and by the provider |
 //! | `bearer` | tokens of API clients |
+//! | `client_script` | our module for scripts of the app |
 //! | `userinfo` | our own userinfo path, for scripts of the app |
 //! | `background` | the work of a worker beside its requests |
 //! | `with_session` | a request with its session, or without one |
@@ -43,6 +44,7 @@ mod answer;
 mod as_client;
 mod bearer;
 mod body;
+mod client_script;
 mod clock;
 mod context;
 mod dpop_call;

@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     answer::{self, Offer, caller::Caller},
+    client_script,
     context::Env,
     event::failure::Failure,
     executor::Gate,
@@ -25,6 +26,7 @@ pub(super) enum Reserved {
     BackChannelLogout,
     /// The redirect URI of this provider.
     Callback(IssuerId),
+    ClientScript,
     FrontChannelLogout,
     Health,
     KeptForm,
@@ -41,6 +43,7 @@ impl Reserved {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         match path.strip_prefix(config.prefix.as_bytes())? {
             b"/backchannel_logout" => Some(Self::BackChannelLogout),
+            b"/client.js" => Some(Self::ClientScript),
             b"/events" => Some(Self::SecurityEvents),
             b"/form" => Some(Self::KeptForm),
             b"/frontchannel_logout" => Some(Self::FrontChannelLogout),
@@ -71,6 +74,7 @@ impl Reserved {
             Self::Callback(provider) => with_session(request, env, move |request, session, env| {
                 callback::arrive(provider, request, session, env).decision()
             }),
+            Self::ClientScript => client_script::decide(&request, env).into(),
             Self::FrontChannelLogout => front_channel::begin(&request, env).decision(),
             Self::Health => health(env).into(),
             Self::KeptForm => kept_form::resend(&request, env).into(),

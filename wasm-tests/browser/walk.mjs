@@ -8,6 +8,9 @@
 //   framed TEXT (waits until the first frame shows a page with this)
 //   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
+//   run SCRIPT (an expression in the page; its value, awaited, is the `answer`) · goes SCRIPT (leads to another page)
+//   popup USER PASSWORD (in the provider's form, in another window than that of the steps, which closes then)
+//   offline BOOLEAN (without a network, or with one again)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
 // which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
@@ -67,6 +70,13 @@ await observe(async (browser, given) => {
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),
+    run: async (script) => ({ answer: await page.evaluate(script) }),
+    goes: (script) => Promise.all([page.waitForNavigation(), page.evaluate(`void ${script}`)]),
+    popup: async (user, password) => {
+      const other = context.pages().find((open) => open !== page) ?? await context.waitForEvent('page');
+      await Promise.all([other.waitForEvent('close'), fillIn(other, { user, password })]);
+    },
+    offline: (without) => context.setOffline(without),
     back: () => page.goBack(),
     forward: () => page.goForward(),
     reload: () => page.reload(),

@@ -96,6 +96,13 @@ impl Site {
         format!("{}{path}", self.origin)
     }
 
+    /// The URL of a public page of the app that holds this HTML.
+    #[must_use]
+    pub fn public_page(&self, html: &str) -> String {
+        let html: String = url::form_urlencoded::byte_serialize(html.as_bytes()).collect();
+        self.url(&format!("/public/page?html={html}"))
+    }
+
     /// Waits until every worker has the metadata of its providers.
     pub fn until_ready(&self) {
         until_everywhere("a provider that is known", || {

@@ -203,19 +203,13 @@ fn another_site_can_request_a_sign_out_and_only_the_user_can_confirm_it() {
     assert!(went_to_provider(&after, &site), "{after:#}");
 }
 
-/// A public page of the app that holds this HTML.
-fn public_page(site: &Site, html: &str) -> String {
-    let html: String = url::form_urlencoded::byte_serialize(html.as_bytes()).collect();
-    site.url(&format!("/public/page?html={html}"))
-}
-
 #[test]
 fn a_user_signs_in_out_of_a_frame() {
     let site = Site::start();
     let (user, password) = ALICE;
     let frame = format!("<iframe src='{}'></iframe>", site.url("/panel?id=1"));
     let (_server, elsewhere) = other_site(frame.repeat(3));
-    let own = public_page(&site, &frame);
+    let own = site.public_page(&frame);
     let [framed, form, back, _, around, inside] = walk(
         &site.url("/"),
         [
@@ -257,7 +251,7 @@ fn a_page_that_a_service_worker_fetches_is_sent_to_sign_in() {
         let [_, _, form, arrived] = walk(
             &site.url("/"),
             [
-                json!(["open", public_page(&site, &page)]),
+                json!(["open", site.public_page(&page)]),
                 json!(["shows", "ready"]),
                 json!(["open", site.url(DEEP_LINK)]),
                 json!(["sign_in", user, password]),

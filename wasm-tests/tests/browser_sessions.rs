@@ -19,12 +19,6 @@ fn assert_no_complaints(steps: &[Value]) {
     }
 }
 
-/// A page of the app that needs no sign-in, with this HTML.
-fn public_page(site: &Site, html: &str) -> String {
-    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("html", html).finish();
-    site.url(&format!("/public/page?{query}"))
-}
-
 /// A page on another site that holds this HTML.
 fn other_site(html: String) -> (Server, String) {
     let server = Server::start(0, move |_, connection| {
@@ -118,13 +112,10 @@ fn a_form_that_was_posted_without_a_session_is_sent_again_after_confirmation() {
     // Names of fields that forms have members of.
     let odd = ["action", "hidden", "elements", "append", "submit", "method", "addEventListener", "id"];
     let inputs: String = odd.iter().map(|name| format!("<input type=hidden name={name} value='of {name}'>")).collect();
-    let form = public_page(
-        &site,
-        &format!(
-            "<form method=post action='/save?draft=1&b=%2F'><textarea name=text></textarea>{inputs}\
+    let form = site.public_page(&format!(
+        "<form method=post action='/save?draft=1&b=%2F'><textarea name=text></textarea>{inputs}\
              <input name=empty><input name=twice value=1><input name=twice value=2><button>Save</button></form>"
-        ),
-    );
+    ));
     let steps = walk(
         &site.url("/"),
         [

@@ -106,9 +106,9 @@ fn a_rule_sends_users_to_its_provider_and_refuses_sessions_of_the_other() {
     for _ in 0..4 {
         let page = browser.get(&world.url("/admin/x?a=b"));
         assert_page(&page, &[403], "a session of the other provider");
-        assert_eq!(page.code().as_deref(), Some("not_allowed"));
+        assert_eq!(page.code().as_deref(), Some("other_provider"));
         let link = world.url("/oauth2/start?rd=%2Fadmin%2Fx%3Fa%3Db&provider=default&prompt=select_account");
-        assert_eq!(links(&page), [link]);
+        assert_eq!(links(&page), [link, "/oauth2/sign_out".to_owned()]);
         assert_eq!(browser.fetch(&world.url("/admin/x")).status, 403);
     }
     world.upstream.assert_saw_nothing_since(before, "a session of the other provider");

@@ -120,3 +120,32 @@ fn no_way_back_leads_to_another_origin() {
     assert!(count > 250, "{count}");
     world.upstream.assert_saw_nothing();
 }
+
+#[test]
+fn the_module_for_scripts_is_served_to_everybody() {
+    let world = World::start();
+    let path = "/oauth2/client.js";
+    let as_script = |method: &str| Outgoing::fetch(path).method(method);
+    let (signed_in, _) = world.signed_in();
+    let before = world.upstream.count();
+    for browser in [&world.browser(), &signed_in] {
+        let module = browser.visit(&world.url(path), as_script("GET"));
+        assert_eq!((module.status, module.code().as_deref()), (200, Some("client_script")), "{module:?}");
+        assert_eq!(module.headers.text("content-type").as_deref(), Some("text/javascript; charset=utf-8"));
+        assert_eq!(module.headers.text("cross-origin-resource-policy").as_deref(), Some("same-origin"));
+        assert!(module.text().contains("export const { user, signIn, signOut, fetchWithSignIn }"), "{module:?}");
+        let head = browser.visit(&world.url(path), as_script("HEAD"));
+        assert_eq!((head.status, head.body.len()), (200, 0), "{head:?}");
+        let tag = module.headers.text("etag").expect("a tag");
+        let known = browser.visit(&world.url(path), as_script("GET").header("if-none-match", &tag));
+        assert_eq!((known.status, known.body.len()), (304, 0), "{known:?}");
+        assert_eq!(known.headers.text("etag"), Some(tag));
+        for method in ["POST", "PUT", "DELETE"] {
+            let refused = browser.visit(&world.url(path), as_script(method).body("a"));
+            assert_eq!((refused.status, refused.headers.text("allow").as_deref()), (405, Some("GET")), "{refused:?}");
+            assert_eq!(refused.code().as_deref(), Some("client_script_method"));
+        }
+    }
+    world.upstream.assert_saw_nothing_since(before, "the module is ours");
+    assert_eq!(signed_in.get(&world.url("/page")).status, 200);
+}

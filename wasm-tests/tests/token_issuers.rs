@@ -107,7 +107,7 @@ fn every_other_token_is_refused_wherever_the_keys_are_from() {
         assert_refused(&world, "/staff/x", &forged, (401, "invalid_token"), "the partners as the provider");
         // A rule that names a provider refuses tokens of the others.
         let good = world.partners.access_token(API, |_| {});
-        assert_refused(&world, "/staff/x", &good, (403, "not_allowed"), "not a provider's");
+        assert_refused(&world, "/staff/x", &good, (403, "other_provider"), "not a provider's");
         let reader = world.partners.access_token(API, |token| token.set("scope", "read"));
         assert_refused(&world, "/write/x", &reader, (403, "insufficient_scope"), "without the scope");
         assert_eq!(send(&world, "/staff/x", &world.issuer.access_token(API, |_| {})).status, 200);

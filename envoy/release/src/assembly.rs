@@ -1,6 +1,7 @@
 //! The folder of a release.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -86,12 +87,13 @@ fn check_tag(tag: &str, source: &Source) -> Result<(), ReleaseError> {
     if source.is_of_commit() { Ok(()) } else { Err(ReleaseError::Modified) }
 }
 
-/// The configurations to copy, by the places they have in the archive.
+/// The configurations to copy, and the module for scripts with its types, by the places they have in the archive.
 fn samples(root: &Path, version: &str) -> Result<Vec<(String, Vec<u8>)>, ReleaseError> {
     let folder = root.join("envoy");
     let entries = fs::read_dir(&folder).map_err(|error| ReleaseError::File { path: folder, error })?;
     let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let is_sample = |extension: &OsStr| ["js", "ts", "yaml"].iter().any(|known| extension == *known);
+    let paths = paths.filter(|path| path.extension().is_some_and(is_sample));
     let mut samples = paths
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

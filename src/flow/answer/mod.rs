@@ -1,5 +1,5 @@
-//! Answers of our own: redirects, pages for people, JSON for programs. None may be stored, taken for another type, or
-//! leak where it came from; none may be framed but what answers a frame.
+//! Answers of our own: redirects, pages for people, JSON for programs, and the module for scripts, which alone may be stored.
+//! None may be taken for another type, or leak where it came from; none may be framed but what answers a frame.
 
 use serde_json::{Map, Value};
 
@@ -22,11 +22,17 @@ use caller::{Caller, Kind};
 
 /// How long a caller should wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "5";
+/// The Content-Security-Policy of what is no page.
+const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The headers of every answer.
 fn common(code: &'static str) -> Vec<(&'static str, String)> {
+    common_with("no-store", code)
+}
+
+fn common_with(cache_control: &'static str, code: &'static str) -> Vec<(&'static str, String)> {
     vec![
-        ("cache-control", "no-store".to_owned()),
+        ("cache-control", cache_control.to_owned()),
         // RFC 9700, 4.2: a callback's URL holds a code.
         ("referrer-policy", "no-referrer".to_owned()),
         ("vestibule-code", code.to_owned()),
@@ -75,8 +81,25 @@ pub(super) fn page(
 pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) -> LocalReply {
     let mut headers = common(code);
     headers.push(("content-type", "application/json".to_owned()));
-    headers.push(("content-security-policy", "default-src 'none'; frame-ancestors 'none'".to_owned()));
+    headers.push(("content-security-policy", NO_PAGE.to_owned()));
     LocalReply { status, code, headers, body: serde_json::to_vec(body).unwrap_or_default() }
+}
+
+/// A module for scripts of our origin, or 304 to a browser that has it. It may be stored for a while: a new version of the filter
+/// brings its own.
+pub(super) fn script(code: &'static str, script: &[u8], tag: String, has_it: bool) -> LocalReply {
+    let mut headers = common_with("public, max-age=300", code);
+    let more = [
+        ("content-type", "text/javascript; charset=utf-8"),
+        ("content-security-policy", NO_PAGE),
+        ("cross-origin-resource-policy", "same-origin"),
+    ];
+    headers.push(("etag", tag));
+    if has_it {
+        return LocalReply { status: 304, code, headers, body: Vec::new() };
+    }
+    headers.extend(more.map(|(name, value)| (name, value.to_owned())));
+    LocalReply { status: 200, code, headers, body: script.to_vec() }
 }
 
 /// A page that the provider may frame.
@@ -112,6 +135,8 @@ pub(super) struct Offer {
     pub(super) user: Option<String>,
     /// Cookies to set or delete; a program gets none.
     pub(super) cookies: Vec<String>,
+    /// The URL at which the page of a script begins the sign-in that is needed.
+    pub(super) sign_in_url: Option<String>,
 }
 
 impl Offer {
@@ -135,7 +160,10 @@ impl Offer {
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
     let reply = match caller.kind {
         Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer, env),
-        Kind::Program => for_program(&failure, caller, &env.config.start_uri(env.origin())),
+        Kind::Program => {
+            let start = || (failure == Failure::SignInRequired).then(|| env.config.start_uri(env.origin()));
+            for_program(&failure, caller, offer.sign_in_url.or_else(start))
+        }
     };
     let reply = finish(&failure, reply, env.origin().as_str());
     tell(failure, caller, env);
@@ -207,7 +235,7 @@ fn for_person(failure: &Failure, caller: &Caller, offer: Offer, env: &Env<'_>) -
     page(failure.status(), failure.code(), &content, caller, env, offer.cookies)
 }
 
-fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
+fn for_program(failure: &Failure, caller: &Caller, sign_in_url: Option<String>) -> LocalReply {
     let error = failure.words().error();
     let mut body = Map::new();
     let mut say = |name: &str, value: &str| drop(body.insert(name.to_owned(), value.into()));
@@ -217,9 +245,9 @@ fn for_program(failure: &Failure, caller: &Caller, start: &str) -> LocalReply {
         say("err", code);
         say("description", error);
     }
-    // A script of the app can send its page there, with `?rd=` and the way back.
-    if *failure == Failure::SignInRequired {
-        say("sign_in_url", start);
+    // A script of the app can send its page there, with the parameter `rd` and the way back.
+    if let Some(url) = &sign_in_url {
+        say("sign_in_url", url);
     }
     if let Some(id) = &caller.request_id {
         say("request_id", id);
@@ -255,7 +283,9 @@ fn finish(failure: &Failure, mut reply: LocalReply, origin: &str) -> LocalReply 
         reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
     }
     match failure {
-        Failure::CallbackMethod | Failure::UserinfoMethod => reply.headers.push(("allow", "GET".to_owned())),
+        Failure::CallbackMethod | Failure::ClientScriptMethod | Failure::UserinfoMethod => {
+            reply.headers.push(("allow", "GET".to_owned()));
+        }
         Failure::LogoutMethod(method) => reply.headers.push(("allow", (*method).to_owned())),
         Failure::SignOutMethod => reply.headers.push(("allow", "GET, POST".to_owned())),
         _ => {}

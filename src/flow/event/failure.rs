@@ -88,6 +88,9 @@ pub enum Failure {
     /// The `state` was not sealed with our keys.
     #[error("its state is not one of ours")]
     CallbackState,
+    /// A request for the module of scripts with another method than GET.
+    #[error("client.js takes GET only")]
+    ClientScriptMethod,
     /// Nothing is signed with the client's key.
     #[error("{0}")]
     ClientKey(SignError),
@@ -402,6 +405,7 @@ impl Failure {
             Self::UpstreamToken(NoExchange { fault: ExchangeFault::SubjectRejected, .. }) => row!(403, "upstream_token_denied", Warn, MayNotOpen [ServiceOfPageRefused OtherAccount]),
             Self::PublicClientExchange | Self::UpstreamToken(NoExchange { fault: ExchangeFault::RequestRejected, .. }) => row!(502, "upstream_token_refused", Error, CannotOpen [NothingForPage TellOperator]),
             Self::UpstreamToken(NoExchange { fault: ExchangeFault::Unavailable, .. }) => row!(503, "upstream_token_unavailable", Warn, NoAnswer [PageNeedsAnswer TryAgainSoon]),
+            Self::ClientScriptMethod => row!(405, "client_script_method", Info, NotAccepted [ForPrograms], "This address only has a script"),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, NotAccepted [ForPrograms], "This address only tells who is signed in"),
             Self::TokenRequired => row!(401, "token_required", Count, NotAccepted [ForPrograms], "This address needs a bearer token"),
             Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),

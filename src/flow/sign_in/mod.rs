@@ -171,7 +171,8 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
             if could_follow(&request) && stays_in_frame(&request, sign_in.answer, env) => {}
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {
-            return answer::refuse(sign_in.lack(), &caller, Offer::default(), env).into();
+            let offer = Offer { sign_in_url: Some(sign_in.url_for_scripts(env)), ..Offer::default() };
+            return answer::refuse(sign_in.lack(), &caller, offer, env).into();
         }
     }
     if let Some(location) = sign_in.central_start_url(env) {

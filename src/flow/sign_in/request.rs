@@ -57,6 +57,15 @@ impl SignInRequest {
         start_with(&self.wishes, target, &self.providers, env)
     }
 
+    /// The URL that begins it, for a script, which adds `rd`. It shows no address of a user.
+    pub(super) fn url_for_scripts(&self, env: &Env<'_>) -> String {
+        let mut url = start_with(&self.wishes.for_any_provider(), "", &self.providers, env);
+        if url.ends_with('?') {
+            url.pop();
+        }
+        url
+    }
+
     /// The URL that begins it at the origin of all sign-ins, where that is another one.
     pub(super) fn central_start_url(&self, env: &Env<'_>) -> Option<String> {
         let central = env.config.origins.sign_in().filter(|central| *central != env.origin())?;

@@ -37,7 +37,7 @@ pub(super) const KEEP_SESSION: &str = "&session=keep";
 /// then ends a redirect loop, also where it finds one.
 pub(super) const NO_SESSION: &str = "&session=none";
 
-/// The URL that starts a sign-in, at one of these providers, and comes back to this target.
+/// The URL that starts a sign-in, at one of these providers, and comes back to this target; without `rd` if that is empty.
 pub(in crate::flow) fn start_url(target: &str, providers: &[IssuerId], env: &Env<'_>) -> String {
     start_with(&Wishes::default(), target, providers, env)
 }
@@ -82,7 +82,9 @@ pub(super) fn parameters(
 ) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
-    add("rd", target);
+    if !target.is_empty() {
+        add("rd", target);
+    }
     let named = providers.iter().filter_map(|id| Some(env.config.provider(*id)?.name.as_str()));
     let named = named.collect::<Vec<_>>().join(",");
     if !named.is_empty() {

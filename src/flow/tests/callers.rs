@@ -86,8 +86,9 @@ type Headers = &'static [(&'static str, &'static str)];
 
 /// Other requests: method, and all headers.
 #[rustfmt::skip]
-const OTHERS: [(&str, &str, Headers, Answer); 33] = [
+const OTHERS: [(&str, &str, Headers, Answer); 34] = [
     ("M-16 nothing said", "GET", &[], Answer::Json),
+    ("navigation preload of a worker", "GET", &[NAVIGATE, ("sec-fetch-dest", "empty"), ("service-worker-navigation-preload", "true"), HTML], Answer::SignIn),
     ("M-03 HEAD of a browser", "HEAD", &[("sec-fetch-mode", "navigate"), HTML], Answer::SignIn),
     ("mail scanner, HEAD", "HEAD", &[HTML], Answer::SignInWithoutCookie),
     ("mail scanner, HEAD of anything", "HEAD", &[("accept", "*/*")], Answer::Json),

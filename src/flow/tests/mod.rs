@@ -5,6 +5,7 @@ mod callback;
 mod callers;
 mod choice;
 mod claims;
+mod client_script;
 mod documents;
 mod dpop;
 mod embedded;

@@ -155,6 +155,24 @@ fn a_script_is_told_what_is_missing() {
 }
 
 #[test]
+fn a_script_is_told_where_the_stronger_sign_in_begins() {
+    let mut world = world();
+    authenticates(&mut world, Some("pwd"), Some(3600));
+    world.sign_in("/");
+    for (path, wanted) in [("/strong/api", [Some("phr mfa"), None]), ("/recent/api", [None, Some("600")])] {
+        let fetched = [(":method", "GET"), (":path", path), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
+        let reply = world.send(&fetched).reply();
+        assert_eq!((reply.status, reply.code), (401, "insufficient_user_authentication"), "{path}");
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        let mut url = url::Url::parse(body["sign_in_url"].as_str().unwrap()).unwrap();
+        url.query_pairs_mut().append_pair("rd", "/page#part");
+        let (_, parameters) = asked(&mut world, &format!("{}?{}", url.path(), url.query().unwrap()));
+        assert_eq!(demand(&parameters), wanted, "{path}");
+        assert!(passes(&mut world, "/page"), "{path}");
+    }
+}
+
+#[test]
 fn an_access_token_is_held_to_it_too() {
     let mut world = world_with(&[access_tokens()]);
     for (claims, good) in [
@@ -172,7 +190,10 @@ fn an_access_token_is_held_to_it_too() {
             if good.contains(&path) {
                 assert!(matches!(outcome, Outcome::Forwarded { .. }), "{path} {claims}: {outcome:?}");
             } else {
-                assert_eq!(outcome.code(), (401, "insufficient_user_authentication"), "{path} {claims}");
+                let reply = outcome.reply();
+                assert_eq!((reply.status, reply.code), (401, "insufficient_user_authentication"), "{path} {claims}");
+                // A sign-in would not change the token.
+                assert!(!String::from_utf8_lossy(&reply.body).contains("sign_in_url"), "{path} {claims}");
             }
         }
     }

@@ -85,6 +85,10 @@ impl Platform for Host {
         name.map(|name| String::from_utf8_lossy(&name).into_owned())
     }
 
+    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
+        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten()
+    }
+
     fn client_address(&self) -> Option<IpAddr> {
         let address = hostcalls::get_property(vec!["source", "address"]).ok().flatten().unwrap_or_default();
         parse_address(&String::from_utf8_lossy(&address))

@@ -5,11 +5,15 @@ use std::{cell::RefCell, time::Duration};
 use proxy_wasm::types::{LogLevel, MetricType};
 
 use super::host;
-use crate::flow::event::{Event, Level};
+use crate::{
+    config::AuditLog,
+    flow::event::{Event, Level, audit},
+};
 
 /// The counters of this worker, and the histogram of call times.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Report {
+    audit_log: AuditLog,
     counters: RefCell<Vec<Counter>>,
     callout: Option<u32>,
 }
@@ -24,16 +28,22 @@ struct Counter {
 }
 
 impl Report {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(audit_log: AuditLog) -> Self {
         Self {
+            audit_log,
             counters: RefCell::default(),
             callout: host::define(MetricType::Histogram, "vestibule_callout_milliseconds"),
         }
     }
 
-    /// Counts an event, and logs it where its level says so.
+    /// Counts an event, and logs it where its level or the audit log says so.
     pub(super) fn report(&self, event: &Event) {
         self.count(event.counter());
+        if let Some(line) = audit::line(event, self.audit_log) {
+            host::log(LogLevel::Info, &format!("audit {line}"));
+            // For the access log. Work in the background belongs to no request, and the host refuses it.
+            host::set_state("vestibule_audit", &line);
+        }
         let level = match event.level() {
             Level::Count => return,
             Level::Info => LogLevel::Info,

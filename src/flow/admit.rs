@@ -4,6 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use crate::{
     claims::IssuerId,
+    config::AuditLog,
     http::{HeaderEdit, LocalReply},
     page::Action,
     rules::{Cause, NotAdmitted, Refusal, RuledRequest, TokensDiffer, UpstreamToken},
@@ -83,6 +84,7 @@ fn admit_with(
         return answer::refuse(Failure::SignInRequired, &Caller::of(ruled.request()), Offer::default(), env).into();
     };
     let late = LateCookies::new(&cookies, &session);
+    let subject = audited_subject(&session, env);
     let principal = SignedIn { session, provider };
     let NotAdmitted { ruled, refusal } = match ruled.admit(principal, provider.allow.as_ref(), |at| env.now_near(at)) {
         Ok(admitted) => {
@@ -103,7 +105,7 @@ fn admit_with(
                     });
                 }
                 Some(Lookup::Failed(failure)) => {
-                    let reply = refuse(admitted.ruled(), provider.id, failure, env);
+                    let reply = refuse(admitted.ruled(), provider.id, subject, failure, env);
                     return answer::with_cookies(reply, cookies).into();
                 }
                 // The session began before the rule, or its token has expired.
@@ -129,7 +131,7 @@ fn admit_with(
             answer::with_cookies(reply, lines.unwrap_or_default()).into()
         });
     }
-    answer::with_cookies(refuse(&ruled, provider.id, refusal.into(), env), cookies).into()
+    answer::with_cookies(refuse(&ruled, provider.id, subject, refusal.into(), env), cookies).into()
 }
 
 /// Looks for the token that goes to the app, made of the session's access token; `None` where a new sign-in brings one.
@@ -158,15 +160,27 @@ fn after_exchange(
     match token {
         Ok(token) => admit_with(ruled, session, Some(token), cookies, env),
         Err(failure) => {
-            let reply = refuse(&ruled, session.session().provider(), failure, env);
+            let subject = audited_subject(&session, env);
+            let reply = refuse(&ruled, session.session().provider(), subject, failure, env);
             answer::with_cookies(reply, cookies).into()
         }
     }
 }
 
+/// The subject, where the audit log names it.
+fn audited_subject(session: &FreshSession, env: &Env<'_>) -> Option<String> {
+    (env.config.audit_log == AuditLog::WithSubject).then(|| session.session().subject().to_owned())
+}
+
 /// Refuses a user whom the rules do not admit, or for whom there is no token, and offers to select another account. A renewed session
 /// is written all the same: its user may open other pages.
-fn refuse(ruled: &RuledRequest, provider: IssuerId, failure: Failure, env: &mut Env<'_>) -> LocalReply {
+fn refuse(
+    ruled: &RuledRequest,
+    provider: IssuerId,
+    subject: Option<String>,
+    failure: Failure,
+    env: &mut Env<'_>,
+) -> LocalReply {
     let request = ruled.request();
     let target = ReturnTo::parse(request.target(), &env.config.prefix);
     let providers = ruled.verdict().providers();
@@ -174,6 +188,6 @@ fn refuse(ruled: &RuledRequest, provider: IssuerId, failure: Failure, env: &mut 
         label: "Use another account",
         href: sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env),
     });
-    let caller = Caller::of(request).of_issuer(provider);
+    let caller = Caller { subject, ..Caller::of(request).of_issuer(provider) };
     answer::refuse(failure, &caller, Offer { action, cookies: Vec::new() }, env)
 }

@@ -5,6 +5,8 @@ use crate::{
     http::{Request, folded},
 };
 
+use super::super::event::Operation;
+
 /// The kind of caller, as far as an answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::flow) enum Kind {
@@ -27,25 +29,38 @@ pub(in crate::flow) struct Caller {
     pub(in crate::flow) request_id: Option<String>,
     /// The issuer of its identity, or the provider it signs in at, for the log.
     pub(in crate::flow) issuer: Option<IssuerId>,
+    /// The subject of its session, where the audit log names it.
+    pub(in crate::flow) subject: Option<String>,
+    /// What it is for, for the audit log.
+    pub(in crate::flow) operation: Operation,
 }
 
 impl Caller {
     /// Reads it off the request.
     pub(in crate::flow) fn of(request: &Request) -> Self {
-        let readable = |id: &&str| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
-        let request_id = request.text("x-request-id").filter(readable).map(str::to_owned);
-        Self { kind: kind(request), request_id, issuer: None }
+        Self { kind: kind(request), request_id: request_id(request), ..Self::unknown() }
     }
 
     /// A program of which nothing is known any more.
     pub(in crate::flow) const fn unknown() -> Self {
-        Self { kind: Kind::Program, request_id: None, issuer: None }
+        Self { kind: Kind::Program, request_id: None, issuer: None, subject: None, operation: Operation::Access }
     }
 
     /// The same, with this issuer.
     pub(in crate::flow) fn of_issuer(self, issuer: IssuerId) -> Self {
         Self { issuer: Some(issuer), ..self }
     }
+
+    /// The same, for this operation.
+    pub(in crate::flow) fn to(self, operation: Operation) -> Self {
+        Self { operation, ..self }
+    }
+}
+
+/// Envoy's `x-request-id`, if it can be shown.
+pub(in crate::flow) fn request_id(request: &Request) -> Option<String> {
+    let readable = |id: &&str| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+    request.text("x-request-id").filter(readable).map(str::to_owned)
 }
 
 fn kind(request: &Request) -> Kind {

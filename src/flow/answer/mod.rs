@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     context::{Env, TaskContext},
-    event::{Event, failure::Failure},
+    event::{Event, EventContext, failure::Failure},
 };
 use caller::{Caller, Kind};
 
@@ -169,7 +169,9 @@ pub(super) fn refuse_with<'a>(
 
 fn tell(failure: Failure, caller: &Caller, env: &mut Env<'_>) {
     let issuer = caller.issuer.map(|id| env.issuers.name(id));
-    env.events.push(Event::Refused { failure, issuer, request_id: caller.request_id.clone() });
+    let (subject, request_id) = (caller.subject.clone(), caller.request_id.clone());
+    let context = EventContext { issuer, subject, session: None, request_id };
+    env.events.push(Event::Refused { failure, operation: caller.operation, context });
 }
 
 fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {

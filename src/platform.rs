@@ -155,7 +155,7 @@ pub trait Platform {
         None
     }
 
-    /// The value of a header of the current request, as it came; `None` outside of a request.
+    /// The value of a header of the current request, while it is decided at once.
     fn request_header(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }

@@ -40,7 +40,7 @@ impl Report {
     pub(super) fn report(&self, event: &Event) {
         self.count(event.counter());
         if let Some(line) = audit::line(event, self.audit_log) {
-            host::log(LogLevel::Info, &format!("audit {line}"));
+            host::log(LogLevel::Info, &["audit ", &line].concat());
             // For the access log. Work in the background belongs to no request, and the host refuses it.
             host::set_state("vestibule_audit", &line);
         }

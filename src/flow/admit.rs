@@ -188,6 +188,6 @@ fn refuse(
         label: "Use another account",
         href: sign_in::start_with(&sign_in::Wishes::another_account(), target.as_str(), &providers, env),
     });
-    let caller = Caller { subject, ..Caller::of(request).of_issuer(provider) };
-    answer::refuse(failure, &caller, Offer { action, cookies: Vec::new() }, env)
+    let caller = Caller::of(request).of_issuer(provider);
+    answer::refuse_user(failure, &caller, subject, Offer { action, cookies: Vec::new() }, env)
 }

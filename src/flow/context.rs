@@ -60,6 +60,8 @@ pub struct Worker {
     memory: RefCell<Memory>,
     limits: Limits,
     clock: Clock,
+    /// The trace of work for no request.
+    untraced: TraceContext,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
     /// Work that is to begin when the host drives the worker next, with the trace of its calls.
@@ -93,6 +95,7 @@ impl Worker {
             memory: RefCell::new(memory),
             limits: Limits::default(),
             clock: Clock::default(),
+            untraced: TraceContext::default(),
             events: RefCell::default(),
             spawned: RefCell::default(),
             tasks: RefCell::default(),
@@ -150,10 +153,11 @@ impl Worker {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.with_site(self.config.origins.home(), None, decision)
+        self.with_site(self.config.origins.home(), Some(&self.untraced), decision)
     }
 
-    /// Uses the state for one synchronous decision about a request to this site. `trace` is that of the flow or task that decides.
+    /// Uses the state for one synchronous decision about a request to this site. `trace` is that of the flow or task that decides;
+    /// `None` while a request is decided at once.
     ///
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
@@ -284,7 +288,8 @@ impl<'a> Env<'a> {
     }
 }
 
-/// The trace of the current request.
+/// The trace of the current request. The host has its headers while it is decided at once, and ends the VM that asks for them
+/// elsewhere.
 #[inline(never)]
 fn trace_of_request(platform: &dyn Platform) -> TraceContext {
     trace_context(&|name| platform.request_header(name))

@@ -13,7 +13,7 @@ const MAX_B3: usize = 32 + 1 + 16 + 1 + 1 + 1 + 16;
 const B3: [&str; 4] = ["x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"];
 
 /// The headers that carry a trace; empty where there is none.
-pub type TraceContext = Rc<[(&'static str, String)]>;
+pub type TraceContext = Rc<Vec<(&'static str, String)>>;
 
 /// Reads the trace of a request, of which `header` gives the headers.
 pub fn trace_context(header: &dyn Fn(&str) -> Option<Vec<u8>>) -> TraceContext {
@@ -30,7 +30,7 @@ pub fn trace_context(header: &dyn Fn(&str) -> Option<Vec<u8>>) -> TraceContext {
         _ => {}
     }
     headers.push(first);
-    headers.into()
+    Rc::new(headers)
 }
 
 /// Whether this is `traceparent` of version 00 (Trace Context, 3.2.2).

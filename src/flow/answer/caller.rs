@@ -29,8 +29,6 @@ pub(in crate::flow) struct Caller {
     pub(in crate::flow) request_id: Option<String>,
     /// The issuer of its identity, or the provider it signs in at, for the log.
     pub(in crate::flow) issuer: Option<IssuerId>,
-    /// The subject of its session, where the audit log names it.
-    pub(in crate::flow) subject: Option<String>,
     /// What it is for, for the audit log.
     pub(in crate::flow) operation: Operation,
 }
@@ -43,7 +41,7 @@ impl Caller {
 
     /// A program of which nothing is known any more.
     pub(in crate::flow) const fn unknown() -> Self {
-        Self { kind: Kind::Program, request_id: None, issuer: None, subject: None, operation: Operation::Access }
+        Self { kind: Kind::Program, request_id: None, issuer: None, operation: Operation::Access }
     }
 
     /// The same, with this issuer.

@@ -119,12 +119,23 @@ impl Offer {
 
 /// Refuses: counted, logged, and answered as the caller can read it.
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
+    refuse_user(failure, caller, None, offer, env)
+}
+
+/// [`refuse`], of this subject.
+pub(super) fn refuse_user(
+    failure: Failure,
+    caller: &Caller,
+    subject: Option<String>,
+    offer: Offer,
+    env: &mut Env<'_>,
+) -> LocalReply {
     let reply = match caller.kind {
         Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer),
         Kind::Program => for_program(&failure, caller, &env.config.start_uri(env.origin())),
     };
     let reply = finish(&failure, reply, env.origin().as_str());
-    tell(failure, caller, env);
+    tell(failure, caller, subject, env);
     reply
 }
 
@@ -163,14 +174,13 @@ pub(super) fn refuse_with<'a>(
     page.is_framed = caller.kind == Kind::Frame;
     let reply = self::page(failure.status(), failure.code(), &page, Vec::new());
     let reply = finish(&failure, reply, env.origin().as_str());
-    tell(failure, caller, env);
+    tell(failure, caller, None, env);
     reply
 }
 
-fn tell(failure: Failure, caller: &Caller, env: &mut Env<'_>) {
+fn tell(failure: Failure, caller: &Caller, subject: Option<String>, env: &mut Env<'_>) {
     let issuer = caller.issuer.map(|id| env.issuers.name(id));
-    let (subject, request_id) = (caller.subject.clone(), caller.request_id.clone());
-    let context = EventContext { issuer, subject, session: None, request_id };
+    let context = EventContext { issuer, subject, session: None, request_id: caller.request_id.clone() };
     env.events.push(Event::Refused { failure, operation: caller.operation, context });
 }
 

@@ -43,8 +43,10 @@ pub(super) async fn complete(
         return Err(failure);
     }
     let cookies = cx.with(|env| cookies(callback, &session, callback.delete_pending(cx), env))??;
-    let unmet = cx.with(|env| unmet_step_up(callback, &session, env))?;
-    let context = cx.with(|env| env.event_context(&session, callback.caller.request_id.clone()))?;
+    let (unmet, context) = cx.with(|env| {
+        let context = env.event_context(&session, callback.caller.request_id.clone());
+        (unmet_step_up(callback, &session, env), context)
+    })?;
     if let Some(store) = &cx.config().session.store {
         session::store::save(store, session, cx).await?;
     }

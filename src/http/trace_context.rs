@@ -62,9 +62,8 @@ mod tests {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn read(headers: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
-        let header = |name: &str| {
-            headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_bytes().to_vec())
-        };
+        let header =
+            |name: &str| headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_bytes().to_vec());
         let mut read = trace_context(&header).to_vec();
         read.sort();
         read

@@ -142,7 +142,8 @@ fn decide_by_outcome(
                 false
             }
             Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
-                waiting != Waiting::Done && (renewal::begin(fresh.session(), request_id(request), &place, env) || is_over)
+                waiting != Waiting::Done
+                    && (renewal::begin(fresh.session(), request_id(request), &place, env) || is_over)
             }
         };
         if should_wait

@@ -152,8 +152,7 @@ const fn cases() -> [Case; 15] {
                 let members = claims.as_object_mut().unwrap();
                 ["exp", "sub", "sid"].iter().for_each(|name| drop(members.shift_remove(*name)));
                 claims["sub_id"] = json!({ "format": "iss_sub", "iss": ISSUER, "sub": "alice" });
-                claims["events"] =
-                    json!({ "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {} });
+                claims["events"] = json!({ "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {} });
             });
             world.posts("/oauth2/events", "application/secevent+jwt", token);
         }),

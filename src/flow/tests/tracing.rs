@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use serde_json::json;
 
-use super::world::{Outcome, World, access_tokens, ok};
+use super::world::{Outcome, World, access_tokens, document, ok};
 
 const PARENT: (&str, &str) = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
 const STATE: (&str, &str) = ("tracestate", "vendor=1");
@@ -36,7 +36,9 @@ fn opens(world: &mut World, target: &str, trace: &[(&str, &str)]) -> Outcome {
 
 #[test]
 fn the_calls_of_a_sign_in_and_a_refresh_are_part_of_the_trace() {
-    let mut world = World::new();
+    let mut document = document();
+    document["sign_out"] = json!({ "revoke": true });
+    let mut world = World::with(&document);
     let calls = observe(&mut world);
     world.settle();
     assert!(calls.borrow().len() >= 2 && calls.borrow().iter().all(|(_, trace)| trace.is_empty()), "{calls:?}");

@@ -41,7 +41,7 @@ impl Report {
         self.count(event.counter());
         if let Some(line) = audit::line(event, self.audit_log) {
             host::log(LogLevel::Info, &["audit ", &line].concat());
-            // For the access log. Work in the background belongs to no request, and the host refuses it.
+            // For the access log. Work in the background belongs to no request, and sets nothing.
             host::set_state("vestibule_audit", &line);
         }
         let level = match event.level() {

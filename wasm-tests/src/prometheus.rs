@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     envoy::{Envoy, get},
     ports,
-    process::{Running, Scratch},
+    process::{Running, Scratch, until},
     tools,
 };
 
@@ -20,7 +20,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with this file of rules. It scrapes Envoy, and evaluates the rules, each second.
+    /// Starts it with this file of rules. It scrapes Envoy, and evaluates the rules, each second, and has done so once on return.
     ///
     /// # Panics
     /// If it does not come up, with the end of its log.
@@ -42,7 +42,10 @@ impl Prometheus {
         let mut running = Running::start(&command, &scratch.file("log"));
         let ready = running.until("ready Prometheus", || (get(port, "/-/ready")?.0 == 200).then_some(()));
         ready.unwrap_or_else(|reason| panic!("Prometheus {reason}"));
-        Self { running, port, _scratch: scratch }
+        let prometheus = Self { running, port, _scratch: scratch };
+        // It finds its targets some seconds later.
+        until("the first scrape", || prometheus.query("up == 1").first().map(drop));
+        prometheus
     }
 
     /// The result of a query at this moment: series with their values.

@@ -129,7 +129,9 @@ fn traffic(world: &World, store: &mut Store) {
         world.issuer.behave();
     };
     refused(Fault::IdToken(|token| token.set("iss", "https://other.example")), (502, "id_token_refused"));
-    refused(Fault::Answer(Endpoint::Token, Answer::status(500)), (503, "token_endpoint_unavailable"));
+    for _ in 0..2 {
+        refused(Fault::Answer(Endpoint::Token, Answer::status(500)), (503, "token_endpoint_unavailable"));
+    }
     world.upstream.assert_saw_nothing_since(before, "refusals");
 
     // A sign-in without an email, with a key that is fetched for it.
@@ -178,7 +180,8 @@ fn recommended(file: &Path) -> Value {
 
 /// The lines of the audit log in this text of Envoy's log.
 fn audited(log: &str) -> Vec<Value> {
-    let lines = log.lines().filter_map(|line| line.split_once("wasm log vestibule vestibule: audit "));
+    let ours = log.lines().filter(|line| line.contains("wasm log vestibule "));
+    let lines = ours.filter_map(|line| line.split_once("vestibule: audit "));
     lines.map(|(_, line)| serde_json::from_str(line).expect("JSON in the audit log")).collect()
 }
 

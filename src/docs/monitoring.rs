@@ -34,12 +34,12 @@ fn selectors(query: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
 /// The alternatives of a pattern, without groups.
 fn alternatives(pattern: &str) -> Vec<String> {
     let pattern = pattern.replace("(?:", "(");
-    let Some(open) = pattern.find('(') else { return vec![pattern] };
-    let (mut texts, mut depth) = (vec![String::new()], 0);
-    for (at, c) in pattern.char_indices().skip(open + 1) {
+    let Some((before, rest)) = pattern.split_once('(') else { return vec![pattern] };
+    let (mut texts, mut depth, mut rest) = (vec![String::new()], 0, rest.chars());
+    while let Some(c) = rest.next() {
         match c {
             ')' if depth == 0 => {
-                let (before, after) = (&pattern[..open], &pattern[at + 1..]);
+                let after = rest.as_str();
                 return texts.iter().flat_map(|text| alternatives(&format!("{before}{text}{after}"))).collect();
             }
             '|' if depth == 0 => texts.push(String::new()),

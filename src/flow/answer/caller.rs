@@ -50,7 +50,7 @@ impl Caller {
     }
 
     /// The same, for this operation.
-    pub(in crate::flow) fn to(self, operation: Operation) -> Self {
+    pub(in crate::flow) fn for_operation(self, operation: Operation) -> Self {
         Self { operation, ..self }
     }
 }

@@ -120,10 +120,9 @@ impl EventContext {
 }
 
 /// What a refused request was for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Access to the app, or to one of our own paths.
-    #[default]
     Access,
     /// To begin or complete a sign-in.
     SignIn,

@@ -64,7 +64,7 @@ pub(in crate::flow) fn arrive(
     if let ("POST", Some(provider)) = (request.method(), posted_back) {
         return form_post::relay(&request, provider, env);
     }
-    let caller = Caller::of(&request).of_issuer(provider).to(Operation::SignIn);
+    let caller = Caller::of(&request).of_issuer(provider).for_operation(Operation::SignIn);
     let (response, state) = match authorization_response(provider, &request, env) {
         Ok(parsed) => parsed,
         Err(failure) => return answer::refuse(failure, &caller, Offer::home(env.origin()), env).into(),

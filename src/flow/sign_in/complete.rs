@@ -58,7 +58,7 @@ pub(super) async fn complete(
         }
         Some((failure, offer)) => {
             // The sign-in succeeded all the same.
-            let caller = callback.caller.clone().to(Operation::Access);
+            let caller = callback.caller.clone().for_operation(Operation::Access);
             answer::with_cookies(cx.refuse(failure, &caller, offer), cookies)
         }
     })

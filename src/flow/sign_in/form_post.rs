@@ -27,7 +27,7 @@ const READ: [&str; 5] = ["code", "error", "error_description", "iss", "state"];
 
 /// Answers a form for the callback of this provider.
 pub(super) fn relay(request: &Request, provider: &Provider, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller::of(request).of_issuer(provider.id).to(Operation::SignIn);
+    let caller = Caller::of(request).of_issuer(provider.id).for_operation(Operation::SignIn);
     let home = Offer::home(env.origin());
     if !is_form(request) || request.ends_with_headers() {
         return answer::refuse(AuthorizationError::Malformed.into(), &caller, home, env).into();

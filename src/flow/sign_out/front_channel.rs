@@ -21,7 +21,7 @@ use super::super::{
 
 /// Decides a request for the front-channel logout path.
 pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller::of(request).to(Operation::SignOut);
+    let caller = Caller::of(request).for_operation(Operation::SignOut);
     let revocation = match end_session(request, &caller, env) {
         Ok(revocation) => revocation,
         Err(failure) => return answer::refuse(failure, &caller, Offer::default(), env).into(),

@@ -46,7 +46,7 @@ const STATE_LIFE: Duration = Duration::from_secs(3600);
 
 /// A request for the sign-out path.
 pub(super) fn begin(request: &Request, session: Option<FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller::of(request).to(Operation::SignOut);
+    let caller = Caller::of(request).for_operation(Operation::SignOut);
     let asks = match request.method() {
         // A picture, a frame, a prefetch or a link on another site must not sign a user out unasked.
         "GET" if is_opened_by_user(request) => Asks::SignOut,

@@ -92,7 +92,7 @@ pub(super) struct Message {
 
 /// Decides a request for the path of these messages.
 pub(super) fn begin(kind: &'static Kind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller { kind: caller::Kind::Program, ..Caller::of(request).to(Operation::SignOut) };
+    let caller = Caller { kind: caller::Kind::Program, ..Caller::of(request).for_operation(Operation::SignOut) };
     let failure = if !(kind.is_on)(&env.config.sign_out) {
         Failure::ReservedPath
     } else if request.method() != "POST" {

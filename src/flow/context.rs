@@ -264,13 +264,13 @@ impl<'a> Env<'a> {
 
     /// The context of an event about this session, in the request with this id.
     #[inline(never)]
-    pub(super) fn event_context(&self, session: &Session, request_id: Option<String>) -> EventContext {
-        EventContext {
+    pub(super) fn event_context(&self, session: &Session, request_id: Option<String>) -> Box<EventContext> {
+        Box::new(EventContext {
             issuer: Some(self.issuers.name(session.provider())),
             subject: Some(session.subject().to_owned()),
             session: Some(session.digest()),
             request_id,
-        }
+        })
     }
 
     /// Begins work that outlives the request: a client that leaves must not take its result along.

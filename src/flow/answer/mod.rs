@@ -181,7 +181,7 @@ pub(super) fn refuse_with<'a>(
 fn tell(failure: Failure, caller: &Caller, subject: Option<String>, env: &mut Env<'_>) {
     let issuer = caller.issuer.map(|id| env.issuers.name(id));
     let context = EventContext { issuer, subject, session: None, request_id: caller.request_id.clone() };
-    env.events.push(Event::Refused { failure, operation: caller.operation, context });
+    env.events.push(Event::Refused { failure, operation: caller.operation, context: Box::new(context) });
 }
 
 fn for_person(failure: &Failure, caller: &Caller, offer: Offer) -> LocalReply {

@@ -107,12 +107,12 @@ mod tests {
     use super::*;
 
     fn refused(rule: &str, request_id: &str) -> Event {
-        let context = EventContext {
+        let context = Box::new(EventContext {
             issuer: Some("https://idp.example.com".to_owned()),
             subject: Some("alice".to_owned()),
             session: Some([0xab; 16]),
             request_id: Some(request_id.to_owned()),
-        };
+        });
         Event::Refused { failure: Failure::Denied(Some(rule.to_owned())), operation: Operation::Access, context }
     }
 
@@ -124,7 +124,7 @@ mod tests {
         let begin = r#"{"event":"refusal","outcome":"failure","code":"denied","rule":"admins","issuer":"https://idp.example.com","#;
         assert_eq!(line(&event, AuditLog::WithoutSubject), Some(format!("{begin}{rest}")));
         assert_eq!(line(&event, AuditLog::WithSubject), Some(format!("{begin}\"subject\":\"alice\",{rest}")));
-        let event = Event::SignedOut(EventContext::default());
+        let event = Event::SignedOut(Box::default());
         let shortest = r#"{"event":"sign_out","outcome":"success","by":"user"}"#;
         assert_eq!(line(&event, AuditLog::WithSubject).as_deref(), Some(shortest));
         assert_eq!(line(&Event::SignInStarted, AuditLog::WithSubject), None);

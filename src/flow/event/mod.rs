@@ -47,9 +47,9 @@ pub enum Event {
     /// A session was written without this part, so that it fits into its cookies.
     LeftOut(OptionalToken),
     /// An issuer ended sessions, with the `jti` of its logout token; `None` for a front-channel logout.
-    LoggedOut(EventContext, Option<String>),
+    LoggedOut(Box<EventContext>, Option<String>),
     /// A session was not renewed.
-    NotRenewed(EventContext, Failure),
+    NotRenewed(Box<EventContext>, Failure),
     /// A write to the session store failed.
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
@@ -72,31 +72,31 @@ pub enum Event {
         /// What the request was for.
         operation: Operation,
         /// The identity of the request, as far as it is known.
-        context: EventContext,
+        context: Box<EventContext>,
     },
     /// A session was renewed.
-    Renewed(EventContext),
+    Renewed(Box<EventContext>),
     /// This issuer did not revoke a refresh token, for this reason.
     NotRevoked(String, RevocationError),
     /// An issuer ended sessions, with the `jti` of its security event token.
-    SecurityEvent(EventContext, String),
+    SecurityEvent(Box<EventContext>, String),
     /// A session ended because its issuer refused to renew it.
-    SessionRefused(EventContext),
+    SessionRefused(Box<EventContext>),
     /// A sign-in was begun again.
     SignInRestarted(Restart),
     /// A browser was sent to the provider.
     SignInStarted,
     /// A user signed in.
-    SignedIn(EventContext),
+    SignedIn(Box<EventContext>),
     /// A browser was signed out.
-    SignedOut(EventContext),
+    SignedOut(Box<EventContext>),
     /// Work of the worker's own ended without a result.
     TaskFailed(Failure),
     /// Keys that no document has are asked for too often.
     UnknownKeyThrottled,
 }
 
-/// The identity and the request that an event is about, as far as they are known.
+/// The identity and the request that an event is about, as far as they are known. Boxed: most events have none, and are small.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventContext {
     /// The issuer.

@@ -50,7 +50,7 @@ fn end_session(request: &Request, caller: &Caller, env: &mut Env<'_>) -> Result<
     let sid = RevocationKeys::of_sid(provider, &sid);
     let (owner, by) = env.revocations.framed(&sid, env.now(), env.platform).ok_or(Failure::Busy)?;
     let (issuer, request_id) = (Some(env.issuers.name(provider)), caller.request_id.clone());
-    env.events.push(Event::LoggedOut(EventContext { issuer, request_id, ..EventContext::default() }, None));
+    env.events.push(Event::LoggedOut(Box::new(EventContext { issuer, request_id, ..EventContext::default() }), None));
     let revocation = Revocation::of(sid, owner, &env.config.session.lifetimes, env.now());
     match session::end_here(&revocation, by, env) {
         // The list has no room, but the store takes it.

@@ -133,7 +133,7 @@ fn sign_out(
     let request_id = caller.request_id.clone();
     let context = match &session {
         Some(session) => env.event_context(session.session(), request_id),
-        None => EventContext { request_id, ..EventContext::default() },
+        None => Box::new(EventContext { request_id, ..EventContext::default() }),
     };
     env.events.push(Event::SignedOut(context));
     let sign_out = SignOut { caller, target, cookies, session };

@@ -66,7 +66,7 @@ pub(super) struct Kind {
     /// Whether a session that is not known may be called otherwise in ID tokens.
     pub(super) has_own_sids: bool,
     /// The event of a message with this `jti`.
-    pub(super) event: fn(EventContext, String) -> Event,
+    pub(super) event: fn(Box<EventContext>, String) -> Event,
 }
 
 /// Where a token says it comes from.
@@ -163,7 +163,7 @@ fn end_here(
         session: None,
         request_id: caller.request_id.clone(),
     };
-    env.events.push((kind.event)(context, message.id));
+    env.events.push((kind.event)(Box::new(context), message.id));
     for revocation in &revocations {
         match session::end_here(revocation, By::Provider, env) {
             // The list has no room, but the store takes it.

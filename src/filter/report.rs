@@ -39,10 +39,8 @@ impl Report {
     /// Counts an event, and logs it where its level or the audit log says so.
     pub(super) fn report(&self, event: &Event) {
         self.count(event.counter());
-        if let Some(line) = audit::line(event, self.audit_log) {
-            host::log(LogLevel::Info, &["audit ", &line].concat());
-            // For the access log. Work in the background belongs to no request, and sets nothing.
-            host::set_state("vestibule_audit", &line);
+        if self.audit_log != AuditLog::None {
+            self.audit(event);
         }
         let level = match event.level() {
             Level::Count => return,
@@ -51,6 +49,16 @@ impl Report {
             Level::Error => LogLevel::Error,
         };
         host::log(level, &event.to_string());
+    }
+
+    /// Apart: most events are not for the audit log, and it is off in most configurations.
+    #[inline(never)]
+    fn audit(&self, event: &Event) {
+        if let Some(line) = audit::line(event, self.audit_log) {
+            host::log(LogLevel::Info, &["audit ", &line].concat());
+            // For the access log. Work in the background belongs to no request, and sets nothing.
+            host::set_state("vestibule_audit", &line);
+        }
     }
 
     fn count(&self, name: &'static str) {

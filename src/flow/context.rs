@@ -454,6 +454,7 @@ impl Deref for RequestContext {
 }
 
 impl RequestContext {
+    #[inline(never)]
     pub(super) fn new(worker: &Rc<Worker>, site: Rc<Site>) -> Self {
         let trace = trace_of_request(&*worker.platform);
         let task = TaskContext { worker: Rc::clone(worker), outbox: Outbox::default(), site, trace };

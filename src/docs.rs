@@ -1,6 +1,8 @@
 //! The pages name files, items, tests, commands and each other: each must exist. `samples` of `wasm-tests` gives their YAML to
 //! Envoy, `client_module` their scripts to a compiler, `envoy/check` reads the commands of its own program.
 
+mod monitoring;
+
 use std::{collections::HashMap, fs, path::Path};
 
 const SECURITY: &str = include_str!("../envoy/docs/security.md");

@@ -1,6 +1,8 @@
 //! HTTP as values: requests, edits, local replies and callouts. Header values are bytes, because Envoy allows every
 //! byte from 0x80 up.
 
+pub mod trace_context;
+
 use std::{fmt, ops::Range, rc::Rc, time::Duration};
 
 use url::Url;

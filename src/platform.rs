@@ -155,6 +155,11 @@ pub trait Platform {
         None
     }
 
+    /// The value of a header of the current request, while it is decided at once.
+    fn request_header(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The address of the current request's client, as Envoy's connection manager determined it.
     fn client_address(&self) -> Option<IpAddr> {
         None

@@ -70,6 +70,8 @@ pub struct Config {
     pub removed_headers: HeaderNames,
     /// Values for Envoy's filter state.
     pub filter_state: FilterState,
+    /// The lines of the audit log.
+    pub audit_log: AuditLog,
     /// The `Authorization` header for the app, unless a rule sets it.
     pub authorization: Authorization,
     /// The tokens that at least one rule forwards to the app.
@@ -161,6 +163,17 @@ impl Config {
             name => format!("{origin}{prefix}/callback/{name}"),
         }
     }
+}
+
+/// The lines of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditLog {
+    /// No lines.
+    None,
+    /// Lines with the subject.
+    WithSubject,
+    /// Lines without it.
+    WithoutSubject,
 }
 
 /// Settings of sessions and pending sign-ins.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 #[cfg(test)]
 use super::resolve::limits;
 use super::shape::{Place, Shape, fields};
-pub(super) use identity::{Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
+pub(super) use identity::{AuditLog, Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
 pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
     ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
@@ -108,6 +108,10 @@ pub(super) struct Document {
     pub(super) authorization: Option<Authorization>,
     /// Values for other Envoy filters and for access logs. By default there are none.
     pub(super) filter_state: Option<FilterState>,
+    /// The audit log: one line of JSON for each sign-in, refusal, refresh and sign-out, at level `info` of Envoy's log behind the
+    /// word `audit`, and in `wasm.vestibule_audit` for access logs.
+    #[cfg_attr(test, schemars(extend("default" = "none"), extend("examples" = ["without_subject"])))]
+    pub(super) audit_log: Option<AuditLog>,
     /// The prefix of this filter's own paths, such as `/oauth2/callback` and `/oauth2/sign_out`: it begins with a slash, does not end in one
     /// and has at most 100 bytes. Rules do not apply below it.
     #[cfg_attr(test, schemars(extend("default" = limits::PREFIX), extend("examples" = ["/auth"])))]
@@ -161,6 +165,7 @@ fields!(Document {
     verified_email_only,
     authorization,
     filter_state,
+    audit_log,
     prefix,
     clock_leeway_seconds,
     sign_in,

@@ -38,7 +38,7 @@ use std::rc::Rc;
 use url::{Host, Url};
 
 use super::{
-    Config, SessionSettings,
+    AuditLog, Config, SessionSettings,
     fault::{At, Faults, Faulty},
     raw,
 };
@@ -203,6 +203,11 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
             removed_headers.add(token.header.clone());
         }
     }
+    let audit_log = match document.audit_log {
+        Some(raw::AuditLog::WithSubject) => AuditLog::WithSubject,
+        Some(raw::AuditLog::WithoutSubject) => AuditLog::WithoutSubject,
+        Some(raw::AuditLog::None) | None => AuditLog::None,
+    };
     let mut config = Config {
         rules,
         static_tokens,
@@ -219,6 +224,7 @@ pub(super) fn config(mut document: raw::Document, env: Environment<'_>, faults: 
         userinfo_claims,
         identity_headers,
         filter_state,
+        audit_log,
         authorization,
         forwarded_tokens,
         sign_in: sign_in?,

@@ -85,6 +85,10 @@ impl Platform for Host {
         name.map(|name| String::from_utf8_lossy(&name).into_owned())
     }
 
+    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
+        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten()
+    }
+
     fn client_address(&self) -> Option<IpAddr> {
         let address = hostcalls::get_property(vec!["source", "address"]).ok().flatten().unwrap_or_default();
         parse_address(&String::from_utf8_lossy(&address))
@@ -241,7 +245,7 @@ pub(super) fn declare_credentials(key: &str) -> bool {
 }
 
 pub(super) fn keep_credentials(key: &str, credentials: &[u8]) {
-    let _ = hostcalls::set_property(vec![key], Some(credentials));
+    let _ = vestibule_abi::set_property(key, credentials);
 }
 
 /// The credentials that an earlier pass of this request kept.
@@ -249,9 +253,9 @@ pub(super) fn kept_credentials(key: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec![key]).ok().flatten()
 }
 
-/// Sets filter state for Envoy's other filters and logs, which find the key behind `wasm.`.
+/// Sets filter state for Envoy's other filters and logs, which find the key behind `wasm.`; nothing where there is no request.
 pub(super) fn set_state(key: &str, value: &str) {
-    let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
+    let _ = vestibule_abi::set_property(key, value.as_bytes());
 }
 
 pub(super) fn log(level: LogLevel, line: &str) {

@@ -5,11 +5,15 @@ use std::{cell::RefCell, time::Duration};
 use proxy_wasm::types::{LogLevel, MetricType};
 
 use super::host;
-use crate::flow::event::{Event, Level};
+use crate::{
+    config::AuditLog,
+    flow::event::{Event, Level, audit},
+};
 
 /// The counters of this worker, and the histogram of call times.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Report {
+    audit_log: AuditLog,
     counters: RefCell<Vec<Counter>>,
     callout: Option<u32>,
 }
@@ -24,16 +28,20 @@ struct Counter {
 }
 
 impl Report {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(audit_log: AuditLog) -> Self {
         Self {
+            audit_log,
             counters: RefCell::default(),
             callout: host::define(MetricType::Histogram, "vestibule_callout_milliseconds"),
         }
     }
 
-    /// Counts an event, and logs it where its level says so.
+    /// Counts an event, and logs it where its level or the audit log says so.
     pub(super) fn report(&self, event: &Event) {
         self.count(event.counter());
+        if self.audit_log != AuditLog::None {
+            self.audit(event);
+        }
         let level = match event.level() {
             Level::Count => return,
             Level::Info => LogLevel::Info,
@@ -41,6 +49,16 @@ impl Report {
             Level::Error => LogLevel::Error,
         };
         host::log(level, &event.to_string());
+    }
+
+    /// Apart: most events are not for the audit log, and it is off in most configurations.
+    #[inline(never)]
+    fn audit(&self, event: &Event) {
+        if let Some(line) = audit::line(event, self.audit_log) {
+            host::log(LogLevel::Info, &["audit ", &line].concat());
+            // For the access log. Work in the background belongs to no request, and sets nothing.
+            host::set_state("vestibule_audit", &line);
+        }
     }
 
     fn count(&self, name: &'static str) {

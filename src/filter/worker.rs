@@ -77,13 +77,14 @@ impl Worker {
                     .to_owned(),
             );
         }
+        let report = Report::new(config.audit_log);
         let worker = Self {
             root_id,
             core: flow::Worker::new(config, Box::new(Host)),
             credentials_key,
             held: RefCell::default(),
             calls: RefCell::default(),
-            report: Report::new(),
+            report,
             tick: Cell::default(),
         };
         worker.tick_every(HOLDING);

@@ -4,6 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use crate::{
     claims::{Claim, Claims},
+    config::AuditLog,
     http::{HeaderEdit, LocalReply},
     page::{Action, Link, text::Text},
     rules::{Cause, NotAdmitted, Refusal, RuledRequest, TokensDiffer, UpstreamToken},
@@ -183,7 +184,8 @@ fn refuse(ruled: &RuledRequest, session: &Session, failure: Failure, env: &mut E
     } else {
         Offer::default()
     };
-    answer::refuse(failure, &caller, offer, env)
+    let subject = (env.config.audit_log == AuditLog::WithSubject).then(|| session.subject().to_owned());
+    answer::refuse_user(failure, &caller, subject, offer, env)
 }
 
 /// Another account, another provider, or none.

@@ -18,11 +18,17 @@ use std::{
 use crate::{
     claims::IssuerId,
     config::Config,
-    http::{CalloutError, CalloutRequest, CalloutResponse},
+    http::{
+        CalloutError, CalloutRequest, CalloutResponse,
+        trace_context::{TraceContext, trace_context},
+    },
     oidc::client::CallContext,
     origin::{Origin, Site},
     platform::{ClientAddress, Platform},
-    session::open::{FreshSession, OpenSessions},
+    session::{
+        Session,
+        open::{FreshSession, OpenSessions},
+    },
     shared::renewals::Outcomes,
     time::{Deadline, UnixTime},
 };
@@ -30,7 +36,7 @@ use crate::{
 use super::{
     body::{BodyError, BodySlot},
     clock::Clock,
-    event::{Event, failure::Failure},
+    event::{Event, EventContext, failure::Failure},
     limits::{Limits, Slot, hold_from},
     memory::{
         Memory,
@@ -54,10 +60,12 @@ pub struct Worker {
     memory: RefCell<Memory>,
     limits: Limits,
     clock: Clock,
+    /// The trace of work for no request.
+    untraced: TraceContext,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
-    /// Work that is to begin when the host drives the worker next.
-    spawned: RefCell<Vec<Spawn>>,
+    /// Work that is to begin when the host drives the worker next, with the trace of its calls.
+    spawned: RefCell<Vec<(TraceContext, Spawn)>>,
     pub(super) tasks: RefCell<Vec<Task>>,
     /// The calls of the tasks that the host has not made yet.
     pub(super) outbox: Outbox,
@@ -87,6 +95,7 @@ impl Worker {
             memory: RefCell::new(memory),
             limits: Limits::default(),
             clock: Clock::default(),
+            untraced: TraceContext::default(),
             events: RefCell::default(),
             spawned: RefCell::default(),
             tasks: RefCell::default(),
@@ -135,7 +144,7 @@ impl Worker {
         drop((self.take_spawned(), self.tasks.take(), self.outbox.take()));
     }
 
-    pub(super) fn take_spawned(&self) -> Vec<Spawn> {
+    pub(super) fn take_spawned(&self) -> Vec<(TraceContext, Spawn)> {
         self.spawned.take()
     }
 
@@ -144,14 +153,20 @@ impl Worker {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.with_site(self.config.origins.home(), decision)
+        self.with_site(self.config.origins.home(), Some(&self.untraced), decision)
     }
 
-    /// Uses the state for one synchronous decision about a request to this site.
+    /// Uses the state for one synchronous decision about a request to this site. `trace` is that of the flow or task that decides;
+    /// `None` while a request is decided at once.
     ///
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
-    pub(super) fn with_site<R>(&self, site: &Rc<Site>, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
+    pub(super) fn with_site<R>(
+        &self,
+        site: &Rc<Site>,
+        trace: Option<&TraceContext>,
+        decision: impl FnOnce(&mut Env<'_>) -> R,
+    ) -> Result<R, Failure> {
         let (Ok(mut memory), Ok(mut events), Ok(mut spawned)) =
             (self.memory.try_borrow_mut(), self.events.try_borrow_mut(), self.spawned.try_borrow_mut())
         else {
@@ -162,6 +177,7 @@ impl Worker {
         Ok(decision(&mut Env {
             config: &self.config,
             site,
+            trace,
             issuers,
             sessions,
             renewals,
@@ -197,6 +213,7 @@ pub(super) struct Env<'a> {
     pub(super) config: &'a Config,
     /// The site of the request; without a request the home.
     pub(super) site: &'a Rc<Site>,
+    trace: Option<&'a TraceContext>,
     pub(super) issuers: &'a mut Issuers,
     pub(super) sessions: &'a mut OpenSessions,
     pub(super) renewals: &'a mut Outcomes,
@@ -209,7 +226,7 @@ pub(super) struct Env<'a> {
     pub(super) platform: &'a dyn Platform,
     pub(super) clock: &'a Clock,
     pub(super) events: &'a mut Vec<Event>,
-    spawned: &'a mut Vec<Spawn>,
+    spawned: &'a mut Vec<(TraceContext, Spawn)>,
 }
 
 impl<'a> Env<'a> {
@@ -245,13 +262,37 @@ impl<'a> Env<'a> {
         self.revocations.is_ended(session.session(), &marks, &self.config.sign_out, self.platform)
     }
 
+    /// The context of an event about this session, in the request with this id.
+    #[inline(never)]
+    pub(super) fn event_context(&self, session: &Session, request_id: Option<String>) -> Box<EventContext> {
+        Box::new(EventContext {
+            issuer: Some(self.issuers.name(session.provider())),
+            subject: Some(session.subject().to_owned()),
+            session: Some(session.digest()),
+            request_id,
+        })
+    }
+
     /// Begins work that outlives the request: a client that leaves must not take its result along.
     pub(super) fn spawn<F>(&mut self, begin: impl FnOnce(TaskContext) -> F + 'static)
     where
         F: Future<Output = Result<(), Failure>> + 'static,
     {
-        self.spawned.push(Box::new(move |cx| Box::pin(begin(cx))));
+        self.spawn_boxed(Box::new(move |cx| Box::pin(begin(cx))));
     }
+
+    #[inline(never)]
+    fn spawn_boxed(&mut self, begin: Spawn) {
+        let trace = self.trace.map_or_else(|| trace_of_request(self.platform), TraceContext::clone);
+        self.spawned.push((trace, begin));
+    }
+}
+
+/// The trace of the current request. The host has its headers while it is decided at once, and ends the VM that asks for them
+/// elsewhere.
+#[inline(never)]
+fn trace_of_request(platform: &dyn Platform) -> TraceContext {
+    trace_context(&|name| platform.request_header(name))
 }
 
 /// A call for the host to make.
@@ -285,11 +326,13 @@ pub(super) struct TaskContext {
     outbox: Outbox,
     /// The site of the request; without a request the home.
     site: Rc<Site>,
+    /// The headers that its calls carry.
+    trace: TraceContext,
 }
 
 impl TaskContext {
-    pub(super) fn new(worker: Rc<Worker>, outbox: Outbox) -> Self {
-        Self { site: Rc::clone(worker.config().origins.home()), worker, outbox }
+    pub(super) fn new(worker: Rc<Worker>, outbox: Outbox, trace: TraceContext) -> Self {
+        Self { site: Rc::clone(worker.config().origins.home()), worker, outbox, trace }
     }
 
     /// The origin of the URLs in the answer.
@@ -323,14 +366,21 @@ impl TaskContext {
     /// # Errors
     /// [`Failure::Unreachable`] inside another such decision.
     pub(super) fn with<R>(&self, decision: impl FnOnce(&mut Env<'_>) -> R) -> Result<R, Failure> {
-        self.worker.with_site(&self.site, decision)
+        self.worker.with_site(&self.site, Some(&self.trace), decision)
     }
 
-    /// Makes a call.
+    /// Makes a call, as part of the request's trace.
     pub(super) fn call(&self, request: CalloutRequest) -> impl Future<Output = CalloutResult> + use<> {
+        let answer = self.enqueue(request);
+        poll_fn(move |_| answer.take().map_or(Poll::Pending, Poll::Ready))
+    }
+
+    #[inline(never)]
+    fn enqueue(&self, mut request: CalloutRequest) -> Rc<Cell<Option<CalloutResult>>> {
+        request.headers.extend_from_slice(&self.trace);
         let answer = Rc::new(Cell::new(None));
         self.outbox.borrow_mut().push(Call { request, answer: Rc::clone(&answer) });
-        poll_fn(move |_| answer.take().map_or(Poll::Pending, Poll::Ready))
+        answer
     }
 
     /// Makes a call, and makes it again until the deadline while Envoy does not take it: Envoy takes no request with a body
@@ -404,8 +454,11 @@ impl Deref for RequestContext {
 }
 
 impl RequestContext {
+    #[inline(never)]
     pub(super) fn new(worker: &Rc<Worker>, site: Rc<Site>) -> Self {
-        Self { task: TaskContext { worker: Rc::clone(worker), outbox: Outbox::default(), site }, body: Rc::default() }
+        let trace = trace_of_request(&*worker.platform);
+        let task = TaskContext { worker: Rc::clone(worker), outbox: Outbox::default(), site, trace };
+        Self { task, body: Rc::default() }
     }
 
     pub(super) fn take_calls(&self) -> Vec<Call> {

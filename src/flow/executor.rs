@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{http::LocalReply, origin::Site};
+use crate::{
+    http::{LocalReply, trace_context::TraceContext},
+    origin::Site,
+};
 
 use super::{
     answer::{self, Offer, caller::Caller},
@@ -152,7 +155,7 @@ impl Worker {
     /// Lets `gates` decide a request to this site, or to the home, and begins its flow where one is needed.
     pub(super) fn decide(self: &Rc<Self>, site: Option<Rc<Site>>, gates: impl FnOnce(&mut Env<'_>) -> Gate) -> Step {
         let site = site.as_ref().unwrap_or_else(|| self.config().origins.home());
-        match self.with_site(site, gates) {
+        match self.with_site(site, None, gates) {
             Ok(Gate::Settled(decision)) => Step::Done(decision),
             Ok(Gate::Waits(begin)) => {
                 let context = RequestContext::new(self, Rc::clone(site));
@@ -166,7 +169,7 @@ impl Worker {
     pub(super) fn poll_tasks(self: &Rc<Self>) {
         let mut due = self.tasks.take();
         loop {
-            due.extend(self.take_spawned().into_iter().map(|spawn| self.task(spawn)));
+            due.extend(self.take_spawned().into_iter().map(|(trace, spawn)| self.task(trace, spawn)));
             if due.is_empty() {
                 return;
             }
@@ -182,7 +185,7 @@ impl Worker {
         }
     }
 
-    fn task(self: &Rc<Self>, spawn: Spawn) -> Task {
-        spawn(TaskContext::new(Rc::clone(self), Rc::clone(&self.outbox)))
+    fn task(self: &Rc<Self>, trace: TraceContext, spawn: Spawn) -> Task {
+        spawn(TaskContext::new(Rc::clone(self), Rc::clone(&self.outbox), trace))
     }
 }

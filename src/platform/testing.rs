@@ -17,7 +17,7 @@ use rsa::{
 };
 
 use super::{Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError};
-use crate::time::UnixTime;
+use crate::{http::Request, time::UnixTime};
 
 type Decide = fn(&[u8]) -> bool;
 type Versioned = (Vec<u8>, u32);
@@ -30,6 +30,8 @@ pub(crate) struct TestPlatform {
     versions: Rc<Cell<u32>>,
     /// The time, for decisions that no test has set one for.
     pub(crate) time: Rc<Cell<UnixTime>>,
+    /// The current request, while it is decided at once.
+    pub(crate) request: Rc<RefCell<Request>>,
     /// The last byte of the client's address.
     pub(crate) client: Rc<Cell<u8>>,
     /// Decides on signatures in place of the check, for keys without a known private key.
@@ -87,6 +89,10 @@ impl Platform for TestPlatform {
             return Err(SignError::NotOffered);
         }
         sign(hash, pkcs8, text).ok_or(SignError::Refused)
+    }
+
+    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
+        self.request.borrow().lines(name).next().map(<[u8]>::to_vec)
     }
 
     fn client_address(&self) -> Option<IpAddr> {

@@ -22,6 +22,7 @@ pub mod mesh;
 pub mod oauth2_server;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod provider;
 pub mod python_provider;
 pub mod renewal;

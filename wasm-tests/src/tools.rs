@@ -125,6 +125,15 @@ pub fn webdis() -> PathBuf {
     debian("Webdis", "webdis", &["webdis"])
 }
 
+/// Prometheus, and `promtool` beside it: those on the path, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn prometheus() -> [PathBuf; 2] {
+    ["prometheus", "promtool"].map(|program| debian("Prometheus", "prometheus", &[program]))
+}
+
 /// Glewlwyd, an OpenID provider in C: the one on the path, or Debian's.
 ///
 /// # Panics

@@ -1,6 +1,6 @@
-//! Two calls of the proxy-wasm ABI that the SDK (proxy-wasm 0.2.5) offers in a form that does not serve:
-//! `proxy_send_local_response`, whose response-code details it always leaves empty, and `proxy_get_header_map_pairs`, of
-//! which it makes two allocations for each header.
+//! Three calls of the proxy-wasm ABI that the SDK (proxy-wasm 0.2.5) offers in a form that does not serve:
+//! `proxy_send_local_response`, whose response-code details it always leaves empty, `proxy_get_header_map_pairs`, of
+//! which it makes two allocations for each header, and `proxy_set_property`, for which it ends the VM where there is no request.
 //!
 //! And libc's allocator ([`allocator`]).
 //!
@@ -25,6 +25,8 @@ unsafe extern "C" {
     ) -> u32;
 
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+
+    fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize) -> u32;
 }
 
 /// Which headers: the numbers are the ABI's.
@@ -50,9 +52,19 @@ pub fn header_pairs(map: HeaderMap) -> Vec<u8> {
     unsafe { Vec::from_raw_parts(data, size, size) }
 }
 
-/// The host refused the reply; the number is the ABI's status.
+/// The host refused the call; the number is the ABI's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused(pub u32);
+
+/// Sets a property of one segment for the request of the current context.
+///
+/// # Errors
+/// [`Refused`] where there is no request.
+pub fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: each pointer and length pair describes a live slice; the host only reads them during the call.
+    let outcome = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    if outcome == 0 { Ok(()) } else { Err(Refused(outcome)) }
+}
 
 /// Answers the request of the current context: status, response-code details (for `%RESPONSE_CODE_DETAILS%`),
 /// headers and body. Nothing is sent to the app.

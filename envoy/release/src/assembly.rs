@@ -1,7 +1,6 @@
 //! The folder of a release.
 
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -87,19 +86,20 @@ fn check_tag(tag: &str, source: &Source) -> Result<(), ReleaseError> {
     if source.is_of_commit() { Ok(()) } else { Err(ReleaseError::Modified) }
 }
 
-/// The configurations to copy, and the module for scripts with its types, by the places they have in the archive.
+/// The configurations to copy, the module for scripts with its types, the dashboard and the alerts, by the places they have in the archive.
 fn samples(root: &Path, version: &str) -> Result<Vec<(String, Vec<u8>)>, ReleaseError> {
     let folder = root.join("envoy");
-    let entries = fs::read_dir(&folder).map_err(|error| ReleaseError::File { path: folder, error })?;
-    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let is_sample = |extension: &OsStr| ["js", "ts", "yaml"].iter().any(|known| extension == *known);
-    let paths = paths.filter(|path| path.extension().is_some_and(is_sample));
-    let mut samples = paths
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((format!("vestibule-{version}-samples/{name}"), read(&path)?))
-        })
-        .collect::<Result<Vec<_>, ReleaseError>>()?;
+    let mut samples = Vec::new();
+    let kinds: [(_, _, &[&str]); 2] =
+        [(folder.clone(), "", &["js", "ts", "yaml"]), (folder.join("monitoring"), "monitoring/", &["json", "yaml"])];
+    for (from, to, extensions) in kinds {
+        for path in files::in_folder(&from)? {
+            if path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known)) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                samples.push((format!("vestibule-{version}-samples/{to}{name}"), read(&path)?));
+            }
+        }
+    }
     samples.sort();
     Ok(samples)
 }
@@ -122,8 +122,22 @@ fn make_executable(_: &Path) -> Result<(), ReleaseError> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_tag;
+    use std::path::Path;
+
+    use super::{check_tag, samples};
     use crate::source::Source;
+
+    #[test]
+    fn the_samples_have_the_dashboard_and_the_alerts() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let samples: Vec<_> = samples(&root, "1.2.3").unwrap().into_iter().map(|(name, _)| name).collect();
+        for name in
+            ["minimal.yaml", "monitoring/alerts.test.yaml", "monitoring/alerts.yaml", "monitoring/dashboard.json"]
+        {
+            assert!(samples.contains(&format!("vestibule-1.2.3-samples/{name}")), "{name} is not among {samples:?}");
+        }
+        assert!(samples.iter().all(|name| !name.ends_with("/config.schema.json")), "{samples:?}");
+    }
 
     #[test]
     fn a_tag_is_that_of_the_version_and_of_a_commit() {

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -38,6 +38,15 @@ pub fn read_text(path: &Path) -> Result<String, ReleaseError> {
 /// If it cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
     fs::write(path, bytes).map_err(|error| at(path, error))
+}
+
+/// The files and folders in a folder.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn in_folder(path: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
+    let entries = fs::read_dir(path).map_err(|error| at(path, error))?;
+    Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
 }
 
 /// Makes an empty folder, in place of the one that is there.

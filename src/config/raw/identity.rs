@@ -37,6 +37,28 @@ impl Shape for Authorization {
     }
 }
 
+/// The lines of the audit log.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+pub(in crate::config) enum AuditLog {
+    /// No lines.
+    None,
+    /// Lines without the subject.
+    WithoutSubject,
+    /// Lines with the subject, which is personal data.
+    WithSubject,
+}
+
+impl Shape for AuditLog {
+    fn read(place: Place<'_>) -> Self {
+        match place.word(&["none", "without_subject", "with_subject"]) {
+            "without_subject" => Self::WithoutSubject,
+            "with_subject" => Self::WithSubject,
+            _ => Self::None,
+        }
+    }
+}
+
 /// Values of admitted requests for other Envoy filters and logs: RBAC, rate limits, access logs.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]

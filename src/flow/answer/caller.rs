@@ -6,6 +6,8 @@ use crate::{
     page::text::Language,
 };
 
+use super::super::event::Operation;
+
 /// The kind of caller, as far as an answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::flow) enum Kind {
@@ -30,27 +32,39 @@ pub(in crate::flow) struct Caller {
     pub(in crate::flow) request_id: Option<String>,
     /// The issuer of its identity, or the provider it signs in at, for the log.
     pub(in crate::flow) issuer: Option<IssuerId>,
+    /// What it is for, for the audit log.
+    pub(in crate::flow) operation: Operation,
 }
 
 impl Caller {
     /// Reads it off the request.
     pub(in crate::flow) fn of(request: &Request) -> Self {
-        let readable = |id: &&str| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
-        let request_id = request.text("x-request-id").filter(readable).map(str::to_owned);
         let kind = kind(request);
         let accepted = if kind == Kind::Program { None } else { request.text("accept-language") };
-        Self { kind, language: accepted.and_then(Language::preferred), request_id, issuer: None }
+        let language = accepted.and_then(Language::preferred);
+        Self { kind, language, request_id: request_id(request), ..Self::unknown() }
     }
 
     /// A program of which nothing is known any more.
     pub(in crate::flow) const fn unknown() -> Self {
-        Self { kind: Kind::Program, language: None, request_id: None, issuer: None }
+        Self { kind: Kind::Program, language: None, request_id: None, issuer: None, operation: Operation::Access }
     }
 
     /// The same, with this issuer.
     pub(in crate::flow) fn of_issuer(self, issuer: IssuerId) -> Self {
         Self { issuer: Some(issuer), ..self }
     }
+
+    /// The same, for this operation.
+    pub(in crate::flow) fn for_operation(self, operation: Operation) -> Self {
+        Self { operation, ..self }
+    }
+}
+
+/// Envoy's `x-request-id`, if it can be shown.
+pub(in crate::flow) fn request_id(request: &Request) -> Option<String> {
+    let readable = |id: &&str| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+    request.text("x-request-id").filter(readable).map(str::to_owned)
 }
 
 fn kind(request: &Request) -> Kind {

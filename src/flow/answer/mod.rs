@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     context::{Env, TaskContext},
-    event::{Event, failure::Failure},
+    event::{Event, EventContext, failure::Failure},
 };
 use caller::{Caller, Kind};
 
@@ -158,6 +158,17 @@ impl Offer {
 
 /// Refuses: counted, logged, and answered as the caller can read it.
 pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut Env<'_>) -> LocalReply {
+    refuse_user(failure, caller, None, offer, env)
+}
+
+/// [`refuse`], of this subject.
+pub(super) fn refuse_user(
+    failure: Failure,
+    caller: &Caller,
+    subject: Option<String>,
+    offer: Offer,
+    env: &mut Env<'_>,
+) -> LocalReply {
     let reply = match caller.kind {
         Kind::Frame | Kind::Navigation | Kind::Page => for_person(&failure, caller, offer, env),
         Kind::Program => {
@@ -166,7 +177,7 @@ pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut 
         }
     };
     let reply = finish(&failure, reply, env.origin().as_str());
-    tell(failure, caller, env);
+    tell(failure, caller, subject, env);
     reply
 }
 
@@ -206,13 +217,14 @@ pub(super) fn refuse_with<'a>(
     page.is_framed = caller.kind == Kind::Frame;
     let reply = self::page(failure.status(), failure.code(), &page, caller, env, Vec::new());
     let reply = finish(&failure, reply, env.origin().as_str());
-    tell(failure, caller, env);
+    tell(failure, caller, None, env);
     reply
 }
 
-fn tell(failure: Failure, caller: &Caller, env: &mut Env<'_>) {
+fn tell(failure: Failure, caller: &Caller, subject: Option<String>, env: &mut Env<'_>) {
     let issuer = caller.issuer.map(|id| env.issuers.name(id));
-    env.events.push(Event::Refused { failure, issuer, request_id: caller.request_id.clone() });
+    let context = EventContext { issuer, subject, session: None, request_id: caller.request_id.clone() };
+    env.events.push(Event::Refused { failure, operation: caller.operation, context: Box::new(context) });
 }
 
 fn for_person(failure: &Failure, caller: &Caller, offer: Offer, env: &Env<'_>) -> LocalReply {

@@ -1,11 +1,13 @@
 //! Events as values: the host logs and counts each. No event carries a secret; text from outside is escaped.
 
+pub mod audit;
 pub mod failure;
 pub mod omission;
 
 use std::fmt;
 
 use crate::{
+    digest::HalfDigest,
     oidc::{
         discovery::DiscoveryError,
         error::{ErrorResponse, OAuthError},
@@ -44,10 +46,10 @@ pub enum Event {
     LeftAtProvider(String),
     /// A session was written without this part, so that it fits into its cookies.
     LeftOut(OptionalToken),
-    /// This issuer ended sessions, with the `jti` of its logout token; `None` for a front-channel logout.
-    LoggedOut(String, Option<String>),
-    /// A session of this issuer was not renewed.
-    NotRenewed(String, Failure),
+    /// An issuer ended sessions, with the `jti` of its logout token; `None` for a front-channel logout.
+    LoggedOut(Box<EventContext>, Option<String>),
+    /// A session was not renewed.
+    NotRenewed(Box<EventContext>, Failure),
     /// A write to the session store failed.
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
@@ -67,31 +69,65 @@ pub enum Event {
     Refused {
         /// The failure.
         failure: Failure,
-        /// The issuer of the request's identity, where it is known.
-        issuer: Option<String>,
-        /// `x-request-id`.
-        request_id: Option<String>,
+        /// What the request was for.
+        operation: Operation,
+        /// The identity of the request, as far as it is known.
+        context: Box<EventContext>,
     },
     /// A session was renewed.
-    Renewed,
+    Renewed(Box<EventContext>),
     /// This issuer did not revoke a refresh token, for this reason.
     NotRevoked(String, RevocationError),
-    /// This issuer ended sessions, with the `jti` of its security event token.
-    SecurityEvent(String, String),
-    /// A session ended because this issuer refused to renew it; with its subject.
-    SessionRefused(String, String),
+    /// An issuer ended sessions, with the `jti` of its security event token.
+    SecurityEvent(Box<EventContext>, String),
+    /// A session ended because its issuer refused to renew it.
+    SessionRefused(Box<EventContext>),
     /// A sign-in was begun again.
     SignInRestarted(Restart),
     /// A browser was sent to the provider.
     SignInStarted,
-    /// A user signed in at this issuer; with the subject.
-    SignedIn(String, String),
+    /// A user signed in.
+    SignedIn(Box<EventContext>),
     /// A browser was signed out.
-    SignedOut,
+    SignedOut(Box<EventContext>),
     /// Work of the worker's own ended without a result.
     TaskFailed(Failure),
     /// Keys that no document has are asked for too often.
     UnknownKeyThrottled,
+}
+
+/// The identity and the request that an event is about, as far as they are known. Boxed: most events have none, and are small.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventContext {
+    /// The issuer.
+    pub issuer: Option<String>,
+    /// The subject of the session.
+    pub subject: Option<String>,
+    /// The digest of the session's id, the same from its sign-in to its end.
+    pub session: Option<HalfDigest>,
+    /// `x-request-id`.
+    pub request_id: Option<String>,
+}
+
+impl EventContext {
+    fn issuer(&self) -> &str {
+        self.issuer.as_deref().unwrap_or_default()
+    }
+
+    fn subject(&self) -> &str {
+        self.subject.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a refused request was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Access to the app, or to one of our own paths.
+    Access,
+    /// To begin or complete a sign-in.
+    SignIn,
+    /// To end sessions.
+    SignOut,
 }
 
 /// The reason why a sign-in was begun again.
@@ -120,7 +156,7 @@ impl Event {
     /// Its level in the log.
     pub const fn level(&self) -> Level {
         match self {
-            Self::Permitted(_) | Self::Renewed | Self::SignInStarted => Level::Count,
+            Self::Permitted(_) | Self::Renewed(_) | Self::SignInStarted => Level::Count,
             Self::NotRenewed(_, failure) => match failure {
                 // `SessionRefused` reports the end of the session.
                 Failure::TokenEndpoint(TokenEndpointError::Refused(ErrorResponse {
@@ -133,7 +169,7 @@ impl Event {
             Self::NotStored(_) | Self::NotWritten(_) | Self::TaskFailed(_) => Level::Error,
             Self::LeftAtProvider(_) | Self::LeftOut(_) | Self::NotRevoked(..) | Self::OtherMethod(..) => Level::Warn,
             Self::LoggedOut(..) | Self::SecurityEvent(..) | Self::SessionRefused(..) => Level::Info,
-            Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(..) | Self::SignedOut => Level::Info,
+            Self::Fetched(..) | Self::SignInRestarted(_) | Self::SignedIn(_) | Self::SignedOut(_) => Level::Info,
             Self::NotFetched { .. } | Self::UnknownKeyThrottled => Level::Warn,
             Self::Omitted { is_news, .. } => {
                 if *is_news {
@@ -162,7 +198,7 @@ impl Event {
             Self::NotWritten(_) => "vestibule_session_not_written",
             Self::OtherMethod(..) => "vestibule_secret_method_changed",
             Self::Omitted { omission, .. } => omission.counter(),
-            Self::Renewed => "vestibule_renewed",
+            Self::Renewed(_) => "vestibule_renewed",
             Self::SecurityEvent(..) => "vestibule_security_events",
             Self::SessionRefused(..) => "vestibule_session_refused",
             Self::Permitted(Reason::Bearer) => "vestibule_permitted_bearer",
@@ -173,7 +209,7 @@ impl Event {
             Self::SignInRestarted(_) => "vestibule_sign_in_restarted",
             Self::SignInStarted => "vestibule_sign_in_started",
             Self::SignedIn(..) => "vestibule_signed_in",
-            Self::SignedOut => "vestibule_signed_out",
+            Self::SignedOut(_) => "vestibule_signed_out",
             Self::TaskFailed(_) => "vestibule_task_failed",
             Self::UnknownKeyThrottled => "vestibule_unknown_key_throttled",
         }
@@ -208,9 +244,13 @@ impl fmt::Display for Event {
                 };
                 write!(f, "left a session that is too large for its cookies without its {what}")
             }
-            Self::LoggedOut(issuer, Some(id)) => write!(f, "{issuer} ended sessions by its logout token {id:?}"),
-            Self::LoggedOut(issuer, None) => write!(f, "{issuer} ended a session through a browser"),
-            Self::NotRenewed(issuer, failure) => write!(f, "did not renew a session of {issuer}: {failure}"),
+            Self::LoggedOut(context, Some(id)) => {
+                write!(f, "{} ended sessions by its logout token {id:?}", context.issuer())
+            }
+            Self::LoggedOut(context, None) => write!(f, "{} ended a session through a browser", context.issuer()),
+            Self::NotRenewed(context, failure) => {
+                write!(f, "did not renew a session of {}: {failure}", context.issuer())
+            }
             Self::NotRevoked(issuer, error) => write!(f, "could not revoke a refresh token of {issuer}: {error}"),
             Self::NotStored(error) => write!(f, "could not write into session.store: {error}"),
             Self::NotWritten(error) => write!(f, "could not write a session: {error}"),
@@ -221,18 +261,20 @@ impl fmt::Display for Event {
                 )
             }
             Self::Omitted { omission, .. } => omission.fmt(f),
-            Self::Renewed => f.write_str("renewed a session"),
-            Self::SecurityEvent(issuer, id) => write!(f, "{issuer} ended sessions by its security event token {id:?}"),
-            Self::SessionRefused(issuer, subject) => {
-                write!(f, "ended the session of {subject:?}: {issuer} refused to renew it")
+            Self::Renewed(_) => f.write_str("renewed a session"),
+            Self::SecurityEvent(context, id) => {
+                write!(f, "{} ended sessions by its security event token {id:?}", context.issuer())
+            }
+            Self::SessionRefused(context) => {
+                write!(f, "ended the session of {:?}: {} refused to renew it", context.subject(), context.issuer())
             }
             Self::Permitted(reason) => write!(f, "let a request pass: {reason:?}"),
-            Self::Refused { failure, issuer, request_id } => {
+            Self::Refused { failure, context, .. } => {
                 write!(f, "refused a request ({}): {failure}", failure.code())?;
-                if let Some(issuer) = issuer {
+                if let Some(issuer) = &context.issuer {
                     write!(f, "; issuer {issuer}")?;
                 }
-                write!(f, "; request {}", request_id.as_deref().unwrap_or("-"))
+                write!(f, "; request {}", context.request_id.as_deref().unwrap_or("-"))
             }
             Self::SignInRestarted(Restart::NotPending) => {
                 f.write_str("began a sign-in again: its cookie was gone, expired or used")
@@ -241,8 +283,8 @@ impl fmt::Display for Event {
                 write!(f, "began a sign-in again: {issuer} answered {error}")
             }
             Self::SignInStarted => f.write_str("sent a browser to sign in"),
-            Self::SignedIn(issuer, subject) => write!(f, "{subject:?} signed in at {issuer}"),
-            Self::SignedOut => f.write_str("signed a browser out"),
+            Self::SignedIn(context) => write!(f, "{:?} signed in at {}", context.subject(), context.issuer()),
+            Self::SignedOut(_) => f.write_str("signed a browser out"),
             Self::TaskFailed(failure) => write!(f, "could not finish work in the background: {failure}"),
             Self::UnknownKeyThrottled => {
                 f.write_str("did not fetch the keys again: tokens with unknown keys come too often")

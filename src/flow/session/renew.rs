@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     super::{
+        answer::caller::request_id,
         context::{Env, RequestContext},
         event::{Event, failure::Failure},
         limits::{Counted, hold_from},
@@ -123,7 +124,7 @@ fn decide_by_outcome(
             }
             Found::Own(Outcome::Refused(at)) => {
                 if is_refusal_final(&fresh, at, env.now()) {
-                    end_refused(&fresh, env);
+                    end_refused(&fresh, request, env);
                     return RenewalDecision::Ended;
                 }
                 false
@@ -141,7 +142,8 @@ fn decide_by_outcome(
                 false
             }
             Found::Nothing | Found::Own(Outcome::Elsewhere(_) | Outcome::Failed(_) | Outcome::Leased(_)) => {
-                waiting != Waiting::Done && (renewal::begin(fresh.session(), &place, env) || is_over)
+                waiting != Waiting::Done
+                    && (renewal::begin(fresh.session(), request_id(request), &place, env) || is_over)
             }
         };
         if should_wait
@@ -177,11 +179,10 @@ fn is_refusal_final(fresh: &FreshSession, at: UnixTime, now: UnixTime) -> bool {
 }
 
 /// Ends a session whose renewal was refused, unless another worker has ended it.
-fn end_refused(fresh: &FreshSession, env: &mut Env<'_>) {
+fn end_refused(fresh: &FreshSession, request: &Request, env: &mut Env<'_>) {
     env.revocations.look(env.platform);
     if !env.is_ended(fresh) {
-        let issuer = env.issuers.name(fresh.session().provider());
-        env.events.push(Event::SessionRefused(issuer, fresh.session().subject().to_owned()));
+        env.events.push(Event::SessionRefused(env.event_context(fresh.session(), request_id(request))));
         end(fresh.session(), By::Refusal, env);
     }
 }

@@ -62,7 +62,7 @@ const MIN_LEASE: Duration = Duration::from_secs(45);
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Begins to renew a session, unless another request does or its provider is not known.
-pub(super) fn begin(session: &Session, place: &Place, env: &mut Env<'_>) -> bool {
+pub(super) fn begin(session: &Session, request_id: Option<String>, place: &Place, env: &mut Env<'_>) -> bool {
     let Some(provider) = env.issuers.ready(session.provider(), env.now()) else { return false };
     // One second more than the calls may take, one for the rounding of the clock, and time for a key.
     let until = env.now().plus(provider.time_to_renew()).plus(MAX_HOLD).plus(Duration::from_secs(2));
@@ -71,16 +71,16 @@ pub(super) fn begin(session: &Session, place: &Place, env: &mut Env<'_>) -> bool
     if is_ours {
         // A request made it; it is no idle session, however long the provider takes.
         let session = session.seen_at(env.now());
-        env.spawn(move |cx| renew(session, cx));
+        env.spawn(move |cx| renew(session, request_id, cx));
     }
     is_ours
 }
 
 /// Renews a session, and leaves the outcome for the requests that bring it.
-async fn renew(session: Session, cx: TaskContext) -> Result<(), Failure> {
+async fn renew(session: Session, request_id: Option<String>, cx: TaskContext) -> Result<(), Failure> {
     let outcome = match take_store_lease(&session, &cx).await? {
         Some(outcome) => outcome,
-        None => refresh(&session, &cx).await?,
+        None => refresh(&session, request_id, &cx).await?,
     };
     cx.with(|env| settle(&session, &outcome, env))
 }
@@ -139,7 +139,7 @@ fn lease(store: &Store, session: &Session, cx: &TaskContext) -> Duration {
 }
 
 /// Redeems the refresh token (RFC 6749, 6; OIDC Core, 12).
-async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure> {
+async fn refresh(session: &Session, request_id: Option<String>, cx: &TaskContext) -> Result<Outcome, Failure> {
     let (Ok(provider), Some(token)) = (cx.ready(session.provider()), session.refresh_token()) else {
         return Ok(Outcome::Failed(cx.now().plus(PAUSE)));
     };
@@ -149,7 +149,7 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
         Ok(answer) => answer,
         Err(failure) => {
             return cx.with(|env| {
-                report_not_renewed(session, failure, env);
+                report_not_renewed(session, request_id, failure, env);
                 Outcome::Failed(env.now().plus(PAUSE))
             });
         }
@@ -159,7 +159,7 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
         Ok(tokens) => {
             let refresh_token = tokens.refresh_token.clone();
             let renewed = renewed(session, tokens, cx).await;
-            cx.with(|env| conclude(session, refresh_token, renewed, env))
+            cx.with(|env| conclude(session, request_id, refresh_token, renewed, env))
         }
         Err(error) => {
             let outcome = match &error {
@@ -170,7 +170,7 @@ async fn refresh(session: &Session, cx: &TaskContext) -> Result<Outcome, Failure
                 _ => Outcome::Failed(cx.now().plus(PAUSE)),
             };
             cx.with(|env| {
-                report_not_renewed(session, error.into(), env);
+                report_not_renewed(session, request_id, error.into(), env);
                 outcome
             })
         }
@@ -240,6 +240,7 @@ async fn renewed(session: &Session, tokens: TokenResponse, cx: &TaskContext) -> 
 /// Goes on with the renewed session, or ends or keeps the old one. `refresh_token` is the new one.
 fn conclude(
     session: &Session,
+    request_id: Option<String>,
     refresh_token: Option<RefreshToken>,
     renewed: Result<Box<Session>, Failure>,
     env: &mut Env<'_>,
@@ -252,7 +253,7 @@ fn conclude(
     }
     match renewed {
         Ok(renewed) => {
-            env.events.push(Event::Renewed);
+            env.events.push(Event::Renewed(env.event_context(session, request_id)));
             store::save_soon(&renewed, env);
             Outcome::Renewed(renewed)
         }
@@ -261,7 +262,7 @@ fn conclude(
             let is_over = contradicts(&failure)
                 || !has_id_tokens && refuses_user(&failure)
                 || matches!(failure, Failure::Provisioning(ProvisioningError::Refused(_)));
-            report_not_renewed(session, failure, env);
+            report_not_renewed(session, request_id, failure, env);
             if is_over {
                 // Another subject, issuer or client does not continue the session, nor a user whom the app refuses: it ends now.
                 end(session, By::Refusal, env);
@@ -347,8 +348,8 @@ fn contradicts(failure: &Failure) -> bool {
     }
 }
 
-fn report_not_renewed(session: &Session, failure: Failure, env: &mut Env<'_>) {
-    env.events.push(Event::NotRenewed(env.issuers.name(session.provider()), failure));
+fn report_not_renewed(session: &Session, request_id: Option<String>, failure: Failure, env: &mut Env<'_>) {
+    env.events.push(Event::NotRenewed(env.event_context(session, request_id), failure));
 }
 
 /// Reports access tokens for the app that expire before they can be renewed.

@@ -32,7 +32,7 @@ use super::{
     super::{
         answer::{self, Offer, Redirect, caller::Caller},
         context::{Env, RequestContext},
-        event::{Event, Restart, failure::Failure},
+        event::{Event, Operation, Restart, failure::Failure},
         executor::Gate,
         keys::{open_userinfo, verify_id_token},
         limits::{MIN_PATIENCE, Slot},
@@ -64,7 +64,7 @@ pub(in crate::flow) fn arrive(
     if let ("POST", Some(provider)) = (request.method(), posted_back) {
         return form_post::relay(&request, provider, env);
     }
-    let caller = Caller::of(&request).of_issuer(provider);
+    let caller = Caller::of(&request).of_issuer(provider).for_operation(Operation::SignIn);
     let (response, state) = match authorization_response(provider, &request, env) {
         Ok(parsed) => parsed,
         Err(failure) => return answer::refuse(failure, &caller, Offer::home(env.origin()), env).into(),

@@ -19,7 +19,7 @@ use super::{
     super::{
         answer::{self, Offer, Redirect},
         context::{Env, RequestContext},
-        event::{Event, failure::Failure, omission::Omission},
+        event::{Event, Operation, failure::Failure, omission::Omission},
         memory::revocations::By,
         provisioning::provision,
         session,
@@ -43,18 +43,24 @@ pub(super) async fn complete(
         return Err(failure);
     }
     let cookies = cx.with(|env| cookies(callback, &session, callback.delete_pending(cx), env))??;
-    let unmet = cx.with(|env| unmet_step_up(callback, &session, env))?;
-    let (provider, subject) = (session.provider(), session.subject().to_owned());
+    let (unmet, context) = cx.with(|env| {
+        let context = env.event_context(&session, callback.caller.request_id.clone());
+        (unmet_step_up(callback, &session, env), context)
+    })?;
     if let Some(store) = &cx.config().session.store {
         session::store::save(store, session, cx).await?;
     }
-    cx.with(|env| env.events.push(Event::SignedIn(env.issuers.name(provider), subject)))?;
+    cx.with(|env| env.events.push(Event::SignedIn(context)))?;
     Ok(match unmet {
         None => {
             let location = callback.pending.state.return_to.location(cx.origin());
             answer::redirect(Redirect::SeeOther, "signed_in", location, cookies)
         }
-        Some((failure, offer)) => answer::with_cookies(cx.refuse(failure, &callback.caller, offer), cookies),
+        Some((failure, offer)) => {
+            // The sign-in succeeded all the same.
+            let caller = callback.caller.clone().for_operation(Operation::Access);
+            answer::with_cookies(cx.refuse(failure, &caller, offer), cookies)
+        }
     })
 }
 

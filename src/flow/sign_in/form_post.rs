@@ -16,7 +16,7 @@ use super::super::{
     answer::{self, Offer, Redirect, caller::Caller},
     body::is_form,
     context::{Env, RequestContext},
-    event::failure::Failure,
+    event::{Operation, failure::Failure},
     executor::Gate,
 };
 
@@ -27,7 +27,7 @@ const READ: [&str; 5] = ["code", "error", "error_description", "iss", "state"];
 
 /// Answers a form for the callback of this provider.
 pub(super) fn relay(request: &Request, provider: &Provider, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller::of(request).of_issuer(provider.id);
+    let caller = Caller::of(request).of_issuer(provider.id).for_operation(Operation::SignIn);
     let home = Offer::home(env.origin());
     if !is_form(request) || request.ends_with_headers() {
         return answer::refuse(AuthorizationError::Malformed.into(), &caller, home, env).into();

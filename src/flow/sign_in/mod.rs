@@ -38,7 +38,7 @@ use super::{
         caller::{Caller, Kind, is_prefetch},
     },
     context::{Env, RequestContext},
-    event::failure::Failure,
+    event::{Operation, failure::Failure},
     executor::Gate,
     memory::issuers::Ready,
 };
@@ -178,6 +178,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
     if let Some(location) = sign_in.central_start_url(env) {
         return answer::redirect(Redirect::Found, "sign_in_host", location, Vec::new()).into();
     }
+    let caller = caller.for_operation(Operation::SignIn);
     let back = || again_url(&sign_in.return_to, env.origin(), env.config);
     if would_loop(&request, &sign_in, env) {
         let settings = &env.config.session;
@@ -191,7 +192,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
     }
     let candidates = candidates(&sign_in.providers, env);
     let Some(provider) = chosen(&candidates, &sign_in.wishes) else {
-        return choose(&candidates, &request, &caller, &sign_in, env).into();
+        return choose(&candidates, &request, &caller.for_operation(Operation::Access), &sign_in, env).into();
     };
     match env.issuers.ready(provider.id, env.now()) {
         Some(provider) => redirect(&request, &provider, sign_in, env),
@@ -209,7 +210,7 @@ async fn redirect_when_ready(
     sign_in: SignInRequest,
     cx: RequestContext,
 ) -> LocalReply {
-    let caller = Caller::of(&request).of_issuer(provider);
+    let caller = Caller::of(&request).of_issuer(provider).for_operation(Operation::SignIn);
     let return_to = sign_in.return_to.clone();
     let redirected = match cx.provider(provider).await {
         Ok(provider) => cx.with(|env| redirect(&request, &provider, sign_in, env)),
@@ -343,10 +344,11 @@ fn would_loop(request: &Request, sign_in: &SignInRequest, env: &Env<'_>) -> bool
 /// Redirects to the authorization endpoint.
 fn redirect(request: &Request, known: &Ready, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<LocalReply> {
     let metadata = &known.metadata;
+    let caller = || Caller::of(request).for_operation(Operation::SignIn);
     match (begun(request, known, sign_in, env), metadata.pushed_request_endpoint.clone()) {
         (Ok(begun), None) => begun.redirect(metadata, env).into(),
-        (Ok(begun), Some(endpoint)) => push::redirect(begun, endpoint, known.clone(), Caller::of(request)),
-        (Err(failure), _) => answer::refuse(failure, &Caller::of(request), Offer::default(), env).into(),
+        (Ok(begun), Some(endpoint)) => push::redirect(begun, endpoint, known.clone(), caller()),
+        (Err(failure), _) => answer::refuse(failure, &caller(), Offer::default(), env).into(),
     }
 }
 

@@ -33,7 +33,7 @@ static LOGOUT_TOKEN: Kind = Kind {
     bad_signature: Failure::LogoutTokenSignature,
     check,
     has_own_sids: false,
-    event: |issuer, id| Event::LoggedOut(issuer, Some(id)),
+    event: |context, id| Event::LoggedOut(context, Some(id)),
 };
 
 /// Decides a request for the back-channel logout path.

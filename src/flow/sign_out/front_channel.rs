@@ -13,7 +13,7 @@ use crate::{
 use super::super::{
     answer::{self, Offer, caller::Caller},
     context::Env,
-    event::{Event, failure::Failure},
+    event::{Event, EventContext, Operation, failure::Failure},
     executor::Gate,
     memory::revocations::Revocation,
     session,
@@ -21,8 +21,8 @@ use super::super::{
 
 /// Decides a request for the front-channel logout path.
 pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller::of(request);
-    let revocation = match end_session(request, env) {
+    let caller = Caller::of(request).for_operation(Operation::SignOut);
+    let revocation = match end_session(request, &caller, env) {
         Ok(revocation) => revocation,
         Err(failure) => return answer::refuse(failure, &caller, Offer::default(), env).into(),
     };
@@ -39,7 +39,7 @@ pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<Local
     })
 }
 
-fn end_session(request: &Request, env: &mut Env<'_>) -> Result<Revocation, Failure> {
+fn end_session(request: &Request, caller: &Caller, env: &mut Env<'_>) -> Result<Revocation, Failure> {
     if !env.config.sign_out.front_channel {
         return Err(Failure::ReservedPath);
     }
@@ -49,7 +49,8 @@ fn end_session(request: &Request, env: &mut Env<'_>) -> Result<Revocation, Failu
     let (provider, sid) = named_session(request, env).ok_or(Failure::LogoutMalformed)?;
     let sid = RevocationKeys::of_sid(provider, &sid);
     let (owner, by) = env.revocations.framed(&sid, env.now(), env.platform).ok_or(Failure::Busy)?;
-    env.events.push(Event::LoggedOut(env.issuers.name(provider), None));
+    let (issuer, request_id) = (Some(env.issuers.name(provider)), caller.request_id.clone());
+    env.events.push(Event::LoggedOut(Box::new(EventContext { issuer, request_id, ..EventContext::default() }), None));
     let revocation = Revocation::of(sid, owner, &env.config.session.lifetimes, env.now());
     match session::end_here(&revocation, by, env) {
         // The list has no room, but the store takes it.

@@ -31,7 +31,7 @@ use super::{
         caller::{Caller, comes_from_elsewhere, is_prefetch},
     },
     context::{Env, RequestContext},
-    event::{Event, failure::Failure},
+    event::{Event, EventContext, Operation, failure::Failure},
     executor::Gate,
     memory::{issuers::Ready, revocations::By},
     session::{self, revocation},
@@ -46,7 +46,7 @@ const STATE_LIFE: Duration = Duration::from_secs(3600);
 
 /// A request for the sign-out path.
 pub(super) fn begin(request: &Request, session: Option<FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller::of(request);
+    let caller = Caller::of(request).for_operation(Operation::SignOut);
     let asks = match request.method() {
         // A picture, a frame, a prefetch or a link on another site must not sign a user out unasked.
         "GET" if is_opened_by_user(request) => Asks::SignOut,
@@ -129,7 +129,12 @@ fn sign_out(
         session::end(session.session(), By::Person, env);
         revocation::revoke_latest(session.session(), env);
     }
-    env.events.push(Event::SignedOut);
+    let request_id = caller.request_id.clone();
+    let context = match &session {
+        Some(session) => env.event_context(session.session(), request_id),
+        None => Box::new(EventContext { request_id, ..EventContext::default() }),
+    };
+    env.events.push(Event::SignedOut(context));
     let sign_out = SignOut { caller, target, cookies, session };
     let needs_store = sign_out.session.is_some() && settings.store.is_some();
     let provider = sign_out.provider(env);

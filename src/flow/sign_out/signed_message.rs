@@ -30,7 +30,7 @@ use super::super::{
         caller::{self, Caller},
     },
     context::{Env, RequestContext},
-    event::{Event, failure::Failure, omission::Omission},
+    event::{Event, EventContext, Operation, failure::Failure, omission::Omission},
     executor::Gate,
     keys::verify_with_keys,
     limits::hold_from,
@@ -65,8 +65,8 @@ pub(super) struct Kind {
     pub(super) check: fn(VerifiedJws, &Provider, &Env<'_>) -> Result<Message, Failure>,
     /// Whether a session that is not known may be called otherwise in ID tokens.
     pub(super) has_own_sids: bool,
-    /// What is logged of a message of this issuer with this `jti`.
-    pub(super) event: fn(String, String) -> Event,
+    /// The event of a message with this `jti`.
+    pub(super) event: fn(Box<EventContext>, String) -> Event,
 }
 
 /// Where a token says it comes from.
@@ -92,7 +92,7 @@ pub(super) struct Message {
 
 /// Decides a request for the path of these messages.
 pub(super) fn begin(kind: &'static Kind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller { kind: caller::Kind::Program, ..Caller::of(request) };
+    let caller = Caller { kind: caller::Kind::Program, ..Caller::of(request).for_operation(Operation::SignOut) };
     let failure = if !(kind.is_on)(&env.config.sign_out) {
         Failure::ReservedPath
     } else if request.method() != "POST" {
@@ -128,7 +128,7 @@ async fn end_sessions(kind: &'static Kind, caller: &mut Caller, cx: &RequestCont
         (kind.check)(token, provider, env)
     };
     let message = verify_with_keys(signer, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
-    let revocations = cx.with(|env| end_here(kind, provider.id, message, env))??;
+    let revocations = cx.with(|env| end_here(kind, provider.id, message, caller, env))??;
     // A message that is sent again says nothing new: were it to count again, it would end a session begun since.
     let Some((revocations, used)) = revocations else { return Ok(()) };
     if let Some(store) = &cx.config().session.store {
@@ -142,6 +142,7 @@ fn end_here(
     kind: &Kind,
     provider: IssuerId,
     message: Message,
+    caller: &Caller,
     env: &mut Env<'_>,
 ) -> Result<Option<(Vec<Revocation>, Entry)>, Failure> {
     for (event, reason) in message.ignored {
@@ -156,7 +157,13 @@ fn end_here(
     }
     let revocations: Vec<_> =
         message.subjects.iter().flat_map(|subject| revocations(kind, provider, subject, env)).collect();
-    env.events.push((kind.event)(env.issuers.name(provider), message.id));
+    let context = EventContext {
+        issuer: Some(env.issuers.name(provider)),
+        subject: message.subjects.into_iter().find_map(|subject| subject.user),
+        session: None,
+        request_id: caller.request_id.clone(),
+    };
+    env.events.push((kind.event)(Box::new(context), message.id));
     for revocation in &revocations {
         match session::end_here(revocation, By::Provider, env) {
             // The list has no room, but the store takes it.

@@ -200,7 +200,7 @@ fn a_byte_order_mark_is_read_past_in_every_answer() {
     world.advance(480);
     let outcome = world.visit("/");
     assert!(matches!(world.then(outcome), Outcome::Forwarded { .. }));
-    assert!(world.events.contains(&Event::Renewed));
+    assert!(world.events.iter().any(|event| matches!(event, Event::Renewed(_))));
     let bearer = [(":method", "GET"), (":path", "/x"), ("authorization", "Bearer opaque")];
     assert!(matches!(world.send(&bearer), Outcome::Forwarded { .. }));
 }

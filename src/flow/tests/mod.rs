@@ -1,4 +1,5 @@
 mod app_tokens;
+mod audit;
 mod authorization;
 mod bearer;
 mod callback;
@@ -40,6 +41,7 @@ mod start_parameters;
 mod step_up;
 mod store;
 mod token_issuers;
+mod tracing;
 mod upstream_tokens;
 mod userinfo;
 pub(crate) mod world;

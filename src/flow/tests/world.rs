@@ -473,7 +473,10 @@ impl World {
     }
 
     pub(super) fn start(&mut self, request: Request) -> Step {
-        self.decide(|worker| worker.start(request))
+        self.platform.request.replace(request.clone());
+        let step = self.decide(|worker| worker.start(request));
+        self.platform.request.take();
+        step
     }
 
     /// Drives the current worker: the calls that its background tasks make now.

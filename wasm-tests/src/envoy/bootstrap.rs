@@ -38,6 +38,8 @@ pub struct Setup {
     pub runtime: Value,
     /// Fields of the HTTP connection manager, added to or put in place of ours.
     pub connection_manager: Map<String, Value>,
+    /// Further HTTP filters before ours.
+    pub filters_before: Vec<Value>,
     /// Further HTTP filters between ours and the router.
     pub filters_behind: Vec<Value>,
     /// The number of worker threads.
@@ -71,6 +73,7 @@ impl Setup {
             whole_clusters: Vec::new(),
             runtime: json!({}),
             connection_manager: Map::new(),
+            filters_before: Vec::new(),
             filters_behind: Vec::new(),
             workers: 2,
             bodies_while_headers_are_held: false,
@@ -171,7 +174,7 @@ impl Setup {
     }
 
     fn http_connection_manager(&self, access_log: &Path) -> Value {
-        let mut filters = vec![];
+        let mut filters = self.filters_before.clone();
         if !self.configuration.is_null() {
             filters.push(self.filter());
         }

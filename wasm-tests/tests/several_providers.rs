@@ -114,7 +114,7 @@ fn a_rule_sends_users_to_its_provider_and_refuses_sessions_of_the_other() {
     world.upstream.assert_saw_nothing_since(before, "a session of the other provider");
     assert!(world.log().contains("staff alone"), "{}", world.log());
     // The link leads to the right one, and asks for another account there.
-    let [link] = &links(&browser.get(&world.url("/admin/x")))[..] else { panic!("no link") };
+    let [link, _sign_out] = &links(&browser.get(&world.url("/admin/x")))[..] else { panic!("no link") };
     let begun = assert_sign_in_at(&browser.get(link), &world, &world.issuer, CALLBACK);
     assert_eq!(parameter(&begun.url, "prompt"), "select_account");
     assert_signed_in(&browser.get(&world.answer(&browser, &begun)), &world.url("/admin/x"));

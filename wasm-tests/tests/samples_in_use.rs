@@ -166,8 +166,11 @@ fn users_of_two_providers_pass_by_rules_and_routes() {
     let carol = site.signed_in(CAROL, "/oauth2/start?rd=/page&provider=partners");
     assert_eq!(site.received_headers(&carol, Outgoing::fetch("/page"), NAMES), texts(["carol", partners.issuer()]));
     // That her provider calls her an admin makes her none here.
-    for (browser, path) in [(&bob, "/admin/x"), (&carol, "/admin/x"), (&carol, "/intranet")] {
-        site.assert_refused(browser, Outgoing::fetch(path), OTHERS);
+    const OTHER_PROVIDER: (u16, Option<&str>) = (403, Some("other_provider"));
+    for (browser, path, refusal) in
+        [(&bob, "/admin/x", OTHERS), (&carol, "/admin/x", OTHER_PROVIDER), (&carol, "/intranet", OTHER_PROVIDER)]
+    {
+        site.assert_refused(browser, Outgoing::fetch(path), refusal);
     }
     site.assert_sign_in_refused(DAVE, "/oauth2/start?rd=/page&provider=partners", OTHERS);
 }

@@ -43,7 +43,10 @@ export interface SignInOptions {
 
 /** How to sign out. */
 export interface SignOutOptions {
-  /** Where to go afterwards: a path of this site, or a URL that the operator lists. By default it is a page of the filter. */
+  /**
+   * Where to go afterwards: a path of this site, or a URL that the operator lists. By default it is a page of the filter. In a frame of
+   * another site only a page of this site counts, and by default it is the page itself, loaded again.
+   */
   returnTo?: string | URL;
 }
 

@@ -95,10 +95,11 @@ export const client = (prefix) => {
     const page = outermost();
     const url = at("sign_out", returnTo ? { rd: `${returnTo}` } : {});
     if (page === top) return leave(page, url);
-    // In a frame, where the pages of a sign-out may not be shown.
+    // In a frame, where the pages of a sign-out may not be shown. The filter has not checked this target: it could be a script.
+    const to = new URL(returnTo ?? location.href.split("#")[0], origin);
     const { status, headers } = await fetch(url, { method: "POST", redirect: "manual" });
     if (status > 399) throw failure(headers.get("vestibule-code") ?? "unexpected_answer", status);
-    return leave(page, `${returnTo ?? location.href}`);
+    return leave(page, to.origin === origin ? to.href : origin);
   };
 
   /** @param {import("./client.js").SignInRequired} required */

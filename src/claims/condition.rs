@@ -204,13 +204,12 @@ impl Condition {
         }
     }
 
-    /// Whether it is about groups or roles alone.
+    /// Whether it asks for groups or roles, and for nothing else.
     fn is_about_groups(&self) -> bool {
         match self {
             Self::All(conditions) | Self::Any(conditions) => conditions.iter().all(Self::is_about_groups),
-            Self::Not(condition) => condition.is_about_groups(),
             Self::Claim(path, _) => ["group", "role"].iter().any(|name| path.text().contains(name)),
-            Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => false,
+            Self::Not(_) | Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => false,
         }
     }
 

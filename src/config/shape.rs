@@ -196,7 +196,9 @@ impl Shape for u64 {
 impl Shape for String {
     fn read(mut place: Place<'_>) -> Self {
         let Node::Text(text) = place.node else {
-            place.misfit("a string");
+            // In YAML, a colour without quotes is a comment.
+            let is_null = matches!(place.node, Node::Null);
+            place.misfit(if is_null { "a string (in quotes if it begins with #)" } else { "a string" });
             return Self::new();
         };
         text.to_string()

@@ -180,7 +180,7 @@ const MAX_NAME: usize = 80;
 fn refuse(ruled: &RuledRequest, session: &Session, failure: Failure, env: &mut Env<'_>) -> LocalReply {
     let caller = Caller::of(ruled.request()).of_issuer(session.provider());
     let offer = if failure.status() == 403 && caller.kind != Kind::Program {
-        other_ways(ruled, session, env)
+        other_ways(ruled, session, caller.kind, env)
     } else {
         Offer::default()
     };
@@ -189,7 +189,7 @@ fn refuse(ruled: &RuledRequest, session: &Session, failure: Failure, env: &mut E
 }
 
 /// Another account, another provider, or none.
-fn other_ways(ruled: &RuledRequest, session: &Session, env: &Env<'_>) -> Offer {
+fn other_ways(ruled: &RuledRequest, session: &Session, kind: Kind, env: &Env<'_>) -> Offer {
     let target = ReturnTo::parse(ruled.request().target(), &env.config.prefix);
     let accepted = ruled.verdict().providers();
     let is_accepted = accepted.is_empty() || accepted.contains(&session.provider());
@@ -202,10 +202,11 @@ fn other_ways(ruled: &RuledRequest, session: &Session, env: &Env<'_>) -> Offer {
         (true, false) => (Link { label: Text::AnotherAccount, href: start(&accepted) }, None),
         (true, true) => (Link { label: Text::AnotherAccount, href: start(&[session.provider()]) }, Some(another_way())),
     };
-    let sign_out = Link { label: Text::SignOut, href: sign_out_path(None, env) };
+    // Clickjacking: a page around the frame cannot sign the user out by itself.
+    let sign_out = (kind != Kind::Frame).then(|| Link { label: Text::SignOut, href: sign_out_path(None, env) });
     Offer {
         action: Some(Action::Link(action)),
-        others: way.into_iter().chain([sign_out]).collect(),
+        others: way.into_iter().chain(sign_out).collect(),
         user: Some(name_of(session, env)),
         ..Offer::default()
     }
@@ -215,7 +216,7 @@ fn other_ways(ruled: &RuledRequest, session: &Session, env: &Env<'_>) -> Offer {
 fn name_of(session: &Session, env: &Env<'_>) -> String {
     let text = |name: &str| session.claim(name).and_then(as_text).filter(|text| !text.is_empty());
     let name = ["email", "preferred_username", "name", "sub"].into_iter().find_map(text).unwrap_or_default();
-    let mut shown: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    let mut shown: String = name.chars().filter(|c| !c.is_control() && !has_direction(*c)).take(MAX_NAME).collect();
     if name.chars().count() > MAX_NAME {
         shown.push('…');
     }
@@ -223,6 +224,11 @@ fn name_of(session: &Session, env: &Env<'_>) -> String {
         Some(provider) if env.config.providers.len() > 1 => format!("{shown} ({})", provider.title),
         _ => shown,
     }
+}
+
+/// Whether a character changes the direction of those behind it (UAX 9, 2.1 to 2.5): in a name it could end the marks around it.
+const fn has_direction(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn as_text(claim: Claim<'_>) -> Option<&str> {

@@ -311,30 +311,36 @@ fn a_frame_of_this_site_leads_the_page_around_it() {
 #[test]
 fn a_frame_on_another_site_signs_out_where_it_is() {
     let site = Site::with(|plan| plan.setup.configuration["session"]["same_site"] = json!("none"));
-    let script = "import { user, signOut } from '/oauth2/client.js';\
-                  const claims = await user(); show(claims?.sub ?? 'nobody');\
-                  if (claims) await signOut({ returnTo: '/public/page?html=bye' });";
-    let page = format!("<!doctype html><title>Elsewhere</title><iframe src=\"{}\"></iframe>", page_with(&site, script));
-    let server = Server::start(0, move |_, connection| {
-        let sent = connection.send(&response(200, &[("content-type", "text/html")], page.as_bytes()));
-        if sent.is_ok() { Outcome::KeepAlive } else { Outcome::Close }
-    });
-    let elsewhere = format!("http://other.localhost:{}/", server.address().port());
-    let [_, signed_in, _, bye, _, nobody] = walk_with_third_party_cookies(
-        &site.url("/"),
-        true,
-        [
-            json!(["open", site.url("/page")]),
-            sign_in(),
-            json!(["open", elsewhere]),
-            json!(["framed", "bye"]),
-            json!(["reload"]),
-            json!(["framed", "nobody"]),
-        ],
-    );
-    assert!(names(&signed_in["cookies"]).contains(&SESSION_COOKIE), "{signed_in:#}");
-    assert_eq!(names(&bye["cookies"]), [""; 0], "{bye:#}");
-    assert_eq!(text(&nobody, "title"), "Elsewhere", "{nobody:#}");
+    // A target that is no page of this site leads to the first page, here without a session.
+    for (target, shown) in [("/public/page?html=bye", "bye"), ("javascript:alert(1)", "takes the whole window")] {
+        let script = format!(
+            "import {{ user, signOut }} from '/oauth2/client.js';\
+             const claims = await user(); show(claims?.sub ?? 'nobody');\
+             if (claims) await signOut({{ returnTo: '{target}' }});"
+        );
+        let page = page_with(&site, &script);
+        let page = format!("<!doctype html><title>Elsewhere</title><iframe src=\"{page}\"></iframe>");
+        let server = Server::start(0, move |_, connection| {
+            let sent = connection.send(&response(200, &[("content-type", "text/html")], page.as_bytes()));
+            if sent.is_ok() { Outcome::KeepAlive } else { Outcome::Close }
+        });
+        let elsewhere = format!("http://other.localhost:{}/", server.address().port());
+        let [_, signed_in, _, left, _, nobody] = walk_with_third_party_cookies(
+            &site.url("/"),
+            true,
+            [
+                json!(["open", site.url("/page")]),
+                sign_in(),
+                json!(["open", elsewhere]),
+                json!(["framed", shown]),
+                json!(["reload"]),
+                json!(["framed", "nobody"]),
+            ],
+        );
+        assert!(names(&signed_in["cookies"]).contains(&SESSION_COOKIE), "{signed_in:#}");
+        assert_eq!(names(&left["cookies"]), [""; 0], "{left:#}");
+        assert_eq!(text(&nobody, "title"), "Elsewhere", "{nobody:#}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn page_text(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, F
     if (1..=limits::MAX_PAGE_TEXT).contains(&text.len()) && is_plain {
         return Ok(text.to_owned());
     }
-    Err(faults.wrong(at, format!("1 to {} bytes of text", limits::MAX_PAGE_TEXT)))
+    Err(faults.wrong(at, format!("1 to {} bytes of text, without tabs and control characters", limits::MAX_PAGE_TEXT)))
 }
 
 const fn language(raw: PageLanguage) -> Language {

@@ -87,12 +87,41 @@ fn a_page_is_in_the_language_of_its_reader_and_json_in_english() {
 
 #[test]
 fn a_name_with_markup_and_invisible_characters_stays_a_name() {
-    let name = "<b>\u{202e}eve\u{7}\n</b>";
+    let name = "<b>\u{202e}eve\u{7}\n</b>\u{2069}\u{2067}";
     let mut world = refused(json!({ "groups": ["nobody"] }), json!({ "email": name }));
     let page = world.visit("/page").reply();
-    // Escaped, without control characters, and with its own direction kept to itself.
-    let shown = "as \u{2068}&#60;b&#62;\u{202e}eve&#60;/b&#62;\u{2069}.";
+    // Escaped, without control characters and those of direction, which could end the marks around it.
+    let shown = "as \u{2068}&#60;b&#62;eve&#60;/b&#62;\u{2069}.";
     assert!(text(&page).contains(shown), "{}", text(&page));
+}
+
+#[test]
+fn a_refused_user_whom_a_rule_leaves_out_is_not_told_of_groups_to_be_in() {
+    let mut world = refused(json!({ "not": { "claims": { "groups": ["banned"] } } }), json!({ "groups": ["banned"] }));
+    let page = world.visit("/page").reply();
+    assert_eq!((page.status, page.code), (403, "not_allowed"));
+    assert!(text(&page).contains("not among those that may open"), "{}", text(&page));
+    assert!(!text(&page).contains("groups"), "{}", text(&page));
+    assert!(matches!(world.visit("/public/x"), Outcome::Forwarded { .. }));
+}
+
+/// A page of another site around it could have its user click the link.
+#[test]
+fn a_refusal_in_a_frame_does_not_offer_to_sign_out() {
+    let mut world = refused(json!({ "groups": ["nobody"] }), json!({ "email": "alice@example.com" }));
+    let frame = [
+        (":method", "GET"),
+        (":path", "/page"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+        ("sec-fetch-site", "same-site"),
+        ("accept", "text/html"),
+    ];
+    let page = world.send(&frame).reply();
+    assert_eq!((page.status, page.code), (403, "not_allowed"));
+    assert!(text(&page).contains("Use another account") && !text(&page).contains("sign_out"), "{}", text(&page));
+    assert!(text(&world.visit("/page").reply()).contains("href=\"/oauth2/sign_out\""));
+    assert!(matches!(world.visit("/public/x"), Outcome::Forwarded { .. }));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What is usually meant by a mistake, where the filter itself cannot know: names that other proxies use, values in the wrong
-//! form, secrets that are none.
+//! Advice on mistakes that the filter itself cannot explain: names of other proxies, values in the wrong form, texts in place of
+//! secrets.
 
 use vestibule::config::{Fault, Problem, Segment};
 
@@ -9,7 +9,7 @@ use crate::{
     tree::{Node, Value},
 };
 
-/// Names that other proxies and people use, and what is here instead.
+/// Names that are usual elsewhere, and the setting here.
 const OTHER_NAMES: [(&[&str], &str); 11] = [
     (
         &["callback_path", "callback_uri", "callback_url", "redirect_uri", "redirect_uris", "redirect_url"],
@@ -55,7 +55,7 @@ const OTHER_PRESETS: [(&[&str], &str); 4] = [
 /// How the issuers of Entra ID begin.
 const ENTRA: &str = "https://login.microsoftonline.com/";
 
-/// The message of this fault, with what is usually meant by it.
+/// The message of this fault, with advice on the usual cause.
 pub(crate) fn message(fault: &Fault, root: &Node, variables: &Variables<'_>) -> String {
     let message = fault.problem.to_string();
     let name = fault.path.segments().iter().rev().find_map(|segment| match segment {

@@ -9,7 +9,7 @@ export interface Claims {
   readonly [name: string]: unknown;
 }
 
-/** An error of this module. */
+/** An error of the functions of this module. */
 export interface SignInError extends Error {
   /**
    * What is wrong: a code of the filter (its page on troubleshooting has all of them), or

@@ -10,7 +10,7 @@ const failure = (code, status = 0, requestId, cause) =>
 /** @type {<T>(ms: number, value: T) => Promise<T>} */
 const wait = (ms, value) => new Promise((done) => setTimeout(done, ms, value));
 
-// The window to lead away: the outermost one where it is of this site. In a frame of another site the filter's page leads out.
+// The window that leaves: the outermost one where it is of this site. In a frame on another site, a page of the filter leads out.
 const outermost = () => {
   try {
     if (top?.origin === origin) return top;
@@ -18,14 +18,14 @@ const outermost = () => {
   return window;
 };
 
-// A page that stays all the same goes on after a while: a user can refuse to leave it.
+// False after a while where the page has stayed: its user can refuse to leave it.
 /** @param {Window} page @param {string} url */
 const leave = (page, url) => {
   page.location.assign(url);
   return wait(30000, false);
 };
 
-// Ends a loop of sign-ins without a user, such as where the rules never admit this one.
+// Ends a loop of sign-ins without a click, such as where no rule ever admits this user.
 const guard = () => {
   const now = Date.now();
   /** @type {number[]} */
@@ -76,7 +76,7 @@ export const client = (prefix) => {
     return !!(await user());
   };
 
-  // What the answer asks of the sign-in comes first.
+  // `asked` has the parameters that an answer asks for; the options override them.
   /** @param {Iterable<[string, string]>} asked @param {import("./client.js").SignInOptions} [options] */
   const begin = async (asked, { returnTo, provider, parameters, popup } = {}) => {
     const page = outermost();

@@ -64,16 +64,16 @@ pub enum Finding {
     Unverified,
 }
 
-/// The kind of conditions that do not hold, as far as a user may know it: neither names nor values.
+/// The kind of a condition that does not hold, as far as its user may know it: no name or value of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
-    /// Conditions of several kinds, or of one that users do not know.
+pub enum Unmet {
+    /// A condition on claims of several kinds, or on one that users do not know by name.
     Account,
-    /// Their address is none of those that may.
+    /// The user's address is not among those that are admitted.
     Address,
-    /// They are in none of the groups, or have none of the roles.
+    /// The user is in none of the groups, or has none of the roles.
     Groups,
-    /// The provider does not vouch for their address.
+    /// The provider does not vouch for the user's address.
     VerifiedAddress,
 }
 
@@ -100,13 +100,13 @@ impl Conditions {
     }
 
     /// The kind of the first condition that does not hold.
-    pub fn lack(&self, claims: &dyn Claims) -> Lack {
+    pub fn first_unmet(&self, claims: &dyn Claims) -> Unmet {
         let failed = self.0.iter().find(|condition| condition.outcome(claims) == Outcome::No);
-        failed.map_or(Lack::Account, |condition| match (condition.is_about_address(), condition.is_about_groups()) {
-            (true, false) if email(claims).is_err() => Lack::VerifiedAddress,
-            (true, false) => Lack::Address,
-            (false, true) => Lack::Groups,
-            _ => Lack::Account,
+        failed.map_or(Unmet::Account, |condition| match (condition.is_about_address(), condition.is_about_groups()) {
+            (true, false) if email(claims).is_err() => Unmet::VerifiedAddress,
+            (true, false) => Unmet::Address,
+            (false, true) => Unmet::Groups,
+            _ => Unmet::Account,
         })
     }
 
@@ -204,7 +204,7 @@ impl Condition {
         }
     }
 
-    /// Whether it asks for groups or roles, and for nothing else.
+    /// Whether it is about groups or roles alone, by the names of its claims.
     fn is_about_groups(&self) -> bool {
         match self {
             Self::All(conditions) | Self::Any(conditions) => conditions.iter().all(Self::is_about_groups),

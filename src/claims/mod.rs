@@ -7,7 +7,7 @@ mod shape;
 mod step_up;
 mod template;
 
-pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Lack, Outcome, email_domain, is_left_out};
+pub use condition::{CLAIM_NAMES, Condition, Conditions, Finding, LEFT_OUT, Outcome, Unmet, email_domain, is_left_out};
 pub use expression::Expression;
 pub use object_keys::ObjectKeys;
 pub use shape::Shape;

@@ -172,7 +172,7 @@ pub enum AuditLog {
     None,
     /// Lines with the subject.
     WithSubject,
-    /// Lines without it.
+    /// Lines without the subject.
     WithoutSubject,
 }
 

@@ -1,8 +1,8 @@
 //! Presets: the settings of well-known providers, each in a file of its own (`presets/NAME.json`). A setting that the operator does
 //! not give comes from the preset; its texts name variables in braces, which the operator fills with `with`. A variant overrides
 //! the preset for certain values of a variable, or for any value of an optional one. `needs_secret`: the provider accepts only
-//! clients that authenticate. A variable with `without` must not contain this text, and with `starts_with` begins with that one, in
-//! which variables before it are filled in: both are for values that are easily taken for another one.
+//! clients that authenticate. `without` is a text that the value of a variable must not contain, `starts_with` one that it begins with, in
+//! which earlier variables are filled in: both refuse a value that is easily taken for the right one.
 
 use zeroize::Zeroizing;
 

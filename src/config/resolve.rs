@@ -452,6 +452,22 @@ fn limit_entries(entries: usize, at: &At<'_>, faults: &mut Faults) -> Result<(),
     Err(faults.wrong(at, format!("at most {} entries, got {entries}", limits::MAX_ENTRIES)))
 }
 
+/// Every element of a list of conditions. An empty list is refused: it reads like "none", but would match all.
+fn condition_list<T>(
+    list: Option<Vec<String>>,
+    at: &At<'_>,
+    noun: &str,
+    faults: &mut Faults,
+    read: impl Fn(String, &At<'_>, &mut Faults) -> Result<T, Faulty>,
+) -> Result<Vec<T>, Faulty> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    if list.is_empty() {
+        return Err(faults.wrong(at, format!("at least one {noun}; leave this field out to accept any")));
+    }
+    limit_entries(list.len(), at, faults)?;
+    resolve_each(list, at, faults, read)
+}
+
 /// Reads every element of a list before the first fault returns.
 fn resolve_each<R, T>(
     list: Vec<R>,

@@ -51,12 +51,12 @@ impl Report {
         host::log(level, &event.to_string());
     }
 
-    /// Apart: most events are not for the audit log, and it is off in most configurations.
+    /// Writes the line of an event for the audit log. Not inlined: most configurations have none.
     #[inline(never)]
     fn audit(&self, event: &Event) {
         if let Some(line) = audit::line(event, self.audit_log) {
             host::log(LogLevel::Info, &["audit ", &line].concat());
-            // For the access log. Work in the background belongs to no request, and sets nothing.
+            // For the access log; nothing happens where there is no request. A later line of the request replaces it.
             host::set_state("vestibule_audit", &line);
         }
     }

@@ -1,4 +1,4 @@
-//! Our module for scripts of the app, `envoy/client.js`. It is the same for everybody and holds no secret, so it needs no session.
+//! Our module for scripts of the app, `envoy/client.js`. It is the same for all users and holds no secret, so it needs no session.
 
 use crate::http::{LocalReply, Request};
 
@@ -32,7 +32,8 @@ pub(super) fn decide(request: &Request, env: &mut Env<'_>) -> LocalReply {
     answer::script("client_script", SCRIPT, tag, has_it)
 }
 
-/// Writes `source` into `out` without indentation, empty lines and lines that are a comment; returns its length.
+/// Writes `source` into `out` without indentation, empty lines and comments; returns the length. A comment is a line that begins
+/// with a slash, which no line of code does.
 const fn strip(mut source: &[u8], mut out: &mut [u8]) -> usize {
     let (mut begins_line, mut is_comment, mut length) = (true, false, 0);
     while let [byte, rest @ ..] = source {

@@ -60,11 +60,11 @@ pub struct Worker {
     memory: RefCell<Memory>,
     limits: Limits,
     clock: Clock,
-    /// The trace of work for no request.
+    /// The empty trace: that of work for no request.
     untraced: TraceContext,
     /// Empty between decisions; kept so that a request need not allocate it.
     events: RefCell<Vec<Event>>,
-    /// Work that is to begin when the host drives the worker next, with the trace of its calls.
+    /// Work that begins when the host drives the worker next, with the trace of its calls.
     spawned: RefCell<Vec<(TraceContext, Spawn)>>,
     pub(super) tasks: RefCell<Vec<Task>>,
     /// The calls of the tasks that the host has not made yet.
@@ -288,8 +288,8 @@ impl<'a> Env<'a> {
     }
 }
 
-/// The trace of the current request. The host has its headers while it is decided at once, and ends the VM that asks for them
-/// elsewhere.
+/// The trace of the current request. Only while the request is decided at once: later the host has no headers, and ends the VM
+/// that asks for them.
 #[inline(never)]
 fn trace_of_request(platform: &dyn Platform) -> TraceContext {
     trace_context(&|name| platform.request_header(name))

@@ -31,6 +31,7 @@
 //! | `userinfo` | our own userinfo path, for scripts of the app |
 //! | `background` | the work of a worker beside its requests |
 //! | `with_session` | a request with its session, or without one |
+//! | `not_admitted` | the answer to a user whom the rules do not admit |
 //! | `admit` | a user whom the rules admit or not |
 //! | `reserved` | the paths under our prefix |
 //! | `gates` | the order of it all, on one screen |
@@ -53,6 +54,7 @@ mod gates;
 mod keys;
 mod limits;
 mod memory;
+mod not_admitted;
 mod provisioning;
 mod reserved;
 mod retry;

@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-/// Length of `traceparent` in version 00, which is a prefix of all later ones (Trace Context, 3.2.2).
+/// Length of `traceparent` in version 00 (Trace Context, 3.2.2).
 const PARENT_LENGTH: usize = 55;
-/// Upper bound of `tracestate`. A participant has to pass on this many bytes, and may drop longer ones (Trace Context, 3.3.1.5).
+/// Upper bound of `tracestate`: a participant must pass on this many bytes, and may drop longer values (Trace Context, 3.3.1.5).
 const MAX_STATE: usize = 512;
 /// Upper bound of a B3 value: two ids of 32 and 16 digits, the sampling state and the parent's id.
 const MAX_B3: usize = 32 + 1 + 16 + 1 + 1 + 1 + 16;
@@ -15,7 +15,7 @@ const B3: [&str; 4] = ["x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3
 /// The headers that carry a trace; empty where there is none.
 pub type TraceContext = Rc<Vec<(&'static str, String)>>;
 
-/// Reads the trace of a request, of which `header` gives the headers.
+/// Reads the trace of a request; `header` gives the value of a header by its name.
 pub fn trace_context(header: &dyn Fn(&str) -> Option<Vec<u8>>) -> TraceContext {
     let read = |name: &'static str, is_valid: fn(&[u8]) -> bool| {
         let value = header(name).filter(|value| is_valid(value))?;

@@ -7,6 +7,6 @@
     sessionStorage.setItem("vestibule-form", JSON.stringify({ at: Date.now(), to, fields }));
   } catch {
     const text = document.getElementById("text");
-    text.textContent = text.dataset.otherwise;
+    text.textContent = text.dataset.fallback;
   }
 }

@@ -1,12 +1,12 @@
-//! The look of the pages: what an operator says about the site, and the style.
+//! The look of the pages: the style, and what the operator adds to it.
 
 use std::sync::LazyLock;
 
-use super::{logo::Logo, source, text::Language};
+use super::{inline, logo::Logo, text::Language};
 
 const STYLE: &str = include_str!("style.css");
-/// The hash of the style: to make it anew takes more than all the rest of a refusal.
-static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| source(STYLE));
+/// The style in a Content-Security-Policy. Computed once: hashing takes longer than all the rest of a refusal.
+static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| inline::source(STYLE));
 
 /// What all pages of a site share.
 #[derive(Debug, Clone, Default)]
@@ -21,11 +21,11 @@ pub struct Look {
     pub text: Option<String>,
     /// The language of users whose browser prefers none of ours.
     pub language: Language,
-    /// The colour of buttons, where it is another one.
+    /// The colour of buttons, where it is not that of the style.
     pub accent: Option<Accent>,
 }
 
-/// A style with another accent colour, and its hash.
+/// The style with another accent colour, and its source in a Content-Security-Policy.
 #[derive(Debug, Clone)]
 pub struct Accent {
     style: String,
@@ -67,9 +67,9 @@ const EQUAL_CONTRAST: f64 = 0.179;
 impl From<Color> for Accent {
     fn from(color: Color) -> Self {
         let accent = base16ct::lower::encode_string(&color.0);
-        // It counts more than the style's own `:root`, in the dark too.
+        // `:root:root` is more specific than each `:root` of the style, the one for the dark too.
         let style = format!("{STYLE}:root:root {{ --accent: #{accent}; --on-accent: {} }}\n", color.of_text());
-        let source = source(&style);
+        let source = inline::source(&style);
         Self { style, source }
     }
 }
@@ -133,7 +133,7 @@ mod tests {
     fn the_style_and_its_hash_belong_together() {
         let accented = Look { accent: Some(Color([10, 125, 79]).into()), ..Look::default() };
         for look in [Look::default(), accented.clone()] {
-            assert_eq!(look.style_source(), source(look.style()));
+            assert_eq!(look.style_source(), inline::source(look.style()));
         }
         assert!(accented.style().ends_with(":root:root { --accent: #0a7d4f; --on-accent: #fff }\n"));
     }

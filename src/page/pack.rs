@@ -1,4 +1,4 @@
-//! Packs the texts of the pages: of each `src/page/texts/LANGUAGE.txt` the texts, without their keys, in zlib.
+//! The build script: packs the texts of `src/page/texts/LANGUAGE.txt`, without their keys, in zlib.
 #![expect(clippy::print_stdout, reason = "cargo reads it")]
 
 use std::{env, error::Error, fs, path::Path};

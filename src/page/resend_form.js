@@ -14,7 +14,7 @@
     }));
   } else {
     const text = document.getElementById("text");
-    text.textContent = text.dataset.otherwise;
+    text.textContent = text.dataset.fallback;
     other.hidden = false;
   }
 }

@@ -23,10 +23,10 @@ pub enum Language {
     Zh,
 }
 
-/// How long a language is looked for in `Accept-Language`: browsers send fewer than ten.
+/// The most language ranges of an `Accept-Language` that are read: browsers send fewer than ten.
 const MAX_RANGES: usize = 32;
 
-/// The weight of a language that names none, in thousandths.
+/// The greatest weight, in thousandths, and that of a range without one (RFC 9110, 12.4.2).
 const MAX_WEIGHT: u16 = 1000;
 
 /// A weight (RFC 9110, 12.4.2) in thousandths.
@@ -47,7 +47,7 @@ macro_rules! packed {
     ($($language:literal),*) => { [$(include_bytes!(concat!(env!("OUT_DIR"), "/", $language, ".zlib"))),*] };
 }
 
-/// The texts of the other languages: a third of their size.
+/// The texts of the other languages in zlib, a third of their size.
 const PACKED: [&[u8]; Language::ALL.len() - 1] = packed!["de", "fr", "es", "pt", "ja", "zh"];
 
 type Lines = Box<[Box<str>]>;
@@ -56,14 +56,14 @@ fn split(texts: &str) -> Lines {
     texts.lines().map(Box::from).collect()
 }
 
-/// The lines of each language, from its first page on.
-static LINES: [OnceLock<Lines>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
+/// The texts of each language, once a page has needed them.
+static UNPACKED: [OnceLock<Lines>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
 
 impl Language {
-    /// All of them.
+    /// All languages, in the order of their declaration.
     pub const ALL: [Self; 7] = [Self::En, Self::De, Self::Fr, Self::Es, Self::Pt, Self::Ja, Self::Zh];
 
-    /// Its tag (BCP 47), for `lang` of the page.
+    /// The tag (BCP 47), for `lang` of the page.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::En => "en",
@@ -76,14 +76,14 @@ impl Language {
         }
     }
 
-    /// The direction of its writing, for `dir` of the page.
+    /// The direction of writing, for `dir` of the page.
     pub const fn direction(self) -> &'static str {
         match self {
             Self::En | Self::De | Self::Fr | Self::Es | Self::Pt | Self::Ja | Self::Zh => "ltr",
         }
     }
 
-    /// What stands between two sentences.
+    /// The text between two sentences.
     const fn between_sentences(self) -> &'static str {
         match self {
             Self::Ja | Self::Zh => "",
@@ -91,7 +91,7 @@ impl Language {
         }
     }
 
-    /// The language of this tag, whatever region or script it names.
+    /// The language of this tag (BCP 47). Its region and script do not count.
     pub fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or_default();
         Self::ALL
@@ -104,10 +104,17 @@ impl Language {
         let mut best = None;
         for range in accepted.split(',').take(MAX_RANGES) {
             let (tag, weight) = range.split_once(';').map_or((range, Some(MAX_WEIGHT)), |(tag, weight)| {
-                (tag, weight.trim().strip_prefix("q=").and_then(thousandths))
+                (
+                    tag,
+                    weight
+                        .trim()
+                        .strip_prefix(['q', 'Q'])
+                        .and_then(|weight| weight.strip_prefix('='))
+                        .and_then(thousandths),
+                )
             });
             let weight = weight.unwrap_or_default();
-            // Of equal ones the first.
+            // The first of equally preferred languages.
             if weight > best.map_or(0, |(_, known)| known)
                 && let Some(language) = Self::from_tag(tag.trim())
             {
@@ -119,32 +126,32 @@ impl Language {
 
     /// This language, once its texts are unpacked (zlib); English where they cannot be.
     pub fn unpacked(self, unpack: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        let is_known = self == Self::En || self.lines().is_some_and(|lines| lines.get().is_some());
+        let is_known = self == Self::En || self.texts().is_some_and(|texts| texts.get().is_some());
         if is_known {
             return self;
         }
         let packed = (self as usize).checked_sub(1).and_then(|place| PACKED.get(place));
         match packed.and_then(|packed| unpack(packed)) {
             Some(texts) => {
-                self.lines().inspect(|lines| drop(lines.set(split(&String::from_utf8_lossy(&texts)))));
+                self.texts().inspect(|own| drop(own.set(split(&String::from_utf8_lossy(&texts)))));
                 self
             }
             None => Self::En,
         }
     }
 
-    /// A text in this language, if it is [`Self::unpacked`]; else in English.
+    /// A text in this language; in English before [`Self::unpacked`].
     pub fn get(self, text: Text) -> &'static str {
-        let own = self.lines().and_then(OnceLock::get);
-        let lines = own.or_else(|| Self::En.lines().map(|lines| lines.get_or_init(|| split(ENGLISH))));
+        let own = self.texts().and_then(OnceLock::get);
+        let lines = own.or_else(|| Self::En.texts().map(|texts| texts.get_or_init(|| split(ENGLISH))));
         lines.and_then(|lines| lines.get(text as usize)).map_or("", |line| line)
     }
 
-    fn lines(self) -> Option<&'static OnceLock<Lines>> {
-        LINES.get(self as usize)
+    fn texts(self) -> Option<&'static OnceLock<Lines>> {
+        UNPACKED.get(self as usize)
     }
 
-    /// These sentences one after the other.
+    /// The sentences as one paragraph.
     pub fn sentences(self, texts: &[Text]) -> String {
         let texts: Vec<_> = texts.iter().map(|text| self.get(*text)).collect();
         texts.join(self.between_sentences())
@@ -153,7 +160,7 @@ impl Language {
 
 macro_rules! texts {
     ($($name:ident)*) => {
-        /// A text of a page: a heading, a sentence or a label. `page/texts/en.txt` has the words.
+        /// A text of a page: a heading, a sentence or a label, as `page/texts/en.txt` has it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[allow(missing_docs, reason = "the file of each language has the words")]
         pub enum Text { $($name),* }
@@ -172,7 +179,7 @@ texts! {
     SignedOut SignedOutHereOnly SendAgainQuestion AnswerIncomplete AnswerOfOtherService AnswerUnacceptable SignInOver
     SignInTooLate ServiceRefused SiteNotAccepted YouDeclined NotJustNow OwnFault DataTooLong NotAmongAccounts
     NotInGroups NotAmongAddresses AddressNotVerified OtherServiceNeeded GroupsLeftOut OpenToNoOne SiteDoesNotAdmit
-    AccountNotFoundOut SessionNotFoundOut NothingForPage ServiceOfPageRefused PageNeedsAnswer CookieNeverCame
+    AccountLookupFailed SessionLookupFailed NothingForPage ServiceOfPageRefused PageNeedsAnswer CookieNeverCame
     AllowCookies NotSignedIn NotDelivered NotDeliveredButKept TakesWholeWindow StrongerThanYours StrongerNotConfirmed
     AskedElsewhere SignOutHere TooLong Ambiguous Reserved ForPrograms BeingSent SignInAgainAfterwards SessionOver
     ServiceMayKnowYou StillSignedInThere FormNotDelivered NoForm FormNotKept Choose ChooseOrEnter UnknownAddress

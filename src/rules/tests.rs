@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::claims::{Claim, ClaimPath, Claims, Condition, Lack};
+use crate::claims::{Claim, ClaimPath, Claims, Condition, Unmet};
 
 /// The decision of a verdict for an unspecified principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -496,11 +496,11 @@ fn conditions_of_the_provider_apply_too() {
     let refused = |rule, cause| Err(Refusal { rule, cause });
     assert_eq!(
         outcome(serde_json::json!({ "groups": ["known"] })),
-        refused(Some("staff".to_owned()), Cause::NotAllowed(Lack::Groups, Vec::new()))
+        refused(Some("staff".to_owned()), Cause::NotAllowed(Unmet::Groups, Vec::new()))
     );
     assert_eq!(
         outcome(serde_json::json!({ "groups": ["staff"] })),
-        refused(None, Cause::NotAllowed(Lack::Groups, Vec::new()))
+        refused(None, Cause::NotAllowed(Unmet::Groups, Vec::new()))
     );
     assert_eq!(outcome(serde_json::json!({ "hasgroups": true })), refused(None, Cause::LeftOut));
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Access, Authorization, Rule, Unauthenticated, UpstreamToken};
 use crate::{
-    claims::{Claims, Conditions, Finding, IssuerId, Lack, Outcome, StepUp},
+    claims::{Claims, Conditions, Finding, IssuerId, Outcome, StepUp, Unmet},
     time::UnixTime,
 };
 
@@ -46,7 +46,7 @@ pub enum Cause {
     /// The rule denies all requests.
     Denied,
     /// A condition does not hold. With the claims that conditions could not use.
-    NotAllowed(Lack, Vec<Finding>),
+    NotAllowed(Unmet, Vec<Finding>),
     /// The rule takes sessions and tokens of other providers only.
     OtherProvider,
     /// The provider left out the deciding claims.
@@ -242,7 +242,7 @@ impl Verdict {
             match conditions.outcome(claims) {
                 Outcome::Yes => {}
                 Outcome::No => {
-                    let cause = Cause::NotAllowed(conditions.lack(claims), conditions.findings(claims));
+                    let cause = Cause::NotAllowed(conditions.first_unmet(claims), conditions.findings(claims));
                     return Err(Refusal { rule: rule.cloned(), cause });
                 }
                 Outcome::LeftOut => {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
+    chromium::text,
     envoy::{Envoy, READY, Setup},
     html::Form,
     http1::Response,
@@ -26,6 +27,19 @@ pub const CLIENT_SECRET: &str = "canary-secret-of-the-site";
 pub const ALICE: (&str, &str) = ("alice", "alice-password");
 /// A user in 400 groups.
 pub const BIG: (&str, &str) = ("big", "big-password");
+
+/// A text as a value of a query.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// The step of a walk in which Alice signs in with the provider's form.
+#[must_use]
+pub fn alice_signs_in() -> Value {
+    let (user, password) = ALICE;
+    json!(["sign_in", user, password])
+}
 
 /// The real provider, the app, and Envoy with the filter between them.
 pub struct Site {
@@ -99,8 +113,14 @@ impl Site {
     /// The URL of a public page of the app that holds this HTML.
     #[must_use]
     pub fn public_page(&self, html: &str) -> String {
-        let html: String = url::form_urlencoded::byte_serialize(html.as_bytes()).collect();
-        self.url(&format!("/public/page?html={html}"))
+        self.url(&format!("/public/page?html={}", encoded(html)))
+    }
+
+    /// # Panics
+    /// If this step of a walk did not end at the provider.
+    #[track_caller]
+    pub fn assert_at_provider(&self, seen: &Value) {
+        assert_eq!(text(seen, "origin"), self.provider.issuer(), "{seen:#}\n{}", self.envoy.log());
     }
 
     /// Waits until every worker has the metadata of its providers.

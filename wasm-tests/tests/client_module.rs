@@ -12,14 +12,10 @@ use wasm_tests::{
     chromium::{names, place, text, walk, walk_with_third_party_cookies, walk_without_cookies},
     http1::{Outcome, Server, response},
     process::Scratch,
-    site::{ALICE, Site},
+    site::{ALICE, Site, alice_signs_in, encoded},
     tools,
     world::{PENDING_COOKIE, SESSION_COOKIE},
 };
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
 
 /// A public page with a script, as a module of the app's own, under a strict policy.
 fn page_with(site: &Site, script: &str) -> String {
@@ -42,19 +38,9 @@ fn with_module(functions: &str, expression: &str) -> String {
     format!("import('/oauth2/client.js').then(({{ {functions} }}) => {expression})")
 }
 
-fn sign_in() -> Value {
-    let (user, password) = ALICE;
-    json!(["sign_in", user, password])
-}
-
 /// How many pending sign-ins the browser has.
 fn pending(seen: &Value) -> usize {
     names(&seen["cookies"]).iter().filter(|name| name.starts_with(PENDING_COOKIE)).count()
-}
-
-#[track_caller]
-fn assert_at_provider(seen: &Value, site: &Site) {
-    assert_eq!(text(seen, "origin"), site.provider.issuer(), "{seen:#}\n{}", site.envoy.log());
 }
 
 #[test]
@@ -82,7 +68,7 @@ fn a_page_under_a_strict_policy_shows_its_user_and_leads_to_the_sign_in_and_out(
             json!(["open", format!("{page}#part")]),
             json!(["shows", "nobody"]),
             own(goes("signIn", "signIn()")),
-            sign_in(),
+            alice_signs_in(),
             json!(["shows", "alice"]),
             json!(["offline", true]),
             said("user()"),
@@ -97,7 +83,7 @@ fn a_page_under_a_strict_policy_shows_its_user_and_leads_to_the_sign_in_and_out(
         ],
     );
     assert_eq!((text(&nobody, "text"), pending(&nobody)), ("nobody", 0), "{nobody:#}\n{}", site.envoy.log());
-    assert_at_provider(&form, &site);
+    site.assert_at_provider(&form);
     assert_eq!(place(&alice), format!("{page}#part"), "{alice:#}");
     assert_eq!(text(&told, "text"), "alice alice@example.com", "{told:#}");
     assert_eq!(offline["answer"], json!(["Error", "unreachable", 0, null, true]), "{offline:#}");
@@ -106,7 +92,7 @@ fn a_page_under_a_strict_policy_shows_its_user_and_leads_to_the_sign_in_and_out(
     assert!(id.len() == 36, "{lost:#}");
     assert_eq!(lost["answer"], json!(["Error", "reserved_path", 404, id, false]), "{lost:#}");
     assert_eq!(malformed["answer"], json!(["Error", "unexpected_answer", 200, null, false]), "{malformed:#}");
-    assert_at_provider(&asked, &site);
+    site.assert_at_provider(&asked);
     assert_eq!((place(&out), names(&out["cookies"])), (site.url("/public/bye?a=b"), vec![]), "{out:#}");
     assert!(text(&after, "text").is_empty() || text(&after, "text") == "nobody", "{after:#}");
     for seen in [&nobody, &told] {
@@ -128,7 +114,7 @@ fn requests_that_need_a_sign_in_lead_to_one_and_come_back() {
                 "fetchWithSignIn",
                 "Promise.all(['/api/a', new Request('/api/b')].map((url) => fetchWithSignIn(url)))",
             ),
-            sign_in(),
+            alice_signs_in(),
             run(
                 "fetchWithSignIn",
                 "Promise.all(['/api/a', new Request('/api/b', { method: 'PUT', body: 'b' })].map((url) => \
@@ -146,7 +132,7 @@ fn requests_that_need_a_sign_in_lead_to_one_and_come_back() {
     );
     // What the user typed is still there.
     assert_eq!((&posted["answer"], place(&posted)), (&json!(401), page.clone()), "{posted:#}");
-    assert_at_provider(&form, &site);
+    site.assert_at_provider(&form);
     assert_eq!(place(&back), page, "{back:#}");
     assert_eq!(site.provider.seen("/token"), 2, "one sign-in for both, and one after the session was lost");
     let hello = "hello from the app";
@@ -217,7 +203,7 @@ fn a_tab_in_the_background_waits_for_its_user() {
     let [_, _, waits, form] =
         walk(&site.url("/"), [json!(["open", page]), run("fetchWithSignIn", hide), wait, json!(["goes", back])]);
     assert_eq!((place(&waits), pending(&waits)), (page, 0), "{waits:#}");
-    assert_at_provider(&form, &site);
+    site.assert_at_provider(&form);
 }
 
 #[test]
@@ -227,7 +213,7 @@ fn a_browser_without_cookies_is_not_led_in_circles() {
     let [_, _, ended] = walk_without_cookies(
         &site.url("/"),
         "app.localhost",
-        [json!(["open", page]), json!(["until", site.provider.issuer()]), sign_in()],
+        [json!(["open", page]), json!(["until", site.provider.issuer()]), alice_signs_in()],
     );
     assert_eq!(text(&ended, "title"), "Your browser does not keep the sign-in", "{ended:#}\n{}", site.envoy.log());
 }
@@ -250,14 +236,14 @@ fn a_sign_in_at_the_host_of_all_sign_ins_comes_back() {
         [
             json!(["open", page]),
             goes("signIn", "signIn()"),
-            sign_in(),
+            alice_signs_in(),
             run("user", "user()"),
             goes("signOut", "signOut({ returnTo: location.pathname + location.search + location.hash })"),
             json!(["sign_out"]),
             run("user", "user()"),
         ],
     );
-    assert_at_provider(&form, &site);
+    site.assert_at_provider(&form);
     assert_eq!((place(&back), &claims["answer"]["sub"]), (page.clone(), &json!("alice")), "{back:#} {claims:#}");
     assert_eq!((place(&out), &nobody["answer"]), (page, &Value::Null), "{out:#} {nobody:#}");
 }
@@ -275,7 +261,7 @@ fn a_script_that_always_signs_in_is_stopped() {
         &site.url("/"),
         [
             json!(["open", site.url("/page")]),
-            sign_in(),
+            alice_signs_in(),
             json!(["open", page]),
             json!(["shows", "sign_in_loop"]),
             // With a click it may begin again: the driver's scripts count as one.
@@ -299,11 +285,11 @@ fn a_frame_of_this_site_leads_the_page_around_it() {
         [
             json!(["open", format!("{around}#part")]),
             json!(["until", site.provider.issuer()]),
-            sign_in(),
+            alice_signs_in(),
             json!(["framed", "200"]),
         ],
     );
-    assert_at_provider(&form, &site);
+    site.assert_at_provider(&form);
     assert_eq!(place(&back), format!("{around}#part"), "{back:#}");
     assert_eq!(place(&shown), format!("{around}#part"), "{shown:#}");
 }
@@ -330,7 +316,7 @@ fn a_frame_on_another_site_signs_out_where_it_is() {
             true,
             [
                 json!(["open", site.url("/page")]),
-                sign_in(),
+                alice_signs_in(),
                 json!(["open", elsewhere]),
                 json!(["framed", shown]),
                 json!(["reload"]),
@@ -357,14 +343,14 @@ fn a_request_that_needs_a_stronger_sign_in_leads_to_it() {
         &site.url("/"),
         [
             json!(["open", site.url("/page")]),
-            sign_in(),
+            alice_signs_in(),
             json!(["open", page]),
             goes("fetchWithSignIn", "fetchWithSignIn('/admin/api')"),
-            sign_in(),
+            alice_signs_in(),
             run("fetchWithSignIn", "fetchWithSignIn('/admin/api').then((answer) => answer.status)"),
         ],
     );
-    assert_at_provider(&form, &site);
+    site.assert_at_provider(&form);
     assert_eq!(place(&back), page, "{back:#}\n{}", site.envoy.log());
     assert_eq!(got["answer"], json!(200), "{got:#}\n{}", site.envoy.log());
 }

@@ -284,7 +284,7 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
         ("fr-CA", "fr", "Vous ne pouvez pas ouvrir cette page", "Utiliser un autre compte"),
         ("es", "es", "No puede abrir esta página", "Usar otra cuenta"),
         ("ja-JP", "ja", "このページを開く権限がありません", "別のアカウントを使う"),
-        ("zh-CN", "zh-Hans", "您无权打开此页面", "使用其他帐户"),
+        ("zh-CN", "zh-Hans", "您无权打开此页面", "使用其他账号"),
         // Neither is ours: the operator's choice.
         ("nl-NL", "pt-BR", "Você não pode abrir esta página", "Usar outra conta"),
     ];

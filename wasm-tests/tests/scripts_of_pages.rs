@@ -1,26 +1,12 @@
 //! Requests of a page's scripts and parts, as a real browser sends them: what each is answered, and what its sender makes of it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wasm_tests::{
     chromium::{names, place, text, walk},
-    site::{ALICE, Site},
+    site::{Site, alice_signs_in, encoded},
 };
 
 const KINDS: &str = include_str!("../browser/kinds.js");
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-fn sign_in() -> Value {
-    let (user, password) = ALICE;
-    json!(["sign_in", user, password])
-}
-
-#[track_caller]
-fn assert_at_provider(seen: &Value, site: &Site) {
-    assert_eq!(text(seen, "origin"), site.provider.issuer(), "{seen:#}\n{}", site.envoy.log());
-}
 
 /// Kinds of requests: `Sec-Fetch-Mode` and `-Dest` of Chromium, and what the sender makes of the answer without a session.
 #[rustfmt::skip]
@@ -128,10 +114,10 @@ fn what_is_loaded_ahead_begins_nothing_and_the_page_load_after_it_does() {
         let wait = "new Promise((done) => setTimeout(done, 1500))";
         let [_, waited, clicked, arrived] = walk(
             &site.url("/"),
-            [json!(["open", site.public_page(&html)]), json!(["run", wait]), json!(["click", "a"]), sign_in()],
+            [json!(["open", site.public_page(&html)]), json!(["run", wait]), json!(["click", "a"]), alice_signs_in()],
         );
         assert_eq!(names(&waited["cookies"]), [""; 0], "{how}: {waited:#}");
-        assert_at_provider(&clicked, &site);
+        site.assert_at_provider(&clicked);
         assert_eq!(place(&arrived), site.url("/page?a=b"), "{how}: {arrived:#}");
     }
 }

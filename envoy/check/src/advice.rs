@@ -1,15 +1,11 @@
-//! What is usually meant by a mistake, where the filter itself cannot know: names that other proxies use, values in the wrong
-//! form, secrets that are none.
+//! Advice on mistakes that the filter itself cannot explain: names of other proxies, values in the wrong form, texts in place of
+//! secrets.
 
 use vestibule::config::{Fault, Problem, Segment};
 
-use crate::{
-    environment::Variables,
-    finding::Finding,
-    tree::{Node, Value},
-};
+use crate::{environment::Variables, tree::Node};
 
-/// Names that other proxies and people use, and what is here instead.
+/// Names that are usual elsewhere, and the setting here.
 const OTHER_NAMES: [(&[&str], &str); 11] = [
     (
         &["callback_path", "callback_uri", "callback_url", "redirect_uri", "redirect_uris", "redirect_url"],
@@ -52,10 +48,7 @@ const OTHER_PRESETS: [(&[&str], &str); 4] = [
     (&["custom", "generic", "oidc", "openid"], "leave it out, and set `issuer`"),
 ];
 
-/// How the issuers of Entra ID begin.
-const ENTRA: &str = "https://login.microsoftonline.com/";
-
-/// The message of this fault, with what is usually meant by it.
+/// The message of this fault, with advice on the usual cause.
 pub(crate) fn message(fault: &Fault, root: &Node, variables: &Variables<'_>) -> String {
     let message = fault.problem.to_string();
     let name = fault.path.segments().iter().rev().find_map(|segment| match segment {
@@ -75,7 +68,7 @@ pub(crate) fn message(fault: &Fault, root: &Node, variables: &Variables<'_>) -> 
                 ("type", Some("facebook" | "gitlab" | "google" | "keycloak" | "microsoft" | "okta")) => {
                     Some("`preset` is for well-known providers".to_owned())
                 }
-                ("keys", _) if message.contains("as base64") => node.and_then(|node| key(node, variables)),
+                ("keys", _) if message.contains("as base64") => node.and_then(|node| key_length(node, variables)),
                 _ => None,
             }
         }
@@ -103,7 +96,7 @@ fn form(expected: &str, got: &str, name: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the length of a session key.
-fn key(node: &Node, variables: &Variables<'_>) -> Option<String> {
+fn key_length(node: &Node, variables: &Variables<'_>) -> Option<String> {
     let variable = node.get("env").and_then(Node::text);
     let text = match variable {
         Some(name) => variables.get(name)?,
@@ -122,60 +115,8 @@ fn key(node: &Node, variables: &Variables<'_>) -> Option<String> {
 }
 
 /// Whether a text looks like the name of a variable, or like a reference to one that nothing replaces.
-fn is_reference(text: &str) -> bool {
+pub(crate) fn is_reference(text: &str) -> bool {
     let is_name =
         |text: &str| text.contains('_') && text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
     text.starts_with('$') || text.starts_with("{{") || text.starts_with("{env") || is_name(text)
-}
-
-/// Warnings on values that the filter takes as they are, and that are probably another mistake.
-pub(crate) fn review(root: &Node) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let keys = root.at_path(&["session", "keys"]).map_or(&[][..], Node::elements).iter();
-    let providers = root.get("providers").map_or(&[][..], Node::elements);
-    let secrets = providers.iter().filter_map(|provider| provider.get("client_secret"));
-    for secret in keys.chain(secrets) {
-        let Value::Text(text, _) = &secret.value else { continue };
-        let message = if is_reference(text) {
-            "this text is the secret itself, and looks like the name of a variable: {env: NAME} takes it from the environment"
-        } else {
-            "a secret stands in this file: {env: NAME} takes it from the environment"
-        };
-        found.push(Finding::warning(secret.at, message));
-    }
-    let asks_for_addresses = ["allowed_domains", "email_matches", "emails"].iter().any(|name| root.mentions(name));
-    for provider in providers {
-        let Some(issuer) = provider.get("issuer") else { continue };
-        let text = issuer.text().unwrap_or_default();
-        if let Some(doubt) = doubt_about_issuer(text) {
-            found.push(Finding::warning(issuer.at, doubt));
-        }
-        if asks_for_addresses && text.starts_with(ENTRA) && provider.get("says_email_verified").is_none() {
-            let message = "issuer: Entra ID never says `email_verified`, so a condition on an address admits nobody; \
-                           `preset: microsoft` knows that, and providers.md what to do";
-            found.push(Finding::warning(issuer.at, message));
-        }
-    }
-    if let Some(cluster) = root.get("cluster").filter(|cluster| cluster.text().is_some_and(|name| name.contains("://")))
-    {
-        found.push(Finding::warning(cluster.at, "cluster: expected the name of a cluster of Envoy, and this is a URL"));
-    }
-    found
-}
-
-/// Why an issuer is probably not the one that the provider's metadata name.
-fn doubt_about_issuer(issuer: &str) -> Option<&'static str> {
-    let (_, rest) = issuer.split_once("://")?;
-    if rest.contains("//") {
-        return Some("issuer: two slashes in a row; write it exactly as the provider's metadata do");
-    }
-    let has_none = issuer.contains("/realms/") || rest == "accounts.google.com/" || issuer.starts_with(ENTRA);
-    if has_none && issuer.ends_with('/') {
-        return Some("issuer: a slash too many at its end; write it exactly as the provider's metadata do");
-    }
-    let tenant = issuer.strip_prefix(ENTRA)?.split('/').next()?;
-    let is_guid = tenant.len() == 36 || tenant.starts_with('{');
-    (!is_guid).then_some(
-        "issuer: Entra ID has the ID of a tenant in its issuers, a GUID; `preset: microsoft` knows the forms",
-    )
 }

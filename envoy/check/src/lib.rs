@@ -1,9 +1,10 @@
 //! Checks a configuration of the filter without Envoy: `vestibule check`. It reads the file that Envoy, Istio or Envoy Gateway
-//! will read, hands the filter's part to the filter's own core, and says what that says, with lines and columns of the file.
+//! will read, hands the filter's part to the filter's own core, and reports what that finds, with lines and columns of the file.
 //!
 //! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
-//! it; the core finds the faults, and `advice` says what is usually meant; `surroundings` and `clusters` look at what stands
-//! around; `settings` and `explain` tell what takes effect. All of it is a function of texts: `main` reads files and variables.
+//! it; the core finds the faults; `advice` names the usual causes of faults, `doubts` the values that are probably mistakes;
+//! `surroundings` and `clusters` look at what stands around; `settings` and `explain` tell what takes effect. All of it is a
+//! function of texts: `main` reads files and variables.
 //!
 //! `convert` is another command: it turns a configuration of oauth2-proxy into one of the filter.
 
@@ -11,6 +12,7 @@ mod advice;
 mod arguments;
 mod clusters;
 mod convert;
+mod doubts;
 mod environment;
 mod explain;
 mod finding;
@@ -139,7 +141,7 @@ fn check_plugin(
     // What takes effect is told also where only the values of secrets are missing.
     let config = read.as_ref().ok().cloned().or_else(|| parse(&lenient).ok());
     let faults: Vec<_> = findings.iter().map(|finding| finding.at).collect();
-    let doubts = advice::review(&settings.root).into_iter();
+    let doubts = doubts::review(&settings.root).into_iter();
     findings.extend(doubts.filter(|doubt| !faults.contains(&doubt.at)));
     findings.extend(surroundings::review(plugin, settings, config.as_ref(), documents));
     let needs = config.as_ref().map(clusters::needs).unwrap_or_default();

@@ -27,7 +27,7 @@ pub(crate) struct Plugin {
     pub(crate) environment: Option<Environment>,
     /// Where a failing filter is told to let all requests pass.
     pub(crate) fail_open: Option<Position>,
-    /// Where it is said what becomes of requests when the filter fails, by a word that does not exist.
+    /// The finding on a failure policy that does not exist.
     pub(crate) unknown_policy: Option<Finding>,
     /// Where Envoy is told to pass bodies on while requests are held.
     pub(crate) bodies_while_held: Option<Position>,
@@ -161,7 +161,7 @@ fn filter(node: &Node, mesh: Mesh) -> Option<(bool, Plugin)> {
     Some((is_ours, plugin))
 }
 
-/// A word that is none of those for a failing filter. Envoy and Istio have different ones for closing.
+/// The finding on a failure policy that does not exist; `closed` is the word of Envoy or of Istio for refusing requests.
 fn unknown_policy(policy: Option<&Node>, closed: &str) -> Option<Finding> {
     let (node, word) = policy.and_then(|node| Some((node, node.text()?)))?;
     let is_known = ["FAIL_OPEN", "FAIL_RELOAD", "UNSPECIFIED", closed].contains(&word);

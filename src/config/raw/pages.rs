@@ -26,7 +26,7 @@ pub(in crate::config) struct Pages {
         extend("examples" = ["https://help.example.com/sign-in", "mailto:help@example.com"])
     ))]
     pub(in crate::config) support_url: Option<String>,
-    /// A text on each page, below everything else: 1 to 1000 bytes, with line breaks where you write them, without markup. By
+    /// A text on each page, below the actions of the page: 1 to 1000 bytes, with line breaks where you write them, without markup. By
     /// default there is none.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_PAGE_TEXT),

@@ -8,9 +8,7 @@ use super::{
         fault::{At, Faults, Faulty, one_of},
         raw,
     },
-    allow, bounded, limit_entries, limits,
-    rules::condition_list,
-    text, upstream_token,
+    allow, bounded, condition_list, limit_entries, limits, text, upstream_token,
 };
 use crate::{
     claims::{IssuerId, StepUp},

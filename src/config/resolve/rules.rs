@@ -5,7 +5,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    limit_entries, limits,
+    condition_list, limit_entries, limits,
     policies::{self, Policies},
     resolve_each, text,
 };
@@ -146,22 +146,6 @@ fn path(
         compiled = pattern.map(Some);
     }
     compiled
-}
-
-/// Every element of a list of conditions. An empty list is refused: it reads like "none", but would match all.
-pub(super) fn condition_list<T>(
-    list: Option<Vec<String>>,
-    at: &At<'_>,
-    noun: &str,
-    faults: &mut Faults,
-    read: impl Fn(String, &At<'_>, &mut Faults) -> Result<T, Faulty>,
-) -> Result<Vec<T>, Faulty> {
-    let Some(list) = list else { return Ok(Vec::new()) };
-    if list.is_empty() {
-        return Err(faults.wrong(at, format!("at least one {noun}; leave this field out to accept any")));
-    }
-    limit_entries(list.len(), at, faults)?;
-    resolve_each(list, at, faults, read)
 }
 
 fn method(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, Faulty> {

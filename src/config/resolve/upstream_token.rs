@@ -8,9 +8,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
+    condition_list,
     identity_headers::own_header,
     limits::MAX_TEXT,
-    rules::condition_list,
     text,
 };
 use crate::{

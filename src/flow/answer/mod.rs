@@ -25,11 +25,12 @@ const RETRY_AFTER: &str = "5";
 /// The Content-Security-Policy of what is no page.
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// The headers of every answer.
+/// The headers of every answer that must not be stored.
 fn common(code: &'static str) -> Vec<(&'static str, String)> {
     common_with("no-store", code)
 }
 
+/// The headers of every answer, with this `cache-control`.
 fn common_with(cache_control: &'static str, code: &'static str) -> Vec<(&'static str, String)> {
     vec![
         ("cache-control", cache_control.to_owned()),
@@ -89,16 +90,16 @@ pub(super) fn json(status: u16, code: &'static str, body: &serde_json::Value) ->
 /// brings its own.
 pub(super) fn script(code: &'static str, script: &[u8], tag: String, has_it: bool) -> LocalReply {
     let mut headers = common_with("public, max-age=300", code);
-    let more = [
-        ("content-type", "text/javascript; charset=utf-8"),
-        ("content-security-policy", NO_PAGE),
-        ("cross-origin-resource-policy", "same-origin"),
-    ];
     headers.push(("etag", tag));
     if has_it {
         return LocalReply { status: 304, code, headers, body: Vec::new() };
     }
-    headers.extend(more.map(|(name, value)| (name, value.to_owned())));
+    let of_script = [
+        ("content-type", "text/javascript; charset=utf-8"),
+        ("content-security-policy", NO_PAGE),
+        ("cross-origin-resource-policy", "same-origin"),
+    ];
+    headers.extend(of_script.map(|(name, value)| (name, value.to_owned())));
     LocalReply { status: 200, code, headers, body: script.to_vec() }
 }
 
@@ -114,7 +115,7 @@ pub(super) fn framed(status: u16, code: &'static str, page: &Page<'_>, caller: &
     reply
 }
 
-/// `rd` of the query: the page to go to afterwards. One that stands there twice is none.
+/// `rd` of the query: the page to go to afterwards. A parameter that is there twice does not count.
 pub(super) fn return_target(request: &Request) -> Option<String> {
     parameter(request.query()?, "rd")
 }
@@ -124,23 +125,23 @@ pub(super) fn empty(status: u16, code: &'static str) -> LocalReply {
     LocalReply { status, code, headers: common(code), body: Vec::new() }
 }
 
-/// The link and the cookies of a refusal.
+/// What a refusal offers beside its failure.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
     /// The link or button of its page.
     pub(super) action: Option<Action>,
-    /// Further links.
-    pub(super) others: Vec<Link>,
+    /// The links below the action.
+    pub(super) secondary_links: Vec<Link>,
     /// The signed-in user.
     pub(super) user: Option<String>,
     /// Cookies to set or delete; a program gets none.
     pub(super) cookies: Vec<String>,
-    /// The URL at which the page of a script begins the sign-in that is needed.
+    /// The start URL of the sign-in that a script's request needs.
     pub(super) sign_in_url: Option<String>,
 }
 
 impl Offer {
-    /// A link to where one can sign in.
+    /// A link that begins a sign-in.
     pub(super) fn sign_in(href: String) -> Self {
         Self { action: Some(Action::link(Text::SignIn, href)), ..Self::default() }
     }
@@ -161,7 +162,7 @@ pub(super) fn refuse(failure: Failure, caller: &Caller, offer: Offer, env: &mut 
     refuse_user(failure, caller, None, offer, env)
 }
 
-/// [`refuse`], of this subject.
+/// [`refuse`], with the subject for the audit log.
 pub(super) fn refuse_user(
     failure: Failure,
     caller: &Caller,
@@ -177,7 +178,7 @@ pub(super) fn refuse_user(
         }
     };
     let reply = finish(&failure, reply, env.origin().as_str());
-    tell(failure, caller, subject, env);
+    report(failure, caller, subject, env);
     reply
 }
 
@@ -206,40 +207,43 @@ pub(super) fn misrouted(error: RouteError, caller: &Caller, env: &mut Env<'_>) -
 }
 
 /// Refuses with a page that says more than the table does.
-pub(super) fn refuse_with<'a>(
+pub(super) fn refuse_with_page<'a>(
     failure: Failure,
     mut page: Page<'a>,
     caller: &'a Caller,
     env: &mut Env<'_>,
 ) -> LocalReply {
-    page.code = Some(failure.code());
-    page.request_id = caller.request_id.as_deref();
-    page.is_framed = caller.kind == Kind::Frame;
+    complete(&mut page, &failure, caller);
     let reply = self::page(failure.status(), failure.code(), &page, caller, env, Vec::new());
     let reply = finish(&failure, reply, env.origin().as_str());
-    tell(failure, caller, None, env);
+    report(failure, caller, None, env);
     reply
 }
 
-fn tell(failure: Failure, caller: &Caller, subject: Option<String>, env: &mut Env<'_>) {
+fn report(failure: Failure, caller: &Caller, subject: Option<String>, env: &mut Env<'_>) {
     let issuer = caller.issuer.map(|id| env.issuers.name(id));
     let context = EventContext { issuer, subject, session: None, request_id: caller.request_id.clone() };
     env.events.push(Event::Refused { failure, operation: caller.operation, context: Box::new(context) });
+}
+
+/// Adds what each page of a failure has.
+fn complete<'a>(page: &mut Page<'a>, failure: &Failure, caller: &'a Caller) {
+    page.code = Some(failure.code());
+    page.request_id = caller.request_id.as_deref();
+    page.is_framed = caller.kind == Kind::Frame;
 }
 
 fn for_person(failure: &Failure, caller: &Caller, offer: Offer, env: &Env<'_>) -> LocalReply {
     let words = failure.words();
     let mut content = Page::new(words.title, words.texts);
     content.action = offer.action;
-    content.others = offer.others;
+    content.secondary_links = offer.secondary_links;
     content.user = offer.user;
-    content.code = Some(failure.code());
-    content.request_id = caller.request_id.as_deref();
-    content.is_framed = caller.kind == Kind::Frame;
+    complete(&mut content, failure, caller);
     if let Failure::Provisioning(ProvisioningError::Refused(message)) = failure
         && !message.as_str().is_empty()
     {
-        content.words = Some(message.as_str());
+        content.message = Some(message.as_str());
     }
     if let Failure::NotWritten(SealError::TooLarge { .. }) = failure {
         content.detail = Some(format!("({failure}.)"));
@@ -257,7 +261,7 @@ fn for_program(failure: &Failure, caller: &Caller, sign_in_url: Option<String>) 
         say("err", code);
         say("description", error);
     }
-    // A script of the app can send its page there, with the parameter `rd` and the way back.
+    // A script of the app adds `rd`, the way back, and sends its page there.
     if let Some(url) = &sign_in_url {
         say("sign_in_url", url);
     }

@@ -1,6 +1,6 @@
-//! The audit log: one line of JSON for each sign-in, refusal, refresh and sign-out, for programs. It says who, at which issuer, by
-//! which session and in which request; never a token, code, cookie, key or URL. A line is ASCII: what comes from outside can
-//! neither break it nor hide in it.
+//! The audit log: one line of JSON for each sign-in, refusal, refresh and sign-out, for programs. It names the subject, the issuer,
+//! the session and the request; never a token, code, cookie, key or URL. A line is ASCII: a text from outside can neither break
+//! it nor hide in it.
 
 use super::{Event, EventContext, Operation, failure::Failure};
 use crate::config::AuditLog;
@@ -8,9 +8,9 @@ use crate::config::AuditLog;
 /// An entry of the audit log.
 struct Entry<'a> {
     event: &'static str,
-    /// The code of its failure.
+    /// The code of the failure.
     code: Option<&'static str>,
-    /// Who ended the session.
+    /// The party that ended the session.
     by: Option<&'static str>,
     context: &'a EventContext,
 }

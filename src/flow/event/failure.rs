@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::{
-    claims::{AuthenticationClaims, Finding, Lack, StepUp},
+    claims::{AuthenticationClaims, Finding, StepUp, Unmet},
     http::CalloutError,
     jose::{claims::ClaimError, jws::JwsError, verify::VerifyError},
     oidc::{
@@ -88,12 +88,12 @@ pub enum Failure {
     /// The `state` was not sealed with our keys.
     #[error("its state is not one of ours")]
     CallbackState,
-    /// A request for the module of scripts with another method than GET.
-    #[error("client.js takes GET only")]
-    ClientScriptMethod,
     /// Nothing is signed with the client's key.
     #[error("{0}")]
     ClientKey(SignError),
+    /// A request for the module of scripts with another method than GET.
+    #[error("client.js takes GET only")]
+    ClientScriptMethod,
     /// The rule with this name denies all requests.
     #[error("rule {} denies all requests", rule(.0))]
     Denied(Option<String>),
@@ -135,7 +135,7 @@ pub enum Failure {
     NoRandomness,
     /// The conditions of this rule, or of the provider, do not admit the user or client.
     #[error("the user or client may not pass by rule {}{}", rule(.0), .2.iter().map(|finding| format!("; {finding}")).collect::<String>())]
-    NotAllowed(Option<String>, Lack, Vec<Finding>),
+    NotAllowed(Option<String>, Unmet, Vec<Finding>),
     /// The session of this sign-in has no access token for the app.
     #[error(
         "the sign-in brought no access token for the app (upstream_token): the provider gave none, or one that is too long or does not fit into a header"
@@ -263,7 +263,7 @@ impl From<Refusal> for Failure {
         match refusal.cause {
             Cause::LeftOut => Self::GroupsLeftOut(rule),
             Cause::Denied => Self::Denied(rule),
-            Cause::NotAllowed(lack, findings) => Self::NotAllowed(rule, lack, findings),
+            Cause::NotAllowed(unmet, findings) => Self::NotAllowed(rule, unmet, findings),
             Cause::OtherProvider => Self::OtherProvider(rule),
             Cause::StepUp(step_up) => Self::StepUpRequired(rule, step_up),
             Cause::Unknown => Self::SignInRequired,
@@ -315,7 +315,7 @@ struct Row {
     words: Words,
 }
 
-/// Status, code, level, the heading and the explanation of the page, and the words for programs where these may meet it often.
+/// Status, code, level, the heading and the explanation of the page, and the words for programs where the heading would not help them.
 macro_rules! row {
     ($status:literal, $code:literal, $level:ident, $title:ident [$($text:ident)*]) => {
         row!(@ $status, $code, $level, $title [$($text)*], None)
@@ -365,10 +365,10 @@ impl Failure {
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, NotAccepted [TellOperator], "No session was ended: the request cannot be trusted"),
             Self::LogoutMethod(_) => row!(405, "logout_method", Info, NotAccepted [TellOperator], "No session was ended: this method is not accepted here"),
             Self::NoRandomness | Self::NotWritten(SealError::NoRandomness(_)) => row!(500, "no_randomness", Error, SomethingWrong [OwnFault TellOperator]),
-            Self::NotAllowed(_, Lack::Account, _) => row!(403, "not_allowed", Info, MayNotOpen [NotAmongAccounts OtherAccount]),
-            Self::NotAllowed(_, Lack::Address, _) => row!(403, "not_allowed", Info, MayNotOpen [NotAmongAddresses OtherAccount]),
-            Self::NotAllowed(_, Lack::Groups, _) => row!(403, "not_allowed", Info, MayNotOpen [NotInGroups OtherAccount]),
-            Self::NotAllowed(_, Lack::VerifiedAddress, _) => row!(403, "not_allowed", Info, MayNotOpen [AddressNotVerified OtherAccount]),
+            Self::NotAllowed(_, Unmet::Account, _) => row!(403, "not_allowed", Info, MayNotOpen [NotAmongAccounts OtherAccount]),
+            Self::NotAllowed(_, Unmet::Address, _) => row!(403, "not_allowed", Info, MayNotOpen [NotAmongAddresses OtherAccount]),
+            Self::NotAllowed(_, Unmet::Groups, _) => row!(403, "not_allowed", Info, MayNotOpen [NotInGroups OtherAccount]),
+            Self::NotAllowed(_, Unmet::VerifiedAddress, _) => row!(403, "not_allowed", Info, MayNotOpen [AddressNotVerified OtherAccount]),
             Self::OtherProvider(_) => row!(403, "other_provider", Info, MayNotOpen [OtherServiceNeeded]),
             Self::TokensDiffer => row!(400, "upstream_token_ambiguous", Info, NotAccepted [Ambiguous], "The address can be read in several ways"),
             Self::NoAccessToken => row!(502, "no_access_token", Error, CannotOpen [NothingForPage TellOperator]),
@@ -380,8 +380,8 @@ impl Failure {
             Self::Provider(_) => row!(400, "provider_refused", Warn, SignInFailed [ServiceRefused TryAgainOrTell]),
             Self::Provisioning(error) => match error {
                 ProvisioningError::Refused(_) => row!(403, "provisioning_refused", Info, MayNotSignIn [SiteDoesNotAdmit OtherAccount]),
-                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error, SignInFailed [AccountNotFoundOut TryAgainSoon]),
-                ProvisioningError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | ProvisioningError::Malformed | ProvisioningError::NoMessage | ProvisioningError::NotJson(_) | ProvisioningError::Status(_) => row!(502, "provisioning_malformed", Error, SignInFailed [AccountNotFoundOut TellOperator]),
+                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error, SignInFailed [AccountLookupFailed TryAgainSoon]),
+                ProvisioningError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | ProvisioningError::Malformed | ProvisioningError::NoMessage | ProvisioningError::NotJson(_) | ProvisioningError::Status(_) => row!(502, "provisioning_malformed", Error, SignInFailed [AccountLookupFailed TellOperator]),
             },
             Self::ReservedHeader(_) => row!(400, "reserved_header", Info, NotAccepted [TellOperator], "A header says who sends the request, which only this site may do"),
             Self::ReservedPath => row!(404, "reserved_path", Info, NothingHere [Reserved]),
@@ -393,7 +393,7 @@ impl Failure {
             Self::SignInLoop(_) => row!(400, "sign_in_loop", Warn, CookiesLost [CookieNeverCame AllowCookies]),
             Self::SignInRequired => row!(401, "sign_in_required", Count, PleaseSignIn [NotSignedIn NotDelivered]),
             Self::SignOutMethod => row!(405, "sign_out_method", Info, StillSignedIn [AskedElsewhere SignOutHere]),
-            Self::Store(_) => row!(503, "store_unavailable", Error, CannotOpen [SessionNotFoundOut TryAgainSoon]),
+            Self::Store(_) => row!(503, "store_unavailable", Error, CannotOpen [SessionLookupFailed TryAgainSoon]),
             Self::UserinfoSignature(_) | Self::UserinfoEndpoint(UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedType) => row!(502, "userinfo_endpoint_refused", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
             Self::UserinfoEndpoint(error) => match error {
                 UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),

@@ -69,7 +69,7 @@ impl PostedForm {
     /// The page that says that nothing was delivered, with a link to sign in.
     fn ask_to_sign_in(&self, env: &mut Env<'_>) -> LocalReply {
         let offer = Offer::sign_in(self.sign_in.start_url("/", env));
-        answer::refuse(self.sign_in.lack(), &self.caller, offer, env)
+        answer::refuse(self.sign_in.failure(), &self.caller, offer, env)
     }
 
     /// Gives the browser its form to keep.
@@ -78,16 +78,16 @@ impl PostedForm {
         if fields.is_empty() || fields.len() > MAX_FIELDS {
             return self.ask_to_sign_in(env);
         }
-        let failure = self.sign_in.lack();
+        let failure = self.sign_in.failure();
         let reason =
             if matches!(failure, Failure::StepUpRequired(..)) { Text::StrongerThanYours } else { Text::NotSignedIn };
         let mut page = Page::new(failure.words().title, &[reason, Text::NotDeliveredButKept]);
-        page.otherwise = Some(Text::FormNotKept);
+        page.fallback = Some(Text::FormNotKept);
         let back = ReturnTo::kept_form(&env.config.prefix);
         page.action = Some(Action::link(Text::SignIn, self.sign_in.start_url(back.as_str(), env)));
         page.script = Some(Script::KeepForm);
         page.kept = Some(KeptForm { action: self.target, fields });
-        answer::refuse_with(failure, page, &self.caller, env)
+        answer::refuse_with_page(failure, page, &self.caller, env)
     }
 }
 
@@ -98,7 +98,7 @@ pub(in crate::flow) fn resend(request: &Request, env: &mut Env<'_>) -> LocalRepl
         return answer::refuse(Failure::ReservedPath, &caller, Offer::default(), env);
     }
     let mut page = Page::new(Text::SendAgainQuestion, &[Text::FormNotDelivered]);
-    page.otherwise = Some(Text::NoForm);
+    page.fallback = Some(Text::NoForm);
     page.action = Some(Action::Resend(Link { label: Text::SendNow, href: "/".to_owned() }));
     page.script = Some(Script::ResendForm);
     answer::page(200, "form", &page, &caller, env, Vec::new())

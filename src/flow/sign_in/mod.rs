@@ -126,7 +126,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
             sign_in.session == OwnSession::NotEnough || env.config.origins.find(request.authority()).is_some();
         let href = sign_in.start_url(sign_in.return_to.as_str(), env) + if is_own_host { "" } else { KEEP_SESSION };
         if env.config.sign_in.keep_fragment && request.method() == "GET" {
-            return follow_with_fragment(sign_in.lack(), &caller, href, env).into();
+            return follow_with_fragment(sign_in.failure(), &caller, href, env).into();
         }
         if !is_own_host {
             return go_to_own_host(&request, href, env).into();
@@ -153,7 +153,7 @@ fn follow_with_fragment(failure: Failure, caller: &Caller, href: String, env: &m
     let mut page = Page::new(Text::SigningIn, &[Text::BeingSent]);
     page.action = Some(Action::link(Text::SignIn, href));
     page.script = Some(Script::FollowWithFragment);
-    answer::refuse_with(failure, page, caller, env)
+    answer::refuse_with_page(failure, page, caller, env)
 }
 
 /// Begins a sign-in for this request, or says that one is needed.
@@ -163,7 +163,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         (_, Kind::Page) => return kept_form::begin(&request, caller, sign_in, env),
         (Unauthenticated::Unauthorized, Kind::Navigation) => {
             let href = sign_in.start_url(sign_in.return_to.as_str(), env);
-            return answer::refuse(sign_in.lack(), &caller, Offer::sign_in(href), env).into();
+            return answer::refuse(sign_in.failure(), &caller, Offer::sign_in(href), env).into();
         }
         (Unauthenticated::Auto | Unauthenticated::Redirect, Kind::Navigation) => {}
         (Unauthenticated::Redirect, Kind::Program) if could_follow(&request) => {}
@@ -172,7 +172,7 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         (_, Kind::Frame) => return leave_frame(&request, &caller, &sign_in, env).into(),
         (_, Kind::Program) => {
             let offer = Offer { sign_in_url: Some(sign_in.url_for_scripts(env)), ..Offer::default() };
-            return answer::refuse(sign_in.lack(), &caller, offer, env).into();
+            return answer::refuse(sign_in.failure(), &caller, offer, env).into();
         }
     }
     if let Some(location) = sign_in.central_start_url(env) {
@@ -220,14 +220,15 @@ async fn redirect_when_ready(
         Ok(redirected) => redirected.settle(&cx).await,
         Err(failure) => {
             let target = ReturnTo::parse(request.target(), &cx.config().prefix);
-            let others = cx.with(|env| another_way(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
-            let offer = Offer { others, ..Offer::again(target.location(cx.origin()), Vec::new()) };
+            let secondary_links =
+                cx.with(|env| another_way(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
+            let offer = Offer { secondary_links, ..Offer::again(target.location(cx.origin()), Vec::new()) };
             cx.refuse(failure, &caller, offer)
         }
     }
 }
 
-/// A link to the choice of a provider, where there are several.
+/// A link to the choice of a provider, where there is more than one.
 fn another_way(target: &str, env: &Env<'_>) -> Option<Link> {
     let has_choice = env.config.providers.len() > 1;
     has_choice.then(|| Link { label: Text::AnotherWay, href: start_url(target, &[], env) })
@@ -242,7 +243,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let framing = request.text("referer").filter(is_ours);
     let framing = framing.map(|url| ReturnTo::from_rd(url, origin, env.config.return_targets()));
     let return_to = framing.as_ref().unwrap_or(&sign_in.return_to);
-    let failure = sign_in.lack();
+    let failure = sign_in.failure();
     let texts = match (request.method(), &failure) {
         ("POST", _) => failure.words().texts,
         (_, Failure::StepUpRequired(..)) => &[Text::StrongerThanYours, Text::TakesWholeWindow],
@@ -253,7 +254,7 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let keep = if sign_in.session == OwnSession::NotEnough { "" } else { KEEP_SESSION };
     let href = sign_in.start_url(return_to.as_str(), env) + keep;
     page.action = Some(Action::link(Text::SignIn, href));
-    answer::refuse_with(failure, page, caller, env)
+    answer::refuse_with_page(failure, page, caller, env)
 }
 
 /// The providers at which a sign-in may begin.
@@ -302,7 +303,7 @@ fn choose(
     };
     let mut page = Page::new(Text::SignIn, &[text]);
     page.action = Some(Action::Choose { form, choices });
-    answer::refuse_with(failure, page, caller, env)
+    answer::refuse_with_page(failure, page, caller, env)
 }
 
 /// The form that starts the same sign-in with an address, which chooses the provider.

@@ -74,8 +74,8 @@ impl SignInRequest {
         Some(url + if self.session == OwnSession::Good { "" } else { NO_SESSION })
     }
 
-    /// What a request that cannot be sent to sign in lacks.
-    pub(super) fn lack(&self) -> Failure {
+    /// The failure of a request that cannot be sent to sign in.
+    pub(super) fn failure(&self) -> Failure {
         match &self.falls_short_of {
             Some((rule, step_up)) => Failure::StepUpRequired(rule.clone(), Rc::clone(step_up)),
             None => Failure::SignInRequired,

@@ -98,6 +98,7 @@ fn a_browser_gets_the_language_that_it_prefers() {
         ("de;q=1.001", None),
         ("de;level=1", None),
         ("de;q=1.000", Some(Language::De)),
+        ("de; Q=0.5,en;q=0.4", Some(Language::De)),
     ];
     for (accepted, expected) in table {
         assert_eq!(Language::preferred(accepted), expected, "{accepted}");
@@ -111,5 +112,5 @@ fn sentences_follow_each_other_as_the_language_writes_them() {
     let texts = [Text::NotJustNow, Text::TryAgainSoon];
     assert_eq!(Language::En.sentences(&texts), "It could not sign you in just now. Please try again in a few seconds.");
     assert_eq!(Language::Zh.unpacked(&unpack), Language::Zh);
-    assert_eq!(Language::Zh.sentences(&texts), "它现在无法让您登录。请在几秒钟后重试。");
+    assert_eq!(Language::Zh.sentences(&texts), "登录服务现在无法让您登录。请在几秒钟后重试。");
 }

@@ -2,8 +2,8 @@
 //! will read, hands the filter's part to the filter's own core, and says what that says, with lines and columns of the file.
 //!
 //! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
-//! it; the core finds the faults, and `advice` says what is usually meant; `surroundings` and `clusters` look at what stands
-//! around; `settings` and `explain` tell what takes effect. All of it is a function of texts: `main` reads files and variables.
+//! it; the core finds the faults, and `advice` says what is usually meant; `surroundings`, `resources` and `clusters` look at what
+//! stands around; `settings` and `explain` tell what takes effect. All of it is a function of texts: `main` reads files and variables.
 //!
 //! `convert` is another command: it turns a configuration of oauth2-proxy into one of the filter.
 
@@ -16,6 +16,7 @@ mod explain;
 mod finding;
 mod json;
 mod plugin;
+mod resources;
 mod settings;
 mod surroundings;
 #[cfg(test)]
@@ -142,6 +143,7 @@ fn check_plugin(
     let doubts = advice::review(&settings.root).into_iter();
     findings.extend(doubts.filter(|doubt| !faults.contains(&doubt.at)));
     findings.extend(surroundings::review(plugin, settings, config.as_ref(), documents));
+    findings.extend(config.iter().flat_map(|config| resources::review(plugin, config, documents)));
     let needs = config.as_ref().map(clusters::needs).unwrap_or_default();
     findings.extend(clusters::review(&needs, &settings.root, plugin.mesh, documents));
     report.find(&findings);

@@ -30,6 +30,7 @@ pub(crate) fn review(plugin: &Plugin, config: &Config, documents: &[Node]) -> Ve
             for policy in &policies {
                 found.extend(tokens(policy, list(policy, &["spec", "jwt_rules"]), config));
             }
+            found.extend(principals(config, documents));
             let own = documents.iter().find(|document| document.contains(plugin.at));
             let phase = own.and_then(|own| own.at_path(&["spec", "phase"]));
             if hands_on(config) && !policies.is_empty() && phase.and_then(Node::text) != Some("AUTHN") {
@@ -82,6 +83,27 @@ fn tokens(policy: &Node, verifiers: &[Node], config: &Config) -> Option<Finding>
          allowed\""
     );
     Some(Finding::warning(other.at, message))
+}
+
+/// A policy that lets users of other issuers pass alone.
+fn principals(config: &Config, documents: &[Node]) -> Option<Finding> {
+    let policies =
+        of_kind(documents, "AuthorizationPolicy").filter(|policy| text(policy, &["spec", "action"]) != Some("DENY"));
+    let sources = policies.flat_map(|policy| list(policy, &["spec", "rules"])).flat_map(|rule| list(rule, &["from"]));
+    let principals: Vec<_> = sources.flat_map(|source| list(source, &["source", "request_principals"])).collect();
+    let is_ours = |principal: &&Node| {
+        let of = |issuer: &str| {
+            principal.text().and_then(|text| text.strip_prefix(issuer)).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let begins = principal.text().is_some_and(|text| text.starts_with('*'));
+        begins || config.providers.iter().any(|provider| of(provider.issuer().as_str()))
+    };
+    let first = principals.first().filter(|_| hands_on(config) && !principals.iter().any(is_ours))?;
+    let issuer = config.providers.first().map_or("", |provider| provider.issuer().as_str());
+    let message = format!(
+        "the principals of the filter's users are {issuer}/SUBJECT, and this AuthorizationPolicy lets none of them pass: 403"
+    );
+    Some(Finding::warning(first.at, message))
 }
 
 /// A policy by tokens that Envoy Gateway puts before the filter.

@@ -188,10 +188,10 @@ fn patches(plugin: &Plugin, documents: &[Node]) -> Vec<Finding> {
         let place = patch.at_path(&["operation", "json_path"]);
         let wanted =
             place.and_then(Node::text).and_then(|path| path.split_once("config.name=='")?.1.split('\'').next());
-        if let (Some(place), Some(wanted), Some(filter)) = (place, wanted, filter) {
-            if wanted != filter {
-                found.push(left_out(place.at, "filter", filter));
-            }
+        if let (Some(place), Some(wanted), Some(filter)) = (place, wanted, filter)
+            && wanted != filter
+        {
+            found.push(left_out(place.at, "filter", filter));
         }
     }
     found

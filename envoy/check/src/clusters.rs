@@ -259,7 +259,7 @@ fn host_of(authority: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 
-fn of_kind<'a>(documents: &'a [Node], kind: &'a str) -> impl Iterator<Item = &'a Node> {
+pub(crate) fn of_kind<'a>(documents: &'a [Node], kind: &'a str) -> impl Iterator<Item = &'a Node> {
     documents.iter().filter(move |document| document.get("kind").and_then(Node::text) == Some(kind))
 }
 
@@ -301,8 +301,10 @@ fn of_istio(need: &Need, documents: &[Node]) -> Vec<String> {
     if !known.is_empty() && !known.contains(&format!("outbound|{port}||{host}")) {
         found.push(missing(cluster, "the ServiceEntries of this file make", &known));
     }
-    let has_tls =
-        |rule: &Node| rule.at_path(&["spec", "host"]).and_then(Node::text) == Some(host) && rule.mentions("tls");
+    let has_tls = |rule: &Node| {
+        let is_off = rule.at_path(&["spec", "traffic_policy", "tls", "mode"]).and_then(Node::text) == Some("DISABLE");
+        rule.at_path(&["spec", "host"]).and_then(Node::text) == Some(host) && rule.mentions("tls") && !is_off
+    };
     if need.is_https && known.contains(cluster) && !of_kind(documents, "DestinationRule").any(has_tls) {
         found.push(format!(
             "`{cluster}` speaks plain HTTP unless a DestinationRule for {host} sets tls, and this file has none"
@@ -320,8 +322,11 @@ fn of_gateway(need: &Need, documents: &[Node]) -> Vec<String> {
     let known: Vec<_> = routes.collect();
     let mut patches = of_kind(documents, "EnvoyPatchPolicy").chain(of_kind(documents, "EnvoyProxy"));
     let is_patched = patches.any(|document| document.has_text(&need.cluster));
-    if is_patched || known.contains(&need.cluster) {
+    if is_patched {
         return Vec::new();
+    }
+    if known.contains(&need.cluster) {
+        return plain_backend(need, documents).into_iter().collect();
     }
     if !need.cluster.starts_with("httproute/") {
         return vec![format!(
@@ -332,4 +337,30 @@ fn of_gateway(need: &Need, documents: &[Node]) -> Vec<String> {
     }
     // Where the file has none, they are elsewhere.
     if known.is_empty() { Vec::new() } else { vec![missing(&need.cluster, "the HTTPRoutes of this file make", &known)] }
+}
+
+/// Warns where the route of this cluster leads to a Backend without TLS, and the provider's URLs are https.
+fn plain_backend(need: &Need, documents: &[Node]) -> Option<String> {
+    let mut parts = need.cluster.split('/').skip(1);
+    let (namespace, name) = (parts.next()?, parts.next()?);
+    let text = |node: &Node, path: &[&str]| node.at_path(path).and_then(Node::text).map(str::to_owned);
+    let is_it = |resource: &&Node, name: &str| {
+        let of_it = text(resource, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned());
+        of_it == namespace && text(resource, &["metadata", "name"]).as_deref() == Some(name)
+    };
+    let route = of_kind(documents, "HTTPRoute").find(|route| is_it(route, name))?;
+    let rules = route.at_path(&["spec", "rules"]).map_or(&[][..], Node::elements).iter();
+    let mut names = rules
+        .flat_map(|rule| rule.field("backend_refs").map_or(&[][..], Node::elements))
+        .filter(|reference| text(reference, &["kind"]).as_deref() == Some("Backend"))
+        .filter_map(|reference| text(reference, &["name"]));
+    let plain = |name: &String| {
+        let backend = of_kind(documents, "Backend").find(|backend| is_it(backend, name));
+        backend.is_some_and(|backend| backend.at_path(&["spec", "tls"]).is_none())
+    };
+    let name = names.find(plain).filter(|_| need.is_https)?;
+    Some(format!(
+        "`{}` speaks plain HTTP: the Backend {name} has no tls, and the provider's URLs are https",
+        need.cluster
+    ))
 }

@@ -3,8 +3,8 @@
 //!
 //! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
 //! it; the core finds the faults; `advice` names the usual causes of faults, `doubts` the values that are probably mistakes;
-//! `surroundings` and `clusters` look at what stands around; `settings` and `explain` tell what takes effect. All of it is a
-//! function of texts: `main` reads files and variables.
+//! `surroundings`, `resources` and `clusters` look at what stands around; `settings` and `explain` tell what takes effect. All of
+//! it is a function of texts: `main` reads files and variables.
 //!
 //! `convert` is another command: it turns a configuration of oauth2-proxy into one of the filter.
 
@@ -18,6 +18,7 @@ mod explain;
 mod finding;
 mod json;
 mod plugin;
+mod resources;
 mod settings;
 mod surroundings;
 #[cfg(test)]
@@ -144,6 +145,7 @@ fn check_plugin(
     let doubts = doubts::review(&settings.root).into_iter();
     findings.extend(doubts.filter(|doubt| !faults.contains(&doubt.at)));
     findings.extend(surroundings::review(plugin, settings, config.as_ref(), documents));
+    findings.extend(config.iter().flat_map(|config| resources::review(plugin, config, documents)));
     let needs = config.as_ref().map(clusters::needs).unwrap_or_default();
     findings.extend(clusters::review(&needs, &settings.root, plugin.mesh, documents));
     report.find(&findings);

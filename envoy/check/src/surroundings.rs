@@ -33,6 +33,12 @@ fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Vari
     let message = advice::message(fault, root, variables);
     let (at, message) = match &fault.problem {
         Problem::Variable { name: Some(name), state: "not set" } => (at, absent(name, plugin.form, variables)),
+        Problem::Variable { name: Some(name), state: "empty" } if plugin.form == Form::WasmPlugin => {
+            let way = format!(
+                "the environment variable {name} is empty; write {{name: {name}, valueFrom: HOST}} under env of vmConfig"
+            );
+            (at, way)
+        }
         Problem::Missing { .. } if fault.path.segments().is_empty() => (at, format!("{message}{}", field(plugin.form))),
         Problem::Value { .. } => match broken_expression(fault, root) {
             Some((at, why)) => (at, format!("{message}: {why}")),

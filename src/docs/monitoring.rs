@@ -104,6 +104,14 @@ fn the_dashboard_shows_each_counter() {
 }
 
 #[test]
+fn dashboard_and_alerts_count_the_same_failed_sign_ins() {
+    let (_, rule) = ALERTS.split_once("record: vestibule:sign_in_failed:increase10m").unwrap();
+    let codes = rule.split('"').nth(1).unwrap();
+    assert!(codes.contains("pushed_request_.+"), "{codes}");
+    assert!(DASHBOARD.contains(&format!("vestibule_refused_({codes})")), "{codes}");
+}
+
+#[test]
 fn each_alert_says_what_to_do_and_leads_to_a_place_of_a_page() {
     let alerts: Vec<_> = ALERTS.split("- alert: ").skip(1).collect();
     assert!(alerts.len() > 15);

@@ -208,7 +208,7 @@ impl Condition {
     fn is_about_groups(&self) -> bool {
         match self {
             Self::All(conditions) | Self::Any(conditions) => conditions.iter().all(Self::is_about_groups),
-            Self::Claim(path, _) => ["group", "role"].iter().any(|name| path.text().contains(name)),
+            Self::Claim(path, _) => path.text().split(|c: char| !c.is_ascii_alphanumeric()).any(is_group_or_role),
             Self::Not(_) | Self::Email(_) | Self::Domain(_) | Self::EmailMatches(_) => false,
         }
     }
@@ -240,6 +240,11 @@ impl Condition {
             }
         }
     }
+}
+
+/// Whether this part of a claim's name says that it has groups or roles, as in `/realm_access/roles` and `cognito:groups`.
+fn is_group_or_role(part: &str) -> bool {
+    matches!(part, "group" | "groups" | "role" | "roles")
 }
 
 impl From<bool> for Outcome {

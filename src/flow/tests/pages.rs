@@ -50,6 +50,8 @@ fn a_refused_user_learns_the_kind_of_the_reason_and_no_name() {
         (json!({ "emails": ["bob@secret.example"] }), verified.clone(), "certain email addresses"),
         (json!({ "allowed_domains": ["secret.example"] }), unverified, "did not confirm your email address"),
         (json!({ "claims": { "team": ["secret"] } }), verified.clone(), "not among those that may open"),
+        (json!({ "claims": { "cognito:groups": ["secret"] } }), verified.clone(), "certain groups or roles"),
+        (json!({ "claims": { "controle": ["secret"] } }), verified.clone(), "not among those that may open"),
         // The first kind that fails is enough.
         (json!({ "allowed_domains": ["other.example"], "groups": ["secret"] }), verified, "certain groups or roles"),
     ];

@@ -18,7 +18,7 @@ pub(super) use issuers::{
     AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
     ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
 };
-pub(super) use pages::{PageLanguage, Pages};
+pub(super) use pages::Pages;
 pub(super) use provisioning::{Provisioning, Registration};
 pub(super) use rules::{
     Access, Allow, Exchange, ExchangeGrant, Policy, Rule, StaticToken, StepUp, Unauthenticated, UpstreamToken,

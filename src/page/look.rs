@@ -8,7 +8,7 @@ const STYLE: &str = include_str!("style.css");
 /// The style in a Content-Security-Policy. Computed once: hashing takes longer than all the rest of a refusal.
 static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| inline::source(STYLE));
 
-/// What all pages of a site share.
+/// The look that all pages of a site share.
 #[derive(Debug, Clone, Default)]
 pub struct Look {
     /// The name of the site.

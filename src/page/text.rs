@@ -3,8 +3,10 @@
 
 use std::sync::OnceLock;
 
-/// The languages of the pages; those after English in the order of [`PACKED`].
+/// A language of the pages.
+// Those after English stand in the order of `PACKED`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "PageLanguage", rename_all = "snake_case"))]
 pub enum Language {
     /// English.
     #[default]
@@ -91,12 +93,15 @@ impl Language {
         }
     }
 
+    /// The language alone of its tag, without region and script.
+    pub fn primary_subtag(self) -> &'static str {
+        self.tag().split('-').next().unwrap_or_default()
+    }
+
     /// The language of this tag (BCP 47). Its region and script do not count.
     pub fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or_default();
-        Self::ALL
-            .into_iter()
-            .find(|language| language.tag().split('-').next().is_some_and(|known| known.eq_ignore_ascii_case(primary)))
+        Self::ALL.into_iter().find(|language| language.primary_subtag().eq_ignore_ascii_case(primary))
     }
 
     /// The language that a browser prefers by its `Accept-Language` (RFC 9110, 12.5.4), among ours.

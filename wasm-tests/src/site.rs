@@ -76,6 +76,21 @@ impl Site {
         Self::with(|plan| change(&mut plan.provider.clients[0]))
     }
 
+    /// With the hosts `one` and `two` below `app.localhost`, which share sessions, and all sign-ins at `auth`.
+    #[must_use]
+    pub fn with_two_hosts() -> Self {
+        Self::with(|plan| {
+            let origin = |name: &str| plan.origin.replace("app.localhost", &format!("{name}.app.localhost"));
+            let configuration = &mut plan.setup.configuration;
+            configuration["external_url"] = json!([origin("one"), origin("two")]);
+            configuration["session"]["cookie_domain"] = json!("app.localhost");
+            configuration["sign_in"] = json!({"external_url": origin("auth")});
+            let client = &mut plan.provider.clients[0];
+            client["redirect_uris"] = json!([format!("{}/oauth2/callback", origin("auth"))]);
+            client["post_logout_redirect_uris"] = json!([format!("{}/oauth2/signed_out", origin("auth"))]);
+        })
+    }
+
     /// With changes to any of it.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Plan)) -> Self {

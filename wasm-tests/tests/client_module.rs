@@ -25,7 +25,7 @@ fn page_with(site: &Site, script: &str) -> String {
     format!("{}&header={}", site.public_page(&html), encoded(policy))
 }
 
-/// What a script of the page gets from an expression that uses these functions of the module.
+/// The value that a script of the page gets from an expression with these functions of the module.
 fn run(functions: &str, expression: &str) -> Value {
     json!(["run", with_module(functions, expression)])
 }
@@ -130,7 +130,7 @@ fn requests_that_need_a_sign_in_lead_to_one_and_come_back() {
             goes("fetchWithSignIn", "fetchWithSignIn('/api/later')"),
         ],
     );
-    // What the user typed is still there.
+    // The text that the user typed is still there.
     assert_eq!((&posted["answer"], place(&posted)), (&json!(401), page.clone()), "{posted:#}");
     site.assert_at_provider(&form);
     assert_eq!(place(&back), page, "{back:#}");
@@ -220,16 +220,7 @@ fn a_browser_without_cookies_is_not_led_in_circles() {
 
 #[test]
 fn a_sign_in_at_the_host_of_all_sign_ins_comes_back() {
-    let site = Site::with(|plan| {
-        let origin = |name: &str| plan.origin.replace("app.localhost", &format!("{name}.app.localhost"));
-        let configuration = &mut plan.setup.configuration;
-        configuration["external_url"] = json!([origin("one"), origin("two")]);
-        configuration["session"]["cookie_domain"] = json!("app.localhost");
-        configuration["sign_in"] = json!({"external_url": origin("auth")});
-        let client = &mut plan.provider.clients[0];
-        client["redirect_uris"] = json!([format!("{}/oauth2/callback", origin("auth"))]);
-        client["post_logout_redirect_uris"] = json!([format!("{}/oauth2/signed_out", origin("auth"))]);
-    });
+    let site = Site::with_two_hosts();
     let page = site.public_page("page").replace("app.localhost", "one.app.localhost") + "#part";
     let [_, form, back, claims, _, out, nobody] = walk(
         &site.url("/").replace("app.localhost", "one.app.localhost"),
@@ -355,7 +346,7 @@ fn a_request_that_needs_a_stronger_sign_in_leads_to_it() {
     assert_eq!(got["answer"], json!(200), "{got:#}\n{}", site.envoy.log());
 }
 
-/// What TypeScript says against these files; nothing where it accepts them.
+/// The complaints of TypeScript about these files; empty where it accepts them.
 fn faults(files: &[&Path]) -> String {
     let compiler = tools::provider().join("node_modules/typescript/bin/tsc");
     let mut command = Command::new("node");

@@ -51,7 +51,7 @@ fn queries() -> Vec<(String, String)> {
 fn filled_in(query: &str) -> String {
     let filled = query.replace("$job", ".*").replace("$instance", ".*").replace(":15s]", ":1s]");
     let filled = filled.replace("$__rate_interval", "60s");
-    // What stays is the first group of a pattern.
+    // The first group of a pattern stays.
     assert!(!filled.replace("$1", "").contains('$'), "{filled}");
     filled
 }
@@ -306,7 +306,7 @@ fn promtool_accepts_the_alerts_and_their_tests() {
     }
 }
 
-/// A sign-in whose callback has these headers: those of its token request.
+/// The headers of the token request of a sign-in whose callback has these headers.
 fn token_request(world: &World, headers: &[(&str, &str)]) -> Request {
     let browser = world.browser();
     let callback = world.callback_url(&browser, "/page");
@@ -335,7 +335,7 @@ fn the_calls_of_the_provider_are_part_of_the_trace_of_their_request() {
     let forged = format!("{}x", &PARENT[..54]);
     let seen = token_request(&world, &[("traceparent", &forged), ("tracestate", "vendor=1"), ("b3", "<script>")]);
     assert!(["traceparent", "tracestate", "b3"].iter().all(|name| !seen.headers.has(name)), "{seen:?}");
-    // Nobody's request asked for metadata and keys.
+    // No request asked for metadata and keys.
     for endpoint in [Endpoint::Discovery, Endpoint::Jwks] {
         let requests = world.issuer.requests(endpoint);
         assert!(!requests.is_empty() && requests.iter().all(|seen| !seen.headers.has("traceparent")), "{requests:?}");

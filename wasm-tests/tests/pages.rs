@@ -257,7 +257,7 @@ fn the_page_with_logos_and_a_field_for_the_address_is_accessible() {
     world.upstream.forget();
 }
 
-/// What an operator can put on the pages, and the languages.
+/// The settings of `pages`, and the languages.
 #[test]
 fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
     let scratch = Scratch::new("pictures");

@@ -334,16 +334,7 @@ fn a_logout_token_ends_the_sessions_of_every_host() {
 
 #[test]
 fn a_real_browser_signs_in_once_for_two_hosts() {
-    let site = Site::with(|plan| {
-        let origin = |name: &str| plan.origin.replace("app.localhost", &format!("{name}.app.localhost"));
-        let configuration = &mut plan.setup.configuration;
-        configuration["external_url"] = json!([origin("one"), origin("two")]);
-        configuration["session"]["cookie_domain"] = json!("app.localhost");
-        configuration["sign_in"] = json!({"external_url": origin("auth")});
-        let client = &mut plan.provider.clients[0];
-        client["redirect_uris"] = json!([format!("{}/oauth2/callback", origin("auth"))]);
-        client["post_logout_redirect_uris"] = json!([format!("{}/oauth2/signed_out", origin("auth"))]);
-    });
+    let site = Site::with_two_hosts();
     let url = |name: &str, path: &str| site.url(path).replace("app.localhost", &format!("{name}.app.localhost"));
     let (user, password) = ALICE;
     let [_, first, second, _, out, after] = walk(

@@ -3,6 +3,7 @@
 #[cfg(test)]
 use super::super::resolve::limits;
 use super::super::shape::{Place, Shape, fields};
+use crate::page::text::Language;
 
 /// The look of the filter's own pages.
 #[derive(Default)]
@@ -36,41 +37,13 @@ pub(in crate::config) struct Pages {
     /// The language of users whose browser prefers none of these (`Accept-Language`). What you write yourself, such as `text`, stays
     /// as it is in all of them.
     #[cfg_attr(test, schemars(extend("default" = "en")))]
-    pub(in crate::config) language: Option<PageLanguage>,
+    pub(in crate::config) language: Option<Language>,
 }
 
 fields!(Pages { name, logo, accent_color, support_url, text, language });
 
-/// A language of the pages.
-#[derive(Clone, Copy)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
-pub(in crate::config) enum PageLanguage {
-    /// English.
-    En,
-    /// German.
-    De,
-    /// French.
-    Fr,
-    /// Spanish.
-    Es,
-    /// Portuguese, as in Brazil.
-    Pt,
-    /// Japanese.
-    Ja,
-    /// Chinese, in simplified characters.
-    Zh,
-}
-
-impl Shape for PageLanguage {
+impl Shape for Language {
     fn read(place: Place<'_>) -> Self {
-        match place.word(&["en", "de", "fr", "es", "pt", "ja", "zh"]) {
-            "de" => Self::De,
-            "fr" => Self::Fr,
-            "es" => Self::Es,
-            "pt" => Self::Pt,
-            "ja" => Self::Ja,
-            "zh" => Self::Zh,
-            _ => Self::En,
-        }
+        Self::from_tag(place.word(&Self::ALL.map(Self::primary_subtag))).unwrap_or_default()
     }
 }

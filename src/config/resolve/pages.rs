@@ -5,14 +5,11 @@ use url::Url;
 use super::{
     super::{
         fault::{At, Faults, Faulty},
-        raw::{PageLanguage, Pages},
+        raw::Pages,
     },
     choice, limits, text,
 };
-use crate::page::{
-    look::{Accent, Color, Look},
-    text::Language,
-};
+use crate::page::look::{Accent, Color, Look};
 
 #[inline(never)]
 pub(super) fn look(raw: Pages, at: &At<'_>, faults: &mut Faults) -> Result<Look, Faulty> {
@@ -21,7 +18,7 @@ pub(super) fn look(raw: Pages, at: &At<'_>, faults: &mut Faults) -> Result<Look,
     let accent = raw.accent_color.map(|color| accent_color(&color, &at.key("accent_color"), faults)).transpose();
     let support_url = raw.support_url.map(|url| support_url(url, &at.key("support_url"), faults)).transpose();
     let text = raw.text.map(|text| page_text(text, &at.key("text"), faults)).transpose();
-    let language = raw.language.map(language).unwrap_or_default();
+    let language = raw.language.unwrap_or_default();
     Ok(Look { name: name?, logo: logo?, accent: accent?, support_url: support_url?, text: text?, language })
 }
 
@@ -52,16 +49,4 @@ fn page_text(text: String, at: &At<'_>, faults: &mut Faults) -> Result<String, F
         return Ok(text.to_owned());
     }
     Err(faults.wrong(at, format!("1 to {} bytes of text, without tabs and control characters", limits::MAX_PAGE_TEXT)))
-}
-
-const fn language(raw: PageLanguage) -> Language {
-    match raw {
-        PageLanguage::En => Language::En,
-        PageLanguage::De => Language::De,
-        PageLanguage::Fr => Language::Fr,
-        PageLanguage::Es => Language::Es,
-        PageLanguage::Pt => Language::Pt,
-        PageLanguage::Ja => Language::Ja,
-        PageLanguage::Zh => Language::Zh,
-    }
 }

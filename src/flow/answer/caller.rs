@@ -32,7 +32,7 @@ pub(in crate::flow) struct Caller {
     pub(in crate::flow) request_id: Option<String>,
     /// The issuer of its identity, or the provider it signs in at, for the log.
     pub(in crate::flow) issuer: Option<IssuerId>,
-    /// What it is for, for the audit log.
+    /// The operation that it is a part of, for the audit log.
     pub(in crate::flow) operation: Operation,
 }
 

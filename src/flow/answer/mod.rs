@@ -125,7 +125,7 @@ pub(super) fn empty(status: u16, code: &'static str) -> LocalReply {
     LocalReply { status, code, headers: common(code), body: Vec::new() }
 }
 
-/// What a refusal offers beside its failure.
+/// The ways on that a refusal offers, and its cookies.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
     /// The link or button of its page.

@@ -24,6 +24,13 @@ pub fn base64url(bytes: &[u8]) -> String {
     general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// 128 random bits as text.
+pub(crate) fn random() -> String {
+    let mut bytes = [0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("randomness");
+    base64url(&bytes)
+}
+
 /// Decodes [`base64url`].
 ///
 /// # Panics

@@ -14,8 +14,8 @@ use url::Url;
 
 use crate::{
     http1::{Connection, Outcome, Request, Server, response, single},
-    issuer::{Answer, random},
-    keys::{base64url, sha256},
+    issuer::Answer,
+    keys::{base64url, random, sha256},
 };
 
 /// The client there.

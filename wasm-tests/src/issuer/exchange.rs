@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{State, grant::refuse, json_response};
+use super::{State, client::refuse, json_response};
 use crate::http1::{Request, single};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

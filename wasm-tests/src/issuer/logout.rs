@@ -6,11 +6,13 @@ use url::Url;
 
 use super::{
     CLIENT_ID, IdToken, State,
-    grant::random,
     terms::LogoutState,
     token::{self, blank},
 };
-use crate::http1::{Request, response, single};
+use crate::{
+    http1::{Request, response, single},
+    keys::random,
+};
 
 /// The member of `events` that makes a token a logout token.
 pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

@@ -1,13 +1,17 @@
 //! An OpenID provider in threads that signs in every user without a form, and misbehaves on request.
 
 mod answer;
+mod authorize;
+mod client;
 mod exchange;
-mod grant;
 mod logout;
 mod refresh;
+mod sign_in;
 mod state;
 mod terms;
 mod token;
+mod token_endpoint;
+mod tokens;
 mod userinfo;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +20,6 @@ use serde_json::Value;
 
 pub use answer::{Answer, Gate};
 pub use exchange::Exchanged;
-pub(crate) use grant::random;
 pub use logout::LOGOUT_EVENT;
 pub use refresh::Refreshes;
 pub use terms::{LogoutState, RefreshTokens, Rotation, Terms};
@@ -366,12 +369,12 @@ fn serve(state: &Mutex<State>, request: Request, connection: &mut Connection) ->
     let proper = || {
         let mut state = lock(state);
         match endpoint {
-            Endpoint::Authorization => grant::authorize(&mut state, &request),
+            Endpoint::Authorization => authorize::authorize(&mut state, &request),
             Endpoint::Discovery => json_response(200, &state.metadata()),
             Endpoint::EndSession => logout::end_session(&mut state, &request),
             Endpoint::Jwks => json_response(200, &state.jwks()),
             Endpoint::Revocation => refresh::revoke(&mut state, &request),
-            Endpoint::Token => grant::token(&mut state, &request),
+            Endpoint::Token => token_endpoint::answer(&mut state, &request),
             Endpoint::Userinfo => userinfo::answer(&state, &request),
         }
     };

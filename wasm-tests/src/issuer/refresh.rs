@@ -1,11 +1,11 @@
 //! The refresh grant (RFC 6749, 6) and the revocation endpoint (RFC 7009).
 
-use serde_json::{Value, json};
-
 use super::{
     State,
-    grant::{By, client_form, refuse, tokens},
-    terms::{RefreshTokens, Rotation},
+    client::{client_form, refuse},
+    sign_in::By,
+    terms::Rotation,
+    tokens::tokens,
 };
 use crate::http1::{Request, response, single};
 
@@ -20,13 +20,6 @@ pub struct Refreshes {
     pub refused: usize,
     /// Those of the refused with a token that had been used before.
     pub reused: usize,
-}
-
-/// A refresh token that was given out.
-pub(super) struct RefreshToken {
-    sign_in: usize,
-    used: bool,
-    revoked: bool,
 }
 
 /// Whether a request to the token endpoint is a refresh.
@@ -60,24 +53,6 @@ pub(super) fn refresh(state: &mut State, form: &[(String, String)]) -> Vec<u8> {
 fn refused(state: &mut State) -> Vec<u8> {
     state.refreshes.refused += 1;
     refuse(400, "invalid_grant")
-}
-
-/// A token answer with the refresh token that belongs into it.
-pub(super) fn with_refresh_token(state: &mut State, sign_in: usize, by: By, mut answer: Value) -> Value {
-    let wanted = match state.terms.refresh_tokens {
-        RefreshTokens::Always => true,
-        RefreshTokens::Never => false,
-        RefreshTokens::OfflineAccess => state.sign_ins[sign_in].scope.split(' ').any(|scope| scope == "offline_access"),
-    };
-    let new = by == By::Code || matches!(state.terms.rotation, Rotation::Rotating | Rotation::RotatingOrEnding);
-    if wanted && new {
-        let token = state.secret("refresh-token");
-        state.refresh_tokens.insert(token.clone(), RefreshToken { sign_in, used: false, revoked: false });
-        answer["refresh_token"] = json!(token);
-    } else if by == By::Refresh && state.terms.rotation == Rotation::Repeated {
-        answer["refresh_token"] = json!(state.presented);
-    }
-    answer
 }
 
 /// Revokes a token. The response to an unknown one is the same (RFC 7009, 2.2).

@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, CLIENT_SECRET, Endpoint, Exchanged, Fault, Terms,
-    grant::{Grant, SignedIn},
-    refresh::{RefreshToken, Refreshes},
+    refresh::Refreshes,
+    sign_in::{Grant, RefreshToken, SignedIn},
 };
 use crate::{
     http1::Request,
-    keys::{Algorithm, Rsa, SigningKey},
+    keys::{Algorithm, Rsa, SigningKey, random},
 };
 
 /// A key in the issuer's set.
@@ -105,6 +105,13 @@ impl State {
             keys,
             rotations: 0,
         }
+    }
+
+    /// A new value that must stay between the issuer and the filter.
+    pub(super) fn secret(&mut self, what: &str) -> String {
+        let secret = format!("canary-{what}-{}", random());
+        self.secrets.push(secret.clone());
+        secret
     }
 
     pub(super) fn answer_at(&self, endpoint: Endpoint, refreshes: bool, exchanges: bool) -> Option<Answer> {

@@ -3,11 +3,8 @@
 use ring::digest;
 use serde_json::{Map, Value, json};
 
-use super::{
-    CLIENT_ID, Fault, State,
-    grant::{By, random},
-};
-use crate::keys::{Algorithm, PublicForms, Rsa, SigningKey, base64url, hmac_sha256};
+use super::{CLIENT_ID, Fault, State, sign_in::By};
+use crate::keys::{Algorithm, PublicForms, Rsa, SigningKey, base64url, hmac_sha256, random};
 
 /// How an ID token is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]

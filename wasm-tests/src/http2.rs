@@ -8,7 +8,7 @@ use tokio::{net::TcpStream, runtime, time};
 
 use crate::{
     http1::{Headers, Response},
-    user_agent::Outgoing,
+    outgoing::Outgoing,
 };
 
 /// The header line of an [`Outgoing`] that makes its CONNECT an extended one (RFC 8441).

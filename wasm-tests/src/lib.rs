@@ -4,6 +4,7 @@
 pub mod api_client;
 pub mod chromium;
 pub mod clock;
+pub mod cookies;
 pub mod dex;
 pub mod emulated;
 pub mod envoy;
@@ -20,6 +21,7 @@ pub mod machine;
 pub mod matrix;
 pub mod mesh;
 pub mod oauth2_server;
+pub mod outgoing;
 pub mod ports;
 pub mod process;
 pub mod prometheus;

@@ -2,7 +2,6 @@
 //! client that sends any byte.
 
 mod jar;
-mod outgoing;
 
 use std::{
     io,
@@ -14,13 +13,13 @@ use std::{
 
 use url::Url;
 
+pub use crate::outgoing::Outgoing;
 use crate::{
+    cookies::is_session_cookie,
     http1::{Answering, Connection, Response},
     http2,
-    world::is_session_cookie,
 };
 pub use jar::{Cookie, Jar, Refused};
-pub use outgoing::Outgoing;
 
 /// Longer than anything the filter may hold a request for.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,10 +3,11 @@
 use url::Url;
 
 use super::{
-    LOGIN_LOOP_COOKIE, PENDING_COOKIE, PUBLIC, World, is_our_cookie, is_session_cookie, number_of_domain, parameter,
-    parameters,
+    PUBLIC, World,
+    parameters::{parameter, parameters},
 };
 use crate::{
+    cookies::{LOGIN_LOOP_COOKIE, PENDING_COOKIE, is_our_cookie, is_session_cookie, number_of_domain},
     http1::Response,
     issuer::{CLIENT_ID, Endpoint, Issuer},
     keys::from_base64url,

@@ -3,6 +3,7 @@
 
 mod expect;
 mod fleet;
+mod parameters;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,10 +13,12 @@ use std::{
 use serde_json::{Value, json};
 use url::Url;
 
+pub use crate::cookies::{DOMAIN_COOKIE, LOGIN_LOOP_COOKIE, PENDING_COOKIE, SESSION_COOKIE, is_session_cookie};
 use crate::{
     clock::Clock,
+    cookies::is_our_cookie,
     envoy::{Envoy, READY, Setup},
-    http1::{Answering, Connection, Response, single},
+    http1::{Answering, Connection, Response},
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
     process::{until, until_everywhere},
     upstream::{MARK, Upstream},
@@ -26,21 +29,14 @@ pub use expect::{
     assert_unauthenticated, callback_at_once, deleted_cookies, kept_cookies, seen_as, signed_in_at_once,
 };
 use fleet::Replica;
+pub use parameters::{Parameters, add_parameter, changed, parameter, parameters, set_parameter};
 
 /// The session key; no log and no reply may hold it.
 pub const SESSION_KEY: &str = "Y2FuYXJ5LXNlc3Npb24ta2V5LW9mLTMyLWJ5dGVzISE=";
-/// The session cookie.
-pub const SESSION_COOKIE: &str = "__Host-vestibule";
-/// The session cookie of a parent domain.
-pub const DOMAIN_COOKIE: &str = "__Secure-vestibule.app.localhost";
-/// Prefix of the cookies of pending sign-ins.
-pub const PENDING_COOKIE: &str = "__Host-vestibule-p-";
 /// Where the issuer pushes its security events.
 pub const SECURITY_EVENTS: &str = "/oauth2/events";
 /// Where the issuer sends its logout tokens.
 pub const BACK_CHANNEL_LOGOUT: &str = "/oauth2/backchannel_logout";
-/// The cookie of recent sign-ins, which stops redirect loops.
-pub const LOGIN_LOOP_COOKIE: &str = "__Host-vestibule-t";
 /// A path that needs no sign-in.
 pub const PUBLIC: &str = "/public/page";
 /// The product in the `User-Agent` of every call of the filter.
@@ -398,23 +394,6 @@ impl Drop for World {
     }
 }
 
-/// Whether a cookie of this name is the filter's.
-fn is_our_cookie(name: &str) -> bool {
-    name.starts_with(SESSION_COOKIE) || number_of_domain(name).is_some()
-}
-
-/// What the name of a session's cookie of a parent domain has between [`DOMAIN_COOKIE`]'s beginning and the domain.
-fn number_of_domain(name: &str) -> Option<&str> {
-    let (base, domain) = DOMAIN_COOKIE.split_once('.')?;
-    name.strip_prefix(base)?.strip_suffix(domain)?.strip_suffix('.')
-}
-
-/// Whether this is the name of a session's cookie, or of one of several.
-pub fn is_session_cookie(name: &str) -> bool {
-    let rest = name.strip_prefix(SESSION_COOKIE).or_else(|| number_of_domain(name));
-    rest.is_some_and(|rest| rest.is_empty() || matches!(rest, "-1" | "-2" | "-3" | "-4"))
-}
-
 /// The request of a provider that delivers a logout token.
 pub fn logout_request(token: &str) -> Outgoing {
     Outgoing::new("POST", BACK_CHANNEL_LOGOUT)
@@ -439,40 +418,4 @@ pub fn document(port: u16, issuer: &str) -> Value {
         "filter_state": {"user": true},
         "rules": [{"prefix": "/public", "access": "public"}],
     })
-}
-
-/// The parameters of a callback, by name and in their order.
-pub type Parameters = Vec<(String, String)>;
-
-/// The callback URL with its parameters changed.
-pub fn changed(callback: &str, change: impl FnOnce(&mut Parameters)) -> String {
-    let mut url = Url::parse(callback).expect("a callback URL");
-    let mut parameters: Parameters = url.query_pairs().into_owned().collect();
-    change(&mut parameters);
-    url.query_pairs_mut().clear().extend_pairs(parameters);
-    url.into()
-}
-
-/// Gives a parameter another value.
-///
-/// # Panics
-/// When there is none of this name.
-pub fn set_parameter(parameters: &mut [(String, String)], name: &str, value: impl Into<String>) {
-    let found = parameters.iter_mut().find(|(found, _)| found == name).expect("the parameter is there");
-    found.1 = value.into();
-}
-
-/// Adds a parameter at the end.
-pub fn add_parameter(parameters: &mut Parameters, name: &str, value: impl Into<String>) {
-    parameters.push((name.to_owned(), value.into()));
-}
-
-/// A parameter of the URL's query, which must be there once.
-pub fn parameter(url: &str, name: &str) -> String {
-    single(&parameters(url), name).unwrap_or_else(|| panic!("{name} is missing in {url}")).to_owned()
-}
-
-/// The parameters of the URL's query.
-pub fn parameters(url: &str) -> Parameters {
-    Url::parse(url).expect("a URL").query_pairs().into_owned().collect()
 }

@@ -48,20 +48,20 @@ fn each(provider: &str, cases: &[Case]) {
         let said = match *ends {
             Ends::Refused => mistakes.refused(change),
             Ends::AtProvider => {
-                let ended = mistakes.tried(page, change);
+                let outcome = mistakes.open(page, change);
                 // Each page of ours has a code.
-                assert_eq!(ended.page.code(), None, "{provider}, {mistake}: {ended:#?}");
-                ended.log
+                assert_eq!(outcome.page.code(), None, "{provider}, {mistake}: {outcome:#?}");
+                outcome.log
             }
             Ends::Page(status, code) => {
-                let ended = mistakes.tried(page, change);
-                let shown = (ended.page.status, ended.page.code());
-                assert_eq!(shown, (status, Some(code.to_owned())), "{provider}, {mistake}: {ended:#?}");
-                ended.log
+                let outcome = mistakes.open(page, change);
+                let shown = (outcome.page.status, outcome.page.code());
+                assert_eq!(shown, (status, Some(code.to_owned())), "{provider}, {mistake}: {outcome:#?}");
+                outcome.log
             }
         };
         for told in *told {
-            assert!(said.contains(told), "{provider}, {mistake}: {told:?} does not stand in:\n{said}");
+            assert!(said.contains(told), "{provider}, {mistake}: {told:?} does not bed in:\n{said}");
         }
     }
 }

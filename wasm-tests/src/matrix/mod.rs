@@ -1,8 +1,8 @@
 //! The matrix of providers: for each row the same complete sign-in of a user through the real Envoy. The page on providers
 //! has the table of these rows.
 
-mod party;
 mod rows;
+mod running;
 
 use serde_json::{Value, json};
 
@@ -14,47 +14,47 @@ use crate::{
     user_agent::UserAgent,
     world::{PUBLIC, SESSION_KEY},
 };
-pub use party::Party;
 pub use rows::ROWS;
+pub use running::RunningProvider;
 
-/// A page for users with an address at example.com.
+/// A page that a rule opens to users with an email address at example.com.
 pub const MAIL: &str = "/mail";
-/// More pages than a provider shows on the way to the app.
+/// The most pages of a provider on the way to the app.
 const MAX_PAGES: usize = 5;
 
 /// A provider of the matrix.
 pub struct Row {
-    /// The heading of its section on the page on providers.
+    /// The provider: the heading of its section in `envoy/docs/providers.md`.
     pub provider: &'static str,
-    /// The preset; of a provider without one the field that names it.
+    /// The preset, or the field that names a provider without one.
     pub settings: &'static str,
-    /// What stands for it.
-    pub tried: Tried,
+    /// The server that it is tested with.
+    pub tested_with: TestedWith,
     /// Starts it for the app at this origin.
-    start: fn(&str) -> Box<dyn Party>,
-    /// `sub`, where it is known.
+    start: fn(&str) -> Box<dyn RunningProvider>,
+    /// The user's `sub`, where the provider does not draw it at random.
     sub: Option<&'static str>,
-    /// The address that the app is told.
+    /// The email address that the app receives.
     email: Option<&'static str>,
-    /// Whether that counts for conditions on addresses.
+    /// Whether the provider says that it has verified the address, so that conditions on addresses hold.
     email_counts: bool,
-    /// The life of its access tokens in seconds, near the end of which the session is renewed.
+    /// Whether and when a session is renewed.
     renewal: Renewal,
-    /// Where a sign-out ends a session.
+    /// The sessions that a sign-out ends.
     sign_out: SignOut,
 }
 
-/// What stands for a provider.
+/// The server that a provider is tested with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tried {
-    /// The provider itself.
-    Real(&'static str),
+pub enum TestedWith {
+    /// The provider itself, in this version.
+    Product(&'static str),
     /// The provider itself, in `make providers` alone.
-    RealInProviders(&'static str),
+    ProductInProviders(&'static str),
     /// An emulator of an independent project.
-    Emulated,
-    /// A server of ours, as this page of the provider's documentation has it.
-    Like(&'static str),
+    Emulator,
+    /// A server of ours that answers as this page of the provider's documentation says.
+    OwnServer(&'static str),
 }
 
 /// Whether a session is renewed.
@@ -64,17 +64,17 @@ enum Renewal {
     After(i64),
     /// Never: the provider offers none.
     NotOffered,
-    /// Not tried, for what stands for the provider.
-    NotTried,
+    /// Not tested: the server in its place does not renew.
+    NotTested,
 }
 
-/// Where a sign-out ends a session.
+/// The sessions that a sign-out ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SignOut {
-    /// At the app and at the provider.
-    AtProvider,
-    /// At the app alone.
-    Here,
+    /// The one at the app and the one at the provider.
+    AtBoth,
+    /// The one at the app.
+    AtApp,
 }
 
 impl Row {
@@ -83,27 +83,32 @@ impl Row {
     pub fn line(&self) -> String {
         let anchor: String = self.provider.to_lowercase().replace(' ', "-");
         let anchor: String = anchor.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
-        let tried = match self.tried {
-            Tried::Real(what) => format!("itself, {what}"),
-            Tried::RealInProviders(what) => format!("itself, {what} (`make providers`)"),
-            Tried::Emulated => "an emulator".to_owned(),
-            Tried::Like(documentation) => format!("a server like it, of its [documentation]({documentation})"),
+        let tested_with = match self.tested_with {
+            TestedWith::Product(version) => format!("the product, {version}"),
+            TestedWith::ProductInProviders(version) => format!("the product, {version} (`make providers`)"),
+            TestedWith::Emulator => "an emulator".to_owned(),
+            TestedWith::OwnServer(documentation) => {
+                format!("a server of ours, by the provider's [documentation]({documentation})")
+            }
         };
         let renewal = match self.renewal {
             Renewal::After(_) => "yes",
             Renewal::NotOffered => "not offered",
-            Renewal::NotTried => "not tried",
+            Renewal::NotTested => "not tested",
         };
         let sign_out = match self.sign_out {
-            SignOut::AtProvider => "here and there",
-            SignOut::Here => "here",
+            SignOut::AtBoth => "app and provider",
+            SignOut::AtApp => "app",
         };
         let email = match (self.email, self.email_counts) {
             (Some(_), true) => "verified",
             (Some(_), false) => "not verified",
             (None, _) => "none",
         };
-        format!("| [{}](#{anchor}) | `{}` | {tried} | {email} | {renewal} | {sign_out} |", self.provider, self.settings)
+        format!(
+            "| [{}](#{anchor}) | `{}` | {tested_with} | {email} | {renewal} | {sign_out} |",
+            self.provider, self.settings
+        )
     }
 }
 
@@ -113,51 +118,51 @@ impl Row {
 /// If one of the steps goes wrong.
 pub fn run(provider: &str) {
     let row = named(provider);
-    let stand = Stand::start(row);
+    let bed = TestBed::start(row);
     let browser = UserAgent::default();
-    stand.sign_in(&browser);
-    stand.assert_identity(row);
-    stand.assert_address(row, &browser);
-    stand.renew(row, &browser);
-    stand.sign_out(row, &browser);
-    stand.assert_log();
+    bed.sign_in(&browser);
+    bed.assert_identity(row);
+    bed.assert_address(row, &browser);
+    bed.renew(row, &browser);
+    bed.sign_out(row, &browser);
+    bed.assert_log();
 }
 
-/// What a mistake in the configuration leads to.
+/// The page that a mistake in the configuration ends in.
 #[derive(Debug)]
-pub struct Ended {
-    /// The URL of the last page.
+pub struct Outcome {
+    /// Its URL.
     pub at: String,
-    /// That page.
+    /// The page.
     pub page: Response,
     /// What Envoy has logged since the configuration changed.
     pub log: String,
 }
 
 /// A provider of the matrix, and Envoy before the app, whose configuration gets one mistake after the other.
-pub struct Mistakes(Stand);
+pub struct Mistakes(TestBed);
 
 impl Mistakes {
     /// Starts the provider of this row, without a mistake.
     #[must_use]
     pub fn at(provider: &str) -> Self {
-        Self(Stand::start(named(provider)))
+        Self(TestBed::start(named(provider)))
     }
 
-    /// Opens a page, [`MAIL`] or another, with a mistake in this row's element of `providers`. The app sees nothing of it, and
+    /// Opens a page with a mistake in this row's element of `providers`. The app sees nothing of it, and
     /// the worker then serves a public page.
     ///
     /// # Panics
     /// If the app sees something, or the public page is not served.
     #[must_use]
-    pub fn tried(&self, page: &str, mistake: impl FnOnce(&mut Value)) -> Ended {
-        let Self(stand) = self;
-        let (log, seen) = (stand.envoy.log().len(), stand.app.count());
-        assert!(stand.reload(mistake), "{}", stand.logs());
-        let (at, page) = stand.walk(&UserAgent::default(), &stand.url(page)).pop().expect("a step");
-        stand.app.assert_saw_nothing_since(seen, "a mistake in the configuration");
-        stand.assert_serves();
-        Ended { at, page, log: stand.envoy.log().split_off(log) }
+    pub fn open(&self, page: &str, mistake: impl FnOnce(&mut Value)) -> Outcome {
+        let Self(bed) = self;
+        let (log, seen) = (bed.envoy.log().len(), bed.app.count());
+        assert!(bed.reload(mistake), "{}", bed.logs());
+        let (at, page) = bed.walk(&UserAgent::default(), &bed.url(page)).pop().expect("a step");
+        bed.app.assert_saw_nothing_since(seen, "a mistake in the configuration");
+        bed.assert_serves();
+        Outcome { at, page, log: bed.envoy.log().split_off(log) }
     }
 
     /// What Envoy logs of a mistake in this row's element of `providers`, which it refuses; the worker goes on as it was.
@@ -166,11 +171,11 @@ impl Mistakes {
     /// If it does not.
     #[must_use]
     pub fn refused(&self, mistake: impl FnOnce(&mut Value)) -> String {
-        let Self(stand) = self;
-        let log = stand.envoy.log().len();
-        assert!(!stand.reload(mistake), "{}", stand.logs());
-        stand.assert_serves();
-        stand.envoy.log().split_off(log)
+        let Self(bed) = self;
+        let log = bed.envoy.log().len();
+        assert!(!bed.reload(mistake), "{}", bed.logs());
+        bed.assert_serves();
+        bed.envoy.log().split_off(log)
     }
 }
 
@@ -178,8 +183,8 @@ fn named(provider: &str) -> &'static Row {
     ROWS.iter().find(|row| row.provider == provider).expect("a row with this name")
 }
 
-fn configuration(setup: &Setup, party: &dyn Party, change: impl FnOnce(&mut Value)) -> Value {
-    let mut provider = party.provider();
+fn configuration(setup: &Setup, running: &dyn RunningProvider, change: impl FnOnce(&mut Value)) -> Value {
+    let mut provider = running.provider();
     // Longer than a busy machine keeps a provider from its answer.
     provider["timeout_ms"] = json!(10_000);
     change(&mut provider);
@@ -197,8 +202,8 @@ fn configuration(setup: &Setup, party: &dyn Party, change: impl FnOnce(&mut Valu
 }
 
 /// The app behind the filter, with one provider.
-struct Stand {
-    party: Box<dyn Party>,
+struct TestBed {
+    running: Box<dyn RunningProvider>,
     app: Upstream,
     envoy: Envoy,
     clock: Clock,
@@ -206,22 +211,22 @@ struct Stand {
     setup: Setup,
 }
 
-impl Stand {
+impl TestBed {
     fn start(row: &Row) -> Self {
         let (app, clock) = (Upstream::start(), Clock::new());
         let mut setup = Setup::new(app.port()).clock(&clock).workers(1);
         setup.bodies_while_headers_are_held = true;
         setup.reloads = true;
         let origin = setup.external_url();
-        let party = (row.start)(&origin);
-        let configuration = configuration(&setup, &*party, |_| {});
+        let running = (row.start)(&origin);
+        let configuration = configuration(&setup, &*running, |_| {});
         let setup = setup.configuration(configuration);
-        Self { party, app, envoy: Envoy::start(setup.clone()), clock, origin, setup }
+        Self { running, app, envoy: Envoy::start(setup.clone()), clock, origin, setup }
     }
 
     /// Changes the provider in the configuration; `false` where Envoy refuses that.
     fn reload(&self, change: impl FnOnce(&mut Value)) -> bool {
-        let configuration = configuration(&self.setup, &*self.party, change);
+        let configuration = configuration(&self.setup, &*self.running, change);
         self.envoy.reload(&self.setup.clone().configuration(configuration))
     }
 
@@ -237,10 +242,10 @@ impl Stand {
     }
 
     fn logs(&self) -> String {
-        format!("{}\n{}", self.envoy.log(), self.party.log())
+        format!("{}\n{}", self.envoy.log(), self.running.log())
     }
 
-    /// Opens a URL and does on the pages of the provider what a user does. Returns each step, the last one at the app.
+    /// Opens a URL, and fills in the provider's pages as a user does. Returns each step, the last one at the app.
     #[track_caller]
     fn walk(&self, browser: &UserAgent, url: &str) -> Vec<(String, Response)> {
         let mut steps = browser.follow(url);
@@ -249,7 +254,7 @@ impl Stand {
             if at.starts_with(&self.origin) {
                 return steps;
             }
-            let Some(next) = self.party.answer(browser, &steps) else { return steps };
+            let Some(next) = self.running.answer(browser, &steps) else { return steps };
             steps.extend(browser.follow(&next));
         }
         panic!("no way back to the app: {:#?}\n{}", steps.last(), self.logs());
@@ -308,11 +313,11 @@ impl Stand {
         let steps = self.walk(browser, &self.url("/oauth2/sign_out"));
         let (first, last) = (&steps[0].1, steps.last().expect("a step"));
         match row.sign_out {
-            SignOut::AtProvider => {
+            SignOut::AtBoth => {
                 let to = first.location().unwrap_or_else(|| panic!("{first:?}\n{}", self.logs()));
                 assert!(!to.starts_with(&self.origin), "{to}");
             }
-            SignOut::Here => assert_eq!((first.status, first.code().as_deref()), (200, Some("signed_out"))),
+            SignOut::AtApp => assert_eq!((first.status, first.code().as_deref()), (200, Some("signed_out"))),
         }
         assert!(last.1.status < 400, "{steps:#?}\n{}", self.logs());
         let before = self.app.count();
@@ -321,7 +326,7 @@ impl Stand {
         self.app.assert_saw_nothing_since(before, "signed out");
         let to = again.location().expect("a way to the provider");
         assert!(!to.starts_with(&self.origin), "{to}");
-        if row.sign_out == SignOut::AtProvider && self.party.keeps_sessions() {
+        if row.sign_out == SignOut::AtBoth && self.running.keeps_sessions() {
             let (at, page) = browser.follow(&to).pop().expect("a page");
             assert!(!at.starts_with(&self.origin), "the provider signs in without a word: {at} {page:?}");
             self.app.assert_saw_nothing_since(before, "signed out at the provider");

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Renewal, Row, SignOut, Tried,
-    party::{AtKeycloak, EMAIL, EMULATED_CLIENT, LikeOAuth2, LikeOpenId, SECRET, WithPreset},
+    Renewal, Row, SignOut, TestedWith,
+    running::{AtKeycloak, EMAIL, EMULATED_CLIENT, OwnIssuer, OwnOAuth2Server, SECRET, WithPreset},
 };
 use crate::{
     dex::Dex,
@@ -27,7 +27,7 @@ pub static ROWS: [Row; 15] = [
     Row {
         provider: "Keycloak",
         settings: "keycloak",
-        tried: Tried::RealInProviders("26.7"),
+        tested_with: TestedWith::ProductInProviders("26.7"),
         start: |origin| {
             let keycloak = Keycloak::shared();
             Box::new(AtKeycloak(keycloak, keycloak.add_client("matrix", origin, |_| {})))
@@ -36,12 +36,12 @@ pub static ROWS: [Row; 15] = [
         email: Some(EMAIL),
         email_counts: true,
         renewal: Renewal::After(ACCESS_TOKEN_LIFESPAN - 5),
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "Microsoft Entra ID",
         settings: "microsoft",
-        tried: Tried::Emulated,
+        tested_with: TestedWith::Emulator,
         start: |origin| {
             const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
             let seed =
@@ -54,12 +54,12 @@ pub static ROWS: [Row; 15] = [
         email: Some(EMAIL),
         email_counts: false,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "Google",
         settings: "google",
-        tried: Tried::Emulated,
+        tested_with: TestedWith::Emulator,
         start: |origin| {
             let user = json!({"email": EMAIL, "name": "Alice", "email_verified": true, "hd": "example.com"});
             let emulator =
@@ -71,13 +71,13 @@ pub static ROWS: [Row; 15] = [
         email: Some(EMAIL),
         email_counts: true,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
     // Apple posts its response, writes `email_verified` as text, and takes a client secret that is an assertion.
     Row {
         provider: "Apple",
         settings: "apple",
-        tried: Tried::Emulated,
+        tested_with: TestedWith::Emulator,
         start: |origin| {
             let (team, key) = ("1A2B3C4D5E", "ABC123DEFG");
             let client = json!({
@@ -96,12 +96,12 @@ pub static ROWS: [Row; 15] = [
         email: Some(EMAIL),
         email_counts: true,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
     Row {
         provider: "Okta",
         settings: "okta",
-        tried: Tried::Emulated,
+        tested_with: TestedWith::Emulator,
         start: |origin| {
             let mut client = emulated_client(origin);
             client["auth_server_id"] = json!("default");
@@ -124,12 +124,12 @@ pub static ROWS: [Row; 15] = [
         email: Some(EMAIL),
         email_counts: true,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "GitLab",
         settings: "gitlab",
-        tried: Tried::Like("https://docs.gitlab.com/integration/openid_connect_provider"),
+        tested_with: TestedWith::OwnServer("https://docs.gitlab.com/integration/openid_connect_provider"),
         start: |_| {
             let issuer = Issuer::start();
             issuer.terms(|terms| {
@@ -140,18 +140,18 @@ pub static ROWS: [Row; 15] = [
                 terms.public_clients = false;
             });
             let url = issuer.url();
-            Box::new(LikeOpenId(issuer, json!({"preset": "gitlab", "with": {"url": url}})))
+            Box::new(OwnIssuer(issuer, json!({"preset": "gitlab", "with": {"url": url}})))
         },
         sub: None,
         email: Some(EMAIL),
         email_counts: true,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
     Row {
         provider: "Facebook",
         settings: "facebook",
-        tried: Tried::Like("https://developers.facebook.com/docs/graph-api/reference/user/"),
+        tested_with: TestedWith::OwnServer("https://developers.facebook.com/docs/graph-api/reference/user/"),
         start: |_| {
             let server = OAuth2Server::start(Dialect {
                 user: json!({
@@ -167,18 +167,18 @@ pub static ROWS: [Row; 15] = [
                 "token_endpoint": server.url("/token"),
                 "userinfo_endpoint": server.url("/me?fields=id,name,email,picture"),
             });
-            Box::new(LikeOAuth2(server, provider))
+            Box::new(OwnOAuth2Server(server, provider))
         },
         sub: Some("10158"),
         email: Some(EMAIL),
         email_counts: false,
         renewal: Renewal::NotOffered,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
     Row {
         provider: "SimpleLogin",
         settings: "simplelogin",
-        tried: Tried::Like("https://docs.simplelogin.io/overview"),
+        tested_with: TestedWith::OwnServer("https://docs.simplelogin.io/overview"),
         start: |_| {
             let server = OAuth2Server::start(Dialect {
                 user: json!({
@@ -188,63 +188,63 @@ pub static ROWS: [Row; 15] = [
                 ..Dialect::default()
             });
             let provider = json!({"preset": "simplelogin", "with": {"url": server.url("")}});
-            Box::new(LikeOAuth2(server, provider))
+            Box::new(OwnOAuth2Server(server, provider))
         },
         sub: Some("1"),
         email: Some(EMAIL),
         email_counts: true,
         renewal: Renewal::NotOffered,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
     Row {
         provider: "Dex",
         settings: "dex",
-        tried: Tried::RealInProviders("2.45"),
+        tested_with: TestedWith::ProductInProviders("2.45"),
         start: |origin| Box::new(Dex::start(origin)),
         sub: None,
         email: Some(EMAIL),
         email_counts: true,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
     Row {
         provider: "Glewlwyd",
         settings: "issuer",
-        tried: Tried::Real("2.7"),
+        tested_with: TestedWith::Product("2.7"),
         start: |origin| Box::new(Glewlwyd::start(origin)),
         sub: None,
         email: Some(EMAIL),
         email_counts: false,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "Canaille",
         settings: "issuer",
-        tried: Tried::Real("0.3"),
+        tested_with: TestedWith::Product("0.3"),
         start: |origin| Box::new(PythonProvider::canaille(origin)),
         sub: Some("alice"),
         email: Some(EMAIL),
         email_counts: false,
         // Its access tokens live for ten days, longer than the session here.
-        renewal: Renewal::NotTried,
-        sign_out: SignOut::AtProvider,
+        renewal: Renewal::NotTested,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "Django OAuth Toolkit",
         settings: "issuer",
-        tried: Tried::Real("3.4"),
+        tested_with: TestedWith::Product("3.4"),
         start: |origin| Box::new(PythonProvider::django_oauth_toolkit(origin)),
         sub: None,
         email: Some(EMAIL),
         email_counts: false,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "oidc-provider (node)",
         settings: "issuer",
-        tried: Tried::Real("9"),
+        tested_with: TestedWith::Product("9"),
         start: |origin| {
             let clients = vec![client("matrix", SECRET, origin)];
             Box::new(Provider::with(&Settings { clients, ..Settings::default() }))
@@ -253,12 +253,12 @@ pub static ROWS: [Row; 15] = [
         email: Some(EMAIL),
         email_counts: true,
         renewal: BEFORE_AN_HOUR,
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "A server with OAuth 2.0 alone",
         settings: "type: oauth2",
-        tried: Tried::Like("https://www.rfc-editor.org/rfc/rfc6749"),
+        tested_with: TestedWith::OwnServer("https://www.rfc-editor.org/rfc/rfc6749"),
         start: |_| {
             let server = OAuth2Server::start(Dialect {
                 form: true,
@@ -279,24 +279,24 @@ pub static ROWS: [Row; 15] = [
                 "claims": {"email": "address", "email_verified": "confirmed"},
             }]);
             provider["end_session_endpoint"] = json!(server.url("/logout"));
-            Box::new(LikeOAuth2(server, provider))
+            Box::new(OwnOAuth2Server(server, provider))
         },
         sub: Some("4711"),
         email: Some(EMAIL),
         email_counts: true,
         renewal: Renewal::After(LIFETIME - 15),
-        sign_out: SignOut::AtProvider,
+        sign_out: SignOut::AtBoth,
     },
     Row {
         provider: "GitHub",
         settings: "github",
-        tried: Tried::Emulated,
+        tested_with: TestedWith::Emulator,
         start: |origin| Box::new(Emulator::start(origin)),
         sub: None,
         email: Some("octocat@example.com"),
         email_counts: true,
         renewal: Renewal::NotOffered,
-        sign_out: SignOut::Here,
+        sign_out: SignOut::AtApp,
     },
 ];
 

@@ -1,4 +1,4 @@
-//! What the matrix asks of a provider, and how a user goes through the pages of each.
+//! The providers as they run: their settings in the filter's configuration, and their pages as a user fills them in.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -26,8 +26,8 @@ pub(super) const SECRET: &str = "canary-client-secret-of-the-matrix";
 /// The address of the user.
 pub(super) const EMAIL: &str = "alice@example.com";
 
-/// A provider that runs.
-pub trait Party {
+/// A provider that runs, or a server in its place.
+pub trait RunningProvider {
     /// Its element of `providers` in the filter's configuration.
     fn provider(&self) -> Value;
 
@@ -36,7 +36,7 @@ pub trait Party {
         String::new()
     }
 
-    /// What the user fills in: names of fields with their values.
+    /// The fields that the user fills in: names and values.
     fn fields(&self) -> Vec<(&'static str, &'static str)> {
         Vec::new()
     }
@@ -51,7 +51,7 @@ pub trait Party {
         false
     }
 
-    /// Does on the last of these pages what a user does. Returns the URL that follows, if the page has a form.
+    /// Fills in the last of these pages as a user does. Returns the URL that follows, if the page has a form.
     fn answer(&self, browser: &UserAgent, steps: &[(String, Response)]) -> Option<String> {
         let (at, page) = steps.last()?;
         let text = page.text();
@@ -84,7 +84,7 @@ pub trait Party {
     }
 }
 
-impl Party for Provider {
+impl RunningProvider for Provider {
     fn provider(&self) -> Value {
         json!({
             "issuer": self.issuer(), "client_id": "matrix", "client_secret": SECRET,
@@ -106,7 +106,7 @@ impl Party for Provider {
     }
 }
 
-impl Party for Glewlwyd {
+impl RunningProvider for Glewlwyd {
     fn provider(&self) -> Value {
         Self::provider(self)
     }
@@ -123,7 +123,7 @@ impl Party for Glewlwyd {
     }
 }
 
-impl Party for Dex {
+impl RunningProvider for Dex {
     fn provider(&self) -> Value {
         Self::provider(self)
     }
@@ -137,7 +137,7 @@ impl Party for Dex {
     }
 }
 
-impl Party for PythonProvider {
+impl RunningProvider for PythonProvider {
     fn provider(&self) -> Value {
         Self::provider(self)
     }
@@ -163,7 +163,7 @@ impl Party for PythonProvider {
 /// The shared Keycloak with a client of the matrix.
 pub(super) struct AtKeycloak(pub(super) &'static Keycloak, pub(super) Value);
 
-impl Party for AtKeycloak {
+impl RunningProvider for AtKeycloak {
     fn provider(&self) -> Value {
         self.1.clone()
     }
@@ -181,10 +181,10 @@ impl Party for AtKeycloak {
     }
 }
 
-/// An emulator with what its preset is told.
+/// An emulator, with the settings of the preset.
 pub(super) struct WithPreset(pub(super) Emulated, pub(super) Value);
 
-impl Party for WithPreset {
+impl RunningProvider for WithPreset {
     fn provider(&self) -> Value {
         let mut provider = self.1.clone();
         provider["client_id"] = json!(EMULATED_CLIENT);
@@ -203,7 +203,7 @@ impl Party for WithPreset {
     }
 }
 
-impl Party for Emulator {
+impl RunningProvider for Emulator {
     fn provider(&self) -> Value {
         json!({
             "preset": "github", "client_id": emulator::CLIENT_ID, "client_secret": emulator::CLIENT_SECRET,
@@ -220,10 +220,10 @@ impl Party for Emulator {
     }
 }
 
-/// The issuer of the tests, with what its preset is told.
-pub(super) struct LikeOpenId(pub(super) Issuer, pub(super) Value);
+/// The issuer of the tests in place of a provider, with the settings of the preset.
+pub(super) struct OwnIssuer(pub(super) Issuer, pub(super) Value);
 
-impl Party for LikeOpenId {
+impl RunningProvider for OwnIssuer {
     fn provider(&self) -> Value {
         let mut provider = self.1.clone();
         provider["client_id"] = json!(issuer::CLIENT_ID);
@@ -234,10 +234,10 @@ impl Party for LikeOpenId {
     }
 }
 
-/// A server that speaks OAuth 2.0 alone, with the settings for it.
-pub(super) struct LikeOAuth2(pub(super) OAuth2Server, pub(super) Value);
+/// A server for OAuth 2.0 without OpenID Connect in place of a provider, with the settings of the preset.
+pub(super) struct OwnOAuth2Server(pub(super) OAuth2Server, pub(super) Value);
 
-impl Party for LikeOAuth2 {
+impl RunningProvider for OwnOAuth2Server {
     fn provider(&self) -> Value {
         let mut provider = self.1.clone();
         let own = self.0.provider();

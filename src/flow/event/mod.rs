@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod failure;
+mod level;
 pub mod omission;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::{
     session::{OptionalToken, SealError, store::StoreError},
 };
 
-pub use failure::Level;
+pub use level::Level;
 
 use crate::shared::document::DocumentKind;
 use failure::Failure;

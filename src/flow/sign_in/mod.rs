@@ -35,7 +35,7 @@ use crate::{
 use super::{
     answer::{
         self, Offer, Redirect,
-        caller::{Caller, Kind, is_prefetch},
+        caller::{Caller, Kind, is_prefetch, return_target},
     },
     context::{Env, RequestContext},
     event::{Operation, failure::Failure},
@@ -54,7 +54,7 @@ const MAX_LOOKED_AT: usize = 32;
 
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let target = answer::return_target(&request).unwrap_or_default();
+    let target = return_target(&request).unwrap_or_default();
     let return_to = ReturnTo::from_rd(&target, env.origin(), env.config.return_targets());
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
     let wishes = Wishes::of(&request, env.config);

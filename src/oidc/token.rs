@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::{
     RelyingParty,
     client::{AuthenticationError, CallContext},
-    discovery::ProviderMetadata,
     error::{self, ErrorResponse, OAuthError, UnexpectedStatus},
+    provider_metadata::ProviderMetadata,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},

@@ -6,8 +6,8 @@ use std::{rc::Rc, time::Duration};
 use super::{
     RelyingParty,
     client::{AuthenticationError, CallContext},
-    discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError, UnexpectedStatus},
+    provider_metadata::ProviderMetadata,
     token::{self, TokenEndpointError, TokenResponse, TokenType},
 };
 use crate::{

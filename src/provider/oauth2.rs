@@ -14,9 +14,10 @@ use crate::{
     oidc::{
         Endpoint, RelyingParty,
         client::{AuthenticationError, CallContext},
-        discovery::{self, ProviderMetadata},
+        discovery,
         error::{ErrorResponse, UnexpectedStatus},
         id_token::is_usable_subject,
+        provider_metadata::ProviderMetadata,
         userinfo::{self, Userinfo, UserinfoError},
     },
     secret::AccessToken,

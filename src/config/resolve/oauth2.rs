@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     claims::ClaimPath,
-    oidc::{Endpoint, Issuer, PlainHttp, discovery::ProviderMetadata, userinfo::OF_THE_TOKEN},
+    oidc::{Endpoint, Issuer, PlainHttp, provider_metadata::ProviderMetadata, userinfo::OF_THE_TOKEN},
     provider::{
         Protocol,
         oauth2::{OAuth2, Question, Questions, TokenPlace},

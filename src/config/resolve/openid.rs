@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     jose::claims::{ExpectedIssuer, TENANT},
-    oidc::{ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, PlainHttp, discovery::ProviderMetadata},
+    oidc::{ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, PlainHttp, provider_metadata::ProviderMetadata},
     provider::Protocol,
 };
 

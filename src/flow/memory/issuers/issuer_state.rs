@@ -8,8 +8,9 @@ use crate::{
     jose::jwk::{Jwks, JwksError, LeftOutKey},
     oidc::{
         Endpoint, Issuer,
-        discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
+        discovery::{self, DiscoveryError},
         dpop::ProofServer,
+        provider_metadata::{Metadata, ProviderMetadata},
         security_event::Transmitter,
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },

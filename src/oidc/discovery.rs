@@ -12,7 +12,7 @@ use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},
     jose::{
         json::{self, JsonError},
-        jwk::JwksError,
+        jwks::JwksError,
         members::Members,
     },
     quoted::Quoted,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     claims::{Conditions, IssuerId},
-    jose::jwk::Jwks,
+    jose::jwks::Jwks,
     oidc::{
         Endpoint, Issuer, PlainHttp,
         client::ClientAuthentication,

@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 use crate::{
     claims::IssuerId,
     http::{CalloutError, CalloutRequest, CalloutResponse},
-    jose::jwk::{Jwks, JwksError, LeftOutKey},
+    jose::jwks::{Jwks, JwksError, LeftOutKey},
     oidc::{
         Endpoint, Issuer,
         discovery::{self, DiscoveryError},

@@ -9,7 +9,7 @@ use crate::{
     claims::IssuerId,
     config::Config,
     http::{CalloutError, CalloutResponse},
-    jose::jwk::Jwks,
+    jose::jwks::Jwks,
     oidc::{Endpoint, discovery::DiscoveryError, dpop::ProofServer, token_issuer::Validation},
     platform::Platform,
     rules::Rules,

@@ -3,7 +3,10 @@
 #[cfg(test)]
 use super::super::resolve::limits;
 use super::{
-    super::shape::{Place, Shape, fields},
+    super::{
+        document::Node,
+        shape::{Place, Shape, fields},
+    },
     Allow, Entries, Registration, Scalar, Secret,
 };
 
@@ -467,6 +470,15 @@ fields!(TokenIssuer {
 
 /// JSON in a string.
 pub(in crate::config) struct JsonText(pub(in crate::config) String);
+
+impl Shape for JsonText {
+    fn read(mut place: Place<'_>) -> Self {
+        if let Node::Object(_) = place.node() {
+            place.misfit("JSON as text, in quotes");
+        }
+        Self(String::read(place))
+    }
+}
 
 /// Token introspection (RFC 7662), and the client credentials for it.
 #[derive(Default)]

@@ -1,12 +1,14 @@
 //! The document as written: field names and JSON types. The text on each field is the reference that the JSON Schema
 //! (`envoy/config.schema.json`) shows to users. [`resolve`](super::resolve) gives the values their meaning.
 
+mod client;
 mod identity;
-mod issuers;
 mod pages;
+mod provider;
 mod provisioning;
 mod rules;
 mod session;
+mod token_issuer;
 mod values;
 
 #[cfg(test)]
@@ -15,17 +17,16 @@ use super::{
     document::Node,
     shape::{Place, Shape, fields},
 };
+pub(super) use client::{AuthMethod, ClientAssertion, ClientKey, SentAs};
 pub(super) use identity::{AuditLog, Authorization, ClaimText, Encoding, FilterState, TooLong};
-pub(super) use issuers::{
-    AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
-    ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
-};
 pub(super) use pages::Pages;
+pub(super) use provider::{FurtherUserinfo, Provider, ProviderType, ResponseMode, SecurityEvents, TokenPlace};
 pub(super) use provisioning::{Provisioning, Registration};
 pub(super) use rules::{
     Access, Allow, Exchange, ExchangeGrant, Policy, Rule, StaticToken, StepUp, Unauthenticated, UpstreamToken,
 };
 pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
+pub(super) use token_issuer::{Introspection, JsonText, TokenIssuer, TokenKind};
 pub(super) use values::{Entries, Lists, Scalar, Secret};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.

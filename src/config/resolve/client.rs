@@ -7,7 +7,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw::{self, AuthMethod},
     },
-    Environment, limit_entries, limits, text,
+    bounds::limit_entries,
+    limits,
+    text::{self, Environment},
 };
 use crate::{
     jose::{

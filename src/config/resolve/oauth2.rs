@@ -8,10 +8,11 @@ use super::{
         raw,
     },
     allow,
+    bounds::{limit_entries, resolve_each},
     issuer::{endpoint, issuer},
-    limit_entries, limits,
+    limits,
     protocol_settings::{ProtocolSettings, refuse},
-    resolve_each, text,
+    text,
 };
 use crate::{
     claims::ClaimPath,

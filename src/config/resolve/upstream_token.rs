@@ -8,14 +8,15 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    condition_list,
+    bounds::condition_list,
     identity_headers::own_header,
     limits::MAX_TEXT,
     text,
 };
 use crate::{
+    http::HeaderNames,
     oidc::token_exchange::{Exchange, ExchangeGrant},
-    rules::UpstreamToken,
+    rules::{Rules, UpstreamToken},
 };
 
 const AUTHORIZATION: &str = "authorization";
@@ -79,4 +80,12 @@ fn exchange(raw: raw::Exchange, at: &At<'_>, faults: &mut Faults) -> Result<Exch
         parameters.push(("scope", scopes.join(" ")));
     }
     Ok(Exchange { grant, parameters })
+}
+
+/// Takes the headers of these tokens out of requests, but for `Authorization`: there `authorization` decides.
+pub(super) fn reserve_headers(rules: &Rules, stripped: &mut HeaderNames, removed: &mut HeaderNames) {
+    for token in rules.upstream_tokens().filter(|token| !token.is_authorization()) {
+        stripped.add(token.header.clone());
+        removed.add(token.header.clone());
+    }
 }

@@ -26,8 +26,12 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub struct Exchange {
     /// How it is asked.
     pub grant: ExchangeGrant,
-    /// `audience`, `resource` and `scope`, where they are given (RFC 8693, 2.1).
-    pub parameters: Vec<(&'static str, String)>,
+    /// `audience` (RFC 8693, 2.1): the name of the service that the token is for.
+    pub audience: Option<String>,
+    /// `resource` (RFC 8693, 2.1): the URI of that service.
+    pub resource: Option<String>,
+    /// `scope`
+    pub scope: Option<String>,
 }
 
 /// The grant of an exchange.
@@ -131,7 +135,8 @@ pub fn request(
             ("requested_token_type", ACCESS_TOKEN),
         ],
     };
-    form.extend(exchange.parameters.iter().map(|(name, value)| (*name, value.as_str())));
+    let wanted = [("audience", &exchange.audience), ("resource", &exchange.resource), ("scope", &exchange.scope)];
+    form.extend(wanted.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
     metadata.post(&metadata.token_endpoint, &form, relying_party, context)
 }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt, future::Future, pin::Pin, rc::Rc};
 use crate::{
     config::Config,
     http::trace_context::{TraceContext, trace_context},
-    origin::{Origin, Site},
+    origin::{Origin, Site, SiteId},
     platform::Platform,
     session::{
         Session,
@@ -228,10 +228,10 @@ impl<'a> Env<'a> {
         self.site.origin()
     }
 
-    /// The name of the site at which a session of this request counts; `None` for a host that is none of ours.
-    pub(in crate::flow) fn session_site(&self) -> Option<&'a str> {
-        let name = self.site.name()?;
-        Some(if self.config.session.cookies.domain().is_some() { "" } else { name })
+    /// The site at which a session of this request counts; `None` for a host that is none of ours.
+    pub(in crate::flow) fn session_site(&self) -> Option<&'a SiteId> {
+        let id = self.site.id()?;
+        Some(if self.config.session.cookies.domain().is_some() { &SiteId::Home } else { id })
     }
 
     /// The time of this decision.

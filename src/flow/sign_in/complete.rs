@@ -106,7 +106,7 @@ fn begin(
         app_token: forwarded_tokens.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now()),
         id_token: id_token.filter(|_| wants_hint || forwarded_tokens.id_token),
         id_token_ends: id_token_ends.unwrap_or_default(),
-        site: env.session_site().unwrap_or_default(),
+        site: env.session_site().cloned().unwrap_or_default(),
     };
     let mut session = Session::begin(identity, with, env.platform)?;
     session::begin_after_ends(&mut session, env);

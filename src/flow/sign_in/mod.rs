@@ -361,7 +361,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     let step_up = sign_in.wishes.step_up.clone();
     let mut pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
     pending.state.step_up = step_up.as_ref().map(|step_up| step_up.id());
-    env.site.name().unwrap_or_default().clone_into(&mut pending.state.site);
+    pending.state.site = env.site.id().cloned().unwrap_or_default();
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let with = Authorization {
         redirect_uri: &env.config.redirect_uri(env.origin(), provider),

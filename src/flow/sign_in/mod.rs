@@ -221,15 +221,15 @@ async fn redirect_when_ready(
         Err(failure) => {
             let target = ReturnTo::parse(request.target(), &cx.config().prefix);
             let secondary_links =
-                cx.with(|env| another_way(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
+                cx.with(|env| provider_choice(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
             let offer = Offer { secondary_links, ..Offer::again(target.location(cx.origin()), Vec::new()) };
             cx.refuse(failure, &caller, offer)
         }
     }
 }
 
-/// A link to the choice of a provider, where there is more than one.
-fn another_way(target: &str, env: &Env<'_>) -> Option<Link> {
+/// A link to the page on which to choose a provider, where there are several.
+fn provider_choice(target: &str, env: &Env<'_>) -> Option<Link> {
     let has_choice = env.config.providers.len() > 1;
     has_choice.then(|| Link { label: Text::AnotherWay, href: start_url(target, &[], env) })
 }

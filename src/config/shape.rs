@@ -83,7 +83,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// What is here.
+    /// The node of this place.
     pub(super) const fn node(&self) -> &'a Node {
         self.node
     }

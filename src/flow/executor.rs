@@ -59,7 +59,7 @@ impl<T: 'static> Gate<T> {
 }
 
 impl Gate {
-    /// Settles the gate that a flow has come to, in a future of its own: the flow need not be large enough for it.
+    /// Settles a gate within a flow. It is a separate, boxed future, so that the future of the flow stays small.
     pub(super) fn settle_apart(gate: Result<Self, Failure>, cx: &RequestContext) -> Flow<Decision> {
         match gate {
             Ok(Self::Waits(begin)) => begin(cx.clone()),

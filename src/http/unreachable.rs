@@ -2,7 +2,7 @@
 
 use super::callout::CalloutResponse;
 
-/// Why Envoy has no answer of a server, as it says in the body of its own answer in place of one.
+/// Why a server gave Envoy no answer. Envoy says so in the body of its own 503.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreachable {
     /// The connection was closed before an answer.

@@ -110,7 +110,7 @@ impl Jwk {
         Ok(Self { algorithm, key, kid: kid.map(Into::into), issuer, signed_with: Cell::new(None) })
     }
 
-    /// A key without an id, of which nothing but itself is known.
+    /// A key without an id, `alg` and issuer.
     pub(super) const fn nameless(key: PublicKey) -> Self {
         Self { algorithm: None, key, kid: None, issuer: None, signed_with: Cell::new(None) }
     }

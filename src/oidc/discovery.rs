@@ -71,7 +71,7 @@ pub enum DiscoveryError {
     /// Not 200.
     #[error("{}", .0.at("the provider"))]
     Status(UnexpectedStatus),
-    /// It takes signed requests alone, and there is no key to sign them with.
+    /// The provider accepts only signed requests, and no key is configured to sign them.
     #[error("the provider takes signed requests alone (require_signed_request_object); configure client_key")]
     WantsSignedRequests,
 }
@@ -87,7 +87,7 @@ pub struct NotFound {
 }
 
 impl DiscoveryError {
-    /// The kind of the trouble, in a word for programs. It says nothing that the document said.
+    /// The kind of error, as a word for programs. It has no text of the document in it.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::BadEndpoint(_) | Self::Missing(_) | Self::WantsSignedRequests => "unusable_metadata",
@@ -158,7 +158,7 @@ pub(super) fn document_of(issuer: &str, document: &[u8]) -> Result<Map<String, V
 /// The `jwks_uri` or the introspection endpoint of an issuer that users do not sign in at: no other metadata is needed.
 ///
 /// # Errors
-/// [`DiscoveryError`] says what is wrong with it.
+/// [`DiscoveryError`]
 pub fn endpoint_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, DiscoveryError> {
     let document = document_of(&issuer.issuer, document)?;
     let plain_http = issuer.discovered().map_or(PlainHttp::Never, |from| discovered_by(from, issuer.plain_http));
@@ -168,7 +168,7 @@ pub fn endpoint_of(issuer: &TokenIssuer, document: &[u8]) -> Result<Endpoint, Di
     discovered(aliases.filter(|aliases| aliases.get(name).is_some()).unwrap_or(members), name, plain_http)
 }
 
-/// RFC 8705, 5: where a client shows its certificate may be another place.
+/// The endpoints for clients that authenticate with a certificate (RFC 8705, 5).
 pub(super) fn mtls_aliases<'a>(members: Members<'a>, authentication: &ClientAuthentication) -> Option<Members<'a>> {
     let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object).map(Members::of);
     aliases.filter(|_| matches!(authentication, ClientAuthentication::Tls))

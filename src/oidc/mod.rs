@@ -332,6 +332,6 @@ pub struct OpenIdProvider {
     pub userinfo: bool,
     /// Whether its metadata are fetched.
     pub discovers: bool,
-    /// The metadata that the configured endpoints make up, where they are enough: what is used while none are fetched.
+    /// The metadata of the configured endpoints, if these are enough for a sign-in: used until a document is fetched.
     pub configured: Option<Rc<ProviderMetadata>>,
 }

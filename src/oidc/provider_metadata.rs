@@ -114,7 +114,7 @@ impl ProviderMetadata {
     /// Reads a metadata document of this provider.
     ///
     /// # Errors
-    /// [`DiscoveryError`] says what is wrong with it.
+    /// [`DiscoveryError`]
     pub fn parse(
         relying_party: &RelyingParty,
         provider: &OpenIdProvider,

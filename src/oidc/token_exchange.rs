@@ -56,19 +56,19 @@ pub struct ExchangedToken {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct NoExchange {
-    /// Whose fault it is.
+    /// The party at fault.
     pub fault: ExchangeFault,
     error: Rc<TokenEndpointError>,
 }
 
-/// Who is at fault where no token came.
+/// The party at fault if no token came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeFault {
     /// The provider refuses this user or this token.
     SubjectRejected,
-    /// It refuses this client or what is asked for, or gives no usable answer.
+    /// It refuses this client or this request, or gives no usable answer.
     RequestRejected,
-    /// It does not answer.
+    /// The provider does not answer.
     Unavailable,
 }
 

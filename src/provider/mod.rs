@@ -87,7 +87,7 @@ impl Provider {
         &self.relying_party.issuer
     }
 
-    /// Whether users of this email address sign in here. The address is a hint that anybody may send.
+    /// Whether users of this email address sign in here. The address is a hint, which any link may have.
     pub fn is_for_address(&self, address: &str) -> bool {
         let domain = email_domain(address);
         domain.is_some_and(|domain| self.email_domains.iter().any(|known| known.eq_ignore_ascii_case(domain)))
@@ -119,7 +119,7 @@ impl Provider {
         self.openid().filter(|settings| settings.discovers).map(|_| self.issuer().discovery())
     }
 
-    /// The metadata of which nothing need be fetched: all there are without discovery, and what is used before it.
+    /// The configured metadata: all there are without discovery; with discovery, those used before the document is fetched.
     pub fn configured_metadata(&self) -> Option<&Rc<ProviderMetadata>> {
         match &self.protocol {
             Protocol::GitHub(github) => Some(&github.metadata),

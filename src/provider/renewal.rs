@@ -66,7 +66,7 @@ impl Provider {
         self.timeout().saturating_mul(calls).saturating_add(for_app)
     }
 
-    /// Asks about the user of an access token, who is this subject. `None` where the ID token says all.
+    /// The questions about the user of an access token, who must be this subject. `None` if the ID token has all claims.
     pub fn inquiry(&self, metadata: &ProviderMetadata, token: &AccessToken, subject: &str) -> Option<Box<dyn Inquiry>> {
         match &self.protocol {
             Protocol::GitHub(github) => Some(Box::new(UserInquiry::of(token.clone(), (**github).clone()))),

@@ -29,7 +29,7 @@ pub struct Authorization<'a> {
     pub verifier: &'a PkceVerifier,
     /// Whether the user is asked for another account.
     pub other_account: bool,
-    /// Parameters that a rule demands, whatever the configuration and the link say.
+    /// Parameters that a rule demands; they replace those of the configuration and of the link.
     pub demanded: &'a [(String, String)],
     /// Parameters of the link that begins the sign-in, which the operator lets it set.
     pub passed: &'a [(String, String)],

@@ -17,7 +17,7 @@ use crate::{
     secret::ProvisioningSecret,
 };
 
-/// The settings for a provider that says nothing of its own.
+/// The settings for providers without their own.
 #[inline(never)]
 pub(super) fn provisioning(
     raw: raw::Provisioning,
@@ -26,7 +26,7 @@ pub(super) fn provisioning(
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<Provisioning, Faulty> {
-    // What the app says is as safe on its way as the requests to the app are.
+    // The answers of the app are as safe in transit as the requests to the app.
     let url = faults
         .required(&at.key("endpoint"), raw.endpoint, "the URL of an endpoint of the app")
         .and_then(|url| issuer::endpoint_url(&url, &at.key("endpoint"), PlainHttp::Allowed, faults));

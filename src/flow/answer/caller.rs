@@ -45,7 +45,7 @@ impl Caller {
         Self { kind, language, request_id: request_id(request), ..Self::unknown() }
     }
 
-    /// A program of which nothing is known any more.
+    /// A program, for answers after the request is gone.
     pub(in crate::flow) const fn unknown() -> Self {
         Self { kind: Kind::Program, language: None, request_id: None, issuer: None, operation: Operation::Access }
     }

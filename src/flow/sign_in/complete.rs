@@ -37,7 +37,7 @@ pub(super) async fn complete(
     cx: &RequestContext,
 ) -> Result<LocalReply, Failure> {
     let mut session = cx.with(|env| begin(callback, identity, granted, env))??;
-    // Nothing is kept of a user whom the app does not admit.
+    // No session is kept for a user whom the app refuses.
     if let Err(failure) = provision(&mut session, Occasion::SignIn, cx).await {
         cx.with(|env| session::revocation::revoke_latest(&session, env))?;
         return Err(failure);

@@ -1,5 +1,5 @@
 //! Sends a browser to the provider, with a sealed cookie of the pending sign-in. A sign-in starts only for a request that
-//! can finish one; any other is told that it needs a session.
+//! can finish one; other requests are refused.
 
 pub(super) mod callback;
 pub(super) mod kept_form;
@@ -121,7 +121,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
     // The start path cannot tell that the session is not enough, so the loop must end here.
     let is_loop = sign_in.session == OwnSession::NotEnough && would_loop(&request, &sign_in, env);
     if caller.kind == Kind::Navigation && sign_in.answer != Unauthenticated::Unauthorized && !is_loop {
-        // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
+        // A request with a session came to our own host, even if a proxy wrote another `Host`: browsers send our cookies only there.
         let is_own_host =
             sign_in.session == OwnSession::NotEnough || env.config.origins.find(request.authority()).is_some();
         let href = sign_in.start_url(sign_in.return_to.as_str(), env) + if is_own_host { "" } else { KEEP_SESSION };
@@ -327,9 +327,9 @@ fn could_follow(request: &Request) -> bool {
 /// Whether a frame goes to the provider itself.
 fn stays_in_frame(request: &Request, answer: Unauthenticated, env: &Env<'_>) -> bool {
     match (env.config.session.cookies.same_site(), request.single("sec-fetch-site")) {
-        // It sends no cookie back.
+        // The browser sends no cookie back.
         (SameSite::Lax, Some(b"cross-site")) => false,
-        // Of a sign-in in the whole window it would have no cookie.
+        // The frame would not get the cookie of a sign-in in the whole window.
         (SameSite::Partitioned, Some(b"cross-site")) => true,
         _ => answer == Unauthenticated::Redirect,
     }
@@ -376,9 +376,9 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     let parameters = provider.authorization_parameters(metadata, &with, context)?;
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
     let mut cookies = Vec::new();
-    // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
+    // A HEAD without `sec-fetch-mode` comes from no page load: it is answered like a GET, but begins nothing that could pile up.
     if request.method() == "GET" || request.has("sec-fetch-mode") {
-        // One that is begun again must not end others that are on their way back: they would end it in their turn.
+        // A sign-in that begins again must not end the others, which may return at any moment and would end this one too.
         cookies = surplus(request, most, env);
         cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout, settings.cookies.same_site()));
     }

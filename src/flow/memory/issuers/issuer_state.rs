@@ -80,7 +80,7 @@ pub(super) struct IssuerState {
     pub(super) takes_other_method: bool,
     /// The nonces for DPoP proofs to its authorization server and its resource server.
     pub(super) proof_nonces: ProofNonces,
-    /// What went wrong with the last fetch, as [`DiscoveryError::word`] says it.
+    /// The error of the last fetch, as a word ([`DiscoveryError::word`]).
     pub(super) trouble: Option<&'static str>,
 }
 

@@ -6,6 +6,7 @@ pub(super) mod kept_form;
 
 mod begun;
 mod callback_request;
+mod choice;
 mod complete;
 mod form_post;
 mod push;
@@ -16,11 +17,11 @@ mod start_url;
 pub(super) use start_url::{Wishes, start_url, start_with};
 
 use crate::{
-    claims::{IssuerId, email_domain},
+    claims::IssuerId,
     http::{LocalReply, Request, parameter},
     oidc::client::CallContext,
-    page::{Action, AddressForm, Choice, Link, Page, Script, text::Text},
-    provider::{Authorization, Provider},
+    page::{Action, Page, Script, text::Text},
+    provider::Authorization,
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
         chunks::Present,
@@ -44,7 +45,7 @@ use super::{
 };
 use begun::BegunSignIn;
 use request::{FIRST_ATTEMPT, OwnSession, SignInRequest};
-use start_url::{KEEP_SESSION, LOGIN_HINT, again_url};
+use start_url::{KEEP_SESSION, again_url};
 
 /// Upper bound of pending sign-ins where one is begun again: tabs that a browser restores at once.
 const MAX_BEGUN_AGAIN: usize = 24;
@@ -190,9 +191,9 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         let offer = Offer::again(back(), Vec::new());
         return answer::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env).into();
     }
-    let candidates = candidates(&sign_in.providers, env);
-    let Some(provider) = chosen(&candidates, &sign_in.wishes) else {
-        return choose(&candidates, &request, &caller.for_operation(Operation::Access), &sign_in, env).into();
+    let candidates = choice::candidates(&sign_in.providers, env);
+    let Some(provider) = choice::settled(&candidates, &sign_in.wishes) else {
+        return choice::page(&candidates, &request, &caller.for_operation(Operation::Access), &sign_in, env).into();
     };
     match env.issuers.ready(provider.id, env.now()) {
         Some(provider) => redirect(&request, &provider, sign_in, env),
@@ -221,17 +222,11 @@ async fn redirect_when_ready(
         Err(failure) => {
             let target = ReturnTo::parse(request.target(), &cx.config().prefix);
             let secondary_links =
-                cx.with(|env| provider_choice(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
+                cx.with(|env| choice::link(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
             let offer = Offer { secondary_links, ..Offer::again(target.location(cx.origin()), Vec::new()) };
             cx.refuse(failure, &caller, offer)
         }
     }
-}
-
-/// A link to the page on which to choose a provider, where there are several.
-fn provider_choice(target: &str, env: &Env<'_>) -> Option<Link> {
-    let has_choice = env.config.providers.len() > 1;
-    has_choice.then(|| Link { label: Text::AnotherWay, href: start_url(target, &[], env) })
 }
 
 /// Answers a frame with a page whose link begins the sign-in in the whole window: providers may not be framed, and a frame
@@ -255,68 +250,6 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     let href = sign_in.start_url(return_to.as_str(), env) + keep;
     page.action = Some(Action::link(Text::SignIn, href));
     answer::refuse_with_page(failure, page, caller, env)
-}
-
-/// The providers at which a sign-in may begin.
-fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
-    let providers = &env.config.providers;
-    let among: Vec<_> = providers.iter().filter(|provider| among.contains(&provider.id)).collect();
-    if among.is_empty() { providers.iter().collect() } else { among }
-}
-
-/// The provider among these at which to sign in, if that is settled: there is no other, or the user's address is of its domain.
-fn chosen<'a>(among: &[&'a Provider], wishes: &Wishes) -> Option<&'a Provider> {
-    match (among, wishes.login_hint()) {
-        (&[only], _) => Some(only),
-        (_, Some(address)) => among.iter().find(|provider| provider.is_for_address(address)).copied(),
-        (_, None) => None,
-    }
-}
-
-/// The page to choose a provider on, in the order of the configuration. A program cannot choose.
-fn choose(
-    among: &[&Provider],
-    request: &Request,
-    caller: &Caller,
-    sign_in: &SignInRequest,
-    env: &mut Env<'_>,
-) -> LocalReply {
-    let failure = Failure::SignInRequired;
-    if caller.kind == Kind::Program || request.method() != "GET" {
-        return answer::refuse(failure, caller, Offer::default(), env);
-    }
-    let wishes = sign_in.wishes.for_any_provider();
-    let choice = |provider: &&Provider| Choice {
-        title: provider.title.clone(),
-        href: start_with(&wishes, sign_in.return_to.as_str(), &[provider.id], env),
-        logo: provider.logo.clone(),
-        css_class: provider.css_class.clone(),
-    };
-    let choices = among.iter().map(choice).collect();
-    // A page in a frame has links alone.
-    let has_form = caller.kind != Kind::Frame && among.iter().any(|provider| !provider.email_domains.is_empty());
-    let form = has_form.then(|| address_form(sign_in, env));
-    let text = match &form {
-        None => Text::Choose,
-        Some(form) if form.is_unknown => Text::UnknownAddress,
-        Some(_) => Text::ChooseOrEnter,
-    };
-    let mut page = Page::new(Text::SignIn, &[text]);
-    page.action = Some(Action::Choose { form, choices });
-    answer::refuse_with_page(failure, page, caller, env)
-}
-
-/// The form that starts the same sign-in with an address, which chooses the provider.
-fn address_form(sign_in: &SignInRequest, env: &Env<'_>) -> AddressForm {
-    let mut fields = start_url::parameters(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
-    fields.retain(|(name, _)| name != LOGIN_HINT);
-    AddressForm {
-        action: env.config.start_uri(env.origin()),
-        fields,
-        name: LOGIN_HINT,
-        // An app may send another hint than an address, such as a user name.
-        is_unknown: sign_in.wishes.login_hint().is_some_and(|hint| email_domain(hint).is_some()),
-    }
 }
 
 /// Whether a program or a frame can follow a redirect to a sign-in, and a user has asked for this request.

@@ -95,15 +95,33 @@ impl OriginPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     origin: Origin,
-    kind: Kind,
+    /// `None` for a host that is none of ours; its pages are sent to the home.
+    id: Option<SiteId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// The site at which a session or a pending sign-in counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SiteId {
+    /// The home; for sessions whose cookies are those of a domain, every site.
+    #[default]
     Home,
-    Other,
-    /// The host is none of ours; its pages are sent to the home.
-    Unknown,
+    /// The site with this origin.
+    Origin(String),
+}
+
+impl SiteId {
+    /// Its form in sealed values.
+    pub fn sealed(&self) -> &str {
+        match self {
+            Self::Home => "",
+            Self::Origin(origin) => origin,
+        }
+    }
+
+    /// Reads the form in sealed values.
+    pub fn from_sealed(text: &str) -> Self {
+        if text.is_empty() { Self::Home } else { Self::Origin(text.to_owned()) }
+    }
 }
 
 impl Site {
@@ -112,14 +130,14 @@ impl Site {
         &self.origin
     }
 
-    /// The name of the site in sealed values: empty for the home, the origin for others, `None` for a host that is none of
-    /// ours.
-    pub fn name(&self) -> Option<&str> {
-        match self.kind {
-            Kind::Home => Some(""),
-            Kind::Other => Some(self.origin.as_str()),
-            Kind::Unknown => None,
-        }
+    /// The site in sealed values; `None` for a host that is none of ours.
+    pub const fn id(&self) -> Option<&SiteId> {
+        self.id.as_ref()
+    }
+
+    fn of(origin: Origin) -> Rc<Self> {
+        let id = Some(SiteId::Origin(origin.text.clone()));
+        Rc::new(Self { origin, id })
     }
 }
 
@@ -142,11 +160,10 @@ impl Origins {
         patterns: Vec<OriginPattern>,
         sign_in: Option<Origin>,
     ) -> Self {
-        let site = |origin, kind| Rc::new(Site { origin, kind });
         Self {
-            others: others.map(|origin| site(origin, Kind::Other)).collect(),
-            unknown: site(home.clone(), Kind::Unknown),
-            home: site(home, Kind::Home),
+            others: others.map(Site::of).collect(),
+            unknown: Rc::new(Site { origin: home.clone(), id: None }),
+            home: Rc::new(Site { origin: home, id: Some(SiteId::Home) }),
             patterns,
             sign_in,
         }
@@ -198,7 +215,7 @@ impl Origins {
             Some(&self.home).filter(|home| matches(home)).or_else(|| self.others.iter().find(|site| matches(site)));
         known.map(Rc::clone).or_else(|| {
             let origin = self.patterns.iter().find_map(|pattern| pattern.origin(without_port(authority)))?;
-            Some(Rc::new(Site { origin, kind: Kind::Other }))
+            Some(Site::of(origin))
         })
     }
 

@@ -52,7 +52,7 @@ pub struct Provisioning {
     pub registration: Registration,
 }
 
-/// Whether the app may create a user whom it does not know. The app decides by it, this filter does not.
+/// Whether the app may create unknown users. It is passed to the app, which decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
     /// It may.
@@ -227,7 +227,7 @@ pub fn read(response: Result<CalloutResponse, CalloutError>) -> Result<Map<Strin
             Some(Value::Object(attributes)) => Ok(attributes),
             _ => Err(ProvisioningError::Malformed),
         },
-        // Gateways answer 403 too, of which each would end all sessions at their renewal.
+        // Gateways answer 403 too. Taken for a refusal, that would end every session at its renewal.
         (403, body) => match json::response_object(body, MAX_RESPONSE).unwrap_or_default().get("message") {
             Some(Value::String(message)) => Err(ProvisioningError::Refused(Message::of(message))),
             _ => Err(ProvisioningError::NoMessage),

@@ -236,7 +236,7 @@ impl Faults {
         self.add(at, Problem::Value { expected: expected.into(), got: Some(quoted(got)) })
     }
 
-    /// Reports a word that is none of these, and shows it with the one that was meant. Only for words that cannot be secret.
+    /// Reports a word that is none of these, with the nearest of them. Only for words that cannot be secret.
     pub(super) fn wrong_word(&mut self, at: &At<'_>, words: &[&str], got: &str) -> Faulty {
         let mut shown = quoted(got);
         // Stricter than with fields: `gitlab` is not meant for `github`.

@@ -164,7 +164,7 @@ fn values(preset: &Node, provider: &Node, at: &At<'_>, faults: &mut Faults) -> V
     values
 }
 
-/// What a variable stands for.
+/// The value of a variable.
 #[derive(Clone, Copy)]
 enum Kind {
     /// A domain, which is written in lower case.

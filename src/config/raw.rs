@@ -1,29 +1,33 @@
 //! The document as written: field names and JSON types. The text on each field is the reference that the JSON Schema
 //! (`envoy/config.schema.json`) shows to users. [`resolve`](super::resolve) gives the values their meaning.
 
+mod client;
 mod identity;
-mod issuers;
 mod pages;
+mod provider;
 mod provisioning;
 mod rules;
 mod session;
-
-use zeroize::Zeroizing;
+mod token_issuer;
+mod values;
 
 #[cfg(test)]
 use super::resolve::limits;
-use super::shape::{Place, Shape, fields};
-pub(super) use identity::{AuditLog, Authorization, ClaimText, Encoding, FilterState, FormattedClaims, TooLong};
-pub(super) use issuers::{
-    AuthMethod, ClientAssertion, ClientKey, FurtherUserinfo, Introspection, JsonText, Provider, ProviderType,
-    ResponseMode, SecurityEvents, SentAs, TokenIssuer, TokenKind, TokenPlace,
+use super::{
+    document::Node,
+    shape::{Place, Shape, fields},
 };
+pub(super) use client::{AuthMethod, ClientAssertion, ClientKey, SentAs};
+pub(super) use identity::{AuditLog, Authorization, ClaimText, Encoding, FilterState, TooLong};
 pub(super) use pages::Pages;
+pub(super) use provider::{FurtherUserinfo, Provider, ProviderType, ResponseMode, SecurityEvents, TokenPlace};
 pub(super) use provisioning::{Provisioning, Registration};
 pub(super) use rules::{
     Access, Allow, Exchange, ExchangeGrant, Policy, Rule, StaticToken, StepUp, Unauthenticated, UpstreamToken,
 };
 pub(super) use session::{SameSite, Session, SignIn, SignOut, Store};
+pub(super) use token_issuer::{Introspection, JsonText, TokenIssuer, TokenKind};
+pub(super) use values::{Entries, Lists, Scalar, Secret};
 
 /// Vestibule's configuration: sign-in with OpenID Connect for an app behind Envoy.
 #[derive(Default)]
@@ -178,6 +182,9 @@ fields!(Document {
     danger,
 });
 
+/// Policies by free names.
+pub(super) type Policies = Entries<Policy>;
+
 /// The origins of the app.
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
 pub(super) enum ExternalUrl {
@@ -185,6 +192,17 @@ pub(super) enum ExternalUrl {
     One(String),
     /// Origins and patterns.
     Several(#[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES)))] Vec<String>),
+}
+
+impl Shape for ExternalUrl {
+    fn read(mut place: Place<'_>) -> Self {
+        match place.node() {
+            Node::List(_) => return Self::Several(Vec::read(place)),
+            Node::Text(text) => return Self::One(text.to_string()),
+            _ => place.misfit("a string or a list"),
+        }
+        Self::One(String::new())
+    }
 }
 
 /// Settings that weaken the sign-in.
@@ -198,42 +216,3 @@ pub(super) struct Danger {
 }
 
 fields!(Danger { plain_http_providers });
-
-/// A secret: the text itself, or the environment variable that holds it. Envoy passes on only the variables listed
-/// under `vm_config.environment_variables`.
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged, deny_unknown_fields))]
-pub(super) enum Secret {
-    /// Reference to an environment variable.
-    Environment {
-        /// The variable's name.
-        env: String,
-    },
-    /// The secret itself. It is visible to every reader of the configuration.
-    Inline(#[cfg_attr(test, schemars(with = "String"))] Zeroizing<String>),
-}
-
-/// A value of a claim.
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
-pub(super) enum Scalar {
-    /// true or false.
-    Bool(bool),
-    /// A number.
-    Number(f64),
-    /// Text.
-    Text(String),
-}
-
-/// The members of an object with free keys, in the order of the document.
-pub(super) struct Entries<T = String>(pub(super) Vec<(String, T)>);
-
-/// Lists of values by free names.
-pub(super) type Lists = Entries<Vec<Scalar>>;
-
-/// Policies by free names.
-pub(super) type Policies = Entries<Policy>;
-
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}

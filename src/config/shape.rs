@@ -1,23 +1,17 @@
-//! Reads a document into the structs of [`raw`](super::raw), and reports every place that does not fit.
+//! Reads a document into structs, as those of [`raw`](super::raw), and reports every place that does not fit.
 //!
 //! After a misfit it continues with an empty value, which is never used because a configuration with faults is never
 //! built. Its messages show an expectation and a JSON type, never a value.
 
 use std::borrow::Cow;
 
-use zeroize::Zeroizing;
-
 use super::{
     document::Node,
     fault::{At, Faults, Problem, nearest, one_of},
-    raw::{ClaimText, Entries, ExternalUrl, FormattedClaims, JsonText, Scalar, Secret},
 };
 
 /// The largest whole number that a double represents exactly with all before it: 2^53.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
-
-/// Both forms of a secret, in the wording of faults.
-const SECRET: &str = "a string or {env: NAME}";
 
 pub(super) fn read<T: Shape>(root: &Node, faults: &mut Faults) -> T {
     T::read(Place { node: root, at: At::Root, faults })
@@ -89,11 +83,18 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn misfit(&mut self, expected: impl Into<Cow<'static, str>>) {
+    /// The node of this place.
+    pub(super) const fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// Reports that the type here is not the expected one.
+    pub(super) fn misfit(&mut self, expected: impl Into<Cow<'static, str>>) {
         self.misfit_of(expected, self.node.kind());
     }
 
-    fn misfit_of(&mut self, expected: impl Into<Cow<'static, str>>, got: &'static str) {
+    /// Reports that something is expected, and not `got`.
+    pub(super) fn misfit_of(&mut self, expected: impl Into<Cow<'static, str>>, got: &'static str) {
         self.faults.add(&self.at, Problem::Type { expected: expected.into(), got });
     }
 
@@ -156,6 +157,13 @@ impl Members<'_> {
         self.place(name).map(T::read)
     }
 
+    /// The value of every member, with its name.
+    pub(super) fn entries<T: Shape>(self) -> Vec<(String, T)> {
+        let Self { known, at, faults } = self;
+        let entry = |(key, node): (&str, _)| (key.to_owned(), T::read(Place { node, at: at.key(key), faults }));
+        known.into_iter().map(entry).collect()
+    }
+
     pub(super) fn have_any(&self, names: &[&str]) -> bool {
         self.known.iter().any(|(key, _)| names.contains(key))
     }
@@ -205,15 +213,6 @@ impl Shape for String {
     }
 }
 
-impl Shape for JsonText {
-    fn read(mut place: Place<'_>) -> Self {
-        if let Node::Object(_) = place.node {
-            place.misfit("JSON as text, in quotes");
-        }
-        Self(String::read(place))
-    }
-}
-
 impl<T: Shape> Shape for Vec<T> {
     fn read(mut place: Place<'_>) -> Self {
         let Node::List(elements) = place.node else {
@@ -222,69 +221,6 @@ impl<T: Shape> Shape for Vec<T> {
         };
         let element = |(index, node)| T::read(Place { node, at: place.at.index(index), faults: place.faults });
         elements.iter().enumerate().map(element).collect()
-    }
-}
-
-impl Shape for Secret {
-    fn read(mut place: Place<'_>) -> Self {
-        match place.node {
-            Node::Text(text) => return Self::Inline(text.clone()),
-            Node::Object(members) if !members.is_empty() && members.iter().all(|(key, _)| key == "env") => {
-                let env = place.members(Some(&["env"])).field("env");
-                return Self::Environment { env: env.unwrap_or_default() };
-            }
-            // The field names are not shown: one may be the secret, on the wrong level.
-            Node::Object(_) => place.misfit_of(SECRET, "an object with other fields"),
-            _ => place.misfit(SECRET),
-        }
-        Self::Inline(Zeroizing::default())
-    }
-}
-
-impl Shape for ClaimText {
-    fn read(mut place: Place<'_>) -> Self {
-        match place.node {
-            Node::Object(_) => Self::Formatted(FormattedClaims::read(place)),
-            Node::Text(text) => Self::Claim(text.to_string()),
-            _ => {
-                place.misfit("a string or an object");
-                Self::Claim(String::new())
-            }
-        }
-    }
-}
-
-impl Shape for ExternalUrl {
-    fn read(mut place: Place<'_>) -> Self {
-        match place.node {
-            Node::List(_) => return Self::Several(Vec::read(place)),
-            Node::Text(text) => return Self::One(text.to_string()),
-            _ => place.misfit("a string or a list"),
-        }
-        Self::One(String::new())
-    }
-}
-
-/// Every member of an object with free keys.
-impl<T: Shape> Shape for Entries<T> {
-    fn read(place: Place<'_>) -> Self {
-        let Members { known, at, faults } = place.members(None);
-        let entry = |(key, node): (&str, _)| (key.to_owned(), T::read(Place { node, at: at.key(key), faults }));
-        Self(known.into_iter().map(entry).collect())
-    }
-}
-
-impl Shape for Scalar {
-    fn read(mut place: Place<'_>) -> Self {
-        match place.node {
-            Node::Bool(value) => Self::Bool(*value),
-            Node::Number(number) => Self::Number(*number),
-            Node::Text(text) => Self::Text(text.to_string()),
-            Node::List(_) | Node::Null | Node::Object(_) => {
-                place.misfit("a string, a number, true or false");
-                Self::Bool(false)
-            }
-        }
     }
 }
 

@@ -11,7 +11,7 @@ const DASHBOARD: &str = include_str!("../../envoy/monitoring/dashboard.json");
 fn counters() -> BTreeSet<String> {
     let events = ["src/flow/event/mod.rs", "src/flow/event/omission.rs"].map(|file| read(file).unwrap()).concat();
     let events = events.split("=> \"vestibule_").skip(1).filter_map(|rest| rest.split('"').next());
-    let failures = read("src/flow/event/failure.rs").unwrap();
+    let failures = read("src/flow/event/failure/table.rs").unwrap();
     let rows = failures.split("row!(").filter(|row| row.starts_with(|first: char| first.is_ascii_digit()));
     let codes = rows.filter_map(|row| row.split('"').nth(1)).map(|code| format!("vestibule_refused_{code}"));
     let counters: BTreeSet<_> = events.map(|name| format!("vestibule_{name}")).chain(codes).collect();

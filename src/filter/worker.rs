@@ -24,11 +24,11 @@ use crate::{
 /// How often held requests are looked at.
 const HOLDING: Duration = Duration::from_millis(25);
 
-/// A worker: the core's, and what is under way in the host.
+/// A worker: the core's, with its calls and requests in the host.
 pub(super) struct Worker {
     root_id: u32,
     core: Rc<flow::Worker>,
-    /// The key of what requests keep over internal redirects.
+    /// The key under which requests keep credentials over internal redirects.
     credentials_key: String,
     held: RefCell<Vec<Held>>,
     calls: RefCell<Vec<UnderWay>>,

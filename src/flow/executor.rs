@@ -8,16 +8,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{
-    http::{LocalReply, trace_context::TraceContext},
-    origin::Site,
-};
+use crate::{http::LocalReply, origin::Site};
 
 use super::{
     answer::{self, Offer, caller::Caller},
     authorize::Decision,
     body::BodyError,
-    context::{Call, Env, Flow, RequestContext, Spawn, Task, TaskContext, Worker},
+    context::{Call, Env, Flow, RequestContext, Worker},
     event::{Event, failure::Failure},
 };
 
@@ -62,7 +59,7 @@ impl<T: 'static> Gate<T> {
 }
 
 impl Gate {
-    /// Settles the gate that a flow has come to, in a future of its own: the flow need not be large enough for it.
+    /// Settles a gate within a flow. It is a separate, boxed future, so that the future of the flow stays small.
     pub(super) fn settle_apart(gate: Result<Self, Failure>, cx: &RequestContext) -> Flow<Decision> {
         match gate {
             Ok(Self::Waits(begin)) => begin(cx.clone()),
@@ -169,7 +166,7 @@ impl Worker {
     pub(super) fn poll_tasks(self: &Rc<Self>) {
         let mut due = self.tasks.take();
         loop {
-            due.extend(self.take_spawned().into_iter().map(|(trace, spawn)| self.task(trace, spawn)));
+            due.extend(self.take_spawned().into_iter().map(|spawned| spawned.begin(self)));
             if due.is_empty() {
                 return;
             }
@@ -183,9 +180,5 @@ impl Worker {
                 }
             }
         }
-    }
-
-    fn task(self: &Rc<Self>, trace: TraceContext, spawn: Spawn) -> Task {
-        spawn(TaskContext::new(Rc::clone(self), Rc::clone(&self.outbox), trace))
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn provision(session: &mut Session, occasion: Occasion, cx: &Ta
             };
             provisioning::read(cx.call_until(Deadline::after(patience, cx.now()), request).await)?
         }
-        // A user whom the app is not asked about has no attributes.
+        // The app is not asked about this user, who has no attributes then.
         None if occasion == Occasion::SignIn => Map::new(),
         None => return Ok(()),
     };

@@ -69,7 +69,7 @@ pub(super) fn find(wanted: &Rc<UpstreamToken>, issuer: Option<IssuerId>, token: 
     }
 }
 
-/// Exchanges a token. What was decided before must be decided anew.
+/// Exchanges a token. The request must be decided again afterwards: its session may have ended.
 pub(super) async fn exchange(key: Rc<ExchangeKey>, cx: &RequestContext) -> Result<HeaderEdit, Failure> {
     let outcome = match take_turn(&key, cx).await? {
         Some(outcome) => outcome,
@@ -94,7 +94,7 @@ async fn take_turn(key: &Rc<ExchangeKey>, cx: &RequestContext) -> Result<Option<
     if let Some(turn) = cx.with(turn)? {
         return Ok(turn);
     }
-    // One user's requests, which wait for one exchange, keep nobody else's from being made.
+    // Requests that wait have a limit of their own: those of one user take no slot from the exchanges of others.
     let _slot = cx.limits().awaiting_exchange.take().ok_or(Failure::Busy)?;
     let turn = cx.until(hold_from(cx.now()), turn).await?;
     // The other one may still succeed: this says nothing about its outcome.

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     der,
     ecdsa::{Curve, EcKey},
-    jwk::PublicKey,
+    public_key::PublicKey,
     rsa::RsaKey,
 };
 

@@ -4,12 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{
-    Algorithm,
-    json::JsonError,
-    jwk::{Jwks, KeyError, PublicKey},
-    jws::UnverifiedJws,
-};
+use super::{Algorithm, json::JsonError, jwk::KeyError, jwks::Jwks, jws::UnverifiedJws, public_key::PublicKey};
 use crate::{platform::Platform, quoted::Quoted, time::UnixTime};
 
 /// Why a token's signature is not accepted.

@@ -6,8 +6,8 @@ use subtle::ConstantTimeEq;
 use super::{
     Endpoint, RelyingParty,
     client::{AuthenticationError, CallContext},
-    discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError},
+    provider_metadata::ProviderMetadata,
 };
 use crate::{
     jose::sign::SigningKey,

@@ -50,7 +50,7 @@ impl ClientAuthentication {
         }
     }
 
-    /// What to compare where a server refuses the client.
+    /// The settings to compare if a server refuses the client.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::Assertion(assertion) => match assertion.key {

@@ -31,7 +31,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What an operator compares, where the code alone says it.
+            /// The settings that an operator compares, if the code alone tells which.
             const fn remedy(self) -> Option<&'static str> {
                 match self {
                     Self::InvalidScope => Some("compare `scopes` with those that the client may ask for"),
@@ -96,7 +96,7 @@ pub struct ErrorResponse {
     unknown: Option<Quoted>,
     /// `error_description`
     description: Option<Quoted>,
-    /// What an operator compares, where the client is refused.
+    /// The settings that an operator compares, if the client is refused.
     remedy: Option<&'static str>,
 }
 

@@ -14,6 +14,7 @@ pub mod id_token;
 pub mod introspection;
 pub mod logout_token;
 pub mod pkce;
+pub mod provider_metadata;
 pub mod pushed;
 pub mod revocation;
 pub mod security_event;
@@ -39,8 +40,8 @@ use crate::{
     },
 };
 use client::ClientAuthentication;
-use discovery::ProviderMetadata;
 use dpop::ProofKey;
+use provider_metadata::ProviderMetadata;
 
 /// A URL that secrets or browsers are sent to: absolute, `https`, without user information or fragment. Plain `http` only
 /// to this machine, or where the operator allows it under `danger`.
@@ -331,6 +332,6 @@ pub struct OpenIdProvider {
     pub userinfo: bool,
     /// Whether its metadata are fetched.
     pub discovers: bool,
-    /// The metadata that the configured endpoints make up, where they are enough: what is used while none are fetched.
+    /// The metadata of the configured endpoints, if these are enough for a sign-in: used until a document is fetched.
     pub configured: Option<Rc<ProviderMetadata>>,
 }

@@ -4,8 +4,8 @@
 use super::{
     Endpoint, RelyingParty,
     client::{AuthenticationError, CallContext},
-    discovery::ProviderMetadata,
     error::{self, ErrorResponse, UnexpectedStatus},
+    provider_metadata::ProviderMetadata,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse, MAX_CALLOUT_BODY},

@@ -3,8 +3,8 @@
 use super::{
     Endpoint, RelyingParty,
     client::{AuthenticationError, CallContext},
-    discovery::ProviderMetadata,
     error::UnexpectedStatus,
+    provider_metadata::ProviderMetadata,
 };
 use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},

@@ -24,7 +24,7 @@ pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_NAME: usize = 255;
 /// The most events of a token, and identifiers of a subject, that are looked at.
 const MAX_ITEMS: usize = 16;
-/// What all names of events begin with.
+/// The common beginning of all names of events.
 const SECEVENT: &str = "https://schemas.openid.net/secevent/";
 /// The event that may name one session; each other one is about its user.
 const SESSION_REVOKED: &str = "caep/event-type/session-revoked";
@@ -47,7 +47,7 @@ pub struct Transmitter {
     pub id: IssuerId,
     /// Its `iss`; `None` for that of the provider.
     pub issuer: Option<String>,
-    /// The accepted audiences, of which a token names one.
+    /// The accepted audiences: a token names one of them.
     pub audiences: Vec<String>,
     /// The URL of its keys; `None` for those of the provider.
     pub jwks_uri: Option<Endpoint>,

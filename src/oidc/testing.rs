@@ -35,9 +35,9 @@ pub(crate) fn openid_provider() -> OpenIdProvider {
     }
 }
 
-pub(crate) fn metadata() -> discovery::ProviderMetadata {
+pub(crate) fn metadata() -> ProviderMetadata {
     let endpoint = |path: &str| Endpoint::parse(&format!("{ISSUER}/{path}"), PlainHttp::LoopbackOnly).unwrap();
-    discovery::ProviderMetadata {
+    ProviderMetadata {
         authorization_endpoint: endpoint("authorize"),
         token_endpoint: endpoint("token"),
         jwks_uri: Some(endpoint("jwks")),

@@ -6,8 +6,8 @@ use std::{rc::Rc, time::Duration};
 use super::{
     RelyingParty,
     client::{AuthenticationError, CallContext},
-    discovery::ProviderMetadata,
     error::{ErrorResponse, OAuthError, UnexpectedStatus},
+    provider_metadata::ProviderMetadata,
     token::{self, TokenEndpointError, TokenResponse, TokenType},
 };
 use crate::{
@@ -26,8 +26,12 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub struct Exchange {
     /// How it is asked.
     pub grant: ExchangeGrant,
-    /// `audience`, `resource` and `scope`, where they are given (RFC 8693, 2.1).
-    pub parameters: Vec<(&'static str, String)>,
+    /// `audience` (RFC 8693, 2.1): the name of the service that the token is for.
+    pub audience: Option<String>,
+    /// `resource` (RFC 8693, 2.1): the URI of that service.
+    pub resource: Option<String>,
+    /// `scope`
+    pub scope: Option<String>,
 }
 
 /// The grant of an exchange.
@@ -52,19 +56,19 @@ pub struct ExchangedToken {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct NoExchange {
-    /// Whose fault it is.
+    /// The party at fault.
     pub fault: ExchangeFault,
     error: Rc<TokenEndpointError>,
 }
 
-/// Who is at fault where no token came.
+/// The party at fault if no token came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeFault {
     /// The provider refuses this user or this token.
     SubjectRejected,
-    /// It refuses this client or what is asked for, or gives no usable answer.
+    /// It refuses this client or this request, or gives no usable answer.
     RequestRejected,
-    /// It does not answer.
+    /// The provider does not answer.
     Unavailable,
 }
 
@@ -131,7 +135,8 @@ pub fn request(
             ("requested_token_type", ACCESS_TOKEN),
         ],
     };
-    form.extend(exchange.parameters.iter().map(|(name, value)| (*name, value.as_str())));
+    let wanted = [("audience", &exchange.audience), ("resource", &exchange.resource), ("scope", &exchange.scope)];
+    form.extend(wanted.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
     metadata.post(&metadata.token_endpoint, &form, relying_party, context)
 }
 

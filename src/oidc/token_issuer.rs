@@ -6,7 +6,7 @@ use super::{Clusters, Endpoint, Issuer, PlainHttp, client::ClientAuthentication}
 use crate::{
     claims::{Conditions, IssuerId, ObjectKeys},
     digest::{HalfDigest, half_digest},
-    jose::{Algorithm, jwk::Jwks},
+    jose::{Algorithm, jwks::Jwks},
 };
 
 /// An issuer as configured.

@@ -143,7 +143,7 @@ pub fn opened(
 }
 
 impl Userinfo {
-    /// What an API has said about this subject.
+    /// The answer of an API about this subject.
     pub const fn of_api(subject: String, claims: Map<String, Value>) -> Self {
         Self { subject, claims }
     }

@@ -16,7 +16,7 @@ fn several() -> Origins {
 fn at(origins: &Origins, authority: &str) -> (Option<String>, String) {
     let request = Request::new([(":authority", authority.as_bytes())]);
     let site = origins.site(&request).unwrap();
-    (site.name().map(str::to_owned), site.origin().as_str().to_owned())
+    (site.id().map(|id| id.sealed().to_owned()), site.origin().as_str().to_owned())
 }
 
 #[test]

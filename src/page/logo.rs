@@ -16,7 +16,7 @@ const SVG_TYPE: &str = "image/svg+xml";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logo(Rc<str>);
 
-/// What a logo must be, where it is not.
+/// The expected form of a logo, for a text of another form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LogoError {
     /// Neither the text of an SVG nor a `data:` URL of a known type in base64.

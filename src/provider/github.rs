@@ -16,8 +16,9 @@ use crate::{
     oidc::{
         Endpoint, EndpointError, PlainHttp, RelyingParty,
         client::{AuthenticationError, CallContext},
-        discovery::{self, ProviderMetadata},
+        discovery,
         error::UnexpectedStatus,
+        provider_metadata::ProviderMetadata,
         userinfo::{Userinfo, UserinfoError},
     },
     secret::AccessToken,

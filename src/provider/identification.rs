@@ -13,8 +13,8 @@ use crate::{
     oidc::{
         Issuer,
         client::{AuthenticationError, CallContext},
-        discovery::ProviderMetadata,
         id_token::VerifiedIdToken,
+        provider_metadata::ProviderMetadata,
         token::{TokenEndpointError, TokenResponse, TokenType},
         userinfo::{Userinfo, UserinfoError},
     },

@@ -14,15 +14,16 @@ use crate::{
     oidc::{
         Endpoint, RelyingParty,
         client::{AuthenticationError, CallContext},
-        discovery::{self, ProviderMetadata},
+        discovery,
         error::{ErrorResponse, UnexpectedStatus},
         id_token::is_usable_subject,
+        provider_metadata::ProviderMetadata,
         userinfo::{self, Userinfo, UserinfoError},
     },
     secret::AccessToken,
 };
 
-/// A server that speaks OAuth 2.0, and what is read from its answers.
+/// A server that speaks OAuth 2.0, and the claims that are read from its answers.
 #[derive(Debug, Clone)]
 pub struct OAuth2 {
     /// Its endpoints.
@@ -123,7 +124,7 @@ impl Questions {
         Ok(userinfo)
     }
 
-    /// The operator's word for an address of which the server says nothing.
+    /// Adds `email_verified` where the operator vouches for addresses, and the server says nothing of them.
     fn complete(&self, userinfo: &mut Userinfo) {
         let claims = userinfo.claims_mut();
         let has = |name: &str| Members::of(claims).get(name).is_some();
@@ -190,7 +191,7 @@ fn text_of(value: &Value) -> Option<String> {
 struct UserInquiry {
     questions: Rc<Questions>,
     token: AccessToken,
-    /// What is known, and how many questions are answered.
+    /// The claims so far, and the number of answered questions.
     known: Option<(Box<Userinfo>, usize)>,
 }
 

@@ -30,6 +30,7 @@ use crate::{
         id_token::{Authentication, VerifiedIdToken},
         userinfo::Userinfo,
     },
+    origin::SiteId,
     platform::{NoRandomness, Platform},
     provider::identity::Identity,
     provisioning::ATTRIBUTES,
@@ -77,8 +78,8 @@ pub struct Session {
     id_token_ends: UnixTime,
     /// The ends issued before the session began; `None` in sessions of earlier versions.
     earlier_ends: Option<EarlierEnds>,
-    /// The name of the only [`Site`](crate::origin::Site) at which it counts; empty where its cookies are those of a domain.
-    site: String,
+    /// The only site at which it counts; [`SiteId::Home`] where its cookies are those of a domain, and it counts at each.
+    site: SiteId,
 }
 
 /// The claims that a session keeps.
@@ -110,8 +111,8 @@ pub struct NewSession<'a> {
     pub id_token: Option<RawIdToken>,
     /// The expiry of the ID token.
     pub id_token_ends: UnixTime,
-    /// The name of the site at which it counts.
-    pub site: &'a str,
+    /// The site at which it counts.
+    pub site: SiteId,
 }
 
 /// The result of a refresh.
@@ -166,7 +167,7 @@ impl Session {
             id_token: with.id_token,
             id_token_ends: with.id_token_ends,
             earlier_ends: None,
-            site: with.site.to_owned(),
+            site: with.site,
         })
     }
 
@@ -237,8 +238,8 @@ impl Session {
         self.provider
     }
 
-    /// The name of the site at which it counts.
-    pub fn site(&self) -> &str {
+    /// The site at which it counts.
+    pub const fn site(&self) -> &SiteId {
         &self.site
     }
 

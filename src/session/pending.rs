@@ -13,6 +13,7 @@ use super::{
 use crate::{
     claims::{IssuerId, StepUpId},
     oidc::authorization::StateMatched,
+    origin::SiteId,
     platform::{NoRandomness, Platform, draw},
     secret::{Nonce, PkceVerifier},
     time::{Leeway, UnixTime},
@@ -61,8 +62,8 @@ pub struct State {
     pub attempt: u8,
     /// The demand of a rule on the authentication.
     pub step_up: Option<StepUpId>,
-    /// The name of the [`Site`](crate::origin::Site) at which it was begun.
-    pub site: String,
+    /// The site at which it was begun.
+    pub site: SiteId,
 }
 
 /// A sign-in that this browser began.
@@ -99,7 +100,7 @@ impl State {
             started: UnixTime::from_secs(started.number()?),
             attempt: u8::try_from(attempt.number()?).ok()?,
             step_up: step_up.bytes().and_then(StepUpId::from_bytes),
-            site: site.text()?.to_owned(),
+            site: SiteId::from_sealed(site.text()?),
         })
     }
 
@@ -111,7 +112,7 @@ impl State {
             Number(self.started.as_secs()),
             Number(self.attempt.into()),
             Bytes(self.step_up.as_ref().map(StepUpId::as_bytes).unwrap_or_default()),
-            Bytes(self.site.as_bytes()),
+            Bytes(self.site.sealed().as_bytes()),
         ]
     }
 }
@@ -137,7 +138,7 @@ impl PendingSignIn {
                 started: now,
                 attempt,
                 step_up: None,
-                site: String::new(),
+                site: SiteId::Home,
             },
             nonce: Nonce::generate(platform)?,
             verifier: PkceVerifier::generate(platform)?,

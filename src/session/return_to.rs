@@ -118,7 +118,7 @@ impl ReturnTo {
         slashes.nth(2).and_then(|(place, _)| self.text.get(..=place)).unwrap_or("/")
     }
 
-    /// Whether it is a listed URL, where nobody signs in.
+    /// Whether it is a listed URL outside of the app.
     pub const fn is_elsewhere(&self) -> bool {
         self.is_elsewhere
     }

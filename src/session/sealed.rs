@@ -11,6 +11,7 @@ use crate::{
     claims::IssuerId,
     jose::json,
     oidc::id_token::Authentication,
+    origin::SiteId,
     platform::Platform,
     secret::{AccessToken, RawIdToken, RefreshToken},
     time::UnixTime,
@@ -61,7 +62,7 @@ pub(super) fn encode(session: &Session, platform: &dyn Platform) -> Zeroizing<Ve
         Number(session.absent.userinfo.into()),
         Bytes(&app_claims),
         Number(app_compressed.into()),
-        Bytes(session.site.as_bytes()),
+        Bytes(session.site.sealed().as_bytes()),
     ])
 }
 
@@ -134,7 +135,7 @@ pub(super) fn decode(bytes: &[u8], platform: &dyn Platform) -> Option<Session> {
             [] => None,
             ends => Some(EarlierEnds::decode(ends)?),
         },
-        site: site.text()?.to_owned(),
+        site: SiteId::from_sealed(site.text()?),
     })
 }
 

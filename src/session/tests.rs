@@ -16,7 +16,7 @@ use super::{
 use crate::{
     flow::tests::world::TestPlatform,
     http::{CalloutResponse, Request},
-    origin::{Origin, Origins},
+    origin::{Origin, Origins, SiteId},
     secret::AccessToken,
 };
 
@@ -69,7 +69,7 @@ fn minimal() -> Session {
         id_token: None,
         id_token_ends: UnixTime::default(),
         earlier_ends: None,
-        site: String::new(),
+        site: SiteId::Home,
     }
 }
 

@@ -3,7 +3,10 @@
 #[cfg(test)]
 use super::super::resolve::limits;
 use super::{
-    super::shape::{Place, Shape, fields},
+    super::{
+        document::Node,
+        shape::{Place, Shape, fields},
+    },
     Entries,
 };
 
@@ -89,6 +92,19 @@ pub(in crate::config) enum ClaimText {
     Claim(String),
     /// Claims with a format.
     Formatted(FormattedClaims),
+}
+
+impl Shape for ClaimText {
+    fn read(mut place: Place<'_>) -> Self {
+        match place.node() {
+            Node::Object(_) => Self::Formatted(FormattedClaims::read(place)),
+            Node::Text(text) => Self::Claim(text.to_string()),
+            _ => {
+                place.misfit("a string or an object");
+                Self::Claim(String::new())
+            }
+        }
+    }
 }
 
 /// A claim, or a template with claims, and its format.

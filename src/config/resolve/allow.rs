@@ -7,7 +7,7 @@ use super::{
         fault::{At, Faults, Faulty},
         raw::{self, Scalar},
     },
-    limit_entries, resolve_each,
+    bounds::{limit_entries, resolve_each},
 };
 use crate::claims::{ClaimPath, Condition, Conditions, Expression};
 

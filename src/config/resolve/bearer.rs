@@ -10,7 +10,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded, limit_entries, limits, resolve_each, text,
+    allow,
+    bounds::{bounded, limit_entries, resolve_each},
+    limits, text,
 };
 use crate::{claims::StaticToken, oidc::token_issuer::TokenIssuer, time::UnixTime};
 

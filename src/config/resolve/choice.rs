@@ -2,7 +2,8 @@
 
 use super::{
     super::fault::{At, Faults, Faulty},
-    limit_entries, limits, resolve_each, text,
+    bounds::{limit_entries, resolve_each},
+    limits, text,
 };
 use crate::{page::logo::Logo, provider::Provider};
 

@@ -6,7 +6,8 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    each_condition_claim, limits, text,
+    kept_claims::each_condition_claim,
+    limits, text,
 };
 use crate::{
     claims::{Encoding, Template, TooLong},
@@ -78,7 +79,7 @@ pub(super) fn verified_emails_only<'a>(values: impl Iterator<Item = &'a mut Name
 /// Warns if the app may receive an unverified address while conditions count only verified ones.
 pub(super) fn unverified_email(config: &Config) -> Option<String> {
     let mut asks = false;
-    each_condition_claim(config, &mut |name| asks |= name == "email");
+    each_condition_claim(&config.rules, &config.providers, &mut |name| asks |= name == "email");
     let has_claim = config.providers.iter().any(Provider::may_send_unverified_email);
     let header = config.identity_headers.iter().find(|known| carries_email(known)).filter(|_| asks && has_claim)?;
     Some(format!(

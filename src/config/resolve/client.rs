@@ -7,7 +7,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw::{self, AuthMethod},
     },
-    Environment, limit_entries, limits, text,
+    bounds::limit_entries,
+    limits,
+    text::{self, Environment},
 };
 use crate::{
     jose::{
@@ -42,7 +44,7 @@ pub(super) struct Credentials {
     pub(super) secret: Option<raw::Secret>,
     /// The resolved key, if one is configured.
     pub(super) key: Option<Result<Rc<SigningKey>, Faulty>>,
-    /// Whether the key signs requests, whatever the method.
+    /// Whether the key signs requests, with any method of authentication.
     pub(super) key_signs_requests: bool,
     pub(super) assertion: Option<raw::ClientAssertion>,
 }

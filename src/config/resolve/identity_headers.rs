@@ -6,7 +6,8 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    claim_text, limit_entries, limits, text,
+    bounds::limit_entries,
+    claim_text, limits, text,
 };
 use crate::http::{HeaderNames, folded};
 

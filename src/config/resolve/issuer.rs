@@ -2,9 +2,10 @@
 
 use super::{
     super::fault::{At, Faults, Faulty, one_of},
-    Environment, limit_entries, limits, resolve_each,
+    bounds::{limit_entries, resolve_each},
+    limits,
     sign_in::Bodies,
-    text,
+    text::{self, Environment},
 };
 use crate::{
     jose::Algorithm,

@@ -5,9 +5,15 @@ use super::{
         Config, NamedValue,
         fault::{At, Faults, Faulty},
     },
-    each_condition_claim, limit_entries, resolve_each, text,
+    bounds::{limit_entries, resolve_each},
+    text,
 };
-use crate::{claims::ClaimPath, provider::Provider};
+use crate::{
+    claims::{ClaimPath, LEFT_OUT},
+    provider::Provider,
+    provisioning::{ATTRIBUTES, Provisioning},
+    rules::Rules,
+};
 
 /// Claims that providers send where a scope asks for them.
 const OF_SCOPES: [&str; 2] = ["email", "groups"];
@@ -42,15 +48,51 @@ pub(super) fn names(claims: Vec<String>, at: &At<'_>, faults: &mut Faults) -> Re
     resolve_each(claims, at, faults, |claim, at, faults| text::claim(&claim, at, faults).map(|()| claim))
 }
 
-/// The claims that a session must keep for these outputs, and `email_verified`, without which an address does not
-/// count.
-pub(super) fn kept_claims(headers: &[NamedValue], state: &[NamedValue], userinfo: &[String]) -> Vec<String> {
-    let mut kept = vec!["email_verified".to_owned()];
-    for values in [headers, state] {
-        each_path(values, &mut |path| keep(path.name(), &mut kept));
+/// The claims that a session keeps.
+pub(super) struct KeptClaims {
+    pub(super) names: Vec<String>,
+    /// Whether it keeps the attributes that the app gives its users.
+    pub(super) attributes: bool,
+}
+
+/// The claims that a session must keep: for the outputs, for rules and for renewals. `email_verified` is among them, without
+/// which an address does not count.
+#[inline(never)]
+pub(super) fn kept_claims(
+    outputs: [&[NamedValue]; 2],
+    userinfo: &[String],
+    rules: &Rules,
+    providers: &[Provider],
+    provisioning: Option<&Provisioning>,
+) -> KeptClaims {
+    let mut names = vec!["email_verified".to_owned()];
+    for values in outputs {
+        each_path(values, &mut |path| keep(path.name(), &mut names));
     }
-    userinfo.iter().for_each(|claim| keep(claim, &mut kept));
-    kept
+    userinfo.iter().for_each(|claim| keep(claim, &mut names));
+    each_condition_claim(rules, providers, &mut |name| keep(name, &mut names));
+    if providers.iter().any(Provider::asks_userinfo) {
+        // A renewal without an ID token needs the distributed claims of the first one.
+        LEFT_OUT.iter().for_each(|name| keep(name, &mut names));
+    }
+    if providers.iter().any(Provider::has_many_tenants) {
+        // A renewal must be of the same tenant.
+        keep("iss", &mut names);
+    }
+    let mut attributes = false;
+    if let Some(provisioning) = provisioning {
+        // `attributes` is the app's, not a claim of this name from the provider.
+        attributes = names.iter().any(|name| name == ATTRIBUTES);
+        names.retain(|name| name != ATTRIBUTES);
+        provisioning.endpoint.claims.iter().for_each(|name| keep(name, &mut names));
+    }
+    KeptClaims { names, attributes }
+}
+
+/// Calls `with` for the name of each claim in conditions of rules and providers.
+pub(super) fn each_condition_claim(rules: &Rules, providers: &[Provider], with: &mut dyn FnMut(&str)) {
+    rules.each_claim(with);
+    providers.iter().filter_map(|provider| provider.allow.as_ref()).for_each(|allow| allow.each_claim(with));
 }
 
 pub(super) fn each_path(values: &[NamedValue], with: &mut dyn FnMut(&ClaimPath)) {
@@ -71,7 +113,7 @@ pub(super) fn expected_claims(config: &Config, has_default_headers: bool) -> Vec
     let headers = config.identity_headers.iter().filter(|header| !has_default_headers || header.name != GROUPS_HEADER);
     let values: Vec<_> = headers.chain(&config.filter_state.claims).cloned().collect();
     each_path(&values, &mut |path| keep(path.name(), &mut asked));
-    each_condition_claim(config, &mut |name| keep(name, &mut asked));
+    each_condition_claim(&config.rules, &config.providers, &mut |name| keep(name, &mut asked));
     OF_SCOPES.into_iter().filter(|claim| asked.iter().any(|asked| asked == claim)).collect()
 }
 

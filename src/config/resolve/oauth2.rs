@@ -8,14 +8,15 @@ use super::{
         raw,
     },
     allow,
+    bounds::{limit_entries, resolve_each},
     issuer::{endpoint, issuer},
-    limit_entries, limits,
+    limits,
     protocol_settings::{ProtocolSettings, refuse},
-    resolve_each, text,
+    text,
 };
 use crate::{
     claims::ClaimPath,
-    oidc::{Endpoint, Issuer, PlainHttp, discovery::ProviderMetadata, userinfo::OF_THE_TOKEN},
+    oidc::{Endpoint, Issuer, PlainHttp, provider_metadata::ProviderMetadata, userinfo::OF_THE_TOKEN},
     provider::{
         Protocol,
         oauth2::{OAuth2, Question, Questions, TokenPlace},

@@ -5,8 +5,8 @@ use super::{
         NamedValue,
         fault::{At, Faults, Faulty},
     },
+    bounds::{limit_entries, resolve_each},
     kept_claims::each_path,
-    limit_entries, resolve_each,
 };
 use crate::{
     claims::{CLAIM_NAMES, ClaimPath, ObjectKeys},

@@ -7,14 +7,15 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
+    bounds::{limit_entries, resolve_each},
     issuer::{algorithms, audiences, endpoint, issuer},
-    limit_entries, limits,
+    limits,
     protocol_settings::{AccessTokens, ProtocolSettings, refuse},
-    resolve_each, text,
+    text,
 };
 use crate::{
     jose::claims::{ExpectedIssuer, TENANT},
-    oidc::{ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, PlainHttp, discovery::ProviderMetadata},
+    oidc::{ConfiguredEndpoints, Endpoint, Issuer, OpenIdProvider, PlainHttp, provider_metadata::ProviderMetadata},
     provider::Protocol,
 };
 

@@ -8,7 +8,9 @@ use super::{
         fault::{At, Faults, Faulty, one_of},
         raw,
     },
-    allow, bounded, condition_list, limit_entries, limits, text, upstream_token,
+    allow,
+    bounds::{bounded, condition_list, limit_entries},
+    limits, text, upstream_token,
 };
 use crate::{
     claims::{IssuerId, StepUp},

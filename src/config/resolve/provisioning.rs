@@ -7,7 +7,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    Environment, bounded, issuer, kept_claims, limits, text,
+    bounds::bounded,
+    clusters, issuer, kept_claims, limits,
+    text::{self, Environment},
 };
 use crate::{
     oidc::{Clusters, PlainHttp},
@@ -15,7 +17,7 @@ use crate::{
     secret::ProvisioningSecret,
 };
 
-/// The settings for a provider that says nothing of its own.
+/// The settings for providers without their own.
 #[inline(never)]
 pub(super) fn provisioning(
     raw: raw::Provisioning,
@@ -24,11 +26,11 @@ pub(super) fn provisioning(
     env: Environment<'_>,
     faults: &mut Faults,
 ) -> Result<Provisioning, Faulty> {
-    // What the app says is as safe on its way as the requests to the app are.
+    // The answers of the app are as safe in transit as the requests to the app.
     let url = faults
         .required(&at.key("endpoint"), raw.endpoint, "the URL of an endpoint of the app")
         .and_then(|url| issuer::endpoint_url(&url, &at.key("endpoint"), PlainHttp::Allowed, faults));
-    let cluster = raw.cluster.map(|name| super::cluster(name, &at.key("cluster"), faults)).transpose();
+    let cluster = raw.cluster.map(|name| clusters::cluster(name, &at.key("cluster"), faults)).transpose();
     let secret = raw.secret.map(|raw| secret(raw, &at.key("secret"), env, faults)).transpose();
     let timeout = bounded(raw.timeout_ms, limits::TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);
     let claims = claims(raw.claims, &at.key("claims"), faults);

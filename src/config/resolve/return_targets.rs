@@ -2,7 +2,8 @@
 
 use super::{
     super::fault::{At, Faults, Faulty},
-    limit_entries, resolve_each, text,
+    bounds::{limit_entries, resolve_each},
+    text,
 };
 use crate::http::parse_url;
 

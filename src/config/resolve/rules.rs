@@ -5,9 +5,10 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    condition_list, limit_entries, limits,
+    bounds::{condition_list, limit_entries, resolve_each},
+    limits,
     policies::{self, Policies},
-    resolve_each, text,
+    text,
 };
 use crate::rules::{Access, HeaderCondition, HostPattern, Network, PathPattern, PatternError, Policy, Rule, Rules};
 

@@ -8,7 +8,9 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    Environment, bounded, limits, resolve_each, text,
+    bounds::{bounded, resolve_each},
+    clusters, limits,
+    text::{self, Environment},
 };
 use crate::{
     origin::Origin,
@@ -170,9 +172,9 @@ fn duplicate_keys(keys: &[SessionKey], at: &At<'_>) -> Vec<String> {
 fn store(raw: raw::Store, at: &At<'_>, env: Environment<'_>, faults: &mut Faults) -> Result<Store, Faulty> {
     let cluster = faults
         .required(&at.key("cluster"), raw.cluster, "the name of the Envoy cluster that reaches Webdis")
-        .and_then(|name| super::cluster(name, &at.key("cluster"), faults));
+        .and_then(|name| clusters::cluster(name, &at.key("cluster"), faults));
     let authority = raw.authority.unwrap_or_else(|| limits::STORE_AUTHORITY.to_owned());
-    let authority = super::authority(&authority, &at.key("authority"), "a host, or host:port", faults);
+    let authority = clusters::authority(&authority, &at.key("authority"), "a host, or host:port", faults);
     let credentials = raw.authorization.map(|secret| credentials(secret, &at.key("authorization"), env, faults));
     let prefix = key_prefix(raw.key_prefix, &at.key("key_prefix"), faults);
     let timeout = bounded(raw.timeout_ms, limits::STORE_TIMEOUT_MS, "milliseconds", &at.key("timeout_ms"), faults);

@@ -6,7 +6,8 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    limits, resolve_each,
+    bounds::resolve_each,
+    limits,
     return_targets::return_to,
     text,
 };

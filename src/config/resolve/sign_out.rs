@@ -17,22 +17,28 @@ pub(super) fn sign_out(
     at: &At<'_>,
     bodies: Bodies,
     providers: &[Provider],
+    refreshes: bool,
     faults: &mut Faults,
 ) -> Result<SignOutSettings, Faulty> {
     let back_channel = bodies.required_by(raw.back_channel, &at.key("back_channel"), faults);
     let return_to = return_to(raw.return_to.unwrap_or_default(), &at.key("return_to"), faults);
-    Ok(SignOutSettings {
+    let is_misread = faults.any_within(at) || faults.any_within(&At::Root.key("session").key("refresh"));
+    let settings = SignOutSettings {
         at_provider: raw.at_provider.unwrap_or(true),
         return_to: return_to?,
         revoke: raw.revoke.unwrap_or(false),
         back_channel: back_channel?,
         front_channel: raw.front_channel.unwrap_or(false),
         security_events: providers.iter().any(|provider| provider.transmitter.is_some()),
-    })
+    };
+    if !is_misread {
+        refuse_ineffective_settings(&settings, providers, refreshes, faults);
+    }
+    Ok(settings)
 }
 
 /// Refuses settings that another setting makes ineffective: the operator relies on them.
-pub(super) fn refuse_ineffective_settings(
+fn refuse_ineffective_settings(
     sign_out: &SignOutSettings,
     providers: &[Provider],
     refreshes: bool,

@@ -9,10 +9,12 @@ use super::{
         fault::{At, Faults, Faulty, Problem},
         raw,
     },
-    Environment,
     limits::{MAX_ACR_VALUE, MAX_DOMAIN, MAX_NAME, MAX_RULE_NAME, MAX_TEXT},
 };
 use crate::claims::ClaimPath;
+
+/// Looks up an environment variable.
+pub(in crate::config) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The longest name of an environment variable, in bytes.
 const MAX_VARIABLE: usize = 128;

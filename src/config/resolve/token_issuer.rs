@@ -7,17 +7,17 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    allow, bounded,
+    allow,
+    bounds::{bounded, resolve_each},
     client::{at_introspection_endpoint, client_id},
     issuer::{IssuerContext, algorithms, audiences, endpoint, issuer, plain_name},
     limits,
     object_keys::object_keys,
     provider::ResolvedIssuers,
-    resolve_each,
 };
 use crate::{
     claims::{Conditions, IssuerId},
-    jose::jwk::Jwks,
+    jose::jwks::Jwks,
     oidc::{
         Endpoint, Issuer, PlainHttp,
         client::ClientAuthentication,

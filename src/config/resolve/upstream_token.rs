@@ -8,14 +8,15 @@ use super::{
         fault::{At, Faults, Faulty},
         raw,
     },
-    condition_list,
+    bounds::condition_list,
     identity_headers::own_header,
     limits::MAX_TEXT,
     text,
 };
 use crate::{
+    http::HeaderNames,
     oidc::token_exchange::{Exchange, ExchangeGrant},
-    rules::UpstreamToken,
+    rules::{Rules, UpstreamToken},
 };
 
 const AUTHORIZATION: &str = "authorization";
@@ -63,20 +64,21 @@ fn exchange(raw: raw::Exchange, at: &At<'_>, faults: &mut Faults) -> Result<Exch
         return Err(faults.wrong(at, expected));
     }
     let scopes = condition_list(raw.scopes, &at.key("scopes"), "scope", faults, text::scope);
-    let mut parameters = Vec::new();
-    if let Some(audience) = raw.audience {
-        parameters.push(("audience", text::parameter(audience, &at.key("audience"), faults)?));
-    }
-    if let Some(resource) = raw.resource {
+    let audience = raw.audience.map(|audience| text::parameter(audience, &at.key("audience"), faults)).transpose()?;
+    if let Some(resource) = &raw.resource {
         // RFC 8707, 2: an absolute URI without a fragment.
-        if !resource.contains(':') || resource.contains('#') || !text::is_clean_url(&resource) {
-            return Err(text::wrong_url(&resource, "an absolute URI without a fragment", &at.key("resource"), faults));
+        if !resource.contains(':') || resource.contains('#') || !text::is_clean_url(resource) {
+            return Err(text::wrong_url(resource, "an absolute URI without a fragment", &at.key("resource"), faults));
         }
-        parameters.push(("resource", resource));
     }
-    let scopes = scopes?;
-    if !scopes.is_empty() {
-        parameters.push(("scope", scopes.join(" ")));
+    let scope = Some(scopes?.join(" ")).filter(|scope| !scope.is_empty());
+    Ok(Exchange { grant, audience, resource: raw.resource, scope })
+}
+
+/// Takes the headers of these tokens out of requests, but for `Authorization`: there `authorization` decides.
+pub(super) fn reserve_headers(rules: &Rules, stripped: &mut HeaderNames, removed: &mut HeaderNames) {
+    for token in rules.upstream_tokens().filter(|token| !token.is_authorization()) {
+        stripped.add(token.header.clone());
+        removed.add(token.header.clone());
     }
-    Ok(Exchange { grant, parameters })
 }

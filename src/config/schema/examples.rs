@@ -19,7 +19,7 @@ fn each_setting_that_is_no_object_has_an_example() {
     }
 }
 
-/// What an object of this place needs beside the setting that is tried.
+/// The other settings that an object at this place needs beside the tested one.
 fn beside(place: &str) -> Value {
     match place {
         "rules[]" | "policies.NAME" => json!({"access": "required"}),

@@ -2,7 +2,7 @@
 
 use crate::{
     claims::IssuerId,
-    http::{Request, folded},
+    http::{Request, folded, parameter},
     page::text::Language,
 };
 
@@ -45,7 +45,7 @@ impl Caller {
         Self { kind, language, request_id: request_id(request), ..Self::unknown() }
     }
 
-    /// A program of which nothing is known any more.
+    /// A program, for answers after the request is gone.
     pub(in crate::flow) const fn unknown() -> Self {
         Self { kind: Kind::Program, language: None, request_id: None, issuer: None, operation: Operation::Access }
     }
@@ -182,4 +182,9 @@ fn is_method_override(name: &str, value: &[u8]) -> bool {
     }
     let name = folded(name);
     name.contains("method") || name.contains("override")
+}
+
+/// `rd` of the query: the page to go to afterwards. A parameter that is there twice does not count.
+pub(in crate::flow) fn return_target(request: &Request) -> Option<String> {
+    parameter(request.query()?, "rd")
 }

@@ -1,5 +1,5 @@
 //! Bearer tokens of API clients: static ones that the operator has listed, and access tokens of issuers (RFC 6750, RFC
-//! 9068). A token that is there and not good is refused, whatever cookie stands beside it.
+//! 9068). A request with an invalid token is refused, even if it has a session cookie.
 
 mod introspection;
 
@@ -81,7 +81,7 @@ pub(super) fn decide(ruled: RuledRequest, carrier: Carrier, env: &mut Env<'_>) -
         Carrier::Header => bearer_token::in_header(ruled.request()),
     };
     let mut presented = Presented { ruled, carrier, issuer: None };
-    // RFC 6750, 3.1: a token that cannot be checked is no session, whatever cookie stands beside it.
+    // RFC 6750, 3.1: a request whose token cannot be checked is refused, even if it has a session cookie.
     if env.config.static_tokens.is_empty() && env.config.token_issuers.is_empty() {
         return presented.refuse(Failure::Bearer, env).into();
     }
@@ -233,7 +233,7 @@ impl Presented {
         }
     }
 
-    /// The client of a token in the header is a program, whatever else the request says.
+    /// A client with a token in the header is a program, even if other headers look like those of a browser.
     fn caller(&self) -> Caller {
         let caller = Caller { issuer: self.issuer, ..Caller::of(self.ruled.request()) };
         match self.carrier {
@@ -274,7 +274,7 @@ fn find_token(
     }
 }
 
-/// The issuer that the token claims, or the one that is asked about tokens that claim none.
+/// The issuer in the token, or the issuer with introspection for tokens without one.
 fn issuer_of<'a>(token: Option<&UnverifiedJws<'_>>, config: &'a Config) -> Option<&'a TokenIssuer> {
     let claimed = token.and_then(UnverifiedJws::claimed_issuer);
     let issuers = &config.token_issuers;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod failure;
+mod level;
 pub mod omission;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::{
     session::{OptionalToken, SealError, store::StoreError},
 };
 
-pub use failure::Level;
+pub use level::Level;
 
 use crate::shared::document::DocumentKind;
 use failure::Failure;
@@ -54,7 +55,7 @@ pub enum Event {
     NotStored(StoreError),
     /// A session could not be written into its cookies; the request passed all the same.
     NotWritten(SealError),
-    /// This issuer takes the client secret by this method, and not by the one that its metadata suggest.
+    /// This issuer accepted the client secret by this method, after it refused the method that its metadata suggest.
     OtherMethod(String, &'static str),
     /// A part was left out while the rest went on.
     Omitted {
@@ -69,7 +70,7 @@ pub enum Event {
     Refused {
         /// The failure.
         failure: Failure,
-        /// What the request was for.
+        /// The purpose of the request.
         operation: Operation,
         /// The identity of the request, as far as it is known.
         context: Box<EventContext>,
@@ -119,7 +120,7 @@ impl EventContext {
     }
 }
 
-/// What a refused request was for.
+/// The purpose of a refused request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Access to the app, or to one of our own paths.

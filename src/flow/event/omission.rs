@@ -2,7 +2,7 @@
 
 use crate::{
     claims::{ClaimPath, Unfit},
-    jose::jwk::LeftOutKey,
+    jose::jwks::LeftOutKey,
     oidc::{discovery::UnusableEndpoint, security_event::Ignored},
     quoted::Quoted,
     session::MIN_TOKEN_LIFE,

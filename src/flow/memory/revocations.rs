@@ -98,7 +98,7 @@ struct List {
 }
 
 impl Revocations {
-    /// What the workers of this process know by now. Without it, a worker that begins later, with another configuration or
+    /// The ends of sessions that the workers of this process know. Without it, a worker that begins later, with another configuration or
     /// after a crash, would accept copies of ended sessions until its first tick.
     pub(in crate::flow) fn new(config: &Config, platform: &dyn Platform) -> Self {
         let list = |name: &str, eviction| {

@@ -16,7 +16,7 @@ const MAX_REMEMBERED: usize = 1024;
 /// Bytes of their tokens.
 const MAX_LENGTH: usize = 4 * 1024 * 1024;
 
-/// What tells exchanges apart: the token of a user or client, its provider, and what is asked for.
+/// The key of an exchange: the token of a user or client, its provider, and the requested token.
 #[derive(Debug)]
 pub(in crate::flow) struct ExchangeKey {
     /// The provider that issued the token.
@@ -37,7 +37,7 @@ impl ExchangeKey {
 /// The outcome of an exchange.
 pub(in crate::flow) type Outcome = Result<AccessToken, NoExchange>;
 
-/// What is known of an exchange.
+/// The state of an exchange.
 #[derive(Debug)]
 enum Entry {
     /// Its outcome, which counts until then.
@@ -116,7 +116,7 @@ impl UpstreamTokens {
         self.insert(key, Entry::Settled(Rc::clone(key), outcome.clone(), until));
     }
 
-    /// Replaces what is known of this exchange.
+    /// Replaces the state of this exchange.
     fn insert(&mut self, key: &Rc<ExchangeKey>, entry: Entry) {
         let ExchangeKey { issuer, subject, wanted } = &**key;
         let hash = hash(subject.expose(), wanted);
@@ -137,7 +137,7 @@ impl UpstreamTokens {
     }
 }
 
-/// A hash of the token's last bytes, which are of its signature or random, and of what is asked for.
+/// A hash of the requested token and of the last bytes of the token that is exchanged: these belong to its signature, or are random.
 fn hash(subject: &str, wanted: &Rc<UpstreamToken>) -> u64 {
     let place = u64::try_from(Rc::as_ptr(wanted).addr()).unwrap_or_default();
     let mut sum = place >> 3;

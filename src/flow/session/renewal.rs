@@ -189,7 +189,7 @@ async fn identify(
         Some(raw) => {
             let occasion = Occasion::Refresh(session.subject(), session.authentication());
             let verified = verify_id_token(session.provider(), raw, &tokens.access_token, occasion, cx).await?;
-            // OIDC Core 12.2: the same `iss`, of which a provider with many tenants has as many.
+            // OIDC Core 12.2: the same `iss`. A provider with many tenants has one for each.
             let iss = verified.claims().text("iss").unwrap_or_default();
             let is_same = |first: Claim<'_>| matches!(first, Claim::Json(first) if first == iss);
             if session.claim("iss").is_some_and(|first| !is_same(first)) {
@@ -264,7 +264,7 @@ fn conclude(
                 || matches!(failure, Failure::Provisioning(ProvisioningError::Refused(_)));
             report_not_renewed(session, request_id, failure, env);
             if is_over {
-                // Another subject, issuer or client does not continue the session, nor a user whom the app refuses: it ends now.
+                // The session ends now if subject, issuer or client are others, or if the app refuses the user.
                 end(session, By::Refusal, env);
                 revoke(session.provider(), refresh_token, env);
                 Outcome::Refused(REFUSED_FINALLY)
@@ -316,7 +316,7 @@ fn refuses_session(code: OAuthError, status: Option<u16>) -> bool {
     }
 }
 
-/// Whether a server without ID tokens tells nothing more about the user of a new access token, who is gone there then.
+/// Whether a server without ID tokens refuses to tell about the user of a new access token: it no longer knows the user.
 fn refuses_user(failure: &Failure) -> bool {
     matches!(
         failure,

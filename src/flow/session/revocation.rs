@@ -27,7 +27,7 @@ const MAX_REVOKING: Duration = Duration::from_secs(3600);
 /// Renewals that one old cookie is followed through. No browser brings an older one.
 pub(super) const MAX_CHAIN: usize = 16;
 
-/// Revokes the refresh token that a session has by now, whatever its cookie says, after a sign-out.
+/// Revokes the refresh token of a session after a sign-out: the newest one, which may be newer than that of the cookie.
 pub(in crate::flow) fn revoke_latest(session: &Session, env: &mut Env<'_>) {
     let mut latest = session.clone();
     for _ in 0..MAX_CHAIN {

@@ -4,7 +4,7 @@ use crate::{
     http::LocalReply,
     oidc::{
         authorization::{self, Parameters},
-        discovery::ProviderMetadata,
+        provider_metadata::ProviderMetadata,
     },
 };
 

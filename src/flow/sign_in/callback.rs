@@ -87,8 +87,8 @@ fn authorization_response(
     let response = form_post::response(request, known, env)?;
     let state = State::open(response.state(), &env.config.session.sealer, env.config.return_targets());
     // The response to a sign-in of one host is redeemed at no other.
-    let state = state.filter(|state| env.site.name() == Some(&state.site)).ok_or(Failure::CallbackState)?;
-    // RFC 9700, 4.4.2: another provider's code would go to the one that this sign-in was begun with.
+    let state = state.filter(|state| env.site.id() == Some(&state.site)).ok_or(Failure::CallbackState)?;
+    // RFC 9700, 4.4.2: otherwise the code of one provider would be sent to another.
     if state.provider != provider {
         return Err(AuthorizationError::WrongIssuer.into());
     }

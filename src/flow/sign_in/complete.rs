@@ -37,7 +37,7 @@ pub(super) async fn complete(
     cx: &RequestContext,
 ) -> Result<LocalReply, Failure> {
     let mut session = cx.with(|env| begin(callback, identity, granted, env))??;
-    // Nothing is kept of a user whom the app does not admit.
+    // No session is kept for a user whom the app refuses.
     if let Err(failure) = provision(&mut session, Occasion::SignIn, cx).await {
         cx.with(|env| session::revocation::revoke_latest(&session, env))?;
         return Err(failure);
@@ -106,7 +106,7 @@ fn begin(
         app_token: forwarded_tokens.access_token(&granted.access_token, granted.expires_in.or(until_exp), env.now()),
         id_token: id_token.filter(|_| wants_hint || forwarded_tokens.id_token),
         id_token_ends: id_token_ends.unwrap_or_default(),
-        site: env.session_site().unwrap_or_default(),
+        site: env.session_site().cloned().unwrap_or_default(),
     };
     let mut session = Session::begin(identity, with, env.platform)?;
     session::begin_after_ends(&mut session, env);

@@ -1,11 +1,12 @@
 //! Sends a browser to the provider, with a sealed cookie of the pending sign-in. A sign-in starts only for a request that
-//! can finish one; any other is told that it needs a session.
+//! can finish one; other requests are refused.
 
 pub(super) mod callback;
 pub(super) mod kept_form;
 
 mod begun;
 mod callback_request;
+mod choice;
 mod complete;
 mod form_post;
 mod push;
@@ -16,11 +17,11 @@ mod start_url;
 pub(super) use start_url::{Wishes, start_url, start_with};
 
 use crate::{
-    claims::{IssuerId, email_domain},
+    claims::IssuerId,
     http::{LocalReply, Request, parameter},
     oidc::client::CallContext,
-    page::{Action, AddressForm, Choice, Link, Page, Script, text::Text},
-    provider::{Authorization, Provider},
+    page::{Action, Page, Script, text::Text},
+    provider::Authorization,
     rules::{Cause, Refusal, RuledRequest, Unauthenticated},
     session::{
         chunks::Present,
@@ -35,7 +36,7 @@ use crate::{
 use super::{
     answer::{
         self, Offer, Redirect,
-        caller::{Caller, Kind, is_prefetch},
+        caller::{Caller, Kind, is_prefetch, return_target},
     },
     context::{Env, RequestContext},
     event::{Operation, failure::Failure},
@@ -44,7 +45,7 @@ use super::{
 };
 use begun::BegunSignIn;
 use request::{FIRST_ATTEMPT, OwnSession, SignInRequest};
-use start_url::{KEEP_SESSION, LOGIN_HINT, again_url};
+use start_url::{KEEP_SESSION, again_url};
 
 /// Upper bound of pending sign-ins where one is begun again: tabs that a browser restores at once.
 const MAX_BEGUN_AGAIN: usize = 24;
@@ -54,7 +55,7 @@ const MAX_LOOKED_AT: usize = 32;
 
 /// A request for the path that starts a sign-in, and comes back to `rd`.
 pub(super) fn start(request: Request, session: Option<&FreshSession>, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let target = answer::return_target(&request).unwrap_or_default();
+    let target = return_target(&request).unwrap_or_default();
     let return_to = ReturnTo::from_rd(&target, env.origin(), env.config.return_targets());
     let parameter = |name| request.query().and_then(|query| parameter(query, name));
     let wishes = Wishes::of(&request, env.config);
@@ -121,7 +122,7 @@ fn begin_with_fragment(request: Request, sign_in: SignInRequest, env: &mut Env<'
     // The start path cannot tell that the session is not enough, so the loop must end here.
     let is_loop = sign_in.session == OwnSession::NotEnough && would_loop(&request, &sign_in, env);
     if caller.kind == Kind::Navigation && sign_in.answer != Unauthenticated::Unauthorized && !is_loop {
-        // A request with a session came to our own host, whatever `Host` a proxy wrote: cookies are sent nowhere else.
+        // A request with a session came to our own host, even if a proxy wrote another `Host`: browsers send our cookies only there.
         let is_own_host =
             sign_in.session == OwnSession::NotEnough || env.config.origins.find(request.authority()).is_some();
         let href = sign_in.start_url(sign_in.return_to.as_str(), env) + if is_own_host { "" } else { KEEP_SESSION };
@@ -190,9 +191,9 @@ fn begin(request: Request, sign_in: SignInRequest, env: &mut Env<'_>) -> Gate<Lo
         let offer = Offer::again(back(), Vec::new());
         return answer::refuse(Failure::SignInLoop(MAX_ATTEMPTS), &caller, offer, env).into();
     }
-    let candidates = candidates(&sign_in.providers, env);
-    let Some(provider) = chosen(&candidates, &sign_in.wishes) else {
-        return choose(&candidates, &request, &caller.for_operation(Operation::Access), &sign_in, env).into();
+    let candidates = choice::candidates(&sign_in.providers, env);
+    let Some(provider) = choice::settled(&candidates, &sign_in.wishes) else {
+        return choice::page(&candidates, &request, &caller.for_operation(Operation::Access), &sign_in, env).into();
     };
     match env.issuers.ready(provider.id, env.now()) {
         Some(provider) => redirect(&request, &provider, sign_in, env),
@@ -221,17 +222,11 @@ async fn redirect_when_ready(
         Err(failure) => {
             let target = ReturnTo::parse(request.target(), &cx.config().prefix);
             let secondary_links =
-                cx.with(|env| another_way(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
+                cx.with(|env| choice::link(return_to.as_str(), env).into_iter().collect()).unwrap_or_default();
             let offer = Offer { secondary_links, ..Offer::again(target.location(cx.origin()), Vec::new()) };
             cx.refuse(failure, &caller, offer)
         }
     }
-}
-
-/// A link to the choice of a provider, where there is more than one.
-fn another_way(target: &str, env: &Env<'_>) -> Option<Link> {
-    let has_choice = env.config.providers.len() > 1;
-    has_choice.then(|| Link { label: Text::AnotherWay, href: start_url(target, &[], env) })
 }
 
 /// Answers a frame with a page whose link begins the sign-in in the whole window: providers may not be framed, and a frame
@@ -257,68 +252,6 @@ fn leave_frame(request: &Request, caller: &Caller, sign_in: &SignInRequest, env:
     answer::refuse_with_page(failure, page, caller, env)
 }
 
-/// The providers at which a sign-in may begin.
-fn candidates<'a>(among: &[IssuerId], env: &Env<'a>) -> Vec<&'a Provider> {
-    let providers = &env.config.providers;
-    let among: Vec<_> = providers.iter().filter(|provider| among.contains(&provider.id)).collect();
-    if among.is_empty() { providers.iter().collect() } else { among }
-}
-
-/// The provider among these at which to sign in, if that is settled: there is no other, or the user's address is of its domain.
-fn chosen<'a>(among: &[&'a Provider], wishes: &Wishes) -> Option<&'a Provider> {
-    match (among, wishes.login_hint()) {
-        (&[only], _) => Some(only),
-        (_, Some(address)) => among.iter().find(|provider| provider.is_for_address(address)).copied(),
-        (_, None) => None,
-    }
-}
-
-/// The page to choose a provider on, in the order of the configuration. A program cannot choose.
-fn choose(
-    among: &[&Provider],
-    request: &Request,
-    caller: &Caller,
-    sign_in: &SignInRequest,
-    env: &mut Env<'_>,
-) -> LocalReply {
-    let failure = Failure::SignInRequired;
-    if caller.kind == Kind::Program || request.method() != "GET" {
-        return answer::refuse(failure, caller, Offer::default(), env);
-    }
-    let wishes = sign_in.wishes.for_any_provider();
-    let choice = |provider: &&Provider| Choice {
-        title: provider.title.clone(),
-        href: start_with(&wishes, sign_in.return_to.as_str(), &[provider.id], env),
-        logo: provider.logo.clone(),
-        css_class: provider.css_class.clone(),
-    };
-    let choices = among.iter().map(choice).collect();
-    // A page in a frame has links alone.
-    let has_form = caller.kind != Kind::Frame && among.iter().any(|provider| !provider.email_domains.is_empty());
-    let form = has_form.then(|| address_form(sign_in, env));
-    let text = match &form {
-        None => Text::Choose,
-        Some(form) if form.is_unknown => Text::UnknownAddress,
-        Some(_) => Text::ChooseOrEnter,
-    };
-    let mut page = Page::new(Text::SignIn, &[text]);
-    page.action = Some(Action::Choose { form, choices });
-    answer::refuse_with_page(failure, page, caller, env)
-}
-
-/// The form that starts the same sign-in with an address, which chooses the provider.
-fn address_form(sign_in: &SignInRequest, env: &Env<'_>) -> AddressForm {
-    let mut fields = start_url::parameters(&sign_in.wishes, sign_in.return_to.as_str(), &sign_in.providers, env);
-    fields.retain(|(name, _)| name != LOGIN_HINT);
-    AddressForm {
-        action: env.config.start_uri(env.origin()),
-        fields,
-        name: LOGIN_HINT,
-        // An app may send another hint than an address, such as a user name.
-        is_unknown: sign_in.wishes.login_hint().is_some_and(|hint| email_domain(hint).is_some()),
-    }
-}
-
 /// Whether a program or a frame can follow a redirect to a sign-in, and a user has asked for this request.
 fn could_follow(request: &Request) -> bool {
     request.method() == "GET" && !request.has("upgrade") && !is_prefetch(request)
@@ -327,9 +260,9 @@ fn could_follow(request: &Request) -> bool {
 /// Whether a frame goes to the provider itself.
 fn stays_in_frame(request: &Request, answer: Unauthenticated, env: &Env<'_>) -> bool {
     match (env.config.session.cookies.same_site(), request.single("sec-fetch-site")) {
-        // It sends no cookie back.
+        // The browser sends no cookie back.
         (SameSite::Lax, Some(b"cross-site")) => false,
-        // Of a sign-in in the whole window it would have no cookie.
+        // The frame would not get the cookie of a sign-in in the whole window.
         (SameSite::Partitioned, Some(b"cross-site")) => true,
         _ => answer == Unauthenticated::Redirect,
     }
@@ -361,7 +294,7 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     let step_up = sign_in.wishes.step_up.clone();
     let mut pending = PendingSignIn::begin(provider.id, sign_in.return_to, sign_in.attempt, env.now(), env.platform)?;
     pending.state.step_up = step_up.as_ref().map(|step_up| step_up.id());
-    env.site.name().unwrap_or_default().clone_into(&mut pending.state.site);
+    pending.state.site = env.site.id().cloned().unwrap_or_default();
     let name = PendingSignIn::cookie_name(&pending.state.id, &settings.pending_prefix);
     let with = Authorization {
         redirect_uri: &env.config.redirect_uri(env.origin(), provider),
@@ -376,9 +309,9 @@ fn begun(request: &Request, known: &Ready, sign_in: SignInRequest, env: &Env<'_>
     let parameters = provider.authorization_parameters(metadata, &with, context)?;
     let sealed = pending.seal(&name, &settings.sealer, env.platform)?;
     let mut cookies = Vec::new();
-    // A HEAD that no browser sends for a person is answered like its GET, but begins nothing that could pile up.
+    // A HEAD without `sec-fetch-mode` comes from no page load: it is answered like a GET, but begins nothing that could pile up.
     if request.method() == "GET" || request.has("sec-fetch-mode") {
-        // One that is begun again must not end others that are on their way back: they would end it in their turn.
+        // A sign-in that begins again must not end the others, which may return at any moment and would end this one too.
         cookies = surplus(request, most, env);
         cookies.push(set_cookie(&name, &sealed, settings.sign_in_timeout, settings.cookies.same_site()));
     }

@@ -1,4 +1,4 @@
-//! A sign-in that is to begin: where it comes back to, and what is asked of the provider.
+//! A sign-in that is about to begin: its return target, and its parameters for the provider.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ pub(super) struct SignInRequest {
     pub(super) attempt: u8,
     /// The answer to a request that cannot be sent to sign in.
     pub(super) answer: Unauthenticated,
-    /// What the provider is asked for.
+    /// The parameters for the provider.
     pub(super) wishes: Wishes,
     /// The providers to choose from; empty means all.
     pub(super) providers: Vec<IssuerId>,

@@ -1,6 +1,6 @@
 //! The URL of the start path, which begins a sign-in, and what its parameters ask of the provider.
 //!
-//! `login_hint` is a hint that anybody may send in a link: it chooses among providers, and is never taken for an identity.
+//! `login_hint` is a hint that any link may have: it chooses among providers, and is never taken for an identity.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use super::super::context::Env;
 
 /// The longest value that is passed on, in bytes.
 const MAX_VALUE: usize = 512;
-/// What a link may ask for by `prompt`. Not `none`: the provider would answer with an error, again and again.
+/// The values of `prompt` that a link may have. Not `none`: the provider would answer with an error, again and again.
 const PROMPTS: [&str; 3] = ["login", "consent", SELECT_ACCOUNT];
 
 /// The `prompt` that lets the user select another account, although the provider knows one (OIDC Core, 3.1.2.1).
@@ -100,7 +100,7 @@ pub(super) fn parameters(
     parameters
 }
 
-/// What a link asks of the provider.
+/// The parameters of a link that are for the provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::flow) struct Wishes {
     /// Whether the provider is to let the user select another account.

@@ -28,7 +28,7 @@ use crate::{
 use super::{
     answer::{
         self, Offer, Redirect,
-        caller::{Caller, comes_from_elsewhere, is_prefetch},
+        caller::{Caller, comes_from_elsewhere, is_prefetch, return_target},
     },
     context::{Env, RequestContext},
     event::{Event, EventContext, Operation, failure::Failure},
@@ -54,7 +54,7 @@ pub(super) fn begin(request: &Request, session: Option<FreshSession>, env: &mut 
         "POST" if !comes_from_elsewhere(request, env.origin().as_str()) => Asks::SignOut,
         _ => return answer::refuse(Failure::SignOutMethod, &caller, Offer::default(), env).into(),
     };
-    let target = answer::return_target(request).and_then(|asked| target(&asked, env));
+    let target = return_target(request).and_then(|asked| target(&asked, env));
     match asks {
         Asks::Confirmation => confirm(&caller, target.as_deref(), env).into(),
         Asks::SignOut => sign_out(request, session, caller, target, env),

@@ -27,7 +27,7 @@ use crate::{
 use super::super::{
     answer::{
         self, Offer,
-        caller::{self, Caller},
+        caller::{Caller, Kind},
     },
     context::{Env, RequestContext},
     event::{Event, EventContext, Operation, failure::Failure, omission::Omission},
@@ -43,33 +43,33 @@ const CAPACITY: usize = 1024;
 /// Upper bound of the time for which one is remembered: the age of a security event token, and a clock that is ahead.
 const MAX_REMEMBERED: Duration = Duration::from_secs(25 * 60 * 60);
 
-/// What differs from one kind of message to the next.
-pub(super) struct Kind {
+/// A kind of message.
+pub(super) trait MessageKind {
     /// The label of its `jti`s.
-    pub(super) label: &'static str,
-    /// Status and code of the answer to a message that is taken.
-    pub(super) taken: (u16, &'static str),
-    /// Whether the configuration takes it.
-    pub(super) is_on: fn(&SignOutSettings) -> bool,
+    fn label(&self) -> &'static str;
+    /// Status and code of the answer to an accepted message.
+    fn accepted(&self) -> (u16, &'static str);
+    /// Whether the configuration accepts it.
+    fn is_on(&self, settings: &SignOutSettings) -> bool;
     /// Whether the request has its media type.
-    pub(super) has_type: fn(&Request) -> bool,
-    /// A request of another form.
-    pub(super) malformed: fn() -> Failure,
+    fn has_type(&self, request: &Request) -> bool;
+    /// The failure of a request of another form.
+    fn malformed(&self) -> Failure;
     /// The token in a body.
-    pub(super) token: fn(&[u8]) -> Option<String>,
+    fn token(&self, body: &[u8]) -> Option<String>;
     /// The sender with this `iss`.
-    pub(super) sender: for<'a> fn(&str, &'a Config) -> Result<Sender<'a>, Failure>,
-    /// Why a signature is refused.
-    pub(super) bad_signature: fn(VerifyError) -> Failure,
+    fn sender<'a>(&self, issuer: &str, config: &'a Config) -> Result<Sender<'a>, Failure>;
+    /// The failure of a signature.
+    fn bad_signature(&self, error: VerifyError) -> Failure;
     /// Checks the claims of a token with a good signature.
-    pub(super) check: fn(VerifiedJws, &Provider, &Env<'_>) -> Result<Message, Failure>,
-    /// Whether a session that is not known may be called otherwise in ID tokens.
-    pub(super) has_own_sids: bool,
+    fn check(&self, token: VerifiedJws, provider: &Provider, env: &Env<'_>) -> Result<Message, Failure>;
+    /// Whether its `sid`s may differ from those of ID tokens: an unknown `sid` then ends all sessions of the user.
+    fn has_own_sids(&self) -> bool;
     /// The event of a message with this `jti`.
-    pub(super) event: fn(Box<EventContext>, String) -> Event,
+    fn event(&self, context: Box<EventContext>, id: String) -> Event;
 }
 
-/// Where a token says it comes from.
+/// The sender of a token, by its `iss`.
 pub(super) struct Sender<'a> {
     pub(super) provider: &'a Provider,
     /// The issuer with the keys.
@@ -82,7 +82,7 @@ pub(super) struct Sender<'a> {
 pub(super) struct Message {
     /// `jti`
     pub(super) id: String,
-    /// It is refused after this, plus the leeway.
+    /// The message is refused after this time, plus the leeway.
     pub(super) expires: UnixTime,
     /// The subjects of the sessions that end.
     pub(super) subjects: Vec<Subject>,
@@ -91,45 +91,48 @@ pub(super) struct Message {
 }
 
 /// Decides a request for the path of these messages.
-pub(super) fn begin(kind: &'static Kind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
-    let caller = Caller { kind: caller::Kind::Program, ..Caller::of(request).for_operation(Operation::SignOut) };
-    let failure = if !(kind.is_on)(&env.config.sign_out) {
+pub(super) fn begin(kind: &'static dyn MessageKind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
+    let caller = Caller { kind: Kind::Program, ..Caller::of(request).for_operation(Operation::SignOut) };
+    let failure = if !kind.is_on(&env.config.sign_out) {
         Failure::ReservedPath
     } else if request.method() != "POST" {
         Failure::LogoutMethod("POST")
-    } else if !(kind.has_type)(request) || request.ends_with_headers() {
-        (kind.malformed)()
+    } else if !kind.has_type(request) || request.ends_with_headers() {
+        kind.malformed()
     } else {
         return Gate::flow(move |cx| receive(kind, caller, cx));
     };
     answer::refuse(failure, &caller, Offer::default(), env).into()
 }
 
-async fn receive(kind: &'static Kind, mut caller: Caller, cx: RequestContext) -> LocalReply {
+async fn receive(kind: &'static dyn MessageKind, mut caller: Caller, cx: RequestContext) -> LocalReply {
     match end_sessions(kind, &mut caller, &cx).await {
-        Ok(()) => answer::empty(kind.taken.0, kind.taken.1),
+        Ok(()) => {
+            let (status, code) = kind.accepted();
+            answer::empty(status, code)
+        }
         Err(failure) => cx.refuse(failure, &caller, Offer::default()),
     }
 }
 
 /// Ends the sessions that the message names. The answer comes once every Envoy can know it: where that fails the provider
 /// is told to try again, and the message still counts as new then.
-async fn end_sessions(kind: &'static Kind, caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
+async fn end_sessions(kind: &'static dyn MessageKind, caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
     let body = cx.body().await?;
-    let raw = RawLogoutToken::new((kind.token)(&body).ok_or_else(kind.malformed)?);
-    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| (kind.malformed)())?;
-    let issuer = unverified.claimed_issuer().ok_or_else(kind.malformed)?;
-    let Sender { provider, signer, algorithms } = (kind.sender)(&issuer, cx.config())?;
+    let raw = RawLogoutToken::new(kind.token(&body).ok_or_else(|| kind.malformed())?);
+    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| kind.malformed())?;
+    let issuer = unverified.claimed_issuer().ok_or_else(|| kind.malformed())?;
+    let Sender { provider, signer, algorithms } = kind.sender(&issuer, cx.config())?;
     caller.issuer = Some(provider.id);
     let verify_now = |env: &Env<'_>| {
         let keys = env.issuers.keys(signer, env.now()).ok_or(Failure::ProviderNotReady)?;
         let token = verify(&unverified, keys, algorithms, Origin::Request(env.now()), env.platform)
-            .map_err(kind.bad_signature)?;
-        (kind.check)(token, provider, env)
+            .map_err(|error| kind.bad_signature(error))?;
+        kind.check(token, provider, env)
     };
     let message = verify_with_keys(signer, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
     let revocations = cx.with(|env| end_here(kind, provider.id, message, caller, env))??;
-    // A message that is sent again says nothing new: were it to count again, it would end a session begun since.
+    // A message that comes again must not count again: it would end a session that has begun since.
     let Some((revocations, used)) = revocations else { return Ok(()) };
     if let Some(store) = &cx.config().session.store {
         session::store::end(store, &revocations, cx).await?;
@@ -139,7 +142,7 @@ async fn end_sessions(kind: &'static Kind, caller: &mut Caller, cx: &RequestCont
 
 /// Ends the sessions that a message names, in this process alone. `None` where it names none, or has come before.
 fn end_here(
-    kind: &Kind,
+    kind: &dyn MessageKind,
     provider: IssuerId,
     message: Message,
     caller: &Caller,
@@ -150,7 +153,7 @@ fn end_here(
         env.omissions.report(omission, env.events);
     }
     let keep = message.expires.plus(env.config.leeway.span()).since(env.now()).min(MAX_REMEMBERED);
-    let digest = half_digest(kind.label, &[provider.as_bytes(), message.id.as_bytes()]);
+    let digest = half_digest(kind.label(), &[provider.as_bytes(), message.id.as_bytes()]);
     let used = Entry::now(digest, env.now(), keep);
     if message.subjects.is_empty() || is_used(&used, env) {
         return Ok(None);
@@ -163,7 +166,7 @@ fn end_here(
         session: None,
         request_id: caller.request_id.clone(),
     };
-    env.events.push((kind.event)(Box::new(context), message.id));
+    env.events.push(kind.event(Box::new(context), message.id));
     for revocation in &revocations {
         match session::end_here(revocation, By::Provider, env) {
             // The list has no room, but the store takes it.
@@ -171,7 +174,7 @@ fn end_here(
             Err(_) => return Err(Failure::Busy),
             Ok(()) => {}
         }
-        // Should the provider not wait for the answer, it is done all the same.
+        // The store is told even where the provider does not wait for the answer.
         session::store::end_soon(revocation, move |env| remember(used, env), env);
     }
     Ok(Some((revocations, used)))
@@ -179,13 +182,13 @@ fn end_here(
 
 /// The sessions of a subject (Back-Channel Logout 1.0, 2.4): with a `sid`, those with this `sid`, and those of its user without a
 /// `sid`; without a `sid`, all sessions of its user.
-fn revocations(kind: &Kind, provider: IssuerId, subject: &Subject, env: &Env<'_>) -> Vec<Revocation> {
+fn revocations(kind: &dyn MessageKind, provider: IssuerId, subject: &Subject, env: &Env<'_>) -> Vec<Revocation> {
     let user = subject.user.as_deref().map(|user| RevocationKeys::of_subject(provider, user));
     let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now());
     if let Some(sid) = &subject.session {
         let sid = RevocationKeys::of_sid(provider, sid);
         let known = env.revocations.subject_of(&sid, env.now(), env.platform);
-        if known.is_some() || user.is_none() || !kind.has_own_sids {
+        if known.is_some() || user.is_none() || !kind.has_own_sids() {
             let nameless = user.as_ref().map(RevocationKeys::of_subject_without_sid);
             return [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, user.or(known))).collect();
         }
@@ -195,7 +198,7 @@ fn revocations(kind: &Kind, provider: IssuerId, subject: &Subject, env: &Env<'_>
 
 /// Remembers a message whose sessions are ended.
 fn remember(used: Entry, env: &mut Env<'_>) {
-    // In doubt it counts again: a user who is signed out too often signs in again.
+    // If this fails, the message counts again: its user has to sign in once more.
     let _ = used_messages(&key(env)).claim(used, env.now(), env.platform);
 }
 

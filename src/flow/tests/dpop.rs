@@ -10,7 +10,7 @@ use crate::{
     http::{CalloutRequest, CalloutResponse, DPOP},
     jose::{
         Algorithm,
-        jwk::Jwks,
+        jwks::Jwks,
         jws::UnverifiedJws,
         verify::{Origin, verify},
     },

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     jose::{
-        jwk::Jwks,
+        jwks::Jwks,
         jws::UnverifiedJws,
         verify::{Origin, verify},
     },

@@ -17,7 +17,7 @@ use vestibule::{
     http::{CalloutResponse, Request},
     jose::{
         Algorithm,
-        jwk::Jwks,
+        jwks::Jwks,
         jws::UnverifiedJws,
         verify::{Origin, VerifiedJws, verify},
     },

@@ -5,11 +5,12 @@ use std::{rc::Rc, time::Duration};
 use crate::{
     claims::IssuerId,
     http::{CalloutError, CalloutRequest, CalloutResponse},
-    jose::jwk::{Jwks, JwksError, LeftOutKey},
+    jose::jwks::{Jwks, JwksError, LeftOutKey},
     oidc::{
         Endpoint, Issuer,
-        discovery::{self, DiscoveryError, Metadata, ProviderMetadata},
+        discovery::{self, DiscoveryError},
         dpop::ProofServer,
+        provider_metadata::{Metadata, ProviderMetadata},
         security_event::Transmitter,
         token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
     },
@@ -79,7 +80,7 @@ pub(super) struct IssuerState {
     pub(super) takes_other_method: bool,
     /// The nonces for DPoP proofs to its authorization server and its resource server.
     pub(super) proof_nonces: ProofNonces,
-    /// What went wrong with the last fetch, as [`DiscoveryError::word`] says it.
+    /// The error of the last fetch, as a word ([`DiscoveryError::word`]).
     pub(super) trouble: Option<&'static str>,
 }
 

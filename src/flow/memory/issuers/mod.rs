@@ -9,7 +9,7 @@ use crate::{
     claims::IssuerId,
     config::Config,
     http::{CalloutError, CalloutResponse},
-    jose::jwk::Jwks,
+    jose::jwks::Jwks,
     oidc::{Endpoint, discovery::DiscoveryError, dpop::ProofServer, token_issuer::Validation},
     platform::Platform,
     rules::Rules,
@@ -44,7 +44,7 @@ impl Issuers {
         let others = config.token_issuers.iter().filter(|issuer| !matches!(issuer.validation, Validation::Provider));
         let others = others.map(|issuer| Configured::TokenIssuer(Box::new(issuer.clone())));
         let transmitters = config.providers.iter().filter_map(|provider| provider.transmitter.clone());
-        // One without keys of its own has those of its provider.
+        // A transmitter without keys signs with those of its provider.
         let transmitters = transmitters.filter(|transmitter| transmitter.jwks_uri.is_some());
         let states = providers
             .chain(others)

@@ -25,7 +25,7 @@ pub(crate) fn run(bytes: &[u8]) {
     }
 }
 
-fn metadata() -> std::rc::Rc<vestibule::oidc::discovery::ProviderMetadata> {
+fn metadata() -> std::rc::Rc<vestibule::oidc::provider_metadata::ProviderMetadata> {
     let document = format!(
         r#"{{"issuer":"{ISSUER}","authorization_endpoint":"{ISSUER}/a","token_endpoint":"{ISSUER}/t",
         "jwks_uri":"{ISSUER}/j","authorization_response_iss_parameter_supported":true}}"#

@@ -1,7 +1,7 @@
 //! A key set (RFC 7517, 5).
 
 use serde_json::Value;
-use vestibule::jose::jwk::{Jwks, MAX_JWKS};
+use vestibule::jose::jwks::{Jwks, MAX_JWKS};
 
 use crate::fixture::{check_line, object};
 

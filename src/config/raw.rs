@@ -33,18 +33,18 @@ pub(super) use values::{Entries, Lists, Scalar, Secret};
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(super) struct Document {
-    /// The origin at which browsers reach the app, such as `https://app.example.com`: scheme, host, and the port unless
-    /// it is the scheme's default. `http` only for `localhost`, `*.localhost` and loopback addresses. Or a list of origins
+    /// The origin at which browsers reach the app, such as `https://app.example.com`: scheme, host, and the port unless it
+    /// is the scheme's default. `http` only for `localhost`, `*.localhost` and loopback addresses. Or a list of origins
     /// with different hosts, and of patterns such as `https://*.preview.example.com`, where `*` stands for one label of
-    /// letters, digits and `-`. Pages under other hosts are sent to the first origin.
+    /// letters, digits and `-`. Page loads under other hosts are redirected to the first origin.
     #[cfg_attr(test, schemars(required, extend("examples" = ["https://app.example.com"])))]
     pub(super) external_url: Option<ExternalUrl>,
-    /// The name of the Envoy cluster for requests to the providers. One dynamic forward proxy cluster serves all of them. TLS is the
-    /// cluster's business.
+    /// The name of the Envoy cluster for requests to the providers. One dynamic forward proxy cluster serves all of them.
+    /// The cluster configures TLS.
     #[cfg_attr(test, schemars(required, length(min = 1), extend("examples" = ["idp"])))]
     pub(super) cluster: Option<String>,
-    /// Other clusters for single hosts of providers: from `host`, or `host:port` where the port is not the scheme's
-    /// default, to the name of the cluster.
+    /// Other clusters for single hosts of providers. The key is `host`, or `host:port` if the port is not the scheme's
+    /// default; the value is the name of the cluster.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, String>>",
         extend("examples" = [{"www.googleapis.com": "google-apis"}])
@@ -90,14 +90,15 @@ pub(super) struct Document {
         extend("examples" = [{"X-User": "sub", "X-Issuer": "iss"}])
     ))]
     pub(super) identity_headers: Option<Entries<ClaimText>>,
-    /// Request headers in which other systems tell an app who the user is: a client must not send them. They are removed on every
-    /// path, and from trailers, in any case and with any character in place of `-`; what the filter itself sets under such a name
-    /// stays. A name may end in `*`, and `default` stands for this list: `X-Forwarded-User`, `-Email`, `-Groups`,
-    /// `-Preferred-Username` and `-Access-Token`, `X-Auth-Request-*` (oauth2-proxy); `Remote-User`, `-Email`, `-Groups`, `-Name`
-    /// and `-Role`, `X-Remote-*`; `X-Auth-Email`, `-Groups`, `-Roles`, `-Subject`, `-Userid` and `-Username` (Gatekeeper);
-    /// `X-WEBAUTH-*`; `X-authentik-*`; `X-Vouch-*`; `X-Pomerium-*`; `X-MS-CLIENT-PRINCIPAL*` and `X-MS-TOKEN-*` (Azure);
-    /// `X-Amzn-Oidc-*`; `X-Goog-Authenticated-User-*` and `X-Goog-IAP-JWT-Assertion`; `Cf-Access-Authenticated-User-Email` and
-    /// `Cf-Access-Jwt-Assertion`; `Tailscale-User-*`; `OIDC_*` (mod_auth_openidc). With `[]` only `identity_headers` are removed.
+    /// Request headers by which other systems identify the user to an app. The filter removes them from client requests on
+    /// every path, and from trailers, in any letter case and with any character in place of `-`; headers of these names
+    /// that the filter sets remain. A name may end in `*`, and `default` means this list: `X-Forwarded-User`, `-Email`,
+    /// `-Groups`, `-Preferred-Username` and `-Access-Token`, `X-Auth-Request-*` (oauth2-proxy); `Remote-User`, `-Email`,
+    /// `-Groups`, `-Name` and `-Role`, `X-Remote-*`; `X-Auth-Email`, `-Groups`, `-Roles`, `-Subject`, `-Userid` and
+    /// `-Username` (Gatekeeper); `X-WEBAUTH-*`; `X-authentik-*`; `X-Vouch-*`; `X-Pomerium-*`; `X-MS-CLIENT-PRINCIPAL*` and
+    /// `X-MS-TOKEN-*` (Azure); `X-Amzn-Oidc-*`; `X-Goog-Authenticated-User-*` and `X-Goog-IAP-JWT-Assertion`;
+    /// `Cf-Access-Authenticated-User-Email` and `Cf-Access-Jwt-Assertion`; `Tailscale-User-*`; `OIDC_*` (mod_auth_openidc).
+    /// With `[]` only `identity_headers` are removed.
     #[cfg_attr(test, schemars(
         length(max = limits::MAX_ENTRIES), extend("default" = ["default"]),
         extend("examples" = [["default", "X-My-User"]])
@@ -112,8 +113,8 @@ pub(super) struct Document {
     pub(super) authorization: Option<Authorization>,
     /// Values for other Envoy filters and for access logs. By default there are none.
     pub(super) filter_state: Option<FilterState>,
-    /// The audit log: one line of JSON for each sign-in, refusal, refresh and sign-out, at level `info` of Envoy's log behind the
-    /// word `audit`, and in `wasm.vestibule_audit` for access logs.
+    /// The audit log: one line of JSON for each sign-in, refusal, refresh and sign-out, at level `info` of Envoy's log
+    /// after the word `audit`, and in `wasm.vestibule_audit` for access logs.
     #[cfg_attr(test, schemars(extend("default" = "none"), extend("examples" = ["without_subject"])))]
     pub(super) audit_log: Option<AuditLog>,
     /// The prefix of this filter's own paths, such as `/oauth2/callback` and `/oauth2/sign_out`: it begins with a slash, does not end in one
@@ -123,7 +124,7 @@ pub(super) struct Document {
     /// The tolerated difference, in seconds, between the clocks of the provider and of this machine.
     #[cfg_attr(test, schemars(transform = limits::CLOCK_LEEWAY_SECONDS.shown(), extend("examples" = [30])))]
     pub(super) clock_leeway_seconds: Option<u64>,
-    /// What survives a sign-in, and what links to `/oauth2/start` may ask for.
+    /// Sign-in settings: what is kept over a sign-in, and which parameters and targets `/oauth2/start` accepts.
     pub(super) sign_in: Option<SignIn>,
     /// Sign-out settings: what signing out does, and which requests of the provider end sessions.
     pub(super) sign_out: Option<SignOut>,
@@ -141,12 +142,12 @@ pub(super) struct Document {
     /// across such redirects, which costs each request some microseconds.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(super) internal_redirects: Option<bool>,
-    /// An endpoint of the app that is asked about each user before the session begins, and at each renewal. It may create the
-    /// user, give attributes for headers and rules (the claim `attributes`), or refuse. Without an answer nobody signs in. By
-    /// default there is none.
+    /// An endpoint of the app that the filter calls for each user before the session begins, and at each renewal. The
+    /// endpoint may create the user, add attributes for headers and rules (the claim `attributes`), or refuse. Without its
+    /// answer nobody signs in. By default there is none.
     pub(super) provisioning: Option<Provisioning>,
-    /// The look of the filter's own pages, such as the choice of a provider, a refusal or a sign-out. They are in the language that
-    /// the browser prefers: English, German, French, Spanish, Portuguese, Japanese or Chinese.
+    /// The look of the filter's own pages, such as the choice of a provider, a refusal or a sign-out. A page has the
+    /// language that the browser prefers: English, German, French, Spanish, Portuguese, Japanese or Chinese.
     pub(super) pages: Option<Pages>,
     /// Settings that weaken the sign-in. Each use is logged at start.
     pub(super) danger: Option<Danger>,

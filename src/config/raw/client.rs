@@ -13,7 +13,7 @@ use super::{
 pub(in crate::config) enum AuthMethod {
     /// The client secret in the `Authorization` header (RFC 6749, 2.3.1).
     ClientSecretBasic,
-    /// An assertion that is signed with the client secret by HS256 (OIDC Core 9).
+    /// An assertion signed with the client secret by HS256 (OIDC Core 9).
     ClientSecretJwt,
     /// The client secret in the body.
     ClientSecretPost,
@@ -21,11 +21,11 @@ pub(in crate::config) enum AuthMethod {
     Injected,
     /// None: a public client.
     None,
-    /// An assertion that is signed with `client_key` (RFC 7523).
+    /// An assertion signed with `client_key` (RFC 7523).
     PrivateKeyJwt,
-    /// The self-signed certificate that the cluster shows (RFC 8705, 2.2).
+    /// The self-signed client certificate of the cluster (RFC 8705, 2.2).
     SelfSignedTlsClientAuth,
-    /// The certificate that the cluster shows (RFC 8705, 2.1).
+    /// The client certificate of the cluster (RFC 8705, 2.1).
     TlsClientAuth,
 }
 
@@ -66,15 +66,15 @@ impl Shape for AuthMethod {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct ClientKey {
-    /// The key: PKCS #8 in PEM (`-----BEGIN PRIVATE KEY-----`, with `\n` in place of line breaks where a variable takes none), or
-    /// a JWK. RSA with 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519.
+    /// The key: PKCS #8 in PEM (`-----BEGIN PRIVATE KEY-----`, with `\n` in place of line breaks if a variable cannot have
+    /// these), or a JWK. RSA with 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519.
     #[cfg_attr(test, schemars(required, extend("examples" = [{"env": "OIDC_CLIENT_KEY"}])))]
     pub(in crate::config) private_key: Option<Secret>,
     /// The key's ID at the provider. By default the one in the JWK, or none.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["key-of-2026"])))]
     pub(in crate::config) kid: Option<String>,
-    /// The signature algorithm of the client's assertions and signed requests. By default the one in the JWK, or RS256, ES256, ES384, ES512 or EdDSA, as the key is. `PS256` is
-    /// none: Envoy does not sign by it.
+    /// The signature algorithm of the client's assertions and signed requests. By default the one in the JWK, or RS256,
+    /// ES256, ES384, ES512 or EdDSA, according to the key. `PS256` is not available: Envoy does not sign with it.
     #[cfg_attr(test, schemars(extend("enum" = limits::SIGNING_NAMES), extend("examples" = ["ES256"])))]
     pub(in crate::config) alg: Option<String>,
 }
@@ -95,7 +95,7 @@ pub(in crate::config) struct ClientAssertion {
     /// `iss`. By default the client ID.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["my-client"])))]
     pub(in crate::config) issuer: Option<String>,
-    /// The parameter that carries them.
+    /// The parameter of the token request that carries the assertions.
     #[cfg_attr(test, schemars(extend("default" = "client_assertion")))]
     pub(in crate::config) sent_as: Option<SentAs>,
 }
@@ -106,9 +106,9 @@ fields!(ClientAssertion { audience, issuer, sent_as });
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum SentAs {
-    /// `client_assertion`, as RFC 7523 says.
+    /// `client_assertion` (RFC 7523).
     ClientAssertion,
-    /// `client_secret`, as Apple asks for.
+    /// `client_secret`, as Apple requires.
     ClientSecret,
 }
 

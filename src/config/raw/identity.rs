@@ -23,8 +23,8 @@ pub(in crate::config) enum Authorization {
     AccessToken,
     /// `Bearer` with the ID token of the session; no header if there is no valid one.
     IdToken,
-    /// The client's header, which the app reads itself. This filter does not accept it as a credential; only a session
-    /// counts.
+    /// The client's header, which the app reads itself. This filter does not accept it as a credential; only a session is
+    /// accepted.
     App,
 }
 
@@ -77,8 +77,7 @@ pub(in crate::config) struct FilterState {
     /// Whether `wasm.vestibule_rule` contains the name of the deciding rule, if a single named rule decides.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) rule: Option<bool>,
-    /// Whether `wasm.vestibule_user` contains the subject that is signed in or brought a token: `sub`, or the name of a static
-    /// token.
+    /// Whether `wasm.vestibule_user` contains the subject of the session or token: `sub`, or the name of a static token.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) user: Option<bool>,
 }
@@ -114,7 +113,7 @@ pub(in crate::config) struct FormattedClaims {
     /// The name of a claim, or a JSON Pointer such as `/realm_access/roles`. Either this or `template`.
     #[cfg_attr(test, schemars(extend("examples" = ["/realm_access/roles"])))]
     pub(in crate::config) claim: Option<String>,
-    /// A text in ASCII with claims in it, such as `{email}` or `{/realm_access/roles}`; `{{` stands for a brace.
+    /// ASCII text with claims, such as `{email}` or `{/realm_access/roles}`; `{{` means a brace.
     #[cfg_attr(test, schemars(extend("examples" = ["{name} <{email}>"])))]
     pub(in crate::config) template: Option<String>,
     /// The character that joins the items of a list. Items that contain it are left out.
@@ -123,7 +122,7 @@ pub(in crate::config) struct FormattedClaims {
         extend("examples" = ["|"])
     ))]
     pub(in crate::config) separator: Option<String>,
-    /// How characters outside of ASCII are written.
+    /// The encoding of non-ASCII characters.
     #[cfg_attr(test, schemars(extend("default" = "utf8")))]
     pub(in crate::config) encoding: Option<Encoding>,
     /// The handling of a text that is too long for a header (7 KiB) or for filter state (4 KiB).

@@ -18,7 +18,8 @@ pub(in crate::config) struct Pages {
         extend("examples" = ["data:image/png;base64,iVBORw0KGgo="])
     ))]
     pub(in crate::config) logo: Option<String>,
-    /// The colour of buttons, as `#rrggbb`, by day and in the dark. Their text is black or white, whichever stands out. By default a blue.
+    /// The colour of buttons, as `#rrggbb`, in light and dark mode. Their text is black or white, whichever has more
+    /// contrast. By default a blue.
     #[cfg_attr(test, schemars(regex(pattern = "^#[0-9a-fA-F]{6}$"), extend("examples" = ["#0a7d4f"])))]
     pub(in crate::config) accent_color: Option<String>,
     /// The target of the link "Get help" on each page: an `https`, `http`, `mailto` or `tel` URL. By default there is no link.
@@ -27,15 +28,15 @@ pub(in crate::config) struct Pages {
         extend("examples" = ["https://help.example.com/sign-in", "mailto:help@example.com"])
     ))]
     pub(in crate::config) support_url: Option<String>,
-    /// A text on each page, below the actions of the page: 1 to 1000 bytes, with line breaks where you write them, without markup. By
+    /// A text on each page, below the actions of the page: 1 to 1000 bytes, with your line breaks, without markup. By
     /// default there is none.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_PAGE_TEXT),
         extend("examples" = ["New here? Ask your team lead for an account."])
     ))]
     pub(in crate::config) text: Option<String>,
-    /// The language of users whose browser prefers none of these (`Accept-Language`). What you write yourself, such as `text`, stays
-    /// as it is in all of them.
+    /// The language of users whose browser prefers none of these (`Accept-Language`). Your own texts, such as `text`, are
+    /// the same in all languages.
     #[cfg_attr(test, schemars(extend("default" = "en")))]
     pub(in crate::config) language: Option<Language>,
 }

@@ -7,8 +7,8 @@ use super::{
     Allow, AuthMethod, ClientAssertion, ClientKey, Entries, Registration, Scalar, Secret,
 };
 
-/// An OpenID provider, GitHub, or a server that speaks OAuth 2.0 alone, and the client registration there. Settings of an
-/// OpenID provider that are not given are discovered.
+/// An OpenID provider, GitHub, or a server that supports OAuth 2.0 only, and the client registration there. Missing
+/// settings of an OpenID provider are discovered.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(
     deny_unknown_fields,
@@ -24,7 +24,7 @@ pub(in crate::config) struct Provider {
     /// may have no name: rules call it `default`, and its redirect URI is `/oauth2/callback`.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_NAME), extend("examples" = ["partners"])))]
     pub(in crate::config) name: Option<String>,
-    /// The label on the page where users choose a provider. By default its name, or its host.
+    /// The label on the page where users choose a provider. By default the provider's name, or its host.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_RULE_NAME), extend("examples" = ["Partners"])))]
     pub(in crate::config) title: Option<String>,
     /// The image beside the title on that page: an SVG as text, with its `xmlns`, or a `data:` URL in base64 of
@@ -34,21 +34,22 @@ pub(in crate::config) struct Provider {
         extend("examples" = ["data:image/png;base64,iVBORw0KGgo="])
     ))]
     pub(in crate::config) logo: Option<String>,
-    /// A class of the provider's link on that page, for what rewrites or tests the page: the page's own style does not use it.
+    /// A CSS class of the provider's link on that page, for tools that rewrite or test the page: the page's own style does
+    /// not use it.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_NAME), regex(pattern = "^[a-zA-Z][a-zA-Z0-9_-]*$"),
         extend("examples" = ["partners"])
     ))]
     pub(in crate::config) css_class: Option<String>,
-    /// The domains of email addresses whose users sign in here, each at one provider only: `example.com`, not its subdomains.
-    /// The page then has a field for the address, which leads to the provider of its domain; so does
-    /// `/oauth2/start?login_hint=`. They admit nobody: `allow` does.
+    /// The domains of email addresses whose users sign in here, each at one provider only: `example.com`, not its
+    /// subdomains. The page then has a field for the address, which selects the provider by its domain; so does
+    /// `/oauth2/start?login_hint=`. This setting admits no user: use `allow`.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ENTRIES), extend("examples" = [["example.com"]])))]
     pub(in crate::config) email_domains: Option<Vec<String>>,
-    /// A provider whose settings are known: each setting that is not given here comes from the preset, and of maps each entry.
+    /// The name of a known provider. Each missing setting, and each missing entry of a map, comes from the preset.
     #[cfg_attr(test, schemars(extend("enum" = super::super::preset::NAMES), extend("examples" = ["google"])))]
     pub(in crate::config) preset: Option<String>,
-    /// What the preset must know, such as `tenant` or `domain`.
+    /// The values that the preset requires, such as `tenant` or `domain`.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, String>>",
         extend("examples" = [{"tenant": "00000000-0000-0000-0000-000000000000"}])
@@ -59,7 +60,7 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) r#type: Option<ProviderType>,
     /// The issuer identifier, exactly as in the provider's metadata. An `https` URL; `http` only for `localhost`,
     /// `*.localhost` and loopback addresses. Required for `type: oidc`. For `type: oauth2` the `iss` of authorization
-    /// responses (RFC 9207), if the server sends one; by default the URL of the authorization endpoint stands for it.
+    /// responses (RFC 9207), if the server sends one; by default the URL of the authorization endpoint.
     #[cfg_attr(test, schemars(extend("examples" = ["https://accounts.google.com"])))]
     pub(in crate::config) issuer: Option<String>,
     /// The URL of a GitHub Enterprise Server, such as `https://github.example.com`. For `type: github`.
@@ -77,23 +78,24 @@ pub(in crate::config) struct Provider {
     /// The client secret registered at the provider; absent for a public client.
     #[cfg_attr(test, schemars(extend("examples" = [{"env": "OIDC_CLIENT_SECRET"}])))]
     pub(in crate::config) client_secret: Option<Secret>,
-    /// How the client authenticates. By default `private_key_jwt` with a `client_key`, and `none` without a secret; with one,
-    /// `client_secret_basic`, unless the provider offers only `client_secret_post`. Where the provider refuses that, the other
-    /// method is tried once, and kept if it works.
+    /// How the client authenticates. By default `private_key_jwt` with a `client_key`, and `none` without a secret; with
+    /// one, `client_secret_basic`, unless the provider offers only `client_secret_post`. If the provider refuses that, the
+    /// filter tries the other method once, and keeps it if it works.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
     /// The client's private key; its public half is registered at the provider. For `private_key_jwt` and
     /// `signed_authorization_requests`.
     pub(in crate::config) client_key: Option<ClientKey>,
-    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the provider wants another than
-    /// the usual.
+    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), if the provider requires
+    /// other than the usual content.
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
     /// A private key to which the provider binds its tokens (DPoP, RFC 9449): PKCS #8 in PEM or a JWK, as in
-    /// `client_key.private_key`, with the public half. Each call with an access token, or for one, then carries a proof that this key signs,
-    /// and a token that is not bound to it is refused. By default tokens are bearer tokens.
+    /// `client_key.private_key`, with the public half. Each call with an access token, and each token request, then has a
+    /// proof signed with this key, and a token that is not bound to the key is refused. By default tokens are bearer
+    /// tokens.
     #[cfg_attr(test, schemars(extend("examples" = [{"env": "OIDC_DPOP_KEY"}])))]
     pub(in crate::config) dpop_key: Option<Secret>,
-    /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. Those
-    /// of GitHub follow from the claims in use.
+    /// The requested scopes. For `type: oidc`, `openid` is always added; for `type: oauth2` there are none by default. For
+    /// GitHub, they follow from the claims in use.
     #[cfg_attr(test, schemars(
         extend("default" = limits::SCOPES),
         extend("examples" = [["openid", "email", "profile", "offline_access"]])
@@ -105,27 +107,27 @@ pub(in crate::config) struct Provider {
         extend("examples" = [{"prompt": "consent", "access_type": "offline"}])
     ))]
     pub(in crate::config) authorization_params: Option<Entries>,
-    /// How the provider sends its answer back: in the query of a redirect, or as a form that the browser posts, so that no code
-    /// stands in a URL. `form_post` requires `allow_on_headers_stop_iteration`.
+    /// How the provider returns the authorization response: in the query of a redirect, or as a form that the browser
+    /// posts, so that no URL has the authorization code. `form_post` requires `allow_on_headers_stop_iteration`.
     #[cfg_attr(test, schemars(extend("default" = "query")))]
     pub(in crate::config) response_mode: Option<ResponseMode>,
-    /// Whether the parameters of a sign-in are pushed to the provider (RFC 9126) before the browser goes there. By default where
-    /// the provider takes no other requests, and with `pushed_authorization_request_endpoint`.
+    /// Whether the filter pushes the authorization request to the provider (RFC 9126) before the browser goes there. By
+    /// default if the provider accepts no other requests, and with `pushed_authorization_request_endpoint`.
     pub(in crate::config) pushed_authorization_requests: Option<bool>,
-    /// The URL of the endpoint for them, instead of the discovered one.
+    /// The URL of the pushed authorization request endpoint, instead of the discovered one.
     #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/par"])))]
     pub(in crate::config) pushed_authorization_request_endpoint: Option<String>,
-    /// Whether the parameters of a sign-in are signed with `client_key` (RFC 9101). By default with a `client_key` where the
-    /// provider takes no other requests.
+    /// Whether the authorization request is signed with `client_key` (RFC 9101). By default with a `client_key` if the
+    /// provider accepts no other requests.
     pub(in crate::config) signed_authorization_requests: Option<bool>,
-    /// The URL of the provider's metadata, where it is not `/.well-known/openid-configuration` below the issuer. The `issuer` may
-    /// then have `{tenantid}` in it, if the metadata have: tokens of every tenant are accepted, whose `tid` must be in their
-    /// `iss`. For `type: oidc`.
+    /// The URL of the provider's metadata, if it is not `/.well-known/openid-configuration` below the issuer. The `issuer`
+    /// may then contain `{tenantid}`, if that of the metadata does: tokens of every tenant are accepted, and their `tid`
+    /// must be in their `iss`. For `type: oidc`.
     #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/metadata.json"])))]
     pub(in crate::config) metadata_url: Option<String>,
-    /// Whether the provider's metadata are fetched (`/.well-known/openid-configuration` below the issuer). With false, all
-    /// endpoints are configured here. Where they are enough for a sign-in, nothing waits for metadata in either case. For
-    /// `type: oidc`.
+    /// Whether the provider's metadata are fetched (`/.well-known/openid-configuration` below the issuer). With false,
+    /// configure all endpoints here. If the configured endpoints are enough for a sign-in, no request waits for metadata in
+    /// either case. For `type: oidc`.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) discovery: Option<bool>,
     /// The URL of the authorization endpoint, instead of the discovered one.
@@ -143,41 +145,42 @@ pub(in crate::config) struct Provider {
     /// The URL of the revocation endpoint, instead of the discovered one. For `sign_out.revoke`.
     #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/revoke"])))]
     pub(in crate::config) revocation_endpoint: Option<String>,
-    /// Whether claims that the ID token lacks are requested from the userinfo endpoint, at each sign-in and renewal.
-    /// The response must be about the same `sub`: JSON, or a JWT that the provider has signed for this client.
+    /// Whether the filter requests claims that the ID token lacks from the userinfo endpoint, at each sign-in and renewal.
+    /// The response must have the same `sub`: JSON, or a JWT that the provider has signed for this client.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) userinfo: Option<bool>,
-    /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`, and for `type: oauth2`, where its
-    /// answer is the identity.
+    /// The URL of the userinfo endpoint, instead of the discovered one. For `userinfo`, and for `type: oauth2`, where the
+    /// response is the user's identity.
     #[cfg_attr(test, schemars(extend("examples" = ["https://login.example.com/userinfo"])))]
     pub(in crate::config) userinfo_endpoint: Option<String>,
-    /// Where claims are in the answer of the userinfo endpoint: the name of a member, or a JSON Pointer (RFC 6901) such as
-    /// `/picture/data/url`. `sub` must be text or a whole number, and may never name another user. The other members of the
-    /// answer are claims under their own names. For `type: oauth2`.
+    /// The places of claims in the userinfo response: the name of a member, or a JSON Pointer (RFC 6901) such as
+    /// `/picture/data/url`. `sub` must be text or a whole number that the server never gives to another user. The other
+    /// members of the response are claims under their own names. For `type: oauth2`.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, String>>",
         extend("examples" = [{"sub": "id", "email": "/contact/email"}])
     ))]
     pub(in crate::config) claims: Option<Entries>,
-    /// Endpoints that are asked for further claims, after the userinfo endpoint and with the same access token. For
+    /// Endpoints with additional claims, which the filter calls after the userinfo endpoint with the same access token. For
     /// `type: oauth2`.
     #[cfg_attr(test, schemars(length(max = limits::MAX_FURTHER_USERINFO)))]
     pub(in crate::config) further_userinfo: Option<Vec<FurtherUserinfo>>,
-    /// Where the access token is sent to these endpoints. For `type: oauth2`.
+    /// How the access token is sent to the userinfo endpoints. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = "header")))]
     pub(in crate::config) userinfo_token: Option<TokenPlace>,
-    /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
-    /// without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a
-    /// JSON Pointer (RFC 6901) such as `/my_app/roles`. For claims of the ID token, of the userinfo endpoint and of access tokens. Nothing may look into such an object. By default none; `[]` takes those of a
-    /// preset away.
+    /// Claims whose value is an object, which the filter replaces by the list of its keys: `{"admin": {...}, "editor":
+    /// {...}}` by `["admin", "editor"]`, without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`,
+    /// `[]`, `{}`). Each is the name of a claim, or a JSON Pointer (RFC 6901) such as `/my_app/roles`. For claims of the ID
+    /// token, of the userinfo endpoint and of access tokens. No other setting may point into such an object. By default
+    /// none; `[]` removes those of a preset.
     #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("examples" = [["/my_app/roles"]])))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
-    /// Whether the server verifies each email address before it shows it. `email_verified` is then taken as true where the
-    /// answer has none. For `type: oauth2`.
+    /// Whether the server verifies each email address before it shows it. `email_verified` is then true if the response has
+    /// none. For `type: oauth2`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) email_is_verified: Option<bool>,
-    /// Whether the provider ever says that an address is verified. With false, a warning at start names conditions on addresses,
-    /// which let none of its users pass. Presets of such providers set it.
+    /// Whether the provider ever sends `email_verified: true`. With false, a warning at start names conditions on
+    /// addresses, because none of its users can pass them. Presets of such providers set it to false.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) says_email_verified: Option<bool>,
     /// The accepted signature algorithms of ID tokens and logout tokens. By default every supported asymmetric
@@ -200,11 +203,11 @@ pub(in crate::config) struct Provider {
     /// Conditions on users who signed in at this provider, and on its tokens, in addition to those of a rule. By
     /// default all are allowed.
     pub(in crate::config) allow: Option<Allow>,
-    /// Takes security event tokens (RFC 8417) of the provider, pushed to `/oauth2/events` (RFC 8935): those that say that a session,
-    /// an account or a credential is revoked end the sessions of their user. `{}` is for a provider that signs them with the keys,
-    /// and under the issuer, of its ID tokens. Requires `allow_on_headers_stop_iteration`. By default none are taken.
+    /// Accepts security event tokens (RFC 8417) that the provider pushes to `/oauth2/events` (RFC 8935): if a session, an
+    /// account or a credential is revoked, the sessions of the user end. Use `{}` if the provider signs them with the keys,
+    /// and the issuer, of its ID tokens. Requires `allow_on_headers_stop_iteration`. By default none are accepted.
     pub(in crate::config) security_events: Option<SecurityEvents>,
-    /// Whether the app is asked about users of this provider. For `provisioning` at the top.
+    /// Whether the top-level `provisioning` applies to users of this provider.
     #[cfg_attr(test, schemars(extend("default" = true)))]
     pub(in crate::config) provisioning: Option<bool>,
     /// Whether the app may create users of this provider, in place of `provisioning.registration`.
@@ -273,20 +276,20 @@ pub(in crate::config) struct SecurityEvents {
         extend("examples" = ["https://events.example.com"])
     ))]
     pub(in crate::config) issuer: Option<String>,
-    /// The `aud` of its tokens, or one of them. By default the client ID.
+    /// The `aud` of its tokens, or one of its values. By default the client ID.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_TEXT),
         extend("examples" = ["https://app.example.com/oauth2/events"])
     ))]
     pub(in crate::config) audience: Option<String>,
-    /// The URL of the JWK Set that it signs with. By default that of the provider; a provider without one needs it.
+    /// The URL of the transmitter's JWK Set. By default the provider's; required if the provider has none.
     #[cfg_attr(test, schemars(extend("examples" = ["https://events.example.com/keys"])))]
     pub(in crate::config) jwks_uri: Option<String>,
 }
 
 fields!(SecurityEvents { issuer, audience, jwks_uri });
 
-/// How an authorization response comes back.
+/// How the provider returns the authorization response.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum ResponseMode {
@@ -302,20 +305,20 @@ impl Shape for ResponseMode {
     }
 }
 
-/// An endpoint that is asked for further claims.
+/// An endpoint with additional claims.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct FurtherUserinfo {
-    /// The URL of the endpoint. It is asked with the access token of the sign-in.
+    /// The URL of the endpoint. The filter calls it with the access token of the sign-in.
     #[cfg_attr(test, schemars(required, extend("examples" = ["https://api.example.com/emails"])))]
     pub(in crate::config) endpoint: Option<String>,
-    /// Of an answer that is a list, the first element with these members is read, such as `primary: true`.
+    /// If the response is a list, the filter reads the first element with these members, such as `primary: true`.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, super::Scalar>>",
         extend("examples" = [{"primary": true}])
     ))]
     pub(in crate::config) select: Option<Entries<Scalar>>,
-    /// The claims that are read, and where each is: the name of a member, or a JSON Pointer.
+    /// The claims to read, with the place of each: the name of a member, or a JSON Pointer.
     #[cfg_attr(test, schemars(
         required, with = "Option<std::collections::BTreeMap<String, String>>",
         extend("examples" = [{"email": "email", "email_verified": "verified"}])
@@ -325,13 +328,13 @@ pub(in crate::config) struct FurtherUserinfo {
 
 fields!(FurtherUserinfo { endpoint, select, claims });
 
-/// Where an access token is sent.
+/// How an access token is sent.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum TokenPlace {
     /// In the header `Authorization` (RFC 6750, 2.1).
     Header,
-    /// In the parameter `access_token` (RFC 6750, 2.3), for servers that take it nowhere else: URLs are logged.
+    /// In the parameter `access_token` (RFC 6750, 2.3), for servers that accept it only there: URLs are logged.
     Query,
 }
 
@@ -349,7 +352,7 @@ pub(in crate::config) enum ProviderType {
     Oidc,
     /// GitHub's own OAuth, without ID tokens: the identity comes from its API.
     Github,
-    /// OAuth 2.0 alone (RFC 6749), without discovery and ID tokens: the identity comes from the userinfo endpoint.
+    /// OAuth 2.0 only (RFC 6749), without discovery and ID tokens: the identity comes from the userinfo endpoint.
     Oauth2,
 }
 

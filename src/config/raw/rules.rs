@@ -40,9 +40,9 @@ pub(in crate::config) struct Rule {
         extend("examples" = [{"x-api-version": "2"}])
     ))]
     pub(in crate::config) headers: Option<Entries>,
-    /// IP addresses and networks of clients (`192.0.2.7`, `10.0.0.0/8`, `fd00::/8`), by the address that Envoy's connection manager
-    /// determines. At the edge that needs `use_remote_address: true`: without it a client can name any address. By default every
-    /// client.
+    /// IP addresses and networks of clients (`192.0.2.7`, `10.0.0.0/8`, `fd00::/8`), by the address that Envoy's connection
+    /// manager determines. At the edge, set `use_remote_address: true` there: otherwise a client can claim any address. By
+    /// default every client.
     #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["10.0.0.0/8", "fd00::/8"]])))]
     pub(in crate::config) networks: Option<Vec<String>>,
     /// Whether the rule applies in addition to the policy that a route names: a request must satisfy both. For
@@ -77,11 +77,12 @@ pub(in crate::config) struct Policy {
     pub(in crate::config) providers: Option<Vec<String>>,
     /// The `Authorization` header that the app receives. By default the top-level `authorization`.
     pub(in crate::config) authorization: Option<Authorization>,
-    /// How users must have authenticated. A session that falls short goes through a new sign-in that asks the provider for
-    /// it, and comes back; API clients get 401 `insufficient_user_authentication` (RFC 9470). By default any sign-in is enough.
+    /// How users must have authenticated. A session that does not satisfy this goes through a new sign-in in which the
+    /// filter requests it from the provider; API clients get 401 `insufficient_user_authentication` (RFC 9470). By default
+    /// any sign-in is enough.
     pub(in crate::config) step_up: Option<StepUp>,
-    /// The token that the app receives for the services behind it: the access token of the session or API client, or one for
-    /// another audience, which the provider gives in exchange. By default none.
+    /// The token that the app receives for the services behind it: the access token of the session or API client, or a
+    /// token for another audience, which the provider issues in exchange. By default none.
     pub(in crate::config) upstream_token: Option<UpstreamToken>,
 }
 
@@ -98,7 +99,7 @@ pub(in crate::config) struct StepUp {
     /// Accepted values of the claim `acr`, best first; the provider defines them. Its ID token must have one of them.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_ACR_VALUES), extend("examples" = [["phr", "mfa"]])))]
     pub(in crate::config) acr_values: Option<Vec<String>>,
-    /// How many seconds ago the user may have authenticated, by the claim `auth_time`; `clock_leeway_seconds` comes on top.
+    /// How many seconds ago the user may have authenticated, by the claim `auth_time`; `clock_leeway_seconds` is added.
     #[cfg_attr(test, schemars(
         range(min = limits::MAX_AGE_SECONDS.min, max = limits::MAX_AGE_SECONDS.max),
         extend("examples" = [600])
@@ -108,36 +109,36 @@ pub(in crate::config) struct StepUp {
 
 fields!(StepUp { acr_values, max_age_seconds });
 
-/// A token that requests carry to the app. Without one, a request does not reach the app.
+/// A token that the filter adds to requests to the app. A request without it does not reach the app.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct UpstreamToken {
-    /// The header that carries it. What clients send under this name is removed from every request, as it is for
-    /// `identity_headers`; `Authorization` stays what `authorization` says on other paths.
+    /// The header that carries the token. The filter removes a client's header of this name from every request, as for
+    /// `identity_headers`; for `Authorization`, the setting `authorization` applies on other paths.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_TEXT),
         extend("default" = "Authorization", "examples" = ["X-Forwarded-Access-Token"])
     ))]
     pub(in crate::config) header: Option<String>,
-    /// The value of that header: printable ASCII with `{token}` once, in the place of the token. By default `Bearer {token}` in
+    /// The value of that header: printable ASCII that contains `{token}` once. By default `Bearer {token}` in
     /// `Authorization`, and `{token}` in other headers.
     #[cfg_attr(test, schemars(length(min = 1, max = limits::MAX_TEXT), extend("examples" = ["token {token}"])))]
     pub(in crate::config) value: Option<String>,
-    /// The token that the provider gives in exchange. By default the access token itself goes to the app.
+    /// The token that the provider issues in exchange. By default the app receives the access token itself.
     pub(in crate::config) exchange: Option<Exchange>,
 }
 
 fields!(UpstreamToken { header, value, exchange });
 
-/// A token exchange. At least one of `audience`, `resource` and `scopes` says what the token is for. The new token is kept until it
-/// expires, for an hour at most; for a minute where the provider does not say when it does.
+/// A token exchange. At least one of `audience`, `resource` and `scopes` is required. The new token is kept until it
+/// expires, for an hour at most; for a minute if the provider does not state its lifetime.
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(
     deny_unknown_fields,
     extend("anyOf" = [{"required": ["audience"]}, {"required": ["resource"]}, {"required": ["scopes"]}])
 ))]
 pub(in crate::config) struct Exchange {
-    /// How the provider is asked.
+    /// The grant of the token request.
     #[cfg_attr(test, schemars(extend("default" = "token_exchange")))]
     pub(in crate::config) grant: Option<ExchangeGrant>,
     /// The name of the service that the token is for, as the provider knows it (`audience`).
@@ -149,7 +150,7 @@ pub(in crate::config) struct Exchange {
         extend("examples" = ["https://orders.example.com"])
     ))]
     pub(in crate::config) resource: Option<String>,
-    /// The scopes that are asked for. By default the provider decides.
+    /// The requested scopes. By default the provider decides.
     #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["orders.read"]])))]
     pub(in crate::config) scopes: Option<Vec<String>>,
 }
@@ -162,7 +163,7 @@ fields!(Exchange { grant, audience, resource, scopes });
 pub(in crate::config) enum ExchangeGrant {
     /// Token exchange (RFC 8693).
     TokenExchange,
-    /// Microsoft Entra ID's on-behalf-of flow, which wants `scopes`. The access token must be one for this client itself.
+    /// Microsoft Entra ID's on-behalf-of flow, which requires `scopes`. The access token must be for this client itself.
     OnBehalfOf,
 }
 
@@ -238,7 +239,7 @@ impl Shape for Unauthenticated {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct Allow {
-    /// Email addresses, case-insensitive. Here and in the next two fields, an address counts only if `email_verified`
+    /// Email addresses, case-insensitive. Here and in the next two fields, an address is accepted only if `email_verified`
     /// is true.
     #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["alice@example.com"]])))]
     pub(in crate::config) emails: Option<Vec<String>>,
@@ -254,8 +255,9 @@ pub(in crate::config) struct Allow {
     /// Values of the claim `roles`.
     #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["editor"]])))]
     pub(in crate::config) roles: Option<Vec<String>>,
-    /// Values of other claims: from the name of a claim, or a JSON Pointer such as `/realm_access/roles`, to a list of
-    /// strings, numbers and booleans. The claim must equal one of them, or be a list that contains one of them.
+    /// Values of other claims. The key is the name of a claim, or a JSON Pointer such as `/realm_access/roles`; the value
+    /// is a list of strings, numbers and booleans. The claim must equal one of them, or be a list that contains one of
+    /// them.
     #[cfg_attr(test, schemars(
         with = "Option<std::collections::BTreeMap<String, Vec<Scalar>>>",
         extend("examples" = [{"/realm_access/roles": ["editor"]}])

@@ -40,26 +40,26 @@ pub(in crate::config) struct Session {
     /// How many seconds a sign-in may take, from the redirect to the callback.
     #[cfg_attr(test, schemars(transform = limits::SIGN_IN_TIMEOUT_SECONDS.shown(), extend("examples" = [600])))]
     pub(in crate::config) sign_in_timeout_seconds: Option<u64>,
-    /// The names of all cookies of this filter begin with it, after `__Host-`. With `cookie_domain`, the session's begins with
-    /// `__Secure-` and ends with the domain.
+    /// The beginning of the names of all cookies of this filter, after `__Host-`. With `cookie_domain`, the name of the
+    /// session's cookie begins with `__Secure-` and ends with the domain.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_COOKIE_NAME),
         extend("default" = limits::COOKIE_NAME),
         extend("examples" = ["wiki"])
     ))]
     pub(in crate::config) cookie_name: Option<String>,
-    /// A parent domain of every host in `external_url`, such as `example.com`: one session counts at all of them. Browsers
-    /// then send the session to every host below the domain, and let each of them set it. They take no domain of
-    /// the Public Suffix List. By default each host has sessions of its own.
+    /// A parent domain of every host in `external_url`, such as `example.com`: one session is valid at all of them.
+    /// Browsers then send the session to every host below the domain, and let each of them set it. They refuse domains of
+    /// the Public Suffix List. By default each host has its own sessions.
     #[cfg_attr(test, schemars(extend("examples" = ["example.com"])))]
     pub(in crate::config) cookie_domain: Option<String>,
-    /// Whether the session counts where a page of another site shows the app in a frame. With `none`, the app must send
-    /// `Content-Security-Policy: frame-ancestors` with the sites that may; all other requests of other sites come without the session,
-    /// as with `lax`.
+    /// Whether the session is valid in frames on pages of other sites. With `none`, the app must send
+    /// `Content-Security-Policy: frame-ancestors` with the sites that may frame it; all other requests of other sites are
+    /// without the session, as with `lax`.
     #[cfg_attr(test, schemars(extend("default" = "lax")))]
     pub(in crate::config) same_site: Option<SameSite>,
-    /// Whether frames on each site have a session of their own (CHIPS), for browsers that block third-party cookies. The user then signs
-    /// in within the frame, which the provider must allow. Requires `same_site: none`.
+    /// Whether frames on each site have a session of their own (CHIPS), for browsers that block third-party cookies. The
+    /// user then signs in within the frame, and the provider must allow this. Requires `same_site: none`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) partitioned: Option<bool>,
 }
@@ -77,7 +77,7 @@ fields!(Session {
     partitioned
 });
 
-/// The requests of other sites with which the session comes.
+/// The requests of other sites for which the session is valid.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
 pub(in crate::config) enum SameSite {
@@ -100,22 +100,22 @@ impl Shape for SameSite {
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(in crate::config) struct SignIn {
-    /// The origin at which all sign-ins take place, such as `https://auth.example.com`, where the provider is to know one
-    /// redirect URI for all hosts of `external_url`. From there the browser goes back to its page. Envoy must route it to this
-    /// filter too. Requires `session.cookie_domain`. By default users sign in at the host of the page.
+    /// The origin at which all sign-ins take place, such as `https://auth.example.com`, so that one redirect URI serves all
+    /// hosts of `external_url`. After the sign-in the browser returns to its page. Envoy must route this host to the filter
+    /// too. Requires `session.cookie_domain`. By default users sign in at the host of the page.
     #[cfg_attr(test, schemars(extend("examples" = ["https://auth.example.com"])))]
     pub(in crate::config) external_url: Option<String>,
-    /// Whether the fragment of a URL (behind `#`, not sent by browsers) survives the sign-in. A page with a short
-    /// script replaces the redirect.
+    /// Whether the fragment of a URL (after `#`, not sent by browsers) is kept over the sign-in. A page with a short script
+    /// replaces the redirect.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) keep_fragment: Option<bool>,
-    /// Whether a form posted without a session survives the sign-in: the browser keeps it, and sends it again after the
+    /// Whether the browser keeps a form that was posted without a session over the sign-in, and sends it again after the
     /// user confirms. Requires `allow_on_headers_stop_iteration`.
     #[cfg_attr(test, schemars(extend("default" = false)))]
     pub(in crate::config) keep_forms: Option<bool>,
     /// Parameters that links to `/oauth2/start` may set for the authorization request, such as `login_hint`, `ui_locales`,
-    /// `acr_values`, `domain_hint` or `prompt` (without `none`). Those that the filter or `authorization_params` sets stay as they
-    /// are. By default none.
+    /// `acr_values`, `domain_hint` or `prompt` (without `none`). Parameters that the filter or `authorization_params` sets
+    /// are not replaced. By default none.
     #[cfg_attr(test, schemars(length(max = limits::MAX_PASSED), extend("examples" = [["login_hint", "ui_locales"]])))]
     pub(in crate::config) pass_parameters: Option<Vec<String>>,
     /// Targets that `/oauth2/start?rd=` may name in addition to this site, such as `myapp://signed-in`: whole URLs, or beginnings of

@@ -21,7 +21,7 @@ pub(in crate::config) struct TokenIssuer {
     /// Accepted audiences: the `aud` of a token must contain one of them. Required, except with `introspection`.
     #[cfg_attr(test, schemars(length(min = 1), extend("examples" = [["https://api.example.com"]])))]
     pub(in crate::config) audiences: Option<Vec<String>>,
-    /// What its tokens are. A token that says it is something else is refused.
+    /// The kind of its tokens. A token that declares another type is refused.
     #[cfg_attr(test, schemars(extend("default" = "access_token")))]
     pub(in crate::config) kind: Option<TokenKind>,
     /// The URL of its JWK Set, instead of the discovered one. At most one of `jwks_uri`, `jwks`, `public_keys` and `introspection`.
@@ -30,8 +30,7 @@ pub(in crate::config) struct TokenIssuer {
     /// Its keys as a JWK Set (RFC 7517, 5) in JSON text.
     #[cfg_attr(test, schemars(with = "Option<String>", extend("examples" = [r#"{"keys": [{"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#])))]
     pub(in crate::config) jwks: Option<JsonText>,
-    /// Its keys as public keys in PEM (`-----BEGIN PUBLIC KEY-----`). Each of them is tried, whatever the `kid` of a
-    /// token.
+    /// Its keys as public keys in PEM (`-----BEGIN PUBLIC KEY-----`). Each of them is tried, regardless of a token's `kid`.
     #[cfg_attr(test, schemars(
         length(min = 1, max = limits::MAX_PUBLIC_KEYS),
         extend("examples" = [["-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAExDr83G9BnzTQVUdxkTV+pNvQ/SIT\nqWLKW+Y2NCcUpufEIsYsnRSqyumZbdfzkvTu1E+IhmiTXv/HuZWxeJg84Q==\n-----END PUBLIC KEY-----\n"]])
@@ -48,9 +47,10 @@ pub(in crate::config) struct TokenIssuer {
         extend("examples" = [["RS256", "ES256"]])
     ))]
     pub(in crate::config) signing_algs: Option<Vec<String>>,
-    /// Claims that are objects and count as the list of their keys: `{"admin": {...}, "editor": {...}}` as `["admin", "editor"]`,
-    /// without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`, `[]`, `{}`). Each is the name of a claim, or a
-    /// JSON Pointer (RFC 6901) such as `/my_app/roles`. Those of the provider with this issuer count too. By default none.
+    /// Claims whose value is an object, which the filter replaces by the list of its keys: `{"admin": {...}, "editor":
+    /// {...}}` by `["admin", "editor"]`, without keys that have an empty value (`null`, `false`, `0`, `""`, `"false"`,
+    /// `[]`, `{}`). Each is the name of a claim, or a JSON Pointer (RFC 6901) such as `/my_app/roles`. Those of the
+    /// provider with this issuer apply too. By default none.
     #[cfg_attr(test, schemars(length(max = limits::MAX_ENTRIES), extend("examples" = [["/my_app/roles"]])))]
     pub(in crate::config) object_keys: Option<Vec<String>>,
     /// Conditions on its tokens, in addition to those of a rule. By default all are allowed.
@@ -96,19 +96,19 @@ pub(in crate::config) struct Introspection {
     /// The client ID at the introspection endpoint: printable ASCII.
     #[cfg_attr(test, schemars(required, extend("examples" = ["gate"])))]
     pub(in crate::config) client_id: Option<String>,
-    /// The client secret at the introspection endpoint. The client must authenticate: by a secret, a `client_key`, or a method that
-    /// needs neither.
+    /// The client secret at the introspection endpoint. The client must authenticate: with a secret, a `client_key`, or a
+    /// method that needs neither.
     #[cfg_attr(test, schemars(extend("examples" = [{"env": "GATE_SECRET"}])))]
     pub(in crate::config) client_secret: Option<Secret>,
     /// How the client authenticates, by any method except `none`. By default `client_secret_basic`, or `private_key_jwt` with a `client_key`.
     pub(in crate::config) token_endpoint_auth_method: Option<AuthMethod>,
     /// The client's private key, for `private_key_jwt`; its public half is registered at the issuer.
     pub(in crate::config) client_key: Option<ClientKey>,
-    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), where the issuer wants another than
-    /// the usual. The audience `token_endpoint` is not accepted here.
+    /// The content of the assertions of `private_key_jwt` and `client_secret_jwt` (RFC 7523), if the issuer requires other
+    /// than the usual content. The audience `token_endpoint` is not accepted here.
     pub(in crate::config) client_assertion: Option<ClientAssertion>,
-    /// How many seconds an answer is cached, positive or negative, but no longer than the token lives: a revoked token
-    /// may pass for as long. With 0 every request is introspected.
+    /// How many seconds an answer is cached, positive or negative, but no longer than the token is valid: a revoked token
+    /// may pass for this time. With 0 every request is introspected.
     #[cfg_attr(test, schemars(transform = limits::INTROSPECTION_CACHE_SECONDS.shown(), extend("examples" = [10])))]
     pub(in crate::config) cache_seconds: Option<u64>,
 }

@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
-
 use serde_json::Value;
 
 use super::{
@@ -46,25 +44,6 @@ pub struct ProviderMetadata {
     pub post_only: bool,
     /// Unusable endpoints that a sign-in does not need.
     pub left_out: Vec<UnusableEndpoint>,
-}
-
-/// The metadata of a provider or of another issuer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Metadata {
-    /// Of a provider.
-    Provider(Rc<ProviderMetadata>),
-    /// Of another issuer: its `jwks_uri` or its introspection endpoint.
-    TokenIssuer(Endpoint),
-}
-
-impl Metadata {
-    /// `jwks_uri`
-    pub fn jwks_uri(&self) -> Option<&Endpoint> {
-        match self {
-            Self::Provider(metadata) => metadata.jwks_uri.as_ref(),
-            Self::TokenIssuer(jwks_uri) => Some(jwks_uri),
-        }
-    }
 }
 
 impl ProviderMetadata {

@@ -7,12 +7,11 @@ use crate::{
     http::{CalloutError, CalloutRequest, CalloutResponse},
     jose::jwks::{Jwks, JwksError, LeftOutKey},
     oidc::{
-        Endpoint, Issuer,
+        Endpoint,
         discovery::{self, DiscoveryError},
         dpop::ProofServer,
-        provider_metadata::{Metadata, ProviderMetadata},
-        security_event::Transmitter,
-        token_issuer::{IntrospectionEndpoint, TokenIssuer, Validation},
+        provider_metadata::ProviderMetadata,
+        token_issuer::{IntrospectionEndpoint, Validation},
     },
     platform::Platform,
     provider::Provider,
@@ -25,7 +24,10 @@ use crate::{
     time::UnixTime,
 };
 
-use super::super::super::event::omission::Omission;
+use super::{
+    super::super::event::omission::Omission,
+    configured::{Configured, Metadata},
+};
 
 /// A document to fetch.
 #[derive(Debug)]
@@ -101,14 +103,6 @@ impl ProofNonces {
     }
 }
 
-/// The configuration of an issuer.
-#[derive(Debug)]
-pub(super) enum Configured {
-    Provider(Rc<Provider>),
-    TokenIssuer(Box<TokenIssuer>),
-    Transmitter(Rc<Transmitter>),
-}
-
 /// The source of an issuer's keys.
 enum KeysFrom<'a> {
     /// The configuration.
@@ -117,58 +111,9 @@ enum KeysFrom<'a> {
     Fetched(Option<&'a Endpoint>),
 }
 
-impl Configured {
-    pub(super) fn id(&self) -> IssuerId {
-        match self {
-            Self::Provider(provider) => provider.id,
-            Self::TokenIssuer(issuer) => issuer.id,
-            Self::Transmitter(transmitter) => transmitter.id,
-        }
-    }
-
-    /// The issuer identifier.
-    pub(super) fn issuer(&self) -> &str {
-        match self {
-            Self::Provider(provider) => provider.issuer().as_str(),
-            Self::TokenIssuer(issuer) => &issuer.issuer,
-            Self::Transmitter(transmitter) => transmitter.name(),
-        }
-    }
-
-    /// The URL of its metadata; `None` where it needs none.
-    fn metadata_endpoint(&self) -> Option<&Endpoint> {
-        match self {
-            Self::Provider(provider) => provider.discovery(),
-            Self::TokenIssuer(issuer) => issuer.discovered().map(Issuer::discovery),
-            Self::Transmitter(_) => None,
-        }
-    }
-
-    fn get(&self, endpoint: &Endpoint) -> CalloutRequest {
-        match self {
-            Self::Provider(provider) => provider.get(endpoint),
-            Self::TokenIssuer(issuer) => discovery::get(endpoint, &issuer.clusters, issuer.timeout),
-            Self::Transmitter(transmitter) => discovery::get(endpoint, &transmitter.clusters, transmitter.timeout),
-        }
-    }
-
-    fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
-        match self {
-            Self::Provider(provider) => provider.read_metadata(document).map(Metadata::Provider),
-            Self::TokenIssuer(issuer) => discovery::endpoint_of(issuer, document).map(Metadata::TokenIssuer),
-            // Its metadata are not fetched.
-            Self::Transmitter(_) => Err(DiscoveryError::Missing("jwks_uri")),
-        }
-    }
-}
-
 impl IssuerState {
     pub(super) fn new(configured: Configured, app: &str, platform: &dyn Platform) -> Self {
-        let fingerprint = match &configured {
-            Configured::Provider(provider) => provider.fingerprint(),
-            Configured::TokenIssuer(issuer) => issuer.fingerprint(),
-            Configured::Transmitter(transmitter) => transmitter.fingerprint(),
-        };
+        let fingerprint = configured.fingerprint();
         let metadata = Document::new(app, &fingerprint, DocumentKind::Metadata);
         let keys = Document::new(app, &fingerprint, DocumentKind::Keys);
         lease::create(&metadata.key, platform);

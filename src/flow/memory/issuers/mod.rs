@@ -1,6 +1,7 @@
 //! Metadata and keys of the issuers. Each document is fetched by one worker for all workers of the
 //! process, shared sealed, parsed once per worker, refreshed in the background, and kept when a refresh fails.
 
+mod configured;
 mod issuer_state;
 
 use std::{rc::Rc, time::Duration};
@@ -22,7 +23,8 @@ use super::{
     super::{clock::Clock, event::Event},
     omissions::Omissions,
 };
-use issuer_state::{Configured, IssuerState};
+use configured::Configured;
+use issuer_state::IssuerState;
 pub(in crate::flow) use issuer_state::{Fetch, FetchedDocument, Ready};
 
 /// The time between two looks at the shared data while a document is missing.

@@ -157,7 +157,7 @@ fn ambiguous_paths(plugin: &Plugin, documents: &[Node]) -> Option<Finding> {
 /// Warns where the filter is on for HTTPRoutes of which none leads to its own paths: Envoy Gateway turns it on by route.
 fn unrouted_callback(plugin: &Plugin, root: &Node, documents: &[Node]) -> Option<Finding> {
     let prefix = root.get("prefix").and_then(Node::text).unwrap_or("/oauth2");
-    let policy = documents.iter().find(|document| document.contains(plugin.at))?;
+    let policy = plugin.document(documents)?;
     let targets = policy.at_path(&["spec", "target_refs"]).map_or(&[][..], Node::elements);
     let leads_there = |target: &Node| {
         let text = |name: &str| target.field(name).and_then(Node::text);

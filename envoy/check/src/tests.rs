@@ -3,6 +3,7 @@ mod convert;
 mod hostile;
 mod mistakes;
 mod reports;
+mod resources;
 
 use crate::{Options, Question, Report, check};
 

@@ -1,6 +1,7 @@
 mod access;
 mod convert;
 mod hostile;
+mod layers;
 mod mistakes;
 mod reports;
 mod resources;

@@ -17,7 +17,7 @@ use crate::{
     finding::Finding,
     plugin::{Mesh, Plugin},
     spelling,
-    tree::{Node, Position},
+    tree::{Member, Node, Position},
 };
 
 /// A cluster that has to exist.
@@ -29,6 +29,8 @@ pub(crate) struct Need {
     pub(crate) is_https: bool,
     /// Whether calls of a provider through it go to `http` URLs.
     pub(crate) is_http: bool,
+    /// Those of them that `clusters` names and no URL of the configuration has.
+    uncalled: Vec<String>,
     /// Whether it also reaches the hosts that metadata name.
     pub(crate) is_for_discovered_hosts: bool,
 }
@@ -62,7 +64,6 @@ pub(crate) fn needs(config: &Config) -> Vec<Need> {
             needs.reach_host(endpoint.cluster.as_str(), &endpoint.url.authority());
             needs.add(endpoint.cluster.as_str()).is_https |= endpoint.url.url().scheme() == "https";
         }
-        clusters.by_authority().iter().for_each(|(host, cluster)| needs.reach_host(cluster.as_str(), host));
     }
     for issuer in &config.token_issuers {
         let clusters = &issuer.clusters;
@@ -85,6 +86,15 @@ pub(crate) fn needs(config: &Config) -> Vec<Need> {
     if let Some(store) = &config.session.store {
         needs.reach_host(store.cluster.as_str(), &store.authority);
     }
+    for provider in &config.providers {
+        for (host, cluster) in provider.relying_party.clusters.by_authority() {
+            let need = needs.add(cluster.as_str());
+            if !need.hosts.contains(host) {
+                need.hosts.push(host.clone());
+                need.uncalled.push(host.clone());
+            }
+        }
+    }
     needs.0
 }
 
@@ -98,6 +108,7 @@ impl Needs {
             self.0.push(Need {
                 cluster,
                 hosts: Vec::new(),
+                uncalled: Vec::new(),
                 is_https: false,
                 is_http: false,
                 is_for_discovered_hosts: false,
@@ -147,7 +158,25 @@ pub(crate) fn review(needs: &[Need], settings: &Node, plugin: &Plugin, documents
             Mesh::Unknown => Vec::new(),
         }
     };
-    needs.iter().flat_map(of_need).collect()
+    needs.iter().flat_map(of_need).chain(uncalled(needs, settings)).collect()
+}
+
+/// Warnings on the hosts under `clusters` that are nearly those of URLs.
+fn uncalled(needs: &[Need], settings: &Node) -> Vec<Finding> {
+    let called: Vec<_> = needs
+        .iter()
+        .flat_map(|need| need.hosts.iter().filter(|host| !need.uncalled.contains(host)))
+        .map(String::as_str)
+        .collect();
+    let members = settings.get("clusters").map_or(&[][..], Node::members).iter();
+    let is_uncalled = |host: &str| needs.iter().any(|need| need.uncalled.iter().any(|uncalled| uncalled == host));
+    let of_member = |member: &Member| {
+        let near = spelling::nearest(&member.key, called.iter().copied()).filter(|_| is_uncalled(&member.key))?;
+        let message = format!("clusters: no URL here has the host {}; did you mean `{near}`?", member.key);
+        // Two hosts of one domain are near each other.
+        (strsim::osa_distance(&member.key, near) < 3).then(|| Finding::warning(member.at, message))
+    };
+    members.filter_map(of_member).collect()
 }
 
 /// Where the settings name this cluster.

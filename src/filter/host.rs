@@ -17,6 +17,7 @@ use crate::{
         CalloutError, CalloutRequest, CalloutResponse, HeaderEdit, LocalReply, MAX_CALLOUT_BODY, Request, RouteMetadata,
     },
     platform::{Conflict, HashFunction, NoRandomness, Platform, SharedValue, SignError, parse_address},
+    quoted::Quoted,
     time::UnixTime,
     wire::{
         self,
@@ -197,8 +198,12 @@ pub(super) fn reply(reply: &LocalReply) {
 pub(super) fn dispatch(request: &CalloutRequest) -> Result<u32, CalloutError> {
     let headers = request.all_headers().collect();
     let body = (!request.body.is_empty()).then_some(request.body.as_slice());
-    hostcalls::dispatch_http_call(request.cluster.as_str(), headers, body, Vec::new(), request.timeout)
-        .map_err(|status| if status == Status::BadArgument { CalloutError::NoCluster } else { CalloutError::Dispatch })
+    hostcalls::dispatch_http_call(request.cluster.as_str(), headers, body, Vec::new(), request.timeout).map_err(
+        |status| match status {
+            Status::BadArgument => CalloutError::NoCluster(Quoted::new(request.cluster.as_str())),
+            _ => CalloutError::Dispatch,
+        },
+    )
 }
 
 /// The result of this call. No headers means no response: asking for them would end the VM.

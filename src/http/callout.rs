@@ -120,12 +120,12 @@ pub enum CalloutError {
         "Envoy did not start the request: the host name of its cluster does not resolve, no endpoint is healthy, or its circuit breaker is open"
     )]
     Dispatch,
-    /// Envoy has no such cluster.
+    /// Envoy has no cluster of this name.
     #[error(
-        "Envoy has no cluster of this name; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
+        "Envoy has no cluster {0}; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
          Gateway that of an HTTPRoute httproute/NAMESPACE/NAME/rule/NUMBER"
     )]
-    NoCluster,
+    NoCluster(Quoted),
     /// The stream was reset before the response was complete.
     #[error("the response broke off")]
     NoResponse,
@@ -147,7 +147,7 @@ pub enum CalloutError {
 impl CalloutError {
     /// Whether Envoy did not start the request: nothing was sent.
     pub const fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Dispatch | Self::NoCluster)
+        matches!(self, Self::Dispatch | Self::NoCluster(_))
     }
 }
 

@@ -92,7 +92,7 @@ impl DiscoveryError {
         match self {
             Self::BadEndpoint(_) | Self::Missing(_) | Self::WantsSignedRequests => "unusable_metadata",
             Self::Callout(CalloutError::Dispatch) => "no_address",
-            Self::Callout(CalloutError::NoCluster) => "unknown_cluster",
+            Self::Callout(CalloutError::NoCluster(_)) => "unknown_cluster",
             Self::Callout(CalloutError::NoResponse) => "no_answer",
             Self::Callout(CalloutError::Redirected { .. }) => "redirected",
             Self::Callout(CalloutError::TooLarge) => "too_large",

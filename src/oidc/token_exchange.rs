@@ -83,7 +83,7 @@ impl NoExchange {
     pub fn new(error: TokenEndpointError, grant: ExchangeGrant) -> Self {
         let fault = match &error {
             TokenEndpointError::Callout(
-                CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse,
+                CalloutError::Dispatch | CalloutError::NoCluster(_) | CalloutError::NoResponse,
             )
             | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => ExchangeFault::Unavailable,
             TokenEndpointError::Refused(ErrorResponse { error, .. }) => match error {

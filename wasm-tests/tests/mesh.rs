@@ -21,7 +21,7 @@ fn assert_the_cluster_is_missed(mesh: &Mesh) {
     let page = mesh.assert_refused(&UserAgent::default(), Outgoing::navigation("/page"), refused);
     assert!(page.text().contains("does not answer"), "{page:?}");
     let log = mesh.log();
-    let line = log.lines().find(|line| line.contains("Envoy has no cluster of this name"));
+    let line = log.lines().find(|line| line.contains("Envoy has no cluster \""));
     assert!(line.is_some_and(|line| line.contains(NO_CLUSTER)), "{log}");
 }
 

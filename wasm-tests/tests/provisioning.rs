@@ -196,6 +196,7 @@ fn an_endpoint_that_is_down_admits_nobody_until_it_is_back() {
     // Envoy has no cluster of this name, so the call never leaves.
     assert_no_session(&world, 503, "provisioning_unavailable", "no cluster");
     assert!(directory.asked().is_empty());
+    assert!(world.log().contains("Envoy has no cluster \"closed\"; "), "{}", world.log());
 
     let directory = UserDirectory::start();
     let world = self::world(&directory);

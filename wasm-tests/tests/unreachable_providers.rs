@@ -27,7 +27,7 @@ struct Case {
 const CASES: [Case; 12] = [
     Case {
         name: "unknown",
-        told: "Envoy has no cluster of this name; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
+        told: "Envoy has no cluster \"there-is-no-such-cluster\"; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
                Gateway that of an HTTPRoute httproute/NAMESPACE/NAME/rule/NUMBER",
         word: "unknown_cluster",
     },

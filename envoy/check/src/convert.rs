@@ -1,16 +1,26 @@
 //! `vestibule convert oauth2-proxy`: a configuration of oauth2-proxy as a document of the filter, and all that has no counterpart.
 //!
-//! `source` reads options from each form in which they are written, `alpha` those of oauth2-proxy's YAML; `names` knows the
-//! options; `settings` holds them until they are taken. `provider`, `access`, `bearer`, `rules`, `headers` and `session` make parts
-//! of the document, `pattern` makes path rules of regular expressions, `document` writes. An option that nothing took is told, and
-//! one that restricts access and cannot be expressed closes the app.
+//! Each file imports files of lines above its own alone:
+//!
+//! | files | what they do |
+//! | --- | --- |
+//! | `document`, `error`, `kind`, `notes`, `pattern` | write YAML; the error; the kinds of provider; what the reader is told; path rules of regular expressions |
+//! | `names` | knows the options of oauth2-proxy |
+//! | `settings` | holds the options that were given until they are taken |
+//! | `access`, `alpha` | who may pass; options of oauth2-proxy's YAML |
+//! | `bearer`, `headers`, `provider`, `rules`, `session`, `source` | parts of the document; options in each form in which they are written |
+//!
+//! An option that nothing took is told, and one that restricts access and cannot be expressed closes the app.
 
 mod access;
 mod alpha;
 mod bearer;
 mod document;
+mod error;
 mod headers;
+mod kind;
 mod names;
+mod notes;
 mod pattern;
 mod provider;
 mod rules;
@@ -18,11 +28,12 @@ mod session;
 mod settings;
 mod source;
 
-use std::fmt;
-
 use crate::{Options, check};
-use document::{Yaml, flow, map, text};
-use settings::{Place, Settings, Weight};
+use document::{PLACEHOLDER, Yaml, flow, map, text, texts};
+use notes::{Place, Weight};
+use settings::Settings;
+
+pub use error::ConversionError;
 
 /// What is said where the command does not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,18 +55,6 @@ pub struct Conversion {
     pub is_complete: bool,
 }
 
-/// Why nothing could be converted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConversionError(pub(crate) String);
-
-impl fmt::Display for ConversionError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// The address that stands where none is known.
-const PLACEHOLDER: &str = "https://app.example.com";
 const DEFAULT_PREFIX: &str = "/oauth2";
 
 /// Converts the texts of these files, together one configuration.
@@ -70,15 +69,21 @@ pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conve
     settings.in_effect();
     let cluster = options.cluster.clone().unwrap_or_else(|| "idp".to_owned());
     let mut members = vec![("external_url", text(external_url(&mut settings, options))), ("cluster", text(cluster))];
-    let provider = provider::convert(&mut settings)?;
+    let mut provider = provider::convert(&mut settings)?;
+    let users = access::users(provider.kind, &mut settings);
+    let tokens = bearer::convert(provider.issuer.as_deref(), &users, &mut settings);
+    if !tokens.own_audiences.is_empty() {
+        provider.members.push(("access_token_audiences".to_owned(), texts(tokens.own_audiences)));
+    }
+    provider.members.extend(users.allow.map(|allow| ("allow".to_owned(), allow)));
     members.push(("providers", Yaml::List(vec![map(provider.members)])));
     members.push(("session", map(session::convert(&mut settings))));
     if let Some(prefix) = settings.text("proxy_prefix").filter(|prefix| prefix != DEFAULT_PREFIX) {
         members.push(("prefix", text(prefix)));
     }
     members.extend(headers::convert(&mut settings, provider.kind));
-    if !provider.token_issuers.is_empty() {
-        members.push(("token_issuers", Yaml::List(provider.token_issuers)));
+    if !tokens.issuers.is_empty() {
+        members.push(("token_issuers", Yaml::List(tokens.issuers)));
     }
     members.extend(session::sign_in(&mut settings));
     settings.close_unknown(&rules::OPTIONS);
@@ -102,7 +107,8 @@ pub fn convert(files: &[(&str, &str)], options: &ConvertOptions) -> Result<Conve
         let weight = if finding.is_fault() { Weight::Missing } else { Weight::Decide };
         settings.note(&Place::result(), weight, finding.said());
     }
-    Ok(Conversion { document, is_complete: settings.is_complete() && report.is_valid, notes: settings.notes() })
+    let notes = settings.into_notes();
+    Ok(Conversion { document, is_complete: notes.is_complete() && report.is_valid, notes: notes.lines() })
 }
 
 /// Says what Envoy needs for each upstream, where it is more than one for every path.

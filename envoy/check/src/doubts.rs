@@ -1,4 +1,8 @@
-//! Warnings on values that the filter accepts and that are probably mistakes: secrets in the file, issuers that no provider has.
+//! Warnings on values that the filter accepts and that are probably mistakes: secrets in the file, issuers that no provider has,
+//! claims that no token has, expressions that match less than they seem to.
+
+mod claims;
+mod expressions;
 
 use crate::{
     advice::is_reference,
@@ -31,6 +35,7 @@ pub(crate) fn review(root: &Node) -> Vec<Finding> {
         if let Some(doubt) = doubt_about_issuer(text) {
             found.push(Finding::warning(issuer.at, doubt));
         }
+        found.extend(address_scope(provider).filter(|_| asks_for_addresses));
         if asks_for_addresses && text.starts_with(ENTRA) && provider.get("says_email_verified").is_none() {
             let message = "issuer: Entra ID never says `email_verified`, so a condition on an address admits nobody; \
                            `preset: microsoft` knows that, and providers.md what to do";
@@ -40,6 +45,40 @@ pub(crate) fn review(root: &Node) -> Vec<Finding> {
     if let Some(cluster) = root.get("cluster").filter(|cluster| cluster.text().is_some_and(|name| name.contains("://")))
     {
         found.push(Finding::warning(cluster.at, "cluster: expected the name of a cluster of Envoy, and this is a URL"));
+    }
+    found.extend(claims::review(root));
+    found.extend(expressions::review(root));
+    found.extend(repeated_names(root));
+    found
+}
+
+/// Warns where a provider is asked for scopes without that of addresses, and conditions look at addresses.
+fn address_scope(provider: &Node) -> Option<Finding> {
+    let scopes = provider.get("scopes")?;
+    let is_openid = provider.get("type").is_none_or(|kind| kind.text() == Some("oidc"));
+    let has_it = scopes
+        .elements()
+        .iter()
+        .any(|scope| scope.text().is_some_and(|text| text.split(' ').any(|word| word == "email")));
+    let message = "scopes: conditions look at addresses, and most providers send them with the scope `email` alone";
+    (is_openid && !has_it).then(|| Finding::warning(scopes.at, message))
+}
+
+/// Warns where several rules have one name.
+fn repeated_names(root: &Node) -> Vec<Finding> {
+    let rules = root.get("rules").map_or(&[][..], Node::elements).iter();
+    let mut known: Vec<&Node> = Vec::new();
+    let mut found = Vec::new();
+    for name in rules.filter_map(|rule| rule.get("name")) {
+        if let Some(first) = known.iter().find(|known| known.text() == name.text()) {
+            let text = name.text().unwrap_or_default();
+            let message = format!(
+                "name: the rule at line {} is {text:?} too, and the log tells rules by their names",
+                first.at.line
+            );
+            found.push(Finding::warning(name.at, message));
+        }
+        known.push(name);
     }
     found
 }

@@ -3,8 +3,9 @@
 //!
 //! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
 //! it; the core finds the faults; `advice` names the usual causes of faults, `doubts` the values that are probably mistakes;
-//! `surroundings`, `resources` and `clusters` look at what stands around; `settings` and `explain` tell what takes effect. All of
-//! it is a function of texts: `main` reads files and variables.
+//! `surroundings`, `resources` and `clusters` look at what stands around, with `kubernetes` and `scope` for resources and what
+//! they apply to; `settings` and `explain` tell what takes effect. All of it is a function of texts: `main` reads files and
+//! variables.
 //!
 //! `convert` is another command: it turns a configuration of oauth2-proxy into one of the filter.
 
@@ -17,9 +18,12 @@ mod environment;
 mod explain;
 mod finding;
 mod json;
+mod kubernetes;
 mod plugin;
 mod resources;
+mod scope;
 mod settings;
+mod spelling;
 mod surroundings;
 #[cfg(test)]
 mod tests;
@@ -147,7 +151,7 @@ fn check_plugin(
     findings.extend(surroundings::review(plugin, settings, config.as_ref(), documents));
     findings.extend(config.iter().flat_map(|config| resources::review(plugin, config, documents)));
     let needs = config.as_ref().map(clusters::needs).unwrap_or_default();
-    findings.extend(clusters::review(&needs, &settings.root, plugin.mesh, documents));
+    findings.extend(clusters::review(&needs, &settings.root, plugin, documents));
     report.find(&findings);
     let has_more = read.as_ref().is_err_and(ConfigErrors::has_more);
     let only_lacks_variables = read.is_err() && config.is_some();
@@ -205,6 +209,10 @@ impl Lines<'_> {
         let mut findings: Vec<_> = findings.iter().collect();
         findings.sort_by_key(|finding| (!finding.is_fault(), finding.at));
         for finding in findings {
+            // A warning on what stands around several configurations is told once.
+            if !finding.is_fault() && self.findings.contains(finding) {
+                continue;
+            }
             self.is_valid &= !finding.is_fault();
             self.add(&format!("{}:{finding}", self.file));
             self.findings.push(finding.clone());

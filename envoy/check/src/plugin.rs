@@ -3,7 +3,7 @@
 
 use crate::{
     finding::Finding,
-    json,
+    json, kubernetes,
     tree::{Node, Position, Value},
     yaml,
 };
@@ -218,7 +218,7 @@ fn wasm_plugin(document: &Node) -> (bool, Plugin) {
         }
     }
     let plugin = Plugin {
-        title: format!("the WasmPlugin {}", name(document)),
+        title: format!("the WasmPlugin {}", kubernetes::title(document)),
         at: document.at,
         form: Form::WasmPlugin,
         mesh: Mesh::Istio,
@@ -238,7 +238,7 @@ fn extension_policies(document: &Node) -> Vec<(bool, Plugin)> {
         let is_ours = is_named([filter.field("name"), filter.get("rootID"), filter.field("code")])
             || settings.is_some_and(is_settings);
         let plugin = Plugin {
-            title: format!("the EnvoyExtensionPolicy {}", name(document)),
+            title: format!("the EnvoyExtensionPolicy {}", kubernetes::title(document)),
             at: filter.at,
             form: Form::ExtensionPolicy,
             mesh: Mesh::EnvoyGateway,
@@ -253,11 +253,11 @@ fn extension_policies(document: &Node) -> Vec<(bool, Plugin)> {
     filters.iter().map(one).collect()
 }
 
-/// The namespace and name of a resource.
-pub(crate) fn name(document: &Node) -> String {
-    let text = |name| document.at_path(&["metadata", name]).and_then(Node::text);
-    let name = text("name").unwrap_or("without a name");
-    text("namespace").map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
+impl Plugin {
+    /// The document around it.
+    pub(crate) fn document<'a>(&self, documents: &'a [Node]) -> Option<&'a Node> {
+        documents.iter().find(|document| document.contains(self.at))
+    }
 }
 
 impl Settings {

@@ -7,6 +7,7 @@ use crate::{
     environment::{Absence, Variables},
     finding::Finding,
     plugin::{Form, Plugin, Settings},
+    spelling,
     tree::{Node, Position},
 };
 
@@ -103,8 +104,10 @@ pub(crate) fn review(
         found.push(Finding::warning(root.named_place(warning).unwrap_or(root.at), warning.as_str()));
     }
     found.extend(plugin.unknown_policy.clone());
+    found.extend(config.map(|_| unused_variables(plugin, root, documents)).unwrap_or_default());
     if plugin.form == Form::Filter {
         found.extend(ambiguous_paths(plugin, documents));
+        found.extend(route_policies(root, documents));
     }
     if plugin.form == Form::ExtensionPolicy {
         found.extend(unrouted_callback(plugin, root, documents));
@@ -154,10 +157,54 @@ fn ambiguous_paths(plugin: &Plugin, documents: &[Node]) -> Option<Finding> {
     })
 }
 
+/// Warns where a variable reaches the filter and no setting uses it, as where a secret was forgotten.
+fn unused_variables(plugin: &Plugin, root: &Node, documents: &[Node]) -> Vec<Finding> {
+    let passed = plugin.environment.as_ref().map_or(&[][..], |environment| &environment.passed);
+    let own = plugin.document(documents);
+    let place = |name: &str| {
+        let mut place = plugin.at;
+        let mut find = |node: &Node| {
+            if node.text() == Some(name) {
+                place = node.at;
+            }
+        };
+        own.into_iter().for_each(|own| own.visit(&mut find));
+        place
+    };
+    let unused = passed.iter().filter(|name| !root.has_text(name));
+    let message = |name| {
+        format!("the variable {name} reaches the filter, and no setting has {{env: {name}}}: is a secret missing?")
+    };
+    unused.map(|name| Finding::warning(place(name), message(name))).collect()
+}
+
+/// Warns where a route of Envoy names a policy that the configuration does not have, or does not look at.
+fn route_policies(root: &Node, documents: &[Node]) -> Vec<Finding> {
+    let is_on = root.get("route_metadata").is_some_and(|on| on.truth() == Some(true));
+    let known: Vec<_> =
+        root.get("policies").map_or(&[][..], Node::members).iter().map(|one| one.key.as_str()).collect();
+    let mut found = Vec::new();
+    for document in documents {
+        document.visit(&mut |node| {
+            let named = node.at_path(&["filter_metadata", "vestibule", "policy"]);
+            let Some((named, policy)) = named.and_then(|named| Some((named, named.text()?))) else { return };
+            if !is_on {
+                let message = format!("the policy {policy:?} of this route has no effect without `route_metadata: true` in the configuration");
+                found.push(Finding::warning(named.at, message));
+            } else if !known.contains(&policy) {
+                let hint = spelling::hint(policy, &known);
+                let message = format!("`policies` has no {policy:?}, so this route answers 500 route_policy{hint}");
+                found.push(Finding::warning(named.at, message));
+            }
+        });
+    }
+    found
+}
+
 /// Warns where the filter is on for HTTPRoutes of which none leads to its own paths: Envoy Gateway turns it on by route.
 fn unrouted_callback(plugin: &Plugin, root: &Node, documents: &[Node]) -> Option<Finding> {
     let prefix = root.get("prefix").and_then(Node::text).unwrap_or("/oauth2");
-    let policy = documents.iter().find(|document| document.contains(plugin.at))?;
+    let policy = plugin.document(documents)?;
     let targets = policy.at_path(&["spec", "target_refs"]).map_or(&[][..], Node::elements);
     let leads_there = |target: &Node| {
         let text = |name: &str| target.field(name).and_then(Node::text);

@@ -1,8 +1,10 @@
 mod access;
 mod convert;
 mod hostile;
+mod layers;
 mod mistakes;
 mod reports;
+mod resources;
 
 use crate::{Options, Question, Report, check};
 

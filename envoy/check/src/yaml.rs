@@ -43,7 +43,7 @@ fn explained(reason: &str) -> String {
     } else if reason.contains("did not find expected") {
         "this line, or one before it, is not indented as those beside it"
     } else if reason.contains("mapping values are not allowed") {
-        "the line before is complete, or a text with `: ` in it lacks quotes"
+        "the line before lacks a space after its colon, or a text with `: ` in it lacks quotes"
     } else if reason.contains("quoted scalar") {
         "a quote is not closed"
     } else if reason.contains("flow") {

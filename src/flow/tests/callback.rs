@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{APP, ISSUER, Outcome, World, header, location};
-use crate::http::{CalloutError, CalloutResponse};
+use crate::{
+    http::{CalloutError, CalloutResponse},
+    quoted::Quoted,
+};
 
 /// Begins a sign-in, changes its callback, and visits it.
 fn tampered(change: impl Fn(&str) -> String) -> (World, (u16, &'static str)) {
@@ -207,6 +210,23 @@ fn a_call_that_envoy_does_not_take_is_tried_again_for_a_while() {
     world.advance(5);
     assert_eq!(world.resume(waiter).code(), (503, "token_endpoint_unavailable"));
     assert!(!world.has_session());
+}
+
+#[test]
+fn the_log_names_a_cluster_that_envoy_does_not_have_and_the_page_does_not() {
+    let mut world = World::ready();
+    world.provider.token_response = Box::new(|_| Err(CalloutError::NoCluster(Quoted::new("outbound|443||idp"))));
+    let reply = world.visit("/page").reply();
+    let callback = world.signs_in(&reply);
+    let Outcome::Held(waiter) = world.visit(&callback) else { panic!("the call is tried again") };
+    world.advance(5);
+    let reply = world.resume(waiter).reply();
+    assert_eq!((reply.status, reply.code), (503, "token_endpoint_unavailable"));
+    let lines: Vec<_> = world.events.iter().map(ToString::to_string).collect();
+    assert!(lines.iter().any(|line| line.contains("Envoy has no cluster \"outbound|443||idp\"; ")), "{lines:#?}");
+    assert!(!String::from_utf8(reply.body).unwrap().contains("outbound"));
+    world.provider.token_response = Box::new(|body| super::world::ok(&body));
+    world.sign_in("/page");
 }
 
 #[test]

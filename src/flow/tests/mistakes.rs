@@ -6,7 +6,10 @@ use super::{
     super::event::{Event, Level},
     world::{ISSUER, World, document, ok},
 };
-use crate::http::{CalloutError, CalloutResponse};
+use crate::{
+    http::{CalloutError, CalloutResponse},
+    quoted::Quoted,
+};
 
 /// The lines of the log since the last call.
 fn lines(world: &mut World) -> Vec<String> {
@@ -196,8 +199,8 @@ fn metadata_and_keys_that_are_not_there_are_named_with_their_url() {
 fn a_cluster_that_is_unknown_is_told_from_one_without_an_address() {
     for (error, told, word) in [
         (
-            CalloutError::NoCluster,
-            "Envoy has no cluster of this name; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
+            CalloutError::NoCluster(Quoted::new("idp")),
+            "Envoy has no cluster \"idp\"; ADMIN/clusters lists them: Istio calls that of a ServiceEntry outbound|443||HOST, Envoy \
              Gateway that of an HTTPRoute httproute/NAMESPACE/NAME/rule/NUMBER; ",
             "unknown_cluster",
         ),

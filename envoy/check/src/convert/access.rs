@@ -2,9 +2,10 @@
 //! kind of provider asks at the sign-in (`EnrichSession`, `ValidateSession`).
 
 use super::{
-    document::{Yaml, flow, flow_list, map, plain, text, texts},
-    provider::Kind,
-    settings::{Given, Place, Settings, Weight},
+    document::{Yaml, flow, flow_list, map, plain, pointer, text, texts},
+    kind::Kind,
+    notes::{Place, Weight},
+    settings::{Given, Settings},
 };
 
 /// Conditions that must hold together, by field.
@@ -307,12 +308,4 @@ fn of_keycloak_roles(roles: Vec<String>, place: &Place, settings: &mut Settings)
         ways.push(vec![claims(&format!("/resource_access/{client}/roles"), vec![role.to_owned()])]);
     }
     ways
-}
-
-/// The claim as a name, or as a JSON Pointer where oauth2-proxy reads a path with dots.
-pub(super) fn pointer(claim: &str) -> String {
-    if claim.contains("://") || !claim.contains('.') {
-        return claim.to_owned();
-    }
-    claim.split('.').map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
 }

@@ -2,7 +2,8 @@
 
 use super::{
     names,
-    settings::{InjectedHeader, Place, Rank, Settings, Weight},
+    notes::{Place, Weight},
+    settings::{InjectedHeader, Rank, Settings},
 };
 use crate::tree::Node;
 

@@ -3,7 +3,8 @@
 use super::{
     access::Users,
     document::{Yaml, map, text, texts},
-    settings::{Settings, Weight},
+    notes::Weight,
+    settings::Settings,
 };
 
 /// The bearer tokens that are taken.

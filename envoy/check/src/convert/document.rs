@@ -2,6 +2,9 @@
 
 use crate::tree::quoted;
 
+/// The address that stands where none is known.
+pub(super) const PLACEHOLDER: &str = "https://app.example.com";
+
 /// A value of the document.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Yaml {
@@ -110,4 +113,12 @@ fn scalar(text: &str) -> String {
     let begins_plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/');
     let is_word = WORDS.contains(&text.to_ascii_lowercase().as_str());
     if is_plain && begins_plain && !is_word && !text.ends_with(':') { text.to_owned() } else { quoted(text) }
+}
+
+/// The claim as a name, or as a JSON Pointer where oauth2-proxy reads a path with dots.
+pub(super) fn pointer(claim: &str) -> String {
+    if claim.contains("://") || !claim.contains('.') {
+        return claim.to_owned();
+    }
+    claim.split('.').map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
 }

@@ -1,10 +1,10 @@
 //! What the app is told.
 
 use super::{
-    access,
-    document::{Yaml, map, text},
-    provider::Kind,
-    settings::{InjectedHeader, Settings, Weight},
+    document::{Yaml, map, pointer, text},
+    kind::Kind,
+    notes::Weight,
+    settings::{InjectedHeader, Settings},
 };
 
 /// The identity headers that are there without a setting.
@@ -42,7 +42,7 @@ pub(super) fn convert(settings: &mut Settings, kind: Kind) -> Vec<(&'static str,
         Kind::GitHub => "login".to_owned(),
         _ => "sub".to_owned(),
     };
-    let claims = Claims { user, email: access::pointer(&email), groups: access::pointer(&groups) };
+    let claims = Claims { user, email: pointer(&email), groups: pointer(&groups) };
     let (headers, authorization) = match settings.injected.take() {
         Some(headers) => of_yaml(headers, &claims, settings),
         None => of_options(&claims, settings),

@@ -1,6 +1,6 @@
 //! The options of oauth2-proxy, by their names in its configuration file.
 
-use super::settings::Weight;
+use super::notes::Weight;
 
 /// Options that are lists. Flags and environment variables name many of them in the singular.
 const LISTS: [&str; 26] = [

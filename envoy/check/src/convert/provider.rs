@@ -1,31 +1,19 @@
 //! The provider, and the client there.
 
 use super::{
-    ConversionError, access, bearer,
     document::{Yaml, flow, map, plain, secret, text, texts},
-    settings::{Place, Settings, Weight},
+    error::ConversionError,
+    kind::Kind,
+    notes::{Place, Weight},
+    settings::Settings,
 };
 
-/// The provider of the document.
+/// The provider of the document, without the users who may pass.
 pub(super) struct Provider {
     pub(super) kind: Kind,
+    /// Its issuer, where it is known and has access tokens that are JWTs.
+    pub(super) issuer: Option<String>,
     pub(super) members: Vec<(String, Yaml)>,
-    /// Issuers of bearer tokens beside it.
-    pub(super) token_issuers: Vec<Yaml>,
-}
-
-/// What differs by the kind of provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Entra,
-    GitHub,
-    GitLab,
-    Google,
-    Keycloak,
-    OAuth2,
-    Oidc,
-    /// OpenID Connect, with rules of its own about addresses or groups.
-    OtherOidc,
 }
 
 const GITLAB: &str = "https://gitlab.com";
@@ -96,19 +84,13 @@ pub(super) fn convert(settings: &mut Settings) -> Result<Provider, ConversionErr
     if let Some(title) = settings.text("provider_display_name") {
         members.push(("title".to_owned(), text(title)));
     }
-    let own_issuer = match kind {
+    let issuer = match kind {
         Kind::GitHub | Kind::OAuth2 => None,
         Kind::GitLab => Some(issuer.unwrap_or_else(|| GITLAB.to_owned())),
         Kind::Google => Some(GOOGLE.to_owned()),
         Kind::Entra | Kind::Keycloak | Kind::Oidc | Kind::OtherOidc => issuer,
     };
-    let users = access::users(kind, settings);
-    let tokens = bearer::convert(own_issuer.as_deref(), &users, settings);
-    if !tokens.own_audiences.is_empty() {
-        members.push(("access_token_audiences".to_owned(), texts(tokens.own_audiences)));
-    }
-    members.extend(users.allow.map(|allow| ("allow".to_owned(), allow)));
-    Ok(Provider { kind, members, token_issuers: tokens.issuers })
+    Ok(Provider { kind, issuer, members })
 }
 
 fn entra(issuer: Option<&str>, settings: &mut Settings, members: &mut Vec<(String, Yaml)>) {

@@ -3,10 +3,10 @@
 use vestibule::rules::{Network, NetworkError};
 
 use super::{
-    PLACEHOLDER,
-    document::{self, Yaml, flow, flow_list, map, text, texts},
+    document::{self, PLACEHOLDER, Yaml, flow, flow_list, map, text, texts},
+    notes::{Place, Weight},
     pattern,
-    settings::{Given, Place, Settings, Weight},
+    settings::{Given, Settings},
 };
 use crate::{Options, check};
 

@@ -2,7 +2,8 @@
 
 use super::{
     document::{Yaml, flow, flow_list, plain, secret, text, texts},
-    settings::{Place, Settings, Weight},
+    notes::{Place, Weight},
+    settings::Settings,
 };
 
 /// What oauth2-proxy has where `cookie_expire` is not given, in seconds.

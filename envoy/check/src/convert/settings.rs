@@ -1,35 +1,11 @@
-//! The options as they were given, until the parts of the document have taken them, and the notes.
+//! The options as they were given, until the parts of the document have taken them.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use super::names;
-
-/// Where an option was given.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    file: String,
-    line: usize,
-}
-
-impl Place {
-    pub(super) fn new(file: &str, line: usize) -> Self {
-        Self { file: file.to_owned(), line }
-    }
-
-    /// The document that is made.
-    pub(super) fn result() -> Self {
-        Self { file: "result".to_owned(), line: 0 }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => formatter.write_str(&self.file),
-            line => write!(formatter, "{}:{line}", self.file),
-        }
-    }
-}
+use super::{
+    names,
+    notes::{Notes, Place, Weight},
+};
 
 /// The forms in which options are given; the later wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,24 +34,6 @@ impl Given {
     }
 }
 
-/// What a note means for the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weight {
-    /// Left out, and nothing is lost.
-    Told,
-    /// Left out or changed: the reader has to decide.
-    Decide,
-    /// It protects something, and is missing.
-    Missing,
-}
-
-#[derive(Debug)]
-struct Note {
-    place: Place,
-    weight: Weight,
-    said: String,
-}
-
 /// A header that oauth2-proxy's YAML adds to requests.
 #[derive(Debug)]
 pub(super) struct InjectedHeader {
@@ -91,7 +49,7 @@ pub(super) struct InjectedHeader {
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     given: BTreeMap<String, Given>,
-    notes: Vec<Note>,
+    notes: Notes,
     lacks_restriction: bool,
     /// `None` where the headers are those of the options.
     pub(super) injected: Option<Vec<InjectedHeader>>,
@@ -135,7 +93,7 @@ impl Settings {
 
     /// How many options and notes there are.
     pub(super) fn count(&self) -> usize {
-        self.given.len().saturating_add(self.notes.len())
+        self.given.len().saturating_add(self.notes.count())
     }
 
     /// A container with flags, of which there can be one.
@@ -184,7 +142,7 @@ impl Settings {
     }
 
     pub(super) fn note(&mut self, place: &Place, weight: Weight, said: impl Into<String>) {
-        self.notes.push(Note { place: place.clone(), weight, said: said.into() });
+        self.notes.add(place, weight, said.into());
     }
 
     /// A restriction that has no counterpart: the app is closed.
@@ -223,27 +181,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.notes.iter().all(|note| note.weight != Weight::Missing)
-    }
-
-    /// The notes, in the order of the files; last, how many there are where something was not converted.
-    pub(super) fn notes(mut self) -> String {
-        // Those on the result come last.
-        self.notes.sort_by(|one, other| (one.place.line == 0, &one.place).cmp(&(other.place.line == 0, &other.place)));
-        let line = |Note { place, weight, said }: &Note| {
-            let word = match weight {
-                Weight::Told => "note",
-                Weight::Decide => "decide",
-                Weight::Missing => "NOT CONVERTED",
-            };
-            format!("{place}: {word}: {said}\n")
-        };
-        let count = |weight| self.notes.iter().filter(|note| note.weight == weight).count();
-        let last = match count(Weight::Missing) {
-            0 => String::new(),
-            missing => format!("{missing} NOT CONVERTED, {} to decide: see above\n", count(Weight::Decide)),
-        };
-        self.notes.iter().map(line).chain([last]).collect()
+    /// The notes, when every part of the document has taken its options.
+    pub(super) fn into_notes(self) -> Notes {
+        self.notes
     }
 }

@@ -5,8 +5,11 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ConversionError, alpha, names,
-    settings::{Place, Rank, Settings, Weight},
+    alpha,
+    error::ConversionError,
+    names,
+    notes::{Place, Weight},
+    settings::{Rank, Settings},
 };
 use crate::{tree::Node, yaml};
 

@@ -92,7 +92,7 @@ impl Failure {
             Self::GroupsLeftOut(_) => row!(403, "groups_left_out", Warn, MayNotOpen [GroupsLeftOut TellOperator]),
             Self::InsufficientScope(_) => row!(403, "insufficient_scope", Info, NotAccepted [TellOperator], "The token lacks a scope that this address needs"),
             Self::Introspection(error) => match error {
-                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn, NotAccepted [TryAgainSoon], "The token cannot be checked: its issuer does not answer"),
+                IntrospectionError::Callout(CalloutError::Dispatch | CalloutError::NoCluster(_) | CalloutError::NoResponse) | IntrospectionError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "introspection_unavailable", Warn, NotAccepted [TryAgainSoon], "The token cannot be checked: its issuer does not answer"),
                 IntrospectionError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | IntrospectionError::Malformed | IntrospectionError::NotJson(_) | IntrospectionError::Status(_) => row!(502, "introspection_refused", Error, NotAccepted [TellOperator], "The token cannot be checked: its issuer does not accept the question"),
             },
             Self::LogoutMalformed | Self::LogoutToken(_) | Self::LogoutTokenSignature(_) => row!(400, "logout_refused", Warn, NotAccepted [TellOperator], "No session was ended: the request cannot be trusted"),
@@ -113,7 +113,7 @@ impl Failure {
             Self::Provider(_) => row!(400, "provider_refused", Warn, SignInFailed [ServiceRefused TryAgainOrTell]),
             Self::Provisioning(error) => match error {
                 ProvisioningError::Refused(_) => row!(403, "provisioning_refused", Info, MayNotSignIn [SiteDoesNotAdmit OtherAccount]),
-                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error, SignInFailed [AccountLookupFailed TryAgainSoon]),
+                ProvisioningError::Callout(CalloutError::Dispatch | CalloutError::NoCluster(_) | CalloutError::NoResponse) | ProvisioningError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "provisioning_unavailable", Error, SignInFailed [AccountLookupFailed TryAgainSoon]),
                 ProvisioningError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | ProvisioningError::Malformed | ProvisioningError::NoMessage | ProvisioningError::NotJson(_) | ProvisioningError::Status(_) => row!(502, "provisioning_malformed", Error, SignInFailed [AccountLookupFailed TellOperator]),
             },
             Self::ReservedHeader(_) => row!(400, "reserved_header", Info, NotAccepted [TellOperator], "A header says who sends the request, which only this site may do"),
@@ -129,7 +129,7 @@ impl Failure {
             Self::Store(_) => row!(503, "store_unavailable", Error, CannotOpen [SessionLookupFailed TryAgainSoon]),
             Self::UserinfoSignature(_) | Self::UserinfoEndpoint(UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedType) => row!(502, "userinfo_endpoint_refused", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
             Self::UserinfoEndpoint(error) => match error {
-                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+                UserinfoError::Callout(CalloutError::Dispatch | CalloutError::NoCluster(_) | CalloutError::NoResponse) | UserinfoError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "userinfo_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
                 UserinfoError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | UserinfoError::Malformed(_) | UserinfoError::NoSubject(_) | UserinfoError::NotJson(_) | UserinfoError::OtherSubject | UserinfoError::SignedClaims(_) | UserinfoError::SignedMalformed(_) | UserinfoError::SignedType | UserinfoError::Status(_) => row!(502, "userinfo_endpoint_malformed", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),
             },
             Self::Unreachable(_) => row!(500, "bug", Error, SomethingWrong [OwnFault TellOperator]),
@@ -141,11 +141,11 @@ impl Failure {
             Self::ClientScriptMethod => row!(405, "client_script_method", Info, NotAccepted [ForPrograms], "This address only has a script"),
             Self::UserinfoMethod => row!(405, "userinfo_method", Info, NotAccepted [ForPrograms], "This address only tells who is signed in"),
             Self::TokenRequired => row!(401, "token_required", Count, NotAccepted [ForPrograms], "This address needs a bearer token"),
-            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+            Self::Push(PushError::Callout(CalloutError::Dispatch | CalloutError::NoCluster(_) | CalloutError::NoResponse) | PushError::Status(UnexpectedStatus { is_temporary: true, .. })) => row!(503, "pushed_request_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
             Self::Push(_) => row!(502, "pushed_request_refused", Error, SignInFailed [SiteNotAccepted TellOperator]),
             Self::TokenEndpoint(error) => match error {
                 TokenEndpointError::UnexpectedDpopToken | TokenEndpointError::UnexpectedBearerToken => row!(502, "access_token_type", Error, SignInFailed [AnswerUnacceptable TellOperator]),
-                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoCluster | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
+                TokenEndpointError::Callout(CalloutError::Dispatch | CalloutError::NoCluster(_) | CalloutError::NoResponse) | TokenEndpointError::Status(UnexpectedStatus { is_temporary: true, .. }) => row!(503, "token_endpoint_unavailable", Warn, NoAnswer [NotJustNow TryAgainSoon]),
                 TokenEndpointError::Refused(ErrorResponse { error: OAuthError::BadVerificationCode | OAuthError::InvalidGrant, .. }) => row!(400, "token_endpoint_invalid_grant", Info, SignInFailed [SignInTooLate TryAgainPlease]),
                 TokenEndpointError::Refused(_) => row!(502, "token_endpoint_refused", Error, SignInFailed [SiteNotAccepted TellOperator]),
                 TokenEndpointError::Callout(CalloutError::Redirected { .. } | CalloutError::TooLarge) | TokenEndpointError::Malformed(_) | TokenEndpointError::NotJson(_) | TokenEndpointError::Status(_) => row!(502, "token_endpoint_malformed", Warn, SignInFailed [AnswerUnacceptable TryAgainOrTell]),

@@ -136,7 +136,7 @@ impl Needs {
 }
 
 impl Need {
-    /// What is reached through it, for the report.
+    /// The hosts that are reached through it, for the report.
     pub(crate) fn purpose(&self) -> String {
         let mut hosts = self.hosts.clone();
         if self.is_for_discovered_hosts {

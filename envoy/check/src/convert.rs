@@ -35,7 +35,7 @@ use settings::Settings;
 
 pub use error::ConversionError;
 
-/// What is said where the command does not.
+/// Settings of the document that oauth2-proxy does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConvertOptions {
     /// `external_url`, in place of the origin of `redirect_url`.

@@ -9,7 +9,7 @@ use crate::tree::Position;
 pub(crate) struct Finding {
     pub(crate) at: Position,
     pub(crate) severity: Severity,
-    /// What it is about, before a colon; may be empty.
+    /// The path of the setting, before a colon; empty where the finding is about no setting.
     pub(crate) path: String,
     pub(crate) message: String,
 }
@@ -31,7 +31,7 @@ impl Finding {
         Self { at, severity: Severity::Warning, path: String::new(), message: message.into() }
     }
 
-    /// All of it but the place.
+    /// The finding without its place.
     pub(crate) fn said(&self) -> String {
         let severity = if self.severity == Severity::Warning { "warning: " } else { "" };
         let colon = if self.path.is_empty() { "" } else { ": " };

@@ -2,10 +2,10 @@
 //! will read, hands the filter's part to the filter's own core, and reports what that finds, with lines and columns of the file.
 //!
 //! `yaml` and `json` read a file into a `tree`, whose values know their places; `plugin` finds the filter's configurations in
-//! it; the core finds the faults; `advice` names the usual causes of faults, `doubts` the values that are probably mistakes;
-//! `surroundings`, `resources` and `clusters` look at what stands around, with `kubernetes` and `scope` for resources and what
-//! they apply to; `settings` and `explain` tell what takes effect. All of it is a function of texts: `main` reads files and
-//! variables.
+//! it; the core finds the faults, which `faults` locates; `advice` names the usual causes of faults, `doubts` the values that are
+//! probably mistakes; `surroundings`, `resources` and `clusters` look at the rest of the file, with `kubernetes` and `scope` for
+//! resources and what they apply to; `settings` and `explain` show what takes effect. All of it is a function of texts: `main`
+//! reads files and variables.
 //!
 //! `convert` is another command: it turns a configuration of oauth2-proxy into one of the filter.
 
@@ -16,6 +16,7 @@ mod convert;
 mod doubts;
 mod environment;
 mod explain;
+mod faults;
 mod finding;
 mod json;
 mod kubernetes;
@@ -141,13 +142,14 @@ fn check_plugin(
     let read = parse(if options.without_secrets { &lenient } else { &strict });
     let mut findings = Vec::new();
     if let Err(errors) = &read {
-        findings.extend(surroundings::faults(errors, plugin, settings, &strict));
+        findings.extend(faults::locate(errors, plugin, settings, &strict));
     }
-    // What takes effect is told also where only the values of secrets are missing.
+    // Where only the values of secrets are missing, the report also has what takes effect.
     let config = read.as_ref().ok().cloned().or_else(|| parse(&lenient).ok());
-    let faults: Vec<_> = findings.iter().map(|finding| finding.at).collect();
+    let faulty: Vec<_> = findings.iter().map(|finding| finding.at).collect();
     let doubts = doubts::review(&settings.root).into_iter();
-    findings.extend(doubts.filter(|doubt| !faults.contains(&doubt.at)));
+    findings.extend(doubts.filter(|doubt| !faulty.contains(&doubt.at)));
+    findings.extend(config.iter().flat_map(|config| faults::warnings(config, &settings.root)));
     findings.extend(surroundings::review(plugin, settings, config.as_ref(), documents));
     findings.extend(config.iter().flat_map(|config| resources::review(plugin, config, documents)));
     let needs = config.as_ref().map(clusters::needs).unwrap_or_default();
@@ -209,7 +211,7 @@ impl Lines<'_> {
         let mut findings: Vec<_> = findings.iter().collect();
         findings.sort_by_key(|finding| (!finding.is_fault(), finding.at));
         for finding in findings {
-            // A warning on what stands around several configurations is told once.
+            // Several configurations of a file may have the same surroundings.
             if !finding.is_fault() && self.findings.contains(finding) {
                 continue;
             }

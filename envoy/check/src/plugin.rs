@@ -13,13 +13,13 @@ const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// One configuration of the filter, and what the file says around it.
 pub(crate) struct Plugin {
-    /// What it is called, for headings.
+    /// Its name in headings.
     pub(crate) title: String,
     /// Where it begins.
     pub(crate) at: Position,
     /// The form of the configuration around the filter's own.
     pub(crate) form: Form,
-    /// What names the clusters.
+    /// The program that names Envoy's clusters.
     pub(crate) mesh: Mesh,
     /// The filter's own configuration; without one that can be read, why not.
     pub(crate) settings: Result<Settings, Finding>,
@@ -36,7 +36,7 @@ pub(crate) struct Plugin {
 /// The form of the configuration around the filter's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// None.
+    /// The filter's configuration alone.
     Bare,
     /// Envoy Gateway's EnvoyExtensionPolicy.
     ExtensionPolicy,
@@ -46,7 +46,7 @@ pub(crate) enum Form {
     WasmPlugin,
 }
 
-/// What names the clusters.
+/// The program that names Envoy's clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mesh {
     Envoy,

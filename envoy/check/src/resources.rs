@@ -1,5 +1,5 @@
-//! What the resources of Istio and Envoy Gateway beside the filter's own say otherwise than its settings: names that were
-//! changed in one place of two, policies for other workloads or by tokens that the filter does not hand on.
+//! The resources of Istio and Envoy Gateway beside the filter's own, where they contradict its settings: names that were changed
+//! in one place of two, policies for other workloads, or by tokens that the filter does not hand on.
 
 mod belonging;
 mod gateway;
@@ -16,7 +16,7 @@ use crate::{
     tree::Node,
 };
 
-/// Warnings.
+/// The warnings on the resources beside this configuration.
 pub(crate) fn review(plugin: &Plugin, config: &Config, documents: &[Node]) -> Vec<Finding> {
     let Some(own) = plugin.document(documents) else { return Vec::new() };
     let mut found = match plugin.mesh {

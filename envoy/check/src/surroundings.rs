@@ -1,97 +1,18 @@
-//! The core's faults and warnings with their places, and what the configuration around the filter's own gets wrong.
+//! Warnings on the configuration of Envoy around the filter's own.
 
-use vestibule::config::{Config, ConfigErrors, Fault, Problem, Segment};
+use vestibule::config::Config;
 
 use crate::{
-    advice,
-    environment::{Absence, Variables},
     finding::Finding,
     plugin::{Form, Plugin, Settings},
     spelling,
-    tree::{Node, Position},
+    tree::Node,
 };
 
 /// The setting that stands in both configurations.
 const BODIES_WHILE_HELD: &str = "allow_on_headers_stop_iteration";
 
-/// The core's faults.
-pub(crate) fn faults(
-    errors: &ConfigErrors,
-    plugin: &Plugin,
-    settings: &Settings,
-    variables: &Variables<'_>,
-) -> Vec<Finding> {
-    errors.faults().iter().map(|fault| located(fault, plugin, settings, variables)).collect()
-}
-
-fn located(fault: &Fault, plugin: &Plugin, settings: &Settings, variables: &Variables<'_>) -> Finding {
-    let root = &settings.root;
-    let of_key = || root.place_of_key(&fault.path);
-    let at = match &fault.problem {
-        Problem::Twice | Problem::UnknownField { .. } => of_key().unwrap_or_else(|| root.place(&fault.path)),
-        _ => root.place(&fault.path),
-    };
-    let message = advice::message(fault, root, variables);
-    let (at, message) = match &fault.problem {
-        Problem::Variable { name: Some(name), state: "not set" } => (at, absent(name, plugin.form, variables)),
-        Problem::Variable { name: Some(name), state: "empty" } if plugin.form == Form::WasmPlugin => {
-            let way = format!(
-                "the environment variable {name} is empty; write {{name: {name}, valueFrom: HOST}} under env of vmConfig"
-            );
-            (at, way)
-        }
-        Problem::Missing { .. } if fault.path.segments().is_empty() => (at, format!("{message}{}", field(plugin.form))),
-        Problem::Value { .. } => match broken_expression(fault, root) {
-            Some((at, why)) => (at, format!("{message}: {why}")),
-            None => (at, message),
-        },
-        _ => (at, message),
-    };
-    Finding::fault(at, fault.path.to_string(), message)
-}
-
-/// Where the filter's own configuration stands.
-const fn field(form: Form) -> &'static str {
-    match form {
-        Form::Bare => "",
-        Form::ExtensionPolicy => "; the settings stand under `config`",
-        Form::Filter => "; the settings stand under `configuration`, in its `value`",
-        Form::WasmPlugin => "; the settings stand under `pluginConfig`",
-    }
-}
-
-/// Why a variable has no value, and what to do.
-fn absent(name: &str, form: Form, variables: &Variables<'_>) -> String {
-    let way = match (variables.absence(name), form) {
-        (Absence::NotSet, _) | (_, Form::Bare) => {
-            return format!("the environment variable {name} is not set here");
-        }
-        (Absence::NotPassed, Form::Filter) => {
-            format!("environment_variables: {{host_env_keys: [{name}]}} under vm_config")
-        }
-        (Absence::NotPassed, Form::WasmPlugin) => format!("{{name: {name}, valueFrom: HOST}} to env under vmConfig"),
-        (Absence::NotPassed, Form::ExtensionPolicy) => format!("{name} to hostKeys under env"),
-    };
-    format!("the environment variable {name} does not reach the filter; add {way}")
-}
-
-/// Where in the file an expression is wrong, and why, where its syntax is.
-fn broken_expression(fault: &Fault, root: &Node) -> Option<(Position, String)> {
-    let names = fault.path.segments().iter().rev().find_map(|segment| match segment {
-        Segment::Key(name) => Some(name.as_str()),
-        Segment::Index(_) => None,
-    });
-    if !matches!(names, Some("regex" | "email_matches")) {
-        return None;
-    }
-    let node = root.value_at(&fault.path)?;
-    let error = regex_syntax::ast::parse::Parser::new().parse(node.text()?).err()?;
-    let start = error.span().start;
-    let at = node.place_within(Position { line: start.line, column: start.column });
-    Some((at, format!("{}, at character {}", error.kind(), start.column)))
-}
-
-/// Warnings: the core's, and those on what is around the filter's own configuration.
+/// The warnings on what stands around this configuration.
 pub(crate) fn review(
     plugin: &Plugin,
     settings: &Settings,
@@ -100,9 +21,6 @@ pub(crate) fn review(
 ) -> Vec<Finding> {
     let root = &settings.root;
     let mut found = Vec::new();
-    for warning in config.map_or(&[][..], |config| &config.warnings) {
-        found.push(Finding::warning(root.named_place(warning).unwrap_or(root.at), warning.as_str()));
-    }
     found.extend(plugin.unknown_policy.clone());
     found.extend(config.map(|_| unused_variables(plugin, root, documents)).unwrap_or_default());
     if plugin.form == Form::Filter {
@@ -124,7 +42,7 @@ pub(crate) fn review(
         document.get("kind").and_then(Node::text) == Some("EnvoyPatchPolicy") && document.has_text(BODIES_WHILE_HELD)
     });
     if !(is_patched && plugin.form == Form::ExtensionPolicy) {
-        found.extend(said_once(plugin, root));
+        found.extend(bodies_on_one_side(plugin, root));
     }
     found
 }
@@ -221,7 +139,7 @@ fn unrouted_callback(plugin: &Plugin, root: &Node, documents: &[Node]) -> Option
         rules.any(|rule| {
             let counts = section.is_none() || rule.field("name").and_then(Node::text) == section;
             let matches = rule.field("matches").map_or(&[][..], Node::elements);
-            counts && (matches.is_empty() || matches.iter().any(|one| is_above(one.field("path"), prefix)))
+            counts && (matches.is_empty() || matches.iter().any(|one| covers(one.field("path"), prefix)))
         })
     };
     let first = targets.first().filter(|_| !targets.iter().any(leads_there))?;
@@ -232,8 +150,8 @@ fn unrouted_callback(plugin: &Plugin, root: &Node, documents: &[Node]) -> Option
     Some(Finding::warning(first.at, message))
 }
 
-/// Whether the path of a match has this prefix below it; an expression may.
-fn is_above(path: Option<&Node>, prefix: &str) -> bool {
+/// Whether the path of a match has this prefix below it. An expression counts as one that has.
+fn covers(path: Option<&Node>, prefix: &str) -> bool {
     let Some(path) = path else { return true };
     let value = path.field("value").and_then(Node::text).unwrap_or("/").trim_end_matches('/');
     match path.field("type").and_then(Node::text) {
@@ -244,7 +162,7 @@ fn is_above(path: Option<&Node>, prefix: &str) -> bool {
 }
 
 /// Warns where one side says that bodies are passed on while requests are held, and the other does not.
-fn said_once(plugin: &Plugin, root: &Node) -> Option<Finding> {
+fn bodies_on_one_side(plugin: &Plugin, root: &Node) -> Option<Finding> {
     let own = root.get(BODIES_WHILE_HELD).filter(|own| own.truth() == Some(true));
     let message = match (own, plugin.bodies_while_held, plugin.form) {
         (Some(own), None, Form::Filter) => (

@@ -9,7 +9,7 @@ use crate::tree::{Layout, MAX_DEPTH, Member, Node, Position, SyntaxError, Value}
 
 /// The largest total size of a file's documents once aliases are expanded; a few lines of aliases can name terabytes.
 const MAX_EXPANDED: usize = 64 * 1024 * 1024;
-/// What a value counts beside its text.
+/// The size that is counted for a value beside its text, in bytes.
 const NODE_SIZE: usize = 64;
 
 /// The program that reads a file.

@@ -37,7 +37,7 @@ fn speaks_tls(cluster: &Node) -> bool {
     cluster.field("transport_socket").is_some_and(|socket| socket.has_text("UpstreamTlsContext"))
 }
 
-/// What keeps Envoy from making sure that it talks to the provider.
+/// The reasons why another server could pass for the provider.
 fn weaknesses(cluster: &Node, name: &str) -> Vec<String> {
     let Some(socket) = cluster.field("transport_socket") else {
         if cluster.field("transport_socket_matches").is_some() {

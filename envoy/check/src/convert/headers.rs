@@ -1,4 +1,4 @@
-//! What the app is told.
+//! The identity headers and tokens that the app gets.
 
 use super::{
     document::{Yaml, map, pointer, text},

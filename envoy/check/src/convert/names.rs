@@ -56,7 +56,7 @@ pub(super) fn may_restrict(name: &str) -> bool {
     without_counterpart(name).is_none() || RESTRICTING.contains(&name)
 }
 
-/// What there is to say of an option that no part of the document takes; `None` where it is unknown.
+/// The note on an option that no part of the document takes; `None` where the option is unknown.
 pub(super) fn without_counterpart(name: &str) -> Option<(Weight, &'static str)> {
     use Weight::{Decide, Missing, Told};
     const ENVOY: &str = "Envoy's own configuration has that";
@@ -158,7 +158,7 @@ pub(super) fn without_counterpart(name: &str) -> Option<(Weight, &'static str)> 
             (Decide, "no Basic credentials are made for the app; have it read the identity headers")
         }
         "set_basic_auth" => (Decide, "nothing asks the filter by auth_request: the app reads the identity headers"),
-        // What protects something.
+        // Options that protect something.
         "signature_key" => (
             Missing,
             "requests are not signed (GAP-Signature): have the app accept connections of Envoy alone, by mTLS",

@@ -1,4 +1,4 @@
-//! What the reader is told about a conversion: notes, each with the place of the option that it is about.
+//! The notes on a conversion, each with the place of the option that it is about.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What a note means for the reader.
+/// How much a note matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// Left out, and nothing is lost.
@@ -47,7 +47,7 @@ struct Note {
     said: String,
 }
 
-/// All that is told.
+/// The notes of a conversion.
 #[derive(Debug, Default)]
 pub(super) struct Notes(Vec<Note>);
 

@@ -6,7 +6,7 @@ use super::{
     settings::Settings,
 };
 
-/// What oauth2-proxy has where `cookie_expire` is not given, in seconds.
+/// The default of `cookie_expire`, in seconds.
 const COOKIE_EXPIRE: u64 = 168 * 3600;
 /// Bounds of the settings, in seconds.
 const LIFETIME: (u64, u64) = (60, 400 * 24 * 3600);

@@ -9,7 +9,7 @@ use crate::{
     tree::{Node, Position},
 };
 
-/// A policy by tokens that Envoy Gateway puts before the filter, which hands the token on.
+/// Warns where Envoy Gateway runs a policy by tokens before the filter, which would hand the token on.
 pub(super) fn order(verifiers: &[Node], documents: &[Node]) -> Option<Finding> {
     let first = verifiers.first()?;
     let mut proxies = of_kind(documents, "EnvoyProxy").peekable();
@@ -25,7 +25,7 @@ pub(super) fn order(verifiers: &[Node], documents: &[Node]) -> Option<Finding> {
     (!proxies.any(is_set)).then(|| Finding::warning(first.at, message))
 }
 
-/// An HTTPRoute of the app that the policy does not name, or that has other hosts than the filter.
+/// Warns where the policy does not name the app's HTTPRoute, or the route has other hosts than the filter.
 pub(super) fn routes(policy: &Node, config: &Config, documents: &[Node]) -> Option<Finding> {
     let targets = list(policy, &["spec", "target_refs"]);
     let target = targets.first()?;
@@ -62,7 +62,7 @@ pub(super) fn is_ours(name: &str, config: &Config) -> bool {
     !config.origins.patterns().is_empty() || config.origins.all().any(|origin| is_it(origin.host()))
 }
 
-/// Patches of a listener or a filter that is not there: Envoy Gateway leaves them out.
+/// Warns on patches of a listener or filter that is not there: Envoy Gateway leaves them out.
 pub(super) fn patches(plugin: &Plugin, documents: &[Node]) -> Vec<Finding> {
     let gateways: Vec<_> = of_kind(documents, "Gateway").collect();
     let listeners: Vec<_> = gateways

@@ -17,7 +17,7 @@ const FIELDS: [(&str, &str); 5] = [
     ("target_refs", ""),
 ];
 
-/// Warnings on the references in this file. Those of the filter's own resource to routes are told with what the app's host has.
+/// Warnings on the references in this file. `gateway::routes` has those of the filter's own resource to routes.
 pub(super) fn review(own: &Node, documents: &[Node]) -> Vec<Finding> {
     let mut found = Vec::new();
     for document in documents {

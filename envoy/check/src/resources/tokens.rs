@@ -13,7 +13,7 @@ pub(super) fn hands_on(config: &Config) -> bool {
     matches!(config.authorization, Authorization::IdToken | Authorization::AccessToken)
 }
 
-/// A policy by tokens whose issuer or audience is another than the filter's, or to which the filter hands no token on.
+/// Warns where a policy by tokens has another issuer or audience than the filter, or gets no token from it.
 pub(super) fn review(policy: &Node, verifiers: &[Node], config: &Config) -> Option<Finding> {
     let first = verifiers.first()?;
     let kind = kind(policy);
@@ -52,7 +52,7 @@ pub(super) fn review(policy: &Node, verifiers: &[Node], config: &Config) -> Opti
     Some(Finding::warning(other.at, message))
 }
 
-/// A policy that lets users of other issuers pass alone.
+/// Warns where the policies let only users of other issuers pass.
 pub(super) fn principals(config: &Config, policies: &[&Node]) -> Option<Finding> {
     let policies = policies.iter().filter(|policy| text(policy, &["spec", "action"]) != Some("DENY"));
     let sources = policies.flat_map(|policy| list(policy, &["spec", "rules"])).flat_map(|rule| list(rule, &["from"]));

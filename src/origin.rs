@@ -101,26 +101,23 @@ pub struct Site {
 
 /// The site at which a session or a pending sign-in counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum SiteId {
-    /// The home; for sessions whose cookies are those of a domain, every site.
-    #[default]
-    Home,
-    /// The site with this origin.
-    Origin(String),
+pub struct SiteId {
+    /// Empty for the home.
+    origin: String,
 }
 
 impl SiteId {
+    /// The home; for sessions whose cookies are those of a domain, every site.
+    pub const HOME: &Self = &Self { origin: String::new() };
+
     /// Its form in sealed values.
     pub fn sealed(&self) -> &str {
-        match self {
-            Self::Home => "",
-            Self::Origin(origin) => origin,
-        }
+        &self.origin
     }
 
     /// Reads the form in sealed values.
     pub fn from_sealed(text: &str) -> Self {
-        if text.is_empty() { Self::Home } else { Self::Origin(text.to_owned()) }
+        Self { origin: text.to_owned() }
     }
 }
 
@@ -136,7 +133,7 @@ impl Site {
     }
 
     fn of(origin: Origin) -> Rc<Self> {
-        let id = Some(SiteId::Origin(origin.text.clone()));
+        let id = Some(SiteId { origin: origin.text.clone() });
         Rc::new(Self { origin, id })
     }
 }
@@ -163,7 +160,7 @@ impl Origins {
         Self {
             others: others.map(Site::of).collect(),
             unknown: Rc::new(Site { origin: home.clone(), id: None }),
-            home: Rc::new(Site { origin: home, id: Some(SiteId::Home) }),
+            home: Rc::new(Site { origin: home, id: Some(SiteId::default()) }),
             patterns,
             sign_in,
         }

@@ -78,7 +78,7 @@ pub struct Session {
     id_token_ends: UnixTime,
     /// The ends issued before the session began; `None` in sessions of earlier versions.
     earlier_ends: Option<EarlierEnds>,
-    /// The only site at which it counts; [`SiteId::Home`] where its cookies are those of a domain, and it counts at each.
+    /// The only site at which it counts; [`SiteId::HOME`] where its cookies are those of a domain, and it counts at each.
     site: SiteId,
 }
 

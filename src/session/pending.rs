@@ -138,7 +138,7 @@ impl PendingSignIn {
                 started: now,
                 attempt,
                 step_up: None,
-                site: SiteId::Home,
+                site: SiteId::default(),
             },
             nonce: Nonce::generate(platform)?,
             verifier: PkceVerifier::generate(platform)?,

@@ -69,7 +69,7 @@ fn minimal() -> Session {
         id_token: None,
         id_token_ends: UnixTime::default(),
         earlier_ends: None,
-        site: SiteId::Home,
+        site: SiteId::default(),
     }
 }
 

@@ -14,5 +14,4 @@ pub use call::{Call, CalloutResult};
 pub use worker::Worker;
 
 pub(super) use request::RequestContext;
-pub(super) use task::TaskContext;
-pub(super) use worker::{Env, Flow};
+pub(super) use worker::{Env, Flow, TaskContext};

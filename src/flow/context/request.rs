@@ -11,9 +11,8 @@ use super::{
         limits::hold_from,
         memory::issuers::Ready,
     },
-    call::Call,
-    task::TaskContext,
-    worker::{Worker, trace_of_request},
+    call::{Call, Outbox},
+    worker::{TaskContext, Worker, trace_of_request},
 };
 
 /// The worker and the body of one request, for its flow.
@@ -35,11 +34,12 @@ impl RequestContext {
     #[inline(never)]
     pub(in crate::flow) fn new(worker: &Rc<Worker>, site: Rc<Site>) -> Self {
         let trace = trace_of_request(worker.platform());
-        Self { task: TaskContext::of_request(Rc::clone(worker), site, trace), body: Rc::default() }
+        let task = TaskContext { worker: Rc::clone(worker), outbox: Outbox::default(), site, trace };
+        Self { task, body: Rc::default() }
     }
 
     pub(in crate::flow) fn take_calls(&self) -> Vec<Call> {
-        self.task.outbox().take()
+        self.task.outbox.take()
     }
 
     pub(in crate::flow) fn body_slot(&self) -> &BodySlot {

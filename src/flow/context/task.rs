@@ -1,4 +1,4 @@
-//! The context of work that may wait.
+//! What work that may wait can do: decide with the state, call, wait.
 
 use std::{
     future::{Future, poll_fn},
@@ -9,9 +9,9 @@ use std::{
 use crate::{
     claims::IssuerId,
     config::Config,
-    http::{CalloutError, CalloutRequest, trace_context::TraceContext},
+    http::{CalloutError, CalloutRequest},
     oidc::client::CallContext,
-    origin::{Origin, Site},
+    origin::Origin,
     platform::{ClientAddress, Platform},
     time::{Deadline, UnixTime},
 };
@@ -22,8 +22,8 @@ use super::{
         limits::{Limits, Slot},
         memory::issuers::Ready,
     },
-    call::{Call, CalloutResult, Outbox},
-    worker::{Env, Worker},
+    call::{Call, CalloutResult},
+    worker::{Env, TaskContext},
 };
 
 impl Env<'_> {
@@ -32,36 +32,11 @@ impl Env<'_> {
     where
         F: Future<Output = Result<(), Failure>> + 'static,
     {
-        self.spawn_boxed(Box::new(move |worker, trace| Box::pin(begin(TaskContext::of_worker(worker, trace)))));
+        self.spawn_boxed(Box::new(move |cx| Box::pin(begin(cx))));
     }
-}
-
-/// The worker, for work that belongs to no request.
-#[derive(Debug, Clone)]
-pub(in crate::flow) struct TaskContext {
-    worker: Rc<Worker>,
-    outbox: Outbox,
-    /// The site of the request; without a request the home.
-    site: Rc<Site>,
-    /// The headers that its calls carry.
-    trace: TraceContext,
 }
 
 impl TaskContext {
-    /// The context of a request to this site, with an outbox of its own.
-    pub(super) fn of_request(worker: Rc<Worker>, site: Rc<Site>, trace: TraceContext) -> Self {
-        Self { worker, outbox: Outbox::default(), site, trace }
-    }
-
-    #[inline(never)]
-    fn of_worker(worker: Rc<Worker>, trace: TraceContext) -> Self {
-        Self { site: Rc::clone(worker.config().origins.home()), outbox: Rc::clone(&worker.outbox), worker, trace }
-    }
-
-    pub(super) const fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
     /// The origin of the URLs in the answer.
     pub(in crate::flow) fn origin(&self) -> &Origin {
         self.site.origin()

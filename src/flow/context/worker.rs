@@ -57,8 +57,8 @@ impl fmt::Debug for Worker {
 pub(in crate::flow) type Flow<T> = Pin<Box<dyn Future<Output = T>>>;
 /// The work of the worker itself.
 pub(in crate::flow) type Task = Flow<Result<(), Failure>>;
-/// Begins a task, whose calls carry this trace.
-pub(super) type Begin = Box<dyn FnOnce(Rc<Worker>, TraceContext) -> Task>;
+/// Begins a task.
+pub(super) type Begin = Box<dyn FnOnce(TaskContext) -> Task>;
 
 /// A task that has yet to begin.
 pub(in crate::flow) struct Spawned {
@@ -69,8 +69,24 @@ pub(in crate::flow) struct Spawned {
 impl Spawned {
     /// Begins the task.
     pub(in crate::flow) fn begin(self, worker: &Rc<Worker>) -> Task {
-        (self.begin)(Rc::clone(worker), self.trace)
+        (self.begin)(TaskContext {
+            worker: Rc::clone(worker),
+            outbox: Rc::clone(&worker.outbox),
+            site: Rc::clone(worker.config.origins.home()),
+            trace: self.trace,
+        })
     }
+}
+
+/// The worker, for work that belongs to no request.
+#[derive(Debug, Clone)]
+pub(in crate::flow) struct TaskContext {
+    pub(super) worker: Rc<Worker>,
+    pub(super) outbox: Outbox,
+    /// The site of the request; without a request the home.
+    pub(super) site: Rc<Site>,
+    /// The headers that its calls carry.
+    pub(super) trace: TraceContext,
 }
 
 impl Worker {
@@ -231,7 +247,7 @@ impl<'a> Env<'a> {
     /// The site at which a session of this request counts; `None` for a host that is none of ours.
     pub(in crate::flow) fn session_site(&self) -> Option<&'a SiteId> {
         let id = self.site.id()?;
-        Some(if self.config.session.cookies.domain().is_some() { &SiteId::Home } else { id })
+        Some(if self.config.session.cookies.domain().is_some() { SiteId::HOME } else { id })
     }
 
     /// The time of this decision.

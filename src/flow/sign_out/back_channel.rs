@@ -1,12 +1,9 @@
 //! Back-Channel Logout 1.0: the provider posts a logout token.
 
 use crate::{
-    config::{Config, SignOutSettings},
+    config::Config,
     http::{LocalReply, Request, parameter},
-    jose::{
-        claims::ClaimError,
-        verify::{VerifiedJws, VerifyError},
-    },
+    jose::{claims::ClaimError, verify::VerifiedJws},
     oidc::{
         logout_token::{LogoutToken, LogoutTokenError},
         security_event::Subject,
@@ -19,66 +16,39 @@ use super::{
     super::{
         body::is_form,
         context::Env,
-        event::{Event, EventContext, failure::Failure},
+        event::{Event, failure::Failure},
         executor::Gate,
     },
     signed_message::{self, Message, MessageKind, Sender},
 };
 
+static LOGOUT_TOKEN: MessageKind = MessageKind {
+    label: "jti",
+    accepted: (200, "logged_out"),
+    is_on: |settings| settings.back_channel,
+    has_type: is_form,
+    malformed: || Failure::LogoutMalformed,
+    token: |body| parameter(body, "logout_token"),
+    sender,
+    bad_signature: Failure::LogoutTokenSignature,
+    check,
+    has_own_sids: false,
+    event: |context, id| Event::LoggedOut(context, Some(id)),
+};
+
 /// Decides a request for the back-channel logout path.
 pub(in crate::flow) fn begin(request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
-    signed_message::begin(&LogoutTokens, request, env)
+    signed_message::begin(&LOGOUT_TOKEN, request, env)
 }
 
-/// Logout tokens (Back-Channel Logout 1.0, 2.4).
-struct LogoutTokens;
+fn sender<'a>(issuer: &str, config: &'a Config) -> Result<Sender<'a>, Failure> {
+    let other = || LogoutTokenError::Claim(ClaimError::IssuerMismatch(Quoted::new(issuer)));
+    let provider = config.provider_of_issuer(issuer).ok_or_else(|| Failure::LogoutToken(other()))?;
+    Ok(Sender { provider, signer: provider.id, algorithms: provider.algorithms() })
+}
 
-impl MessageKind for LogoutTokens {
-    fn label(&self) -> &'static str {
-        "jti"
-    }
-
-    fn accepted(&self) -> (u16, &'static str) {
-        (200, "logged_out")
-    }
-
-    fn is_on(&self, settings: &SignOutSettings) -> bool {
-        settings.back_channel
-    }
-
-    fn has_type(&self, request: &Request) -> bool {
-        is_form(request)
-    }
-
-    fn malformed(&self) -> Failure {
-        Failure::LogoutMalformed
-    }
-
-    fn token(&self, body: &[u8]) -> Option<String> {
-        parameter(body, "logout_token")
-    }
-
-    fn sender<'a>(&self, issuer: &str, config: &'a Config) -> Result<Sender<'a>, Failure> {
-        let other = || LogoutTokenError::Claim(ClaimError::IssuerMismatch(Quoted::new(issuer)));
-        let provider = config.provider_of_issuer(issuer).ok_or_else(|| Failure::LogoutToken(other()))?;
-        Ok(Sender { provider, signer: provider.id, algorithms: provider.algorithms() })
-    }
-
-    fn bad_signature(&self, error: VerifyError) -> Failure {
-        Failure::LogoutTokenSignature(error)
-    }
-
-    fn check(&self, token: VerifiedJws, provider: &Provider, env: &Env<'_>) -> Result<Message, Failure> {
-        let checked = provider.check_logout_token(token, env.now(), env.config.leeway);
-        let LogoutToken { id, subject, sid, expires } = checked.map_err(Failure::LogoutToken)?;
-        Ok(Message { id, expires, subjects: vec![Subject { user: subject, session: sid }], ignored: Vec::new() })
-    }
-
-    fn has_own_sids(&self) -> bool {
-        false
-    }
-
-    fn event(&self, context: Box<EventContext>, id: String) -> Event {
-        Event::LoggedOut(context, Some(id))
-    }
+fn check(token: VerifiedJws, provider: &Provider, env: &Env<'_>) -> Result<Message, Failure> {
+    let checked = provider.check_logout_token(token, env.now(), env.config.leeway);
+    let LogoutToken { id, subject, sid, expires } = checked.map_err(Failure::LogoutToken)?;
+    Ok(Message { id, expires, subjects: vec![Subject { user: subject, session: sid }], ignored: Vec::new() })
 }

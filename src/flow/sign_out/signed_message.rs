@@ -44,29 +44,29 @@ const CAPACITY: usize = 1024;
 const MAX_REMEMBERED: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// A kind of message.
-pub(super) trait MessageKind {
+pub(super) struct MessageKind {
     /// The label of its `jti`s.
-    fn label(&self) -> &'static str;
+    pub(super) label: &'static str,
     /// Status and code of the answer to an accepted message.
-    fn accepted(&self) -> (u16, &'static str);
+    pub(super) accepted: (u16, &'static str),
     /// Whether the configuration accepts it.
-    fn is_on(&self, settings: &SignOutSettings) -> bool;
+    pub(super) is_on: fn(&SignOutSettings) -> bool,
     /// Whether the request has its media type.
-    fn has_type(&self, request: &Request) -> bool;
+    pub(super) has_type: fn(&Request) -> bool,
     /// The failure of a request of another form.
-    fn malformed(&self) -> Failure;
+    pub(super) malformed: fn() -> Failure,
     /// The token in a body.
-    fn token(&self, body: &[u8]) -> Option<String>;
+    pub(super) token: fn(&[u8]) -> Option<String>,
     /// The sender with this `iss`.
-    fn sender<'a>(&self, issuer: &str, config: &'a Config) -> Result<Sender<'a>, Failure>;
+    pub(super) sender: for<'a> fn(&str, &'a Config) -> Result<Sender<'a>, Failure>,
     /// The failure of a signature.
-    fn bad_signature(&self, error: VerifyError) -> Failure;
+    pub(super) bad_signature: fn(VerifyError) -> Failure,
     /// Checks the claims of a token with a good signature.
-    fn check(&self, token: VerifiedJws, provider: &Provider, env: &Env<'_>) -> Result<Message, Failure>;
+    pub(super) check: fn(VerifiedJws, &Provider, &Env<'_>) -> Result<Message, Failure>,
     /// Whether its `sid`s may differ from those of ID tokens: an unknown `sid` then ends all sessions of the user.
-    fn has_own_sids(&self) -> bool;
+    pub(super) has_own_sids: bool,
     /// The event of a message with this `jti`.
-    fn event(&self, context: Box<EventContext>, id: String) -> Event;
+    pub(super) event: fn(Box<EventContext>, String) -> Event,
 }
 
 /// The sender of a token, by its `iss`.
@@ -91,44 +91,41 @@ pub(super) struct Message {
 }
 
 /// Decides a request for the path of these messages.
-pub(super) fn begin(kind: &'static dyn MessageKind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
+pub(super) fn begin(kind: &'static MessageKind, request: &Request, env: &mut Env<'_>) -> Gate<LocalReply> {
     let caller = Caller { kind: Kind::Program, ..Caller::of(request).for_operation(Operation::SignOut) };
-    let failure = if !kind.is_on(&env.config.sign_out) {
+    let failure = if !(kind.is_on)(&env.config.sign_out) {
         Failure::ReservedPath
     } else if request.method() != "POST" {
         Failure::LogoutMethod("POST")
-    } else if !kind.has_type(request) || request.ends_with_headers() {
-        kind.malformed()
+    } else if !(kind.has_type)(request) || request.ends_with_headers() {
+        (kind.malformed)()
     } else {
         return Gate::flow(move |cx| receive(kind, caller, cx));
     };
     answer::refuse(failure, &caller, Offer::default(), env).into()
 }
 
-async fn receive(kind: &'static dyn MessageKind, mut caller: Caller, cx: RequestContext) -> LocalReply {
+async fn receive(kind: &'static MessageKind, mut caller: Caller, cx: RequestContext) -> LocalReply {
     match end_sessions(kind, &mut caller, &cx).await {
-        Ok(()) => {
-            let (status, code) = kind.accepted();
-            answer::empty(status, code)
-        }
+        Ok(()) => answer::empty(kind.accepted.0, kind.accepted.1),
         Err(failure) => cx.refuse(failure, &caller, Offer::default()),
     }
 }
 
 /// Ends the sessions that the message names. The answer comes once every Envoy can know it: where that fails the provider
 /// is told to try again, and the message still counts as new then.
-async fn end_sessions(kind: &'static dyn MessageKind, caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
+async fn end_sessions(kind: &'static MessageKind, caller: &mut Caller, cx: &RequestContext) -> Result<(), Failure> {
     let body = cx.body().await?;
-    let raw = RawLogoutToken::new(kind.token(&body).ok_or_else(|| kind.malformed())?);
-    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| kind.malformed())?;
-    let issuer = unverified.claimed_issuer().ok_or_else(|| kind.malformed())?;
-    let Sender { provider, signer, algorithms } = kind.sender(&issuer, cx.config())?;
+    let raw = RawLogoutToken::new((kind.token)(&body).ok_or_else(kind.malformed)?);
+    let unverified = UnverifiedJws::parse(raw.expose()).map_err(|_| (kind.malformed)())?;
+    let issuer = unverified.claimed_issuer().ok_or_else(kind.malformed)?;
+    let Sender { provider, signer, algorithms } = (kind.sender)(&issuer, cx.config())?;
     caller.issuer = Some(provider.id);
     let verify_now = |env: &Env<'_>| {
         let keys = env.issuers.keys(signer, env.now()).ok_or(Failure::ProviderNotReady)?;
         let token = verify(&unverified, keys, algorithms, Origin::Request(env.now()), env.platform)
-            .map_err(|error| kind.bad_signature(error))?;
-        kind.check(token, provider, env)
+            .map_err(kind.bad_signature)?;
+        (kind.check)(token, provider, env)
     };
     let message = verify_with_keys(signer, Asker::Unauthenticated, hold_from(cx.now()), cx, verify_now).await?;
     let revocations = cx.with(|env| end_here(kind, provider.id, message, caller, env))??;
@@ -142,7 +139,7 @@ async fn end_sessions(kind: &'static dyn MessageKind, caller: &mut Caller, cx: &
 
 /// Ends the sessions that a message names, in this process alone. `None` where it names none, or has come before.
 fn end_here(
-    kind: &dyn MessageKind,
+    kind: &MessageKind,
     provider: IssuerId,
     message: Message,
     caller: &Caller,
@@ -153,7 +150,7 @@ fn end_here(
         env.omissions.report(omission, env.events);
     }
     let keep = message.expires.plus(env.config.leeway.span()).since(env.now()).min(MAX_REMEMBERED);
-    let digest = half_digest(kind.label(), &[provider.as_bytes(), message.id.as_bytes()]);
+    let digest = half_digest(kind.label, &[provider.as_bytes(), message.id.as_bytes()]);
     let used = Entry::now(digest, env.now(), keep);
     if message.subjects.is_empty() || is_used(&used, env) {
         return Ok(None);
@@ -166,7 +163,7 @@ fn end_here(
         session: None,
         request_id: caller.request_id.clone(),
     };
-    env.events.push(kind.event(Box::new(context), message.id));
+    env.events.push((kind.event)(Box::new(context), message.id));
     for revocation in &revocations {
         match session::end_here(revocation, By::Provider, env) {
             // The list has no room, but the store takes it.
@@ -182,13 +179,13 @@ fn end_here(
 
 /// The sessions of a subject (Back-Channel Logout 1.0, 2.4): with a `sid`, those with this `sid`, and those of its user without a
 /// `sid`; without a `sid`, all sessions of its user.
-fn revocations(kind: &dyn MessageKind, provider: IssuerId, subject: &Subject, env: &Env<'_>) -> Vec<Revocation> {
+fn revocations(kind: &MessageKind, provider: IssuerId, subject: &Subject, env: &Env<'_>) -> Vec<Revocation> {
     let user = subject.user.as_deref().map(|user| RevocationKeys::of_subject(provider, user));
     let of = |mark, owner| Revocation::of(mark, owner, &env.config.session.lifetimes, env.now());
     if let Some(sid) = &subject.session {
         let sid = RevocationKeys::of_sid(provider, sid);
         let known = env.revocations.subject_of(&sid, env.now(), env.platform);
-        if known.is_some() || user.is_none() || !kind.has_own_sids() {
+        if known.is_some() || user.is_none() || !kind.has_own_sids {
             let nameless = user.as_ref().map(RevocationKeys::of_subject_without_sid);
             return [Some(sid), nameless].into_iter().flatten().map(|mark| of(mark, user.or(known))).collect();
         }
